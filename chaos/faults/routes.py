@@ -1,0 +1,66 @@
+"""Puts a fault into HTTP routes. Pure: the given routes are never changed.
+
+Where the fault is narrowed, a copy of each route with the narrower match stands right before the original, so that
+every other request finds the routes as they were: first match wins, and the order of the originals is kept.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chaos.faults.matching import Block, narrow
+from chaos.model.experiment import Fault
+from chaos.model.quantities import format_duration
+
+Route = Mapping[str, Any]
+
+
+def fault_of(fault: Fault) -> dict[str, Any]:
+    """The fault as Istio's HTTPFaultInjection. Percentages are always written: without one, nothing is injected."""
+    written: dict[str, Any] = {}
+    if fault.abort is not None:
+        abort: dict[str, Any] = {"percentage": {"value": fault.abort.percentage}}
+        if fault.abort.http_status is not None:
+            abort["httpStatus"] = fault.abort.http_status
+        else:
+            abort["grpcStatus"] = fault.abort.grpc_status
+        written["abort"] = abort
+    if fault.delay is not None:
+        written["delay"] = {
+            "percentage": {"value": fault.delay.percentage},
+            "fixedDelay": format_duration(fault.delay.fixed_delay),
+        }
+    return written
+
+
+def can_carry(route: Route) -> bool:
+    """Whether a route may carry a fault: it forwards; Istio rejects a fault beside redirect or directResponse."""
+    return "route" in route and "redirect" not in route and "directResponse" not in route
+
+
+def inject(routes: Sequence[Route], fault: Fault, *, name: str, scope: Sequence[Block]) -> list[dict[str, Any]]:
+    """The routes with the fault for the requests that one of the ``scope`` blocks matches.
+
+    Raises:
+        NotExpressible: a route's match and the scope can't be joined.
+    """
+    result: list[dict[str, Any]] = []
+    everything = any(not block for block in scope)
+    for route in routes:
+        original = copy.deepcopy(dict(route))
+        if not can_carry(route):
+            result.append(original)
+            continue
+        faulted = {**copy.deepcopy(original), "name": name, "fault": fault_of(fault)}
+        if everything:
+            result.append(faulted)
+            continue
+        own: Sequence[Block] = original.get("match") or [{}]
+        blocks = [joined for block in own for part in scope if (joined := narrow(block, part)) is not None]
+        if blocks:
+            faulted["match"] = blocks
+            result.append(faulted)
+        result.append(original)
+    return result

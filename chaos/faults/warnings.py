@@ -1,0 +1,80 @@
+"""What an experiment can't show although its reader may think so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.model.experiment import Experiment
+from chaos.model.istio import MESH, gateways_of, host_matches, hosts_of
+from chaos.model.plan import Injection, Strategy, Warn
+from chaos.model.situation import Situation
+
+
+def warnings(experiment: Experiment, situation: Situation, injection: Injection, *, host: str) -> Iterator[Warn]:
+    """Everything that the plan's reader should know."""
+    yield from _policies_of_the_hop(situation, injection, host)
+    yield from _gateways(situation, host)
+    yield from _callers(experiment, situation)
+    if injection.strategy is Strategy.OVERLAY and injection.before is not None:
+        meta = injection.before["metadata"]
+        yield Warn(
+            code="base-shadowed",
+            message=f"edits of {meta['namespace']}/{meta['name']} have no effect on callers in {injection.namespace} "
+            "during the run: a private copy governs them",
+        )
+    if experiment.target.only_our_load:
+        yield Warn(
+            code="header-must-be-forwarded",
+            message="onlyOurLoad: every application up to the target must forward x-chaos-run",
+        )
+
+
+def _policies_of_the_hop(situation: Situation, injection: Injection, host: str) -> Iterator[Warn]:
+    """The fault is decided before the router (Envoy's filter order), so the hop's own policies never see it."""
+    found = []
+    for route in injection.after["spec"].get("http") or ():
+        found += [key for key in ("timeout", "retries") if route.get(key)]
+    for rule in situation.rules_for(host):
+        policies = [rule.get("spec", {}).get("trafficPolicy") or {}]
+        policies += [subset.get("trafficPolicy") or {} for subset in rule.get("spec", {}).get("subsets") or ()]
+        found += [key for policy in policies for key in ("outlierDetection", "connectionPool") if policy.get(key)]
+    if found:
+        names = ", ".join(sorted(set(found)))
+        yield Warn(
+            code="hop-policies-not-tested",
+            message=f"{names} of {host} never see an injected fault (it is decided in the caller's proxy before the "
+            "router): the run tests the callers' own code; to test these policies fault a hop further down",
+        )
+
+
+def _gateways(situation: Situation, host: str) -> Iterator[Warn]:
+    for vs in situation.virtual_services:
+        bound = [g for g in gateways_of(vs) if g != MESH]
+        routed = any(
+            part.get("destination", {}).get("host", "").partition(".")[0] == host.partition(".")[0]
+            for route in vs.get("spec", {}).get("http") or ()
+            for part in route.get("route") or ()
+        )
+        if bound and routed and not any(host_matches(pattern, host) for pattern in hosts_of(vs)):
+            yield Warn(
+                code="gateway-not-hit",
+                message=f"requests that come in through {', '.join(bound)} do not feel the fault: "
+                "a VirtualService of the mesh does not apply at a gateway",
+            )
+            return
+
+
+def _callers(experiment: Experiment, situation: Situation) -> Iterator[Warn]:
+    wanted = experiment.target.callers
+    namespace = experiment.target.namespace
+    bare = [w.name for w in situation.workloads if w.bare and wanted and wanted.items() <= w.labels.items()]
+    if bare:
+        yield Warn(code="callers-without-proxy", message=f"pods without a proxy feel nothing: {', '.join(bare)}")
+    elsewhere = sorted({f"{ns}/{workload}" for ns, workload in situation.calling if ns != namespace})
+    if elsewhere:
+        yield Warn(
+            code="callers-elsewhere",
+            message=f"{', '.join(elsewhere)} call the target too and feel nothing: the fault is private to {namespace}",
+        )
+    if not situation.calling:
+        yield Warn(code="no-calls-yet", message="the metrics know of no call to the target yet; the baseline will tell")

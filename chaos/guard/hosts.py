@@ -1,0 +1,100 @@
+"""Do the hosts and destinations stay inside staging, as Istio resolves them?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.guard.draft import Draft
+from chaos.model.istio import hosts_of, resolve_host, service_fqdn, service_of
+from chaos.model.plan import Broken
+
+_GRPC = ("grpc", "grpc-web")
+_HTTP = ("http", "http2", "h2c", "kubernetes.io/h2c", *_GRPC)
+
+
+def target_exists(draft: Draft) -> Iterator[Broken]:
+    """The target is a Service; a host that resolves to nothing would be governed silently."""
+    target = draft.experiment.target
+    if (
+        draft.situation.service(target.namespace, target.service) is None
+        and target.namespace in draft.situation.namespaces
+    ):
+        known = sorted(
+            s["metadata"]["name"] for s in draft.situation.services if s["metadata"]["namespace"] == target.namespace
+        )
+        yield Broken(
+            rule="service-not-found",
+            value=service_fqdn(target.service, target.namespace),
+            message=f"there is no Service {target.service!r} in namespace {target.namespace!r}",
+            hint=f"Services there: {', '.join(known) or 'none'}",
+        )
+
+
+def target_speaks_http(draft: Draft) -> Iterator[Broken]:
+    """A fault exists only for HTTP; a port that is declared as anything else never feels it."""
+    target = draft.experiment.target
+    service = draft.situation.service(target.namespace, target.service)
+    if service is None:
+        return
+    protocols = [_protocol(port) for port in service.get("spec", {}).get("ports") or ()]
+    if protocols and not any(protocol is None or protocol in _HTTP for protocol in protocols):
+        yield Broken(
+            rule="port-not-http",
+            value=target.service,
+            message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols))}",
+            hint="name the port http-… or grpc-…, or set appProtocol; Istio has no faults for TCP and TLS",
+        )
+    abort = draft.experiment.fault.abort
+    if abort is not None and abort.grpc_status is not None and not any(protocol in _GRPC for protocol in protocols):
+        yield Broken(
+            rule="grpc-abort-on-http",
+            value=abort.grpc_status,
+            message=f"grpcStatus {abort.grpc_status} on {target.service!r}, which has no gRPC port: callers would get HTTP 200",
+            hint="use httpStatus, or name the port grpc-…",
+        )
+
+
+def _protocol(port: dict[str, str]) -> str | None:
+    """The declared protocol; ``None`` where Istio detects it from the traffic."""
+    if port.get("appProtocol"):
+        return port["appProtocol"].lower()
+    known = {*_HTTP, "https", "tls", "tcp", "udp", "mongo", "mysql", "redis"}
+    prefix = (port.get("name") or "").partition("-")[0].lower()
+    return prefix if prefix in known else None
+
+
+def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:
+    """Every host that the object would govern is a Service of an allowed namespace."""
+    if draft.injection is None:
+        return
+    for host in hosts_of(draft.injection.after):
+        service = service_of(host)
+        if service is None or not draft.allowed(service[0]):
+            yield Broken(
+                rule="host-outside",
+                value=host,
+                message=f"the host {host!r} is not a Service of an allowed namespace",
+                hint="an experiment may only govern Services of its own staging namespace",
+            )
+
+
+def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
+    """Routes that are copied lead only to Services of allowed namespaces."""
+    if draft.injection is None:
+        return
+    owner = draft.injection.namespace
+    seen = set()
+    for route in draft.injection.after["spec"].get("http") or ():
+        mirrors = [{"destination": route["mirror"]}] if route.get("mirror") else []
+        for part in (*(route.get("route") or ()), *mirrors, *(route.get("mirrors") or ())):
+            host = resolve_host(part["destination"]["host"], owner)
+            service = service_of(host)
+            if host in seen or (service is not None and draft.allowed(service[0])):
+                continue
+            seen.add(host)
+            yield Broken(
+                rule="destination-outside",
+                value=host,
+                message=f"a route leads to {host!r}, which is not a Service of an allowed namespace",
+                hint="the governing VirtualService sends staging's requests out of staging: mend that first",
+            )

@@ -1,0 +1,200 @@
+"""Reads an experiment from YAML text: all problems at once, each with its line, column, value and what was expected."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from chaos.errors import InputError
+from chaos.model.experiment import Experiment
+
+_MESSAGES = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "too_long": "has too many entries",
+    "too_short": "has too few entries",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One thing that is wrong in a file. Lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    path: str
+    message: str
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}"
+        text = f"{where}: {self.path}: {self.message}" if self.path else f"{where}: {self.message}"
+        return f"{text}\n    hint: {self.hint}" if self.hint else text
+
+
+class DocumentError(InputError):
+    """A file is not an experiment; ``problems`` has everything that is wrong with it."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
+    """The experiment that ``text`` declares.
+
+    Raises:
+        DocumentError: it is not YAML, or not an experiment; with every problem and where it stands.
+    """
+    document = _load(text, file)
+    try:
+        return Experiment.model_validate(_plain(document))
+    except ValidationError as error:
+        raise DocumentError(_problems(error, document, file)) from error
+
+
+def _load(text: str, file: str) -> Any:
+    yaml = YAML(typ="rt")
+    yaml.version = (1, 2)
+    try:
+        documents = [document for document in yaml.load_all(io.StringIO(text)) if document is not None]
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        what = error.problem or error.context or "can't be read"
+        raise DocumentError(
+            [Problem(file=file, line=line, column=column, path="", message=f"expected YAML: {what}")]
+        ) from error
+    except (YAMLError, ValueError, RecursionError) as error:
+        raise DocumentError(
+            [Problem(file=file, line=1, column=1, path="", message=f"expected YAML: {error}")]
+        ) from error
+    if len(documents) != 1:
+        raise DocumentError([
+            Problem(
+                file=file, line=1, column=1, path="",
+                message=f"expected one experiment, found {len(documents)} documents",
+                hint="one file per experiment; see `chaosctl schema` for its form",
+            )
+        ])  # fmt: skip
+    if not isinstance(documents[0], dict):
+        raise DocumentError([
+            Problem(
+                file=file, line=1, column=1, path="",
+                message=f"expected a mapping with `experiment:`, found {_kind(documents[0])}",
+            )
+        ])  # fmt: skip
+    return documents[0]
+
+
+def _plain(node: Any) -> Any:
+    """Plain Python values; ruamel's number and string classes would leak into frozen data."""
+    if isinstance(node, dict):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(value) for value in node]
+    for kind in (bool, int, float, str):
+        if isinstance(node, kind):
+            return kind(node)
+    return None if node is None else str(node)
+
+
+def _problems(error: ValidationError, document: Any, file: str) -> list[Problem]:
+    found = []
+    for item in error.errors(include_url=False):
+        path = _as_written(item["loc"], document)
+        line, column = _position(document, path)
+        kind = item["type"]
+        message = _MESSAGES.get(kind) or item["msg"].removeprefix("Value error, ").replace("Input should", "should")
+        if kind not in _MESSAGES and not isinstance(item["input"], dict | list | BaseModel):
+            message = f"{item['input']!r}: {message}"
+        hint = _hint(kind, path)
+        found.append(Problem(file=file, line=line, column=column, path=_dotted(path), message=message, hint=hint))
+    broken = {problem.path for problem in found}
+    shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
+    return sorted(
+        (problem for problem in found if problem.path not in shadowed),
+        key=lambda problem: (problem.line, problem.column),
+    )
+
+
+def _as_written(loc: Sequence[int | str], document: Any) -> tuple[int | str, ...]:
+    """The error's location without the steps that only the validator knows (names of union members)."""
+    path: list[int | str] = []
+    node = document
+    for index, step in enumerate(loc):
+        last = index == len(loc) - 1
+        if isinstance(node, dict) and (step in node or last):
+            path.append(step)
+            node = node.get(step)
+        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
+            path.append(step)
+            node = node[step]
+    return tuple(path)
+
+
+def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
+    node, line, column = document, document.lc.line, document.lc.col
+    for step in path:
+        position = getattr(node, "lc", None)
+        data = getattr(position, "data", None) or {}
+        if step not in data:
+            break
+        line, column = data[step][0], data[step][1]
+        node = node[step]
+    return line + 1, column + 1
+
+
+def _dotted(path: Sequence[int | str]) -> str:
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _known_keys(path: Sequence[int | str]) -> list[str]:
+    """The keys that may stand beside the one at ``path``."""
+    schema: Any = Experiment.model_json_schema(by_alias=True)
+    root = schema
+    for step in path[:-1]:
+        schema = _resolve(schema, root)
+        properties = schema.get("properties", {})
+        schema = (
+            properties.get(step, schema.get("additionalProperties", {}))
+            if isinstance(step, str)
+            else schema.get("items", {})
+        )
+    return sorted(_resolve(schema, root).get("properties", {}))
+
+
+def _resolve(schema: Any, root: Any) -> Any:
+    for option in schema.get("anyOf", ()):
+        if option.get("type") != "null":
+            return _resolve(option, root)
+    while "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
+    return schema
+
+
+def _hint(kind: str, path: Sequence[int | str]) -> str | None:
+    if kind != "extra_forbidden" or not path:
+        return None
+    known = _known_keys(path)
+    near = difflib.get_close_matches(str(path[-1]), known, n=1)
+    if near:
+        return f"did you mean {near[0]!r}?"
+    return f"known here: {', '.join(known)}" if known else None
+
+
+def _kind(value: Any) -> str:
+    return {"list": "a list", "str": "text", "int": "a number", "float": "a number"}.get(
+        type(value).__mro__[-2].__name__, "something else"
+    )

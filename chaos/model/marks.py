@@ -1,0 +1,61 @@
+"""Names, labels and annotations by which everything that the harness writes is known again.
+
+No key contains ``istio.io``: istiod would push configuration for every later edit of the object's metadata
+(istiod ``pilot/pkg/model/config_compare.go`` NeedsPush).
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from datetime import UTC, datetime
+from typing import Final
+
+PREFIX: Final = "chaos-harness.dev"
+RUN_LABEL: Final = f"{PREFIX}/run"
+EXPERIMENT_LABEL: Final = f"{PREFIX}/experiment"
+OWNER_LABEL: Final = f"{PREFIX}/owner"
+EXPIRES: Final = f"{PREFIX}/expires"
+FILE: Final = f"{PREFIX}/file"
+FROZEN: Final = f"{PREFIX}/frozen"
+"""Annotation on a namespace: no new injection, and every live run restores."""
+RUN_HEADER: Final = "x-chaos-run"
+"""Header that every request of the load carries, with the run's id."""
+
+_ALPHABET: Final = "abcdefghjkmnpqrstvwxyz23456789"
+
+
+def new_run() -> str:
+    """A run's id: eight characters that can't be mistaken for each other."""
+    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+
+
+def route_name(run: str) -> str:
+    """Name of the injected routes, as proxies show it in their route configuration."""
+    return f"chaos-{run}"
+
+
+def object_name(run: str, service: str) -> str:
+    """Name of the injected VirtualService; unique for a run, so that a write of unknown fate can be read back."""
+    return f"chaos-{run}-{service}"[:63].rstrip("-")
+
+
+def label_value(text: str) -> str:
+    """Text as a label's value: at most 63 characters of the allowed ones."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text)[:63].strip("-._")
+
+
+def labels_for(*, run: str, experiment: str, owner: str | None) -> dict[str, str]:
+    """The labels of everything that a run writes."""
+    labels = {RUN_LABEL: run, EXPERIMENT_LABEL: label_value(experiment)}
+    if owner:
+        labels[OWNER_LABEL] = label_value(owner)
+    return labels
+
+
+def annotations_for(*, expires: datetime, file: str = "") -> dict[str, str]:
+    """The annotations of an injected object: when it is void, and where it was declared."""
+    notes = {EXPIRES: expires.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    if file:
+        notes[FILE] = file
+    return notes

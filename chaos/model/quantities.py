@@ -1,0 +1,79 @@
+"""Durations, shares and percentages as people write them in an experiment file."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+_UNITS: Final = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
+_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
+_SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
+
+DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(h|ms|m|s))+$"
+
+
+def parse_duration(value: Any) -> timedelta:
+    """The duration written as ``3s``, ``500ms``, ``1m30s``.
+
+    Raises:
+        ValueError: not of that form, or finer than a millisecond, which neither Istio nor a scrape can tell.
+    """
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+        raise ValueError("expected a duration with its unit, such as 500ms, 3s or 1m30s")
+    milliseconds = sum(Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+    if milliseconds != int(milliseconds):
+        raise ValueError("expected whole milliseconds")
+    if milliseconds > 7 * 24 * 3_600_000:
+        raise ValueError("expected at most seven days")
+    return timedelta(milliseconds=int(milliseconds))
+
+
+def format_duration(value: timedelta) -> str:
+    """The duration in the form that Istio and :func:`parse_duration` read; exact to the millisecond."""
+    milliseconds = round(value / timedelta(milliseconds=1))
+    if milliseconds % 1000:
+        return f"{milliseconds}ms" if milliseconds < 1000 else f"{Decimal(milliseconds) / 1000}s"
+    return f"{milliseconds // 1000}s"
+
+
+def parse_share(value: Any) -> float:
+    """The share written as ``99%`` or ``99.5%``, as a number from 0 to 1.
+
+    Raises:
+        ValueError: no percent sign, or outside 0 % to 100 %.
+    """
+    if isinstance(value, float) and 0 <= value <= 1:
+        return value
+    found = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if not found:
+        raise ValueError("expected a share with its percent sign, such as 99%")
+    share = Decimal(found[1])
+    if share > 100:
+        raise ValueError("expected a share from 0% to 100%")
+    return float(share / 100)
+
+
+def format_share(value: float) -> str:
+    """The share as people write it: ``99%``, ``99.53%``."""
+    return f"{Decimal(repr(round(value * 100, 4))).normalize():f}%"
+
+
+Duration = Annotated[
+    timedelta,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "3s", "1m30s"]}),
+]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    PlainSerializer(format_share, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["99%", "99.5%"]}),
+]

@@ -1,0 +1,124 @@
+"""What planning found in the cluster, as plain objects; the input of the rules and of the strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from chaos.model.istio import MESH, host_matches, hosts_of, order_for_namespace, resolve_host, service_fqdn
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Pods of one workload, with and without a proxy."""
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    proxied: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
+    gateway: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """The part of the cluster that bears on one target.
+
+    Args:
+        cluster: UID of ``kube-system``.
+        namespaces: By name, all that could be read.
+        services: Of the target's namespace, and of every namespace that a governing object names.
+        virtual_services: All that could be read.
+        destination_rules: All that could be read.
+        workloads: Of the target's namespace.
+        calling: ``(namespace, workload)`` that called the target of late, by the metrics.
+    """
+
+    cluster: str
+    namespaces: Mapping[str, Object]
+    services: Sequence[Object]
+    virtual_services: Sequence[Object]
+    destination_rules: Sequence[Object] = ()
+    workloads: Sequence[Workload] = ()
+    calling: Sequence[tuple[str, str]] = field(default=())
+
+    def service(self, namespace: str, name: str) -> Object | None:
+        """A Service by its name."""
+        wanted = (namespace, name)
+        return next((s for s in self.services if (s["metadata"]["namespace"], s["metadata"]["name"]) == wanted), None)
+
+    def governing(self, host: str, namespace: str) -> Sequence[Object]:
+        """The VirtualServices for a host that sidecars of a namespace consider, the winner first.
+
+        An exact host beats a wildcard, whatever the order (istiod ``computeWildcardHostVirtualServiceIndex``).
+        """
+        candidates = [
+            vs
+            for vs in order_for_namespace(self.virtual_services, namespace)
+            if MESH in (vs.get("spec", {}).get("gateways") or (MESH,))
+            and any(host_matches(pattern, host) for pattern in hosts_of(vs))
+        ]
+        return sorted(candidates, key=lambda vs: host not in hosts_of(vs))
+
+    def rules_for(self, host: str) -> Sequence[Object]:
+        """The DestinationRules for a host."""
+        return [
+            rule
+            for rule in self.destination_rules
+            if host_matches(resolve_host(rule.get("spec", {}).get("host", ""), rule["metadata"]["namespace"]), host)
+        ]
+
+    def hosts(self) -> frozenset[str]:
+        """Registry names of all Services that were read."""
+        return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
+
+
+def workload_of(pod: Object) -> str:
+    """The workload's name as Istio's metrics have it: the Deployment above the ReplicaSet, or the owner, or the pod."""
+    meta = pod["metadata"]
+    owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
+    owner = owner or next(iter(meta.get("ownerReferences") or ()), None)
+    if owner is None:
+        return str(meta["name"])
+    digest = (meta.get("labels") or {}).get("pod-template-hash")
+    name = str(owner["name"])
+    return name.removesuffix(f"-{digest}") if owner.get("kind") == "ReplicaSet" and digest else name
+
+
+def has_proxy(pod: Object) -> bool:
+    """Whether a pod carries Istio's proxy, as a container or as a native sidecar."""
+    spec = pod.get("spec", {})
+    return any(
+        c.get("name") == "istio-proxy" for c in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    )
+
+
+def is_gateway(pod: Object) -> bool:
+    """Whether a pod is a gateway, to which a VirtualService for the mesh does not apply."""
+    meta = pod["metadata"]
+    return (meta.get("annotations") or {}).get("inject.istio.io/templates") == "gateway" or "istio" in (
+        meta.get("labels") or {}
+    )
+
+
+def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
+    """Pods that are meant to stay, grouped by workload."""
+    found: dict[tuple[str, str], list[Object]] = {}
+    for pod in pods:
+        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or pod["metadata"].get("deletionTimestamp"):
+            continue
+        found.setdefault((pod["metadata"]["namespace"], workload_of(pod)), []).append(pod)
+    return tuple(
+        Workload(
+            name=name,
+            namespace=namespace,
+            labels=dict(group[0]["metadata"].get("labels") or {}),
+            proxied=tuple(p["metadata"]["name"] for p in group if has_proxy(p)),
+            bare=tuple(p["metadata"]["name"] for p in group if not has_proxy(p)),
+            gateway=any(is_gateway(p) for p in group),
+        )
+        for (namespace, name), group in sorted(found.items())
+    )

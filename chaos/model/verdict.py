@@ -1,0 +1,232 @@
+"""What a history amounts to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Judged(BaseModel):
+    """Base of judged data."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Outcome(StrEnum):
+    """How a run ended. Several merge by the worst of them."""
+
+    PASSED = "passed"
+    INCONCLUSIVE = "inconclusive"
+    FAILED = "failed"
+    BLAST_RADIUS_VIOLATED = "blast-radius-violated"
+    CLEANUP_FAILED = "cleanup-failed"
+    REFUSED = "refused"
+    """Nothing was started."""
+
+    @property
+    def exit_code(self) -> int:
+        """The process's exit code."""
+        return {Outcome.PASSED: 0, Outcome.INCONCLUSIVE: 3, Outcome.REFUSED: 4}.get(self, 1)
+
+
+_ORDER = (
+    Outcome.PASSED,
+    Outcome.REFUSED,
+    Outcome.INCONCLUSIVE,
+    Outcome.FAILED,
+    Outcome.BLAST_RADIUS_VIOLATED,
+    Outcome.CLEANUP_FAILED,
+)
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The worst of several outcomes; passed where there is none."""
+    return max(outcomes, key=_ORDER.index, default=Outcome.PASSED)
+
+
+class ReasonCode(StrEnum):
+    """Every reason that a verdict can have."""
+
+    ALL_HELD = "all-held"
+    # inconclusive: the question could not be answered
+    NOT_STEADY_BEFORE = "not-steady-before"
+    UNDECIDED_BEFORE = "undecided-before"
+    UNDECIDED_DURING_FAULT = "undecided-during-fault"
+    UNDECIDED_RECOVERY = "undecided-recovery"
+    NO_TRAFFIC = "no-traffic"
+    NO_CALLERS = "no-callers"
+    CALLERS_WITHOUT_PROXY = "callers-without-proxy"
+    FAULT_NOT_SEEN = "fault-not-seen"
+    FAULT_SHARE_OFF = "fault-share-off"
+    NOT_DISTRIBUTED = "not-distributed"
+    LOAD_STARVED = "load-starved"
+    LOAD_DIED = "load-died"
+    METRICS_LOST = "metrics-lost"
+    MESH_LOST = "mesh-lost"
+    TARGET_CHANGED = "target-changed"
+    INTERRUPTED = "interrupted"
+    FROZEN = "frozen"
+    BROKEN = "broken"
+    # failed: the system fell short
+    EXPECTATION_VIOLATED = "expectation-violated"
+    GUARDRAIL_TRIPPED = "guardrail-tripped"
+    NOT_RECOVERED = "not-recovered"
+    HEADER_NOT_FORWARDED = "header-not-forwarded"
+    # failures of their own kind
+    FAULT_OUTSIDE_SCOPE = "fault-outside-scope"
+    RESIDUE = "residue"
+    # refused: nothing was started
+    STAGING_RULE = "staging-rule"
+    LOCKED = "locked"
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome that this reason brings about."""
+        if self is ReasonCode.ALL_HELD:
+            return Outcome.PASSED
+        return _OUTCOMES.get(self, Outcome.INCONCLUSIVE)
+
+
+_OUTCOMES = {
+    ReasonCode.EXPECTATION_VIOLATED: Outcome.FAILED,
+    ReasonCode.GUARDRAIL_TRIPPED: Outcome.FAILED,
+    ReasonCode.NOT_RECOVERED: Outcome.FAILED,
+    ReasonCode.HEADER_NOT_FORWARDED: Outcome.FAILED,
+    ReasonCode.FAULT_OUTSIDE_SCOPE: Outcome.BLAST_RADIUS_VIOLATED,
+    ReasonCode.RESIDUE: Outcome.CLEANUP_FAILED,
+    ReasonCode.STAGING_RULE: Outcome.REFUSED,
+    ReasonCode.LOCKED: Outcome.REFUSED,
+}
+
+
+class Answer(StrEnum):
+    """What the evidence says of one claim so far."""
+
+    HOLDS = "holds"
+    VIOLATED = "violated"
+    UNDECIDED = "undecided"
+
+
+class Interval(Judged):
+    """A confidence interval of a share, valid however often it was looked at."""
+
+    low: float
+    high: float
+    confidence: float
+
+
+class Tally(Judged):
+    """Exact counts of one claim's events.
+
+    Args:
+        lower_bound: A counter was reset meanwhile, so there were at least this many.
+    """
+
+    good: int = 0
+    total: int = 0
+    lower_bound: bool = False
+
+    @property
+    def share(self) -> float | None:
+        """Observed share of good events; ``None`` without events."""
+        return self.good / self.total if self.total else None
+
+
+class ClaimResult(Judged):
+    """What became of one claim in one phase.
+
+    Args:
+        phase: ``baseline``, ``fault`` or ``recovery``.
+        expected: The bound as written, e.g. ``at least 99% of events with status <500``.
+        bound: The bound as a share, with ``baseline - x`` resolved.
+    """
+
+    title: str
+    phase: str
+    expected: str
+    bound: float
+    tally: Tally
+    interval: Interval
+    answer: Answer
+
+
+class ShareProof(Judged):
+    """One half of a fault (``abort`` or ``delay``): declared against counted.
+
+    Args:
+        tally: Faulted requests (``good`` counts the faulted) of all requests of the declared callers in scope.
+        proven: Faults were counted and their share agrees with the declared one.
+    """
+
+    kind: str
+    flag: str
+    declared: float
+    tally: Tally
+    interval: Interval
+    proven: bool
+    off: bool
+
+
+class Proof(Judged):
+    """Whether the fault provably hit real traffic, and only the declared one.
+
+    Args:
+        outside: Callers outside the declared scope that felt a fault, with how many.
+        proxies: ``12 of 12`` caller proxies had the route; empty where proxies can't be asked.
+    """
+
+    shares: tuple[ShareProof, ...] = ()
+    by_caller: dict[str, int] = {}
+    outside: dict[str, int] = {}
+    proxies: str = ""
+    complete: bool = False
+
+    @property
+    def proven(self) -> bool:
+        """All declared faults were counted at their share, and none elsewhere."""
+        return self.complete and not self.outside and all(share.proven for share in self.shares)
+
+
+class RecoveryResult(Judged):
+    """When the steady state held again.
+
+    Args:
+        seconds: From the acknowledged restore to the first moment from which everything holds; ``None``: not seen.
+        uncertainty: Seconds by which that may be off (the scrape interval).
+        allowed: Seconds that the experiment grants.
+    """
+
+    seconds: float | None
+    uncertainty: float
+    allowed: float
+    answer: Answer
+    claims: tuple[ClaimResult, ...] = ()
+
+
+class Reason(Judged):
+    """Why the verdict is what it is."""
+
+    code: ReasonCode
+    message: str
+    hint: str | None = None
+
+
+class Verdict(Judged):
+    """The judgement of one history."""
+
+    run: str
+    experiment: str
+    outcome: Outcome
+    reasons: tuple[Reason, ...]
+    baseline: tuple[ClaimResult, ...] = ()
+    fault: tuple[ClaimResult, ...] = ()
+    guardrails: tuple[ClaimResult, ...] = ()
+    proof: Proof | None = None
+    recovery: RecoveryResult | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Green: steady before, provably faulted, held, recovered, nothing left."""
+        return self.outcome is Outcome.PASSED

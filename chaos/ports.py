@@ -1,0 +1,209 @@
+"""What the engine needs from the outside, as protocols; adapters and tests implement them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from chaos.model.experiment import Load as LoadSpec
+from chaos.model.history import Event, History, LoadSecond, PhaseName, Series
+from chaos.model.plan import Plan
+from chaos.model.verdict import ClaimResult, Proof, Verdict
+
+Object = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Which cluster this is: the context as named, the API server's address, kube-system's UID, the versions."""
+
+    context: str
+    server: str
+    uid: str
+    kubernetes: str
+    istio: str = ""
+
+
+class Mesh(Protocol):
+    """The Kubernetes API, as far as the harness uses it. Every call raises ``MeshError`` when it fails."""
+
+    def identity(self) -> Identity:
+        """Which cluster this is."""
+        ...
+
+    def namespace(self, name: str) -> Object | None:
+        """A namespace, or ``None`` where there is none of this name."""
+        ...
+
+    def namespaces(self) -> Sequence[Object]:
+        """All namespaces; those that may be read where not all may."""
+        ...
+
+    def services(self, namespace: str) -> Sequence[Object]:
+        """The Services of a namespace."""
+        ...
+
+    def pods(self, namespace: str) -> Sequence[Object]:
+        """The Pods of a namespace."""
+        ...
+
+    def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
+        """The VirtualServices of one namespace, or of all."""
+        ...
+
+    def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
+        """The DestinationRules of one namespace, or of all."""
+        ...
+
+    def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
+        """Creates it; the object as stored and the server's warnings."""
+        ...
+
+    def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
+        """Deletes it, only that of ``uid`` where given; whether there was one."""
+        ...
+
+    def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
+        """Every VirtualService and Lease that carries the harness's labels, of one run where named."""
+        ...
+
+    def lease(self, namespace: str, name: str) -> Object | None:
+        """A Lease, or ``None``."""
+        ...
+
+    def create_lease(self, obj: Object) -> Object:
+        """Creates a Lease; ``MeshError`` of status 409 where there is one."""
+        ...
+
+    def replace_lease(self, obj: Object) -> Object:
+        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        ...
+
+    def delete_lease(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
+        """Deletes a Lease, only that of ``uid`` where given; whether there was one."""
+        ...
+
+    def record_event(self, involved: Object, *, reason: str, message: str, warning: bool = False) -> None:
+        """Writes a Kubernetes Event on an object."""
+        ...
+
+    def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """The routes that a pod's proxy runs now, as its admin prints them; ``None`` where exec is denied."""
+        ...
+
+
+class Metrics(Protocol):
+    """Prometheus. Every call raises ``MetricsError`` when it fails."""
+
+    def now(self) -> float:
+        """Prometheus' own clock, Unix seconds."""
+        ...
+
+    def version(self) -> str:
+        """Its version."""
+        ...
+
+    def scrape_interval(self) -> float:
+        """The longest scrape interval in seconds among the targets that carry Istio's metrics."""
+        ...
+
+    def samples(self, selector: str, *, seconds: float) -> Sequence[Series]:
+        """Raw samples of the last ``seconds`` of every series that a selector names."""
+        ...
+
+    def holds(self, comparison: str) -> bool:
+        """Whether a PromQL comparison has a result now."""
+        ...
+
+
+class Load(Protocol):
+    """The load generator, in its own process. Raises ``LoadError`` when it can't be started."""
+
+    def prepare(self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path) -> None:
+        """Starts the process, which loads its code and then waits; ``base`` is the folder of the experiment file."""
+        ...
+
+    def start(self) -> None:
+        """Sends from now on."""
+        ...
+
+    def poll(self) -> Sequence[LoadSecond]:
+        """The seconds that were finished since the last call; times on the machine's wall clock."""
+        ...
+
+    def failure(self) -> str | None:
+        """Why it is no longer running although it was not stopped; ``None`` while it is well."""
+        ...
+
+    def stop(self) -> None:
+        """Stops it and waits for its end; safe to call twice, and before ``start``."""
+        ...
+
+
+class Clock(Protocol):
+    """Time. ``now`` never jumps, even if the machine's clock is set meanwhile."""
+
+    def now(self) -> float:
+        """Unix seconds at the first call, plus what has passed since."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; may return early when the run is asked to stop."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """A look at a running experiment, for people.
+
+    Args:
+        elapsed: Seconds since the run began.
+        rate: Answers per second of the last finished seconds, as the load generator saw them.
+        claims: The claims of the present phase as they stand.
+    """
+
+    run: str
+    experiment: str
+    phase: PhaseName
+    elapsed: float
+    rate: float | None = None
+    good: float | None = None
+    claims: Sequence[ClaimResult] = ()
+    proof: Proof | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A run's end: everything that was recorded and what it amounts to."""
+
+    history: History
+    verdict: Verdict
+    folder: Path | None = None
+    attachments: Mapping[str, Path] = field(default_factory=dict)
+
+
+class Sink(Protocol):
+    """A listener of a run. A sink that raises is dropped; it never changes a run or its verdict."""
+
+    def started(self, plan: Plan) -> None:
+        """The plan was made and is allowed; nothing is written yet."""
+        ...
+
+    def phase(self, run: str, phase: PhaseName, at: float) -> None:
+        """A phase was entered."""
+        ...
+
+    def event(self, run: str, event: Event) -> None:
+        """Something happened."""
+        ...
+
+    def progress(self, progress: Progress) -> None:
+        """A look, about once a second."""
+        ...
+
+    def finished(self, finished: Finished) -> None:
+        """The run is over and everything is restored, or known not to be."""
+        ...

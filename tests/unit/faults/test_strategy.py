@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from chaos.faults.strategy import choose
+from chaos.model.plan import Broken, Injection, Strategy
+from tests.unit.situations import experiment, situation, virtual_service
+
+HOST = "inventory-svc.staging.svc.cluster.local"
+EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)
+FAULT = {"abort": {"percentage": {"value": 50.0}, "httpStatus": 503}}
+
+
+def made(*virtual_services: dict, **target: object) -> Injection:
+    chosen = choose(experiment(**target), situation(*virtual_services), run="r1", expires=EXPIRES)
+    assert isinstance(chosen, Injection), chosen
+    return chosen
+
+
+def refused(*virtual_services: dict, **target: object) -> str:
+    chosen = choose(experiment(**target), situation(*virtual_services), run="r1", expires=EXPIRES)
+    assert isinstance(chosen, Broken)
+    return chosen.rule
+
+
+def test_a_host_without_a_virtual_service_gets_one_that_routes_as_before() -> None:
+    injection = made()
+    assert injection.strategy is Strategy.CREATE
+    assert injection.before is None
+    plain = {"route": [{"destination": {"host": HOST}}]}
+    assert injection.after["spec"] == {
+        "hosts": [HOST],
+        "exportTo": ["."],
+        "http": [
+            {**plain, "name": "chaos-r1", "fault": FAULT, "match": [{"sourceLabels": {"app": "order-svc"}}]},
+            plain,
+        ],
+    }
+    meta = injection.after["metadata"]
+    assert meta["name"] == "chaos-r1-inventory-svc"
+    assert meta["labels"] == {
+        "chaos-harness.dev/run": "r1",
+        "chaos-harness.dev/experiment": "orders",
+        "chaos-harness.dev/owner": "checkout",
+    }
+    assert meta["annotations"]["chaos-harness.dev/expires"] == "2026-01-01T00:00:00Z"
+    assert not any("istio.io" in key for key in (*meta["labels"], *meta["annotations"]))
+
+
+def test_a_public_virtual_service_is_overlaid_and_left_alone() -> None:
+    base = virtual_service(
+        hosts=["inventory-svc", "other-svc"],
+        http=[
+            {
+                "name": "stock",
+                "match": [{"uri": {"prefix": "/stock"}}, {"uri": {"exact": "/x"}}],
+                "route": [{"destination": {"host": "inventory-svc", "subset": "v1"}}],
+                "timeout": "2s",
+            },
+            {"route": [{"destination": {"host": "inventory-svc"}}]},
+        ],
+    )
+    injection = made(base)
+    assert injection.strategy is Strategy.OVERLAY
+    assert injection.before == base
+    http = injection.after["spec"]["http"]
+    assert injection.after["spec"]["hosts"] == [HOST]
+    assert [route.get("name") for route in http] == ["chaos-r1", "stock", "chaos-r1", None]
+    assert http[0]["match"] == [
+        {"uri": {"prefix": "/stock"}, "sourceLabels": {"app": "order-svc"}},
+        {"uri": {"exact": "/x"}, "sourceLabels": {"app": "order-svc"}},
+    ]
+    assert http[0]["timeout"] == "2s"
+    assert http[0]["route"] == [{"destination": {"host": HOST, "subset": "v1"}}]
+    assert base["spec"]["http"][0]["route"][0]["destination"]["host"] == "inventory-svc", "the input is never changed"
+
+
+def test_without_callers_and_match_the_routes_themselves_carry_the_fault() -> None:
+    http = made(virtual_service(), callers={}).after["spec"]["http"]
+    assert http == [{"name": "chaos-r1", "fault": FAULT, "route": [{"destination": {"host": HOST}}]}]
+
+
+def test_only_our_load_is_matched_by_its_header() -> None:
+    http = made(callers={}, onlyOurLoad=True).after["spec"]["http"]
+    assert http[0]["match"] == [{"headers": {"x-chaos-run": {"exact": "r1"}}}]
+    assert "fault" not in http[1]
+
+
+def test_routes_for_gateways_are_left_out_of_the_copy() -> None:
+    base = virtual_service(
+        gateways=["mesh", "gw"],
+        http=[
+            {"match": [{"gateways": ["gw"]}], "route": [{"destination": {"host": "inventory-svc"}}]},
+            {"match": [{"gateways": ["gw", "mesh"]}], "route": [{"destination": {"host": "inventory-svc"}}]},
+        ],
+    )
+    spec = made(base).after["spec"]
+    assert "gateways" not in spec
+    assert spec["http"][0]["match"] == [{"sourceLabels": {"app": "order-svc"}}]
+    assert len(spec["http"]) == 2
+
+
+def test_the_winner_is_what_istio_would_choose() -> None:
+    younger = virtual_service("younger", created="2026-02-01T00:00:00Z")
+    older = virtual_service("older", created="2025-01-01T00:00:00Z")
+    assert made(younger, older).before == older
+
+
+def test_a_virtual_service_for_a_gateway_only_does_not_govern_the_mesh() -> None:
+    assert made(virtual_service(gateways=["gw"])).strategy is Strategy.CREATE
+
+
+@pytest.mark.parametrize(
+    ("spec", "rule"),
+    [
+        ({"exportTo": ["."]}, "patch-not-available"),
+        ({"hosts": ["*.staging.svc.cluster.local"]}, "wildcard-host"),
+        ({"http": [{"delegate": {"name": "x"}}]}, "delegate"),
+        ({"http": [{"fault": FAULT, "route": [{"destination": {"host": "inventory-svc"}}]}]}, "already-faulted"),
+        ({"http": [{"redirect": {"uri": "/"}}]}, "no-route-to-fault"),
+        ({"http": None, "tcp": [{"route": []}]}, "not-http"),
+    ],
+)
+def test_what_can_not_take_effect_is_refused(spec: dict, rule: str) -> None:
+    assert refused(virtual_service(**spec)) == rule
+
+
+def test_another_runs_fault_is_not_copied() -> None:
+    other = virtual_service(exportTo=["."])
+    other["metadata"]["labels"] = {"chaos-harness.dev/run": "other"}
+    assert refused(other) == "already-injected"
+
+
+def test_our_own_object_does_not_count_as_governing() -> None:
+    mine = virtual_service(exportTo=["."])
+    mine["metadata"]["labels"] = {"chaos-harness.dev/run": "r1"}
+    assert made(mine).strategy is Strategy.CREATE
+
+
+def test_a_match_that_no_route_overlaps_is_refused() -> None:
+    base = virtual_service(http=[{"match": [{"uri": {"exact": "/a"}}], "route": [{"destination": {"host": "x"}}]}])
+    assert refused(base, match=[{"uri": {"exact": "/b"}}]) == "match-matches-nothing"

@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import copy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from chaos.faults.strategy import choose
+from chaos.guard import RULES, Draft, check
+from chaos.model.plan import Injection
+from chaos.model.settings import LAB, Settings
+from chaos.model.situation import Situation, Workload
+from tests.unit.situations import experiment, namespace, service, situation, virtual_service
+
+
+def draft(found: Situation | None = None, *, settings: Settings = LAB, **target: Any) -> Draft:
+    asked = experiment(**target)
+    found = found or situation()
+    chosen = choose(asked, found, run="r1", expires=datetime(2026, 1, 1, tzinfo=UTC))
+    return Draft(
+        experiment=asked,
+        situation=found,
+        settings=settings,
+        injection=chosen if isinstance(chosen, Injection) else None,
+    )
+
+
+def broken(drafted: Draft) -> set[str]:
+    return {refusal.rule for refusal in check(drafted)}
+
+
+def with_spec(**spec: Any) -> Draft:
+    """A draft whose object was tampered with, as a bug of ours might."""
+    made = draft()
+    assert made.injection is not None
+    after = copy.deepcopy(dict(made.injection.after))
+    after["spec"].update(spec)
+    return Draft(
+        experiment=made.experiment,
+        situation=made.situation,
+        settings=made.settings,
+        injection=made.injection.model_copy(update={"after": after}),
+    )
+
+
+def test_a_staging_namespace_is_allowed() -> None:
+    assert broken(draft()) == set()
+
+
+STAGING = {"staging": namespace("staging", env="staging")}
+
+
+@pytest.mark.parametrize(
+    ("drafted", "rules"),
+    [
+        (draft(settings=Settings()), {"namespace-not-allowed", "host-outside", "destination-outside"}),
+        (draft(namespace="production"), {"namespace-not-allowed", "namespace-not-labelled", "service-not-found", "no-callers", "host-outside", "destination-outside"}),
+        (draft(situation(namespaces={"staging": namespace("staging", env="production")})), {"namespace-not-labelled", "host-outside", "destination-outside"}),
+        (draft(situation(namespaces={})), {"namespace-not-found", "host-outside", "destination-outside"}),
+        (draft(settings=Settings(namespaces=("staging",), clusters=("other",))), {"cluster-not-configured"}),
+        (draft(settings=Settings(namespaces=("staging",), root_namespace="staging")), {"root-namespace", "host-outside", "destination-outside"}),
+        (draft(service="nothing-svc"), {"service-not-found"}),
+        (draft(situation(services=[service("inventory-svc", port="tcp-db")])), {"port-not-http"}),
+        (draft(situation(workloads=[])), {"no-callers"}),
+        (draft(situation(workloads=[Workload("order-svc", "staging", {"app": "order-svc"}, bare=("o-1",))])), {"callers-without-proxy"}),
+        (with_spec(exportTo=["*"]), {"export-outside"}),
+        (with_spec(exportTo=["production"]), {"export-outside"}),
+        (with_spec(exportTo=[]), {"export-outside"}),
+        (with_spec(hosts=["inventory-svc.production.svc.cluster.local"]), {"host-outside"}),
+        (with_spec(hosts=["inventory-svc.production"]), {"host-outside"}),
+        (with_spec(hosts=["*.svc.cluster.local"]), {"host-outside"}),
+        (with_spec(hosts=["example.com"]), {"host-outside"}),
+        (with_spec(gateways=["shared/gw"]), {"gateway-bound"}),
+        (with_spec(http=[{"match": [{"gateways": ["gw"]}], "route": [{"destination": {"host": "inventory-svc"}}]}]), {"gateway-bound"}),
+        (with_spec(http=[{"route": [{"destination": {"host": "x.production.svc.cluster.local"}}]}]), {"destination-outside"}),
+        (with_spec(http=[{"route": [{"destination": {"host": "inventory-svc"}}], "mirror": {"host": "x.prod.svc.cluster.local"}}]), {"destination-outside"}),
+    ],
+)  # fmt: skip
+def test_each_rule_says_no(drafted: Draft, rules: set[str]) -> None:
+    assert broken(drafted) == rules
+
+
+def test_a_frozen_namespace_is_refused() -> None:
+    frozen = namespace("staging", env="staging")
+    frozen["metadata"]["annotations"] = {"chaos-harness.dev/frozen": "release day"}
+    found = check(draft(situation(namespaces={"staging": frozen})))
+    assert [refusal.rule for refusal in found] == ["frozen"]
+    assert "release day" in found[0].message
+
+
+def test_a_route_out_of_staging_in_the_users_own_object_is_refused() -> None:
+    leak = virtual_service(http=[{"route": [{"destination": {"host": "inventory-svc.production.svc.cluster.local"}}]}])
+    assert broken(draft(situation(leak))) == {"destination-outside"}
+
+
+def test_every_refusal_says_what_would_make_it_right() -> None:
+    refusals = [*check(draft(settings=Settings(), namespace="production")), *check(with_spec(exportTo=["*"]))]
+    assert all(refusal.hint and refusal.value in refusal.message or refusal.value for refusal in refusals)
+
+
+def test_every_rule_is_documented() -> None:
+    assert all(rule.__doc__ for rule in RULES)

@@ -1,0 +1,118 @@
+"""Reading experiment files: what is accepted, and how mistakes are told."""
+
+from __future__ import annotations
+
+import textwrap
+from datetime import timedelta
+
+import pytest
+
+from chaos.model.document import DocumentError, parse_experiment
+from chaos.model.experiment import Experiment
+
+GOOD = textwrap.dedent("""\
+    experiment: orders
+    target: {namespace: staging, service: inventory-svc}
+    faults:
+      - abort: {percentage: 50, httpStatus: 503}
+        delay: {percentage: 30, fixedDelay: 3s}
+    load:
+      rate: 40
+      requests:
+        - {path: /orders/42}
+    steadyState:
+      - title: answered
+        service: order-svc
+        good: {status: "<500", within: 1s}
+        atLeast: 99%
+        duringFault: baseline - 0.5%
+""")
+
+
+def problems(text: str) -> list[str]:
+    with pytest.raises(DocumentError) as caught:
+        parse_experiment(text, file="x.yaml")
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_a_good_file_is_read_with_units() -> None:
+    experiment = parse_experiment(GOOD)
+    assert experiment.fault.delay is not None
+    assert experiment.fault.delay.fixed_delay == timedelta(seconds=3)
+    assert experiment.steady_state[0].at_least.share == 0.99
+    assert experiment.steady_state[0].during_fault is not None
+    assert experiment.steady_state[0].during_fault.relative
+    assert experiment.steady_state[0].bound_in("recovery").share == 0.99
+
+
+def test_what_was_read_can_be_written_and_read_again() -> None:
+    experiment = parse_experiment(GOOD)
+    assert Experiment.model_validate(experiment.model_dump(mode="json", by_alias=True)) == experiment
+
+
+@pytest.mark.parametrize(
+    ("change", "place", "says"),
+    [
+        (("percentage: 50", "percentage: 0"), "x.yaml:4:13: faults[0].abort.percentage", "greater than 0"),
+        (("percentage: 50", "percentage: 100.00001"), "x.yaml:4:13", "100"),
+        (("percentage: 50", "percentage: 0.00005"), "x.yaml:4:13", "0.0001"),
+        (("percentage: 50", "percentage: '50'"), "x.yaml:4:13", "plain number"),
+        (("percentage: 50", "percentage: .nan"), "x.yaml:4:13", "plain number"),
+        (("percentage: 50", "percentage: true"), "x.yaml:4:13", "plain number"),
+        (("percentage: 50", "percentage: 1e3"), "x.yaml:4:13", "100"),
+        (("httpStatus: 503", "httpStatus: 600"), "x.yaml:4:29: faults[0].abort.httpStatus", "599"),
+        (("httpStatus: 503", "grpcStatus: '14'"), "x.yaml:4:29", "pattern"),
+        (("fixedDelay: 3s", "fixedDelay: 3"), "x.yaml:5:29: faults[0].delay.fixedDelay", "3s"),
+        (("fixedDelay: 3s", "fixedDelay: 0.5ms"), "x.yaml:5:29", "whole milliseconds"),
+        (("fixedDelay: 3s", "fixedDelay: 0s"), "x.yaml:5:5", "at least 1ms"),
+        (("within: 1s", "within: 700ms"), "x.yaml:11:5: steadyState[0]", "bucket bound"),
+        (("atLeast: 99%", "atLeast: 99"), "x.yaml:14:5: steadyState[0].atLeast", "99%"),
+        (("atLeast: 99%", "atLeast: 100%"), "x.yaml:11:5", "under 100%"),
+        (('status: "<500"', "status: ok"), "x.yaml:13:12: steadyState[0].good.status", "pattern"),
+        (("rate: 40", "rate: -1"), "x.yaml:7:3: load.rate", "greater than 0"),
+        (("rate: 40", "ratee: 40"), "x.yaml:7:3: load.ratee", "did you mean 'rate'?"),
+        (("namespace: staging", "namespace: Staging"), "x.yaml:2:10: target.namespace", "pattern"),
+        (("experiment: orders", "experiment: 'or ders'"), "x.yaml:1:1: experiment", "pattern"),
+        (("path: /orders/42", "path: orders"), "x.yaml:9:8: load.requests[0].path", "pattern"),
+    ],
+)
+def test_a_mistake_is_told_with_its_place(change: tuple[str, str], place: str, says: str) -> None:
+    assert change[0] in GOOD
+    found = problems(GOOD.replace(*change))
+    assert len(found) == 1
+    assert found[0].startswith(place)
+    assert says in found[0]
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
+    text = GOOD.replace("percentage: 50", "percentage: 500").replace("rate: 40", "rate: x").replace("99%", "much")
+    assert [line.split(": ")[1] for line in problems(text)] == [
+        "faults[0].abort.percentage",
+        "load.rate",
+        "steadyState[0].atLeast",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "found 0 documents"),
+        ("a: 1\n---\nb: 2\n", "found 2 documents"),
+        ("- 1\n", "expected a mapping"),
+        ("just text", "expected a mapping"),
+        ("a: [1\nb: 2", "expected YAML"),
+        ("a: 1\na: 2\n", "duplicate"),
+        ("\tx: 1", "expected YAML"),
+        ("experiment: \x00", "expected YAML"),
+    ],
+)
+def test_what_is_no_experiment_at_all(text: str, says: str) -> None:
+    found = problems(text)
+    assert len(found) == 1
+    assert says in found[0]
+
+
+def test_missing_parts_are_named() -> None:
+    found = problems("experiment: x\n")
+    assert {line.split(": ")[1] for line in found} == {"target", "faults", "load", "steadyState"}
+    assert all("is missing" in line for line in found)
