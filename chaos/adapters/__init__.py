@@ -1,0 +1,1 @@
+"""The outside world: the only modules that import the kubernetes, Prometheus and Locust clients."""

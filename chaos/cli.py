@@ -1,0 +1,358 @@
+"""``chaosctl``: the thin command beside pytest. Data on stdout, everything else on stderr.
+
+Exit codes: 0 passed, 1 failed, 2 wrong input, 3 inconclusive, 4 refused. Heavy imports happen inside the commands.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chaos import __version__
+from chaos.errors import HarnessError, InputError
+
+if TYPE_CHECKING:
+    from chaos.model.experiment import Experiment
+    from chaos.wiring import Place
+
+app = typer.Typer(
+    help="Chaos experiments for services on an Istio mesh.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+lab_app = typer.Typer(help="The embedded staging mesh on this machine.", no_args_is_help=True)
+app.add_typer(lab_app, name="lab")
+
+Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
+Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]
+Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")]
+Entry = Annotated[str | None, typer.Option(help="where the load is sent to: the mesh's ingress")]
+Kubeconfig = Annotated[str | None, typer.Option(help="path of the kubeconfig; the usual places where absent")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+LabName = Annotated[str, typer.Option("--name", help="which lab, where several run side by side")]
+
+
+def main() -> None:
+    """Entry point: runs a command; a user's mistake is a message, never a traceback."""
+    try:
+        app()
+    except HarnessError as error:
+        say(f"error: {error}")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        say("interrupted")
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def say(text: str) -> None:
+    """Words for people, on stderr."""
+    typer.echo(text, err=True)
+
+
+def give(data: Any) -> None:
+    """Data, on stdout."""
+    typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: FBT002
+    if version:
+        give(__version__)
+        raise typer.Exit
+
+
+@app.command()
+def validate(files: Files) -> None:
+    """Check experiment files; every problem of every file at once."""
+    from chaos.model.document import DocumentError
+
+    broken = 0
+    for file in experiment_files(files):
+        try:
+            read_experiment(file)
+        except DocumentError as error:
+            broken += 1
+            say(str(error))
+        else:
+            give(f"{file}: ok")
+    if broken:
+        raise typer.Exit(2)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of an experiment file, for editors."""
+    from chaos.model.experiment import Experiment
+
+    document = Experiment.model_json_schema(by_alias=True)
+    give({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "experiment", **document})
+
+
+@app.command()
+def plan(
+    files: Files,
+    context: Context = None,
+    prometheus: Prometheus = None,
+    entry: Entry = None,
+    kubeconfig: Kubeconfig = None,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
+    from chaos.reporting.plan_text import plan_text
+    from chaos.wiring import plan_experiment
+
+    plans = []
+    chosen = [(file, *read_experiment(file)) for file in experiment_files(files)]
+    with place_of(context, prometheus, entry, kubeconfig) as place:
+        for file, experiment, declared in chosen:
+            plans.append(plan_experiment(experiment, place=place, file=file, declared=declared))
+    if as_json:
+        give([made.model_dump(mode="json", by_alias=True) for made in plans])
+    else:
+        give("\n\n".join(plan_text(made) for made in plans))
+    if any(not made.allowed for made in plans):
+        raise typer.Exit(4)
+
+
+@app.command()
+def run(
+    files: Files,
+    context: Context = None,
+    prometheus: Prometheus = None,
+    entry: Entry = None,
+    kubeconfig: Kubeconfig = None,
+    report_dir: Annotated[Path, typer.Option(help="where records, pictures and results go")] = Path("reports"),
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Run experiments, one after the other; without --context on the lab."""
+    from chaos.model.verdict import worst
+    from chaos.reporting.sinks import finish, sinks_for
+    from chaos.wiring import run_experiment
+
+    chosen = [(file, *read_experiment(file)) for file in experiment_files(files)]
+    done = []
+    with place_of(context, prometheus, entry, kubeconfig) as place:
+        for file, experiment, declared in chosen:
+            done.append(
+                run_experiment(
+                    experiment,
+                    place=place,
+                    sinks=sinks_for(report_dir),
+                    report_dir=report_dir,
+                    file=file,
+                    declared=declared,
+                )
+            )
+    finish(done)
+    if as_json:
+        give([finished.verdict.model_dump(mode="json") for finished in done])
+    raise typer.Exit(worst(finished.verdict.outcome for finished in done).exit_code)
+
+
+@app.command()
+def judge(
+    records: Annotated[list[Path], typer.Argument(help="record.json files, or folders of a run")],
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Judge recorded runs again, offline."""
+    from chaos.judge import judge as judge_history
+    from chaos.model.verdict import worst
+    from chaos.reporting.prose import verdict_text
+    from chaos.reporting.record import read_record
+
+    verdicts = [judge_history(read_record(path)) for path in records]
+    if as_json:
+        give([verdict.model_dump(mode="json") for verdict in verdicts])
+    else:
+        give("\n\n".join(verdict_text(verdict) for verdict in verdicts))
+    raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
+
+
+@app.command()
+def status(
+    namespace: Annotated[list[str] | None, typer.Option(help="only these; all that are allowed where absent")] = None,
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Show every fault of the harness that is active now, and whether somebody still renews it."""
+    from chaos.safety.sweep import active
+
+    with mesh_of(context, kubeconfig) as (mesh, allowed):
+        faults = active(mesh, namespaces=tuple(namespace or allowed))
+    if as_json:
+        give([fault.as_dict() for fault in faults])
+    else:
+        give("\n".join(str(fault) for fault in faults) or "no active faults")
+
+
+@app.command()
+def sweep(
+    namespace: Annotated[list[str] | None, typer.Option(help="only these; all that are allowed where absent")] = None,
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="what this run left, even if its lease still holds")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,  # noqa: FBT002
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Remove faults that nobody renews any more. Safe at any time, twice, and beside live runs."""
+    from chaos.safety.sweep import sweep as sweep_now
+
+    with mesh_of(context, kubeconfig) as (mesh, allowed):
+        for swept in sweep_now(mesh, namespaces=tuple(namespace or allowed), run=run_id, dry_run=dry_run):
+            give(str(swept))
+
+
+@lab_app.command("up")
+def lab_up(
+    name: LabName = "default",
+    attached: Annotated[bool, typer.Option("--attached", help="end with the process that started it")] = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Start the lab; returns when all is ready."""
+    from chaos.lab import commands
+
+    state = commands.up(name, attached=attached)
+    if as_json:
+        give(state.as_dict())
+    else:
+        give(
+            f"the lab {name!r} is up (process {state.pid})\n"
+            f"  kubectl:     kubectl --kubeconfig {state.kubeconfig} --context {state.context} -n staging get pods\n"
+            f"  entry:       curl {state.entry}/orders/42\n"
+            f"  prometheus:  {state.prometheus}\n"
+            f"  stop it:     chaosctl lab down" + ("" if name == "default" else f" --name {name}")
+        )
+
+
+@lab_app.command("down")
+def lab_down(name: LabName = "default") -> None:
+    """Stop the lab and everything that it started."""
+    from chaos.lab import commands
+
+    was_up = commands.down(name)
+    say(f"the lab {name!r} is down" if was_up else f"no lab {name!r} was running")
+
+
+@lab_app.command("status")
+def lab_status(name: LabName = "default", as_json: Json = False) -> None:  # noqa: FBT002
+    """Show the lab's parts: what is alive, what died and why."""
+    from chaos.lab import commands
+
+    found = commands.status(name)
+    give(found.as_dict() if as_json else str(found))
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+@lab_app.command("control-plane")
+def lab_control_plane(
+    name: LabName = "default",
+    delay: Annotated[str | None, typer.Option(help="how long every push waits, e.g. 3s; 0s ends it")] = None,
+    down: Annotated[bool, typer.Option("--down", help="push nothing from now on")] = False,  # noqa: FBT002
+    up: Annotated[bool, typer.Option("--up", help="push again")] = False,  # noqa: FBT002
+) -> None:
+    """Slow down or stop the distribution of configuration, as when istiod is ill."""
+    from chaos.lab import commands
+    from chaos.model.quantities import parse_duration
+
+    if (delay is not None) + down + up != 1:
+        raise InputError("expected exactly one of --delay, --down and --up")
+    seconds = None
+    if delay is not None:
+        try:
+            seconds = parse_duration(delay).total_seconds()
+        except ValueError as error:
+            raise InputError(f"--delay {delay!r}: {error}") from error
+    commands.control_plane(name, delay=seconds, down=down, up=up)
+    say("done")
+
+
+# --- shared by the commands ----------------------------------------------------------------------------------------
+
+
+def experiment_files(paths: list[Path]) -> list[Path]:
+    """The files that are named, and those right in the folders that are named."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
+            if not inside:
+                raise InputError(f"{path}: expected experiment files (*.yaml) in this folder, found none")
+            found += inside
+        else:
+            found.append(path)
+    return found
+
+
+def read_experiment(file: Path) -> tuple[Experiment, str]:
+    """An experiment and its text."""
+    from chaos.model.document import parse_experiment
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{file}: expected an experiment file that can be read: {reason}") from error
+    return parse_experiment(text, file=str(file)), text
+
+
+@contextmanager
+def place_of(context: str | None, prometheus: str | None, entry: str | None, kubeconfig: str | None) -> Iterator[Place]:
+    """The named cluster; the lab where nothing is named."""
+    from chaos.wiring import connect
+
+    if context:
+        yield connect(context=context, prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
+        return
+    _nothing_else_named(prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
+    from chaos.lab.fixture import running_lab
+
+    with running_lab() as lab:
+        yield connect(
+            context=lab.context, prometheus=lab.prometheus, entry=lab.entry, kubeconfig=str(lab.kubeconfig), lab=True
+        )
+
+
+@contextmanager
+def mesh_of(context: str | None, kubeconfig: str | None) -> Iterator[tuple[Any, tuple[str, ...]]]:
+    """The API of the named cluster or of the running lab, and the namespaces that are allowed there."""
+    from chaos.adapters.kubernetes_mesh import KubernetesMesh
+    from chaos.adapters.settings_file import read_settings
+    from chaos.model.settings import LAB
+
+    if context:
+        settings = read_settings(Path.cwd())
+        if not settings.namespaces:
+            raise InputError(
+                "no namespace is allowed", hint="set namespaces in [tool.chaos] of pyproject.toml, or in chaos.toml"
+            )
+        yield KubernetesMesh(kubeconfig, context), settings.namespaces
+        return
+    _nothing_else_named(kubeconfig=kubeconfig)
+    from chaos.lab import commands
+
+    lab = commands.running("default")
+    if lab is None:
+        raise InputError("no lab is running and no context is named", hint="chaosctl lab up, or --context NAME")
+    yield KubernetesMesh(str(lab.kubeconfig), lab.context), LAB.namespaces
+
+
+def _nothing_else_named(**options: str | None) -> None:
+    named = [f"--{name}" for name, value in options.items() if value]
+    if named:
+        raise InputError(
+            f"{', '.join(named)} without --context: a cluster is touched only if its context is named",
+            hint="add --context NAME, or leave all of them out to use the lab",
+        )

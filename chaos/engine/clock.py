@@ -1,0 +1,69 @@
+"""Time that never jumps, and signals that are noted instead of thrown."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, Final
+
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class SystemClock:
+    """The ``Clock`` port: the wall clock at its making, carried on by the monotonic one."""
+
+    def __init__(self) -> None:
+        self._wall = time.time() - time.monotonic()
+        self.wake = threading.Event()
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._wall + time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Waits; returns early once somebody wakes it."""
+        if self.wake.wait(seconds):
+            self.wake.clear()
+
+
+class StopRequest:
+    """A wish to end the run; first come, first named. Cleaning up is never cut short by it, nor by a second one."""
+
+    def __init__(self, clock: SystemClock | None = None) -> None:
+        self._clock = clock
+        self.why: str = ""
+        self.signal: int | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.why)
+
+    def ask(self, why: str, *, signal_number: int | None = None) -> None:
+        """Notes the wish and wakes the run."""
+        if not self.why:
+            self.why, self.signal = why, signal_number
+        if self._clock is not None:
+            self._clock.wake.set()
+
+    @contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """While inside, SIGINT, SIGTERM and SIGHUP ask for the end instead of breaking into whatever is under way.
+
+        Python lets only the main thread set handlers; elsewhere nothing is changed.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+            self.ask(f"stopped by {signal.Signals(number).name}", signal_number=number)
+
+        before: dict[int, Any] = {number: signal.signal(number, note) for number in SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

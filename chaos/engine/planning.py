@@ -1,0 +1,139 @@
+"""From an experiment to a plan: reads the cluster, asks every staging rule, writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from chaos import guard
+from chaos.errors import MeshError, MetricsError
+from chaos.faults.strategy import choose
+from chaos.faults.warnings import warnings
+from chaos.guard import Draft
+from chaos.model.experiment import Experiment
+from chaos.model.istio import service_fqdn
+from chaos.model.plan import Broken, Caller, Injection, Plan, Warn
+from chaos.model.settings import Settings
+from chaos.model.situation import Object, Situation, Workload, workloads_of
+from chaos.ports import Mesh, Metrics
+
+_SPARE: Final = timedelta(minutes=10)
+"""What an injected object may outlive the declared limits by, before it counts as expired."""
+_LOOK_BACK: Final = 3600
+"""Seconds of metrics in which callers are looked for."""
+
+
+def look(mesh: Mesh, metrics: Metrics | None, experiment: Experiment, *, cluster: str = "") -> Situation:
+    """What bears on the experiment's target now.
+
+    Raises:
+        MeshError: the API can't be read.
+    """
+    target = experiment.target
+    namespaces = {n["metadata"]["name"]: n for n in mesh.namespaces()}
+    if target.namespace not in namespaces:
+        found = mesh.namespace(target.namespace)
+        if found is not None:
+            namespaces[target.namespace] = found
+    there = target.namespace in namespaces
+    return Situation(
+        cluster=cluster or mesh.identity().uid,
+        namespaces=namespaces,
+        services=mesh.services(target.namespace) if there else (),
+        virtual_services=mesh.virtual_services() if there else (),
+        destination_rules=mesh.destination_rules() if there else (),
+        workloads=workloads_of(mesh.pods(target.namespace)) if there else (),
+        calling=_calling(metrics, service_fqdn(target.service, target.namespace)) if metrics and there else (),
+    )
+
+
+def _calling(metrics: Metrics, host: str) -> Sequence[tuple[str, str]]:
+    selector = f'istio_requests_total{{reporter="source",destination_service="{host}"}}'
+    try:
+        series = metrics.samples(selector, seconds=_LOOK_BACK)
+    except MetricsError:
+        return ()  # the run itself will say that Prometheus is gone; a plan can do without
+    return sorted(
+        {(s.labels.get("source_workload_namespace", ""), s.labels.get("source_workload", "")) for s in series}
+    )
+
+
+def make_plan(
+    experiment: Experiment,
+    situation: Situation,
+    settings: Settings,
+    *,
+    run: str,
+    now: float,
+    file: str = "",
+    declared: str = "",
+) -> Plan:
+    """The plan, refused or not. Pure but for its inputs: the same situation gives the same plan."""
+    expires = datetime.fromtimestamp(now, UTC) + longest(experiment) + _SPARE
+    chosen = choose(experiment, situation, run=run, expires=expires, file=file)
+    injection = chosen if isinstance(chosen, Injection) else None
+    refusals = list(
+        guard.check(Draft(experiment=experiment, situation=situation, settings=settings, injection=injection))
+    )
+    if isinstance(chosen, Broken) and not refusals:
+        refusals.append(chosen)
+    host = service_fqdn(experiment.target.service, experiment.target.namespace)
+    return Plan(
+        run=run,
+        experiment=experiment,
+        file=file,
+        declared=declared,
+        injection=injection,
+        callers=_callers(experiment, situation),
+        warnings=tuple(warnings(experiment, situation, injection, host=host)) if injection and not refusals else (),
+        refusals=tuple(refusals),
+    )
+
+
+def longest(experiment: Experiment) -> timedelta:
+    """The longest that a run of this experiment can take, cleaning up aside."""
+    limits = experiment.limits
+    return limits.baseline * 2 + limits.fault + experiment.recovery.within + timedelta(seconds=60)
+
+
+def _callers(experiment: Experiment, situation: Situation) -> tuple[Caller, ...]:
+    """The declared callers, or those that the metrics know of; none known: empty."""
+    target = experiment.target
+    if target.callers:
+        chosen = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
+    else:
+        known = set(situation.calling)
+        chosen = [w for w in situation.workloads if (w.namespace, w.name) in known and not w.gateway]
+    return tuple(_caller(w) for w in chosen if w.proxied)
+
+
+def _caller(workload: Workload) -> Caller:
+    return Caller(namespace=workload.namespace, workload=workload.name, pods=workload.proxied)
+
+
+def dry_run(mesh: Mesh, plan: Plan) -> Plan:
+    """The plan, with the API server's own opinion of the object: its warnings, or its refusal."""
+    if not plan.allowed or plan.injection is None:
+        return plan
+    try:
+        _, said = mesh.create_virtual_service(plan.injection.after, dry_run=True)
+    except MeshError as error:
+        if error.status is None or error.status >= 500:
+            raise
+        broken = Broken(
+            rule="rejected-by-api",
+            value=f"{plan.injection.namespace}/{plan.injection.name}",
+            message=f"the API server rejects the object: {error.message}",
+            hint=error.hint or "see the object with `chaosctl plan`",
+        )
+        return plan.model_copy(update={"refusals": (*plan.refusals, broken)})
+    warned = tuple(Warn(code="api-warning", message=text) for text in said)
+    return plan.model_copy(update={"warnings": (*plan.warnings, *warned)})
+
+
+def governing_now(mesh: Mesh, plan: Plan) -> Object | None:
+    """The VirtualService that governs the target's callers at this moment."""
+    situation = Situation(cluster="", namespaces={}, services=(), virtual_services=mesh.virtual_services())
+    found = situation.governing(plan.host, plan.experiment.target.namespace)
+    return found[0] if found else None

@@ -1,0 +1,74 @@
+"""A plan for people: strategy, callers, warnings, refusals, and the object as a diff."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from chaos.model.plan import Injection, Plan
+
+_SERVER_SIDE = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
+
+
+def plan_text(plan: Plan) -> str:
+    """The whole plan as plain text."""
+    experiment = plan.experiment
+    lines = [f"{experiment.name}: {experiment.headline}"]
+    if plan.refusals:
+        lines.append("refused:")
+        for broken in plan.refusals:
+            lines += [f"  {broken.rule}: {broken.message}", f"    hint: {broken.hint}"]
+        return "\n".join(lines)
+    if plan.injection is not None:
+        lines.append(f"strategy:  {plan.injection.strategy} ({_meaning(plan.injection)})")
+        lines.append(f"target:    {plan.host}")
+        callers = [f"{c.namespace}/{c.workload} ({len(c.pods)} pods)" for c in plan.callers]
+        lines.append(f"callers:   {', '.join(callers) or 'none known yet'}")
+        lines += [f"warning:   {warning.code}: {warning.message}" for warning in plan.warnings]
+        lines += ["", diff(plan.injection)]
+    return "\n".join(lines)
+
+
+def diff(injection: Injection) -> str:
+    """The object that governs now against the one to be written, as a unified diff of their YAML."""
+    before = as_yaml(injection.before) if injection.before is not None else ""
+    after = as_yaml(injection.after)
+    meta = injection.before["metadata"] if injection.before is not None else None
+    source = f"{meta['namespace']}/{meta['name']} (stays as it is)" if meta else "no VirtualService"
+    return "".join(
+        difflib.unified_diff(
+            before.splitlines(keepends=True),
+            after.splitlines(keepends=True),
+            fromfile=source,
+            tofile=f"{injection.namespace}/{injection.name}",
+            n=100,
+        )
+    ).rstrip()
+
+
+def as_yaml(obj: Mapping[str, Any]) -> str:
+    """An object as YAML, without what the API server keeps for itself."""
+    shown = {key: value for key, value in obj.items() if key != "status"}
+    shown["metadata"] = {key: value for key, value in obj["metadata"].items() if key not in _SERVER_SIDE}
+    out = io.StringIO()
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.dump(_plain(shown), out)
+    return out.getvalue()
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    return [_plain(value) for value in node] if isinstance(node, list | tuple) else node
+
+
+def _meaning(injection: Injection) -> str:
+    return {
+        "create": "the host has no VirtualService: one is written and deleted again",
+        "overlay": "a private copy of the governing one is written and deleted again",
+    }.get(injection.strategy, injection.strategy.value)

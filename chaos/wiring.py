@@ -1,0 +1,187 @@
+"""Puts the parts together: a cluster or the lab, Prometheus, load, one run, its record."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos import __version__, judge
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.adapters.locust_load import LocustLoad
+from chaos.adapters.prometheus_metrics import PrometheusMetrics
+from chaos.adapters.settings_file import read_settings
+from chaos.engine.clock import StopRequest, SystemClock
+from chaos.engine.planning import dry_run, look, make_plan
+from chaos.engine.run import Run, Surroundings
+from chaos.errors import InputError, MetricsError
+from chaos.model.experiment import Experiment
+from chaos.model.history import Environment, History
+from chaos.model.marks import new_run
+from chaos.model.plan import Plan
+from chaos.model.settings import LAB, Settings
+from chaos.ports import Finished, Mesh, Metrics, Sink
+from chaos.reporting.record import run_folder, write_record
+from chaos.safety.watchdog import Watchdog
+
+LAB_PREFIX = "chaos-lab"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A mesh to run on: its API, its metrics, its entry, and what the rules allow there."""
+
+    mesh: Mesh
+    metrics: Metrics
+    settings: Settings
+    environment: Environment
+    context: str
+    kubeconfig: str | None
+
+
+def connect(
+    *,
+    context: str | None,
+    prometheus: str | None,
+    entry: str | None = None,
+    kubeconfig: str | None = None,
+    lab: bool = False,
+    folder: Path | None = None,
+) -> Place:
+    """Connects to a cluster that is named, or to a running lab.
+
+    Args:
+        context: Name of a context of the kubeconfig; the current one is never used.
+        prometheus: Address of the Prometheus that scrapes the mesh.
+        entry: Where the load is sent to, e.g. the ingress gateway's address.
+        kubeconfig: Path of a kubeconfig; the usual places where absent.
+        lab: This is the embedded lab, so its own rules hold instead of configured ones.
+        folder: Where the search for settings starts; here where absent.
+
+    Raises:
+        InputError: something is missing or not of the right form.
+        MeshError: the API can't be reached.
+        MetricsError: Prometheus can't be reached.
+    """
+    if not context:
+        raise InputError(
+            "no context is named, so no cluster is touched",
+            hint="name one with --chaos-context, or leave it out together with all others to use the lab",
+        )
+    if not prometheus:
+        raise InputError(
+            f"no Prometheus is named for the context {context!r}",
+            hint="--chaos-prometheus http://… (kubectl -n istio-system port-forward svc/prometheus 9090)",
+        )
+    if entry is not None and not entry.startswith(("http://", "https://")):
+        raise InputError(
+            f"expected the entry as a URL, got {entry!r}", hint="for example --chaos-entry https://shop.staging.example"
+        )
+    mesh = KubernetesMesh(kubeconfig, context)
+    metrics = PrometheusMetrics(prometheus)
+    identity = mesh.identity()
+    metrics.now()
+    environment = Environment(
+        context=context,
+        cluster=identity.uid,
+        server=identity.server,
+        kubernetes=identity.kubernetes,
+        istio=identity.istio,
+        prometheus=prometheus,
+        entry=entry or "",
+        scrape_interval=metrics.scrape_interval(),
+        harness=__version__,
+    )
+    settings = LAB if lab else read_settings(folder or Path.cwd())
+    return Place(mesh, metrics, settings, environment, context, kubeconfig)
+
+
+def plan_experiment(
+    experiment: Experiment, *, place: Place, file: Path | None = None, declared: str = "", run: str | None = None
+) -> Plan:
+    """What a run would write, refused or not; nothing is written.
+
+    Raises:
+        MeshError: the API can't be read.
+    """
+    situation = look(place.mesh, place.metrics, experiment, cluster=place.environment.cluster)
+    plan = make_plan(
+        experiment,
+        situation,
+        place.settings,
+        run=run or new_run(),
+        now=SystemClock().now(),
+        file=str(file or ""),
+        declared=declared,
+    )
+    return dry_run(place.mesh, plan)
+
+
+def run_experiment(
+    experiment: Experiment,
+    *,
+    place: Place,
+    sinks: Sequence[Sink] = (),
+    report_dir: Path,
+    file: Path | None = None,
+    declared: str = "",
+) -> Finished:
+    """Runs one experiment, judges it and leaves its record.
+
+    Raises:
+        HarnessError: it could not even be begun; nothing was written.
+        KeyboardInterrupt: it was asked to stop by SIGINT, and has cleaned up.
+        SystemExit: it was asked to stop by SIGTERM or SIGHUP, and has cleaned up.
+    """
+    if not place.environment.entry:
+        raise InputError(
+            "no entry is named, so there is nowhere to send load to",
+            hint="--chaos-entry http://… (the ingress gateway)",
+        )
+    clock = SystemClock()
+    stop = StopRequest(clock)
+    with stop.on_signals():
+        plan = plan_experiment(experiment, place=place, file=file, declared=declared)
+        folder = run_folder(report_dir, plan.run)
+        if plan.allowed:
+            around = Surroundings(
+                mesh=place.mesh,
+                metrics=place.metrics,
+                load=LocustLoad(),
+                clock=clock,
+                settings=place.settings,
+                environment=place.environment,
+                stop=stop,
+                watch=lambda plan: Watchdog.start(
+                    kubeconfig=place.kubeconfig,
+                    context=place.context,
+                    namespaces=(plan.experiment.target.namespace,),
+                    run=plan.run,
+                    folder=folder,
+                ),
+                sinks=sinks,
+                base=file.parent if file else Path.cwd(),
+            )
+            history = Run(plan, around).execute()
+        else:
+            history = _refused(plan, place, clock)
+        verdict = judge.judge(history)
+        write_record(history, verdict, report_dir)
+        finished = Finished(history=history, verdict=verdict, folder=folder)
+        for sink in sinks:
+            sink.finished(finished)
+    if stop.signal == signal.SIGINT:
+        raise KeyboardInterrupt(stop.why)
+    if stop.signal is not None:
+        raise SystemExit(128 + stop.signal)
+    return finished
+
+
+def _refused(plan: Plan, place: Place, clock: SystemClock) -> History:
+    try:
+        offset = place.metrics.now() - clock.now()
+    except MetricsError:
+        offset = 0.0
+    now = clock.now() + offset
+    return History(run=plan.run, plan=plan, environment=place.environment, clock_offset=offset, started=now, ended=now)
