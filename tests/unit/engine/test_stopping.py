@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+import signal
+
+from chaos.engine.clock import StopRequest, SystemClock
+
+
+def test_signals_are_noted_and_the_old_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    stop = StopRequest(SystemClock())
+    with stop.on_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop
+        assert stop.signal == signal.SIGTERM, "the first wish counts"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_wish_to_stop_wakes_a_sleeping_run() -> None:
+    clock = SystemClock()
+    stop = StopRequest(clock)
+    stop.ask("enough")
+    start = clock.now()
+    clock.sleep(60)
+    assert clock.now() - start < 5
+
+
+def test_time_goes_on() -> None:
+    clock = SystemClock()
+    first = clock.now()
+    clock.sleep(0.01)
+    assert clock.now() > first
