@@ -225,7 +225,7 @@ def lab_up(
 
     state = commands.up(name, attached=attached)
     if as_json:
-        give(state.as_dict())
+        give(state.public())
     else:
         give(
             f"the lab {name!r} is up (process {state.pid})\n"

@@ -1,0 +1,162 @@
+"""The kinds that the lab's Kubernetes API serves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of ``kubectl get``: its title and the path of its value."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One kind.
+
+    Args:
+        group: API group, empty for the core group.
+        versions: Served versions, the preferred one first; all have the same schema.
+        scalable: It has the subresource ``scale``.
+    """
+
+    group: str
+    versions: tuple[str, ...]
+    kind: str
+    plural: str
+    singular: str
+    short_names: tuple[str, ...] = ()
+    namespaced: bool = True
+    scalable: bool = False
+    categories: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Group and plural: what a request's path names."""
+        return self.group, self.plural
+
+    def api_version(self, version: str | None = None) -> str:
+        """``apiVersion`` of its objects."""
+        chosen = version or self.versions[0]
+        return f"{self.group}/{chosen}" if self.group else chosen
+
+
+def _core(kind: str, plural: str, *short: str, namespaced: bool = True, columns: tuple[Column, ...] = ()) -> Resource:
+    return Resource(
+        group="",
+        versions=("v1",),
+        kind=kind,
+        plural=plural,
+        singular=kind.lower(),
+        short_names=short,
+        namespaced=namespaced,
+        columns=columns,
+    )
+
+
+def _istio(kind: str, plural: str, *short: str, columns: tuple[Column, ...] = ()) -> Resource:
+    return Resource(
+        group="networking.istio.io",
+        versions=("v1", "v1beta1", "v1alpha3"),
+        kind=kind,
+        plural=plural,
+        singular=kind.lower(),
+        short_names=short,
+        categories=("istio-io", "networking-istio-io"),
+        columns=columns,
+    )
+
+
+NAMESPACES: Final = _core(
+    "Namespace", "namespaces", "ns", namespaced=False, columns=(Column(name="Status", path="status.phase"),)
+)
+SERVICES: Final = _core(
+    "Service",
+    "services",
+    "svc",
+    columns=(
+        Column(name="Type", path="spec.type"),
+        Column(name="Cluster-IP", path="spec.clusterIP"),
+        Column(name="Port(s)", path="spec.ports[].port"),
+    ),
+)
+ENDPOINTS: Final = _core("Endpoints", "endpoints", "ep")
+PODS: Final = _core(
+    "Pod",
+    "pods",
+    "po",
+    columns=(Column(name="Status", path="status.phase"), Column(name="IP", path="status.podIP")),
+)
+CONFIG_MAPS: Final = _core("ConfigMap", "configmaps", "cm")
+EVENTS: Final = _core(
+    "Event",
+    "events",
+    "ev",
+    columns=(
+        Column(name="Type", path="type"),
+        Column(name="Reason", path="reason"),
+        Column(name="Object", path="involvedObject.name"),
+        Column(name="Message", path="message"),
+    ),
+)
+SERVICE_ACCOUNTS: Final = _core("ServiceAccount", "serviceaccounts", "sa")
+DEPLOYMENTS: Final = Resource(
+    group="apps",
+    versions=("v1",),
+    kind="Deployment",
+    plural="deployments",
+    singular="deployment",
+    short_names=("deploy",),
+    scalable=True,
+    columns=(
+        Column(name="Ready", path="status.readyReplicas"),
+        Column(name="Up-to-date", path="status.updatedReplicas"),
+        Column(name="Available", path="status.availableReplicas"),
+    ),
+)
+LEASES: Final = Resource(
+    group="coordination.k8s.io",
+    versions=("v1",),
+    kind="Lease",
+    plural="leases",
+    singular="lease",
+    columns=(Column(name="Holder", path="spec.holderIdentity"),),
+)
+VIRTUAL_SERVICES: Final = _istio(
+    "VirtualService",
+    "virtualservices",
+    "vs",
+    columns=(Column(name="Gateways", path="spec.gateways"), Column(name="Hosts", path="spec.hosts")),
+)
+DESTINATION_RULES: Final = _istio(
+    "DestinationRule", "destinationrules", "dr", columns=(Column(name="Host", path="spec.host"),)
+)
+GATEWAYS: Final = _istio("Gateway", "gateways", "gw")
+
+RESOURCES: Final[tuple[Resource, ...]] = (
+    NAMESPACES,
+    SERVICES,
+    ENDPOINTS,
+    PODS,
+    CONFIG_MAPS,
+    EVENTS,
+    SERVICE_ACCOUNTS,
+    DEPLOYMENTS,
+    LEASES,
+    VIRTUAL_SERVICES,
+    DESTINATION_RULES,
+    GATEWAYS,
+)
+BY_KEY: Final = {resource.key: resource for resource in RESOURCES}
+BY_KIND: Final = {(resource.group, resource.kind): resource for resource in RESOURCES}
+
+
+def resource_of(obj: dict[str, object]) -> Resource | None:
+    """The resource of an object, by its ``apiVersion`` and ``kind``; ``None`` where it isn't served."""
+    group, slash, _ = str(obj.get("apiVersion", "")).rpartition("/")
+    return BY_KIND.get((group if slash else "", str(obj.get("kind", ""))))

@@ -1,0 +1,428 @@
+"""The Kubernetes API over HTTP: paths, verbs, patches, watches, dry runs, errors."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+
+from chaos.lab.api import discovery, execute
+from chaos.lab.api.errors import ApiError, bad_request, invalid
+from chaos.lab.api.patching import apply_patch
+from chaos.lab.api.resources import BY_KEY, Resource
+from chaos.lab.api.selectors import Selector
+from chaos.lab.api.store import Event, Store
+from chaos.lab.api.table import table, wanted
+from chaos.lab.api.validation import Path, Validator, dotted
+
+_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+_HEARTBEAT: Final = 30.0
+"""Seconds between bookmarks of a silent watch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """What a path names."""
+
+    resource: Resource
+    version: str
+    namespace: str | None
+    name: str | None
+    subresource: str | None
+
+
+def create_app(
+    store: Store,
+    *,
+    validators: Mapping[str, Validator],
+    exec_handler: execute.ExecHandler | None = None,
+) -> Starlette:
+    """The API of one store.
+
+    Args:
+        store: Where the objects are.
+        validators: By kind; asked before anything of that kind is stored.
+        exec_handler: Runs a command in a container; without one, exec is not served.
+    """
+    api = _Api(store, validators)
+    routes: list[Route | WebSocketRoute] = [
+        Route("/healthz", _ok), Route("/readyz", _ok), Route("/livez", _ok),
+        Route("/version", lambda _: JSONResponse(discovery.VERSION)),
+        Route("/api", lambda _: JSONResponse(discovery.versions())),
+        Route("/apis", lambda _: JSONResponse(discovery.groups())),
+        Route("/openapi/v2", lambda _: JSONResponse(discovery.openapi_v2())),
+        Route("/openapi/v3", lambda _: JSONResponse(discovery.openapi_v3_index())),
+        Route("/openapi/v3/{path:path}", lambda request: JSONResponse(discovery.openapi_v3(request.path_params["path"]))),
+    ]  # fmt: skip
+    if exec_handler is not None:
+        routes.append(
+            WebSocketRoute("/api/v1/namespaces/{namespace}/pods/{pod}/exec", execute.endpoint(store, exec_handler))
+        )
+    routes.append(Route("/{path:path}", api.handle, methods=_METHODS))
+    return Starlette(routes=routes)
+
+
+def _ok(request: Request) -> Response:  # noqa: ARG001 - a handler's signature
+    return PlainTextResponse("ok")
+
+
+def parse_path(path: str) -> Target | None:
+    """What a path names; ``None`` for one that names no resource."""
+    parts = [part for part in path.split("/") if part]
+    if parts[:1] == ["api"] and len(parts) >= 3:
+        group, version, rest = "", parts[1], parts[2:]
+    elif parts[:1] == ["apis"] and len(parts) >= 4:
+        group, version, rest = parts[1], parts[2], parts[3:]
+    else:
+        return None
+    namespace = None
+    if rest[0] == "namespaces" and len(rest) >= 3 and ((group, rest[2]) in BY_KEY or group):
+        namespace, rest = rest[1], rest[2:]
+    resource = BY_KEY.get((group, rest[0]))
+    if resource is None or version not in resource.versions or len(rest) > 3:
+        return None
+    if resource.namespaced and namespace is None and len(rest) > 1:
+        return None
+    return Target(
+        resource=resource, version=version, namespace=namespace,
+        name=rest[1] if len(rest) > 1 else None, subresource=rest[2] if len(rest) > 2 else None,
+    )  # fmt: skip
+
+
+class _Api:
+    def __init__(self, store: Store, validators: Mapping[str, Validator]) -> None:
+        self._store = store
+        self._validators = validators
+
+    async def handle(self, request: Request) -> Response:
+        try:
+            return await self._dispatch(request)
+        except ApiError as error:
+            return JSONResponse(error.status(), status_code=error.code)
+
+    async def _dispatch(self, request: Request) -> Response:
+        path = request.url.path
+        found = self._discover(path)
+        if found is not None:
+            return JSONResponse(found)
+        if path.rstrip("/") == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" and request.method == "POST":
+            review = await _body(request)
+            return JSONResponse(
+                {**review, "status": {"allowed": True, "reason": "the lab allows everything"}}, status_code=201
+            )
+        target = parse_path(path)
+        if target is None:
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        if target.subresource not in (None, "status", "scale") or (
+            target.subresource == "scale" and not target.resource.scalable
+        ):
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        if target.name is None:
+            return await self._collection(request, target)
+        return await self._single(request, target, target.name)
+
+    @staticmethod
+    def _discover(path: str) -> dict[str, Any] | None:
+        parts = [part for part in path.split("/") if part]
+        if parts == ["api", "v1"]:
+            return discovery.resources("", "v1")
+        if parts[:1] == ["apis"] and len(parts) == 2:
+            return discovery.group(parts[1])
+        if parts[:1] == ["apis"] and len(parts) == 3:
+            return discovery.resources(parts[1], parts[2])
+        return None
+
+    # --- verbs -----------------------------------------------------------------------------------------------------
+
+    async def _collection(self, request: Request, target: Target) -> Response:
+        if request.method == "GET":
+            if request.query_params.get("watch") in ("1", "true"):
+                return self._watch(request, target)
+            return self._list(request, target)
+        if request.method == "POST":
+            return await self._create(request, target)
+        if request.method == "DELETE":
+            for obj in self._store.list(target.resource, target.namespace, _selector(request)):
+                meta = obj["metadata"]
+                if self._store.find(target.resource, meta.get("namespace"), meta["name"]) is not None:
+                    self._store.delete(target.resource, meta.get("namespace"), meta["name"], dry_run=_dry(request))
+            return JSONResponse({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
+        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+    def _list(self, request: Request, target: Target) -> Response:
+        objects = self._store.list(target.resource, target.namespace, _selector(request))
+        version = str(self._store.version)
+        if wanted(request.headers.get("accept", "")):
+            return JSONResponse(table(target.resource, objects, version=version))
+        return JSONResponse(
+            {
+                "kind": f"{target.resource.kind}List",
+                "apiVersion": target.resource.api_version(target.version),
+                "metadata": {"resourceVersion": version},
+                "items": [_as(obj, target) for obj in objects],
+            }
+        )
+
+    async def _create(self, request: Request, target: Target) -> Response:
+        obj = await _body(request)
+        _fits(obj, target)
+        meta = obj.setdefault("metadata", {})
+        if target.resource.namespaced:
+            if meta.get("namespace") not in (None, "", target.namespace):
+                raise bad_request(
+                    "the namespace of the provided object does not match the namespace sent on the request"
+                )
+            meta["namespace"] = target.namespace
+        warnings = self._validate(request, target.resource, obj)
+        return self._answer(
+            request, target, self._store.create(target.resource, obj, dry_run=_dry(request)), 201, warnings
+        )
+
+    async def _single(self, request: Request, target: Target, name: str) -> Response:
+        res, namespace = target.resource, target.namespace
+        if request.method == "GET":
+            return self._answer(request, target, self._store.get(res, namespace, name))
+        if request.method == "DELETE":
+            options = await _body(request, optional=True)
+            wants = options.get("preconditions") or {}
+            gone = self._store.delete(
+                res, namespace, name, uid=wants.get("uid"), version=wants.get("resourceVersion"), dry_run=_dry(request, options)
+            )  # fmt: skip
+            details = {"name": name, "group": res.group, "kind": res.plural, "uid": gone["metadata"]["uid"]}
+            return JSONResponse(
+                {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
+            )
+        if request.method == "PUT":
+            return self._write(request, target, name, await _body(request))
+        if request.method == "PATCH":
+            kind = request.headers.get("content-type", "").partition(";")[0].strip()
+            patch = await _body(request, any_type=True)
+            shown = self._shown(target, self._store.get(res, namespace, name))
+            return self._write(
+                request,
+                target,
+                name,
+                apply_patch(kind, shown, patch, custom="." in res.group and "k8s.io" not in res.group),
+            )
+        raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+
+    def _write(self, request: Request, target: Target, name: str, obj: dict[str, Any]) -> Response:
+        res, namespace = target.resource, target.namespace
+        if target.subresource == "scale":
+            obj = _scaled(self._store.get(res, namespace, name), obj)
+        else:
+            _fits(obj, target)
+        status = target.subresource == "status"
+        obj["metadata"] = {"name": name, "namespace": namespace, **obj.get("metadata", {})}
+        warnings = () if status else self._validate(request, res, obj)
+        stored = self._store.replace(res, namespace, name, obj, dry_run=_dry(request), status=status)
+        return self._answer(request, target, stored, 200, warnings)
+
+    # --- watching --------------------------------------------------------------------------------------------------
+
+    def _watch(self, request: Request, target: Target) -> Response:
+        selector = _selector(request)
+        version = request.query_params.get("resourceVersion", "")
+        start: list[Event] = []
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        unsubscribe = self._store.subscribe(queue.put_nowait)
+        try:
+            if version in ("", "0"):
+                start = [
+                    Event("ADDED", target.resource, obj, self._store.version)
+                    for obj in self._store.list(target.resource)
+                ]
+            else:
+                start = list(self._store.since(int(version)))
+        except ValueError as error:
+            unsubscribe()
+            raise bad_request(f"invalid resource version {version!r}") from error
+        except ApiError as error:
+            unsubscribe()
+            return JSONResponse(error.status(), status_code=error.code)
+        as_table = wanted(request.headers.get("accept", ""))
+        limit = float(request.query_params.get("timeoutSeconds") or 3600)
+
+        async def stream() -> AsyncIterator[bytes]:
+            known: set[str] = set()
+            first = True
+            loop = asyncio.get_running_loop()
+            until = loop.time() + limit
+            try:
+                for event in start:
+                    line = _line(event, target, selector, known, as_table=as_table, first=first)
+                    if line is not None:
+                        first = False
+                        yield line
+                while (left := until - loop.time()) > 0:
+                    try:
+                        event = await asyncio.wait_for(queue.get(), min(left, _HEARTBEAT))
+                    except TimeoutError:
+                        if request.query_params.get("allowWatchBookmarks") == "true":
+                            yield _bookmark(target, self._store.version)
+                        continue
+                    line = _line(event, target, selector, known, as_table=as_table, first=first)
+                    if line is not None:
+                        first = False
+                        yield line
+            finally:
+                unsubscribe()
+
+        return StreamingResponse(stream(), media_type="application/json")
+
+    # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _validate(self, request: Request, res: Resource, obj: dict[str, Any]) -> tuple[str, ...]:
+        """Asks the kind's validator; drops fields that the schema does not have, as the real server does."""
+        validator = self._validators.get(res.kind)
+        if validator is None:
+            return ()
+        found = validator(obj)
+        strictness = request.query_params.get("fieldValidation", "Warn")
+        if found.unknown and strictness == "Strict":
+            told = ", ".join(f'unknown field "{dotted(path)}"' for path in found.unknown)
+            raise bad_request(f"strict decoding error: {told}")
+        for path in sorted(found.unknown, key=len, reverse=True):
+            _drop(obj, path)
+        if found.causes:
+            raise invalid(res, obj.get("metadata", {}).get("name", ""), found.causes)
+        if found.denied:
+            message = f'admission webhook "validation.istio.io" denied the request: {found.denied}'
+            raise bad_request(message)
+        pruned = tuple(f'unknown field "{dotted(path)}"' for path in found.unknown) if strictness == "Warn" else ()
+        return (*pruned, *found.warnings)
+
+    @staticmethod
+    def _shown(target: Target, obj: dict[str, Any]) -> dict[str, Any]:
+        if target.subresource == "scale":
+            return _scale(obj)
+        return _as(obj, target)
+
+    def _answer(
+        self, request: Request, target: Target, obj: dict[str, Any], code: int = 200, warnings: tuple[str, ...] = ()
+    ) -> Response:
+        if wanted(request.headers.get("accept", "")) and target.subresource is None:
+            content = table(target.resource, [obj], version=obj["metadata"]["resourceVersion"])
+        else:
+            content = self._shown(target, obj)
+        response = JSONResponse(content, status_code=code)
+        for text in warnings:
+            quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
+            response.raw_headers.append((b"warning", f'299 - "{quoted}"'.encode()))
+        return response
+
+
+def _line(
+    event: Event, target: Target, selector: Selector | None, known: set[str], *, as_table: bool, first: bool
+) -> bytes | None:
+    """The watch's line for an event; an object that leaves the selection is told as deleted."""
+    obj = event.object
+    meta = obj["metadata"]
+    if event.resource is not target.resource or (
+        target.namespace is not None and meta.get("namespace") != target.namespace
+    ):
+        return None
+    uid, kind = meta["uid"], event.type
+    selected = selector is None or selector.matches(obj)
+    if kind == "DELETED":
+        if not selected and uid not in known:
+            return None
+        known.discard(uid)
+    elif not selected:
+        if uid not in known:
+            return None
+        known.discard(uid)
+        kind = "DELETED"
+    else:
+        if selector is not None and kind == "MODIFIED" and uid not in known:
+            kind = "ADDED"
+        known.add(uid)
+    if as_table:
+        content = table(target.resource, [obj], version=meta["resourceVersion"], definitions=first)
+    else:
+        content = _as(obj, target)
+    return json.dumps({"type": kind, "object": content}).encode() + b"\n"
+
+
+def _bookmark(target: Target, version: int) -> bytes:
+    obj = {
+        "kind": target.resource.kind, "apiVersion": target.resource.api_version(target.version),
+        "metadata": {"resourceVersion": str(version)},
+    }  # fmt: skip
+    return json.dumps({"type": "BOOKMARK", "object": obj}).encode() + b"\n"
+
+
+def _as(obj: dict[str, Any], target: Target) -> dict[str, Any]:
+    return {**obj, "apiVersion": target.resource.api_version(target.version), "kind": target.resource.kind}
+
+
+def _drop(obj: dict[str, Any], path: Path) -> None:
+    node: Any = obj
+    for step in path[:-1]:
+        node = node[step]
+    del node[path[-1]]
+
+
+def _fits(obj: dict[str, Any], target: Target) -> None:
+    res = target.resource
+    kind, version = obj.get("kind", res.kind), obj.get("apiVersion", res.api_version(target.version))
+    if kind != res.kind or version not in {res.api_version(v) for v in res.versions}:
+        raise bad_request(
+            f"the API version in the data ({version}, Kind={kind}) does not match the expected {res.api_version(target.version)}, Kind={res.kind}"
+        )
+
+
+def _scale(obj: dict[str, Any]) -> dict[str, Any]:
+    meta = {key: obj["metadata"][key] for key in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
+    replicas = obj.get("spec", {}).get("replicas", 1)
+    return {
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": meta,
+        "spec": {"replicas": replicas},
+        "status": {"replicas": replicas},
+    }
+
+
+def _scaled(obj: dict[str, Any], scale: dict[str, Any]) -> dict[str, Any]:
+    version = scale.get("metadata", {}).get("resourceVersion")
+    meta = {**obj["metadata"], **({"resourceVersion": version} if version else {})}
+    return {
+        **obj,
+        "metadata": meta,
+        "spec": {**obj.get("spec", {}), "replicas": scale.get("spec", {}).get("replicas", 0)},
+    }
+
+
+def _selector(request: Request) -> Selector | None:
+    labels, fields = request.query_params.get("labelSelector", ""), request.query_params.get("fieldSelector", "")
+    return Selector(labels, fields) if labels or fields else None
+
+
+def _dry(request: Request, options: Mapping[str, Any] | None = None) -> bool:
+    chosen = request.query_params.getlist("dryRun") + list((options or {}).get("dryRun") or ())
+    if any(value != "All" for value in chosen):
+        raise bad_request(f"invalid dryRun: {chosen}; expected All")
+    return bool(chosen)
+
+
+async def _body(request: Request, *, optional: bool = False, any_type: bool = False) -> Any:
+    raw = await request.body()
+    if not raw.strip():
+        if optional:
+            return {}
+        raise bad_request("expected an object in the body")
+    try:
+        value = json.loads(raw)
+    except ValueError as error:
+        raise bad_request(f"the body can't be decoded: {error}") from error
+    if not isinstance(value, dict) and not any_type:
+        raise bad_request("expected an object in the body")
+    return value

@@ -1,0 +1,58 @@
+"""``Table`` output, which is what ``kubectl get`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from chaos.lab.api.resources import Resource
+
+
+def wanted(accept: str) -> bool:
+    """Whether a client asked for a table."""
+    return "as=Table" in accept
+
+
+def table(
+    res: Resource, objects: Sequence[Mapping[str, Any]], *, version: str, definitions: bool = True
+) -> dict[str, Any]:
+    """The objects as rows."""
+    titles = ["Name", *(column.name for column in res.columns), "Age"]
+    return {
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": version},
+        "columnDefinitions": [
+            {"name": title, "type": "string", "format": "name" if title == "Name" else "", "description": "", "priority": 0}
+            for title in titles
+        ] if definitions else [],
+        "rows": [
+            {
+                "cells": [obj["metadata"]["name"], *(_cell(obj, c.path) for c in res.columns), _age(obj)],
+                "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]},
+            }
+            for obj in objects
+        ],
+    }  # fmt: skip
+
+
+def _cell(obj: Mapping[str, Any], path: str) -> str:
+    nodes: list[Any] = [obj]
+    for step in path.split("."):
+        key, many = step.removesuffix("[]"), step.endswith("[]")
+        nodes = [node[key] for node in nodes if isinstance(node, Mapping) and node.get(key) is not None]
+        if many:
+            nodes = [item for node in nodes for item in node]
+    if not nodes:
+        return "<none>"
+    if len(nodes) == 1 and isinstance(nodes[0], list):
+        return "[" + ",".join(f'"{item}"' for item in nodes[0]) + "]"
+    return ",".join(str(node) for node in nodes)
+
+
+def _age(obj: Mapping[str, Any]) -> str:
+    created = datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
+    seconds = int((datetime.now(UTC) - created).total_seconds())
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"

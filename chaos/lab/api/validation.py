@@ -1,0 +1,52 @@
+"""What a validator says of an object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cause:
+    """One reason why an object is not valid, as Kubernetes' ``StatusCause``."""
+
+    field: str
+    message: str
+    reason: str = "FieldValueInvalid"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Validation:
+    """The outcome of validating one object.
+
+    Args:
+        causes: What the schema rejects: 422 Invalid.
+        denied: What the webhook rejects, as its message: 400.
+        warnings: What the webhook says beside accepting it.
+        unknown: Fields that the schema does not have: an error under strict field validation; else they are dropped,
+            with a warning.
+    """
+
+    causes: tuple[Cause, ...] = ()
+    denied: str = ""
+    warnings: tuple[str, ...] = ()
+    unknown: tuple[Path, ...] = ()
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the object may be stored."""
+        return not self.causes and not self.denied
+
+
+def dotted(path: Path) -> str:
+    """A path as Kubernetes writes it: ``spec.http[0].route``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
+    return text
+
+
+Validator = Callable[[dict[str, Any]], Validation]

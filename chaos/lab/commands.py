@@ -1,0 +1,327 @@
+"""What people and programs do with labs: up, down, status, control-plane. CLI and fixtures call nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Final, Literal
+
+import httpx
+
+import chaos
+from chaos.errors import InputError, LabError
+from chaos.lab.processes import Memory, memory_of, start_time, tail
+from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
+
+START_TIMEOUT: Final = 60.0
+STOP_TIMEOUT: Final = 3.0
+_OWNER_DESCRIPTOR: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part of a lab.
+
+    Attributes:
+        name: ``supervisor``, ``prometheus``, ``apps``, ``envoy <namespace>/<pod>`` …
+        pid: Its process; several parts may live in one.
+        alive: Whether it works.
+        detail: What it does, or why it is dead, with the last lines of its log.
+        memory: What its process keeps in memory; ``None`` for a dead one.
+    """
+
+    name: str
+    pid: int | None
+    alive: bool
+    detail: str
+    memory: Memory | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabStatus:
+    """How a lab is.
+
+    Attributes:
+        running: Whether its supervisor lives.
+        detail: In words, for a lab that isn't simply running.
+        parts: Empty where nothing runs.
+    """
+
+    name: str
+    running: bool
+    detail: str
+    state: LabState | None = None
+    parts: tuple[Part, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the lab runs and so do all its parts."""
+        return self.running and self.state is not None and all(part.alive for part in self.parts)
+
+    @property
+    def memory(self) -> Memory:
+        """The sum over the lab's processes."""
+        each = {part.pid: part.memory for part in self.parts if part.memory is not None}.values()
+        return Memory(sum(one.resident for one in each), sum(one.proportional for one in each))
+
+
+def up(
+    name: str = DEFAULT_NAME,
+    *,
+    attached: bool = False,
+    timeout: float = START_TIMEOUT,
+    on_progress: Callable[[str], None] | None = None,
+) -> LabState:
+    """Starts a lab and returns when all of it is ready; a lab of this name that runs already is returned as it is.
+
+    Args:
+        name: Labs with different names live side by side.
+        attached: The lab ends when the calling process ends, in whatever way. Otherwise it runs on until ``down``.
+        timeout: Seconds that the start may take.
+        on_progress: Told what is being done, in words.
+
+    Raises:
+        InputError: The name can't be one.
+        LabError: Something is missing, a part died, or it took too long. Nothing is left running then.
+    """
+    files = LabFiles.of(name)
+    deadline = time.monotonic() + timeout
+    if SupervisorLock.is_held(files.lock):
+        return _join(files, attached=attached, deadline=deadline)
+    reader, writer = os.pipe()
+    with os.fdopen(reader, "rb", buffering=0) as reports, tempfile.TemporaryFile() as errors:
+        try:
+            pid = _spawn(name, attached=attached, stdout=writer, stderr=errors.fileno())
+        finally:
+            os.close(writer)
+        try:
+            said = _listen(reports, deadline=deadline, on_progress=on_progress)
+        except BaseException:
+            _end(pid)
+            raise
+        errors.seek(0)
+        complaints = errors.read().decode(errors="replace").strip()
+    if said is None:
+        _reap(pid, wait=True)
+        raise LabError(f"the lab's supervisor died at its start:\n{complaints or tail(files.log)}")
+    if said.get("busy"):  # another start was faster
+        _reap(pid, wait=True)
+        return _join(files, attached=attached, deadline=deadline)
+    if "error" in said:
+        _reap(pid, wait=True)
+        raise LabError(said["error"], hint=said.get("hint"))
+    state = files.read_state()
+    if state is None:
+        raise LabError(f"the lab {name!r} ended as soon as it was ready:\n{tail(files.log)}")
+    return state
+
+
+def down(name: str = DEFAULT_NAME) -> bool:
+    """Ends a lab and removes its folder; also what a killed one left there.
+
+    Returns:
+        Whether a lab was running.
+    """
+    files = LabFiles.of(name)
+    running = SupervisorLock.is_held(files.lock)
+    if running:
+        pid = _holder(files)
+        if pid is None:
+            raise LabError(f"the lab {name!r} is being started or ended by someone else", hint="try again")
+        _end(pid)
+    if not SupervisorLock.is_held(files.lock):
+        files.remove()
+    return running
+
+
+def status(name: str = DEFAULT_NAME) -> LabStatus:
+    """How a lab is, part by part; what a killed one left is cleaned up, and said this once."""
+    files = LabFiles.of(name)
+    state = files.read_state()
+    if not SupervisorLock.is_held(files.lock):
+        if state is None:
+            return LabStatus(name, running=False, detail="not running")
+        lines = tail(files.log)
+        files.remove()
+        detail = f"the supervisor (process {state.pid}) was killed and all parts with it; what it left is removed now"
+        return LabStatus(
+            name, running=False, detail=f"{detail}; the last lines of its log:\n{lines}" if lines else detail
+        )
+    if state is None:
+        return LabStatus(name, running=True, detail="starting")
+    supervisor = Part("supervisor", state.pid, alive=True, detail="", memory=memory_of(state.pid))
+    try:
+        answer = _ask(state, "GET", "/lab/status")
+    except LabError as error:
+        silent = Part("supervisor", state.pid, alive=False, detail=error.message, memory=supervisor.memory)
+        return LabStatus(name, running=True, detail="the supervisor does not answer", state=state, parts=(silent,))
+    parts = [
+        Part(
+            raw["name"],
+            raw["pid"],
+            alive=raw["alive"],
+            detail=raw["detail"],
+            memory=memory_of(raw["pid"]) if raw["alive"] and raw["pid"] else None,
+        )
+        for raw in answer["parts"]
+    ]
+    dead = [part.name for part in parts if not part.alive]
+    detail = f"dead: {', '.join(dead)}" if dead else "all parts alive"
+    return LabStatus(name, running=True, detail=detail, state=state, parts=(supervisor, *parts))
+
+
+def control_plane(
+    name: str = DEFAULT_NAME, *, delay: float | None = None, power: Literal["down", "up"] | None = None
+) -> dict[str, Any]:
+    """Slows, stops or resumes the pushes of a lab's control plane, to test how propagation is handled.
+
+    Args:
+        name: Which lab.
+        delay: Seconds that every push waits from now on; 0 for none.
+        power: ``down``: nothing is pushed until ``up``. The Envoys go on with what they have.
+
+    Returns:
+        The control plane's settings and statistics after the change.
+
+    Raises:
+        InputError: Neither or both were asked for, or the delay is negative.
+        LabError: No such lab is running.
+    """
+    if (delay is None) == (power is None):
+        raise InputError("exactly one of a delay, `down` and `up` is expected for the control plane")
+    if delay is not None and not 0 <= delay <= 3600:
+        raise InputError(f"the control plane's delay is from 0 s to 3600 s, not {delay}")
+    state = running(name)
+    if state is None:
+        raise LabError(f"no lab {name!r} is running", hint=f"chaosctl lab up --name {name}")
+    return _ask(state, "POST", "/lab/control-plane", {"delay": delay} if power is None else {"power": power})
+
+
+def running(name: str = DEFAULT_NAME) -> LabState | None:
+    """The state of a lab that runs and is ready; ``None`` where there is none."""
+    files = LabFiles.of(name)
+    return files.read_state() if SupervisorLock.is_held(files.lock) else None
+
+
+def _spawn(name: str, *, attached: bool, stdout: int, stderr: int) -> int:
+    """Starts a supervisor in a session of its own, out of reach of the terminal's Ctrl-C; its process id.
+
+    Not by ``subprocess``: the supervisor may outlive us, and nobody is to be warned about that.
+    """
+    argv = [sys.executable, "-P", "-m", "chaos.lab.supervisor", "--name", name, "--report"]
+    null = os.open(os.devnull, os.O_RDONLY)
+    actions: list[tuple[int, ...]] = [
+        (os.POSIX_SPAWN_DUP2, null, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, stderr, 2),
+    ]
+    owner: int | None = None
+    try:
+        if attached:
+            owner = os.pidfd_open(os.getpid())
+            argv += ["--owner", str(_OWNER_DESCRIPTOR)]
+            actions.append((os.POSIX_SPAWN_DUP2, owner, _OWNER_DESCRIPTOR))
+        return os.posix_spawn(sys.executable, argv, _environment(), file_actions=actions, setsid=True)
+    finally:
+        os.close(null)
+        if owner is not None:
+            os.close(owner)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with this very package first on the path, installed or not."""
+    root = str(Path(chaos.__file__).resolve().parent.parent)
+    path = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
+
+
+def _listen(reports: IO[bytes], *, deadline: float, on_progress: Callable[[str], None] | None) -> dict[str, Any] | None:
+    """The supervisor's last word on its start; ``None`` where it died without one."""
+    pending = b""
+    doing = "start"
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not select.select([reports], [], [], left)[0]:
+            raise LabError(
+                f"the lab was not ready in time; it was at: {doing}", hint="give it more time, or fewer pods"
+            )
+        chunk = reports.read(65_536)
+        if not chunk:
+            return None
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            said: dict[str, Any] = json.loads(line)
+            if "progress" not in said:
+                return said
+            doing = said["progress"]
+            if on_progress is not None:
+                on_progress(doing)
+
+
+def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:
+    """The state of a lab that someone else started."""
+    if attached:
+        raise LabError(
+            f"a lab {files.name!r} is running already and ends with someone else",
+            hint=f"use another name, or end it: chaosctl lab down --name {files.name}",
+        )
+    while SupervisorLock.is_held(files.lock):
+        state = files.read_state()
+        if state is not None:
+            return state
+        if time.monotonic() > deadline:
+            raise LabError(f"the lab {files.name!r}, which someone else is starting, was not ready in time")
+        time.sleep(0.05)
+    raise LabError(f"the lab {files.name!r}, which someone else was starting, has ended:\n{tail(files.log)}")
+
+
+def _holder(files: LabFiles) -> int | None:
+    """The process that holds the lock, as it wrote itself into it."""
+    with contextlib.suppress(OSError, ValueError):
+        pid, started = map(int, files.lock.read_text(encoding="ascii").split())
+        if start_time(pid) == started:
+            return pid
+    return None
+
+
+def _end(pid: int) -> None:
+    """Ends a supervisor, by force if it takes longer than promised; returns when it is gone."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, 1.0)):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(handle, number)
+            if select.select([handle], [], [], patience)[0]:
+                break
+    finally:
+        os.close(handle)
+        _reap(pid)
+
+
+def _reap(pid: int, *, wait: bool = False) -> None:
+    """Takes the exit status of a supervisor that is our own child, so that no zombie stays."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0 if wait else os.WNOHANG)
+
+
+def _ask(state: LabState, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    try:
+        answer = httpx.request(method, f"{state.api}{path}", json=body, timeout=5, trust_env=False)
+    except httpx.TransportError as error:
+        raise LabError(f"the lab's supervisor (process {state.pid}) does not answer: {error}") from error
+    if answer.status_code != 200:
+        raise LabError(f"the lab's supervisor refused {method} {path}: {answer.status_code} {answer.text}")
+    said: dict[str, Any] = answer.json()
+    return said

@@ -1,0 +1,97 @@
+"""The supervisor's own endpoints, beside the Kubernetes API on the same port: status, control plane, metrics.
+
+- ``GET /lab/status`` → ``{"parts": [{"name", "pid", "alive", "detail"}]}``
+- ``POST /lab/control-plane`` with ``{"delay": seconds}`` or ``{"power": "down" | "up"}`` → what ``stats`` says
+- ``GET /lab/metrics`` → the control plane's counters, under istiod's names where they mean the same
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from typing import Any, Final, Protocol
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+PREFIX: Final = "/lab/"
+Asgi = Callable[
+    [
+        MutableMapping[str, Any],
+        Callable[[], Awaitable[MutableMapping[str, Any]]],
+        Callable[[MutableMapping[str, Any]], Awaitable[None]],
+    ],
+    Awaitable[None],
+]
+
+
+class Pushing(Protocol):
+    """What can be done to a control plane from outside."""
+
+    def set_delay(self, seconds: float) -> None:
+        """Every push waits this long."""
+
+    def stop_pushing(self) -> None:
+        """Nothing is pushed until ``resume_pushing``."""
+
+    def resume_pushing(self) -> None:
+        """Pushes what has changed meanwhile, and goes on."""
+
+    def stats(self) -> Mapping[str, Any]:
+        """Settings and counters."""
+
+
+def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pushing) -> Starlette:
+    """The application that serves these endpoints."""
+
+    async def status(_: Request) -> Response:
+        return JSONResponse({"parts": [dict(part) for part in parts()]})
+
+    async def control_plane(request: Request) -> Response:
+        try:
+            wanted = await request.json()
+        except json.JSONDecodeError as error:
+            return PlainTextResponse(f"JSON expected: {error}", 400)
+        match wanted:
+            case {"delay": int() | float() as seconds} if seconds >= 0:
+                control.set_delay(float(seconds))
+            case {"power": "down"}:
+                control.stop_pushing()
+            case {"power": "up"}:
+                control.resume_pushing()
+            case _:
+                return PlainTextResponse('{"delay": seconds} or {"power": "down" | "up"} expected', 400)
+        return JSONResponse(dict(control.stats()))
+
+    async def metrics(_: Request) -> Response:
+        return PlainTextResponse(exposition(control.stats()), media_type="text/plain; version=0.0.4")
+
+    return Starlette(
+        routes=[
+            Route(f"{PREFIX}status", status, methods=["GET"]),
+            Route(f"{PREFIX}control-plane", control_plane, methods=["POST"]),
+            Route(f"{PREFIX}metrics", metrics, methods=["GET"]),
+        ]
+    )
+
+
+def exposition(stats: Mapping[str, Any]) -> str:
+    """The numbers of ``stats`` in Prometheus' text format, as gauges named ``pilot_…``."""
+    lines = []
+    for key, value in stats.items():
+        if isinstance(value, bool | int | float):
+            name = f"pilot_{key}"
+            lines += [f"# TYPE {name} gauge", f"{name} {float(value):g}"]
+    return "\n".join(lines) + "\n"
+
+
+def either(control: Asgi, api: Asgi) -> Asgi:
+    """One application of two: paths below ``/lab/`` are the supervisor's, all others the Kubernetes API's."""
+
+    async def application(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
+        own = scope["type"] == "http" and scope["path"].startswith(PREFIX)
+        await (control if own else api)(scope, receive, send)
+
+    return application

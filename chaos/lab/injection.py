@@ -1,0 +1,155 @@
+"""Pods out of Deployments, with a sidecar where Istio's injector would put one. Pure functions over plain objects.
+
+Source of the rules: istiod ``pkg/kube/inject/inject.go`` (injectRequired) and the ``gateway`` injection template.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+PROXY_CONTAINER: Final = "istio-proxy"
+PROXY_IMAGE: Final = "lab.istio-chaos.dev/envoy:1.40.0"
+HASH_LABEL: Final = "pod-template-hash"
+_INJECT: Final = "sidecar.istio.io/inject"
+_TEMPLATES: Final = "inject.istio.io/templates"
+_STATUS: Final = "sidecar.istio.io/status"
+_ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # that of Kubernetes' generated names
+
+Object = Mapping[str, Any]
+
+
+def template_hash(deployment: Object) -> str:
+    """A short hash of the pod template; a change of it is a rollout."""
+    text = json.dumps(deployment["spec"].get("template", {}), sort_keys=True)
+    number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
+    letters = []
+    for _ in range(10):
+        number, at = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[at])
+    return "".join(letters)
+
+
+def pod_of(deployment: Object) -> dict[str, Any]:
+    """One more Pod of a Deployment, not injected yet.
+
+    The Deployment owns it directly: the lab has no ReplicaSets.
+    """
+    meta = deployment["metadata"]
+    template = copy.deepcopy(dict(deployment["spec"].get("template") or {}))
+    template_meta = template.get("metadata") or {}
+    hashed = template_hash(deployment)
+    suffix = "".join(secrets.choice(_ALPHABET) for _ in range(5))
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{meta['name']}-{hashed}-{suffix}",
+            "namespace": meta["namespace"],
+            "labels": {**(template_meta.get("labels") or {}), HASH_LABEL: hashed},
+            "annotations": dict(template_meta.get("annotations") or {}),
+            "ownerReferences": [
+                {
+                    "apiVersion": "apps/v1",
+                    "kind": "Deployment",
+                    "name": meta["name"],
+                    "uid": meta["uid"],
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        "spec": template.get("spec") or {"containers": []},
+    }
+
+
+def is_gateway(pod: Object) -> bool:
+    """Whether the pod is an Envoy without an application, by the ``gateway`` injection template."""
+    return "gateway" in _annotations(pod).get(_TEMPLATES, "").split(",")
+
+
+def has_sidecar(pod: Object) -> bool:
+    """Whether the pod, as it is, holds the proxy's container."""
+    return any(container.get("name") == PROXY_CONTAINER for container in _containers(pod))
+
+
+def wants_sidecar(pod: Object, namespace: Object) -> bool:
+    """Whether the injector would add the proxy's container.
+
+    The pod's own label (or, older, annotation) decides before the namespace's label; pods of the host network never
+    get one.
+    """
+    if pod["spec"].get("hostNetwork") or has_sidecar(pod):
+        return False
+    own = _labels(pod).get(_INJECT, _annotations(pod).get(_INJECT))
+    if own is not None:
+        return str(own).lower() in ("true", "y", "yes", "on")
+    return _labels(namespace).get("istio-injection") == "enabled"
+
+
+def inject(pod: Object, namespace: Object) -> dict[str, Any]:
+    """The pod with the proxy's container where it wants one; an equal copy otherwise."""
+    injected: dict[str, Any] = copy.deepcopy(dict(pod))
+    if is_gateway(pod) or wants_sidecar(pod, namespace):
+        injected["metadata"].setdefault("annotations", {})[_STATUS] = json.dumps(
+            {"containers": [PROXY_CONTAINER], "revision": "default"}
+        )
+    if is_gateway(pod):
+        for container in injected["spec"].get("containers", []):
+            if container.get("name") == PROXY_CONTAINER:
+                container["image"] = PROXY_IMAGE  # Istio replaces `image: auto` the same way
+    elif wants_sidecar(pod, namespace):
+        injected["spec"].setdefault("containers", []).append(
+            {
+                "name": PROXY_CONTAINER,
+                "image": PROXY_IMAGE,
+                "args": ["proxy", "sidecar"],
+                "ports": [{"name": "http-envoy-prom", "containerPort": 15090, "protocol": "TCP"}],
+            }
+        )
+    return injected
+
+
+def app_ports(pod: Object) -> list[int]:
+    """The container ports of the pod's applications; the proxy's own don't count."""
+    return sorted(
+        {
+            int(port["containerPort"])
+            for container in _containers(pod)
+            if container.get("name") != PROXY_CONTAINER
+            for port in container.get("ports") or ()
+            if port.get("protocol", "TCP") == "TCP"
+        }
+    )
+
+
+def named_ports(pod: Object) -> dict[str, int]:
+    """The pod's ports by their names, for Services that target them so."""
+    return {
+        port["name"]: int(port["containerPort"])
+        for container in _containers(pod)
+        for port in container.get("ports") or ()
+        if port.get("name")
+    }
+
+
+def workload_of(pod: Object) -> str:
+    """What Istio calls the pod's workload: its Deployment, or the pod itself where nothing owns it."""
+    owners = pod["metadata"].get("ownerReferences") or ()
+    return str(next((owner["name"] for owner in owners if owner.get("controller")), pod["metadata"]["name"]))
+
+
+def _containers(pod: Object) -> list[dict[str, Any]]:
+    return list(pod["spec"].get("containers") or ())
+
+
+def _labels(obj: Object) -> Mapping[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def _annotations(obj: Object) -> Mapping[str, str]:
+    return obj["metadata"].get("annotations") or {}

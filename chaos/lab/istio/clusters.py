@@ -1,0 +1,153 @@
+"""Services and DestinationRules to Envoy clusters, named as istiod names them: ``outbound|8080|v1|host``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from chaos.lab.istio.bootstrap import address, endpoints
+from chaos.lab.istio.metrics import CLUSTER_ID
+from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
+from chaos.model.istio import Object
+
+_NO_LIMIT: Final = 4_294_967_295
+_BALANCERS: Final = {
+    "UNSPECIFIED": "LEAST_REQUEST", "LEAST_REQUEST": "LEAST_REQUEST", "LEAST_CONN": "LEAST_REQUEST",
+    "ROUND_ROBIN": "ROUND_ROBIN", "RANDOM": "RANDOM",
+}  # fmt: skip
+_HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def cluster_name(port: int, subset: str, host: str) -> str:
+    """istiod ``pilot/pkg/model/service.go`` BuildSubsetKey."""
+    return f"outbound|{port}|{subset}|{host}"
+
+
+def clusters(proxy: Proxy, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """All clusters of one proxy."""
+    found: list[dict[str, Any]] = []
+    for service in snapshot.services:
+        rule = snapshot.destination_rule(service.host, proxy.namespace)
+        for port in service.ports:
+            found += _outbound(service, port, rule)
+    found += [_inbound(proxy, port, real) for port, real in proxy.inbound.items()]
+    return found
+
+
+def _outbound(service: Service, port: Port, rule: Object | None) -> Iterator[dict[str, Any]]:
+    spec: Mapping[str, Any] = rule["spec"] if rule else {}
+    behind = service.endpoints.get(port.number, ())
+    policy = spec.get("trafficPolicy") or {}
+    yield _cluster(service, port, "", behind, policy)
+    for subset in spec.get("subsets") or ():
+        labels = subset.get("labels") or {}
+        chosen = tuple(one for one in behind if labels.items() <= one.labels.items())
+        yield _cluster(service, port, subset["name"], chosen, {**policy, **(subset.get("trafficPolicy") or {})})
+
+
+def _cluster(
+    service: Service, port: Port, subset: str, behind: tuple[Endpoint, ...], policy: Mapping[str, Any]
+) -> dict[str, Any]:
+    name = cluster_name(port.number, subset, service.host)
+    pool = policy.get("connectionPool") or {}
+    tcp, http = pool.get("tcp") or {}, pool.get("http") or {}
+    cluster: dict[str, Any] = {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": tcp.get("connectTimeout", "10s"),
+        "lb_policy": _BALANCERS[(policy.get("loadBalancer") or {}).get("simple", "UNSPECIFIED")],
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [_endpoint(one) for one in behind]}]},
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": tcp.get("maxConnections", _NO_LIMIT),
+                    "max_pending_requests": http.get("http1MaxPendingRequests", _NO_LIMIT),
+                    "max_requests": http.get("http2MaxRequests", _NO_LIMIT),
+                    "max_retries": http.get("maxRetries", _NO_LIMIT),
+                    "track_remaining": True,
+                }
+            ]
+        },
+        "common_lb_config": {"healthy_panic_threshold": {}},
+        "metadata": {
+            "filter_metadata": {
+                "istio": {"host": service.host, "name": service.name, "namespace": service.namespace, "subset": subset}
+            }
+        },
+    }
+    options = _http_options(http, http2=port.is_http2)
+    if options:
+        cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS: options}
+    if policy.get("outlierDetection"):
+        cluster["outlier_detection"] = _outlier_detection(policy["outlierDetection"])
+        cluster["common_lb_config"]["healthy_panic_threshold"] = {
+            "value": policy["outlierDetection"].get("minHealthPercent", 0)
+        }
+    return cluster
+
+
+def _endpoint(one: Endpoint) -> dict[str, Any]:
+    return {
+        "endpoint": {"address": address(one.ip, one.port)},
+        "metadata": {"filter_metadata": {"istio": {**one.identity, "cluster": CLUSTER_ID}}},
+    }
+
+
+def _http_options(http: Mapping[str, Any], *, http2: bool) -> dict[str, Any] | None:
+    common: dict[str, Any] = {}
+    if http.get("maxRequestsPerConnection"):
+        common["max_requests_per_connection"] = http["maxRequestsPerConnection"]
+    if http.get("idleTimeout"):
+        common["idle_timeout"] = http["idleTimeout"]
+    if not common and not http2:
+        return None
+    kind = "http2_protocol_options" if http2 else "http_protocol_options"
+    options: dict[str, Any] = {
+        "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+        "explicit_http_config": {kind: {}},
+    }
+    if common:
+        options["common_http_protocol_options"] = common
+    return options
+
+
+def _outlier_detection(policy: Mapping[str, Any]) -> dict[str, Any]:
+    """istiod ``cluster_traffic_policy.go`` applyOutlierDetection: ejection by errors only, enforced always."""
+    found: dict[str, Any] = {
+        "enforcing_success_rate": 0,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+    }
+    for key, name in (
+        ("consecutive5xxErrors", "consecutive_5xx"),
+        ("consecutiveGatewayErrors", "consecutive_gateway_failure"),
+    ):
+        errors = policy.get(key, 5 if key == "consecutive5xxErrors" else None)
+        if errors is not None:
+            found[name] = errors
+            found[f"enforcing_{name}"] = 100 if errors > 0 else 0
+    for key, name in (("interval", "interval"), ("baseEjectionTime", "base_ejection_time")):
+        if policy.get(key):
+            found[name] = policy[key]
+    if policy.get("maxEjectionPercent"):
+        found["max_ejection_percent"] = policy["maxEjectionPercent"]
+    return found
+
+
+def inbound_name(port: int) -> str:
+    """The cluster of the application behind an inbound listener."""
+    return f"inbound|{port}||"
+
+
+def _inbound(proxy: Proxy, port: int, real: int) -> dict[str, Any]:
+    name = inbound_name(port)
+    return {
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "10s",
+        "load_assignment": {"cluster_name": name, "endpoints": endpoints(address(proxy.ip, real))},
+        "circuit_breakers": {
+            "thresholds": [{"max_connections": _NO_LIMIT, "max_pending_requests": _NO_LIMIT, "max_requests": _NO_LIMIT}]
+        },
+    }

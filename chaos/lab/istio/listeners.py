@@ -1,0 +1,120 @@
+"""Listeners and their HTTP filters, in istiod's order (``listener_builder.go``): peer, fault, router; stats as access log."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from chaos.lab.istio import ingress
+from chaos.lab.istio.bootstrap import MANAGER_TYPE, ROUTER, address, from_file
+from chaos.lab.istio.clusters import inbound_name
+from chaos.lab.istio.metrics import CLUSTER_ID, PEER, PEER_HEADERS, access_log, identity
+from chaos.lab.istio.outbound import ROUTE_NAME
+from chaos.lab.istio.proxy import OUTBOUND_PORT, Proxy
+from chaos.lab.istio.snapshot import Snapshot
+
+_FAULT: Final = {
+    "name": "envoy.filters.http.fault",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"},
+}
+
+
+def listeners(proxy: Proxy, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """All listeners of one proxy."""
+    if proxy.kind == "router":
+        return [
+            _listener(proxy, f"0.0.0.0_{port}", port, _sending(proxy, ingress.route_name(port)))
+            for port in ingress.ports(proxy, snapshot)
+        ]
+    found = [_listener(proxy, "virtualOutbound", OUTBOUND_PORT, _sending(proxy, ROUTE_NAME))]
+    found += [_listener(proxy, f"virtualInbound_{port}", port, _receiving(proxy, port)) for port in proxy.inbound]
+    return found
+
+
+def route_headers(proxy: Proxy) -> dict[str, Any]:
+    """What a caller's proxy tells the next one about itself, on every request."""
+    told = [
+        {"header": {"key": header, "value": identity(proxy)[name]}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for name, header in PEER_HEADERS.items()
+    ]
+    return {"request_headers_to_add": told}
+
+
+def _listener(proxy: Proxy, name: str, port: int, manager: dict[str, Any]) -> dict[str, Any]:
+    typed = {"@type": MANAGER_TYPE, **manager}
+    filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": typed}]
+    return {
+        "@type": "type.googleapis.com/envoy.config.listener.v3.Listener",
+        "name": name,
+        "address": address(proxy.ip, port),
+        "filter_chains": [{"filters": filters}],
+    }
+
+
+def _manager(proxy: Proxy, prefix: str, reporter: str) -> dict[str, Any]:
+    return {
+        "stat_prefix": prefix,
+        "codec_type": "AUTO",
+        "stream_idle_timeout": "0s",
+        "use_remote_address": False,
+        "generate_request_id": True,
+        "preserve_external_request_id": True,
+        "normalize_path": True,
+        "path_with_escaped_slashes_action": "KEEP_UNCHANGED",
+        "access_log": [access_log(proxy, reporter=reporter)],
+    }
+
+
+def _sending(proxy: Proxy, route_name: str) -> dict[str, Any]:
+    """Outbound of a sidecar, or a gateway's server: requests that this proxy sends on."""
+    return {
+        **_manager(proxy, route_name, "source"),
+        "rds": {"route_config_name": route_name, "config_source": from_file(proxy, "rds")},
+        "http_filters": [_FAULT, ROUTER],
+    }
+
+
+def _receiving(proxy: Proxy, port: int) -> dict[str, Any]:
+    """Inbound: requests that the application gets."""
+    host = {
+        "name": inbound_name(port),
+        "domains": ["*"],
+        "routes": [
+            {
+                "name": "default",
+                "match": {"prefix": "/"},
+                "route": {"cluster": inbound_name(port), "timeout": "0s"},
+            }
+        ],
+    }
+    return {
+        **_manager(proxy, f"inbound_{port}", "destination"),
+        "route_config": {"name": inbound_name(port), "virtual_hosts": [host]},
+        "http_filters": [_peer(), _FAULT, ROUTER],
+    }
+
+
+def _peer() -> dict[str, Any]:
+    """Takes the caller's identity off the request and keeps it for the metrics."""
+    rules = [
+        {
+            "header": header,
+            "on_header_present": {"metadata_namespace": PEER, "key": name, "type": "STRING"},
+            "remove": True,
+        }
+        for name, header in PEER_HEADERS.items()
+    ]
+    first = next(iter(PEER_HEADERS.values()))
+    rules.insert(
+        0,
+        {
+            "header": first,
+            "on_header_present": {"metadata_namespace": PEER, "key": "cluster", "value": CLUSTER_ID, "type": "STRING"},
+        },
+    )
+    return {
+        "name": "istio.metadata_exchange",
+        "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config",
+            "request_rules": rules,
+        },
+    }

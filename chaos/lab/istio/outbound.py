@@ -1,0 +1,78 @@
+"""The routes of a sidecar: which VirtualService governs which host for this caller (istiod ``httproute.go``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.routes import Route, default_route, routes_of, virtual_hosts
+from chaos.lab.istio.snapshot import Port, Service, Snapshot
+from chaos.model.istio import MESH, Object, gateways_of, host_matches, hosts_of, order_for_namespace
+
+ROUTE_NAME: Final = "outbound"
+
+
+def outbound_routes(proxy: Proxy, snapshot: Snapshot) -> dict[str, Any]:
+    """The route configuration of one sidecar.
+
+    Where Istio has a listener for each port, the lab has one for all, as an HTTP proxy; so domains carry the port.
+    """
+    seen = [vs for vs in order_for_namespace(snapshot.virtual_services, proxy.namespace) if MESH in gateways_of(vs)]
+    domains: dict[str, Sequence[str]] = {}
+    routes: dict[str, list[Route]] = {}
+    for service in snapshot.services:
+        for port in service.ports:
+            name = f"{service.host}:{port.number}"
+            domains[name] = _domains(service, port, proxy.namespace)
+            routes[name] = _govern(service, port, seen, proxy, snapshot)
+    for vs in seen:
+        for host in hosts_of(vs):
+            if host not in snapshot.by_host and "*" not in host:
+                found = routes_of(vs, proxy, snapshot, port=80)
+                name = f"{host}:80"
+                if found and name not in domains:  # istiod: a host that isn't in the registry, on port 80 only
+                    domains[name], routes[name] = (host, name), found
+    return {
+        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": ROUTE_NAME,
+        "virtual_hosts": [*virtual_hosts(domains, routes), _black_hole()],
+        "validate_clusters": False,
+    }
+
+
+def _govern(service: Service, port: Port, seen: Sequence[Object], proxy: Proxy, snapshot: Snapshot) -> list[Route]:
+    """The routes of the first VirtualService that has any for this proxy; exact hosts before wildcards."""
+    if port.is_http:
+        exact = [vs for vs in seen if service.host in hosts_of(vs)]
+        wild = [(max(hits, key=len), vs) for vs in seen if (hits := _wildcards(vs, service.host))]
+        for vs in (*exact, *(vs for _, vs in sorted(wild, key=lambda pair: -len(pair[0])))):
+            found = routes_of(vs, proxy, snapshot, port=port.number)
+            if found:
+                return found
+    return [default_route(service.host, port.number)]
+
+
+def _wildcards(vs: Object, host: str) -> list[str]:
+    return [pattern for pattern in hosts_of(vs) if pattern.startswith("*") and host_matches(pattern, host)]
+
+
+def _domains(service: Service, port: Port, namespace: str) -> list[str]:
+    """istiod generateVirtualHostDomains: the short name is for callers of the same namespace only."""
+    name, home = service.name, service.namespace
+    names = [service.host, f"{name}.{home}.svc", f"{name}.{home}"]
+    if namespace == home:
+        names.append(name)
+    if service.address and service.address != "None":
+        names.append(service.address)
+    bare = names if port.number == 80 else []
+    return [*bare, *(f"{one}:{port.number}" for one in names)]
+
+
+def _black_hole() -> dict[str, Any]:
+    """Hosts that nobody knows, as with ``outboundTrafficPolicy: REGISTRY_ONLY``."""
+    return {
+        "name": "block_all",
+        "domains": ["*"],
+        "routes": [{"name": "block_all", "match": {"prefix": "/"}, "direct_response": {"status": 502}}],
+    }

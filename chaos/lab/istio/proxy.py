@@ -1,0 +1,40 @@
+"""One Envoy of the mesh, as the control plane knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+ADMIN_PORT: Final = 15000
+OUTBOUND_PORT: Final = 15001
+STATS_PORT: Final = 15090
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proxy:
+    """A sidecar, or a gateway (``router``).
+
+    Args:
+        labels: Labels of its pod.
+        inbound: Container port to the port on which the application really listens, both at ``ip``.
+        directory: Where its configuration files are.
+    """
+
+    pod: str
+    namespace: str
+    kind: Literal["sidecar", "router"]
+    labels: Mapping[str, str]
+    workload: str
+    app: str
+    version: str
+    service_account: str
+    ip: str
+    inbound: Mapping[int, int]
+    directory: Path
+
+    @property
+    def identity(self) -> str:
+        """What its metrics name as canonical service: the app label, or the workload."""
+        return self.app or self.workload

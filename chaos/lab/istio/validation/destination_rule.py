@@ -1,0 +1,111 @@
+"""DestinationRules: subsets, pools, outlier detection and simple load balancing; everything else is not supported yet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from chaos.lab.api.validation import Validation, dotted
+from chaos.lab.istio.validation import schema as s
+from chaos.lab.istio.validation.hosts import host_problem, label_problems
+
+_POOL: Final = s.obj(
+    {
+        "tcp": s.obj(
+            {
+                "maxConnections": s.INT32, "connectTimeout": s.DURATION, "tcpKeepalive": s.unsupported(),
+                "maxConnectionDuration": s.unsupported(), "idleTimeout": s.unsupported(),
+            }
+        ),
+        "http": s.obj(
+            {
+                "http1MaxPendingRequests": s.INT32, "http2MaxRequests": s.INT32, "maxRequestsPerConnection": s.INT32,
+                "maxRetries": s.INT32, "idleTimeout": s.DURATION,
+                "h2UpgradePolicy": s.Node(kind="string", enum=("DEFAULT", "DO_NOT_UPGRADE")),
+                "useClientProtocol": s.unsupported(), "maxConcurrentStreams": s.unsupported(),
+            }
+        ),
+    }
+)  # fmt: skip
+_OUTLIER: Final = s.obj(
+    {
+        "consecutive5xxErrors": s.UINT32, "consecutiveGatewayErrors": s.UINT32, "interval": s.DURATION,
+        "baseEjectionTime": s.DURATION, "maxEjectionPercent": s.INT32, "minHealthPercent": s.INT32,
+        "consecutiveErrors": s.unsupported(), "consecutiveLocalOriginFailures": s.unsupported(),
+        "splitExternalLocalOriginErrors": s.unsupported(),
+    }
+)  # fmt: skip
+_BALANCER: Final = s.obj(
+    {
+        "simple": s.Node(kind="string", enum=("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST")),
+        "consistentHash": s.unsupported(), "localityLbSetting": s.unsupported(), "warmup": s.unsupported(),
+        "warmupDurationSecs": s.unsupported(),
+    }
+)  # fmt: skip
+_POLICY: Final = s.obj(
+    {
+        "connectionPool": _POOL, "loadBalancer": _BALANCER, "outlierDetection": _OUTLIER, "tls": s.unsupported(),
+        "portLevelSettings": s.unsupported(), "proxyProtocol": s.unsupported(), "tunnel": s.unsupported(),
+        "retryBudget": s.unsupported(),
+    }
+)  # fmt: skip
+SPEC: Final = s.obj(
+    {
+        "host": s.STRING,
+        "trafficPolicy": _POLICY,
+        "subsets": s.array(s.obj({"name": s.STRING, "labels": s.LABELS, "trafficPolicy": _POLICY}, required=("name",))),
+        "exportTo": s.STRINGS,
+        "workloadSelector": s.unsupported(),
+    },
+    required=("host",),
+)
+
+
+def validate_destination_rule(obj: dict[str, Any]) -> Validation:
+    """The schema, the webhook's rules, the lab's limits."""
+    spec = obj.get("spec") or {}
+    found = s.check(SPEC, spec, ("spec",))
+    if found.causes:
+        return Validation(causes=found.causes, unknown=found.unknown)
+    errors = list(_errors(spec))
+    denied = ""
+    if errors:
+        told = errors[0] if len(errors) == 1 else f"{len(errors)} errors occurred: {'; '.join(errors)}"
+        denied = f"configuration is invalid: {told}"
+    elif found.unsupported:
+        denied = f"the lab does not support {', '.join(map(dotted, found.unsupported))} yet"
+    elif any(_simple(policy) == "PASSTHROUGH" for policy in _policies(spec)):
+        denied = "the lab does not support trafficPolicy.loadBalancer.simple: PASSTHROUGH yet"
+    return Validation(denied=denied, unknown=found.unknown)
+
+
+def _policies(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [spec.get("trafficPolicy") or {}, *(one.get("trafficPolicy") or {} for one in spec.get("subsets") or ())]
+
+
+def _simple(policy: Mapping[str, Any]) -> str:
+    return str((policy.get("loadBalancer") or {}).get("simple", ""))
+
+
+def _errors(spec: Mapping[str, Any]) -> Iterator[str]:
+    yield from host_problem(spec["host"])
+    names = [subset["name"] for subset in spec.get("subsets") or ()]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"duplicate subset names: {name}"
+    for subset in spec.get("subsets") or ():
+        if not subset["name"]:
+            yield "subset name cannot be empty"
+        yield from label_problems(subset.get("labels") or {})
+    for policy in _policies(spec):
+        outlier = policy.get("outlierDetection") or {}
+        for key in ("maxEjectionPercent", "minHealthPercent"):
+            if not 0 <= outlier.get(key, 0) <= 100:
+                yield f"{key} must be in range [0, 100]"
+        pool = policy.get("connectionPool")
+        if pool is not None and not (pool.get("tcp") or pool.get("http")):
+            yield "connection pool must have at least one field"
+        for key, value in ((pool or {}).get("http") or {}).items():
+            if isinstance(value, int) and value < 0:
+                yield f"{key} must be non-negative"
+        if ((pool or {}).get("tcp") or {}).get("maxConnections", 0) < 0:
+            yield "max connections must be non-negative"

@@ -1,0 +1,70 @@
+"""The objects that a lab begins with: Kubernetes' own namespaces and the demo shop, twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+
+from chaos.errors import LabError
+from chaos.lab.api.errors import ApiError
+from chaos.lab.api.resources import NAMESPACES, resource_of
+from chaos.lab.api.store import Store
+from chaos.lab.api.validation import Validator
+
+SHOP: Final = ("staging", "production")
+"""The shop's namespaces; the first is the one to experiment in."""
+SYSTEM: Final = ("default", "kube-system", "istio-system")
+_ORDER: Final = ("ServiceAccount", "Service", "DestinationRule", "Gateway", "VirtualService", "Deployment")
+
+
+def load_system(store: Store) -> None:
+    """The namespaces that every cluster has; the uid of ``kube-system`` identifies it."""
+    for name in SYSTEM:
+        store.create(NAMESPACES, {"metadata": {"name": name}})
+
+
+def load_shop(store: Store, validators: Mapping[str, Validator]) -> None:
+    """The demo shop in each of its namespaces.
+
+    Raises:
+        LabError: An object of it is not valid: a bug of the lab.
+    """
+    for namespace in SHOP:
+        labels = {"env": namespace, "istio-injection": "enabled"}
+        store.create(NAMESPACES, {"metadata": {"name": namespace, "labels": labels}})
+        objects = sorted(shop_objects(namespace), key=lambda obj: _ORDER.index(obj["kind"]))
+        for obj in objects:
+            create(store, validators, obj)
+
+
+def shop_objects(namespace: str) -> Iterator[dict[str, Any]]:
+    """The shop's objects as they are loaded into a namespace."""
+    yaml = YAML(typ="safe")
+    folder = files("chaos.lab") / "shop"
+    for file in sorted(folder.iterdir(), key=lambda entry: entry.name):
+        if not file.name.endswith(".yaml"):
+            continue
+        text = file.read_text(encoding="utf-8").replace("${NAMESPACE}", namespace)
+        for obj in yaml.load_all(text):
+            obj["metadata"]["namespace"] = namespace
+            yield obj
+
+
+def create(store: Store, validators: Mapping[str, Validator], obj: dict[str, Any]) -> None:
+    """Stores one object as the API would; raises ``LabError`` where the API would refuse."""
+    name = f"{obj.get('kind')} {obj['metadata'].get('namespace')}/{obj['metadata'].get('name')}"
+    resource = resource_of(obj)
+    if resource is None:
+        raise LabError(f"{name}: the lab does not serve {obj.get('apiVersion')} {obj.get('kind')}")
+    validator = validators.get(resource.kind)
+    found = validator(obj) if validator else None
+    if found is not None and not found.accepted:
+        causes = "; ".join(f"{cause.field}: {cause.message}" for cause in found.causes)
+        raise LabError(f"{name} is not valid: {found.denied or causes}")
+    try:
+        store.create(resource, obj)
+    except ApiError as error:
+        raise LabError(f"{name} can't be created: {error.message}") from error

@@ -1,0 +1,149 @@
+"""Looking at a lab's parts from inside its supervisor: are they ready, are they alive, what do their Envoys say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+import httpx
+
+from chaos.errors import LabError
+from chaos.lab import injection
+from chaos.lab.api.execute import ExecResult
+from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
+from chaos.lab.api.store import Store
+from chaos.lab.controller import Controller, is_ready
+from chaos.lab.istio.controlplane import ControlPlane
+from chaos.lab.pods import PodRunner, RunningPod
+from chaos.lab.processes import Child
+
+_NOT_EXECUTABLE: Final = 126
+_NOT_FOUND: Final = 127
+
+
+async def wait_for_pods(
+    store: Store, pods: PodRunner, controller: Controller, *, deadline: float, say: Callable[[str], None]
+) -> None:
+    """Returns when every pod is ready; raises ``LabError`` for one that can't be, or at the deadline."""
+    loop = asyncio.get_running_loop()
+    controller.settle()  # the pods of what was loaded exist from here on
+    said = -1
+    while True:
+        all_pods = store.list(PODS)
+        ready = sum(map(is_ready, all_pods))
+        for pod in pods.pods:
+            if pod.problem:
+                raise LabError(f"pod {pod.namespace}/{pod.name}: {pod.problem}", hint=pod.hint)
+        if ready == len(all_pods):
+            return
+        if ready != said:
+            say(f"{ready} of {len(all_pods)} pods are ready")
+            said = ready
+        if loop.time() > deadline:
+            waiting = [pod["metadata"]["name"] for pod in all_pods if not is_ready(pod)]
+            raise LabError(f"these pods were not ready in time: {', '.join(waiting)}")
+        await asyncio.sleep(0.02)
+
+
+async def wait_for_routes(store: Store, pods: PodRunner, *, deadline: float) -> None:
+    """Returns when every Envoy knows every endpoint; raises ``LabError`` at the deadline."""
+    loop = asyncio.get_running_loop()
+    left = pods.pods
+    while left:
+        await asyncio.sleep(0.05)
+        expected = list(_expected_hosts(store))
+        lacking = [pod for pod in left if pod.envoy is not None and await _lacks(pods, pod, expected)]
+        if lacking and loop.time() > deadline:
+            lacks = await _lacks(pods, lacking[0], expected)
+            raise LabError(f"the Envoy of {lacking[0].name} did not get its endpoints in time, such as {lacks[:2]}")
+        left = lacking
+
+
+def entries_of(store: Store, namespaces: Sequence[str]) -> dict[str, str]:
+    """The URL of each namespace's ingress gateway."""
+    entries: dict[str, str] = {}
+    for namespace in namespaces:
+        for service in store.list(SERVICES, namespace):
+            for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
+                entries.setdefault(namespace, f"http://{ingress['ip']}:{service['spec']['ports'][0]['port']}")
+        if namespace not in entries:
+            raise LabError(f"the namespace {namespace} has no Service of type LoadBalancer with a ready pod")
+    return entries
+
+
+def parts_of(
+    prometheus: Child, apps: Child, pods: PodRunner, control_plane: ControlPlane
+) -> Iterable[Mapping[str, Any]]:
+    """Every part but the supervisor itself, for ``status``."""
+    yield {"name": "control plane", "pid": None, "alive": True, "detail": _said(control_plane.stats())}
+    for child in (prometheus, apps):
+        yield _part(child.name, child)
+    for pod in pods.pods:
+        if pod.envoy is not None:
+            yield _part(pod.envoy.name, pod.envoy, problem=pod.problem if pod.envoy.alive else "")
+        elif pod.problem:
+            name = f"pod {pod.namespace}/{pod.name}"
+            yield {"name": name, "pid": None, "alive": False, "detail": pod.problem}
+
+
+async def exec_in_proxy(pods: PodRunner, namespace: str, pod: str, container: str, argv: list[str]) -> ExecResult:
+    """What ``kubectl exec <pod> -c istio-proxy -- pilot-agent request GET <path>`` prints; nothing else can be run."""
+    running = pods.find(namespace, pod)
+    if running is None or running.envoy is None or container not in (injection.PROXY_CONTAINER, ""):
+        return _refused(
+            f"the lab runs commands in the container {injection.PROXY_CONTAINER} only, not in {container!r} of {pod}",
+            _NOT_EXECUTABLE,
+        )
+    match argv:
+        case ["pilot-agent", "request", ("GET" | "POST") as method, path]:
+            pass
+        case ["pilot-agent", *_]:
+            return _refused("the lab knows `pilot-agent request GET|POST <path>` only", _NOT_EXECUTABLE)
+        case _:
+            command = argv[0] if argv else "(no command)"
+            return _refused(
+                f"{command}: not found; the lab knows `pilot-agent request GET|POST <path>` only", _NOT_FOUND
+            )
+    try:
+        answer = await pods.admin(running, path, method=method)
+    except httpx.TransportError as error:
+        return _refused(f"Envoy's admin interface does not answer: {error or type(error).__name__}", 1)
+    if answer.status_code != 200:
+        return _refused(f"Envoy's admin interface answered {answer.status_code}: {answer.text.strip()}", 1)
+    return ExecResult(stdout=answer.content)
+
+
+def _expected_hosts(store: Store) -> Iterable[str]:
+    """The lines that every Envoy's ``/clusters`` must have: one for each ready endpoint of each Service's port."""
+    for service in store.list(SERVICES):
+        meta = service["metadata"]
+        endpoints = store.find(ENDPOINTS, meta["namespace"], meta["name"]) or {}
+        for port in service["spec"].get("ports") or ():
+            cluster = f"outbound|{port['port']}||{meta['name']}.{meta['namespace']}.svc.cluster.local"
+            for subset in endpoints.get("subsets") or ():
+                for own in subset.get("ports") or ():
+                    if own.get("name") == port.get("name"):
+                        for address in subset.get("addresses") or ():
+                            yield f"{cluster}::{address['ip']}:{own['port']}::health_flags::healthy"
+
+
+async def _lacks(pods: PodRunner, pod: RunningPod, expected: Sequence[str]) -> list[str]:
+    try:
+        known = set((await pods.admin(pod, "clusters")).text.splitlines())
+    except httpx.TransportError:
+        return list(expected)
+    return [line for line in expected if line not in known]
+
+
+def _part(name: str, child: Child, *, problem: str = "") -> dict[str, Any]:
+    alive = child.alive and not problem
+    return {"name": name, "pid": child.pid, "alive": alive, "detail": "" if alive else problem or child.why()}
+
+
+def _said(stats: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key.replace('_', ' ')}: {value}" for key, value in stats.items())
+
+
+def _refused(message: str, exit_code: int) -> ExecResult:
+    return ExecResult(stderr=f"{message}\n".encode(), exit_code=exit_code)

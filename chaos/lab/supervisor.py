@@ -1,0 +1,323 @@
+"""The process that owns a lab: ``python -m chaos.lab.supervisor --name default``.
+
+One event loop holds the Kubernetes API, the control plane, the controllers and the node; Envoys, Prometheus and the
+stand-ins are its children, which the kernel kills when it dies. It ends by SIGTERM or SIGINT, or with its owner.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final
+
+import uvicorn
+
+from chaos.errors import HarnessError, LabError
+from chaos.lab.addresses import AddressBlock, listening_socket
+from chaos.lab.api.server import create_app
+from chaos.lab.api.store import Store
+from chaos.lab.control import control_app, either
+from chaos.lab.controller import Controller
+from chaos.lab.istio.controlplane import ControlPlane
+from chaos.lab.istio.metrics import metric_relabel_configs
+from chaos.lab.istio.validation import VALIDATORS
+from chaos.lab.manifests import SHOP, load_shop, load_system
+from chaos.lab.parts import entries_of, exec_in_proxy, parts_of, wait_for_pods, wait_for_routes
+from chaos.lab.pods import PodRunner, find_envoy
+from chaos.lab.processes import Child, start_time
+from chaos.lab.prometheus import Prometheus, Target, find_binary, wait_until_ready
+from chaos.lab.state import LabFiles, LabState, SupervisorLock, write_atomically
+from chaos.lab.workloads.host import WorkloadHost
+
+_LOG: Final = logging.getLogger("chaos.lab")
+START_LIMIT: Final = 55.0
+"""Seconds after which a start that isn't complete is given up, with a word about what is missing."""
+Report = Callable[[dict[str, Any]], None]
+
+
+class _ApiServer(uvicorn.Server):
+    """uvicorn, but signals stay ours."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Supervisor:
+    """One lab from its start to its end.
+
+    Args:
+        files: Its folder; the lock is held by the caller.
+        attached: Whether it ends with its owner.
+        report: Told of progress, in words.
+    """
+
+    def __init__(self, files: LabFiles, *, attached: bool, report: Report) -> None:
+        self._files = files
+        self._attached = attached
+        self._report = report
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stack = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Supervisor:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def start(self) -> LabState:
+        """Brings everything up; raises ``LabError`` for what can't be."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + START_LIMIT
+        self._stack.push_async_callback(self._cancel_tasks)
+
+        block = AddressBlock.claim()
+        self._stack.callback(block.release)
+        find_envoy()
+        # First, since Prometheus looks at its targets 5 s after its own start: all else happens meanwhile.
+        prometheus = Prometheus(
+            self._files.directory / "prometheus",
+            log=self._files.logs / "prometheus.log",
+            metric_relabel_configs=metric_relabel_configs(),
+            on_exit=self._part_died,
+        )
+        self._stack.push_async_callback(_end, prometheus.child)
+        prometheus.start()
+
+        store = Store()
+        apps = WorkloadHost(log=self._files.logs / "apps.log", env=_python_environment(), on_exit=self._apps_died)
+        self._stack.push_async_callback(_end, apps.child)
+        self._stack.callback(apps.kill)
+        apps.start()
+
+        listening = listening_socket()
+        api = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        supervisor_target = Target(
+            api.removeprefix("http://"), {"job": "istiod", "app": "istiod", "__metrics_path__": "/lab/metrics"}
+        )
+        control_plane = ControlPlane(store)
+        self._pods = pods = PodRunner(
+            store,
+            block=block,
+            control_plane=control_plane,
+            apps=apps,
+            directory=self._files.directory,
+            on_targets=lambda targets: prometheus.scrape([supervisor_target, *targets]),
+        )
+        self._stack.push_async_callback(pods.stop)
+        controller = Controller(store, on_endpoints=apps.learn)
+
+        application = either(
+            control_app(
+                parts=lambda: parts_of(prometheus.child, apps.child, pods, control_plane), control=control_plane
+            ),
+            create_app(store, validators=VALIDATORS, exec_handler=partial(exec_in_proxy, pods)),
+        )
+        server = _ApiServer(
+            uvicorn.Config(
+                application, lifespan="off", log_level="error", access_log=False, timeout_graceful_shutdown=0
+            )
+        )
+        self._task(server.serve(sockets=[listening]), "Kubernetes API")
+        self._task(control_plane.run(), "control plane")
+        self._task(controller.run(), "controllers")
+
+        load_system(store)
+        load_shop(store, VALIDATORS)
+        self._say("starting the proxies")
+        await self._unless_failed(wait_for_pods(store, pods, controller, deadline=deadline, say=self._say))
+        self._say("waiting for routes and endpoints in every proxy")
+        await self._unless_failed(wait_for_routes(store, pods, deadline=deadline))
+        self._say("waiting for Prometheus' first scrape")
+        await self._unless_failed(wait_until_ready(prometheus, deadline=deadline))
+
+        entries = entries_of(store, SHOP)
+        write_atomically(self._files.kubeconfig, kubeconfig(self._files.context, api))
+        state = LabState(
+            name=self._files.name,
+            kubeconfig=str(self._files.kubeconfig),
+            context=self._files.context,
+            api=api,
+            prometheus=prometheus.url,
+            entry=entries[SHOP[0]],
+            entries=entries,
+            namespaces=SHOP,
+            pid=os.getpid(),
+            started=start_time(os.getpid()) or 0,
+            attached=self._attached,
+            directory=str(self._files.directory),
+        )
+        self._files.write_state(state)
+        return state
+
+    def _say(self, progress: str) -> None:
+        self._report({"progress": progress})
+
+    def _task(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        task = asyncio.create_task(work, name=f"lab: {what}")
+        task.add_done_callback(lambda done: self._task_ended(done, what))
+        self._tasks.append(task)
+
+    def _task_ended(self, task: asyncio.Task[None], what: str) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        _LOG.error("%s ended", what, exc_info=error)
+        self._fail(LabError(f"the lab's {what} ended: {error!r}"))
+
+    def _part_died(self, child: Child) -> None:
+        _LOG.error("%s", f"{child.name} died: {child.why()}")
+        self._fail(LabError(f"{child.name} died: {child.why()}"))
+
+    def _apps_died(self, child: Child) -> None:
+        self._part_died(child)
+        self._pods.apps_died(child)
+
+    def _fail(self, error: LabError) -> None:
+        if not self._failure.done():
+            self._failure.set_exception(error)
+            self._failure.exception()  # seen: after the start, `status` tells it
+
+    async def _unless_failed(self, work: Coroutine[Any, Any, None]) -> None:
+        """Awaits a step of the start, but no longer than all parts live."""
+        task = asyncio.create_task(work)
+        failure = self._failure
+        try:
+            await asyncio.wait({task, failure}, return_when=asyncio.FIRST_COMPLETED)
+            if failure.done():
+                failure.result()
+            await task
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _cancel_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def kubeconfig(context: str, api: str) -> str:
+    """A kubeconfig with one context, which isn't the current one of anybody else's."""
+    return json.dumps(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": context, "cluster": {"server": api}}],
+            "users": [{"name": context, "user": {}}],
+            "contexts": [{"name": context, "context": {"cluster": context, "user": context, "namespace": "staging"}}],
+            "current-context": context,
+        },
+        indent=2,
+    )
+
+
+async def _end(child: Child) -> None:
+    if child.alive:
+        child.kill()
+        await child.wait()
+
+
+def _python_environment() -> dict[str, str]:
+    kept = ("PATH", "HOME", "PYTHONPATH", "LANG", "LC_ALL", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
+    return {name: os.environ[name] for name in kept if name in os.environ}
+
+
+async def supervise(files: LabFiles, *, owner: int | None, report: Report, on_ready: Callable[[], None]) -> int:
+    """Runs a lab until it is told to end or its owner ends; the process's exit code."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stop.set)
+    if owner is not None:
+        loop.add_reader(owner, stop.set)  # a pidfd is readable once its process has ended
+    stopped = asyncio.create_task(stop.wait())
+    async with Supervisor(files, attached=owner is not None, report=report) as supervisor:
+        starting = asyncio.create_task(supervisor.start())
+        await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await asyncio.gather(starting, return_exceptions=True)
+            report({"error": "the lab was told to end while it was starting"})
+            return 1
+        try:
+            state = starting.result()
+        except HarnessError as error:
+            report({"error": error.message, "hint": error.hint})
+            return 1
+        report({"ready": state.public()})
+        on_ready()
+        await stop.wait()
+        if owner is not None:
+            loop.remove_reader(owner)
+        files.state.unlink(missing_ok=True)
+    return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="chaos.lab.supervisor", description="Owns one lab until it is told to end.")
+    parser.add_argument("--name", default="default")
+    parser.add_argument("--report", action="store_true", help="say progress and outcome on stdout as JSON lines")
+    parser.add_argument("--owner", type=int, help="descriptor of a pidfd: end with that process")
+    given = parser.parse_args(argv)
+    files = LabFiles.of(given.name)
+
+    def report(said: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            sys.stdout.write(json.dumps(said) + "\n")
+            sys.stdout.flush()
+
+    lock = SupervisorLock(files.lock)
+    if not lock.acquire():
+        report({"busy": True})
+        return 3
+    _clean(files)
+    files.lock.write_text(f"{os.getpid()} {start_time(os.getpid())}\n", encoding="ascii")
+    files.logs.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        filename=files.log, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+    def on_ready() -> None:
+        if given.report:  # nobody listens any more
+            with files.log.open("ab") as log:
+                os.dup2(log.fileno(), 1)
+                os.dup2(log.fileno(), 2)
+
+    try:
+        find_binary()
+        code = asyncio.run(supervise(files, owner=given.owner, report=report, on_ready=on_ready))
+    except HarnessError as error:
+        report({"error": error.message, "hint": error.hint})
+        return 1
+    if code == 0:
+        files.remove()
+    lock.release()
+    return code
+
+
+def _clean(files: LabFiles) -> None:
+    """Removes what a killed lab of this name left."""
+    for path in files.directory.iterdir():
+        if path == files.lock:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

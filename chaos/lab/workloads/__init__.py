@@ -1,0 +1,7 @@
+"""Stand-in services: one process answers for every application container of the lab, as its Deployment declares.
+
+- ``behaviour``: what a stand-in does, read from the annotation of its pod template
+- ``standin``: one stand-in: answers requests, calls other services through its sidecar
+- ``server``: the process: listens on every stand-in's own sockets, takes orders from the supervisor
+- ``host``: the supervisor's end of that process
+"""
