@@ -365,7 +365,7 @@ class Run:
         elif place is None or FROZEN in (place["metadata"].get("annotations") or {}):
             self._trouble(TroubleKind.FROZEN, f"the namespace {namespace} was frozen")
         elif self._lease is not None and self._lease.lost:
-            self._trouble(TroubleKind.LOCKED, f"the lease was lost: {self._lease.lost}")
+            self._trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self._lease.lost}")
 
     # --- small things ----------------------------------------------------------------------------------------------
 

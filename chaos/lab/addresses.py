@@ -94,7 +94,7 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 def listening_socket(address: str = "127.0.0.1") -> socket.socket:
     """A socket that listens on a free port: taken and kept, so that nobody can come between."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # else no TCP_NODELAY by asyncio
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listening.bind((address, 0))
     listening.listen(1024)

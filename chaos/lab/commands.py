@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Final, Literal
 
@@ -22,6 +23,7 @@ from chaos.errors import InputError, LabError
 from chaos.lab.processes import Memory, memory_of, start_time, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
 
+_PACKAGES: Final = ("envoy", "httptools", "starlette", "uvicorn", "websockets")
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 3.0
 _OWNER_DESCRIPTOR: Final = 3
@@ -94,6 +96,7 @@ def up(
         LabError: Something is missing, a part died, or it took too long. Nothing is left running then.
     """
     files = LabFiles.of(name)
+    _require_packages()
     deadline = time.monotonic() + timeout
     if SupervisorLock.is_held(files.lock):
         return _join(files, attached=attached, deadline=deadline)
@@ -210,6 +213,15 @@ def running(name: str = DEFAULT_NAME) -> LabState | None:
     """The state of a lab that runs and is ready; ``None`` where there is none."""
     files = LabFiles.of(name)
     return files.read_state() if SupervisorLock.is_held(files.lock) else None
+
+
+def _require_packages() -> None:
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        raise LabError(
+            f"the lab needs packages that are not installed: {', '.join(missing)}",
+            hint="pip install 'istio-chaos[lab]'",
+        )
 
 
 def _spawn(name: str, *, attached: bool, stdout: int, stderr: int) -> int:

@@ -77,13 +77,16 @@ def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pu
     )
 
 
+_ISTIOD: Final = {"pushes": "pilot_xds_pushes", "proxies": "pilot_xds"}
+
+
 def exposition(stats: Mapping[str, Any]) -> str:
-    """The numbers of ``stats`` in Prometheus' text format, as gauges named ``pilot_…``."""
+    """The numbers of ``stats`` in Prometheus' text format: under istiod's name, else as ``lab_control_plane_…``."""
     lines = []
     for key, value in stats.items():
         if isinstance(value, bool | int | float):
-            name = f"pilot_{key}"
-            lines += [f"# TYPE {name} gauge", f"{name} {float(value):g}"]
+            name = _ISTIOD.get(key, f"lab_control_plane_{key}")
+            lines += [f"# TYPE {name} {'counter' if key == 'pushes' else 'gauge'}", f"{name} {float(value):g}"]
     return "\n".join(lines) + "\n"
 
 

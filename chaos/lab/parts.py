@@ -73,10 +73,12 @@ def entries_of(store: Store, namespaces: Sequence[str]) -> dict[str, str]:
 
 
 def parts_of(
-    prometheus: Child, apps: Child, pods: PodRunner, control_plane: ControlPlane
+    prometheus: Child, apps: Child, pods: PodRunner, control_plane: ControlPlane, *, ended: Mapping[str, str]
 ) -> Iterable[Mapping[str, Any]]:
-    """Every part but the supervisor itself, for ``status``."""
-    yield {"name": "control plane", "pid": None, "alive": True, "detail": _said(control_plane.stats())}
+    """Every part but the supervisor itself, for ``status``; ``ended`` says why tasks of the supervisor are gone."""
+    inside = {"Kubernetes API": "", "control plane": _said(control_plane.stats()), "controllers": ""}
+    for name, detail in inside.items():
+        yield {"name": name, "pid": None, "alive": name not in ended, "detail": ended.get(name, detail)}
     for child in (prometheus, apps):
         yield _part(child.name, child)
     for pod in pods.pods:

@@ -221,7 +221,7 @@ class PodRunner:
                 service=running.app or injection.workload_of(pod),
                 version=labels.get("version", ""),
                 ip=running.ip,
-                proxy=f"http://{running.ip}:{OUTBOUND_PORT}" if sidecar else None,
+                proxy=f"{running.ip}:{OUTBOUND_PORT}" if sidecar else None,
                 ports=running.ports,
                 behaviour=(meta.get("annotations") or {}).get(ANNOTATION),
             )

@@ -26,7 +26,7 @@ from chaos.errors import HarnessError, LabError
 from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
-from chaos.lab.control import control_app, either
+from chaos.lab.control import Asgi, control_app, either
 from chaos.lab.controller import Controller
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
@@ -67,6 +67,8 @@ class Supervisor:
         self._attached = attached
         self._report = report
         self._tasks: list[asyncio.Task[None]] = []
+        self._pods: PodRunner | None = None
+        self._ended: dict[str, str] = {}
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stack = contextlib.AsyncExitStack()
 
@@ -118,16 +120,12 @@ class Supervisor:
         self._stack.push_async_callback(pods.stop)
         controller = Controller(store, on_endpoints=apps.learn)
 
-        application = either(
-            control_app(
-                parts=lambda: parts_of(prometheus.child, apps.child, pods, control_plane), control=control_plane
-            ),
-            create_app(store, validators=VALIDATORS, exec_handler=partial(exec_in_proxy, pods)),
+        control = control_app(
+            parts=lambda: parts_of(prometheus.child, apps.child, pods, control_plane, ended=self._ended),
+            control=control_plane,
         )
-        server = _ApiServer(
-            uvicorn.Config(
-                application, lifespan="off", log_level="error", access_log=False, timeout_graceful_shutdown=0
-            )
+        server = _server(
+            either(control, create_app(store, validators=VALIDATORS, exec_handler=partial(exec_in_proxy, pods)))
         )
         self._task(server.serve(sockets=[listening]), "Kubernetes API")
         self._task(control_plane.run(), "control plane")
@@ -142,14 +140,18 @@ class Supervisor:
         self._say("waiting for Prometheus' first scrape")
         await self._unless_failed(wait_until_ready(prometheus, deadline=deadline))
 
-        entries = entries_of(store, SHOP)
         write_atomically(self._files.kubeconfig, kubeconfig(self._files.context, api))
-        state = LabState(
+        state = self._describe(api=api, prometheus=prometheus.url, entries=entries_of(store, SHOP))
+        self._files.write_state(state)
+        return state
+
+    def _describe(self, *, api: str, prometheus: str, entries: dict[str, str]) -> LabState:
+        return LabState(
             name=self._files.name,
             kubeconfig=str(self._files.kubeconfig),
             context=self._files.context,
             api=api,
-            prometheus=prometheus.url,
+            prometheus=prometheus,
             entry=entries[SHOP[0]],
             entries=entries,
             namespaces=SHOP,
@@ -158,8 +160,6 @@ class Supervisor:
             attached=self._attached,
             directory=str(self._files.directory),
         )
-        self._files.write_state(state)
-        return state
 
     def _say(self, progress: str) -> None:
         self._report({"progress": progress})
@@ -174,6 +174,7 @@ class Supervisor:
             return
         error = task.exception()
         _LOG.error("%s ended", what, exc_info=error)
+        self._ended[what] = f"ended: {error!r}; see {self._files.log}"
         self._fail(LabError(f"the lab's {what} ended: {error!r}"))
 
     def _part_died(self, child: Child) -> None:
@@ -182,7 +183,8 @@ class Supervisor:
 
     def _apps_died(self, child: Child) -> None:
         self._part_died(child)
-        self._pods.apps_died(child)
+        if self._pods is not None:
+            self._pods.apps_died(child)
 
     def _fail(self, error: LabError) -> None:
         if not self._failure.done():
@@ -206,6 +208,19 @@ class Supervisor:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _server(application: Asgi) -> _ApiServer:
+    return _ApiServer(
+        uvicorn.Config(
+            application,
+            lifespan="off",
+            log_level="error",
+            access_log=False,
+            timeout_keep_alive=600,  # longer than clients keep theirs, so that no request meets a closing connection
+            timeout_graceful_shutdown=0,
+        )
+    )
 
 
 def kubeconfig(context: str, api: str) -> str:
@@ -250,7 +265,7 @@ async def supervise(files: LabFiles, *, owner: int | None, report: Report, on_re
             starting.cancel()
             await asyncio.gather(starting, return_exceptions=True)
             report({"error": "the lab was told to end while it was starting"})
-            return 1
+            return 0
         try:
             state = starting.result()
         except HarnessError as error:

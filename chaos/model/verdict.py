@@ -68,12 +68,12 @@ class ReasonCode(StrEnum):
     TARGET_CHANGED = "target-changed"
     INTERRUPTED = "interrupted"
     FROZEN = "frozen"
+    HEADER_NOT_FORWARDED = "header-not-forwarded"
     BROKEN = "broken"
     # failed: the system fell short
     EXPECTATION_VIOLATED = "expectation-violated"
     GUARDRAIL_TRIPPED = "guardrail-tripped"
     NOT_RECOVERED = "not-recovered"
-    HEADER_NOT_FORWARDED = "header-not-forwarded"
     # failures of their own kind
     FAULT_OUTSIDE_SCOPE = "fault-outside-scope"
     RESIDUE = "residue"
@@ -93,7 +93,6 @@ _OUTCOMES = {
     ReasonCode.EXPECTATION_VIOLATED: Outcome.FAILED,
     ReasonCode.GUARDRAIL_TRIPPED: Outcome.FAILED,
     ReasonCode.NOT_RECOVERED: Outcome.FAILED,
-    ReasonCode.HEADER_NOT_FORWARDED: Outcome.FAILED,
     ReasonCode.FAULT_OUTSIDE_SCOPE: Outcome.BLAST_RADIUS_VIOLATED,
     ReasonCode.RESIDUE: Outcome.CLEANUP_FAILED,
     ReasonCode.STAGING_RULE: Outcome.REFUSED,

@@ -19,9 +19,8 @@ import random
 import socket
 import sys
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Final
 
-import httpx
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -32,7 +31,9 @@ from chaos.lab.workloads.standin import Answer, Identity, StandIn
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-BACKLOG = 1024
+BACKLOG: Final = 1024
+KEEP_ALIVE: Final = 24 * 3600
+"""Seconds. It's the sidecar that ends idle connections: if we did, a request could meet one that is just closing."""
 
 
 class Workloads:
@@ -43,9 +44,14 @@ class Workloads:
         self._at: dict[tuple[str, int], StandIn] = {}
         self._listeners: dict[str, list[asyncio.Server]] = {}
         self._endpoints: dict[str, list[str]] = {}
-        self._tls = httpx.create_ssl_context()
         self._config = uvicorn.Config(
-            self, http=HttpToolsProtocol, lifespan="off", ws="none", log_level="error", access_log=False, loop="asyncio"
+            self,
+            http=HttpToolsProtocol,
+            lifespan="off",
+            ws="none",
+            log_level="error",
+            access_log=False,
+            timeout_keep_alive=KEEP_ALIVE,
         )
         self._server = uvicorn.Server(self._config)
 
@@ -76,7 +82,7 @@ class Workloads:
         identity = Identity(**{key: order[key] for key in Identity.__dataclass_fields__})
         key = f"{identity.namespace}/{identity.pod}"
         behaviour = Behaviour.parse(order.get("behaviour"), where=f"Pod {key}: annotation {ANNOTATION}")
-        standin = StandIn(identity, behaviour, resolve=self._resolve, tls=self._tls)
+        standin = StandIn(identity, behaviour, resolve=self._resolve)
         listeners: list[asyncio.Server] = []
         ports: dict[int, int] = {}
         try:
@@ -88,14 +94,14 @@ class Workloads:
         except OSError:
             for listener in listeners:
                 listener.close()
-            await standin.close()
+            standin.close()
             raise
         self._standins[key] = standin
         self._listeners[key] = listeners
         self._at.update({(identity.ip, port): standin for port in ports.values()})
         return ports
 
-    async def remove(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Stops answering for a pod."""
         standin = self._standins.pop(key, None)
         if standin is None:
@@ -103,7 +109,7 @@ class Workloads:
         for listener in self._listeners.pop(key):
             listener.close()
         self._at = {address: other for address, other in self._at.items() if other is not standin}
-        await standin.close()
+        standin.close()
 
     def learn(self, endpoints: dict[str, list[str]]) -> None:
         """Replaces what pods without sidecar know of services."""
@@ -116,7 +122,7 @@ class Workloads:
         await self._server.main_loop()
 
     async def _listen(self, ip: str, port: int) -> asyncio.Server:
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio wants to know
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((ip, port))
@@ -159,7 +165,7 @@ async def serve() -> None:
             sys.stdout.write(json.dumps(said) + "\n")
             sys.stdout.flush()
         elif "remove" in order:
-            await workloads.remove(order["remove"])
+            workloads.remove(order["remove"])
         elif "endpoints" in order:
             workloads.learn(order["endpoints"])
     clock.cancel()

@@ -8,12 +8,10 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ssl import SSLContext
 from typing import Any
 
-import httpx
-
 from chaos.lab.workloads.behaviour import Behaviour, Call, Route, fill
+from chaos.lab.workloads.client import CallError, Client, Response
 
 Resolve = Callable[[str, str], "str | None"]
 """``(authority, caller's namespace)`` → an endpoint's ``ip:port``; what DNS and kube-proxy do together."""
@@ -21,7 +19,7 @@ Resolve = Callable[[str, str], "str | None"]
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a stand-in is. ``proxy`` is its sidecar's outbound listener, ``None`` for a pod without sidecar."""
+    """Who a stand-in is. ``proxy`` is the ``ip:port`` of its sidecar's outbound listener, ``None`` without one."""
 
     pod: str
     namespace: str
@@ -50,10 +48,9 @@ class StandIn:
         identity: Said in every answer.
         behaviour: What to do.
         resolve: Finds endpoints for a pod without sidecar.
-        tls: Shared by all clients, since making one costs more than everything else here.
     """
 
-    def __init__(self, identity: Identity, behaviour: Behaviour, *, resolve: Resolve, tls: SSLContext) -> None:
+    def __init__(self, identity: Identity, behaviour: Behaviour, *, resolve: Resolve) -> None:
         self.identity = identity
         self._behaviour = behaviour
         self._resolve = resolve
@@ -63,16 +60,7 @@ class StandIn:
             "namespace": identity.namespace,
             "pod": identity.pod,
         }
-        self._client = httpx.AsyncClient(
-            transport=httpx.AsyncHTTPTransport(
-                verify=tls,
-                proxy=httpx.Proxy(identity.proxy) if identity.proxy else None,
-                limits=httpx.Limits(max_connections=2000, max_keepalive_connections=200, keepalive_expiry=30),
-                local_address=identity.ip,
-            ),
-            timeout=None,  # noqa: S113 - each call has the timeout that its service declares, or none
-            trust_env=False,
-        )
+        self._client = Client(ip=identity.ip, proxy=identity.proxy)
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         """The response to one request."""
@@ -82,9 +70,9 @@ class StandIn:
                 return await self._follow(route, parameters, headers)
         return Answer(404, {**self._said, "error": f"no route for {method} {path}"})
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Closes its connections."""
-        await self._client.aclose()
+        self._client.close()
 
     async def _follow(self, route: Route, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         latency = route.latency.total_seconds() if route.latency else 0.0
@@ -126,35 +114,31 @@ class StandIn:
                     response = await self._send(call.method, url, headers)
             except TimeoutError:
                 result["error"] = "timeout"
-            except httpx.HTTPError as error:
-                result["error"] = type(error).__name__
+            except CallError as error:
+                result["error"] = str(error)
             else:
-                result["status"] = response.status_code
-                if response.status_code < 400:
+                result["status"] = response.status
+                if response.status < 400:
                     body = _object(response)
                     break
-                if response.status_code < 500:
+                if response.status < 500:
                     break
         result["milliseconds"] = round((time.monotonic() - begin) * 1000, 1)
         return result, body
 
-    async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> httpx.Response:
-        sent = dict(headers)
+    async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
+        endpoint = None
         if self.identity.proxy is None:
-            target = httpx.URL(url)
-            authority = target.netloc.decode()
+            authority = url.removeprefix("http://").partition("/")[0]
             endpoint = self._resolve(authority, self.identity.namespace)
             if endpoint is None:
-                raise httpx.ConnectError(f"no endpoint for {authority}")
-            host, _, port = endpoint.rpartition(":")
-            sent["host"] = authority
-            return await self._client.request(method, target.copy_with(host=host, port=int(port)), headers=sent)
-        return await self._client.request(method, url, headers=sent)
+                raise CallError(f"no endpoint for {authority}")
+        return await self._client.request(method, url, headers=headers, endpoint=endpoint)
 
 
-def _object(response: httpx.Response) -> dict[str, Any]:
+def _object(response: Response) -> dict[str, Any]:
     try:
-        body = response.json()
+        body = json.loads(response.body)
     except ValueError:
         return {}
     return body if isinstance(body, dict) else {}

@@ -116,7 +116,9 @@ def _overlaps(hosts: Sequence[str], namespace: str) -> Iterator[str]:
     resolved = [resolve_host(host, namespace) for host in hosts]
     for index, one in enumerate(resolved):
         for other in resolved[:index]:
-            wild = (one.startswith("*") and other.endswith(one[1:])) or (other.startswith("*") and one.endswith(other[1:]))
+            wild = (one.startswith("*") and other.endswith(one[1:])) or (
+                other.startswith("*") and one.endswith(other[1:])
+            )
             if one == other or wild:
                 yield f"duplicate hosts in virtual service: {hosts[index]}"
 

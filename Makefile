@@ -1,0 +1,35 @@
+# The one entry for people and CI. `make help` lists the targets; ARGS goes to pytest: make run ARGS="-k inventory"
+.DEFAULT_GOAL := help
+.PHONY: help setup run report test lint lock clean
+ARGS ?=
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo 'ARGS="..." is handed on to pytest, e.g. make run ARGS="-k inventory"; PYTHON=... chooses the interpreter'
+
+setup: ## set up .venv, Prometheus and Allure inside this checkout (the other targets do it when needed)
+	@PYTHON="$(PYTHON)" scripts/setup
+
+run: setup ## run all experiments on the lab: verdicts, records and an HTML report in reports/
+	@.venv/bin/python scripts/run.py $(ARGS)
+
+report: ## build the HTML report of the last run again
+	@scripts/setup allure
+	@scripts/report
+
+test: setup ## run the harness's own tests
+	@.venv/bin/python -m pytest -n 2 tests $(ARGS)
+
+lint: ## check style, types and the layers
+	@PYTHON="$(PYTHON)" scripts/setup python
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+lock: ## renew requirements.lock from pyproject.toml
+	@PYTHON="$(PYTHON)" scripts/setup python
+	@scripts/lock
+
+clean: ## remove all that the other targets made, .venv and reports included
+	@scripts/clean

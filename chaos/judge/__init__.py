@@ -1,0 +1,28 @@
+"""From a history to a judgement. Pure: the live run and the offline judge call the same functions."""
+
+from __future__ import annotations
+
+from chaos.judge.callers import judge_callers
+from chaos.judge.confidence import decide, interval
+from chaos.judge.evidence import Query, needed
+from chaos.judge.judgement import judge
+from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrail_tripped
+from chaos.judge.proof import Drain, faults_after_restore, judge_proof
+from chaos.judge.recovery import judge_recovery
+
+__all__ = [
+    "Drain",
+    "PhaseAnswer",
+    "Query",
+    "baseline_answer",
+    "decide",
+    "fault_answer",
+    "faults_after_restore",
+    "guardrail_tripped",
+    "interval",
+    "judge",
+    "judge_callers",
+    "judge_proof",
+    "judge_recovery",
+    "needed",
+]

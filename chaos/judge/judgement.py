@@ -1,0 +1,270 @@
+"""The verdict of a history: passed only if every part of the promise holds; what can't be told is inconclusive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chaos.judge.callers import judge_callers
+from chaos.judge.claims import share_of_confidence
+from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
+from chaos.judge.load import judge_load
+from chaos.judge.proof import faults_after_restore
+from chaos.judge.recovery import judge_recovery
+from chaos.model.history import History, Mark, TroubleKind
+from chaos.model.quantities import format_share
+from chaos.model.verdict import (
+    Answer,
+    ClaimResult,
+    Outcome,
+    Proof,
+    Reason,
+    ReasonCode,
+    RecoveryResult,
+    Verdict,
+    worst,
+)
+
+_TROUBLES: Final = {
+    TroubleKind.METRICS_LOST: ReasonCode.METRICS_LOST,
+    TroubleKind.LOAD_DIED: ReasonCode.LOAD_DIED,
+    TroubleKind.MESH_LOST: ReasonCode.MESH_LOST,
+    TroubleKind.TARGET_CHANGED: ReasonCode.TARGET_CHANGED,
+    TroubleKind.NOT_DISTRIBUTED: ReasonCode.NOT_DISTRIBUTED,
+    TroubleKind.INTERRUPTED: ReasonCode.INTERRUPTED,
+    TroubleKind.FROZEN: ReasonCode.FROZEN,
+    TroubleKind.LOCKED: ReasonCode.LOCKED,
+    TroubleKind.BROKEN: ReasonCode.BROKEN,
+}
+
+
+def judge(history: History) -> Verdict:
+    """The verdict, from the facts alone; the same for the live run and for its record."""
+    now = history.ended if history.ended is not None else _newest(history)
+    before = baseline_answer(history, now)
+    during = fault_answer(history, now)
+    after = judge_recovery(history, now) if Mark.RESTORED in history.marks else None
+    guarded = guardrails(history, now)
+    reasons = list(_reasons(history, now, before, during, guarded, after))
+    if not reasons:
+        reasons = [_all_held(history, during.proof, after)]
+    return Verdict(
+        run=history.run,
+        experiment=history.plan.experiment.name,
+        outcome=worst(reason.code.outcome for reason in reasons),
+        reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
+        baseline=before.claims,
+        fault=during.claims,
+        guardrails=guarded,
+        proof=during.proof if Mark.INJECT_SENT in history.marks else None,
+        recovery=after,
+    )
+
+
+def _rank(reason: Reason) -> int:
+    return list(Outcome).index(reason.code.outcome)
+
+
+def _newest(history: History) -> float:
+    """The last moment that a history knows of; a run that died has no end."""
+    times = [history.started, *history.marks.values(), *(event.at for event in history.events)]
+    times += [s.samples[-1][0] for r in history.recorded for s in r.series if s.samples]
+    return max(times)
+
+
+def _reasons(
+    history: History,
+    now: float,
+    before: PhaseAnswer,
+    during: PhaseAnswer,
+    guarded: tuple[ClaimResult, ...],
+    after: RecoveryResult | None,
+) -> Iterator[Reason]:
+    """Everything that speaks against passing."""
+    if history.plan.refusals:
+        for broken in history.plan.refusals:
+            text = f"{broken.rule}: {broken.message}"
+            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=broken.hint)
+        return
+    for trouble in history.troubles:
+        yield Reason(code=_TROUBLES[trouble.kind], message=trouble.message, hint=trouble.hint)
+    yield from _left_behind(history, now)
+    if Mark.BASELINE_FROM not in history.marks:
+        if not history.troubles:
+            yield Reason(code=ReasonCode.BROKEN, message="the run ended before its baseline began")
+        return
+    starved = judge_load(history)
+    if starved is not None:
+        yield starved
+    if Mark.INJECT_SENT not in history.marks:
+        yield from _not_injected(history, before)
+        return
+    if before.answer is not Answer.HOLDS:
+        yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
+    yield from _during(history, during, guarded)
+    yield from _after(history, now, after)
+
+
+def _left_behind(history: History, now: float) -> Iterator[Reason]:
+    hint = f"chaosctl sweep --run {history.run}"
+    for left in history.residue:
+        yield Reason(code=ReasonCode.RESIDUE, message=f"left behind: {left}", hint=hint)
+    if Mark.INJECTED in history.marks and Mark.RESTORED not in history.marks and not history.residue:
+        yield Reason(code=ReasonCode.RESIDUE, message="the restore was never acknowledged", hint=hint)
+    drain = faults_after_restore(history, now)
+    if drain.complete and drain.faults:
+        text = f"{drain.faults} faults were counted after everything should have drained"
+        yield Reason(
+            code=ReasonCode.RESIDUE, message=text, hint="chaosctl status; is another fault active on the target?"
+        )
+
+
+def _not_injected(history: History, before: PhaseAnswer) -> Iterator[Reason]:
+    if history.troubles:
+        return
+    if before.answer is Answer.VIOLATED:
+        for claim in before.claims:
+            if claim.answer is Answer.VIOLATED:
+                text = f"not steady before the fault: {_told(claim)}"
+                yield Reason(
+                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="mend the system, or the claim, first"
+                )
+        return
+    if before.answer is Answer.UNDECIDED:
+        yield from _undecided(before.claims, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        return
+    yield judge_callers(history) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
+
+
+def _undecided(claims: tuple[ClaimResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+    for claim in claims:
+        if claim.answer is not Answer.UNDECIDED:
+            continue
+        if claim.tally.total == 0:
+            yield Reason(
+                code=ReasonCode.NO_TRAFFIC,
+                message=f"{claim.title}: no event was counted ({claim.phase})",
+                hint="does the load reach this service, and does its caller have a proxy?",
+            )
+        else:
+            yield Reason(
+                code=code,
+                message=f"not decided in time: {_told(claim)}",
+                hint=f"raise {limit} or load.rate; shares close to the bound take many events",
+            )
+
+
+def _during(history: History, during: PhaseAnswer, guarded: tuple[ClaimResult, ...]) -> Iterator[Reason]:
+    proof = during.proof or Proof()
+    for caller, faults in proof.outside.items():
+        yield Reason(
+            code=ReasonCode.FAULT_OUTSIDE_SCOPE,
+            message=f"{caller}, which was not declared, felt {faults} faults",
+            hint="look at the plan's callers and at who else calls the target",
+        )
+    violated = [claim for claim in during.claims if claim.answer is Answer.VIOLATED]
+    tripped = [claim for claim in guarded if claim.answer is Answer.VIOLATED]
+    for claim in violated:
+        yield Reason(
+            code=ReasonCode.EXPECTATION_VIOLATED,
+            message=_told(claim),
+            hint="does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
+        )
+    for claim in tripped:
+        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(claim), hint="the fault was restored at once")
+    if violated or tripped or history.troubles:
+        if not sum(proof.by_caller.values()):
+            yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="and no fault was counted meanwhile")
+        return
+    yield from _unproven(history, proof)
+    if during.answer is Answer.UNDECIDED:
+        yield from _undecided(during.claims, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        if not during.claims:
+            yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
+
+
+def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
+    for share in proof.shares:
+        if share.proven:
+            continue
+        if share.tally.good == 0 and history.plan.experiment.target.only_our_load and share.tally.total:
+            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in history.plan.callers) or "the callers"
+            yield Reason(
+                code=ReasonCode.HEADER_NOT_FORWARDED,
+                message=f"{callers} sent {share.tally.total} requests and none carried this run's header",
+                hint=f"{callers}, or an application before it, must forward x-chaos-run",
+            )
+        elif share.tally.good == 0:
+            yield Reason(
+                code=ReasonCode.FAULT_NOT_SEEN,
+                message=f"{share.kind}: declared for {format_share(share.declared)}, counted on none of "
+                f"{share.tally.total} requests",
+                hint="do the declared callers call the target under this load?",
+            )
+        else:
+            yield Reason(
+                code=ReasonCode.FAULT_SHARE_OFF,
+                message=f"{share.kind}: declared for {format_share(share.declared)}, counted on {share.tally.good} of "
+                f"{share.tally.total} requests ({_range(share.interval.low, share.interval.high)})",
+                hint="another VirtualService, or a proxy without the configuration, takes part of the calls",
+            )
+    if not proof.shares:
+        yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
+
+
+def _after(history: History, now: float, after: RecoveryResult | None) -> Iterator[Reason]:
+    if after is None or history.troubles:
+        return
+    if after.answer is Answer.VIOLATED:
+        told = "; ".join(_told(claim) for claim in after.claims if claim.answer is Answer.VIOLATED)
+        yield Reason(
+            code=ReasonCode.NOT_RECOVERED,
+            message=f"not recovered within {after.allowed:g} s: {told}",
+            hint="do breakers close, pools refill and queues drain after the dependency is back?",
+        )
+    elif after.answer is Answer.UNDECIDED:
+        yield Reason(
+            code=ReasonCode.UNDECIDED_RECOVERY,
+            message=f"it can't be told whether the steady state held again within {after.allowed:g} s",
+            hint="raise limits.baseline or load.rate",
+        )
+    elif not faults_after_restore(history, now).complete:
+        text = "the run ended before it could be seen that no fault is counted any more"
+        yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=text)
+
+
+def _all_held(history: History, proof: Proof | None, after: RecoveryResult | None) -> Reason:
+    """Nothing speaks against it; still, each part of the promise has to be there."""
+    needed = (Mark.BASELINE_UNTIL, Mark.INJECTED, Mark.FAULT_FROM, Mark.RESTORED, Mark.LOAD_STOPPED)
+    missing = [mark.value for mark in needed if mark not in history.marks]
+    if proof is None or not proof.proven:
+        missing.append("proof")
+    if after is None or after.seconds is None:
+        missing.append("recovery")
+    if history.ended is None:
+        missing.append("end")
+    if missing:
+        return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
+    assert proof is not None and after is not None  # noqa: S101, PT018 - both were just looked at
+    hit = sum(proof.by_caller.values())
+    confidence = format_share(share_of_confidence(history.plan.experiment))
+    return Reason(
+        code=ReasonCode.ALL_HELD,
+        message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
+        f"(each with {confidence} confidence), recovered within {after.seconds:g} ± {after.uncertainty:g} s, nothing left",
+    )
+
+
+def _told(claim: ClaimResult) -> str:
+    tally = claim.tally
+    if tally.share is None:
+        return f"{claim.title}: expected {claim.expected}; no event"
+    about = "at least " if tally.lower_bound else ""
+    return (
+        f"{claim.title}: expected {claim.expected}; observed {about}{tally.good} of {tally.total} = "
+        f"{format_share(tally.share)} ({_range(claim.interval.low, claim.interval.high)})"
+    )
+
+
+def _range(low: float, high: float) -> str:
+    return f"between {format_share(low)} and {format_share(high)}"

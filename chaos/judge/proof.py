@@ -1,0 +1,163 @@
+"""Whether the fault provably hit real traffic at its declared share, and nobody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from chaos.judge.claims import Window, share_of_confidence
+from chaos.judge.confidence import interval
+from chaos.judge.counting import count, scrapes_of
+from chaos.judge.evidence import requests_key
+from chaos.model.history import History, Mark, Series
+from chaos.model.verdict import Proof, ShareProof, Tally
+
+_DRAIN_LIMIT: Final = 30.0
+"""Seconds after which faults that are still counted are residue, not stragglers."""
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Whether faults ceased to be counted after the restore.
+
+    Args:
+        complete: It is known by now.
+        faults: How many were counted when there should have been none.
+    """
+
+    complete: bool
+    faults: int
+
+
+@dataclass
+class _Draws:
+    """Requests of the declared callers, by what Envoy drew for them."""
+
+    all: int = 0
+    delayed: int = 0
+    left: int = 0
+    """Their client went away during the delay, so no abort was drawn for them."""
+    aborted: int = 0
+
+
+def flags_of(series: Series) -> frozenset[str]:
+    """Envoy joins flags by commas in the order in which they were set: ``DI,FI``, ``DI,DC``."""
+    return frozenset(series.labels.get("response_flags", "-").split(","))
+
+
+def is_faulted(series: Series) -> bool:
+    """Whether its requests felt an injected fault."""
+    return bool(flags_of(series) & {"FI", "DI"})
+
+
+def caller_of(series: Series) -> str:
+    """``namespace/workload`` of the caller."""
+    labels = series.labels
+    return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
+
+
+def is_declared(history: History, caller: str) -> bool:
+    """Whether a caller is in the declared scope: one of the plan's, or any of the target's namespace without such."""
+    plan = history.plan
+    if plan.callers:
+        return caller in {f"{one.namespace}/{one.workload}" for one in plan.callers}
+    return caller.startswith(f"{plan.experiment.target.namespace}/")
+
+
+def judge_proof(history: History, now: float) -> Proof:
+    """The proof as it stands.
+
+    Envoy counts a request when it ends, so a delayed one is counted up to ``fixedDelay`` later than others that came with
+    it. The shares are therefore taken over requests that ended after one ``fixedDelay`` of the fault: from then on, as
+    many delayed requests come in late at the window's start as go missing at its end.
+    """
+    injected = history.marks.get(Mark.INJECT_SENT)
+    if injected is None:
+        return Proof()
+    end = min(now, history.marks.get(Mark.RESTORE_SENT, now))
+    by_caller: dict[str, int] = {}
+    for series, events in _counted(history, injected, now):
+        if is_faulted(series):
+            by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
+    outside = {caller: n for caller, n in by_caller.items() if n and not is_declared(history, caller)}
+    seen = history.proxies[-1] if history.proxies else None
+    begin = history.marks.get(Mark.FAULT_FROM)
+    shares: tuple[ShareProof, ...] = ()
+    if begin is not None:
+        fault = history.plan.experiment.fault
+        late = fault.delay.fixed_delay.total_seconds() if fault.delay else 0.0
+        shares = tuple(_shares(history, Window(begin + late, end)))
+    return Proof(
+        shares=shares,
+        by_caller={caller: n for caller, n in sorted(by_caller.items()) if n},
+        outside=outside,
+        proxies=f"{seen.having} of {seen.of}" if seen else "",
+        complete=bool(shares) and all(share.proven or share.off for share in shares),
+    )
+
+
+def _shares(history: History, window: Window) -> Iterator[ShareProof]:
+    draws = _Draws()
+    for series, events in _counted(history, window.start, window.end):
+        if not is_declared(history, caller_of(series)):
+            continue
+        flags = flags_of(series)
+        draws.all += events
+        draws.delayed += events if "DI" in flags else 0
+        draws.aborted += events if "FI" in flags else 0
+        gone = series.labels.get("response_code") == "0" and "FI" not in flags
+        draws.left += events if "DI" in flags and gone else 0
+    experiment = history.plan.experiment
+    fault, target = experiment.fault, experiment.target
+    narrowed = bool(target.match) or target.only_our_load
+    confidence = share_of_confidence(experiment)
+    if fault.abort is not None:
+        tally = Tally(good=draws.aborted, total=draws.all - draws.left)
+        yield _share("abort", "FI", fault.abort.percentage / 100, tally, confidence, narrowed=narrowed)
+    if fault.delay is not None:
+        tally = Tally(good=draws.delayed, total=draws.all)
+        yield _share("delay", "DI", fault.delay.percentage / 100, tally, confidence, narrowed=narrowed)
+
+
+def _share(kind: str, flag: str, declared: float, tally: Tally, confidence: float, *, narrowed: bool) -> ShareProof:
+    """With a narrowed scope the metrics can't tell how many requests were in it: the share can only be too high."""
+    found = interval(tally.good, tally.total, confidence=confidence)
+    off = found.low > declared or (found.high < declared and not narrowed)
+    return ShareProof(
+        kind=kind,
+        flag=flag,
+        declared=declared,
+        tally=tally,
+        interval=found,
+        proven=tally.good > 0 and not off,
+        off=off,
+    )
+
+
+def _counted(history: History, start: float, end: float) -> Iterator[tuple[Series, int]]:
+    recorded = history.find(requests_key(history.plan.host))
+    if recorded is None:
+        return
+    scrapes = scrapes_of((recorded,))
+    for series in recorded.series:
+        counted = count(series, start, end, scrapes=scrapes, interval=history.environment.scrape_interval)
+        yield series, counted.events
+
+
+def faults_after_restore(history: History, now: float) -> Drain:
+    """Whether faults are still counted once the longest delay has drained.
+
+    Requests that were waiting when the fault was taken away keep their delay.
+    """
+    restored = history.marks.get(Mark.RESTORED)
+    if restored is None:
+        return Drain(complete=False, faults=0)
+    fault, interval_ = history.plan.experiment.fault, history.environment.scrape_interval
+    late = fault.delay.fixed_delay.total_seconds() if fault.delay else 0.0
+    drained = restored + late + interval_
+    quiet_from = max(drained, now - 3 * interval_)
+    faults = sum(n for series, n in _counted(history, quiet_from, now) if is_faulted(series))
+    if now < drained + 3 * interval_:
+        return Drain(complete=False, faults=0)
+    return Drain(complete=faults == 0 or now > drained + _DRAIN_LIMIT, faults=faults)

@@ -1,0 +1,1 @@
+"""Kubernetes manifests that the command line prints."""

@@ -1,0 +1,101 @@
+"""A verdict in words: what was claimed, what was observed, why it is what it is, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.model.quantities import format_share
+from chaos.model.verdict import ClaimResult, Interval, Proof, RecoveryResult, Verdict
+
+_PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
+
+
+def headline(verdict: Verdict) -> str:
+    """One line: outcome, reason, message. Its first word is the outcome, by which reports sort it."""
+    first = verdict.reasons[0]
+    return f"{verdict.outcome} ({first.code}): {first.message}"
+
+
+def verdict_text(verdict: Verdict) -> str:
+    """The whole verdict as plain text."""
+    lines = [f"{verdict.experiment}: {verdict.outcome.upper()} (run {verdict.run})"]
+    for reason in verdict.reasons:
+        lines.append(f"  {reason.code}: {reason.message}")
+        if reason.hint:
+            lines.append(f"    hint: {reason.hint}")
+    lines += _evidence(verdict)
+    return "\n".join(lines)
+
+
+def _evidence(verdict: Verdict) -> Iterator[str]:
+    for claim in (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ())):
+        yield f"  {_PHASES[claim.phase]}: {claim.title}: {claim.answer}"
+        yield f"    expected {claim.expected}; observed {observed(claim)}"
+    for claim in verdict.guardrails:
+        yield f"  guardrail: {claim.title}: {claim.answer}; observed {observed(claim)}"
+    if verdict.proof is not None:
+        yield from (f"  {line}" for line in proof_lines(verdict.proof))
+    if verdict.recovery is not None:
+        yield f"  recovery: {recovery_text(verdict.recovery)}"
+
+
+def observed(claim: ClaimResult) -> str:
+    """Counts, share and interval."""
+    tally = claim.tally
+    if tally.share is None:
+        return "no event"
+    least = "at least " if tally.lower_bound else ""
+    return f"{least}{tally.good} of {tally.total} = {format_share(tally.share)}, {between(claim.interval)}"
+
+
+def between(interval: Interval) -> str:
+    """An interval with its confidence."""
+    return (
+        f"between {format_share(interval.low)} and {format_share(interval.high)} "
+        f"({format_share(interval.confidence)} confidence)"
+    )
+
+
+def proof_lines(proof: Proof) -> list[str]:
+    """What was counted of the fault."""
+    lines = [
+        f"proof: {share.kind} declared for {format_share(share.declared)}, counted on {share.tally.good} of "
+        f"{share.tally.total}, {between(share.interval)}: "
+        + ("agrees" if share.proven else "does not agree" if share.off else "not decided")
+        for share in proof.shares
+    ]
+    if proof.by_caller:
+        lines.append("proof: felt by " + ", ".join(f"{who} ({n})" for who, n in proof.by_caller.items()))
+    if proof.outside:
+        lines.append("proof: OUTSIDE THE SCOPE: " + ", ".join(f"{who} ({n})" for who, n in proof.outside.items()))
+    if proof.proxies:
+        lines.append(f"proof: {proof.proxies} caller proxies had the route")
+    return lines
+
+
+def recovery_text(recovery: RecoveryResult) -> str:
+    """When it held again."""
+    if recovery.seconds is None:
+        return f"{recovery.answer} within {recovery.allowed:g} s"
+    return f"within {recovery.seconds:g} ± {recovery.uncertainty:g} s of {recovery.allowed:g} s allowed"
+
+
+def verdict_markdown(verdict: Verdict) -> str:
+    """The whole verdict as Markdown, for reports."""
+    lines = [f"## {verdict.outcome.upper()}: {verdict.experiment}", "", f"Run `{verdict.run}`", ""]
+    for reason in verdict.reasons:
+        hint = f" _{reason.hint}_" if reason.hint else ""
+        lines.append(f"- **{reason.code}**: {reason.message}.{hint}")
+    claims = (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ()))
+    if claims or verdict.guardrails:
+        lines += ["", "| when | claim | expected | observed | answer |", "|---|---|---|---|---|"]
+        for claim in claims:
+            when = _PHASES[claim.phase]
+            lines.append(f"| {when} | {claim.title} | {claim.expected} | {observed(claim)} | {claim.answer} |")
+        for claim in verdict.guardrails:
+            lines.append(f"| guardrail | {claim.title} | {claim.expected} | {observed(claim)} | {claim.answer} |")
+    if verdict.proof is not None:
+        lines += ["", *(f"- {line}" for line in proof_lines(verdict.proof))]
+    if verdict.recovery is not None:
+        lines += ["", f"- recovery: {recovery_text(verdict.recovery)}"]
+    return "\n".join(lines) + "\n"

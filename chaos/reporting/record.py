@@ -1,0 +1,82 @@
+"""The record of a run: everything that was noted, enough to judge it again."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from chaos.errors import InputError
+from chaos.model.history import FORMAT, History
+from chaos.model.verdict import Verdict
+from chaos.reporting.plan_text import plan_text
+from chaos.reporting.prose import verdict_text
+
+RECORD: Final = "record.json"
+
+
+def run_folder(report_dir: Path, run: str) -> Path:
+    """Where a run leaves its record and pictures."""
+    return report_dir / "runs" / run
+
+
+def write_record(history: History, verdict: Verdict, report_dir: Path) -> Path:
+    """Writes record, plan and verdict; the folder.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    folder = run_folder(report_dir, history.run)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / RECORD, history.model_dump_json(by_alias=True))
+    write_atomically(folder / "plan.txt", plan_text(history.plan) + "\n")
+    write_atomically(folder / "verdict.txt", verdict_text(verdict) + "\n")
+    return folder
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes the whole file or none of it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.chmod(name, 0o644)  # noqa: PTH101 - the name is a string here
+        os.replace(name, path)  # noqa: PTH105 - likewise
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def read_record(path: Path) -> History:
+    """A recorded history.
+
+    Args:
+        path: A record.json, or the folder that holds one.
+
+    Raises:
+        InputError: it can't be read, or is not a record of this format.
+    """
+    file = path / RECORD if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{file}: expected a record that can be read: {reason}") from error
+    try:
+        history = History.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the whole file"
+        raise InputError(
+            f"{file}: expected a record of a run; {where}: {first['msg']}",
+            hint="reports/runs/<run id>/record.json is one",
+        ) from error
+    if history.format != FORMAT:
+        raise InputError(
+            f"{file}: expected a record of format {FORMAT}, found {history.format}",
+            hint="judge it with the version of the harness that wrote it",
+        )
+    return history

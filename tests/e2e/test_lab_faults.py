@@ -1,0 +1,191 @@
+"""What the guide's manifests do on the lab, measured at the callers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from chaos.lab import commands
+from chaos.lab.state import LabState
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
+        state = commands.up("faults", attached=True)
+        yield state
+        commands.down("faults")
+
+
+@pytest.fixture(autouse=True)
+def clean(lab: LabState) -> Iterator[None]:
+    yield
+    commands.control_plane("faults", power="up")
+    commands.control_plane("faults", delay=0)
+    httpx.delete(f"{services(lab)}/inventory-svc", trust_env=False)
+    wait_for(lambda: asked(lab, "order-svc").status_code == 200)
+
+
+def services(lab: LabState, namespace: str = "staging") -> str:
+    return f"{lab.api}/apis/networking.istio.io/v1/namespaces/{namespace}/virtualservices"
+
+
+def virtual_service(fault: dict[str, Any] | None, *, name: str = "inventory-svc") -> dict[str, Any]:
+    route: dict[str, Any] = {"route": [{"destination": {"host": name, "subset": "v1"}}]}
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": name, "namespace": "staging"},
+        "spec": {"hosts": [name], "http": [{"fault": fault, **route} if fault else route]},
+    }
+
+
+ABORT = {"abort": {"percentage": {"value": 100}, "httpStatus": 503}}
+
+
+def proxy_of(lab: LabState, app: str, namespace: str = "staging") -> str:
+    url = f"{lab.api}/api/v1/namespaces/{namespace}/pods?labelSelector=app={app}"
+    return f"http://{httpx.get(url, trust_env=False).json()['items'][0]['status']['podIP']}:15001"
+
+
+def asked(lab: LabState, app: str, namespace: str = "staging") -> httpx.Response:
+    """What a caller's sidecar answers to a call of inventory-svc."""
+    with httpx.Client(proxy=proxy_of(lab, app, namespace), trust_env=False, timeout=10) as client:
+        return client.get("http://inventory-svc:8080/stock/check")
+
+
+def wait_for(probe: Any, *, within: float = 5) -> float:
+    begin = time.monotonic()
+    while not probe():
+        assert time.monotonic() - begin < within
+        time.sleep(0.02)
+    return time.monotonic() - begin
+
+
+def counted(lab: LabState, matchers: str) -> float:
+    query = f'sum(istio_requests_total{{reporter="source",{matchers}}})'
+    answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": query}, trust_env=False).json()
+    return sum(float(one["value"][1]) for one in answer["data"]["result"])
+
+
+def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -> None:
+    fault = {
+        "abort": {"percentage": {"value": 50.0}, "httpStatus": 503},
+        "delay": {"percentage": {"value": 30.0}, "fixedDelay": "3s"},
+    }
+    assert httpx.post(services(lab), json=virtual_service(fault), trust_env=False).status_code == 201
+    wait_for(lambda: asked(lab, "order-svc").status_code == 503)
+    proxy = proxy_of(lab, "order-svc")
+    before = counted(lab, 'response_flags=~"(.*,)?FI(,.*)?",destination_service_name="inventory-svc"')
+
+    async def load() -> list[tuple[int, float, str]]:
+        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=10) as client:
+
+            async def one() -> tuple[int, float, str]:
+                begin = time.monotonic()
+                answer = await client.get("http://inventory-svc:8080/stock/check")
+                return answer.status_code, time.monotonic() - begin, answer.text
+
+            return list(await asyncio.gather(*(one() for _ in range(300))))
+
+    answers = asyncio.run(load())
+    statuses = Counter(status for status, _, _ in answers)
+    assert set(statuses) == {200, 503}
+    assert 110 < statuses[503] < 190  # 150 ± 4.6 standard deviations
+    assert {text for status, _, text in answers if status == 503} == {"fault filter abort"}
+    slow = sum(1 for _, seconds, _ in answers if seconds >= 3)
+    assert 54 < slow < 130  # 90 ± 4.5
+
+    # The orders degrade instead of failing; the metrics say who was hit, and production feels nothing.
+    order = httpx.get(f"{lab.entry}/orders/42", trust_env=False, timeout=10)
+    assert order.status_code == 200
+    flagged = 'response_flags=~"(.*,)?FI(,.*)?"'
+    wait_for(
+        lambda: counted(lab, f'{flagged},destination_service_name="inventory-svc"') >= before + statuses[503], within=10
+    )
+    assert counted(lab, f'{flagged},source_workload="order-svc",destination_workload="unknown"') > 0
+    assert counted(lab, f'{flagged},namespace="production"') == 0
+    assert asked(lab, "order-svc", "production").status_code == 200
+
+
+def test_a_write_takes_effect_within_half_a_second(lab: LabState) -> None:
+    took: list[float] = []
+    proxy = proxy_of(lab, "order-svc")
+    with httpx.Client(proxy=proxy, trust_env=False) as client, httpx.Client(trust_env=False) as api:
+        for _ in range(5):
+            api.post(services(lab), json=virtual_service(ABORT))
+            took.append(wait_for(lambda: client.get("http://inventory-svc:8080/stock/1").status_code == 503))
+            api.delete(f"{services(lab)}/inventory-svc")
+            took.append(wait_for(lambda: client.get("http://inventory-svc:8080/stock/1").status_code == 200))
+    # Promised for the 95th percentile on a machine of its own; here others may be at work.
+    assert sorted(took)[len(took) // 2] < 0.5, took
+
+
+def test_a_slow_control_plane_is_slow(lab: LabState) -> None:
+    commands.control_plane("faults", delay=2)
+    httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
+    assert wait_for(lambda: asked(lab, "order-svc").status_code == 503) > 1.8
+
+
+def test_a_stopped_control_plane_distributes_nothing_until_it_is_back(lab: LabState) -> None:
+    commands.control_plane("faults", power="down")
+    httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
+    until = time.monotonic() + 1
+    while time.monotonic() < until:
+        assert asked(lab, "order-svc").status_code == 200  # traffic goes on with what the proxies have
+    commands.control_plane("faults", power="up")
+    wait_for(lambda: asked(lab, "order-svc").status_code == 503)
+
+
+def test_a_status_that_the_webhook_takes_and_envoy_does_not_keeps_the_old_routes(lab: LabState) -> None:
+    url = services(lab)
+    assert httpx.post(url, json=virtual_service(ABORT), trust_env=False).status_code == 201
+    wait_for(lambda: asked(lab, "order-svc").status_code == 503)
+    beyond = virtual_service({"abort": {"percentage": {"value": 100}, "httpStatus": 600}})
+    assert httpx.put(f"{url}/inventory-svc", json=beyond, trust_env=False).status_code == 200
+    admin = proxy_of(lab, "order-svc").replace(":15001", ":15000")
+
+    def rejected() -> int:
+        lines = httpx.get(f"{admin}/stats?filter=update_rejected", trust_env=False).text.splitlines()
+        return sum(int(line.rpartition(":")[2]) for line in lines)
+
+    wait_for(lambda: rejected() > 0)
+    assert asked(lab, "order-svc").status_code == 503
+    httpx.delete(f"{url}/inventory-svc", trust_env=False)
+    wait_for(lambda: asked(lab, "order-svc").status_code == 200)
+
+
+def test_case_one_of_the_guide_marked_users_get_the_other_version(lab: LabState) -> None:
+    url = f"{services(lab)}/recommendation-svc"
+    before = httpx.get(url, trust_env=False).json()
+    marked = {
+        "match": [{"headers": {"x-user-tier": {"exact": "vip"}}}],
+        "route": [{"destination": {"host": "recommendation-svc", "subset": "v2"}}],
+        "timeout": "2s",
+        "retries": {"attempts": 1, "perTryTimeout": "1s"},
+    }
+    others = {"route": [{"destination": {"host": "recommendation-svc", "subset": "v1"}}], "timeout": "5s"}
+    changed = {**before, "spec": {**before["spec"], "http": [marked, others]}}
+    assert httpx.put(url, json=changed, trust_env=False).status_code == 200
+    try:
+        with httpx.Client(proxy=proxy_of(lab, "user-svc"), trust_env=False) as client:
+
+            def version(**headers: str) -> str:
+                answer = client.get("http://recommendation-svc:8080/recommend", headers=headers)
+                return str(answer.json()["version"])
+
+            wait_for(lambda: version(**{"x-user-tier": "vip"}) == "v2")
+            assert {version() for _ in range(10)} == {"v1"}
+            assert {version(**{"x-user-tier": "vip"}) for _ in range(10)} == {"v2"}
+    finally:
+        latest = httpx.get(url, trust_env=False).json()
+        httpx.put(url, json={**latest, "spec": before["spec"]}, trust_env=False)

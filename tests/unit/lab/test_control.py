@@ -1,0 +1,76 @@
+"""The supervisor's own endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from chaos.lab.control import control_app, either, exposition
+
+
+class Pushes:
+    """A control plane that remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def set_delay(self, seconds: float) -> None:
+        self.told.append(seconds)
+
+    def stop_pushing(self) -> None:
+        self.told.append("stop")
+
+    def resume_pushing(self) -> None:
+        self.told.append("resume")
+
+    def stats(self) -> dict[str, Any]:
+        return {"pushes": 3, "delay_seconds": 0.5, "note": "text"}
+
+
+def ask(pushes: Pushes, work: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response:
+    async def whole() -> httpx.Response:
+        own = control_app(parts=lambda: [{"name": "a", "pid": 1, "alive": True, "detail": ""}], control=pushes)
+        api = Starlette(routes=[Route("/{path:path}", lambda _: PlainTextResponse("the API"))])
+        transport = httpx.ASGITransport(app=either(own, api))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
+            return await work(client)
+
+    return asyncio.run(whole())
+
+
+def test_the_two_share_a_port() -> None:
+    assert ask(Pushes(), lambda client: client.get("/api/v1/pods")).text == "the API"
+    assert ask(Pushes(), lambda client: client.get("/lab/status")).json()["parts"][0]["name"] == "a"
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [({"delay": 3}, [3.0]), ({"delay": 0.5}, [0.5]), ({"power": "down"}, ["stop"]), ({"power": "up"}, ["resume"])],
+)
+def test_orders_reach_the_control_plane(body: dict[str, Any], told: list[object]) -> None:
+    pushes = Pushes()
+    answer = ask(pushes, lambda client: client.post("/lab/control-plane", json=body))
+    assert answer.status_code == 200
+    assert answer.json()["pushes"] == 3
+    assert pushes.told == told
+
+
+@pytest.mark.parametrize("body", [{}, {"delay": -1}, {"delay": "3s"}, {"power": "off"}, []])
+def test_other_orders_change_nothing(body: object) -> None:
+    pushes = Pushes()
+    assert ask(pushes, lambda client: client.post("/lab/control-plane", json=body)).status_code == 400
+    assert pushes.told == []
+
+
+def test_metrics_have_istiods_names_where_they_mean_the_same() -> None:
+    assert exposition(Pushes().stats()) == (
+        "# TYPE pilot_xds_pushes counter\npilot_xds_pushes 3\n"
+        "# TYPE lab_control_plane_delay_seconds gauge\nlab_control_plane_delay_seconds 0.5\n"
+    )
