@@ -251,7 +251,16 @@ def lab_status(name: LabName = "default", as_json: Json = False) -> None:  # noq
     from chaos.lab import commands
 
     found = commands.status(name)
-    give(found.as_dict() if as_json else str(found))
+    if as_json:
+        from dataclasses import asdict
+
+        parts = [asdict(part) for part in found.parts]
+        give({"name": found.name, "running": found.running, "detail": found.detail, "parts": parts})
+    else:
+        mebibytes = f", {found.memory.resident / 2**20:.0f} MiB resident" if found.running else ""
+        give(f"lab {found.name!r}: {found.detail}{mebibytes}")
+        for part in found.parts:
+            give(f"  {'alive' if part.alive else 'DEAD '}  {part.name}  {part.detail}".rstrip())
     if not found.healthy:
         raise typer.Exit(1)
 
@@ -275,7 +284,10 @@ def lab_control_plane(
             seconds = parse_duration(delay).total_seconds()
         except ValueError as error:
             raise InputError(f"--delay {delay!r}: {error}") from error
-    commands.control_plane(name, delay=seconds, down=down, up=up)
+    if seconds is not None:
+        commands.control_plane(name, delay=seconds)
+    else:
+        commands.control_plane(name, power="up" if up else "down")
     say("done")
 
 

@@ -1,1 +1,4 @@
-"""What cleans up when a run can't: leases that tell whether somebody is alive, the watchdog, the sweep."""
+"""What makes sure that no fault outlives its run: lease, watchdog, sweep, and the look for residue.
+
+Everything that cleaning up has to know is on the objects in the cluster; nothing here keeps state of its own.
+"""

@@ -1,100 +1,91 @@
-"""One run per target: a Lease that the run renews, and by which everybody can tell that it is dead.
+"""A Lease per target: two runs on one target are impossible, and everybody can see whether a run still lives.
 
-The server's clock is not asked: a lease counts as expired when its ``renewTime`` has not changed for its length, as seen by
-whoever looks, or when it is older than its length by a margin that allows for clocks that disagree.
+All times in it are on the API server's clock. A lease is only ever renewed by its run and by its ``resourceVersion``;
+it changes hands by being removed and created anew. So a lease's UID belongs to one run, and removing by UID never
+hits another's.
 """
 
 from __future__ import annotations
 
 import threading
-from datetime import UTC, datetime
-from typing import Any, Final
+import time
+from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from chaos.errors import MeshError, Refused
 from chaos.model.marks import labels_for
-from chaos.ports import Mesh, Object
+from chaos.safety.marks import Object, is_ours, micro_time, rfc3339, run_of, unix
 
-SECONDS: Final = 30
-"""Length of a lease; a run that is alive renews it three times in that."""
-_FORMAT: Final = "%Y-%m-%dT%H:%M:%S.%fZ"
+if TYPE_CHECKING:
+    from chaos.ports import Mesh
+
+LEASE_SECONDS: Final = 30.0
+"""Seconds without a renewal after which a run counts as dead."""
+_RENEWALS: Final = 3
+"""Renewals within one duration: two may fail before the lease is lost."""
+_PATIENCE: Final = 1.0
+"""Seconds for which the end of a renewal under way is waited for."""
+_CONTESTS: Final = 5
+"""Attempts while others take and leave the same lease."""
 
 
 class Locked(Refused):
-    """Another run holds the target."""
+    """Another run holds the target.
+
+    Args:
+        message: Which target, held by whom, for how long.
+        holder: The other run's id.
+        age: Seconds since it took the lease.
+        until: Unix seconds on the server's clock at which the lease runs out unless it is renewed.
+        hint: What would make it right.
+    """
+
+    def __init__(self, message: str, *, holder: str, age: float, until: float, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.holder = holder
+        self.age = age
+        self.until = until
+
+
+@runtime_checkable
+class ServerClock(Protocol):
+    """A mesh that knows its API server's clock."""
+
+    def server_time(self) -> float:
+        """Unix seconds."""
+        ...
+
+
+def server_now(mesh: object) -> float:
+    """The API server's clock where the mesh knows it, else this machine's; Unix seconds."""
+    return mesh.server_time() if isinstance(mesh, ServerClock) else time.time()
 
 
 def lease_name(service: str) -> str:
-    """The Lease of a target."""
-    return f"chaos-{service}"[:63].rstrip("-")
+    """The name of a target's lease."""
+    return f"chaos-{service}"
 
 
-def age(lease: Object, now: datetime) -> float:
-    """Seconds since its holder renewed it; endless where it never did."""
+def holder_of(lease: Object) -> str:
+    """The run that holds a lease; empty for one that is being removed."""
+    return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+
+def runs_out(lease: Object) -> float:
+    """When a lease runs out unless it is renewed, in Unix seconds; 0 where it does not say."""
     spec = lease.get("spec") or {}
-    text = spec.get("renewTime") or spec.get("acquireTime")
-    if not text:
-        return float("inf")
-    return (now - datetime.fromisoformat(text.replace("Z", "+00:00"))).total_seconds()
+    renewed = unix(spec.get("renewTime"))
+    return renewed + float(spec.get("leaseDurationSeconds") or 0) if renewed is not None else 0.0
 
 
-def is_expired(lease: Object, now: datetime) -> bool:
-    """Whether nobody renews it any more."""
-    return age(lease, now) > float((lease.get("spec") or {}).get("leaseDurationSeconds", SECONDS))
+def is_live(lease: Object, now: float) -> bool:
+    """Whether somebody holds a lease and still renews it."""
+    return bool(holder_of(lease)) and runs_out(lease) > now
 
 
-class Held:
-    """A lease that this process holds and renews in the background until it is released or stopped."""
-
-    def __init__(self, mesh: Mesh, obj: Object, *, seconds: float = SECONDS) -> None:
-        self._mesh = mesh
-        self.obj = obj
-        self.lost = ""
-        """Why it is no longer ours; empty while it is."""
-        self._seconds = seconds
-        self._renewed = datetime.now(UTC)
-        self._end = threading.Event()
-        self._thread = threading.Thread(target=self._renew, name="chaos lease", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Stops renewing; safe to call twice."""
-        self._end.set()
-        self._thread.join(timeout=15)
-
-    def release(self) -> None:
-        """Gives it back. Raises ``MeshError`` where the API does not take it."""
-        self.stop()
-        if not self.lost:
-            meta = self.obj["metadata"]
-            self._mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"])
-
-    def _renew(self) -> None:
-        while not self._end.wait(self._seconds / 3):
-            now = datetime.now(UTC)
-            wanted = {**self.obj, "spec": {**self.obj["spec"], "renewTime": now.strftime(_FORMAT)}}
-            try:
-                self.obj = self._mesh.replace_lease(wanted)
-                self._renewed = now
-            except MeshError as error:
-                self._look_again(error, now)
-            if self.lost:
-                return
-
-    def _look_again(self, error: MeshError, now: datetime) -> None:
-        """A renewal of unknown fate, or somebody else's write: what is there now decides."""
-        if error.status in (None, 429) or (error.status or 0) >= 500:
-            if (now - self._renewed).total_seconds() > self._seconds:
-                self.lost = f"it could not be renewed in time: {error.message}"
-            return
-        meta = self.obj["metadata"]
-        try:
-            found = self._mesh.lease(meta["namespace"], meta["name"])
-        except MeshError:
-            return  # the next round tries again
-        if found is None or found["spec"].get("holderIdentity") != self.obj["spec"]["holderIdentity"]:
-            self.lost = "another run took it" if found else "somebody deleted it"
-        else:
-            self.obj = found
+def owner_reference(lease: Object) -> dict[str, str]:
+    """The reference by which Kubernetes removes an object of the same namespace together with the lease."""
+    meta = lease["metadata"]
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": meta["name"], "uid": meta["uid"]}
 
 
 def acquire(
@@ -104,18 +95,48 @@ def acquire(
     service: str,
     run: str,
     experiment: str,
-    owner: str | None = None,
-    seconds: int = SECONDS,
+    owner: str | None,
+    duration: float = LEASE_SECONDS,
 ) -> Held:
-    """Takes the lease of a target; one that nobody renews any more is taken over, with what its run left.
+    """Takes the lease of a target and keeps renewing it. What a dead run left on the target is swept first.
+
+    Args:
+        mesh: The cluster.
+        namespace: Namespace of the target, and of the lease.
+        service: The target.
+        run: Who takes it.
+        experiment: What for.
+        owner: Who answers for it.
+        duration: Seconds without a renewal after which it runs out; whole seconds, as Kubernetes stores them.
 
     Raises:
-        Locked: another run holds it and is alive.
-        MeshError: the API can't be asked.
+        Locked: another run holds it.
+        MeshError: the API failed, or what a dead run left can't be removed.
     """
-    now = datetime.now(UTC)
     name = lease_name(service)
-    obj: dict[str, Any] = {
+    for _ in range(_CONTESTS):
+        found = mesh.lease(namespace, name)
+        if found is None:
+            created = _create(mesh, _new(mesh, namespace, name, run, experiment, owner, duration))
+            if created is not None:
+                return Held(mesh, created, duration=duration)
+            continue
+        if holder_of(found) == run:
+            return Held(mesh, found, duration=duration)
+        _refuse_if_held(found, server_now(mesh))
+        _clear(mesh, found)
+    raise MeshError(
+        f"the lease {namespace}/{name} changed hands {_CONTESTS} times while run {run} tried to take it",
+        status=409,
+        hint="other runs compete for this target: try again",
+    )
+
+
+def _new(
+    mesh: Mesh, namespace: str, name: str, run: str, experiment: str, owner: str | None, duration: float
+) -> dict[str, Any]:
+    now = micro_time(server_now(mesh))
+    return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
         "metadata": {
@@ -125,51 +146,147 @@ def acquire(
         },
         "spec": {
             "holderIdentity": run,
-            "leaseDurationSeconds": seconds,
-            "acquireTime": now.strftime(_FORMAT),
-            "renewTime": now.strftime(_FORMAT),
+            "leaseDurationSeconds": max(1, round(duration)),
+            "acquireTime": now,
+            "renewTime": now,
         },
     }
-    found = mesh.lease(namespace, name)
-    if found is not None and not _is_of(found, run):
-        if not is_expired(found, now):
-            raise _locked(found, namespace, service, now)
-        _remove_dead(mesh, found)
-    return Held(mesh, _create(mesh, obj, run), seconds=seconds)
 
 
-def _is_of(lease: Object, run: str) -> bool:
-    return bool((lease.get("spec") or {}).get("holderIdentity") == run)
-
-
-def _create(mesh: Mesh, obj: dict[str, Any], run: str) -> Object:
-    """Creates it; a create of unknown fate is resolved by reading."""
-    meta = obj["metadata"]
+def _create(mesh: Mesh, lease: dict[str, Any]) -> Object | None:
+    """The lease as stored; ``None`` where somebody else was faster. Without an answer, reading tells."""
     try:
-        return mesh.create_lease(obj)
+        return mesh.create_lease(lease)
     except MeshError as error:
-        found = mesh.lease(meta["namespace"], meta["name"])
-        if found is not None and _is_of(found, run):
-            return found
-        if found is not None:
-            raise _locked(found, meta["namespace"], meta["name"].removeprefix("chaos-"), datetime.now(UTC)) from error
-        raise
+        if error.status == 409:
+            return None
+        if error.status is not None and error.status < 500:
+            raise
+        found = mesh.lease(lease["metadata"]["namespace"], lease["metadata"]["name"])
+        if found is None:
+            raise
+        return found if holder_of(found) == lease["spec"]["holderIdentity"] else None
 
 
-def _locked(lease: Object, namespace: str, service: str, now: datetime) -> Locked:
-    holder = (lease.get("spec") or {}).get("holderIdentity", "?")
-    return Locked(
-        f"run {holder} holds {namespace}/{service}; it renewed its lease {age(lease, now):.0f} s ago",
-        hint="wait for its end; if it is dead, its lease runs out by itself within half a minute",
-    )
+def _refuse_if_held(lease: Object, now: float) -> None:
+    meta, holder, until = lease["metadata"], holder_of(lease), runs_out(lease)
+    taken = unix((lease.get("spec") or {}).get("acquireTime")) or unix(meta.get("creationTimestamp")) or now
+    where, age = f"{meta['namespace']}/{meta['name']}", max(0.0, now - taken)
+    if not is_ours(lease):
+        raise Locked(
+            f"the lease {where} exists, and the harness did not write it",
+            holder=holder, age=age, until=until, hint="rename or remove that Lease",
+        )  # fmt: skip
+    if is_live(lease, now):
+        raise Locked(
+            f"the target is held by run {holder}: lease {where}, for {age:.0f} s, renewed until {rfc3339(until)}",
+            holder=holder,
+            age=age,
+            until=until,
+            hint=f"wait for its end; if nobody renews it, it is free in {until - now:.0f} s",
+        )
 
 
-def _remove_dead(mesh: Mesh, lease: Object) -> None:
-    """Deletes what a dead run left on the target, then its lease; exactly this lease, by its uid."""
-    meta = lease["metadata"]
-    run = (lease.get("spec") or {}).get("holderIdentity", "")
-    for left in mesh.injected(meta["namespace"], run=run):
-        if left["kind"] == "VirtualService":
-            where = left["metadata"]
-            mesh.delete_virtual_service(where["namespace"], where["name"], uid=where["uid"])
-    mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"])
+def _clear(mesh: Mesh, lease: Object) -> None:
+    """Removes what the dead run of a lease left, and the lease."""
+    from chaos.safety.sweep import sweep
+
+    swept = sweep(mesh, namespaces=(lease["metadata"]["namespace"],), run=run_of(lease), dead_only=True)
+    failed = next((one for one in swept if one.trouble), None)
+    if failed is not None:
+        raise MeshError(
+            f"what the dead run {run_of(lease)} left can't be removed: {failed}",
+            hint=f"chaosctl sweep --run {run_of(lease)}",
+        )
+
+
+class Held:
+    """A lease in our hands, renewed by a small thread until it is released, stopped or lost.
+
+    Args:
+        mesh: The cluster.
+        obj: The lease as stored.
+        duration: Seconds without a renewal after which it runs out.
+    """
+
+    def __init__(self, mesh: Mesh, obj: Object, *, duration: float = LEASE_SECONDS) -> None:
+        self._mesh = mesh
+        self._obj = obj
+        self._run = holder_of(obj)
+        self._duration = duration
+        self._lost = ""
+        self._renewed = time.monotonic()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name=f"lease-{obj['metadata']['name']}", daemon=True)
+        self._thread.start()
+
+    @property
+    def obj(self) -> Object:
+        """The lease as last stored."""
+        return self._obj
+
+    @property
+    def lost(self) -> str:
+        """Why it is no longer ours; empty while it is."""
+        return self._lost
+
+    def stop(self) -> None:
+        """Renews no more; safe to call twice. The lease stays and runs out."""
+        self._end.set()
+        self._thread.join(_PATIENCE)  # one that hangs in a call does no harm: it renews only what it finds unchanged
+
+    def release(self) -> None:
+        """Gives the lease back: stops renewing and removes it. Safe to call twice.
+
+        Raises:
+            MeshError: it may still be there.
+        """
+        self.stop()
+        meta = self._obj["metadata"]
+        try:
+            self._mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"])
+        except MeshError as error:
+            if error.status is not None and error.status < 500:
+                raise
+            found = self._mesh.lease(meta["namespace"], meta["name"])
+            if found is not None and found["metadata"].get("uid") == meta["uid"]:
+                raise
+
+    def _keep(self) -> None:
+        pause = self._duration / _RENEWALS
+        while not self._end.wait(pause):
+            try:
+                self._renew()
+                pause = self._duration / _RENEWALS
+            except MeshError as error:
+                pause = min(1.0, self._duration / _RENEWALS)
+                if time.monotonic() - self._renewed > self._duration:
+                    self._lost = f"it could not be renewed for {self._duration:g} s: {error.message}"
+            except Exception as error:  # noqa: BLE001 - the thread's edge: whatever it is, the run has to know
+                self._lost = f"renewing broke: {type(error).__name__}: {error}"
+            if self._lost:
+                return
+
+    def _renew(self) -> None:
+        began = time.monotonic()
+        renewal = {**self._obj, "spec": {**self._obj["spec"], "renewTime": micro_time(server_now(self._mesh))}}
+        try:
+            self._obj = self._mesh.replace_lease(renewal)
+        except MeshError as error:
+            if error.status not in (404, 409):
+                raise
+            self._take_stock()
+        else:
+            self._renewed = began
+
+    def _take_stock(self) -> None:
+        """Somebody wrote the lease or removed it: ourselves, by a renewal whose answer was lost, or another."""
+        meta = self._obj["metadata"]
+        found = self._mesh.lease(meta["namespace"], meta["name"])
+        if found is None or found["metadata"].get("uid") != meta["uid"]:
+            self._lost = "it was removed" if found is None else f"run {holder_of(found)} took it"
+        elif holder_of(found) != self._run:
+            self._lost = "it is being swept"
+        else:
+            self._obj = found
+            self._renew()

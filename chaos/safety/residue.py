@@ -1,21 +1,31 @@
-"""What is left of a run."""
+"""Looks for anything that a run left."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from chaos.ports import Mesh
+from chaos.safety.marks import describe
+
+if TYPE_CHECKING:
+    from chaos.ports import Mesh
 
 
 def find(mesh: Mesh, namespaces: Sequence[str], run: str, *, faults_only: bool = False) -> list[str]:
-    """Everything with the run's label, as ``Kind namespace/name``; only VirtualServices where asked so.
+    """Everything in these namespaces that carries a run's label, as ``VirtualService staging/chaos-…``.
+
+    Args:
+        mesh: The cluster.
+        namespaces: Where to look.
+        run: Whose.
+        faults_only: Without its lease.
 
     Raises:
-        MeshError: the API can't be asked, so nobody can tell.
+        MeshError: nobody can tell.
     """
-    found = [obj for namespace in namespaces for obj in mesh.injected(namespace, run=run)]
     return [
-        f"{obj['kind']} {obj['metadata']['namespace']}/{obj['metadata']['name']}"
-        for obj in found
-        if obj["kind"] == "VirtualService" or not faults_only
+        describe(obj)
+        for namespace in namespaces
+        for obj in mesh.injected(namespace, run=run)
+        if not (faults_only and obj.get("kind") == "Lease")
     ]

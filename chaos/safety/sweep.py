@@ -1,131 +1,276 @@
-"""Removes what nobody renews any more. All that it must know is on the objects, so it works from anywhere."""
+"""Finds faults that nobody answers for any more, and removes them. Needs nothing but the cluster.
+
+Safe at any time, twice, concurrently and beside live runs: a lease that is about to be removed is first taken from its
+run by ``resourceVersion``, which fails if the run has renewed it meanwhile, and everything is removed by its UID.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
-from chaos.model.marks import EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL
-from chaos.ports import Mesh, Object
-from chaos.safety.lease import is_expired
+from chaos.errors import MeshError
+from chaos.safety.lease import holder_of, is_live, runs_out, server_now
+from chaos.safety.marks import Object, describe, experiment_of, expires, is_ours, owner_of, rfc3339, run_of, unix
+
+if TYPE_CHECKING:
+    from chaos.ports import Mesh
+
+_CONTESTS: Final = 5
+"""Attempts to take a lease from a run that goes on renewing it."""
 
 
 @dataclass(frozen=True)
-class ActiveFault:
-    """One injected object, and whether the run behind it is alive."""
+class Condemned:
+    """What one run left in one namespace, and why it has to go.
 
-    namespace: str
-    name: str
+    Args:
+        why: The sentence for people.
+        forced: It was named, so it goes even if its lease is renewed.
+    """
+
     run: str
-    experiment: str
-    owner: str
-    age: float
-    expires: str
-    renewed: bool
-
-    def __str__(self) -> str:
-        alive = "renewed by its run" if self.renewed else "NOT RENEWED: chaosctl sweep removes it"
-        owner = f", owner {self.owner}" if self.owner else ""
-        return f"{self.namespace}/{self.name}: {self.experiment} (run {self.run}{owner}), {self.age:.0f} s old, {alive}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """For machines."""
-        return asdict(self)
+    why: str
+    faults: tuple[Object, ...]
+    leases: tuple[Object, ...]
+    forced: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Swept:
-    """One object that was removed, or would be."""
+    """What became of one object.
+
+    Args:
+        removed: It was there and is gone by our doing.
+        trouble: Why it could not be removed; empty where there was none.
+    """
 
     kind: str
     namespace: str
     name: str
     run: str
     why: str
-    removed: bool
+    removed: bool = False
+    dry_run: bool = False
+    trouble: str = ""
 
     def __str__(self) -> str:
-        did = "removed" if self.removed else "would remove"
-        return f"{did} {self.kind} {self.namespace}/{self.name} of run {self.run}: {self.why}"
+        what = f"{self.kind} {self.namespace}/{self.name} (run {self.run}: {self.why})"
+        if self.trouble:
+            return f"could not remove {what}: {self.trouble}"
+        if self.dry_run:
+            return f"would remove {what}"
+        return f"removed {what}" if self.removed else f"already gone: {what}"
 
 
-def active(mesh: Mesh, *, namespaces: Sequence[str], now: datetime | None = None) -> list[ActiveFault]:
-    """Every injected VirtualService, with whether somebody still renews the lease of its run."""
-    moment = now or datetime.now(UTC)
-    found = []
-    for obj, lease in _faults(mesh, namespaces):
-        meta = obj["metadata"]
-        labels = meta.get("labels") or {}
-        created = datetime.fromisoformat(str(meta["creationTimestamp"]).replace("Z", "+00:00"))
-        found.append(
-            ActiveFault(
-                namespace=meta["namespace"],
-                name=meta["name"],
-                run=labels.get(RUN_LABEL, ""),
-                experiment=labels.get(EXPERIMENT_LABEL, ""),
-                owner=labels.get(OWNER_LABEL, ""),
-                age=(moment - created).total_seconds(),
-                expires=(meta.get("annotations") or {}).get(EXPIRES, ""),
-                renewed=lease is not None and not is_expired(lease, moment),
-            )
+@dataclass(frozen=True, kw_only=True)
+class ActiveFault:
+    """A fault of the harness that is in the mesh now.
+
+    Args:
+        hosts: The hosts whose requests it hits.
+        age: Seconds since it was written.
+        expires: RFC 3339 time from which it is void in any case; empty where it does not say.
+        renewed: Whether somebody still renews the run's lease.
+        lease_until: RFC 3339 time at which the lease runs out; empty without a lease.
+    """
+
+    namespace: str
+    name: str
+    run: str
+    experiment: str
+    owner: str
+    hosts: tuple[str, ...]
+    age: float
+    expires: str
+    renewed: bool
+    lease_until: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return {**asdict(self), "hosts": list(self.hosts)}
+
+    def __str__(self) -> str:
+        alive = "renewed" if self.renewed else "NOBODY RENEWS IT: chaosctl sweep removes it"
+        return (
+            f"{self.namespace}/{self.name}  hosts {', '.join(self.hosts)}  run {self.run}  experiment {self.experiment}"
+            f"  owner {self.owner or '-'}  age {self.age:.0f} s  expires {self.expires or '-'}  {alive}"
         )
-    return found
+
+
+def decide(
+    objects: Iterable[Object], *, now: float, run: str | None = None, everything: bool = False
+) -> list[Condemned]:
+    """What has to go. Pure.
+
+    Args:
+        objects: VirtualServices and Leases; the former must have been read before the latter, since a run takes its
+            lease before it writes.
+        now: Unix seconds on the API server's clock.
+        run: Only what this run left, and that even if its lease is renewed.
+        everything: All of the harness's, live runs included.
+    """
+    groups: dict[tuple[str, str], tuple[list[Object], list[Object]]] = {}
+    for obj in objects:
+        if is_ours(obj) and (run is None or run_of(obj) == run):
+            faults, leases = groups.setdefault((obj["metadata"].get("namespace", ""), run_of(obj)), ([], []))
+            (leases if obj.get("kind") == "Lease" else faults).append(obj)
+    condemned = []
+    for (_, whose), (faults, leases) in sorted(groups.items()):
+        forced = everything or run is not None
+        why = _named(run) if forced else _void(faults, leases, now)
+        if why:
+            condemned.append(Condemned(whose, why, tuple(faults), tuple(leases), forced))
+    return condemned
+
+
+def _named(run: str | None) -> str:
+    return "the run was named" if run is not None else "everything was asked for"
+
+
+def _void(faults: Sequence[Object], leases: Sequence[Object], now: float) -> str:
+    """Why nobody answers for a run's objects any more; empty while somebody does."""
+    if any(is_live(lease, now) for lease in leases):
+        late = [end for fault in faults if (end := expires(fault)) is not None and end <= now]
+        return f"expired {now - min(late):.0f} s ago" if late else ""
+    if not leases:
+        return "its run holds no lease"
+    last = max(runs_out(lease) for lease in leases)
+    return f"its lease ran out {now - last:.0f} s ago" if last and holder_of(leases[0]) else "its lease is void"
 
 
 def sweep(
-    mesh: Mesh, *, namespaces: Sequence[str], run: str | None = None, dry_run: bool = False, now: datetime | None = None
+    mesh: Mesh,
+    *,
+    namespaces: Sequence[str] | None,
+    run: str | None = None,
+    everything: bool = False,
+    dead_only: bool = False,
+    now: float | None = None,
+    dry_run: bool = False,
 ) -> list[Swept]:
-    """Deletes faults whose lease is gone or has run out, then such leases; of one run whatever its lease says.
+    """Removes what nobody answers for any more. An object that can't be removed does not keep the others.
 
-    Safe twice, concurrently and beside live runs: what is deleted is exactly what was looked at, by its uid.
+    Args:
+        mesh: The cluster.
+        namespaces: Where to look; ``None``: everywhere.
+        run: Only what this run left, even if its lease is still renewed.
+        everything: All of the harness's, live runs included.
+        dead_only: With ``run``: only if its lease is no longer renewed.
+        now: Unix seconds; the API server's clock where absent.
+        dry_run: Only say what would be removed.
+
+    Returns:
+        What became of each object; look for ``trouble``.
+
+    Raises:
+        MeshError: the cluster can't be read.
     """
-    moment = now or datetime.now(UTC)
-    done = []
-    for obj, lease in _faults(mesh, namespaces):
-        why = _why(obj, lease, run, moment)
-        if why:
-            meta = obj["metadata"]
-            removed = not dry_run and mesh.delete_virtual_service(meta["namespace"], meta["name"], uid=meta["uid"])
-            done.append(_swept(obj, why, removed=removed))
-    for lease in _leases(mesh, namespaces):
-        mine = run is not None and lease["spec"].get("holderIdentity") == run
-        if mine or (run is None and is_expired(lease, moment)):
-            meta = lease["metadata"]
-            removed = not dry_run and mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"])
-            done.append(_swept(lease, "asked for" if mine else "nobody renews it", removed=removed))
-    return done
+    found: list[Object] = []
+    for namespace in namespaces if namespaces is not None else (None,):
+        found += mesh.injected(namespace, run=run)
+    moment = server_now(mesh) if now is None else now
+    if dead_only:
+        condemned = [one for one in decide(found, now=moment) if run in (None, one.run)]
+    else:
+        condemned = decide(found, now=moment, run=run, everything=everything)
+    return [swept for one in condemned for swept in (_told(one) if dry_run else _remove(mesh, one))]
 
 
-def _why(obj: Object, lease: Object | None, run: str | None, now: datetime) -> str:
-    own = (obj["metadata"].get("labels") or {}).get(RUN_LABEL)
-    if run is not None:
-        return "asked for" if own == run else ""
-    if lease is None:
-        return "its run holds no lease"
-    return "its run no longer renews its lease" if is_expired(lease, now) else ""
+def _told(one: Condemned) -> list[Swept]:
+    return [_swept(obj, one, dry_run=True) for obj in (*one.faults, *one.leases)]
 
 
-def _faults(mesh: Mesh, namespaces: Sequence[str]) -> list[tuple[Object, Object | None]]:
-    """Injected VirtualServices, each with the lease of its run."""
-    found: list[tuple[Object, Object | None]] = []
-    for namespace in namespaces:
-        objects = mesh.injected(namespace)
-        leases = {o["spec"].get("holderIdentity"): o for o in objects if o["kind"] == "Lease"}
-        found += [
-            (o, leases.get((o["metadata"].get("labels") or {}).get(RUN_LABEL)))
-            for o in objects
-            if o["kind"] == "VirtualService"
-        ]
-    return found
+def _remove(mesh: Mesh, one: Condemned) -> list[Swept]:
+    """The faults first, then the lease that shows that they were there."""
+    try:
+        if not all(_take(mesh, lease, force=one.forced) for lease in one.leases):
+            return []  # renewed at the last moment: the run lives
+    except MeshError as error:
+        return [_swept(obj, one, trouble=error.message) for obj in (*one.faults, *one.leases)]
+    swept = [_delete(mesh, obj, one) for obj in one.faults]
+    if any(done.trouble for done in swept):
+        return swept + [_swept(lease, one, trouble="kept until the faults are gone") for lease in one.leases]
+    return swept + [_delete(mesh, lease, one) for lease in one.leases]
 
 
-def _leases(mesh: Mesh, namespaces: Sequence[str]) -> list[Mapping[str, Any]]:
-    return [o for namespace in namespaces for o in mesh.injected(namespace) if o["kind"] == "Lease"]
+def _take(mesh: Mesh, lease: Object, *, force: bool) -> bool:
+    """Takes the lease from its run, so that the run knows; whether that was possible."""
+    if not holder_of(lease):
+        return True
+    meta = lease["metadata"]
+    for _ in range(_CONTESTS if force else 1):
+        try:
+            mesh.replace_lease({**lease, "spec": {k: v for k, v in lease["spec"].items() if k != "holderIdentity"}})
+        except MeshError as error:
+            if error.status == 404:
+                return True
+            if error.status != 409:
+                raise
+            fresh = mesh.lease(meta["namespace"], meta["name"]) if force else None
+            if fresh is None or fresh["metadata"].get("uid") != meta["uid"]:
+                return force
+            lease = fresh
+        else:
+            return True
+    raise MeshError(f"the lease {meta['namespace']}/{meta['name']} is renewed faster than it can be taken", status=409)
 
 
-def _swept(obj: Object, why: str, *, removed: bool) -> Swept:
+def _delete(mesh: Mesh, obj: Object, one: Condemned) -> Swept:
     meta = obj["metadata"]
-    run = (meta.get("labels") or {}).get(RUN_LABEL, "")
-    return Swept(obj["kind"], meta["namespace"], meta["name"], run, why, removed)
+    delete = mesh.delete_lease if obj.get("kind") == "Lease" else mesh.delete_virtual_service
+    try:
+        return _swept(obj, one, removed=delete(meta["namespace"], meta["name"], uid=meta["uid"]))
+    except MeshError as error:
+        return _swept(obj, one, trouble=error.message)
+
+
+def _swept(obj: Object, one: Condemned, *, removed: bool = False, dry_run: bool = False, trouble: str = "") -> Swept:
+    kind, _, _ = describe(obj).partition(" ")
+    meta = obj["metadata"]
+    return Swept(
+        kind=kind, namespace=meta.get("namespace", ""), name=meta["name"], run=one.run, why=one.why,
+        removed=removed, dry_run=dry_run, trouble=trouble,
+    )  # fmt: skip
+
+
+def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = None) -> list[ActiveFault]:
+    """Every fault of the harness that is in the mesh now, the oldest first.
+
+    Args:
+        mesh: The cluster.
+        namespaces: Where to look; ``None``: everywhere.
+        now: Unix seconds; the API server's clock where absent.
+
+    Raises:
+        MeshError: the cluster can't be read.
+    """
+    found: list[Object] = []
+    for namespace in namespaces if namespaces is not None else (None,):
+        found += mesh.injected(namespace)
+    moment = server_now(mesh) if now is None else now
+    leases = {(o["metadata"]["namespace"], run_of(o)): o for o in found if o.get("kind") == "Lease"}
+    faults = [
+        _active(obj, leases.get((obj["metadata"]["namespace"], run_of(obj))), moment)
+        for obj in found
+        if obj.get("kind") != "Lease"
+    ]
+    return sorted(faults, key=lambda fault: (-fault.age, fault.namespace, fault.name))
+
+
+def _active(obj: Object, lease: Object | None, now: float) -> ActiveFault:
+    meta, end = obj["metadata"], expires(obj)
+    created = unix(meta.get("creationTimestamp"))
+    return ActiveFault(
+        namespace=meta["namespace"],
+        name=meta["name"],
+        run=run_of(obj),
+        experiment=experiment_of(obj),
+        owner=owner_of(obj),
+        hosts=tuple((obj.get("spec") or {}).get("hosts") or ()),
+        age=max(0.0, now - created) if created is not None else 0.0,
+        expires=rfc3339(end) if end is not None else "",
+        renewed=lease is not None and is_live(lease, now),
+        lease_until=rfc3339(runs_out(lease)) if lease is not None else "",
+    )

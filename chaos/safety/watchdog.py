@@ -1,128 +1,357 @@
-"""The process that cleans up when the run is killed: it holds a pipe whose end tells it so.
+"""A small process that cleans up when the run can't: killed, out of memory, crashed in C.
 
-It is started before the first write, in a session of its own, so that Ctrl-C in the terminal does not reach it.
+It holds the reading end of a pipe whose only writing end is the run's. The pipe's end without a word, or the end of the
+run's process, means that the run died: everything that carries the run's label is removed, for as long as that takes.
+
+It lives in a session of its own, so that Ctrl-C and a closed terminal reach the run alone, and it has its client loaded
+and connected before the run writes anything.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from pkgutil import resolve_name
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from chaos.errors import HarnessError, MeshError
-from chaos.ports import Mesh
+from chaos.safety.marks import describe, rfc3339
 
-PROCESS: Final = "chaos.adapters.watchdog_process"
-RELEASED: Final = b"released\n"
-DEADLINE: Final = 600.0
-"""Seconds for which it keeps trying against an API server that does not answer."""
-_PAUSE: Final = 0.5
-_START: Final = 20.0
+if TYPE_CHECKING:
+    from chaos.ports import Mesh
+
+CLIENT: Final = "chaos.adapters.kubernetes_mesh:KubernetesMesh"
+"""What the process cleans with, made of a kubeconfig and a context; by name, since adapters are built upon this layer."""
+PATIENCE: Final = 900.0
+"""Seconds for which it keeps trying while the API does not answer; after that the lease has run out and sweeps see it."""
+_READY_WITHIN: Final = 30.0
+_END_WITHIN: Final = 5.0
+_PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
+"""Seconds between attempts; the last one repeats."""
+_LINGER: Final = (0.3, 0.7, 1.5, 3.0)
+"""Seconds between looks after all was gone: a write that the run had sent just before its end may land later."""
+_RELEASED, _HANDED_OVER = b"released", b"clean"
 
 
 class Watchdog:
-    """A running watchdog, as its run sees it."""
+    """The run's end of the pipe. Made by ``start``."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
+        # Reaps it, and keeps hold of the pipe: it must not close before this process ends or lets go.
+        self._reaper = threading.Thread(target=process.wait, name="watchdog-reaper", daemon=True)
+        self._reaper.start()
 
     @classmethod
-    def start(cls, *, kubeconfig: str | None, context: str, namespaces: Sequence[str], run: str, folder: Path) -> Self:
-        """Starts it and returns once it is connected to the API server.
+    def start(
+        cls,
+        *,
+        kubeconfig: str | None,
+        context: str,
+        namespaces: Sequence[str],
+        run: str,
+        folder: Path,
+        patience: float = PATIENCE,
+        client: str = CLIENT,
+    ) -> Self:
+        """Starts the process and waits until it could clean up.
+
+        Args:
+            kubeconfig: Path of a kubeconfig, or the usual one.
+            context: The cluster.
+            namespaces: Where the run writes.
+            run: Whose objects to remove.
+            folder: Where ``watchdog.json`` says what it did.
+            patience: Seconds for which it keeps trying.
+            client: What it cleans with: ``module:callable`` taking a kubeconfig and a context.
 
         Raises:
-            HarnessError: it could not be started; nothing may be written then.
+            MeshError: it can't reach the cluster.
+            HarnessError: it could not be started.
         """
-        folder.mkdir(parents=True, exist_ok=True)
-        task = {
-            "kubeconfig": kubeconfig,
-            "context": context,
-            "namespaces": list(namespaces),
-            "run": run,
-            "record": str(folder / "watchdog.json"),
-        }
-        log = (folder / "watchdog.log").open("wb")
-        process = subprocess.Popen(
-            [sys.executable, "-m", PROCESS, json.dumps(task)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
+        folder = folder.resolve()
+        orders = _Orders(
+            kubeconfig=str(Path(kubeconfig).expanduser().resolve()) if kubeconfig else None,
+            context=context,
+            namespaces=tuple(namespaces),
+            run=run,
+            folder=str(folder),
+            patience=patience,
+            client=client,
+            parent=os.getpid(),
         )
-        log.close()
-        assert process.stdout is not None  # noqa: S101 - it was asked for
-        if process.stdout.readline() != b"ready\n":
-            process.kill()
-            process.wait()
-            told = (folder / "watchdog.log").read_text(errors="replace").strip().splitlines()
+        log = folder / "watchdog.log"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as errors:
+                process = subprocess.Popen(
+                    [sys.executable, "-m", "chaos.safety.watchdog"],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    start_new_session=True,
+                )
+        except OSError as error:
             raise HarnessError(
-                f"the watchdog could not be started: {told[-1] if told else 'it said nothing'}",
-                hint=f"see {folder / 'watchdog.log'}; without a watchdog nothing is injected",
-            )
+                f"the watchdog could not be started: {error}", hint=f"can {folder} be written to?"
+            ) from error
+        try:
+            _await_ready(process, orders, log)
+        except BaseException:
+            process.kill()
+            _close(process)
+            process.wait()
+            raise
         return cls(process)
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self._reaper.is_alive()
+
     def release(self) -> None:
-        """All is clean: it ends without doing anything."""
-        self._end(RELEASED)
+        """All is clean: it ends without touching anything, and its end is waited for."""
+        self._say(_RELEASED)
+        self._reaper.join(_END_WITHIN)
+        if self._reaper.is_alive():
+            self._process.kill()
+            self._reaper.join(_END_WITHIN)
 
     def abandon(self) -> None:
-        """Something is left: it takes over, and goes on after this process."""
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        """Something is left, or may be: it cleans up from now on, by itself and with its own deadline."""
+        self._say(_HANDED_OVER)
 
-    def _end(self, word: bytes) -> None:
-        assert self._process.stdin is not None  # noqa: S101 - it was asked for
-        try:
-            self._process.stdin.write(word)
-            self._process.stdin.close()
-        except BrokenPipeError:
-            pass  # it has ended already
-        try:
-            self._process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    def _say(self, word: bytes) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - it was made with a pipe
+        if not self._process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.write(word + b"\n")
+                self._process.stdin.flush()
+        _close(self._process)
 
 
-def clean_up(
-    mesh: Mesh,
-    *,
-    namespaces: Sequence[str],
-    run: str,
-    say: Callable[[dict[str, Any]], None],
-    deadline: float = DEADLINE,
-) -> bool:
-    """Deletes everything of a run, faults first, and looks again until nothing is left or the time is over.
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None:
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def _await_ready(process: subprocess.Popen[bytes], orders: _Orders, log: Path) -> None:
+    assert process.stdin is not None  # noqa: S101 - it was made with pipes
+    assert process.stdout is not None  # noqa: S101
+    with contextlib.suppress(BrokenPipeError):  # then it has ended, and its log says why
+        process.stdin.write(json.dumps(asdict(orders)).encode() + b"\n")
+        process.stdin.flush()
+    readable, _, _ = select.select([process.stdout], [], [], _READY_WITHIN)
+    line = process.stdout.readline() if readable else b""
+    if not line:
+        said = log.read_text(errors="replace")[-500:].strip() or ("it said nothing" if readable else "it hangs")
+        raise HarnessError(f"the watchdog did not get ready within {_READY_WITHIN:g} s: {said}", hint=f"see {log}")
+    answer = json.loads(line)
+    if "error" in answer:
+        raise MeshError(f"the watchdog can't clean up: {answer['error']}", hint=answer.get("hint"))
+
+
+# --- in the process --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Orders:
+    kubeconfig: str | None
+    context: str
+    namespaces: tuple[str, ...]
+    run: str
+    folder: str
+    patience: float
+    client: str
+    parent: int
+
+
+@dataclass(kw_only=True)
+class Deeds:
+    """What the watchdog did: the content of ``watchdog.json``.
 
     Args:
-        mesh: The API.
-        namespaces: Where the run may have written.
-        run: Its id.
-        say: Told what was done and what failed.
-        deadline: Seconds.
+        why: ``released``, ``handed over`` or ``run died``.
+        removed: What it removed, with the seconds after it was called upon.
+        attempts: Passes over the cluster.
+        troubles: What kept it from cleaning, each once.
+        clean: Nothing is left; ``None`` where it had nothing to do.
     """
-    until = time.monotonic() + deadline
+
+    run: str
+    pid: int
+    why: str = ""
+    called: str = ""
+    ended: str = ""
+    seconds: float = 0.0
+    removed: list[str] = field(default_factory=list)
+    attempts: int = 0
+    troubles: list[str] = field(default_factory=list)
+    clean: bool | None = None
+
+
+def clean(
+    mesh: Mesh,
+    namespaces: Sequence[str],
+    deeds: Deeds,
+    *,
+    patience: float,
+    pause: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Removes everything that carries the run's label, the faults before the lease, until nothing is left.
+
+    Args:
+        mesh: The cluster.
+        namespaces: Where to look.
+        deeds: Takes down what was done; ``run`` names whose objects go.
+        patience: Seconds after which it gives up.
+        pause: Waits.
+        clock: Monotonic seconds.
+    """
+    began = clock()
+    failed, calm = 0, 0
     while True:
+        deeds.attempts += 1
         try:
-            if not _delete_all(mesh, namespaces, run, say):
-                return True
+            left = _pass(mesh, namespaces, deeds, lambda: clock() - began)
         except MeshError as error:
-            say({"failed": error.message})
-        if time.monotonic() > until:
-            return False
-        time.sleep(_PAUSE)
+            left = True
+            if error.message not in deeds.troubles:
+                deeds.troubles.append(error.message)
+        deeds.clean = not left
+        if left:
+            calm = 0
+            wait = _PAUSES[min(failed, len(_PAUSES) - 1)]
+            failed += 1
+        elif calm < len(_LINGER):
+            wait = _LINGER[calm]
+            calm += 1
+        else:
+            return
+        if clock() - began + wait > patience:
+            return
+        pause(wait)
 
 
-def _delete_all(mesh: Mesh, namespaces: Sequence[str], run: str, say: Callable[[dict[str, Any]], None]) -> int:
-    """Deletes what is there; how much there was."""
-    found = [obj for namespace in namespaces for obj in mesh.injected(namespace, run=run)]
-    for obj in sorted(found, key=lambda one: one["kind"] != "VirtualService"):
+def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable[[], float]) -> bool:
+    """One pass over the cluster; whether something is left."""
+    found = [obj for namespace in namespaces for obj in mesh.injected(namespace, run=deeds.run)]
+    for obj in sorted(found, key=lambda obj: obj.get("kind") == "Lease"):
         meta = obj["metadata"]
-        delete = mesh.delete_virtual_service if obj["kind"] == "VirtualService" else mesh.delete_lease
-        delete(meta["namespace"], meta["name"], uid=meta["uid"])
-        say({"deleted": f"{obj['kind']} {meta['namespace']}/{meta['name']}", "at": time.time()})
-    return len(found)
+        delete = mesh.delete_lease if obj.get("kind") == "Lease" else mesh.delete_virtual_service
+        if delete(meta["namespace"], meta["name"], uid=meta["uid"]):
+            deeds.removed.append(f"{describe(obj)} after {elapsed():.2f} s")
+    return bool(found) and any(mesh.injected(namespace, run=deeds.run) for namespace in namespaces)
+
+
+class _Pipe:
+    """Lines from the run, by bare reads: a buffered file would hide from ``poll`` what it has already read."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        self._rest = b""
+
+    def line(self) -> bytes | None:
+        """The next line; ``None`` at the end. Waits for it."""
+        while b"\n" not in self._rest:
+            chunk = os.read(self.descriptor, 65536)
+            if not chunk:
+                return None
+            self._rest += chunk
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+
+def _await_call(pipe: _Pipe, parent: int) -> str:
+    """Waits until the run lets go or dies; why the wait is over."""
+    watched = _watch_process(parent)
+    poll = select.poll()
+    poll.register(pipe.descriptor, select.POLLIN | select.POLLHUP)
+    if watched is not None:
+        poll.register(watched, select.POLLIN)
+    while True:
+        # Without a handle on the process, its death shows as a new parent: init, or a subreaper.
+        ready = [descriptor for descriptor, _ in poll.poll(None if watched is not None else 500)]
+        if pipe.descriptor in ready:
+            line = pipe.line()
+            return {_RELEASED: "released", _HANDED_OVER: "handed over"}.get(line or b"", "run died")
+        if ready or os.getppid() != parent:
+            return "run died"  # a child that the run forked may still hold the pipe open
+
+
+def _watch_process(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process ends; ``None`` where the system has none."""
+    if sys.platform != "linux":
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return None
+
+
+def _report(deeds: Deeds, folder: Path) -> None:
+    """Writes ``watchdog.json``. A full disk is no reason to stop cleaning."""
+    content: dict[str, Any] = asdict(deeds)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / ".watchdog.json.new"
+        draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        draft.replace(folder / "watchdog.json")
+
+
+def main(stdin: int = 0, stdout: IO[str] = sys.stdout) -> int:
+    """The process: orders come as the pipe's first line; its end is what it waits for."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    pipe = _Pipe(stdin)
+    line = pipe.line()
+    if line is None:
+        return 0  # the run died before it gave orders, so before it wrote anything
+    raw = json.loads(line)
+    orders = _Orders(**{**raw, "namespaces": tuple(raw["namespaces"])})
+    folder = Path(orders.folder)
+    try:
+        mesh: Mesh = resolve_name(orders.client)(orders.kubeconfig, orders.context)
+        for namespace in orders.namespaces:
+            mesh.injected(namespace, run=orders.run)
+    except HarnessError as error:
+        with contextlib.suppress(BrokenPipeError):
+            print(json.dumps({"error": error.message, "hint": error.hint}), file=stdout, flush=True)  # noqa: T201
+        return 1
+    with contextlib.suppress(BrokenPipeError):  # the run died meanwhile: the pipe says so too
+        print(json.dumps({"ready": True}), file=stdout, flush=True)  # noqa: T201 - the protocol with the run
+    why = _await_call(pipe, orders.parent)
+    deeds = Deeds(run=orders.run, pid=os.getpid(), why=why, called=rfc3339(time.time()))
+    began = time.monotonic()
+    if why != "released":
+        clean(mesh, orders.namespaces, deeds, patience=orders.patience)
+    deeds.seconds = round(time.monotonic() - began, 3)
+    deeds.ended = rfc3339(time.time())
+    _report(deeds, folder)
+    with contextlib.suppress(OSError):
+        log = folder / "watchdog.log"
+        if log.stat().st_size == 0:
+            log.unlink()
+    return 0 if deeds.clean in (None, True) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -31,7 +31,7 @@ def clusters(proxy: Proxy, snapshot: Snapshot) -> list[dict[str, Any]]:
         rule = snapshot.destination_rule(service.host, proxy.namespace)
         for port in service.ports:
             found += _outbound(service, port, rule)
-    found += [_inbound(proxy, port, real) for port, real in proxy.inbound.items()]
+    found += [_inbound(proxy, port, real, _service_at(proxy, port, snapshot)) for port, real in proxy.inbound.items()]
     return found
 
 
@@ -140,9 +140,20 @@ def inbound_name(port: int) -> str:
     return f"inbound|{port}||"
 
 
-def _inbound(proxy: Proxy, port: int, real: int) -> dict[str, Any]:
+def _service_at(proxy: Proxy, port: int, snapshot: Snapshot) -> Service | None:
+    """The Service that this port of the proxy's pod is behind; the first of several, as istiod takes it."""
+    for service in snapshot.services:
+        for behind in service.endpoints.values():
+            if any(one.ip == proxy.ip and one.port == port for one in behind):
+                return service
+    return None
+
+
+def _inbound(proxy: Proxy, port: int, real: int, service: Service | None) -> dict[str, Any]:
     name = inbound_name(port)
+    known = {"host": service.host, "name": service.name, "namespace": service.namespace} if service else {}
     return {
+        "metadata": {"filter_metadata": {"istio": known}},
         "name": name,
         "type": "STATIC",
         "connect_timeout": "10s",

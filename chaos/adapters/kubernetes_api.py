@@ -1,0 +1,328 @@
+"""The official Kubernetes client, reduced to JSON in and JSON out, with short time-outs and errors that say what to do.
+
+Paths instead of the generated classes: importing ``CoreV1Api`` alone costs a second of CPU, and objects stay exactly
+as the server sent them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import kubernetes.client
+import kubernetes.config
+import urllib3.exceptions
+from kubernetes.config import kube_config
+from kubernetes.stream.ws_client import WSClient, get_websocket_url
+
+from chaos import __version__
+from chaos.adapters.retry import Transient, read
+from chaos.errors import InputError, MeshError
+
+TIMEOUTS: Final = (3.0, 10.0)
+"""Seconds to connect, and seconds between two pieces of an answer."""
+PAGE: Final = 500
+"""Objects a page of a list."""
+_DENIED: Final = (403, 404, 405)
+_BUSY: Final = (429, 500, 502, 503, 504)
+_WARNING: Final = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
+_STDOUT, _ERROR = 1, 3
+_UNREADABLE: Final = (
+    kubernetes.config.ConfigException, kube_config.yaml.YAMLError, OSError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+"""What the client raises for a kubeconfig that is not of the expected form."""
+
+Query = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A successful answer: its JSON and the server's warnings (RFC 9111 ``Warning`` headers of code 299)."""
+
+    body: Any
+    warnings: tuple[str, ...] = ()
+
+
+class KubernetesApi:
+    """One cluster's API server.
+
+    Args:
+        kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
+        context: Name of one of its contexts; the current one is never used.
+
+    Raises:
+        InputError: there is no such context, or the kubeconfig can't be used.
+    """
+
+    def __init__(self, kubeconfig: str | None, context: str) -> None:
+        if not context:
+            raise InputError("no context is named, so no cluster is touched", hint="name one with --context")
+        self.context = context
+        files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
+        loaded = _load(files, context)
+        self.namespace = loaded.namespace
+        """The namespace that the context names; ``default`` where it names none."""
+        self._configuration = loaded.configuration
+        self._client = kubernetes.client.ApiClient(self._configuration)
+        self._client.user_agent = f"istio-chaos/{__version__}"
+        self._ahead: float | None = None
+
+    @property
+    def server(self) -> str:
+        """The API server's address."""
+        return str(self._configuration.host)
+
+    def server_time(self) -> float:
+        """The API server's clock in Unix seconds, from the ``Date`` of its latest answer; right to about a second."""
+        if self._ahead is None:
+            self.get("/version")
+        return time.monotonic() + (self._ahead if self._ahead is not None else time.time() - time.monotonic())
+
+    # --- reading ---------------------------------------------------------------------------------------------------
+
+    def get(self, path: str, query: Query | None = None, *, patient: bool = True) -> Any:
+        """An object, or whatever a path gives.
+
+        Args:
+            path: The path, its parts already quoted.
+            query: Query parameters.
+            patient: Try again where the failure may pass.
+        """
+        if not patient:
+            return self._send("GET", path, query).body
+        return read(lambda: self._send("GET", path, query)).body
+
+    def find(self, path: str, *, patient: bool = True) -> Any | None:
+        """An object, or ``None`` where there is none."""
+        try:
+            return self.get(path, patient=patient)
+        except MeshError as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def list(self, path: str, *, selector: str = "") -> list[dict[str, Any]]:
+        """All objects of a collection, page by page; each with its ``kind`` and ``apiVersion``."""
+        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+        try:
+            return list(self._pages(path, query))
+        except MeshError as error:
+            if error.status != 410:  # the continuation expired: begin anew, in one piece
+                raise
+            return list(self._pages(path, {**query, "limit": "0"}))
+
+    def _pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
+        going_on = ""
+        while True:
+            page = self.get(path, {**query, **({"continue": going_on} if going_on else {})})
+            head = {"apiVersion": page.get("apiVersion", ""), "kind": str(page.get("kind", "")).removesuffix("List")}
+            for item in page.get("items") or ():
+                yield {**head, **item}
+            going_on = (page.get("metadata") or {}).get("continue") or ""
+            if not going_on:
+                return
+
+    # --- writing: one attempt each -----------------------------------------------------------------------------------
+
+    def post(self, path: str, body: Mapping[str, Any], query: Query | None = None) -> Answer:
+        """Creates something. Not tried again: without an answer it may have happened."""
+        return self._send("POST", path, query, body)
+
+    def put(self, path: str, body: Mapping[str, Any], query: Query | None = None) -> Answer:
+        """Replaces something. Not tried again."""
+        return self._send("PUT", path, query, body)
+
+    def delete(self, path: str, *, uid: str | None = None) -> bool:
+        """Deletes something, only that of ``uid`` where given; whether there was one."""
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+        if uid:
+            options["preconditions"] = {"uid": uid}
+        try:
+            self._send("DELETE", path, None, options)
+        except MeshError as error:
+            if error.status == 404:
+                return False
+            if error.status == 409 and uid:
+                found = self.find(path)
+                if found is None or found["metadata"].get("uid") != uid:
+                    return False
+            raise
+        return True
+
+    # --- exec --------------------------------------------------------------------------------------------------------
+
+    def execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str | None:
+        """What a command in a container prints; ``None`` where exec is denied or the command fails there.
+
+        The client's own ``stream`` function swaps a method of the shared client while it runs, which another thread
+        (the one that renews the lease) would run into; so its WebSocket class is used directly.
+        """
+        return read(lambda: self._execute(namespace, pod, container, command))
+
+    def _execute(self, namespace: str, pod: str, container: str, command: Sequence[str]) -> str | None:
+        import websocket
+
+        path = f"/api/v1/namespaces/{quote(namespace)}/pods/{quote(pod)}/exec"
+        asked = [
+            *(("command", part) for part in command),
+            ("container", container),
+            ("stdout", "true"),
+            ("stderr", "true"),
+        ]
+        _, url, headers, *_ = self._client.param_serialize(
+            "GET", path, query_params=asked, header_params={}, auth_settings=["BearerToken"]
+        )
+        websocket.setdefaulttimeout(TIMEOUTS[1])
+        try:
+            stream = WSClient(self._configuration, get_websocket_url(url), headers, False, binary=True)  # noqa: FBT003
+            try:
+                stream.run_forever(timeout=TIMEOUTS[1])
+                if stream.is_open():
+                    raise Transient(f"exec in {namespace}/{pod}: no end within {TIMEOUTS[1]:g} s")
+                output, status = stream.read_channel(_STDOUT), stream.read_channel(_ERROR)
+            finally:
+                stream.close()
+        except websocket.WebSocketBadStatusException as error:
+            if error.status_code in _DENIED:
+                return None
+            said = f"exec in {namespace}/{pod}: the API answered {error.status_code}"
+            kind = Transient if error.status_code in _BUSY else MeshError
+            raise kind(said, status=error.status_code, hint=_hint(error.status_code, self.context)) from error
+        except (websocket.WebSocketException, OSError) as error:
+            raise Transient(f"exec in {namespace}/{pod}: {type(error).__name__}: {error}") from error
+        try:
+            succeeded = json.loads(status or b"{}").get("status") == "Success"
+        except ValueError:
+            succeeded = False
+        return bytes(output or b"").decode("utf-8", "replace") if succeeded else None
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _send(
+        self, method: str, path: str, query: Query | None = None, body: Mapping[str, Any] | None = None
+    ) -> Answer:
+        what = f"{method} {path}"
+        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {})}
+        request = self._client.param_serialize(
+            method,
+            path,
+            query_params=list((query or {}).items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = self._client.call_api(*request, _request_timeout=TIMEOUTS)
+            text = response.read()
+        except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise self._unanswered(what, error) from error
+        self._note_time(response.headers.get("Date"))
+        content = _content(text)
+        if not 200 <= response.status <= 299:
+            raise self._refused(what, response.status, content, text, response.headers.get("Retry-After"))
+        if content is None:
+            raise MeshError(
+                f"{what}: expected JSON from {self.server}, got {text[:80]!r}",
+                status=response.status,
+                hint="is this address really a Kubernetes API server?",
+            )
+        warnings = ", ".join(response.headers.getlist("Warning"))
+        return Answer(content, tuple(re.sub(r"\\(.)", r"\1", found) for found in _WARNING.findall(warnings)))
+
+    def _note_time(self, date: str | None) -> None:
+        if date:
+            try:
+                self._ahead = parsedate_to_datetime(date).timestamp() - time.monotonic()
+            except ValueError:
+                return  # a proxy's nonsense; the last good one stays
+
+    def _unanswered(self, what: str, error: Exception) -> MeshError:
+        reason = str(getattr(error, "reason", "") or error) or type(error).__name__
+        hint = f"is the API server of the context {self.context!r} up and reachable from here (VPN, firewall)?"
+        text = f"{what}: no answer from {self.server}: {re.sub(r'<[^>]*>:? ?', '', reason).strip()}"
+        slow = isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
+            error, urllib3.exceptions.NewConnectionError
+        )
+        certificate = isinstance(error, kubernetes.client.ApiException | urllib3.exceptions.SSLError)
+        return (MeshError if slow or certificate else Transient)(text, hint=hint)
+
+    def _refused(self, what: str, status: int, content: Any, text: bytes, after: str | None) -> MeshError:
+        said = content.get("message") if isinstance(content, dict) else None
+        message = f"{what}: {status} {said or text[:200].decode('utf-8', 'replace') or 'without a word'}"
+        if status in _BUSY:
+            seconds = float(after) if after and after.isdigit() else None
+            return Transient(message, status=status, hint=_hint(status, self.context), after=seconds)
+        return MeshError(message, status=status, hint=_hint(status, self.context))
+
+
+def _content(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def _hint(status: int, context: str) -> str | None:
+    if status == 401:
+        return f"the credentials of the context {context!r} are not accepted: log in again?"
+    if status == 403:
+        return (
+            f"the identity of the context {context!r} lacks a permission; `kubectl auth can-i --list` shows what it has"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """The client's configuration for one named context, and the namespace that the context names."""
+
+    configuration: Any
+    namespace: str
+
+
+def _load(files: str, context: str) -> _Loaded:
+    configuration = kubernetes.client.Configuration()
+    inherited = configuration.proxy
+    known: list[str] = []
+    try:
+        merger = kube_config.KubeConfigMerger(files)
+        if merger.config is None:
+            raise InputError(
+                f"expected a kubeconfig at {files}, found none", hint="--kubeconfig PATH, or set KUBECONFIG"
+            )
+        contexts = {str(entry["name"]): entry for entry in merger.config.value["contexts"]}
+        known = sorted(contexts)
+        if context in contexts:
+            loader = kube_config.KubeConfigLoader(
+                merger.config, active_context=context, config_base_path=None, config_persister=merger.save_changes
+            )
+            loader.load_and_set(configuration)
+            namespace = contexts[context].value["context"].get("namespace")
+    except _UNREADABLE as error:
+        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {error}") from error
+    if context not in known:
+        raise InputError(
+            f"expected a context of the kubeconfig {files}, got {context!r}",
+            hint=f"known are: {', '.join(known)}" if known else "it has no contexts at all",
+        )
+    # The client's own retries would repeat writes whose answer was lost.
+    configuration.retries = False
+    if configuration.proxy and configuration.proxy == inherited and _is_loopback(configuration.host):
+        configuration.proxy = None  # as Go's clients do: a proxy of the environment is not for this very machine
+    return _Loaded(configuration, str(namespace or "default"))
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(host).hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -1,0 +1,245 @@
+"""The ``Mesh`` port over the Kubernetes API."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+
+from chaos.errors import MeshError
+from chaos.model.marks import RUN_LABEL
+
+if TYPE_CHECKING:
+    from chaos.adapters.kubernetes_api import KubernetesApi
+    from chaos.ports import Identity, Object
+
+FIELD_MANAGER: Final = "istio-chaos"
+_ISTIO: Final = "networking.istio.io"
+_PREFERRED: Final = ("v1", "v1beta1", "v1alpha3")
+"""``v1`` is served from Istio 1.22 on; all have the same schema."""
+_WRITE: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+_ROUTES: Final = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic_route_configs")
+
+
+class KubernetesMesh:
+    """A cluster, by the name of its context. Nothing is sent before the first call.
+
+    Reads are tried again where that may help (``chaos.adapters.retry``); writes never are. A creation without an answer
+    is resolved by reading the object back.
+
+    Args:
+        kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
+        context: Name of one of its contexts; the current one is never used.
+
+    Raises:
+        InputError: there is no such context, or the kubeconfig can't be used.
+    """
+
+    def __init__(self, kubeconfig: str | None, context: str) -> None:
+        from chaos.adapters.kubernetes_api import KubernetesApi
+
+        self._api: KubernetesApi = KubernetesApi(kubeconfig, context)
+        self._istio_version: str | None = None
+
+    # --- the cluster -------------------------------------------------------------------------------------------------
+
+    def identity(self) -> Identity:
+        """Which cluster this is."""
+        from chaos.ports import Identity
+
+        version = self._api.get("/version")
+        place = self._api.get("/api/v1/namespaces/kube-system")
+        return Identity(
+            context=self._api.context,
+            server=self._api.server,
+            uid=place["metadata"]["uid"],
+            kubernetes=str(version.get("gitVersion", "")),
+            istio=self._version_of_istio(),
+        )
+
+    def server_time(self) -> float:
+        """The API server's clock, Unix seconds, right to about a second."""
+        return self._api.server_time()
+
+    def namespace(self, name: str) -> Object | None:
+        """A namespace, or ``None`` where there is none of this name."""
+        return self._api.find(f"/api/v1/namespaces/{quote(name)}")
+
+    def namespaces(self) -> Sequence[Object]:
+        """All namespaces; where not all may be listed, the one that the context names, if it may be read."""
+        try:
+            return self._api.list("/api/v1/namespaces")
+        except MeshError as error:
+            if error.status != 403:
+                raise
+        try:
+            own = self.namespace(self._api.namespace)
+        except MeshError as error:
+            if error.status != 403:
+                raise
+            own = None
+        return [own] if own is not None else []
+
+    def services(self, namespace: str) -> Sequence[Object]:
+        """The Services of a namespace."""
+        return self._api.list(f"/api/v1/namespaces/{quote(namespace)}/services")
+
+    def pods(self, namespace: str) -> Sequence[Object]:
+        """The Pods of a namespace."""
+        return self._api.list(f"/api/v1/namespaces/{quote(namespace)}/pods")
+
+    # --- Istio's objects ---------------------------------------------------------------------------------------------
+
+    def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
+        """The VirtualServices of one namespace, or of all."""
+        return self._api.list(self._istio("virtualservices", namespace))
+
+    def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
+        """The DestinationRules of one namespace, or of all."""
+        return self._api.list(self._istio("destinationrules", namespace))
+
+    def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
+        """Creates it; the object as stored and the server's warnings.
+
+        Its name has to be unique for the run: where no answer comes, the object of this name and run, if there is one,
+        is the answer.
+
+        Raises:
+            MeshError: it was not created; without ``status``, or with one of 500 and above, it may yet appear.
+        """
+        meta = obj["metadata"]
+        path = self._istio("virtualservices", meta["namespace"])
+        query = {**_WRITE, **({"dryRun": "All"} if dry_run else {})}
+        written = {**obj, "apiVersion": f"{_ISTIO}/{self._version()}", "kind": "VirtualService"}
+        try:
+            answer = self._api.post(path, written, query)
+        except MeshError as error:
+            unknown = error.status is None or error.status >= 500
+            found = self._read_back(f"{path}/{quote(meta['name'])}", obj) if unknown and not dry_run else None
+            if found is None:
+                raise
+            return found, ()
+        return answer.body, answer.warnings
+
+    def _read_back(self, path: str, sent: Object) -> Object | None:
+        run = (sent["metadata"].get("labels") or {}).get(RUN_LABEL)
+        try:
+            found: Object | None = self._api.find(path, patient=False)
+        except MeshError:
+            return None  # then the creation's own error is the one to tell
+        stored = (found["metadata"].get("labels") or {}).get(RUN_LABEL) if found is not None else None
+        return found if run is not None and stored == run else None
+
+    def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
+        """Deletes it, only that of ``uid`` where given; whether there was one."""
+        return self._api.delete(f"{self._istio('virtualservices', namespace)}/{quote(name)}", uid=uid)
+
+    # --- what the harness wrote --------------------------------------------------------------------------------------
+
+    def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
+        """Every VirtualService and Lease that carries the harness's labels, of one run where named.
+
+        The VirtualServices are read first. A run takes its lease before it writes and gives it back after it removed, so
+        a VirtualService that was seen without a lease really has none.
+        """
+        selector = f"{RUN_LABEL}={run}" if run else RUN_LABEL
+        faults = self._api.list(self._istio("virtualservices", namespace), selector=selector)
+        return [*faults, *self._api.list(_leases(namespace), selector=selector)]
+
+    def lease(self, namespace: str, name: str) -> Object | None:
+        """A Lease, or ``None``."""
+        return self._api.find(f"{_leases(namespace)}/{quote(name)}")
+
+    def create_lease(self, obj: Object) -> Object:
+        """Creates a Lease; ``MeshError`` of status 409 where there is one."""
+        stored: Object = self._api.post(_leases(obj["metadata"]["namespace"]), obj, _WRITE).body
+        return stored
+
+    def replace_lease(self, obj: Object) -> Object:
+        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        meta = obj["metadata"]
+        stored: Object = self._api.put(f"{_leases(meta['namespace'])}/{quote(meta['name'])}", obj, _WRITE).body
+        return stored
+
+    def delete_lease(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
+        """Deletes a Lease, only that of ``uid`` where given; whether there was one."""
+        return self._api.delete(f"{_leases(namespace)}/{quote(name)}", uid=uid)
+
+    def record_event(self, involved: Object, *, reason: str, message: str, warning: bool = False) -> None:
+        """Writes a Kubernetes Event on an object."""
+        meta = involved["metadata"]
+        namespace = meta.get("namespace") or "default"
+        now = datetime.fromtimestamp(self.server_time(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        reference = {key: meta[key] for key in ("name", "namespace", "uid", "resourceVersion") if meta.get(key)}
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"generateName": f"{meta['name'][:200]}.chaos-", "namespace": namespace},
+            "involvedObject": {
+                "apiVersion": involved.get("apiVersion", ""), "kind": involved.get("kind", ""), **reference,
+            },
+            "reason": reason,
+            "message": message[:1024],
+            "type": "Warning" if warning else "Normal",
+            "source": {"component": FIELD_MANAGER},
+            "reportingComponent": FIELD_MANAGER,
+            "firstTimestamp": now,
+            "lastTimestamp": now,
+            "count": 1,
+        }  # fmt: skip
+        self._api.post(f"/api/v1/namespaces/{quote(namespace)}/events", event)
+
+    def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """The routes that a pod's proxy runs now, as its admin prints them; ``None`` where it can't be asked.
+
+        That is so where exec is denied, where the pod is gone and where its proxy does not answer.
+        """
+        return self._api.execute(namespace, pod, "istio-proxy", _ROUTES)
+
+    # --- inside ------------------------------------------------------------------------------------------------------
+
+    def _istio(self, plural: str, namespace: str | None) -> str:
+        place = f"/namespaces/{quote(namespace)}" if namespace is not None else ""
+        return f"/apis/{_ISTIO}/{self._version()}{place}/{plural}"
+
+    def _version(self) -> str:
+        """The served version of Istio's API group that is used."""
+        if self._istio_version is None:
+            group = self._api.find(f"/apis/{_ISTIO}")
+            if group is None:
+                raise MeshError(
+                    f"the cluster at {self._api.server} does not serve {_ISTIO}",
+                    status=404,
+                    hint="is Istio installed there? Its CRDs are missing",
+                )
+            served = [entry.get("version") for entry in group.get("versions") or ()]
+            self._istio_version = next((version for version in _PREFERRED if version in served), _PREFERRED[0])
+        return self._istio_version
+
+    def _version_of_istio(self) -> str:
+        """istiod's version by its image's tag, or its revision; empty where that can't be read."""
+        try:
+            found = self._api.list("/apis/apps/v1/namespaces/istio-system/deployments", selector="app=istiod")
+        except MeshError as error:
+            if error.status in (403, 404):
+                return ""
+            raise
+        for deployment in found:
+            for container in _containers(deployment):
+                tag = container.get("image", "").partition("@")[0].rpartition("/")[2].partition(":")[2]
+                if container.get("name") == "discovery" and tag:
+                    return str(tag.removesuffix("-distroless").removesuffix("-debug"))
+            revision = (deployment["metadata"].get("labels") or {}).get("istio.io/rev")
+            if revision:
+                return str(revision)
+        return ""
+
+
+def _containers(deployment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers") or ()
+
+
+def _leases(namespace: str | None) -> str:
+    place = f"/namespaces/{quote(namespace)}" if namespace is not None else ""
+    return f"/apis/coordination.k8s.io/v1{place}/leases"

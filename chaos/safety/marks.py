@@ -1,0 +1,65 @@
+"""Reads the marks that the harness puts on what it writes (their names are in ``chaos.model.marks``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from chaos.model.marks import EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL
+
+Object = Mapping[str, Any]
+
+
+def _labels(obj: Object) -> Mapping[str, str]:
+    return obj["metadata"].get("labels") or {}
+
+
+def is_ours(obj: Object) -> bool:
+    """Whether the harness wrote this object."""
+    return RUN_LABEL in _labels(obj)
+
+
+def run_of(obj: Object) -> str:
+    """The run that wrote an object; empty where none did."""
+    return str(_labels(obj).get(RUN_LABEL, ""))
+
+
+def experiment_of(obj: Object) -> str:
+    """The experiment, as far as a label can hold its name."""
+    return str(_labels(obj).get(EXPERIMENT_LABEL, ""))
+
+
+def owner_of(obj: Object) -> str:
+    """Who answers for the experiment; empty where nobody is named."""
+    return str(_labels(obj).get(OWNER_LABEL, ""))
+
+
+def expires(obj: Object) -> float | None:
+    """When the object is void, in Unix seconds; ``None`` where it does not say, or not in a form that can be read."""
+    return unix((obj["metadata"].get("annotations") or {}).get(EXPIRES))
+
+
+def describe(obj: Object) -> str:
+    """``VirtualService staging/chaos-k3x9q2ab-inventory-svc``."""
+    meta = obj["metadata"]
+    return f"{obj.get('kind') or 'object'} {meta.get('namespace', '')}/{meta['name']}"
+
+
+def unix(time: object) -> float | None:
+    """An RFC 3339 time, with or without fractions, in Unix seconds; ``None`` for anything else."""
+    try:
+        moment = datetime.fromisoformat(str(time))
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def micro_time(at: float) -> str:
+    """Unix seconds as Kubernetes' ``MicroTime``, the form of a Lease's times."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def rfc3339(at: float) -> str:
+    """Unix seconds for people, to the second."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
