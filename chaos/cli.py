@@ -147,7 +147,7 @@ def run(
                 run_experiment(
                     experiment,
                     place=place,
-                    sinks=sinks_for(report_dir),
+                    sinks=sinks_for(),
                     report_dir=report_dir,
                     file=file,
                     declared=declared,

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import time
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -34,6 +35,8 @@ PAGE: Final = 500
 _DENIED: Final = (403, 404, 405)
 _BUSY: Final = (429, 500, 502, 503, 504)
 _WARNING: Final = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
+_CLOCK_SET: Final = 5.0
+"""Seconds of difference that rounding and a slow network don't explain."""
 _STDOUT, _ERROR = 1, 3
 _UNREADABLE: Final = (
     kubernetes.config.ConfigException, kube_config.yaml.YAMLError, OSError, LookupError, TypeError, AttributeError,
@@ -73,6 +76,7 @@ class KubernetesApi:
         self._configuration = loaded.configuration
         self._client = kubernetes.client.ApiClient(self._configuration)
         self._client.user_agent = f"istio-chaos/{__version__}"
+        weakref.finalize(self, self._client.close)  # else idle connections are left to the garbage collector
         self._ahead: float | None = None
 
     @property
@@ -190,6 +194,7 @@ class KubernetesApi:
                 output, status = stream.read_channel(_STDOUT), stream.read_channel(_ERROR)
             finally:
                 stream.close()
+                stream.sock.shutdown()  # close() alone keeps the descriptor where the server closed first
         except websocket.WebSocketBadStatusException as error:
             if error.status_code in _DENIED:
                 return None
@@ -238,11 +243,15 @@ class KubernetesApi:
         return Answer(content, tuple(re.sub(r"\\(.)", r"\1", found) for found in _WARNING.findall(warnings)))
 
     def _note_time(self, date: str | None) -> None:
-        if date:
-            try:
-                self._ahead = parsedate_to_datetime(date).timestamp() - time.monotonic()
-            except ValueError:
-                return  # a proxy's nonsense; the last good one stays
+        """Dates are cut to whole seconds, so the latest of several readings is the truest, unless the clock was set."""
+        if not date:
+            return
+        try:
+            ahead = parsedate_to_datetime(date).timestamp() - time.monotonic()
+        except ValueError:
+            return  # a proxy's nonsense; what is known stays
+        known = self._ahead
+        self._ahead = ahead if known is None or ahead > known or known - ahead > _CLOCK_SET else known
 
     def _unanswered(self, what: str, error: Exception) -> MeshError:
         reason = str(getattr(error, "reason", "") or error) or type(error).__name__

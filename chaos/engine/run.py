@@ -18,7 +18,7 @@ from chaos.engine.observer import Observer
 from chaos.engine.planning import governing_now, look, make_plan
 from chaos.engine.recorder import Recorder
 from chaos.errors import HarnessError, LoadError, MeshError
-from chaos.model.history import Environment, Event, History, Mark, PhaseName, ProxySeen, TroubleKind
+from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, TroubleKind
 from chaos.model.marks import FROZEN, RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
@@ -237,7 +237,7 @@ class Run:
             return
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
-        left = self._injector.remove(said=lambda trouble: self._event("restore-retried", trouble))
+        left = self._injector.remove(said=self._retried)
         if left is None:
             self._mark(Mark.RESTORED)
             self._event("restored", "the injected object is gone")
@@ -398,12 +398,14 @@ class Run:
 
     def _trouble(self, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         self.recorder.trouble(self._now(), kind, message, hint=hint)
-        self._event("trouble", message, kind=kind.value)
+        self._event("trouble", f"{kind}: {message}")
 
-    def _event(self, kind: str, message: str, **data: str) -> Event:
-        event = self.recorder.event(self._now(), kind, message, **data)
+    def _event(self, kind: str, message: str) -> None:
+        event = self.recorder.event(self._now(), kind, message)
         self._tell(lambda sink: sink.event(self.plan.run, event))
-        return event
+
+    def _retried(self, trouble: str) -> None:
+        self._event("restore-retried", trouble)
 
     def _post(self, reason: str, message: str, involved: object) -> None:
         """A Kubernetes Event for people who look at the target; the run does not depend on it."""

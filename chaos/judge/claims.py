@@ -55,7 +55,7 @@ def judge_claim(history: History, claim: Claim, phase: str, window: Window, *, c
     else:
         answer = decide(counted.good, counted.total, resolved, confidence=confidence)
         shown = interval(counted.good, counted.total, confidence=confidence)
-        expected = f"at least {bound} of events with {claim.good}"
+        expected = f"at least {bound} of events {claim.good}"
     return ClaimResult(
         title=claim.title,
         phase=phase,

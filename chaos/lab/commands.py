@@ -80,6 +80,7 @@ def up(
     name: str = DEFAULT_NAME,
     *,
     attached: bool = False,
+    owner: int | None = None,
     timeout: float = START_TIMEOUT,
     on_progress: Callable[[str], None] | None = None,
 ) -> LabState:
@@ -88,6 +89,7 @@ def up(
     Args:
         name: Labs with different names live side by side.
         attached: The lab ends when the calling process ends, in whatever way. Otherwise it runs on until ``down``.
+        owner: Process with which the lab ends instead; several processes may then ask for the lab, and one starts it.
         timeout: Seconds that the start may take.
         on_progress: Told what is being done, in words.
 
@@ -103,7 +105,8 @@ def up(
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb", buffering=0) as reports, tempfile.TemporaryFile() as errors:
         try:
-            pid = _spawn(name, attached=attached, stdout=writer, stderr=errors.fileno())
+            end_with = owner if owner is not None else os.getpid() if attached else None
+            pid = _spawn(name, owner=end_with, stdout=writer, stderr=errors.fileno())
         finally:
             os.close(writer)
         try:
@@ -224,7 +227,7 @@ def _require_packages() -> None:
         )
 
 
-def _spawn(name: str, *, attached: bool, stdout: int, stderr: int) -> int:
+def _spawn(name: str, *, owner: int | None, stdout: int, stderr: int) -> int:
     """Starts a supervisor in a session of its own, out of reach of the terminal's Ctrl-C; its process id.
 
     Not by ``subprocess``: the supervisor may outlive us, and nobody is to be warned about that.
@@ -236,17 +239,17 @@ def _spawn(name: str, *, attached: bool, stdout: int, stderr: int) -> int:
         (os.POSIX_SPAWN_DUP2, stdout, 1),
         (os.POSIX_SPAWN_DUP2, stderr, 2),
     ]
-    owner: int | None = None
+    handle: int | None = None
     try:
-        if attached:
-            owner = os.pidfd_open(os.getpid())
+        if owner is not None:
+            handle = os.pidfd_open(owner)
             argv += ["--owner", str(_OWNER_DESCRIPTOR)]
-            actions.append((os.POSIX_SPAWN_DUP2, owner, _OWNER_DESCRIPTOR))
+            actions.append((os.POSIX_SPAWN_DUP2, handle, _OWNER_DESCRIPTOR))
         return os.posix_spawn(sys.executable, argv, _environment(), file_actions=actions, setsid=True)
     finally:
         os.close(null)
-        if owner is not None:
-            os.close(owner)
+        if handle is not None:
+            os.close(handle)
 
 
 def _environment() -> dict[str, str]:

@@ -226,7 +226,7 @@ class Good(Declared):
         }[found[1]]  # fmt: skip
 
     def __str__(self) -> str:
-        parts = [f"status {self.status}"] if self.status else []
+        parts = [f"with status {self.status}"] if self.status else []
         if self.within is not None:
             parts.append(f"within {int(self.within / timedelta(milliseconds=1))} ms")
         return " and ".join(parts)

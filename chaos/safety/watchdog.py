@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import IO, TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from chaos.errors import HarnessError, MeshError
 from chaos.safety.marks import describe, rfc3339
@@ -213,6 +213,7 @@ def clean(
     deeds: Deeds,
     *,
     patience: float,
+    note: Callable[[Deeds], None] = lambda deeds: None,  # noqa: ARG005 - a default that does nothing
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -223,6 +224,7 @@ def clean(
         namespaces: Where to look.
         deeds: Takes down what was done; ``run`` names whose objects go.
         patience: Seconds after which it gives up.
+        note: Told whenever there is something new to tell.
         pause: Waits.
         clock: Monotonic seconds.
     """
@@ -230,13 +232,18 @@ def clean(
     failed, calm = 0, 0
     while True:
         deeds.attempts += 1
+        told = (deeds.clean, len(deeds.removed), len(deeds.troubles))
         try:
             left = _pass(mesh, namespaces, deeds, lambda: clock() - began)
-        except MeshError as error:
+        except Exception as error:  # noqa: BLE001 - the process's edge: whatever it is, a fault is out there
             left = True
-            if error.message not in deeds.troubles:
-                deeds.troubles.append(error.message)
+            trouble = error.message if isinstance(error, HarnessError) else f"{type(error).__name__}: {error}"
+            if trouble not in deeds.troubles:
+                deeds.troubles.append(trouble)
         deeds.clean = not left
+        deeds.seconds = round(clock() - began, 3)
+        if told != (deeds.clean, len(deeds.removed), len(deeds.troubles)):
+            note(deeds)
         if left:
             calm = 0
             wait = _PAUSES[min(failed, len(_PAUSES) - 1)]
@@ -311,13 +318,17 @@ def _report(deeds: Deeds, folder: Path) -> None:
     """Writes ``watchdog.json``. A full disk is no reason to stop cleaning."""
     content: dict[str, Any] = asdict(deeds)
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
         draft = folder / ".watchdog.json.new"
         draft.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         draft.replace(folder / "watchdog.json")
 
 
-def main(stdin: int = 0, stdout: IO[str] = sys.stdout) -> int:
+def _answer(stdout: int, content: dict[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # the run died meanwhile, as its own pipe will say
+        os.write(stdout, json.dumps(content).encode() + b"\n")
+
+
+def main(stdin: int = 0, stdout: int = 1) -> int:
     """The process: orders come as the pipe's first line; its end is what it waits for."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
@@ -333,17 +344,13 @@ def main(stdin: int = 0, stdout: IO[str] = sys.stdout) -> int:
         for namespace in orders.namespaces:
             mesh.injected(namespace, run=orders.run)
     except HarnessError as error:
-        with contextlib.suppress(BrokenPipeError):
-            print(json.dumps({"error": error.message, "hint": error.hint}), file=stdout, flush=True)  # noqa: T201
+        _answer(stdout, {"error": error.message, "hint": error.hint})
         return 1
-    with contextlib.suppress(BrokenPipeError):  # the run died meanwhile: the pipe says so too
-        print(json.dumps({"ready": True}), file=stdout, flush=True)  # noqa: T201 - the protocol with the run
+    _answer(stdout, {"ready": True})
     why = _await_call(pipe, orders.parent)
     deeds = Deeds(run=orders.run, pid=os.getpid(), why=why, called=rfc3339(time.time()))
-    began = time.monotonic()
     if why != "released":
-        clean(mesh, orders.namespaces, deeds, patience=orders.patience)
-    deeds.seconds = round(time.monotonic() - began, 3)
+        clean(mesh, orders.namespaces, deeds, patience=orders.patience, note=lambda deeds: _report(deeds, folder))
     deeds.ended = rfc3339(time.time())
     _report(deeds, folder)
     with contextlib.suppress(OSError):

@@ -1,0 +1,184 @@
+"""Allure's view of a run: each phase a step with its real times, the evidence attached.
+
+Works inside a test while allure-pytest is active; its listener keeps the result that is being written.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import allure
+from allure_commons.model2 import Status, TestStepResult
+from allure_commons.reporter import AllureReporter
+from allure_commons.utils import uuid4
+
+from chaos.model.history import Environment, Event, History, PhaseName, QueryKind, Recorded, Span
+from chaos.model.plan import Plan
+from chaos.model.verdict import Answer, Outcome, Verdict
+from chaos.ports import Finished, Progress
+from chaos.reporting.plan_text import plan_text
+from chaos.reporting.prose import verdict_markdown
+from chaos.reporting.sinks import TIMELINE
+
+_MARKDOWN: Final = "text/markdown"
+_CSV: Final = "text/csv"
+
+
+class AllureSteps:
+    """The ``Sink`` for a test whose result allure-pytest is writing.
+
+    Args:
+        results: Allure's results folder.
+        reporter: The listener's own reporter.
+        categories: How the report sorts failures; copied beside the results where it is there.
+    """
+
+    def __init__(self, results: Path, reporter: AllureReporter, *, categories: Path | None = None) -> None:
+        self._results = results
+        self._reporter = reporter
+        self._categories = categories
+
+    def started(self, plan: Plan) -> None:
+        """Nothing to show yet."""
+
+    def phase(self, run: str, phase: PhaseName, at: float) -> None:
+        """Steps are written at the end, with the times of the history."""
+
+    def event(self, run: str, event: Event) -> None:
+        """Likewise."""
+
+    def progress(self, progress: Progress) -> None:
+        """Not for a report."""
+
+    def finished(self, finished: Finished) -> None:
+        """Labels, steps, attachments, the environment."""
+        history, verdict = finished.history, finished.verdict
+        _describe(history.plan)
+        _attach("verdict", verdict_markdown(verdict), _MARKDOWN, "md")
+        if finished.folder is not None and (finished.folder / TIMELINE).exists():
+            allure.attach.file(
+                str(finished.folder / TIMELINE), name="timeline", attachment_type=allure.attachment_type.PNG
+            )
+        plan = history.plan
+        _attach(
+            f"plan: {plan.injection.strategy if plan.injection else 'refused'}", plan_text(plan), "text/plain", "txt"
+        )
+        if plan.declared:
+            _attach("experiment as declared", plan.declared, "application/yaml", "yaml")
+        if history.load:
+            _attach("load statistics", _load_csv(history), _CSV, "csv")
+        for span in history.spans:
+            self._step(span, history, verdict)
+        self._environment(history.environment)
+
+    def _step(self, span: Span, history: History, verdict: Verdict) -> None:
+        uuid = uuid4()
+        end = span.end if span.end is not None else span.start
+        offset = history.clock_offset
+        name = f"{span.phase} ({end - span.start:.1f} s)"
+        self._reporter.start_step(None, uuid, TestStepResult(name=name, start=_milliseconds(span.start - offset)))
+        told = [event for event in history.events if span.start <= event.at <= end]
+        if told:
+            lines = [f"{event.at - span.start:7.2f} s  {event.kind}: {event.message}" for event in told]
+            _attach("events", "\n".join(lines), "text/plain", "txt")
+        if span.phase is PhaseName.RELEASE:
+            for recorded in history.recorded:
+                _attach(f"query {recorded.key}", _query_csv(recorded), _CSV, "csv")
+        status = _status(span.phase, verdict)
+        self._reporter.stop_step(uuid, stop=_milliseconds(end - offset), status=status)
+
+    def _environment(self, environment: Environment) -> None:
+        self._results.mkdir(parents=True, exist_ok=True)
+        rows = {
+            "Context": environment.context,
+            "Cluster": environment.cluster,
+            "Kubernetes": environment.kubernetes,
+            "Istio": environment.istio
+            or ("embedded lab" if environment.context.startswith("chaos-lab") else "unknown"),
+            "Prometheus": environment.prometheus,
+            "Entry": environment.entry,
+            "Scrape.interval": f"{environment.scrape_interval:g} s",
+            "Harness": environment.harness,
+        }
+        text = "".join(f"{key}={value}\n" for key, value in rows.items() if value)
+        (self._results / "environment.properties").write_text(text, encoding="utf-8")
+        if self._categories is not None and self._categories.is_file():
+            shutil.copyfile(self._categories, self._results / "categories.json")
+
+
+def _describe(plan: Plan) -> None:
+    experiment = plan.experiment
+    allure.dynamic.title(experiment.headline)
+    allure.dynamic.severity(experiment.severity)
+    allure.dynamic.tag(*experiment.tags)
+    allure.dynamic.parent_suite("chaos experiments")
+    allure.dynamic.suite(experiment.target.namespace)
+    allure.dynamic.feature(f"{experiment.target.service} in {experiment.target.namespace}")
+    allure.dynamic.parameter("run", plan.run, excluded=True)
+    if experiment.owner:
+        allure.dynamic.label("owner", experiment.owner)
+    if experiment.description:
+        allure.dynamic.description(experiment.description)
+
+
+def _status(phase: PhaseName, verdict: Verdict) -> str:
+    """A phase is as good as what was decided in it."""
+    if phase is PhaseName.BASELINE:
+        return _worst([claim.answer for claim in verdict.baseline])
+    if phase is PhaseName.PROVE and verdict.proof is not None:
+        return str(Status.PASSED if verdict.proof.proven else Status.BROKEN)
+    if phase is PhaseName.OBSERVE:
+        return _worst([claim.answer for claim in verdict.fault])
+    if phase is PhaseName.RECOVER and verdict.recovery is not None:
+        return _worst([verdict.recovery.answer])
+    if phase in (PhaseName.RESTORE, PhaseName.RELEASE) and verdict.outcome is Outcome.CLEANUP_FAILED:
+        return str(Status.FAILED)
+    return str(Status.PASSED)
+
+
+def _worst(answers: list[Answer]) -> str:
+    if Answer.VIOLATED in answers:
+        return str(Status.FAILED)
+    return str(Status.PASSED if set(answers) == {Answer.HOLDS} else Status.BROKEN)
+
+
+def _milliseconds(seconds: float) -> int:
+    return int(seconds * 1000)
+
+
+def _attach(name: str, body: str, kind: str, extension: str) -> None:
+    allure.attach(body, name=name, attachment_type=kind, extension=extension)
+
+
+def _load_csv(history: History) -> str:
+    out = io.StringIO()
+    out.write("second,intended,sent,answered,bad,worst_lag_s,p50_ms,p99_ms\n")
+    for second in history.load:
+        answered = sum(cell.count for cell in second.cells)
+        bad = sum(cell.count for cell in second.cells if cell.status == 0 or cell.status >= 500)
+        took = sorted(value for cell in second.cells for value, n in cell.latencies.items() for _ in range(n))
+        middle, late = (took[len(took) // 2], took[int(len(took) * 0.99)]) if took else ("", "")
+        row = (f"{second.at:.0f}", second.intended, second.sent, answered, bad, second.worst_lag, middle, late)
+        out.write(",".join(map(str, row)) + "\n")
+    return out.getvalue()
+
+
+def _query_csv(recorded: Recorded) -> str:
+    """The query, then every series with its raw samples."""
+    out = io.StringIO()
+    out.write(f"# {recorded.query}\nseries,time,value\n")
+    for number, series in enumerate(recorded.series):
+        out.write(f"# {number}: {json.dumps(_short(series.labels), sort_keys=True)}\n")
+        out.writelines(f"{number},{at:.3f},{value:g}\n" for at, value in series.samples)
+    if recorded.kind is QueryKind.PROMQL:
+        out.write("# 1: the comparison held at this look\n")
+    return out.getvalue()
+
+
+def _short(labels: Mapping[str, str]) -> dict[str, Any]:
+    return {key: value for key, value in labels.items() if value not in ("", "unknown")}

@@ -1,0 +1,153 @@
+"""One picture of a run: load, errors, latency and faults over time, phases shaded, the moments that matter marked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from chaos.model.history import History, LoadSecond, Mark, PhaseName
+from chaos.model.verdict import Outcome, Verdict
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_SHADES: Final = {
+    PhaseName.BASELINE: "#dbe9f6", PhaseName.PROVE: "#fde3c8", PhaseName.OBSERVE: "#f9cfc4", PhaseName.RECOVER: "#d9efd6",
+}  # fmt: skip
+_MARKS: Final = {Mark.INJECTED: "injected", Mark.FAULT_FROM: "in every proxy", Mark.RESTORED: "restored"}
+_COLOURS: Final = {Outcome.PASSED: "#2e7d32", Outcome.INCONCLUSIVE: "#b26a00", Outcome.REFUSED: "#b26a00"}
+
+
+def draw(history: History, verdict: Verdict, path: Path) -> Path:
+    """Writes the picture as PNG, 1400 by 1000 points; the path."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(14, 10), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    panels: list[Axes] = list(figure.subplots(4, 1, sharex=True))
+    zero = history.marks.get(Mark.LOAD_STARTED, history.started)
+    seconds = [second for second in history.load if second.cells or second.sent]
+    at = [second.at + 0.5 - zero for second in seconds]
+    _load(panels[0], at, seconds)
+    _errors(panels[1], at, seconds)
+    _latency(panels[2], at, seconds)
+    _faults(panels[3], history, zero)
+    for panel in panels:
+        _shade(panel, history, zero)
+        panel.grid(axis="y", color="#e5e5e5", linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.margins(x=0.01)
+    _label(panels[0], history, zero)
+    panels[-1].set_xlabel("seconds since the load started")
+    title = f"{history.plan.experiment.headline}: {verdict.outcome}"
+    figure.suptitle(title, fontsize=15, color=_COLOURS.get(verdict.outcome, "#b3261e"))
+    figure.savefig(path)
+    return path
+
+
+def _load(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
+    answered = [sum(cell.count for cell in second.cells) for second in seconds]
+    panel.step(at, [second.intended for second in seconds], where="mid", color="#9e9e9e", label="intended")
+    panel.plot(at, answered, color="#1f5fa8", label="answered")
+    panel.set_ylabel("load\nrequests per second")
+    panel.set_ylim(bottom=0)
+    panel.legend(loc="lower right", ncols=2, frameon=False)
+
+
+def _errors(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
+    panel.plot(
+        at, [_share(second) for second in seconds], color="#b3261e", label="no answer or status of 500 and above"
+    )
+    panel.set_ylabel("errors\n% of answers")
+    panel.set_ylim(-2, 102)
+    panel.legend(loc="upper right", frameon=False)
+
+
+def _share(second: LoadSecond) -> float:
+    total = sum(cell.count for cell in second.cells)
+    bad = sum(cell.count for cell in second.cells if cell.status == 0 or cell.status >= 500)
+    return 100 * bad / total if total else 0.0
+
+
+def _latency(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
+    for quantile, colour in ((0.99, "#6a1b9a"), (0.5, "#b39ddb")):
+        values = [_quantile(second, quantile) for second in seconds]
+        panel.plot(at, values, color=colour, label=f"p{quantile * 100:g}")
+    panel.set_ylabel("latency\nms, from the intended start")
+    panel.set_yscale("symlog", linthresh=10)
+    panel.set_ylim(bottom=0)
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    panel.legend(loc="upper right", ncols=2, frameon=False)
+
+
+def _quantile(second: LoadSecond, quantile: float) -> float:
+    took = sorted((value, count) for cell in second.cells for value, count in cell.latencies.items())
+    left = quantile * sum(count for _, count in took)
+    for value, count in took:
+        left -= count
+        if left <= 0:
+            return value
+    return float("nan")
+
+
+def _faults(panel: Axes, history: History, zero: float) -> None:
+    for flag, colour, name in (("FI", "#b3261e", "aborted"), ("DI", "#e08a00", "delayed")):
+        points = list(_fault_shares(history, flag))
+        if any(share for _, share in points):
+            panel.plot([t - zero for t, _ in points], [100 * s for _, s in points], color=colour, label=name)
+    panel.set_ylabel("fault at the target\n% of its requests")
+    panel.set_ylim(-2, 102)
+    if panel.get_lines():
+        panel.legend(loc="upper right", ncols=2, frameon=False)
+    else:
+        panel.text(0.5, 0.5, "no fault was counted", transform=panel.transAxes, ha="center", color="#757575")
+
+
+def _fault_shares(history: History, flag: str) -> Iterator[tuple[float, float]]:
+    """Share of requests with a flag between two scrapes, over all callers."""
+    recorded = history.find(f"requests:{history.plan.host}")
+    if recorded is None:
+        return
+    times = sorted({round(at) for series in recorded.series for at, _ in series.samples})
+    for before, after in pairwise(times):
+        total = faulted = 0.0
+        for series in recorded.series:
+            grown = _value(series.samples, after + 0.5) - _value(series.samples, before + 0.5)
+            total += grown
+            if flag in series.labels.get("response_flags", "-").split(","):
+                faulted += grown
+        if total > 0:
+            yield after, faulted / total
+
+
+def _value(samples: Sequence[tuple[float, float]], moment: float) -> float:
+    value = 0.0
+    for at, found in samples:
+        if at > moment:
+            break
+        value = found
+    return value
+
+
+def _shade(panel: Axes, history: History, zero: float) -> None:
+    for span in history.spans:
+        if span.phase in _SHADES and span.end is not None:
+            panel.axvspan(span.start - zero, span.end - zero, color=_SHADES[span.phase], linewidth=0)
+    for mark in _MARKS:
+        if mark in history.marks:
+            panel.axvline(history.marks[mark] - zero, color="#424242", linewidth=1, linestyle="--")
+
+
+def _label(panel: Axes, history: History, zero: float) -> None:
+    options: dict[str, Any] = {"transform": panel.get_xaxis_transform(), "va": "bottom", "fontsize": 10}
+    for span in history.spans:
+        if span.phase in _SHADES and span.end is not None and span.end - span.start > 1:
+            panel.text((span.start + span.end) / 2 - zero, 1.1, span.phase.value, ha="center", weight="bold", **options)
+    # Injection and its arrival are often a fraction of a second apart: one label says both.
+    for mark, text in _MARKS.items():
+        if mark in history.marks and mark is not Mark.FAULT_FROM:
+            panel.text(history.marks[mark] - zero, 1.01, text, ha="center", color="#424242", **options)

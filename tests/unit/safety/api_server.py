@@ -1,0 +1,148 @@
+"""The lab's API server in a thread of the test, on a free port, with a kubeconfig; it can go away and come back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from chaos.lab.api.execute import ExecHandler
+from chaos.lab.api.resources import LEASES, NAMESPACES, VIRTUAL_SERVICES, Resource
+from chaos.lab.api.server import create_app
+from chaos.lab.api.store import Store
+from chaos.lab.istio.validation import VALIDATORS
+
+CONTEXT = "test-mesh"
+Middleware = Callable[[Any], Any]
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ApiServer:
+    """A store behind HTTP."""
+
+    def __init__(self, folder: Path, *, exec_handler: ExecHandler | None = None) -> None:
+        self.store = Store()
+        for name, labels in (("kube-system", {}), ("staging", {"env": "staging"}), ("production", {})):
+            self.store.create(NAMESPACES, {"metadata": {"name": name, "labels": labels}})
+        self.app: Any = create_app(self.store, validators=VALIDATORS, exec_handler=exec_handler)
+        self.calls: list[tuple[str, str]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._server: _Server | None = None
+        self._thread: threading.Thread | None = None
+        self._port = 0
+        self.start()
+        self.kubeconfig = folder / "kubeconfig"
+        self.kubeconfig.write_text(kubeconfig(f"http://127.0.0.1:{self._port}"))
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self._port
+
+    async def _counted(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] in ("http", "websocket"):
+            self.calls.append((scope.get("method", "WS"), scope["path"]))
+        await self.app(scope, receive, send)
+
+    def start(self) -> None:
+        # With the protocol named, asyncio turns off Nagle on what it accepts; else every answer waits 40 ms for an ACK.
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self._port))
+        listener.listen()
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(self._counted, log_config=None, lifespan="off", interface="asgi3")
+        self._server = server = _Server(config)
+        started = threading.Event()
+
+        def serve() -> None:
+            async def run() -> None:
+                self._loop = asyncio.get_running_loop()
+                started.set()
+                await server.serve(sockets=[listener])
+
+            asyncio.run(run())
+            listener.close()
+
+        self._thread = threading.Thread(target=serve, daemon=True)
+        self._thread.start()
+        assert started.wait(10)
+
+    def stop(self) -> None:
+        assert self._server is not None
+        assert self._thread is not None
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+    def objects(self, resource: Resource = VIRTUAL_SERVICES, namespace: str = "staging") -> list[str]:
+        """Names of the objects, read in the server's own thread so that nothing changes meanwhile."""
+        assert self._loop is not None
+        names: list[str] = []
+        done = threading.Event()
+
+        def look() -> None:
+            names.extend(obj["metadata"]["name"] for obj in self.store.list(resource, namespace))
+            done.set()
+
+        self._loop.call_soon_threadsafe(look)
+        assert done.wait(10)
+        return names
+
+    def left(self) -> list[str]:
+        return self.objects(VIRTUAL_SERVICES) + self.objects(LEASES)
+
+
+def kubeconfig(server: str, *, current: str = "not-to-be-used") -> str:
+    return json.dumps({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "c", "cluster": {"server": server}}, {"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}}],
+        "users": [{"name": "u", "user": {"token": "secret-token"}}],
+        "contexts": [
+            {"name": CONTEXT, "context": {"cluster": "c", "user": "u", "namespace": "staging"}},
+            {"name": "not-to-be-used", "context": {"cluster": "gone", "user": "u"}},
+        ],
+        "current-context": current,
+    })  # fmt: skip
+
+
+def fault(
+    run: str, *, service: str = "inventory-svc", expires: str = "", owner: dict[str, str] | None = None
+) -> dict[str, Any]:
+    """A VirtualService as the harness writes it."""
+    host = f"{service}.staging.svc.cluster.local"
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {
+            "name": f"chaos-{run}-{service}",
+            "namespace": "staging",
+            "labels": {
+                "chaos-harness.dev/run": run, "chaos-harness.dev/experiment": "orders", "chaos-harness.dev/owner": "checkout",
+            },
+            "annotations": {"chaos-harness.dev/expires": expires} if expires else {},
+            **({"ownerReferences": [owner]} if owner else {}),
+        },
+        "spec": {
+            "hosts": [host],
+            "exportTo": ["."],
+            "http": [{
+                "name": f"chaos-{run}",
+                "fault": {"abort": {"percentage": {"value": 50}, "httpStatus": 503}},
+                "route": [{"destination": {"host": host}}],
+            }],
+        },
+    }  # fmt: skip

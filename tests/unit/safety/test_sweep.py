@@ -1,0 +1,241 @@
+"""What has to go, and that nothing else goes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.errors import MeshError
+from chaos.lab.api.resources import LEASES, VIRTUAL_SERVICES
+from chaos.safety import residue
+from chaos.safety.lease import acquire, owner_reference
+from chaos.safety.marks import experiment_of, expires, is_ours, micro_time, run_of, unix
+from chaos.safety.sweep import active, decide, sweep
+from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+
+NOW = 1_800_000_000.0
+
+
+def lease(
+    run: str, *, renewed: float | None = NOW, holder: str | None = None, namespace: str = "staging"
+) -> dict[str, Any]:
+    spec: dict[str, Any] = {"holderIdentity": run if holder is None else holder, "leaseDurationSeconds": 30}
+    if renewed is not None:
+        spec["renewTime"] = micro_time(renewed)
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": f"chaos-{run}", "namespace": namespace, "labels": {"chaos-harness.dev/run": run}, "uid": f"uid-{run}",
+        },
+        "spec": spec,
+    }  # fmt: skip
+
+
+def condemned(*objects: dict[str, Any], **options: Any) -> dict[str, str]:
+    return {one.run: one.why for one in decide(objects, now=NOW, **options)}
+
+
+def test_a_live_run_is_left_alone() -> None:
+    assert condemned(fault("r1"), lease("r1")) == {}
+    assert condemned(lease("r1")) == {}, "a run in its baseline has no fault yet"
+    assert condemned(fault("r1"), lease("r1", renewed=NOW - 29)) == {}
+
+
+def test_what_nobody_renews_goes() -> None:
+    assert condemned(fault("r1"), lease("r1", renewed=NOW - 42)) == {"r1": "its lease ran out 12 s ago"}
+    assert condemned(lease("r1", renewed=NOW - 31)) == {"r1": "its lease ran out 1 s ago"}
+    assert condemned(fault("r1")) == {"r1": "its run holds no lease"}
+    assert condemned(fault("r1"), lease("r1", holder="")) == {"r1": "its lease is void"}
+    assert condemned(fault("r1"), lease("r1", renewed=None)) == {"r1": "its lease is void"}
+
+
+def test_a_lease_answers_for_its_own_run_and_namespace_only() -> None:
+    assert condemned(fault("r1"), lease("r2")) == {"r1": "its run holds no lease"}
+    assert condemned(fault("r1"), lease("r1", namespace="production")) == {"r1": "its run holds no lease"}
+
+
+def test_past_its_own_expiry_even_a_renewed_fault_goes() -> None:
+    late, early = fault("r1", expires="2020-01-01T00:00:00Z"), fault("r2", expires="2100-01-01T00:00:00Z")
+    assert list(condemned(late, early, lease("r1"), lease("r2"))) == ["r1"]
+    assert condemned(fault("r1", expires="whenever"), lease("r1")) == {}
+
+
+def test_by_name_or_all() -> None:
+    everything = fault("r1"), fault("r2"), lease("r1"), lease("r2")
+    assert condemned(*everything, run="r1") == {"r1": "the run was named"}
+    assert set(condemned(*everything, everything=True)) == {"r1", "r2"}
+
+
+def test_what_is_not_ours_never_goes() -> None:
+    foreign = fault("r1")
+    foreign["metadata"]["labels"] = {"app": "x"}
+    assert not is_ours(foreign)
+    assert condemned(foreign, everything=True) == {}
+
+
+def test_marks_are_read_back() -> None:
+    one = fault("r1", expires="2027-01-15T08:00:00Z")
+    assert (run_of(one), experiment_of(one), expires(one)) == ("r1", "orders", NOW)
+    assert run_of({"metadata": {"name": "x"}}) == ""
+    assert unix(micro_time(NOW + 0.25)) == NOW + 0.25
+    assert unix(None) is unix("soon") is None
+
+
+# --- on the lab's API server -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    server = ApiServer(tmp_path)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def mesh(server: ApiServer) -> KubernetesMesh:
+    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
+
+
+def leave(mesh: KubernetesMesh, run: str, *, service: str, ago: float = 60.0) -> None:
+    """What a run that died some seconds ago leaves."""
+    now = mesh.server_time()
+    left = lease(run, renewed=now - ago)
+    left["metadata"]["name"] = f"chaos-{service}"
+    owner = mesh.create_lease(left)
+    mesh.create_virtual_service(fault(run, service=service, owner=owner_reference(owner)))
+
+
+def test_the_dead_go_and_the_living_stay(mesh: KubernetesMesh, server: ApiServer) -> None:
+    leave(mesh, "dead", service="inventory-svc")
+    held = acquire(mesh, namespace="staging", service="payment-svc", run="live", experiment="e", owner=None)
+    mesh.create_virtual_service(fault("live", service="payment-svc"))
+    users = fault("x")
+    users["metadata"] = {"name": "users", "namespace": "staging"}
+    mesh.create_virtual_service(users)
+
+    would = sweep(mesh, namespaces=("staging",), dry_run=True)
+    assert [str(one).partition(" (")[0] for one in would] == [
+        "would remove VirtualService staging/chaos-dead-inventory-svc",
+        "would remove Lease staging/chaos-inventory-svc",
+    ]
+    assert len(server.left()) == 5
+    swept = sweep(mesh, namespaces=None)
+    assert [str(one).partition(":")[0] for one in swept] == [
+        "removed VirtualService staging/chaos-dead-inventory-svc (run dead",
+        "removed Lease staging/chaos-inventory-svc (run dead",
+    ]
+    assert not any(one.trouble for one in swept)
+    assert sweep(mesh, namespaces=("staging",)) == []
+    assert sorted(server.left()) == ["chaos-live-payment-svc", "chaos-payment-svc", "users"]
+    assert residue.find(mesh, ("staging",), "live") == [
+        "VirtualService staging/chaos-live-payment-svc", "Lease staging/chaos-payment-svc",
+    ]  # fmt: skip
+    assert residue.find(mesh, ("staging",), "live", faults_only=True) == [
+        "VirtualService staging/chaos-live-payment-svc"
+    ]
+    held.release()
+
+
+def test_a_named_run_goes_although_it_lives(mesh: KubernetesMesh, server: ApiServer) -> None:
+    held = acquire(mesh, namespace="staging", service="payment-svc", run="live", experiment="e", owner=None)
+    mesh.create_virtual_service(fault("live", service="payment-svc"))
+    assert sweep(mesh, namespaces=("staging",), run="live", dead_only=True) == []
+    assert sweep(mesh, namespaces=("staging",), run="other") == []
+    assert [one.removed for one in sweep(mesh, namespaces=("staging",), run="live")] == [True, True]
+    assert server.left() == []
+    held.release()
+
+
+def test_a_renewal_at_the_last_moment_saves_the_run(mesh: KubernetesMesh, server: ApiServer) -> None:
+    leave(mesh, "slow", service="inventory-svc")
+
+    class Late:
+        """Between the sweep's look and its first write, the run wakes up and renews."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(mesh, name)
+
+        def injected(self, namespace: str | None = None, *, run: str | None = None) -> Any:
+            found = mesh.injected(namespace, run=run)
+            mine = mesh.lease("staging", "chaos-inventory-svc")
+            assert mine is not None
+            mesh.replace_lease({**mine, "spec": {**mine["spec"], "renewTime": micro_time(mesh.server_time())}})
+            return found
+
+    assert sweep(Late(), namespaces=("staging",)) == []  # type: ignore[arg-type]
+    assert len(server.left()) == 2
+
+
+def test_sweeps_at_once_remove_each_thing_once(mesh: KubernetesMesh, server: ApiServer) -> None:
+    for number in range(10):
+        leave(mesh, f"dead{number}", service=f"svc{number}")
+    results: list[Any] = []
+
+    def work() -> None:
+        results.extend(sweep(KubernetesMesh(str(server.kubeconfig), CONTEXT), namespaces=("staging",)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sweep(mesh, namespaces=("staging",))
+    assert server.left() == []
+    assert not [str(one) for one in results if one.trouble]
+
+
+def test_one_that_cannot_go_does_not_keep_the_others_but_keeps_its_lease(
+    mesh: KubernetesMesh, server: ApiServer
+) -> None:
+    leave(mesh, "a", service="inventory-svc")
+    leave(mesh, "b", service="payment-svc")
+
+    class Stubborn:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(mesh, name)
+
+        def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
+            if "inventory" in name:
+                raise MeshError("403 forbidden", status=403)
+            return mesh.delete_virtual_service(namespace, name, uid=uid)
+
+    swept = sweep(Stubborn(), namespaces=("staging",))  # type: ignore[arg-type]
+    assert [(one.name, bool(one.trouble)) for one in swept] == [
+        ("chaos-a-inventory-svc", True), ("chaos-inventory-svc", True),
+        ("chaos-b-payment-svc", False), ("chaos-payment-svc", False),
+    ]  # fmt: skip
+    assert str(swept[0]).startswith("could not remove VirtualService staging/chaos-a-inventory-svc")
+    assert server.objects(VIRTUAL_SERVICES) == ["chaos-a-inventory-svc"]
+    assert server.objects(LEASES) == ["chaos-inventory-svc"]
+    assert sweep(mesh, namespaces=("staging",))[0].removed, "the next sweep gets it: the lease is void by now"
+    assert server.left() == []
+
+
+def test_a_sweep_costs_few_calls(mesh: KubernetesMesh, server: ApiServer) -> None:
+    for number in range(10):
+        leave(mesh, f"dead{number}", service=f"svc{number}")
+    server.calls.clear()
+    sweep(mesh, namespaces=None)
+    assert server.left() == []
+    assert len(server.calls) <= 2 + 2 * 20, "two lists, and at most two calls for each of our objects"
+
+
+def test_active_faults(mesh: KubernetesMesh) -> None:
+    leave(mesh, "dead", service="inventory-svc")
+    held = acquire(mesh, namespace="staging", service="payment-svc", run="live", experiment="e", owner=None)
+    mesh.create_virtual_service(fault("live", service="payment-svc", expires="2100-01-01T00:00:00Z"))
+    dead, live = sorted(active(mesh, ("staging",)), key=lambda one: one.run)
+    assert (dead.renewed, live.renewed) == (False, True)
+    assert (live.experiment, live.owner, live.expires) == ("orders", "checkout", "2100-01-01T00:00:00Z")
+    assert live.hosts == ("payment-svc.staging.svc.cluster.local",)
+    assert 0 <= live.age < 10
+    assert "NOBODY RENEWS IT" in str(dead)
+    assert live.as_dict()["run"] == "live"
+    assert active(mesh, ("production",)) == []
+    held.release()
