@@ -81,7 +81,7 @@ class Watchdog:
         """
         folder = folder.resolve()
         orders = _Orders(
-            kubeconfig=str(Path(kubeconfig).expanduser().resolve()) if kubeconfig else None,
+            kubeconfig=_absolute(kubeconfig) if kubeconfig else None,
             context=context,
             namespaces=tuple(namespaces),
             run=run,
@@ -145,6 +145,11 @@ class Watchdog:
         _close(self._process)
 
 
+def _absolute(files: str) -> str:
+    """Paths of kubeconfigs, which may be several in one string, that hold in any working directory."""
+    return os.pathsep.join(str(Path(file).expanduser().resolve()) for file in files.split(os.pathsep) if file)
+
+
 def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -158,7 +163,9 @@ def _await_ready(process: subprocess.Popen[bytes], orders: _Orders, log: Path) -
     with contextlib.suppress(BrokenPipeError):  # then it has ended, and its log says why
         process.stdin.write(json.dumps(asdict(orders)).encode() + b"\n")
         process.stdin.flush()
-    readable, _, _ = select.select([process.stdout], [], [], _READY_WITHIN)
+    poll = select.poll()
+    poll.register(process.stdout, select.POLLIN)
+    readable = poll.poll(_READY_WITHIN * 1000)
     line = process.stdout.readline() if readable else b""
     if not line:
         said = log.read_text(errors="replace")[-500:].strip() or ("it said nothing" if readable else "it hangs")

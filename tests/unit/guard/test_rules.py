@@ -96,7 +96,7 @@ def test_a_route_out_of_staging_in_the_users_own_object_is_refused() -> None:
 
 def test_every_refusal_says_what_would_make_it_right() -> None:
     refusals = [*check(draft(settings=Settings(), namespace="production")), *check(with_spec(exportTo=["*"]))]
-    assert all(refusal.hint and refusal.value in refusal.message or refusal.value for refusal in refusals)
+    assert all((refusal.hint and refusal.value in refusal.message) or refusal.value for refusal in refusals)
 
 
 def test_every_rule_is_documented() -> None:

@@ -96,7 +96,7 @@ def test_a_lease_of_somebody_else_is_left_alone(mesh: KubernetesMesh) -> None:
 
 
 def test_it_is_renewed(mesh: KubernetesMesh) -> None:
-    held = take(mesh, "r1", duration=1)
+    held = take(mesh, "r1", duration=3)
     first = stored(mesh)["spec"]["renewTime"]
     eventually(lambda: stored(mesh)["spec"]["renewTime"] > first)
     with pytest.raises(Locked):
@@ -106,7 +106,7 @@ def test_it_is_renewed(mesh: KubernetesMesh) -> None:
 
 
 def test_a_dead_run_is_cleaned_up_and_its_lease_taken_over(mesh: KubernetesMesh) -> None:
-    dead = take(mesh, "dead", duration=1)
+    dead = take(mesh, "dead", duration=2)
     mesh.create_virtual_service(fault("dead", owner=owner_reference(dead.obj)))
     mesh.create_virtual_service(fault("dead", service="payment-svc"))
     dead.stop()
@@ -225,7 +225,7 @@ def test_renewals_whose_answers_are_lost_do_not_lose_the_lease(mesh: KubernetesM
 def test_of_many_at_once_one_gets_it(mesh: KubernetesMesh, server: ApiServer) -> None:
     dead = take(mesh, "dead", duration=1)
     dead.stop()
-    eventually(lambda: not is_live(stored(mesh), mesh.server_time()))
+    eventually(lambda: not is_live(stored(mesh), mesh.server_time() - 3))  # each competitor's clock may be a bit behind
     got: list[Held] = []
     refused: list[Exception] = []
     gate = threading.Barrier(6)

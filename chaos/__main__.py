@@ -1,0 +1,5 @@
+"""``python -m chaos`` is ``chaosctl``."""
+
+from chaos.cli import main
+
+main()

@@ -1,0 +1,129 @@
+"""Experiments that need few events, so that tests of how a run goes and ends are quick."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from chaos.lab.state import LabState
+
+QUICK = textwrap.dedent("""\
+    experiment: {name}
+    owner: tests
+    target: {{namespace: {namespace}, service: {service}, callers: {callers}}}
+    faults:
+      - {fault}
+    load:
+      rate: 40
+      requests: [{{path: {path}}}]
+    steadyState:
+      - {{title: answered, service: {answers}, good: {{status: "<500"}}, atLeast: 85%}}
+    recovery: {{within: 10s}}
+    limits: {{baseline: {baseline}, fault: {limit}}}
+    confidence: 80%
+""")
+
+
+def quick(tmp_path: Path, **changes: str) -> Path:
+    """Writes an experiment; by default recommendation-svc is hit by what user-svc never calls, so nothing is harmed."""
+    values = {
+        "name": "quick",
+        "namespace": "staging",
+        "service": "inventory-svc",
+        "callers": "{app: order-svc}",
+        "fault": "abort: {percentage: 50, httpStatus: 503}",
+        "path": "/orders/1",
+        "answers": "order-svc",
+        "baseline": "30s",
+        "limit": "30s",
+        **changes,
+    }
+    file = tmp_path / f"{values['name']}.yaml"
+    file.write_text(QUICK.format(**values))
+    return file
+
+
+def chaosctl(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command as a user does, to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "chaos", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **environment},
+    )
+
+
+def on(lab: LabState) -> list[str]:
+    """Options that name a lab as if it were any cluster."""
+    return [
+        "--context",
+        lab.context,
+        "--kubeconfig",
+        lab.kubeconfig,
+        "--prometheus",
+        lab.prometheus,
+        "--entry",
+        lab.entry,
+    ]
+
+
+ALLOWED = 'namespaces = ["staging"]\n'
+
+
+def configured(tmp_path: Path, text: str = ALLOWED) -> Path:
+    """A folder whose chaos.toml allows staging, as a user's repository would."""
+    (tmp_path / "chaos.toml").write_text(text)
+    return tmp_path
+
+
+def marked(lab: LabState) -> list[str]:
+    """Everything with the harness's label that is in the lab's API now."""
+    found = []
+    for path in ("networking.istio.io/v1/virtualservices", "coordination.k8s.io/v1/leases"):
+        answer = httpx.get(f"{lab.api}/apis/{path}", params={"labelSelector": "chaos-harness.dev/run"}, trust_env=False)
+        found += [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in answer.json()["items"]]
+    return found
+
+
+def spec_of_everything(lab: LabState) -> dict[str, Any]:
+    """All VirtualServices as they are, for comparing before with after."""
+    answer = httpx.get(f"{lab.api}/apis/networking.istio.io/v1/virtualservices", trust_env=False).json()
+    return {f"{i['metadata']['namespace']}/{i['metadata']['name']}": i for i in answer["items"]}
+
+
+def query(lab: LabState, text: str) -> list[Mapping[str, Any]]:
+    """An instant query."""
+    answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": text}, trust_env=False).json()
+    found: list[Mapping[str, Any]] = answer["data"]["result"]
+    return found
+
+
+def until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "the condition") -> Any:
+    """Waits for a condition; fails after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
+        time.sleep(0.05)
+
+
+def record_in(folder: Path) -> dict[str, Any]:
+    """The one record below a report folder."""
+    files = list(folder.glob("runs/*/record.json"))
+    assert len(files) == 1, files
+    loaded: dict[str, Any] = json.loads(files[0].read_text())
+    return loaded

@@ -1,0 +1,120 @@
+"""What a run refuses or can't do: one clear message, the right exit code, no traceback, nothing written."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chaos.lab.state import LabState
+from tests.e2e.experiments import chaosctl, configured, marked, on, quick
+
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("mesh")]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"namespace": "production"}, "namespace-not-allowed"),
+        ({"namespace": "nowhere"}, "namespace-not-found"),
+        ({"namespace": "istio-system"}, "root-namespace"),
+        ({"service": "no-svc"}, "service-not-found"),
+        ({"callers": "{app: nobody}"}, "no-callers"),
+        ({"fault": "abort: {percentage: 1, grpcStatus: UNAVAILABLE}"}, "grpc-abort-on-http"),
+    ],
+)
+def test_a_staging_rule_says_no(lab: LabState, tmp_path: Path, changes: dict[str, str], says: str) -> None:
+    file = quick(tmp_path, **changes)
+    for command in ("plan", "run"):
+        more = ["--report-dir", str(tmp_path)] if command == "run" else []
+        done = chaosctl(command, file, *on(lab), *more, cwd=configured(tmp_path))
+        assert done.returncode == 4, done.stderr
+        assert says in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+    assert marked(lab) == []
+
+
+def test_without_configuration_no_cluster_is_touched(lab: LabState, tmp_path: Path) -> None:
+    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=tmp_path)
+    assert done.returncode == 4, done.stderr
+    assert "namespace-not-allowed" in done.stderr
+
+
+def test_another_cluster_than_the_configured_is_refused(lab: LabState, tmp_path: Path) -> None:
+    where = configured(tmp_path, 'namespaces = ["staging"]\nclusters = ["another"]\n')
+    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=where)
+    assert done.returncode == 4, done.stderr
+    assert "cluster-not-configured" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("--context", "nope", "nope"),
+        ("--kubeconfig", "/does/not/exist", "/does/not/exist"),
+        ("--prometheus", "http://127.0.0.1:1", "does not answer"),
+        ("--prometheus", "127.0.0.1:9090", "as a URL"),
+        ("--entry", "127.0.0.1", "as a URL"),
+    ],
+)
+def test_wrong_surroundings_are_wrong_input(lab: LabState, tmp_path: Path, option: str, value: str, says: str) -> None:
+    options = on(lab)
+    options[options.index(option) + 1] = value
+    done = chaosctl("run", quick(tmp_path), *options, "--report-dir", tmp_path, cwd=configured(tmp_path))
+    assert done.returncode == 2, done.stderr
+    assert says in done.stderr
+    assert "hint:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_half_named_surroundings_are_refused(tmp_path: Path) -> None:
+    done = chaosctl("run", quick(tmp_path), "--prometheus", "http://127.0.0.1:9090", cwd=configured(tmp_path))
+    assert done.returncode == 2
+    assert "--context" in done.stderr
+
+
+@pytest.mark.parametrize("text", ["", "[", "experiment: x", "a: &a [*a]", "\x00"])
+def test_nonsense_files(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "nonsense.yaml"
+    file.write_text(text)
+    for command in ("validate", "run", "plan"):
+        done = chaosctl(command, file)
+        assert done.returncode == 2, done.stderr
+        assert "nonsense.yaml" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["run", "nowhere.yaml"], ["judge", "nowhere.json"], ["validate", "/"]])
+def test_files_that_are_not_there(arguments: list[str], tmp_path: Path) -> None:
+    done = chaosctl(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("error: ")
+
+
+def test_a_record_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "record.json").write_text('{"format": 1}')
+    done = chaosctl("judge", tmp_path)
+    assert done.returncode == 2
+    assert "expected a record" in done.stderr
+
+
+def test_plan_shows_the_object_and_writes_nothing(lab: LabState, tmp_path: Path) -> None:
+    done = chaosctl("plan", quick(tmp_path, service="payment-svc"), *on(lab), cwd=configured(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert "strategy:  overlay" in done.stdout
+    assert "callers:   staging/order-svc (1 pods)" in done.stdout
+    assert "+  exportTo:" in done.stdout
+    assert "hop-policies-not-tested" in done.stdout
+    machine = chaosctl("plan", quick(tmp_path), *on(lab), "--json", cwd=configured(tmp_path))
+    (plan,) = json.loads(machine.stdout)
+    assert plan["injection"]["strategy"] == "create"
+    assert marked(lab) == []
+
+
+def test_schema_is_a_json_schema() -> None:
+    done = chaosctl("schema")
+    schema = json.loads(done.stdout)
+    assert schema["required"] == ["experiment", "target", "faults", "load", "steadyState"]
+    assert "additionalProperties" in schema

@@ -1,0 +1,182 @@
+"""Whole runs on the lab, through the command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chaos.lab.state import LabState
+from tests.e2e.experiments import (
+    chaosctl,
+    configured,
+    marked,
+    on,
+    query,
+    quick,
+    record_in,
+    spec_of_everything,
+    until,
+)
+
+# One after the other on the session's one lab: runs on one target exclude each other.
+pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("mesh")]
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(lab: LabState) -> Iterator[None]:
+    """Whatever a test does: all specs as before, nothing of ours left, and production never felt a fault."""
+    before = spec_of_everything(lab)
+    yield
+    until(lambda: not marked(lab), seconds=40, what=f"nothing left; there is {marked(lab)}")
+    after = spec_of_everything(lab)
+    assert after == before
+    assert query(lab, 'istio_requests_total{namespace="production",response_flags=~"(.*,)?(FI|DI)(,.*)?"}') == []
+
+
+def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> None:
+    file = ROOT / "experiments" / "orders-survive-degraded-inventory.yaml"
+    begun = time.monotonic()
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    took = time.monotonic() - begun
+    assert done.returncode == 0, done.stderr
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["outcome"] == "passed"
+    assert [reason["code"] for reason in verdict["reasons"]] == ["all-held"]
+    assert {share["kind"] for share in verdict["proof"]["shares"]} == {"abort", "delay"}
+    assert all(share["proven"] for share in verdict["proof"]["shares"])
+    assert list(verdict["proof"]["by_caller"]) == ["staging/order-svc"]
+    assert verdict["proof"]["proxies"] == "1 of 1"
+    assert took < 90, "the figure itself is measured elsewhere; this is far off"
+
+    folder = next((tmp_path / "runs").iterdir())
+    assert {"record.json", "plan.txt", "verdict.txt", "timeline.png"} <= {path.name for path in folder.iterdir()}
+    assert (folder / "timeline.png").read_bytes().startswith(b"\x89PNG")
+    again = chaosctl("judge", folder, "--json")
+    assert again.returncode == 0
+    assert json.loads(again.stdout) == [verdict], "offline, the same verdict to the last number"
+
+    record = record_in(tmp_path)
+    assert [span["phase"] for span in record["spans"]] == [
+        "lock", "baseline", "inject", "prove", "observe", "restore", "recover", "release",
+    ]  # fmt: skip
+    sent = sum(second["sent"] for second in record["load"])
+    counted = sum(
+        series["samples"][-1][1] - series["samples"][0][1]
+        for recorded in record["recorded"]
+        if recorded["key"] == "requests:order-svc.staging.svc.cluster.local"
+        for series in recorded["series"]
+    )
+    assert counted == pytest.approx(sent, rel=0.1), "the mesh counts what the load generator sent"
+
+
+def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: Path) -> None:
+    file = ROOT / "experiments" / "teaching" / "naive-orders-survive-degraded-inventory.yaml"
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    assert done.returncode == 1, done.stderr
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["outcome"] == "failed"
+    assert {reason["code"] for reason in verdict["reasons"]} == {"expectation-violated"}
+    assert verdict["recovery"]["answer"] == "holds", "it is naive, not broken"
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_restores_first(lab: LabState, tmp_path: Path, number: signal.Signals) -> None:
+    process = start(lab, quick(tmp_path), tmp_path)
+    until(lambda: faults(lab), what="the fault")
+    process.send_signal(number)
+    process.send_signal(number)
+    until(lambda: not faults(lab), seconds=5, what="the fault gone")
+    _, told = process.communicate(timeout=30)
+    assert process.returncode in (130, 128 + number), told
+    record = record_in(tmp_path)
+    assert [trouble["kind"] for trouble in record["troubles"]] == ["interrupted"]
+    assert {"restored", "injected"} <= set(record["marks"])
+    assert "Traceback" not in told
+
+
+def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path) -> None:
+    process = start(lab, quick(tmp_path), tmp_path)
+    until(lambda: faults(lab), what="the fault")
+    process.kill()
+    killed = time.monotonic()
+    process.communicate(timeout=10)
+    until(lambda: not marked(lab), seconds=10, what="everything gone")
+    assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
+
+
+def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path) -> None:
+    process = start(lab, quick(tmp_path), tmp_path)
+    until(lambda: marked(lab), what="the lease")
+    other = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path / "other", cwd=configured(tmp_path))
+    assert other.returncode == 4, other.stderr
+    assert "locked" in other.stderr
+    assert "holds" in other.stderr
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+
+
+def test_status_and_sweep_leave_a_live_run_alone(lab: LabState, tmp_path: Path) -> None:
+    where = ["--context", lab.context, "--kubeconfig", lab.kubeconfig]
+    process = start(lab, quick(tmp_path), tmp_path)
+    until(lambda: faults(lab), what="the fault")
+    shown = chaosctl("status", *where, "--json", cwd=configured(tmp_path))
+    (fault,) = json.loads(shown.stdout)
+    assert fault["experiment"] == "quick"
+    swept = chaosctl("sweep", *where, cwd=configured(tmp_path))
+    assert swept.returncode == 0, swept.stderr
+    assert faults(lab), "it is renewed, so it stays"
+    chaosctl("sweep", *where, "--run", fault["run"], cwd=configured(tmp_path))
+    assert not faults(lab)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 3, told
+    assert "target-changed" in told
+
+
+def test_nobody_calls_the_target(lab: LabState, tmp_path: Path) -> None:
+    file = quick(tmp_path, service="recommendation-svc", callers="{app: user-svc}")
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
+    assert done.returncode == 3, done.stderr
+    assert "no-callers" in done.stderr
+    assert "injected" not in record_in(tmp_path)["marks"], "nothing was written for a fault that nobody could feel"
+
+
+def test_a_broken_system_is_not_faulted_on_top(lab: LabState, tmp_path: Path) -> None:
+    file = quick(tmp_path, path="/nothing/here", answers="order-svc", baseline="4s")
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
+    assert done.returncode == 3, done.stderr
+    assert "no-traffic" in done.stderr
+    assert "injected" not in record_in(tmp_path)["marks"]
+
+
+def faults(lab: LabState) -> list[str]:
+    """Injected VirtualServices now."""
+    answer = httpx.get(
+        f"{lab.api}/apis/networking.istio.io/v1/virtualservices",
+        params={"labelSelector": "chaos-harness.dev/run"},
+        trust_env=False,
+    )
+    return [item["metadata"]["name"] for item in answer.json()["items"]]
+
+
+def start(lab: LabState, file: Path, tmp_path: Path) -> subprocess.Popen[str]:
+    """Starts a run and returns while it goes on; slow to decide, so that there is time to meddle."""
+    file.write_text(file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.9%"))
+    return subprocess.Popen(
+        [sys.executable, "-m", "chaos", "run", str(file), *on(lab), "--report-dir", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=configured(tmp_path),
+        env=dict(os.environ),
+    )
