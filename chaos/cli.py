@@ -210,8 +210,11 @@ def sweep(
     from chaos.safety.sweep import sweep as sweep_now
 
     with mesh_of(context, kubeconfig) as (mesh, allowed):
-        for swept in sweep_now(mesh, namespaces=tuple(namespace or allowed), run=run_id, dry_run=dry_run):
-            give(str(swept))
+        done = sweep_now(mesh, namespaces=tuple(namespace or allowed), run=run_id, dry_run=dry_run)
+    for swept in done:
+        give(str(swept))
+    if any(swept.trouble for swept in done):
+        raise typer.Exit(1)
 
 
 @lab_app.command("up")

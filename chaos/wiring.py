@@ -23,6 +23,7 @@ from chaos.model.plan import Plan
 from chaos.model.settings import LAB, Settings
 from chaos.ports import Finished, Mesh, Metrics, Sink
 from chaos.reporting.record import run_folder, write_record
+from chaos.safety.sweep import sweep
 from chaos.safety.watchdog import Watchdog
 
 LAB_PREFIX = "chaos-lab"
@@ -142,6 +143,8 @@ def run_experiment(
     clock = SystemClock()
     stop = StopRequest(clock)
     with stop.on_signals():
+        if experiment.target.namespace in place.settings.namespaces:
+            sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
         plan = plan_experiment(experiment, place=place, file=file, declared=declared)
         folder = run_folder(report_dir, plan.run)
         if plan.allowed:
