@@ -1,0 +1,319 @@
+"""The lab's Kubernetes API as kubectl and the official Python client meet it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from kubernetes import client, config, watch
+from kubernetes.client.exceptions import ApiException
+
+from tests.unit.safety.api_server import CONTEXT, ApiServer
+
+KUBECTL = shutil.which("kubectl")
+needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+GROUP = ("networking.istio.io", "v1", "staging", "virtualservices")
+
+
+def virtual_service(name: str = "inventory", **spec: Any) -> dict[str, Any]:
+    spec.setdefault("hosts", ["inventory-svc"])
+    spec.setdefault("http", [{"route": [{"destination": {"host": "inventory-svc"}}]}])
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": name, "namespace": "staging"},
+        "spec": spec,
+    }
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    made = ApiServer(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def api(server: ApiServer) -> Iterator[client.ApiClient]:
+    with config.new_client_from_config(str(server.kubeconfig), CONTEXT) as made:
+        yield made
+
+
+@pytest.fixture
+def custom(api: client.ApiClient) -> client.CustomObjectsApi:
+    return client.CustomObjectsApi(api)
+
+
+def url(server: ApiServer) -> str:
+    host, port = server.address
+    return f"http://{host}:{port}"
+
+
+def kubectl(server: ApiServer, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    assert KUBECTL is not None
+    return subprocess.run(
+        [KUBECTL, "--kubeconfig", str(server.kubeconfig), "--context", CONTEXT, "--cache-dir",
+         str(server.kubeconfig.parent / "cache"), "-n", "staging", *arguments],
+        input=stdin, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+# --- the official client -----------------------------------------------------------------------------------------------
+
+
+def test_create_read_replace_patch_delete(custom: client.CustomObjectsApi) -> None:
+    made = custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    assert made["metadata"]["generation"] == 1
+    made["spec"]["hosts"] = ["a"]
+    replaced = custom.replace_namespaced_custom_object(*GROUP, "inventory", made)
+    assert replaced["metadata"]["generation"] == 2
+    assert replaced["metadata"]["uid"] == made["metadata"]["uid"]
+    replaced["metadata"]["labels"] = {"x": "1"}
+    labelled = custom.replace_namespaced_custom_object(*GROUP, "inventory", replaced)
+    assert labelled["metadata"]["generation"] == 2, "only the spec counts"
+    patched = custom.patch_namespaced_custom_object(*GROUP, "inventory", {"spec": {"hosts": ["b"]}})
+    assert patched["spec"]["hosts"] == ["b"]
+    custom.delete_namespaced_custom_object(*GROUP, "inventory")
+    with pytest.raises(ApiException) as gone:
+        custom.get_namespaced_custom_object(*GROUP, "inventory")
+    assert gone.value.status == 404
+    assert json.loads(gone.value.body)["reason"] == "NotFound"
+
+
+def test_a_stale_write_conflicts(custom: client.CustomObjectsApi) -> None:
+    stale = custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    custom.patch_namespaced_custom_object(*GROUP, "inventory", {"spec": {"hosts": ["b"]}})
+    with pytest.raises(ApiException) as conflict:
+        custom.replace_namespaced_custom_object(*GROUP, "inventory", stale)
+    assert (conflict.value.status, json.loads(conflict.value.body)["reason"]) == (409, "Conflict")
+
+
+def test_a_second_create_conflicts(custom: client.CustomObjectsApi) -> None:
+    custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    with pytest.raises(ApiException) as conflict:
+        custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    assert (conflict.value.status, json.loads(conflict.value.body)["reason"]) == (409, "AlreadyExists")
+
+
+def test_delete_by_uid_spares_a_successor(custom: client.CustomObjectsApi) -> None:
+    first = custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    custom.delete_namespaced_custom_object(*GROUP, "inventory")
+    custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    wrong = {"preconditions": {"uid": first["metadata"]["uid"]}}
+    with pytest.raises(ApiException) as conflict:
+        custom.delete_namespaced_custom_object(*GROUP, "inventory", body=wrong)
+    assert conflict.value.status == 409
+
+
+def test_a_dry_run_validates_and_stores_nothing(custom: client.CustomObjectsApi) -> None:
+    custom.create_namespaced_custom_object(*GROUP, virtual_service(), dry_run="All")
+    assert custom.list_namespaced_custom_object(*GROUP)["items"] == []
+    with pytest.raises(ApiException) as denied:
+        custom.create_namespaced_custom_object(*GROUP, virtual_service(http=[]), dry_run="All")
+    assert denied.value.status == 400
+    assert "admission webhook" in json.loads(denied.value.body)["message"]
+
+
+def test_a_schema_error_names_the_field(custom: client.CustomObjectsApi) -> None:
+    with pytest.raises(ApiException) as invalid:
+        custom.create_namespaced_custom_object(*GROUP, virtual_service(hosts="inventory-svc"))
+    status = json.loads(invalid.value.body)
+    assert (status["code"], status["reason"]) == (422, "Invalid")
+    assert status["details"]["causes"][0]["field"] == "spec.hosts"
+
+
+def test_unknown_fields_are_dropped_with_a_warning_or_refused_when_strict(server: ApiServer) -> None:
+    path = f"{url(server)}/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
+    body = virtual_service(surprise=1)
+    made = httpx.post(path, json=body)
+    assert made.status_code == 201
+    assert "surprise" not in made.json()["spec"]
+    assert 'unknown field \\"spec.surprise\\"' in made.headers["warning"]
+    strict = httpx.post(path, json=body, params={"fieldValidation": "Strict"})
+    assert strict.status_code == 400
+    assert 'strict decoding error: unknown field "spec.surprise"' in strict.json()["message"]
+
+
+def test_selectors(api: client.ApiClient) -> None:
+    core = client.CoreV1Api(api)
+    for name, labels in (("a", {"app": "x"}), ("b", {"app": "y", "tier": "1"}), ("c", {})):
+        core.create_namespaced_config_map("staging", {"metadata": {"name": name, "labels": labels}})
+
+    def names(**selector: str) -> list[str]:
+        return [one.metadata.name for one in core.list_namespaced_config_map("staging", **selector).items]
+
+    assert names(label_selector="app=x") == ["a"]
+    assert names(label_selector="app!=x") == ["b", "c"]
+    assert names(label_selector="app in (x,y),!tier") == ["a"]
+    assert names(label_selector="app notin (x)") == ["b", "c"]
+    assert names(label_selector="tier") == ["b"]
+    assert names(field_selector="metadata.name=c") == ["c"]
+
+
+def test_owned_objects_go_with_their_owner(api: client.ApiClient, custom: client.CustomObjectsApi) -> None:
+    leases = client.CoordinationV1Api(api)
+    lease = leases.create_namespaced_lease("staging", {"metadata": {"name": "l"}, "spec": {}})
+    owner = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": "l", "uid": lease.metadata.uid}
+    owned = virtual_service("owned")
+    owned["metadata"]["ownerReferences"] = [owner]
+    custom.create_namespaced_custom_object(*GROUP, owned)
+    custom.create_namespaced_custom_object(*GROUP, virtual_service("free"))
+    leases.delete_namespaced_lease("l", "staging")
+    left = custom.list_namespaced_custom_object(*GROUP)["items"]
+    assert [one["metadata"]["name"] for one in left] == ["free"]
+    dangling = virtual_service("dangling")
+    dangling["metadata"]["ownerReferences"] = [owner]
+    custom.create_namespaced_custom_object(*GROUP, dangling)
+    left = custom.list_namespaced_custom_object(*GROUP)["items"]
+    assert [one["metadata"]["name"] for one in left] == ["free"], "an owner of that uid is not there"
+
+
+def test_deleting_a_namespace_deletes_what_is_in_it(api: client.ApiClient, custom: client.CustomObjectsApi) -> None:
+    custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    client.CoreV1Api(api).delete_namespace("staging")
+    assert custom.list_cluster_custom_object(GROUP[0], "v1", "virtualservices")["items"] == []
+
+
+def test_all_versions_of_istio_show_the_same_object(custom: client.CustomObjectsApi) -> None:
+    custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    for version in ("v1", "v1beta1", "v1alpha3"):
+        found = custom.get_namespaced_custom_object(GROUP[0], version, *GROUP[2:], "inventory")
+        assert found["apiVersion"] == f"networking.istio.io/{version}"
+        assert found["spec"]["hosts"] == ["inventory-svc"]
+
+
+def test_a_watch_tells_every_change_in_order(custom: client.CustomObjectsApi) -> None:
+    version = custom.list_namespaced_custom_object(*GROUP)["metadata"]["resourceVersion"]
+
+    def meddle() -> None:
+        custom.create_namespaced_custom_object(*GROUP, virtual_service())
+        custom.patch_namespaced_custom_object(*GROUP, "inventory", {"spec": {"hosts": ["b"]}})
+        custom.delete_namespaced_custom_object(*GROUP, "inventory")
+
+    thread = threading.Thread(target=meddle)
+    thread.start()
+    seen = []
+    for event in watch.Watch().stream(
+        custom.list_namespaced_custom_object, *GROUP, resource_version=version, timeout_seconds=10
+    ):
+        seen.append((event["type"], int(event["object"]["metadata"]["resourceVersion"])))
+        if event["type"] == "DELETED":
+            break
+    thread.join()
+    assert [kind for kind, _ in seen] == ["ADDED", "MODIFIED", "DELETED"]
+    assert [at for _, at in seen] == sorted(at for _, at in seen)
+
+
+def test_a_watch_from_a_forgotten_version_is_gone(server: ApiServer) -> None:
+    path = f"{url(server)}/api/v1/namespaces/staging/configmaps"
+    for number in range(3):
+        httpx.post(path, json={"metadata": {"name": f"c{number}"}})
+    server.store._log.clear()  # as if 20,000 changes had happened since
+    answer = httpx.get(path, params={"watch": "1", "resourceVersion": "1"})
+    assert answer.status_code == 410
+    assert answer.json()["reason"] == "Expired"
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch", "hosts"),
+    [
+        ("application/json-patch+json", [{"op": "add", "path": "/spec/hosts/-", "value": "b"}], ["inventory-svc", "b"]),
+        ("application/json-patch+json", [{"op": "test", "path": "/spec/hosts/0", "value": "inventory-svc"},
+                                         {"op": "replace", "path": "/spec/hosts/0", "value": "c"}], ["c"]),
+        ("application/merge-patch+json", {"spec": {"hosts": ["d"]}}, ["d"]),
+    ],
+)  # fmt: skip
+def test_patches(server: ApiServer, custom: client.CustomObjectsApi, kind: str, patch: Any, hosts: list[str]) -> None:
+    custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    path = f"{url(server)}/apis/networking.istio.io/v1/namespaces/staging/virtualservices/inventory"
+    answer = httpx.patch(path, content=json.dumps(patch), headers={"content-type": kind})
+    assert answer.json()["spec"]["hosts"] == hosts
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch", "code"),
+    [
+        ("application/json-patch+json", [{"op": "test", "path": "/spec/hosts/0", "value": "z"}], 422),
+        ("application/json-patch+json", [{"op": "remove", "path": "/spec/nothing"}], 422),
+        ("application/json-patch+json", {"spec": {}}, 400),
+        ("application/strategic-merge-patch+json", {"spec": {}}, 415),
+        ("text/plain", {}, 415),
+    ],
+)
+def test_patches_that_can_not_be(
+    server: ApiServer, custom: client.CustomObjectsApi, kind: str, patch: Any, code: int
+) -> None:
+    custom.create_namespaced_custom_object(*GROUP, virtual_service())
+    path = f"{url(server)}/apis/networking.istio.io/v1/namespaces/staging/virtualservices/inventory"
+    assert httpx.patch(path, content=json.dumps(patch), headers={"content-type": kind}).status_code == code
+
+
+@pytest.mark.parametrize(
+    "path", ["/apis/nothing.io/v1/things", "/api/v1/nothings", "/apis/apps/v1/statefulsets", "/nonsense"]
+)
+def test_what_is_not_served_is_not_found(server: ApiServer, path: str) -> None:
+    answer = httpx.get(url(server) + path)
+    assert answer.status_code == 404
+    assert answer.json()["kind"] == "Status"
+
+
+# --- kubectl -----------------------------------------------------------------------------------------------------------
+
+
+@needs_kubectl
+def test_kubectl_apply_get_patch_label_delete(server: ApiServer) -> None:
+    manifest = json.dumps(virtual_service())
+    assert (
+        kubectl(server, "apply", "-f", "-", stdin=manifest).stdout
+        == "virtualservice.networking.istio.io/inventory created\n"
+    )
+    assert "unchanged" in kubectl(server, "apply", "-f", "-", stdin=manifest).stdout
+    changed = json.dumps(virtual_service(hosts=["a", "b"]))
+    assert "configured" in kubectl(server, "apply", "-f", "-", stdin=changed).stdout
+    assert '["a","b"]' in kubectl(server, "get", "vs").stdout
+    assert (
+        "patched"
+        in kubectl(server, "patch", "vs", "inventory", "--type=merge", "-p", '{"spec":{"hosts":["z"]}}').stdout
+    )
+    assert "labeled" in kubectl(server, "label", "vs", "inventory", "a=1").stdout
+    assert kubectl(server, "get", "vs", "inventory", "-o", "jsonpath={.spec.hosts[0]}").stdout == "z"
+    assert "deleted" in kubectl(server, "delete", "vs", "inventory").stdout
+    assert "NotFound" in kubectl(server, "get", "vs", "inventory").stderr
+
+
+@needs_kubectl
+def test_kubectl_shows_what_the_webhook_says(server: ApiServer) -> None:
+    route = [{"destination": {"host": "inventory-svc"}}]
+    unreachable = json.dumps(virtual_service(http=[{"route": route}, {"name": "second", "route": route}]))
+    told = kubectl(server, "apply", "-f", "-", stdin=unreachable)
+    assert "Warning: virtualService rule #1 (second) not used" in told.stderr
+    denied = kubectl(
+        server,
+        "apply",
+        "-f",
+        "-",
+        stdin=json.dumps(virtual_service("m", http=[{"route": route, "mirror": {"host": "x"}}])),
+    )
+    assert denied.returncode != 0
+    assert "the lab does not support spec.http[0].mirror yet" in denied.stderr
+
+
+@needs_kubectl
+def test_kubectl_scale_and_describe(server: ApiServer) -> None:
+    deployment = {
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "d"}},
+                 "template": {"metadata": {"labels": {"app": "d"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}},
+    }  # fmt: skip
+    kubectl(server, "apply", "-f", "-", stdin=json.dumps(deployment))
+    assert "scaled" in kubectl(server, "scale", "deploy", "d", "--replicas=3").stdout
+    assert kubectl(server, "get", "deploy", "d", "-o", "jsonpath={.spec.replicas}").stdout == "3"
+    assert "Name:" in kubectl(server, "describe", "deploy", "d").stdout
+    assert kubectl(server, "auth", "can-i", "create", "vs").stdout == "yes\n"

@@ -1,0 +1,204 @@
+"""What a proxy is told: which VirtualService governs, and what its routes become."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.lab.istio.clusters import clusters
+from chaos.lab.istio.ingress import ingress_routes
+from chaos.lab.istio.outbound import outbound_routes
+from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.routes import FAULT_FILTER
+from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
+
+HOST = "inventory-svc.staging.svc.cluster.local"
+
+
+def proxy(namespace: str = "staging", **labels: str) -> Proxy:
+    return Proxy(
+        pod="p", namespace=namespace, kind="sidecar", labels=labels or {"app": "order-svc"}, workload="order-svc",
+        app="order-svc", version="v1", service_account="default", ip="127.20.0.1", inbound={8080: 40000}, directory=Path(),
+    )  # fmt: skip
+
+
+def service(name: str = "inventory-svc", namespace: str = "staging", port: Port | None = None) -> Service:
+    port = port or Port(8080, "http", "http")
+    ends = tuple(Endpoint(f"127.20.1.{n}", 8080, {"version": f"v{n}"}, {"workload": name}) for n in (1, 2))
+    return Service(name, namespace, "10.96.0.1", (port,), {port.number: ends})
+
+
+def vs(
+    name: str = "a", namespace: str = "staging", created: str = "2026-01-01T00:00:00Z", **spec: Any
+) -> dict[str, Any]:
+    spec.setdefault("hosts", ["inventory-svc"])
+    spec.setdefault("http", [{"name": name, "route": [{"destination": {"host": "inventory-svc"}}]}])
+    return {"metadata": {"name": name, "namespace": namespace, "creationTimestamp": created}, "spec": spec}
+
+
+def routes(*objects: dict[str, Any], caller: Proxy | None = None, of: Service | None = None) -> list[dict[str, Any]]:
+    found = outbound_routes(caller or proxy(), Snapshot(services=(of or service(),), virtual_services=objects))
+    (host,) = [one for one in found["virtual_hosts"] if one["name"] == f"{HOST}:8080"]
+    routes_: list[dict[str, Any]] = host["routes"]
+    return routes_
+
+
+def governed_by(*objects: dict[str, Any], caller: Proxy | None = None) -> str:
+    return str(routes(*objects, caller=caller)[0]["name"])
+
+
+def test_without_a_virtual_service_requests_go_to_the_service() -> None:
+    (route,) = routes()
+    assert route["name"] == "default"
+    assert route["route"]["cluster"] == f"outbound|8080||{HOST}"
+    assert route["route"]["timeout"] == "0s"
+    assert "503" not in route["route"]["retry_policy"]["retry_on"], "out of the default since Istio 1.24"
+
+
+def test_private_beats_exported_beats_public_whatever_their_age() -> None:
+    public = vs("public", created="2020-01-01T00:00:00Z")
+    exported = vs("exported", created="2021-01-01T00:00:00Z", exportTo=["staging", "other"])
+    private = vs("private", created="2022-01-01T00:00:00Z", exportTo=["."])
+    assert governed_by(public, exported, private) == "private"
+    assert governed_by(public, exported) == "exported"
+    assert governed_by(public) == "public"
+
+
+def test_the_oldest_wins_and_nothing_is_merged() -> None:
+    older, younger = vs("older", created="2020-01-01T00:00:00Z"), vs("younger")
+    assert [route["name"] for route in routes(younger, older)] == ["older"]
+
+
+def test_a_private_one_of_another_namespace_is_not_seen() -> None:
+    elsewhere = vs("elsewhere", namespace="other", hosts=[HOST], exportTo=["."])
+    assert governed_by(elsewhere) == "default"
+    assert governed_by(vs("everywhere", namespace="other", hosts=[HOST])) == "everywhere"
+    assert governed_by(vs("nobody", exportTo=["~"])) == "default"
+
+
+def test_one_without_a_route_for_this_caller_is_skipped() -> None:
+    picky = vs("picky", created="2020-01-01T00:00:00Z", http=[
+        {"name": "picky", "match": [{"sourceLabels": {"app": "other"}}], "route": [{"destination": {"host": "x"}}]}
+    ])  # fmt: skip
+    assert governed_by(picky, vs("next")) == "next"
+    assert governed_by(picky, vs("next"), caller=proxy(app="other")) == "picky"
+
+
+def test_gateways_in_a_match_hide_its_source_selectors() -> None:
+    match = [{"gateways": ["mesh"], "sourceLabels": {"app": "other"}}]
+    assert (
+        governed_by(vs("odd", http=[{"name": "odd", "match": match, "route": [{"destination": {"host": "x"}}]}]))
+        == "odd"
+    )
+
+
+def test_a_dotted_host_is_taken_literally() -> None:
+    assert governed_by(vs("dotted", hosts=["inventory-svc.staging"])) == "default"
+
+
+def test_the_short_name_is_for_callers_of_the_namespace() -> None:
+    found = outbound_routes(proxy(), Snapshot(services=(service(),)))["virtual_hosts"][0]["domains"]
+    assert "inventory-svc:8080" in found
+    far = outbound_routes(proxy("other"), Snapshot(services=(service(),)))["virtual_hosts"][0]["domains"]
+    assert "inventory-svc:8080" not in far
+    assert "inventory-svc.staging:8080" in far
+
+
+def test_a_port_that_is_not_http_has_no_faults() -> None:
+    faulty = vs(
+        "faulty",
+        http=[{"name": "faulty", "fault": {"abort": {"httpStatus": 500}}, "route": [{"destination": {"host": "x"}}]}],
+    )
+    assert routes(faulty, of=service(port=Port(8080, "tcp-db", "tcp")))[0]["name"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("written", "becomes"),
+    [
+        ({"abort": {"httpStatus": 503, "percentage": {"value": 50}}}, {"abort": {"http_status": 503, "percentage": {"numerator": 500000, "denominator": "MILLION"}}}),
+        ({"abort": {"httpStatus": 503, "percentage": {"value": 0.57}}}, {"abort": {"http_status": 503, "percentage": {"numerator": 5699, "denominator": "MILLION"}}}),
+        ({"abort": {"httpStatus": 503}}, {"abort": {"http_status": 503, "percentage": {"numerator": 0, "denominator": "MILLION"}}}),
+        ({"abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 1}}}, {"abort": {"grpc_status": 14, "percentage": {"numerator": 10000, "denominator": "MILLION"}}}),
+        ({"delay": {"fixedDelay": "3s", "percentage": {"value": 30}}}, {"delay": {"fixed_delay": "3s", "percentage": {"numerator": 300000, "denominator": "MILLION"}}}),
+        ({"delay": {"fixedDelay": "3s", "percent": 5}}, {"delay": {"fixed_delay": "3s", "percentage": {"numerator": 50000, "denominator": "MILLION"}}}),
+        ({"delay": {"percentage": {"value": 30}}}, None),
+        ({"abort": {"percentage": {"value": 30}}}, None),
+    ],
+)  # fmt: skip
+def test_faults(written: dict[str, Any], becomes: dict[str, Any] | None) -> None:
+    (route,) = routes(vs(http=[{"fault": written, "route": [{"destination": {"host": "inventory-svc"}}]}]))
+    found = route.get("typed_per_filter_config", {}).get(FAULT_FILTER)
+    assert (None if found is None else {k: v for k, v in found.items() if k != "@type"}) == becomes
+
+
+def test_weights_subsets_timeouts_retries_and_headers() -> None:
+    http = {
+        "route": [
+            {"destination": {"host": "inventory-svc", "subset": "v1"}, "weight": 90},
+            {"destination": {"host": "inventory-svc", "subset": "v2"}, "weight": 10},
+        ],
+        "timeout": "3s",
+        "retries": {"attempts": 3, "perTryTimeout": "1s", "retryOn": "5xx,503"},
+        "headers": {"request": {"set": {"x-a": "1"}}},
+    }
+    (route,) = routes(vs(http=[http]))
+    parts = route["route"]["weighted_clusters"]["clusters"]
+    assert [(part["name"], part["weight"]) for part in parts] == [
+        (f"outbound|8080|v1|{HOST}", 90),
+        (f"outbound|8080|v2|{HOST}", 10),
+    ]
+    assert route["route"]["timeout"] == "3s"
+    retry = route["route"]["retry_policy"]
+    assert (retry["num_retries"], retry["per_try_timeout"]) == (3, "1s")
+    assert (retry["retry_on"], retry["retriable_status_codes"]) == ("5xx,retriable-status-codes", [503])
+    assert route["request_headers_to_add"][0]["append_action"] == "OVERWRITE_IF_EXISTS_OR_ADD"
+    (plain,) = routes(vs(http=[{"route": http["route"][:1], "retries": {"attempts": 0}}]))
+    assert "retry_policy" not in plain["route"]
+
+
+def test_subsets_are_clusters_of_their_own_with_the_endpoints_they_select() -> None:
+    rule = {
+        "metadata": {"name": "r", "namespace": "staging"},
+        "spec": {
+            "host": "inventory-svc",
+            "trafficPolicy": {"connectionPool": {"http": {"http1MaxPendingRequests": 1}}},
+            "subsets": [{"name": "v1", "labels": {"version": "v1"}}],
+        },
+    }
+    found = {c["name"]: c for c in clusters(proxy(), Snapshot(services=(service(),), destination_rules=(rule,)))}
+    whole, subset = found[f"outbound|8080||{HOST}"], found[f"outbound|8080|v1|{HOST}"]
+    assert len(whole["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 2
+    assert len(subset["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 1
+    assert subset["circuit_breakers"]["thresholds"][0]["max_pending_requests"] == 1
+    assert subset["metadata"]["filter_metadata"]["istio"]["host"] == HOST
+
+
+def test_a_gateway_appends_the_routes_of_all_its_virtual_services() -> None:
+    router = Proxy(
+        pod="g", namespace="staging", kind="router", labels={"istio": "ingress"}, workload="gw", app="gw", version="",
+        service_account="default", ip="127.20.0.9", inbound={}, directory=Path(),
+    )  # fmt: skip
+    gateway = {
+        "metadata": {"name": "gw", "namespace": "staging"},
+        "spec": {"selector": {"istio": "ingress"}, "servers": [{"port": {"number": 8080}, "hosts": ["*"]}]},
+    }
+
+    def bound(name: str, match: list[dict[str, Any]] | None, created: str) -> dict[str, Any]:
+        http: dict[str, Any] = {"name": name, "route": [{"destination": {"host": "inventory-svc"}}]}
+        return vs(
+            name, created=created, hosts=["*"], gateways=["gw"], http=[{**http, **({"match": match} if match else {})}]
+        )
+
+    snapshot = Snapshot(
+        services=(service(),),
+        gateways=(gateway,),
+        virtual_services=(
+            bound("rest", None, "2020-01-01T00:00:00Z"),
+            bound("stock", [{"uri": {"prefix": "/stock"}}], "2021-01-01T00:00:00Z"),
+            vs("mesh-only"),
+        ),
+    )
+    (host,) = ingress_routes(router, snapshot, 8080)["virtual_hosts"]
+    assert [route["name"] for route in host["routes"]] == ["stock", "rest"], "catch-alls last"
