@@ -18,7 +18,7 @@ report: ## build the HTML report of the last run again
 	@scripts/report
 
 test: setup ## run the harness's own tests
-	@.venv/bin/python -m pytest -n 2 --dist loadgroup tests $(ARGS)
+	@.venv/bin/python -m pytest -n 2 --dist loadfile tests $(ARGS)
 
 lint: ## check style, types and the layers
 	@PYTHON="$(PYTHON)" scripts/setup python

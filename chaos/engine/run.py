@@ -33,6 +33,8 @@ WARM_UP: Final = 1.0
 """Seconds of load that no claim counts: connections are opened, code is loaded."""
 _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have the fault."""
+_FIRST_CALL: Final = 5
+"""Scrape intervals of baseline within which a call of the target must have been counted."""
 _CHECK: Final = 2.0
 """Seconds between two looks at the target and the freeze switch."""
 
@@ -174,7 +176,7 @@ class Run:
         self._wait(WARM_UP)
         self._mark(Mark.BASELINE_FROM)
         limits = self.plan.experiment.limits
-        self._until(limits.baseline.total_seconds(), lambda history, now: judge.baseline_answer(history, now).done)
+        self._until(limits.baseline.total_seconds(), self._steady_and_called)
         history, now = self._look()
         self._mark(Mark.BASELINE_UNTIL, now)
         self._stop_if_asked()
@@ -185,6 +187,14 @@ class Run:
         if judge.judge_callers(history) is not None:
             self._event("no-callers", "nobody whose proxy could inject calls the target: nothing is injected")
             raise _Halt
+
+    def _steady_and_called(self, history: History, now: float) -> bool:
+        """The baseline's question is answered; a quick answer waits a few scrapes for the first call to be counted."""
+        answer = judge.baseline_answer(history, now)
+        if not answer.done or answer.answer is not Answer.HOLDS:
+            return answer.done
+        waited = now - history.marks[Mark.BASELINE_FROM]
+        return judge.judge_callers(history) is None or waited > _FIRST_CALL * history.environment.scrape_interval
 
     def _inject(self) -> None:
         self._enter(PhaseName.INJECT)

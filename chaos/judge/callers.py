@@ -10,9 +10,9 @@ from chaos.model.verdict import Reason, ReasonCode
 
 
 def calls(history: History, key: str) -> dict[str, int]:
-    """Requests of the baseline by ``namespace/workload`` of their caller."""
+    """Requests since the load began, up to the baseline's end, by ``namespace/workload`` of their caller."""
     recorded = history.find(key)
-    start = history.marks.get(Mark.BASELINE_FROM)
+    start = history.marks.get(Mark.LOAD_STARTED)
     if recorded is None or start is None:
         return {}
     end = history.marks.get(Mark.BASELINE_UNTIL, float("inf"))

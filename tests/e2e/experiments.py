@@ -34,7 +34,7 @@ QUICK = textwrap.dedent("""\
 
 
 def quick(tmp_path: Path, **changes: str) -> Path:
-    """Writes an experiment; by default recommendation-svc is hit by what user-svc never calls, so nothing is harmed."""
+    """Writes an experiment; by default half of what order-svc asks of inventory-svc is aborted, which it bears."""
     values = {
         "name": "quick",
         "namespace": "staging",
@@ -88,11 +88,12 @@ def configured(tmp_path: Path, text: str = ALLOWED) -> Path:
     return tmp_path
 
 
-def marked(lab: LabState) -> list[str]:
-    """Everything with the harness's label that is in the lab's API now."""
+def marked(lab: LabState, *, experiment: str | None = None) -> list[str]:
+    """Everything with the harness's label that is in the lab's API now; of one experiment where named."""
+    selector = f"chaos-harness.dev/experiment={experiment}" if experiment else "chaos-harness.dev/run"
     found = []
     for path in ("networking.istio.io/v1/virtualservices", "coordination.k8s.io/v1/leases"):
-        answer = httpx.get(f"{lab.api}/apis/{path}", params={"labelSelector": "chaos-harness.dev/run"}, trust_env=False)
+        answer = httpx.get(f"{lab.api}/apis/{path}", params={"labelSelector": selector}, trust_env=False)
         found += [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in answer.json()["items"]]
     return found
 

@@ -10,7 +10,7 @@ import pytest
 from chaos.lab.state import LabState
 from tests.e2e.experiments import chaosctl, configured, marked, on, quick
 
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("mesh")]
+pytestmark = pytest.mark.lab
 
 
 @pytest.mark.parametrize(
@@ -25,14 +25,14 @@ pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("mesh")]
     ],
 )
 def test_a_staging_rule_says_no(lab: LabState, tmp_path: Path, changes: dict[str, str], says: str) -> None:
-    file = quick(tmp_path, **changes)
+    file = quick(tmp_path, name="refused", **changes)
     for command in ("plan", "run"):
         more = ["--report-dir", str(tmp_path)] if command == "run" else []
         done = chaosctl(command, file, *on(lab), *more, cwd=configured(tmp_path))
         assert done.returncode == 4, done.stderr
         assert says in done.stdout + done.stderr
         assert "Traceback" not in done.stderr
-    assert marked(lab) == []
+    assert marked(lab, experiment="refused") == []
 
 
 def test_without_configuration_no_cluster_is_touched(lab: LabState, tmp_path: Path) -> None:
@@ -101,16 +101,16 @@ def test_a_record_of_something_else(tmp_path: Path) -> None:
 
 
 def test_plan_shows_the_object_and_writes_nothing(lab: LabState, tmp_path: Path) -> None:
-    done = chaosctl("plan", quick(tmp_path, service="payment-svc"), *on(lab), cwd=configured(tmp_path))
+    done = chaosctl("plan", quick(tmp_path, name="refused", service="payment-svc"), *on(lab), cwd=configured(tmp_path))
     assert done.returncode == 0, done.stderr
     assert "strategy:  overlay" in done.stdout
     assert "callers:   staging/order-svc (1 pods)" in done.stdout
     assert "+  exportTo:" in done.stdout
     assert "hop-policies-not-tested" in done.stdout
-    machine = chaosctl("plan", quick(tmp_path), *on(lab), "--json", cwd=configured(tmp_path))
+    machine = chaosctl("plan", quick(tmp_path, name="refused"), *on(lab), "--json", cwd=configured(tmp_path))
     (plan,) = json.loads(machine.stdout)
     assert plan["injection"]["strategy"] == "create"
-    assert marked(lab) == []
+    assert marked(lab, experiment="refused") == []
 
 
 def test_schema_is_a_json_schema() -> None:

@@ -27,8 +27,8 @@ from tests.e2e.experiments import (
     until,
 )
 
-# One after the other on the session's one lab: runs on one target exclude each other.
-pytestmark = [pytest.mark.lab, pytest.mark.xdist_group("mesh")]
+# One after the other, by being in one file: runs on one target exclude each other.
+pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parent.parent.parent
 
 

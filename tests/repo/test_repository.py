@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LONGEST = 500
 LONG_FILES: dict[str, str] = {
+    "tests/contract/test_mesh.py": "one contract, read as a whole",
     "requirements.lock": "made by `make lock`",
     "reports/allure/package-lock.json": "made by npm",
 }
