@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import json
 import logging
 import os
@@ -252,7 +253,9 @@ class PodRunner:
             [self._binary, "-c", configuration, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"],
             log=self._directory / "logs" / f"envoy-{running.namespace}-{running.name}.log",
             env={"PATH": os.defpath, "HOME": str(proxy.directory)},
-            on_exit=lambda child: self._fail(running, f"Envoy: {child.ended}", container=injection.PROXY_CONTAINER),
+            on_exit=lambda child: self._fail(
+                running, f"Envoy: {child.ended}{_no_watch_left()}", container=injection.PROXY_CONTAINER
+            ),
         )
         running.envoy = envoy
         envoy.start()
@@ -347,6 +350,18 @@ class PodRunner:
         if running.problem:
             status["message"] = running.problem
         self._store.replace(PODS, running.namespace, running.name, {"status": status}, status=True)
+
+
+def _no_watch_left() -> str:
+    """Why an Envoy may have aborted at its start: it watches files, and the kernel allows a user only so many watchers."""
+    descriptor = ctypes.CDLL(None, use_errno=True).inotify_init1(os.O_CLOEXEC)
+    if descriptor >= 0:
+        os.close(descriptor)
+        return ""
+    return (
+        "; no inotify instance is left for this user: end other labs, or raise the limit "
+        "(sysctl fs.inotify.max_user_instances=1024)"
+    )
 
 
 def _container_status(container: Object, running: RunningPod, *, failed: str) -> dict[str, Any]:

@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
+from chaos.lab.istio.listeners import listeners
 from chaos.lab.istio.metrics import stats_config
+from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, address, endpoints, from_file
 from chaos.lab.istio.proxy import ADMIN_PORT, STATS_PORT, Proxy
-
-_NETWORK: Final = "envoy.extensions.filters.network"
-MANAGER_TYPE: Final = f"type.googleapis.com/{_NETWORK}.http_connection_manager.v3.HttpConnectionManager"
-
-
-def address(ip: str, port: int) -> dict[str, Any]:
-    """An Envoy address."""
-    return {"socket_address": {"address": ip, "port_value": port}}
-
-
-def endpoints(*addresses: dict[str, Any]) -> list[dict[str, Any]]:
-    """One locality with these endpoints."""
-    return [{"lb_endpoints": [{"endpoint": {"address": one}} for one in addresses]}]
+from chaos.lab.istio.snapshot import Snapshot
 
 
 def bootstrap(proxy: Proxy) -> dict[str, Any]:
-    """The bootstrap. Listeners, routes and clusters follow from files in the proxy's directory."""
+    """The bootstrap. Clusters and routes, and a gateway's listeners, follow from files in the proxy's directory.
+
+    A sidecar's listeners never change: they are here.
+    """
+    from_files = {"cds_config": from_file(proxy, "cds")}
+    if proxy.kind == "router":
+        from_files["lds_config"] = from_file(proxy, "lds")
+    own = listeners(proxy, Snapshot()) if proxy.kind == "sidecar" else []
     return {
         "node": {"id": f"{proxy.kind}~{proxy.ip}~{proxy.pod}.{proxy.namespace}~{proxy.namespace}.svc.cluster.local",
                  "cluster": f"{proxy.identity}.{proxy.namespace}"},
         "admin": {"address": address(proxy.ip, ADMIN_PORT)},
         "stats_config": stats_config(),
-        "dynamic_resources": {
-            "cds_config": from_file(proxy, "cds"),
-            "lds_config": from_file(proxy, "lds"),
-        },
+        "dynamic_resources": from_files,
         "static_resources": {
             "clusters": [
                 {
@@ -41,18 +35,9 @@ def bootstrap(proxy: Proxy) -> dict[str, Any]:
                     },
                 }
             ],
-            "listeners": [_stats_listener(proxy)],
+            "listeners": [_stats_listener(proxy), *({k: v for k, v in one.items() if k != "@type"} for one in own)],
         },
     }  # fmt: skip
-
-
-def from_file(proxy: Proxy, kind: str) -> dict[str, Any]:
-    """A configuration source; Envoy reads it again whenever the file is replaced by a rename."""
-    return {
-        "resource_api_version": "V3",
-        "path_config_source": {"path": str(proxy.directory / f"{kind}.json")},
-        "initial_fetch_timeout": "5s",
-    }
 
 
 def _stats_listener(proxy: Proxy) -> dict[str, Any]:
@@ -71,9 +56,3 @@ def _stats_listener(proxy: Proxy) -> dict[str, Any]:
     }  # fmt: skip
     filters = [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]
     return {"name": "stats", "address": address(proxy.ip, STATS_PORT), "filter_chains": [{"filters": filters}]}
-
-
-ROUTER: dict[str, Any] = {
-    "name": "envoy.filters.http.router",
-    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
-}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chaos.lab.istio.bootstrap import address, endpoints
 from chaos.lab.istio.metrics import CLUSTER_ID
+from chaos.lab.istio.pieces import address, endpoints
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
 from chaos.model.istio import Object

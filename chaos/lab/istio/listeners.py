@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from chaos.lab.istio import ingress
-from chaos.lab.istio.bootstrap import MANAGER_TYPE, ROUTER, address, from_file
 from chaos.lab.istio.clusters import inbound_name
 from chaos.lab.istio.metrics import CLUSTER_ID, PEER, PEER_HEADERS, access_log, identity
 from chaos.lab.istio.outbound import ROUTE_NAME
+from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, address, from_file
 from chaos.lab.istio.proxy import OUTBOUND_PORT, Proxy
 from chaos.lab.istio.snapshot import Snapshot
 
@@ -88,7 +88,7 @@ def _receiving(proxy: Proxy, port: int) -> dict[str, Any]:
     }
     return {
         **_manager(proxy, f"inbound_{port}", "destination"),
-        "route_config": {"name": inbound_name(port), "virtual_hosts": [host]},
+        "route_config": {"name": inbound_name(port), "virtual_hosts": [host], "validate_clusters": False},
         "http_filters": [_peer(), _FAULT, ROUTER],
     }
 
