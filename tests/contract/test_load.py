@@ -1,0 +1,541 @@
+"""The load generator as the port promises it: real Locust processes against a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from chaos.adapters.locust_load import LocustLoad
+from chaos.errors import LoadError
+from chaos.model.experiment import Load
+from chaos.model.history import LoadSecond
+
+HEADERS = {"x-chaos-run": "k3x9q2ab"}
+
+
+@dataclass
+class Seen:
+    """A request as the server got it."""
+
+    at: float
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+    connection: int
+
+
+class Server:
+    """A small HTTP/1.1 server with keep-alive, in a thread; its paths say what they answer."""
+
+    def __init__(self) -> None:
+        self.seen: list[Seen] = []
+        self.connections = 0
+        self.stalled_until = 0.0
+        self._loop = asyncio.new_event_loop()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        starting = asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(5)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(5)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def paths(self) -> Counter[str]:
+        return Counter(seen.path for seen in self.seen)
+
+    async def _close(self) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self.connections += 1
+        number = self.connections
+        try:
+            while await self._answer(reader, writer, number):
+                await writer.drain()
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> bool:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        method, path, _ = head[0].split(" ")
+        headers = {key.lower(): value for key, _, value in (line.partition(": ") for line in head[1:] if line)}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
+        self.seen.append(Seen(time.time(), method, path, headers, body, number))
+        while (left := self.stalled_until - time.monotonic()) > 0:
+            await asyncio.sleep(left)
+        status, extra, content = "200 OK", "", b"hello"
+        match path.split("/")[1]:
+            case "status":
+                status, content = f"{path.split('/')[2]} Some", b"\xff\xfe not UTF-8"
+            case "redirect":
+                status, extra = "302 Found", "Location: /followed\r\n"
+            case "cookie":
+                extra = "Set-Cookie: session=1; Path=/\r\n"
+            case "closed":
+                return False
+            case "half":
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+                await writer.drain()
+                return False
+            case "silent":
+                await asyncio.sleep(3600)
+            case "drip":
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+                while True:
+                    writer.write(b".")
+                    await writer.drain()
+                    await asyncio.sleep(0.1)
+        if method == "HEAD":
+            content = b""
+        writer.write(f"HTTP/1.1 {status}\r\n{extra}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        return True
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as server:
+        yield server
+
+
+@pytest.fixture
+def load() -> Iterator[LocustLoad]:
+    load = LocustLoad()
+    yield load
+    load.stop()
+
+
+def until(met: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Waits for a condition."""
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.02)
+
+
+def collect(load: LocustLoad, enough: Callable[[list[LoadSecond]], bool], seconds: float = 20.0) -> list[LoadSecond]:
+    """Polls as the engine does until there is enough."""
+    found: list[LoadSecond] = []
+
+    def more() -> bool:
+        found.extend(load.poll())
+        return enough(found)
+
+    until(more, seconds)
+    return found
+
+
+def whole(found: list[LoadSecond]) -> list[LoadSecond]:
+    """The seconds from the first to the last full one: neither the one in which it began nor those before."""
+    first = next(index for index, second in enumerate(found) if second.sent)
+    return found[first + 1 :]
+
+
+def outcomes(found: list[LoadSecond]) -> dict[str, set[tuple[int, str]]]:
+    """Status and error by the request's name."""
+    result: dict[str, set[tuple[int, str]]] = {}
+    for second in found:
+        for cell in second.cells:
+            result.setdefault(cell.request, set()).add((cell.status, cell.error))
+    return result
+
+
+def latencies(found: list[LoadSecond]) -> list[float]:
+    """All of them, in milliseconds."""
+    return sorted(
+        took
+        for second in found
+        for cell in second.cells
+        for took, count in cell.latencies.items()
+        for _ in range(count)
+    )
+
+
+def requests(*paths: str, **more: Any) -> Load:
+    return Load.model_validate({"requests": [{"path": path} for path in paths], **more})
+
+
+def begin(
+    load: LocustLoad, spec: Load, entry: str, *, base: Path = Path(), headers: Mapping[str, str] = HEADERS
+) -> None:
+    load.prepare(spec, entry=entry, headers=headers, base=base)
+    load.start()
+
+
+def running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+# --- the open model ------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) -> None:
+    spec = Load.model_validate(
+        {
+            "rate": 40,
+            "requests": [
+                {"path": "/ok", "name": "fine"},
+                {"path": "/status/503"},
+                {"path": "/status/404"},
+                {"path": "/closed"},
+                {"path": "/half"},
+                {"path": "/redirect"},
+                {"path": "/cookie"},
+                {"method": "HEAD", "path": "/ok"},
+                {
+                    "method": "POST",
+                    "path": "/orders",
+                    "body": '{"n": "ü"}',
+                    "headers": {"content-type": "application/json", "X-Chaos-Run": "mine"},
+                },
+            ],
+        }
+    )
+    begin(load, spec, server.url)
+    found = collect(load, lambda seconds: len(latencies(seconds)) >= 90)
+    load.stop()
+    assert outcomes(found) == {
+        "fine": {(200, "")},
+        "GET /status/503": {(503, "")},
+        "GET /status/404": {(404, "")},
+        "GET /closed": {(0, "connection closed")},
+        "GET /half": {(0, "incomplete answer")},
+        "GET /redirect": {(302, "")},
+        "GET /cookie": {(200, "")},
+        "HEAD /ok": {(200, "")},
+        "POST /orders": {(200, "")},
+    }
+    assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
+    order = next(seen for seen in server.seen if seen.method == "POST")
+    assert (order.headers["content-type"], json.loads(order.body)) == ("application/json", {"n": "ü"})
+    # One arrival is one request: not sent again where no answer came, no redirect followed, no cookie kept.
+    counts = server.paths()
+    assert "/followed" not in counts
+    assert abs(counts["/closed"] - counts["/status/503"]) <= 1
+    assert not [seen for seen in server.seen if "cookie" in seen.headers]
+
+
+def test_the_rate_is_kept_evenly_by_weight_on_few_connections(server: Server, load: LocustLoad) -> None:
+    spec = Load.model_validate(
+        {"rate": 200, "requests": [{"path": "/often", "weight": 3}, {"path": "/seldom", "weight": 1}]}
+    )
+    begin(load, spec, server.url)
+    found = whole(collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 6))
+    load.stop()
+    assert {second.intended for second in found} == {200}
+    assert sum(second.sent for second in found) == pytest.approx(200 * len(found), rel=0.01)
+    assert [second.at for second in found] == [found[0].at + i for i in range(len(found))]
+    paths = [seen.path for seen in server.seen][:400]
+    assert all(Counter(paths[at : at + 40])["/seldom"] in (9, 10, 11) for at in range(0, 400, 40))
+    assert server.connections < len(server.seen) / 10
+    arrived = [seen.at for seen in server.seen]
+    assert abs(arrived[-1] - arrived[0] - (len(arrived) - 1) / 200) < 0.5
+
+
+def test_times_are_those_of_the_wall_clock(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=30), server.url)
+    found = whole(collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 4))
+    assert time.time() - 3 < found[-1].at + 1 <= time.time()
+    for second in found:
+        there = sum(second.at <= seen.at < second.at + 1 for seen in server.seen)
+        assert abs(there - sum(cell.count for cell in second.cells)) <= 3
+
+
+def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=50), server.url)
+    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 2)
+    server.stalled_until = time.monotonic() + 2.0
+    found += collect(load, lambda seconds: len(seconds) >= 4)
+    took = latencies(found)
+    # 100 arrivals were intended in the 2 s; they wait from 2 s down to nothing, evenly.
+    assert len([ms for ms in took if ms > 1000]) == pytest.approx(50, abs=6)
+    assert len([ms for ms in took if ms > 500]) == pytest.approx(75, abs=8)
+    assert 1900 <= took[-1] <= 2400
+    assert all(second.sent >= 45 for second in whole(found)), "arrivals go on while nothing is answered"
+    assert max(second.worst_lag for second in found) < 0.5
+
+
+def test_without_an_answer_by_the_timeout_it_has_failed(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/silent", "/drip", "/ok", rate=30, timeout="600ms"), server.url)
+    found = collect(load, lambda seconds: len([s for s in seconds if len(s.cells) == 3]) >= 2)
+    assert outcomes(found) == {
+        "GET /silent": {(0, "timeout")},
+        "GET /drip": {(0, "timeout")},
+        "GET /ok": {(200, "")},
+    }
+    gone = [ms for s in found for cell in s.cells if not cell.status for ms in cell.latencies]
+    assert min(gone) >= 600
+    assert sorted(gone)[len(gone) // 2] < 700
+
+
+def test_an_entry_that_cannot_be_reached_is_not_an_error(load: LocustLoad) -> None:
+    with Server() as gone:
+        entry = gone.url
+    begin(load, requests("/", rate=20), entry)
+    found = collect(load, lambda seconds: len(latencies(seconds)) >= 10)
+    assert outcomes(found) == {"GET /": {(0, "connection refused")}}
+    assert load.failure() is None
+
+
+# --- the user's locustfile -----------------------------------------------------------------------------------------
+
+
+def test_the_users_locustfile_runs_unchanged(
+    server: Server, load: LocustLoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # meant for pytest's process; here it would block the users
+    (tmp_path / "load").mkdir()
+    (tmp_path / "load" / "flows.py").write_text("CHECKOUT = '/checkout'\n")
+    file = tmp_path / "load" / "locustfile.py"
+    file.write_text(
+        textwrap.dedent(
+            """
+            from flows import CHECKOUT
+            from locust import FastHttpUser, HttpUser, constant, events, task
+
+            print("said while it is loaded")
+
+            @events.init_command_line_parser.add_listener
+            def _(parser):
+                parser.add_argument("--shop-name", default="corner")
+
+            @events.test_start.add_listener
+            def began(environment, **_):
+                print("began on", environment.host)
+
+            class Web(HttpUser):
+                host = "http://127.0.0.1:9"  # never this one
+                wait_time = constant(0.05)
+
+                def on_start(self):
+                    self.client.post("/login", json={"shop": self.environment.parsed_options.shop_name})
+
+                @task
+                def look(self):
+                    print("looking")
+                    self.client.get("/status/404")
+                    with self.client.get("/ok?item=1", name="item", catch_response=True) as response:
+                        response.failure("its content is not what it should be")
+
+                def on_stop(self):
+                    self.client.post("/logout")
+
+            class Fast(FastHttpUser):
+                wait_time = constant(0.05)
+                default_headers = {"x-own": "1"}
+
+                @task
+                def buy(self):
+                    self.client.get(CHECKOUT)
+                    self.client.get("/half")
+                    self.environment.events.request.fire(
+                        request_type="flow", name="buying", response_time=1, response_length=0, exception=None
+                    )
+            """
+        )
+    )
+    spec = Load.model_validate({"locustfile": "../load/locustfile.py", "users": 4})
+    base = tmp_path / "experiments"
+    base.mkdir()
+    begin(load, spec, server.url, base=base)
+    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 3)
+    load.stop()
+    assert outcomes(found) == {
+        "POST /login": {(200, "")},
+        "GET /status/404": {(404, "")},
+        "item": {(200, "")},
+        "GET /checkout": {(200, "")},
+        "GET /half": {(0, "incomplete answer")},
+    }
+    assert all(second.intended == second.sent for second in found)
+    assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
+    assert {seen.headers["x-own"] for seen in server.seen if seen.path == "/checkout"} == {"1"}
+    assert {json.loads(seen.body)["shop"] for seen in server.seen if seen.path == "/login"} == {"corner"}
+    assert server.paths()["/login"] == server.paths()["/logout"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "No such file"),
+        ("def broken(:\n", "SyntaxError: invalid syntax"),
+        ("import os\nlimit = int('many')\n", "line 2: ValueError: invalid literal for int()"),
+        ("import nowhere_to_be_found\n", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
+        ("import locust\n", "no User class"),
+    ],
+)
+def test_a_broken_locustfile_is_named_with_its_reason(
+    load: LocustLoad, tmp_path: Path, text: str | None, reason: str
+) -> None:
+    if text is not None:
+        (tmp_path / "mine.py").write_text(text)
+    with pytest.raises(LoadError) as caught:
+        begin(load, Load(locustfile="mine.py"), "http://127.0.0.1:9", base=tmp_path)
+    assert reason in caught.value.message
+    assert "mine.py" in caught.value.message
+    assert "Traceback" not in str(caught.value)
+    assert caught.value.hint is not None
+    assert "locustfile" in caught.value.hint
+
+
+def test_a_locustfile_that_ends_its_own_test_is_a_failure(server: Server, load: LocustLoad, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "from locust import FastHttpUser, task\n"
+        "class Web(FastHttpUser):\n"
+        "    @task\n"
+        "    def once(self):\n"
+        "        self.client.get('/ok')\n"
+        "        self.environment.runner.quit()\n"
+    )
+    begin(load, Load(locustfile="mine.py", users=1), server.url, base=tmp_path)
+    until(lambda: load.failure() is not None)
+    assert "mine.py has ended the test by itself" in str(load.failure())
+
+
+# --- the process ---------------------------------------------------------------------------------------------------
+
+
+def test_it_is_prepared_while_others_work_and_sends_only_from_its_start(server: Server, load: LocustLoad) -> None:
+    before = time.monotonic()
+    load.prepare(requests("/ok"), entry=server.url, headers=HEADERS, base=Path())
+    assert time.monotonic() - before < 0.5
+    assert load.failure() is None
+    assert not server.seen
+    load.start()
+    until(lambda: server.seen)
+
+
+def test_stopping_is_quick_and_may_be_repeated(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/silent", rate=50), server.url)
+    assert load.pid is not None
+    until(lambda: len(server.seen) > 20)
+    before = time.monotonic()
+    load.stop()
+    assert time.monotonic() - before < 2.5
+    assert not running(load.pid)
+    assert load.failure() is None
+    load.stop()
+    assert not [cell for second in load.poll() for cell in second.cells], "what was not answered is not counted"
+
+
+def test_stopping_before_the_start(load: LocustLoad) -> None:
+    LocustLoad().stop()
+    load.prepare(requests("/ok"), entry="http://127.0.0.1:9", headers=HEADERS, base=Path())
+    assert load.pid is not None
+    before = time.monotonic()
+    load.stop()
+    assert time.monotonic() - before < 2.5
+    assert not running(load.pid)
+
+
+def test_it_has_a_session_of_its_own(load: LocustLoad) -> None:
+    load.prepare(requests("/ok"), entry="http://127.0.0.1:9", headers=HEADERS, base=Path())
+    assert load.pid is not None
+    assert os.getsid(load.pid) == os.getpgid(load.pid) == load.pid != os.getsid(0)
+
+
+def test_its_death_is_noticed(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok"), server.url)
+    until(lambda: server.seen)
+    assert load.pid is not None
+    os.kill(load.pid, signal.SIGKILL)
+    until(lambda: load.failure() is not None)
+    assert "SIGKILL" in str(load.failure())
+
+
+def test_its_silence_is_noticed(server: Server, load: LocustLoad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chaos.adapters.locust_load._SILENT", 2.5)
+    begin(load, requests("/ok"), server.url)
+    collect(load, lambda seconds: len(seconds) >= 1)
+    assert load.failure() is None
+    assert load.pid is not None
+    os.kill(load.pid, signal.SIGSTOP)
+    until(lambda: load.failure() is not None)
+    assert "nothing" in str(load.failure())
+    load.stop()
+    assert not running(load.pid)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: bool) -> None:
+    # Busy: a user that never lets go of the processor, so that no greenlet sees the end of stdin.
+    (tmp_path / "mine.py").write_text(
+        "from locust import FastHttpUser, task\n"
+        "class Web(FastHttpUser):\n"
+        "    @task\n"
+        "    def once(self):\n"
+        "        self.client.get('/ok')\n"
+        f"        while {busy}: pass\n"
+        "    def wait(self):\n"
+        "        import gevent; gevent.sleep(0.05)\n"
+    )
+    program = textwrap.dedent(
+        """
+        import sys, time
+        from pathlib import Path
+        from chaos.adapters.locust_load import LocustLoad
+        from chaos.model.experiment import Load
+        load = LocustLoad()
+        load.prepare(Load(locustfile="mine.py", users=1), entry=sys.argv[1], headers={}, base=Path(sys.argv[2]))
+        load.start()
+        print(load.pid, flush=True)
+        time.sleep(60)
+        """
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, server.url, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as harness:
+        assert harness.stdout is not None
+        pid = int(harness.stdout.readline())
+        until(lambda: server.seen)
+        harness.kill()
+    until(lambda: not running(pid), 5)
+
+
+@pytest.mark.parametrize("starts", [False, True])
+def test_a_module_that_is_missing_is_named(load: LocustLoad, monkeypatch: pytest.MonkeyPatch, *, starts: bool) -> None:
+    monkeypatch.setattr("chaos.adapters.locust_load._DRIVER", "chaos.adapters.nowhere")
+    load.prepare(requests("/ok"), entry="http://127.0.0.1:9", headers=HEADERS, base=Path())
+    if starts:
+        with pytest.raises(LoadError, match=r"No module named chaos\.adapters\.nowhere"):
+            load.start()
+    load.stop()
