@@ -1,163 +1,161 @@
 """The load generator's process: Locust, in a process of its own because importing it patches the standard library.
 
-It is told what to do on stdin as lines of JSON and answers on stdout: ``ready``, then one line per second.
+It is told what to do on stdin as lines (the work as JSON, then ``start``, then ``stop``) and answers on stdout: ``ready``,
+then one line of JSON per second. It ends when told so, at the end of stdin, and with the process that started it.
 """
 
 from __future__ import annotations
 
-import locust  # isort: split
+import locust  # isort: split - before all others, since it patches them
 
 import ctypes
-import itertools
 import json
-import math
 import os
+import resource
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from http.cookiejar import DefaultCookiePolicy
+from itertools import count
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import gevent
+import gevent.event
 import gevent.os
+import requests.exceptions
 from locust import FastHttpUser, HttpUser, User, task
+from locust.argument_parser import get_parser
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, LocustBadStatusCode
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
-_CONNECTIONS: Final = 10_000
+from chaos.adapters.locust_seconds import Seconds, by_weight, in_words
+
+_CONNECTIONS: Final = 100_000
 """More than an open model at any rate that is allowed needs: the pool must never be what limits."""
+_FILES: Final = 1_000_000
 _GRACE: Final = 0.05
-"""Seconds after the end of a second until it is told, for answers that are just being counted."""
-_DIGITS: Final = 3
+"""Seconds after the end of a second until it is told, so that waking up early can't lose its last answers."""
+_GOODBYE: Final = 1.2
+"""Seconds that the users of a locustfile have for their ``on_stop``."""
 _PR_SET_PDEATHSIG: Final = 1
 
 
-def rounded_up(milliseconds: float) -> float:
-    """To three significant digits, upwards: never better than it was."""
-    if milliseconds <= 0:
-        return 0.0
-    step = 10.0 ** (math.floor(math.log10(milliseconds)) - _DIGITS + 1)
-    return round(math.ceil(milliseconds / step - 1e-9) * step, 6)
-
-
-def by_weight(requests: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The requests in turn, each as often as its weight says, spread evenly."""
-    credit = [0] * len(requests)
-    total = sum(request["weight"] for request in requests)
-    while True:
-        for index, request in enumerate(requests):
-            credit[index] += request["weight"]
-        best = max(range(len(requests)), key=credit.__getitem__)
-        credit[best] -= total
-        yield requests[best]
-
-
-class Seconds:
-    """Counts by second of the wall clock, which is read once and carried on by the monotonic one."""
+class Harness:
+    """The pipes from and to the harness, kept away from what a locustfile prints or reads."""
 
     def __init__(self) -> None:
-        self._wall = time.time() - time.perf_counter()
-        self._found: dict[int, dict[str, Any]] = {}
-        self.rate: float | None = None
-        self.started: float | None = None
-        """When the first request was intended, on ``time.perf_counter``."""
+        self._from, self._to = os.dup(0), os.dup(1)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        os.dup2(2, 1)
 
-    def wall(self, moment: float) -> float:
-        """A moment of ``time.perf_counter`` as Unix seconds."""
-        return self._wall + moment
+    def tell(self, line: str) -> None:
+        """Says one line; where nobody listens any more, the process ends."""
+        rest = memoryview(f"{line}\n".encode())
+        try:
+            while rest:
+                rest = rest[gevent.os.tp_write(self._to, rest) :]
+        except BrokenPipeError:
+            os._exit(0)
 
-    def now(self) -> float:
-        """Unix seconds."""
-        return self.wall(time.perf_counter())
+    def lines(self) -> Iterator[str]:
+        """What the harness says, until it is gone."""
+        rest = b""
+        while more := gevent.os.tp_read(self._from, 65536):
+            *whole, rest = (rest + more).split(b"\n")
+            yield from (line.decode() for line in whole)
 
-    def _second(self) -> dict[str, Any]:
-        return self._found.setdefault(int(self.now()), {"sent": 0, "lag": 0.0, "cells": {}})
 
-    def sent(self, lag: float) -> None:
-        """A request was started, ``lag`` seconds after its intended moment."""
-        second = self._second()
-        second["sent"] += 1
-        second["lag"] = max(second["lag"], lag)
-
-    def answered(self, request: str, status: int, error: str, milliseconds: float) -> None:
-        """A request has ended."""
-        cell = self._second()["cells"].setdefault((request, status, error), {})
-        took = rounded_up(milliseconds)
-        cell[took] = cell.get(took, 0) + 1
-
-    def line(self, at: int) -> str:
-        """What happened in one second, as JSON."""
-        second = self._found.pop(at, {"sent": 0, "lag": 0.0, "cells": {}})
-        return json.dumps(
-            {
-                "at": at,
-                "intended": self._intended(at) if self.rate is not None else second["sent"],
-                "sent": second["sent"],
-                "worst_lag": round(second["lag"], 4),
-                "cells": [
-                    {"request": request, "status": status, "error": error, "latencies": latencies}
-                    for (request, status, error), latencies in second["cells"].items()
-                ],
-            }
-        )
-
-    def _intended(self, at: int) -> int:
-        """Arrivals that the rate asks for in a second, whether or not anybody had time for them."""
-        if self.started is None or self.rate is None:
-            return 0
-        begin = self.wall(self.started)
-        return max(0, math.ceil((at + 1 - begin) * self.rate)) - max(0, math.ceil((at - begin) * self.rate))
+# --- the open model ------------------------------------------------------------------------------------------------
 
 
 def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
     """A user that lets requests arrive at a fixed rate whatever the answers do."""
-    requests = by_weight(work["spec"]["requests"])
     rate = float(work["spec"]["rate"])
+    kinds = [{**kind, "headers": _merged(kind["headers"], work["headers"])} for kind in work["spec"]["requests"]]
+    limit = float(work["timeout"])
 
     class Arrivals(FastHttpUser):  # type: ignore[misc]
         """One user for all arrivals; each runs in a greenlet of its own."""
 
         concurrency = _CONNECTIONS
-        network_timeout = connection_timeout = work["timeout"]
-        default_headers: ClassVar = dict(work["headers"])
+        network_timeout = connection_timeout = limit
+        max_redirects = 0  # the redirect is the answer; what it points to need not be in the mesh
+        max_retries = 0
+
+        def on_start(self) -> None:
+            agent = self.client.client
+            # Arrivals have nothing to do with each other: a shared cookie would pin them all to one pod.
+            agent.cookiejar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            # Every answer is an answer; what is not "valid" is decoded for a message, which fails for other than UTF-8.
+            agent.valid_response_codes = frozenset(range(100, 1000))
+            # geventhttpclient sends a request again for each place in its pool when a connection is closed without
+            # an answer (HTTPClient.request: attempts_left = size + 1). The pool's semaphore is made by now, and its
+            # size is read for nothing else.
+            agent.clientpool.get_client(self.host)._connection_pool.size = -1  # noqa: SLF001 - there is no other way
 
         @task  # type: ignore[untyped-decorator]
         def arrive(self) -> None:
-            seconds.rate, seconds.started = rate, time.perf_counter()
-            for number in itertools.count():
-                intended = seconds.started + number / rate
+            """Starts requests for ever, each at its moment."""
+            began = seconds.began = time.perf_counter()
+            turns = by_weight([kind["weight"] for kind in kinds])
+            for number in count():
+                intended = began + number / rate
                 ahead = intended - time.perf_counter()
                 if ahead > 0:
                     gevent.sleep(ahead)
                 elif number % 16 == 0:
                     gevent.sleep(0)  # behind: let answers in all the same
-                gevent.spawn(self.send, next(requests), intended)
+                gevent.spawn(self.send, kinds[next(turns)], intended)
 
-        def send(self, request: Mapping[str, Any], intended: float) -> None:
+        def send(self, kind: Mapping[str, Any], intended: float) -> None:
             """Latency counts from the intended start, so that a stalled system can't hide its stall."""
             seconds.sent(max(0.0, time.perf_counter() - intended))
-            with self.client.request(
-                request["method"],
-                request["path"],
-                name=request["label"],
-                data=request["body"],
-                headers=request["headers"],
-                catch_response=True,
-            ) as response:
-                response.request_meta["response_time"] = (time.perf_counter() - intended) * 1000
+            try:
+                # The client's own timeouts are per read: an answer that trickles in would never end.
+                with (
+                    gevent.Timeout(limit),
+                    self.client.request(
+                        kind["method"],
+                        kind["path"],
+                        name=kind["label"],
+                        data=kind["body"],
+                        headers=kind["headers"],
+                        catch_response=True,
+                    ) as answer,
+                ):
+                    answer.request_meta["response_time"] = (time.perf_counter() - intended) * 1000
+            except Exception as error:  # noqa: BLE001 - whatever it is, an arrival that got no answer is counted
+                took = (time.perf_counter() - intended) * 1000
+                seconds.answered(kind["label"], 0, in_words(error), took)
 
     return Arrivals
 
 
-def users_of(work: Mapping[str, Any]) -> list[type[User]]:
-    """The classes of the user's locustfile, whose clients send the run's headers too."""
-    file = Path(work["base"], work["spec"]["locustfile"])
-    sys.path.insert(0, str(file.parent))
+def _merged(own: Mapping[str, str], runs: Mapping[str, str]) -> dict[str, str]:
+    """A request's headers and the run's, which win whatever their case: by them a fault knows its requests."""
+    taken = {key.lower() for key in runs}
+    return {**{key: value for key, value in own.items() if key.lower() not in taken}, **runs}
+
+
+# --- the user's locustfile -----------------------------------------------------------------------------------------
+
+
+def users_of(file: Path, headers: Mapping[str, str]) -> list[type[User]]:
+    """The classes of the user's locustfile, whose clients send the run's headers too.
+
+    A ``LoadTestShape`` in it is left alone: baseline and fault need the same number of users.
+    """
+    sys.path.insert(0, str(file.parent))  # for good: Locust takes it out again, but a task may import when it runs
     classes, _ = load_locustfile(str(file))
     if not classes:
-        raise ValueError(f"{file} has no User class")
-    return [_marked(cls, dict(work["headers"])) for cls in classes.values()]
+        raise ValueError("no User class is in it")
+    return [_marked(cls, dict(headers)) for cls in classes.values()]
 
 
 def _marked(cls: type[User], headers: dict[str, str]) -> type[User]:
@@ -173,79 +171,118 @@ def _marked(cls: type[User], headers: dict[str, str]) -> type[User]:
     return type(cls.__name__, (cls,), {"__init__": __init__})
 
 
+def options_of(file: Path, work: Mapping[str, Any]) -> Any:
+    """Locust's options as its command line would have them, with those that the locustfile declares itself."""
+    given = ["--headless", "-f", str(file), "--host", work["entry"], "-u", str(work["spec"]["users"])]
+    return get_parser(default_config_files=[]).parse_args(given)
+
+
+def _reason(file: Path, error: BaseException) -> str:
+    """In one line, with the line of the locustfile in which it happened."""
+    at = [f", line {frame.lineno}" for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    return f"{file}{at[-1] if at else ''}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+# --- the run -------------------------------------------------------------------------------------------------------
+
+
 def listen(environment: Environment, seconds: Seconds, *, counts_sending: bool) -> None:
-    """Counts every request that Locust reports."""
+    """Counts every HTTP request that Locust reports; events without an HTTP answer are flows and the like."""
 
     def note(
         request_type: str, name: str, response_time: float, response: Any = None, exception: Any = None, **_: Any
     ) -> None:
-        status = int(getattr(response, "status_code", 0) or 0)
-        error = "" if status else type(exception).__name__ if exception else "no answer"
+        status = getattr(response, "status_code", None)
+        if status is None:
+            return
+        # A failed read leaves the status that came before it; a status or content that a task dislikes is an answer.
+        broken = isinstance(exception, FAILURE_EXCEPTIONS) and not isinstance(
+            exception, LocustBadStatusCode | requests.exceptions.HTTPError
+        )
+        error = "" if status and not broken else in_words(exception) if exception else "no answer"
         if counts_sending:
             seconds.sent(0.0)
-            name = f"{request_type} {name}"
-        seconds.answered(name, status, error, response_time or 0.0)
+            if name.startswith(("/", "http://", "https://")):
+                name = f"{request_type} {name}"  # as declared requests are called that have no name
+        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0)
 
     environment.events.request.add_listener(note)
 
 
-def tell(line: str) -> None:
-    """One line to the harness; its end is ours."""
-    try:
-        sys.stdout.write(line + "\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os._exit(0)
-
-
-def lines() -> Iterator[str]:
-    """What the harness says, until it is gone."""
-    rest = b""
-    while True:
-        more = gevent.os.tp_read(0, 65536)
-        if not more:
-            return
-        *whole, rest = (rest + more).split(b"\n")
-        yield from (line.decode() for line in whole)
-
-
 def main() -> int:
-    """Exit code 0: told to stop; 2: what was asked for can't be done, said on stderr."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    said = lines()
-    work = json.loads(next(said))
-    seconds = Seconds()
-    own = bool(work["spec"]["locustfile"])
-    try:
-        classes = users_of(work) if own else [arrivals(work, seconds)]
-    except Exception as error:  # noqa: BLE001 - the user's file may raise anything
-        sys.stderr.write(f"{work['spec']['locustfile']}: {type(error).__name__}: {error}\n")
-        return 2
-    environment = Environment(user_classes=classes, host=work["entry"])
+    """Exit code 0: told to stop; 2: the locustfile can't be loaded; 3: it ended its test. The reason is on stderr."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _allow_many_connections()
+    harness = Harness()
+    said = harness.lines()
+    heard = next(said, None)
+    if heard is None:
+        return 0
+    work = json.loads(heard)
+    own = work["spec"]["locustfile"] is not None
+    seconds = Seconds(None if own else float(work["spec"]["rate"]))
+    over = gevent.event.AsyncResult()
+    if own:
+        file = Path(os.path.normpath(Path(work["base"], work["spec"]["locustfile"])))
+        try:
+            environment = Environment(
+                user_classes=users_of(file, work["headers"]),
+                host=work["entry"],
+                events=locust.events,  # those for which the locustfile has registered its own listeners
+                locustfile=file.name,
+                parsed_options=options_of(file, work),
+            )
+            runner = environment.create_local_runner()
+            environment.events.init.fire(environment=environment, runner=runner, web_ui=None)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's file may raise anything
+            sys.stderr.write(f"{_reason(file, error)}\n")
+            return 2
+
+        def ended(**_: Any) -> None:
+            over.set(f"{file} has ended the test by itself")
+
+        environment.events.test_stop.add_listener(ended)
+    else:
+        environment = Environment(user_classes=[arrivals(work, seconds)], host=work["entry"])
+        runner = environment.create_local_runner()
     listen(environment, seconds, counts_sending=own)
-    runner = environment.create_local_runner()
-    tell("ready")
+    harness.tell("ready")
     if next(said, "stop") != "start":
         return 0
     users = work["spec"]["users"] if own else 1
+    teller = gevent.spawn(_tell_seconds, harness, seconds)
     runner.start(users, spawn_rate=users)
-    teller = gevent.spawn(_tell_seconds, seconds)
-    waiting: Callable[[], str] = lambda: next(said, "stop")  # noqa: E731 - a greenlet's whole work
-    gevent.spawn(waiting).join()
+    gevent.spawn(lambda: over.set("" if next(said, "stop") else None))
+    by_itself = over.get()
     teller.kill()
+    if by_itself:
+        sys.stderr.write(f"{by_itself}\n")
+        return 3
+    with gevent.Timeout(_GOODBYE, False):
+        runner.quit()
     return 0
 
 
-def _tell_seconds(seconds: Seconds) -> None:
+def _allow_many_connections() -> None:
+    """Raises the limit of open files, which is 1024 on many machines: fewer than a stalled system leaves waiting."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if most == resource.RLIM_INFINITY else most, most))
+    except (OSError, ValueError):
+        pass  # as many as there are, then
+
+
+def _tell_seconds(harness: Harness, seconds: Seconds) -> None:
     at = int(seconds.now())
     while True:
         gevent.sleep(max(0.0, at + 1 + _GRACE - seconds.now()))
-        tell(seconds.line(at))
+        harness.tell(seconds.line(at))
         at += 1
 
 
 if __name__ == "__main__":
-    del locust
     code = main()
     sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)  # Locust's greenlets have nothing to finish: requests under way are not counted
