@@ -6,7 +6,8 @@ then one line of JSON per second. It ends when told so, at the end of stdin, and
 
 from __future__ import annotations
 
-import locust  # isort: split - before all others, since it patches them
+# Before all others, since it patches them.
+import locust  # isort: split
 
 import ctypes
 import json
@@ -17,6 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from pathlib import Path
@@ -97,7 +99,7 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
             # geventhttpclient sends a request again for each place in its pool when a connection is closed without
             # an answer (HTTPClient.request: attempts_left = size + 1). The pool's semaphore is made by now, and its
             # size is read for nothing else.
-            agent.clientpool.get_client(self.host)._connection_pool.size = -1  # noqa: SLF001 - there is no other way
+            agent.clientpool.get_client(self.host)._connection_pool.size = -1
 
         @task  # type: ignore[untyped-decorator]
         def arrive(self) -> None:
@@ -130,7 +132,7 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
                     ) as answer,
                 ):
                     answer.request_meta["response_time"] = (time.perf_counter() - intended) * 1000
-            except Exception as error:  # noqa: BLE001 - whatever it is, an arrival that got no answer is counted
+            except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - whatever it is, an arrival that got no answer is counted
                 took = (time.perf_counter() - intended) * 1000
                 seconds.answered(kind["label"], 0, in_words(error), took)
 
@@ -179,7 +181,9 @@ def options_of(file: Path, work: Mapping[str, Any]) -> Any:
 
 def _reason(file: Path, error: BaseException) -> str:
     """In one line, with the line of the locustfile in which it happened."""
-    at = [f", line {frame.lineno}" for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
+    at = [
+        f", line {frame.lineno}" for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)
+    ]
     return f"{file}{at[-1] if at else ''}: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
@@ -220,11 +224,11 @@ def main() -> int:
     if heard is None:
         return 0
     work = json.loads(heard)
-    own = work["spec"]["locustfile"] is not None
+    own = work["locustfile"] is not None
     seconds = Seconds(None if own else float(work["spec"]["rate"]))
     over = gevent.event.AsyncResult()
     if own:
-        file = Path(os.path.normpath(Path(work["base"], work["spec"]["locustfile"])))
+        file = Path(work["locustfile"])
         try:
             environment = Environment(
                 user_classes=users_of(file, work["headers"]),
@@ -253,13 +257,13 @@ def main() -> int:
     users = work["spec"]["users"] if own else 1
     teller = gevent.spawn(_tell_seconds, harness, seconds)
     runner.start(users, spawn_rate=users)
-    gevent.spawn(lambda: over.set("" if next(said, "stop") else None))
+    gevent.spawn(_wait_for_word, said, over)
     by_itself = over.get()
     teller.kill()
     if by_itself:
         sys.stderr.write(f"{by_itself}\n")
         return 3
-    with gevent.Timeout(_GOODBYE, False):
+    with gevent.Timeout(_GOODBYE, exception=False):
         runner.quit()
     return 0
 
@@ -267,10 +271,13 @@ def main() -> int:
 def _allow_many_connections() -> None:
     """Raises the limit of open files, which is 1024 on many machines: fewer than a stalled system leaves waiting."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    try:
+    with suppress(OSError, ValueError):  # as many as there are, then
         resource.setrlimit(resource.RLIMIT_NOFILE, (_FILES if most == resource.RLIM_INFINITY else most, most))
-    except (OSError, ValueError):
-        pass  # as many as there are, then
+
+
+def _wait_for_word(said: Iterator[str], over: Any) -> None:
+    next(said, None)  # the word to stop, or the harness's end
+    over.set("")
 
 
 def _tell_seconds(harness: Harness, seconds: Seconds) -> None:

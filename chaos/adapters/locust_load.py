@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,22 +23,57 @@ _DRIVER: Final = "chaos.adapters.locust_driver"
 _READY: Final = 30.0
 """Seconds within which Locust must have been imported."""
 _STOP: Final = 2.0
+"""Seconds within which the process must have ended once it is told to."""
+_SILENT: Final = 10.0
+"""Seconds without a word, of one that tells something every second, after which it no longer runs."""
+_TAIL: Final = 4096
+"""Bytes at the end of its log in which the reason of its end is looked for."""
+_BROKEN_LOCUSTFILE: Final = 2
+"""The driver's exit code."""
 
 
 class LocustLoad:
-    """One load generator, from its preparation to its end."""
+    """One load generator, from its preparation to its end.
+
+    The process has a session of its own, so that Ctrl-C in a terminal reaches the harness only, and ends with the harness
+    however that ends.
+    """
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
-        self._log: IO[str] | None = None
+        self._log: IO[bytes] | None = None
+        self._locustfile: Path | None = None
         self._seconds: deque[LoadSecond] = deque()
-        self._ready = threading.Event()
+        self._answered = threading.Event()
+        """It has said that it is ready, or has ended."""
+        self._ready = False
+        self._heard: float | None = None
+        """When it last said something, on the monotonic clock; ``None`` before it was started."""
         self._reader: threading.Thread | None = None
         self._stopped = False
 
+    @property
+    def pid(self) -> int | None:
+        """The process's id once it is prepared."""
+        return None if self._process is None else self._process.pid
+
     def prepare(self, spec: Load, *, entry: str, headers: Mapping[str, str], base: Path) -> None:
-        """Starts the process; it loads Locust while the harness goes on."""
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - it lives as long as the process
+        """Starts the process; it loads Locust while the harness goes on.
+
+        To be called from a thread that lives as long as the run: Linux ends the process when the thread that started it
+        ends (prctl(2), PR_SET_PDEATHSIG).
+
+        Args:
+            spec: What to send.
+            entry: The mesh's entry, such as ``http://127.0.0.1:8080``.
+            headers: Sent with every request; they win over those that a request declares.
+            base: The folder that the locustfile's path starts from.
+
+        Raises:
+            LoadError: the process can't be started.
+        """
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        self._locustfile = Path(os.path.normpath(base.absolute() / spec.locustfile)) if spec.locustfile else None
         work = {
             "spec": {
                 **spec.model_dump(mode="json", exclude={"timeout"}),
@@ -44,8 +82,10 @@ class LocustLoad:
             "timeout": spec.timeout.total_seconds(),
             "entry": entry,
             "headers": dict(headers),
-            "base": str(base),
+            "locustfile": str(self._locustfile) if self._locustfile else None,
         }
+        # Set for the harness's own process, these would leave Locust's users waiting for each other.
+        unpatched = ("LOCUST_SKIP_MONKEY_PATCH", "LOCUST_SKIP_URLLIB3_PATCH")
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", _DRIVER],
@@ -53,9 +93,12 @@ class LocustLoad:
                 stdout=subprocess.PIPE,
                 stderr=self._log,
                 text=True,
+                encoding="utf-8",
+                env={key: value for key, value in os.environ.items() if key not in unpatched},
                 start_new_session=True,
             )
         except OSError as error:
+            self._log.close()
             raise LoadError(f"the load generator could not be started: {error}") from error
         self._reader = threading.Thread(target=self._read, name="chaos load", daemon=True)
         self._reader.start()
@@ -70,25 +113,33 @@ class LocustLoad:
         process = self._process
         if process is None:
             raise LoadError("the load generator was not prepared")
-        if not self._ready.wait(_READY) or process.poll() is not None:
+        if not self._answered.wait(_READY):
             raise LoadError(
-                f"the load generator did not come up: {self._tail() or 'it said nothing'}",
-                hint="check load.locustfile" if "locust" in self._tail() else None,
+                f"expected the load generator to be ready within {_READY:g} s; it still loads",
+                hint="see what takes the locustfile so long" if self._locustfile else "is the machine overloaded?",
             )
+        if not self._ready:
+            raise self._stillborn(process)
+        self._heard = time.monotonic()
         self._say("start")
 
     def poll(self) -> Sequence[LoadSecond]:
-        """The seconds that were finished since the last call."""
+        """The seconds that were finished since the last call; never waits."""
         found = []
         while self._seconds:
             found.append(self._seconds.popleft())
         return found
 
     def failure(self) -> str | None:
-        """Why it has ended by itself; ``None`` while it is well."""
-        if self._process is None or self._stopped or self._process.poll() is None:
+        """Why it no longer runs; ``None`` while it is well, and once it was stopped."""
+        if self._process is None or self._stopped:
             return None
-        return self._tail() or f"exit code {self._process.returncode}"
+        code = self._process.poll()
+        if code is not None:
+            return self._tail() or _ended(code)
+        if self._heard is not None and time.monotonic() - self._heard > _SILENT:
+            return f"it has said nothing for {time.monotonic() - self._heard:.0f} s"
+        return None
 
     def stop(self) -> None:
         """Stops it and waits for its end; safe to call twice, and before it was started."""
@@ -96,6 +147,8 @@ class LocustLoad:
         if process is None or self._stopped:
             return
         self._stopped = True
+        if not self._ready:
+            self._kill(process)  # it still loads, and has nothing to say goodbye to
         self._say("stop")
         try:
             if process.stdin is not None:
@@ -105,14 +158,37 @@ class LocustLoad:
         try:
             process.wait(timeout=_STOP)
         except subprocess.TimeoutExpired:
-            process.kill()
+            self._kill(process)
             process.wait()
         if self._reader is not None:
-            self._reader.join(timeout=_STOP)
+            self._reader.join()
         if process.stdout is not None:
             process.stdout.close()
         if self._log is not None:
             self._log.close()
+
+    @staticmethod
+    def _kill(process: subprocess.Popen[str]) -> None:
+        """Ends its group, with what a locustfile may have started. Before it is waited for, so its id is its own."""
+        if process.returncode is None:
+            try:
+                os.killpg(process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                process.kill()  # so young that it has no group yet
+
+    def _stillborn(self, process: subprocess.Popen[str]) -> LoadError:
+        try:
+            code = process.wait(timeout=_STOP)
+        except subprocess.TimeoutExpired:  # it has closed its end and lives on
+            self._kill(process)
+            code = process.wait()
+        said = self._tail() or _ended(code)
+        if code == _BROKEN_LOCUSTFILE and self._locustfile:
+            return LoadError(
+                f"load.locustfile can't be loaded: {said}",
+                hint=f"it must load by itself: locust -f {self._locustfile} --list",
+            )
+        return LoadError(f"the load generator did not come up: {said}")
 
     def _say(self, line: str) -> None:
         assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018 - callers look
@@ -124,22 +200,28 @@ class LocustLoad:
 
     def _read(self) -> None:
         assert self._process is not None and self._process.stdout is not None  # noqa: S101, PT018 - started above
-        try:
-            for line in self._process.stdout:
-                if line == "ready\n":
-                    self._ready.set()
-                elif line.strip():
-                    self._seconds.append(_second(line))
-        except ValueError:
-            pass  # closed by stop()
-        self._ready.set()
+        for line in self._process.stdout:
+            if line == "ready\n":
+                self._ready = True
+                self._answered.set()
+            elif line.startswith("{"):  # all else was printed while Locust was imported
+                self._heard = time.monotonic()
+                self._seconds.append(_second(line))
+        self._answered.set()
 
     def _tail(self) -> str:
+        """The last line of its log: of a traceback, the one that names the error."""
         if self._log is None or self._log.closed:
             return ""
-        self._log.seek(0)
-        said = [line.strip() for line in self._log.read().splitlines() if line.strip()]
+        log = self._log.fileno()
+        # Not by seek and read: the process writes at the same offset.
+        end = os.pread(log, _TAIL, max(0, os.fstat(log).st_size - _TAIL)).decode(errors="replace")
+        said = [line.strip() for line in end.splitlines() if line.strip()]
         return said[-1] if said else ""
+
+
+def _ended(code: int) -> str:
+    return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it has ended with exit code {code}"
 
 
 def _second(line: str) -> LoadSecond:

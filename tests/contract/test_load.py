@@ -413,8 +413,7 @@ def test_a_broken_locustfile_is_named_with_its_reason(
     assert reason in caught.value.message
     assert "mine.py" in caught.value.message
     assert "Traceback" not in str(caught.value)
-    assert caught.value.hint is not None
-    assert "locustfile" in caught.value.hint
+    assert "locust -f" in str(caught.value.hint)
 
 
 def test_a_locustfile_that_ends_its_own_test_is_a_failure(server: Server, load: LocustLoad, tmp_path: Path) -> None:
@@ -531,11 +530,8 @@ def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: 
     until(lambda: not running(pid), 5)
 
 
-@pytest.mark.parametrize("starts", [False, True])
-def test_a_module_that_is_missing_is_named(load: LocustLoad, monkeypatch: pytest.MonkeyPatch, *, starts: bool) -> None:
+def test_a_driver_that_does_not_come_up_is_an_error(load: LocustLoad, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("chaos.adapters.locust_load._DRIVER", "chaos.adapters.nowhere")
     load.prepare(requests("/ok"), entry="http://127.0.0.1:9", headers=HEADERS, base=Path())
-    if starts:
-        with pytest.raises(LoadError, match=r"No module named chaos\.adapters\.nowhere"):
-            load.start()
-    load.stop()
+    with pytest.raises(LoadError, match=r"No module named chaos\.adapters\.nowhere"):
+        load.start()
