@@ -1,0 +1,198 @@
+"""Manifests as an operations guide has them, applied with kubectl, measured at the callers.
+
+The names are the shop's. Counts are held against their binomial spread: five standard deviations, about one false alarm in
+a million.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+
+import httpx
+import pytest
+
+from chaos.lab import commands
+from chaos.lab.state import LabState
+
+KUBECTL = shutil.which("kubectl")
+pytestmark = [pytest.mark.lab, pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")]
+
+FAULT_INJECTION = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: inventory-svc
+  namespace: staging
+spec:
+  hosts:
+  - inventory-svc
+  http:
+  - fault:
+      abort:
+        percentage:
+          value: 50.0
+        httpStatus: 503
+      delay:
+        percentage:
+          value: 30.0
+        fixedDelay: 3s
+    route:
+    - destination:
+        host: inventory-svc
+        subset: v1
+"""
+CANARY = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: recommendation-svc
+  namespace: staging
+spec:
+  hosts:
+  - recommendation-svc
+  http:
+  - route:
+    - destination:
+        host: recommendation-svc
+        subset: v1
+      weight: 90
+    - destination:
+        host: recommendation-svc
+        subset: v2
+      weight: 10
+"""
+HEADER_ROUTING = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata:
+  name: recommendation-svc
+  namespace: staging
+spec:
+  hosts:
+  - recommendation-svc
+  http:
+  - match:
+    - headers:
+        x-test-user:
+          exact: "true"
+    route:
+    - destination:
+        host: recommendation-svc
+        subset: v2
+  - match:
+    - headers:
+        x-canary:
+          exact: "true"
+    route:
+    - destination:
+        host: recommendation-svc
+        subset: v2
+  - route:
+    - destination:
+        host: recommendation-svc
+        subset: v1
+    timeout: 3s
+    retries:
+      attempts: 3
+      perTryTimeout: 1s
+      retryOn: 5xx,reset,connect-failure,retriable-4xx
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
+        state = commands.up("guide", attached=True)
+        yield state
+        commands.down("guide")
+
+
+def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> str:
+    assert KUBECTL is not None
+    done = subprocess.run(
+        [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments],
+        input=stdin, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def sidecar(lab: LabState, app: str) -> str:
+    selector = ("-n", "staging", "get", "pod", "-l", f"app={app}", "-o", "jsonpath={.items[0].status.podIP}")
+    return f"http://{kubectl(lab, *selector)}:15001"
+
+
+def ask(proxy: str, url: str, times: int, **headers: str) -> list[tuple[int, float, str]]:
+    """Status, seconds and version of each answer that a caller's sidecar gives; 60 at a time."""
+
+    async def all_of_them() -> list[tuple[int, float, str]]:
+        limit = asyncio.Semaphore(60)
+        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=20) as client:
+
+            async def one() -> tuple[int, float, str]:
+                async with limit:
+                    begin = time.monotonic()
+                    answer = await client.get(url, headers=headers)
+                    took = time.monotonic() - begin
+                    version = answer.json().get("version", "") if answer.status_code == 200 else ""
+                    return answer.status_code, took, version
+
+            return list(await asyncio.gather(*(one() for _ in range(times))))
+
+    return asyncio.run(all_of_them())
+
+
+def agrees(count: int, total: int, share: float) -> bool:
+    return abs(count - total * share) <= 5 * math.sqrt(total * share * (1 - share))
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not condition():
+        assert time.monotonic() < deadline, "the manifest had no effect within 5 s"
+
+
+def test_fault_injection_half_fail_and_a_third_is_late(lab: LabState) -> None:
+    proxy, url = sidecar(lab, "user-svc"), "http://inventory-svc.staging:8080/stock/check"
+    assert "created" in kubectl(lab, "apply", "-n", "staging", "-f", "-", stdin=FAULT_INJECTION)
+    until(lambda: any(status == 503 for status, _, _ in ask(proxy, url, 5)))
+    answers = ask(proxy, url, 300)
+    statuses = Counter(status for status, _, _ in answers)
+    assert set(statuses) == {200, 503}
+    assert agrees(statuses[503], 300, 0.5), statuses
+    late = sum(took >= 3 for _, took, _ in answers)
+    assert agrees(late, 300, 0.3), late
+    orders = [httpx.get(f"{lab.entry}/orders/42", trust_env=False, timeout=20).json() for _ in range(20)]
+    assert all(order["state"] == "placed" for order in orders), "the order service degrades instead of failing"
+    assert any(order.get("degraded") for order in orders)
+    assert "deleted" in kubectl(lab, "delete", "vs", "inventory-svc", "-n", "staging")
+    until(lambda: all(status == 200 and took < 1 for status, took, _ in ask(proxy, url, 20)))
+
+
+def test_canary_one_in_ten_gets_the_new_version(lab: LabState) -> None:
+    proxy, url = sidecar(lab, "order-svc"), "http://recommendation-svc:8080/recommendations/1"
+    kubectl(lab, "apply", "-n", "staging", "-f", "-", stdin=CANARY)
+    until(lambda: versions(proxy, url, 40)["v2"] > 0)
+    found = versions(proxy, url, 600)
+    assert set(found) == {"v1", "v2"}
+    assert agrees(found["v2"], 600, 0.1), found
+
+
+def test_header_routing_marked_requests_and_only_they_get_their_version(lab: LabState) -> None:
+    proxy, url = sidecar(lab, "order-svc"), "http://recommendation-svc:8080/recommendations/1"
+    kubectl(lab, "apply", "-n", "staging", "-f", "-", stdin=HEADER_ROUTING)
+    until(lambda: versions(proxy, url, 20) == {"v1": 20})
+    assert versions(proxy, url, 50) == {"v1": 50}
+    assert versions(proxy, url, 50, **{"x-test-user": "true"}) == {"v2": 50}
+    assert versions(proxy, url, 50, **{"x-canary": "true"}) == {"v2": 50}
+    assert versions(proxy, url, 50, **{"x-test-user": "false"}) == {"v1": 50}
+
+
+def versions(proxy: str, url: str, times: int, **headers: str) -> Mapping[str, int]:
+    return Counter(version for _, _, version in ask(proxy, url, times, **headers))
