@@ -293,8 +293,9 @@ def _sinks(item: ExperimentItem) -> list[Any]:
     found: list[Any] = [Pictures()]
     reporter: TerminalReporter | None = item.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is not None and not hasattr(item.config, "workerinput"):
-        reporter.ensure_newline()
-        found.append(Terminal(_Uncaptured(item.config, reporter), live=reporter.isatty()))
+        stream = _Uncaptured(item.config, reporter)
+        stream.write("")
+        found.append(Terminal(stream, live=reporter.isatty()))
     listener = item.config.pluginmanager.get_plugin("allure_listener")
     if listener is not None:
         from chaos.reporting.allure import AllureSteps
@@ -313,9 +314,11 @@ class _Uncaptured(io.TextIOBase):
         self._capture = config.pluginmanager.get_plugin("capturemanager")
 
     def write(self, text: str) -> int:
-        """Writes past the capture."""
+        """Writes past the capture; nothing at all: begins a new line."""
         passing = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
         with passing:
+            if not text:
+                self._reporter.ensure_newline()
             self._reporter.write(text, flush=True)
         return len(text)
 

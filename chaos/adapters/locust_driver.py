@@ -27,10 +27,9 @@ from typing import Any, Final
 import gevent
 import gevent.event
 import gevent.os
-import requests.exceptions
 from locust import FastHttpUser, HttpUser, User, task
 from locust.argument_parser import get_parser
-from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, LocustBadStatusCode
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
 
@@ -199,10 +198,9 @@ def listen(environment: Environment, seconds: Seconds, *, counts_sending: bool) 
         status = getattr(response, "status_code", None)
         if status is None:
             return
-        # A failed read leaves the status that came before it; a status or content that a task dislikes is an answer.
-        broken = isinstance(exception, FAILURE_EXCEPTIONS) and not isinstance(
-            exception, LocustBadStatusCode | requests.exceptions.HTTPError
-        )
+        # A failed read leaves the status that came before it. An error with a response is about its status only, and
+        # one of any other kind is a task's opinion of the content: both are answers.
+        broken = isinstance(exception, FAILURE_EXCEPTIONS) and getattr(exception, "response", None) is None
         error = "" if status and not broken else in_words(exception) if exception else "no answer"
         if counts_sending:
             seconds.sent(0.0)

@@ -7,26 +7,30 @@ from __future__ import annotations
 
 import io
 import json
-import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 
 import allure
-from allure_commons.model2 import Status, TestStepResult
+from allure_commons.model2 import Status, StatusDetails, TestStepResult
 from allure_commons.reporter import AllureReporter
 from allure_commons.utils import uuid4
 
 from chaos.model.history import Environment, Event, History, PhaseName, QueryKind, Recorded, Span
 from chaos.model.plan import Plan
-from chaos.model.verdict import Answer, Outcome, Verdict
+from chaos.model.verdict import Answer, ClaimResult, Outcome, ShareProof, Verdict
 from chaos.ports import Finished, Progress
 from chaos.reporting.plan_text import plan_text
-from chaos.reporting.prose import verdict_markdown
+from chaos.reporting.prose import observed, recovery_text, share_text, verdict_markdown
+from chaos.reporting.record import write_atomically
 from chaos.reporting.sinks import TIMELINE
 
 _MARKDOWN: Final = "text/markdown"
 _CSV: Final = "text/csv"
+_STATUSES: Final[Mapping[Answer, str]] = {
+    Answer.HOLDS: Status.PASSED, Answer.VIOLATED: Status.FAILED, Answer.UNDECIDED: Status.BROKEN,
+}  # fmt: skip
 
 
 class AllureSteps:
@@ -35,7 +39,7 @@ class AllureSteps:
     Args:
         results: Allure's results folder.
         reporter: The listener's own reporter.
-        categories: How the report sorts failures; copied beside the results where it is there.
+        categories: How the report sorts failures, copied beside the results; the package's own where absent.
     """
 
     def __init__(self, results: Path, reporter: AllureReporter, *, categories: Path | None = None) -> None:
@@ -73,26 +77,37 @@ class AllureSteps:
         if history.load:
             _attach("load statistics", _load_csv(history), _CSV, "csv")
         for span in history.spans:
-            self._step(span, history, verdict)
-        self._environment(history.environment)
+            self._phase(span, history, verdict)
+        self._surroundings(history.environment)
 
-    def _step(self, span: Span, history: History, verdict: Verdict) -> None:
+    def _phase(self, span: Span, history: History, verdict: Verdict) -> None:
         uuid = uuid4()
-        end = span.end if span.end is not None else span.start
-        offset = history.clock_offset
-        name = f"{span.phase} ({end - span.start:.1f} s)"
-        self._reporter.start_step(None, uuid, TestStepResult(name=name, start=_milliseconds(span.start - offset)))
+        end = span.end if span.end is not None else history.ended or span.start
+        start, stop = (_milliseconds(moment - history.clock_offset) for moment in (span.start, end))
+        self._reporter.start_step(
+            None, uuid, TestStepResult(name=f"{span.phase} ({end - span.start:.1f} s)", start=start)
+        )
         told = [event for event in history.events if span.start <= event.at <= end]
         if told:
             lines = [f"{event.at - span.start:7.2f} s  {event.kind}: {event.message}" for event in told]
             _attach("events", "\n".join(lines), "text/plain", "txt")
+        found = list(_findings(span.phase, verdict))
+        for name, status in found:
+            # Looked at all along, decided at the phase's end.
+            inner = uuid4()
+            self._reporter.start_step(uuid, inner, TestStepResult(name=name, start=start))
+            self._reporter.stop_step(inner, stop=stop, status=status)
         if span.phase is PhaseName.RELEASE:
             for recorded in history.recorded:
                 _attach(f"query {recorded.key}", _query_csv(recorded), _CSV, "csv")
-        status = _status(span.phase, verdict)
-        self._reporter.stop_step(uuid, stop=_milliseconds(end - offset), status=status)
+        troubles = [trouble for trouble in history.troubles if span.start <= trouble.at <= end]
+        statuses = [status for _, status in found] + [Status.BROKEN for _ in troubles]
+        details = (
+            StatusDetails(message="\n".join(f"{one.kind}: {one.message}" for one in troubles)) if troubles else None
+        )
+        self._reporter.stop_step(uuid, stop=stop, status=_worst(statuses), statusDetails=details)
 
-    def _environment(self, environment: Environment) -> None:
+    def _surroundings(self, environment: Environment) -> None:
         self._results.mkdir(parents=True, exist_ok=True)
         rows = {
             "Context": environment.context,
@@ -105,17 +120,19 @@ class AllureSteps:
             "Scrape.interval": f"{environment.scrape_interval:g} s",
             "Harness": environment.harness,
         }
+        # Several workers write the same files: each of them whole.
         text = "".join(f"{key}={value}\n" for key, value in rows.items() if value)
-        (self._results / "environment.properties").write_text(text, encoding="utf-8")
-        if self._categories is not None and self._categories.is_file():
-            shutil.copyfile(self._categories, self._results / "categories.json")
+        write_atomically(self._results / "environment.properties", text)
+        own = self._categories is not None and self._categories.is_file()
+        source = self._categories if own and self._categories else files("chaos.reporting").joinpath("categories.json")
+        write_atomically(self._results / "categories.json", source.read_text(encoding="utf-8"))
 
 
 def _describe(plan: Plan) -> None:
+    """Its tags are pytest's markers, which allure-pytest writes by itself."""
     experiment = plan.experiment
     allure.dynamic.title(experiment.headline)
     allure.dynamic.severity(experiment.severity)
-    allure.dynamic.tag(*experiment.tags)
     allure.dynamic.parent_suite("chaos experiments")
     allure.dynamic.suite(experiment.target.namespace)
     allure.dynamic.feature(f"{experiment.target.service} in {experiment.target.namespace}")
@@ -126,25 +143,44 @@ def _describe(plan: Plan) -> None:
         allure.dynamic.description(experiment.description)
 
 
-def _status(phase: PhaseName, verdict: Verdict) -> str:
-    """A phase is as good as what was decided in it."""
+def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
+    """What was decided in a phase, each with its status."""
     if phase is PhaseName.BASELINE:
-        return _worst([claim.answer for claim in verdict.baseline])
-    if phase is PhaseName.PROVE and verdict.proof is not None:
-        return str(Status.PASSED if verdict.proof.proven else Status.BROKEN)
-    if phase is PhaseName.OBSERVE:
-        return _worst([claim.answer for claim in verdict.fault])
-    if phase is PhaseName.RECOVER and verdict.recovery is not None:
-        return _worst([verdict.recovery.answer])
-    if phase in (PhaseName.RESTORE, PhaseName.RELEASE) and verdict.outcome is Outcome.CLEANUP_FAILED:
-        return str(Status.FAILED)
-    return str(Status.PASSED)
+        yield from map(_claim, verdict.baseline)
+    elif phase is PhaseName.PROVE and verdict.proof is not None:
+        yield from map(_half, verdict.proof.shares)
+        for caller, count in verdict.proof.outside.items():
+            yield f"felt outside the declared scope: {caller} ({count})", Status.FAILED
+    elif phase is PhaseName.OBSERVE:
+        yield from map(_claim, verdict.fault)
+        for claim in verdict.guardrails:
+            # A stop condition that is not surely violated has let the run go on.
+            status = Status.FAILED if claim.answer is Answer.VIOLATED else Status.PASSED
+            yield f"guardrail: {_sentence(claim)}", status
+    elif phase is PhaseName.RECOVER and verdict.recovery is not None:
+        yield f"recovery: {recovery_text(verdict.recovery)}", _STATUSES[verdict.recovery.answer]
+        yield from map(_claim, verdict.recovery.claims)
+    elif phase is PhaseName.RELEASE and verdict.outcome is Outcome.CLEANUP_FAILED:
+        for reason in verdict.reasons:
+            yield f"{reason.code}: {reason.message}", Status.FAILED
 
 
-def _worst(answers: list[Answer]) -> str:
-    if Answer.VIOLATED in answers:
-        return str(Status.FAILED)
-    return str(Status.PASSED if set(answers) == {Answer.HOLDS} else Status.BROKEN)
+def _claim(claim: ClaimResult) -> tuple[str, str]:
+    return _sentence(claim), _STATUSES[claim.answer]
+
+
+def _sentence(claim: ClaimResult) -> str:
+    return f"{claim.title}: {claim.answer}: expected {claim.expected}; observed {observed(claim)}"
+
+
+def _half(share: ShareProof) -> tuple[str, str]:
+    # A share that is off leaves the question open: the system itself did nothing wrong.
+    return share_text(share), Status.PASSED if share.proven else Status.BROKEN
+
+
+def _worst(statuses: Iterable[str]) -> str:
+    found = set(statuses)
+    return str(next((status for status in (Status.FAILED, Status.BROKEN) if status in found), Status.PASSED))
 
 
 def _milliseconds(seconds: float) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.model.quantities import format_share
-from chaos.model.verdict import ClaimResult, Interval, Proof, RecoveryResult, Verdict
+from chaos.model.verdict import ClaimResult, Interval, Proof, RecoveryResult, ShareProof, Verdict
 
+_BAR = "\\|"
 _PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
 
 
@@ -58,12 +59,7 @@ def between(interval: Interval) -> str:
 
 def proof_lines(proof: Proof) -> list[str]:
     """What was counted of the fault."""
-    lines = [
-        f"proof: {share.kind} declared for {format_share(share.declared)}, counted on {share.tally.good} of "
-        f"{share.tally.total}, {between(share.interval)}: "
-        + ("agrees" if share.proven else "does not agree" if share.off else "not decided")
-        for share in proof.shares
-    ]
+    lines = [f"proof: {share_text(share)}" for share in proof.shares]
     if proof.by_caller:
         lines.append("proof: felt by " + ", ".join(f"{who} ({n})" for who, n in proof.by_caller.items()))
     if proof.outside:
@@ -71,6 +67,15 @@ def proof_lines(proof: Proof) -> list[str]:
     if proof.proxies:
         lines.append(f"proof: {proof.proxies} caller proxies had the route")
     return lines
+
+
+def share_text(share: ShareProof) -> str:
+    """One half of a fault: declared against counted."""
+    declared = f"{share.kind} declared for {format_share(share.declared)}"
+    if not share.tally.total:
+        return f"{declared}, the fault was too short to count its share: not decided"
+    answer = "agrees" if share.proven else "does not agree" if share.off else "not decided"
+    return f"{declared}, counted on {share.tally.good} of {share.tally.total}, {between(share.interval)}: {answer}"
 
 
 def recovery_text(recovery: RecoveryResult) -> str:
@@ -90,12 +95,16 @@ def verdict_markdown(verdict: Verdict) -> str:
     if claims or verdict.guardrails:
         lines += ["", "| when | claim | expected | observed | answer |", "|---|---|---|---|---|"]
         for claim in claims:
-            when = _PHASES[claim.phase]
-            lines.append(f"| {when} | {claim.title} | {claim.expected} | {observed(claim)} | {claim.answer} |")
-        for claim in verdict.guardrails:
-            lines.append(f"| guardrail | {claim.title} | {claim.expected} | {observed(claim)} | {claim.answer} |")
+            lines.append(_markdown_row(_PHASES[claim.phase], claim))
+        lines += [_markdown_row("guardrail", claim) for claim in verdict.guardrails]
     if verdict.proof is not None:
         lines += ["", *(f"- {line}" for line in proof_lines(verdict.proof))]
     if verdict.recovery is not None:
         lines += ["", f"- recovery: {recovery_text(verdict.recovery)}"]
     return "\n".join(lines) + "\n"
+
+
+def _markdown_row(when: str, claim: ClaimResult) -> str:
+    cells = (when, claim.title, claim.expected, observed(claim), claim.answer)
+    # A PromQL comparison may hold a bar, which would end the cell.
+    return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from chaos.model.history import Event, PhaseName
 from chaos.model.plan import Plan
 from chaos.ports import Finished, Progress, Sink
-from chaos.reporting.prose import verdict_markdown
+from chaos.reporting.summary import summarise
 from chaos.reporting.terminal import Terminal, verdict_table
 
 TIMELINE = "timeline.png"
@@ -49,12 +47,4 @@ def finish(done: Sequence[Finished]) -> None:
     verdicts = [finished.verdict for finished in done]
     folders = [f"record    {finished.folder}" for finished in done if finished.folder]
     sys.stderr.write("\n" + "\n".join([verdict_table(verdicts), *folders]) + "\n")
-    summarise(done)
-
-
-def summarise(done: Sequence[Finished]) -> None:
-    """Appends the verdicts to GitHub's job summary, where ``GITHUB_STEP_SUMMARY`` names one."""
-    target = os.environ.get("GITHUB_STEP_SUMMARY")
-    if target:
-        with Path(target).open("a", encoding="utf-8") as file:
-            file.write("\n".join(verdict_markdown(finished.verdict) for finished in done) + "\n")
+    summarise(verdicts)

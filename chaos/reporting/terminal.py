@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import shutil
 import sys
 from collections.abc import Sequence
-from typing import IO, Final
+from typing import IO, Final, NamedTuple
 
 from chaos.model.history import Event, PhaseName
 from chaos.model.plan import Plan
@@ -27,11 +29,15 @@ class Terminal:
     Args:
         stream: Where it writes; standard error where absent.
         live: Whether one line is redrawn; as the stream is a terminal where absent.
+        width: Columns of the live line; those of the terminal where absent.
     """
 
-    def __init__(self, stream: IO[str] | io.TextIOBase | None = None, *, live: bool | None = None) -> None:
+    def __init__(
+        self, stream: IO[str] | io.TextIOBase | None = None, *, live: bool | None = None, width: int | None = None
+    ) -> None:
         self._stream = stream or sys.stderr
         self._live = self._stream.isatty() if live is None else live
+        self._width = width
         self._phase: PhaseName | None = None
         self._next = 0.0
         self._begun = 0.0
@@ -62,7 +68,9 @@ class Terminal:
         """Phase, elapsed time, rate, the worst good share so far, what is decided."""
         text = _progress(progress)
         if self._live:
-            self._write(f"{_CLEAR}{text}")
+            # A line that wraps could not be taken back: only its last row would be cleared.
+            columns = self._width or shutil.get_terminal_size().columns
+            self._write(f"{_CLEAR}{text[: columns - 1]}")
         elif progress.elapsed >= self._next and progress.claims:
             self._next = progress.elapsed + _EVERY
             self._line(text)
@@ -74,7 +82,7 @@ class Terminal:
 
     def _coloured(self, verdict: Verdict) -> str:
         text = headline(verdict)
-        if not self._live:
+        if not self._live or os.environ.get("NO_COLOR"):
             return text
         return f"\x1b[{_COLOURS.get(verdict.outcome, '31')}m{text}\x1b[0m"
 
@@ -100,12 +108,32 @@ def _progress(progress: Progress) -> str:
     return ", ".join(parts)
 
 
+class Row(NamedTuple):
+    """One experiment in the table: its name, its outcome and why."""
+
+    name: str
+    outcome: str
+    reasons: Sequence[str]
+
+
+def row_of(verdict: Verdict) -> Row:
+    """A verdict's row."""
+    return Row(verdict.experiment, verdict.outcome.value, [f"{one.code}: {one.message}" for one in verdict.reasons])
+
+
 def verdict_table(verdicts: Sequence[Verdict], *, width: int = 100) -> str:
     """All verdicts with their reasons, as text that reads without colour."""
-    wide = max((len(verdict.experiment) for verdict in verdicts), default=10)
-    lines = [f"{'experiment':<{wide}}  {'verdict':<21}  reason", "-" * min(width, wide + 60)]
-    for verdict in verdicts:
-        for index, reason in enumerate(verdict.reasons):
-            name, outcome = (verdict.experiment, verdict.outcome.value) if index == 0 else ("", "")
-            lines.append(f"{name:<{wide}}  {outcome:<21}  {reason.code}: {reason.message}")
-    return "\n".join(lines)
+    return "\n".join(table([row_of(verdict) for verdict in verdicts], width=width))
+
+
+def table(rows: Sequence[Row], *, width: int = 100) -> list[str]:
+    """The lines of a table: a head, a rule, then the rows."""
+    wide = max((len(row.name) for row in rows), default=0)
+    wide = max(wide, len("experiment"))
+    broad = max([len(row.outcome) for row in rows] + [len("verdict")])
+    lines = [f"{'experiment':<{wide}}  {'verdict':<{broad}}  reason", "-" * min(width, wide + broad + 40)]
+    for row in rows:
+        for index, reason in enumerate(row.reasons or [""]):
+            name, outcome = (row.name, row.outcome) if index == 0 else ("", "")
+            lines.append(f"{name:<{wide}}  {outcome:<{broad}}  {reason}".rstrip())
+    return lines

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 _SHADES: Final = {
     PhaseName.BASELINE: "#dbe9f6", PhaseName.PROVE: "#fde3c8", PhaseName.OBSERVE: "#f9cfc4", PhaseName.RECOVER: "#d9efd6",
 }  # fmt: skip
-_MARKS: Final = {Mark.INJECTED: "injected", Mark.FAULT_FROM: "in every proxy", Mark.RESTORED: "restored"}
+_MARKS: Final = {Mark.INJECTED: "injected", Mark.RESTORED: "restored", Mark.FAULT_FROM: ""}
+"""Lines and their labels; the fault's arrival has none, being a fraction of a second after the injection."""
+_EVENTS: Final = {
+    "guardrail": "guardrail", "trouble": "trouble", "not-steady": "not steady", "no-callers": "no callers",
+    "restore-retried": "restore tried again",
+}  # fmt: skip
+_APART: Final = 0.06
+"""Labels nearer to each other than this part of the picture's width become one."""
 _COLOURS: Final = {Outcome.PASSED: "#2e7d32", Outcome.INCONCLUSIVE: "#b26a00", Outcome.REFUSED: "#b26a00"}
 
 
@@ -134,20 +141,43 @@ def _value(samples: Sequence[tuple[float, float]], moment: float) -> float:
 
 
 def _shade(panel: Axes, history: History, zero: float) -> None:
+    for phase, start, end in _shaded(history):
+        panel.axvspan(start - zero, end - zero, color=_SHADES[phase], linewidth=0)
+    for at, _ in _moments(history):
+        panel.axvline(at - zero, color="#424242", linewidth=1, linestyle="--")
+
+
+def _shaded(history: History) -> Iterator[tuple[PhaseName, float, float]]:
+    """The phases with a colour; one that was never left lasts to the end of what is known."""
     for span in history.spans:
-        if span.phase in _SHADES and span.end is not None:
-            panel.axvspan(span.start - zero, span.end - zero, color=_SHADES[span.phase], linewidth=0)
-    for mark in _MARKS:
-        if mark in history.marks:
-            panel.axvline(history.marks[mark] - zero, color="#424242", linewidth=1, linestyle="--")
+        end = span.end if span.end is not None else history.ended
+        if span.phase in _SHADES and end is not None:
+            yield span.phase, span.start, end
+
+
+def _moments(history: History) -> list[tuple[float, str]]:
+    """What gets a line, with its label, in the order of time."""
+    found = [(history.marks[mark], text) for mark, text in _MARKS.items() if mark in history.marks]
+    found += [(event.at, _EVENTS[event.kind]) for event in history.events if event.kind in _EVENTS]
+    return sorted(found)
 
 
 def _label(panel: Axes, history: History, zero: float) -> None:
     options: dict[str, Any] = {"transform": panel.get_xaxis_transform(), "va": "bottom", "fontsize": 10}
-    for span in history.spans:
-        if span.phase in _SHADES and span.end is not None and span.end - span.start > 1:
-            panel.text((span.start + span.end) / 2 - zero, 1.1, span.phase.value, ha="center", weight="bold", **options)
-    # Injection and its arrival are often a fraction of a second apart: one label says both.
-    for mark, text in _MARKS.items():
-        if mark in history.marks and mark is not Mark.FAULT_FROM:
-            panel.text(history.marks[mark] - zero, 1.01, text, ha="center", color="#424242", **options)
+    left, right = panel.get_xlim()
+    for phase, start, end in _shaded(history):
+        if end - start > _APART / 2 * (right - left):
+            panel.text((start + end) / 2 - zero, 1.1, phase.value, ha="center", weight="bold", **options)
+    for at, text in _joined([one for one in _moments(history) if one[1]], _APART * (right - left)):
+        panel.text(at - zero, 1.01, text, ha="center", color="#424242", **options)
+
+
+def _joined(moments: Sequence[tuple[float, str]], apart: float) -> list[tuple[float, str]]:
+    """Labels that would overlap become one, in the middle of what they name; each word once."""
+    groups: list[list[tuple[float, str]]] = []
+    for moment in moments:
+        if groups and moment[0] - groups[-1][-1][0] < apart:
+            groups[-1].append(moment)
+        else:
+            groups.append([moment])
+    return [((group[0][0] + group[-1][0]) / 2, ", ".join(dict.fromkeys(text for _, text in group))) for group in groups]

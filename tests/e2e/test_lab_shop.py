@@ -163,7 +163,9 @@ def test_exec_asks_the_pods_envoy_and_nothing_else(lab: LabState) -> None:
     (pod,) = get(lab, "pods", "-n", "staging", "-l", "app=order-svc")["items"]
     name = pod["metadata"]["name"]
     request = ("exec", "-n", "staging", name, "-c", "istio-proxy", "--")
-    dump = json.loads(kubectl(lab, *request, "pilot-agent", "request", "GET", "config_dump?resource=dynamic_route_configs"))
+    dump = json.loads(
+        kubectl(lab, *request, "pilot-agent", "request", "GET", "config_dump?resource=dynamic_route_configs")
+    )
     assert dump["configs"]
     assert "command terminated with exit code 127" in kubectl(lab, *request, "ls", check=False)
     assert "exit code 126" in kubectl(lab, *request, "pilot-agent", "proxy", check=False)

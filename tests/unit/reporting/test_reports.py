@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+
+import pytest
+
+from chaos.errors import InputError
+from chaos.judge import judge
+from chaos.model.history import PhaseName
+from chaos.ports import Finished, Progress
+from chaos.reporting.plan_text import plan_text
+from chaos.reporting.prose import headline, verdict_markdown, verdict_text
+from chaos.reporting.record import read_record, write_record
+from chaos.reporting.terminal import Terminal, verdict_table
+from chaos.reporting.timeline import draw
+from tests.unit.histories import history, is_faulted, orders, plan
+
+GOOD = history()
+BAD = history(order=orders(bad=lambda second: 0.2 if is_faulted(second) else 0))
+
+
+def test_prose_says_claim_expectation_observation_and_hint() -> None:
+    verdict = judge(BAD)
+    assert headline(verdict).startswith("failed (expectation-violated): answered: expected at least 99% of events")
+    text = verdict_text(verdict)
+    assert "during the fault: answered: violated" in text
+    assert "hint: does the caller have a time-out" in text
+    assert "of 2900 = 100%" in text or "= 100%" in text
+    assert "| during the fault | answered |" in verdict_markdown(verdict)
+
+
+def test_a_record_can_be_read_back(tmp_path: Path) -> None:
+    folder = write_record(GOOD, judge(GOOD), tmp_path)
+    assert read_record(folder) == GOOD
+    assert read_record(folder / "record.json") == GOOD
+    assert (folder / "verdict.txt").read_text().startswith("orders: PASSED")
+    assert sorted(path.name for path in folder.iterdir()) == ["plan.txt", "record.json", "verdict.txt"]
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', "\x00"])
+def test_what_is_no_record_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(InputError, match="expected a record"):
+        read_record(tmp_path)
+
+
+def test_a_record_of_another_format_is_not_guessed_at(tmp_path: Path) -> None:
+    folder = write_record(GOOD, judge(GOOD), tmp_path)
+    file = folder / "record.json"
+    file.write_text(file.read_text().replace('"format":1', '"format":2', 1))
+    with pytest.raises(InputError, match="format 1, found 2"):
+        read_record(file)
+
+
+@pytest.mark.parametrize("one", [GOOD, BAD, history(load=(), recorded=(), marks={}, spans=())])
+def test_the_timeline_is_a_picture_of_its_size(tmp_path: Path, one: object) -> None:
+    assert isinstance(one, type(GOOD))
+    data = draw(one, judge(one), tmp_path / "t.png").read_bytes()
+    assert data.startswith(b"\x89PNG")
+    assert struct.unpack(">II", data[16:24]) == (1400, 1000)
+
+
+def test_the_plan_is_a_diff() -> None:
+    text = plan_text(plan())
+    assert "strategy:  create" in text
+    assert "callers:   staging/order-svc (1 pods)" in text
+    assert "+  name: chaos-r1-inventory-svc" in text
+
+
+def test_plain_lines_where_there_is_no_terminal() -> None:
+    out = io.StringIO()
+    sink = Terminal(out, live=False)
+    sink.started(plan())
+    sink.phase("r1", PhaseName.BASELINE, 1000.0)
+    for second in range(12):
+        claims = judge(GOOD).baseline
+        sink.progress(
+            Progress(
+                run="r1",
+                experiment="orders",
+                phase=PhaseName.BASELINE,
+                elapsed=second,
+                rate=60,
+                good=1.0,
+                claims=claims,
+            )
+        )
+    sink.finished(Finished(history=GOOD, verdict=judge(GOOD)))
+    lines = out.getvalue().splitlines()
+    assert "\x1b" not in out.getvalue()
+    assert sum("answers/s" in line for line in lines) == 3, "about every five seconds"
+    assert lines[-1].startswith("  => passed (all-held)")
+
+
+def test_one_line_is_redrawn_on_a_terminal() -> None:
+    out = io.StringIO()
+    sink = Terminal(out, live=True)
+    sink.progress(Progress(run="r1", experiment="orders", phase=PhaseName.BASELINE, elapsed=1))
+    sink.progress(Progress(run="r1", experiment="orders", phase=PhaseName.BASELINE, elapsed=2))
+    assert out.getvalue().count("\n") == 0
+    assert out.getvalue().count("\r") == 2
+
+
+def test_the_table_has_every_reason() -> None:
+    table = verdict_table([judge(GOOD), judge(BAD)])
+    assert "all-held" in table
+    assert "expectation-violated" in table
