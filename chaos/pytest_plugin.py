@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from chaos.wiring import Place
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
+_PATIENCE: Final = 900.0
+"""Seconds for which an experiment waits for its turn: several workers may want one target."""
 _SUFFIXES: Final = (".yaml", ".yml")
 _DECLARES: Final = re.compile(r"^experiment\s*:", re.MULTILINE)
 _OUTCOME: Final = "chaos_outcome"
@@ -236,6 +238,7 @@ class ExperimentItem(pytest.Item):
             report_dir=session.report_dir,
             file=self.path,
             declared=self.text,
+            patience=_PATIENCE,
         )
         self._remember(finished)
         raise_unless_passed(finished.verdict)

@@ -23,6 +23,7 @@ from chaos.model.plan import Plan
 from chaos.model.settings import LAB, Settings
 from chaos.ports import Finished, Mesh, Metrics, Sink
 from chaos.reporting.record import run_folder, write_record
+from chaos.safety.lease import is_held
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog import Watchdog
 
@@ -127,8 +128,18 @@ def run_experiment(
     report_dir: Path,
     file: Path | None = None,
     declared: str = "",
+    patience: float = 0.0,
 ) -> Finished:
     """Runs one experiment, judges it and leaves its record.
+
+    Args:
+        experiment: What to run.
+        place: Where.
+        sinks: Who listens.
+        report_dir: Where the record goes.
+        file: Where it was declared; relative paths in it start there.
+        declared: Its text.
+        patience: Seconds for which a target that another run holds is waited for; 0: refused at once.
 
     Raises:
         HarnessError: it could not even be begun; nothing was written.
@@ -144,6 +155,7 @@ def run_experiment(
     stop = StopRequest(clock)
     with stop.on_signals():
         if experiment.target.namespace in place.settings.namespaces:
+            _await_turn(experiment, place, patience=patience, clock=clock, stop=stop)
             sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
         plan = plan_experiment(experiment, place=place, file=file, declared=declared)
         folder = run_folder(report_dir, plan.run)
@@ -164,6 +176,7 @@ def run_experiment(
                     folder=folder,
                 ),
                 sinks=sinks,
+                patience=patience,
                 base=file.parent if file else Path.cwd(),
             )
             history = Run(plan, around).execute()
@@ -179,6 +192,18 @@ def run_experiment(
     if stop.signal is not None:
         raise SystemExit(128 + stop.signal)
     return finished
+
+
+def _await_turn(
+    experiment: Experiment, place: Place, *, patience: float, clock: SystemClock, stop: StopRequest
+) -> None:
+    """Waits until no other run holds the target: a plan that is made meanwhile would find its fault."""
+    target = experiment.target
+    until = clock.now() + patience
+    while clock.now() < until and not stop:
+        if not is_held(place.mesh, namespace=target.namespace, service=target.service):
+            return
+        clock.sleep(1.0)
 
 
 def _refused(plan: Plan, place: Place, clock: SystemClock) -> History:

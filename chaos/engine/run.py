@@ -35,6 +35,8 @@ _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have the fault."""
 _FIRST_CALL: Final = 5
 """Scrape intervals of baseline within which a call of the target must have been counted."""
+_TURN: Final = 1.0
+"""Seconds between two tries to get a target that another run holds."""
 _CHECK: Final = 2.0
 """Seconds between two looks at the target and the freeze switch."""
 
@@ -57,6 +59,7 @@ class Surroundings:
 
     Args:
         watch: Starts whoever cleans up when this process is killed; called before the first write.
+        patience: Seconds for which a target that another run holds is waited for; 0: refuse at once.
         base: Folder of the experiment file; relative paths in it start there.
     """
 
@@ -69,6 +72,7 @@ class Surroundings:
     stop: StopRequest
     watch: Callable[[Plan], Watch]
     sinks: Sequence[Sink] = ()
+    patience: float = 0.0
     base: Path = field(default_factory=Path)
 
 
@@ -154,18 +158,23 @@ class Run:
             headers={RUN_HEADER: self.plan.run},
             base=self._around.base,
         )
-        try:
-            self._lease = leases.acquire(
-                self._around.mesh,
-                namespace=target.namespace,
-                service=target.service,
-                run=self.plan.run,
-                experiment=self.plan.experiment.name,
-                owner=self.plan.experiment.owner,
-            )
-        except leases.Locked as error:
-            self._trouble(TroubleKind.LOCKED, error.message, hint=error.hint)
-            raise _Halt from error
+        until = self._now() + self._around.patience
+        while self._lease is None:
+            try:
+                self._lease = leases.acquire(
+                    self._around.mesh,
+                    namespace=target.namespace,
+                    service=target.service,
+                    run=self.plan.run,
+                    experiment=self.plan.experiment.name,
+                    owner=self.plan.experiment.owner,
+                )
+            except leases.Locked as error:
+                self._stop_if_asked()
+                if self._now() >= until:
+                    self._trouble(TroubleKind.LOCKED, error.message, hint=error.hint)
+                    raise _Halt from error
+                self._clock.sleep(_TURN)
         self._event("locked", f"holding {target.namespace}/{target.service}")
 
     def _baseline(self) -> None:

@@ -82,6 +82,12 @@ def is_live(lease: Object, now: float) -> bool:
     return bool(holder_of(lease)) and runs_out(lease) > now
 
 
+def is_held(mesh: Mesh, *, namespace: str, service: str) -> bool:
+    """Whether a live run holds the target now."""
+    found = mesh.lease(namespace, lease_name(service))
+    return found is not None and is_live(found, server_now(mesh))
+
+
 def owner_reference(lease: Object) -> dict[str, str]:
     """The reference by which Kubernetes removes an object of the same namespace together with the lease."""
     meta = lease["metadata"]

@@ -42,7 +42,7 @@ FAKE = textwrap.dedent("""\
 
     def pytest_configure(config):
         wiring = types.ModuleType("chaos.wiring")
-        def run_experiment(experiment, *, place, sinks, report_dir, file, declared):
+        def run_experiment(experiment, *, place, sinks, report_dir, file, declared, patience):
             one = HISTORIES[experiment.name]
             finished = Finished(history=one, verdict=judge(one), folder=None)
             for sink in sinks:
