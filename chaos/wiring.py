@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,7 +159,7 @@ def run_experiment(
             _await_turn(experiment, place, patience=patience, clock=clock, stop=stop)
             sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
         plan = plan_experiment(experiment, place=place, file=file, declared=declared)
-        folder = run_folder(report_dir, plan.run)
+        folder = _make(run_folder(report_dir, plan.run))
         if plan.allowed:
             around = Surroundings(
                 mesh=place.mesh,
@@ -186,12 +187,32 @@ def run_experiment(
         write_record(history, verdict, report_dir)
         finished = Finished(history=history, verdict=verdict, folder=folder)
         for sink in sinks:
-            sink.finished(finished)
+            _tell(sink, finished)
     if stop.signal == signal.SIGINT:
         raise KeyboardInterrupt(stop.why)
     if stop.signal is not None:
         raise SystemExit(128 + stop.signal)
     return finished
+
+
+def _make(folder: Path) -> Path:
+    """The run's folder, made before anything is written to the mesh."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder that records can be written to: {error.strerror}",
+            hint="choose another with --report-dir, or --chaos-report-dir under pytest",
+        ) from error
+    return folder
+
+
+def _tell(sink: Sink, finished: Finished) -> None:
+    """A listener that fails says so; the verdict stands without it."""
+    try:
+        sink.finished(finished)
+    except Exception as error:  # noqa: BLE001 - a report must never change a verdict
+        sys.stderr.write(f"{type(sink).__name__} could not report run {finished.verdict.run}: {error}\n")
 
 
 def _await_turn(

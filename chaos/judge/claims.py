@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaos.judge.confidence import decide, interval
-from chaos.judge.counting import count, last_scrape, scrapes_of
+from chaos.judge.counting import count, last_sample, scrapes_of
 from chaos.judge.evidence import buckets_key, durations_key, milliseconds, promql_key, requests_key
 from chaos.model.experiment import Bound, Claim, Expectation, Experiment
 from chaos.model.history import History, Mark, Recorded, Series
@@ -144,19 +144,20 @@ def _by_status(history: History, claim: Claim, host: str, window: Window) -> Tal
 
 
 def _by_duration(history: History, claim: Claim, host: str, window: Window) -> Tally:
-    """Histograms trail their counters, so the window starts later; both series end at a scrape that both have."""
+    """Histograms trail their counters, so the window starts later; a pair ends at a scrape that both have."""
     assert claim.good is not None and claim.good.within is not None  # noqa: S101, PT018 - the caller has seen to it
     buckets = history.find(buckets_key(host, milliseconds(claim.good.within)))
     durations = history.find(durations_key(host))
     if buckets is None or durations is None:
         return Tally()
     start = window.start + history.environment.histogram_lag
-    end = min(window.end, last_scrape(buckets), last_scrape(durations))
     interval_ = history.environment.scrape_interval
     scrapes = scrapes_of(history.recorded)
     good = total = 0
     lower = False
     for bucket, duration in _pairs(buckets, durations):
+        # Asked for one after the other: a scrape may have come between, and what only one has seen counts for neither.
+        end = min(window.end, last_sample(duration), last_sample(bucket) if bucket is not None else window.end)
         counted = count(duration, start, end, scrapes=scrapes, interval=interval_)
         total += counted.events
         lower |= counted.lower_bound

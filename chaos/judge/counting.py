@@ -73,6 +73,6 @@ def _time(sample: tuple[float, float]) -> float:
     return sample[0]
 
 
-def last_scrape(recorded: Recorded) -> float:
-    """The newest sample of any series of a query; minus infinity without one."""
-    return max((series.samples[-1][0] for series in recorded.series if series.samples), default=_START)
+def last_sample(series: Series) -> float:
+    """When a series was last seen; minus infinity where it never was."""
+    return series.samples[-1][0] if series.samples else _START

@@ -68,6 +68,16 @@ def test_wrong_surroundings_are_wrong_input(lab: LabState, tmp_path: Path, optio
     assert "Traceback" not in done.stderr
 
 
+def test_a_report_folder_that_can_not_be(lab: LabState, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    where = tmp_path / "file" / "reports"
+    done = chaosctl("run", quick(tmp_path, name="refused"), *on(lab), "--report-dir", where, cwd=configured(tmp_path))
+    assert done.returncode == 2, done.stderr
+    assert "records can be written to" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert marked(lab, experiment="refused") == []
+
+
 def test_half_named_surroundings_are_refused(tmp_path: Path) -> None:
     done = chaosctl("run", quick(tmp_path), "--prometheus", "http://127.0.0.1:9090", cwd=configured(tmp_path))
     assert done.returncode == 2

@@ -156,6 +156,19 @@ def test_only_our_load_says_who_drops_the_header() -> None:
     assert "staging/order-svc" in verdict.reasons[0].message
 
 
+def test_a_scrape_between_two_queries_makes_no_slow_answers() -> None:
+    """The histogram's count was asked for after a scrape that its bucket had not seen yet."""
+    spoiled = []
+    for recorded in orders():
+        if recorded.key.startswith("buckets"):
+            late = tuple(one.model_copy(update={"samples": one.samples[:-30]}) for one in recorded.series)
+            recorded = recorded.model_copy(update={"series": (*late, late[0].model_copy(update={
+                "labels": {**late[0].labels, "instance": "another"}, "samples": ((1095.3, 1.0),)})}))
+        spoiled.append(recorded)
+    (soon,) = [claim for claim in judge(history(order=spoiled)).fault if claim.title == "soon"]
+    assert soon.tally.good == soon.tally.total > 0
+
+
 def test_nobody_calls_the_target() -> None:
     marks = {
         mark: at
