@@ -1,3 +1,49 @@
-"""Chaos experiments for services on an Istio mesh."""
+"""Chaos experiments for services on an Istio mesh.
+
+    >>> from chaos import Experiment, parse_experiment
+
+Names are loaded when they are first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from chaos.model.document import DocumentError, parse_experiment
+    from chaos.model.experiment import Experiment
+    from chaos.model.history import History
+    from chaos.model.plan import Plan
+    from chaos.model.verdict import Outcome, ReasonCode, Verdict
 
 __version__ = "0.1.0"
+
+_HOMES: Final = {
+    "DocumentError": "chaos.model.document",
+    "Experiment": "chaos.model.experiment",
+    "History": "chaos.model.history",
+    "Outcome": "chaos.model.verdict",
+    "Plan": "chaos.model.plan",
+    "ReasonCode": "chaos.model.verdict",
+    "Verdict": "chaos.model.verdict",
+    "parse_experiment": "chaos.model.document",
+}
+
+__all__ = [
+    "DocumentError",
+    "Experiment",
+    "History",
+    "Outcome",
+    "Plan",
+    "ReasonCode",
+    "Verdict",
+    "__version__",
+    "parse_experiment",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import chaos
+
+
+def test_every_public_name_is_there_and_no_other_is_promised() -> None:
+    assert set(chaos.__all__) == {*chaos._HOMES, "__version__"}
+    for name in chaos.__all__:
+        assert getattr(chaos, name) is not None
+
+
+def test_importing_the_package_loads_nothing() -> None:
+    code = "import chaos, sys; print(sorted(m for m in sys.modules if m.startswith('chaos') or m == 'pydantic'))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "['chaos']\n"
