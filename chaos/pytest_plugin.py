@@ -5,12 +5,15 @@ Nothing heavy is imported before an experiment runs, so that collecting stays qu
 
 from __future__ import annotations
 
+import ctypes
 import io
 import os
 import re
 import secrets
-from collections.abc import Iterable
-from contextlib import nullcontext
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +23,7 @@ from chaos.errors import HarnessError
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
+    from _pytest.nodes import Node
     from _pytest.terminal import TerminalReporter
 
     from chaos.lab.state import LabState
@@ -33,9 +37,11 @@ _PATIENCE: Final = 900.0
 """Seconds for which an experiment waits for its turn: several workers may want one target."""
 _SUFFIXES: Final = (".yaml", ".yml")
 _DECLARES: Final = re.compile(r"^experiment\s*:", re.MULTILINE)
-_OUTCOME: Final = "chaos_outcome"
-_REASONS: Final = "chaos_reasons"
-_FOLDER: Final = "chaos_folder"
+_EXPERIMENT: Final = "chaos_experiment"
+"""Property of a report: the experiment's name, whether or not it came to a verdict."""
+_VERDICT: Final = "chaos_verdict"
+"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
+_PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
 
@@ -70,7 +76,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """One session object for the run."""
     config.addinivalue_line("markers", "chaos: an experiment on the mesh")
-    config.stash[_SESSION] = ChaosSession(config)
+    session = ChaosSession(config)
+    config.stash[_SESSION] = session
+    if not session.is_worker and config.getoption("dist", "no") != "no":
+        config.pluginmanager.register(_Relay(session), "chaos-relay")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -83,8 +92,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """Tells an xdist worker which lab is everybody's, and whose end is its end."""
-    node.workerinput["chaos_lab"] = node.config.stash[_SESSION].lab_name
+    session: ChaosSession = node.config.stash[_SESSION]
+    node.workerinput["chaos_lab"] = session.lab_name
     node.workerinput["chaos_owner"] = os.getpid()
+    if node.gateway.spec.popen:  # others are on other machines, or not our children
+        session.workers.append(node.gateway._rinfo().pid)
 
 
 # --- the session -------------------------------------------------------------------------------------------------------
@@ -96,9 +108,10 @@ class ChaosSession:
     def __init__(self, config: pytest.Config) -> None:
         given: dict[str, Any] = getattr(config, "workerinput", {})
         self._config = config
-        self._is_worker = bool(given)
+        self.is_worker = bool(given)
         self.lab_name: str = given.get("chaos_lab", f"pytest-{os.getpid()}-{secrets.token_hex(3)}")
         self._owner: int = given.get("chaos_owner", os.getpid())
+        self.workers: list[int] = []
         self._lab: LabState | None = None
         self._place: Place | None = None
 
@@ -159,16 +172,24 @@ class ChaosSession:
         )
         return self._place
 
-    def say(self, text: str) -> None:
-        """A line on the real terminal; silent in a worker, whose terminal nobody sees."""
+    def terminal(self) -> _Uncaptured | None:
+        """The terminal behind pytest's capturing, at the start of a line; ``None`` in a worker, whose nobody sees."""
         reporter: TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is not None and not self._is_worker:
-            reporter.ensure_newline()
-            reporter.write_line(text)
+        if reporter is None or self.is_worker:
+            return None
+        terminal = _Uncaptured(self._config, reporter)
+        terminal.ensure_newline()
+        return terminal
+
+    def say(self, text: str) -> None:
+        """A line on the terminal."""
+        terminal = self.terminal()
+        if terminal is not None:
+            terminal.write(f"{text}\n")
 
     def close(self) -> None:
         """Ends what was started here; workers leave that to the session that they belong to."""
-        if self._is_worker:
+        if self.is_worker:
             return
         from chaos.lab.state import LabFiles, SupervisorLock
 
@@ -225,29 +246,23 @@ class ExperimentItem(pytest.Item):
             self.config.addinivalue_line("markers", f"{tag}: tag or severity of experiments")
             self.add_marker(tag)
         self.add_marker("chaos")
+        self.user_properties.append((_EXPERIMENT, experiment.name))
+
+    def iter_markers_with_node(self, name: str | None = None) -> Iterator[tuple[Node, pytest.Mark]]:
+        """The markers; tags are there for ``-m``, but not for whoever asks for a marker by its name.
+
+        Otherwise a tag ``xfail`` or ``skip`` would turn red into green, and a tag ``timeout`` break pytest-timeout.
+        """
+        tags = (*self.experiment.tags, self.experiment.severity)
+        for node, mark in super().iter_markers_with_node(name=name):
+            if name is None or node is not self or mark.args or mark.kwargs or mark.name not in tags:
+                yield node, mark
 
     def runtest(self) -> None:
         """Runs it; anything but passed raises."""
-        from chaos.wiring import run_experiment
-
         session = self.config.stash[_SESSION]
-        finished = run_experiment(
-            self.experiment,
-            place=session.place(),
-            sinks=_sinks(self),
-            report_dir=session.report_dir,
-            file=self.path,
-            declared=self.text,
-            patience=_PATIENCE,
-        )
-        self._remember(finished)
+        finished = _run(self, session, self.experiment, session.place(), file=self.path, declared=self.text)
         raise_unless_passed(finished.verdict)
-
-    def _remember(self, finished: Finished) -> None:
-        verdict = finished.verdict
-        self.user_properties.append((_OUTCOME, verdict.outcome.value))
-        self.user_properties.append((_REASONS, [f"{one.code}: {one.message}" for one in verdict.reasons]))
-        self.user_properties.append((_FOLDER, str(finished.folder)))
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Prose for what the run found or the user got wrong; a traceback only for what is our own fault."""
@@ -289,23 +304,58 @@ def _short(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _sinks(item: ExperimentItem) -> list[Any]:
+def _run(item: pytest.Item, session: ChaosSession, experiment: Experiment, place: Place, **source: Any) -> Finished:
+    """Runs an experiment inside a test and notes its verdict for the reports."""
+    from chaos.reporting.summary import summarise
+    from chaos.reporting.terminal import row_of
+    from chaos.wiring import run_experiment
+
+    if session.is_worker:
+        _end_with_parent()
+    try:
+        finished = run_experiment(
+            experiment,
+            place=place,
+            sinks=_sinks(item, session),
+            report_dir=session.report_dir,
+            patience=_PATIENCE,
+            **source,
+        )
+    except SystemExit as error:
+        # To pytest this is a test that failed: it would go on and inject the next fault.
+        raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
+    summarise([finished.verdict])
+    row = {**row_of(finished.verdict)._asdict(), "name": experiment.name, "folder": str(finished.folder or "")}
+    item.user_properties.append((_VERDICT, row))
+    return finished
+
+
+def _end_with_parent() -> None:
+    """Has the kernel send SIGTERM when the controller dies, so that the fault is restored at once (prctl(2)).
+
+    Without it, a worker hears of it when execnet, after some seconds, ends it.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+
+
+def _sinks(item: pytest.Item, session: ChaosSession) -> list[Any]:
     from chaos.reporting.sinks import Pictures
     from chaos.reporting.terminal import Terminal
 
     found: list[Any] = [Pictures()]
-    reporter: TerminalReporter | None = item.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is not None and not hasattr(item.config, "workerinput"):
-        stream = _Uncaptured(item.config, reporter)
-        stream.write("")
-        found.append(Terminal(stream, live=reporter.isatty()))
-    listener = item.config.pluginmanager.get_plugin("allure_listener")
+    terminal = session.terminal()
+    if terminal is not None:
+        found.append(Terminal(terminal))
+    config = item.config
+    listener = config.pluginmanager.get_plugin("allure_listener")
     if listener is not None:
         from chaos.reporting.allure import AllureSteps
 
-        results = Path(item.config.getoption("allure_report_dir"))
-        categories = item.config.rootpath / "reports" / "allure" / "categories.json"
-        found.append(AllureSteps(results, listener.allure_logger, categories=categories))
+        results = Path(config.getoption("allure_report_dir"))
+        categories = config.rootpath / "reports" / "allure" / "categories.json"
+        marked = {mark.name for mark in item.iter_markers()}
+        found.append(AllureSteps(results, listener.allure_logger, categories=categories, marked=marked))
     return found
 
 
@@ -317,49 +367,89 @@ class _Uncaptured(io.TextIOBase):
         self._capture = config.pluginmanager.get_plugin("capturemanager")
 
     def write(self, text: str) -> int:
-        """Writes past the capture; nothing at all: begins a new line."""
-        passing = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-        with passing:
-            if not text:
-                self._reporter.ensure_newline()
+        """Writes past the capture."""
+        with self._passing():
             self._reporter.write(text, flush=True)
         return len(text)
+
+    def ensure_newline(self) -> None:
+        """Ends the line on which pytest is writing its letters."""
+        with self._passing():
+            self._reporter.ensure_newline()
+            # With several workers, pytest keeps no note of the line that its letters are on.
+            if self._reporter._tw.width_of_current_line:
+                self._reporter.line("")
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return bool(self._reporter.isatty())
+
+    def _passing(self) -> AbstractContextManager[None]:
+        return self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
 
 
 # --- reporting ---------------------------------------------------------------------------------------------------------
 
 
-def _properties(report: pytest.TestReport) -> dict[str, Any]:
-    return {key: value for key, value in report.user_properties if key.startswith("chaos_")}
+class _Relay:
+    """Stands between the controller and its workers: says each verdict as it comes, and tells them to stop."""
+
+    def __init__(self, session: ChaosSession) -> None:
+        self._session = session
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One line for each experiment, after pytest's own letter."""
+        for row in _rows(report):
+            self._session.say(f"{row['name']}: {row['outcome']} ({'; '.join(row['reasons'])})")
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Passes it on: only a terminal sends it to the workers, too, and a fault should not outlive it by seconds."""
+        for pid in self._session.workers:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)
+
+
+def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
+    """What became of the experiments of one test; one that broke before its verdict has the error as its reason."""
+    if report.when != "call":
+        return []
+    rows = [value for key, value in report.user_properties if key == _VERDICT and isinstance(value, dict)]
+    names = [str(value) for key, value in report.user_properties if key == _EXPERIMENT]
+    if rows or not report.failed:
+        return rows
+    crash = getattr(report.longrepr, "reprcrash", None)
+    told = crash.message if crash is not None else report.longreprtext
+    reason = next((line for line in told.splitlines() if line.strip()), "").removeprefix("error: ")
+    return [{"name": name, "outcome": "error", "reasons": [reason], "folder": ""} for name in names]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
     """Inconclusive and refused are failures with letters of their own."""
-    if not isinstance(report, pytest.TestReport) or report.when != "call" or not report.failed:
+    if not isinstance(report, pytest.TestReport) or not report.failed:
         return None
-    outcome = _properties(report).get(_OUTCOME)
-    if outcome not in _LETTERS:
+    outcomes = {row["outcome"] for row in _rows(report)}
+    if len(outcomes) != 1 or not outcomes <= set(_LETTERS):
         return None
+    outcome = outcomes.pop()
     return "failed", _LETTERS[outcome], outcome.upper()
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """The table of all verdicts, their reasons, and where the records are."""
-    reports = [r for group in ("passed", "failed") for r in terminalreporter.getreports(group) if r.when == "call"]
-    rows = [(r, _properties(r)) for r in reports]
-    found = [(report, given) for report, given in rows if _OUTCOME in given]
-    if not found:
+    reports = [one for group in terminalreporter.stats.values() for one in group if isinstance(one, pytest.TestReport)]
+    rows = [row for report in reports for row in _rows(report)]
+    if not rows:
         return
+    from chaos.reporting.terminal import Row, table
+
     terminalreporter.section("chaos experiments")
-    wide = max(len(report.nodeid.rpartition("::")[2]) for report, _ in found)
-    for report, given in found:
-        name = report.nodeid.rpartition("::")[2]
-        for index, reason in enumerate(given[_REASONS]):
-            outcome = given[_OUTCOME] if index == 0 else ""
-            terminalreporter.write_line(f"{name if index == 0 else '':<{wide}}  {outcome:<12}  {reason}")
-    for _, given in found:
-        terminalreporter.write_line(f"record: {given[_FOLDER]}")
+    for line in table([Row(row["name"], row["outcome"], row["reasons"]) for row in rows]):
+        terminalreporter.write_line(line)
+    for row in rows:
+        if row["folder"]:
+            terminalreporter.write_line(f"record: {row['folder']}")
 
 
 # --- fixtures ----------------------------------------------------------------------------------------------------------
@@ -381,14 +471,14 @@ def lab(request: pytest.FixtureRequest) -> LabState:
 
 
 @pytest.fixture
-def run_experiment(request: pytest.FixtureRequest, chaos_place: Place) -> Any:
-    """Runs an ``Experiment`` made in Python, for parametrised suites; returns its ``Finished``."""
-    from chaos import wiring
-    from chaos.reporting.sinks import Pictures
+def run_experiment(request: pytest.FixtureRequest, chaos_place: Place) -> Callable[[Experiment], Finished]:
+    """Runs an ``Experiment`` made in Python, for parametrised suites; returns its ``Finished``, whatever its outcome.
 
+    ``chaos.pytest_plugin.raise_unless_passed(finished.verdict)`` makes the test as red as an experiment file's would be.
+    """
     session = request.config.stash[_SESSION]
 
     def run(experiment: Experiment) -> Finished:
-        return wiring.run_experiment(experiment, place=chaos_place, sinks=[Pictures()], report_dir=session.report_dir)
+        return _run(request.node, session, experiment, chaos_place)
 
     return run

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -40,12 +40,21 @@ class AllureSteps:
         results: Allure's results folder.
         reporter: The listener's own reporter.
         categories: How the report sorts failures, copied beside the results; the package's own where absent.
+        marked: Tags that the test has as markers, which allure-pytest tells by itself.
     """
 
-    def __init__(self, results: Path, reporter: AllureReporter, *, categories: Path | None = None) -> None:
+    def __init__(
+        self,
+        results: Path,
+        reporter: AllureReporter,
+        *,
+        categories: Path | None = None,
+        marked: Collection[str] = (),
+    ) -> None:
         self._results = results
         self._reporter = reporter
         self._categories = categories
+        self._marked = marked
 
     def started(self, plan: Plan) -> None:
         """Nothing to show yet."""
@@ -62,7 +71,7 @@ class AllureSteps:
     def finished(self, finished: Finished) -> None:
         """Labels, steps, attachments, the environment."""
         history, verdict = finished.history, finished.verdict
-        _describe(history.plan)
+        _describe(history.plan, self._marked)
         _attach("verdict", verdict_markdown(verdict), _MARKDOWN, "md")
         if finished.folder is not None and (finished.folder / TIMELINE).exists():
             allure.attach.file(
@@ -128,11 +137,11 @@ class AllureSteps:
         write_atomically(self._results / "categories.json", source.read_text(encoding="utf-8"))
 
 
-def _describe(plan: Plan) -> None:
-    """Its tags are pytest's markers, which allure-pytest writes by itself."""
+def _describe(plan: Plan, marked: Collection[str]) -> None:
     experiment = plan.experiment
     allure.dynamic.title(experiment.headline)
     allure.dynamic.severity(experiment.severity)
+    allure.dynamic.tag(*(tag for tag in experiment.tags if tag not in marked))
     allure.dynamic.parent_suite("chaos experiments")
     allure.dynamic.suite(experiment.target.namespace)
     allure.dynamic.feature(f"{experiment.target.service} in {experiment.target.namespace}")

@@ -1,0 +1,188 @@
+"""The plugin in awkward surroundings: treacherous tags, several workers, errors before a verdict, capturing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from tests.unit.test_pytest_plugin import FAKE, GOOD, MESH, QUIET, with_outcomes, write
+
+pytest_plugins = ["pytester"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("tag", ["xfail", "skip", "skipif", "timeout", "usefixtures"])
+def test_no_tag_turns_red_into_green(pytester: pytest.Pytester, tag: str) -> None:
+    with_outcomes(pytester, "bad")
+    file = pytester.path / "experiments" / "bad.yaml"
+    file.write_text(file.read_text().replace("nightly", tag))
+    found = pytester.runpytest_subprocess(*MESH, "-m", tag, *QUIET)
+    found.assert_outcomes(failed=1)
+    assert found.ret == pytest.ExitCode.TESTS_FAILED
+
+
+def test_an_xfail_of_the_users_own_conftest_is_the_users_choice(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "bad")
+    pytester.path.joinpath("experiments", "conftest.py").write_text(
+        "import pytest\n"
+        "def pytest_collection_modifyitems(items):\n"
+        "    for item in items:\n"
+        "        item.add_marker(pytest.mark.xfail(reason='known'))\n"
+    )
+    pytester.runpytest_subprocess(*MESH, *QUIET).assert_outcomes(xfailed=1)
+
+
+def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "good", "bad", "unsure")
+    found = pytester.runpytest_subprocess(*MESH, "-n", "2", *QUIET)
+    found.assert_outcomes(passed=1, failed=2)
+    out = found.stdout.str()
+    before, _, after = out.partition("= chaos experiments =")
+    for name, outcome in (("good", "passed (all-held"), ("bad", "failed (expectation"), ("unsure", "inconclusive (")):
+        assert f"\n{name}: {outcome}" in before, "at the start of a line"
+        assert any(line.startswith(f"{name} ") for line in after.splitlines())
+
+
+def test_an_experiment_without_a_verdict_is_in_the_table(pytester: pytest.Pytester) -> None:
+    write(pytester, "good")
+    found = pytester.runpytest_subprocess("--chaos-prometheus=http://p", *QUIET)
+    found.stdout.fnmatch_lines(["*chaos experiments*", "good *error *--chaos-prometheus without --chaos-context*"])
+
+
+def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "good", "bad")
+    found = pytester.runpytest_subprocess(*MESH, "--alluredir=results", *QUIET)
+    out = found.stdout.str()
+    assert "  => passed (all-held)" in out
+    assert "Captured stdout" not in out
+    for file in (pytester.path / "results").glob("*-result.json"):
+        assert '"stdout"' not in file.read_text()
+
+
+def test_each_tag_is_told_to_allure_once(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "good")
+    pytester.runpytest_subprocess(*MESH, "--alluredir=results", *QUIET)
+    (file,) = (pytester.path / "results").glob("*-result.json")
+    assert file.read_text().count('"value": "nightly"') == 1
+
+
+def test_the_jobs_summary_is_written_under_pytest(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_outcomes(pytester, "good", "bad")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
+    pytester.runpytest_subprocess(*MESH, "-n", "2", *QUIET).assert_outcomes(passed=1, failed=1)
+    text = (pytester.path / "summary.md").read_text()
+    assert text.count("## PASSED") == 1
+    assert text.count("## FAILED") == 1
+
+
+def test_experiments_made_in_python_are_reported_like_files(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(FAKE.format(root=str(ROOT)).replace("file, declared", "file=None, declared=''"))
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from chaos.model.document import parse_experiment
+        from chaos.pytest_plugin import raise_unless_passed
+
+        @pytest.mark.parametrize("name", ["good", "bad"])
+        def test_it(run_experiment, name):
+            raise_unless_passed(run_experiment(parse_experiment({GOOD!r}.format(name=name))).verdict)
+        """
+    )
+    found = pytester.runpytest_subprocess(*MESH, "--alluredir=results", *QUIET)
+    found.assert_outcomes(passed=1, failed=1)
+    found.stdout.fnmatch_lines(["*chaos experiments*", "good *passed *", "bad *failed *"])
+    texts = [file.read_text() for file in (pytester.path / "results").glob("*-result.json")]
+    assert len(texts) == 2
+    assert all('"baseline (' in text and '"value": "nightly"' in text for text in texts)
+
+
+# A run that lasts until it is told to stop, and notes when it has restored.
+STOPPED = """\
+import os, signal, sys, time, types
+from pathlib import Path
+
+def pytest_configure(config):
+    wiring = types.ModuleType("chaos.wiring")
+    def run_experiment(experiment, **options):
+        asked = []
+        before = {{one: signal.signal(one, lambda number, frame: asked.append(number))
+                  for one in (signal.SIGINT, signal.SIGTERM)}}
+        Path({log!r}, f"began-{{experiment.name}}").touch()
+        deadline = time.monotonic() + 60
+        while not asked and time.monotonic() < deadline:
+            time.sleep(0.01)
+        Path({log!r}, f"restored-{{experiment.name}}").touch()
+        for one, handler in before.items():
+            signal.signal(one, handler)
+        if asked[0] == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + asked[0])
+    wiring.run_experiment = run_experiment
+    wiring.connect = lambda **options: "mesh"
+    wiring.Place = object
+    sys.modules["chaos.wiring"] = wiring
+"""
+
+
+def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> float:
+    """Waits for a condition; the seconds that it took."""
+    begun = time.monotonic()
+    while not condition():
+        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.02)
+    return time.monotonic() - begun
+
+
+@pytest.mark.parametrize(
+    ("workers", "number", "code"),
+    [
+        (0, signal.SIGINT, pytest.ExitCode.INTERRUPTED),
+        (0, signal.SIGTERM, pytest.ExitCode.INTERRUPTED),
+        (2, signal.SIGINT, pytest.ExitCode.INTERRUPTED),
+        (2, signal.SIGTERM, -signal.SIGTERM),
+        (2, signal.SIGKILL, -signal.SIGKILL),
+    ],
+)
+def test_a_signal_to_pytest_alone_restores_and_injects_nothing_more(
+    pytester: pytest.Pytester, workers: int, number: signal.Signals, code: int
+) -> None:
+    write(pytester, "a", "b", "c", "d", "e", "f")
+    log = pytester.mkdir("log")
+    pytester.makeconftest(STOPPED.format(log=str(log)))
+    parallel = ["-n", str(workers)] if workers else []
+    with (pytester.path / "out.txt").open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pytest", *MESH, *QUIET, *parallel],
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            cwd=pytester.path,
+            start_new_session=True,  # so that only the one process is told, as `kill` and CI do
+        )
+    try:
+        running = max(workers, 1)
+        until(lambda: len(list(log.glob("began-*"))) == running, "experiments under way")
+        process.send_signal(number)
+        # Without being told, a worker would hear of it after execnet's five seconds.
+        took = until(lambda: len(list(log.glob("restored-*"))) == running, "all restored")
+        assert took < 4
+        assert process.wait(timeout=30) == code
+        assert len(list(log.glob("began-*"))) == running, "nothing was begun after the signal"
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(timeout=10)
+
+
+def test_the_reason_of_a_bug_is_its_message(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "nameless")  # the stand-in has no history of this name
+    found = pytester.runpytest_subprocess(*MESH, *QUIET)
+    found.stdout.fnmatch_lines(["*chaos experiments*", "nameless *error *KeyError: 'nameless'"])
