@@ -8,7 +8,7 @@ import pytest
 
 from chaos import Experiment
 from chaos.ports import Finished
-from chaos.reporting.prose import verdict_text
+from chaos.pytest_plugin import raise_unless_passed
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
@@ -28,4 +28,4 @@ def test_orders_are_taken(run_experiment: Callable[[Experiment], Finished], stat
             }
         )
     )
-    assert finished.verdict.passed, verdict_text(finished.verdict)
+    raise_unless_passed(finished.verdict)
