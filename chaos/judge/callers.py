@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.judge.counting import count, scrapes_of
+from chaos.judge.counting import Scrapes, count
 from chaos.judge.evidence import arrivals_key, requests_key
 from chaos.judge.proof import caller_of, is_declared
 from chaos.model.history import History, Mark
@@ -16,7 +16,7 @@ def calls(history: History, key: str) -> dict[str, int]:
     if recorded is None or start is None:
         return {}
     end = history.marks.get(Mark.BASELINE_UNTIL, float("inf"))
-    scrapes = scrapes_of((recorded,))
+    scrapes = Scrapes((recorded,))
     found: dict[str, int] = {}
     for series in recorded.series:
         counted = count(series, start, end, scrapes=scrapes, interval=history.environment.scrape_interval)
@@ -34,11 +34,18 @@ def judge_callers(history: History) -> Reason | None:
     arrived = calls(history, arrivals_key(plan.host))
     bare = sum(n for caller, n in arrived.items() if caller.endswith("/unknown"))
     wanted = ", ".join(f"{one.namespace}/{one.workload}" for one in plan.callers) or "any workload of the namespace"
-    if bare and not seen:
+    if bare:
         return Reason(
             code=ReasonCode.CALLERS_WITHOUT_PROXY,
-            message=f"{bare} requests arrived at {plan.host}, all from callers without a proxy, which feel no fault",
+            message=f"{bare} requests arrived at {plan.host} from callers without a proxy, which feel no fault, and none "
+            f"from {wanted}",
             hint="inject the sidecar into the calling pods (label istio-injection=enabled, then restart them)",
+        )
+    if not seen and not arrived:
+        return Reason(
+            code=ReasonCode.NO_CALLERS,
+            message=f"during the baseline nobody called {plan.host}, and {wanted} should have",
+            hint="send load that reaches the target",
         )
     others = ", ".join(sorted(seen))
     return Reason(

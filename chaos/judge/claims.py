@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaos.judge.confidence import decide, interval
-from chaos.judge.counting import count, last_sample, scrapes_of
+from chaos.judge.counting import Scrapes, count, count_pair, is_gone, last_scrape
 from chaos.judge.evidence import buckets_key, durations_key, milliseconds, promql_key, requests_key
+from chaos.judge.load import longest_wait, overdue
 from chaos.model.experiment import Bound, Claim, Expectation, Experiment
 from chaos.model.history import History, Mark, Recorded, Series
 from chaos.model.istio import service_fqdn
@@ -17,6 +18,12 @@ from chaos.model.verdict import Answer, ClaimResult, Interval, Tally
 PHASES: Final = ("baseline", "fault", "recovery")
 _LOOKS: Final = 3
 """Looks that a promql claim must be true at, and none false, before it holds."""
+_GUARDRAILS: Final = 0.1
+"""Share of the doubt that goes to the guardrails."""
+_SECOND: Final = 1.0
+"""Seconds; what the load generator's numbers can tell apart."""
+_FIRST: Final = 0.8
+"""Part of the doubt for callers that do not wait longer than the declared delay."""
 _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
 
@@ -32,48 +39,115 @@ class Window:
 def share_of_confidence(experiment: Experiment) -> float:
     """The confidence of one decision, so that all of a verdict together are wrong at most as often as declared.
 
-    The doubt is shared equally (Bonferroni) among the expectations in each of three phases, the two halves of the proof,
-    and the guardrails.
+    The doubt is shared equally (Bonferroni) among the expectations in each of three phases and the halves of the proof,
+    after a tenth of it has gone to the guardrails: see :func:`confidence_of_guardrail`.
     """
-    decisions = len(experiment.steady_state) * len(PHASES) + 2 + len(experiment.guardrails)
-    return 1 - (1 - experiment.confidence) / decisions
+    statistical = sum(claim.promql is None for claim in experiment.steady_state)
+    halves = sum(half is not None for half in (experiment.fault.abort, experiment.fault.delay))
+    part = 1 - _GUARDRAILS if experiment.guardrails else 1.0
+    return 1 - (1 - experiment.confidence) * part / (statistical * len(PHASES) + halves)
+
+
+def confidence_of_guardrail(experiment: Experiment) -> float:
+    """The confidence with which one guardrail is decided; their bounds are far away, so a small share serves them."""
+    return 1 - (1 - experiment.confidence) * _GUARDRAILS / max(1, len(experiment.guardrails))
+
+
+def longest_delay(experiment: Experiment) -> float:
+    """Seconds by which a faulted request may be counted later than others that came with it."""
+    delay = experiment.fault.delay
+    return delay.fixed_delay.total_seconds() if delay else 0.0
 
 
 def judge_claim(history: History, claim: Claim, phase: str, window: Window, *, confidence: float) -> ClaimResult:
     """One claim in one window.
 
-    A phase's bound that is relative to the baseline takes the baseline's observed share less the margin.
+    A bound that is relative to the baseline takes the baseline's observed share less the margin.
     """
-    bound = _bound(history, claim, phase)
-    resolved = _resolve(history, claim, bound)
-    counted = tally(history, claim, window)
+    bound = _bound(claim, phase)
+    found = _finding(history, claim, phase, window, confidence)
+    counted = found.tally
     if claim.promql is not None:
-        answer = _looks(counted)
         share = counted.share or 0.0
         shown = Interval(low=share, high=share, confidence=confidence)
         expected = f"{claim.promql} is true at every look"
     else:
-        answer = decide(counted.good, counted.total, resolved, confidence=confidence)
-        shown = interval(counted.good, counted.total, confidence=confidence)
+        shown = interval(counted.good, counted.total, confidence=found.confidence)
         expected = f"at least {bound} of events {claim.good}"
     return ClaimResult(
         title=claim.title,
         phase=phase,
         expected=expected,
-        bound=resolved,
+        bound=_resolve(history, claim, bound),
         tally=counted,
         interval=shown,
-        answer=answer,
+        answer=found.answer,
     )
 
 
 def answer_only(history: History, claim: Claim, phase: str, window: Window, *, confidence: float) -> Answer:
     """As :func:`judge_claim`, without the interval, which is what takes time."""
+    return _finding(history, claim, phase, window, confidence).answer
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """An answer, the events that it rests on, and the confidence with which they were asked."""
+
+    answer: Answer
+    tally: Tally
+    confidence: float
+
+
+def _finding(history: History, claim: Claim, phase: str, window: Window, confidence: float) -> _Finding:
+    """Violated by all events of a window, as soon as that is sure; held by those after the slow ones have come in.
+
+    Events are counted when they end, so the first events of a fault are the fast ones. Each way has its own half of the
+    doubt, so each may have its own window. Requests that hang beyond all that was seen may become good or bad events
+    (:func:`chaos.judge.load.overdue`): neither way is an answer until it would stand whatever becomes of them.
+    """
     counted = tally(history, claim, window)
     if claim.promql is not None:
-        return _looks(counted)
-    resolved = _resolve(history, claim, _bound(history, claim, phase))
-    return decide(counted.good, counted.total, resolved, confidence=confidence)
+        return _Finding(_looks(counted), counted, confidence)
+    bound = _resolve(history, claim, _bound(claim, phase))
+    if decide(counted.good, counted.total, bound, confidence=confidence) is Answer.VIOLATED:
+        open_ = overdue(history, window.start, window.end, rest=_rest(bound))
+        if decide(counted.good + open_, counted.total + open_, bound, confidence=confidence) is Answer.VIOLATED:
+            return _Finding(Answer.VIOLATED, counted, confidence)
+    settled = counted
+    if phase == "fault":
+        late, part = _settling(history, window, bound)
+        confidence = 1 - (1 - confidence) * part
+        settled = tally(history, claim, Window(window.start + late, window.end)) if late else counted
+    answer = decide(settled.good, settled.total, bound, confidence=confidence)
+    if answer is Answer.HOLDS:
+        open_ = overdue(history, window.start, window.end, rest=_rest(bound))
+        answer = decide(settled.good, settled.total + open_, bound, confidence=confidence)
+    return _Finding(
+        Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED, settled if settled.total else counted, confidence
+    )
+
+
+def _rest(bound: float) -> float:
+    """A quarter of the events that may be bad: so few that it does not matter when they come."""
+    return (1 - bound) / 4
+
+
+def _settling(history: History, window: Window, bound: float) -> tuple[float, float]:
+    """Seconds after which as many slow events come in at a window's start as are missing at its end; its part of doubt.
+
+    That is the declared delay; or, where the callers' own waits and retries take over a second more, the first doubling
+    that all answers keep but a quarter of those that may be bad. The doubt is shared among the doublings, for the choice
+    among them follows from what was seen.
+    """
+    declared = longest_delay(history.plan.experiment)
+    slow = longest_wait(history, window.start, window.end, rest=_rest(bound))
+    late, part = declared + _SECOND, 1 - _FIRST
+    if slow <= late:
+        return declared, _FIRST
+    while late < slow:
+        late, part = 2 * late, part / 2
+    return late, part
 
 
 def tally(history: History, claim: Claim, window: Window) -> Tally:
@@ -91,8 +165,7 @@ def tally(history: History, claim: Claim, window: Window) -> Tally:
     return _by_duration(history, claim, host, window)
 
 
-def _bound(history: History, claim: Claim, phase: str) -> Bound:
-    del history
+def _bound(claim: Claim, phase: str) -> Bound:
     if isinstance(claim, Expectation):
         return claim.bound_in(phase)
     return getattr(claim, "at_least", Bound(share=1.0))
@@ -131,48 +204,51 @@ def _by_status(history: History, claim: Claim, host: str, window: Window) -> Tal
     recorded = history.find(requests_key(host))
     if recorded is None:
         return Tally()
-    scrapes = scrapes_of(history.recorded)
+    scrapes, every = Scrapes(history.recorded), history.environment.scrape_interval
+    until = min(window.end, last_scrape(recorded))
     good = total = 0
     lower = False
     for series in recorded.series:
-        counted = count(series, window.start, window.end, scrapes=scrapes, interval=history.environment.scrape_interval)
+        counted = count(series, window.start, window.end, scrapes=scrapes, interval=every)
         total += counted.events
-        lower |= counted.lower_bound
+        lower |= counted.lower_bound or (counted.events > 0 and is_gone(series, until, every))
         if counted.events and _is_good_status(claim, series):
             good += counted.events
     return Tally(good=good, total=total, lower_bound=lower)
 
 
 def _by_duration(history: History, claim: Claim, host: str, window: Window) -> Tally:
-    """Histograms trail their counters, so the window starts later; a pair ends at a scrape that both have."""
+    """Histograms trail their counters, so the window starts later."""
     assert claim.good is not None and claim.good.within is not None  # noqa: S101, PT018 - the caller has seen to it
     buckets = history.find(buckets_key(host, milliseconds(claim.good.within)))
     durations = history.find(durations_key(host))
     if buckets is None or durations is None:
         return Tally()
+    scrapes, every = Scrapes(history.recorded), history.environment.scrape_interval
     start = window.start + history.environment.histogram_lag
-    interval_ = history.environment.scrape_interval
-    scrapes = scrapes_of(history.recorded)
+    until = min(window.end, last_scrape(durations))
     good = total = 0
     lower = False
-    for bucket, duration in _pairs(buckets, durations):
-        # Asked for one after the other: a scrape may have come between, and what only one has seen counts for neither.
-        end = min(window.end, last_sample(duration), last_sample(bucket) if bucket is not None else window.end)
-        counted = count(duration, start, end, scrapes=scrapes, interval=interval_)
+    for bucket, whole in _pairs(buckets, durations):
+        within, counted = count_pair(bucket, whole, start, window.end, scrapes=scrapes, interval=every)
         total += counted.events
-        lower |= counted.lower_bound
-        if bucket is not None and counted.events and _is_good_status(claim, duration):
-            good += min(counted.events, count(bucket, start, end, scrapes=scrapes, interval=interval_).events)
+        lower |= counted.lower_bound or (counted.events > 0 and is_gone(whole, until, every))
+        if counted.events and _is_good_status(claim, whole):
+            good += min(counted.events, within.events)
     return Tally(good=good, total=total, lower_bound=lower)
 
 
-def _pairs(buckets: Recorded, durations: Recorded) -> Iterator[tuple[Series | None, Series]]:
+def _pairs(buckets: Recorded, durations: Recorded) -> Iterator[tuple[Series, Series]]:
+    """Each histogram with its bucket; one whose bucket was not recorded can't tell what was in time."""
+
     def key(series: Series) -> tuple[tuple[str, str], ...]:
         return tuple(sorted((k, v) for k, v in series.labels.items() if k not in ("le", "__name__")))
 
     by_key = {key(series): series for series in buckets.series}
     for series in durations.series:
-        yield by_key.get(key(series)), series
+        bucket = by_key.get(key(series))
+        if bucket is not None:
+            yield bucket, series
 
 
 def _client(history: History, claim: Claim, window: Window) -> Tally:

@@ -1,11 +1,13 @@
 """Decides shares of good events at any moment, however often it is looked.
 
-A bound ``p0`` is tested by betting against it (Ville 1939; Robbins 1970; Howard, Ramdas, McAuliffe & Sekhon 2021,
-"Time-uniform, nonparametric, nonasymptotic confidence sequences"). The wealth of a bettor who believes in a share ``q``
-is multiplied at every good event by ``q/p0`` and at every bad one by ``(1-q)/(1-p0)``. If the true share is ``p0``, the
-wealth is a martingale; if it is on the far side of ``p0`` from ``q``, its expectation only sinks, since the expected
-factor is linear in the true share and is 1 at ``p0``. So wealth that starts at 1 exceeds ``1/alpha`` with probability at
-most ``alpha``, ever, and so does an average over bettors, which is what is used here.
+A bound ``p0`` is tested by betting against it (Ville 1939; Robbins 1970, "Statistical methods related to the law of the
+iterated logarithm"; Howard, Ramdas, McAuliffe & Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic confidence
+sequences"). The wealth of a bettor who believes in a share ``q`` is multiplied at every good event by ``q/p0`` and at
+every bad one by ``(1-q)/(1-p0)``. If the true share is ``p0``, the wealth is a martingale; if it is on the far side of
+``p0`` from ``q``, its expectation only sinks, since the expected factor is linear in the true share and is 1 at ``p0``.
+So wealth that starts at 1 exceeds ``1/alpha`` with probability at most ``alpha``, ever (Ville's inequality), and so does
+a mixture of bettors who all believe in the same side of ``p0``, which is what is used here: a discrete prior, truncated
+at the bound. The two sides of a bound are two such tests, each with half of the doubt.
 """
 
 from __future__ import annotations
@@ -15,24 +17,28 @@ from typing import Final
 
 from chaos.model.verdict import Answer, Interval
 
-_NEAR: Final = (0.9995, 0.999, 0.998, 0.995, 0.99, 0.98, 0.96, 0.93, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5, 0.35)
-_FAR: Final = (0.25, 0.15, 0.08, 0.03, 0.01, 0.001)
+_PERFECT: Final = 0.42
+"""Stake of the bettor who believes that there is no bad event at all, and has lost everything at the first."""
+_FAR: Final = (0.3, (0.35, 0.2, 0.1, 0.04))
+_NEAR: Final = (0.28, (0.9995, 0.998, 0.995, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0.7, 0.6, 0.5))
+"""Stake, and ratios of the bad share that a bettor believes in to the one at the bound."""
 _BETTORS: Final = tuple(
-    [(ratio, math.log(0.5 / len(_NEAR))) for ratio in _NEAR] + [(ratio, math.log(0.5 / len(_FAR))) for ratio in _FAR]
+    (ratio, math.log(ratio), math.log(stake / len(ratios))) for stake, ratios in (_FAR, _NEAR) for ratio in ratios
 )
-"""Ratios of bad shares (q above p0) or of good shares (q below) to those at p0, with the logarithms of their weights.
-
-Half of the stake is on ratios far from 1, so that a system without a bad event is decided soon.
-"""
-_STEPS: Final = 40
+_STEPS: Final = 34
 
 
 def log_wealth(good: int, bad: int, bound: float) -> float:
-    """Logarithm of the evidence against "the share is at most ``bound``"; rises with good events, sinks with the bound."""
+    """Logarithm of the evidence against "the share is at most ``bound``"; rises with good events, sinks with the bound.
+
+    Most of the stake is on systems far better than the bound, so that one without a bad event is decided soon.
+    """
     terms = [
-        weight + bad * math.log(ratio) + good * math.log((1 - ratio * (1 - bound)) / bound)
-        for ratio, weight in _BETTORS
+        stake + bad * log_ratio + good * math.log((1 - ratio * (1 - bound)) / bound)
+        for ratio, log_ratio, stake in _BETTORS
     ]
+    if bad == 0:
+        terms.append(math.log(_PERFECT) - good * math.log(bound))
     top = max(terms)
     return top + math.log(sum(math.exp(term - top) for term in terms))
 
@@ -43,11 +49,15 @@ def decide(good: int, total: int, bound: float, *, confidence: float) -> Answer:
     Args:
         good: Good events.
         total: All events.
-        bound: Between 0 and 1, both excluded.
+        bound: From 0 to 1. One bad event violates 1, which no number of good ones can prove; 0 is never violated.
         confidence: Of this one decision, both ways together, for all looks together.
     """
-    limit = math.log(2 / (1 - confidence))
     bad = total - good
+    if bound >= 1:
+        return Answer.VIOLATED if bad else Answer.UNDECIDED
+    if bound <= 0:
+        return Answer.HOLDS if total else Answer.UNDECIDED
+    limit = math.log(2 / (1 - confidence))
     if log_wealth(good, bad, bound) >= limit:
         return Answer.HOLDS
     if log_wealth(bad, good, 1 - bound) >= limit:
@@ -66,9 +76,9 @@ def interval(good: int, total: int, *, confidence: float) -> Interval:
 
 def _boundary(good: int, bad: int, limit: float) -> float:
     """The largest bound that is refuted from below; evidence sinks as the bound rises, so halving finds it."""
-    low, high = 0.0, 1.0
     if good == 0:
         return 0.0
+    low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
         if log_wealth(good, bad, middle) >= limit:

@@ -99,13 +99,20 @@ def _for_claim(claim: Claim, namespace: str) -> Iterator[Query]:
         return
     bound = milliseconds(claim.good.within)
     metric = "istio_request_duration_milliseconds"
-    le = f"{bound:g}".replace(".", "\\\\.")
     yield Query(
         buckets_key(host, bound),
         QueryKind.BUCKETS,
-        # Prometheus 3 writes whole bounds with a decimal point.
-        f'{metric}_bucket{{{SOURCE_SIDE},destination_service="{host}",le=~"{le}(\\\\.0)?"}}',
+        f'{metric}_bucket{{{SOURCE_SIDE},destination_service="{host}",le=~"{_le(bound)}"}}',
     )
     yield Query(
         durations_key(host), QueryKind.DURATIONS, f'{metric}_count{{{SOURCE_SIDE},destination_service="{host}"}}'
     )
+
+
+def _le(bound: float) -> str:
+    """A regex of a bucket's bound as it may be written: Prometheus 3 turns 1000 into 1000.0 and 3600000 into 3.6e+06."""
+    plain = str(int(bound)) if bound == int(bound) else repr(bound)
+    forms = f"{plain}(.0)?" if bound == int(bound) else plain
+    if bound >= 1e6:
+        forms += f"|{bound:.6g}"
+    return forms.replace(".", "\\\\.").replace("+", "\\\\+")

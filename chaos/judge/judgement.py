@@ -9,6 +9,7 @@ from chaos.judge.callers import judge_callers
 from chaos.judge.claims import share_of_confidence
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
+from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_after_restore
 from chaos.judge.recovery import judge_recovery
 from chaos.model.history import History, Mark, TroubleKind
@@ -93,6 +94,9 @@ def _reasons(
         if not history.troubles:
             yield Reason(code=ReasonCode.BROKEN, message="the run ended before its baseline began")
         return
+    lost = judge_metrics(history)
+    if lost is not None and all(trouble.kind is not TroubleKind.METRICS_LOST for trouble in history.troubles):
+        yield lost
     starved = judge_load(history)
     if starved is not None:
         yield starved
@@ -109,7 +113,8 @@ def _left_behind(history: History, now: float) -> Iterator[Reason]:
     hint = f"chaosctl sweep --run {history.run}"
     for left in history.residue:
         yield Reason(code=ReasonCode.RESIDUE, message=f"left behind: {left}", hint=hint)
-    if Mark.INJECTED in history.marks and Mark.RESTORED not in history.marks and not history.residue:
+    written = Mark.INJECTED in history.marks or Mark.RESTORE_SENT in history.marks
+    if written and Mark.RESTORED not in history.marks and not history.residue:
         yield Reason(code=ReasonCode.RESIDUE, message="the restore was never acknowledged", hint=hint)
     drain = faults_after_restore(history, now)
     if drain.complete and drain.faults:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chaos.judge.claims import Window, answer_only, judge_claim, share_of_confidence
+from chaos.judge.claims import Window, answer_only, confidence_of_guardrail, judge_claim, share_of_confidence
 from chaos.judge.proof import judge_proof
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Answer, ClaimResult, Proof
@@ -67,7 +67,7 @@ def guardrails(history: History, now: float) -> tuple[ClaimResult, ...]:
     """The stop conditions, from the moment the fault was written."""
     window = _guarded(history, now)
     experiment = history.plan.experiment
-    confidence = share_of_confidence(experiment)
+    confidence = confidence_of_guardrail(experiment)
     if window is None:
         return ()
     return tuple(judge_claim(history, one, "fault", window, confidence=confidence) for one in experiment.guardrails)
@@ -77,7 +77,7 @@ def guardrail_tripped(history: History, now: float) -> ClaimResult | None:
     """The first stop condition that is surely violated."""
     window = _guarded(history, now)
     experiment = history.plan.experiment
-    confidence = share_of_confidence(experiment)
+    confidence = confidence_of_guardrail(experiment)
     for one in experiment.guardrails if window else ():
         assert window is not None  # noqa: S101 - the loop has seen to it
         if answer_only(history, one, "fault", window, confidence=confidence) is Answer.VIOLATED:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.judge.claims import Window, share_of_confidence
+from chaos.judge.claims import Window, longest_delay, share_of_confidence
 from chaos.judge.confidence import interval
-from chaos.judge.counting import count, scrapes_of
+from chaos.judge.counting import Scrapes, Source, count
 from chaos.judge.evidence import requests_key
-from chaos.model.history import History, Mark, Series
+from chaos.model.history import History, Mark, Recorded, Series
 from chaos.model.verdict import Proof, ShareProof, Tally
 
 _DRAIN_LIMIT: Final = 30.0
 """Seconds after which faults that are still counted are residue, not stragglers."""
+_QUIET: Final = 2
+"""Scrape intervals without a new fault that show that there are none any more."""
+_GONE: Final = 5
+"""Scrape intervals behind the newest scrape after which a proxy counts as gone."""
 
 
 @dataclass(frozen=True)
@@ -85,9 +90,7 @@ def judge_proof(history: History, now: float) -> Proof:
     begin = history.marks.get(Mark.FAULT_FROM)
     shares: tuple[ShareProof, ...] = ()
     if begin is not None:
-        fault = history.plan.experiment.fault
-        late = fault.delay.fixed_delay.total_seconds() if fault.delay else 0.0
-        shares = tuple(_shares(history, Window(begin + late, end)))
+        shares = tuple(_shares(history, Window(begin + longest_delay(history.plan.experiment), end)))
     return Proof(
         shares=shares,
         by_caller={caller: n for caller, n in sorted(by_caller.items()) if n},
@@ -139,7 +142,7 @@ def _counted(history: History, start: float, end: float) -> Iterator[tuple[Serie
     recorded = history.find(requests_key(history.plan.host))
     if recorded is None:
         return
-    scrapes = scrapes_of((recorded,))
+    scrapes = Scrapes((recorded,))
     for series in recorded.series:
         counted = count(series, start, end, scrapes=scrapes, interval=history.environment.scrape_interval)
         yield series, counted.events
@@ -148,16 +151,33 @@ def _counted(history: History, start: float, end: float) -> Iterator[tuple[Serie
 def faults_after_restore(history: History, now: float) -> Drain:
     """Whether faults are still counted once the longest delay has drained.
 
-    Requests that were waiting when the fault was taken away keep their delay.
+    Requests that were waiting when the fault was taken away keep their delay. Nothing is known before the proxies that
+    counted faults have been scraped for two intervals after that; one that is gone can't inject any more.
     """
     restored = history.marks.get(Mark.RESTORED)
-    if restored is None:
+    recorded = history.find(requests_key(history.plan.host))
+    if restored is None or recorded is None:
         return Drain(complete=False, faults=0)
-    fault, interval_ = history.plan.experiment.fault, history.environment.scrape_interval
-    late = fault.delay.fixed_delay.total_seconds() if fault.delay else 0.0
-    drained = restored + late + interval_
-    quiet_from = max(drained, now - 3 * interval_)
+    interval_ = history.environment.scrape_interval
+    drained = restored + longest_delay(history.plan.experiment) + interval_
+    seen = _alive_until(recorded, now, interval_)
+    if seen < drained + _QUIET * interval_:
+        return Drain(complete=False, faults=0)
+    quiet_from = max(drained, seen - _QUIET * interval_ - interval_)
     faults = sum(n for series, n in _counted(history, quiet_from, now) if is_faulted(series))
-    if now < drained + 3 * interval_:
-        return Drain(complete=False, faults=0)
-    return Drain(complete=faults == 0 or now > drained + _DRAIN_LIMIT, faults=faults)
+    return Drain(complete=faults == 0 or seen > drained + _DRAIN_LIMIT, faults=faults)
+
+
+def _alive_until(recorded: Recorded, now: float, interval_: float) -> float:
+    """Up to when every proxy that counted faults, and is still there, was scraped; any proxy where none counted one."""
+    newest: dict[Source, float] = {}
+    injecting: set[Source] = set()
+    for series in recorded.series:
+        last = bisect_right(series.samples, now, key=lambda sample: sample[0])
+        if last:
+            newest[series.source] = max(newest.get(series.source, 0.0), series.samples[last - 1][0])
+        if is_faulted(series):
+            injecting.add(series.source)
+    alive_from = max(newest.values(), default=0.0) - _GONE * interval_
+    alive = {source: at for source, at in newest.items() if at >= alive_from}
+    return min([at for source, at in alive.items() if source in injecting] or alive.values(), default=float("-inf"))

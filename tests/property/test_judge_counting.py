@@ -1,0 +1,102 @@
+"""Several processes that restart, and histograms that are looked at a moment apart, against what really happened."""
+
+from __future__ import annotations
+
+import random
+from bisect import bisect_right
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaos.judge.counting import Scrapes, count, count_pair
+from chaos.model.history import QueryKind, Recorded, Series
+
+_LONG = 60.0
+
+
+class Process:
+    """Counts events under two labels, is scraped at its own times, may restart."""
+
+    def __init__(self, name: str, chance: random.Random, interval: float, rate: float, *, restarts: bool) -> None:
+        self.name = name
+        phase = chance.random() * interval
+        self.scrapes = [phase + n * interval for n in range(int(_LONG / interval))]
+        self.births = [0.0, *([chance.uniform(5, 55)] if restarts and chance.random() < 0.5 else [])]
+        self.events: list[tuple[float, bool]] = []
+        at = chance.uniform(0, 40)
+        while (at := at + chance.expovariate(rate)) < _LONG:
+            self.events.append((at, chance.random() < 0.7))
+
+    def series(self, *, good: bool | None, until: float = _LONG, always: bool = False) -> Series:
+        """As Prometheus has it; a counter that has counted nothing yet is not there, a histogram's bucket is."""
+        samples = []
+        for scrape in self.scrapes[: bisect_right(self.scrapes, until)]:
+            born = max(birth for birth in self.births if birth <= scrape)
+            inside = [fine for at, fine in self.events if born <= at <= scrape]
+            if inside if always else any(good is None or fine is good for fine in inside):
+                samples.append((scrape, float(sum(good is None or fine is good for fine in inside))))
+        labels = {"job": "j", "instance": self.name, "good": str(good)}
+        return Series(labels=labels, samples=tuple(samples))
+
+    def happened(self, start: float, end: float, *, good: bool | None = None) -> int:
+        return sum(start <= at <= end and (good is None or fine is good) for at, fine in self.events)
+
+
+windows = st.tuples(st.floats(0, 60), st.floats(0, 60)).map(sorted)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 10**9),
+    interval=st.sampled_from([0.5, 1.0, 5.0]),
+    rate=st.sampled_from([0.3, 3.0]),
+    window=windows,
+    restarts=st.booleans(),
+)
+def test_never_an_event_that_did_not_happen(
+    seed: int, interval: float, rate: float, window: list[float], restarts: bool
+) -> None:
+    chance, (start, end) = random.Random(seed), window
+    processes = [Process(f"p{n}", chance, interval, rate, restarts=restarts) for n in range(3)]
+    every = tuple(process.series(good=good) for process in processes for good in (True, False))
+    scrapes = Scrapes([Recorded(key="k", kind=QueryKind.REQUESTS, query="q", series=every)])
+    for index, process in enumerate(processes):
+        for good, series in zip((True, False), every[2 * index : 2 * index + 2], strict=True):
+            found = count(series, start, end, scrapes=scrapes, interval=interval)
+            assert found.events <= process.happened(start, end, good=good)
+            if len(process.births) == 1:
+                assert not found.lower_bound
+                sure = process.happened(start + interval * 2.5, end - interval, good=good)
+                assert found.events >= sure, "only what is next to the edges may be missed"
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    seed=st.integers(0, 10**9),
+    interval=st.sampled_from([0.5, 1.0, 5.0]),
+    window=windows,
+    looks=st.tuples(st.floats(0, 60), st.floats(0, 60)),
+    restarts=st.booleans(),
+)
+def test_a_bucket_and_its_histogram_are_cut_alike(
+    seed: int, interval: float, window: list[float], looks: tuple[float, float], restarts: bool
+) -> None:
+    """Whatever each of the two looks has seen last, the counts are of the same stretch of time."""
+    chance, (start, end) = random.Random(seed), window
+    process = Process("p", chance, interval, 3.0, restarts=restarts)
+    bucket = process.series(good=True, until=looks[0], always=True)
+    whole = process.series(good=None, until=looks[1], always=True)
+    scrapes = Scrapes([Recorded(key="k", kind=QueryKind.BUCKETS, query="q", series=(bucket, whole))])
+    few, every = count_pair(bucket, whole, start, end, scrapes=scrapes, interval=interval)
+    assert few.events <= every.events <= process.happened(start, end)
+    if len(process.births) == 1:
+        slow = process.happened(start, min(end, *looks), good=False)
+        assert every.events - few.events <= slow, "a scrape that only one has seen makes no event slow"
+
+
+def test_of_a_process_without_an_instance_nothing_is_concluded() -> None:
+    """Its scrapes may be those of many processes, of which one was seen without the series."""
+    nameless = Series(labels={"job": "j", "series": "a"}, samples=((10.1, 5.0), (11.1, 6.0)))
+    newborn = Series(labels={"job": "j", "series": "b"}, samples=((10.5, 7.0), (11.5, 9.0)))
+    scrapes = Scrapes([Recorded(key="k", kind=QueryKind.REQUESTS, query="q", series=(nameless, newborn))])
+    assert count(newborn, 10.0, 12.0, scrapes=scrapes, interval=1.0).events == 2
