@@ -346,10 +346,14 @@ class Run:
     def _guardrail(self, history: History, now: float) -> bool:
         if self.recorder.phase not in (PhaseName.PROVE, PhaseName.OBSERVE):
             return False
+        outside = judge.judge_proof(history, now).outside
         tripped = judge.guardrail_tripped(history, now)
-        if tripped is None:
+        if outside:
+            self._event("guardrail", f"{', '.join(outside)} felt the fault undeclared: restoring at once")
+        elif tripped is not None:
+            self._event("guardrail", f"{tripped.title}: restoring at once")
+        else:
             return False
-        self._event("guardrail", f"{tripped.title}: restoring at once")
         self._mark(Mark.FAULT_FROM)
         raise _Halt
 
