@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos import __version__
+from chaos import __version__, cli_safety
 from chaos.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ app = typer.Typer(
 )
 lab_app = typer.Typer(help="The embedded staging mesh on this machine.", no_args_is_help=True)
 app.add_typer(lab_app, name="lab")
+cli_safety.add_to(app)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]
@@ -132,6 +133,9 @@ def run(
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
     report_dir: Annotated[Path, typer.Option(help="where records, pictures and results go")] = Path("reports"),
+    wait: Annotated[
+        str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s refuses at once")
+    ] = "0s",
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
@@ -140,6 +144,7 @@ def run(
     from chaos.wiring import run_experiment
 
     chosen = [(file, *read_experiment(file)) for file in experiment_files(files)]
+    patience = seconds_of("--wait", wait)
     done = []
     with place_of(context, prometheus, entry, kubeconfig) as place:
         for file, experiment, declared in chosen:
@@ -151,6 +156,7 @@ def run(
                     report_dir=report_dir,
                     file=file,
                     declared=declared,
+                    patience=patience,
                 )
             )
     finish(done)
@@ -176,45 +182,6 @@ def judge(
     else:
         give("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
-
-
-@app.command()
-def status(
-    namespace: Annotated[list[str] | None, typer.Option(help="only these; all that are allowed where absent")] = None,
-    context: Context = None,
-    kubeconfig: Kubeconfig = None,
-    as_json: Json = False,  # noqa: FBT002
-) -> None:
-    """Show every fault of the harness that is active now, and whether somebody still renews it."""
-    from chaos.safety.sweep import active
-
-    with mesh_of(context, kubeconfig) as (mesh, allowed):
-        faults = active(mesh, namespaces=tuple(namespace or allowed))
-    if as_json:
-        give([fault.as_dict() for fault in faults])
-    else:
-        give("\n".join(str(fault) for fault in faults) or "no active faults")
-
-
-@app.command()
-def sweep(
-    namespace: Annotated[list[str] | None, typer.Option(help="only these; all that are allowed where absent")] = None,
-    run_id: Annotated[
-        str | None, typer.Option("--run", help="what this run left, even if its lease still holds")
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,  # noqa: FBT002
-    context: Context = None,
-    kubeconfig: Kubeconfig = None,
-) -> None:
-    """Remove faults that nobody renews any more. Safe at any time, twice, and beside live runs."""
-    from chaos.safety.sweep import sweep as sweep_now
-
-    with mesh_of(context, kubeconfig) as (mesh, allowed):
-        done = sweep_now(mesh, namespaces=tuple(namespace or allowed), run=run_id, dry_run=dry_run)
-    for swept in done:
-        give(str(swept))
-    if any(swept.trouble for swept in done):
-        raise typer.Exit(1)
 
 
 @lab_app.command("up")
@@ -277,16 +244,10 @@ def lab_control_plane(
 ) -> None:
     """Slow down or stop the distribution of configuration, as when istiod is ill."""
     from chaos.lab import commands
-    from chaos.model.quantities import parse_duration
 
     if (delay is not None) + down + up != 1:
         raise InputError("expected exactly one of --delay, --down and --up")
-    seconds = None
-    if delay is not None:
-        try:
-            seconds = parse_duration(delay).total_seconds()
-        except ValueError as error:
-            raise InputError(f"--delay {delay!r}: {error}") from error
+    seconds = seconds_of("--delay", delay) if delay is not None else None
     if seconds is not None:
         commands.control_plane(name, delay=seconds)
     else:
@@ -295,6 +256,20 @@ def lab_control_plane(
 
 
 # --- shared by the commands ----------------------------------------------------------------------------------------
+
+
+def seconds_of(option: str, text: str) -> float:
+    """An option's duration.
+
+    Raises:
+        InputError: it is none.
+    """
+    from chaos.model.quantities import parse_duration
+
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: {error}") from error
 
 
 def experiment_files(paths: list[Path]) -> list[Path]:
@@ -331,7 +306,7 @@ def place_of(context: str | None, prometheus: str | None, entry: str | None, kub
     if context:
         yield connect(context=context, prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
         return
-    _nothing_else_named(prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
+    nothing_else_named(prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
     from chaos.lab.fixture import running_lab
 
     with running_lab() as lab:
@@ -340,31 +315,12 @@ def place_of(context: str | None, prometheus: str | None, entry: str | None, kub
         )
 
 
-@contextmanager
-def mesh_of(context: str | None, kubeconfig: str | None) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    """The API of the named cluster or of the running lab, and the namespaces that are allowed there."""
-    from chaos.adapters.kubernetes_mesh import KubernetesMesh
-    from chaos.adapters.settings_file import read_settings
-    from chaos.model.settings import LAB
+def nothing_else_named(**options: str | None) -> None:
+    """Refuses options that only make sense with a context.
 
-    if context:
-        settings = read_settings(Path.cwd())
-        if not settings.namespaces:
-            raise InputError(
-                "no namespace is allowed", hint="set namespaces in [tool.chaos] of pyproject.toml, or in chaos.toml"
-            )
-        yield KubernetesMesh(kubeconfig, context), settings.namespaces
-        return
-    _nothing_else_named(kubeconfig=kubeconfig)
-    from chaos.lab import commands
-
-    lab = commands.running("default")
-    if lab is None:
-        raise InputError("no lab is running and no context is named", hint="chaosctl lab up, or --context NAME")
-    yield KubernetesMesh(str(lab.kubeconfig), lab.context), LAB.namespaces
-
-
-def _nothing_else_named(**options: str | None) -> None:
+    Raises:
+        InputError: one was given.
+    """
     named = [f"--{name}" for name, value in options.items() if value]
     if named:
         raise InputError(

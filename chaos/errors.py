@@ -64,6 +64,11 @@ class MeshError(HarnessError):
         super().__init__(message, hint=hint)
         self.status = status
 
+    @property
+    def refused(self) -> bool:
+        """Whether the server surely did nothing; else a write may have happened, and only reading tells."""
+        return self.status is not None and 400 <= self.status < 500
+
 
 class MetricsError(HarnessError):
     """Prometheus can't be reached or does not have what is needed."""

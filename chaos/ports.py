@@ -49,6 +49,14 @@ class Mesh(Protocol):
         """The Pods of a namespace."""
         ...
 
+    def server_time(self) -> float:
+        """The API server's clock, Unix seconds."""
+        ...
+
+    def virtual_service(self, namespace: str, name: str) -> Object | None:
+        """One VirtualService, or ``None``."""
+        ...
+
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
         ...
@@ -61,12 +69,16 @@ class Mesh(Protocol):
         """Creates it; the object as stored and the server's warnings."""
         ...
 
+    def replace_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        ...
+
     def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
         """Deletes it, only that of ``uid`` where given; whether there was one."""
         ...
 
     def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
-        """Every VirtualService and Lease that carries the harness's labels, of one run where named."""
+        """Every VirtualService and Lease that the harness wrote, or wrote into; of one run where named."""
         ...
 
     def lease(self, namespace: str, name: str) -> Object | None:
@@ -81,8 +93,15 @@ class Mesh(Protocol):
         """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
         ...
 
-    def delete_lease(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
-        """Deletes a Lease, only that of ``uid`` where given; whether there was one."""
+    def delete_lease(self, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> bool:
+        """Deletes a Lease, only that of ``uid`` where given; whether there was one.
+
+        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        """
+        ...
+
+    def annotate_namespace(self, name: str, key: str, value: str | None) -> None:
+        """Sets an annotation of a namespace, or removes it."""
         ...
 
     def record_event(self, involved: Object, *, reason: str, message: str, warning: bool = False) -> None:

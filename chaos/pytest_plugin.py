@@ -6,20 +6,19 @@ Nothing heavy is imported before an experiment runs, so that collecting stays qu
 from __future__ import annotations
 
 import ctypes
-import io
 import os
 import re
-import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from chaos.errors import HarnessError
+from chaos.pytest_session import ChaosSession
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
@@ -33,8 +32,6 @@ if TYPE_CHECKING:
     from chaos.wiring import Place
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
-_PATIENCE: Final = 900.0
-"""Seconds for which an experiment waits for its turn: several workers may want one target."""
 _SUFFIXES: Final = (".yaml", ".yml")
 _DECLARES: Final = re.compile(r"^experiment\s*:", re.MULTILINE)
 _EXPERIMENT: Final = "chaos_experiment"
@@ -68,6 +65,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chaos-prometheus", metavar="URL", help="the Prometheus that scrapes the mesh")
     group.addoption("--chaos-entry", metavar="URL", help="where load is sent to: the mesh's ingress")
     group.addoption(
+        "--chaos-wait",
+        metavar="TIME",
+        default="15m",
+        help="how long to wait for a target that another run holds; 0s refuses at once (default: 15m)",
+    )
+    group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
     )
 
@@ -80,6 +83,22 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SESSION] = session
     if not session.is_worker and config.getoption("dist", "no") != "no":
         config.pluginmanager.register(_Relay(session), "chaos-relay")
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
+    """Nothing of a dead run may be left at the end; what can't be removed turns the whole session red."""
+    chaos = session.config.stash[_SESSION]
+    try:
+        chaos.verify()
+    except HarnessError as error:
+        chaos.left.append(f"it can't be told whether anything is left: {error.message}")
+    if chaos.is_worker:
+        output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
+        output.update(chaos_left=chaos.left, chaos_ran=chaos.ran)
+    elif chaos.left and session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    return (yield)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -97,106 +116,6 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["chaos_owner"] = os.getpid()
     if node.gateway.spec.popen:  # others are on other machines, or not our children
         session.workers.append(node.gateway._rinfo().pid)
-
-
-# --- the session -------------------------------------------------------------------------------------------------------
-
-
-class ChaosSession:
-    """What the experiments of one pytest run share: the place, and the lab behind it where there is one."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        given: dict[str, Any] = getattr(config, "workerinput", {})
-        self._config = config
-        self.is_worker = bool(given)
-        self.lab_name: str = given.get("chaos_lab", f"pytest-{os.getpid()}-{secrets.token_hex(3)}")
-        self._owner: int = given.get("chaos_owner", os.getpid())
-        self.workers: list[int] = []
-        self._lab: LabState | None = None
-        self._place: Place | None = None
-
-    def option(self, name: str) -> str | None:
-        """One of the harness's options."""
-        value = self._config.getoption(f"chaos_{name}")
-        return str(value) if value else None
-
-    @property
-    def report_dir(self) -> Path:
-        """Where records go."""
-        return Path(self.option("report_dir") or "reports")
-
-    def lab(self) -> LabState:
-        """The default lab if it runs, else one of this session's own, which all workers share."""
-        from chaos.lab import commands
-
-        if self._lab is None:
-            running = commands.running()
-            if running is not None and commands.status().healthy:
-                self._lab = running
-            else:
-                self.say("starting the lab …")
-                self._lab = commands.up(self.lab_name, owner=self._owner)
-                self.say(f"the lab is up: kubectl --kubeconfig {self._lab.kubeconfig} get pods")
-        return self._lab
-
-    def place(self) -> Place:
-        """The cluster that is named, or the lab.
-
-        Raises:
-            HarnessError: it can't be reached, or the options do not fit together.
-        """
-        from chaos.errors import InputError
-        from chaos.wiring import connect
-
-        if self._place is not None:
-            return self._place
-        context = self.option("context")
-        others = {name: self.option(name) for name in ("kubeconfig", "prometheus", "entry")}
-        if context is not None:
-            self._place = connect(
-                context=context,
-                kubeconfig=others["kubeconfig"],
-                prometheus=others["prometheus"],
-                entry=others["entry"],
-            )
-            return self._place
-        named = [f"--chaos-{name}" for name, value in others.items() if value]
-        if named:
-            raise InputError(
-                f"{', '.join(named)} without --chaos-context: a cluster is touched only if its context is named",
-                hint="add --chaos-context NAME, or leave all of them out to use the lab",
-            )
-        lab = self.lab()
-        self._place = connect(
-            context=lab.context, kubeconfig=lab.kubeconfig, prometheus=lab.prometheus, entry=lab.entry, lab=True
-        )
-        return self._place
-
-    def terminal(self) -> _Uncaptured | None:
-        """The terminal behind pytest's capturing, at the start of a line; ``None`` in a worker, whose nobody sees."""
-        reporter: TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
-        if reporter is None or self.is_worker:
-            return None
-        terminal = _Uncaptured(self._config, reporter)
-        terminal.ensure_newline()
-        return terminal
-
-    def say(self, text: str) -> None:
-        """A line on the terminal."""
-        terminal = self.terminal()
-        if terminal is not None:
-            terminal.write(f"{text}\n")
-
-    def close(self) -> None:
-        """Ends what was started here; workers leave that to the session that they belong to."""
-        if self.is_worker:
-            return
-        from chaos.lab.state import LabFiles, SupervisorLock
-
-        if SupervisorLock.is_held(LabFiles.of(self.lab_name).lock):
-            from chaos.lab import commands
-
-            commands.down(self.lab_name)
 
 
 # --- collecting --------------------------------------------------------------------------------------------------------
@@ -261,7 +180,7 @@ class ExperimentItem(pytest.Item):
     def runtest(self) -> None:
         """Runs it; anything but passed raises."""
         session = self.config.stash[_SESSION]
-        finished = _run(self, session, self.experiment, session.place(), file=self.path, declared=self.text)
+        finished = _run(self, session, self.experiment, session.begin(), file=self.path, declared=self.text)
         raise_unless_passed(finished.verdict)
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> Any:
@@ -318,7 +237,7 @@ def _run(item: pytest.Item, session: ChaosSession, experiment: Experiment, place
             place=place,
             sinks=_sinks(item, session),
             report_dir=session.report_dir,
-            patience=_PATIENCE,
+            patience=session.patience,
             **source,
         )
     except SystemExit as error:
@@ -359,35 +278,6 @@ def _sinks(item: pytest.Item, session: ChaosSession) -> list[Any]:
     return found
 
 
-class _Uncaptured(io.TextIOBase):
-    """The terminal behind pytest's capturing."""
-
-    def __init__(self, config: pytest.Config, reporter: TerminalReporter) -> None:
-        self._reporter = reporter
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
-
-    def write(self, text: str) -> int:
-        """Writes past the capture."""
-        with self._passing():
-            self._reporter.write(text, flush=True)
-        return len(text)
-
-    def ensure_newline(self) -> None:
-        """Ends the line on which pytest is writing its letters."""
-        with self._passing():
-            self._reporter.ensure_newline()
-            # With several workers, pytest keeps no note of the line that its letters are on.
-            if self._reporter._tw.width_of_current_line:
-                self._reporter.line("")
-
-    def isatty(self) -> bool:
-        """Whether it is a terminal."""
-        return bool(self._reporter.isatty())
-
-    def _passing(self) -> AbstractContextManager[None]:
-        return self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-
-
 # --- reporting ---------------------------------------------------------------------------------------------------------
 
 
@@ -402,6 +292,14 @@ class _Relay:
         """One line for each experiment, after pytest's own letter."""
         for row in _rows(report):
             self._session.say(f"{row['name']}: {row['outcome']} ({'; '.join(row['reasons'])})")
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: Any) -> None:
+        """Takes down what a worker found at its end, or that it died without a word."""
+        told: dict[str, Any] | None = getattr(node, "workeroutput", None)
+        self._session.crashed |= bool(error) or told is None
+        self._session.ran |= told is None or bool(told.get("chaos_ran"))
+        self._session.left += (told or {}).get("chaos_left", [])
 
     def pytest_keyboard_interrupt(self) -> None:
         """Passes it on: only a terminal sends it to the workers, too, and a fault should not outlive it by seconds."""
@@ -437,7 +335,12 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """The table of all verdicts, their reasons, and where the records are."""
+    """The table of all verdicts, their reasons, where the records are, and what is left that must not be."""
+    left = terminalreporter.config.stash[_SESSION].left
+    if left:
+        terminalreporter.section("left behind", red=True)
+        for line in (*left, "hint: chaosctl status shows it; chaosctl sweep removes it"):
+            terminalreporter.write_line(line)
     reports = [one for group in terminalreporter.stats.values() for one in group if isinstance(one, pytest.TestReport)]
     rows = [row for report in reports for row in _rows(report)]
     if not rows:
@@ -458,7 +361,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 @pytest.fixture(scope="session")
 def chaos_place(request: pytest.FixtureRequest) -> Place:
     """The mesh of this session: the cluster that is named, or the lab."""
-    return request.config.stash[_SESSION].place()
+    return request.config.stash[_SESSION].begin()
 
 
 @pytest.fixture(scope="session")

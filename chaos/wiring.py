@@ -18,17 +18,19 @@ from chaos.engine.planning import dry_run, look, make_plan
 from chaos.engine.run import Run, Surroundings
 from chaos.errors import InputError, MetricsError
 from chaos.model.experiment import Experiment
-from chaos.model.history import Environment, History
+from chaos.model.history import Environment, History, Trouble, TroubleKind
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB, Settings
 from chaos.ports import Finished, Mesh, Metrics, Sink
 from chaos.reporting.record import run_folder, write_record
 from chaos.safety.lease import is_held
-from chaos.safety.sweep import sweep
+from chaos.safety.sweep import Swept, active, sweep
 from chaos.safety.watchdog import Watchdog
 
 LAB_PREFIX = "chaos-lab"
+_WATCHDOGS = 10.0
+"""Seconds within which a watchdog surely has cleaned up."""
 
 
 @dataclass(frozen=True)
@@ -114,11 +116,32 @@ def plan_experiment(
         situation,
         place.settings,
         run=run or new_run(),
-        now=SystemClock().now(),
+        now=place.mesh.server_time(),
         file=str(file or ""),
         declared=declared,
     )
     return dry_run(place.mesh, plan)
+
+
+def sweep_dead(place: Place) -> list[Swept]:
+    """Removes what dead runs left in any allowed namespace; what became of each object.
+
+    Raises:
+        MeshError: the API can't be read.
+    """
+    return sweep(place.mesh, namespaces=place.settings.namespaces) if place.settings.namespaces else []
+
+
+def await_watchdogs(place: Place) -> None:
+    """Waits until no fault is active, as long as a watchdog may take that was called upon just now.
+
+    Raises:
+        MeshError: the API can't be read.
+    """
+    clock = SystemClock()
+    until = clock.now() + _WATCHDOGS
+    while active(place.mesh, place.settings.namespaces) and clock.now() < until:
+        clock.sleep(0.2)
 
 
 def run_experiment(
@@ -180,18 +203,40 @@ def run_experiment(
                 patience=patience,
                 base=file.parent if file else Path.cwd(),
             )
-            history = Run(plan, around).execute()
+            run = Run(plan, around)
+            try:
+                history = run.execute()
+            except BaseException:  # pytest-timeout's, or an exit from elsewhere: all is restored, and it goes on up
+                conclude(run.recorder.history(), sinks=sinks, report_dir=report_dir)
+                raise
         else:
             history = _refused(plan, place, clock)
-        verdict = judge.judge(history)
-        write_record(history, verdict, report_dir)
-        finished = Finished(history=history, verdict=verdict, folder=folder)
-        for sink in sinks:
-            _tell(sink, finished)
+        finished = conclude(history, sinks=sinks, report_dir=report_dir)
     if stop.signal == signal.SIGINT:
         raise KeyboardInterrupt(stop.why)
     if stop.signal is not None:
         raise SystemExit(128 + stop.signal)
+    return finished
+
+
+def conclude(history: History, *, sinks: Sequence[Sink], report_dir: Path) -> Finished:
+    """Judges, records and tells. A verdict whose record can't be written is never green: nobody could check it."""
+    verdict = judge.judge(history)
+    folder: Path | None = run_folder(report_dir, history.run)
+    try:
+        write_record(history, verdict, report_dir)
+    except OSError as error:
+        lost = Trouble(
+            at=history.ended or history.started,
+            kind=TroubleKind.RECORD_LOST,
+            message=f"the record can't be written to {folder}: {error.strerror or error}",
+            hint="is the disk full? choose another folder with --report-dir, or --chaos-report-dir under pytest",
+        )
+        history = history.model_copy(update={"troubles": (*history.troubles, lost)})
+        verdict, folder = judge.judge(history), None
+    finished = Finished(history=history, verdict=verdict, folder=folder)
+    for sink in sinks:
+        _tell(sink, finished)
     return finished
 
 

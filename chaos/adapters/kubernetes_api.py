@@ -12,24 +12,27 @@ import os
 import re
 import time
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import kubernetes.client
 import kubernetes.config
 import urllib3.exceptions
-from kubernetes.config import kube_config
+from kubernetes.config import incluster_config, kube_config
 from kubernetes.stream.ws_client import WSClient, get_websocket_url
 
 from chaos import __version__
-from chaos.adapters.retry import Transient, read
+from chaos.adapters.retry import Transient, read, write
 from chaos.errors import InputError, MeshError
 
 TIMEOUTS: Final = (3.0, 10.0)
 """Seconds to connect, and seconds between two pieces of an answer."""
+IN_CLUSTER: Final = "in-cluster"
+"""The name under which a pod reaches its own cluster, by its service account."""
 PAGE: Final = 500
 """Objects a page of a list."""
 _DENIED: Final = (403, 404, 405)
@@ -59,7 +62,8 @@ class KubernetesApi:
 
     Args:
         kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
-        context: Name of one of its contexts; the current one is never used.
+        context: Name of one of its contexts; the current one is never used. ``in-cluster`` without a kubeconfig: the
+            cluster of the pod that this runs in.
 
     Raises:
         InputError: there is no such context, or the kubeconfig can't be used.
@@ -70,7 +74,7 @@ class KubernetesApi:
             raise InputError("no context is named, so no cluster is touched", hint="name one with --context")
         self.context = context
         files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        loaded = _load(files, context)
+        loaded = _of_pod() if context == IN_CLUSTER and not kubeconfig else _load(files, context)
         self.namespace = loaded.namespace
         """The namespace that the context names; ``default`` where it names none."""
         self._configuration = loaded.configuration
@@ -134,23 +138,31 @@ class KubernetesApi:
             if not going_on:
                 return
 
-    # --- writing: one attempt each -----------------------------------------------------------------------------------
+    # --- writing: tried again only where the server said that it did nothing -----------------------------------------
 
     def post(self, path: str, body: Mapping[str, Any], query: Query | None = None) -> Answer:
-        """Creates something. Not tried again: without an answer it may have happened."""
-        return self._send("POST", path, query, body)
+        """Creates something. Without an answer it may have happened."""
+        return _policy(query)(lambda: self._send("POST", path, query, body))
 
     def put(self, path: str, body: Mapping[str, Any], query: Query | None = None) -> Answer:
-        """Replaces something. Not tried again."""
-        return self._send("PUT", path, query, body)
+        """Replaces something. Without an answer it may have happened."""
+        return _policy(query)(lambda: self._send("PUT", path, query, body))
 
-    def delete(self, path: str, *, uid: str | None = None) -> bool:
-        """Deletes something, only that of ``uid`` where given; whether there was one."""
+    def merge(self, path: str, body: Mapping[str, Any], query: Query | None = None) -> Answer:
+        """Changes something by a JSON merge patch. Without an answer it may have happened."""
+        return write(lambda: self._send("PATCH", path, query, body))
+
+    def delete(self, path: str, *, uid: str | None = None, version: str | None = None) -> bool:
+        """Deletes something, only that of ``uid`` where given; whether there was one.
+
+        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        """
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        if uid:
-            options["preconditions"] = {"uid": uid}
+        wanted = {"uid": uid, "resourceVersion": version}
+        if any(wanted.values()):
+            options["preconditions"] = {key: value for key, value in wanted.items() if value}
         try:
-            self._send("DELETE", path, None, options)
+            write(lambda: self._send("DELETE", path, None, options))
         except MeshError as error:
             if error.status == 404:
                 return False
@@ -215,7 +227,8 @@ class KubernetesApi:
         self, method: str, path: str, query: Query | None = None, body: Mapping[str, Any] | None = None
     ) -> Answer:
         what = f"{method} {path}"
-        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body is not None else {})}
+        kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
+        headers = {"Accept": "application/json", **({"Content-Type": kind} if body is not None else {})}
         request = self._client.param_serialize(
             method,
             path,
@@ -257,11 +270,8 @@ class KubernetesApi:
         reason = str(getattr(error, "reason", "") or error) or type(error).__name__
         hint = f"is the API server of the context {self.context!r} up and reachable from here (VPN, firewall)?"
         text = f"{what}: no answer from {self.server}: {re.sub(r'<[^>]*>:? ?', '', reason).strip()}"
-        slow = isinstance(error, urllib3.exceptions.TimeoutError) and not isinstance(
-            error, urllib3.exceptions.NewConnectionError
-        )
         certificate = isinstance(error, kubernetes.client.ApiException | urllib3.exceptions.SSLError)
-        return (MeshError if slow or certificate else Transient)(text, hint=hint)
+        return (MeshError if certificate else Transient)(text, hint=hint)
 
     def _refused(self, what: str, status: int, content: Any, text: bytes, after: str | None) -> MeshError:
         said = content.get("message") if isinstance(content, dict) else None
@@ -270,6 +280,10 @@ class KubernetesApi:
             seconds = float(after) if after and after.isdigit() else None
             return Transient(message, status=status, hint=_hint(status, self.context), after=seconds)
         return MeshError(message, status=status, hint=_hint(status, self.context))
+
+
+def _policy(query: Query | None) -> Callable[[Callable[[], Answer]], Answer]:
+    return read if "dryRun" in (query or {}) else write
 
 
 def _content(text: bytes) -> Any:
@@ -295,6 +309,22 @@ class _Loaded:
 
     configuration: Any
     namespace: str
+
+
+def _of_pod() -> _Loaded:
+    configuration = kubernetes.client.Configuration()
+    token = Path(incluster_config.SERVICE_TOKEN_FILENAME)
+    try:
+        loader = incluster_config.InClusterConfigLoader(str(token), incluster_config.SERVICE_CERT_FILENAME)
+        loader.load_and_set(configuration)
+        namespace = (token.parent / "namespace").read_text(encoding="utf-8").strip()
+    except (kubernetes.config.ConfigException, OSError) as error:
+        raise InputError(
+            f"the context {IN_CLUSTER!r} is for pods with a service account, and this is none: {error}",
+            hint="--context NAME with one of your kubeconfig's contexts",
+        ) from error
+    configuration.retries = False
+    return _Loaded(configuration, namespace)
 
 
 def _load(files: str, context: str) -> _Loaded:

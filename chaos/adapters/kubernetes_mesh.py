@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from chaos.errors import MeshError
 from chaos.model.marks import RUN_LABEL
+from chaos.safety.marks import is_ours, run_of
 
 if TYPE_CHECKING:
     from chaos.adapters.kubernetes_api import KubernetesApi
@@ -91,6 +92,10 @@ class KubernetesMesh:
 
     # --- Istio's objects ---------------------------------------------------------------------------------------------
 
+    def virtual_service(self, namespace: str, name: str) -> Object | None:
+        """One VirtualService, or ``None``."""
+        return self._api.find(f"{self._istio('virtualservices', namespace)}/{quote(name)}")
+
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
         return self._api.list(self._istio("virtualservices", namespace))
@@ -115,8 +120,9 @@ class KubernetesMesh:
         try:
             answer = self._api.post(path, written, query)
         except MeshError as error:
-            unknown = error.status is None or error.status >= 500
-            found = self._read_back(f"{path}/{quote(meta['name'])}", obj) if unknown and not dry_run else None
+            found = None
+            if not error.refused and not dry_run:
+                found = self._read_back(f"{path}/{quote(meta['name'])}", obj)
             if found is None:
                 raise
             return found, ()
@@ -131,6 +137,18 @@ class KubernetesMesh:
         stored = (found["metadata"].get("labels") or {}).get(RUN_LABEL) if found is not None else None
         return found if run is not None and stored == run else None
 
+    def replace_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 where somebody was faster.
+
+        What others put into their object is theirs to judge, so unknown fields are warned of, not refused.
+        """
+        meta = obj["metadata"]
+        path = f"{self._istio('virtualservices', meta['namespace'])}/{quote(meta['name'])}"
+        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Warn", **({"dryRun": "All"} if dry_run else {})}
+        written = {**obj, "apiVersion": f"{_ISTIO}/{self._version()}", "kind": "VirtualService"}
+        answer = self._api.put(path, written, query)
+        return answer.body, answer.warnings
+
     def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
         """Deletes it, only that of ``uid`` where given; whether there was one."""
         return self._api.delete(f"{self._istio('virtualservices', namespace)}/{quote(name)}", uid=uid)
@@ -138,13 +156,15 @@ class KubernetesMesh:
     # --- what the harness wrote --------------------------------------------------------------------------------------
 
     def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
-        """Every VirtualService and Lease that carries the harness's labels, of one run where named.
+        """Every VirtualService and Lease that the harness wrote, or wrote into; of one run where named.
 
-        The VirtualServices are read first. A run takes its lease before it writes and gives it back after it removed, so
-        a VirtualService that was seen without a lease really has none.
+        All VirtualServices are looked at, since somebody may have removed our label from theirs. They are read before
+        the leases: a run takes its lease before it writes and gives it back after it removed, so a VirtualService that
+        was seen without a lease really has none.
         """
         selector = f"{RUN_LABEL}={run}" if run else RUN_LABEL
-        faults = self._api.list(self._istio("virtualservices", namespace), selector=selector)
+        seen = self._api.list(self._istio("virtualservices", namespace))
+        faults = [vs for vs in seen if is_ours(vs) and run in (None, run_of(vs))]
         return [*faults, *self._api.list(_leases(namespace), selector=selector)]
 
     def lease(self, namespace: str, name: str) -> Object | None:
@@ -162,9 +182,16 @@ class KubernetesMesh:
         stored: Object = self._api.put(f"{_leases(meta['namespace'])}/{quote(meta['name'])}", obj, _WRITE).body
         return stored
 
-    def delete_lease(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
-        """Deletes a Lease, only that of ``uid`` where given; whether there was one."""
-        return self._api.delete(f"{_leases(namespace)}/{quote(name)}", uid=uid)
+    def delete_lease(self, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> bool:
+        """Deletes a Lease, only that of ``uid`` where given; whether there was one.
+
+        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        """
+        return self._api.delete(f"{_leases(namespace)}/{quote(name)}", uid=uid, version=version)
+
+    def annotate_namespace(self, name: str, key: str, value: str | None) -> None:
+        """Sets an annotation of a namespace, or removes it."""
+        self._api.merge(f"/api/v1/namespaces/{quote(name)}", {"metadata": {"annotations": {key: value}}}, _WRITE)
 
     def record_event(self, involved: Object, *, reason: str, message: str, warning: bool = False) -> None:
         """Writes a Kubernetes Event on an object."""

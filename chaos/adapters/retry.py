@@ -1,6 +1,9 @@
 """The one retry policy: reads that failed for a reason that may pass are tried again, a few times, for a few seconds.
 
-Writes are never tried again here. A write without an answer may have happened: only reading tells.
+A dry run is a read.
+
+Writes are tried again only after 429, which says that nothing was done. Any other failure of a write may have come after
+its effect: only reading tells.
 """
 
 from __future__ import annotations
@@ -11,17 +14,19 @@ from typing import Final, TypeVar
 from tenacity import (
     RetryCallState,
     Retrying,
+    retry_if_exception,
     retry_if_exception_type,
     stop_after_attempt,
     stop_before_delay,
     wait_random_exponential,
 )
+from tenacity.retry import retry_base
 
 from chaos.errors import MeshError
 
 ATTEMPTS: Final = 4
-LONGEST: Final = 6.0
-"""Seconds after which no further attempt is begun."""
+LONGEST: Final = 12.0
+"""Seconds after which no further attempt is begun: one that timed out is tried once more."""
 _JITTER: Final = wait_random_exponential(multiplier=0.1, max=1.0)
 _T = TypeVar("_T")
 
@@ -45,13 +50,17 @@ class Transient(MeshError):
 
 def read(call: Callable[[], _T]) -> _T:
     """Calls something that only reads, until it answers or the policy ends; the last error is raised as it is."""
-    policy = Retrying(
-        retry=retry_if_exception_type(Transient),
-        stop=stop_after_attempt(ATTEMPTS) | stop_before_delay(LONGEST),
-        wait=_wait,
-        reraise=True,
-    )
-    return policy(call)
+    return _policy(retry_if_exception_type(Transient))(call)
+
+
+def write(call: Callable[[], _T]) -> _T:
+    """Calls something that writes; again only where the server turned it away unread (429)."""
+    return _policy(retry_if_exception(lambda error: isinstance(error, Transient) and error.status == 429))(call)
+
+
+def _policy(retry: retry_base) -> Retrying:
+    stop = stop_after_attempt(ATTEMPTS) | stop_before_delay(LONGEST)
+    return Retrying(retry=retry, stop=stop, wait=_wait, reraise=True)
 
 
 def _wait(state: RetryCallState) -> float:

@@ -12,6 +12,8 @@ from typing import Any, Final
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_PASSIVE: Final = (signal.SIG_DFL, signal.SIG_IGN, None)
+
 
 class SystemClock:
     """The ``Clock`` port: the wall clock at its making, carried on by the monotonic one."""
@@ -47,6 +49,26 @@ class StopRequest:
             self.why, self.signal = why, signal_number
         if self._clock is not None:
             self._clock.wake.set()
+
+    @contextmanager
+    def shield(self) -> Iterator[None]:
+        """While inside, an alarm (pytest-timeout's) waits: its handler may raise, which would cut a clean-up short."""
+        if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGALRM) in _PASSIVE:
+            yield
+            return
+        rang = False
+
+        def hold(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
+            nonlocal rang
+            rang = True
+
+        handler = signal.signal(signal.SIGALRM, hold)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGALRM, handler)
+            if rang:
+                signal.raise_signal(signal.SIGALRM)
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Writes the injected object, and takes it away again, whatever the API answers meanwhile."""
+"""Writes the fault, and takes it away again, whatever the API answers meanwhile."""
 
 from __future__ import annotations
 
@@ -6,58 +6,95 @@ from collections.abc import Callable
 from typing import Final
 
 from chaos.errors import MeshError
-from chaos.model.plan import Injection
+from chaos.faults.patching import carries, is_as_before
+from chaos.model.plan import Injection, Strategy
 from chaos.ports import Clock, Mesh, Object
+from chaos.safety.lease import owner_reference
+from chaos.safety.marks import describe
+from chaos.safety.removal import take_away
 
 RESTORE_DEADLINE: Final = 60.0
 """Seconds for which the run itself keeps trying; the watchdog goes on after that."""
 _PAUSE: Final = 0.5
+_TRIES: Final = 3
+
+
+class Overtaken(Exception):
+    """Somebody wrote the object after it was read, so what was checked no longer holds; nothing was written."""
 
 
 class Injector:
-    """One injected object, from the first attempt to write it until it is surely gone.
+    """One injected fault, from the first attempt to write it until it is surely gone.
 
-    Its name is unique for the run. So a write of unknown fate is resolved by reading, and deleting by name is safe.
+    A write may be tried again although its fate is unknown: a created object's name is unique for the run, and a changed
+    one's ``resourceVersion`` fits once. So a second attempt either succeeds or finds the first one's effect.
+
+    Args:
+        mesh: The cluster.
+        injection: What to write.
+        run: Whose it is.
+        clock: Time.
     """
 
-    def __init__(self, mesh: Mesh, injection: Injection, clock: Clock) -> None:
+    def __init__(self, mesh: Mesh, injection: Injection, run: str, clock: Clock) -> None:
         self._mesh = mesh
-        self._injection = injection
+        self._run = run
         self._clock = clock
+        self.injection = injection
         self.attempted = False
         self.written: Object | None = None
+        self.exact: bool | None = None
+        """Whether taking the fault out of somebody's object gave exactly what was there before; ``None``: not known."""
+
+    @property
+    def unaccounted(self) -> bool:
+        """Whether a write was sent of which nobody can tell that it will not take effect yet."""
+        return self.attempted and self.written is None
 
     def write(self, *, owner: Object | None) -> Object:
-        """Creates the object.
+        """Writes the fault.
 
         Args:
-            owner: The run's lease; Kubernetes collects the object with it.
+            owner: The run's lease; Kubernetes collects a created object with it.
 
         Raises:
-            MeshError: it was not created, or nobody can tell.
+            Overtaken: the object changed since it was read.
+            MeshError: it was not written, or nobody can tell.
         """
-        obj = dict(self._injection.after)
-        if owner is not None:
-            obj["metadata"] = {**obj["metadata"], "ownerReferences": [_reference(owner)]}
-        self.attempted = True
-        try:
-            self.written, _ = self._mesh.create_virtual_service(obj)
-        except MeshError as error:
-            if error.status is not None and error.status < 500:
-                self.attempted = error.status == 409  # a conflict may be our own first try, seen twice
-            found = self.live() if self.attempted else None
-            if found is None:
-                raise
-            self.written = found
-        return self.written
+        obj = dict(self.injection.after)
+        patches = self.injection.strategy is Strategy.PATCH
+        if owner is not None and not patches:
+            obj["metadata"] = {**obj["metadata"], "ownerReferences": [owner_reference(owner)]}
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                send = self._mesh.replace_virtual_service if patches else self._mesh.create_virtual_service
+                before, self.attempted = self.attempted, True
+                self.written, _ = send(obj)
+            except MeshError as error:
+                if error.refused and error.status != 409:
+                    self.attempted = before
+                    raise
+                found = self.live()
+                if found is not None and carries(found, self._run):
+                    self.written = found
+                    return found
+                if error.status == 409 and patches:
+                    self.attempted = before
+                    raise Overtaken(error.message) from error
+                if tries >= _TRIES:
+                    raise
+                self._clock.sleep(_PAUSE)
+            else:
+                return self.written
 
     def live(self) -> Object | None:
         """The object as it is now, ``None`` where it is gone."""
-        namespace, name = self._injection.namespace, self._injection.name
-        return next((o for o in self._mesh.virtual_services(namespace) if o["metadata"]["name"] == name), None)
+        return self._mesh.virtual_service(self.injection.namespace, self.injection.name)
 
     def remove(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str | None:
-        """Deletes the object and makes sure that it is gone.
+        """Takes the fault away and makes sure that it is gone.
 
         Args:
             said: Told about every attempt that failed.
@@ -69,10 +106,9 @@ class Injector:
         until = self._clock.now() + deadline
         while True:
             try:
-                self._mesh.delete_virtual_service(self._injection.namespace, self._injection.name)
-                if self.live() is None:
+                if self._gone():
                     return None
-                trouble = "the object is still there after it was deleted"
+                trouble = "the fault is still there after it was taken away"
             except MeshError as error:
                 trouble = error.message
             said(trouble)
@@ -80,7 +116,17 @@ class Injector:
                 return trouble
             self._clock.sleep(_PAUSE)
 
+    def _gone(self) -> bool:
+        found = self.live()
+        if found is None or not carries(found, self._run):
+            return True
+        take_away(self._mesh, found, run=self._run)
+        left = self.live()
+        if left is not None and self.injection.strategy is Strategy.PATCH:
+            self.exact = is_as_before(found, left)
+        return left is None or not carries(left, self._run)
 
-def _reference(owner: Object) -> dict[str, str]:
-    meta = owner["metadata"]
-    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": meta["name"], "uid": meta["uid"]}
+    def leftover(self) -> list[str]:
+        """What the object still has of the run, even if somebody removed its marks."""
+        found = self.live() if self.attempted else None
+        return [describe(found)] if found is not None and carries(found, self._run) else []

@@ -13,10 +13,11 @@ from chaos.faults.warnings import warnings
 from chaos.guard import Draft
 from chaos.model.experiment import Experiment
 from chaos.model.istio import service_fqdn
-from chaos.model.plan import Broken, Caller, Injection, Plan, Warn
+from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
 from chaos.model.settings import Settings
 from chaos.model.situation import Object, Situation, Workload, workloads_of
 from chaos.ports import Mesh, Metrics
+from chaos.safety.marks import rfc3339
 
 _SPARE: Final = timedelta(minutes=10)
 """What an injected object may outlive the declared limits by, before it counts as expired."""
@@ -69,9 +70,13 @@ def make_plan(
     file: str = "",
     declared: str = "",
 ) -> Plan:
-    """The plan, refused or not. Pure but for its inputs: the same situation gives the same plan."""
-    expires = datetime.fromtimestamp(now, UTC) + longest(experiment) + _SPARE
-    chosen = choose(experiment, situation, run=run, expires=expires, file=file)
+    """The plan, refused or not. Pure but for its inputs: the same situation gives the same plan.
+
+    ``now`` is on the API server's clock, by which sweeps anywhere decide what has expired.
+    """
+    since = datetime.fromtimestamp(now, UTC)
+    expires = since + longest(experiment) + _SPARE
+    chosen = choose(experiment, situation, run=run, expires=expires, file=file, since=rfc3339(now))
     injection = chosen if isinstance(chosen, Injection) else None
     refusals = list(
         guard.check(Draft(experiment=experiment, situation=situation, settings=settings, injection=injection))
@@ -117,9 +122,11 @@ def dry_run(mesh: Mesh, plan: Plan) -> Plan:
     if not plan.allowed or plan.injection is None:
         return plan
     try:
-        _, said = mesh.create_virtual_service(plan.injection.after, dry_run=True)
+        patches = plan.injection.strategy is Strategy.PATCH
+        write = mesh.replace_virtual_service if patches else mesh.create_virtual_service
+        _, said = write(plan.injection.after, dry_run=True)
     except MeshError as error:
-        if error.status is None or error.status >= 500:
+        if not error.refused:
             raise
         broken = Broken(
             rule="rejected-by-api",

@@ -13,19 +13,21 @@ from typing import Final, Protocol
 
 from chaos import judge
 from chaos.engine.clock import StopRequest
-from chaos.engine.injecting import Injector
+from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
 from chaos.engine.planning import governing_now, look, make_plan
+from chaos.engine.progress import progress_of
 from chaos.engine.recorder import Recorder
 from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, TroubleKind
 from chaos.model.marks import FROZEN, RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
-from chaos.model.verdict import Answer, ClaimResult, Proof
-from chaos.ports import Clock, Load, Mesh, Metrics, Progress, Sink
+from chaos.model.verdict import Answer
+from chaos.ports import Clock, Load, Mesh, Metrics, Sink
 from chaos.safety import lease as leases
 from chaos.safety import residue
+from chaos.safety.removal import announce
 
 TICK: Final = 0.5
 """Seconds between two looks."""
@@ -37,6 +39,15 @@ _FIRST_CALL: Final = 5
 """Scrape intervals of baseline within which a call of the target must have been counted."""
 _TURN: Final = 1.0
 """Seconds between two tries to get a target that another run holds."""
+_OVERTAKEN: Final = 3
+"""Attempts to put the fault into an object that others write meanwhile."""
+_RELEASE: Final = 15.0
+"""Seconds within which the lease must be given back, or the watchdog takes over."""
+_RESTORED: Final = {
+    None: "the injected object is gone",
+    True: "the object's spec is what it was before",
+    False: "others wrote the object meanwhile: only our part was taken out",
+}
 _CHECK: Final = 2.0
 """Seconds between two looks at the target and the freeze switch."""
 
@@ -61,6 +72,7 @@ class Surroundings:
         watch: Starts whoever cleans up when this process is killed; called before the first write.
         patience: Seconds for which a target that another run holds is waited for; 0: refuse at once.
         base: Folder of the experiment file; relative paths in it start there.
+        lease: Seconds without a renewal after which the run counts as dead.
     """
 
     mesh: Mesh
@@ -74,6 +86,7 @@ class Surroundings:
     sinks: Sequence[Sink] = ()
     patience: float = 0.0
     base: Path = field(default_factory=Path)
+    lease: float = leases.LEASE_SECONDS
 
 
 class _Halt(Exception):
@@ -96,7 +109,7 @@ class Run:
         offset = self._clock_offset()
         self.recorder = Recorder(plan, around.environment, clock_offset=offset, started=self._clock.now() + offset)
         self._observer = Observer(plan, self.recorder, around.metrics, around.load)
-        self._injector = Injector(around.mesh, plan.injection, around.clock)
+        self._injector = Injector(around.mesh, plan.injection, plan.run, around.clock)
         self._sinks = list(around.sinks)
         self._lease: leases.Held | None = None
         self._watch: Watch | None = None
@@ -124,13 +137,15 @@ class Run:
                 self._trouble(TroubleKind.INTERRUPTED, "broken off from outside")
                 raise
             finally:
-                self._restore()
+                with self._around.stop.shield():
+                    self._restore()
             try:
                 self._recover()
             except HarnessError as error:
                 self._note(error)
         finally:
-            self._release()
+            with self._around.stop.shield():
+                self._release()
         return self.recorder.history()
 
     @property
@@ -168,6 +183,7 @@ class Run:
                     run=self.plan.run,
                     experiment=self.plan.experiment.name,
                     owner=self.plan.experiment.owner,
+                    duration=self._around.lease,
                 )
             except leases.Locked as error:
                 self._stop_if_asked()
@@ -193,6 +209,10 @@ class Run:
         if answer.answer is not Answer.HOLDS:
             self._event("not-steady", f"the steady state is {answer.answer} before the fault: nothing is injected")
             raise _Halt
+        foreign = judge.faults_before(history, now)
+        if foreign:
+            self._event("foreign-fault", f"{foreign} faults of somebody else hit the target: nothing is injected")
+            raise _Halt
         if judge.judge_callers(history) is not None:
             self._event("no-callers", "nobody whose proxy could inject calls the target: nothing is injected")
             raise _Halt
@@ -207,14 +227,40 @@ class Run:
 
     def _inject(self) -> None:
         self._enter(PhaseName.INJECT)
-        plan = self.plan
+        for _ in range(_OVERTAKEN):
+            fresh = self._planned_again()
+            self.recorder.plan = self.plan.model_copy(update={"callers": fresh.callers or self.plan.callers})
+            assert fresh.injection is not None  # noqa: S101 - _planned_again has seen to it
+            self._injector.injection = fresh.injection
+            if self._lease is None or self._lease.check():
+                self._trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self._lease and self._lease.lost}")
+            self._stop_if_asked()
+            self._mark(Mark.INJECT_SENT)
+            try:
+                written = self._injector.write(owner=self._lease.obj if self._lease else None)
+            except Overtaken as error:
+                self._event("overtaken", error.args[0])
+                continue
+            self._mark(Mark.INJECTED)
+            self._event("injected", f"{fresh.injection.strategy}: {fresh.injection.namespace}/{fresh.injection.name}")
+            message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
+            announce(self._around.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+            return
+        self._trouble(
+            TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row"
+        )
+        raise _Halt
+
+    def _planned_again(self) -> Plan:
+        """The plan by what is live now: every rule is asked again, and what would be written must be the same."""
+        plan, around = self.plan, self._around
         assert plan.injection is not None  # noqa: S101 - __init__ has seen to it
         fresh = make_plan(
             plan.experiment,
-            look(self._around.mesh, self._around.metrics, plan.experiment, cluster=self._around.environment.cluster),
-            self._around.settings,
+            look(around.mesh, around.metrics, plan.experiment, cluster=around.environment.cluster),
+            around.settings,
             run=plan.run,
-            now=self._clock.now(),
+            now=around.mesh.server_time(),
             file=plan.file,
             declared=plan.declared,
         )
@@ -224,13 +270,7 @@ class Run:
         if fresh.injection is None or fresh.injection.after["spec"] != plan.injection.after["spec"]:
             self._trouble(TroubleKind.TARGET_CHANGED, "the target's VirtualServices changed between plan and injection")
             raise _Halt
-        self.recorder.plan = plan.model_copy(update={"callers": fresh.callers or plan.callers})
-        self._stop_if_asked()
-        self._mark(Mark.INJECT_SENT)
-        written = self._injector.write(owner=self._lease.obj if self._lease else None)
-        self._mark(Mark.INJECTED)
-        self._event("injected", f"{plan.injection.strategy}: {plan.injection.namespace}/{plan.injection.name}")
-        self._post("ChaosFaultStarted", f"run {plan.run} ({plan.experiment.name}) injects a fault", written)
+        return fresh
 
     def _prove(self) -> None:
         self._enter(PhaseName.PROVE)
@@ -259,8 +299,11 @@ class Run:
         left = self._injector.remove(said=self._retried)
         if left is None:
             self._mark(Mark.RESTORED)
-            self._event("restored", "the injected object is gone")
-            self._post("ChaosFaultEnded", f"run {self.plan.run} removed its fault", None)
+            self._event("restored", _RESTORED[self._injector.exact])
+            written = self._injector.written or self._injector.injection.after
+            announce(
+                self._around.mesh, written, reason="ChaosFaultEnded", message=f"run {self.plan.run} removed its fault"
+            )
         else:
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
 
@@ -297,26 +340,37 @@ class Run:
 
     def _let_go(self) -> None:
         """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
-        target = self.plan.experiment.target
-        clean = True
+        until = self._clock.now() + _RELEASE
+        left, trouble = self._hand_back()
+        while (left or trouble) and self._clock.now() < until:
+            self._event("release-retried", trouble or f"left: {', '.join(left)}")
+            self._clock.sleep(TICK)
+            left, trouble = self._hand_back()
+        if trouble:
+            touched = self._injector.attempted or self._lease is not None
+            left = [f"not known: {trouble}"] if touched else []
+        self.recorder.residue = tuple(left)
+        if self._lease is not None:
+            self._lease.stop()
+        if self._watch is not None and not left and not self._injector.unaccounted:
+            self._watch.release()
+        elif self._watch is not None:
+            self._watch.abandon()
+
+    def _hand_back(self) -> tuple[list[str], str]:
+        """One attempt to see that the fault is gone, and to give the lease back: what is left, or why that is not known."""
+        namespaces = (self.plan.experiment.target.namespace,)
         try:
-            left = residue.find(self._around.mesh, (target.namespace,), self.plan.run, faults_only=True)
-            if not left and self._lease is not None:
-                self._lease.release()
-                left = residue.find(self._around.mesh, (target.namespace,), self.plan.run)
-            clean = not left
-            self.recorder.residue = tuple(left)
-        except MeshError as error:
-            clean = not self._injector.attempted and self._lease is None
-            if not clean:
-                self.recorder.residue = (f"not known: {error.message}",)
-        finally:
+            left = residue.find(self._around.mesh, namespaces, self.plan.run, faults_only=True)
+            left = left or self._injector.leftover()
+            if left:
+                self._injector.remove(said=self._retried, deadline=0)
+                return left, ""
             if self._lease is not None:
-                self._lease.stop()
-            if self._watch is not None and clean:
-                self._watch.release()
-            elif self._watch is not None:
-                self._watch.abandon()
+                self._lease.release()
+            return residue.find(self._around.mesh, namespaces, self.plan.run), ""
+        except MeshError as error:
+            return [], error.message
 
     # --- the tick --------------------------------------------------------------------------------------------------
 
@@ -430,40 +484,8 @@ class Run:
     def _retried(self, trouble: str) -> None:
         self._event("restore-retried", trouble)
 
-    def _post(self, reason: str, message: str, involved: object) -> None:
-        """A Kubernetes Event for people who look at the target; the run does not depend on it."""
-        target = self.plan.experiment.target
-        try:
-            services = self._around.mesh.services(target.namespace)
-            service = next(s for s in services if s["metadata"]["name"] == target.service)
-            self._around.mesh.record_event(service, reason=reason, message=message, warning=involved is not None)
-        except (MeshError, StopIteration) as error:
-            self._event("event-not-posted", str(error))
-
     def _show(self, history: History, now: float) -> None:
-        claims: Sequence[ClaimResult] = ()
-        proof: Proof | None = None
-        phase = self.recorder.phase or PhaseName.LOCK
-        if phase is PhaseName.BASELINE and Mark.BASELINE_FROM in history.marks:
-            claims = judge.baseline_answer(history, now).claims
-        elif phase is PhaseName.OBSERVE:
-            answer = judge.fault_answer(history, now)
-            claims, proof = answer.claims, answer.proof
-        elif phase is PhaseName.RECOVER:
-            claims = judge.judge_recovery(history, now).claims
-        seconds = history.load[-4:-1]
-        answered = sum(cell.count for second in seconds for cell in second.cells)
-        shares = [claim.tally.share for claim in claims if claim.tally.share is not None]
-        progress = Progress(
-            run=self.plan.run,
-            experiment=self.plan.experiment.name,
-            phase=phase,
-            elapsed=now - self.recorder.started,
-            rate=answered / len(seconds) if seconds else None,
-            good=min(shares, default=None),
-            claims=claims,
-            proof=proof,
-        )
+        progress = progress_of(history, self.recorder.phase or PhaseName.LOCK, now)
         self._tell(lambda sink: sink.progress(progress))
 
     def _tell(self, call: Callable[[Sink], None]) -> None:

@@ -40,6 +40,22 @@ def can_carry(route: Route) -> bool:
     return "route" in route and "redirect" not in route and "directResponse" not in route
 
 
+def faulted(route: Route, fault: Fault, *, name: str, scope: Sequence[Block]) -> dict[str, Any] | None:
+    """The copy of a route that carries the fault for the requests in scope; ``None`` where there are none.
+
+    Raises:
+        NotExpressible: the route's match and the scope can't be joined.
+    """
+    if not can_carry(route):
+        return None
+    made = {**copy.deepcopy(dict(route)), "name": name, "fault": fault_of(fault)}
+    if any(not block for block in scope):
+        return made
+    own: Sequence[Block] = made.get("match") or [{}]
+    blocks = [joined for block in own for part in scope if (joined := narrow(block, part)) is not None]
+    return {**made, "match": blocks} if blocks else None
+
+
 def inject(routes: Sequence[Route], fault: Fault, *, name: str, scope: Sequence[Block]) -> list[dict[str, Any]]:
     """The routes with the fault for the requests that one of the ``scope`` blocks matches.
 
@@ -49,18 +65,9 @@ def inject(routes: Sequence[Route], fault: Fault, *, name: str, scope: Sequence[
     result: list[dict[str, Any]] = []
     everything = any(not block for block in scope)
     for route in routes:
-        original = copy.deepcopy(dict(route))
-        if not can_carry(route):
-            result.append(original)
-            continue
-        faulted = {**copy.deepcopy(original), "name": name, "fault": fault_of(fault)}
-        if everything:
-            result.append(faulted)
-            continue
-        own: Sequence[Block] = original.get("match") or [{}]
-        blocks = [joined for block in own for part in scope if (joined := narrow(block, part)) is not None]
-        if blocks:
-            faulted["match"] = blocks
-            result.append(faulted)
-        result.append(original)
+        made = faulted(route, fault, name=name, scope=scope)
+        if made is not None:
+            result.append(made)
+        if made is None or not everything:
+            result.append(copy.deepcopy(dict(route)))
     return result

@@ -2,20 +2,21 @@
 
 Sidecars do not merge VirtualServices of one host, and a private one beats a public one whatever their age (istiod
 ``SelectVirtualServices``). So a private copy in the callers' namespace takes effect there and nowhere else, the user's
-own object is never touched, and undoing is deleting.
+own object is never touched, and undoing is deleting. Only where a private one is there already, which nothing beats,
+the fault is put into it (``chaos.faults.patching``).
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from chaos.faults.matching import NotExpressible, scopes
+from chaos.faults.patching import for_sidecars, put_in, undo_of
 from chaos.faults.routes import can_carry, inject
 from chaos.model.experiment import Experiment
-from chaos.model.istio import MESH, hosts_of, reach, resolve_host, service_fqdn
+from chaos.model.istio import MESH, gateways_of, hosts_of, reach, resolve_host, service_fqdn
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Broken, Injection, Strategy
 from chaos.model.situation import Object, Situation
@@ -24,9 +25,18 @@ API_VERSION = "networking.istio.io/v1"
 
 
 def choose(
-    experiment: Experiment, situation: Situation, *, run: str, expires: datetime, file: str = ""
+    experiment: Experiment, situation: Situation, *, run: str, expires: datetime, file: str = "", since: str = ""
 ) -> Injection | Broken:
-    """The object to write for this experiment now, or why there is none that could take effect."""
+    """The object to write for this experiment now, or why there is none that could take effect.
+
+    Args:
+        experiment: What is declared.
+        situation: What the cluster has.
+        run: Whose fault it will be.
+        expires: When it is void in any case.
+        file: Where the experiment was declared.
+        since: RFC 3339 time of now, for those who find the fault.
+    """
     target = experiment.target
     host = service_fqdn(target.service, target.namespace)
     candidates = situation.governing(host, target.namespace)
@@ -34,48 +44,63 @@ def choose(
     governing = others[0] if others else None
     strategy = Strategy.CREATE
     if governing is not None:
-        broken = _unusable(governing, host, target.namespace)
+        strategy = Strategy.PATCH if reach(governing, target.namespace) == "private" else Strategy.OVERLAY
+        broken = _unusable(governing, host) or (
+            _unpatchable(governing, host, callers=target.callers) if strategy is Strategy.PATCH else None
+        )
         if broken is not None:
             return broken
-        strategy = Strategy.OVERLAY
+    header = (RUN_HEADER, run) if target.only_our_load else None
+    scope = scopes(target.match, callers=target.callers, header=header)
+    labels = labels_for(run=run, experiment=experiment.name, owner=experiment.owner)
+    notes = annotations_for(expires=expires, file=file, target=_target(experiment, situation))
     routes = _base_routes(governing, host)
     if not any(can_carry(route) for route in routes):
         return _refuse(
             "no-route-to-fault", _name(governing), "no route of the governing VirtualService forwards requests"
         )
-    header = (RUN_HEADER, run) if target.only_our_load else None
     try:
-        injected = inject(
-            routes,
-            experiment.fault,
-            name=route_name(run),
-            scope=scopes(target.match, callers=target.callers, header=header),
-        )
+        if strategy is Strategy.PATCH and governing is not None:
+            after = put_in(
+                governing, experiment.fault, run=run, scope=scope, labels=labels, annotations=notes, since=since
+            )
+        else:
+            after = {
+                "apiVersion": API_VERSION,
+                "kind": "VirtualService",
+                "metadata": {
+                    "name": object_name(run, target.service),
+                    "namespace": target.namespace,
+                    "labels": labels,
+                    "annotations": notes,
+                },
+                "spec": {
+                    "hosts": [host],
+                    "exportTo": ["."],
+                    "http": inject(routes, experiment.fault, name=route_name(run), scope=scope),
+                },
+            }
     except NotExpressible as error:
         return _refuse("match-not-expressible", str(error), "target.match can't be joined with the routes' own matches")
-    if not any(route.get("name") == route_name(run) for route in injected):
+    if not any(route.get("name") == route_name(run) for route in after["spec"]["http"]):
         return _refuse(
             "match-matches-nothing", _name(governing), "no route of the governing VirtualService overlaps target.match"
         )
-    after = {
-        "apiVersion": API_VERSION,
-        "kind": "VirtualService",
-        "metadata": {
-            "name": object_name(run, target.service),
-            "namespace": target.namespace,
-            "labels": labels_for(run=run, experiment=experiment.name, owner=experiment.owner),
-            "annotations": annotations_for(expires=expires, file=file),
-        },
-        "spec": {"hosts": [host], "exportTo": ["."], "http": injected},
-    }
     return Injection(
         strategy=strategy,
         namespace=target.namespace,
-        name=object_name(run, target.service),
+        name=after["metadata"]["name"],
         before=dict(governing) if governing is not None else None,
         after=after,
         route_names=(route_name(run),),
     )
+
+
+def _target(experiment: Experiment, situation: Situation) -> tuple[str, str]:
+    """Name and UID of the Service that is hit."""
+    target = experiment.target
+    service = situation.service(target.namespace, target.service) or {"metadata": {}}
+    return target.service, str(service["metadata"].get("uid", ""))
 
 
 def _is_ours(vs: Object, run: str) -> bool:
@@ -92,22 +117,15 @@ def _refuse(rule: str, value: str, message: str, hint: str = "") -> Broken:
     )
 
 
-def _unusable(vs: Object, host: str, namespace: str) -> Broken | None:
-    """Why a copy of the governing VirtualService can't take effect or can't be made."""
+def _unusable(vs: Object, host: str) -> Broken | None:
+    """Why neither a copy of the governing VirtualService nor a change of it could take effect."""
     spec: Mapping[str, Any] = vs.get("spec", {})
-    if RUN_LABEL in (vs["metadata"].get("labels") or {}):
+    if RUN_LABEL in (vs["metadata"].get("labels") or {}) or undo_of(vs):
         return _refuse(
             "already-injected",
             _name(vs),
             "another run's fault governs the host",
             "wait for its end, or remove it with `chaosctl sweep`",
-        )
-    if any("fault" in route for route in spec.get("http") or ()):
-        return _refuse(
-            "already-faulted",
-            _name(vs),
-            "the governing VirtualService already injects a fault that is not ours",
-            "remove that fault first, so that the baseline is a baseline",
         )
     if host not in hosts_of(vs):
         return _refuse(
@@ -115,13 +133,6 @@ def _unusable(vs: Object, host: str, namespace: str) -> Broken | None:
             _name(vs),
             "a wildcard VirtualService governs the host, which a copy would not shadow as a whole",
             "give the service a VirtualService of its own",
-        )
-    if reach(vs, namespace) == "private":
-        return _refuse(
-            "patch-not-available",
-            _name(vs),
-            "a private VirtualService governs the host; only patching it could take effect, which is not available yet",
-            "export the VirtualService, or remove exportTo from it",
         )
     if any("delegate" in route for route in spec.get("http") or ()):
         return _refuse(
@@ -134,21 +145,37 @@ def _unusable(vs: Object, host: str, namespace: str) -> Broken | None:
     return None
 
 
+def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Broken | None:
+    """Why the fault can't be put into a private VirtualService without hitting more than was declared."""
+    others = sorted(set(hosts_of(vs)) - {host})
+    if others:
+        return _refuse(
+            "several-hosts",
+            ", ".join(others),
+            f"the private VirtualService {_name(vs)} governs other hosts too, which the fault would hit",
+            "give the target a VirtualService of its own, or export this one, so that a copy can take effect",
+        )
+    blocks = [block for route in vs["spec"].get("http") or () for block in route.get("match") or ()]
+    bound = any(gateway != MESH for gateway in gateways_of(vs))
+    if bound and (callers or any(block.get("sourceLabels") or block.get("sourceNamespace") for block in blocks)):
+        return _refuse(
+            "gateway-and-source",
+            _name(vs),
+            "the VirtualService is bound to a gateway and to the mesh: keeping the fault off the gateway takes "
+            "match.gateways, beside which Istio ignores sourceLabels and sourceNamespace",
+            "split it into one VirtualService for the gateway and one for the mesh",
+        )
+    return None
+
+
 def _base_routes(governing: Object | None, host: str) -> Sequence[Mapping[str, Any]]:
     """The routes that sidecars follow now; those that are only for gateways are left out."""
     if governing is None:
         return [{"route": [{"destination": {"host": host}}]}]
     owner = governing["metadata"]["namespace"]
-    kept = []
-    for route in governing["spec"]["http"]:
-        mine = copy.deepcopy(dict(route))
-        if mine.get("match"):
-            blocks = [b for b in mine["match"] if not b.get("gateways") or MESH in b["gateways"]]
-            if not blocks:
-                continue
-            mine["match"] = [{k: v for k, v in b.items() if k != "gateways"} for b in blocks]
+    kept = [mine for route in governing["spec"]["http"] if (mine := for_sidecars(route)) is not None]
+    for mine in kept:
         _qualify(mine, owner)
-        kept.append(mine)
     return kept
 
 

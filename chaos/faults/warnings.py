@@ -22,6 +22,17 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
             message=f"edits of {meta['namespace']}/{meta['name']} have no effect on callers in {injection.namespace} "
             "during the run: a private copy governs them",
         )
+    if injection.strategy is Strategy.PATCH:
+        yield Warn(
+            code="patched",
+            message=f"{injection.namespace}/{injection.name} is private, so the fault is put into it and taken out again",
+        )
+    if any("fault" in route for route in (injection.before or {}).get("spec", {}).get("http") or ()):
+        yield Warn(
+            code="already-faulted",
+            message="the governing VirtualService already injects a fault that is not ours: it is shadowed during the "
+            "run and comes back after it; if it hits anybody in the baseline, nothing is injected",
+        )
     if experiment.target.only_our_load:
         yield Warn(
             code="header-must-be-forwarded",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.guard import hosts, namespaces, scope
+from chaos.guard import hosts, namespaces, owners, scope
 from chaos.guard.draft import Draft, Rule
 from chaos.model.plan import Broken
 
@@ -25,6 +25,7 @@ RULES: Final[tuple[Rule, ...]] = (
     scope.export_stays_inside,
     scope.gateways_stay_out,
     scope.callers_are_there,
+    owners.no_controller_overwrites,
 )
 
 

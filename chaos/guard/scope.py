@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
 from chaos.model.istio import MESH, export_of, gateways_of
-from chaos.model.plan import Broken
+from chaos.model.plan import Broken, Strategy
 
 
 def export_stays_inside(draft: Draft) -> Iterator[Broken]:
@@ -27,13 +27,16 @@ def gateways_stay_out(draft: Draft) -> Iterator[Broken]:
     """No gateway gets the fault: who comes through it is not known to be staging."""
     if draft.injection is None:
         return
-    blocks = [b for route in draft.injection.after["spec"].get("http") or () for b in route.get("match") or ()]
-    named = {*gateways_of(draft.injection.after), *(g for block in blocks for g in block.get("gateways") or ())}
+    routes = draft.injection.after["spec"].get("http") or ()
+    if draft.injection.strategy is Strategy.PATCH:  # the other routes are the user's own, as they were
+        routes = [route for route in routes if route.get("name") in draft.injection.route_names]
+    blocks = [block for route in routes for block in route.get("match") or [{}]]
+    named = {gateway for block in blocks for gateway in block.get("gateways") or gateways_of(draft.injection.after)}
     for gateway in sorted(named - {MESH}):
         yield Broken(
             rule="gateway-bound",
             value=gateway,
-            message=f"the object would be bound to the gateway {gateway!r}",
+            message=f"the fault would be bound to the gateway {gateway!r}",
             hint="target the service behind the gateway as called by another workload",
         )
 

@@ -7,7 +7,7 @@ from chaos.judge.confidence import decide, interval
 from chaos.judge.evidence import Query, needed
 from chaos.judge.judgement import judge
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrail_tripped
-from chaos.judge.proof import Drain, faults_after_restore, judge_proof
+from chaos.judge.proof import Drain, faults_after_restore, faults_before, judge_proof
 from chaos.judge.recovery import judge_recovery
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "decide",
     "fault_answer",
     "faults_after_restore",
+    "faults_before",
     "guardrail_tripped",
     "interval",
     "judge",

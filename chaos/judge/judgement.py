@@ -10,7 +10,7 @@ from chaos.judge.claims import share_of_confidence
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
-from chaos.judge.proof import faults_after_restore
+from chaos.judge.proof import faults_after_restore, faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.model.history import History, Mark, TroubleKind
 from chaos.model.quantities import format_share
@@ -35,6 +35,7 @@ _TROUBLES: Final = {
     TroubleKind.INTERRUPTED: ReasonCode.INTERRUPTED,
     TroubleKind.FROZEN: ReasonCode.FROZEN,
     TroubleKind.LOCKED: ReasonCode.LOCKED,
+    TroubleKind.RECORD_LOST: ReasonCode.RECORD_LOST,
     TroubleKind.BROKEN: ReasonCode.BROKEN,
 }
 
@@ -137,6 +138,14 @@ def _not_injected(history: History, before: PhaseAnswer) -> Iterator[Reason]:
         return
     if before.answer is Answer.UNDECIDED:
         yield from _undecided(before.claims, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        return
+    foreign = faults_before(history, history.marks.get(Mark.BASELINE_UNTIL, history.started))
+    if foreign:
+        yield Reason(
+            code=ReasonCode.FOREIGN_FAULT,
+            message=f"{foreign} faults that are not ours were counted on the target before ours was injected",
+            hint="another fault is active on the target: remove it first, so that the baseline is a baseline",
+        )
         return
     yield judge_callers(history) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 

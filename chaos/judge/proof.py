@@ -148,6 +148,15 @@ def _counted(history: History, start: float, end: float) -> Iterator[tuple[Serie
         yield series, counted.events
 
 
+def faults_before(history: History, now: float) -> int:
+    """Faults that were counted on the target before ours: somebody else's, beside which ours can't be told apart."""
+    begin = history.marks.get(Mark.BASELINE_FROM)
+    end = history.marks.get(Mark.INJECT_SENT, history.marks.get(Mark.BASELINE_UNTIL, now))
+    if begin is None:
+        return 0
+    return sum(events for series, events in _counted(history, begin, end) if is_faulted(series))
+
+
 def faults_after_restore(history: History, now: float) -> Drain:
     """Whether faults are still counted once the longest delay has drained.
 

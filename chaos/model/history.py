@@ -217,6 +217,7 @@ class TroubleKind(StrEnum):
     INTERRUPTED = "interrupted"
     FROZEN = "frozen"
     LOCKED = "locked"
+    RECORD_LOST = "record-lost"
     BROKEN = "broken"
 
 

@@ -17,17 +17,21 @@ EXPERIMENT_LABEL: Final = f"{PREFIX}/experiment"
 OWNER_LABEL: Final = f"{PREFIX}/owner"
 EXPIRES: Final = f"{PREFIX}/expires"
 FILE: Final = f"{PREFIX}/file"
+UNDO: Final = f"{PREFIX}/undo"
+"""Annotation on somebody else's VirtualService that carries a fault: whose it is, and the digest of the spec before."""
+TARGET: Final = f"{PREFIX}/target"
+"""Annotation: name and UID of the Service that is hit, so that whoever cleans up can post an Event on it."""
 FROZEN: Final = f"{PREFIX}/frozen"
 """Annotation on a namespace: no new injection, and every live run restores."""
 RUN_HEADER: Final = "x-chaos-run"
 """Header that every request of the load carries, with the run's id."""
 
-_ALPHABET: Final = "abcdefghjkmnpqrstvwxyz23456789"
+ALPHABET: Final = "abcdefghjkmnpqrstvwxyz23456789"
 
 
 def new_run() -> str:
     """A run's id: eight characters that can't be mistaken for each other."""
-    return "".join(secrets.choice(_ALPHABET) for _ in range(8))
+    return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
 def route_name(run: str) -> str:
@@ -37,7 +41,7 @@ def route_name(run: str) -> str:
 
 def object_name(run: str, service: str) -> str:
     """Name of the injected VirtualService; unique for a run, so that a write of unknown fate can be read back."""
-    return f"chaos-{run}-{service}"[:63].rstrip("-")
+    return f"{object_prefix(run)}{service}"[:63].rstrip("-")
 
 
 def label_value(text: str) -> str:
@@ -53,9 +57,16 @@ def labels_for(*, run: str, experiment: str, owner: str | None) -> dict[str, str
     return labels
 
 
-def annotations_for(*, expires: datetime, file: str = "") -> dict[str, str]:
-    """The annotations of an injected object: when it is void, and where it was declared."""
+def annotations_for(*, expires: datetime, file: str = "", target: tuple[str, str] = ("", "")) -> dict[str, str]:
+    """The annotations of an injected object: when it is void, where it was declared, which Service (name, UID) it hits."""
     notes = {EXPIRES: expires.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")}
     if file:
         notes[FILE] = file
+    if target[0]:
+        notes[TARGET] = "/".join(target)
     return notes
+
+
+def object_prefix(run: str) -> str:
+    """What the names of all objects that a run creates start with; anything else with its label was patched."""
+    return f"chaos-{run}-"

@@ -57,6 +57,7 @@ class ReasonCode(StrEnum):
     UNDECIDED_RECOVERY = "undecided-recovery"
     NO_TRAFFIC = "no-traffic"
     NO_CALLERS = "no-callers"
+    FOREIGN_FAULT = "foreign-fault"
     CALLERS_WITHOUT_PROXY = "callers-without-proxy"
     FAULT_NOT_SEEN = "fault-not-seen"
     FAULT_SHARE_OFF = "fault-share-off"
@@ -69,6 +70,7 @@ class ReasonCode(StrEnum):
     INTERRUPTED = "interrupted"
     FROZEN = "frozen"
     HEADER_NOT_FORWARDED = "header-not-forwarded"
+    RECORD_LOST = "record-lost"
     BROKEN = "broken"
     # failed: the system fell short
     EXPECTATION_VIOLATED = "expectation-violated"

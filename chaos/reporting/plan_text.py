@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from chaos.model.plan import Injection, Plan
+from chaos.model.plan import Injection, Plan, Strategy
 
 _SERVER_SIDE = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 
@@ -38,7 +38,8 @@ def diff(injection: Injection) -> str:
     before = as_yaml(injection.before) if injection.before is not None else ""
     after = as_yaml(injection.after)
     meta = injection.before["metadata"] if injection.before is not None else None
-    source = f"{meta['namespace']}/{meta['name']} (stays as it is)" if meta else "no VirtualService"
+    stays = "" if injection.strategy is Strategy.PATCH else " (stays as it is)"
+    source = f"{meta['namespace']}/{meta['name']}{stays}" if meta else "no VirtualService"
     return "".join(
         difflib.unified_diff(
             before.splitlines(keepends=True),
@@ -71,4 +72,5 @@ def _meaning(injection: Injection) -> str:
     return {
         "create": "the host has no VirtualService: one is written and deleted again",
         "overlay": "a private copy of the governing one is written and deleted again",
+        "patch": "the fault is put into the private one that governs, and taken out again",
     }.get(injection.strategy, injection.strategy.value)

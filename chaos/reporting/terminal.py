@@ -18,7 +18,16 @@ from chaos.reporting.prose import headline
 
 _EVERY: Final = 5.0
 """Seconds between two plain lines of one phase."""
-_TOLD: Final = ("injected", "restored", "restore-retried", "guardrail", "not-steady", "no-callers", "trouble")
+_TOLD: Final = (
+    "injected",
+    "restored",
+    "restore-retried",
+    "guardrail",
+    "not-steady",
+    "no-callers",
+    "foreign-fault",
+    "trouble",
+)
 _CLEAR: Final = "\r\x1b[2K"
 _COLOURS: Final = {Outcome.PASSED: "32", Outcome.INCONCLUSIVE: "33", Outcome.REFUSED: "33"}
 

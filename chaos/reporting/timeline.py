@@ -20,6 +20,7 @@ _MARKS: Final = {Mark.INJECTED: "injected", Mark.RESTORED: "restored", Mark.FAUL
 """Lines and their labels; the fault's arrival has none, being a fraction of a second after the injection."""
 _EVENTS: Final = {
     "guardrail": "guardrail", "trouble": "trouble", "not-steady": "not steady", "no-callers": "no callers",
+    "foreign-fault": "foreign fault",
     "restore-retried": "restore tried again",
 }  # fmt: skip
 _APART: Final = 0.06

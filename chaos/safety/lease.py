@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import MeshError, Refused
 from chaos.model.marks import labels_for
@@ -25,7 +25,9 @@ _RENEWALS: Final = 3
 _PATIENCE: Final = 1.0
 """Seconds for which the end of a renewal under way is waited for."""
 _CONTESTS: Final = 5
-"""Attempts while others take and leave the same lease."""
+"""Attempts while others take and leave the same lease, or creating it fails."""
+_PAUSE: Final = 0.3
+"""Seconds after a creation that failed."""
 
 
 class Locked(Refused):
@@ -44,20 +46,6 @@ class Locked(Refused):
         self.holder = holder
         self.age = age
         self.until = until
-
-
-@runtime_checkable
-class ServerClock(Protocol):
-    """A mesh that knows its API server's clock."""
-
-    def server_time(self) -> float:
-        """Unix seconds."""
-        ...
-
-
-def server_now(mesh: object) -> float:
-    """The API server's clock where the mesh knows it, else this machine's; Unix seconds."""
-    return mesh.server_time() if isinstance(mesh, ServerClock) else time.time()
 
 
 def lease_name(service: str) -> str:
@@ -85,7 +73,7 @@ def is_live(lease: Object, now: float) -> bool:
 def is_held(mesh: Mesh, *, namespace: str, service: str) -> bool:
     """Whether a live run holds the target now."""
     found = mesh.lease(namespace, lease_name(service))
-    return found is not None and is_live(found, server_now(mesh))
+    return found is not None and is_live(found, mesh.server_time())
 
 
 def owner_reference(lease: Object) -> dict[str, str]:
@@ -120,28 +108,35 @@ def acquire(
         MeshError: the API failed, or what a dead run left can't be removed.
     """
     name = lease_name(service)
+    last: MeshError | None = None
     for _ in range(_CONTESTS):
         found = mesh.lease(namespace, name)
         if found is None:
-            created = _create(mesh, _new(mesh, namespace, name, run, experiment, owner, duration))
-            if created is not None:
-                return Held(mesh, created, duration=duration)
-            continue
+            try:
+                created = mesh.create_lease(_new(mesh, namespace, name, run, experiment, owner, duration))
+            except MeshError as error:
+                if error.refused and error.status != 409:
+                    raise
+                last = error
+                time.sleep(_PAUSE)  # then reading tells whose it is: another's, ours, or nobody's
+                continue
+            return Held(mesh, created, duration=duration)
         if holder_of(found) == run:
             return Held(mesh, found, duration=duration)
-        _refuse_if_held(found, server_now(mesh))
+        _refuse_if_held(found, mesh.server_time())
         _clear(mesh, found)
     raise MeshError(
-        f"the lease {namespace}/{name} changed hands {_CONTESTS} times while run {run} tried to take it",
+        f"the lease {namespace}/{name} could not be taken by run {run} in {_CONTESTS} attempts"
+        + (f"; at last: {last.message}" if last else ""),
         status=409,
-        hint="other runs compete for this target: try again",
+        hint="other runs compete for this target, or the API is ill: try again",
     )
 
 
 def _new(
     mesh: Mesh, namespace: str, name: str, run: str, experiment: str, owner: str | None, duration: float
 ) -> dict[str, Any]:
-    now = micro_time(server_now(mesh))
+    now = micro_time(mesh.server_time())
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",
@@ -157,21 +152,6 @@ def _new(
             "renewTime": now,
         },
     }
-
-
-def _create(mesh: Mesh, lease: dict[str, Any]) -> Object | None:
-    """The lease as stored; ``None`` where somebody else was faster. Without an answer, reading tells."""
-    try:
-        return mesh.create_lease(lease)
-    except MeshError as error:
-        if error.status == 409:
-            return None
-        if error.status is not None and error.status < 500:
-            raise
-        found = mesh.lease(lease["metadata"]["namespace"], lease["metadata"]["name"])
-        if found is None:
-            raise
-        return found if holder_of(found) == lease["spec"]["holderIdentity"] else None
 
 
 def _refuse_if_held(lease: Object, now: float) -> None:
@@ -236,6 +216,19 @@ class Held:
         """Why it is no longer ours; empty while it is."""
         return self._lost
 
+    def check(self) -> str:
+        """Looks whether it still is ours; why it is not, else nothing.
+
+        Raises:
+            MeshError: nobody can tell.
+        """
+        if not self._lost:
+            meta = self._obj["metadata"]
+            found = self._mesh.lease(meta["namespace"], meta["name"])
+            if found is None or found["metadata"].get("uid") != meta["uid"] or holder_of(found) != self._run:
+                self._lost = "it was removed" if found is None else f"run {holder_of(found)} holds it"
+        return self._lost
+
     def stop(self) -> None:
         """Renews no more; safe to call twice. The lease stays and runs out."""
         self._end.set()
@@ -252,7 +245,7 @@ class Held:
         try:
             self._mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"])
         except MeshError as error:
-            if error.status is not None and error.status < 500:
+            if error.refused:
                 raise
             found = self._mesh.lease(meta["namespace"], meta["name"])
             if found is not None and found["metadata"].get("uid") == meta["uid"]:
@@ -275,7 +268,7 @@ class Held:
 
     def _renew(self) -> None:
         began = time.monotonic()
-        renewal = {**self._obj, "spec": {**self._obj["spec"], "renewTime": micro_time(server_now(self._mesh))}}
+        renewal = {**self._obj, "spec": {**self._obj["spec"], "renewTime": micro_time(self._mesh.server_time())}}
         try:
             self._obj = self._mesh.replace_lease(renewal)
         except MeshError as error:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
-from chaos.model.marks import EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL
+from chaos.faults.patching import undo_of
+from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL, TARGET, object_prefix
 
 Object = Mapping[str, Any]
+
+_MADE: Final = re.compile(rf"chaos-([{ALPHABET}]{{8}})-")
 
 
 def _labels(obj: Object) -> Mapping[str, str]:
@@ -16,13 +20,31 @@ def _labels(obj: Object) -> Mapping[str, str]:
 
 
 def is_ours(obj: Object) -> bool:
-    """Whether the harness wrote this object."""
-    return RUN_LABEL in _labels(obj)
+    """Whether the harness wrote this object, or something into it."""
+    return bool(run_of(obj))
 
 
 def run_of(obj: Object) -> str:
-    """The run that wrote an object; empty where none did."""
-    return str(_labels(obj).get(RUN_LABEL, ""))
+    """The run that wrote an object, or into it; by the other marks where somebody removed the label."""
+    found = _labels(obj).get(RUN_LABEL) or undo_of(obj).get("run")
+    if not found and EXPIRES in (obj["metadata"].get("annotations") or {}):
+        name = _MADE.match(str(obj["metadata"]["name"]))
+        found = name[1] if name else ""
+    return str(found or "")
+
+
+def is_made(obj: Object, run: str) -> bool:
+    """Whether a run created this object, so that undoing is deleting; else it is somebody else's, with a fault in it."""
+    return bool(run) and str(obj["metadata"]["name"]).startswith(object_prefix(run)) and not undo_of(obj)
+
+
+def target_of(obj: Object) -> Object | None:
+    """The Service that is hit, as far as the object names it; enough to post an Event on."""
+    name, _, uid = str((obj["metadata"].get("annotations") or {}).get(TARGET) or "").partition("/")
+    if not name:
+        return None
+    meta = {"name": name, "namespace": obj["metadata"].get("namespace", ""), "uid": uid}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": {k: v for k, v in meta.items() if v}}
 
 
 def experiment_of(obj: Object) -> str:

@@ -1,7 +1,8 @@
 """Finds faults that nobody answers for any more, and removes them. Needs nothing but the cluster.
 
-Safe at any time, twice, concurrently and beside live runs: a lease that is about to be removed is first taken from its
-run by ``resourceVersion``, which fails if the run has renewed it meanwhile, and everything is removed by its UID.
+Safe at any time, twice, concurrently and beside live runs: the lease goes first, by its ``resourceVersion``, which fails if
+the run has renewed it meanwhile; so the run knows, too. A fault without a lease is one that a sweep did not get to.
+Everything is removed by its UID, and taken out of others' objects by their ``resourceVersion``.
 """
 
 from __future__ import annotations
@@ -11,14 +12,27 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import MeshError
-from chaos.safety.lease import holder_of, is_live, runs_out, server_now
-from chaos.safety.marks import Object, describe, experiment_of, expires, is_ours, owner_of, rfc3339, run_of, unix
+from chaos.faults.patching import undo_of
+from chaos.safety.lease import holder_of, is_live, runs_out
+from chaos.safety.marks import (
+    Object,
+    describe,
+    experiment_of,
+    expires,
+    is_made,
+    is_ours,
+    owner_of,
+    rfc3339,
+    run_of,
+    unix,
+)
+from chaos.safety.removal import announce, take_away
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
 
-_CONTESTS: Final = 5
-"""Attempts to take a lease from a run that goes on renewing it."""
+_ALL_AT_ONCE: Final = 4
+"""Namespaces from which on one look at the whole cluster is cheaper than one at each of them."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +77,17 @@ class Swept:
             return f"would remove {what}"
         return f"removed {what}" if self.removed else f"already gone: {what}"
 
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ActiveFault:
     """A fault of the harness that is in the mesh now.
 
     Args:
+        inside: It was put into somebody else's object, so removing it is taking it out.
         hosts: The hosts whose requests it hits.
         age: Seconds since it was written.
         expires: RFC 3339 time from which it is void in any case; empty where it does not say.
@@ -86,6 +105,7 @@ class ActiveFault:
     expires: str
     renewed: bool
     lease_until: str
+    inside: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -94,7 +114,7 @@ class ActiveFault:
     def __str__(self) -> str:
         alive = "renewed" if self.renewed else "NOBODY RENEWS IT: chaosctl sweep removes it"
         return (
-            f"{self.namespace}/{self.name}  hosts {', '.join(self.hosts)}  run {self.run}  experiment {self.experiment}"
+            f"{self.namespace}/{self.name}{' (inside it)' if self.inside else ''}  hosts {', '.join(self.hosts)}  run {self.run}  experiment {self.experiment}"
             f"  owner {self.owner or '-'}  age {self.age:.0f} s  expires {self.expires or '-'}  {alive}"
         )
 
@@ -167,10 +187,8 @@ def sweep(
     Raises:
         MeshError: the cluster can't be read.
     """
-    found: list[Object] = []
-    for namespace in namespaces if namespaces is not None else (None,):
-        found += mesh.injected(namespace, run=run)
-    moment = server_now(mesh) if now is None else now
+    found = _look(mesh, namespaces, run)
+    moment = mesh.server_time() if now is None else now
     if dead_only:
         condemned = [one for one in decide(found, now=moment) if run in (None, one.run)]
     else:
@@ -178,52 +196,47 @@ def sweep(
     return [swept for one in condemned for swept in (_told(one) if dry_run else _remove(mesh, one))]
 
 
+def _look(mesh: Mesh, namespaces: Sequence[str] | None, run: str | None = None) -> list[Object]:
+    """Everything of ours in these namespaces, the faults before the leases."""
+    if namespaces is None or len(namespaces) >= _ALL_AT_ONCE:
+        try:
+            seen = mesh.injected(None, run=run)
+        except MeshError as error:
+            if error.status != 403 or namespaces is None:
+                raise
+        else:
+            return [obj for obj in seen if namespaces is None or obj["metadata"]["namespace"] in namespaces]
+    return [obj for namespace in namespaces for obj in mesh.injected(namespace, run=run)]
+
+
 def _told(one: Condemned) -> list[Swept]:
-    return [_swept(obj, one, dry_run=True) for obj in (*one.faults, *one.leases)]
+    return [_swept(obj, one, dry_run=True) for obj in (*one.leases, *one.faults)]
 
 
 def _remove(mesh: Mesh, one: Condemned) -> list[Swept]:
-    """The faults first, then the lease that shows that they were there."""
-    try:
-        if not all(_take(mesh, lease, force=one.forced) for lease in one.leases):
-            return []  # renewed at the last moment: the run lives
-    except MeshError as error:
-        return [_swept(obj, one, trouble=error.message) for obj in (*one.faults, *one.leases)]
-    swept = [_delete(mesh, obj, one) for obj in one.faults]
-    if any(done.trouble for done in swept):
-        return swept + [_swept(lease, one, trouble="kept until the faults are gone") for lease in one.leases]
-    return swept + [_delete(mesh, lease, one) for lease in one.leases]
-
-
-def _take(mesh: Mesh, lease: Object, *, force: bool) -> bool:
-    """Takes the lease from its run, so that the run knows; whether that was possible."""
-    if not holder_of(lease):
-        return True
-    meta = lease["metadata"]
-    for _ in range(_CONTESTS if force else 1):
+    """The lease first, unless the run still lives; then the faults."""
+    swept = []
+    for lease in one.leases:
+        meta = lease["metadata"]
+        version = None if one.forced else meta["resourceVersion"]
         try:
-            mesh.replace_lease({**lease, "spec": {k: v for k, v in lease["spec"].items() if k != "holderIdentity"}})
+            removed = mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"], version=version)
         except MeshError as error:
-            if error.status == 404:
-                return True
-            if error.status != 409:
-                raise
-            fresh = mesh.lease(meta["namespace"], meta["name"]) if force else None
-            if fresh is None or fresh["metadata"].get("uid") != meta["uid"]:
-                return force
-            lease = fresh
-        else:
-            return True
-    raise MeshError(f"the lease {meta['namespace']}/{meta['name']} is renewed faster than it can be taken", status=409)
+            if error.status == 409 and not one.forced:
+                return []  # renewed at the last moment: the run lives
+            return [_swept(obj, one, trouble=error.message) for obj in (*one.leases, *one.faults)]
+        swept.append(_swept(lease, one, removed=removed))
+    return swept + [_take_away(mesh, fault, one) for fault in one.faults]
 
 
-def _delete(mesh: Mesh, obj: Object, one: Condemned) -> Swept:
-    meta = obj["metadata"]
-    delete = mesh.delete_lease if obj.get("kind") == "Lease" else mesh.delete_virtual_service
+def _take_away(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
     try:
-        return _swept(obj, one, removed=delete(meta["namespace"], meta["name"], uid=meta["uid"]))
+        removed = take_away(mesh, fault, run=one.run)
     except MeshError as error:
-        return _swept(obj, one, trouble=error.message)
+        return _swept(fault, one, trouble=error.message)
+    # Kubernetes may have collected it together with its lease.
+    announce(mesh, fault, reason="ChaosFaultCleaned", message=f"a sweep removed the fault of run {one.run}: {one.why}")
+    return _swept(fault, one, removed=removed or bool(one.leases))
 
 
 def _swept(obj: Object, one: Condemned, *, removed: bool = False, dry_run: bool = False, trouble: str = "") -> Swept:
@@ -246,10 +259,8 @@ def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = 
     Raises:
         MeshError: the cluster can't be read.
     """
-    found: list[Object] = []
-    for namespace in namespaces if namespaces is not None else (None,):
-        found += mesh.injected(namespace)
-    moment = server_now(mesh) if now is None else now
+    found = _look(mesh, namespaces)
+    moment = mesh.server_time() if now is None else now
     leases = {(o["metadata"]["namespace"], run_of(o)): o for o in found if o.get("kind") == "Lease"}
     faults = [
         _active(obj, leases.get((obj["metadata"]["namespace"], run_of(obj))), moment)
@@ -259,9 +270,17 @@ def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = 
     return sorted(faults, key=lambda fault: (-fault.age, fault.namespace, fault.name))
 
 
+def _written(obj: Object) -> float | None:
+    """When a fault was written: the object's creation, or the last change of it by us."""
+    if is_made(obj, run_of(obj)):
+        return unix(obj["metadata"].get("creationTimestamp"))
+    since = (undo_of(obj).get("since"), obj["metadata"].get("creationTimestamp"))
+    return next((moment for text in since if (moment := unix(text)) is not None), None)
+
+
 def _active(obj: Object, lease: Object | None, now: float) -> ActiveFault:
     meta, end = obj["metadata"], expires(obj)
-    created = unix(meta.get("creationTimestamp"))
+    written = _written(obj)
     return ActiveFault(
         namespace=meta["namespace"],
         name=meta["name"],
@@ -269,8 +288,9 @@ def _active(obj: Object, lease: Object | None, now: float) -> ActiveFault:
         experiment=experiment_of(obj),
         owner=owner_of(obj),
         hosts=tuple((obj.get("spec") or {}).get("hosts") or ()),
-        age=max(0.0, now - created) if created is not None else 0.0,
+        age=max(0.0, now - written) if written is not None else 0.0,
         expires=rfc3339(end) if end is not None else "",
         renewed=lease is not None and is_live(lease, now),
         lease_until=rfc3339(runs_out(lease)) if lease is not None else "",
+        inside=not is_made(obj, run_of(obj)),
     )

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from chaos.errors import HarnessError, MeshError
 from chaos.safety.marks import describe, rfc3339
+from chaos.safety.removal import announce, take_away
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
@@ -34,6 +35,8 @@ CLIENT: Final = "chaos.adapters.kubernetes_mesh:KubernetesMesh"
 """What the process cleans with, made of a kubeconfig and a context; by name, since adapters are built upon this layer."""
 PATIENCE: Final = 900.0
 """Seconds for which it keeps trying while the API does not answer; after that the lease has run out and sweeps see it."""
+_ORPHANED: Final = 30.0
+"""Seconds for which it goes on once its kubeconfig is gone and nothing answers: that cluster was a lab that has ended."""
 _READY_WITHIN: Final = 30.0
 _END_WITHIN: Final = 5.0
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
@@ -150,6 +153,10 @@ def _absolute(files: str) -> str:
     return os.pathsep.join(str(Path(file).expanduser().resolve()) for file in files.split(os.pathsep) if file)
 
 
+def _any_exists(files: str) -> bool:
+    return any(Path(file).exists() for file in files.split(os.pathsep))
+
+
 def _close(process: subprocess.Popen[bytes]) -> None:
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
@@ -221,6 +228,7 @@ def clean(
     *,
     patience: float,
     note: Callable[[Deeds], None] = lambda deeds: None,  # noqa: ARG005 - a default that does nothing
+    orphaned: Callable[[], bool] = lambda: False,
     pause: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
@@ -232,6 +240,7 @@ def clean(
         deeds: Takes down what was done; ``run`` names whose objects go.
         patience: Seconds after which it gives up.
         note: Told whenever there is something new to tell.
+        orphaned: Whether the cluster seems to be gone for good, so that patience is short.
         pause: Waits.
         clock: Monotonic seconds.
     """
@@ -260,7 +269,7 @@ def clean(
             calm += 1
         else:
             return
-        if clock() - began + wait > patience:
+        if clock() - began + wait > (min(patience, _ORPHANED) if left and orphaned() else patience):
             return
         pause(wait)
 
@@ -268,11 +277,18 @@ def clean(
 def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable[[], float]) -> bool:
     """One pass over the cluster; whether something is left."""
     found = [obj for namespace in namespaces for obj in mesh.injected(namespace, run=deeds.run)]
-    for obj in sorted(found, key=lambda obj: obj.get("kind") == "Lease"):
-        meta = obj["metadata"]
-        delete = mesh.delete_lease if obj.get("kind") == "Lease" else mesh.delete_virtual_service
-        if delete(meta["namespace"], meta["name"], uid=meta["uid"]):
+    removed = []
+    for obj in found:
+        if obj.get("kind") != "Lease" and take_away(mesh, obj, run=deeds.run):
             deeds.removed.append(f"{describe(obj)} after {elapsed():.2f} s")
+            removed.append(obj)
+    for lease in found:
+        meta = lease["metadata"]
+        if lease.get("kind") == "Lease" and mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"]):
+            deeds.removed.append(f"{describe(lease)} after {elapsed():.2f} s")
+    for obj in removed:
+        message = f"the watchdog of run {deeds.run} removed its fault: {deeds.why}"
+        announce(mesh, obj, reason="ChaosFaultCleaned", message=message, warning=deeds.why == "run died")
     return bool(found) and any(mesh.injected(namespace, run=deeds.run) for namespace in namespaces)
 
 
@@ -357,7 +373,14 @@ def main(stdin: int = 0, stdout: int = 1) -> int:
     why = _await_call(pipe, orders.parent)
     deeds = Deeds(run=orders.run, pid=os.getpid(), why=why, called=rfc3339(time.time()))
     if why != "released":
-        clean(mesh, orders.namespaces, deeds, patience=orders.patience, note=lambda deeds: _report(deeds, folder))
+        clean(
+            mesh,
+            orders.namespaces,
+            deeds,
+            patience=orders.patience,
+            note=lambda deeds: _report(deeds, folder),
+            orphaned=lambda: orders.kubeconfig is not None and not _any_exists(orders.kubeconfig),
+        )
     deeds.ended = rfc3339(time.time())
     _report(deeds, folder)
     with contextlib.suppress(OSError):

@@ -349,7 +349,16 @@ def test_namespaces_fall_back_to_the_contexts_own(mesh: Mesh, scripted: Scripted
     assert mesh.namespaces() == []
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_write_that_was_turned_away_is_tried_again(mesh: Mesh, scripted: Scripted) -> None:
+    mesh.virtual_services()
+    scripted.seen.clear()
+    scripted.plan = [("before", 429, {})] * 2
+    mesh.create_virtual_service(fault("r1"))
+    assert scripted.seen == ["POST"] * 3
+    assert len(mesh.virtual_services()) == 1
+
+
+@pytest.mark.parametrize("status", [500, 503])
 def test_a_write_is_never_repeated(mesh: Mesh, scripted: Scripted, status: int) -> None:
     mesh.virtual_services()
     scripted.seen.clear()

@@ -51,6 +51,8 @@ FAKE = textwrap.dedent("""\
         wiring.run_experiment = run_experiment
         wiring.connect = lambda **options: "mesh"
         wiring.Place = object
+        wiring.sweep_dead = lambda place: []
+        wiring.await_watchdogs = lambda place: None
         config.pluginmanager  # the real module is never imported here
         sys.modules["chaos.wiring"] = wiring
 

@@ -1,24 +1,24 @@
-"""Writing and removing the object while the API misbehaves: no answer, an error after the effect, an error before it."""
+"""What a fault's writing and removing does where the answer alone does not tell; spoilt calls are in tests/survival."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chaos.engine.injecting import Injector
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.engine.injecting import Injector, Overtaken
 from chaos.errors import MeshError
+from chaos.faults.patching import carries, put_in
+from chaos.model.experiment import Abort, Fault
+from chaos.model.marks import labels_for
 from chaos.model.plan import Injection, Strategy
+from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
 
-INJECTION = Injection(
-    strategy=Strategy.CREATE,
-    namespace="staging",
-    name="chaos-r1-x",
-    before=None,
-    after={"metadata": {"name": "chaos-r1-x", "namespace": "staging"}, "spec": {}},
-    route_names=("chaos-r1",),
-)
+RUN = "abcdefgh"
 
 
 class StepClock:
@@ -34,90 +34,192 @@ class StepClock:
         self.time += seconds
 
 
-class FaultyApi:
-    """One namespace of VirtualServices, whose next answers can be made to fail before or after their effect."""
+class Failing:
+    """A real API whose next calls of one kind fail, before or after their effect."""
 
-    def __init__(self, *plan: tuple[str, int | None]) -> None:
-        self.plan = list(plan)
-        self.objects: dict[str, dict[str, Any]] = {}
-        self.creates = 0
+    def __init__(self, mesh: KubernetesMesh) -> None:
+        self._mesh = mesh
+        self.plan: dict[str, list[tuple[str, int | None]]] = {}
+        self.meanwhile: Iterator[Any] = iter(())
 
-    def _fails(self, when: str) -> None:
-        if self.plan and self.plan[0][0] == when:
-            status = self.plan.pop(0)[1]
-            raise MeshError(f"the API answered {status}", status=status)
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._mesh, name)
 
-    def create_virtual_service(self, obj: Any, *, dry_run: bool = False) -> tuple[Any, Sequence[str]]:
-        self._fails("before")
-        name = obj["metadata"]["name"]
-        if name in self.objects:
-            raise MeshError("already exists", status=409)
-        self.creates += 1
-        self.objects[name] = dict(obj)
-        self._fails("after")
-        return self.objects[name], ()
+        def call(*arguments: Any, **options: Any) -> Any:
+            planned = self.plan.get(name)
+            when, status = planned.pop(0) if planned else ("", 0)
+            if when == "before":
+                raise MeshError(f"{name}: {status}", status=status)
+            if when == "meanwhile":
+                next(self.meanwhile)
+            answer = real(*arguments, **options)
+            if when == "after":
+                raise MeshError(f"{name}: {status}", status=status)
+            return answer
 
-    def virtual_services(self, namespace: str | None = None) -> Sequence[Any]:
-        self._fails("read")
-        return list(self.objects.values())
-
-    def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
-        self._fails("before-delete")
-        gone = self.objects.pop(name, None) is not None
-        self._fails("after-delete")
-        return gone
+        return call
 
 
-def injector(api: FaultyApi) -> Injector:
-    return Injector(api, INJECTION, StepClock())  # type: ignore[arg-type]
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    made = ApiServer(tmp_path)
+    yield made
+    made.stop()
 
 
-def test_a_write_whose_answer_was_lost_is_found_by_reading() -> None:
-    for status in (None, 500, 504):
-        api = FaultyApi(("after", status))
-        one = injector(api)
-        assert one.write(owner=None)["metadata"]["name"] == "chaos-r1-x"
-        assert api.creates == 1
+@pytest.fixture
+def mesh(server: ApiServer) -> KubernetesMesh:
+    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
 
 
-@pytest.mark.parametrize("status", [None, 500, 503])
-def test_a_write_that_never_happened_is_an_error_and_still_cleaned_up(status: int | None) -> None:
-    one = injector(FaultyApi(("before", status)))
+@pytest.fixture
+def api(mesh: KubernetesMesh) -> Failing:
+    return Failing(mesh)
+
+
+def created() -> Injection:
+    after = fault(RUN)
+    return Injection(
+        strategy=Strategy.CREATE, namespace="staging", name=after["metadata"]["name"], before=None, after=after,
+        route_names=(f"chaos-{RUN}",),
+    )  # fmt: skip
+
+
+def patched(mesh: KubernetesMesh) -> Injection:
+    theirs = fault("x")
+    theirs["metadata"] = {"name": "theirs", "namespace": "staging"}
+    theirs["spec"]["http"] = [{"route": [{"destination": {"host": "inventory-svc"}}]}]
+    before = mesh.virtual_service("staging", "theirs") or mesh.create_virtual_service(theirs)[0]
+    after = put_in(
+        before, Fault(abort=Abort(percentage=50, httpStatus=503)), run=RUN, scope=[{}],
+        labels=labels_for(run=RUN, experiment="e", owner=None), annotations={},
+    )  # fmt: skip
+    return Injection(
+        strategy=Strategy.PATCH, namespace="staging", name="theirs", before=before, after=after, route_names=(f"chaos-{RUN}",)
+    )  # fmt: skip
+
+
+def injector(api: Any, injection: Injection) -> Injector:
+    return Injector(api, injection, RUN, StepClock())  # type: ignore[arg-type]
+
+
+def held(mesh: KubernetesMesh) -> Sequence[Any]:
+    return [vs for vs in mesh.virtual_services("staging") if carries(vs, RUN)]
+
+
+@pytest.mark.parametrize("status", [None, 200, 500, 504])
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_a_write_whose_answer_was_lost_is_found_by_reading(
+    api: Failing, mesh: KubernetesMesh, strategy: str, status: int | None
+) -> None:
+    one = injector(api, created() if strategy == "create" else patched(mesh))
+    api.plan = {"create_virtual_service": [("after", status)], "replace_virtual_service": [("after", status)]}
+    assert carries(one.write(owner=None), RUN)
+    assert not one.unaccounted
+    assert len(held(mesh)) == 1
+
+
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_a_write_that_never_happened_is_tried_again_and_then_left_to_the_watchdog(
+    api: Failing, mesh: KubernetesMesh, strategy: str
+) -> None:
+    one = injector(api, created() if strategy == "create" else patched(mesh))
+    api.plan = {name: [("before", 503)] * 3 for name in ("create_virtual_service", "replace_virtual_service")}
     with pytest.raises(MeshError):
         one.write(owner=None)
     assert one.attempted, "nobody can be sure: the clean-up has to look"
+    assert one.unaccounted, "and somebody has to look again later"
     assert one.remove(said=lambda text: None) is None
+    api.plan = {name: [("before", 503)] * 2 for name in ("create_virtual_service", "replace_virtual_service")}
+    again = injector(api, created() if strategy == "create" else patched(mesh))
+    assert carries(again.write(owner=None), RUN), "the third attempt gets through"
 
 
 @pytest.mark.parametrize("status", [400, 403, 422])
-def test_a_refused_write_needs_no_clean_up(status: int) -> None:
-    one = injector(FaultyApi(("before", status)))
+def test_a_refused_write_needs_no_clean_up(api: Failing, status: int) -> None:
+    one = injector(api, created())
+    api.plan = {"create_virtual_service": [("before", status)]}
     with pytest.raises(MeshError):
         one.write(owner=None)
     assert not one.attempted
 
 
-def test_the_owner_is_the_lease() -> None:
-    api = FaultyApi()
-    injector(api).write(owner={"metadata": {"name": "l", "uid": "u"}})
-    assert api.objects["chaos-r1-x"]["metadata"]["ownerReferences"] == [
-        {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": "l", "uid": "u"}
+def test_an_object_that_changed_since_it_was_checked_is_not_written(mesh: KubernetesMesh) -> None:
+    injection = patched(mesh)
+    live = dict(mesh.virtual_service("staging", "theirs") or {})
+    mesh.replace_virtual_service({**live, "metadata": {**live["metadata"], "labels": {"by": "others"}}})
+    one = injector(mesh, injection)
+    with pytest.raises(Overtaken):
+        one.write(owner=None)
+    assert not one.attempted
+    assert held(mesh) == []
+
+
+def test_the_owner_is_the_lease_of_what_is_created_and_never_of_what_is_theirs(mesh: KubernetesMesh) -> None:
+    lease = {"metadata": {"name": "kept", "uid": "u"}}
+    written = injector(mesh, patched(mesh)).write(owner=lease)
+    assert "ownerReferences" not in written["metadata"]
+    seen: list[Any] = []
+
+    class Spy:
+        def create_virtual_service(self, obj: Any, *, dry_run: bool = False) -> Any:
+            seen.append(obj)
+            return obj, ()
+
+    injector(Spy(), created()).write(owner=lease)
+    assert seen[0]["metadata"]["ownerReferences"] == [
+        {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": "kept", "uid": "u"}
     ]
-    assert "ownerReferences" not in INJECTION.after["metadata"]
 
 
-@pytest.mark.parametrize("trouble", ["before-delete", "after-delete", "read"])
-def test_removing_goes_on_until_it_is_gone(trouble: str) -> None:
-    api = FaultyApi(*[(trouble, status) for status in (None, 500, 429, 409)])
-    api.objects["chaos-r1-x"] = {"metadata": {"name": "chaos-r1-x"}}
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_removing_goes_on_until_it_is_gone(api: Failing, mesh: KubernetesMesh, strategy: str, when: str) -> None:
+    one = injector(api, created() if strategy == "create" else patched(mesh))
+    one.write(owner=None)
+    plan = [(when, status) for status in (None, 500, 429)]
+    api.plan = {
+        "delete_virtual_service": list(plan),
+        "replace_virtual_service": list(plan),
+        "virtual_service": [("before", None)],
+    }
     said: list[str] = []
-    assert injector(api).remove(said=said.append) is None
-    assert api.objects == {}
-    assert len(said) == 4
+    assert one.remove(said=said.append) is None
+    assert held(mesh) == []
+    assert said
+    if strategy == "patch":
+        assert one.exact in (True, None)
 
 
-def test_removing_gives_up_at_its_deadline_and_says_why() -> None:
-    api = FaultyApi(*[("before-delete", None)] * 100)
-    api.objects["chaos-r1-x"] = {"metadata": {"name": "chaos-r1-x"}}
-    assert injector(api).remove(said=lambda text: None, deadline=5) == "the API answered None"
-    assert api.objects
+def test_what_others_write_meanwhile_stays(api: Failing, mesh: KubernetesMesh) -> None:
+    one = injector(api, patched(mesh))
+    one.write(owner=None)
+
+    def others() -> Iterator[None]:
+        for weight in itertools.count(1):
+            live = dict(mesh.virtual_service("staging", "theirs") or {})
+            route = {"route": [{"destination": {"host": "inventory-svc"}, "weight": weight}]}
+            mesh.replace_virtual_service(
+                {**live, "spec": {**live["spec"], "http": [*live["spec"]["http"][:-1], route]}}
+            )
+            yield
+
+    api.meanwhile = others()
+    api.plan = {"replace_virtual_service": [("meanwhile", 0)] * 20}
+    said: list[str] = []
+    assert one.remove(said=said.append) is None
+    left = mesh.virtual_service("staging", "theirs")
+    assert left is not None
+    assert [route["route"][0]["weight"] for route in left["spec"]["http"]] == [20]
+    assert not carries(left, RUN)
+    assert one.exact is False
+    assert len(said) == 2, "after eight conflicts in a row it begins anew"
+
+
+def test_removing_gives_up_at_its_deadline_and_says_why(api: Failing, mesh: KubernetesMesh) -> None:
+    one = injector(api, created())
+    one.write(owner=None)
+    api.plan = {"delete_virtual_service": [("before", None)] * 100}
+    assert one.remove(said=lambda text: None, deadline=5) == "delete_virtual_service: None"
+    assert held(mesh)
+    assert one.leftover() == [f"VirtualService staging/chaos-{RUN}-inventory-svc"]

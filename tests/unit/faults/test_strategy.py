@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from chaos.faults.patching import taken_out, undo_of
 from chaos.faults.strategy import choose
 from chaos.model.plan import Broken, Injection, Strategy
 from tests.unit.situations import experiment, situation, virtual_service
@@ -115,10 +116,10 @@ def test_a_virtual_service_for_a_gateway_only_does_not_govern_the_mesh() -> None
 @pytest.mark.parametrize(
     ("spec", "rule"),
     [
-        ({"exportTo": ["."]}, "patch-not-available"),
+        ({"exportTo": ["."], "hosts": ["inventory-svc", "stock.example"]}, "several-hosts"),
+        ({"exportTo": ["."], "gateways": ["gw", "mesh"]}, "gateway-and-source"),
         ({"hosts": ["*.staging.svc.cluster.local"]}, "wildcard-host"),
         ({"http": [{"delegate": {"name": "x"}}]}, "delegate"),
-        ({"http": [{"fault": FAULT, "route": [{"destination": {"host": "inventory-svc"}}]}]}, "already-faulted"),
         ({"http": [{"redirect": {"uri": "/"}}]}, "no-route-to-fault"),
         ({"http": None, "tcp": [{"route": []}]}, "not-http"),
     ],
@@ -142,3 +143,50 @@ def test_our_own_object_does_not_count_as_governing() -> None:
 def test_a_match_that_no_route_overlaps_is_refused() -> None:
     base = virtual_service(http=[{"match": [{"uri": {"exact": "/a"}}], "route": [{"destination": {"host": "x"}}]}])
     assert refused(base, match=[{"uri": {"exact": "/b"}}]) == "match-matches-nothing"
+
+
+def test_a_private_virtual_service_is_patched() -> None:
+    base = virtual_service(exportTo=["."])
+    base["metadata"]["resourceVersion"] = "7"
+    injection = made(base)
+    assert injection.strategy is Strategy.PATCH
+    assert (injection.namespace, injection.name) == (base["metadata"]["namespace"], base["metadata"]["name"])
+    assert injection.after["metadata"]["resourceVersion"] == "7"
+    assert undo_of(injection.after)["run"] == "r1"
+    assert injection.after["spec"]["http"][0]["name"] == "chaos-r1"
+    assert taken_out(injection.after, "r1") == base
+
+
+def test_a_fault_that_is_there_is_shadowed_and_comes_back() -> None:
+    theirs = {"delay": {"percentage": {"value": 1}, "fixedDelay": "9s"}}
+    route = {"fault": theirs, "route": [{"destination": {"host": "inventory-svc"}}]}
+    base = virtual_service(exportTo=["."], http=[route])
+    injected = made(base).after
+    assert injected["spec"]["http"][0]["fault"] != theirs
+    assert injected["spec"]["http"][1] == route
+    assert taken_out(injected, "r1")["spec"] == base["spec"]
+    assert made(virtual_service(http=[route])).strategy is Strategy.OVERLAY
+
+
+def test_at_a_gateway_a_patched_fault_stays_off() -> None:
+    base = virtual_service(exportTo=["."], gateways=["gw", "mesh"])
+    injected = made(base, callers={}).after["spec"]["http"]
+    ours = [route for route in injected if route.get("name") == "chaos-r1"]
+    assert ours
+    assert all(block["gateways"] == ["mesh"] for route in ours for block in route["match"])
+
+
+def test_source_selectors_that_istio_ignores_are_not_brought_to_life() -> None:
+    """Beside gateways in one block they are ignored; a copy without gateways must not begin to obey them."""
+    block = {"gateways": ["mesh"], "sourceLabels": {"app": "other"}, "uri": {"prefix": "/"}}
+    base = virtual_service(http=[{"match": [block], "route": [{"destination": {"host": "inventory-svc"}}]}])
+    assert all("other" not in str(route.get("match")) for route in made(base, callers={}).after["spec"]["http"])
+
+
+def test_when_only_our_route_is_left_it_stays_without_the_fault() -> None:
+    injected = made(virtual_service(exportTo=["."]), callers={}).after
+    alone = {**injected, "spec": {**injected["spec"], "http": injected["spec"]["http"][:1]}}
+    clean = taken_out(alone, "r1")["spec"]["http"]
+    assert len(clean) == 1
+    assert "fault" not in clean[0]
+    assert clean[0]["route"]

@@ -1,0 +1,196 @@
+"""The commands of ``chaosctl`` that keep a cluster clean: status, sweep, freeze, thaw, manifests."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chaos.errors import InputError
+
+if TYPE_CHECKING:
+    from chaos.model.settings import Settings
+    from chaos.ports import Mesh
+
+Context = Annotated[
+    str | None,
+    typer.Option(help="context of the kubeconfig, or `in-cluster` for a pod's own; without it the running lab"),
+]
+Kubeconfig = Annotated[str | None, typer.Option(help="path of the kubeconfig; the usual places where absent")]
+Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+Namespaces = Annotated[
+    list[str] | None, typer.Option("--namespace", "-n", help="only these; those of the settings where absent")
+]
+AllStaging = Annotated[
+    bool, typer.Option("--all-staging", help="every namespace that carries the staging label, listed or not")
+]
+
+Expired = Annotated[
+    bool, typer.Option("--expired", help="only what nobody renews, or what is past its time (the default)")
+]
+
+manifests_app = typer.Typer(help="Print what a cluster needs, as YAML for kubectl apply.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the commands."""
+    for command in (status, sweep, freeze, thaw):
+        app.command()(command)
+    app.add_typer(manifests_app, name="manifests")
+
+
+def status(
+    namespace: Namespaces = None,
+    all_staging: AllStaging = False,  # noqa: FBT002
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Show every fault of the harness that is active now, and whether somebody still renews it."""
+    from chaos.safety.sweep import active
+
+    with mesh_of(context, kubeconfig) as (mesh, settings):
+        faults = active(mesh, _chosen(mesh, settings, namespace, all_staging=all_staging))
+    if as_json:
+        _give(json.dumps([fault.as_dict() for fault in faults], indent=2, ensure_ascii=False))
+    else:
+        _give("\n".join(str(fault) for fault in faults) or "no active faults")
+
+
+def sweep(
+    namespace: Namespaces = None,
+    all_staging: AllStaging = False,  # noqa: FBT002
+    expired: Expired = False,  # noqa: FBT002
+    run_id: Annotated[
+        str | None, typer.Option("--run", help="what this run left, even if its lease still holds")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="all of the harness's, live runs included")] = False,  # noqa: FBT002
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,  # noqa: FBT002
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Remove faults that nobody renews any more. Safe at any time, twice, and beside live runs."""
+    from chaos.safety.sweep import sweep as sweep_now
+
+    if expired + (run_id is not None) + everything > 1:
+        raise InputError("expected at most one of --expired, --run and --all", hint="without any, --expired holds")
+    with mesh_of(context, kubeconfig) as (mesh, settings):
+        done = sweep_now(
+            mesh,
+            namespaces=_chosen(mesh, settings, namespace, all_staging=all_staging),
+            run=run_id,
+            everything=everything,
+            dry_run=dry_run,
+        )
+    if as_json:
+        _give(json.dumps([swept.as_dict() for swept in done], indent=2, ensure_ascii=False))
+    else:
+        _give("\n".join(str(swept) for swept in done) or "nothing to remove")
+    if any(swept.trouble for swept in done):
+        raise typer.Exit(1)
+
+
+def freeze(
+    namespace: Namespaces = None,
+    all_staging: AllStaging = False,  # noqa: FBT002
+    reason: Annotated[str, typer.Option(help="why, for those who run into it")] = "frozen by chaosctl freeze",
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Stop all experiments: no new injection, and every live run restores within seconds."""
+    _switch(context, kubeconfig, namespace, reason, all_staging=all_staging)
+
+
+def thaw(
+    namespace: Namespaces = None,
+    all_staging: AllStaging = False,  # noqa: FBT002
+    context: Context = None,
+    kubeconfig: Kubeconfig = None,
+) -> None:
+    """Allow experiments again after a freeze."""
+    _switch(context, kubeconfig, namespace, None, all_staging=all_staging)
+
+
+def _switch(
+    context: str | None, kubeconfig: str | None, namespace: list[str] | None, reason: str | None, *, all_staging: bool
+) -> None:
+    from chaos.model.marks import FROZEN
+
+    with mesh_of(context, kubeconfig) as (mesh, settings):
+        for name in _chosen(mesh, settings, namespace, all_staging=all_staging):
+            found = mesh.namespace(name)
+            if found is None:
+                raise InputError(f"there is no namespace {name!r} in this cluster")
+            before = (found["metadata"].get("annotations") or {}).get(FROZEN)
+            if reason is not None or before is not None:
+                mesh.annotate_namespace(name, FROZEN, reason)
+            if reason is not None:
+                _give(f"{name}: frozen ({reason})")
+            else:
+                _give(f"{name}: " + ("not frozen" if before is None else f"thawed (was: {before})"))
+
+
+@manifests_app.command()
+def janitor(
+    namespace: Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace; several times")],
+    image: Annotated[str, typer.Option(help="the image that the Containerfile builds, as your cluster pulls it")],
+    home: Annotated[str, typer.Option(help="namespace that the CronJob runs in")] = "chaos-janitor",
+    schedule: Annotated[str, typer.Option(help="when, in cron's form")] = "*/5 * * * *",
+) -> None:
+    """Print a CronJob that sweeps the staging namespaces, with one least-privilege Role in each."""
+    from chaos.manifests.janitor import janitor as objects
+    from chaos.manifests.printing import as_documents
+
+    _give(as_documents(objects(namespace, image=image, home=home, schedule=schedule)))
+
+
+# --- shared ------------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def mesh_of(context: str | None, kubeconfig: str | None) -> Iterator[tuple[Mesh, Settings]]:
+    """The API of the named cluster or of the running lab, and the settings that hold there."""
+    from chaos.adapters.kubernetes_mesh import KubernetesMesh
+    from chaos.adapters.settings_file import read_settings
+    from chaos.model.settings import LAB
+
+    if context:
+        yield KubernetesMesh(kubeconfig, context), read_settings(Path.cwd())
+        return
+    if kubeconfig:
+        raise InputError(
+            "--kubeconfig without --context: a cluster is touched only if its context is named",
+            hint="add --context NAME, or leave both out to use the lab",
+        )
+    from chaos.lab import commands
+
+    lab = commands.running("default")
+    if lab is None:
+        raise InputError("no lab is running and no context is named", hint="chaosctl lab up, or --context NAME")
+    yield KubernetesMesh(str(lab.kubeconfig), lab.context), LAB
+
+
+def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
+    """The namespaces that a command is for."""
+    from chaos.guard.draft import missing_labels
+
+    if named and all_staging:
+        raise InputError("expected --namespace or --all-staging, got both")
+    if all_staging:
+        found = mesh.namespaces()
+        return tuple(n["metadata"]["name"] for n in found if not missing_labels(n, settings))
+    if not named and not settings.namespaces:
+        raise InputError(
+            "no namespace is named, and the settings allow none",
+            hint="--namespace NAME, --all-staging, or namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
+        )
+    return tuple(named or settings.namespaces)
+
+
+def _give(text: Any) -> None:
+    typer.echo(text)

@@ -1,0 +1,55 @@
+"""Does a controller own the object that would be changed, and write over the change?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from chaos.guard.draft import Draft
+from chaos.model.plan import Broken, Strategy
+
+_MANAGERS: Final = {
+    "flagger": "Flagger",
+    "rollouts-controller": "Argo Rollouts",
+    "argocd-controller": "Argo CD",
+    "argocd-application-controller": "Argo CD",
+    "kustomize-controller": "Flux",
+    "helm-controller": "Flux",
+}
+"""Field managers under which controllers write, as they show in ``managedFields``."""
+_MARKS: Final = {
+    "argocd.argoproj.io/tracking-id": "Argo CD",
+    "argocd.argoproj.io/instance": "Argo CD",
+    "kustomize.toolkit.fluxcd.io/name": "Flux",
+    "helm.toolkit.fluxcd.io/name": "Flux",
+}
+"""Labels and annotations by which GitOps agents know their objects."""
+
+
+def controller_of(obj: Mapping[str, Any]) -> str | None:
+    """The controller that keeps an object as it wants it; ``None`` where none is known to."""
+    meta = obj["metadata"]
+    owner = next((one for one in meta.get("ownerReferences") or () if one.get("controller")), None)
+    if owner is not None:
+        return f"{owner.get('kind')} {owner.get('name')}"
+    for key, name in _MARKS.items():
+        if key in (meta.get("labels") or {}) or key in (meta.get("annotations") or {}):
+            return name
+    managers = [str(entry.get("manager", "")) for entry in meta.get("managedFields") or ()]
+    return next((_MANAGERS[manager] for manager in managers if manager in _MANAGERS), None)
+
+
+def no_controller_overwrites(draft: Draft) -> Iterator[Broken]:
+    """A change of an object that a controller owns is reverted by it, sooner or later (fluxcd/flagger#703)."""
+    injection = draft.injection
+    if injection is None or injection.strategy is not Strategy.PATCH or injection.before is None:
+        return
+    controller = controller_of(injection.before)
+    if controller is not None:
+        where = f"{injection.namespace}/{injection.name}"
+        yield Broken(
+            rule="controller-owned",
+            value=where,
+            message=f"{where} would have to be changed, but {controller} owns it and would write over the fault",
+            hint="export the VirtualService, so that a copy can take effect, or suspend the controller for the run",
+        )

@@ -1,0 +1,23 @@
+"""Kubernetes objects as YAML documents."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ruamel.yaml import YAML
+
+
+def as_documents(objects: Iterable[Mapping[str, Any]]) -> str:
+    """One document for each object, in their order, for ``kubectl apply -f -``."""
+    yaml = YAML(typ="safe", pure=True)
+    yaml.default_flow_style = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.width = 120
+    texts = []
+    for obj in objects:
+        out = io.StringIO()
+        yaml.dump(obj, out)
+        texts.append(out.getvalue().rstrip())
+    return "\n---\n".join(texts)

@@ -1,0 +1,24 @@
+"""Figures that tests measured on their way, shown at the end whatever the number of workers."""
+
+from __future__ import annotations
+
+import pytest
+
+FIGURE = "figure"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [one for group in terminalreporter.stats.values() for one in group if isinstance(one, pytest.TestReport)]
+    figures = sorted(
+        {
+            str(value)
+            for report in reports
+            if report.when == "call"
+            for key, value in report.user_properties
+            if key == FIGURE
+        }
+    )
+    if figures:
+        terminalreporter.section("figures")
+        for figure in figures:
+            terminalreporter.write_line(figure)

@@ -1,0 +1,147 @@
+"""The API server's answers go wrong, one call at a time: no leak, the right outcome, never two injections.
+
+Every write with every kind of fault, for every strategy; every read with the kinds in turn. ``CHAOS_EVERY=1`` takes every
+read with every kind, too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from chaos.faults.patching import carries
+from chaos.lab.api.resources import VIRTUAL_SERVICES
+from tests.conftest import FIGURE
+from tests.survival.proxy import SPOILS, Call, Spoil
+from tests.survival.world import STRATEGIES, World, wait_for
+
+EVERY = os.environ.get("CHAOS_EVERY") == "1"
+
+
+@pytest.fixture(params=STRATEGIES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+def injections(world: World, run: str, since: int) -> int:
+    """How often the run's fault came into the mesh: from not being in an object to being in it."""
+    present: dict[str, bool] = {}
+    count = 0
+    for event in world.api.store.since(since):
+        if event.resource is not VIRTUAL_SERVICES:
+            continue
+        name = event.object["metadata"]["name"]
+        now = event.type != "DELETED" and carries(event.object, run)
+        count += now and not present.get(name, False)
+        present[name] = now
+    return count
+
+
+@dataclass(frozen=True)
+class Place:
+    """A call by its part of the run, its kind, and which of that kind it is there; how often a run looks around varies.
+
+    Args:
+        part: 0 before the injection, 1 up to its removal, 2 from there on.
+    """
+
+    part: int
+    what: str
+    nth: int
+
+    def __str__(self) -> str:
+        return f"{self.what} #{self.nth + 1} {('before the fault', 'during the fault', 'after the fault')[self.part]}"
+
+
+class Places:
+    """Tells the place of each call as it comes."""
+
+    def __init__(self) -> None:
+        self._part = 0
+        self._seen: Counter[tuple[int, str]] = Counter()
+
+    def of(self, call: Call) -> Place:
+        key = (self._part, call.what)
+        place = Place(*key, self._seen[key])
+        self._seen[key] += 1
+        if call.writes and not call.dry and "virtualservices" in call.what:
+            self._part += 1
+        return place
+
+
+def chosen(calls: list[Call]) -> Iterator[tuple[Place, Call, Spoil]]:
+    places = Places()
+    for number, call in enumerate(calls):
+        place = places.of(call)
+        if place.part == 1 and place.nth > 1:
+            continue  # one look around is like the other
+        for kind, spoil in enumerate(SPOILS):
+            if call.writes or EVERY or number % len(SPOILS) == kind:
+                yield place, call, spoil
+
+
+@pytest.mark.timeout(1800 if EVERY else 300)
+def test_one_spoilt_call_never_leaks_and_never_injects_twice(
+    world: World, record_property: Callable[[str, object], None]
+) -> None:
+    begin = len(world.proxy.calls)
+    assert world.run(world.orders())["outcome"] == "passed"
+    calls = world.proxy.calls[begin:]
+    outcomes: Counter[str] = Counter()
+    wrong = []
+    for place, call, spoil in chosen(calls):
+        places, hit = Places(), []
+
+        def spoilt(
+            seen: Call, place: Place = place, spoil: Spoil = spoil, places: Places = places, hit: list[Call] = hit
+        ) -> Spoil | None:
+            if hit or places.of(seen) != place:
+                return None
+            hit.append(seen)
+            return spoil
+
+        world.proxy.before = spoilt
+        version = world.api.store.version
+        orders = world.orders()
+        found = world.run(orders)
+        world.proxy.before = lambda call: None
+        where = f"{spoil} for {place}"
+        assert hit or (place.part == 1 and place.nth), f"{where}: it never came"
+        wait_for(world.is_clean, f"clean after {where}", seconds=10)
+        assert injections(world, orders.run, version) <= 1, where
+        outcomes[found["outcome"]] += 1
+        right = expected(place, call, spoil) if hit else "passed"
+        if found["outcome"] != right:
+            wrong.append(f"{where}: {found['outcome']}, not {right}: {found['reasons']}")
+    assert not wrong, "\n".join(wrong)
+    told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
+    record_property(
+        FIGURE, f"API faults, {world.strategy}: {len(calls)} calls, {sum(outcomes.values())} faults, no leak: {told}"
+    )
+
+
+def expected(place: Place, call: Call, spoil: Spoil) -> str:
+    """One fault is outlived; but a refusal is believed, where it is no conflict that can be looked into."""
+    if spoil != "409" or (call.writes and not call.dry):
+        return "passed"
+    if call.dry:
+        return "refused"
+    if place.part == 1:
+        return "passed"  # a look around: the next one tells
+    if place.part == 2:
+        return "passed"
+    first = {"GET version", "GET deployments", "GET networking.istio.io"}
+    return (
+        "error"
+        if call.what in first
+        or (place.nth == 0 and call.what != "GET leases")
+        or (place.nth == 1 and call.what == "GET namespaces")
+        else "inconclusive"
+    )

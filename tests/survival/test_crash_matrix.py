@@ -1,0 +1,192 @@
+"""Runs are killed before and after every single write, and in every phase; nothing may be left, whoever else died too."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.cli import app
+from chaos.model.history import Environment, PhaseName
+from chaos.model.settings import LAB
+from chaos.safety.lease import LEASE_SECONDS
+from chaos.safety.sweep import active
+from chaos.wiring import Place, sweep_dead
+from tests.conftest import FIGURE
+from tests.survival.child import Orders, kill_watchdog
+from tests.survival.proxy import Call, Spoil
+from tests.survival.simulated import FastClock, ShopMetrics
+from tests.survival.world import STRATEGIES, World, wait_for
+from tests.unit.safety.api_server import CONTEXT
+
+CLEANERS = ("watchdog", "sweep", "next session")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One moment of death: at the n-th write, before or after it took effect, or at the beginning of a phase."""
+
+    write: int = -1
+    after: bool = False
+    phase: str = ""
+    what: str = ""
+
+    def __str__(self) -> str:
+        return f"in {self.phase}" if self.phase else f"{'after' if self.after else 'before'} {self.what}"
+
+
+def cells(world: World) -> Iterator[Cell]:
+    """Every cell, by what a run that nobody disturbs does."""
+    begin = len(world.proxy.calls)
+    undisturbed = world.run(world.orders())
+    assert undisturbed["outcome"] == "passed", undisturbed
+    writes = [call for call in world.proxy.calls[begin:] if call.writes]
+    for number, call in enumerate(writes):
+        for after in (False, True):
+            yield Cell(number, after, what=f"{number}: {call.what}")
+    assert undisturbed["phases"] == [phase.value for phase in PhaseName]
+    for phase in PhaseName:
+        yield Cell(phase=phase)
+
+
+def crash(world: World, cell: Cell, *, alone: bool) -> Orders:
+    """Runs until the cell's moment, and dies there; alone, or after its watchdog."""
+    orders = world.orders(die_in=cell.phase, die_alone=alone)
+    writes = 0
+    pid = 0
+
+    def kill() -> None:
+        if not alone:
+            kill_watchdog(orders)
+        os.kill(pid, signal.SIGKILL)
+
+    def before(call: Call) -> Spoil | None:
+        nonlocal writes
+        if not call.writes:
+            return None
+        writes += 1
+        if writes - 1 != cell.write or cell.after:
+            return None
+        kill()
+        return "reset"
+
+    def after(call: Call) -> None:
+        if call.writes and writes - 1 == cell.write and cell.after:
+            kill()
+
+    world.proxy.before, world.proxy.after = before, after
+    process = world.start(orders)
+    assert process.pid is not None
+    pid = process.pid
+    process.join(60)
+    world.proxy.before, world.proxy.after = lambda call: None, lambda call: None
+    assert process.exitcode == -signal.SIGKILL, f"{cell}: it was to die there, and ended with {process.exitcode}"
+    return orders
+
+
+@pytest.fixture(params=STRATEGIES)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path, request.param)
+    yield made
+    made.close()
+
+
+def chaosctl(world: World, *arguments: str) -> str:
+    done = CliRunner().invoke(
+        app, [*arguments, "--namespace", "staging", "--context", CONTEXT, "--kubeconfig", str(world.kubeconfig)]
+    )
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("cleaner", CLEANERS)
+def test_nothing_is_left_wherever_a_run_is_killed(
+    world: World, cleaner: str, record_property: Callable[[str, object], None]
+) -> None:
+    """With the watchdog alive it cleans; without it a sweep, or the next session, once the lease has run out."""
+    told, slowest = [], 0.0
+    found = list(cells(world))
+    for cell in found:
+        orders = crash(world, cell, alone=cleaner == "watchdog")
+        dirty = not world.is_clean()
+        began = time.monotonic()
+        if cleaner == "watchdog":
+            wait_for(world.is_clean, f"clean after a death {cell}", seconds=10)
+            slowest = max(slowest, time.monotonic() - began)
+        else:
+            later(world, cleaner, cell)
+        assert world.is_clean(), f"{cell}: {world.specs()} {world.leases()}"
+        told.append(f"{cell}{' (something was left)' if dirty else ''}")
+        del orders
+    left = sum("left" in one for one in told)
+    speed = f", slowest clean-up {slowest:.2f} s" if cleaner == "watchdog" else ""
+    record_property(
+        FIGURE,
+        f"crash matrix, {world.strategy}, cleaned by the {cleaner}: {len(found)} cells, {left} left something{speed}",
+    )
+    assert len(found) >= 20
+
+
+def later(world: World, cleaner: str, cell: Cell) -> None:
+    """What a sweep and the next session do: nothing while the lease may be held, all once it has run out."""
+    if world.leases():
+        state = world.specs()
+        chaosctl(world, "sweep")
+        assert world.specs() == state, f"{cell}: swept beside a lease that has not run out"
+    world.proxy.ahead = LEASE_SECONDS + 5
+    try:
+        mesh = KubernetesMesh(str(world.kubeconfig), CONTEXT)
+        injected = [vs for vs in world.mesh.injected("staging") if vs["kind"] == "VirtualService"]
+        shown = active(mesh, ("staging",))
+        assert len(shown) == len(injected)
+        assert not any(fault.renewed for fault in shown)
+        if cleaner == "sweep":
+            text = chaosctl(world, "sweep")
+            assert ("removed" in text) == (bool(injected) or "nothing" not in text)
+            assert "nothing to remove" in chaosctl(world, "sweep"), "a second sweep finds nothing"
+        else:
+            clock = FastClock()
+            place = Place(
+                mesh,
+                ShopMetrics(clock, world.api.address),
+                LAB,
+                Environment(context=CONTEXT, cluster="x"),
+                CONTEXT,
+                None,
+            )
+            sweep_dead(place)
+        assert chaosctl(world, "status").strip() == "no active faults"
+    finally:
+        world.proxy.ahead = 0.0
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_run_that_is_killed_while_it_renews_its_lease_leaves_nothing(world: World, when: str) -> None:
+    """The renewal is a write, too; it comes from a thread of its own."""
+    orders = world.orders(lease=1.0)
+    pid = 0
+
+    def strike(call: Call) -> Spoil | None:
+        if call.what != "PUT leases":
+            return None
+        os.kill(pid, signal.SIGKILL)
+        return "reset"
+
+    if when == "before":
+        world.proxy.before = strike
+    else:
+        world.proxy.after = lambda call: strike(call) and None
+    process = world.start(orders)
+    pid = process.pid or 0
+    process.join(60)
+    assert process.exitcode in (-signal.SIGKILL, 0), "killed, or done before the first renewal was due"
+    wait_for(world.is_clean, "clean", seconds=10)

@@ -1,0 +1,156 @@
+"""A real API server with a shop, a proxy before it, and runs in processes of their own."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any, Literal
+
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.lab.api.resources import EVENTS, LEASES, SERVICES, VIRTUAL_SERVICES
+from chaos.model.marks import new_run
+from tests.survival import child
+from tests.survival.proxy import Proxy
+from tests.unit.safety.api_server import CONTEXT, ApiServer, kubeconfig
+
+Strategy = Literal["create", "overlay", "patch"]
+STRATEGIES: tuple[Strategy, ...] = ("create", "overlay", "patch")
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["tests.survival.child"])
+
+
+def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 20.0) -> Any:
+    """What a condition gives once it is true."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = condition()
+        if found:
+            return found
+        time.sleep(0.01)
+    raise AssertionError(f"after {seconds:g} s still not: {what}")
+
+
+class World:
+    """One API server; the target is governed by nothing, by a public VirtualService or by a private one.
+
+    Args:
+        folder: For kubeconfigs and records.
+        strategy: What a run will have to do.
+    """
+
+    def __init__(self, folder: Path, strategy: Strategy) -> None:
+        self.folder = folder
+        self.strategy = strategy
+        self.api = ApiServer(folder)
+        self.proxy = Proxy(self.api.address)
+        self.kubeconfig = folder / "proxied"
+        self.kubeconfig.write_text(kubeconfig(self.proxy.url))
+        self.mesh = KubernetesMesh(str(self.api.kubeconfig), CONTEXT)
+        self._children: list[ForkServerProcess] = []
+        for name in ("order-svc", "inventory-svc"):
+            self.api.store.create(
+                SERVICES,
+                {"metadata": {"name": name, "namespace": "staging"}, "spec": {"ports": [{"name": "http", "port": 80}]}},
+            )
+        if strategy != "create":
+            self.api.store.create(VIRTUAL_SERVICES, base(private=strategy == "patch"))
+        self.before = self.specs()
+
+    def specs(self) -> str:
+        """All VirtualServices but for what the server writes into their metadata, as bytes that can be compared."""
+        found = [
+            {
+                "name": vs["metadata"]["name"],
+                "labels": vs["metadata"].get("labels"),
+                "annotations": vs["metadata"].get("annotations"),
+                "spec": vs["spec"],
+            }
+            for vs in self.mesh.virtual_services("staging")
+        ]
+        return json.dumps(sorted(found, key=lambda one: one["name"]))
+
+    def leases(self) -> list[str]:
+        return self.api.objects(LEASES)
+
+    def is_clean(self) -> bool:
+        return self.specs() == self.before and not self.leases()
+
+    def wipe(self) -> None:
+        """Forgets Events, so that every run starts alike."""
+        for name in self.api.objects(EVENTS):
+            self.api.store.delete(EVENTS, "staging", name)
+
+    def orders(self, **changes: Any) -> child.Orders:
+        run = new_run()
+        folder = self.folder / run
+        folder.mkdir()
+        return child.Orders(
+            **{
+                "api": self.api.address, "kubeconfig": str(self.kubeconfig), "watched": str(self.api.kubeconfig),
+                "folder": str(folder), "run": run, **changes,
+            }
+        )  # fmt: skip
+
+    def start(self, orders: child.Orders) -> ForkServerProcess:
+        process = _FORKS.Process(target=child.main, args=(orders,))
+        process.start()
+        self._children.append(process)
+        return process
+
+    def run(self, orders: child.Orders) -> dict[str, Any]:
+        """Runs to the end, whichever it is; what the run said of itself, empty where it was killed."""
+        process = self.start(orders)
+        process.join(60)
+        assert process.exitcode is not None, "the run hangs"
+        if not orders.result.exists():
+            assert process.exitcode == -signal.SIGKILL, (Path(orders.folder) / "stderr.txt").read_text()
+            return {}
+        found: dict[str, Any] = json.loads(orders.result.read_text())
+        return found
+
+    def end_watchdog(self, orders: child.Orders) -> None:
+        """Waits until a run's watchdog has ended."""
+        if orders.pids.exists():
+            pid = json.loads(orders.pids.read_text())["watchdog"]
+            wait_for(lambda: not is_alive(pid), "the watchdog has ended", seconds=30)
+
+    def close(self) -> None:
+        for process in self._children:
+            if process.is_alive():
+                process.kill()
+            process.join(10)
+            process.close()
+        self.proxy.close()
+        self.api.stop()
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that only waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+def base(*, private: bool) -> dict[str, Any]:
+    """The target's own VirtualService."""
+    host = "inventory-svc"
+    return {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": "inventory", "namespace": "staging", "labels": {"team": "stock"}, "annotations": {"note": "kept"}},
+        "spec": {
+            "hosts": [host],
+            **({"exportTo": ["."]} if private else {}),
+            "http": [
+                {"match": [{"uri": {"prefix": "/v2"}}], "timeout": "2s", "route": [{"destination": {"host": host}}]},
+                {"route": [{"destination": {"host": host}, "weight": 100}]},
+            ],
+        },
+    }  # fmt: skip
