@@ -1,6 +1,6 @@
 # The one entry for people and CI. `make help` lists the targets; ARGS goes to pytest: make run ARGS="-k inventory"
 .DEFAULT_GOAL := help
-.PHONY: help setup run report test lint lock clean
+.PHONY: help setup run report test survive lint lock clean
 ARGS ?=
 
 help: ## show this list
@@ -19,6 +19,9 @@ report: ## build the HTML report of the last run again
 
 test: setup ## run the harness's own tests
 	@.venv/bin/python -m pytest -n 2 --dist loadfile tests $(ARGS)
+
+survive: setup ## kill runs, spoil answers and stop sessions in every combination (about half an hour)
+	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 tests/survival $(ARGS)
 
 lint: ## check style, types and the layers
 	@PYTHON="$(PYTHON)" scripts/setup python

@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.lab.state import LabState
 from tests.e2e.experiments import (
     chaosctl,
@@ -140,6 +142,93 @@ def test_status_and_sweep_leave_a_live_run_alone(lab: LabState, tmp_path: Path) 
     _, told = process.communicate(timeout=60)
     assert process.returncode == 3, told
     assert "target-changed" in told
+
+
+@pytest.fixture
+def private(lab: LabState, nothing_is_left: None) -> Iterator[KubernetesMesh]:
+    """The target has a private VirtualService of its own, which nothing but a patch gets past."""
+    mesh = KubernetesMesh(lab.kubeconfig, lab.context)
+    route = {"timeout": "5s", "route": [{"destination": {"host": "inventory-svc"}}]}
+    mesh.create_virtual_service({
+        "metadata": {"name": "mine", "namespace": "staging"},
+        "spec": {"hosts": ["inventory-svc"], "exportTo": ["."], "http": [route]},
+    })  # fmt: skip
+    yield mesh
+    mesh.delete_virtual_service("staging", "mine")
+
+
+def test_a_private_virtual_service_is_patched_and_comes_back(
+    private: KubernetesMesh, lab: LabState, tmp_path: Path
+) -> None:
+    before = private.virtual_service("staging", "mine")
+    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    assert done.returncode == 0, done.stderr
+    after = private.virtual_service("staging", "mine")
+    assert before is not None
+    assert after is not None
+    assert after["spec"] == before["spec"]
+    assert {k: v for k, v in after["metadata"].items() if k in ("labels", "annotations")} == {}
+    record = record_in(tmp_path)
+    assert record["plan"]["injection"]["strategy"] == "patch"
+    assert "the object's spec is what it was before" in [event["message"] for event in record["events"]]
+    posted = [(one["reason"], one["involvedObject"]["name"]) for one in events(lab, record["run"])]
+    assert posted == [("ChaosFaultStarted", "inventory-svc"), ("ChaosFaultEnded", "inventory-svc")]
+
+
+@pytest.mark.parametrize("strategy", ["overlay", "patch"])
+def test_a_killed_runs_fault_leaves_the_sidecars(
+    strategy: str, lab: LabState, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Not only the API is clean: the caller's Envoy no longer has the route."""
+    if strategy == "patch":
+        request.getfixturevalue("private")
+    mesh = KubernetesMesh(lab.kubeconfig, lab.context)
+    caller = next(
+        pod["metadata"]["name"] for pod in mesh.pods("staging") if pod["metadata"]["labels"].get("app") == "order-svc"
+    )
+
+    def injected() -> bool:
+        return '"chaos-' in (mesh.routes_of_proxy("staging", caller) or "")
+
+    process = start(lab, quick(tmp_path), tmp_path)
+    until(injected, what="the fault in the caller's proxy")
+    process.kill()
+    killed = time.monotonic()
+    process.communicate(timeout=10)
+    until(lambda: not injected(), seconds=10, what="the fault out of the caller's proxy")
+    assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
+    until(lambda: not marked(lab), seconds=10, what="everything gone")
+    (folder,) = (tmp_path / "runs").iterdir()
+    until(
+        lambda: "ChaosFaultCleaned" in [one["reason"] for one in events(lab, folder.name)], what="an Event that says so"
+    )
+
+
+def test_a_freeze_ends_a_live_run_and_keeps_others_from_beginning(lab: LabState, tmp_path: Path) -> None:
+    where = ["--context", lab.context, "--kubeconfig", lab.kubeconfig]
+    process = start(lab, quick(tmp_path), tmp_path)
+    until(lambda: faults(lab), what="the fault")
+    frozen = chaosctl("freeze", "--reason", "release day", *where, cwd=configured(tmp_path))
+    try:
+        assert frozen.stdout == "staging: frozen (release day)\n", frozen.stderr
+        until(lambda: not faults(lab), seconds=8, what="the fault gone")
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 3, told
+        assert "frozen" in told
+        other = chaosctl("plan", quick(tmp_path), *on(lab), cwd=configured(tmp_path))
+        assert other.returncode == 4
+        assert "release day" in other.stdout
+    finally:
+        thawed = chaosctl("thaw", *where, cwd=configured(tmp_path))
+    assert thawed.stdout == "staging: thawed (was: release day)\n"
+    assert chaosctl("plan", quick(tmp_path), *on(lab), cwd=configured(tmp_path)).returncode == 0
+
+
+def events(lab: LabState, run: str) -> list[dict[str, Any]]:
+    """The Events that tell of a run, in their order."""
+    answer = httpx.get(f"{lab.api}/api/v1/namespaces/staging/events", trust_env=False)
+    told = [one for one in answer.json()["items"] if run in one["message"]]
+    return sorted(told, key=lambda one: int(one["metadata"]["resourceVersion"]))
 
 
 def test_nobody_calls_the_target(lab: LabState, tmp_path: Path) -> None:

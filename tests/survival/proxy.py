@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -69,6 +70,8 @@ class Proxy:
     after: Callable[[Call], None] = lambda call: None
     ahead: float = 0.0
     down: bool = False
+    tls: ssl.SSLContext | None = None
+    tokens: set[str] = field(default_factory=set)
     calls: list[Call] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -76,6 +79,8 @@ class Proxy:
         self._ended = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
+        if self.tls is not None:
+            self._server.socket = self.tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self._thread.start()
 
@@ -123,6 +128,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _pass(self) -> None:
         proxy = self.server.proxy
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if "Authorization" in self.headers:
+            proxy.tokens.add(self.headers["Authorization"])
         if proxy.down:
             self._reset()
             return

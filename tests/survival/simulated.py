@@ -43,6 +43,7 @@ class ShopMetrics:
         self._at = float(int(clock.now())) - 5
         self._plain, self._faulted, self._all = 0.0, 0.0, 0.0
         self._samples: dict[str, list[tuple[float, float]]] = {"plain": [], "faulted": [], "all": []}
+        self._share = 0.0
         self._lock = threading.Lock()
         self._end = threading.Event()
         self.gone = False
@@ -69,12 +70,15 @@ class ShopMetrics:
         connection.close()
 
     def _grow(self, share: float) -> None:
+        """The seconds since the last look; where the fault came or went in between, nobody called meanwhile."""
         now = self._clock.now()
+        rate = RATE if share == self._share else 0
+        self._share = share
         while self._at + 1 <= now:
             self._at += 1
-            self._plain += round(RATE * (1 - share))
-            self._faulted += round(RATE * share)
-            self._all += RATE
+            self._plain += round(rate * (1 - share))
+            self._faulted += round(rate * share)
+            self._all += rate
             self._samples["plain"].append((self._at, self._plain))
             self._samples["all"].append((self._at, self._all))
             if self._faulted:

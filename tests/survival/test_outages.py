@@ -11,12 +11,12 @@ import pytest
 
 from chaos.model.history import PhaseName
 from tests.survival.proxy import Call, Spoil
-from tests.survival.world import World, wait_for
+from tests.survival.world import ONE_OR_ALL, World, wait_for
 
 PHASES = [phase for phase in PhaseName if phase is not PhaseName.LOCK]
 
 
-@pytest.fixture(params=["overlay", "patch"])
+@pytest.fixture(params=ONE_OR_ALL)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path, request.param)
     yield made

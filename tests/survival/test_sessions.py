@@ -14,12 +14,12 @@ import pytest
 from chaos.safety.lease import LEASE_SECONDS
 from tests.survival.child import EXPERIMENT
 from tests.survival.session import CONFTEST, OPTIONS, ROOT
-from tests.survival.world import STRATEGIES, World, is_alive, wait_for
+from tests.survival.world import ONE_OR_ALL, World, is_alive, wait_for
 
 ENDLESS = EXPERIMENT.replace("atLeast: 99%", "atLeast: 99%, duringFault: 99.9999%").replace("fault: 60s", "fault: 30m")
 
 
-@pytest.fixture(params=STRATEGIES)
+@pytest.fixture(params=ONE_OR_ALL)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path, request.param)
     (tmp_path / "experiments").mkdir()

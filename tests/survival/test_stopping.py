@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 from chaos.model.history import PhaseName
 from tests.conftest import FIGURE
 from tests.survival.proxy import Call
-from tests.survival.world import STRATEGIES, World, wait_for
+from tests.survival.world import EVERY, ONE_OR_ALL, STRATEGIES, World, wait_for
 
 SIGNALS = {
     "SIGINT": [signal.SIGINT],
@@ -35,8 +36,8 @@ def test_a_signal_in_any_phase_restores_and_is_told(
     world: World, record_property: Callable[[str, object], None]
 ) -> None:
     cells = 0
-    for phase in PhaseName:
-        for name, numbers in SIGNALS.items():
+    for turn, (phase, (name, numbers)) in enumerate(itertools.product(PhaseName, SIGNALS.items())):
+        if EVERY or turn % len(STRATEGIES) == STRATEGIES.index(world.strategy):
             orders = world.orders(signals={phase.value: numbers})
             found = world.run(orders)
             assert found.get("signal") == numbers[0], f"{name} in {phase}: {found}"
@@ -79,6 +80,7 @@ def test_signals_do_not_cut_a_clean_up_short(world: World, what: str) -> None:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("world", ONE_OR_ALL, indirect=True)
 @pytest.mark.parametrize("phase", list(PhaseName))
 def test_an_alarm_that_raises_restores_first(world: World, phase: PhaseName) -> None:
     """pytest-timeout's handler raises wherever the main thread is; a clean-up that has begun is finished before."""

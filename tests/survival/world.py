@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
+import os
 import signal
 import time
 from collections.abc import Callable
@@ -20,6 +22,9 @@ from tests.unit.safety.api_server import CONTEXT, ApiServer, kubeconfig
 
 Strategy = Literal["create", "overlay", "patch"]
 STRATEGIES: tuple[Strategy, ...] = ("create", "overlay", "patch")
+EVERY = os.environ.get("CHAOS_EVERY") == "1"
+"""Whether to take every combination (`make survive`), or a part of each kind that keeps the usual tests short."""
+ONE_OR_ALL: tuple[Strategy, ...] = STRATEGIES if EVERY else ("patch",)
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.survival.child"])
 
@@ -119,12 +124,26 @@ class World:
             pid = json.loads(orders.pids.read_text())["watchdog"]
             wait_for(lambda: not is_alive(pid), "the watchdog has ended", seconds=30)
 
+    def watchdogs(self) -> list[int]:
+        """Those of this world's runs that have not ended yet."""
+        found = []
+        for command in Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if b"chaos.safety.watchdog" in command.read_bytes():
+                    log = (command.parent / "fd" / "2").readlink()
+                    if log.is_relative_to(self.folder):
+                        found.append(int(command.parent.name))
+        return found
+
     def close(self) -> None:
         for process in self._children:
             if process.is_alive():
                 process.kill()
             process.join(10)
             process.close()
+        for pid in self.watchdogs():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)  # its API server ends now, and it would wait for that to come back
         self.proxy.close()
         self.api.stop()
 

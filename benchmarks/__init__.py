@@ -1,0 +1,1 @@
+"""Figures, measured where two things can be compared in one run; never part of the tests."""

@@ -1,0 +1,101 @@
+"""Many runs in a row on one lab: what is there after the tenth must be there after the last, and no more.
+
+    python -m benchmarks.soak [runs]
+
+Each is a whole run in this one process: plan, lease, watchdog, Locust, injection, proof, restore, judgement, record.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.lab.fixture import running_lab
+from chaos.lab.state import LabState
+from chaos.model.document import parse_experiment
+from chaos.wiring import connect, run_experiment
+from tests.e2e.experiments import marked, quick
+
+
+def tree(root: int) -> list[int]:
+    """A process and all below it."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
+    found = [root]
+    for pid in found:
+        found += parents.get(pid, [])
+    return found
+
+
+def resident(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def watchdogs() -> int:
+    count = 0
+    for command in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            count += b"chaos.safety.watchdog" in command.read_bytes()
+        except OSError:
+            continue
+    return count
+
+
+def state(lab: LabState, mesh: KubernetesMesh) -> dict[str, float]:
+    gc.collect()
+    supervisor = tree(lab.pid)
+    return {
+        "VirtualServices": len(mesh.virtual_services()),
+        "ours": len(marked(lab)),
+        "own processes": len(tree(os.getpid())) - len(supervisor)
+        if lab.pid in tree(os.getpid())
+        else len(tree(os.getpid())),
+        "lab processes": len(supervisor),
+        "watchdogs": watchdogs(),
+        "own open files": len(list(Path("/proc/self/fd").iterdir())),
+        "lab open files": len(list(Path(f"/proc/{lab.pid}/fd").iterdir())),
+        "temporary files": len(list(Path(tempfile.gettempdir()).iterdir())),
+        "own MiB": resident(os.getpid()),
+        "lab MiB": sum(resident(pid) for pid in supervisor),
+    }
+
+
+def main(runs: int) -> None:
+    outcomes: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as temporary, running_lab() as lab:
+        folder = Path(temporary)
+        place = connect(
+            context=lab.context, prometheus=lab.prometheus, entry=lab.entry, kubeconfig=lab.kubeconfig, lab=True
+        )
+        mesh = KubernetesMesh(lab.kubeconfig, lab.context)
+        text = quick(folder).read_text().replace("rate: 40", "rate: 120")
+        experiment = parse_experiment(text)
+        tenth: dict[str, float] = {}
+        began = time.monotonic()
+        for number in range(1, runs + 1):
+            outcomes[run_experiment(experiment, place=place, report_dir=folder / "reports").verdict.outcome] += 1
+            if number == min(10, runs):
+                tenth = state(lab, mesh)
+        last = state(lab, mesh)
+        print(f"{runs} runs in {time.monotonic() - began:.0f} s: {dict(outcomes)}")
+        print(f"{'':18}{'after 10':>10}{f'after {runs}':>12}")
+        for name, value in tenth.items():
+            print(f"{name:18}{value:10.0f}{last[name]:12.0f}")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

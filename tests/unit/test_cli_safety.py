@@ -1,0 +1,187 @@
+"""The commands that keep a cluster clean, against a real API server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner, Result
+
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.cli import app
+from chaos.errors import InputError
+from chaos.lab.api.resources import NAMESPACES
+from chaos.manifests.janitor import RULES, janitor
+from chaos.safety.lease import acquire
+from chaos.safety.sweep import sweep
+from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.unit.safety.test_sweep import leave
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+    monkeypatch.chdir(tmp_path)
+    made = ApiServer(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def mesh(server: ApiServer) -> KubernetesMesh:
+    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
+
+
+def chaosctl(server: ApiServer, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--context", CONTEXT, "--kubeconfig", str(server.kubeconfig)])
+
+
+def test_status_and_sweep_need_nothing_but_the_cluster(server: ApiServer, mesh: KubernetesMesh) -> None:
+    leave(mesh, "dead", service="inventory-svc")
+    held = acquire(mesh, namespace="staging", service="payment-svc", run="live", experiment="e", owner=None)
+    mesh.create_virtual_service(fault("live", service="payment-svc"))
+    shown = json.loads(chaosctl(server, "status", "-n", "staging", "--json").output)
+    assert {one["run"]: one["renewed"] for one in shown} == {"dead": False, "live": True}
+    assert not any(one["inside"] for one in shown)
+    would = chaosctl(server, "sweep", "--all-staging", "--dry-run")
+    assert "would remove VirtualService staging/chaos-dead-inventory-svc" in would.output
+    assert "live" not in would.output
+    assert len(server.left()) == 4
+    done = json.loads(chaosctl(server, "sweep", "-n", "staging", "--expired", "--json").output)
+    assert [(one["run"], one["removed"]) for one in done] == [("dead", True)] * 2
+    assert chaosctl(server, "sweep", "-n", "staging").output == "nothing to remove\n"
+    assert "live" in chaosctl(server, "sweep", "-n", "staging", "--all").output
+    assert server.left() == []
+    assert chaosctl(server, "status", "-n", "staging").output == "no active faults\n"
+    held.stop()
+
+
+def test_all_staging_is_what_carries_the_label(server: ApiServer, mesh: KubernetesMesh) -> None:
+    for name in ("staging-2", "staging-3", "staging-4", "staging-5"):
+        server.store.create(NAMESPACES, {"metadata": {"name": name, "labels": {"env": "staging"}}})
+    for namespace in ("staging-4", "production"):
+        one = fault("dead")
+        one["metadata"]["namespace"] = namespace
+        mesh.create_virtual_service(one)
+    shown = json.loads(chaosctl(server, "status", "--all-staging", "--json").output)
+    assert [one["namespace"] for one in shown] == ["staging-4"]
+    chaosctl(server, "sweep", "--all-staging")
+    assert [vs["metadata"]["namespace"] for vs in mesh.virtual_services()] == ["production"], "not staging: not touched"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["sweep", "--run", "x", "--all", "-n", "staging"], "at most one of --expired, --run and --all"),
+        (["sweep", "-n", "staging", "--all-staging"], "--namespace or --all-staging"),
+        (["status"], "no namespace is named"),
+        (["freeze", "-n", "nowhere"], "there is no namespace 'nowhere'"),
+    ],
+)
+def test_what_can_not_be_meant_is_told(server: ApiServer, arguments: list[str], told: str) -> None:
+    done = chaosctl(server, *arguments)
+    assert isinstance(done.exception, InputError)
+    assert told in str(done.exception)
+
+
+def test_freeze_and_thaw(server: ApiServer, mesh: KubernetesMesh) -> None:
+    assert chaosctl(server, "thaw", "-n", "staging").output == "staging: not frozen\n"
+    chaosctl(server, "freeze", "-n", "staging", "--reason", "release")
+    place = mesh.namespace("staging") or {}
+    assert place["metadata"]["annotations"] == {"chaos-harness.dev/frozen": "release"}
+    assert place["metadata"]["labels"]["env"] == "staging", "and nothing else is changed"
+    chaosctl(server, "thaw", "-n", "staging")
+    assert not (mesh.namespace("staging") or {})["metadata"].get("annotations")
+
+
+# --- the janitor -------------------------------------------------------------------------------------------------------
+
+
+def test_the_janitors_manifests_are_what_kubectl_takes() -> None:
+    done = CliRunner().invoke(app, ["manifests", "janitor", "-n", "staging", "-n", "qa", "--image", "example/chaos:1"])
+    objects = list(YAML(typ="safe").load_all(done.output))
+    assert [(one["kind"], one["metadata"].get("namespace")) for one in objects] == [
+        ("Namespace", None), ("ServiceAccount", "chaos-janitor"), ("Role", "staging"), ("RoleBinding", "staging"),
+        ("Role", "qa"), ("RoleBinding", "qa"), ("CronJob", "chaos-janitor"),
+    ]  # fmt: skip
+    pod = objects[-1]["spec"]["jobTemplate"]["spec"]["template"]
+    assert pod["spec"]["containers"][0]["args"] == [
+        "sweep",
+        "--context",
+        "in-cluster",
+        "--namespace=staging",
+        "--namespace=qa",
+    ]
+    assert pod["metadata"]["labels"]["sidecar.istio.io/inject"] == "false"
+    assert not [one for one in objects if one["kind"].startswith("Cluster")], "nothing is cluster-wide"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"namespaces": []}, {"image": " "}, {"schedule": "often"}],
+    ids=["no namespace", "no image", "no schedule"],
+)
+def test_the_janitors_values_are_checked(wrong: dict[str, object]) -> None:
+    values = {"namespaces": ["staging"], "image": "x", "home": "h", "schedule": "* * * * *", **wrong}
+    with pytest.raises(InputError):
+        janitor(values.pop("namespaces"), **values)  # type: ignore[arg-type]
+
+
+def test_the_janitors_role_is_sufficient_and_nothing_in_it_is_idle(server: ApiServer, mesh: KubernetesMesh) -> None:
+    """What a sweep calls, in a namespace with every kind of leftover, against what the Role allows."""
+    leave(mesh, "dead", service="inventory-svc")
+    private = fault("x")
+    private["metadata"] = {"name": "theirs", "namespace": "staging"}
+    stored, _ = mesh.create_virtual_service(private)
+    dirty = {**stored, "metadata": {**stored["metadata"], "labels": {"chaos-harness.dev/run": "gone"}, "annotations": {
+        "chaos-harness.dev/undo": json.dumps({"run": "gone"}), "chaos-harness.dev/target": "inventory-svc/u",
+    }}}  # fmt: skip
+    mesh.replace_virtual_service(dirty)
+    server.calls.clear()
+
+    class Raced:
+        """Others write once, right before each of the sweep's writes, so that it has to read again."""
+
+        def __init__(self) -> None:
+            self.raced: set[str] = set()
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(mesh, name)
+
+        def replace_virtual_service(self, obj: dict[str, dict[str, str]]) -> object:
+            if "vs" not in self.raced:
+                self.raced.add("vs")
+                obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": "1"}}
+            return mesh.replace_virtual_service(obj)
+
+        def delete_lease(
+            self, namespace: str, name: str, *, uid: str | None = None, version: str | None = None
+        ) -> bool:
+            if "lease" not in self.raced:
+                self.raced.add("lease")
+                return mesh.delete_lease(namespace, name, uid="another", version=version)
+            return mesh.delete_lease(namespace, name, uid=uid, version=version)
+
+    sweep(Raced(), namespaces=("staging",))  # type: ignore[arg-type]
+    used = {permission(method, path) for method, path in server.calls} - {None}
+    allowed = {
+        (group, resource, verb)
+        for rule in RULES
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+    assert used == allowed
+
+
+def permission(method: str, path: str) -> tuple[str, str, str] | None:
+    """The verb that Kubernetes asks RBAC for; ``None`` for discovery, which every account may."""
+    parts = [part for part in path.split("/") if part]
+    group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
+    if len(rest) < 3:
+        return None
+    named = len(rest) > 3
+    verb = {"GET": "get" if named else "list", "POST": "create", "PUT": "update", "DELETE": "delete"}[method]
+    return group, rest[2], verb
