@@ -111,6 +111,8 @@ class Injector:
                 trouble = "the fault is still there after it was taken away"
             except MeshError as error:
                 trouble = error.message
+            except Exception as error:  # noqa: BLE001 - whatever it is, a fault is out there
+                trouble = f"{type(error).__name__}: {error}"
             said(trouble)
             if self._clock.now() >= until:
                 return trouble

@@ -371,6 +371,8 @@ class Run:
             return residue.find(self._around.mesh, namespaces, self.plan.run), ""
         except MeshError as error:
             return [], error.message
+        except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
+            return [], f"{type(error).__name__}: {error}"
 
     # --- the tick --------------------------------------------------------------------------------------------------
 

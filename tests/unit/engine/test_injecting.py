@@ -216,6 +216,26 @@ def test_what_others_write_meanwhile_stays(api: Failing, mesh: KubernetesMesh) -
     assert len(said) == 2, "after eight conflicts in a row it begins anew"
 
 
+def test_removing_outlasts_errors_that_nobody_expected(
+    api: Failing, mesh: KubernetesMesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = injector(api, created())
+    one.write(owner=None)
+    broken = iter([ValueError("not JSON"), KeyError("metadata")])
+
+    def delete(*arguments: Any, **options: Any) -> bool:
+        error = next(broken, None)
+        if error is not None:
+            raise error
+        return mesh.delete_virtual_service(*arguments, **options)
+
+    monkeypatch.setattr(api, "delete_virtual_service", delete, raising=False)
+    said: list[str] = []
+    assert one.remove(said=said.append) is None
+    assert said == ["ValueError: not JSON", "KeyError: 'metadata'"]
+    assert held(mesh) == []
+
+
 def test_removing_gives_up_at_its_deadline_and_says_why(api: Failing, mesh: KubernetesMesh) -> None:
     one = injector(api, created())
     one.write(owner=None)
