@@ -79,7 +79,7 @@ def main(runs: int) -> None:
     with tempfile.TemporaryDirectory() as temporary, running_lab() as lab:
         folder = Path(temporary)
         place = connect(
-            context=lab.context, prometheus=lab.prometheus, entry=lab.entry, kubeconfig=lab.kubeconfig, lab=True
+            context=lab.context, prometheus=lab.prometheus, entry=lab.entry, kubeconfig=lab.kubeconfig, lab=lab.staging
         )
         mesh = KubernetesMesh(lab.kubeconfig, lab.context)
         text = quick(folder).read_text().replace("rate: 40", "rate: 120")

@@ -188,19 +188,24 @@ def judge(
 def lab_up(
     name: LabName = "default",
     attached: Annotated[bool, typer.Option("--attached", help="end with the process that started it")] = False,  # noqa: FBT002
+    manifests: Annotated[
+        list[Path] | None, typer.Option(help="Kubernetes and Istio YAML to load instead of the shop; several times")
+    ] = None,
+    behaviours: Annotated[Path | None, typer.Option(help="what the stand-ins for these manifests do")] = None,
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Start the lab; returns when all is ready."""
     from chaos.lab import commands
 
-    state = commands.up(name, attached=attached)
+    state = commands.up(name, attached=attached, manifests=manifests or (), behaviours=behaviours)
     if as_json:
         give(state.public())
     else:
         give(
             f"the lab {name!r} is up (process {state.pid})\n"
-            f"  kubectl:     kubectl --kubeconfig {state.kubeconfig} --context {state.context} -n staging get pods\n"
-            f"  entry:       curl {state.entry}/orders/42\n"
+            f"  kubectl:     kubectl --kubeconfig {state.kubeconfig} --context {state.context} get pods\n"
+            + (f"  entry:       curl {state.entry}{'' if manifests else '/orders/42'}\n" if state.entry else "")
+            + f"  namespaces:  {', '.join(state.namespaces)}; experiments may touch {', '.join(state.staging) or 'none'}\n"
             f"  prometheus:  {state.prometheus}\n"
             f"  stop it:     chaosctl lab down" + ("" if name == "default" else f" --name {name}")
         )
@@ -311,7 +316,11 @@ def place_of(context: str | None, prometheus: str | None, entry: str | None, kub
 
     with running_lab() as lab:
         yield connect(
-            context=lab.context, prometheus=lab.prometheus, entry=lab.entry, kubeconfig=str(lab.kubeconfig), lab=True
+            context=lab.context,
+            prometheus=lab.prometheus,
+            entry=lab.entry,
+            kubeconfig=str(lab.kubeconfig),
+            lab=lab.staging,
         )
 
 

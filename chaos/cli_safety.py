@@ -172,7 +172,7 @@ def mesh_of(context: str | None, kubeconfig: str | None) -> Iterator[tuple[Mesh,
     lab = commands.running("default")
     if lab is None:
         raise InputError("no lab is running and no context is named", hint="chaosctl lab up, or --context NAME")
-    yield KubernetesMesh(str(lab.kubeconfig), lab.context), LAB
+    yield KubernetesMesh(str(lab.kubeconfig), lab.context), LAB.model_copy(update={"namespaces": lab.staging})
 
 
 def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ class ChaosSession:
             )
         lab = self.lab()
         self._place = connect(
-            context=lab.context, kubeconfig=lab.kubeconfig, prometheus=lab.prometheus, entry=lab.entry, lab=True
+            context=lab.context, kubeconfig=lab.kubeconfig, prometheus=lab.prometheus, entry=lab.entry, lab=lab.staging
         )
         return self._place
 

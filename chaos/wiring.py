@@ -51,7 +51,7 @@ def connect(
     prometheus: str | None,
     entry: str | None = None,
     kubeconfig: str | None = None,
-    lab: bool = False,
+    lab: Sequence[str] | None = None,
     folder: Path | None = None,
 ) -> Place:
     """Connects to a cluster that is named, or to a running lab.
@@ -61,7 +61,7 @@ def connect(
         prometheus: Address of the Prometheus that scrapes the mesh.
         entry: Where the load is sent to, e.g. the ingress gateway's address.
         kubeconfig: Path of a kubeconfig; the usual places where absent.
-        lab: This is the embedded lab, so its own rules hold instead of configured ones.
+        lab: The namespaces of the embedded lab, if this is one, that may be touched; no configured rules hold there.
         folder: Where the search for settings starts; here where absent.
 
     Raises:
@@ -98,7 +98,9 @@ def connect(
         scrape_interval=metrics.scrape_interval(),
         harness=__version__,
     )
-    settings = LAB if lab else read_settings(folder or Path.cwd())
+    settings = (
+        LAB.model_copy(update={"namespaces": tuple(lab)}) if lab is not None else read_settings(folder or Path.cwd())
+    )
     return Place(mesh, metrics, settings, environment, context, kubeconfig)
 
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,6 +83,8 @@ def up(
     owner: int | None = None,
     timeout: float = START_TIMEOUT,
     on_progress: Callable[[str], None] | None = None,
+    manifests: Sequence[Path] = (),
+    behaviours: Path | None = None,
 ) -> LabState:
     """Starts a lab and returns when all of it is ready; a lab of this name that runs already is returned as it is.
 
@@ -92,21 +94,32 @@ def up(
         owner: Process with which the lab ends instead; several processes may then ask for the lab, and one starts it.
         timeout: Seconds that the start may take.
         on_progress: Told what is being done, in words.
+        manifests: Files and folders of Kubernetes and Istio YAML that are loaded instead of the shop.
+        behaviours: What the stand-ins for them do: a file as ``own_manifests.read_behaviours`` reads it.
 
     Raises:
-        InputError: The name can't be one.
+        InputError: The name can't be one, or the lab runs already and the manifests are for another.
         LabError: Something is missing, a part died, or it took too long. Nothing is left running then.
     """
     files = LabFiles.of(name)
     _require_packages()
     deadline = time.monotonic() + timeout
+    if behaviours is not None and not manifests:
+        raise InputError("behaviours are for manifests of your own", hint="add --manifests PATH")
     if SupervisorLock.is_held(files.lock):
+        if manifests:
+            raise InputError(
+                f"a lab {name!r} is running already, with what it was started with",
+                hint=f"chaosctl lab down --name {name}, or another --name",
+            )
         return _join(files, attached=attached, deadline=deadline)
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb", buffering=0) as reports, tempfile.TemporaryFile() as errors:
         try:
             end_with = owner if owner is not None else os.getpid() if attached else None
-            pid = _spawn(name, owner=end_with, stdout=writer, stderr=errors.fileno())
+            more = [part for path in manifests for part in ("--manifests", str(path.resolve()))]
+            more += ["--behaviours", str(behaviours.resolve())] if behaviours else []
+            pid = _spawn(name, more, owner=end_with, stdout=writer, stderr=errors.fileno())
         finally:
             os.close(writer)
         try:
@@ -227,12 +240,12 @@ def _require_packages() -> None:
         )
 
 
-def _spawn(name: str, *, owner: int | None, stdout: int, stderr: int) -> int:
+def _spawn(name: str, more: Sequence[str], *, owner: int | None, stdout: int, stderr: int) -> int:
     """Starts a supervisor in a session of its own, out of reach of the terminal's Ctrl-C; its process id.
 
     Not by ``subprocess``: the supervisor may outlive us, and nobody is to be warned about that.
     """
-    argv = [sys.executable, "-P", "-m", "chaos.lab.supervisor", "--name", name, "--report"]
+    argv = [sys.executable, "-P", "-m", "chaos.lab.supervisor", "--name", name, "--report", *more]
     null = os.open(os.devnull, os.O_RDONLY)
     actions: list[tuple[int, ...]] = [
         (os.POSIX_SPAWN_DUP2, null, 0),

@@ -60,14 +60,14 @@ async def wait_for_routes(store: Store, pods: PodRunner, *, deadline: float) -> 
         left = lacking
 
 
-def entries_of(store: Store, namespaces: Sequence[str]) -> dict[str, str]:
-    """The URL of each namespace's ingress gateway."""
+def entries_of(store: Store, namespaces: Sequence[str], *, required: bool = True) -> dict[str, str]:
+    """The URL of each namespace's ingress gateway; where it isn't required, of those that have one."""
     entries: dict[str, str] = {}
     for namespace in namespaces:
         for service in store.list(SERVICES, namespace):
             for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
                 entries.setdefault(namespace, f"http://{ingress['ip']}:{service['spec']['ports'][0]['port']}")
-        if namespace not in entries:
+        if namespace not in entries and required:
             raise LabError(f"the namespace {namespace} has no Service of type LoadBalancer with a ready pod")
     return entries
 

@@ -28,9 +28,10 @@ class LabState:
         context: Its name: ``chaos-lab``, or ``chaos-lab-<name>`` for a lab with a name of its own.
         api: URL of the Kubernetes API, without TLS.
         prometheus: URL of the Prometheus server.
-        entry: URL of the ingress gateway of the first namespace (staging).
+        entry: URL of the ingress gateway of the first namespace (staging); empty where there is none.
         entries: URL of the ingress gateway of each namespace.
-        namespaces: The shop's namespaces, staging first.
+        namespaces: The shop's namespaces, staging first; or those of the manifests that were loaded instead.
+        staging: Those of them that experiments may touch.
         pid: The supervisor's process id.
         started: The supervisor's start in clock ticks since boot: with ``pid`` it names one process for ever.
         attached: Whether the lab ends with the process that started it.
@@ -45,6 +46,7 @@ class LabState:
     entry: str
     entries: dict[str, str]
     namespaces: tuple[str, ...]
+    staging: tuple[str, ...]
     pid: int
     started: int
     attached: bool
@@ -67,7 +69,7 @@ class LabState:
         raw = json.loads(text)
         if not isinstance(raw, dict) or set(raw) != {field.name for field in dataclasses.fields(cls)}:
             raise ValueError("not a state file of this version")
-        return cls(**{**raw, "namespaces": tuple(raw["namespaces"])})
+        return cls(**{**raw, "namespaces": tuple(raw["namespaces"]), "staging": tuple(raw["staging"])})
 
     def to_json(self) -> str:
         """The text of a state file."""

@@ -15,15 +15,18 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import uvicorn
 
 from chaos.errors import HarnessError, LabError
+from chaos.lab import own_manifests
 from chaos.lab.addresses import AddressBlock, listening_socket
+from chaos.lab.api.resources import NAMESPACES
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.control import Asgi, control_app, either
@@ -60,10 +63,25 @@ class Supervisor:
         files: Its folder; the lock is held by the caller.
         attached: Whether it ends with its owner.
         report: Told of progress, in words.
+        manifests: Files and folders to load instead of the shop.
+        behaviours: What the stand-ins for them do.
+
+    Raises:
+        InputError: The manifests or behaviours can't be read.
     """
 
-    def __init__(self, files: LabFiles, *, attached: bool, report: Report) -> None:
+    def __init__(
+        self,
+        files: LabFiles,
+        *,
+        attached: bool,
+        report: Report,
+        manifests: Sequence[Path] = (),
+        behaviours: Path | None = None,
+    ) -> None:
         self._files = files
+        self._documents = own_manifests.read(manifests) if manifests else []
+        self._behaviours = own_manifests.read_behaviours(behaviours) if behaviours else {}
         self._attached = attached
         self._report = report
         self._tasks: list[asyncio.Task[None]] = []
@@ -132,7 +150,11 @@ class Supervisor:
         self._task(controller.run(), "controllers")
 
         load_system(store)
-        load_shop(store, VALIDATORS)
+        namespaces: tuple[str, ...] = SHOP
+        if self._documents:
+            namespaces = own_manifests.load(store, VALIDATORS, self._documents, self._behaviours)
+        else:
+            load_shop(store, VALIDATORS)
         self._say("starting the proxies")
         await self._unless_failed(wait_for_pods(store, pods, controller, deadline=deadline, say=self._say))
         self._say("waiting for routes and endpoints in every proxy")
@@ -140,21 +162,40 @@ class Supervisor:
         self._say("waiting for Prometheus' first scrape")
         await self._unless_failed(wait_until_ready(prometheus, deadline=deadline))
 
-        write_atomically(self._files.kubeconfig, kubeconfig(self._files.context, api))
-        state = self._describe(api=api, prometheus=prometheus.url, entries=entries_of(store, SHOP))
+        write_atomically(self._files.kubeconfig, kubeconfig(self._files.context, api, namespace=namespaces[0]))
+        if self._documents:
+            entries = entries_of(store, (*namespaces, own_manifests.GATEWAY_NAMESPACE), required=False)
+        else:
+            entries = entries_of(store, SHOP)
+        state = self._describe(
+            api=api,
+            prometheus=prometheus.url,
+            entries=entries,
+            namespaces=namespaces,
+            staging=tuple(name for name in namespaces if _is_staging(store, name)),
+        )
         self._files.write_state(state)
         return state
 
-    def _describe(self, *, api: str, prometheus: str, entries: dict[str, str]) -> LabState:
+    def _describe(
+        self,
+        *,
+        api: str,
+        prometheus: str,
+        entries: dict[str, str],
+        namespaces: tuple[str, ...],
+        staging: tuple[str, ...],
+    ) -> LabState:
         return LabState(
             name=self._files.name,
             kubeconfig=str(self._files.kubeconfig),
             context=self._files.context,
             api=api,
             prometheus=prometheus,
-            entry=entries[SHOP[0]],
+            entry=next((entries[name] for name in (*namespaces, *entries) if name in entries), ""),
             entries=entries,
-            namespaces=SHOP,
+            namespaces=namespaces,
+            staging=staging,
             pid=os.getpid(),
             started=start_time(os.getpid()) or 0,
             attached=self._attached,
@@ -223,7 +264,12 @@ def _server(application: Asgi) -> _ApiServer:
     )
 
 
-def kubeconfig(context: str, api: str) -> str:
+def _is_staging(store: Store, namespace: str) -> bool:
+    found = store.find(NAMESPACES, None, namespace)
+    return found is not None and (found["metadata"].get("labels") or {}).get("env") == "staging"
+
+
+def kubeconfig(context: str, api: str, *, namespace: str = "staging") -> str:
     """A kubeconfig with one context, which isn't the current one of anybody else's."""
     return json.dumps(
         {
@@ -231,7 +277,7 @@ def kubeconfig(context: str, api: str) -> str:
             "kind": "Config",
             "clusters": [{"name": context, "cluster": {"server": api}}],
             "users": [{"name": context, "user": {}}],
-            "contexts": [{"name": context, "context": {"cluster": context, "user": context, "namespace": "staging"}}],
+            "contexts": [{"name": context, "context": {"cluster": context, "user": context, "namespace": namespace}}],
             "current-context": context,
         },
         indent=2,
@@ -249,7 +295,15 @@ def _python_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in kept if name in os.environ}
 
 
-async def supervise(files: LabFiles, *, owner: int | None, report: Report, on_ready: Callable[[], None]) -> int:
+async def supervise(
+    files: LabFiles,
+    *,
+    owner: int | None,
+    report: Report,
+    on_ready: Callable[[], None],
+    manifests: Sequence[Path] = (),
+    behaviours: Path | None = None,
+) -> int:
     """Runs a lab until it is told to end or its owner ends; the process's exit code."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -258,7 +312,8 @@ async def supervise(files: LabFiles, *, owner: int | None, report: Report, on_re
     if owner is not None:
         loop.add_reader(owner, stop.set)  # a pidfd is readable once its process has ended
     stopped = asyncio.create_task(stop.wait())
-    async with Supervisor(files, attached=owner is not None, report=report) as supervisor:
+    made = Supervisor(files, attached=owner is not None, report=report, manifests=manifests, behaviours=behaviours)
+    async with made as supervisor:
         starting = asyncio.create_task(supervisor.start())
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
         if not starting.done():
@@ -286,6 +341,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--name", default="default")
     parser.add_argument("--report", action="store_true", help="say progress and outcome on stdout as JSON lines")
     parser.add_argument("--owner", type=int, help="descriptor of a pidfd: end with that process")
+    parser.add_argument("--manifests", type=Path, action="append", default=[], help="load these instead of the shop")
+    parser.add_argument("--behaviours", type=Path, help="what the stand-ins for them do")
     given = parser.parse_args(argv)
     files = LabFiles.of(given.name)
 
@@ -313,7 +370,16 @@ def main(argv: list[str] | None = None) -> int:
 
     try:
         find_binary()
-        code = asyncio.run(supervise(files, owner=given.owner, report=report, on_ready=on_ready))
+        code = asyncio.run(
+            supervise(
+                files,
+                owner=given.owner,
+                report=report,
+                on_ready=on_ready,
+                manifests=given.manifests,
+                behaviours=given.behaviours,
+            )
+        )
     except HarnessError as error:
         report({"error": error.message, "hint": error.hint})
         return 1

@@ -32,6 +32,7 @@ FORWARDED: Final = (
     "x-b3-flags",
     "x-ot-span-context",
     "x-chaos-run",
+    "end-user",
     "x-test-user",
     "x-canary",
     "x-user-tier",

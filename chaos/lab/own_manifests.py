@@ -1,0 +1,214 @@
+"""Kubernetes and Istio YAML of the user's, loaded instead of the shop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from chaos.errors import InputError
+from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, RESOURCES, Resource, resource_of
+from chaos.lab.api.store import Store
+from chaos.lab.api.validation import Validator
+from chaos.lab.manifests import create
+from chaos.lab.workloads.behaviour import ANNOTATION, Behaviour
+
+GATEWAY_NAMESPACE: Final = "istio-system"
+_LABELS: Final = {"env": "staging", "istio-injection": "enabled"}
+"""Of a namespace that no manifest declares: the lab is there to experiment in."""
+_SUFFIXES: Final = (".yaml", ".yml", ".json")
+_ORDER: Final = ("Namespace", "ServiceAccount", "Service", "DestinationRule", "Gateway", "VirtualService")
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One object and where it was found."""
+
+    where: str
+    obj: Object
+    resource: Resource
+
+
+def read(paths: Sequence[Path]) -> list[Document]:
+    """Every object of files and folders, Lists taken apart.
+
+    Raises:
+        InputError: Everything that can't be read, or that the lab does not serve, at once.
+    """
+    found: list[Document] = []
+    problems: list[str] = []
+    for file in _files(paths):
+        try:
+            documents = list(YAML(typ="safe").load_all(file.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, YAMLError) as error:
+            problems.append(f"{file}: can't be read as YAML: {' '.join(str(error).split())}")
+            continue
+        for number, document in enumerate(documents, 1):
+            for obj in _objects(document):
+                where = f"{file}, document {number}"
+                try:
+                    found.append(_document(where, obj))
+                except InputError as error:
+                    problems.append(error.message)
+    if problems:
+        raise InputError(
+            "these manifests can't be loaded:\n  " + "\n  ".join(problems),
+            hint="leave them out, or see docs/reference/lab.md for what the lab serves",
+        )
+    if not found:
+        raise InputError(f"expected Kubernetes objects in {', '.join(map(str, paths))}, found none")
+    return found
+
+
+def _files(paths: Sequence[Path]) -> Iterable[Path]:
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
+            if not inside:
+                raise InputError(f"{path}: expected manifests (*.yaml) in this folder, found none")
+            yield from inside
+        elif path.is_file():
+            yield path
+        else:
+            raise InputError(f"{path}: expected a manifest or a folder of manifests, found nothing")
+
+
+def _objects(document: Any) -> Iterable[Any]:
+    if document is None:
+        return ()
+    if isinstance(document, dict) and document.get("kind") == "List":
+        return [obj for item in document.get("items") or () for obj in _objects(item)]
+    return (document,)
+
+
+def _document(where: str, obj: Any) -> Document:
+    if not isinstance(obj, dict) or not isinstance(obj.get("metadata"), dict) or not obj["metadata"].get("name"):
+        raise InputError(f"{where}: expected a Kubernetes object with kind and metadata.name")
+    resource = resource_of(obj)
+    name = f"{obj.get('kind')} {obj['metadata']['name']}"
+    if resource is None:
+        known = ", ".join(sorted(one.kind for one in RESOURCES))
+        raise InputError(
+            f"{where}: {name}: the lab does not serve {obj.get('apiVersion')} {obj.get('kind')} (it serves {known})"
+        )
+    return Document(where, obj, resource)
+
+
+def read_behaviours(file: Path) -> Mapping[str, str]:
+    """What stand-ins do, by the names of their Deployments or by their pods' label ``app``: a behaviour each, as text.
+
+    Raises:
+        InputError: It can't be read, or one of them is none.
+    """
+    try:
+        content = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise InputError(f"{file}: can't be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
+        raise InputError(f"{file}: expected a mapping from Deployments' names to behaviours")
+    texts = {str(name): json.dumps(value) for name, value in content.items()}
+    for name, text in texts.items():
+        Behaviour.parse(text, where=f"{file}: {name}")
+    return texts
+
+
+def load(
+    store: Store,
+    validators: Mapping[str, Validator],
+    documents: Sequence[Document],
+    behaviours: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Stores the objects; namespaces that no manifest declares are made, and an ingress gateway where a Gateway wants it.
+
+    Returns:
+        The namespaces in which something was loaded, in the order of their first object.
+
+    Raises:
+        InputError: A behaviour is for nothing that is there.
+        LabError: An object is refused, as the API would refuse it.
+    """
+    for one in documents:
+        if one.resource.namespaced:
+            one.obj["metadata"].setdefault("namespace", "default")
+    places = list(dict.fromkeys(str(d.obj["metadata"]["namespace"]) for d in documents if d.resource.namespaced))
+    unused = set(behaviours)
+    ordered = sorted(documents, key=lambda d: _ORDER.index(d.obj["kind"]) if d.obj["kind"] in _ORDER else len(_ORDER))
+    declared = {str(d.obj["metadata"]["name"]) for d in documents if d.resource is NAMESPACES}
+    for name in places:
+        if name not in declared:
+            _namespace(store, name)
+    for one in ordered:
+        if one.resource is NAMESPACES and store.find(NAMESPACES, None, one.obj["metadata"]["name"]) is not None:
+            continue
+        if one.resource is DEPLOYMENTS:
+            unused -= _annotate(one.obj, behaviours)
+        create(store, validators, one.obj)
+    if unused:
+        raise InputError(f"there is no Deployment for the behaviours of {', '.join(sorted(unused))}")
+    if any(_wants_ingress(gateway) for gateway in store.list(GATEWAYS)):
+        for obj in ingress_gateway(store.list(GATEWAYS)):
+            create(store, validators, obj)
+    return tuple(places)
+
+
+def _namespace(store: Store, name: str) -> None:
+    found = store.find(NAMESPACES, None, name)
+    if found is None:
+        store.create(NAMESPACES, {"metadata": {"name": name, "labels": dict(_LABELS)}})
+    elif name == "default":
+        labels = {**(found["metadata"].get("labels") or {}), **_LABELS}
+        store.replace(NAMESPACES, None, name, {**found, "metadata": {**found["metadata"], "labels": labels}})
+
+
+def _annotate(deployment: Object, behaviours: Mapping[str, str]) -> set[str]:
+    """Gives a Deployment its behaviour; which one it was."""
+    meta = deployment["spec"]["template"].setdefault("metadata", {})
+    app = (meta.get("labels") or {}).get("app", "")
+    chosen = next((name for name in (deployment["metadata"]["name"], app) if name in behaviours), None)
+    if chosen is None:
+        return set()
+    meta.setdefault("annotations", {}).setdefault(ANNOTATION, behaviours[chosen])
+    return {chosen}
+
+
+def _wants_ingress(gateway: Mapping[str, Any]) -> bool:
+    return (gateway["spec"].get("selector") or {}) == {"istio": "ingressgateway"}
+
+
+def ingress_gateway(gateways: Sequence[Mapping[str, Any]]) -> list[Object]:
+    """Istio's own ingress gateway, for the Gateways that select ``istio: ingressgateway``."""
+    numbers = sorted(
+        {s["port"]["number"] for g in gateways if _wants_ingress(g) for s in g["spec"].get("servers") or ()}
+    )
+    labels = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
+    meta = {"name": "istio-ingressgateway", "namespace": GATEWAY_NAMESPACE, "labels": labels}
+    ports = [{"name": f"http-{number}", "port": number, "targetPort": number} for number in numbers]
+    container = {
+        "name": "istio-proxy",
+        "image": "auto",
+        "ports": [{"name": f"http-{number}", "containerPort": number} for number in numbers],
+    }
+    template = {
+        "metadata": {"labels": labels, "annotations": {"inject.istio.io/templates": "gateway"}},
+        "spec": {"serviceAccountName": "istio-ingressgateway", "containers": [container]},
+    }
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": dict(meta),
+            "spec": {"type": "LoadBalancer", "selector": labels, "ports": ports},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": dict(meta),
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        },
+    ]

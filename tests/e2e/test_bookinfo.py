@@ -1,0 +1,195 @@
+"""Bookinfo from its own unchanged manifests, driven by kubectl; measured at the callers' sidecars."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import subprocess
+import textwrap
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from chaos.lab import commands
+from chaos.lab.state import LabState
+from tests.e2e.experiments import chaosctl, on, quick, record_in
+
+KUBECTL = shutil.which("kubectl")
+DATA = Path(__file__).parents[3] / "shared" / "data" / "bookinfo"
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
+    pytest.mark.skipif(not DATA.is_dir(), reason="Bookinfo's manifests are not beside this checkout"),
+]
+BEHAVIOURS = textwrap.dedent("""\
+    productpage:
+      routes:
+        - path: /productpage
+          calls:
+            - {url: "http://details:9080/details/0", timeout: 3s}
+            - {url: "http://reviews:9080/reviews/0", timeout: 3s, fallback: {reviews: unavailable}, take: [version, ratings]}
+    reviews-v2: &reviews
+      routes:
+        - path: /reviews/{id}
+          calls:
+            - {url: "http://ratings:9080/ratings/{id}", fallback: {ratings: unavailable}}
+    reviews-v3: *reviews
+""")
+REJECTED = {
+    "destination-rule-all-mtls.yaml": "the lab does not support spec.trafficPolicy.tls yet",
+    "egress-rule-google-apis.yaml": "",
+}
+"""Samples that need what the lab can't do, and what it says of them."""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
+    behaviours = tmp_path_factory.mktemp("book") / "behaviours.yaml"
+    behaviours.write_text(BEHAVIOURS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
+        manifests = [DATA / "platform-kube" / "bookinfo.yaml", DATA / "networking" / "bookinfo-gateway.yaml"]
+        state = commands.up("book", attached=True, manifests=manifests, behaviours=behaviours)
+        kubectl(state, "apply", "-f", str(DATA / "networking" / "destination-rule-all.yaml"))
+        yield state
+        commands.down("book")
+
+
+@pytest.fixture
+def apply(lab: LabState) -> Iterator[Callable[[str], None]]:
+    """Applies a sample, and takes it away again."""
+    applied: list[str] = []
+
+    def one(name: str) -> None:
+        applied.append(str(DATA / "networking" / name))
+        kubectl(lab, "apply", "-f", applied[-1])
+
+    yield one
+    for file in applied:
+        kubectl(lab, "delete", "-f", file)
+
+
+def kubectl(lab: LabState, *arguments: str) -> str:
+    assert KUBECTL is not None
+    command = [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def sidecar(lab: LabState, name: str) -> str:
+    ip = kubectl(lab, "get", "pod", "-l", f"app={name}", "-o", "jsonpath={.items[0].status.podIP}")
+    return f"http://{ip}:15001"
+
+
+def ask(proxy: str, url: str, times: int, **headers: str) -> list[tuple[int, str, float]]:
+    """Status, version and seconds of each answer that a caller's sidecar gives."""
+
+    async def all_of_them() -> list[tuple[int, str, float]]:
+        few = asyncio.Semaphore(40)
+        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=30) as client:
+
+            async def one() -> tuple[int, str, float]:
+                async with few:
+                    began = time.monotonic()
+                    answer = await client.get(
+                        url, headers={key.replace("_", "-"): value for key, value in headers.items()}
+                    )
+                    version = answer.json().get("version", "") if answer.status_code == 200 else ""
+                    return answer.status_code, version, time.monotonic() - began
+
+            return list(await asyncio.gather(*(one() for _ in range(times))))
+
+    return asyncio.run(all_of_them())
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline, f"not within 20 s: {what}"
+
+
+def agrees(count: int, total: int, share: float) -> bool:
+    """Five standard deviations."""
+    return abs(count - total * share) <= 5 * math.sqrt(total * share * (1 - share))
+
+
+def test_the_page_comes_through_the_gateway(lab: LabState) -> None:
+    answer = httpx.get(f"{lab.entry}/productpage", trust_env=False, timeout=10)
+    assert answer.status_code == 200
+    assert answer.json()["service"] == "productpage"
+    assert [call["status"] for call in answer.json()["calls"]] == [200, 200]
+    assert httpx.get(f"{lab.entry}/nothing", trust_env=False).status_code == 404, (
+        "the gateway routes Bookinfo's paths only"
+    )
+    assert lab.staging == ("default",)
+
+
+def test_the_abort_hits_only_jason(lab: LabState, apply: Callable[[str], None]) -> None:
+    reviews, url = sidecar(lab, "reviews"), "http://ratings:9080/ratings/0"
+    apply("virtual-service-ratings-test-abort.yaml")
+    until(lambda: ask(reviews, url, 1, end_user="jason")[0][0] == 500, "jason is aborted")
+    assert {status for status, _, _ in ask(reviews, url, 40, end_user="jason")} == {500}
+    assert {status for status, _, _ in ask(reviews, url, 40)} == {200}
+    assert {status for status, _, _ in ask(reviews, url, 40, end_user="jasonx")} == {200}
+    # Through the whole application: the header is handed on, and the reviews degrade.
+    page = [
+        httpx.get(f"{lab.entry}/productpage", headers={"end-user": "jason"}, trust_env=False, timeout=20)
+        for _ in range(12)
+    ]
+    assert {one.status_code for one in page} == {200}
+    assert "unavailable" in {one.json().get("ratings") for one in page}
+    assert "unavailable" not in httpx.get(f"{lab.entry}/productpage", trust_env=False, timeout=20).text
+
+
+def test_the_delay_hits_only_jason(lab: LabState, apply: Callable[[str], None]) -> None:
+    reviews, url = sidecar(lab, "reviews"), "http://ratings:9080/ratings/0"
+    apply("virtual-service-ratings-test-delay.yaml")
+    until(lambda: ask(reviews, url, 1, end_user="jason")[0][2] >= 7, "jason is delayed")
+    slow = ask(reviews, url, 10, end_user="jason")
+    assert all(status == 200 and seconds >= 7 for status, _, seconds in slow)
+    assert all(seconds < 7 for _, _, seconds in ask(reviews, url, 40))
+
+
+def test_one_in_ten_sees_the_second_version(lab: LabState, apply: Callable[[str], None]) -> None:
+    page, url = sidecar(lab, "productpage"), "http://reviews:9080/reviews/0"
+    assert {version for _, version, _ in ask(page, url, 60)} == {"v1", "v2", "v3"}
+    apply("virtual-service-reviews-90-10.yaml")
+    until(lambda: "v3" not in {version for _, version, _ in ask(page, url, 40)}, "v3 gets none")
+    seen = Counter(version for _, version, _ in ask(page, url, 800))
+    assert set(seen) == {"v1", "v2"}
+    assert agrees(seen["v2"], 800, 0.1), seen
+
+
+def test_jason_gets_the_second_version_and_all_others_the_third(lab: LabState, apply: Callable[[str], None]) -> None:
+    page, url = sidecar(lab, "productpage"), "http://reviews:9080/reviews/0"
+    apply("virtual-service-reviews-jason-v2-v3.yaml")
+    until(lambda: {version for _, version, _ in ask(page, url, 20)} == {"v3"}, "all others get v3")
+    assert {version for _, version, _ in ask(page, url, 60, end_user="jason")} == {"v2"}
+    assert {version for _, version, _ in ask(page, url, 60, end_user="Jason")} == {"v3"}
+
+
+@pytest.mark.parametrize("name", sorted(file.name for file in DATA.glob("networking/*.yaml")))
+def test_every_sample_is_accepted_or_rejected_with_what_is_missing(lab: LabState, name: str) -> None:
+    file = str(DATA / "networking" / name)
+    if name in REJECTED:
+        with pytest.raises(subprocess.CalledProcessError) as caught:
+            kubectl(lab, "apply", "--dry-run=server", "-f", file)
+        assert REJECTED[name] in caught.value.stderr
+    else:
+        assert "(server dry run)" in kubectl(lab, "apply", "--dry-run=server", "-f", file)
+
+
+def test_an_experiment_runs_on_it(lab: LabState, tmp_path: Path) -> None:
+    """The harness knows nothing of Bookinfo: target, callers and path are the experiment's."""
+    file = quick(
+        tmp_path, namespace="default", service="ratings", callers="{app: reviews}", path="/productpage", answers="productpage",
+    )  # fmt: skip
+    (tmp_path / "chaos.toml").write_text('namespaces = ["default"]\n')
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    record = record_in(tmp_path)
+    assert record["plan"]["injection"]["strategy"] == "create"
