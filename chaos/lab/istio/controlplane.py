@@ -21,6 +21,7 @@ from chaos.lab.api.resources import (
     Resource,
 )
 from chaos.lab.api.store import Event, Store
+from chaos.lab.istio.delegates import merged
 from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
@@ -149,7 +150,7 @@ class ControlPlane:
         store = self._store
         return Snapshot(
             services=tuple(self._service(service) for service in store.list(SERVICES)),
-            virtual_services=tuple(store.list(VIRTUAL_SERVICES)),
+            virtual_services=tuple(merged(store.list(VIRTUAL_SERVICES))),
             destination_rules=tuple(store.list(DESTINATION_RULES)),
             gateways=tuple(store.list(GATEWAYS)),
         )

@@ -1,10 +1,11 @@
-"""Listeners and their HTTP filters, in istiod's order (``listener_builder.go``): peer, fault, router; stats as access log."""
+"""Listeners and their HTTP filters, in istiod's order (``listener_builder.go``): peer, fault, CORS, router; stats as access log."""
 
 from __future__ import annotations
 
 from typing import Any, Final
 
 from chaos.lab.istio import ingress
+from chaos.lab.istio.answers import CORS_FILTER
 from chaos.lab.istio.clusters import inbound_name
 from chaos.lab.istio.metrics import CLUSTER_ID, PEER, PEER_HEADERS, access_log, identity
 from chaos.lab.istio.outbound import ROUTE_NAME
@@ -15,6 +16,10 @@ from chaos.lab.istio.snapshot import Snapshot
 _FAULT: Final = {
     "name": "envoy.filters.http.fault",
     "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault"},
+}
+_CORS: Final = {
+    "name": CORS_FILTER,
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.cors.v3.Cors"},
 }
 
 
@@ -69,7 +74,7 @@ def _sending(proxy: Proxy, route_name: str) -> dict[str, Any]:
     return {
         **_manager(proxy, route_name, "source"),
         "rds": {"route_config_name": route_name, "config_source": from_file(proxy, "rds")},
-        "http_filters": [_FAULT, ROUTER],
+        "http_filters": [_FAULT, _CORS, ROUTER],
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.lab.istio.answers import CORS_FILTER, cors_policy, direct_response, mirror_policies, redirect_action
 from chaos.lab.istio.clusters import cluster_name
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Snapshot
@@ -69,7 +70,7 @@ def _route(
         name = f"{name}.{block['name']}"
     route: Route = {
         "match": _match(block or {}),
-        "route": _action(http, block or {}, vs, snapshot, port=port),
+        **_does(http, block or {}, vs, snapshot, port=port),
         "metadata": {
             "filter_metadata": {
                 "istio": {
@@ -80,14 +81,27 @@ def _route(
     }
     if name:
         route["name"] = name
-    destinations = http["route"]
+    destinations: Sequence[Mapping[str, Any]] = http.get("route") or ()
     route.update(_headers(http.get("headers")))
     if len(destinations) == 1:
         _join(route, _headers(destinations[0].get("headers")))
-    fault = _fault(http.get("fault") or {})
-    if fault:
-        route["typed_per_filter_config"] = {FAULT_FILTER: fault}
+    filters = {FAULT_FILTER: _fault(http.get("fault") or {})}
+    if http.get("corsPolicy") is not None:
+        filters[CORS_FILTER] = cors_policy(http["corsPolicy"])
+    chosen = {name: config for name, config in filters.items() if config}
+    if chosen:
+        route["typed_per_filter_config"] = chosen
     return route
+
+
+def _does(
+    http: Mapping[str, Any], block: Mapping[str, Any], vs: Object, snapshot: Snapshot, *, port: int
+) -> dict[str, Any]:
+    if http.get("redirect") is not None:
+        return {"redirect": redirect_action(http["redirect"], port=port)}
+    if http.get("directResponse") is not None:
+        return {"direct_response": direct_response(http["directResponse"])}
+    return {"route": _action(http, block, vs, snapshot, port=port)}
 
 
 # --- what matches ------------------------------------------------------------------------------------------------------
@@ -166,6 +180,9 @@ def _action(
     if rewrite.get("authority"):
         action["host_rewrite_literal"] = rewrite["authority"]
     namespace = vs["metadata"]["namespace"]
+    mirrors = mirror_policies(http, lambda where: _cluster({"destination": where}, namespace, snapshot, port))
+    if mirrors:
+        action["request_mirror_policies"] = mirrors
     destinations = [d for d in http["route"] if d.get("weight", 0) > 0] or list(http["route"][:1])
     if len(destinations) == 1:
         action["cluster"] = _cluster(destinations[0], namespace, snapshot, port)

@@ -20,6 +20,7 @@ STATE = LabState(
     entry="http://127.9.1.1:8080",
     entries={"staging": "http://127.9.1.1:8080"},
     namespaces=("staging", "production"),
+    staging=("staging",),
     pid=1,
     started=2,
     attached=False,

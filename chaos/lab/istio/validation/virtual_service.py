@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from chaos.lab.api.validation import Validation, dotted
+from chaos.lab.istio.answers import REDIRECT_CODES
 from chaos.lab.istio.routes import GRPC_CODES
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import gateway_problem, host_problem, label_problems
@@ -47,12 +48,32 @@ _RETRIES: Final = s.obj(
 _REWRITE: Final = s.obj(
     {"authority": s.STRING, "uri": s.STRING, "uriRegexRewrite": s.obj({"match": s.STRING, "rewrite": s.STRING})}
 )
+_CORS: Final = s.obj(
+    {
+        "allowCredentials": s.BOOLEAN, "allowHeaders": s.STRINGS, "allowMethods": s.STRINGS, "allowOrigin": s.STRINGS,
+        "allowOrigins": s.array(s.STRING_MATCH), "exposeHeaders": s.STRINGS, "maxAge": s.DURATION,
+        "unmatchedPreflights": s.Node(kind="string", enum=("UNSPECIFIED", "FORWARD", "IGNORE")),
+    }
+)  # fmt: skip
+_DIRECT: Final = s.obj(
+    {"body": s.obj({"bytes": s.STRING, "string": s.STRING}, one_of=("string", "bytes")), "status": s.UINT32},
+    required=("status",),
+)
+_REDIRECT: Final = s.obj(
+    {
+        "authority": s.STRING,
+        "derivePort": s.Node(kind="string", enum=("FROM_PROTOCOL_DEFAULT", "FROM_REQUEST_PORT")),
+        "port": s.UINT32, "redirectCode": s.UINT32, "scheme": s.STRING, "uri": s.STRING,
+    },
+    one_of=("port", "derivePort"),
+)  # fmt: skip
 _HTTP: Final = s.obj(
     {
-        "corsPolicy": s.unsupported(), "delegate": s.unsupported(), "directResponse": s.unsupported(),
-        "fault": _FAULT, "headers": _HEADERS, "match": s.array(_MATCH), "mirror": s.unsupported(),
-        "mirror_percent": s.unsupported(), "mirrorPercent": s.unsupported(), "mirrorPercentage": s.unsupported(),
-        "mirrors": s.unsupported(), "name": s.STRING, "redirect": s.unsupported(), "retries": _RETRIES,
+        "corsPolicy": _CORS, "delegate": s.obj({"name": s.STRING, "namespace": s.STRING}), "directResponse": _DIRECT,
+        "fault": _FAULT, "headers": _HEADERS, "match": s.array(_MATCH), "mirror": _DESTINATION,
+        "mirror_percent": s.UINT32, "mirrorPercent": s.UINT32, "mirrorPercentage": _PERCENT,
+        "mirrors": s.array(s.obj({"destination": _DESTINATION, "percentage": _PERCENT}, required=("destination",))),
+        "name": s.STRING, "redirect": _REDIRECT, "retries": _RETRIES,
         "rewrite": _REWRITE,
         "route": s.array(
             s.obj({"destination": _DESTINATION, "headers": _HEADERS, "weight": s.INT32}, required=("destination",))
@@ -72,6 +93,8 @@ _RETRY_ON: Final = {
     "refused-stream", "retriable-status-codes", "retriable-headers", "http3-post-connect-failure", "cancelled",
     "deadline-exceeded", "internal", "resource-exhausted", "unavailable",
 }  # fmt: skip
+_LARGEST_BODY: Final = 1024 * 1024
+_METHODS: Final = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "CONNECT", "OPTIONS", "TRACE", "*"}
 _HEADER_NAME: Final = re.compile(r"[-_A-Za-z0-9]+")
 
 
@@ -96,7 +119,7 @@ def _errors(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Iterator[str]:
     for gateway in spec.get("gateways") or ():
         yield from gateway_problem(gateway)
     if not hosts:
-        yield "virtual service must have at least one host"
+        yield from _delegate_errors(spec)
     mesh = MESH in gateways
     for host in hosts:
         if host == "*" and mesh:
@@ -110,6 +133,17 @@ def _errors(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Iterator[str]:
         for message in _http_errors(http):
             yield f"http[{index}]: {message}"
     yield from _export(spec.get("exportTo") or ())
+
+
+def _delegate_errors(spec: Mapping[str, Any]) -> Iterator[str]:
+    """Without hosts it is a delegate (istiod validateHTTPRouteConflict, ValidateVirtualService)."""
+    if spec.get("gateways"):
+        yield "delegate virtual service must have no gateways specified"
+    for kind in ("tls", "tcp"):
+        if spec.get(kind):
+            yield f"delegate virtual service must have no {kind} config specified"
+    if any("delegate" in http for http in spec.get("http") or ()):
+        yield "delegate HTTP route cannot contain delegate"
 
 
 def _overlaps(hosts: Sequence[str], namespace: str) -> Iterator[str]:
@@ -148,6 +182,12 @@ def _http_errors(http: Mapping[str, Any]) -> Iterator[str]:
             yield "HTTP route rule cannot contain both rewrite and redirect"
     elif not route and not delegate:
         yield "HTTP route, redirect or direct_response is required"
+    if delegate and not http["delegate"].get("name"):
+        yield "delegate must name a virtual service"
+    yield from _redirect_errors(http.get("redirect"))
+    yield from _direct_errors(http.get("directResponse"))
+    yield from _mirror_errors(http)
+    yield from _cors_errors(http.get("corsPolicy"))
     for block in http.get("match") or ():
         yield from _match_errors(block)
     yield from _fault_errors(http.get("fault") or {})
@@ -172,6 +212,58 @@ def _http_errors(http: Mapping[str, Any]) -> Iterator[str]:
             yield "rewrite may only contain one of URI or UriRegexRewrite"
         if rewrite.get("uriRegexRewrite"):
             yield from _regex(rewrite["uriRegexRewrite"].get("match", ""))
+
+
+def _redirect_errors(redirect: Mapping[str, Any] | None) -> Iterator[str]:
+    if redirect is None:
+        return
+    if not any(redirect.get(key) for key in ("uri", "authority", "port", "derivePort", "scheme")):
+        yield "redirect must specify URI, authority, scheme, or port"
+    if redirect.get("scheme") not in (None, "", "http", "https"):
+        yield 'redirect scheme must be "http" or "https"'
+    code = redirect.get("redirectCode", 0)
+    if code and code not in REDIRECT_CODES:
+        yield f"{code} is not a valid redirect code, must be 301, 302, 303, 307 or 308"
+
+
+def _direct_errors(response: Mapping[str, Any] | None) -> Iterator[str]:
+    if response is None:
+        return
+    if not 200 <= response["status"] <= 599:
+        yield f"HTTP status {response['status']} is not in range 200-599"
+    body = response.get("body") or {}
+    if len(str(body.get("string") or body.get("bytes") or "")) > _LARGEST_BODY:
+        yield f"response body is greater than {_LARGEST_BODY} bytes"
+
+
+def _mirror_errors(http: Mapping[str, Any]) -> Iterator[str]:
+    if http.get("mirror") and http.get("mirrors"):
+        yield "HTTP route cannot contain both mirror and mirrors"
+    for percent in (http.get("mirrorPercent"), http.get("mirror_percent")):
+        if percent is not None and percent > 100:
+            yield f"mirror_percent must have a max value of 100 (it has {percent})"
+    for share in (http.get("mirrorPercentage"), *(one.get("percentage") for one in http.get("mirrors") or ())):
+        if share is not None and not 0 <= share.get("value", 0) <= 100:
+            yield f"mirror_percentage must have a value between 0 and 100 (it has {share.get('value')})"
+    for where in (http.get("mirror"), *(one["destination"] for one in http.get("mirrors") or ())):
+        if where:
+            yield from host_problem(where["host"])
+
+
+def _cors_errors(policy: Mapping[str, Any] | None) -> Iterator[str]:
+    for origin in (policy or {}).get("allowOrigins") or ():
+        if not any(origin.get(key) for key in ("exact", "prefix", "regex")):
+            yield "CORS policy: an origin must have a value"
+        yield from _regex(origin.get("regex", ""))
+    for method in (policy or {}).get("allowMethods") or ():
+        if method not in _METHODS:
+            yield f"CORS policy: {method!r} is not a supported HTTP method"
+    for key in ("allowHeaders", "exposeHeaders"):
+        for name in (policy or {}).get(key) or ():
+            if name != "*":
+                yield from _header_name(name)
+    if (policy or {}).get("maxAge"):
+        yield from _duration(policy["maxAge"] if policy else "")
 
 
 def _match_errors(block: Mapping[str, Any]) -> Iterator[str]:
