@@ -7,14 +7,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from ipaddress import IPv4Network
 from typing import Any, Final, Literal, NamedTuple
 
 from chaos.lab import injection
 from chaos.lab.api.errors import ApiError
-from chaos.lab.api.resources import DEPLOYMENTS, ENDPOINTS, NAMESPACES, PODS, SERVICES, Resource
+from chaos.lab.api.resources import (
+    DEPLOYMENTS,
+    ENDPOINT_SLICES,
+    ENDPOINTS,
+    NAMESPACES,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    Resource,
+)
 from chaos.lab.api.store import Event, Store
 
 _LOG: Final = logging.getLogger(__name__)
@@ -78,8 +87,8 @@ class Controller:
         elif obj["kind"] == "Pod":
             namespace = obj["metadata"]["namespace"]
             for owner in obj["metadata"].get("ownerReferences") or ():
-                if owner["kind"] == "Deployment":
-                    self._dirty[_Key("Deployment", namespace, owner["name"])] = None
+                if owner["kind"] == "ReplicaSet":
+                    self._dirty[_Key("Deployment", namespace, injection.workload_of(obj))] = None
             for service in self._store.list(SERVICES, namespace):
                 if _selects(service["spec"].get("selector"), obj):
                     self._mark(service)
@@ -97,12 +106,13 @@ class Controller:
             return  # its pods go with it, by their owner references
         wanted = int(deployment["spec"].get("replicas", 1))
         hashed = injection.template_hash(deployment)
-        owned = [pod for pod in self._store.list(PODS, namespace) if _owned_by(pod, deployment)]
+        replica_set = self._replica_set(deployment)
+        owned = self._pods_of(deployment)
         current = [pod for pod in owned if pod["metadata"]["labels"].get(injection.HASH_LABEL) == hashed]
         old = [pod for pod in owned if pod not in current]
         home = self._store.get(NAMESPACES, None, namespace)
         for _ in range(wanted - len(current)):
-            self._store.create(PODS, injection.inject(injection.pod_of(deployment), home))
+            self._store.create(PODS, injection.inject(injection.pod_of(deployment, replica_set), home))
         surplus = sorted(current, key=is_ready)[: max(0, len(current) - wanted)]
         if sum(map(is_ready, current)) >= wanted:
             surplus += old
@@ -110,10 +120,31 @@ class Controller:
             self._store.delete(PODS, namespace, pod["metadata"]["name"])
         self._deployment_status(deployment, hashed)
 
+    def _replica_sets(self, deployment: Object) -> list[Object]:
+        namespace = deployment["metadata"]["namespace"]
+        return [one for one in self._store.list(REPLICA_SETS, namespace) if _owned_by(one, deployment)]
+
+    def _replica_set(self, deployment: Object) -> Object:
+        """The one of the present template; those before it are kept, as Kubernetes keeps them for ``rollout undo``."""
+        wanted = injection.replica_set_of(deployment)
+        namespace, name = deployment["metadata"]["namespace"], wanted["metadata"]["name"]
+        for other in self._replica_sets(deployment):
+            replicas = wanted["spec"]["replicas"] if other["metadata"]["name"] == name else 0
+            if other["spec"]["replicas"] != replicas:
+                scaled = {**other, "spec": {**other["spec"], "replicas": replicas}}
+                self._store.replace(REPLICA_SETS, namespace, other["metadata"]["name"], scaled)
+        found = self._store.find(REPLICA_SETS, namespace, name)
+        return found if found is not None else self._store.create(REPLICA_SETS, wanted)
+
+    def _pods_of(self, deployment: Object) -> list[Object]:
+        owners = self._replica_sets(deployment)
+        pods = self._store.list(PODS, deployment["metadata"]["namespace"])
+        return [pod for pod in pods if any(_owned_by(pod, owner) for owner in owners)]
+
     def _deployment_status(self, deployment: Object, hashed: str) -> None:
         meta = deployment["metadata"]
         wanted = int(deployment["spec"].get("replicas", 1))
-        pods = [pod for pod in self._store.list(PODS, meta["namespace"]) if _owned_by(pod, deployment)]
+        pods = self._pods_of(deployment)
         updated = [pod for pod in pods if pod["metadata"]["labels"].get(injection.HASH_LABEL) == hashed]
         ready = sum(map(is_ready, pods))
         complete = ready >= wanted and len(pods) == len(updated) == wanted
@@ -138,6 +169,12 @@ class Controller:
         if not status["unavailableReplicas"]:
             del status["unavailableReplicas"]
         self._write_status(DEPLOYMENTS, deployment, status)
+        for replica_set in self._replica_sets(deployment):
+            own = [pod for pod in pods if _owned_by(pod, replica_set)]
+            ready = sum(map(is_ready, own))
+            counts = {"replicas": len(own), "readyReplicas": ready, "availableReplicas": ready}
+            observed = {"observedGeneration": replica_set["metadata"].get("generation", 1)}
+            self._write_status(REPLICA_SETS, replica_set, {**counts, **observed})
 
     # -- Services -----------------------------------------------------------------------------------------------------
 
@@ -147,14 +184,15 @@ class Controller:
         if found is None:
             if existing is not None:
                 self._store.delete(ENDPOINTS, namespace, name)
-            return
-        service = self._with_address(found)
+            return  # its EndpointSlice goes with it, by its owner reference
+        service = self._with_address(self._with_defaults(found))
         selector = service["spec"].get("selector")
         if not selector:
             return  # whoever made a Service without a selector keeps its Endpoints
         pods = [pod for pod in self._store.list(PODS, namespace) if _selects(selector, pod)]
         subsets = endpoint_subsets(service, pods)
         labels = dict(service["metadata"].get("labels") or {})
+        self._slice(service, subsets)
         if existing is None:
             meta = {"name": name, "namespace": namespace, "labels": labels}
             self._store.create(
@@ -167,6 +205,53 @@ class Controller:
             ready = sorted(pod["status"]["podIP"] for pod in pods if is_ready(pod))
             ingress = [{"ip": ip} for ip in ready[:1]]
             self._write_status(SERVICES, service, {"loadBalancer": {"ingress": ingress} if ingress else {}})
+
+    def _slice(self, service: Object, subsets: Sequence[Mapping[str, Any]]) -> None:
+        """The same as one EndpointSlice for each set of ports, which newer clients look at instead of Endpoints."""
+        meta = service["metadata"]
+        owner = {"apiVersion": "v1", "kind": "Service", "name": meta["name"], "uid": meta["uid"], "controller": True}
+        wanted = {
+            f"{meta['name']}-{number}": {
+                "metadata": {
+                    "name": f"{meta['name']}-{number}",
+                    "namespace": meta["namespace"],
+                    "labels": {**(meta.get("labels") or {}), "kubernetes.io/service-name": meta["name"]},
+                    "ownerReferences": [owner],
+                },
+                "addressType": "IPv4",
+                "ports": list(subset.get("ports") or ()),
+                "endpoints": [
+                    {"addresses": [one["ip"]], "conditions": {"ready": ready}, "targetRef": one["targetRef"]}
+                    for key, ready in (("addresses", True), ("notReadyAddresses", False))
+                    for one in subset.get(key) or ()
+                ],
+            }
+            for number, subset in enumerate(subsets)
+        }
+        there = {
+            one["metadata"]["name"]: one
+            for one in self._store.list(ENDPOINT_SLICES, meta["namespace"])
+            if (one["metadata"].get("labels") or {}).get("kubernetes.io/service-name") == meta["name"]
+        }
+        for name, obj in wanted.items():
+            old = there.pop(name, None)
+            if old is None:
+                self._store.create(ENDPOINT_SLICES, obj)
+            elif any(old.get(key) != obj[key] for key in ("ports", "endpoints")):
+                self._store.replace(
+                    ENDPOINT_SLICES, meta["namespace"], name, {**old, **obj, "metadata": old["metadata"]}
+                )
+        for name in there:
+            self._store.delete(ENDPOINT_SLICES, meta["namespace"], name)
+
+    def _with_defaults(self, service: Object) -> Object:
+        """What the API server fills in: type, protocol and target of each port."""
+        spec, meta = service["spec"], service["metadata"]
+        ports = [{"protocol": "TCP", "targetPort": port["port"], **port} for port in spec.get("ports") or ()]
+        filled = {"type": "ClusterIP", **spec, **({"ports": ports} if ports else {})}
+        if filled == spec:
+            return service
+        return self._store.replace(SERVICES, meta["namespace"], meta["name"], {**service, "spec": filled})
 
     def _with_address(self, service: Object) -> Object:
         """The Service with a cluster IP, as the API server allocates one; nothing in the lab listens on it."""

@@ -34,11 +34,38 @@ def template_hash(deployment: Object) -> str:
     return "".join(letters)
 
 
-def pod_of(deployment: Object) -> dict[str, Any]:
-    """One more Pod of a Deployment, not injected yet.
+def replica_set_of(deployment: Object) -> dict[str, Any]:
+    """The ReplicaSet of a Deployment's present template."""
+    meta, hashed = deployment["metadata"], template_hash(deployment)
+    template = copy.deepcopy(dict(deployment["spec"].get("template") or {}))
+    template_meta = template.setdefault("metadata", {})
+    labels = template_meta["labels"] = {**(template_meta.get("labels") or {}), HASH_LABEL: hashed}
+    selector = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {
+            "name": f"{meta['name']}-{hashed}",
+            "namespace": meta["namespace"],
+            "labels": dict(labels),
+            "ownerReferences": [_owner(deployment)],
+        },
+        "spec": {
+            "replicas": int(deployment["spec"].get("replicas", 1)),
+            "selector": {"matchLabels": {**selector, HASH_LABEL: hashed}},
+            "template": template,
+        },
+    }
 
-    The Deployment owns it directly: the lab has no ReplicaSets.
-    """
+
+def _owner(obj: Object) -> dict[str, Any]:
+    meta = obj["metadata"]
+    owner = {"apiVersion": "apps/v1", "kind": obj["kind"], "name": meta["name"], "uid": meta["uid"]}
+    return {**owner, "controller": True, "blockOwnerDeletion": True}
+
+
+def pod_of(deployment: Object, replica_set: Object) -> dict[str, Any]:
+    """One more Pod of a Deployment's ReplicaSet, not injected yet."""
     meta = deployment["metadata"]
     template = copy.deepcopy(dict(deployment["spec"].get("template") or {}))
     template_meta = template.get("metadata") or {}
@@ -52,16 +79,8 @@ def pod_of(deployment: Object) -> dict[str, Any]:
             "namespace": meta["namespace"],
             "labels": {**(template_meta.get("labels") or {}), HASH_LABEL: hashed},
             "annotations": dict(template_meta.get("annotations") or {}),
-            "ownerReferences": [
-                {
-                    "apiVersion": "apps/v1",
-                    "kind": "Deployment",
-                    "name": meta["name"],
-                    "uid": meta["uid"],
-                    "controller": True,
-                    "blockOwnerDeletion": True,
-                }
-            ],
+            "generateName": f"{meta['name']}-{hashed}-",
+            "ownerReferences": [_owner(replica_set)],
         },
         "spec": template.get("spec") or {"containers": []},
     }
@@ -140,7 +159,9 @@ def named_ports(pod: Object) -> dict[str, int]:
 def workload_of(pod: Object) -> str:
     """What Istio calls the pod's workload: its Deployment, or the pod itself where nothing owns it."""
     owners = pod["metadata"].get("ownerReferences") or ()
-    return str(next((owner["name"] for owner in owners if owner.get("controller")), pod["metadata"]["name"]))
+    name = str(next((owner["name"] for owner in owners if owner.get("controller")), pod["metadata"]["name"]))
+    hashed = _labels(pod).get(HASH_LABEL)
+    return name.removesuffix(f"-{hashed}") if hashed else name
 
 
 def _containers(pod: Object) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ import httpx
 
 from chaos.errors import LabError
 from chaos.lab import injection
+from chaos.lab.api.errors import ApiError
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
 from chaos.lab.api.store import Store
@@ -114,6 +115,22 @@ async def exec_in_proxy(pods: PodRunner, namespace: str, pod: str, container: st
     if answer.status_code != 200:
         return _refused(f"Envoy's admin interface answered {answer.status_code}: {answer.text.strip()}", 1)
     return ExecResult(stdout=answer.content)
+
+
+def log_of(pods: PodRunner, namespace: str, pod: str, container: str) -> str:
+    """What ``kubectl logs`` prints: Envoy's own log for the proxy, a word on the stand-in for an application.
+
+    Raises:
+        ApiError: There is no such container.
+    """
+    running = pods.find(namespace, pod)
+    if running is None:
+        raise ApiError(404, "NotFound", f'pods "{pod}" not found')
+    if container == injection.PROXY_CONTAINER or (not running.ports and running.envoy is not None):
+        return running.envoy.log.read_text(errors="replace") if running.envoy is not None else ""
+    return (
+        f"stand-in of the lab for {running.app or pod}, on {running.ip}, ports {', '.join(map(str, running.ports))}\n"
+    )
 
 
 def _expected_hosts(store: Store) -> Iterable[str]:

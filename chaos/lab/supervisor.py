@@ -35,7 +35,7 @@ from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.lab.manifests import SHOP, load_shop, load_system
-from chaos.lab.parts import entries_of, exec_in_proxy, parts_of, wait_for_pods, wait_for_routes
+from chaos.lab.parts import entries_of, exec_in_proxy, log_of, parts_of, wait_for_pods, wait_for_routes
 from chaos.lab.pods import PodRunner, find_envoy
 from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, find_binary, wait_until_ready
@@ -143,7 +143,15 @@ class Supervisor:
             control=control_plane,
         )
         server = _server(
-            either(control, create_app(store, validators=VALIDATORS, exec_handler=partial(exec_in_proxy, pods)))
+            either(
+                control,
+                create_app(
+                    store,
+                    validators=VALIDATORS,
+                    exec_handler=partial(exec_in_proxy, pods),
+                    log_handler=partial(log_of, pods),
+                ),
+            )
         )
         self._task(server.serve(sockets=[listening]), "Kubernetes API")
         self._task(control_plane.run(), "control plane")

@@ -193,3 +193,36 @@ def test_an_experiment_runs_on_it(lab: LabState, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     record = record_in(tmp_path)
     assert record["plan"]["injection"]["strategy"] == "create"
+
+
+def test_kubectl_sees_and_drives_workloads(lab: LabState) -> None:
+    assert "ClusterIP" in kubectl(lab, "get", "svc", "ratings")
+    owner = kubectl(
+        lab, "get", "pod", "-l", "app=ratings", "-o", "jsonpath={.items[0].metadata.ownerReferences[0].kind}"
+    )
+    assert owner == "ReplicaSet"
+    assert "ratings-v1-" in kubectl(lab, "get", "rs")
+    slices = kubectl(
+        lab,
+        "get",
+        "endpointslices",
+        "-l",
+        "kubernetes.io/service-name=reviews",
+        "-o",
+        "jsonpath={.items[*].endpoints[*].addresses[0]}",
+    )
+    assert len(slices.split()) == 3
+    assert "successfully rolled out" in kubectl(lab, "rollout", "status", "deploy/ratings-v1", "--timeout=20s")
+    assert "stand-in" in kubectl(lab, "logs", "deploy/ratings-v1", "-c", "ratings")
+    kubectl(lab, "logs", "deploy/ratings-v1", "-c", "istio-proxy", "--tail=5")
+    before = kubectl(lab, "get", "pod", "-l", "app=ratings", "-o", "jsonpath={.items[0].metadata.name}")
+    kubectl(lab, "delete", "pod", before)
+    kubectl(lab, "wait", "--for=condition=Ready", "pod", "-l", "app=ratings", "--timeout=30s")
+    assert kubectl(lab, "get", "pod", "-l", "app=ratings", "-o", "jsonpath={.items[0].metadata.name}") != before
+    kubectl(lab, "rollout", "restart", "deploy/ratings-v1")
+    assert "successfully rolled out" in kubectl(lab, "rollout", "status", "deploy/ratings-v1", "--timeout=40s")
+    kubectl(lab, "scale", "deploy/ratings-v1", "--replicas=2")
+    assert "successfully rolled out" in kubectl(lab, "rollout", "status", "deploy/ratings-v1", "--timeout=40s")
+    assert "ratings-v1" in kubectl(lab, "describe", "deploy", "ratings-v1")
+    assert "istio-proxy" in kubectl(lab, "describe", "pod", "-l", "app=ratings")
+    kubectl(lab, "scale", "deploy/ratings-v1", "--replicas=1")

@@ -72,6 +72,7 @@ def _entries(res: Resource) -> list[dict[str, Any]]:
         entries.append({"name": f"{res.plural}/scale", **sub, "group": "autoscaling", "version": "v1", "kind": "Scale"})
     if res.plural == "pods":
         entries.append({"name": "pods/exec", **sub, "kind": "PodExecOptions", "verbs": ["create", "get"]})
+        entries.append({"name": "pods/log", **sub, "kind": "Pod", "verbs": ["get"]})
     return entries
 
 

@@ -22,6 +22,7 @@ class Resource:
         group: API group, empty for the core group.
         versions: Served versions, the preferred one first; all have the same schema.
         scalable: It has the subresource ``scale``.
+        fields: What field selectors may ask for, beside name and namespace.
     """
 
     group: str
@@ -34,6 +35,7 @@ class Resource:
     scalable: bool = False
     categories: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
+    fields: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:
@@ -46,7 +48,14 @@ class Resource:
         return f"{self.group}/{chosen}" if self.group else chosen
 
 
-def _core(kind: str, plural: str, *short: str, namespaced: bool = True, columns: tuple[Column, ...] = ()) -> Resource:
+def _core(
+    kind: str,
+    plural: str,
+    *short: str,
+    namespaced: bool = True,
+    columns: tuple[Column, ...] = (),
+    fields: tuple[str, ...] = (),
+) -> Resource:
     return Resource(
         group="",
         versions=("v1",),
@@ -56,6 +65,7 @@ def _core(kind: str, plural: str, *short: str, namespaced: bool = True, columns:
         short_names=short,
         namespaced=namespaced,
         columns=columns,
+        fields=fields,
     )
 
 
@@ -73,7 +83,12 @@ def _istio(kind: str, plural: str, *short: str, columns: tuple[Column, ...] = ()
 
 
 NAMESPACES: Final = _core(
-    "Namespace", "namespaces", "ns", namespaced=False, columns=(Column(name="Status", path="status.phase"),)
+    "Namespace",
+    "namespaces",
+    "ns",
+    namespaced=False,
+    columns=(Column(name="Status", path="status.phase"),),
+    fields=("status.phase",),
 )
 SERVICES: Final = _core(
     "Service",
@@ -91,6 +106,7 @@ PODS: Final = _core(
     "pods",
     "po",
     columns=(Column(name="Status", path="status.phase"), Column(name="IP", path="status.podIP")),
+    fields=("spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"),
 )
 CONFIG_MAPS: Final = _core("ConfigMap", "configmaps", "cm")
 EVENTS: Final = _core(
@@ -102,6 +118,16 @@ EVENTS: Final = _core(
         Column(name="Reason", path="reason"),
         Column(name="Object", path="involvedObject.name"),
         Column(name="Message", path="message"),
+    ),
+    fields=(
+        *(
+            f"involvedObject.{key}"
+            for key in ("apiVersion", "fieldPath", "kind", "name", "namespace", "resourceVersion", "uid")
+        ),
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
     ),
 )
 SERVICE_ACCOUNTS: Final = _core("ServiceAccount", "serviceaccounts", "sa")
@@ -117,6 +143,31 @@ DEPLOYMENTS: Final = Resource(
         Column(name="Ready", path="status.readyReplicas"),
         Column(name="Up-to-date", path="status.updatedReplicas"),
         Column(name="Available", path="status.availableReplicas"),
+    ),
+)
+REPLICA_SETS: Final = Resource(
+    group="apps",
+    versions=("v1",),
+    kind="ReplicaSet",
+    plural="replicasets",
+    singular="replicaset",
+    short_names=("rs",),
+    columns=(
+        Column(name="Desired", path="spec.replicas"),
+        Column(name="Current", path="status.replicas"),
+        Column(name="Ready", path="status.readyReplicas"),
+    ),
+)
+ENDPOINT_SLICES: Final = Resource(
+    group="discovery.k8s.io",
+    versions=("v1",),
+    kind="EndpointSlice",
+    plural="endpointslices",
+    singular="endpointslice",
+    columns=(
+        Column(name="AddressType", path="addressType"),
+        Column(name="Ports", path="ports[].port"),
+        Column(name="Endpoints", path="endpoints[].addresses[]"),
     ),
 )
 LEASES: Final = Resource(
@@ -147,6 +198,8 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     EVENTS,
     SERVICE_ACCOUNTS,
     DEPLOYMENTS,
+    REPLICA_SETS,
+    ENDPOINT_SLICES,
     LEASES,
     VIRTUAL_SERVICES,
     DESTINATION_RULES,

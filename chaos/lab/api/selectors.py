@@ -25,6 +25,11 @@ class Selector:
         object.__setattr__(self, "_labels", tuple(_label(part) for part in _split(self.labels)))
         object.__setattr__(self, "_fields", tuple(_field(part) for part in _split(self.fields)))
 
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The fields that are asked for."""
+        return tuple(path for path, _, _ in self._fields)
+
     def matches(self, obj: Mapping[str, Any]) -> bool:
         """Whether an object is selected."""
         labels = obj["metadata"].get("labels") or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,14 +15,18 @@ from starlette.routing import Route, WebSocketRoute
 
 from chaos.lab.api import discovery, execute
 from chaos.lab.api.errors import ApiError, bad_request, invalid
+from chaos.lab.api.paging import Pages
 from chaos.lab.api.patching import apply_patch
-from chaos.lab.api.resources import BY_KEY, Resource
+from chaos.lab.api.resources import BY_KEY, PODS, Resource
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Event, Store
 from chaos.lab.api.table import table, wanted
 from chaos.lab.api.validation import Path, Validator, dotted
 
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+LogHandler = Callable[[str, str, str], str]
+"""``(namespace, pod, container)`` to the text; raises ``ApiError`` for a container that is not there."""
+_FIELDS: Final = ("metadata.name", "metadata.namespace")
 _HEARTBEAT: Final = 30.0
 """Seconds between bookmarks of a silent watch."""
 
@@ -43,6 +47,7 @@ def create_app(
     *,
     validators: Mapping[str, Validator],
     exec_handler: execute.ExecHandler | None = None,
+    log_handler: LogHandler | None = None,
 ) -> Starlette:
     """The API of one store.
 
@@ -50,8 +55,9 @@ def create_app(
         store: Where the objects are.
         validators: By kind; asked before anything of that kind is stored.
         exec_handler: Runs a command in a container; without one, exec is not served.
+        log_handler: What a container wrote; without one, logs are not served.
     """
-    api = _Api(store, validators)
+    api = _Api(store, validators, log_handler)
     routes: list[Route | WebSocketRoute] = [
         Route("/healthz", _ok), Route("/readyz", _ok), Route("/livez", _ok),
         Route("/version", lambda _: JSONResponse(discovery.VERSION)),
@@ -97,9 +103,11 @@ def parse_path(path: str) -> Target | None:
 
 
 class _Api:
-    def __init__(self, store: Store, validators: Mapping[str, Validator]) -> None:
+    def __init__(self, store: Store, validators: Mapping[str, Validator], logs: LogHandler | None) -> None:
         self._store = store
         self._validators = validators
+        self._logs = logs
+        self._pages = Pages()
 
     async def handle(self, request: Request) -> Response:
         try:
@@ -120,6 +128,11 @@ class _Api:
         target = parse_path(path)
         if target is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        if target.subresource == "log" and target.resource is PODS and target.name and self._logs is not None:
+            self._store.get(PODS, target.namespace, target.name)
+            container = request.query_params.get("container", "")
+            text = self._logs(str(target.namespace), target.name, container)
+            return PlainTextResponse(_tailed(text, request.query_params))
         if target.subresource not in (None, "status", "scale") or (
             target.subresource == "scale" and not target.resource.scalable
         ):
@@ -149,7 +162,7 @@ class _Api:
         if request.method == "POST":
             return await self._create(request, target)
         if request.method == "DELETE":
-            for obj in self._store.list(target.resource, target.namespace, _selector(request)):
+            for obj in self._store.list(target.resource, target.namespace, _selector(request, target.resource)):
                 meta = obj["metadata"]
                 if self._store.find(target.resource, meta.get("namespace"), meta["name"]) is not None:
                     self._store.delete(target.resource, meta.get("namespace"), meta["name"], dry_run=_dry(request))
@@ -157,16 +170,21 @@ class _Api:
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
     def _list(self, request: Request, target: Target) -> Response:
-        objects = self._store.list(target.resource, target.namespace, _selector(request))
-        version = str(self._store.version)
+        asked = request.query_params
+        if asked.get("continue"):
+            page = self._pages.following(asked["continue"], asked.get("limit", ""))
+        else:
+            objects = self._store.list(target.resource, target.namespace, _selector(request, target.resource))
+            page = self._pages.first(objects, str(self._store.version), asked.get("limit", ""))
         if wanted(request.headers.get("accept", "")):
-            return JSONResponse(table(target.resource, objects, version=version))
+            rows = table(target.resource, page.objects, version=page.version)
+            return JSONResponse({**rows, "metadata": page.metadata})
         return JSONResponse(
             {
                 "kind": f"{target.resource.kind}List",
                 "apiVersion": target.resource.api_version(target.version),
-                "metadata": {"resourceVersion": version},
-                "items": [_as(obj, target) for obj in objects],
+                "metadata": page.metadata,
+                "items": [_as(obj, target) for obj in page.objects],
             }
         )
 
@@ -228,7 +246,7 @@ class _Api:
     # --- watching --------------------------------------------------------------------------------------------------
 
     def _watch(self, request: Request, target: Target) -> Response:
-        selector = _selector(request)
+        selector = _selector(request, target.resource)
         version = request.query_params.get("resourceVersion", "")
         start: list[Event] = []
         queue: asyncio.Queue[Event] = asyncio.Queue()
@@ -401,9 +419,24 @@ def _scaled(obj: dict[str, Any], scale: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _selector(request: Request) -> Selector | None:
+def _selector(request: Request, res: Resource) -> Selector | None:
     labels, fields = request.query_params.get("labelSelector", ""), request.query_params.get("fieldSelector", "")
-    return Selector(labels, fields) if labels or fields else None
+    if not labels and not fields:
+        return None
+    selector = Selector(labels, fields)
+    unknown = next((path for path in selector.paths if path not in (*_FIELDS, *res.fields)), None)
+    if unknown is not None:
+        raise bad_request(f"field label not supported: {unknown}")
+    return selector
+
+
+def _tailed(text: str, asked: Mapping[str, str]) -> str:
+    lines = text.splitlines(keepends=True)
+    try:
+        wanted_lines = int(asked.get("tailLines") or len(lines))
+    except ValueError as error:
+        raise bad_request(f"invalid tailLines {asked['tailLines']!r}") from error
+    return "".join(lines[max(0, len(lines) - wanted_lines) :])
 
 
 def _dry(request: Request, options: Mapping[str, Any] | None = None) -> bool:

@@ -14,6 +14,7 @@ PLAIN = {"metadata": {"name": "plain"}}
 
 def deployment(**template_meta: Any) -> dict[str, Any]:
     return {
+        "kind": "Deployment",
         "metadata": {"name": "a", "namespace": "staging", "uid": "u1"},
         "spec": {
             "template": {
@@ -24,12 +25,20 @@ def deployment(**template_meta: Any) -> dict[str, Any]:
     }
 
 
-def test_a_pod_belongs_to_its_deployment_and_carries_its_template() -> None:
-    first, second = injection.pod_of(deployment()), injection.pod_of(deployment())
+def pod_of(made: dict[str, Any]) -> dict[str, Any]:
+    replica_set = injection.replica_set_of(made)
+    replica_set["metadata"]["uid"] = "u2"
+    return injection.pod_of(made, replica_set)
+
+
+def test_a_pod_belongs_to_its_replica_set_and_carries_its_template() -> None:
+    first, second = pod_of(deployment()), pod_of(deployment())
+    owner = injection.replica_set_of(deployment())["metadata"]["ownerReferences"][0]
+    assert (owner["kind"], owner["name"], owner["uid"]) == ("Deployment", "a", "u1")
     assert first["metadata"]["name"] != second["metadata"]["name"]
     assert first["metadata"]["name"].startswith(f"a-{injection.template_hash(deployment())}-")
     assert first["metadata"]["labels"]["app"] == "a"
-    assert first["metadata"]["ownerReferences"][0]["uid"] == "u1"
+    assert first["metadata"]["ownerReferences"][0]["uid"] == "u2"
     assert injection.workload_of(first) == "a"
     assert injection.app_ports(first) == [8080]
     assert injection.named_ports(first) == {"http": 8080}
@@ -53,7 +62,7 @@ def test_the_hash_changes_with_the_template_alone() -> None:
     ],
 )
 def test_who_gets_a_sidecar(namespace: dict[str, Any], meta: dict[str, Any], *, expected: bool) -> None:
-    pod = injection.inject(injection.pod_of(deployment(**meta)), namespace)
+    pod = injection.inject(pod_of(deployment(**meta)), namespace)
     assert injection.has_sidecar(pod) is expected
     assert ("sidecar.istio.io/status" in pod["metadata"].get("annotations", {})) is expected
     assert injection.app_ports(pod) == [8080]
@@ -65,7 +74,7 @@ def test_a_gateway_is_a_proxy_without_application() -> None:
     gateway["spec"]["template"]["spec"]["containers"] = [
         {"name": "istio-proxy", "image": "auto", "ports": [{"containerPort": 8080}]}
     ]
-    pod = injection.inject(injection.pod_of(gateway), INJECTED)
+    pod = injection.inject(pod_of(gateway), INJECTED)
     assert injection.is_gateway(pod)
     assert injection.has_sidecar(pod)
     assert injection.app_ports(pod) == []
