@@ -196,3 +196,32 @@ def test_what_istio_rejects_is_rejected(route: Callable[..., httpx.Response], ht
     answer = route(http)
     assert answer.status_code == 400, answer.text
     assert told in answer.json()["message"]
+
+
+def test_consistent_hashing_keeps_a_user_on_one_version(lab: LabState, caller: httpx.Client) -> None:
+    """With real Envoy: the same header always meets the same pod, different ones meet all of them."""
+    path = f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/destinationrules/recommendation-svc"
+    before = httpx.get(path, trust_env=False).json()
+    spec = {
+        "host": "recommendation-svc",
+        "trafficPolicy": {"loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}},
+    }
+    services = f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/virtualservices/recommendation-svc"
+    governing = httpx.get(services, trust_env=False).json()
+    assert httpx.delete(services, trust_env=False).status_code == 200
+    try:
+        assert httpx.put(path, json={**before, "spec": spec}, trust_env=False).status_code == 200
+        url = "http://recommendation-svc:8080/recommendations/1"
+
+        def pods(user: str) -> set[str]:
+            return {caller.get(url, headers={"x-user": user}).json()["pod"] for _ in range(12)}
+
+        deadline = time.monotonic() + 20
+        while any(len(pods(f"user-{number}")) > 1 for number in range(6)):
+            assert time.monotonic() < deadline, "users still wander"
+        assert len({next(iter(pods(f"user-{number}"))) for number in range(24)}) == 2
+    finally:
+        after = httpx.get(path, trust_env=False).json()
+        httpx.put(path, json={**after, "spec": before["spec"]}, trust_env=False)
+        governing["metadata"] = {key: governing["metadata"][key] for key in ("name", "namespace")}
+        httpx.post(services.rpartition("/")[0], json=governing, trust_env=False)

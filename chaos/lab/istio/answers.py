@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from chaos.lab.istio.durations import nanoseconds
+
 CORS_FILTER: Final = "envoy.filters.http.cors"
 _CORS_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy"
 REDIRECT_CODES: Final = {
@@ -100,6 +102,4 @@ def _origin(value: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _seconds(duration: str) -> int:
-    from chaos.lab.istio.validation.schema import nanoseconds
-
     return (nanoseconds(duration) or 0) // 10**9

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from chaos.lab.istio.durations import nanoseconds
 from chaos.lab.istio.metrics import CLUSTER_ID
 from chaos.lab.istio.pieces import address, endpoints
+from chaos.lab.istio.policies import balancing, outlier_detection, policy_for
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
 from chaos.model.istio import Object
 
 _NO_LIMIT: Final = 4_294_967_295
-_BALANCERS: Final = {
-    "UNSPECIFIED": "LEAST_REQUEST", "LEAST_REQUEST": "LEAST_REQUEST", "LEAST_CONN": "LEAST_REQUEST",
-    "ROUND_ROBIN": "ROUND_ROBIN", "RANDOM": "RANDOM",
-}  # fmt: skip
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -38,12 +36,11 @@ def clusters(proxy: Proxy, snapshot: Snapshot) -> list[dict[str, Any]]:
 def _outbound(service: Service, port: Port, rule: Object | None) -> Iterator[dict[str, Any]]:
     spec: Mapping[str, Any] = rule["spec"] if rule else {}
     behind = service.endpoints.get(port.number, ())
-    policy = spec.get("trafficPolicy") or {}
-    yield _cluster(service, port, "", behind, policy)
+    yield _cluster(service, port, "", behind, policy_for(rule, "", port.number))
     for subset in spec.get("subsets") or ():
         labels = subset.get("labels") or {}
         chosen = tuple(one for one in behind if labels.items() <= one.labels.items())
-        yield _cluster(service, port, subset["name"], chosen, {**policy, **(subset.get("trafficPolicy") or {})})
+        yield _cluster(service, port, subset["name"], chosen, policy_for(rule, subset["name"], port.number))
 
 
 def _cluster(
@@ -56,7 +53,7 @@ def _cluster(
         "name": name,
         "type": "STATIC",
         "connect_timeout": tcp.get("connectTimeout", "10s"),
-        "lb_policy": _BALANCERS[(policy.get("loadBalancer") or {}).get("simple", "UNSPECIFIED")],
+        **balancing(policy),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [_endpoint(one) for one in behind]}]},
         "circuit_breakers": {
             "thresholds": [
@@ -76,11 +73,13 @@ def _cluster(
             }
         },
     }
-    options = _http_options(http, http2=port.is_http2)
+    if tcp.get("tcpKeepalive") is not None:
+        cluster["upstream_connection_options"] = {"tcp_keepalive": _keepalive(tcp["tcpKeepalive"])}
+    options = _http_options(http, tcp, http2=port.is_http2 or http.get("h2UpgradePolicy") == "UPGRADE")
     if options:
         cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS: options}
     if policy.get("outlierDetection"):
-        cluster["outlier_detection"] = _outlier_detection(policy["outlierDetection"])
+        cluster["outlier_detection"] = outlier_detection(policy["outlierDetection"])
         cluster["common_lb_config"]["healthy_panic_threshold"] = {
             "value": policy["outlierDetection"].get("minHealthPercent", 0)
         }
@@ -94,45 +93,40 @@ def _endpoint(one: Endpoint) -> dict[str, Any]:
     }
 
 
-def _http_options(http: Mapping[str, Any], *, http2: bool) -> dict[str, Any] | None:
+def _keepalive(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if wanted.get("probes"):
+        found["keepalive_probes"] = wanted["probes"]
+    for key, name in (("time", "keepalive_time"), ("interval", "keepalive_interval")):
+        if wanted.get(key):
+            found[name] = (nanoseconds(wanted[key]) or 0) // 10**9
+    return found
+
+
+def _http_options(http: Mapping[str, Any], tcp: Mapping[str, Any], *, http2: bool) -> dict[str, Any] | None:
     common: dict[str, Any] = {}
     if http.get("maxRequestsPerConnection"):
         common["max_requests_per_connection"] = http["maxRequestsPerConnection"]
-    if http.get("idleTimeout"):
-        common["idle_timeout"] = http["idleTimeout"]
+    for source, key, name in (
+        (tcp, "idleTimeout", "idle_timeout"),
+        (http, "idleTimeout", "idle_timeout"),
+        (tcp, "maxConnectionDuration", "max_connection_duration"),
+    ):
+        if source.get(key):
+            common[name] = source[key]
     if not common and not http2:
         return None
     kind = "http2_protocol_options" if http2 else "http_protocol_options"
+    protocol: dict[str, Any] = {}
+    if http2 and http.get("maxConcurrentStreams"):
+        protocol["max_concurrent_streams"] = http["maxConcurrentStreams"]
     options: dict[str, Any] = {
         "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
-        "explicit_http_config": {kind: {}},
+        "explicit_http_config": {kind: protocol},
     }
     if common:
         options["common_http_protocol_options"] = common
     return options
-
-
-def _outlier_detection(policy: Mapping[str, Any]) -> dict[str, Any]:
-    """istiod ``cluster_traffic_policy.go`` applyOutlierDetection: ejection by errors only, enforced always."""
-    found: dict[str, Any] = {
-        "enforcing_success_rate": 0,
-        "enforcing_consecutive_5xx": 0,
-        "enforcing_consecutive_gateway_failure": 0,
-    }
-    for key, name in (
-        ("consecutive5xxErrors", "consecutive_5xx"),
-        ("consecutiveGatewayErrors", "consecutive_gateway_failure"),
-    ):
-        errors = policy.get(key, 5 if key == "consecutive5xxErrors" else None)
-        if errors is not None:
-            found[name] = errors
-            found[f"enforcing_{name}"] = 100 if errors > 0 else 0
-    for key, name in (("interval", "interval"), ("baseEjectionTime", "base_ejection_time")):
-        if policy.get(key):
-            found[name] = policy[key]
-    if policy.get("maxEjectionPercent"):
-        found["max_ejection_percent"] = policy["maxEjectionPercent"]
-    return found
 
 
 def inbound_name(port: int) -> str:

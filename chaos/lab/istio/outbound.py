@@ -50,7 +50,7 @@ def _govern(service: Service, port: Port, seen: Sequence[Object], proxy: Proxy, 
             found = routes_of(vs, proxy, snapshot, port=port.number)
             if found:
                 return found
-    return [default_route(service.host, port.number)]
+    return [default_route(service.host, port.number, snapshot.destination_rule(service.host, proxy.namespace))]
 
 
 def _wildcards(vs: Object, host: str) -> list[str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from chaos.lab.istio.answers import CORS_FILTER, cors_policy, direct_response, mirror_policies, redirect_action
 from chaos.lab.istio.clusters import cluster_name
+from chaos.lab.istio.policies import hash_policy, policy_for
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Snapshot
 from chaos.model.istio import MESH, Object, resolve_host, selects_source
@@ -46,13 +47,17 @@ def routes_of(
     return found
 
 
-def default_route(host: str, port: int) -> Route:
+def default_route(host: str, port: int, rule: Object | None = None) -> Route:
     """How requests go where no VirtualService governs."""
-    return {
-        "name": "default",
-        "match": {"prefix": "/"},
-        "route": {"cluster": cluster_name(port, "", host), "timeout": "0s", "retry_policy": _retry_policy(None)},
+    action: dict[str, Any] = {
+        "cluster": cluster_name(port, "", host),
+        "timeout": "0s",
+        "retry_policy": _retry_policy(None),
     }
+    hashed = hash_policy(policy_for(rule, "", port))
+    if hashed:
+        action["hash_policy"] = hashed
+    return {"name": "default", "match": {"prefix": "/"}, "route": action}
 
 
 def _is_for(block: Mapping[str, Any], proxy: Proxy, *, port: int, gateways: Sequence[str]) -> bool:
@@ -184,6 +189,9 @@ def _action(
     if mirrors:
         action["request_mirror_policies"] = mirrors
     destinations = [d for d in http["route"] if d.get("weight", 0) > 0] or list(http["route"][:1])
+    hashed = [part for d in destinations for part in _hashed(d, namespace, snapshot, port)]
+    if hashed:
+        action["hash_policy"] = [part for at, part in enumerate(hashed) if part not in hashed[:at]]
     if len(destinations) == 1:
         action["cluster"] = _cluster(destinations[0], namespace, snapshot, port)
     else:
@@ -200,6 +208,14 @@ def _action(
     return action
 
 
+def _hashed(destination: Mapping[str, Any], namespace: str, snapshot: Snapshot, port: int) -> list[dict[str, Any]]:
+    """What the DestinationRule of a destination wants to be hashed."""
+    where = destination["destination"]
+    host = resolve_host(where["host"], namespace)
+    rule = snapshot.destination_rule(host, namespace)
+    return hash_policy(policy_for(rule, where.get("subset", ""), _port(where, host, snapshot, port)))
+
+
 def _rewritten(to: str, uri: Mapping[str, str]) -> dict[str, Any]:
     """A prefix is replaced by the new one; after an exact or regex match the whole path is."""
     if "regex" in uri:
@@ -211,11 +227,15 @@ def _cluster(destination: Mapping[str, Any], namespace: str, snapshot: Snapshot,
     """The cluster of a destination; without a port the Service's only one, else the one of the request."""
     where = destination["destination"]
     host = resolve_host(where["host"], namespace)
+    return cluster_name(_port(where, host, snapshot, port), where.get("subset", ""), host)
+
+
+def _port(where: Mapping[str, Any], host: str, snapshot: Snapshot, port: int) -> int:
     number = (where.get("port") or {}).get("number")
+    if number is not None:
+        return int(number)
     service = snapshot.by_host.get(host)
-    if number is None:
-        number = service.ports[0].number if service and len(service.ports) == 1 else port
-    return cluster_name(number, where.get("subset", ""), host)
+    return service.ports[0].number if service and len(service.ports) == 1 else port
 
 
 def _retry_policy(retries: Mapping[str, Any] | None) -> dict[str, Any] | None:

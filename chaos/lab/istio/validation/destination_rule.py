@@ -13,16 +13,17 @@ _POOL: Final = s.obj(
     {
         "tcp": s.obj(
             {
-                "maxConnections": s.INT32, "connectTimeout": s.DURATION, "tcpKeepalive": s.unsupported(),
-                "maxConnectionDuration": s.unsupported(), "idleTimeout": s.unsupported(),
+                "maxConnections": s.INT32, "connectTimeout": s.DURATION,
+                "tcpKeepalive": s.obj({"interval": s.DURATION, "probes": s.UINT32, "time": s.DURATION}),
+                "maxConnectionDuration": s.DURATION, "idleTimeout": s.DURATION,
             }
         ),
         "http": s.obj(
             {
                 "http1MaxPendingRequests": s.INT32, "http2MaxRequests": s.INT32, "maxRequestsPerConnection": s.INT32,
                 "maxRetries": s.INT32, "idleTimeout": s.DURATION,
-                "h2UpgradePolicy": s.Node(kind="string", enum=("DEFAULT", "DO_NOT_UPGRADE")),
-                "useClientProtocol": s.unsupported(), "maxConcurrentStreams": s.unsupported(),
+                "h2UpgradePolicy": s.Node(kind="string", enum=("DEFAULT", "DO_NOT_UPGRADE", "UPGRADE")),
+                "useClientProtocol": s.unsupported(), "maxConcurrentStreams": s.INT32,
             }
         ),
     }
@@ -31,21 +32,38 @@ _OUTLIER: Final = s.obj(
     {
         "consecutive5xxErrors": s.UINT32, "consecutiveGatewayErrors": s.UINT32, "interval": s.DURATION,
         "baseEjectionTime": s.DURATION, "maxEjectionPercent": s.INT32, "minHealthPercent": s.INT32,
-        "consecutiveErrors": s.unsupported(), "consecutiveLocalOriginFailures": s.unsupported(),
-        "splitExternalLocalOriginErrors": s.unsupported(),
+        "consecutiveErrors": s.unsupported(), "consecutiveLocalOriginFailures": s.UINT32,
+        "splitExternalLocalOriginErrors": s.BOOLEAN,
     }
+)  # fmt: skip
+_HASH: Final = s.obj(
+    {
+        "httpCookie": s.obj(
+            {"attributes": s.unsupported(), "name": s.STRING, "path": s.STRING, "ttl": s.STRING}, required=("name",)
+        ),
+        "httpHeaderName": s.STRING, "httpQueryParameterName": s.STRING,
+        "maglev": s.obj({"tableSize": s.INT32}), "minimumRingSize": s.INT32,
+        "ringHash": s.obj({"minimumRingSize": s.INT32}), "useSourceIp": s.BOOLEAN,
+    },
+    one_of=("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName"),
 )  # fmt: skip
 _BALANCER: Final = s.obj(
     {
         "simple": s.Node(kind="string", enum=("UNSPECIFIED", "LEAST_CONN", "RANDOM", "PASSTHROUGH", "ROUND_ROBIN", "LEAST_REQUEST")),
-        "consistentHash": s.unsupported(), "localityLbSetting": s.unsupported(), "warmup": s.unsupported(),
+        "consistentHash": _HASH, "localityLbSetting": s.unsupported(), "warmup": s.unsupported(),
         "warmupDurationSecs": s.unsupported(),
+    }
+)  # fmt: skip
+_PORT: Final = s.obj(
+    {
+        "connectionPool": _POOL, "loadBalancer": _BALANCER, "outlierDetection": _OUTLIER,
+        "port": s.obj({"number": s.UINT32}), "tls": s.unsupported(),
     }
 )  # fmt: skip
 _POLICY: Final = s.obj(
     {
         "connectionPool": _POOL, "loadBalancer": _BALANCER, "outlierDetection": _OUTLIER, "tls": s.unsupported(),
-        "portLevelSettings": s.unsupported(), "proxyProtocol": s.unsupported(), "tunnel": s.unsupported(),
+        "portLevelSettings": s.array(_PORT), "proxyProtocol": s.unsupported(), "tunnel": s.unsupported(),
         "retryBudget": s.unsupported(),
     }
 )  # fmt: skip
@@ -80,7 +98,8 @@ def validate_destination_rule(obj: dict[str, Any]) -> Validation:
 
 
 def _policies(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [spec.get("trafficPolicy") or {}, *(one.get("trafficPolicy") or {} for one in spec.get("subsets") or ())]
+    whole = [spec.get("trafficPolicy") or {}, *(one.get("trafficPolicy") or {} for one in spec.get("subsets") or ())]
+    return [*whole, *(port for policy in whole for port in policy.get("portLevelSettings") or ())]
 
 
 def _simple(policy: Mapping[str, Any]) -> str:
@@ -97,6 +116,16 @@ def _errors(spec: Mapping[str, Any]) -> Iterator[str]:
             yield "subset name cannot be empty"
         yield from label_problems(subset.get("labels") or {})
     for policy in _policies(spec):
+        by = (policy.get("loadBalancer") or {}).get("consistentHash")
+        if by is not None and not any(
+            by.get(k) for k in ("httpHeaderName", "httpCookie", "useSourceIp", "httpQueryParameterName")
+        ):
+            yield "consistent hash must say what is hashed"
+        if by is not None and (policy.get("loadBalancer") or {}).get("simple"):
+            yield "load balancer must have one of simple and consistentHash"
+        for settings in policy.get("portLevelSettings") or ():
+            if not 1 <= (settings.get("port") or {}).get("number", 0) <= 65535:
+                yield "port level settings must name a port in the range 1..65535"
         outlier = policy.get("outlierDetection") or {}
         for key in ("maxEjectionPercent", "minHealthPercent"):
             if not 0 <= outlier.get(key, 0) <= 100:

@@ -6,17 +6,12 @@ error with its path and never ignored.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, Final
 
 from chaos.lab.api.validation import Cause, Path, dotted
-
-_DURATION: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*")
-_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
-_NANOS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+from chaos.lab.istio.durations import nanoseconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,16 +91,6 @@ def check(node: Node, value: Any, path: Path) -> Found:
         else:
             causes.append(Cause(field=dotted(where), message=message, reason=kind))
     return Found(tuple(causes), tuple(unknown), tuple(missing))
-
-
-def nanoseconds(text: str) -> int | None:
-    """A Go duration in nanoseconds; ``None`` where it is none."""
-    if text == "0":
-        return 0
-    if not _DURATION.fullmatch(text):
-        return None
-    total = sum(int(Decimal(number) * _NANOS[unit]) for number, unit in _PART.findall(text))
-    return -total if text.startswith("-") else total
 
 
 _Problem = tuple[str, Path, str]

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from chaos.lab.api.validation import Validation, dotted
 from chaos.lab.istio.answers import REDIRECT_CODES
+from chaos.lab.istio.durations import nanoseconds
 from chaos.lab.istio.routes import GRPC_CODES
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import gateway_problem, host_problem, label_problems
@@ -321,7 +322,7 @@ def _percentage(percentage: Mapping[str, Any] | None) -> Iterator[str]:
 
 def _duration(text: str) -> Iterator[str]:
     """istiod agent.ValidateDuration."""
-    amount = s.nanoseconds(text)
+    amount = nanoseconds(text)
     if amount is None or amount < 10**6:
         yield f"duration {text!r} must be greater than 1ms"
     elif amount % 10**6:

@@ -1,0 +1,21 @@
+"""Go's durations, as Istio's resources write them."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+from typing import Final
+
+_DURATION: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*")
+_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
+_NANOS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+
+
+def nanoseconds(text: str) -> int | None:
+    """A Go duration in nanoseconds; ``None`` where it is none."""
+    if text == "0":
+        return 0
+    if not _DURATION.fullmatch(text):
+        return None
+    total = sum(int(Decimal(number) * _NANOS[unit]) for number, unit in _PART.findall(text))
+    return -total if text.startswith("-") else total

@@ -1,0 +1,99 @@
+"""The lab's schemas against Istio's own CRDs: every field is known, of the same type, and none is invented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from chaos.lab.istio.validation import destination_rule, gateway, virtual_service
+from chaos.lab.istio.validation.schema import Node
+
+DATA = Path(__file__).parents[3] / "shared" / "data"
+CRDS = {"1.22.0": DATA / "istio-crds-1.22.0.yaml", "1.30.3": DATA / "istio-crds.yaml"}
+SCHEMAS = {"VirtualService": virtual_service.SPEC, "DestinationRule": destination_rule.SPEC, "Gateway": gateway.SPEC}
+pytestmark = pytest.mark.skipif(
+    not all(file.is_file() for file in CRDS.values()), reason="Istio's CRDs are not beside this checkout"
+)
+KINDS = {"string": {"string", "duration"}, "integer": {"integer"}, "number": {"number"}, "boolean": {"boolean"}}
+Field = tuple[str, ...]
+
+
+@cache
+def crds(release: str) -> dict[str, dict[str, Any]]:
+    """The ``spec`` of each kind in its storage version; all served versions have the same schema."""
+    found = {}
+    for document in YAML(typ="safe").load_all(CRDS[release].read_text(encoding="utf-8")):
+        if document and document["kind"] == "CustomResourceDefinition":
+            stored = next(version for version in document["spec"]["versions"] if version["storage"])
+            found[document["spec"]["names"]["kind"]] = stored["schema"]["openAPIV3Schema"]["properties"]["spec"]
+    return found
+
+
+def theirs(schema: dict[str, Any], path: Field = ()) -> Iterator[tuple[Field, dict[str, Any]]]:
+    """Every field of a CRD with its own schema."""
+    for name, inner in (schema.get("properties") or {}).items():
+        yield (*path, name), inner
+        yield from theirs(inner.get("items") or inner, (*path, name))
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from theirs(schema["additionalProperties"], (*path, "*"))
+
+
+def ours(node: Node, path: Field = ()) -> Iterator[tuple[Field, Node]]:
+    for name, inner in node.fields.items():
+        yield (*path, name), inner
+        yield from ours(inner.items if inner.kind == "array" and inner.items else inner, (*path, name))
+    if node.kind == "object" and node.items is not None:
+        yield from ours(node.items, (*path, "*"))
+
+
+@pytest.mark.parametrize("release", CRDS)
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_every_field_of_the_crd_is_known_and_has_its_type(kind: str, release: str) -> None:
+    """Supported, or marked as not supported: then anything below it is rejected with its path."""
+    known = dict(ours(SCHEMAS[kind]))
+    dark = {path for path, node in known.items() if not node.supported}
+    missing, different = [], []
+    for path, schema in theirs(crds(release)[kind]):
+        if any(path[: len(other)] == other for other in dark):
+            continue
+        node = known.get(path)
+        if node is None:
+            missing.append(".".join(path))
+            continue
+        declared = schema.get("type")
+        if declared in KINDS and node.kind not in KINDS[declared]:
+            different.append(f"{'.'.join(path)}: {declared} there, {node.kind} here")
+        if declared in ("array", "object") and node.kind != declared:
+            different.append(f"{'.'.join(path)}: {declared} there, {node.kind} here")
+        if schema.get("enum") and node.enum and set(map(str, schema["enum"])) != set(node.enum):
+            different.append(f"{'.'.join(path)}: {schema['enum']} there, {node.enum} here")
+    assert missing == []
+    assert different == []
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_no_field_is_invented(kind: str) -> None:
+    """What no release has would be pruned there; here it has to be unknown as well."""
+    real = {path for release in CRDS for path, _ in theirs(crds(release)[kind])}
+    assert sorted(".".join(path) for path, _ in ours(SCHEMAS[kind]) if path not in real) == []
+
+
+@pytest.mark.parametrize("release", CRDS)
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_what_is_required_there_is_required_here(kind: str, release: str) -> None:
+    known = {(): SCHEMAS[kind], **dict(ours(SCHEMAS[kind]))}
+    dark = {path for path, node in known.items() if not node.supported}
+    wrong = []
+    for path, schema in [((), crds(release)[kind]), *theirs(crds(release)[kind])]:
+        if any(path[: len(other)] == other for other in dark):
+            continue
+        inner = schema.get("items") or schema
+        node = known[path].items if known[path].kind == "array" and known[path].items else known[path]
+        if inner.get("type") == "object" and set(inner.get("required") or ()) - set(node.required):
+            wrong.append(f"{'.'.join(path)}: {inner['required']} there, {node.required} here")
+    assert wrong == []
