@@ -189,7 +189,10 @@ def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_stag
             "no namespace is named, and the settings allow none",
             hint="--namespace NAME, --all-staging, or namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
         )
-    return tuple(named or settings.namespaces)
+    if named:
+        return tuple(named)
+    known = mesh.namespaces() if settings.has_patterns else ()
+    return settings.listed(str(one["metadata"]["name"]) for one in known)
 
 
 def _give(text: Any) -> None:

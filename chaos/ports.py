@@ -100,6 +100,10 @@ class Mesh(Protocol):
         """
         ...
 
+    def may(self, verb: str, resource: str, *, group: str = "", namespace: str | None = None) -> bool:
+        """Whether the identity in use may do something, in a namespace or in all (SelfSubjectAccessReview)."""
+        ...
+
     def annotate_namespace(self, name: str, key: str, value: str | None) -> None:
         """Sets an annotation of a namespace, or removes it."""
         ...

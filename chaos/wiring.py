@@ -14,8 +14,9 @@ from chaos.adapters.locust_load import LocustLoad
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.adapters.settings_file import read_settings
 from chaos.engine.clock import StopRequest, SystemClock
-from chaos.engine.planning import dry_run, look, make_plan
-from chaos.engine.run import Run, Surroundings
+from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
+from chaos.engine.run import Run
+from chaos.engine.surroundings import Surroundings
 from chaos.errors import InputError, MetricsError
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment, History, Trouble, TroubleKind
@@ -43,6 +44,7 @@ class Place:
     environment: Environment
     context: str
     kubeconfig: str | None
+    writable_outside: tuple[str, ...] = ()
 
 
 def connect(
@@ -69,6 +71,12 @@ def connect(
         MeshError: the API can't be reached.
         MetricsError: Prometheus can't be reached.
     """
+    if lab is not None:
+        settings = LAB.model_copy(update={"namespaces": tuple(lab)})
+    else:
+        settings = read_settings(folder or Path.cwd())
+    prometheus = prometheus or settings.prometheus
+    entry = entry or settings.entry
     if not context:
         raise InputError(
             "no context is named, so no cluster is touched",
@@ -77,7 +85,8 @@ def connect(
     if not prometheus:
         raise InputError(
             f"no Prometheus is named for the context {context!r}",
-            hint="--chaos-prometheus http://… (kubectl -n istio-system port-forward svc/prometheus 9090)",
+            hint="--chaos-prometheus http://…, or prometheus in [tool.chaos] "
+            "(kubectl -n istio-system port-forward svc/prometheus 9090)",
         )
     if entry is not None and not entry.startswith(("http://", "https://")):
         raise InputError(
@@ -98,10 +107,8 @@ def connect(
         scrape_interval=metrics.scrape_interval(),
         harness=__version__,
     )
-    settings = (
-        LAB.model_copy(update={"namespaces": tuple(lab)}) if lab is not None else read_settings(folder or Path.cwd())
-    )
-    return Place(mesh, metrics, settings, environment, context, kubeconfig)
+    outside = reach_of_credentials(mesh, settings) if lab is None else ()  # the lab's only user may do everything
+    return Place(mesh, metrics, settings, environment, context, kubeconfig, outside)
 
 
 def plan_experiment(
@@ -112,7 +119,13 @@ def plan_experiment(
     Raises:
         MeshError: the API can't be read.
     """
-    situation = look(place.mesh, place.metrics, experiment, cluster=place.environment.cluster)
+    situation = look(
+        place.mesh,
+        place.metrics,
+        experiment,
+        cluster=place.environment.cluster,
+        writable_outside=place.writable_outside,
+    )
     plan = make_plan(
         experiment,
         situation,
@@ -131,7 +144,18 @@ def sweep_dead(place: Place) -> list[Swept]:
     Raises:
         MeshError: the API can't be read.
     """
-    return sweep(place.mesh, namespaces=place.settings.namespaces) if place.settings.namespaces else []
+    namespaces = allowed_namespaces(place)
+    return sweep(place.mesh, namespaces=namespaces) if namespaces else []
+
+
+def allowed_namespaces(place: Place) -> tuple[str, ...]:
+    """The namespaces of the settings' list; those that a pattern covers are asked for.
+
+    Raises:
+        MeshError: the API can't be read.
+    """
+    known = place.mesh.namespaces() if place.settings.has_patterns else ()
+    return place.settings.listed(str(one["metadata"]["name"]) for one in known)
 
 
 def await_watchdogs(place: Place) -> None:
@@ -142,7 +166,7 @@ def await_watchdogs(place: Place) -> None:
     """
     clock = SystemClock()
     until = clock.now() + _WATCHDOGS
-    while active(place.mesh, place.settings.namespaces) and clock.now() < until:
+    while active(place.mesh, allowed_namespaces(place)) and clock.now() < until:
         clock.sleep(0.2)
 
 
@@ -180,7 +204,7 @@ def run_experiment(
     clock = SystemClock()
     stop = StopRequest(clock)
     with stop.on_signals():
-        if experiment.target.namespace in place.settings.namespaces:
+        if place.settings.lists(experiment.target.namespace):
             _await_turn(experiment, place, patience=patience, clock=clock, stop=stop)
             sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
         plan = plan_experiment(experiment, place=place, file=file, declared=declared)
@@ -203,6 +227,7 @@ def run_experiment(
                 ),
                 sinks=sinks,
                 patience=patience,
+                writable_outside=place.writable_outside,
                 base=file.parent if file else Path.cwd(),
             )
             run = Run(plan, around)

@@ -144,6 +144,10 @@ class KubernetesApi:
         """Creates something. Without an answer it may have happened."""
         return _policy(query)(lambda: self._send("POST", path, query, body))
 
+    def ask(self, path: str, body: Mapping[str, Any]) -> Answer:
+        """Posts a question that changes nothing; tried again like a read."""
+        return read(lambda: self._send("POST", path, None, body))
+
     def put(self, path: str, body: Mapping[str, Any], query: Query | None = None) -> Answer:
         """Replaces something. Without an answer it may have happened."""
         return _policy(query)(lambda: self._send("PUT", path, query, body))

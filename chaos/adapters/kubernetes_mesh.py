@@ -189,6 +189,22 @@ class KubernetesMesh:
         """
         return self._api.delete(f"{_leases(namespace)}/{quote(name)}", uid=uid, version=version)
 
+    def may(self, verb: str, resource: str, *, group: str = "", namespace: str | None = None) -> bool:
+        """Whether the identity in use may do something, in a namespace or in all (SelfSubjectAccessReview)."""
+        attributes = {
+            "verb": verb,
+            "resource": resource,
+            "group": group,
+            **({"namespace": namespace} if namespace else {}),
+        }
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        answer = self._api.ask("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+        return bool((answer.body.get("status") or {}).get("allowed"))
+
     def annotate_namespace(self, name: str, key: str, value: str | None) -> None:
         """Sets an annotation of a namespace, or removes it."""
         self._api.merge(f"/api/v1/namespaces/{quote(name)}", {"metadata": {"annotations": {key: value}}}, _WRITE)

@@ -21,12 +21,31 @@ from chaos.safety.marks import rfc3339
 
 _SPARE: Final = timedelta(minutes=10)
 """What an injected object may outlive the declared limits by, before it counts as expired."""
+_GROUP: Final = "networking.istio.io"
+_PLURAL: Final = "virtualservices"
+_WRITES: Final = ("create", "update")
+_ASKED: Final = 50
+"""Namespaces that are asked about, two questions each; enough to see a pattern."""
 _LOOK_BACK: Final = 3600
 """Seconds of metrics in which callers are looked for."""
 
 
-def look(mesh: Mesh, metrics: Metrics | None, experiment: Experiment, *, cluster: str = "") -> Situation:
+def look(
+    mesh: Mesh,
+    metrics: Metrics | None,
+    experiment: Experiment,
+    *,
+    cluster: str = "",
+    writable_outside: tuple[str, ...] = (),
+) -> Situation:
     """What bears on the experiment's target now.
+
+    Args:
+        mesh: The cluster.
+        metrics: Prometheus, which knows who calls.
+        experiment: Whose target.
+        cluster: The cluster's UID; asked for where absent.
+        writable_outside: What ``reach_of_credentials`` found.
 
     Raises:
         MeshError: the API can't be read.
@@ -46,7 +65,25 @@ def look(mesh: Mesh, metrics: Metrics | None, experiment: Experiment, *, cluster
         destination_rules=mesh.destination_rules() if there else (),
         workloads=workloads_of(mesh.pods(target.namespace)) if there else (),
         calling=_calling(metrics, service_fqdn(target.service, target.namespace)) if metrics and there else (),
+        writable_outside=writable_outside,
     )
+
+
+def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
+    """Namespaces outside the allowed ones in which the identity in use may write VirtualServices; ``*`` for all.
+
+    Where the API server does not answer such questions, nothing is known, and nothing is claimed.
+    """
+    try:
+        if any(mesh.may(verb, _PLURAL, group=_GROUP) for verb in _WRITES):
+            return ("*",)
+        names = [str(n["metadata"]["name"]) for n in mesh.namespaces()]
+        outside = [name for name in names if not settings.lists(name)][:_ASKED]
+        return tuple(
+            name for name in outside if any(mesh.may(verb, _PLURAL, group=_GROUP, namespace=name) for verb in _WRITES)
+        )
+    except MeshError:
+        return ()
 
 
 def _calling(metrics: Metrics, host: str) -> Sequence[tuple[str, str]]:

@@ -6,25 +6,22 @@ steps, so that none of them can break into a write or a clean-up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Final, Protocol
+from collections.abc import Callable
+from typing import Final
 
 from chaos import judge
-from chaos.engine.clock import StopRequest
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
-from chaos.engine.planning import governing_now, look, make_plan
+from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.progress import progress_of
 from chaos.engine.recorder import Recorder
+from chaos.engine.surroundings import Surroundings, Watch
 from chaos.errors import HarnessError, LoadError, MeshError
-from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, TroubleKind
+from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
 from chaos.model.marks import FROZEN, RUN_HEADER
 from chaos.model.plan import Plan
-from chaos.model.settings import Settings
 from chaos.model.verdict import Answer
-from chaos.ports import Clock, Load, Mesh, Metrics, Sink
+from chaos.ports import Sink
 from chaos.safety import lease as leases
 from chaos.safety import residue
 from chaos.safety.removal import announce
@@ -50,43 +47,6 @@ _RESTORED: Final = {
 }
 _CHECK: Final = 2.0
 """Seconds between two looks at the target and the freeze switch."""
-
-
-class Watch(Protocol):
-    """Whoever cleans up when this process is killed."""
-
-    def release(self) -> None:
-        """All is clean: stop watching."""
-        ...
-
-    def abandon(self) -> None:
-        """Something is left: take over."""
-        ...
-
-
-@dataclass
-class Surroundings:
-    """Everything outside that a run touches.
-
-    Args:
-        watch: Starts whoever cleans up when this process is killed; called before the first write.
-        patience: Seconds for which a target that another run holds is waited for; 0: refuse at once.
-        base: Folder of the experiment file; relative paths in it start there.
-        lease: Seconds without a renewal after which the run counts as dead.
-    """
-
-    mesh: Mesh
-    metrics: Metrics
-    load: Load
-    clock: Clock
-    settings: Settings
-    environment: Environment
-    stop: StopRequest
-    watch: Callable[[Plan], Watch]
-    sinks: Sequence[Sink] = ()
-    patience: float = 0.0
-    base: Path = field(default_factory=Path)
-    lease: float = leases.LEASE_SECONDS
 
 
 class _Halt(Exception):
@@ -257,7 +217,7 @@ class Run:
         assert plan.injection is not None  # noqa: S101 - __init__ has seen to it
         fresh = make_plan(
             plan.experiment,
-            look(around.mesh, around.metrics, plan.experiment, cluster=around.environment.cluster),
+            around.look(plan),
             around.settings,
             run=plan.run,
             now=around.mesh.server_time(),

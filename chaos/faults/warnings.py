@@ -22,6 +22,13 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
             message=f"edits of {meta['namespace']}/{meta['name']} have no effect on callers in {injection.namespace} "
             "during the run: a private copy governs them",
         )
+    if situation.writable_outside:
+        where = "every namespace" if "*" in situation.writable_outside else ", ".join(situation.writable_outside)
+        yield Warn(
+            code="credentials-too-wide",
+            message=f"the identity in use may write VirtualServices outside the allowed namespaces ({where}): a Role in "
+            "each staging namespace is enough (chaosctl manifests rbac)",
+        )
     if injection.strategy is Strategy.PATCH:
         yield Warn(
             code="patched",

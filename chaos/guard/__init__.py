@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.guard import hosts, namespaces, owners, scope
+from chaos.guard import caps, credentials, hosts, namespaces, owners, scope
 from chaos.guard.draft import Draft, Rule
 from chaos.model.plan import Broken
 
@@ -26,6 +26,11 @@ RULES: Final[tuple[Rule, ...]] = (
     scope.gateways_stay_out,
     scope.callers_are_there,
     owners.no_controller_overwrites,
+    caps.percentage_is_capped,
+    caps.delay_is_capped,
+    caps.duration_is_capped,
+    caps.rate_is_capped,
+    credentials.credentials_stay_inside,
 )
 
 

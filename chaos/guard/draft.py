@@ -29,7 +29,7 @@ class Draft:
         """Whether a namespace is on the list, carries the labels and is not the mesh's root."""
         found = self.situation.namespaces.get(namespace)
         return (
-            namespace in self.settings.namespaces
+            self.settings.lists(namespace)
             and namespace != self.settings.root_namespace
             and found is not None
             and not missing_labels(found, self.settings)

@@ -36,7 +36,7 @@ def namespace_exists(draft: Draft) -> Iterator[Broken]:
 
 def namespace_is_listed(draft: Draft) -> Iterator[Broken]:
     """The target's namespace is on the allow list."""
-    if draft.namespace not in draft.settings.namespaces:
+    if not draft.settings.lists(draft.namespace):
         allowed = ", ".join(draft.settings.namespaces) or "none"
         yield Broken(
             rule="namespace-not-allowed",

@@ -2,30 +2,99 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Final
+import re
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from chaos.model.quantities import Duration
 
 Name = Annotated[str, Field(min_length=1)]
+_GLOB: Final = re.compile(r"[a-z0-9*?\-\[\]!]+")
+_LITERAL: Final = 3
+"""Characters that a pattern must spell out: ``*`` would make every namespace with the label staging."""
+_NEVER: Final = ("istio-system", "kube-system", "kube-public", "kube-node-lease", "prod", "production", "live")
+"""Names that no pattern may cover; they could still be listed as they are, which nobody does by accident."""
+
+
+def _is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")
+
+
+def _namespace(name: str) -> str:
+    if not _is_pattern(name):
+        return name
+    if not _GLOB.fullmatch(name) or sum(character.isalnum() for character in name) < _LITERAL:
+        raise ValueError(
+            f"the pattern {name!r} is too wide: expected at least {_LITERAL} letters, such as 'team-*-staging'"
+        )
+    covered = [one for one in _NEVER if fnmatchcase(one, name)]
+    if covered:
+        raise ValueError(f"the pattern {name!r} covers {', '.join(covered)}")
+    return name
+
+
+class Caps(BaseModel):
+    """The most that an experiment may ask for.
+
+    Args:
+        percentage: Of requests, by abort or delay.
+        delay: The longest ``fixedDelay``.
+        duration: The longest ``limits.fault``.
+        rate: Arrivals per second of the load.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    percentage: float = Field(100.0, gt=0, le=100)
+    delay: Duration = timedelta(seconds=60)
+    duration: Duration = timedelta(minutes=30)
+    rate: float = Field(1000.0, gt=0)
 
 
 class Settings(BaseModel):
     """The staging rules' values.
 
     Args:
-        namespaces: Exact names of the namespaces that experiments may touch.
+        namespaces: Names of the namespaces that experiments may touch, or patterns of them (``team-*-staging``).
         labels: Labels that such a namespace must carry.
         clusters: UIDs of ``kube-system`` of the clusters that may be touched; any where empty.
         root_namespace: The mesh's root namespace, never touched.
+        caps: The most that an experiment may ask for.
+        credentials: What to do where the harness's own identity may write VirtualServices outside these namespaces.
+        prometheus: The Prometheus that scrapes the mesh, where none is named.
+        entry: Where load is sent to, where nothing is named.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    namespaces: tuple[Name, ...] = ()
+    namespaces: tuple[Annotated[Name, AfterValidator(_namespace)], ...] = ()
     labels: Mapping[str, str] = Field(default_factory=lambda: {"env": "staging"}, min_length=1)
     clusters: tuple[Name, ...] = ()
     root_namespace: Name = "istio-system"
+    caps: Caps = Caps()
+    credentials: Literal["warn", "refuse"] = "warn"
+    prometheus: str | None = Field(None, pattern=r"^https?://")
+    entry: str | None = Field(None, pattern=r"^https?://")
+
+    def lists(self, namespace: str) -> bool:
+        """Whether a namespace is on the list, by its name or by a pattern."""
+        return any(
+            fnmatchcase(namespace, entry) if _is_pattern(entry) else namespace == entry for entry in self.namespaces
+        )
+
+    def listed(self, known: Iterable[str]) -> tuple[str, ...]:
+        """The namespaces of the list: all names that it spells out, and those of the known ones that a pattern covers."""
+        named = [entry for entry in self.namespaces if not _is_pattern(entry)]
+        return tuple(dict.fromkeys([*named, *(name for name in sorted(known) if self.lists(name))]))
+
+    @property
+    def has_patterns(self) -> bool:
+        """Whether the namespaces have to be asked for to know which are meant."""
+        return any(map(_is_pattern, self.namespaces))
 
 
 LAB: Final = Settings(namespaces=("staging",))

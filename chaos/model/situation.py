@@ -35,6 +35,8 @@ class Situation:
         destination_rules: All that could be read.
         workloads: Of the target's namespace.
         calling: ``(namespace, workload)`` that called the target of late, by the metrics.
+        writable_outside: Namespaces outside the allowed ones in which the harness's own identity may write
+            VirtualServices; ``*`` for all.
     """
 
     cluster: str
@@ -44,6 +46,7 @@ class Situation:
     destination_rules: Sequence[Object] = ()
     workloads: Sequence[Workload] = ()
     calling: Sequence[tuple[str, str]] = field(default=())
+    writable_outside: tuple[str, ...] = ()
 
     def service(self, namespace: str, name: str) -> Object | None:
         """A Service by its name."""

@@ -11,11 +11,13 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chaos.engine.surroundings import Surroundings
+
 from chaos import judge
 from chaos.adapters import kubernetes_api
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import StopRequest
-from chaos.engine.run import Run, Surroundings
+from chaos.engine.run import Run
 from chaos.errors import HarnessError
 from chaos.model.document import parse_experiment
 from chaos.model.history import Environment, Event, History, PhaseName

@@ -1,0 +1,27 @@
+"""Could the harness's own identity do harm outside staging, if everything else here were wrong?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.guard.draft import Draft
+from chaos.model.plan import Broken
+
+REMEDY = "give it a Role in each staging namespace instead: chaosctl manifests rbac prints them"
+
+
+def credentials_stay_inside(draft: Draft) -> Iterator[Broken]:
+    """Its identity may write VirtualServices in allowed namespaces only, where the settings ask for that."""
+    outside = draft.situation.writable_outside
+    if outside and draft.settings.credentials == "refuse":
+        yield Broken(
+            rule="credentials-too-wide",
+            value=", ".join(outside),
+            message=f"the identity in use may write VirtualServices outside the allowed namespaces: {told(outside)}",
+            hint=REMEDY,
+        )
+
+
+def told(outside: tuple[str, ...]) -> str:
+    """The namespaces, for people; ``*`` is all of them."""
+    return "in every namespace" if "*" in outside else f"in {', '.join(outside)}"
