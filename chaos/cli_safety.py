@@ -149,6 +149,20 @@ def janitor(
     _give(as_documents(objects(namespace, image=image, home=home, schedule=schedule)))
 
 
+@manifests_app.command()
+def rbac(
+    namespace: Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace; several times")],
+    home: Annotated[str, typer.Option(help="namespace of the service account")] = "chaos-harness",
+    account: Annotated[str, typer.Option(help="name of the service account")] = "chaos-harness",
+    without_exec: Annotated[bool, typer.Option("--without-exec", help="no look into the callers' proxies")] = False,  # noqa: FBT002
+) -> None:
+    """Print what the harness's identity needs: a Role in each staging namespace, and cluster-wide only reading."""
+    from chaos.manifests.printing import as_documents
+    from chaos.manifests.rbac import rbac as objects
+
+    _give(as_documents(objects(namespace, home=home, account=account, exec_=not without_exec)))
+
+
 # --- shared ------------------------------------------------------------------------------------------------------------
 
 

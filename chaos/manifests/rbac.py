@@ -1,0 +1,100 @@
+"""What the identity of the harness needs, and no more: Roles in staging namespaces, and a ClusterRole that only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chaos.errors import InputError
+from chaos.model.marks import PREFIX
+
+NAME: Final = "chaos-harness"
+_RBAC: Final = "rbac.authorization.k8s.io"
+_REASONS: Final = f"{PREFIX}/reasons"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, and what it is there for."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    why: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """As Kubernetes writes it."""
+        return {"apiGroups": [self.group], "resources": [self.resource], "verbs": list(self.verbs)}
+
+    def __str__(self) -> str:
+        return f"{self.resource} ({', '.join(self.verbs)}): {self.why}"
+
+
+CLUSTER: Final = (
+    Rule("", "namespaces", ("get", "list"), "staging labels, the freeze switch, kube-system's UID, who else is there"),
+    Rule(
+        "networking.istio.io", "virtualservices", ("list",),
+        "one of any namespace may govern the target's host, and the rules have to see which",
+    ),
+    Rule("networking.istio.io", "destinationrules", ("list",), "policies of the faulted hop, which the plan warns of"),
+)  # fmt: skip
+"""Cluster-wide, and reading only."""
+STAGING: Final = (
+    Rule("networking.istio.io", "virtualservices", ("get", "create", "update", "delete"), "the fault itself, put in and taken out"),
+    Rule("", "services", ("list",), "the target and its ports"),
+    Rule("", "pods", ("list",), "the callers, and whether they have a proxy"),
+    Rule("coordination.k8s.io", "leases", ("get", "list", "create", "update", "delete"), "one run per target; who is dead"),
+    Rule("", "events", ("create",), "says on the target when a fault starts and ends"),
+)  # fmt: skip
+"""In each staging namespace."""
+EXEC: Final = Rule(
+    "",
+    "pods/exec",
+    ("create", "get"),
+    "reads from the callers' proxies that they have the fault; without it the metrics have to do",
+)
+
+
+def rbac(namespaces: Sequence[str], *, home: str, account: str = NAME, exec_: bool = True) -> list[dict[str, Any]]:
+    """The objects, in the order in which they can be applied.
+
+    Args:
+        namespaces: Staging namespaces.
+        home: Namespace of the service account.
+        account: Its name.
+        exec_: Whether proxies may be asked; where not, the proof is by the metrics alone.
+
+    Raises:
+        InputError: no namespace is named.
+    """
+    if not namespaces:
+        raise InputError("expected at least one staging namespace", hint="--namespace staging")
+    subject = {"kind": "ServiceAccount", "name": account, "namespace": home}
+    rules = (*STAGING, EXEC) if exec_ else STAGING
+    objects = [
+        _object("v1", "ServiceAccount", {"name": account, "namespace": home}),
+        _role("ClusterRole", {"name": NAME}, CLUSTER),
+        _binding("ClusterRoleBinding", {"name": NAME}, "ClusterRole", subject),
+    ]
+    for namespace in dict.fromkeys(namespaces):
+        meta = {"name": NAME, "namespace": namespace}
+        objects += [_role("Role", meta, rules), _binding("RoleBinding", meta, "Role", subject)]
+    return objects
+
+
+def _object(api_version: str, kind: str, meta: dict[str, Any], **rest: Any) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": NAME}
+    return {"apiVersion": api_version, "kind": kind, "metadata": {**meta, "labels": labels}, **rest}
+
+
+def _role(kind: str, meta: dict[str, Any], rules: Sequence[Rule]) -> dict[str, Any]:
+    reasons = "\n".join(map(str, rules)) + "\n"
+    return _object(
+        f"{_RBAC}/v1", kind, {**meta, "annotations": {_REASONS: reasons}}, rules=[rule.as_dict() for rule in rules]
+    )
+
+
+def _binding(kind: str, meta: dict[str, Any], role: str, subject: dict[str, str]) -> dict[str, Any]:
+    reference = {"apiGroup": _RBAC, "kind": role, "name": NAME}
+    return _object(f"{_RBAC}/v1", kind, dict(meta), roleRef=reference, subjects=[dict(subject)])
