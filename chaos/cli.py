@@ -100,6 +100,24 @@ def schema() -> None:
 
 
 @app.command()
+def config(as_json: Json = False) -> None:  # noqa: FBT002
+    """Show the settings that hold here, and where each comes from. Options of a command go before all of them."""
+    from chaos.adapters.settings_file import read_sourced
+
+    found = read_sourced(Path.cwd())
+    values = found.settings.model_dump(mode="json")
+    if as_json:
+        give({name: {"value": value, "source": found.sources[name]} for name, value in values.items()})
+    else:
+        width = max(map(len, values))
+        give(
+            "\n".join(f"{name:{width}}  {json.dumps(value)}  ({found.sources[name]})" for name, value in values.items())
+        )
+    if not found.settings.namespaces:
+        say("no namespace is allowed: without --context everything runs on the lab, and no cluster is touched")
+
+
+@app.command()
 def plan(
     files: Files,
     context: Context = None,

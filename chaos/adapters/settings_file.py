@@ -1,33 +1,72 @@
-"""Reads the staging rules' values from ``chaos.toml`` or ``[tool.chaos]`` in ``pyproject.toml``."""
+"""Reads the settings from ``chaos.toml`` or ``[tool.chaos]`` in ``pyproject.toml``, and addresses from the environment.
+
+What may be touched is said by the file alone: it is reviewed and versioned, a variable is neither.
+"""
 
 from __future__ import annotations
 
+import os
 import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from chaos.errors import InputError
 from chaos.model.settings import Settings
 
+VARIABLES: Final[Mapping[str, str]] = {"prometheus": "CHAOS_PROMETHEUS", "entry": "CHAOS_ENTRY"}
+"""Settings that a variable of the environment goes before."""
 
-def read_settings(start: Path) -> Settings:
+
+@dataclass(frozen=True)
+class Sourced:
+    """Settings, and where each of them comes from: a file, a variable, or ``default``."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def read_settings(start: Path, environment: Mapping[str, str] = os.environ) -> Settings:
     """The settings that hold in a folder: of the nearest file at or above it; none there: nothing is allowed.
 
     Raises:
         InputError: the file can't be read, or has something that is not a setting.
     """
+    return read_sourced(start, environment).settings
+
+
+def read_sourced(start: Path, environment: Mapping[str, str] = os.environ) -> Sourced:
+    """The settings that hold in a folder, and where they come from.
+
+    Raises:
+        InputError: the file can't be read, or has something that is not a setting.
+    """
+    settings, file = _of_files(start)
+    sources = {name: str(file) if name in settings.model_fields_set else "default" for name in Settings.model_fields}
+    given = {name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)}
+    for name, address in given.items():
+        if not address.startswith(("http://", "https://")):
+            raise InputError(
+                f"{VARIABLES[name]}: expected a URL, got {address!r}", hint="for example http://127.0.0.1:9090"
+            )
+        sources[name] = VARIABLES[name]
+    return Sourced(settings.model_copy(update=given), sources)
+
+
+def _of_files(start: Path) -> tuple[Settings, Path | None]:
     for folder in (start.resolve(), *start.resolve().parents):
         own = folder / "chaos.toml"
         if own.is_file():
-            return _settings(_load(own), own)
+            return _settings(_load(own), own), own
         project = folder / "pyproject.toml"
         if project.is_file():
             table = _load(project).get("tool", {}).get("chaos")
             if table is not None:
-                return _settings(table, project)
-    return Settings()
+                return _settings(table, project), project
+    return Settings(), None
 
 
 def _load(file: Path) -> dict[str, Any]:

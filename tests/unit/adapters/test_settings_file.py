@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from chaos.adapters.settings_file import read_settings
+from chaos.adapters.settings_file import read_settings, read_sourced
+from chaos.cli import app
 from chaos.errors import InputError
 
 
@@ -39,3 +42,30 @@ def test_a_wrong_file_is_an_error_and_never_ignored(tmp_path: Path, text: str, s
         read_settings(tmp_path)
     assert says in str(caught.value)
     assert "chaos.toml" in str(caught.value)
+
+
+def test_the_environment_gives_addresses_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "chaos.toml").write_text(
+        'namespaces = ["staging"]\nprometheus = "http://file:1"\nentry = "http://file:2"'
+    )
+    variables = {
+        "CHAOS_PROMETHEUS": "http://env:1", "CHAOS_NAMESPACES": "production", "CHAOS_LABELS": "{}", "CHAOS_ROOT_NAMESPACE": "x",
+    }  # fmt: skip
+    found = read_sourced(tmp_path, variables)
+    assert (found.settings.prometheus, found.settings.entry) == ("http://env:1", "http://file:2")
+    assert found.settings.namespaces == ("staging",)
+    assert found.settings.root_namespace == "istio-system"
+    assert (found.sources["prometheus"], found.sources["caps"]) == ("CHAOS_PROMETHEUS", "default")
+    assert found.sources["namespaces"] == found.sources["entry"] == str(tmp_path / "chaos.toml")
+    with pytest.raises(InputError, match="CHAOS_ENTRY: expected a URL"):
+        read_sourced(tmp_path, {"CHAOS_ENTRY": "staging"})
+
+
+def test_the_config_command_shows_values_and_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "chaos.toml").write_text('namespaces = ["staging"]\ncaps = {percentage = 50}')
+    shown = json.loads(CliRunner().invoke(app, ["config", "--json"]).stdout)
+    assert shown["namespaces"] == {"value": ["staging"], "source": str(tmp_path / "chaos.toml")}
+    assert shown["caps"]["value"]["percentage"] == 50
+    assert shown["credentials"] == {"value": "warn", "source": "default"}
+    assert 'namespaces      ["staging"]  (' in CliRunner().invoke(app, ["config"]).stdout
