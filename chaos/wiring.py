@@ -224,6 +224,7 @@ def run_experiment(
                     namespaces=(plan.experiment.target.namespace,),
                     run=plan.run,
                     folder=folder,
+                    cluster=place.environment.cluster,
                 ),
                 sinks=sinks,
                 patience=patience,

@@ -118,7 +118,7 @@ def make_plan(
     refusals = list(
         guard.check(Draft(experiment=experiment, situation=situation, settings=settings, injection=injection))
     )
-    if isinstance(chosen, Broken) and not refusals:
+    if isinstance(chosen, Broken):
         refusals.append(chosen)
     host = service_fqdn(experiment.target.service, experiment.target.namespace)
     return Plan(

@@ -6,6 +6,7 @@ HTTPMatchRequest); the rest is described field by field, and ``chaosctl schema``
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 from decimal import Decimal
@@ -43,9 +44,9 @@ class Declared(BaseModel):
 def _number(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a plain number, such as 50 or 0.5")
-    if isinstance(value, float) and value != value:
-        raise ValueError("expected a plain number, such as 50 or 0.5")
-    if value and Decimal(repr(value)) % Decimal("0.0001"):
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("expected a finite number, such as 50 or 0.5")
+    if abs(value) <= 1000 and Decimal(repr(value)) % Decimal("0.0001"):
         raise ValueError("expected steps of 0.0001 (Envoy counts in millionths)")
     return value
 

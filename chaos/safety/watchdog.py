@@ -66,6 +66,7 @@ class Watchdog:
         folder: Path,
         patience: float = PATIENCE,
         client: str = CLIENT,
+        cluster: str = "",
     ) -> Self:
         """Starts the process and waits until it could clean up.
 
@@ -77,6 +78,8 @@ class Watchdog:
             folder: Where ``watchdog.json`` says what it did.
             patience: Seconds for which it keeps trying.
             client: What it cleans with: ``module:callable`` taking a kubeconfig and a context.
+            cluster: UID of ``kube-system`` of the cluster that the run writes to. The kubeconfig is read anew, and may
+                have been pointed elsewhere since; then nothing is written.
 
         Raises:
             MeshError: it can't reach the cluster.
@@ -91,6 +94,7 @@ class Watchdog:
             folder=str(folder),
             patience=patience,
             client=client,
+            cluster=cluster,
             parent=os.getpid(),
         )
         log = folder / "watchdog.log"
@@ -194,6 +198,7 @@ class _Orders:
     folder: str
     patience: float
     client: str
+    cluster: str
     parent: int
 
 
@@ -351,6 +356,19 @@ def _answer(stdout: int, content: dict[str, Any]) -> None:
         os.write(stdout, json.dumps(content).encode() + b"\n")
 
 
+def _same_cluster(mesh: Mesh, orders: _Orders) -> None:
+    if not orders.cluster:
+        return
+    found = mesh.namespace("kube-system")
+    uid = str(found["metadata"].get("uid", "")) if found is not None else ""
+    if uid != orders.cluster:
+        raise MeshError(
+            f"the context {orders.context!r} leads to another cluster now: kube-system has UID {uid or '(none)'}, "
+            f"and was {orders.cluster} when the run was planned",
+            hint="the kubeconfig was changed meanwhile: check it and run again",
+        )
+
+
 def main(stdin: int = 0, stdout: int = 1) -> int:
     """The process: orders come as the pipe's first line; its end is what it waits for."""
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
@@ -364,6 +382,7 @@ def main(stdin: int = 0, stdout: int = 1) -> int:
     folder = Path(orders.folder)
     try:
         mesh: Mesh = resolve_name(orders.client)(orders.kubeconfig, orders.context)
+        _same_cluster(mesh, orders)
         for namespace in orders.namespaces:
             mesh.injected(namespace, run=orders.run)
     except HarnessError as error:

@@ -11,13 +11,12 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from chaos.engine.surroundings import Surroundings
-
 from chaos import judge
 from chaos.adapters import kubernetes_api
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import StopRequest
 from chaos.engine.run import Run
+from chaos.engine.surroundings import Surroundings
 from chaos.errors import HarnessError
 from chaos.model.document import parse_experiment
 from chaos.model.history import Environment, Event, History, PhaseName
@@ -195,7 +194,12 @@ def _run(
 ) -> tuple[History, Verdict]:  # fmt: skip
     def watch(made: Plan) -> Watchdog:
         watchdog = Watchdog.start(
-            kubeconfig=orders.watched, context=CONTEXT, namespaces=("staging",), run=made.run, folder=folder
+            kubeconfig=orders.watched,
+            context=CONTEXT,
+            namespaces=("staging",),
+            run=made.run,
+            folder=folder,
+            cluster=place.environment.cluster,
         )
         new = orders.pids.with_suffix(".new")
         new.write_text(json.dumps({"watchdog": watchdog.pid}))
