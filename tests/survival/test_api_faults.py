@@ -81,7 +81,9 @@ def chosen(calls: list[Call], strategy: Strategy) -> Iterator[tuple[Place, Call,
             continue  # one look around is like the other
         for kind, spoil in enumerate(SPOILS):
             turn = number + kind + STRATEGIES.index(strategy)
-            if EVERY or (turn % 3 == 0 if call.writes else turn % len(SPOILS) == 0 and strategy == "patch"):
+            if EVERY or (
+                turn % 4 == 0 if call.writes else turn % len(SPOILS) == 0 and number % 3 == STRATEGIES.index(strategy)
+            ):
                 yield place, call, spoil
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.model.history import PhaseName
 from tests.survival.proxy import Call, Spoil
-from tests.survival.world import ONE_OR_ALL, World, wait_for
+from tests.survival.world import EVERY, ONE_OR_ALL, World, wait_for
 
 PHASES = [phase for phase in PhaseName if phase is not PhaseName.LOCK]
 
@@ -24,7 +24,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seconds", [0.5, 20.0])
+@pytest.mark.parametrize("seconds", [0.5, 20.0 if EVERY else 4.0])
 def test_the_api_server_goes_away_during_the_restore(world: World, seconds: float) -> None:
     """The run keeps trying for its minute (three seconds here), its watchdog after that, until the API answers."""
     changes = 0
