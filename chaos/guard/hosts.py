@@ -78,6 +78,21 @@ def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:
             )
 
 
+def only_the_target_is_governed(draft: Draft) -> Iterator[Broken]:
+    """The object governs the declared target and no other service, in staging or not."""
+    if draft.injection is None:
+        return
+    target = service_fqdn(draft.experiment.target.service, draft.namespace)
+    for host in hosts_of(draft.injection.after):
+        if host != target:
+            yield Broken(
+                rule="host-not-target",
+                value=host,
+                message=f"the object would govern {host!r}, and the declared target is {target!r}",
+                hint="an experiment faults its own target only",
+            )
+
+
 def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
     """Routes that are copied lead only to Services of allowed namespaces."""
     if draft.injection is None:

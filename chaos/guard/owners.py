@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from chaos.faults.patching import taken_out
 from chaos.guard.draft import Draft
+from chaos.model.marks import route_name
 from chaos.model.plan import Broken, Strategy
 
 _MANAGERS: Final = {
@@ -37,6 +39,22 @@ def controller_of(obj: Mapping[str, Any]) -> str | None:
             return name
     managers = [str(entry.get("manager", "")) for entry in meta.get("managedFields") or ()]
     return next((_MANAGERS[manager] for manager in managers if manager in _MANAGERS), None)
+
+
+def patch_only_inserts(draft: Draft) -> Iterator[Broken]:
+    """Without our routes, somebody's object is what it was: neither its hosts nor its reach nor its routes are changed."""
+    injection = draft.injection
+    if injection is None or injection.strategy is not Strategy.PATCH or injection.before is None:
+        return
+    run = injection.route_names[0].removeprefix(route_name(""))
+    if taken_out(injection.after, run)["spec"] != injection.before["spec"]:
+        where = f"{injection.namespace}/{injection.name}"
+        yield Broken(
+            rule="patch-changes-more",
+            value=where,
+            message=f"{where} would be changed beyond the routes that carry the fault",
+            hint="this is a defect of the harness: please report it with the plan",
+        )
 
 
 def no_controller_overwrites(draft: Draft) -> Iterator[Broken]:

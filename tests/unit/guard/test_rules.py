@@ -67,10 +67,11 @@ STAGING = {"staging": namespace("staging", env="staging")}
         (with_spec(exportTo=["*"]), {"export-outside"}),
         (with_spec(exportTo=["production"]), {"export-outside"}),
         (with_spec(exportTo=[]), {"export-outside"}),
-        (with_spec(hosts=["inventory-svc.production.svc.cluster.local"]), {"host-outside"}),
-        (with_spec(hosts=["inventory-svc.production"]), {"host-outside"}),
-        (with_spec(hosts=["*.svc.cluster.local"]), {"host-outside"}),
-        (with_spec(hosts=["example.com"]), {"host-outside"}),
+        (with_spec(hosts=["inventory-svc.production.svc.cluster.local"]), {"host-outside", "host-not-target"}),
+        (with_spec(hosts=["inventory-svc.production"]), {"host-outside", "host-not-target"}),
+        (with_spec(hosts=["*.svc.cluster.local"]), {"host-outside", "host-not-target"}),
+        (with_spec(hosts=["example.com"]), {"host-outside", "host-not-target"}),
+        (with_spec(hosts=["order-svc"]), {"host-not-target"}),
         (with_spec(gateways=["shared/gw"]), {"gateway-bound"}),
         (with_spec(http=[{"match": [{"gateways": ["gw"]}], "route": [{"destination": {"host": "inventory-svc"}}]}]), {"gateway-bound"}),
         (with_spec(http=[{"route": [{"destination": {"host": "x.production.svc.cluster.local"}}]}]), {"destination-outside"}),
@@ -101,3 +102,15 @@ def test_every_refusal_says_what_would_make_it_right() -> None:
 
 def test_every_rule_is_documented() -> None:
     assert all(rule.__doc__ for rule in RULES)
+
+
+def test_a_patch_that_changes_more_than_it_inserts_is_refused() -> None:
+    made = draft(situation(virtual_service(exportTo=["."])))
+    assert made.injection is not None
+    assert broken(made) == set()
+    for change in ({"exportTo": ["*"]}, {"hosts": ["order-svc"]}, {"tcp": []}):
+        after = copy.deepcopy(dict(made.injection.after))
+        after["spec"].update(change)
+        tampered = made.injection.model_copy(update={"after": after})
+        found = Draft(experiment=made.experiment, situation=made.situation, settings=made.settings, injection=tampered)
+        assert "patch-changes-more" in broken(found)
