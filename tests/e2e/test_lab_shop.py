@@ -121,7 +121,7 @@ def test_prometheus_counts_each_namespace_by_istios_names(lab: LabState, client:
                     lab,
                     f'istio_requests_total{{reporter="{reporter}",source_workload="order-svc",'
                     f'destination_service_name="inventory-svc",'
-                    f'destination_service_namespace="{namespace}",response_code="200"}}',
+                    f'destination_service_namespace="{namespace}",namespace="{namespace}",response_code="200"}}',
                 )
             )
             metric = found[0]["metric"]

@@ -57,7 +57,7 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
         (("percentage: 50", "percentage: 100.00001"), "x.yaml:4:13", "100"),
         (("percentage: 50", "percentage: 0.00005"), "x.yaml:4:13", "0.0001"),
         (("percentage: 50", "percentage: '50'"), "x.yaml:4:13", "plain number"),
-        (("percentage: 50", "percentage: .nan"), "x.yaml:4:13", "plain number"),
+        (("percentage: 50", "percentage: .nan"), "x.yaml:4:13", "finite number"),
         (("percentage: 50", "percentage: true"), "x.yaml:4:13", "plain number"),
         (("percentage: 50", "percentage: 1e3"), "x.yaml:4:13", "100"),
         (("httpStatus: 503", "httpStatus: 600"), "x.yaml:4:29: faults[0].abort.httpStatus", "599"),
