@@ -90,11 +90,12 @@ def exposition(stats: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def either(control: Asgi, api: Asgi) -> Asgi:
-    """One application of two: paths below ``/lab/`` are the supervisor's, all others the Kubernetes API's."""
+def either(own: Mapping[str, Asgi], api: Asgi) -> Asgi:
+    """One application of several: those of the supervisor below their prefixes, all other paths the Kubernetes API's."""
 
     async def application(scope: MutableMapping[str, Any], receive: Any, send: Any) -> None:
-        own = scope["type"] == "http" and scope["path"].startswith(PREFIX)
-        await (control if own else api)(scope, receive, send)
+        path = scope["path"] if scope["type"] == "http" else ""
+        chosen = next((app for prefix, app in own.items() if path.startswith(prefix)), api)
+        await chosen(scope, receive, send)
 
     return application

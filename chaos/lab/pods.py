@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import logging
 import os
@@ -78,7 +77,8 @@ class PodRunner:
     Args:
         store: The cluster's objects.
         block: Where pods get their addresses.
-        control_plane: What writes the Envoys' configuration.
+        control_plane: What decides the Envoys' configuration.
+        xds: Host and port where they ask for it.
         apps: The process of the stand-ins.
         directory: The lab's folder.
         on_targets: Told of all scrape targets whenever they change.
@@ -90,6 +90,7 @@ class PodRunner:
         *,
         block: AddressBlock,
         control_plane: ControlPlane,
+        xds: tuple[str, int],
         apps: WorkloadHost,
         directory: Path,
         on_targets: Callable[[list[Target]], None],
@@ -97,6 +98,7 @@ class PodRunner:
         self._store = store
         self._block = block
         self._control_plane = control_plane
+        self._xds = xds
         self._apps = apps
         self._directory = directory
         self._on_targets = on_targets
@@ -245,7 +247,7 @@ class PodRunner:
         proxy.directory.mkdir(parents=True, exist_ok=True)
         self._control_plane.add_proxy(proxy)
         configuration = proxy.directory / "bootstrap.json"
-        write_atomically(configuration, json.dumps(bootstrap(proxy)))
+        write_atomically(configuration, json.dumps(bootstrap(proxy, control_plane=self._xds)))
         name = f"{running.namespace}/{running.name}"
         envoy = Child(
             f"envoy {name}",
@@ -253,9 +255,7 @@ class PodRunner:
             [self._binary, "-c", configuration, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"],
             log=self._directory / "logs" / f"envoy-{running.namespace}-{running.name}.log",
             env={"PATH": os.defpath, "HOME": str(proxy.directory)},
-            on_exit=lambda child: self._fail(
-                running, f"Envoy: {child.ended}{_no_watch_left()}", container=injection.PROXY_CONTAINER
-            ),
+            on_exit=lambda child: self._fail(running, f"Envoy: {child.ended}", container=injection.PROXY_CONTAINER),
         )
         running.envoy = envoy
         envoy.start()
@@ -350,18 +350,6 @@ class PodRunner:
         if running.problem:
             status["message"] = running.problem
         self._store.replace(PODS, running.namespace, running.name, {"status": status}, status=True)
-
-
-def _no_watch_left() -> str:
-    """Why an Envoy may have aborted at its start: it watches files, and the kernel allows a user only so many watchers."""
-    descriptor = ctypes.CDLL(None, use_errno=True).inotify_init1(os.O_CLOEXEC)
-    if descriptor >= 0:
-        os.close(descriptor)
-        return ""
-    return (
-        "; no inotify instance is left for this user: end other labs, or raise the limit "
-        "(sysctl fs.inotify.max_user_instances=1024)"
-    )
 
 
 def _container_status(container: Object, running: RunningPod, *, failed: str) -> dict[str, Any]:

@@ -29,8 +29,9 @@ from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api.resources import NAMESPACES
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
-from chaos.lab.control import Asgi, control_app, either
+from chaos.lab.control import PREFIX, Asgi, control_app, either
 from chaos.lab.controller import Controller
+from chaos.lab.istio import xds
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
 from chaos.lab.istio.validation import VALIDATORS
@@ -131,11 +132,13 @@ class Supervisor:
             store,
             block=block,
             control_plane=control_plane,
+            xds=("127.0.0.1", listening.getsockname()[1]),
             apps=apps,
             directory=self._files.directory,
             on_targets=lambda targets: prometheus.scrape([supervisor_target, *targets]),
         )
         self._stack.push_async_callback(pods.stop)
+        self._stack.callback(control_plane.discovery.close)
         controller = Controller(store, on_endpoints=apps.learn)
 
         control = control_app(
@@ -144,7 +147,7 @@ class Supervisor:
         )
         server = _server(
             either(
-                control,
+                {PREFIX: control, xds.PREFIX: control_plane.discovery.app()},
                 create_app(
                     store,
                     validators=VALIDATORS,

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaos.lab.istio.listeners import listeners
 from chaos.lab.istio.metrics import stats_config
-from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, address, endpoints, from_file
+from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, XDS_CLUSTER, address, endpoints, from_control_plane
 from chaos.lab.istio.proxy import ADMIN_PORT, STATS_PORT, Proxy
-from chaos.lab.istio.snapshot import Snapshot
 
 
-def bootstrap(proxy: Proxy) -> dict[str, Any]:
-    """The bootstrap. Clusters and routes, and a gateway's listeners, follow from files in the proxy's directory.
-
-    A sidecar's listeners never change: they are here.
-    """
-    from_files = {"cds_config": from_file(proxy, "cds")}
-    if proxy.kind == "router":
-        from_files["lds_config"] = from_file(proxy, "lds")
-    own = listeners(proxy, Snapshot()) if proxy.kind == "sidecar" else []
+def bootstrap(proxy: Proxy, *, control_plane: tuple[str, int]) -> dict[str, Any]:
+    """The bootstrap; all else comes from the control plane at this host and port."""
     return {
-        "node": {"id": f"{proxy.kind}~{proxy.ip}~{proxy.pod}.{proxy.namespace}~{proxy.namespace}.svc.cluster.local",
-                 "cluster": f"{proxy.identity}.{proxy.namespace}"},
+        "node": {"id": proxy.node, "cluster": f"{proxy.identity}.{proxy.namespace}"},
         "admin": {"address": address(proxy.ip, ADMIN_PORT)},
         "stats_config": stats_config(),
-        "dynamic_resources": from_files,
+        "dynamic_resources": {"cds_config": from_control_plane(), "lds_config": from_control_plane()},
         "static_resources": {
             "clusters": [
+                {
+                    "name": XDS_CLUSTER, "type": "STATIC", "connect_timeout": "1s",
+                    "load_assignment": {
+                        "cluster_name": XDS_CLUSTER, "endpoints": endpoints(address(*control_plane)),
+                    },
+                },
                 {
                     "name": "prometheus_stats", "type": "STATIC", "connect_timeout": "1s",
                     "load_assignment": {
@@ -35,7 +31,7 @@ def bootstrap(proxy: Proxy) -> dict[str, Any]:
                     },
                 }
             ],
-            "listeners": [_stats_listener(proxy), *({k: v for k, v in one.items() if k != "@type"} for one in own)],
+            "listeners": [_stats_listener(proxy)],
         },
     }  # fmt: skip
 

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 from chaos.lab.api.resources import (
@@ -26,13 +23,14 @@ from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
 from chaos.lab.istio.translate import translate
+from chaos.lab.istio.xds import Discovery
 
 _LOG: Final = logging.getLogger(__name__)
 _WATCHED: Final[tuple[Resource, ...]] = (SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS)
 
 
 class ControlPlane:
-    """Writes every proxy's files; Envoy reads a file again when it is replaced.
+    """Tells every proxy its configuration.
 
     Args:
         store: The cluster's objects.
@@ -45,7 +43,7 @@ class ControlPlane:
         self._debounce = debounce
         self._debounce_max = debounce_max
         self._proxies: dict[str, Proxy] = {}
-        self._written: dict[Path, str] = {}
+        self.discovery = Discovery()
         self._changed = asyncio.Event()
         self._first_change: float | None = None
         self._last_change = 0.0
@@ -54,21 +52,19 @@ class ControlPlane:
         self._pushing.set()
         self._pushes = 0
         self._convergence = 0.0
-        self._generation = 0
         store.subscribe(self._notice)
 
     def add_proxy(self, proxy: Proxy) -> None:
         """A proxy connects: it gets its configuration at once, or an empty one while pushing is stopped."""
         self._proxies[proxy.pod] = proxy
-        proxy.directory.mkdir(parents=True, exist_ok=True)
-        self._write(proxy, self._snapshot() if self._pushing.is_set() else Snapshot())
+        self.discovery.forget(proxy.node)
+        self._publish(proxy, self._snapshot() if self._pushing.is_set() else Snapshot())
 
     def remove_proxy(self, pod: str) -> None:
         """A proxy is gone."""
         proxy = self._proxies.pop(pod, None)
         if proxy is not None:
-            for kind in ("cds", "rds", "lds"):
-                self._written.pop(proxy.directory / f"{kind}.json", None)
+            self.discovery.forget(proxy.node)
 
     def set_delay(self, seconds: float) -> None:
         """Every push waits this long from now on; 0 ends it."""
@@ -121,7 +117,7 @@ class ControlPlane:
         self._pushes += 1
         for proxy in tuple(self._proxies.values()):
             if proxy.pod in self._proxies:
-                self._write(proxy, snapshot)
+                self._publish(proxy, snapshot)
             await asyncio.sleep(0)  # the API goes on answering meanwhile
 
     def _notice(self, event: Event) -> None:
@@ -132,19 +128,8 @@ class ControlPlane:
             self._first_change = self._last_change
         self._changed.set()
 
-    def _write(self, proxy: Proxy, snapshot: Snapshot) -> None:
-        for kind, resources in translate(proxy, snapshot).items():
-            path = proxy.directory / f"{kind}.json"
-            text = json.dumps(resources)
-            if self._written.get(path) == text:
-                continue
-            self._generation += 1
-            # No version: Envoy compares resources by content, and tells the version only to people.
-            whole = f'{{"version_info":"{self._generation}","resources":{text}}}'
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text(whole, encoding="utf-8")
-            os.replace(temporary, path)  # noqa: PTH105 - the atomic rename that Envoy watches for
-            self._written[path] = text
+    def _publish(self, proxy: Proxy, snapshot: Snapshot) -> None:
+        self.discovery.publish(proxy.node, translate(proxy, snapshot))
 
     def _snapshot(self) -> Snapshot:
         store = self._store

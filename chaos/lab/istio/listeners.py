@@ -9,7 +9,7 @@ from chaos.lab.istio.answers import CORS_FILTER
 from chaos.lab.istio.clusters import inbound_name
 from chaos.lab.istio.metrics import CLUSTER_ID, PEER, PEER_HEADERS, access_log, identity
 from chaos.lab.istio.outbound import ROUTE_NAME
-from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, address, from_file
+from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, address, from_control_plane
 from chaos.lab.istio.proxy import OUTBOUND_PORT, Proxy
 from chaos.lab.istio.snapshot import Snapshot
 
@@ -73,7 +73,7 @@ def _sending(proxy: Proxy, route_name: str) -> dict[str, Any]:
     """Outbound of a sidecar, or a gateway's server: requests that this proxy sends on."""
     return {
         **_manager(proxy, route_name, "source"),
-        "rds": {"route_config_name": route_name, "config_source": from_file(proxy, "rds")},
+        "rds": {"route_config_name": route_name, "config_source": from_control_plane()},
         "http_filters": [_FAULT, _CORS, ROUTER],
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.xds import HELD
 
 _NETWORK: Final = "envoy.extensions.filters.network"
 MANAGER_TYPE: Final = f"type.googleapis.com/{_NETWORK}.http_connection_manager.v3.HttpConnectionManager"
@@ -24,13 +24,19 @@ def endpoints(*addresses: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"lb_endpoints": [{"endpoint": {"address": one}} for one in addresses]}]
 
 
-def from_file(proxy: Proxy, kind: str) -> dict[str, Any]:
-    """A configuration source; Envoy reads it again whenever the file is replaced by a rename.
+XDS_CLUSTER: Final = "xds-lab"
 
-    Each takes one inotify instance, of which a user has 128 by default: so only what changes comes from a file.
-    """
+
+def from_control_plane() -> dict[str, Any]:
+    """A configuration source: requests to the control plane that it answers when there is something new."""
     return {
         "resource_api_version": "V3",
-        "path_config_source": {"path": str(proxy.directory / f"{kind}.json")},
+        "api_config_source": {
+            "api_type": "REST",
+            "transport_api_version": "V3",
+            "cluster_names": [XDS_CLUSTER],
+            "refresh_delay": "0.005s",
+            "request_timeout": f"{2 * HELD:g}s",
+        },
         "initial_fetch_timeout": "5s",
     }

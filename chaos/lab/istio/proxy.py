@@ -35,6 +35,11 @@ class Proxy:
     directory: Path
 
     @property
+    def node(self) -> str:
+        """Its id on the control plane, as istiod's agents form it."""
+        return f"{self.kind}~{self.ip}~{self.pod}.{self.namespace}~{self.namespace}.svc.cluster.local"
+
+    @property
     def identity(self) -> str:
         """What its metrics name as canonical service: the app label, or the workload."""
         return self.app or self.workload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from chaos.lab.istio import ingress
@@ -11,21 +10,19 @@ from chaos.lab.istio.listeners import listeners, route_headers
 from chaos.lab.istio.outbound import outbound_routes
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Snapshot
+from chaos.lab.istio.xds import Kind
 
 _TYPE = "type.googleapis.com/envoy.config."
 
 
-def translate(proxy: Proxy, snapshot: Snapshot) -> Mapping[str, list[dict[str, Any]]]:
-    """Envoy's resources by kind: ``cds``, ``rds`` and, of a gateway, ``lds``, in the order in which they have to be written.
-
-    Clusters come before the routes that lead to them, so that a change makes no 503 (istio/istio#8420).
-    """
-    clusters_ = [{"@type": f"{_TYPE}cluster.v3.Cluster", **cluster} for cluster in clusters(proxy, snapshot)]
+def translate(proxy: Proxy, snapshot: Snapshot) -> dict[Kind, list[dict[str, Any]]]:
+    """Envoy's resources by kind."""
     if proxy.kind == "sidecar":
-        return {"cds": clusters_, "rds": [{**outbound_routes(proxy, snapshot), **route_headers(proxy)}]}
-    routes = [ingress.ingress_routes(proxy, snapshot, port) for port in ingress.ports(proxy, snapshot)]
+        routes = [outbound_routes(proxy, snapshot)]
+    else:
+        routes = [ingress.ingress_routes(proxy, snapshot, port) for port in ingress.ports(proxy, snapshot)]
     return {
-        "cds": clusters_,
-        "rds": [{**route, **route_headers(proxy)} for route in routes],
-        "lds": listeners(proxy, snapshot),
+        "clusters": [{"@type": f"{_TYPE}cluster.v3.Cluster", **one} for one in clusters(proxy, snapshot)],
+        "routes": [{**route, **route_headers(proxy)} for route in routes],
+        "listeners": listeners(proxy, snapshot),
     }

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from chaos.lab.control import control_app, either, exposition
+from chaos.lab.control import PREFIX, control_app, either, exposition
 
 
 class Pushes:
@@ -38,7 +38,7 @@ def ask(pushes: Pushes, work: Callable[[httpx.AsyncClient], Awaitable[httpx.Resp
     async def whole() -> httpx.Response:
         own = control_app(parts=lambda: [{"name": "a", "pid": 1, "alive": True, "detail": ""}], control=pushes)
         api = Starlette(routes=[Route("/{path:path}", lambda _: PlainTextResponse("the API"))])
-        transport = httpx.ASGITransport(app=either(own, api))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app=either({PREFIX: own}, api))  # type: ignore[arg-type, dict-item]
         async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
             return await work(client)
 
