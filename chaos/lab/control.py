@@ -1,7 +1,7 @@
 """The supervisor's own endpoints, beside the Kubernetes API on the same port: status, control plane, metrics.
 
 - ``GET /lab/status`` → ``{"parts": [{"name", "pid", "alive", "detail"}]}``
-- ``POST /lab/control-plane`` with ``{"delay": seconds}`` or ``{"power": "down" | "up"}`` → what ``stats`` says
+- ``POST /lab/control-plane`` with ``{"delay": seconds}`` , ``{"power": "down" | "up"}`` or ``{"certificates": "rotate"}`` → what ``stats`` says
 - ``GET /lab/metrics`` → the control plane's counters, under istiod's names where they mean the same
 """
 
@@ -39,6 +39,9 @@ class Pushing(Protocol):
     def resume_pushing(self) -> None:
         """Pushes what has changed meanwhile, and goes on."""
 
+    def rotate(self) -> None:
+        """Every workload gets a new certificate."""
+
     def stats(self) -> Mapping[str, Any]:
         """Settings and counters."""
 
@@ -61,8 +64,12 @@ def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pu
                 control.stop_pushing()
             case {"power": "up"}:
                 control.resume_pushing()
+            case {"certificates": "rotate"}:
+                control.rotate()
             case _:
-                return PlainTextResponse('{"delay": seconds} or {"power": "down" | "up"} expected', 400)
+                return PlainTextResponse(
+                    '{"delay": seconds}, {"power": "down" | "up"} or {"certificates": "rotate"} expected', 400
+                )
         return JSONResponse(dict(control.stats()))
 
     async def metrics(_: Request) -> Response:

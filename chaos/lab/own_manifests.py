@@ -181,18 +181,24 @@ def _wants_ingress(gateway: Mapping[str, Any]) -> bool:
     return (gateway["spec"].get("selector") or {}) == {"istio": "ingressgateway"}
 
 
+def _unprivileged(number: int) -> int:
+    """Where the gateway listens for a port that only root may take: 80 becomes 8080, as Istio's own gateway has it."""
+    return number if number >= 1024 else number + 8000
+
+
 def ingress_gateway(gateways: Sequence[Mapping[str, Any]]) -> list[Object]:
     """Istio's own ingress gateway, for the Gateways that select ``istio: ingressgateway``."""
-    numbers = sorted(
-        {s["port"]["number"] for g in gateways if _wants_ingress(g) for s in g["spec"].get("servers") or ()}
-    )
+    declared = {s["port"]["number"] for g in gateways if _wants_ingress(g) for s in g["spec"].get("servers") or ()}
+    numbers = [*sorted(declared), *sorted({80, 443} - declared)]  # Istio's has these two in any case
     labels = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
     meta = {"name": "istio-ingressgateway", "namespace": GATEWAY_NAMESPACE, "labels": labels}
-    ports = [{"name": f"http-{number}", "port": number, "targetPort": number} for number in numbers]
+    ports = [{"name": f"http-{number}", "port": number, "targetPort": _unprivileged(number)} for number in numbers]
     container = {
         "name": "istio-proxy",
         "image": "auto",
-        "ports": [{"name": f"http-{number}", "containerPort": number} for number in numbers],
+        "ports": [
+            {"name": f"port-{number}", "containerPort": number} for number in sorted(set(map(_unprivileged, numbers)))
+        ],
     }
     template = {
         "metadata": {"labels": labels, "annotations": {"inject.istio.io/templates": "gateway"}},

@@ -67,10 +67,21 @@ def entries_of(store: Store, namespaces: Sequence[str], *, required: bool = True
     for namespace in namespaces:
         for service in store.list(SERVICES, namespace):
             for ingress in ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or ():
-                entries.setdefault(namespace, f"http://{ingress['ip']}:{service['spec']['ports'][0]['port']}")
+                entries.setdefault(namespace, f"http://{ingress['ip']}:{_target(store, service)}")
         if namespace not in entries and required:
             raise LabError(f"the namespace {namespace} has no Service of type LoadBalancer with a ready pod")
     return entries
+
+
+def _target(store: Store, service: Mapping[str, Any]) -> int:
+    """Where a Service's first port is listened on: the lab's load balancer is the pod itself."""
+    meta, port = service["metadata"], service["spec"]["ports"][0]
+    endpoints = store.find(ENDPOINTS, meta["namespace"], meta["name"]) or {}
+    for subset in endpoints.get("subsets") or ():
+        for own in subset.get("ports") or ():
+            if own.get("name", "") == port.get("name", "") and subset.get("addresses"):
+                return int(own["port"])
+    return int(port["port"])
 
 
 def parts_of(

@@ -252,7 +252,21 @@ class PodRunner:
         envoy = Child(
             f"envoy {name}",
             # Hot restart would want an id that is unique on the machine, and leaves shared memory behind on a kill.
-            [self._binary, "-c", configuration, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"],
+            # Connections of a changed listener end with their next answer (as Istio starts it), and all after 10 s (Istio: 45).
+            [
+                self._binary,
+                "-c",
+                configuration,
+                "--disable-hot-restart",
+                "--concurrency",
+                "1",
+                "-l",
+                "warning",
+                "--drain-strategy",
+                "immediate",
+                "--drain-time-s",
+                "10",
+            ],
             log=self._directory / "logs" / f"envoy-{running.namespace}-{running.name}.log",
             env={"PATH": os.defpath, "HOME": str(proxy.directory)},
             on_exit=lambda child: self._fail(running, f"Envoy: {child.ended}", container=injection.PROXY_CONTAINER),

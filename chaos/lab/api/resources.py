@@ -69,15 +69,17 @@ def _core(
     )
 
 
-def _istio(kind: str, plural: str, *short: str, columns: tuple[Column, ...] = ()) -> Resource:
+def _istio(
+    kind: str, plural: str, *short: str, columns: tuple[Column, ...] = (), group: str = "networking"
+) -> Resource:
     return Resource(
-        group="networking.istio.io",
-        versions=("v1", "v1beta1", "v1alpha3"),
+        group=f"{group}.istio.io",
+        versions=("v1", "v1beta1", "v1alpha3") if group == "networking" else ("v1", "v1beta1"),
         kind=kind,
         plural=plural,
         singular=kind.lower(),
         short_names=short,
-        categories=("istio-io", "networking-istio-io"),
+        categories=("istio-io", f"{group}-istio-io"),
         columns=columns,
     )
 
@@ -130,6 +132,7 @@ EVENTS: Final = _core(
         "type",
     ),
 )
+SECRETS: Final = _core("Secret", "secrets", columns=(Column(name="Type", path="type"),), fields=("type",))
 SERVICE_ACCOUNTS: Final = _core("ServiceAccount", "serviceaccounts", "sa")
 DEPLOYMENTS: Final = Resource(
     group="apps",
@@ -188,6 +191,31 @@ DESTINATION_RULES: Final = _istio(
     "DestinationRule", "destinationrules", "dr", columns=(Column(name="Host", path="spec.host"),)
 )
 GATEWAYS: Final = _istio("Gateway", "gateways", "gw")
+SERVICE_ENTRIES: Final = _istio(
+    "ServiceEntry",
+    "serviceentries",
+    "se",
+    columns=(
+        Column(name="Hosts", path="spec.hosts"),
+        Column(name="Location", path="spec.location"),
+        Column(name="Resolution", path="spec.resolution"),
+    ),
+)
+SIDECARS: Final = _istio("Sidecar", "sidecars")
+PEER_AUTHENTICATIONS: Final = _istio(
+    "PeerAuthentication",
+    "peerauthentications",
+    "pa",
+    group="security",
+    columns=(Column(name="Mode", path="spec.mtls.mode"),),
+)
+AUTHORIZATION_POLICIES: Final = _istio(
+    "AuthorizationPolicy",
+    "authorizationpolicies",
+    "ap",
+    group="security",
+    columns=(Column(name="Action", path="spec.action"),),
+)
 
 RESOURCES: Final[tuple[Resource, ...]] = (
     NAMESPACES,
@@ -196,6 +224,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     PODS,
     CONFIG_MAPS,
     EVENTS,
+    SECRETS,
     SERVICE_ACCOUNTS,
     DEPLOYMENTS,
     REPLICA_SETS,
@@ -204,6 +233,10 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     VIRTUAL_SERVICES,
     DESTINATION_RULES,
     GATEWAYS,
+    SERVICE_ENTRIES,
+    SIDECARS,
+    PEER_AUTHENTICATIONS,
+    AUTHORIZATION_POLICIES,
 )
 BY_KEY: Final = {resource.key: resource for resource in RESOURCES}
 BY_KIND: Final = {(resource.group, resource.kind): resource for resource in RESOURCES}

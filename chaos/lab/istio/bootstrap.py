@@ -15,6 +15,8 @@ def bootstrap(proxy: Proxy, *, control_plane: tuple[str, int]) -> dict[str, Any]
         "node": {"id": proxy.node, "cluster": f"{proxy.identity}.{proxy.namespace}"},
         "admin": {"address": address(proxy.ip, ADMIN_PORT)},
         "stats_config": stats_config(),
+        # Whom a request comes from is the pod, not the loopback address that the kernel would choose.
+        "cluster_manager": {"upstream_bind_config": {"source_address": {"address": proxy.ip, "port_value": 0}}},
         "dynamic_resources": {"cds_config": from_control_plane(), "lds_config": from_control_plane()},
         "static_resources": {
             "clusters": [

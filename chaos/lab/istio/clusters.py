@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.lab.istio import tls
 from chaos.lab.istio.durations import nanoseconds
 from chaos.lab.istio.metrics import CLUSTER_ID
 from chaos.lab.istio.pieces import address, endpoints
@@ -22,14 +23,16 @@ def cluster_name(port: int, subset: str, host: str) -> str:
     return f"outbound|{port}|{subset}|{host}"
 
 
-def clusters(proxy: Proxy, snapshot: Snapshot) -> list[dict[str, Any]]:
-    """All clusters of one proxy."""
+def clusters(proxy: Proxy, snapshot: Snapshot, *, whole: Snapshot | None = None) -> list[dict[str, Any]]:
+    """All clusters of one proxy; what it serves itself is looked up in the ``whole`` mesh, whatever it sees of it."""
     found: list[dict[str, Any]] = []
-    for service in snapshot.services:
+    for service in (*snapshot.services, *snapshot.extra):
         rule = snapshot.destination_rule(service.host, proxy.namespace)
         for port in service.ports:
             found += _outbound(service, port, rule)
-    found += [_inbound(proxy, port, real, _service_at(proxy, port, snapshot)) for port, real in proxy.inbound.items()]
+    for number, real in proxy.inbound.items():
+        at = _service_at(proxy, number, whole or snapshot)
+        found.append(_inbound(proxy, number, real, at[0] if at else None, http2=bool(at and at[1].is_http2)))
     return found
 
 
@@ -75,7 +78,9 @@ def _cluster(
     }
     if tcp.get("tcpKeepalive") is not None:
         cluster["upstream_connection_options"] = {"tcp_keepalive": _keepalive(tcp["tcpKeepalive"])}
-    options = _http_options(http, tcp, http2=port.is_http2 or http.get("h2UpgradePolicy") == "UPGRADE")
+    http2 = port.is_http2 or http.get("h2UpgradePolicy") == "UPGRADE"
+    cluster.update(_security(policy.get("tls") or {}, name, behind, http2=http2))
+    options = _http_options(http, tcp, http2=http2)
     if options:
         cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS: options}
     if policy.get("outlierDetection"):
@@ -86,10 +91,30 @@ def _cluster(
     return cluster
 
 
+def _security(policy: Mapping[str, Any], name: str, behind: Sequence[Endpoint], *, http2: bool) -> dict[str, Any]:
+    """How a cluster's connections are secured: as the rule says, else mutual TLS where the endpoint takes it."""
+    _, port, subset, host = name.split("|")
+    sni = f"outbound_.{port}_.{subset}_.{host}"
+    identities = sorted({one.uri for one in behind if one.uri})
+    mode = policy.get("mode")
+    if mode == "DISABLE":
+        return {}
+    if mode == "SIMPLE":
+        return {"transport_socket": tls.simple_upstream(policy, sni=host, http2=http2)}
+    if mode == "ISTIO_MUTUAL":
+        wanted = policy.get("subjectAltNames") or identities
+        return {"transport_socket": tls.mutual_upstream(wanted, sni=policy.get("sni") or sni, http2=http2)}
+    return {"transport_socket_matches": tls.automatic(identities, sni=sni, http2=http2)} if identities else {}
+
+
 def _endpoint(one: Endpoint) -> dict[str, Any]:
+    known: dict[str, Any] = {"istio": {**one.identity, "cluster": CLUSTER_ID} if one.identity else {}}
+    if one.mutual:
+        known["envoy.transport_socket_match"] = {tls.MODE_KEY: tls.MODE_ISTIO}
     return {
         "endpoint": {"address": address(one.ip, one.port)},
-        "metadata": {"filter_metadata": {"istio": {**one.identity, "cluster": CLUSTER_ID}}},
+        "metadata": {"filter_metadata": known},
+        **({"load_balancing_weight": one.weight} if one.weight != 1 else {}),
     }
 
 
@@ -134,23 +159,25 @@ def inbound_name(port: int) -> str:
     return f"inbound|{port}||"
 
 
-def _service_at(proxy: Proxy, port: int, snapshot: Snapshot) -> Service | None:
-    """The Service that this port of the proxy's pod is behind; the first of several, as istiod takes it."""
+def _service_at(proxy: Proxy, port: int, snapshot: Snapshot) -> tuple[Service, Port] | None:
+    """The Service that this port of the proxy's pod is behind, and its port; the first of several, as istiod takes it."""
     for service in snapshot.services:
-        for behind in service.endpoints.values():
-            if any(one.ip == proxy.ip and one.port == port for one in behind):
-                return service
+        for own in service.ports:
+            if any(one.ip == proxy.ip and one.port == port for one in service.endpoints.get(own.number, ())):
+                return service, own
     return None
 
 
-def _inbound(proxy: Proxy, port: int, real: int, service: Service | None) -> dict[str, Any]:
+def _inbound(proxy: Proxy, port: int, real: int, service: Service | None, *, http2: bool) -> dict[str, Any]:
     name = inbound_name(port)
+    options = _http_options({}, {}, http2=http2)
     known = {"host": service.host, "name": service.name, "namespace": service.namespace} if service else {}
     return {
         "metadata": {"filter_metadata": {"istio": known}},
         "name": name,
         "type": "STATIC",
         "connect_timeout": "10s",
+        **({"typed_extension_protocol_options": {_HTTP_OPTIONS: options}} if options else {}),
         "load_assignment": {"cluster_name": name, "endpoints": endpoints(address(proxy.ip, real))},
         "circuit_breakers": {
             "thresholds": [{"max_connections": _NO_LIMIT, "max_pending_requests": _NO_LIMIT, "max_requests": _NO_LIMIT}]

@@ -5,28 +5,47 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from chaos.lab.api.resources import (
+    AUTHORIZATION_POLICIES,
     DESTINATION_RULES,
     ENDPOINTS,
     GATEWAYS,
+    PEER_AUTHENTICATIONS,
     PODS,
+    SECRETS,
+    SERVICE_ENTRIES,
     SERVICES,
+    SIDECARS,
     VIRTUAL_SERVICES,
     Resource,
 )
 from chaos.lab.api.store import Event, Store
+from chaos.lab.istio import tls
+from chaos.lab.istio.authority import LIFETIME, Authority, Certificate
 from chaos.lab.istio.delegates import merged
 from chaos.lab.istio.metrics import identity
+from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
 from chaos.lab.istio.translate import translate
 from chaos.lab.istio.xds import Discovery
+from chaos.model.istio import Object, age_key
 
 _LOG: Final = logging.getLogger(__name__)
-_WATCHED: Final[tuple[Resource, ...]] = (SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS)
+_WATCHED: Final[tuple[Resource, ...]] = (
+    SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS, SERVICE_ENTRIES, SIDECARS, PEER_AUTHENTICATIONS,
+    AUTHORIZATION_POLICIES, SECRETS,
+)  # fmt: skip
+_CERTIFICATES_LOOKED_AT: Final = 300.0
+"""Seconds between two looks at the age of certificates where nothing else changes."""
+_EXPORT: Final = "networking.istio.io/exportTo"
+_RENEWED_AT: Final = 0.8
+"""Part of a certificate's lifetime after which the next one is issued."""
 
 
 class ControlPlane:
@@ -43,6 +62,8 @@ class ControlPlane:
         self._debounce = debounce
         self._debounce_max = debounce_max
         self._proxies: dict[str, Proxy] = {}
+        self._authority = Authority()
+        self._certificates: dict[str, Certificate] = {}
         self.discovery = Discovery()
         self._changed = asyncio.Event()
         self._first_change: float | None = None
@@ -64,7 +85,13 @@ class ControlPlane:
         """A proxy is gone."""
         proxy = self._proxies.pop(pod, None)
         if proxy is not None:
+            self._certificates.pop(pod, None)
             self.discovery.forget(proxy.node)
+
+    def rotate(self) -> None:
+        """Every workload gets a new certificate, as when the old one is about to expire."""
+        self._certificates.clear()
+        self._mark()
 
     def set_delay(self, seconds: float) -> None:
         """Every push waits this long from now on; 0 ends it."""
@@ -91,7 +118,10 @@ class ControlPlane:
     async def run(self) -> None:
         """Pushes until it is cancelled."""
         while True:
-            await self._changed.wait()
+            try:
+                await asyncio.wait_for(self._changed.wait(), _CERTIFICATES_LOOKED_AT)
+            except TimeoutError:
+                self._mark()  # some certificate may be about to expire
             await self._quiet()
             await self._pushing.wait()
             if self._delay:
@@ -121,37 +151,84 @@ class ControlPlane:
             await asyncio.sleep(0)  # the API goes on answering meanwhile
 
     def _notice(self, event: Event) -> None:
-        if event.resource not in _WATCHED:
-            return
+        if event.resource in _WATCHED:
+            self._mark()
+
+    def _mark(self) -> None:
         self._last_change = time.monotonic()
         if self._first_change is None:
             self._first_change = self._last_change
         self._changed.set()
 
     def _publish(self, proxy: Proxy, snapshot: Snapshot) -> None:
-        self.discovery.publish(proxy.node, translate(proxy, snapshot))
+        self.discovery.publish(
+            proxy.node, {**translate(proxy, snapshot), "secrets": list(self._secrets(proxy, snapshot))}
+        )
+
+    def _secrets(self, proxy: Proxy, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
+        """Its own certificate, whom it trusts, and of a gateway what its namespace holds."""
+        mine = self._certificates.get(proxy.pod)
+        if mine is None or mine.expires - datetime.now(UTC) < LIFETIME * (1 - _RENEWED_AT):
+            mine = self._certificates[proxy.pod] = self._authority.issue(proxy.uri)
+        yield tls.certificate_secret(tls.OWN_CERTIFICATE, mine.chain, mine.key)
+        yield tls.trust_secret(tls.TRUSTED, self._authority.root)
+        if proxy.kind == "router":
+            own = [one for one in snapshot.secrets if one["metadata"]["namespace"] == proxy.namespace]
+            yield from tls.gateway_secrets(own)
 
     def _snapshot(self) -> Snapshot:
         store = self._store
+        policies = tuple(store.list(PEER_AUTHENTICATIONS))
+        services = [self._service(service, policies) for service in store.list(SERVICES)]
+        for entry in sorted(store.list(SERVICE_ENTRIES), key=age_key):
+            services += services_of(entry, self._selected(entry, policies))
         return Snapshot(
-            services=tuple(self._service(service) for service in store.list(SERVICES)),
+            services=tuple({service.host: service for service in reversed(services)}.values()),
             virtual_services=tuple(merged(store.list(VIRTUAL_SERVICES))),
             destination_rules=tuple(store.list(DESTINATION_RULES)),
             gateways=tuple(store.list(GATEWAYS)),
+            sidecars=tuple(store.list(SIDECARS)),
+            peer_authentications=policies,
+            authorization_policies=tuple(store.list(AUTHORIZATION_POLICIES)),
+            secrets=tuple(store.list(SECRETS)),
         )
 
-    def _service(self, obj: Mapping[str, Any]) -> Service:
+    def _service(self, obj: Mapping[str, Any], policies: Sequence[Object]) -> Service:
         meta, spec = obj["metadata"], obj.get("spec") or {}
         ports = tuple(Port(p["port"], p.get("name", ""), protocol_of(p)) for p in spec.get("ports") or ())
+        exported = (meta.get("annotations") or {}).get(_EXPORT, "*")
         return Service(
             name=meta["name"],
             namespace=meta["namespace"],
             address=spec.get("clusterIP", ""),
             ports=ports,
-            endpoints=self._endpoints(meta["namespace"], meta["name"], ports),
+            endpoints=self._endpoints(meta["namespace"], meta["name"], ports, policies),
+            export_to=tuple(part.strip() for part in exported.split(",")),
         )
 
-    def _endpoints(self, namespace: str, name: str, ports: tuple[Port, ...]) -> dict[int, tuple[Endpoint, ...]]:
+    def _selected(self, entry: Object, policies: Sequence[Object]) -> list[Endpoint]:
+        """The ready pods that a ServiceEntry's ``workloadSelector`` selects."""
+        wanted = (entry["spec"].get("workloadSelector") or {}).get("labels")
+        if not wanted:
+            return []
+        namespace = entry["metadata"]["namespace"]
+        port = (entry["spec"].get("ports") or [{"number": 0}])[0]
+        target = port.get("targetPort") or port["number"]
+        return [
+            self._endpoint(
+                {"ip": pod["status"]["podIP"], "targetRef": {"name": pod["metadata"]["name"]}},
+                target,
+                namespace,
+                policies,
+            )
+            for pod in self._store.list(PODS, namespace)
+            if wanted.items() <= (pod["metadata"].get("labels") or {}).items()
+            and (pod.get("status") or {}).get("podIP")
+        ]
+
+    def _endpoints(
+        self, namespace: str, name: str, ports: tuple[Port, ...], policies: Sequence[Object]
+    ) -> dict[int, tuple[Endpoint, ...]]:
         found: dict[int, list[Endpoint]] = {port.number: [] for port in ports}
         obj = self._store.find(ENDPOINTS, namespace, name)
         for subset in (obj or {}).get("subsets") or ():
@@ -159,16 +236,20 @@ class ControlPlane:
                 target = next((t for t in subset.get("ports") or () if t.get("name", "") == port.name), None)
                 if target is not None:
                     found[number] += [
-                        self._endpoint(one, target["port"], namespace) for one in subset.get("addresses") or ()
+                        self._endpoint(one, target["port"], namespace, policies)
+                        for one in subset.get("addresses") or ()
                     ]
         return {number: tuple(listed) for number, listed in found.items()}
 
-    def _endpoint(self, one: Mapping[str, Any], port: int, namespace: str) -> Endpoint:
+    def _endpoint(self, one: Mapping[str, Any], port: int, namespace: str, policies: Sequence[Object]) -> Endpoint:
         pod_name = (one.get("targetRef") or {}).get("name", "")
         pod = self._store.find(PODS, namespace, pod_name)
         labels = (pod or {}).get("metadata", {}).get("labels") or {}
         proxy = self._proxies.get(pod_name)
-        return Endpoint(one["ip"], port, labels, identity(proxy) if proxy else _bare(labels, pod_name, namespace))
+        if proxy is None:
+            return Endpoint(one["ip"], port, labels, _bare(labels, pod_name, namespace))
+        takes = mode_of(policies, namespace=namespace, labels=labels, port=port) != "DISABLE" and port in proxy.inbound
+        return Endpoint(one["ip"], port, labels, identity(proxy), uri=proxy.uri, mutual=takes)
 
 
 def _bare(labels: Mapping[str, str], pod: str, namespace: str) -> dict[str, str]:

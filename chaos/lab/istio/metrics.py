@@ -33,24 +33,29 @@ def identity(proxy: Proxy) -> dict[str, str]:
     }
 
 
-def access_log(proxy: Proxy, *, reporter: str) -> dict[str, Any]:
-    """The logger of one direction: ``source`` for outbound and gateways, ``destination`` for inbound."""
+def access_log(proxy: Proxy, *, reporter: str, mutual: bool = False) -> dict[str, Any]:
+    """The logger of one direction: ``source`` for outbound and gateways, ``destination`` for inbound.
+
+    ``mutual``: its connections are those with mutual TLS, which the destination alone can tell.
+    """
     if reporter == "source":
         own, other = "source", "destination"
         peer = {name: f"%METADATA(UPSTREAM_HOST:istio:{name})%" for name in PEER_HEADERS}
         other_cluster = "%METADATA(UPSTREAM_HOST:istio:cluster)%"
+        principals = {own: "%UPSTREAM_LOCAL_URI_SAN%", other: "%UPSTREAM_PEER_URI_SAN%"}
     else:
         own, other = "destination", "source"
         peer = {name: f"%DYNAMIC_METADATA({PEER}:{name})%" for name in PEER_HEADERS}
         other_cluster = f"%DYNAMIC_METADATA({PEER}:cluster)%"
+        principals = {own: "%DOWNSTREAM_LOCAL_URI_SAN%", other: "%DOWNSTREAM_PEER_URI_SAN%"}
     tags = {
         "reporter": reporter,
         **{f"{own}_{name}": value for name, value in identity(proxy).items()},
         f"{own}_cluster": CLUSTER_ID,
-        f"{own}_principal": _UNKNOWN,
+        f"{own}_principal": principals[own],
         **{f"{other}_{name}": value for name, value in peer.items()},
         f"{other}_cluster": other_cluster,
-        f"{other}_principal": _UNKNOWN,
+        f"{other}_principal": principals[other],
         "destination_service": "%METADATA(CLUSTER:istio:host)%",
         "destination_service_name": "%METADATA(CLUSTER:istio:name)%",
         "destination_service_namespace": "%METADATA(CLUSTER:istio:namespace)%",
@@ -58,7 +63,7 @@ def access_log(proxy: Proxy, *, reporter: str) -> dict[str, Any]:
         "response_code": "%RESPONSE_CODE%",
         "grpc_response_status": "%GRPC_STATUS_NUMBER%",
         "response_flags": "%RESPONSE_FLAGS%",
-        "connection_security_policy": _UNKNOWN if reporter == "source" else "none",
+        "connection_security_policy": _UNKNOWN if reporter == "source" else "mutual_tls" if mutual else "none",
     }
     listed = [{"name": name, "value_format": value} for name, value in tags.items()]
     return {
@@ -82,7 +87,7 @@ def stats_config() -> dict[str, Any]:
     """Which stats an Envoy keeps, and Istio's bucket bounds."""
     patterns = [
         {"prefix": "istio"}, {"prefix": "cluster_manager"}, {"prefix": "listener_manager"}, {"prefix": "server"},
-        {"suffix": "update_rejected"}, {"suffix": "update_success"},
+        {"suffix": "rbac.allowed"}, {"suffix": "rbac.denied"}, {"suffix": "update_rejected"}, {"suffix": "update_success"},
     ]  # fmt: skip
     return {
         "stats_matcher": {"inclusion_list": {"patterns": patterns}},
@@ -93,7 +98,7 @@ def stats_config() -> dict[str, Any]:
 def metric_relabel_configs() -> list[dict[str, Any]]:
     """What Prometheus has to mend: the name's prefix, ``unknown`` for what is not known, protocol names."""
     peers = [
-        f"{side}_{name}" for side in ("source", "destination") for name in (*PEER_HEADERS, "cluster") if name != "canonical_revision"
+        f"{side}_{name}" for side in ("source", "destination") for name in (*PEER_HEADERS, "cluster", "principal") if name != "canonical_revision"
     ]  # fmt: skip
     services = ["destination_service", "destination_service_name", "destination_service_namespace"]
     rules: list[dict[str, Any]] = [

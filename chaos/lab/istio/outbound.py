@@ -60,9 +60,11 @@ def _wildcards(vs: Object, host: str) -> list[str]:
 def _domains(service: Service, port: Port, namespace: str) -> list[str]:
     """istiod generateVirtualHostDomains: the short name is for callers of the same namespace only."""
     name, home = service.name, service.namespace
-    names = [service.host, f"{name}.{home}.svc", f"{name}.{home}"]
-    if namespace == home:
-        names.append(name)
+    names = [service.host]
+    if not service.host_name:
+        names += [f"{name}.{home}.svc", f"{name}.{home}"]
+        if namespace == home:
+            names.append(name)
     if service.address and service.address != "None":
         names.append(service.address)
     bare = names if port.number == 80 else []

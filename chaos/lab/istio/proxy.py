@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from chaos.lab.istio.authority import spiffe_id
+
 ADMIN_PORT: Final = 15000
 OUTBOUND_PORT: Final = 15001
 STATS_PORT: Final = 15090
@@ -38,6 +40,11 @@ class Proxy:
     def node(self) -> str:
         """Its id on the control plane, as istiod's agents form it."""
         return f"{self.kind}~{self.ip}~{self.pod}.{self.namespace}~{self.namespace}.svc.cluster.local"
+
+    @property
+    def uri(self) -> str:
+        """Its SPIFFE id."""
+        return spiffe_id(self.namespace, self.service_account)
 
     @property
     def identity(self) -> str:

@@ -33,43 +33,59 @@ class Port:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One address behind a Service's port, with the labels of its pod."""
+    """One address behind a Service's port, with the labels of its pod.
+
+    Attributes:
+        identity: What its metrics name it.
+        uri: Its SPIFFE id; empty for what has none.
+        mutual: Whether its proxy takes mutual TLS at this port.
+    """
 
     ip: str
     port: int
     labels: Mapping[str, str]
     identity: Mapping[str, str]
+    uri: str = ""
+    mutual: bool = False
+    weight: int = 1
 
 
 @dataclass(frozen=True)
 class Service:
-    """A Kubernetes Service as Istio's registry has it."""
+    """A Kubernetes Service, or a host of a ServiceEntry, as Istio's registry has it."""
 
     name: str
     namespace: str
     address: str
     ports: tuple[Port, ...]
     endpoints: Mapping[int, tuple[Endpoint, ...]]
+    host_name: str = ""
+    export_to: tuple[str, ...] = ("*",)
 
     @property
     def host(self) -> str:
         """Its registry name."""
-        return service_fqdn(self.name, self.namespace)
+        return self.host_name or service_fqdn(self.name, self.namespace)
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything, in no particular order."""
+    """Everything, in no particular order; ``extra`` are services that a proxy needs clusters of, but no hosts."""
 
     services: Sequence[Service] = ()
     virtual_services: Sequence[Object] = ()
     destination_rules: Sequence[Object] = ()
     gateways: Sequence[Object] = ()
+    sidecars: Sequence[Object] = ()
+    peer_authentications: Sequence[Object] = ()
+    authorization_policies: Sequence[Object] = ()
+    secrets: Sequence[Object] = ()
+    extra: Sequence[Service] = ()
 
     @cached_property
     def by_host(self) -> Mapping[str, Service]:
         """The services by their registry names."""
-        return {service.host: service for service in self.services}
+        return {service.host: service for service in (*self.extra, *self.services)}
 
     def destination_rule(self, host: str, namespace: str) -> Object | None:
         """The rule for a host that clients of a namespace follow: of their own namespace, then of the service's, then any.

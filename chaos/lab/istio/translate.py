@@ -9,6 +9,7 @@ from chaos.lab.istio.clusters import clusters
 from chaos.lab.istio.listeners import listeners, route_headers
 from chaos.lab.istio.outbound import outbound_routes
 from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.scope import scoped
 from chaos.lab.istio.snapshot import Snapshot
 from chaos.lab.istio.xds import Kind
 
@@ -16,13 +17,14 @@ _TYPE = "type.googleapis.com/envoy.config."
 
 
 def translate(proxy: Proxy, snapshot: Snapshot) -> dict[Kind, list[dict[str, Any]]]:
-    """Envoy's resources by kind."""
+    """Envoy's resources by kind; its secrets are the control plane's own business."""
+    whole, snapshot = snapshot, scoped(proxy, snapshot)
     if proxy.kind == "sidecar":
         routes = [outbound_routes(proxy, snapshot)]
     else:
-        routes = [ingress.ingress_routes(proxy, snapshot, port) for port in ingress.ports(proxy, snapshot)]
+        routes = [r for port in ingress.ports(proxy, snapshot) for r in ingress.ingress_routes(proxy, snapshot, port)]
     return {
-        "clusters": [{"@type": f"{_TYPE}cluster.v3.Cluster", **one} for one in clusters(proxy, snapshot)],
+        "clusters": [{"@type": f"{_TYPE}cluster.v3.Cluster", **one} for one in clusters(proxy, snapshot, whole=whole)],
         "routes": [{**route, **route_headers(proxy)} for route in routes],
         "listeners": listeners(proxy, snapshot),
     }

@@ -94,8 +94,8 @@ def test_what_the_api_would_refuse_is_not_loaded() -> None:
     store = Store()
     store.create(NAMESPACES, {"metadata": {"name": "staging"}})
     meta = {"name": "a", "namespace": "staging"}
-    with pytest.raises(LabError, match="does not serve v1 Secret"):
-        create(store, VALIDATORS, {"apiVersion": "v1", "kind": "Secret", "metadata": meta})
+    with pytest.raises(LabError, match="does not serve v1 PersistentVolumeClaim"):
+        create(store, VALIDATORS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta})
     broken = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": {"hosts": 1}}
     with pytest.raises(LabError, match="VirtualService staging/a is not valid"):
         create(store, VALIDATORS, broken)

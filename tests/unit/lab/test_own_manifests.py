@@ -66,7 +66,7 @@ def test_objects_go_where_they_belong_and_namespaces_are_staging(store: Store, t
     assert deployment["spec"]["template"]["metadata"]["annotations"] == {ANNOTATION: '{"routes": []}'}
     door = store.find(SERVICES, "istio-system", "istio-ingressgateway")
     assert door is not None
-    assert [port["port"] for port in door["spec"]["ports"]] == [8080]
+    assert [port["port"] for port in door["spec"]["ports"]] == [8080, 80, 443]
 
 
 def test_a_declared_namespace_is_taken_as_it_is(store: Store, tmp_path: Path) -> None:

@@ -1,13 +1,14 @@
-"""DestinationRules: subsets, pools, outlier detection and simple load balancing; everything else is not supported yet."""
+"""DestinationRules: subsets, pools, outlier detection, load balancing and TLS."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chaos.lab.api.validation import Validation, dotted
+from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import host_problem, label_problems
+from chaos.lab.istio.validation.outcome import outcome
 
 _POOL: Final = s.obj(
     {
@@ -54,15 +55,22 @@ _BALANCER: Final = s.obj(
         "warmupDurationSecs": s.unsupported(),
     }
 )  # fmt: skip
+_TLS: Final = s.obj(
+    {
+        "mode": s.Node(kind="string", enum=("DISABLE", "SIMPLE", "MUTUAL", "ISTIO_MUTUAL")),
+        "sni": s.STRING, "subjectAltNames": s.STRINGS, "insecureSkipVerify": s.BOOLEAN, "credentialName": s.STRING,
+        **dict.fromkeys(("caCertificates", "caCrl", "clientCertificate", "privateKey"), s.unsupported()),
+    }
+)  # fmt: skip
 _PORT: Final = s.obj(
     {
         "connectionPool": _POOL, "loadBalancer": _BALANCER, "outlierDetection": _OUTLIER,
-        "port": s.obj({"number": s.UINT32}), "tls": s.unsupported(),
+        "port": s.obj({"number": s.UINT32}), "tls": _TLS,
     }
 )  # fmt: skip
 _POLICY: Final = s.obj(
     {
-        "connectionPool": _POOL, "loadBalancer": _BALANCER, "outlierDetection": _OUTLIER, "tls": s.unsupported(),
+        "connectionPool": _POOL, "loadBalancer": _BALANCER, "outlierDetection": _OUTLIER, "tls": _TLS,
         "portLevelSettings": s.array(_PORT), "proxyProtocol": s.unsupported(), "tunnel": s.unsupported(),
         "retryBudget": s.unsupported(),
     }
@@ -82,19 +90,16 @@ SPEC: Final = s.obj(
 def validate_destination_rule(obj: dict[str, Any]) -> Validation:
     """The schema, the webhook's rules, the lab's limits."""
     spec = obj.get("spec") or {}
-    found = s.check(SPEC, spec, ("spec",))
-    if found.causes:
-        return Validation(causes=found.causes, unknown=found.unknown)
-    errors = list(_errors(spec))
-    denied = ""
-    if errors:
-        told = errors[0] if len(errors) == 1 else f"{len(errors)} errors occurred: {'; '.join(errors)}"
-        denied = f"configuration is invalid: {told}"
-    elif found.unsupported:
-        denied = f"the lab does not support {', '.join(map(dotted, found.unsupported))} yet"
-    elif any(_simple(policy) == "PASSTHROUGH" for policy in _policies(spec)):
-        denied = "the lab does not support trafficPolicy.loadBalancer.simple: PASSTHROUGH yet"
-    return Validation(denied=denied, unknown=found.unknown)
+    return outcome(s.check(SPEC, spec, ("spec",)), errors=_errors(spec), limits=_limits(spec))
+
+
+def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
+    for policy in _policies(spec):
+        if _simple(policy) == "PASSTHROUGH":
+            yield "trafficPolicy.loadBalancer.simple: PASSTHROUGH"
+        tls = policy.get("tls") or {}
+        if tls.get("mode") == "MUTUAL" or tls.get("credentialName"):
+            yield "trafficPolicy.tls with certificates of its own (mode MUTUAL, credentialName)"
 
 
 def _policies(spec: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 _LABEL: Final = re.compile(r"[a-zA-Z0-9]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
 _VALUE: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?")
@@ -55,3 +55,14 @@ def label_problems(labels: Mapping[str, str]) -> Iterator[str]:
             yield f"invalid tag key: {key!r}"
         if len(value) > 63 or not _VALUE.fullmatch(value):
             yield f"invalid tag value: {value!r}"
+
+
+def selector_problems(selector: Mapping[str, Any] | None) -> Iterator[str]:
+    """A workload selector of the security API: keys are given, nothing has a wildcard."""
+    labels: Mapping[str, str] = (selector or {}).get("matchLabels") or {}
+    for key, value in labels.items():
+        if not key:
+            yield "empty key is not supported in selector"
+        if "*" in key or "*" in value:
+            yield f"wildcard is not supported in selector: {key}={value}"
+    yield from label_problems({k: v for k, v in labels.items() if k and "*" not in f"{k}{v}"})

@@ -69,10 +69,10 @@ def test_outliers_are_ejected_by_errors_only_and_always() -> None:
             "one of simple and consistentHash",
         ),
         ({"portLevelSettings": [{"connectionPool": {"tcp": {"maxConnections": 1}}}]}, "must name a port"),
-        ({"tls": {"mode": "ISTIO_MUTUAL"}}, "does not support spec.trafficPolicy.tls"),
+        ({"tls": {"mode": "MUTUAL", "credentialName": "c"}}, "does not support trafficPolicy.tls with certificates"),
         (
-            {"portLevelSettings": [{"port": {"number": 1}, "tls": {}}]},
-            "does not support spec.trafficPolicy.portLevelSettings[0].tls",
+            {"portLevelSettings": [{"port": {"number": 1}, "tls": {"mode": "SIMPLE", "caCertificates": "/f"}}]},
+            "does not support spec.trafficPolicy.portLevelSettings[0].tls.caCertificates",
         ),
     ],
 )

@@ -182,7 +182,10 @@ def test_a_gateway_appends_the_routes_of_all_its_virtual_services() -> None:
     )  # fmt: skip
     gateway = {
         "metadata": {"name": "gw", "namespace": "staging"},
-        "spec": {"selector": {"istio": "ingress"}, "servers": [{"port": {"number": 8080}, "hosts": ["*"]}]},
+        "spec": {
+            "selector": {"istio": "ingress"},
+            "servers": [{"port": {"number": 8080, "protocol": "HTTP"}, "hosts": ["*"]}],
+        },
     }
 
     def bound(name: str, match: list[dict[str, Any]] | None, created: str) -> dict[str, Any]:
@@ -200,5 +203,6 @@ def test_a_gateway_appends_the_routes_of_all_its_virtual_services() -> None:
             vs("mesh-only"),
         ),
     )
-    (host,) = ingress_routes(router, snapshot, 8080)["virtual_hosts"]
+    (routes,) = ingress_routes(router, snapshot, 8080)
+    (host,) = routes["virtual_hosts"]
     assert [route["name"] for route in host["routes"]] == ["stock", "rest"], "catch-alls last"

@@ -1,0 +1,46 @@
+"""Which connections a workload's port takes: istiod ``pilot/pkg/model/authentication.go``, ``authn/policy_applier.go``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Literal
+
+from chaos.model.istio import Object, age_key
+
+Mode = Literal["DISABLE", "PERMISSIVE", "STRICT"]
+ROOT_NAMESPACE: Final = "istio-system"
+_DEFAULT: Final[Mode] = "PERMISSIVE"
+
+
+def mode_of(policies: Sequence[Object], *, namespace: str, labels: Mapping[str, str], port: int) -> Mode:
+    """The mode of one port: the port's own, else the workload's, the namespace's, the mesh's, else PERMISSIVE.
+
+    ``UNSET`` takes over what the wider scope says. The oldest of several policies of one scope counts.
+    """
+    mode: Mode = _DEFAULT
+    for scope in _scopes(policies, namespace, labels):
+        mode = _own(scope["spec"].get("mtls"), mode)
+        at_port = (scope["spec"].get("portLevelMtls") or {}).get(str(port))
+        if at_port is not None:
+            return _own(at_port, mode)
+    return mode
+
+
+def _own(mtls: Mapping[str, Any] | None, inherited: Mode) -> Mode:
+    mode = (mtls or {}).get("mode", "UNSET")
+    return inherited if mode == "UNSET" else mode
+
+
+def _scopes(policies: Sequence[Object], namespace: str, labels: Mapping[str, str]) -> list[Object]:
+    """The policies that count, the widest first."""
+    mesh = [p for p in policies if p["metadata"]["namespace"] == ROOT_NAMESPACE and not _selector(p)]
+    own = [p for p in policies if p["metadata"]["namespace"] == namespace]
+    if namespace == ROOT_NAMESPACE:
+        mesh = []
+    wide = [p for p in own if not _selector(p)]
+    narrow = [p for p in own if _selector(p) and _selector(p).items() <= labels.items()]
+    return [min(scope, key=age_key) for scope in (mesh, wide, narrow) if scope]
+
+
+def _selector(policy: Object) -> Mapping[str, str]:
+    return (policy["spec"].get("selector") or {}).get("matchLabels") or {}

@@ -1,0 +1,49 @@
+"""ServiceEntries as services of the registry (istiod ``pilot/pkg/serviceregistry/serviceentry/conversion.go``)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from chaos.lab.istio.snapshot import Endpoint, Port, Service
+from chaos.model.istio import Object
+
+_LOOPBACK = "127.0.0.1"
+
+
+def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Service]:
+    """A service for each of its hosts.
+
+    Args:
+        entry: The ServiceEntry.
+        pods: What its ``workloadSelector`` selects: the port of each is filled in.
+    """
+    meta, spec = entry["metadata"], entry["spec"]
+    listed = spec.get("ports") or ()
+    ports = tuple(Port(one["number"], one["name"], _protocol(one)) for one in listed)
+    for host in spec["hosts"]:
+        yield Service(
+            name=host,
+            namespace=meta["namespace"],
+            address=next(iter(spec.get("addresses") or ()), ""),
+            ports=ports,
+            endpoints={one["number"]: tuple(_endpoints(spec, one, pods)) for one in listed},
+            host_name=host,
+            export_to=tuple(spec.get("exportTo") or ("*",)),
+        )
+
+
+def _protocol(port: Mapping[str, Any]) -> str:
+    return str(port.get("protocol") or "").lower()
+
+
+def _endpoints(spec: Mapping[str, Any], port: Mapping[str, Any], pods: Sequence[Endpoint]) -> Iterator[Endpoint]:
+    target = port.get("targetPort") or port["number"]
+    for pod in pods:
+        yield Endpoint(pod.ip, target, pod.labels, pod.identity, uri=pod.uri, mutual=pod.mutual)
+    for one in spec.get("endpoints") or ():
+        number = (one.get("ports") or {}).get(port["name"], target)
+        address = _LOOPBACK if one["address"].startswith("localhost") else one["address"]
+        yield Endpoint(address, number, one.get("labels") or {}, {}, weight=one.get("weight") or 1)
+    if spec.get("resolution", "").startswith("DNS") and not spec.get("endpoints"):
+        yield Endpoint(_LOOPBACK, target, {}, {})
