@@ -264,15 +264,18 @@ def lab_control_plane(
     delay: Annotated[str | None, typer.Option(help="how long every push waits, e.g. 3s; 0s ends it")] = None,
     down: Annotated[bool, typer.Option("--down", help="push nothing from now on")] = False,  # noqa: FBT002
     up: Annotated[bool, typer.Option("--up", help="push again")] = False,  # noqa: FBT002
+    rotate: Annotated[bool, typer.Option("--rotate-certificates", help="renew every workload's certificate")] = False,  # noqa: FBT002
 ) -> None:
-    """Slow down or stop the distribution of configuration, as when istiod is ill."""
+    """Slow down or stop the distribution of configuration, as when istiod is ill; renew certificates."""
     from chaos.lab import commands
 
-    if (delay is not None) + down + up != 1:
-        raise InputError("expected exactly one of --delay, --down and --up")
+    if (delay is not None) + down + up + rotate != 1:
+        raise InputError("expected exactly one of --delay, --down, --up and --rotate-certificates")
     seconds = seconds_of("--delay", delay) if delay is not None else None
     if seconds is not None:
         commands.control_plane(name, delay=seconds)
+    elif rotate:
+        commands.control_plane(name, rotate=True)
     else:
         commands.control_plane(name, power="up" if up else "down")
     say("done")

@@ -23,7 +23,7 @@ from chaos.errors import InputError, LabError
 from chaos.lab.processes import Memory, memory_of, start_time, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
 
-_PACKAGES: Final = ("cryptography", "envoy", "httptools", "starlette", "uvicorn", "websockets")
+_PACKAGES: Final = ("cryptography", "envoy", "httptools", "prometheus_client", "starlette", "uvicorn", "websockets")
 START_TIMEOUT: Final = 60.0
 STOP_TIMEOUT: Final = 3.0
 _OWNER_DESCRIPTOR: Final = 3
@@ -199,30 +199,36 @@ def status(name: str = DEFAULT_NAME) -> LabStatus:
 
 
 def control_plane(
-    name: str = DEFAULT_NAME, *, delay: float | None = None, power: Literal["down", "up"] | None = None
+    name: str = DEFAULT_NAME,
+    *,
+    delay: float | None = None,
+    power: Literal["down", "up"] | None = None,
+    rotate: bool = False,
 ) -> dict[str, Any]:
-    """Slows, stops or resumes the pushes of a lab's control plane, to test how propagation is handled.
+    """Slows, stops or resumes the pushes of a lab's control plane, or lets it renew every workload's certificate.
 
     Args:
         name: Which lab.
         delay: Seconds that every push waits from now on; 0 for none.
         power: ``down``: nothing is pushed until ``up``. The Envoys go on with what they have.
+        rotate: New certificates now, as when the old ones are about to expire.
 
     Returns:
         The control plane's settings and statistics after the change.
 
     Raises:
-        InputError: Neither or both were asked for, or the delay is negative.
+        InputError: Not exactly one of these was asked for, or the delay is negative.
         LabError: No such lab is running.
     """
-    if (delay is None) == (power is None):
-        raise InputError("exactly one of a delay, `down` and `up` is expected for the control plane")
+    if (delay is not None) + (power is not None) + rotate != 1:
+        raise InputError("exactly one of a delay, `down`, `up` and new certificates is expected for the control plane")
     if delay is not None and not 0 <= delay <= 3600:
         raise InputError(f"the control plane's delay is from 0 s to 3600 s, not {delay}")
     state = running(name)
     if state is None:
         raise LabError(f"no lab {name!r} is running", hint=f"chaosctl lab up --name {name}")
-    return _ask(state, "POST", "/lab/control-plane", {"delay": delay} if power is None else {"power": power})
+    order: dict[str, Any] = {"certificates": "rotate"} if rotate else {"power": power} if power else {"delay": delay}
+    return _ask(state, "POST", "/lab/control-plane", order)
 
 
 def running(name: str = DEFAULT_NAME) -> LabState | None:

@@ -2,7 +2,7 @@
 
 - ``GET /lab/status`` → ``{"parts": [{"name", "pid", "alive", "detail"}]}``
 - ``POST /lab/control-plane`` with ``{"delay": seconds}`` , ``{"power": "down" | "up"}`` or ``{"certificates": "rotate"}`` → what ``stats`` says
-- ``GET /lab/metrics`` → the control plane's counters, under istiod's names where they mean the same
+- ``GET /lab/metrics`` → the control plane's metrics under istiod's names; 503 while it is down
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+
+from chaos.lab.istio.monitoring import Monitoring
 
 PREFIX: Final = "/lab/"
 Asgi = Callable[
@@ -29,6 +31,8 @@ Asgi = Callable[
 
 class Pushing(Protocol):
     """What can be done to a control plane from outside."""
+
+    monitoring: Monitoring
 
     def set_delay(self, seconds: float) -> None:
         """Every push waits this long."""
@@ -73,7 +77,9 @@ def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pu
         return JSONResponse(dict(control.stats()))
 
     async def metrics(_: Request) -> Response:
-        return PlainTextResponse(exposition(control.stats()), media_type="text/plain; version=0.0.4")
+        if not control.stats()["pushing"]:
+            return PlainTextResponse("the control plane is down", 503)
+        return PlainTextResponse(control.monitoring.exposition(), media_type="text/plain; version=0.0.4")
 
     return Starlette(
         routes=[
@@ -82,19 +88,6 @@ def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pu
             Route(f"{PREFIX}metrics", metrics, methods=["GET"]),
         ]
     )
-
-
-_ISTIOD: Final = {"pushes": "pilot_xds_pushes", "proxies": "pilot_xds"}
-
-
-def exposition(stats: Mapping[str, Any]) -> str:
-    """The numbers of ``stats`` in Prometheus' text format: under istiod's name, else as ``lab_control_plane_…``."""
-    lines = []
-    for key, value in stats.items():
-        if isinstance(value, bool | int | float):
-            name = _ISTIOD.get(key, f"lab_control_plane_{key}")
-            lines += [f"# TYPE {name} {'counter' if key == 'pushes' else 'gauge'}", f"{name} {float(value):g}"]
-    return "\n".join(lines) + "\n"
 
 
 def either(own: Mapping[str, Asgi], api: Asgi) -> Asgi:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 import shutil
 import sys
@@ -20,8 +21,10 @@ from chaos.lab.addresses import free_port
 from chaos.lab.processes import Child
 from chaos.lab.state import write_atomically
 
+_LOG: Final = logging.getLogger(__name__)
 BINARY_VARIABLE: Final = "CHAOS_PROMETHEUS_BINARY"
 SCRAPE_INTERVAL: Final = "1s"
+_EVALUATION_INTERVAL: Final = "1s"
 _SCRAPE_TIMEOUT: Final = "900ms"
 _RETENTION: Final = "6h"
 
@@ -60,6 +63,12 @@ def find_binary() -> Path:
     return Path(found).absolute()
 
 
+def find_promtool() -> Path | None:
+    """Prometheus' checker, which comes beside its server; ``None`` where it isn't."""
+    beside = find_binary().with_name("promtool")
+    return beside if os.access(beside, os.X_OK) else None
+
+
 class Prometheus:
     """One Prometheus server with its configuration and data in the lab's folder.
 
@@ -81,6 +90,8 @@ class Prometheus:
         self._directory = directory
         self._relabel = [dict(rule) for rule in metric_relabel_configs]
         self._targets = directory / "targets.json"
+        self._rules = directory / "rules.json"
+        self._reloading: asyncio.Task[None] | None = None
         self._last: list[Target] = []
         self._port = free_port()
         self._begun = time.time()
@@ -93,6 +104,7 @@ class Prometheus:
                 f"--storage.tsdb.path={directory / 'data'}",
                 f"--storage.tsdb.retention.time={_RETENTION}",
                 f"--web.listen-address=127.0.0.1:{self._port}",
+                "--web.enable-lifecycle",
                 "--log.level=warn",
             ],
             log=log,
@@ -110,6 +122,7 @@ class Prometheus:
         self._directory.mkdir(parents=True, exist_ok=True)
         write_atomically(self._directory / "prometheus.yml", json.dumps(self._configuration(), indent=2))
         self._write_targets([])
+        write_atomically(self._rules, '{"groups": []}')
         self._begun = time.time()
         self.child.start()
 
@@ -122,6 +135,27 @@ class Prometheus:
         targets = sorted(targets, key=lambda target: target.address)
         if targets != self._last:
             self._write_targets(targets)
+
+    def load_rules(self, text: str) -> None:
+        """Evaluates these rules from now on and no others."""
+        write_atomically(self._rules, text)
+        if self._reloading is None or self._reloading.done():
+            self._reloading = asyncio.get_running_loop().create_task(self._reload(), name="lab: reload of Prometheus")
+
+    async def _reload(self) -> None:
+        """Asks until it is answered: just after its start the server takes no requests, and a signal would kill it."""
+        async with httpx.AsyncClient(trust_env=False, timeout=5) as client:
+            while self.child.alive:
+                text = self._rules.read_text(encoding="utf-8")
+                try:
+                    answer = await client.post(f"{self.url}/-/reload")
+                except httpx.TransportError:
+                    await asyncio.sleep(0.1)
+                    continue
+                if answer.status_code != 200:
+                    _LOG.error("Prometheus does not take its rules: %s", answer.text.strip())
+                if text == self._rules.read_text(encoding="utf-8"):
+                    return
 
     async def ready(self, client: httpx.AsyncClient) -> bool:
         """Whether it answers and has scraped every target once."""
@@ -159,7 +193,12 @@ class Prometheus:
 
     def _configuration(self) -> dict[str, Any]:
         return {
-            "global": {"scrape_interval": SCRAPE_INTERVAL, "scrape_timeout": _SCRAPE_TIMEOUT},
+            "global": {
+                "scrape_interval": SCRAPE_INTERVAL,
+                "scrape_timeout": _SCRAPE_TIMEOUT,
+                "evaluation_interval": _EVALUATION_INTERVAL,
+            },
+            "rule_files": [str(self._rules)],
             "scrape_configs": [
                 {
                     "job_name": "istio-proxies",

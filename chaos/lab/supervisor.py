@@ -24,9 +24,9 @@ from typing import Any, Final
 import uvicorn
 
 from chaos.errors import HarnessError, LabError
-from chaos.lab import own_manifests
+from chaos.lab import alerts, own_manifests
 from chaos.lab.addresses import AddressBlock, listening_socket
-from chaos.lab.api.resources import NAMESPACES
+from chaos.lab.api.resources import NAMESPACES, PROMETHEUS_RULES
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.control import PREFIX, Asgi, control_app, either
@@ -39,7 +39,7 @@ from chaos.lab.manifests import SHOP, load_shop, load_system
 from chaos.lab.parts import entries_of, exec_in_proxy, log_of, parts_of, wait_for_pods, wait_for_routes
 from chaos.lab.pods import PodRunner, find_envoy
 from chaos.lab.processes import Child, start_time
-from chaos.lab.prometheus import Prometheus, Target, find_binary, wait_until_ready
+from chaos.lab.prometheus import Prometheus, Target, find_binary, find_promtool, wait_until_ready
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, write_atomically
 from chaos.lab.workloads.host import WorkloadHost
 
@@ -117,6 +117,8 @@ class Supervisor:
         prometheus.start()
 
         store = Store()
+        alerts.follow(store, prometheus.load_rules)
+        validators = {**VALIDATORS, PROMETHEUS_RULES.kind: alerts.validator(find_promtool())}
         apps = WorkloadHost(log=self._files.logs / "apps.log", env=_python_environment(), on_exit=self._apps_died)
         self._stack.push_async_callback(_end, apps.child)
         self._stack.callback(apps.kill)
@@ -150,7 +152,7 @@ class Supervisor:
                 {PREFIX: control, xds.PREFIX: control_plane.discovery.app()},
                 create_app(
                     store,
-                    validators=VALIDATORS,
+                    validators=validators,
                     exec_handler=partial(exec_in_proxy, pods),
                     log_handler=partial(log_of, pods),
                 ),
@@ -163,9 +165,9 @@ class Supervisor:
         load_system(store)
         namespaces: tuple[str, ...] = SHOP
         if self._documents:
-            namespaces = own_manifests.load(store, VALIDATORS, self._documents, self._behaviours)
+            namespaces = own_manifests.load(store, validators, self._documents, self._behaviours)
         else:
-            load_shop(store, VALIDATORS)
+            load_shop(store, validators)
         self._say("starting the proxies")
         await self._unless_failed(wait_for_pods(store, pods, controller, deadline=deadline, say=self._say))
         self._say("waiting for routes and endpoints in every proxy")

@@ -216,6 +216,15 @@ AUTHORIZATION_POLICIES: Final = _istio(
     group="security",
     columns=(Column(name="Action", path="spec.action"),),
 )
+PROMETHEUS_RULES: Final = Resource(
+    group="monitoring.coreos.com",
+    versions=("v1",),
+    kind="PrometheusRule",
+    plural="prometheusrules",
+    singular="prometheusrule",
+    short_names=("promrule",),
+    categories=("prometheus-operator",),
+)
 
 RESOURCES: Final[tuple[Resource, ...]] = (
     NAMESPACES,
@@ -237,6 +246,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     SIDECARS,
     PEER_AUTHENTICATIONS,
     AUTHORIZATION_POLICIES,
+    PROMETHEUS_RULES,
 )
 BY_KEY: Final = {resource.key: resource for resource in RESOURCES}
 BY_KIND: Final = {(resource.group, resource.kind): resource for resource in RESOURCES}

@@ -26,6 +26,9 @@ from chaos.lab.api.validation import Path, Validator, dotted
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 LogHandler = Callable[[str, str, str], str]
 """``(namespace, pod, container)`` to the text; raises ``ApiError`` for a container that is not there."""
+_ISTIO: Final = "validation.istio.io"
+_WEBHOOKS: Final = {"monitoring.coreos.com": "prometheusrulevalidate.monitoring.coreos.com"}
+"""By group, the webhook whose part the lab plays; Istio's for all others."""
 _FIELDS: Final = ("metadata.name", "metadata.namespace")
 _HEARTBEAT: Final = 30.0
 """Seconds between bookmarks of a silent watch."""
@@ -312,7 +315,7 @@ class _Api:
         if found.causes:
             raise invalid(res, obj.get("metadata", {}).get("name", ""), found.causes)
         if found.denied:
-            message = f'admission webhook "validation.istio.io" denied the request: {found.denied}'
+            message = f'admission webhook "{_WEBHOOKS.get(res.group, _ISTIO)}" denied the request: {found.denied}'
             raise bad_request(message)
         pruned = tuple(f'unknown field "{dotted(path)}"' for path in found.unknown) if strictness == "Warn" else ()
         return (*pruned, *found.warnings)

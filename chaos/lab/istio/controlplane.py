@@ -28,6 +28,7 @@ from chaos.lab.istio import tls
 from chaos.lab.istio.authority import LIFETIME, Authority, Certificate
 from chaos.lab.istio.delegates import merged
 from chaos.lab.istio.metrics import identity
+from chaos.lab.istio.monitoring import Monitoring
 from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
@@ -64,7 +65,9 @@ class ControlPlane:
         self._proxies: dict[str, Proxy] = {}
         self._authority = Authority()
         self._certificates: dict[str, Certificate] = {}
-        self.discovery = Discovery()
+        self.monitoring = Monitoring()
+        self.discovery = Discovery(on_converged=self.monitoring.converged)
+        self.monitoring.watch(self)
         self._changed = asyncio.Event()
         self._first_change: float | None = None
         self._last_change = 0.0
@@ -105,6 +108,14 @@ class ControlPlane:
         """Distributes again, first of all what has changed meanwhile."""
         self._pushing.set()
 
+    def pushed(self) -> Mapping[str, int]:
+        """Answers with something new so far, by kind."""
+        return {str(kind): count for kind, count in self.discovery.sent.items()}
+
+    def rejected(self) -> Mapping[str, int]:
+        """What proxies did not take so far, by kind."""
+        return {str(kind): count for kind, count in self.discovery.rejected.items()}
+
     def stats(self) -> Mapping[str, float]:
         """Pushes so far, seconds of the last one from its first change to the last file, the settings."""
         return {
@@ -130,7 +141,7 @@ class ControlPlane:
             first = self._first_change if self._first_change is not None else time.monotonic()
             self._changed.clear()
             self._first_change = None
-            await self._push()
+            await self._push(first)
             self._convergence = time.monotonic() - first
 
     async def _quiet(self) -> None:
@@ -142,12 +153,12 @@ class ControlPlane:
                 return
             await asyncio.sleep(min(quiet, most))
 
-    async def _push(self) -> None:
+    async def _push(self, since: float) -> None:
         snapshot = self._snapshot()
         self._pushes += 1
         for proxy in tuple(self._proxies.values()):
             if proxy.pod in self._proxies:
-                self._publish(proxy, snapshot)
+                self._publish(proxy, snapshot, since=since)
             await asyncio.sleep(0)  # the API goes on answering meanwhile
 
     def _notice(self, event: Event) -> None:
@@ -160,10 +171,9 @@ class ControlPlane:
             self._first_change = self._last_change
         self._changed.set()
 
-    def _publish(self, proxy: Proxy, snapshot: Snapshot) -> None:
-        self.discovery.publish(
-            proxy.node, {**translate(proxy, snapshot), "secrets": list(self._secrets(proxy, snapshot))}
-        )
+    def _publish(self, proxy: Proxy, snapshot: Snapshot, *, since: float | None = None) -> None:
+        secrets = list(self._secrets(proxy, snapshot))
+        self.discovery.publish(proxy.node, {**translate(proxy, snapshot), "secrets": secrets}, since=since)
 
     def _secrets(self, proxy: Proxy, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         """Its own certificate, whom it trusts, and of a gateway what its namespace holds."""

@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -51,6 +51,8 @@ class _Feed:
     resources: dict[Kind, dict[str, str]] = field(default_factory=dict)
     sent: dict[tuple[Kind, tuple[str, ...]], _Sent] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    since: float = 0.0
+    outstanding: set[Kind] = field(default_factory=set)
 
     def wake(self) -> None:
         self.changed.set()
@@ -69,9 +71,14 @@ class _Feed:
 
 
 class Discovery:
-    """The configuration of all proxies, by the ids of their nodes."""
+    """The configuration of all proxies, by the ids of their nodes.
 
-    def __init__(self) -> None:
+    Args:
+        on_converged: Told the seconds between a change and the moment when a proxy had all of it.
+    """
+
+    def __init__(self, on_converged: Callable[[float], None] | None = None) -> None:
+        self._on_converged = on_converged
         self._feeds: dict[str, _Feed] = {}
         self._closing = False
         self.sent: dict[Kind, int] = {"clusters": 0, "routes": 0, "listeners": 0, "secrets": 0}
@@ -79,11 +86,14 @@ class Discovery:
         self.rejected: dict[Kind, int] = dict.fromkeys(self.sent, 0)
         """Versions that a proxy did not take, by kind."""
 
-    def publish(self, node: str, resources: Mapping[Kind, Resources]) -> None:
-        """What a proxy is to have from now on, of every kind that is named."""
+    def publish(self, node: str, resources: Mapping[Kind, Resources], *, since: float | None = None) -> None:
+        """What a proxy is to have from now on, of every kind that is named; ``since`` is when the change was made."""
         feed = self._feeds.setdefault(node, _Feed())
         new = {kind: {str(one["name"]): json.dumps(one) for one in listed} for kind, listed in resources.items()}
-        if any(feed.resources.get(kind) != texts for kind, texts in new.items()):
+        changed = {kind for kind, texts in new.items() if feed.resources.get(kind) != texts}
+        if changed:
+            feed.since = time.monotonic() if since is None else since
+            feed.outstanding = changed - {"secrets"}
             feed.resources = {**feed.resources, **new}
             feed.wake()
 
@@ -151,6 +161,7 @@ class Discovery:
                 sent = feed.sent[kind, names] = _Sent(version, now)
             if not sent.taken:
                 sent.taken = True
+                self._took(feed, kind)
                 feed.wake()
             return True
         if sent is None or sent.version != version:
@@ -162,6 +173,12 @@ class Discovery:
             self.rejected[kind] += 1
             feed.wake()
         return True
+
+    def _took(self, feed: _Feed, kind: Kind) -> None:
+        if kind in feed.outstanding:
+            feed.outstanding.discard(kind)
+            if not feed.outstanding and self._on_converged is not None:
+                self._on_converged(time.monotonic() - feed.since)
 
 
 def _version(texts: Sequence[str]) -> str:

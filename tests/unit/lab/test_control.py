@@ -12,7 +12,8 @@ from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from chaos.lab.control import PREFIX, control_app, either, exposition
+from chaos.lab.control import PREFIX, control_app, either
+from chaos.lab.istio.monitoring import Monitoring
 
 
 class Pushes:
@@ -20,6 +21,10 @@ class Pushes:
 
     def __init__(self) -> None:
         self.told: list[object] = []
+        self.pushing = 1.0
+        self.monitoring = Monitoring()
+        self.monitoring.watch(self)
+        self.monitoring.converged(0.3)
 
     def set_delay(self, seconds: float) -> None:
         self.told.append(seconds)
@@ -31,7 +36,16 @@ class Pushes:
         self.told.append("resume")
 
     def stats(self) -> dict[str, Any]:
-        return {"pushes": 3, "delay_seconds": 0.5, "note": "text"}
+        return {"pushes": 3, "delay_seconds": 0.5, "proxies": 2, "pushing": self.pushing}
+
+    def rotate(self) -> None:
+        self.told.append("rotate")
+
+    def pushed(self) -> dict[str, int]:
+        return {"clusters": 3}
+
+    def rejected(self) -> dict[str, int]:
+        return {"routes": 1}
 
 
 def ask(pushes: Pushes, work: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response:
@@ -52,7 +66,13 @@ def test_the_two_share_a_port() -> None:
 
 @pytest.mark.parametrize(
     ("body", "told"),
-    [({"delay": 3}, [3.0]), ({"delay": 0.5}, [0.5]), ({"power": "down"}, ["stop"]), ({"power": "up"}, ["resume"])],
+    [
+        ({"delay": 3}, [3.0]),
+        ({"delay": 0.5}, [0.5]),
+        ({"power": "down"}, ["stop"]),
+        ({"power": "up"}, ["resume"]),
+        ({"certificates": "rotate"}, ["rotate"]),
+    ],
 )
 def test_orders_reach_the_control_plane(body: dict[str, Any], told: list[object]) -> None:
     pushes = Pushes()
@@ -69,8 +89,19 @@ def test_other_orders_change_nothing(body: object) -> None:
     assert pushes.told == []
 
 
-def test_metrics_have_istiods_names_where_they_mean_the_same() -> None:
-    assert exposition(Pushes().stats()) == (
-        "# TYPE pilot_xds_pushes counter\npilot_xds_pushes 3\n"
-        "# TYPE lab_control_plane_delay_seconds gauge\nlab_control_plane_delay_seconds 0.5\n"
-    )
+def test_metrics_have_istiods_names_and_are_silent_while_it_is_down() -> None:
+    pushes = Pushes()
+    lines = ask(pushes, lambda client: client.get("/lab/metrics")).text.splitlines()
+    for line in (
+        'pilot_xds_pushes{type="cds"} 3.0',
+        'pilot_xds_pushes_total{type="cds"} 3.0',
+        'pilot_total_xds_rejects{type="rds"} 1.0',
+        'pilot_xds{version="lab"} 2.0',
+        'pilot_proxy_convergence_time_bucket{le="0.5"} 1.0',
+        'pilot_proxy_convergence_time_bucket{le="0.1"} 0.0',
+        "lab_control_plane_delay_seconds 0.5",
+    ):
+        assert line in lines
+    assert any(line.startswith("process_cpu_seconds_total ") for line in lines)
+    pushes.pushing = 0.0
+    assert ask(pushes, lambda client: client.get("/lab/metrics")).status_code == 503

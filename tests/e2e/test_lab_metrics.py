@@ -1,0 +1,140 @@
+"""The control plane's metrics, and alert rules in Prometheus, as an operations guide has them."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from chaos.lab import commands
+from chaos.lab.state import LabState
+from tests.e2e.waiting import until
+
+KUBECTL = shutil.which("kubectl")
+pytestmark = [pytest.mark.lab, pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")]
+
+# The guide's rules, with shorter ranges: it waits for minutes.
+ALERTS = """\
+apiVersion: monitoring.coreos.com/v1
+kind: PrometheusRule
+metadata:
+  name: istio-alerts
+  namespace: istio-system
+spec:
+  groups:
+  - name: istio.rules
+    rules:
+    - alert: IstioHighErrorRate
+      expr: |
+        sum(rate(istio_requests_total{response_code=~"5.*"}[5s])) by (destination_service_name, namespace)
+        / sum(rate(istio_requests_total[5s])) by (destination_service_name, namespace) > 0.05
+      for: 1s
+      labels: {severity: critical}
+      annotations: {summary: "errors of {{ $labels.destination_service_name }}"}
+    - alert: IstiodDown
+      expr: absent(up{job="istiod"} == 1)
+      for: 1s
+      labels: {severity: critical}
+"""
+FAULT = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: inventory-svc, namespace: staging}
+spec:
+  hosts: [inventory-svc]
+  http:
+  - fault: {abort: {percentage: {value: 100}, httpStatus: 503}}
+    route:
+    - destination: {host: inventory-svc}
+"""
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
+        state = commands.up("metrics", attached=True)
+        yield state
+        commands.down("metrics")
+
+
+def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+    assert KUBECTL is not None
+    command = [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments]
+    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+
+
+def value(lab: LabState, query: str) -> float:
+    answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": query}, trust_env=False).json()
+    assert answer["status"] == "success", answer
+    result = answer["data"]["result"]
+    return float(result[0]["value"][1]) if result else math.nan
+
+
+def firing(lab: LabState) -> dict[str, dict[str, str]]:
+    alerts = httpx.get(f"{lab.prometheus}/api/v1/alerts", trust_env=False).json()["data"]["alerts"]
+    return {one["labels"]["alertname"]: one["labels"] for one in alerts if one["state"] == "firing"}
+
+
+def test_the_metrics_that_the_guide_watches_are_there_and_in_their_ranges(lab: LabState) -> None:
+    until(lambda: value(lab, "sum(pilot_xds_pushes_total)") > 0)
+    assert value(lab, "sum(pilot_xds_pushes)") > 0
+    assert value(lab, 'pilot_xds{job="istiod"}') == 18
+    assert value(lab, "sum(pilot_total_xds_rejects)") == 0
+    assert value(lab, "histogram_quantile(0.99, sum(pilot_proxy_convergence_time_bucket) by (le))") < 10
+    assert 0 < value(lab, "max(envoy_server_memory_allocated)") < 200e6
+    assert value(lab, 'process_cpu_seconds_total{job="istiod"}') > 0
+
+
+def test_what_a_proxy_rejects_is_counted(lab: LabState) -> None:
+    """The webhook takes a status of 600, Envoy does not."""
+    before = value(lab, 'pilot_total_xds_rejects{type="rds"}')
+    assert kubectl(lab, "apply", "-f", "-", stdin=FAULT.replace("503", "600")).returncode == 0
+    until(lambda: value(lab, 'pilot_total_xds_rejects{type="rds"}') >= before + 1)
+    assert kubectl(lab, "delete", "vs", "inventory-svc", "-n", "staging").returncode == 0
+
+
+def test_a_fault_makes_the_right_alert_fire_and_its_end_resolves_it(lab: LabState) -> None:
+    applied = kubectl(lab, "apply", "-f", "-", stdin=ALERTS)
+    assert applied.returncode == 0, applied.stderr
+    pods = httpx.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc", trust_env=False).json()
+    with httpx.Client(proxy=f"http://{pods['items'][0]['status']['podIP']}:15001", trust_env=False) as client:
+
+        def asked() -> set[int]:
+            return {client.get("http://inventory-svc:8080/stock/1").status_code for _ in range(10)}
+
+        until(lambda: asked() == {200})
+        assert "IstioHighErrorRate" not in firing(lab)
+        kubectl(lab, "apply", "-f", "-", stdin=FAULT)
+        until(lambda: asked() == {503} and "IstioHighErrorRate" in firing(lab), within=40)
+        assert firing(lab)["IstioHighErrorRate"]["destination_service_name"] == "inventory-svc"
+        kubectl(lab, "delete", "vs", "inventory-svc", "-n", "staging")
+        until(lambda: asked() == {200} and "IstioHighErrorRate" not in firing(lab), within=40)
+
+
+def test_a_control_plane_that_is_down_is_told(lab: LabState) -> None:
+    applied = kubectl(lab, "apply", "-f", "-", stdin=ALERTS)
+    assert applied.returncode == 0, applied.stderr
+    post = f"{lab.api}/lab/control-plane"
+    httpx.post(post, json={"power": "down"}, trust_env=False)
+    until(lambda: "IstiodDown" in firing(lab), within=40)
+    httpx.post(post, json={"power": "up"}, trust_env=False)
+    until(lambda: "IstiodDown" not in firing(lab), within=40)
+    assert kubectl(lab, "delete", "prometheusrule", "istio-alerts", "-n", "istio-system").returncode == 0
+    rules = f"{lab.prometheus}/api/v1/rules"
+    until(lambda: httpx.get(rules, trust_env=False).json()["data"]["groups"] == [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [("rate(x[5s]", "parse"), ("sum(", "parse")],
+)
+def test_rules_that_prometheus_would_not_take_are_refused(lab: LabState, wrong: str, told: str) -> None:
+    text = ALERTS.replace('absent(up{job="istiod"} == 1)', wrong)
+    done = kubectl(lab, "apply", "-f", "-", stdin=text)
+    assert done.returncode == 1
+    assert told in done.stderr
