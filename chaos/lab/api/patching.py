@@ -10,6 +10,7 @@ from chaos.lab.api.errors import ApiError, bad_request
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
+APPLY_PATCH: Final = "application/apply-patch+yaml"
 STRATEGIC_PATCH: Final = "application/strategic-merge-patch+json"
 
 _MERGE_KEYS: Final = {
@@ -36,7 +37,7 @@ def apply_patch(kind: str, obj: dict[str, Any], patch: Any, *, custom: bool) -> 
         return _object(strategic(obj, patch))
     if kind == MERGE_PATCH:
         return _object(merge(obj, patch))
-    known = [JSON_PATCH, MERGE_PATCH, *([] if custom else [STRATEGIC_PATCH])]
+    known = [JSON_PATCH, MERGE_PATCH, APPLY_PATCH, *([] if custom else [STRATEGIC_PATCH])]
     raise ApiError(
         415,
         "UnsupportedMediaType",

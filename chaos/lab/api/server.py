@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from chaos.lab.api import discovery, execute
-from chaos.lab.api.errors import ApiError, bad_request, invalid
+from chaos.lab.api import discovery, execute, ownership
+from chaos.lab.api.errors import ApiError, bad_request, conflict, invalid
 from chaos.lab.api.paging import Pages
-from chaos.lab.api.patching import apply_patch
-from chaos.lab.api.resources import BY_KEY, PODS, Resource
+from chaos.lab.api.patching import APPLY_PATCH, apply_patch
+from chaos.lab.api.paths import Target, as_served, parse_path
+from chaos.lab.api.resources import PODS, Resource
 from chaos.lab.api.selectors import Selector
-from chaos.lab.api.store import Event, Store
+from chaos.lab.api.store import Store
 from chaos.lab.api.table import table, wanted
-from chaos.lab.api.validation import Path, Validator, dotted
+from chaos.lab.api.validation import Cause, Path, Validator, dotted
+from chaos.lab.api.watching import watch
 
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 LogHandler = Callable[[str, str, str], str]
@@ -30,19 +32,6 @@ _ISTIO: Final = "validation.istio.io"
 _WEBHOOKS: Final = {"monitoring.coreos.com": "prometheusrulevalidate.monitoring.coreos.com"}
 """By group, the webhook whose part the lab plays; Istio's for all others."""
 _FIELDS: Final = ("metadata.name", "metadata.namespace")
-_HEARTBEAT: Final = 30.0
-"""Seconds between bookmarks of a silent watch."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Target:
-    """What a path names."""
-
-    resource: Resource
-    version: str
-    namespace: str | None
-    name: str | None
-    subresource: str | None
 
 
 def create_app(
@@ -80,29 +69,6 @@ def create_app(
 
 def _ok(request: Request) -> Response:  # noqa: ARG001 - a handler's signature
     return PlainTextResponse("ok")
-
-
-def parse_path(path: str) -> Target | None:
-    """What a path names; ``None`` for one that names no resource."""
-    parts = [part for part in path.split("/") if part]
-    if parts[:1] == ["api"] and len(parts) >= 3:
-        group, version, rest = "", parts[1], parts[2:]
-    elif parts[:1] == ["apis"] and len(parts) >= 4:
-        group, version, rest = parts[1], parts[2], parts[3:]
-    else:
-        return None
-    namespace = None
-    if rest[0] == "namespaces" and len(rest) >= 3 and ((group, rest[2]) in BY_KEY or group):
-        namespace, rest = rest[1], rest[2:]
-    resource = BY_KEY.get((group, rest[0]))
-    if resource is None or version not in resource.versions or len(rest) > 3:
-        return None
-    if resource.namespaced and namespace is None and len(rest) > 1:
-        return None
-    return Target(
-        resource=resource, version=version, namespace=namespace,
-        name=rest[1] if len(rest) > 1 else None, subresource=rest[2] if len(rest) > 2 else None,
-    )  # fmt: skip
 
 
 class _Api:
@@ -160,7 +126,7 @@ class _Api:
     async def _collection(self, request: Request, target: Target) -> Response:
         if request.method == "GET":
             if request.query_params.get("watch") in ("1", "true"):
-                return self._watch(request, target)
+                return watch(self._store, request, target, _selector(request, target.resource))
             return self._list(request, target)
         if request.method == "POST":
             return await self._create(request, target)
@@ -187,7 +153,7 @@ class _Api:
                 "kind": f"{target.resource.kind}List",
                 "apiVersion": target.resource.api_version(target.version),
                 "metadata": page.metadata,
-                "items": [_as(obj, target) for obj in page.objects],
+                "items": [as_served(obj, target) for obj in page.objects],
             }
         )
 
@@ -201,10 +167,14 @@ class _Api:
                     "the namespace of the provided object does not match the namespace sent on the request"
                 )
             meta["namespace"] = target.namespace
+        return self._store_new(request, target, obj)
+
+    def _store_new(self, request: Request, target: Target, obj: dict[str, Any]) -> Response:
         warnings = self._validate(request, target.resource, obj)
-        return self._answer(
-            request, target, self._store.create(target.resource, obj, dry_run=_dry(request)), 201, warnings
-        )
+        if not (obj.get("metadata") or {}).get("managedFields"):
+            obj.setdefault("metadata", {})["managedFields"] = ownership.track(None, obj, _writer(request, target))
+        created = self._store.create(target.resource, obj, dry_run=_dry(request))
+        return self._answer(request, target, created, 201, warnings)
 
     async def _single(self, request: Request, target: Target, name: str) -> Response:
         res, namespace = target.resource, target.namespace
@@ -224,17 +194,47 @@ class _Api:
             return self._write(request, target, name, await _body(request))
         if request.method == "PATCH":
             kind = request.headers.get("content-type", "").partition(";")[0].strip()
+            if kind == APPLY_PATCH:
+                return await self._apply(request, target, name)
             patch = await _body(request, any_type=True)
             shown = self._shown(target, self._store.get(res, namespace, name))
             return self._write(
                 request,
                 target,
                 name,
-                apply_patch(kind, shown, patch, custom="." in res.group and "k8s.io" not in res.group),
+                apply_patch(kind, shown, patch, custom=_is_custom(res)),
             )
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
-    def _write(self, request: Request, target: Target, name: str, obj: dict[str, Any]) -> Response:
+    async def _apply(self, request: Request, target: Target, name: str) -> Response:
+        """Server-side apply: makes the object, or takes over the fields that are given."""
+        res, namespace = target.resource, target.namespace
+        if not request.query_params.get("fieldManager"):
+            raise invalid(
+                res, name, [Cause(field="fieldManager", message="Required value: is required for apply patch")]
+            )
+        applied = await _yaml(request)
+        _fits(applied, target)
+        meta = applied.setdefault("metadata", {})
+        if meta.setdefault("name", name) != name:
+            raise bad_request(f"the name of the object ({meta['name']}) does not match the name on the URL ({name})")
+        if res.namespaced and meta.setdefault("namespace", namespace) != namespace:
+            raise bad_request("the namespace of the provided object does not match the namespace sent on the request")
+        live = self._store.find(res, namespace, name)
+        if live is not None and meta.get("uid") not in (None, "", live["metadata"]["uid"]):
+            raise conflict(res, name, f"Precondition failed: UID in precondition: {meta['uid']}")
+        force = request.query_params.get("force") in ("true", "1")
+        shown = None if live is None else as_served(live, target)
+        obj = ownership.apply(shown, applied, _writer(request, target), force=force)
+        if live is None:
+            return self._store_new(request, target, obj)
+        if meta.get("resourceVersion"):
+            obj["metadata"]["resourceVersion"] = meta["resourceVersion"]
+        return self._write(request, target, name, obj, owners=obj["metadata"]["managedFields"])
+
+    def _write(
+        self, request: Request, target: Target, name: str, obj: dict[str, Any], *, owners: list[Any] | None = None
+    ) -> Response:
         res, namespace = target.resource, target.namespace
         if target.subresource == "scale":
             obj = _scaled(self._store.get(res, namespace, name), obj)
@@ -243,60 +243,15 @@ class _Api:
         status = target.subresource == "status"
         obj["metadata"] = {"name": name, "namespace": namespace, **obj.get("metadata", {})}
         warnings = () if status else self._validate(request, res, obj)
+        if owners is None:
+            live = self._store.find(res, namespace, name)
+            owners = ownership.track(live, obj, _writer(request, target))
+        if owners:
+            obj["metadata"]["managedFields"] = owners
+        else:
+            obj["metadata"].pop("managedFields", None)
         stored = self._store.replace(res, namespace, name, obj, dry_run=_dry(request), status=status)
         return self._answer(request, target, stored, 200, warnings)
-
-    # --- watching --------------------------------------------------------------------------------------------------
-
-    def _watch(self, request: Request, target: Target) -> Response:
-        selector = _selector(request, target.resource)
-        version = request.query_params.get("resourceVersion", "")
-        start: list[Event] = []
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        unsubscribe = self._store.subscribe(queue.put_nowait)
-        try:
-            if version in ("", "0"):
-                start = [
-                    Event("ADDED", target.resource, obj, self._store.version)
-                    for obj in self._store.list(target.resource)
-                ]
-            else:
-                start = list(self._store.since(int(version)))
-        except ValueError as error:
-            unsubscribe()
-            raise bad_request(f"invalid resource version {version!r}") from error
-        except ApiError as error:
-            unsubscribe()
-            return JSONResponse(error.status(), status_code=error.code)
-        as_table = wanted(request.headers.get("accept", ""))
-        limit = float(request.query_params.get("timeoutSeconds") or 3600)
-
-        async def stream() -> AsyncIterator[bytes]:
-            known: set[str] = set()
-            first = True
-            loop = asyncio.get_running_loop()
-            until = loop.time() + limit
-            try:
-                for event in start:
-                    line = _line(event, target, selector, known, as_table=as_table, first=first)
-                    if line is not None:
-                        first = False
-                        yield line
-                while (left := until - loop.time()) > 0:
-                    try:
-                        event = await asyncio.wait_for(queue.get(), min(left, _HEARTBEAT))
-                    except TimeoutError:
-                        if request.query_params.get("allowWatchBookmarks") == "true":
-                            yield _bookmark(target, self._store.version)
-                        continue
-                    line = _line(event, target, selector, known, as_table=as_table, first=first)
-                    if line is not None:
-                        first = False
-                        yield line
-            finally:
-                unsubscribe()
-
-        return StreamingResponse(stream(), media_type="application/json")
 
     # --- inside ----------------------------------------------------------------------------------------------------
 
@@ -324,7 +279,7 @@ class _Api:
     def _shown(target: Target, obj: dict[str, Any]) -> dict[str, Any]:
         if target.subresource == "scale":
             return _scale(obj)
-        return _as(obj, target)
+        return as_served(obj, target)
 
     def _answer(
         self, request: Request, target: Target, obj: dict[str, Any], code: int = 200, warnings: tuple[str, ...] = ()
@@ -338,50 +293,6 @@ class _Api:
             quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
             response.raw_headers.append((b"warning", f'299 - "{quoted}"'.encode()))
         return response
-
-
-def _line(
-    event: Event, target: Target, selector: Selector | None, known: set[str], *, as_table: bool, first: bool
-) -> bytes | None:
-    """The watch's line for an event; an object that leaves the selection is told as deleted."""
-    obj = event.object
-    meta = obj["metadata"]
-    if event.resource is not target.resource or (
-        target.namespace is not None and meta.get("namespace") != target.namespace
-    ):
-        return None
-    uid, kind = meta["uid"], event.type
-    selected = selector is None or selector.matches(obj)
-    if kind == "DELETED":
-        if not selected and uid not in known:
-            return None
-        known.discard(uid)
-    elif not selected:
-        if uid not in known:
-            return None
-        known.discard(uid)
-        kind = "DELETED"
-    else:
-        if selector is not None and kind == "MODIFIED" and uid not in known:
-            kind = "ADDED"
-        known.add(uid)
-    if as_table:
-        content = table(target.resource, [obj], version=meta["resourceVersion"], definitions=first)
-    else:
-        content = _as(obj, target)
-    return json.dumps({"type": kind, "object": content}).encode() + b"\n"
-
-
-def _bookmark(target: Target, version: int) -> bytes:
-    obj = {
-        "kind": target.resource.kind, "apiVersion": target.resource.api_version(target.version),
-        "metadata": {"resourceVersion": str(version)},
-    }  # fmt: skip
-    return json.dumps({"type": "BOOKMARK", "object": obj}).encode() + b"\n"
-
-
-def _as(obj: dict[str, Any], target: Target) -> dict[str, Any]:
-    return {**obj, "apiVersion": target.resource.api_version(target.version), "kind": target.resource.kind}
 
 
 def _drop(obj: dict[str, Any], path: Path) -> None:
@@ -433,6 +344,21 @@ def _selector(request: Request, res: Resource) -> Selector | None:
     return selector
 
 
+def _writer(request: Request, target: Target) -> ownership.Writer:
+    agent = request.headers.get("user-agent", "").partition("/")[0]
+    return ownership.Writer(
+        manager=request.query_params.get("fieldManager") or agent or "unknown",
+        api_version=target.resource.api_version(target.version),
+        custom=_is_custom(target.resource),
+        subresource=target.subresource or "",
+    )
+
+
+def _is_custom(res: Resource) -> bool:
+    """Whether Kubernetes knows the kind by a CustomResourceDefinition only."""
+    return "." in res.group and not res.group.endswith("k8s.io")
+
+
 def _tailed(text: str, asked: Mapping[str, str]) -> str:
     lines = text.splitlines(keepends=True)
     try:
@@ -447,6 +373,16 @@ def _dry(request: Request, options: Mapping[str, Any] | None = None) -> bool:
     if any(value != "All" for value in chosen):
         raise bad_request(f"invalid dryRun: {chosen}; expected All")
     return bool(chosen)
+
+
+async def _yaml(request: Request) -> dict[str, Any]:
+    try:
+        value = YAML(typ="safe", pure=True).load((await request.body()).decode())
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise bad_request(f"error decoding YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise bad_request("expected an object in the body")
+    return value
 
 
 async def _body(request: Request, *, optional: bool = False, any_type: bool = False) -> Any:
