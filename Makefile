@@ -18,7 +18,7 @@ report: ## build the HTML report of the last run again
 	@scripts/report
 
 test: setup ## run the harness's own tests
-	@.venv/bin/python -m pytest -n 2 --dist loadfile tests $(ARGS)
+	@.venv/bin/python -m pytest -n 3 --dist loadfile tests $(ARGS)
 
 survive: setup ## kill runs, spoil answers and stop sessions in every combination (about half an hour)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 tests/survival $(ARGS)

@@ -15,7 +15,7 @@ from chaos.adapters.kubernetes_api import IN_CLUSTER
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import InputError, MeshError
 from tests.survival.proxy import Proxy
-from tests.unit.safety.api_server import ApiServer, fault
+from tests.unit.safety.api_server import ADMIN_TOKEN, ApiServer, fault
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def pod(secure: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     host, port = secure.url.removeprefix("http://").split(":")
     monkeypatch.setenv(incluster_config.SERVICE_HOST_ENV_NAME, host)
     monkeypatch.setenv(incluster_config.SERVICE_PORT_ENV_NAME, port)
-    (tmp_path / "token").write_text("the-token")
+    (tmp_path / "token").write_text(ADMIN_TOKEN)
     (tmp_path / "namespace").write_text("chaos-janitor")
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(tmp_path / "ca.crt"))
@@ -58,7 +58,7 @@ def test_a_pod_works_on_its_own_cluster(pod: Path, secure: Proxy) -> None:
     mesh = KubernetesMesh(None, IN_CLUSTER)
     mesh.create_virtual_service(fault("r1"))
     assert [vs["metadata"]["name"] for vs in mesh.injected("staging")] == ["chaos-r1-inventory-svc"]
-    assert secure.tokens == {"bearer the-token"}
+    assert secure.tokens == {f"bearer {ADMIN_TOKEN}"}
     assert mesh.identity().context == IN_CLUSTER
 
 

@@ -63,7 +63,7 @@ def asked(lab: LabState, app: str, namespace: str = "staging") -> httpx.Response
         return client.get("http://inventory-svc:8080/stock/check")
 
 
-def wait_for(probe: Any, *, within: float = 5) -> float:
+def wait_for(probe: Any, *, within: float = 20) -> float:
     begin = time.monotonic()
     while not probe():
         assert time.monotonic() - begin < within

@@ -7,7 +7,10 @@ from typing import Any, Final
 from chaos.lab.api.resources import RESOURCES, Resource
 
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
-_REVIEWS: Final = "authorization.k8s.io"
+_REVIEWS: Final = {
+    "authorization.k8s.io": ("SelfSubjectAccessReview", "SelfSubjectRulesReview"),
+    "authentication.k8s.io": ("SelfSubjectReview",),
+}
 
 VERSION: Final = {
     "major": "1", "minor": "30", "gitVersion": "v1.30.0-lab", "gitCommit": "", "gitTreeState": "clean", "buildDate": "",
@@ -22,7 +25,7 @@ def versions() -> dict[str, Any]:
 
 def _groups() -> dict[str, tuple[str, ...]]:
     groups = {resource.group: resource.versions for resource in RESOURCES if resource.group}
-    return {**groups, _REVIEWS: ("v1",)}
+    return {**groups, **dict.fromkeys(_REVIEWS, ("v1",))}
 
 
 def group(name: str) -> dict[str, Any] | None:
@@ -41,12 +44,17 @@ def groups() -> dict[str, Any]:
 
 def resources(name: str, version: str) -> dict[str, Any] | None:
     """``/api/v1`` and ``/apis/<group>/<version>``."""
-    if name == _REVIEWS and version == "v1":
-        review = {
-            "name": "selfsubjectaccessreviews", "singularName": "selfsubjectaccessreview", "namespaced": False,
-            "kind": "SelfSubjectAccessReview", "verbs": ["create"],
-        }  # fmt: skip
-        listed: list[dict[str, Any]] = [review]
+    if name in _REVIEWS and version == "v1":
+        listed: list[dict[str, Any]] = [
+            {
+                "name": f"{kind.lower()}s",
+                "singularName": kind.lower(),
+                "namespaced": False,
+                "kind": kind,
+                "verbs": ["create"],
+            }
+            for kind in _REVIEWS[name]
+        ]
     else:
         served = [r for r in RESOURCES if r.group == name and version in r.versions]
         if not served:
@@ -70,6 +78,9 @@ def _entries(res: Resource) -> list[dict[str, Any]]:
     entries = [entry, {"name": f"{res.plural}/status", **sub}]
     if res.scalable:
         entries.append({"name": f"{res.plural}/scale", **sub, "group": "autoscaling", "version": "v1", "kind": "Scale"})
+    if res.plural == "serviceaccounts":
+        token = {"group": "authentication.k8s.io", "version": "v1", "kind": "TokenRequest", "verbs": ["create"]}
+        entries.append({"name": "serviceaccounts/token", **sub, **token})
     if res.plural == "pods":
         entries.append({"name": "pods/exec", **sub, "kind": "PodExecOptions", "verbs": ["create", "get"]})
         entries.append({"name": "pods/log", **sub, "kind": "Pod", "verbs": ["get"]})

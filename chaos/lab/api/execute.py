@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from chaos.lab.api.authorizing import Access, Act
+from chaos.lab.api.errors import ApiError
 from chaos.lab.api.resources import PODS
 from chaos.lab.api.store import Store
 
@@ -30,10 +33,15 @@ ExecHandler = Callable[[str, str, str, list[str]], Awaitable[ExecResult]]
 """``(namespace, pod, container, argv)`` to the result."""
 
 
-def endpoint(store: Store, handler: ExecHandler) -> Callable[[WebSocket], Awaitable[None]]:
+def endpoint(store: Store, handler: ExecHandler, access: Access) -> Callable[[WebSocket], Awaitable[None]]:
     """The WebSocket endpoint of ``pods/exec``."""
 
     async def run(socket: WebSocket) -> None:
+        try:
+            _may(access, socket)
+        except ApiError as error:
+            await socket.send_denial_response(JSONResponse(error.status(), status_code=error.code))
+            return
         asked = socket.scope.get("subprotocols") or []
         chosen = next((protocol for protocol in PROTOCOLS if protocol in asked), None)
         await socket.accept(subprotocol=chosen)
@@ -53,6 +61,14 @@ def endpoint(store: Store, handler: ExecHandler) -> Callable[[WebSocket], Awaita
             return  # the client went away; nobody is left to be told
 
     return run
+
+
+def _may(access: Access, socket: WebSocket) -> None:
+    """Raises ``ApiError``; clusters ask for ``create`` or, of a WebSocket's GET, for ``get``, by their version."""
+    user = access.user(socket.headers.get("authorization", ""))
+    where = {"namespace": socket.path_params["namespace"], "name": socket.path_params["pod"]}
+    if not access.allows(user, Act(verb="get", group="", resource="pods/exec", **where)):
+        access.check(user, Act(verb="create", group="", resource="pods/exec", **where))
 
 
 def _status(exit_code: int) -> bytes:

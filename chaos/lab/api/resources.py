@@ -173,6 +173,24 @@ ENDPOINT_SLICES: Final = Resource(
         Column(name="Endpoints", path="endpoints[].addresses[]"),
     ),
 )
+
+
+def _rbac(kind: str, *, namespaced: bool) -> Resource:
+    return Resource(
+        group="rbac.authorization.k8s.io",
+        versions=("v1",),
+        kind=kind,
+        plural=f"{kind.lower()}s",
+        singular=kind.lower(),
+        namespaced=namespaced,
+        columns=(Column(name="Role", path="roleRef.name"),) if kind.endswith("Binding") else (),
+    )
+
+
+ROLES: Final = _rbac("Role", namespaced=True)
+ROLE_BINDINGS: Final = _rbac("RoleBinding", namespaced=True)
+CLUSTER_ROLES: Final = _rbac("ClusterRole", namespaced=False)
+CLUSTER_ROLE_BINDINGS: Final = _rbac("ClusterRoleBinding", namespaced=False)
 LEASES: Final = Resource(
     group="coordination.k8s.io",
     versions=("v1",),
@@ -239,6 +257,10 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     REPLICA_SETS,
     ENDPOINT_SLICES,
     LEASES,
+    ROLES,
+    ROLE_BINDINGS,
+    CLUSTER_ROLES,
+    CLUSTER_ROLE_BINDINGS,
     VIRTUAL_SERVICES,
     DESTINATION_RULES,
     GATEWAYS,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -14,17 +16,24 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from chaos.lab.api import discovery, execute, ownership
+from chaos.lab.api.authorizing import Access, Act, User
 from chaos.lab.api.errors import ApiError, bad_request, conflict, invalid
 from chaos.lab.api.paging import Pages
 from chaos.lab.api.patching import APPLY_PATCH, apply_patch
 from chaos.lab.api.paths import Target, as_served, parse_path
-from chaos.lab.api.resources import PODS, Resource
+from chaos.lab.api.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Store
 from chaos.lab.api.table import table, wanted
 from chaos.lab.api.validation import Cause, Path, Validator, dotted
 from chaos.lab.api.watching import watch
 
+_REVIEWS: Final = {
+    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": "SelfSubjectAccessReview",
+    "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews": "SelfSubjectRulesReview",
+    "/apis/authentication.k8s.io/v1/selfsubjectreviews": "SelfSubjectReview",
+}
+_EVERYTHING: Final = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 LogHandler = Callable[[str, str, str], str]
 """``(namespace, pod, container)`` to the text; raises ``ApiError`` for a container that is not there."""
@@ -40,6 +49,7 @@ def create_app(
     validators: Mapping[str, Validator],
     exec_handler: execute.ExecHandler | None = None,
     log_handler: LogHandler | None = None,
+    administrators: Collection[str] = (),
 ) -> Starlette:
     """The API of one store.
 
@@ -48,8 +58,10 @@ def create_app(
         validators: By kind; asked before anything of that kind is stored.
         exec_handler: Runs a command in a container; without one, exec is not served.
         log_handler: What a container wrote; without one, logs are not served.
+        administrators: Tokens that may do everything, as a request without any may.
     """
-    api = _Api(store, validators, log_handler)
+    access = Access(store, administrators=administrators)
+    api = _Api(store, validators, log_handler, access)
     routes: list[Route | WebSocketRoute] = [
         Route("/healthz", _ok), Route("/readyz", _ok), Route("/livez", _ok),
         Route("/version", lambda _: JSONResponse(discovery.VERSION)),
@@ -61,7 +73,9 @@ def create_app(
     ]  # fmt: skip
     if exec_handler is not None:
         routes.append(
-            WebSocketRoute("/api/v1/namespaces/{namespace}/pods/{pod}/exec", execute.endpoint(store, exec_handler))
+            WebSocketRoute(
+                "/api/v1/namespaces/{namespace}/pods/{pod}/exec", execute.endpoint(store, exec_handler, access)
+            )
         )
     routes.append(Route("/{path:path}", api.handle, methods=_METHODS))
     return Starlette(routes=routes)
@@ -72,8 +86,11 @@ def _ok(request: Request) -> Response:  # noqa: ARG001 - a handler's signature
 
 
 class _Api:
-    def __init__(self, store: Store, validators: Mapping[str, Validator], logs: LogHandler | None) -> None:
+    def __init__(
+        self, store: Store, validators: Mapping[str, Validator], logs: LogHandler | None, access: Access
+    ) -> None:
         self._store = store
+        self._access = access
         self._validators = validators
         self._logs = logs
         self._pages = Pages()
@@ -89,14 +106,15 @@ class _Api:
         found = self._discover(path)
         if found is not None:
             return JSONResponse(found)
-        if path.rstrip("/") == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" and request.method == "POST":
-            review = await _body(request)
-            return JSONResponse(
-                {**review, "status": {"allowed": True, "reason": "the lab allows everything"}}, status_code=201
-            )
+        user = self._access.user(request.headers.get("authorization", ""))
+        if path.rstrip("/") in _REVIEWS and request.method == "POST":
+            return self._review(_REVIEWS[path.rstrip("/")], await _body(request), user)
         target = parse_path(path)
         if target is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        self._access.check(user, _act(request, target))
+        if target.subresource == "token" and target.resource is SERVICE_ACCOUNTS and request.method == "POST":
+            return self._token(target, await _body(request, optional=True))
         if target.subresource == "log" and target.resource is PODS and target.name and self._logs is not None:
             self._store.get(PODS, target.namespace, target.name)
             container = request.query_params.get("container", "")
@@ -109,6 +127,34 @@ class _Api:
         if target.name is None:
             return await self._collection(request, target)
         return await self._single(request, target, target.name)
+
+    def _token(self, target: Target, asked: dict[str, Any]) -> Response:
+        """A TokenRequest; the lab's tokens live as long as the lab and their account."""
+        token = self._access.issue(str(target.namespace), str(target.name))
+        expires = datetime.now(UTC) + timedelta(seconds=(asked.get("spec") or {}).get("expirationSeconds") or 3600)
+        status = {"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        body = {**asked, "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "status": status}
+        return JSONResponse(body, status_code=201)
+
+    def _review(self, kind: str, asked: dict[str, Any], user: User | None) -> Response:
+        """What ``kubectl auth can-i`` and ``auth whoami`` ask."""
+        spec = asked.get("spec") or {}
+        if kind == "SelfSubjectReview":
+            name, groups = (user.name, user.groups) if user else ("lab-admin", ("system:masters",))
+            status: dict[str, Any] = {"userInfo": {"username": name, "groups": list(groups)}}
+        elif kind == "SelfSubjectRulesReview":
+            rules = [dict(r) for r in self._access.rules(user, spec.get("namespace", ""))] if user else [_EVERYTHING]
+            status = {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
+        else:
+            wanted = spec.get("resourceAttributes") or {}
+            resource = "/".join(filter(None, (wanted.get("resource", ""), wanted.get("subresource", ""))))
+            act = Act(
+                verb=wanted.get("verb", ""), group=wanted.get("group", ""), resource=resource,
+                namespace=wanted.get("namespace", ""), name=wanted.get("name", ""),
+            )  # fmt: skip
+            allowed = self._access.allows(user, act)
+            status = {"allowed": allowed, "reason": "" if allowed else "no rule that is bound to the user has it"}
+        return JSONResponse({**asked, "status": status}, status_code=201)
 
     @staticmethod
     def _discover(path: str) -> dict[str, Any] | None:
@@ -227,6 +273,8 @@ class _Api:
         shown = None if live is None else as_served(live, target)
         obj = ownership.apply(shown, applied, _writer(request, target), force=force)
         if live is None:
+            user = self._access.user(request.headers.get("authorization", ""))
+            self._access.check(user, replace(_act(request, target), verb="create"))
             return self._store_new(request, target, obj)
         if meta.get("resourceVersion"):
             obj["metadata"]["resourceVersion"] = meta["resourceVersion"]
@@ -342,6 +390,22 @@ def _selector(request: Request, res: Resource) -> Selector | None:
     if unknown is not None:
         raise bad_request(f"field label not supported: {unknown}")
     return selector
+
+
+def _act(request: Request, target: Target) -> Act:
+    """What a request wants, in RBAC's words."""
+    if request.method == "GET":
+        watching = request.query_params.get("watch") in ("1", "true")
+        verb = "get" if target.name else "watch" if watching else "list"
+    elif request.method == "DELETE":
+        verb = "delete" if target.name else "deletecollection"
+    else:
+        verb = {"POST": "create", "PUT": "update", "PATCH": "patch"}[request.method]
+    resource = f"{target.resource.plural}/{target.subresource}" if target.subresource else target.resource.plural
+    namespace = (target.namespace if target.resource.namespaced else "") or ""
+    if target.resource is NAMESPACES:
+        namespace = target.name or ""  # a Role of a namespace may allow to read the namespace itself
+    return Act(verb=verb, group=target.resource.group, resource=resource, namespace=namespace, name=target.name or "")
 
 
 def _writer(request: Request, target: Target) -> ownership.Writer:

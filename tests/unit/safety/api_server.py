@@ -19,6 +19,7 @@ from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.istio.validation import VALIDATORS
 
+ADMIN_TOKEN = "secret-token"  # noqa: S105 - of a server that lives as long as a test
 CONTEXT = "test-mesh"
 Middleware = Callable[[Any], Any]
 
@@ -36,7 +37,9 @@ class ApiServer:
         self.store = Store()
         for name, labels in (("kube-system", {}), ("staging", {"env": "staging"}), ("production", {})):
             self.store.create(NAMESPACES, {"metadata": {"name": name, "labels": labels}})
-        self.app: Any = create_app(self.store, validators=VALIDATORS, exec_handler=exec_handler)
+        self.app: Any = create_app(
+            self.store, validators=VALIDATORS, exec_handler=exec_handler, administrators=[ADMIN_TOKEN]
+        )
         self.calls: list[tuple[str, str]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._server: _Server | None = None
@@ -110,7 +113,7 @@ def kubeconfig(server: str, *, current: str = "not-to-be-used") -> str:
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [{"name": "c", "cluster": {"server": server}}, {"name": "gone", "cluster": {"server": "http://127.0.0.1:1"}}],
-        "users": [{"name": "u", "user": {"token": "secret-token"}}],
+        "users": [{"name": "u", "user": {"token": ADMIN_TOKEN}}],
         "contexts": [
             {"name": CONTEXT, "context": {"cluster": "c", "user": "u", "namespace": "staging"}},
             {"name": "not-to-be-used", "context": {"cluster": "gone", "user": "u"}},
