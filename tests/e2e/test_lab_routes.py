@@ -229,3 +229,23 @@ def test_consistent_hashing_keeps_a_user_on_one_version(lab: LabState, caller: h
         httpx.put(path, json={**after, "spec": before["spec"]}, trust_env=False)
         governing["metadata"] = {key: governing["metadata"][key] for key in ("name", "namespace")}
         httpx.post(services.rpartition("/")[0], json=governing, trust_env=False)
+
+
+def test_routes_with_a_stat_prefix_are_counted_by_it(
+    lab: LabState, caller: httpx.Client, route: Callable[..., httpx.Response]
+) -> None:
+    pods = httpx.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc", trust_env=False).json()
+    address = pods["items"][0]["status"]["podIP"]
+    retries = {"attempts": 1, "retryOn": "5xx", "retryRemoteLocalities": True}
+    marked = {"match": [{"uri": {"prefix": "/stock"}, "statPrefix": "stock"}], **DESTINATION, "retries": retries}
+    assert route(marked, DESTINATION).status_code == 201
+
+    def counted() -> int:
+        said = httpx.get(f"http://{address}:15000/stats?filter=route.stock.upstream_rq_total", trust_env=False).text
+        return sum(int(line.rpartition(":")[2]) for line in said.splitlines())
+
+    until(lambda: caller.get(f"{URL}/stock/1"), lambda _: counted() > 0)
+    before = counted()
+    for _ in range(5):
+        assert caller.get(f"{URL}/stock/1").status_code == 200
+    assert counted() == before + 5

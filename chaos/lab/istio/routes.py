@@ -86,6 +86,8 @@ def _route(
     }
     if name:
         route["name"] = name
+    if block and block.get("statPrefix"):
+        route["stat_prefix"] = block["statPrefix"]
     destinations: Sequence[Mapping[str, Any]] = http.get("route") or ()
     route.update(_headers(http.get("headers")))
     if len(destinations) == 1:
@@ -238,6 +240,16 @@ def _port(where: Mapping[str, Any], host: str, snapshot: Snapshot, port: int) ->
     return service.ports[0].number if service and len(service.ports) == 1 else port
 
 
+_OTHER_LOCALITIES: Final = {
+    "name": "envoy.retry_priorities.previous_priorities",
+    "typed_config": {
+        "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
+        "update_frequency": 2,
+    },
+}
+"""istiod ``retry.go``. The lab's endpoints are all in one locality, so that it changes nothing there."""
+
+
 def _retry_policy(retries: Mapping[str, Any] | None) -> dict[str, Any] | None:
     common = {
         "retry_host_predicate": [
@@ -267,6 +279,8 @@ def _retry_policy(retries: Mapping[str, Any] | None) -> dict[str, Any] | None:
         policy["per_try_timeout"] = retries["perTryTimeout"]
     if retries.get("backoff"):
         policy["retry_back_off"] = {"base_interval": retries["backoff"]}
+    if retries.get("retryRemoteLocalities"):
+        policy["retry_priority"] = _OTHER_LOCALITIES
     if retries.get("retryIgnorePreviousHosts") is False:
         for key in common:
             policy.pop(key)

@@ -48,7 +48,8 @@ class Call(_Declared):
     """One call to another service.
 
     Attributes:
-        url: May hold the path's parameters: ``http://inventory-svc:8080/stock/{id}``.
+        url: May hold the path's parameters: ``http://inventory-svc:8080/stock/{id}``. ``grpc://host:port/pkg.Service/Method``
+            calls over gRPC; ``method`` does not count then.
         timeout: Of each attempt; none waits as long as it takes.
         retries: Further attempts after an error, a timeout or a 5xx.
         fallback: What the answer says instead when every attempt failed. Without it the answer is ``failure``.
@@ -56,7 +57,7 @@ class Call(_Declared):
         failure: The status that this service answers with when the call failed and there is no fallback.
     """
 
-    url: str = Field(pattern=r"^http://[^/]+(/.*)?$")
+    url: str = Field(pattern=r"^(http://[^/]+(/.*)?|grpc://[^/]+/[^/]+/[^/]+)$")
     method: Method = "GET"
     timeout: Duration | None = None
     retries: int = Field(default=0, ge=0, le=10)
@@ -73,7 +74,10 @@ class Errors(_Declared):
 
 
 class Route(_Declared):
-    """What is answered to one kind of request.
+    """What is answered to one kind of request, over HTTP/1.1, HTTP/2 and gRPC alike.
+
+    A gRPC method is the path ``/package.Service/Method``; an HTTP status is then answered as gRPC maps it
+    (503 as ``UNAVAILABLE``).
 
     Attributes:
         path: A path whose segments may be parameters, such as ``/orders/{id}``; a last ``*`` takes any rest.

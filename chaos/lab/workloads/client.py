@@ -28,6 +28,8 @@ class Response:
 
     status: int
     body: bytes
+    grpc: str | None = None
+    """The status's name, of a call over gRPC."""
 
 
 class _Connection(asyncio.Protocol):

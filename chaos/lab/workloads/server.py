@@ -18,14 +18,17 @@ import json
 import random
 import socket
 import sys
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final
+from urllib.parse import quote
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from chaos.errors import InputError
+from chaos.lab.workloads import grpc
 from chaos.lab.workloads.behaviour import ANNOTATION, Behaviour
+from chaos.lab.workloads.http2 import Http2Protocol, Reply, Sniffing
 from chaos.lab.workloads.standin import Answer, Identity, StandIn
 
 Scope = MutableMapping[str, Any]
@@ -56,17 +59,11 @@ class Workloads:
         self._server = uvicorn.Server(self._config)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answers one request (ASGI)."""
+        """Answers one request over HTTP/1.1 (ASGI)."""
         while (await receive()).get("more_body"):
             pass
-        standin = self._at.get(tuple(scope["server"]))
-        if standin is None:
-            answer = Answer(503, {"error": "this pod is gone"})
-        elif scope["path"] == "/healthz":
-            answer = Answer(200, {"status": "ok"})
-        else:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            answer = await standin.answer(scope["method"], scope["path"], headers)
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        answer = await self._answer(tuple(scope["server"]), scope["method"], scope["path"], headers)
         body = answer.encode()
         await send(
             {
@@ -76,6 +73,26 @@ class Workloads:
             }
         )
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+    async def respond(self, at: tuple[str, int], method: str, path: str, headers: Mapping[str, str]) -> Reply:
+        """Answers one request over HTTP/2, which may be a call of gRPC."""
+        calls = headers.get("content-type", "").startswith(grpc.CONTENT_TYPE)
+        if calls and path == grpc.HEALTH and at in self._at:
+            return _called(grpc.SERVING, 200, "")
+        answer = await self._answer(at, method, path, headers)
+        body = answer.encode()
+        if calls:
+            return _called(grpc.string_value(body), answer.status, str(answer.fields.get("error", "")))
+        described = (("content-type", "application/json"), ("content-length", str(len(body))))
+        return Reply((((":status", str(answer.status)), *described)), b"" if method == "HEAD" else body)
+
+    async def _answer(self, at: tuple[str, int], method: str, path: str, headers: Mapping[str, str]) -> Answer:
+        standin = self._at.get(at)
+        if standin is None:
+            return Answer(503, {"error": "this pod is gone"})
+        if path == "/healthz":
+            return Answer(200, {"status": "ok"})
+        return await standin.answer(method, path, headers)
 
     async def add(self, order: dict[str, Any]) -> dict[int, int]:
         """Listens for one more pod; raises ``InputError`` for its behaviour, ``OSError`` for its ports."""
@@ -133,6 +150,9 @@ class Workloads:
         return await loop.create_server(self._protocol, sock=listening, backlog=BACKLOG)
 
     def _protocol(self) -> asyncio.Protocol:
+        return Sniffing(self._http1, lambda: Http2Protocol(self.respond))
+
+    def _http1(self) -> asyncio.Protocol:
         if not self._config.loaded:
             self._config.load()
         return HttpToolsProtocol(config=self._config, server_state=self._server.server_state, app_state={})
@@ -143,6 +163,14 @@ class Workloads:
         rest = rest.removesuffix(".cluster.local").removesuffix(".svc")
         known = self._endpoints.get(f"{name}.{rest or namespace}:{port or 80}")
         return random.choice(known) if known else None  # noqa: S311
+
+
+def _called(message: bytes, status: int, problem: str) -> Reply:
+    """The answer to a call of gRPC: an error has no message, and its words are percent-encoded."""
+    code = grpc.code_of(status)
+    headers = ((":status", "200"), ("content-type", grpc.CONTENT_TYPE))
+    said = (("grpc-status", str(code)),) + ((("grpc-message", quote(problem, safe=" :/")),) if code and problem else ())
+    return Reply((*headers, *said)) if code else Reply(headers, grpc.framed(message), said)
 
 
 async def serve() -> None:

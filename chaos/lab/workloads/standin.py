@@ -12,6 +12,7 @@ from typing import Any
 
 from chaos.lab.workloads.behaviour import Behaviour, Call, Route, fill
 from chaos.lab.workloads.client import CallError, Client, Response
+from chaos.lab.workloads.grpc_client import GrpcClient
 
 Resolve = Callable[[str, str], "str | None"]
 """``(authority, caller's namespace)`` → an endpoint's ``ip:port``; what DNS and kube-proxy do together."""
@@ -61,6 +62,7 @@ class StandIn:
             "pod": identity.pod,
         }
         self._client = Client(ip=identity.ip, proxy=identity.proxy)
+        self._grpc = GrpcClient(proxy=identity.proxy)
 
     async def answer(self, method: str, path: str, headers: Mapping[str, str]) -> Answer:
         """The response to one request."""
@@ -73,6 +75,7 @@ class StandIn:
     def close(self) -> None:
         """Closes its connections."""
         self._client.close()
+        self._grpc.close()
 
     async def _follow(self, route: Route, parameters: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
         latency = route.latency.total_seconds() if route.latency else 0.0
@@ -107,8 +110,8 @@ class StandIn:
         body: dict[str, Any] | None = None
         for attempt in range(1, call.retries + 2):
             result["attempts"] = attempt
-            result.pop("error", None)
-            result.pop("status", None)
+            for key in ("error", "status", "grpcStatus"):
+                result.pop(key, None)
             try:
                 async with asyncio.timeout(call.timeout.total_seconds() if call.timeout else None):
                     response = await self._send(call.method, url, headers)
@@ -118,6 +121,8 @@ class StandIn:
                 result["error"] = str(error)
             else:
                 result["status"] = response.status
+                if response.grpc is not None:
+                    result["grpcStatus"] = response.grpc
                 if response.status < 400:
                     body = _object(response)
                     break
@@ -129,10 +134,12 @@ class StandIn:
     async def _send(self, method: str, url: str, headers: Mapping[str, str]) -> Response:
         endpoint = None
         if self.identity.proxy is None:
-            authority = url.removeprefix("http://").partition("/")[0]
+            authority = url.partition("://")[2].partition("/")[0]
             endpoint = self._resolve(authority, self.identity.namespace)
             if endpoint is None:
                 raise CallError(f"no endpoint for {authority}")
+        if url.startswith("grpc://"):
+            return await self._grpc.request(url, headers=headers, endpoint=endpoint)
         return await self._client.request(method, url, headers=headers, endpoint=endpoint)
 
 

@@ -24,7 +24,7 @@ _MATCH: Final = s.obj(
     {
         "authority": s.STRING_MATCH, "gateways": s.STRINGS, "headers": s.STRING_MATCHES, "ignoreUriCase": s.BOOLEAN,
         "method": s.STRING_MATCH, "name": s.STRING, "port": s.UINT32, "queryParams": s.STRING_MATCHES,
-        "scheme": s.STRING_MATCH, "sourceLabels": s.LABELS, "sourceNamespace": s.STRING, "statPrefix": s.unsupported(),
+        "scheme": s.STRING_MATCH, "sourceLabels": s.LABELS, "sourceNamespace": s.STRING, "statPrefix": s.STRING,
         "uri": s.STRING_MATCH, "withoutHeaders": s.STRING_MATCHES,
     }
 )  # fmt: skip
@@ -43,7 +43,7 @@ _FAULT: Final = s.obj(
 _RETRIES: Final = s.obj(
     {
         "attempts": s.INT32, "backoff": s.DURATION, "perTryTimeout": s.DURATION, "retryIgnorePreviousHosts": s.BOOLEAN,
-        "retryOn": s.STRING, "retryRemoteLocalities": s.unsupported(),
+        "retryOn": s.STRING, "retryRemoteLocalities": s.BOOLEAN,
     }
 )  # fmt: skip
 _REWRITE: Final = s.obj(
