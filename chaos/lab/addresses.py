@@ -20,6 +20,9 @@ class AddressBlock:
     The claim is an abstract unix socket: the kernel takes the name back with the process, so no stale claim can exist.
     """
 
+    PODS: Final = 199 * 254
+    """How many pods have an address."""
+
     def __init__(self, claim: socket.socket, number: int) -> None:
         self._claim = claim
         self.number = number

@@ -324,7 +324,7 @@ def endpoint_subsets(service: Object, pods: Iterable[Object]) -> list[dict[str, 
         subset = groups.setdefault(tuple((port.get("name", ""), port["port"]) for port in ports), {"ports": ports})
         address = {
             "ip": ip,
-            "nodeName": "lab",
+            "nodeName": injection.NODE,
             "targetRef": {
                 "kind": "Pod",
                 "name": pod["metadata"]["name"],

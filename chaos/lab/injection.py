@@ -14,6 +14,8 @@ from typing import Any, Final
 
 PROXY_CONTAINER: Final = "istio-proxy"
 PROXY_IMAGE: Final = "lab.istio-chaos.dev/envoy:1.40.0"
+NODE: Final = "lab"
+"""The one node, which is this machine."""
 HASH_LABEL: Final = "pod-template-hash"
 _INJECT: Final = "sidecar.istio.io/inject"
 _TEMPLATES: Final = "inject.istio.io/templates"
@@ -69,6 +71,8 @@ def pod_of(deployment: Object, replica_set: Object) -> dict[str, Any]:
     meta = deployment["metadata"]
     template = copy.deepcopy(dict(deployment["spec"].get("template") or {}))
     template_meta = template.get("metadata") or {}
+    for container in (template.get("spec") or {}).get("containers") or ():
+        container["ports"] = [{"protocol": "TCP", **port} for port in container.get("ports") or ()]
     hashed = template_hash(deployment)
     suffix = "".join(secrets.choice(_ALPHABET) for _ in range(5))
     return {
@@ -82,7 +86,7 @@ def pod_of(deployment: Object, replica_set: Object) -> dict[str, Any]:
             "generateName": f"{meta['name']}-{hashed}-",
             "ownerReferences": [_owner(replica_set)],
         },
-        "spec": template.get("spec") or {"containers": []},
+        "spec": {"containers": [], **(template.get("spec") or {}), "nodeName": NODE},
     }
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.resources import files
 from typing import Any, Final
 
 from ruamel.yaml import YAML
 
 from chaos.errors import LabError
+from chaos.lab.addresses import AddressBlock
+from chaos.lab.api.discovery import VERSION
 from chaos.lab.api.errors import ApiError
-from chaos.lab.api.resources import NAMESPACES, resource_of
+from chaos.lab.api.resources import NAMESPACES, NODES, resource_of
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
+from chaos.lab.injection import NODE
 
 SHOP: Final = ("staging", "production")
 """The shop's namespaces; the first is the one to experiment in."""
@@ -21,9 +27,32 @@ _ORDER: Final = ("ServiceAccount", "Service", "DestinationRule", "Gateway", "Vir
 
 
 def load_system(store: Store) -> None:
-    """The namespaces that every cluster has; the uid of ``kube-system`` identifies it."""
+    """The namespaces that every cluster has, of which ``kube-system``'s uid identifies it, and the node."""
     for name in SYSTEM:
         store.create(NAMESPACES, {"metadata": {"name": name}})
+    store.create(NODES, node())
+
+
+def node() -> dict[str, Any]:
+    """The one node that all pods are on: this machine."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    ready = {"type": "Ready", "status": "True", "reason": "LabReady", "message": "pods are processes of this machine"}
+    room = {"cpu": str(os.cpu_count() or 1), "pods": str(AddressBlock.PODS)}
+    return {
+        "metadata": {"name": NODE, "labels": {"kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux"}},
+        "spec": {},
+        "status": {
+            "conditions": [{**ready, "lastHeartbeatTime": now, "lastTransitionTime": now}],
+            "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}, {"type": "Hostname", "address": NODE}],
+            "capacity": room,
+            "allocatable": room,
+            "nodeInfo": {
+                "kubeletVersion": VERSION["gitVersion"],
+                "operatingSystem": "linux",
+                "architecture": platform.machine(),
+            },
+        },
+    }
 
 
 def load_shop(store: Store, validators: Mapping[str, Validator]) -> None:

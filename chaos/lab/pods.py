@@ -190,12 +190,15 @@ class PodRunner:
         self._tell()
 
     def _admit(self, running: RunningPod) -> dict[str, Any]:
-        """The pod as it is to run: those that nobody injected are injected now."""
+        """The pod as it is to run: those that nobody placed and injected are so now."""
         pod = self._store.get(PODS, running.namespace, running.name)
         namespace = self._store.get(NAMESPACES, None, running.namespace)
-        if injection.wants_sidecar(pod, namespace):
-            pod = self._store.replace(PODS, running.namespace, running.name, injection.inject(pod, namespace))
-            running.proxied = True
+        proxied = injection.wants_sidecar(pod, namespace)
+        if proxied or not pod["spec"].get("nodeName"):
+            placed = injection.inject(pod, namespace)
+            placed["spec"]["nodeName"] = injection.NODE
+            pod = self._store.replace(PODS, running.namespace, running.name, placed)
+        running.proxied = running.proxied or proxied
         self._write_status(running)
         return pod
 

@@ -193,9 +193,11 @@ def home() -> Path:
     return (Path(base) if base else Path.home() / ".local" / "state").absolute() / "istio-chaos" / "labs"
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replaces a file's content in one step."""
+def write_atomically(path: Path, text: str, *, private: bool = False) -> None:
+    """Replaces a file's content in one step; a private file is for its owner alone."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    if private:
+        draft.touch(mode=0o600)
     draft.write_text(text, encoding="utf-8")
     draft.replace(path)
 

@@ -15,13 +15,10 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
-
-import uvicorn
 
 from chaos.errors import HarnessError, LabError
 from chaos.lab import alerts, own_manifests
@@ -29,7 +26,7 @@ from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api.resources import NAMESPACES, PROMETHEUS_RULES
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
-from chaos.lab.control import PREFIX, Asgi, control_app, either
+from chaos.lab.control import PREFIX, control_app, either
 from chaos.lab.controller import Controller
 from chaos.lab.istio import xds
 from chaos.lab.istio.controlplane import ControlPlane
@@ -40,6 +37,7 @@ from chaos.lab.parts import entries_of, exec_in_proxy, log_of, parts_of, wait_fo
 from chaos.lab.pods import PodRunner, find_envoy
 from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, find_binary, find_promtool, wait_until_ready
+from chaos.lab.serving import Credentials, kubeconfig, server
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, write_atomically
 from chaos.lab.workloads.host import WorkloadHost
 
@@ -47,14 +45,6 @@ _LOG: Final = logging.getLogger("chaos.lab")
 START_LIMIT: Final = 55.0
 """Seconds after which a start that isn't complete is given up, with a word about what is missing."""
 Report = Callable[[dict[str, Any]], None]
-
-
-class _ApiServer(uvicorn.Server):
-    """uvicorn, but signals stay ours."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Supervisor:
@@ -147,18 +137,19 @@ class Supervisor:
             parts=lambda: parts_of(prometheus.child, apps.child, pods, control_plane, ended=self._ended),
             control=control_plane,
         )
-        server = _server(
-            either(
-                {PREFIX: control, xds.PREFIX: control_plane.discovery.app()},
-                create_app(
-                    store,
-                    validators=validators,
-                    exec_handler=partial(exec_in_proxy, pods),
-                    log_handler=partial(log_of, pods),
-                ),
-            )
+        credentials = Credentials(self._files.directory / "pki")
+        application = create_app(
+            store,
+            validators=validators,
+            exec_handler=partial(exec_in_proxy, pods),
+            log_handler=partial(log_of, pods),
+            administrators=[credentials.token],
         )
-        self._task(server.serve(sockets=[listening]), "Kubernetes API")
+        inside = either({PREFIX: control, xds.PREFIX: control_plane.discovery.app()}, application)
+        self._task(server(inside).serve(sockets=[listening]), "Kubernetes API")
+        secured = listening_socket()
+        secured_api = f"https://127.0.0.1:{secured.getsockname()[1]}"
+        self._task(server(application, credentials=credentials).serve(sockets=[secured]), "Kubernetes API (TLS)")
         self._task(control_plane.run(), "control plane")
         self._task(controller.run(), "controllers")
 
@@ -175,7 +166,8 @@ class Supervisor:
         self._say("waiting for Prometheus' first scrape")
         await self._unless_failed(wait_until_ready(prometheus, deadline=deadline))
 
-        write_atomically(self._files.kubeconfig, kubeconfig(self._files.context, api, namespace=namespaces[0]))
+        described = kubeconfig(self._files.context, secured_api, credentials, namespace=namespaces[0])
+        write_atomically(self._files.kubeconfig, described, private=True)
         if self._documents:
             entries = entries_of(store, (*namespaces, own_manifests.GATEWAY_NAMESPACE), required=False)
         else:
@@ -264,37 +256,9 @@ class Supervisor:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _server(application: Asgi) -> _ApiServer:
-    return _ApiServer(
-        uvicorn.Config(
-            application,
-            lifespan="off",
-            log_level="error",
-            access_log=False,
-            timeout_keep_alive=600,  # longer than clients keep theirs, so that no request meets a closing connection
-            timeout_graceful_shutdown=0,
-        )
-    )
-
-
 def _is_staging(store: Store, namespace: str) -> bool:
     found = store.find(NAMESPACES, None, namespace)
     return found is not None and (found["metadata"].get("labels") or {}).get("env") == "staging"
-
-
-def kubeconfig(context: str, api: str, *, namespace: str = "staging") -> str:
-    """A kubeconfig with one context, which isn't the current one of anybody else's."""
-    return json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": context, "cluster": {"server": api}}],
-            "users": [{"name": context, "user": {}}],
-            "contexts": [{"name": context, "context": {"cluster": context, "user": context, "namespace": namespace}}],
-            "current-context": context,
-        },
-        indent=2,
-    )
 
 
 async def _end(child: Child) -> None:

@@ -1,7 +1,7 @@
-"""Who asks, and whether they may: service accounts' tokens and RBAC.
+"""Who asks, and whether they may: service accounts' tokens, impersonation and RBAC.
 
-A request without credentials may do everything, as an administrator's certificate would: the lab's own kubeconfig has
-none. A request with a token may do what the Roles that are bound to its service account allow, and nothing else.
+Over TLS nobody gets in without a token. Over plain HTTP a request without credentials may do everything, as one through
+``kubectl proxy`` may. A service account's token may do what the Roles that are bound to it allow, and nothing else.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from starlette.requests import HTTPConnection
 
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.resources import (
@@ -73,16 +75,21 @@ class Access:
         self._tokens[token] = (User(namespace, account), found["metadata"]["uid"])
         return token
 
-    def user(self, authorization: str) -> User | None:
-        """Who a header names.
+    def user(self, asked: HTTPConnection) -> User | None:
+        """Who sends a request: by its token, or whom an administrator impersonates.
 
         Raises:
-            ApiError: 401, nobody has this token, or its service account is gone.
+            ApiError: 401, nobody has this token, or its service account is gone; 403, who may not impersonate.
         """
-        if not authorization:
+        user = self._by_token(asked.headers.get("authorization", ""), secure=asked.url.scheme in ("https", "wss"))
+        impersonated = asked.headers.get("impersonate-user")
+        return user if impersonated is None else self._impersonated(user, impersonated)
+
+    def _by_token(self, authorization: str, *, secure: bool) -> User | None:
+        if not authorization and not secure:
             return None
         kind, _, token = authorization.partition(" ")
-        if token.strip() in self._administrators:
+        if kind.lower() == "bearer" and token.strip() in self._administrators:
             return None
         known = self._tokens.get(token.strip()) if kind.lower() == "bearer" else None
         if known is not None:
@@ -91,6 +98,16 @@ class Access:
             if account is not None and account["metadata"]["uid"] == uid:
                 return user
         raise ApiError(401, "Unauthorized", "Unauthorized")
+
+    def _impersonated(self, user: User | None, name: str) -> User:
+        prefix, _, rest = name.partition("system:serviceaccount:")
+        namespace, _, account = rest.partition(":")
+        if prefix or not account:
+            raise ApiError(403, "Forbidden", f"the lab knows service accounts only, not the user {name!r}")
+        self.check(
+            user, Act(verb="impersonate", group="", resource="serviceaccounts", namespace=namespace, name=account)
+        )
+        return User(namespace, account)
 
     def check(self, user: User | None, act: Act) -> None:
         """Raises ``ApiError`` 403 for what the user may not do."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
+from chaos.lab.api.definitions import schemas
 from chaos.lab.api.resources import RESOURCES, Resource
 
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
@@ -103,8 +106,8 @@ def openapi_v3_index() -> dict[str, Any]:
     return {"paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}"} for path in paths}}
 
 
-def openapi_v3(path: str) -> dict[str, Any]:
-    """``/openapi/v3/<path>``: paths with the query parameters that kubectl looks for, and open schemas."""
+def openapi_v3(path: str, definitions: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    """``/openapi/v3/<path>``: paths with the query parameters that kubectl looks for; schemas where CRDs have them."""
     name, version = ("", "v1") if path == "api/v1" else tuple(path.split("/")[1:3])
     parameters = [
         {"name": n, "in": "query", "schema": {"type": "string"}} for n in ("dryRun", "fieldManager", "fieldValidation")
@@ -117,17 +120,23 @@ def openapi_v3(path: str) -> dict[str, Any]:
         paths[f"/{path}{where}/{res.plural}/{{name}}"] = {"patch": patch}
     return {
         "openapi": "3.0.0", "info": {"title": "lab", "version": VERSION["gitVersion"]}, "paths": paths,
-        "components": {"schemas": _definitions()},
+        "components": {"schemas": _definitions(schemas(definitions))},
     }  # fmt: skip
 
 
-def _definitions() -> dict[str, Any]:
+def _definitions(
+    known: Mapping[tuple[str, str, str], Mapping[str, Any]] = MappingProxyType({}),
+) -> dict[str, Any]:
     found = {}
     for res in RESOURCES:
         for version in res.versions:
             kind = {"group": res.group, "version": version, "kind": res.kind}
-            name = f"lab.{res.group or 'core'}.{version}.{res.kind}"
-            found[name] = {
-                "type": "object", "x-kubernetes-group-version-kind": [kind], "x-kubernetes-preserve-unknown-fields": True,
-            }  # fmt: skip
+            schema = known.get((res.group, version, res.kind)) or {
+                "type": "object",
+                "x-kubernetes-preserve-unknown-fields": True,
+            }
+            found[f"lab.{res.group or 'core'}.{version}.{res.kind}"] = {
+                **schema,
+                "x-kubernetes-group-version-kind": [kind],
+            }
     return found

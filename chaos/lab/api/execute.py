@@ -65,7 +65,7 @@ def endpoint(store: Store, handler: ExecHandler, access: Access) -> Callable[[We
 
 def _may(access: Access, socket: WebSocket) -> None:
     """Raises ``ApiError``; clusters ask for ``create`` or, of a WebSocket's GET, for ``get``, by their version."""
-    user = access.user(socket.headers.get("authorization", ""))
+    user = access.user(socket)
     where = {"namespace": socket.path_params["namespace"], "name": socket.path_params["pod"]}
     if not access.allows(user, Act(verb="get", group="", resource="pods/exec", **where)):
         access.check(user, Act(verb="create", group="", resource="pods/exec", **where))

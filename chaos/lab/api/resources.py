@@ -8,10 +8,17 @@ from typing import Final
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column of ``kubectl get``: its title and the path of its value."""
+    """A column of ``kubectl get``.
+
+    Args:
+        name: Its title.
+        path: Of its value; ``[]`` after a key is every item of a list.
+        of: With it, the column counts: how many (true) values there are at ``path``, of how many at ``of``.
+    """
 
     name: str
     path: str
+    of: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,8 +114,24 @@ PODS: Final = _core(
     "Pod",
     "pods",
     "po",
-    columns=(Column(name="Status", path="status.phase"), Column(name="IP", path="status.podIP")),
+    columns=(
+        Column(name="Ready", path="status.containerStatuses[].ready", of="spec.containers[].name"),
+        Column(name="Status", path="status.phase"),
+        Column(name="IP", path="status.podIP"),
+        Column(name="Node", path="spec.nodeName"),
+    ),
     fields=("spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"),
+)
+NODES: Final = _core(
+    "Node",
+    "nodes",
+    "no",
+    namespaced=False,
+    columns=(
+        Column(name="Status", path="status.conditions[].type"),
+        Column(name="Version", path="status.nodeInfo.kubeletVersion"),
+    ),
+    fields=("spec.unschedulable",),
 )
 CONFIG_MAPS: Final = _core("ConfigMap", "configmaps", "cm")
 EVENTS: Final = _core(
@@ -143,7 +166,7 @@ DEPLOYMENTS: Final = Resource(
     short_names=("deploy",),
     scalable=True,
     columns=(
-        Column(name="Ready", path="status.readyReplicas"),
+        Column(name="Ready", path="status.readyReplicas", of="spec.replicas"),
         Column(name="Up-to-date", path="status.updatedReplicas"),
         Column(name="Available", path="status.availableReplicas"),
     ),
@@ -234,6 +257,16 @@ AUTHORIZATION_POLICIES: Final = _istio(
     group="security",
     columns=(Column(name="Action", path="spec.action"),),
 )
+CUSTOM_RESOURCE_DEFINITIONS: Final = Resource(
+    group="apiextensions.k8s.io",
+    versions=("v1",),
+    kind="CustomResourceDefinition",
+    plural="customresourcedefinitions",
+    singular="customresourcedefinition",
+    short_names=("crd", "crds"),
+    namespaced=False,
+    columns=(Column(name="Scope", path="spec.scope"),),
+)
 PROMETHEUS_RULES: Final = Resource(
     group="monitoring.coreos.com",
     versions=("v1",),
@@ -246,6 +279,7 @@ PROMETHEUS_RULES: Final = Resource(
 
 RESOURCES: Final[tuple[Resource, ...]] = (
     NAMESPACES,
+    NODES,
     SERVICES,
     ENDPOINTS,
     PODS,
@@ -269,6 +303,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     PEER_AUTHENTICATIONS,
     AUTHORIZATION_POLICIES,
     PROMETHEUS_RULES,
+    CUSTOM_RESOURCE_DEFINITIONS,
 )
 BY_KEY: Final = {resource.key: resource for resource in RESOURCES}
 BY_KIND: Final = {(resource.group, resource.kind): resource for resource in RESOURCES}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from ruamel.yaml import YAML
@@ -15,25 +14,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from chaos.lab.api import discovery, execute, ownership
-from chaos.lab.api.authorizing import Access, Act, User
+from chaos.lab.api import definitions, discovery, execute, ownership, reviews
+from chaos.lab.api.authorizing import Access, Act
 from chaos.lab.api.errors import ApiError, bad_request, conflict, invalid
 from chaos.lab.api.paging import Pages
 from chaos.lab.api.patching import APPLY_PATCH, apply_patch
 from chaos.lab.api.paths import Target, as_served, parse_path
-from chaos.lab.api.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
+from chaos.lab.api.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Store
 from chaos.lab.api.table import table, wanted
 from chaos.lab.api.validation import Cause, Path, Validator, dotted
 from chaos.lab.api.watching import watch
 
-_REVIEWS: Final = {
-    "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews": "SelfSubjectAccessReview",
-    "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews": "SelfSubjectRulesReview",
-    "/apis/authentication.k8s.io/v1/selfsubjectreviews": "SelfSubjectReview",
-}
-_EVERYTHING: Final = {"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 LogHandler = Callable[[str, str, str], str]
 """``(namespace, pod, container)`` to the text; raises ``ApiError`` for a container that is not there."""
@@ -69,7 +62,7 @@ def create_app(
         Route("/apis", lambda _: JSONResponse(discovery.groups())),
         Route("/openapi/v2", lambda _: JSONResponse(discovery.openapi_v2())),
         Route("/openapi/v3", lambda _: JSONResponse(discovery.openapi_v3_index())),
-        Route("/openapi/v3/{path:path}", lambda request: JSONResponse(discovery.openapi_v3(request.path_params["path"]))),
+        Route("/openapi/v3/{path:path}", api.openapi),
     ]  # fmt: skip
     if exec_handler is not None:
         routes.append(
@@ -91,7 +84,7 @@ class _Api:
     ) -> None:
         self._store = store
         self._access = access
-        self._validators = validators
+        self._validators = {CUSTOM_RESOURCE_DEFINITIONS.kind: definitions.validate, **validators}
         self._logs = logs
         self._pages = Pages()
 
@@ -101,20 +94,24 @@ class _Api:
         except ApiError as error:
             return JSONResponse(error.status(), status_code=error.code)
 
+    async def openapi(self, request: Request) -> Response:
+        described = discovery.openapi_v3(request.path_params["path"], self._store.list(CUSTOM_RESOURCE_DEFINITIONS))
+        return JSONResponse(described)
+
     async def _dispatch(self, request: Request) -> Response:
         path = request.url.path
+        user = self._access.user(request)
         found = self._discover(path)
         if found is not None:
             return JSONResponse(found)
-        user = self._access.user(request.headers.get("authorization", ""))
-        if path.rstrip("/") in _REVIEWS and request.method == "POST":
-            return self._review(_REVIEWS[path.rstrip("/")], await _body(request), user)
+        if path.rstrip("/") in reviews.PATHS and request.method == "POST":
+            return reviews.review(self._access, reviews.PATHS[path.rstrip("/")], await _body(request), user)
         target = parse_path(path)
         if target is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         self._access.check(user, _act(request, target))
         if target.subresource == "token" and target.resource is SERVICE_ACCOUNTS and request.method == "POST":
-            return self._token(target, await _body(request, optional=True))
+            return reviews.token(self._access, target, await _body(request, optional=True))
         if target.subresource == "log" and target.resource is PODS and target.name and self._logs is not None:
             self._store.get(PODS, target.namespace, target.name)
             container = request.query_params.get("container", "")
@@ -127,34 +124,6 @@ class _Api:
         if target.name is None:
             return await self._collection(request, target)
         return await self._single(request, target, target.name)
-
-    def _token(self, target: Target, asked: dict[str, Any]) -> Response:
-        """A TokenRequest; the lab's tokens live as long as the lab and their account."""
-        token = self._access.issue(str(target.namespace), str(target.name))
-        expires = datetime.now(UTC) + timedelta(seconds=(asked.get("spec") or {}).get("expirationSeconds") or 3600)
-        status = {"token": token, "expirationTimestamp": expires.strftime("%Y-%m-%dT%H:%M:%SZ")}
-        body = {**asked, "kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "status": status}
-        return JSONResponse(body, status_code=201)
-
-    def _review(self, kind: str, asked: dict[str, Any], user: User | None) -> Response:
-        """What ``kubectl auth can-i`` and ``auth whoami`` ask."""
-        spec = asked.get("spec") or {}
-        if kind == "SelfSubjectReview":
-            name, groups = (user.name, user.groups) if user else ("lab-admin", ("system:masters",))
-            status: dict[str, Any] = {"userInfo": {"username": name, "groups": list(groups)}}
-        elif kind == "SelfSubjectRulesReview":
-            rules = [dict(r) for r in self._access.rules(user, spec.get("namespace", ""))] if user else [_EVERYTHING]
-            status = {"resourceRules": rules, "nonResourceRules": [], "incomplete": False}
-        else:
-            wanted = spec.get("resourceAttributes") or {}
-            resource = "/".join(filter(None, (wanted.get("resource", ""), wanted.get("subresource", ""))))
-            act = Act(
-                verb=wanted.get("verb", ""), group=wanted.get("group", ""), resource=resource,
-                namespace=wanted.get("namespace", ""), name=wanted.get("name", ""),
-            )  # fmt: skip
-            allowed = self._access.allows(user, act)
-            status = {"allowed": allowed, "reason": "" if allowed else "no rule that is bound to the user has it"}
-        return JSONResponse({**asked, "status": status}, status_code=201)
 
     @staticmethod
     def _discover(path: str) -> dict[str, Any] | None:
@@ -273,8 +242,7 @@ class _Api:
         shown = None if live is None else as_served(live, target)
         obj = ownership.apply(shown, applied, _writer(request, target), force=force)
         if live is None:
-            user = self._access.user(request.headers.get("authorization", ""))
-            self._access.check(user, replace(_act(request, target), verb="create"))
+            self._access.check(self._access.user(request), replace(_act(request, target), verb="create"))
             return self._store_new(request, target, obj)
         if meta.get("resourceVersion"):
             obj["metadata"]["resourceVersion"] = meta["resourceVersion"]

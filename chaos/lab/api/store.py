@@ -14,8 +14,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
+from chaos.lab.api import definitions
 from chaos.lab.api.errors import ApiError, already_exists, conflict, expired, invalid, not_found
-from chaos.lab.api.resources import BY_KIND, EVENTS, NAMESPACES, RESOURCES, Resource
+from chaos.lab.api.resources import (
+    BY_KIND,
+    CUSTOM_RESOURCE_DEFINITIONS,
+    EVENTS,
+    NAMESPACES,
+    RESOURCES,
+    Resource,
+)
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.validation import Cause
 
@@ -120,6 +128,8 @@ class Store:
         if res is NAMESPACES:
             new["status"] = {"phase": "Active"}
             meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+        if res is CUSTOM_RESOURCE_DEFINITIONS:
+            new["status"] = definitions.status_of(new)
         if dry_run:
             meta["resourceVersion"] = str(self._version)
             return new

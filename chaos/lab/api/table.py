@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from chaos.lab.api.resources import Resource
+from chaos.lab.api.resources import Column, Resource
 
 
 def wanted(accept: str) -> bool:
@@ -27,7 +27,7 @@ def table(
         ] if definitions else [],
         "rows": [
             {
-                "cells": [obj["metadata"]["name"], *(_cell(obj, c.path) for c in res.columns), _age(obj)],
+                "cells": [obj["metadata"]["name"], *(_cell(obj, column) for column in res.columns), _age(obj)],
                 "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]},
             }
             for obj in objects
@@ -35,18 +35,30 @@ def table(
     }  # fmt: skip
 
 
-def _cell(obj: Mapping[str, Any], path: str) -> str:
+def _cell(obj: Mapping[str, Any], column: Column) -> str:
+    nodes = _at(obj, column.path)
+    if column.of:
+        return f"{_count(nodes)}/{_count(_at(obj, column.of))}"
+    if not nodes:
+        return "<none>"
+    if len(nodes) == 1 and isinstance(nodes[0], list):
+        return "[" + ",".join(f'"{item}"' for item in nodes[0]) + "]"
+    return ",".join(str(node) for node in nodes)
+
+
+def _count(values: Sequence[Any]) -> int:
+    """A number as it is; of anything else, how many are not false."""
+    return sum(int(value) for value in values if isinstance(value, int)) or sum(map(bool, values))
+
+
+def _at(obj: Mapping[str, Any], path: str) -> list[Any]:
     nodes: list[Any] = [obj]
     for step in path.split("."):
         key, many = step.removesuffix("[]"), step.endswith("[]")
         nodes = [node[key] for node in nodes if isinstance(node, Mapping) and node.get(key) is not None]
         if many:
             nodes = [item for node in nodes for item in node]
-    if not nodes:
-        return "<none>"
-    if len(nodes) == 1 and isinstance(nodes[0], list):
-        return "[" + ",".join(f'"{item}"' for item in nodes[0]) + "]"
-    return ",".join(str(node) for node in nodes)
+    return nodes
 
 
 def _age(obj: Mapping[str, Any]) -> str:

@@ -5,8 +5,10 @@ istiod ``security/pkg/pki``: short-lived certificates for ``spiffe://<trust doma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from typing import Final
 
 from cryptography import x509
@@ -17,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 TRUST_DOMAIN: Final = "cluster.local"
 LIFETIME: Final = timedelta(hours=24)
 """Of a workload's certificate; istiod's default."""
+_ROOT_LIFETIME: Final = timedelta(days=3650)
 _SKEW: Final = timedelta(minutes=2)
 
 
@@ -49,7 +52,7 @@ class Authority:
             .public_key(self._key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _SKEW)
-            .not_valid_after(now + timedelta(days=3650))
+            .not_valid_after(now + _ROOT_LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .sign(self._key, hashes.SHA256())
         )
@@ -61,6 +64,14 @@ class Authority:
 
     def issue(self, identity: str, *, lifetime: timedelta = LIFETIME) -> Certificate:
         """A new certificate for a SPIFFE id, good for both sides of a connection."""
+        return self._issue([x509.UniformResourceIdentifier(identity)], lifetime)
+
+    def issue_for_server(self, address: str, *names: str) -> Certificate:
+        """A certificate for a server at this IP address with these names, for as long as the authority's own."""
+        where = x509.IPAddress(ip_address(address))
+        return self._issue([where, *map(x509.DNSName, names)], _ROOT_LIFETIME - 2 * _SKEW)
+
+    def _issue(self, names: Sequence[x509.GeneralName], lifetime: timedelta) -> Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)
         uses = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
@@ -72,7 +83,7 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - _SKEW)
             .not_valid_after(now + lifetime)
-            .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]), critical=True)
+            .add_extension(x509.SubjectAlternativeName(names), critical=True)
             .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
             .sign(self._key, hashes.SHA256())
         )
