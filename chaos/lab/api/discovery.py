@@ -100,6 +100,19 @@ def openapi_v2() -> dict[str, Any]:
     }
 
 
+OPENAPI_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+
+
+def openapi_v2_protobuf() -> bytes:
+    """The same for kubectl up to 1.27, which reads nothing else: ``Document{swagger, info{title, version}}``, no definitions."""
+
+    def field(number: int, value: bytes) -> bytes:
+        return bytes((number << 3 | 2, len(value))) + value
+
+    info = field(1, b"lab") + field(2, VERSION["gitVersion"].encode())
+    return field(1, b"2.0") + field(2, info)
+
+
 def openapi_v3_index() -> dict[str, Any]:
     """``/openapi/v3``."""
     paths = ["api/v1", *(f"apis/{name}/{version}" for name, served in _groups().items() for version in served)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from chaos.lab.api.store import Store
 PROTOCOLS: Final = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDOUT, _STDERR, _ERROR = b"\x01", b"\x02", b"\x03"
 _CHUNK: Final = 60_000
+_SETTLE: Final = 0.25
+"""Seconds before kubectl is answered: up to 1.33 it drops what comes before it has made its streams, and a kubelet takes
+longer than that to start a process (kubernetes/kubernetes#131203)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +49,16 @@ def endpoint(store: Store, handler: ExecHandler, access: Access) -> Callable[[We
         asked = socket.scope.get("subprotocols") or []
         chosen = next((protocol for protocol in PROTOCOLS if protocol in asked), None)
         await socket.accept(subprotocol=chosen)
+        earliest = asyncio.get_running_loop().time()
+        if socket.headers.get("user-agent", "").startswith("kubectl"):
+            earliest += _SETTLE
         namespace, pod = socket.path_params["namespace"], socket.path_params["pod"]
         query = socket.query_params
         if store.find(PODS, namespace, pod) is None:
             result = ExecResult(stderr=f'pods "{pod}" not found\n'.encode(), exit_code=1)
         else:
             result = await handler(namespace, pod, query.get("container", ""), query.getlist("command"))
+        await asyncio.sleep(max(0.0, earliest - asyncio.get_running_loop().time()))
         try:
             for channel, data in ((_STDOUT, result.stdout), (_STDERR, result.stderr)):
                 for start in range(0, len(data), _CHUNK):

@@ -20,7 +20,7 @@ from chaos.lab.api.errors import ApiError, bad_request, conflict, invalid
 from chaos.lab.api.paging import Pages
 from chaos.lab.api.patching import APPLY_PATCH, apply_patch
 from chaos.lab.api.paths import Target, as_served, parse_path
-from chaos.lab.api.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS, Resource
+from chaos.lab.api.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICES, Resource
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Store
 from chaos.lab.api.table import table, wanted
@@ -33,6 +33,8 @@ LogHandler = Callable[[str, str, str], str]
 _ISTIO: Final = "validation.istio.io"
 _WEBHOOKS: Final = {"monitoring.coreos.com": "prometheusrulevalidate.monitoring.coreos.com"}
 """By group, the webhook whose part the lab plays; Istio's for all others."""
+_TOLD_WHOLE: Final = (PODS, SERVICES, SERVICE_ACCOUNTS)
+"""What a deletion answers with the object itself; all others with a Status."""
 _FIELDS: Final = ("metadata.name", "metadata.namespace")
 
 
@@ -57,10 +59,10 @@ def create_app(
     api = _Api(store, validators, log_handler, access)
     routes: list[Route | WebSocketRoute] = [
         Route("/healthz", _ok), Route("/readyz", _ok), Route("/livez", _ok),
-        Route("/version", lambda _: JSONResponse(discovery.VERSION)),
+        *(Route(path, lambda _: JSONResponse(discovery.VERSION)) for path in ("/version", "/version/")),
         Route("/api", lambda _: JSONResponse(discovery.versions())),
         Route("/apis", lambda _: JSONResponse(discovery.groups())),
-        Route("/openapi/v2", lambda _: JSONResponse(discovery.openapi_v2())),
+        Route("/openapi/v2", _openapi_v2),
         Route("/openapi/v3", lambda _: JSONResponse(discovery.openapi_v3_index())),
         Route("/openapi/v3/{path:path}", api.openapi),
     ]  # fmt: skip
@@ -76,6 +78,12 @@ def create_app(
 
 def _ok(request: Request) -> Response:  # noqa: ARG001 - a handler's signature
     return PlainTextResponse("ok")
+
+
+def _openapi_v2(request: Request) -> Response:
+    if "protobuf" in request.headers.get("accept", ""):
+        return Response(discovery.openapi_v2_protobuf(), media_type=discovery.OPENAPI_PROTOBUF)
+    return JSONResponse(discovery.openapi_v2())
 
 
 class _Api:
@@ -117,6 +125,11 @@ class _Api:
             container = request.query_params.get("container", "")
             text = self._logs(str(target.namespace), target.name, container)
             return PlainTextResponse(_tailed(text, request.query_params))
+        if target.subresource == "exec":
+            raise bad_request(
+                "the lab executes over WebSockets only, not over SPDY: use kubectl 1.31 or newer, "
+                "or set KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true (1.29, 1.30)"
+            )
         if target.subresource not in (None, "status", "scale") or (
             target.subresource == "scale" and not target.resource.scalable
         ):
@@ -201,6 +214,8 @@ class _Api:
             gone = self._store.delete(
                 res, namespace, name, uid=wants.get("uid"), version=wants.get("resourceVersion"), dry_run=_dry(request, options)
             )  # fmt: skip
+            if res in _TOLD_WHOLE:
+                return JSONResponse(as_served(gone, target))
             details = {"name": name, "group": res.group, "kind": res.plural, "uid": gone["metadata"]["uid"]}
             return JSONResponse(
                 {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
@@ -418,6 +433,9 @@ async def _yaml(request: Request) -> dict[str, Any]:
 
 
 async def _body(request: Request, *, optional: bool = False, any_type: bool = False) -> Any:
+    sent = request.headers.get("content-type", "").partition(";")[0].strip()
+    if sent == "application/vnd.kubernetes.protobuf":
+        raise ApiError(415, "UnsupportedMediaType", f"the lab reads JSON and YAML, not {sent}")
     raw = await request.body()
     if not raw.strip():
         if optional:

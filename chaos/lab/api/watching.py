@@ -1,10 +1,14 @@
-"""Watches: changes as they happen, one JSON object a line."""
+"""Watches: changes as they happen, one JSON object a line.
+
+A client that sends ``sendInitialEvents`` gets what is there first, and then a bookmark that says so: newer clients of Go
+list so (Kubernetes' WatchList).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 from starlette.requests import Request
@@ -18,16 +22,18 @@ from chaos.lab.api.table import table, wanted
 
 _HEARTBEAT: Final = 30.0
 """Seconds between bookmarks of a silent watch."""
+_INITIAL_END: Final = "k8s.io/initial-events-end"
 
 
 def watch(store: Store, request: Request, target: Target, selector: Selector | None) -> Response:
     """Tells changes as they happen: from a version on, or what is there first where none is named."""
     version = request.query_params.get("resourceVersion", "")
+    streaming = request.query_params.get("sendInitialEvents") == "true"
     start: list[Event] = []
     queue: asyncio.Queue[Event] = asyncio.Queue()
     unsubscribe = store.subscribe(queue.put_nowait)
     try:
-        if version in ("", "0"):
+        if streaming or version in ("", "0"):
             start = [Event("ADDED", target.resource, obj, store.version) for obj in store.list(target.resource)]
         else:
             start = list(store.since(int(version)))
@@ -37,6 +43,7 @@ def watch(store: Store, request: Request, target: Target, selector: Selector | N
     except ApiError as error:
         unsubscribe()
         return JSONResponse(error.status(), status_code=error.code)
+    store_version = store.version  # of what is told at the start: all that comes later is in the queue
     as_table = wanted(request.headers.get("accept", ""))
     limit = float(request.query_params.get("timeoutSeconds") or 3600)
 
@@ -51,6 +58,8 @@ def watch(store: Store, request: Request, target: Target, selector: Selector | N
                 if line is not None:
                     first = False
                     yield line
+            if streaming:
+                yield _bookmark(target, store_version, {_INITIAL_END: "true"})
             while (left := until - loop.time()) > 0:
                 try:
                     event = await asyncio.wait_for(queue.get(), min(left, _HEARTBEAT))
@@ -100,9 +109,9 @@ def _line(
     return json.dumps({"type": kind, "object": content}).encode() + b"\n"
 
 
-def _bookmark(target: Target, version: int) -> bytes:
+def _bookmark(target: Target, version: int, annotations: Mapping[str, str] | None = None) -> bytes:
     obj = {
         "kind": target.resource.kind, "apiVersion": target.resource.api_version(target.version),
-        "metadata": {"resourceVersion": str(version)},
+        "metadata": {"resourceVersion": str(version), **({"annotations": annotations} if annotations else {})},
     }  # fmt: skip
     return json.dumps({"type": "BOOKMARK", "object": obj}).encode() + b"\n"
