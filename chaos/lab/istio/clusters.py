@@ -25,15 +25,21 @@ def cluster_name(port: int, subset: str, host: str) -> str:
 
 def clusters(proxy: Proxy, snapshot: Snapshot, *, whole: Snapshot | None = None) -> list[dict[str, Any]]:
     """All clusters of one proxy; what it serves itself is looked up in the ``whole`` mesh, whatever it sees of it."""
-    found: list[dict[str, Any]] = []
-    for service in (*snapshot.services, *snapshot.extra):
-        rule = snapshot.destination_rule(service.host, proxy.namespace)
-        for port in service.ports:
-            found += _outbound(service, port, rule)
+    found = list(snapshot.once(("clusters", proxy.namespace), lambda: _to_services(snapshot, proxy.namespace)))
     for number, real in proxy.inbound.items():
         at = _service_at(proxy, number, whole or snapshot)
         found.append(_inbound(proxy, number, real, at[0] if at else None, http2=bool(at and at[1].is_http2)))
     return found
+
+
+def _to_services(snapshot: Snapshot, namespace: str) -> list[dict[str, Any]]:
+    """Those that all proxies of a namespace share which see the same of the mesh."""
+    return [
+        cluster
+        for service in (*snapshot.services, *snapshot.extra)
+        for port in service.ports
+        for cluster in _outbound(service, port, snapshot.destination_rule(service.host, namespace))
+    ]
 
 
 def _outbound(service: Service, port: Port, rule: Object | None) -> Iterator[dict[str, Any]]:

@@ -7,8 +7,7 @@ from typing import Any, Final
 
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.routes import Route, default_route, routes_of, virtual_hosts
-from chaos.lab.istio.snapshot import Port, Service, Snapshot
-from chaos.model.istio import MESH, Object, gateways_of, host_matches, hosts_of, order_for_namespace
+from chaos.lab.istio.snapshot import Port, Seen, Service, Snapshot
 
 ROUTE_NAME: Final = "outbound"
 
@@ -18,7 +17,7 @@ def outbound_routes(proxy: Proxy, snapshot: Snapshot) -> dict[str, Any]:
 
     Where Istio has a listener for each port, the lab has one for all, as an HTTP proxy; so domains carry the port.
     """
-    seen = [vs for vs in order_for_namespace(snapshot.virtual_services, proxy.namespace) if MESH in gateways_of(vs)]
+    seen = snapshot.seen_from(proxy.namespace)
     domains: dict[str, Sequence[str]] = {}
     routes: dict[str, list[Route]] = {}
     for service in snapshot.services:
@@ -26,13 +25,12 @@ def outbound_routes(proxy: Proxy, snapshot: Snapshot) -> dict[str, Any]:
             name = f"{service.host}:{port.number}"
             domains[name] = _domains(service, port, proxy.namespace)
             routes[name] = _govern(service, port, seen, proxy, snapshot)
-    for vs in seen:
-        for host in hosts_of(vs):
-            if host not in snapshot.by_host and "*" not in host:
-                found = routes_of(vs, proxy, snapshot, port=80)
-                name = f"{host}:80"
-                if found and name not in domains:  # istiod: a host that isn't in the registry, on port 80 only
-                    domains[name], routes[name] = (host, name), found
+    for host, governing in seen.exact.items():
+        if host in snapshot.by_host:
+            continue
+        found = next((found for vs in governing if (found := routes_of(vs, proxy, snapshot, port=80))), None)
+        if found is not None:  # istiod: a host that isn't in the registry, on port 80 only
+            domains[f"{host}:80"], routes[f"{host}:80"] = (host, f"{host}:80"), found
     return {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": ROUTE_NAME,
@@ -41,20 +39,14 @@ def outbound_routes(proxy: Proxy, snapshot: Snapshot) -> dict[str, Any]:
     }
 
 
-def _govern(service: Service, port: Port, seen: Sequence[Object], proxy: Proxy, snapshot: Snapshot) -> list[Route]:
+def _govern(service: Service, port: Port, seen: Seen, proxy: Proxy, snapshot: Snapshot) -> list[Route]:
     """The routes of the first VirtualService that has any for this proxy; exact hosts before wildcards."""
     if port.is_http:
-        exact = [vs for vs in seen if service.host in hosts_of(vs)]
-        wild = [(max(hits, key=len), vs) for vs in seen if (hits := _wildcards(vs, service.host))]
-        for vs in (*exact, *(vs for _, vs in sorted(wild, key=lambda pair: -len(pair[0])))):
+        for vs in seen.for_host(service.host):
             found = routes_of(vs, proxy, snapshot, port=port.number)
             if found:
                 return found
     return [default_route(service.host, port.number, snapshot.destination_rule(service.host, proxy.namespace))]
-
-
-def _wildcards(vs: Object, host: str) -> list[str]:
-    return [pattern for pattern in hosts_of(vs) if pattern.startswith("*") and host_matches(pattern, host)]
 
 
 def _domains(service: Service, port: Port, namespace: str) -> list[str]:

@@ -13,14 +13,19 @@ from chaos.model.istio import Object, age_key, host_matches, hosts_of, resolve_h
 
 def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:
     """The snapshot as a proxy sees it; ``extra`` has the services that it only needs clusters of."""
-    services = [service for service in snapshot.services if _exported(service, proxy.namespace)]
     sidecar = sidecar_of(proxy, snapshot.sidecars) if proxy.kind == "sidecar" else None
+    key = ("scoped", proxy.namespace, sidecar["metadata"]["uid"] if sidecar else None)
+    return snapshot.once(key, lambda: _scoped(proxy.namespace, sidecar, snapshot))
+
+
+def _scoped(namespace: str, sidecar: Object | None, snapshot: Snapshot) -> Snapshot:
+    services = [service for service in snapshot.services if _exported(service, namespace)]
     if sidecar is None or not sidecar["spec"].get("egress"):
         return dataclasses.replace(snapshot, services=services)
     entries = [entry.split("/", 1) for listener in sidecar["spec"]["egress"] for entry in listener["hosts"]]
     home = sidecar["metadata"]["namespace"]
     if home == ROOT_NAMESPACE:
-        home = proxy.namespace  # `.` of the mesh's default is each workload's own namespace
+        home = namespace  # `.` of the mesh's default is each workload's own namespace
     seen = [one for one in services if _listed(entries, home, one.namespace, (one.host,))]
     governing = [
         vs for vs in snapshot.virtual_services if _listed(entries, home, vs["metadata"]["namespace"], hosts_of(vs))

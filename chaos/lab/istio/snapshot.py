@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
-from chaos.model.istio import Object, age_key, host_matches, reach, resolve_host, service_fqdn
+from chaos.model.istio import (
+    MESH,
+    Object,
+    age_key,
+    gateways_of,
+    host_matches,
+    hosts_of,
+    order_for_namespace,
+    reach,
+    resolve_host,
+    service_fqdn,
+)
 
+T = TypeVar("T")
 HTTP_PROTOCOLS = ("http", "http2", "grpc", "grpc-web", "h2c")
 
 
@@ -62,10 +74,43 @@ class Service:
     host_name: str = ""
     export_to: tuple[str, ...] = ("*",)
 
-    @property
+    @cached_property
     def host(self) -> str:
         """Its registry name."""
         return self.host_name or service_fqdn(self.name, self.namespace)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The mesh's VirtualServices that sidecars of one namespace consider, by host, each in istiod's order."""
+
+    exact: Mapping[str, Sequence[Object]]
+    wildcards: Sequence[tuple[Object, Sequence[str]]]
+
+    def for_host(self, host: str) -> Sequence[Object]:
+        """Those for a host: exact ones before wildcards, and the longest wildcard first."""
+        wild = [(max(map(len, hits)), vs) for vs, own in self.wildcards if (hits := _matching(own, host))]
+        return [*self.exact.get(host, ()), *(vs for _, vs in sorted(wild, key=lambda pair: -pair[0]))]
+
+
+def _seen(virtual_services: Sequence[Object], namespace: str) -> Seen:
+    exact: dict[str, list[Object]] = {}
+    wildcards = []
+    for vs in order_for_namespace(virtual_services, namespace):
+        if MESH not in gateways_of(vs):
+            continue
+        hosts = hosts_of(vs)
+        for host in hosts:
+            if "*" not in host:
+                exact.setdefault(host, []).append(vs)
+        wild = [host for host in hosts if host.startswith("*")]
+        if wild:
+            wildcards.append((vs, wild))
+    return Seen(exact, wildcards)
+
+
+def _matching(patterns: Sequence[str], host: str) -> list[str]:
+    return [pattern for pattern in patterns if host_matches(pattern, host)]
 
 
 @dataclass(frozen=True)
@@ -87,17 +132,38 @@ class Snapshot:
         """The services by their registry names."""
         return {service.host: service for service in (*self.extra, *self.services)}
 
+    @cached_property
+    def _known(self) -> dict[Hashable, Any]:
+        return {}
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` says, worked out once for all proxies that ask with the same key."""
+        if key not in self._known:
+            self._known[key] = make()
+        found: T = self._known[key]
+        return found
+
+    def seen_from(self, namespace: str) -> Seen:
+        """What sidecars of a namespace consider."""
+        return self.once(("seen", namespace), lambda: _seen(self.virtual_services, namespace))
+
+    @cached_property
+    def _rules(self) -> Mapping[str, Sequence[Object]]:
+        """The DestinationRules by their resolved hosts, wildcards among them."""
+        found: dict[str, list[Object]] = {}
+        for rule in self.destination_rules:
+            host = resolve_host(rule["spec"]["host"], rule["metadata"]["namespace"])
+            found.setdefault(host, []).append(rule)
+        return found
+
     def destination_rule(self, host: str, namespace: str) -> Object | None:
         """The rule for a host that clients of a namespace follow: of their own namespace, then of the service's, then any.
 
         istiod ``pilot/pkg/model/push_context.go`` destinationRule; the most specific host first, the oldest of several.
         """
-        found = [
-            rule
-            for rule in self.destination_rules
-            if host_matches(resolve_host(rule["spec"]["host"], rule["metadata"]["namespace"]), host)
-            and reach(rule, namespace) is not None
-        ]
+        wild = [own for own in self._rules if own.startswith("*") and host_matches(own, host)]
+        named = (rule for own in (host, *wild) for rule in self._rules.get(own, ()))
+        found = [rule for rule in named if reach(rule, namespace) is not None]
         service = self.by_host.get(host)
         home = service.namespace if service else ""
 
