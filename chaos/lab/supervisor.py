@@ -42,7 +42,7 @@ from chaos.lab.state import LabFiles, LabState, SupervisorLock, write_atomically
 from chaos.lab.workloads.host import WorkloadHost
 
 _LOG: Final = logging.getLogger("chaos.lab")
-START_LIMIT: Final = 55.0
+START_LIMIT: Final = 115.0
 """Seconds after which a start that isn't complete is given up, with a word about what is missing."""
 Report = Callable[[dict[str, Any]], None]
 

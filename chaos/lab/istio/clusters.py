@@ -15,6 +15,7 @@ from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
 from chaos.model.istio import Object
 
 _NO_LIMIT: Final = 4_294_967_295
+_TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -59,6 +60,7 @@ def _cluster(
     pool = policy.get("connectionPool") or {}
     tcp, http = pool.get("tcp") or {}, pool.get("http") or {}
     cluster: dict[str, Any] = {
+        "@type": _TYPE,
         "name": name,
         "type": "STATIC",
         "connect_timeout": tcp.get("connectTimeout", "10s"),
@@ -179,6 +181,7 @@ def _inbound(proxy: Proxy, port: int, real: int, service: Service | None, *, htt
     options = _http_options({}, {}, http2=http2)
     known = {"host": service.host, "name": service.name, "namespace": service.namespace} if service else {}
     return {
+        "@type": _TYPE,
         "metadata": {"filter_metadata": {"istio": known}},
         "name": name,
         "type": "STATIC",

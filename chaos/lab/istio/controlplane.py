@@ -75,6 +75,7 @@ class ControlPlane:
         self._pushing = asyncio.Event()
         self._pushing.set()
         self._pushes = 0
+        self._pushed: Snapshot | None = None
         self._convergence = 0.0
         store.subscribe(self._notice)
 
@@ -82,7 +83,8 @@ class ControlPlane:
         """A proxy connects: it gets its configuration at once, or an empty one while pushing is stopped."""
         self._proxies[proxy.pod] = proxy
         self.discovery.forget(proxy.node)
-        self._publish(proxy, self._snapshot() if self._pushing.is_set() else Snapshot())
+        # As from istiod, it gets what was pushed last; what has changed since then comes with the next push.
+        self._publish(proxy, (self._pushed or self._renewed()) if self._pushing.is_set() else Snapshot())
 
     def remove_proxy(self, pod: str) -> None:
         """A proxy is gone."""
@@ -154,7 +156,7 @@ class ControlPlane:
             await asyncio.sleep(min(quiet, most))
 
     async def _push(self, since: float) -> None:
-        snapshot = self._snapshot()
+        snapshot = self._renewed()
         self._pushes += 1
         for proxy in tuple(self._proxies.values()):
             if proxy.pod in self._proxies:
@@ -185,6 +187,12 @@ class ControlPlane:
         if proxy.kind == "router":
             own = [one for one in snapshot.secrets if one["metadata"]["namespace"] == proxy.namespace]
             yield from tls.gateway_secrets(own)
+
+    def _renewed(self) -> Snapshot:
+        """Everything as it is now, for this push and for proxies that connect until the next one."""
+        self.discovery.change()
+        self._pushed = self._snapshot()
+        return self._pushed
 
     def _snapshot(self) -> Snapshot:
         store = self._store

@@ -17,6 +17,20 @@ def outbound_routes(proxy: Proxy, snapshot: Snapshot) -> dict[str, Any]:
 
     Where Istio has a listener for each port, the lab has one for all, as an HTTP proxy; so domains carry the port.
     """
+    hosts = snapshot.once(
+        ("outbound", proxy.namespace, snapshot.seen_from(proxy.namespace).selecting(proxy.labels)),
+        lambda: _virtual_hosts(proxy, snapshot),
+    )
+    return {
+        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
+        "name": ROUTE_NAME,
+        "virtual_hosts": hosts,
+        "validate_clusters": False,
+    }
+
+
+def _virtual_hosts(proxy: Proxy, snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The same for every sidecar of a namespace that the same source selectors select."""
     seen = snapshot.seen_from(proxy.namespace)
     domains: dict[str, Sequence[str]] = {}
     routes: dict[str, list[Route]] = {}
@@ -31,12 +45,7 @@ def outbound_routes(proxy: Proxy, snapshot: Snapshot) -> dict[str, Any]:
         found = next((found for vs in governing if (found := routes_of(vs, proxy, snapshot, port=80))), None)
         if found is not None:  # istiod: a host that isn't in the registry, on port 80 only
             domains[f"{host}:80"], routes[f"{host}:80"] = (host, f"{host}:80"), found
-    return {
-        "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
-        "name": ROUTE_NAME,
-        "virtual_hosts": [*virtual_hosts(domains, routes), _black_hole()],
-        "validate_clusters": False,
-    }
+    return [*virtual_hosts(domains, routes), _black_hole()]
 
 
 def _govern(service: Service, port: Port, seen: Seen, proxy: Proxy, snapshot: Snapshot) -> list[Route]:

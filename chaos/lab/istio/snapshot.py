@@ -86,6 +86,12 @@ class Seen:
 
     exact: Mapping[str, Sequence[Object]]
     wildcards: Sequence[tuple[Object, Sequence[str]]]
+    selectors: Sequence[Mapping[str, str]]
+    """The different ``sourceLabels`` of their routes."""
+
+    def selecting(self, labels: Mapping[str, str]) -> tuple[bool, ...]:
+        """Which of the source selectors select a workload; where two agree in this, so do their routes."""
+        return tuple(wanted.items() <= labels.items() for wanted in self.selectors)
 
     def for_host(self, host: str) -> Sequence[Object]:
         """Those for a host: exact ones before wildcards, and the longest wildcard first."""
@@ -96,9 +102,12 @@ class Seen:
 def _seen(virtual_services: Sequence[Object], namespace: str) -> Seen:
     exact: dict[str, list[Object]] = {}
     wildcards = []
+    selectors: list[Mapping[str, str]] = []
     for vs in order_for_namespace(virtual_services, namespace):
         if MESH not in gateways_of(vs):
             continue
+        blocks = [block for http in vs["spec"].get("http") or () for block in http.get("match") or ()]
+        selectors += [block["sourceLabels"] for block in blocks if block.get("sourceLabels")]
         hosts = hosts_of(vs)
         for host in hosts:
             if "*" not in host:
@@ -106,7 +115,8 @@ def _seen(virtual_services: Sequence[Object], namespace: str) -> Seen:
         wild = [host for host in hosts if host.startswith("*")]
         if wild:
             wildcards.append((vs, wild))
-    return Seen(exact, wildcards)
+    distinct = {tuple(sorted(one.items())): one for one in selectors}
+    return Seen(exact, wildcards, tuple(distinct.values()))
 
 
 def _matching(patterns: Sequence[str], host: str) -> list[str]:
@@ -156,12 +166,16 @@ class Snapshot:
             found.setdefault(host, []).append(rule)
         return found
 
+    @cached_property
+    def _wild_rules(self) -> Sequence[str]:
+        return [host for host in self._rules if host.startswith("*")]
+
     def destination_rule(self, host: str, namespace: str) -> Object | None:
         """The rule for a host that clients of a namespace follow: of their own namespace, then of the service's, then any.
 
         istiod ``pilot/pkg/model/push_context.go`` destinationRule; the most specific host first, the oldest of several.
         """
-        wild = [own for own in self._rules if own.startswith("*") and host_matches(own, host)]
+        wild = [own for own in self._wild_rules if host_matches(own, host)]
         named = (rule for own in (host, *wild) for rule in self._rules.get(own, ()))
         found = [rule for rule in named if reach(rule, namespace) is not None]
         service = self.by_host.get(host)

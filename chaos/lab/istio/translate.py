@@ -13,8 +13,6 @@ from chaos.lab.istio.scope import scoped
 from chaos.lab.istio.snapshot import Snapshot
 from chaos.lab.istio.xds import Kind
 
-_TYPE = "type.googleapis.com/envoy.config."
-
 
 def translate(proxy: Proxy, snapshot: Snapshot) -> dict[Kind, list[dict[str, Any]]]:
     """Envoy's resources by kind; its secrets are the control plane's own business."""
@@ -24,7 +22,7 @@ def translate(proxy: Proxy, snapshot: Snapshot) -> dict[Kind, list[dict[str, Any
     else:
         routes = [r for port in ingress.ports(proxy, snapshot) for r in ingress.ingress_routes(proxy, snapshot, port)]
     return {
-        "clusters": [{"@type": f"{_TYPE}cluster.v3.Cluster", **one} for one in clusters(proxy, snapshot, whole=whole)],
+        "clusters": clusters(proxy, snapshot, whole=whole),
         "routes": [{**route, **route_headers(proxy)} for route in routes],
         "listeners": listeners(proxy, snapshot),
     }

@@ -50,6 +50,7 @@ class _Feed:
 
     resources: dict[Kind, dict[str, str]] = field(default_factory=dict)
     sent: dict[tuple[Kind, tuple[str, ...]], _Sent] = field(default_factory=dict)
+    versions: dict[tuple[Kind, tuple[str, ...]], str] = field(default_factory=dict)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     since: float = 0.0
     outstanding: set[Kind] = field(default_factory=set)
@@ -62,12 +63,44 @@ class _Feed:
         there = self.resources.get(kind, {})
         return [text for name, text in there.items() if not names or name in names]
 
+    def version(self, kind: Kind, names: tuple[str, ...]) -> str:
+        """Of the present resources; the same ones have the same version."""
+        if (kind, names) not in self.versions:
+            self.versions[kind, names] = _version(self.chosen(kind, names))
+        return self.versions[kind, names]
+
     def clusters_settled(self, now: float) -> bool:
         """Whether the proxy took its newest clusters or rejected them, or had them for long enough to do so."""
         sent = self.sent.get(("clusters", ()))
-        if sent is None or sent.version != _version(self.chosen("clusters", ())):
+        if sent is None or sent.version != self.version("clusters", ()):
             return False
         return sent.taken or sent.rejected or now - sent.at > _SETTLE
+
+
+class _Texts:
+    """JSON, remembered by the objects' identity until the next change: proxies share most of what they are sent."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, str]] = {}
+
+    def forget(self) -> None:
+        self._known.clear()
+
+    def resource(self, one: Mapping[str, Any]) -> str:
+        found = self._known.get(id(one))
+        if found is None:
+            # A route configuration is a proxy's own, and its virtual hosts are those of many.
+            parts = (f"{json.dumps(key)}:{self._value(value)}" for key, value in one.items())
+            found = self._known[id(one)] = (one, f"{{{','.join(parts)}}}")
+        return found[1]
+
+    def _value(self, value: object) -> str:
+        if not isinstance(value, list):
+            return json.dumps(value)
+        found = self._known.get(id(value))
+        if found is None:
+            found = self._known[id(value)] = (value, json.dumps(value))
+        return found[1]
 
 
 class Discovery:
@@ -81,6 +114,7 @@ class Discovery:
         self._on_converged = on_converged
         self._feeds: dict[str, _Feed] = {}
         self._closing = False
+        self._texts = _Texts()
         self.sent: dict[Kind, int] = {"clusters": 0, "routes": 0, "listeners": 0, "secrets": 0}
         """Answers with something new, by kind."""
         self.rejected: dict[Kind, int] = dict.fromkeys(self.sent, 0)
@@ -89,13 +123,20 @@ class Discovery:
     def publish(self, node: str, resources: Mapping[Kind, Resources], *, since: float | None = None) -> None:
         """What a proxy is to have from now on, of every kind that is named; ``since`` is when the change was made."""
         feed = self._feeds.setdefault(node, _Feed())
-        new = {kind: {str(one["name"]): json.dumps(one) for one in listed} for kind, listed in resources.items()}
+        new = {
+            kind: {str(one["name"]): self._texts.resource(one) for one in listed} for kind, listed in resources.items()
+        }
         changed = {kind for kind, texts in new.items() if feed.resources.get(kind) != texts}
         if changed:
             feed.since = time.monotonic() if since is None else since
             feed.outstanding = changed - {"secrets"}
             feed.resources = {**feed.resources, **new}
+            feed.versions.clear()
             feed.wake()
+
+    def change(self) -> None:
+        """What is published from now on was made anew."""
+        self._texts.forget()
 
     def forget(self, node: str) -> None:
         """A proxy is gone."""
@@ -136,8 +177,7 @@ class Discovery:
             feed = self._feeds.get(node)
             if feed is None:
                 return None
-            texts = feed.chosen(kind, names)
-            version = _version(texts)
+            texts, version = feed.chosen(kind, names), feed.version(kind, names)
             waits = left
             if kind not in feed.resources or (names and not texts) or self._answered(feed, kind, names, has, version):
                 pass
