@@ -1,6 +1,6 @@
 # The one entry for people and CI. `make help` lists the targets; ARGS goes to pytest: make run ARGS="-k inventory"
 .DEFAULT_GOAL := help
-.PHONY: help setup run report test survive lint lock clean
+.PHONY: help setup run report test survive clients lint lock clean
 ARGS ?=
 
 help: ## show this list
@@ -22,6 +22,9 @@ test: setup ## run the harness's own tests
 
 survive: setup ## kill runs, spoil answers and stop sessions in every combination (about half an hour)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 tests/survival $(ARGS)
+
+clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)
+	@.venv/bin/python -m tests.clients.run
 
 lint: ## check style, types and the layers
 	@PYTHON="$(PYTHON)" scripts/setup python

@@ -21,6 +21,7 @@ from chaos.lab.api.resources import (
     NAMESPACES,
     PODS,
     REPLICA_SETS,
+    SERVICE_ACCOUNTS,
     SERVICES,
     Resource,
 )
@@ -55,6 +56,8 @@ class Controller:
         for resource in (DEPLOYMENTS, SERVICES):
             for obj in store.list(resource):
                 self._mark(obj)
+        for namespace in store.list(NAMESPACES):
+            self._give_account(namespace["metadata"]["name"])
 
     async def run(self) -> None:
         """Reconciles until cancelled."""
@@ -84,6 +87,8 @@ class Controller:
         obj = event.object
         if obj["kind"] in ("Deployment", "Service"):
             self._mark(obj)
+        elif obj["kind"] == "Namespace" and event.type == "ADDED":
+            self._give_account(obj["metadata"]["name"])
         elif obj["kind"] == "Pod":
             namespace = obj["metadata"]["namespace"]
             for owner in obj["metadata"].get("ownerReferences") or ():
@@ -93,6 +98,11 @@ class Controller:
                 if _selects(service["spec"].get("selector"), obj):
                     self._mark(service)
             self._wake.set()
+
+    def _give_account(self, namespace: str) -> None:
+        """Every namespace has a service account ``default``."""
+        if self._store.find(SERVICE_ACCOUNTS, namespace, "default") is None:
+            self._store.create(SERVICE_ACCOUNTS, {"metadata": {"name": "default", "namespace": namespace}})
 
     def _mark(self, obj: Object) -> None:
         self._dirty[_Key(obj["kind"], obj["metadata"]["namespace"], obj["metadata"]["name"])] = None

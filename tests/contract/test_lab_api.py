@@ -211,6 +211,38 @@ def test_a_watch_tells_every_change_in_order(custom: client.CustomObjectsApi) ->
     assert [at for _, at in seen] == sorted(at for _, at in seen)
 
 
+@pytest.mark.parametrize(
+    ("flag", "watches"), [("1", True), ("true", True), ("True", True), ("", True), ("false", False), ("0", False)]
+)
+def test_a_flag_is_read_as_an_api_server_does(server: ApiServer, flag: str, watches: bool) -> None:
+    httpx.post(f"{url(server)}/api/v1/namespaces/staging/configmaps", json={"metadata": {"name": "c"}})
+    asked = {"watch": flag, "timeoutSeconds": "0.1"}
+    told = json.loads(
+        httpx.get(f"{url(server)}/api/v1/namespaces/staging/configmaps", params=asked).text.splitlines()[0]
+    )
+    assert (told.get("type") == "ADDED") is watches
+    assert (told.get("kind") == "ConfigMapList") is not watches
+
+
+def test_a_list_may_be_streamed_and_says_where_it_ends(server: ApiServer) -> None:
+    path = f"{url(server)}/api/v1/namespaces/staging/configmaps"
+    for number in range(2):
+        httpx.post(path, json={"metadata": {"name": f"c{number}"}})
+    asked = {"watch": "1", "sendInitialEvents": "true", "allowWatchBookmarks": "true", "timeoutSeconds": "0.1"}
+    told = [json.loads(line) for line in httpx.get(path, params=asked).text.splitlines()]
+    assert [one["type"] for one in told[:3]] == ["ADDED", "ADDED", "BOOKMARK"]
+    end = told[2]["object"]["metadata"]
+    assert end["annotations"] == {"k8s.io/initial-events-end": "true"}
+    assert end["resourceVersion"] == httpx.get(path).json()["metadata"]["resourceVersion"]
+
+
+def test_older_kubectls_get_the_schema_in_protobuf(server: ApiServer) -> None:
+    wanted = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+    answer = httpx.get(f"{url(server)}/openapi/v2", headers={"accept": wanted})
+    assert answer.headers["content-type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    assert answer.content.startswith(b"\x0a\x032.0")
+
+
 def test_a_watch_from_a_forgotten_version_is_gone(server: ApiServer) -> None:
     path = f"{url(server)}/api/v1/namespaces/staging/configmaps"
     for number in range(3):

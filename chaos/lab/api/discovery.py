@@ -100,7 +100,7 @@ def openapi_v2() -> dict[str, Any]:
     }
 
 
-OPENAPI_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+OPENAPI_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 
 
 def openapi_v2_protobuf() -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,3 +46,8 @@ def parse_path(path: str) -> Target | None:
 def as_served(obj: dict[str, Any], target: Target) -> dict[str, Any]:
     """The object in the version that was asked for."""
     return {**obj, "apiVersion": target.resource.api_version(target.version), "kind": target.resource.kind}
+
+
+def is_set(query: Mapping[str, str], name: str) -> bool:
+    """Whether a parameter is there and true: all but ``false`` and ``0`` is (apimachinery ``Convert_Slice_string_To_bool``)."""
+    return name in query and query[name].lower() not in ("false", "0")

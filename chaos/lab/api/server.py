@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from chaos.lab.api import definitions, discovery, execute, ownership, reviews
+from chaos.lab.api import bodies, definitions, discovery, execute, ownership, reviews
 from chaos.lab.api.authorizing import Access, Act
 from chaos.lab.api.errors import ApiError, bad_request, conflict, invalid
 from chaos.lab.api.paging import Pages
 from chaos.lab.api.patching import APPLY_PATCH, apply_patch
-from chaos.lab.api.paths import Target, as_served, parse_path
+from chaos.lab.api.paths import Target, as_served, is_set, parse_path
 from chaos.lab.api.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, PODS, SERVICE_ACCOUNTS, SERVICES, Resource
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Store
@@ -113,13 +110,13 @@ class _Api:
         if found is not None:
             return JSONResponse(found)
         if path.rstrip("/") in reviews.PATHS and request.method == "POST":
-            return reviews.review(self._access, reviews.PATHS[path.rstrip("/")], await _body(request), user)
+            return reviews.review(self._access, reviews.PATHS[path.rstrip("/")], await bodies.read(request), user)
         target = parse_path(path)
         if target is None:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         self._access.check(user, _act(request, target))
         if target.subresource == "token" and target.resource is SERVICE_ACCOUNTS and request.method == "POST":
-            return reviews.token(self._access, target, await _body(request, optional=True))
+            return reviews.token(self._access, target, await bodies.read(request, optional=True))
         if target.subresource == "log" and target.resource is PODS and target.name and self._logs is not None:
             self._store.get(PODS, target.namespace, target.name)
             container = request.query_params.get("container", "")
@@ -153,7 +150,7 @@ class _Api:
 
     async def _collection(self, request: Request, target: Target) -> Response:
         if request.method == "GET":
-            if request.query_params.get("watch") in ("1", "true"):
+            if is_set(request.query_params, "watch"):
                 return watch(self._store, request, target, _selector(request, target.resource))
             return self._list(request, target)
         if request.method == "POST":
@@ -186,7 +183,7 @@ class _Api:
         )
 
     async def _create(self, request: Request, target: Target) -> Response:
-        obj = await _body(request)
+        obj = await bodies.read(request)
         _fits(obj, target)
         meta = obj.setdefault("metadata", {})
         if target.resource.namespaced:
@@ -209,7 +206,7 @@ class _Api:
         if request.method == "GET":
             return self._answer(request, target, self._store.get(res, namespace, name))
         if request.method == "DELETE":
-            options = await _body(request, optional=True)
+            options = await bodies.read(request, optional=True)
             wants = options.get("preconditions") or {}
             gone = self._store.delete(
                 res, namespace, name, uid=wants.get("uid"), version=wants.get("resourceVersion"), dry_run=_dry(request, options)
@@ -221,12 +218,12 @@ class _Api:
                 {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
             )
         if request.method == "PUT":
-            return self._write(request, target, name, await _body(request))
+            return self._write(request, target, name, await bodies.read(request))
         if request.method == "PATCH":
             kind = request.headers.get("content-type", "").partition(";")[0].strip()
             if kind == APPLY_PATCH:
                 return await self._apply(request, target, name)
-            patch = await _body(request, any_type=True)
+            patch = await bodies.read(request, any_type=True)
             shown = self._shown(target, self._store.get(res, namespace, name))
             return self._write(
                 request,
@@ -243,7 +240,7 @@ class _Api:
             raise invalid(
                 res, name, [Cause(field="fieldManager", message="Required value: is required for apply patch")]
             )
-        applied = await _yaml(request)
+        applied = await bodies.read_yaml(request)
         _fits(applied, target)
         meta = applied.setdefault("metadata", {})
         if meta.setdefault("name", name) != name:
@@ -253,7 +250,7 @@ class _Api:
         live = self._store.find(res, namespace, name)
         if live is not None and meta.get("uid") not in (None, "", live["metadata"]["uid"]):
             raise conflict(res, name, f"Precondition failed: UID in precondition: {meta['uid']}")
-        force = request.query_params.get("force") in ("true", "1")
+        force = is_set(request.query_params, "force")
         shown = None if live is None else as_served(live, target)
         obj = ownership.apply(shown, applied, _writer(request, target), force=force)
         if live is None:
@@ -378,7 +375,7 @@ def _selector(request: Request, res: Resource) -> Selector | None:
 def _act(request: Request, target: Target) -> Act:
     """What a request wants, in RBAC's words."""
     if request.method == "GET":
-        watching = request.query_params.get("watch") in ("1", "true")
+        watching = is_set(request.query_params, "watch")
         verb = "get" if target.name else "watch" if watching else "list"
     elif request.method == "DELETE":
         verb = "delete" if target.name else "deletecollection"
@@ -420,31 +417,3 @@ def _dry(request: Request, options: Mapping[str, Any] | None = None) -> bool:
     if any(value != "All" for value in chosen):
         raise bad_request(f"invalid dryRun: {chosen}; expected All")
     return bool(chosen)
-
-
-async def _yaml(request: Request) -> dict[str, Any]:
-    try:
-        value = YAML(typ="safe", pure=True).load((await request.body()).decode())
-    except (YAMLError, UnicodeDecodeError) as error:
-        raise bad_request(f"error decoding YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(value, dict):
-        raise bad_request("expected an object in the body")
-    return value
-
-
-async def _body(request: Request, *, optional: bool = False, any_type: bool = False) -> Any:
-    sent = request.headers.get("content-type", "").partition(";")[0].strip()
-    if sent == "application/vnd.kubernetes.protobuf":
-        raise ApiError(415, "UnsupportedMediaType", f"the lab reads JSON and YAML, not {sent}")
-    raw = await request.body()
-    if not raw.strip():
-        if optional:
-            return {}
-        raise bad_request("expected an object in the body")
-    try:
-        value = json.loads(raw)
-    except ValueError as error:
-        raise bad_request(f"the body can't be decoded: {error}") from error
-    if not isinstance(value, dict) and not any_type:
-        raise bad_request("expected an object in the body")
-    return value

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from chaos.lab.api.errors import ApiError, bad_request
-from chaos.lab.api.paths import Target, as_served
+from chaos.lab.api.paths import Target, as_served, is_set
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Event, Store
 from chaos.lab.api.table import table, wanted
@@ -28,7 +28,7 @@ _INITIAL_END: Final = "k8s.io/initial-events-end"
 def watch(store: Store, request: Request, target: Target, selector: Selector | None) -> Response:
     """Tells changes as they happen: from a version on, or what is there first where none is named."""
     version = request.query_params.get("resourceVersion", "")
-    streaming = request.query_params.get("sendInitialEvents") == "true"
+    streaming = is_set(request.query_params, "sendInitialEvents")
     start: list[Event] = []
     queue: asyncio.Queue[Event] = asyncio.Queue()
     unsubscribe = store.subscribe(queue.put_nowait)
@@ -64,7 +64,7 @@ def watch(store: Store, request: Request, target: Target, selector: Selector | N
                 try:
                     event = await asyncio.wait_for(queue.get(), min(left, _HEARTBEAT))
                 except TimeoutError:
-                    if request.query_params.get("allowWatchBookmarks") == "true":
+                    if is_set(request.query_params, "allowWatchBookmarks"):
                         yield _bookmark(target, store.version)
                     continue
                 line = _line(event, target, selector, known, as_table=as_table, first=first)
