@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 
 from chaos.lab.state import LabState
+from chaos.manifests.rbac import NAME, rbac
 
 QUICK = textwrap.dedent("""\
     experiment: {name}
@@ -65,13 +66,35 @@ def chaosctl(*arguments: str | Path, cwd: Path | None = None, **environment: str
     )
 
 
+def harness_kubeconfig(lab: LabState) -> Path:
+    """A kubeconfig with the lab's context, in which the user is a service account with the printed Roles and no more."""
+    file = Path(lab.directory) / "harness.kubeconfig"
+    if file.exists():
+        return file
+    mapping = {"ServiceAccount": "/api/v1", "other": "/apis/rbac.authorization.k8s.io/v1"}
+    with httpx.Client(base_url=lab.api, trust_env=False) as admin:
+        for obj in rbac(lab.staging, home="default"):
+            kind, namespace = obj["kind"], obj["metadata"].get("namespace")
+            place = f"/namespaces/{namespace}" if namespace else ""
+            path = f"{mapping.get(kind, mapping['other'])}{place}/{kind.lower()}s"
+            assert admin.post(path, json=obj).status_code in (201, 409), obj
+        asked = admin.post(f"/api/v1/namespaces/default/serviceaccounts/{NAME}/token", json={"spec": {}})
+    config = json.loads(Path(lab.kubeconfig).read_text())
+    (user,) = config["users"]
+    user["user"] = {"token": asked.json()["status"]["token"]}
+    made = file.with_suffix(f".{os.getpid()}")  # several workers may do this at once
+    made.write_text(json.dumps(config))
+    made.replace(file)
+    return file
+
+
 def on(lab: LabState) -> list[str]:
-    """Options that name a lab as if it were any cluster."""
+    """Options that name a lab as if it were any cluster, with the harness's own identity there."""
     return [
         "--context",
         lab.context,
         "--kubeconfig",
-        lab.kubeconfig,
+        str(harness_kubeconfig(lab)),
         "--prometheus",
         lab.prometheus,
         "--entry",

@@ -68,6 +68,8 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert json.loads(again.stdout) == [verdict], "offline, the same verdict to the last number"
 
     record = record_in(tmp_path)
+    warned = {warning["code"] for warning in record["plan"]["warnings"]}
+    assert "credentials-too-wide" not in warned, "it ran as a service account with the printed Roles"
     assert [span["phase"] for span in record["spans"]] == [
         "lock", "baseline", "inject", "prove", "observe", "restore", "recover", "release",
     ]  # fmt: skip
