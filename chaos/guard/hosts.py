@@ -115,14 +115,14 @@ def _alias_of(service: Mapping[str, Any] | None) -> str:
 
 
 def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
-    """Routes that the callers can follow lead only to Services of allowed namespaces."""
+    """Routes that anybody in staging can follow lead only to Services of allowed namespaces."""
     if draft.injection is None:
         return
     owner = draft.injection.namespace
     seen = set()
     routes = draft.injection.after["spec"].get("http") or ()
     if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # else others' routes count, too
-        routes = list(followed(routes, owner, draft.experiment.target.callers))
+        routes = list(followed(routes, owner))
     for route in routes:
         mirrors = [{"destination": route["mirror"]}] if route.get("mirror") else []
         for part in (*(route.get("route") or ()), *mirrors, *(route.get("mirrors") or ())):

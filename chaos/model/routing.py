@@ -18,31 +18,25 @@ _NAMES: Final = ("name", "statPrefix")
 _MAPS: Final = ("headers", "withoutHeaders", "queryParams", "sourceLabels")
 
 
-def followed(
-    routes: Sequence[Mapping[str, Any]], namespace: str, callers: Mapping[str, str] | None = None
-) -> Iterator[Mapping[str, Any]]:
+def followed(routes: Sequence[Mapping[str, Any]], namespace: str) -> Iterator[Mapping[str, Any]]:
     """The routes that sidecars of a namespace can follow.
 
     Args:
         routes: In their order.
         namespace: Of the callers.
-        callers: Labels that all callers in question have; any where absent.
     """
     earlier: list[Block] = []
     for route in routes:
-        blocks = [_simple(block) for block in route.get("match") or [{}] if _for(block, namespace, callers)]
+        blocks = [_simple(block) for block in route.get("match") or [{}] if _for(block, namespace)]
         if any(not any(_covers(one, block) for one in earlier) for block in blocks):
             yield route
         earlier += blocks
 
 
-def _for(block: Block, namespace: str, callers: Mapping[str, str] | None) -> bool:
+def _for(block: Block, namespace: str) -> bool:
     if block.get("gateways"):  # beside which istiod does not look at source selectors (sourceMatchHTTP)
         return MESH in block["gateways"]
-    if block.get("sourceNamespace") not in (None, "", namespace):
-        return False
-    wanted = block.get("sourceLabels") or {}
-    return not any((callers or {}).get(key, value) != value for key, value in wanted.items())
+    return block.get("sourceNamespace") in (None, "", namespace)
 
 
 def _simple(block: Block) -> Block:
