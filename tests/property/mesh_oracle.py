@@ -17,7 +17,6 @@ from typing import Any
 Thing = Mapping[str, Any]
 Done = tuple[str, str, str]
 """``(fault, where to, timeout)``; where to is ``-`` for what is answered by the proxy itself."""
-SHARED = "istio-system/shared"
 ROOT = "istio-system"
 NOT_FOUND: Done = ("", "404", "")
 UNKNOWN: Done = ("", "502", "")
@@ -27,7 +26,8 @@ UNKNOWN: Done = ("", "502", "")
 class Proxy:
     namespace: str
     app: str
-    gateway: bool = False
+    gateway: str = ""
+    """``namespace/name`` of the Gateway that it serves; none where it is a sidecar."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ def gateway_table(world: World, proxy: Proxy, host: str) -> list[Thing]:
     for vs in world.virtual_services:
         spec, meta = vs["spec"], vs["metadata"]
         bucket = shown(spec.get("exportTo") or world.default, meta["namespace"], proxy.namespace)
-        if SHARED not in (spec.get("gateways") or ()) or bucket is None:
+        if proxy.gateway not in (spec.get("gateways") or ()) or bucket is None:
             continue
-        own = [one for one in flat(vs, world) if is_for(one["if"], proxy, (SHARED,))]
+        own = [one for one in flat(vs, world) if is_for(one["if"], proxy, (proxy.gateway,))]
         for name in {full(one, meta["namespace"]) for one in spec.get("hosts") or ()}:
             if own and covers(name, host):
                 key = (bucket, meta["creationTimestamp"], meta["name"], meta["namespace"], own)
@@ -120,7 +120,11 @@ def waypoint_table(world: World, host: str) -> list[Thing] | Done:
         names = [full(one, home) for one in vs["spec"].get("hosts") or ()]
         if vs["metadata"]["namespace"] == home and any(covers(one, host) for one in names):
             routes += flat(vs, world)
-    return sorted(routes, key=lambda one: "fault" not in one["then"]) or ("", host, "")  # the worst: a fault comes first
+    return sorted(routes, key=lambda one: "fault" not in one["then"]) or (
+        "",
+        host,
+        "",
+    )  # the worst: a fault comes first
 
 
 def shown(export: Sequence[str], owner: str, viewer: str) -> int | None:
@@ -161,9 +165,9 @@ def listed(world: World, proxy: Proxy, home: str, names: Sequence[str]) -> bool:
     sidecar = min(chosen, key=lambda entry: entry[:3])[3]
     for entry in sidecar["spec"]["egress"][0]["hosts"]:
         where, name = entry.split("/")
-        if where in ("*", home) or (where == "." and home == proxy.namespace):
-            if name == "*" or any(covers(name, one) or covers(one, name) for one in names):
-                return True
+        there = where in ("*", home) or (where == "." and home == proxy.namespace)
+        if there and (name == "*" or any(covers(name, one) or covers(one, name) for one in names)):
+            return True
     return False
 
 
@@ -203,9 +207,7 @@ def clash(root: Thing, leaf: Thing) -> bool:
         theirs, own = root.get(key) or {}, leaf.get(key) or {}
         if any(name in theirs and theirs[name] != own[name] for name in own):
             return True
-    return any(
-        root.get(key) and leaf.get(key) and root[key] != leaf[key] for key in ("sourceNamespace", "gateways")
-    )
+    return any(root.get(key) and leaf.get(key) and root[key] != leaf[key] for key in ("sourceNamespace", "gateways"))
 
 
 def then(route: Thing, home: str) -> Thing:
@@ -230,7 +232,8 @@ def first(routes: Iterable[Thing], request: Request) -> Done:
         user = headers.get("x-user", {}).get("exact")
         if request.path.startswith(path) and user in (None, request.user) and "x-chaos-run" not in headers:
             done = one["then"]
-            return (json.dumps(done.get("fault", ""), sort_keys=True), ",".join(done["to"]), done["timeout"])
+            fault = json.dumps(done["fault"], sort_keys=True) if "fault" in done else ""
+            return (fault, ",".join(done["to"]), done["timeout"])
     return NOT_FOUND
 
 
@@ -244,6 +247,12 @@ def changed(
         if now != behaviour(before, proxy, requests):
             found[proxy] = now
     return found
+
+
+def differs_by(before: Iterable[Done], now: Iterable[Done], fault: Mapping[str, Any]) -> bool:
+    """Whether a proxy does with each request what it did before, but for this fault."""
+    added = json.dumps(fault, sort_keys=True)
+    return all(one == two or (added, *one[1:]) == two for one, two in zip(before, now, strict=True))
 
 
 def leaves(done: Iterable[Done], inside: Iterable[str]) -> bool:

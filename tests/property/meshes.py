@@ -17,7 +17,7 @@ from chaos.model.marks import route_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation, Workload
-from tests.property.mesh_oracle import ROOT, SHARED, Proxy, Request, World
+from tests.property.mesh_oracle import ROOT, Proxy, Request, World
 
 RUN = "abcdefgh"
 EXPIRES = datetime(2026, 12, 1, tzinfo=UTC)
@@ -27,7 +27,11 @@ TARGET = "inventory.staging.svc.cluster.local"
 OUTSIDE = "api.example"
 """A host that only ServiceEntries know."""
 PROXIES = [Proxy(place, app) for place in PLACES for app in ("order", "web")]
-GATEWAY = Proxy(ROOT, "istio-ingressgateway", gateway=True)
+SHARED = "istio-system/shared"
+OWN = "staging/own"
+"""A gateway of staging's own, at which anybody may come in all the same."""
+GATEWAY = Proxy(ROOT, "istio-ingressgateway", gateway=SHARED)
+OWN_GATEWAY = Proxy("staging", "ingress", gateway=OWN)
 REQUESTS = [
     Request(host, path, user)
     for host in (TARGET, "inventory.production.svc.cluster.local", "order.staging.svc.cluster.local", OUTSIDE)
@@ -92,7 +96,8 @@ class Mesh:
             known += [(host, entry["metadata"]["namespace"], to) for host in entry["spec"]["hosts"]]
         labels = [
             self.namespaces["staging"]["metadata"]["labels"],
-            next(one for one in self.services if one["metadata"]["name"] == "inventory")["metadata"].get("labels") or {},
+            next(one for one in self.services if one["metadata"]["name"] == "inventory")["metadata"].get("labels")
+            or {},
         ]
         through = any("istio.io/use-waypoint" in one for one in labels)
         return World(
@@ -118,14 +123,17 @@ def a_mesh(draw: random.Random, *, sure: bool = False) -> Mesh:
 
     Args:
         draw: Where chance comes from.
-        sure: What can be tried with real proxies: faults hit always, and there is no waypoint.
+        sure: What can be tried with real proxies: faults hit always, there is no waypoint, and each host is declared once.
     """
     labels: dict[str, dict[str, str]] = {name: {} for name in (*PLACES, ROOT)}
     for name, share in (("staging", 1.0 if sure else 0.93), ("qa", 0.6), ("production", 0.15)):
         if draw.random() < share:
             labels[name]["env"] = "staging"
     services: list[dict[str, Any]] = [
-        {"metadata": {"name": name, "namespace": place, "labels": {}}, "spec": {"ports": [{"name": "http", "port": 80}]}}
+        {
+            "metadata": {"name": name, "namespace": place, "labels": {}},
+            "spec": {"ports": [{"name": "http", "port": 80}]},
+        }
         for place in PLACES
         for name in NAMES
     ]
@@ -139,7 +147,9 @@ def a_mesh(draw: random.Random, *, sure: bool = False) -> Mesh:
         namespaces={name: {"metadata": {"name": name, "labels": own}} for name, own in labels.items()},
         services=services,
         virtual_services=virtual_services,
-        service_entries=[service_entry(draw, number, sure=sure) for number in range(draw.choice([0, 0, 1, 2]))],
+        service_entries=[
+            service_entry(draw, number, sure=sure) for number in range(draw.choice([0, 1] if sure else [0, 0, 1, 2]))
+        ],
         sidecars=[sidecar(draw, number) for number in range(draw.choice([0, 0, 0, 1, 2]))],
         default=draw.choice([None, None, None, ["*"], ["."]]),
         settings=Settings(namespaces=draw.choice([("staging",), ("staging",), ("staging", "qa")])),
@@ -149,14 +159,22 @@ def a_mesh(draw: random.Random, *, sure: bool = False) -> Mesh:
 
 def named(kind: str, name: str, namespace: str, draw: random.Random, spec: dict[str, Any]) -> dict[str, Any]:
     age = f"2026-01-{draw.randint(1, 9):02d}T00:00:00Z"
-    meta = {"name": name, "namespace": namespace, "creationTimestamp": age, "uid": f"{namespace}-{name}", "resourceVersion": "1"}
+    meta = {
+        "name": name,
+        "namespace": namespace,
+        "creationTimestamp": age,
+        "uid": f"{namespace}-{name}",
+        "resourceVersion": "1",
+    }
     return {"apiVersion": "networking.istio.io/v1", "kind": kind, "metadata": meta, "spec": spec}  # fmt: skip
 
 
 EXPORTS: list[list[str] | None] = [
     None, None, None, ["*"], ["."], ["."], ["staging"], ["production"], ["staging", "production"], [".", "qa"], ["~"],
 ]  # fmt: skip
-GATEWAYS: list[list[str] | None] = [None, None, None, ["mesh"], [SHARED], [SHARED, "mesh"]]
+GATEWAYS: list[list[str] | None] = [
+    None, None, None, None, ["mesh"], [SHARED], [SHARED, "mesh"], [OWN], [OWN, "mesh"],
+]  # fmt: skip
 
 
 def virtual_service(draw: random.Random, number: int, *, sure: bool) -> dict[str, Any]:
@@ -203,7 +221,7 @@ def block(draw: random.Random) -> dict[str, Any]:
     if draw.random() < 0.2:
         found["sourceNamespace"] = draw.choice(PLACES)
     if draw.random() < 0.15:
-        found["gateways"] = draw.choice([["mesh"], [SHARED], [SHARED, "mesh"]])
+        found["gateways"] = draw.choice([["mesh"], [SHARED], [SHARED, "mesh"], [OWN, "mesh"]])
     return found or {"uri": {"prefix": "/"}}
 
 
@@ -272,7 +290,7 @@ def tampered(draw: random.Random, mesh: Mesh, experiment: Experiment, injection:
         hosts = ["inventory.production.svc.cluster.local", "*.svc.cluster.local", "order", OUTSIDE]
         spec["hosts"] = [draw.choice(hosts)]
     elif what == "gateways":
-        spec["gateways"] = draw.choice([[SHARED], [SHARED, "mesh"], ["mesh"]])
+        spec["gateways"] = draw.choice([[SHARED], [SHARED, "mesh"], [OWN], [OWN, "mesh"]])
         spec["exportTo"] = draw.choice([["*"], ["."], ["istio-system"]])
     elif what == "destination":
         spec["http"][0]["route"] = [{"destination": {"host": "inventory.production.svc.cluster.local"}}]

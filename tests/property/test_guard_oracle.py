@@ -1,5 +1,7 @@
 """The guard against an oracle: over random meshes it never allows what would change a caller outside staging.
 
+What the harness makes and the guard allows takes effect, on declared callers only, and changes nothing but the fault.
+
 Two kinds of candidates are held against it. *Ours* are what the strategies make of an experiment: of those that change
 staging only, next to none may be refused, or the guard would be of no use. *Tampered* ones are what a bug or an attacker
 would write. Many of them happen to change staging only and are refused all the same, and rightly so: by a rule of their
@@ -16,12 +18,13 @@ from collections.abc import Callable
 
 import pytest
 
+from chaos.faults.routes import fault_of
 from chaos.faults.strategy import choose
 from chaos.guard import Draft, check
 from chaos.model.plan import Injection
 from tests.conftest import FIGURE
 from tests.property import meshes
-from tests.property.mesh_oracle import changed, leaves
+from tests.property.mesh_oracle import behaviour, changed, differs_by, leaves
 
 MESHES = 20_000
 MOST = 0.02
@@ -46,8 +49,9 @@ def test_the_guard_never_allows_what_changes_a_caller_outside_staging(
         kind = "tampered" if number % 2 else "ours"
         injection = meshes.tampered(draw, mesh, experiment, made) if number % 2 else made
         refusals = check(Draft(experiment=experiment, situation=found, settings=mesh.settings, injection=injection))
-        proxies = [*meshes.PROXIES, meshes.GATEWAY]
-        hit = changed(mesh.world(), mesh.with_(injection).world(), proxies, meshes.REQUESTS)
+        proxies = [*meshes.PROXIES, meshes.GATEWAY, meshes.OWN_GATEWAY]
+        before = mesh.world()
+        hit = changed(before, mesh.with_(injection).world(), proxies, meshes.REQUESTS)
         outside = {proxy for proxy in hit if proxy.namespace not in mesh.inside or proxy.gateway}
         told = f"mesh {number}: {injection.after['spec']}; Sidecars {[one['spec'] for one in mesh.sidecars]}"
         if outside:
@@ -61,6 +65,14 @@ def test_the_guard_never_allows_what_changes_a_caller_outside_staging(
             if refusals:
                 seen[f"{kind}: staging only, refused"] += 1
                 seen.update(f"{kind}: refused by {rule}" for rule in {one.rule for one in refusals})
+        elif not refusals:
+            seen[f"{kind}: allowed, nothing changes"] += 1
+        if kind == "ours" and not refusals:
+            callers, fault = experiment.target.callers, fault_of(experiment.fault)
+            for proxy, now in hit.items():
+                assert proxy.app == callers.get("app", proxy.app), f"{proxy} was not declared: {told}"
+                was = behaviour(before, proxy, meshes.REQUESTS)
+                assert differs_by(was, now, fault), f"{proxy} is routed elsewhere, too: {told}"
     wrongly = seen["ours: staging only, refused"] / seen["ours: staging only"]
     out = seen["ours: outside"] + seen["tampered: outside"]
     record_property(
@@ -71,6 +83,7 @@ def test_the_guard_never_allows_what_changes_a_caller_outside_staging(
         f"{seen['tampered: staging only']} tampered; " + ", ".join(f"{key} {n}" for key, n in sorted(seen.items())),
     )
     assert wrongly <= MOST
+    assert seen["ours: allowed, nothing changes"] <= MESHES / 1000, "what is written takes effect"
     assert seen["ours: staging only"] > MESHES / 10
     assert seen["tampered: outside"] > MESHES / 100
     assert seen["tampered: leads out"] > MESHES / 100
