@@ -33,8 +33,8 @@ from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, ch
 pytestmark = pytest.mark.lab
 PORT = 8080
 MARKER = "marker.example"
-ALLOWED = 40
-TAMPERED = 20
+ALLOWED = 36
+TAMPERED = 16
 """Meshes with an object that the guard allows, and with one that it refuses and that would change somebody outside."""
 GROUP = "apis/networking.istio.io/v1"
 REQUESTS = [one for one in meshes.REQUESTS if one.path != "/c"]

@@ -78,6 +78,11 @@ class Mesh:
             if self.namespaces[name]["metadata"]["labels"].get("env") == "staging"
         }
 
+    def has(self, namespace: str, name: str) -> bool:
+        """Whether there is such a VirtualService."""
+        found = {(vs["metadata"]["namespace"], vs["metadata"]["name"]) for vs in self.virtual_services}
+        return (namespace, name) in found
+
     def situation(self) -> Situation:
         workloads = [Workload(app, "staging", {"app": app}, proxied=(f"{app}-1",)) for app in ("order", "web")]
         return Situation(
@@ -294,7 +299,7 @@ def tampered(draw: random.Random, mesh: Mesh, experiment: Experiment, injection:
         spec["exportTo"] = draw.choice([["*"], ["."], ["istio-system"]])
     elif what == "destination":
         spec["http"][0]["route"] = [{"destination": {"host": "inventory.production.svc.cluster.local"}}]
-    elif what == "delegate" and injection.strategy is not Strategy.PATCH:
+    elif what == "delegate" and injection.strategy is not Strategy.PATCH and not mesh.has("staging", "leaf"):
         spec.pop("hosts")
         spec["exportTo"] = draw.choice([["*"], ["."]])
         after["metadata"]["name"] = "leaf"
