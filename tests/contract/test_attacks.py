@@ -136,6 +136,8 @@ ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "a waypoint, through which all of the mesh comes": (written(), lambda c: c.waypoint(), STAGING, "waypoint"),
     "a name that only stands for production's": (written(service="old"), lambda c: c.add(SERVICES, {"metadata": {"name": "old", "namespace": "staging"}, "spec": {"type": "ExternalName", "externalName": HOST}}), STAGING, "target-is-alias"),
     "a default of the mesh that makes it private, with a second control plane": (written(), lambda c: (c.mesh_config("defaultVirtualServiceExportTo: ['.']"), c.route(), c.namespace("canary", **{"istio.io/rev": "canary"})), STAGING, "export-by-default"),
+    "an object that the API server would not take": (written(), lambda c: c.route(http=[{"timeout": "never", "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "rejected-by-api"),
+    "a match that can't be joined with theirs": (written(more=", match: [{uri: {prefix: /a}}]"), lambda c: c.route(http=[{"match": [{"uri": {"regex": "/[ab]"}}], "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "match-not-expressible"),
     "callers that are not there": (written(more=", callers: {app: nobody}"), nothing, STAGING, "no-callers"),
     "more than the cap": (written(), nothing, Settings(namespaces=("staging",), caps={"percentage": 10}), "percentage-capped"),
     "a delay for a hundred hours": (written(fault="delay: {percentage: 1, fixedDelay: 100h}"), nothing, STAGING, "delay-capped"),
