@@ -196,13 +196,13 @@ def virtual_service(draw: random.Random, number: int, *, sure: bool) -> dict[str
 def host_for(draw: random.Random) -> str:
     name, place = draw.choice(NAMES[:2]), draw.choice(PLACES)
     return draw.choice(
-        [name, name, name, name, f"{name}.{place}.svc.cluster.local", f"{name}.{place}", OUTSIDE]
+        [name, name, name, name, TARGET, f"{name}.{place}.svc.cluster.local", f"{name}.{place}", OUTSIDE]
         + ([f"*.{place}.svc.cluster.local", "*.svc.cluster.local"] if draw.random() < 0.5 else [])
     )
 
 
 def route(draw: random.Random, namespace: str, *, sure: bool) -> dict[str, Any]:
-    hosts = ["inventory", "order", f"inventory.{namespace}.svc.cluster.local"]
+    hosts = ["inventory", "order", f"inventory.{namespace}.svc.cluster.local", TARGET]
     if draw.random() > 0.85:
         hosts = ["inventory.production.svc.cluster.local", "web.qa", "example.com"]
     made: dict[str, Any] = {"route": [{"destination": {"host": draw.choice(hosts)}}]}
