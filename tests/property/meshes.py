@@ -237,7 +237,7 @@ def delegation(draw: random.Random, *, sure: bool) -> list[dict[str, Any]]:
     export = draw.choice(EXPORTS)
     if export is not None:
         spec["exportTo"] = list(export)
-    made = [named("VirtualService", "leaf", home, draw, spec)] if draw.random() < 0.9 else []
+    made = [named("VirtualService", "leaf", home, draw, spec)] if draw.random() < 0.7 else []
     for number in range(draw.randint(1, 2)):
         root = virtual_service(draw, 10 + number, sure=sure)
         leading: dict[str, Any] = {"delegate": {"name": "leaf", "namespace": home}}
