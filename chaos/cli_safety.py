@@ -155,12 +155,13 @@ def rbac(
     home: Annotated[str, typer.Option(help="namespace of the service account")] = "chaos-harness",
     account: Annotated[str, typer.Option(help="name of the service account")] = "chaos-harness",
     without_exec: Annotated[bool, typer.Option("--without-exec", help="no look into the callers' proxies")] = False,  # noqa: FBT002
+    root: Annotated[str, typer.Option(help="the mesh's root namespace")] = "istio-system",
 ) -> None:
     """Print what the harness's identity needs: a Role in each staging namespace, and cluster-wide only reading."""
     from chaos.manifests.printing import as_documents
     from chaos.manifests.rbac import rbac as objects
 
-    _give(as_documents(objects(namespace, home=home, account=account, exec_=not without_exec)))
+    _give(as_documents(objects(namespace, home=home, account=account, exec_=not without_exec, root=root)))
 
 
 # --- shared ------------------------------------------------------------------------------------------------------------

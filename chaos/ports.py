@@ -65,6 +65,18 @@ class Mesh(Protocol):
         """The DestinationRules of one namespace, or of all."""
         ...
 
+    def sidecars(self) -> Sequence[Object]:
+        """The Sidecars of all namespaces."""
+        ...
+
+    def http_routes(self) -> Sequence[Object]:
+        """The Gateway API's HTTPRoutes of all namespaces; none where these are not served."""
+        ...
+
+    def mesh_config(self, root: str) -> Object | None:
+        """The mesh's configuration, from the root namespace; ``None`` where there is none, so that all is by default."""
+        ...
+
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
         """Creates it; the object as stored and the server's warnings."""
         ...

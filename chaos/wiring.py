@@ -124,6 +124,7 @@ def plan_experiment(
         place.metrics,
         experiment,
         cluster=place.environment.cluster,
+        root=place.settings.root_namespace,
         writable_outside=place.writable_outside,
     )
     plan = make_plan(

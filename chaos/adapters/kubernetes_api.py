@@ -302,7 +302,8 @@ def _hint(status: int, context: str) -> str | None:
         return f"the credentials of the context {context!r} are not accepted: log in again?"
     if status == 403:
         return (
-            f"the identity of the context {context!r} lacks a permission; `kubectl auth can-i --list` shows what it has"
+            f"the identity of the context {context!r} lacks a permission; `kubectl auth can-i --list` shows what it has, "
+            "`chaosctl manifests rbac` prints what is needed"
         )
     return None
 

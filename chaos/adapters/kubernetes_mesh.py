@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FIELD_MANAGER: Final = "istio-chaos"
 _ISTIO: Final = "networking.istio.io"
+_GATEWAY_API: Final = "gateway.networking.k8s.io"
+_MESH_CONFIG: Final = "istio"
+"""Name of the ConfigMap with the mesh's configuration; that of a revision is ``istio-<revision>``."""
 _PREFERRED: Final = ("v1", "v1beta1", "v1alpha3")
 """``v1`` is served from Istio 1.22 on; all have the same schema."""
 _WRITE: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
@@ -103,6 +106,36 @@ class KubernetesMesh:
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
         """The DestinationRules of one namespace, or of all."""
         return self._api.list(self._istio("destinationrules", namespace))
+
+    def sidecars(self) -> Sequence[Object]:
+        """The Sidecars of all namespaces."""
+        return self._api.list(self._istio("sidecars", None))
+
+    def http_routes(self) -> Sequence[Object]:
+        """The Gateway API's HTTPRoutes of all namespaces; none where these are not served.
+
+        Whether they are is asked of discovery, which is open to all: a path that is not served is a 403, not a 404, for
+        who may not read it.
+        """
+        group = self._api.find(f"/apis/{_GATEWAY_API}")
+        version = ((group or {}).get("preferredVersion") or {}).get("version")
+        if version is None:
+            return ()
+        try:
+            return self._api.list(f"/apis/{_GATEWAY_API}/{version}/httproutes")
+        except MeshError as error:
+            if error.status == 404:  # the group is served, this kind is not
+                return ()
+            raise
+
+    def mesh_config(self, root: str) -> Object | None:
+        """The mesh's configuration, from the root namespace; ``None`` where there is none, so that all is by default.
+
+        Raises:
+            MeshError: it can't be read, or is no YAML mapping.
+        """
+        found = self._api.find(f"/api/v1/namespaces/{quote(root)}/configmaps/{_MESH_CONFIG}")
+        return None if found is None else _mesh_of(found)
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
         """Creates it; the object as stored and the server's warnings.
@@ -277,6 +310,20 @@ class KubernetesMesh:
             if revision:
                 return str(revision)
         return ""
+
+
+def _mesh_of(config_map: Object) -> Mapping[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    where = f"the ConfigMap {config_map['metadata'].get('namespace')}/{_MESH_CONFIG}, key mesh"
+    try:
+        read = YAML(typ="safe", pure=True).load((config_map.get("data") or {}).get("mesh") or "{}")
+    except YAMLError as error:
+        raise MeshError(f"{where} is not YAML: {error}", hint="istiod would not start with it") from error
+    if not isinstance(read, Mapping):
+        raise MeshError(f"{where}: expected a mapping, got {read!r}", hint="istiod would not start with it")
+    return read
 
 
 def _containers(deployment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from chaos import guard
 from chaos.errors import MeshError, MetricsError
-from chaos.faults.strategy import choose
+from chaos.faults.strategy import choose, governing_of
 from chaos.faults.warnings import warnings
 from chaos.guard import Draft
 from chaos.model.experiment import Experiment
-from chaos.model.istio import service_fqdn
+from chaos.model.istio import PUBLIC, service_fqdn
 from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
 from chaos.model.settings import Settings
 from chaos.model.situation import Object, Situation, Workload, workloads_of
+from chaos.model.visibility import ROOT_NAMESPACE
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 
+T = TypeVar("T")
 _SPARE: Final = timedelta(minutes=10)
 """What an injected object may outlive the declared limits by, before it counts as expired."""
 _GROUP: Final = "networking.istio.io"
@@ -36,6 +39,7 @@ def look(
     experiment: Experiment,
     *,
     cluster: str = "",
+    root: str = ROOT_NAMESPACE,
     writable_outside: tuple[str, ...] = (),
 ) -> Situation:
     """What bears on the experiment's target now.
@@ -45,6 +49,7 @@ def look(
         metrics: Prometheus, which knows who calls.
         experiment: Whose target.
         cluster: The cluster's UID; asked for where absent.
+        root: The mesh's root namespace, where its configuration is.
         writable_outside: What ``reach_of_credentials`` found.
 
     Raises:
@@ -57,6 +62,10 @@ def look(
         if found is not None:
             namespaces[target.namespace] = found
     there = target.namespace in namespaces
+    blind: list[str] = []
+    config = _seen(lambda: mesh.mesh_config(root), f"get configmaps in {root}", blind) if there else None
+    sidecars = _seen(mesh.sidecars, "list sidecars.networking.istio.io", blind) if there else ()
+    routes = _seen(mesh.http_routes, "list httproutes.gateway.networking.k8s.io", blind) if there else ()
     return Situation(
         cluster=cluster or mesh.identity().uid,
         namespaces=namespaces,
@@ -66,7 +75,28 @@ def look(
         workloads=workloads_of(mesh.pods(target.namespace)) if there else (),
         calling=_calling(metrics, service_fqdn(target.service, target.namespace)) if metrics and there else (),
         writable_outside=writable_outside,
+        default_export=default_export(config or {}),
+        sidecars=sidecars or (),
+        http_routes=routes or (),
+        root_namespace=root,
+        unreadable=tuple(blind),
     )
+
+
+def _seen(read: Callable[[], T], right: str, blind: list[str]) -> T | None:
+    """What a read gives; where it is denied, that is noted: nothing seen is not nothing there."""
+    try:
+        return read()
+    except MeshError as error:
+        if error.status != 403:
+            raise
+        blind.append(right)
+        return None
+
+
+def default_export(config: Mapping[str, Any]) -> tuple[str, ...]:
+    """What ``exportTo`` is by the mesh's configuration, where a VirtualService has none."""
+    return tuple(str(entry) for entry in config.get("defaultVirtualServiceExportTo") or PUBLIC)
 
 
 def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
@@ -176,8 +206,13 @@ def dry_run(mesh: Mesh, plan: Plan) -> Plan:
     return plan.model_copy(update={"warnings": (*plan.warnings, *warned)})
 
 
-def governing_now(mesh: Mesh, plan: Plan) -> Object | None:
-    """The VirtualService that governs the target's callers at this moment."""
-    situation = Situation(cluster="", namespaces={}, services=(), virtual_services=mesh.virtual_services())
-    found = situation.governing(plan.host, plan.experiment.target.namespace)
-    return found[0] if found else None
+def governing_now(mesh: Mesh, plan: Plan, situation: Situation) -> Object | None:
+    """The VirtualService that governs the target's callers at this moment.
+
+    Args:
+        mesh: The cluster.
+        plan: Whose target.
+        situation: What else was found before the write; VirtualServices are read anew.
+    """
+    found = governing_of(plan.experiment, replace(situation, virtual_services=mesh.virtual_services()))
+    return None if isinstance(found, Broken) else found

@@ -20,6 +20,7 @@ from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
 from chaos.model.marks import FROZEN, RUN_HEADER
 from chaos.model.plan import Plan
+from chaos.model.situation import Situation
 from chaos.model.verdict import Answer
 from chaos.ports import Sink
 from chaos.safety import lease as leases
@@ -74,6 +75,7 @@ class Run:
         self._lease: leases.Held | None = None
         self._watch: Watch | None = None
         self._checked = 0.0
+        self._situation: Situation | None = None
 
     # --- the run ---------------------------------------------------------------------------------------------------
 
@@ -205,6 +207,7 @@ class Run:
             self._event("injected", f"{fresh.injection.strategy}: {fresh.injection.namespace}/{fresh.injection.name}")
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._around.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+            self._planned_again()  # see there: what a write can't be tied to is looked at once more
             return
         self._trouble(
             TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row"
@@ -212,12 +215,18 @@ class Run:
         raise _Halt
 
     def _planned_again(self) -> Plan:
-        """The plan by what is live now: every rule is asked again, and what would be written must be the same."""
+        """The plan by what is live now: every rule is asked again, and what would be written must be the same.
+
+        Asked right before the write, and right after it. A change carries the version of the object that was checked; but
+        Kubernetes ties no write to other objects, so what changed in the moment between is seen by the second look, and
+        the fault, which that looks past, is taken away again.
+        """
         plan, around = self.plan, self._around
+        self._situation = around.look(plan)
         assert plan.injection is not None  # noqa: S101 - __init__ has seen to it
         fresh = make_plan(
             plan.experiment,
-            around.look(plan),
+            self._situation,
             around.settings,
             run=plan.run,
             now=around.mesh.server_time(),
@@ -388,10 +397,10 @@ class Run:
 
     def _check_target(self) -> None:
         """The object is still ours and still governs, nobody froze the namespace, the lease is still held."""
-        assert self.plan.injection is not None  # noqa: S101 - __init__ has seen to it
+        assert self.plan.injection is not None and self._situation is not None  # noqa: S101, PT018 - seen to before
         namespace = self.plan.injection.namespace
         try:
-            found = governing_now(self._around.mesh, self.plan)
+            found = governing_now(self._around.mesh, self.plan, self._situation)
             place = self._around.mesh.namespace(namespace)
         except MeshError as error:
             self._event("api-silent", error.message)

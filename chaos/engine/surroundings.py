@@ -62,5 +62,6 @@ class Surroundings:
             self.metrics,
             plan.experiment,
             cluster=self.environment.cluster,
+            root=self.settings.root_namespace,
             writable_outside=self.writable_outside,
         )

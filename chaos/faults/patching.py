@@ -43,6 +43,8 @@ def for_sidecars(route: Mapping[str, Any]) -> dict[str, Any] | None:
     if not blocks:
         return None
     mine["match"] = [_without_gateways(block) for block in blocks]
+    if not all(mine["match"]):  # one asks for nothing any more, so all requests match; Istio rejects an empty one
+        del mine["match"]
     return mine
 
 

@@ -9,17 +9,18 @@ the fault is put into it (``chaos.faults.patching``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from chaos.faults.matching import NotExpressible, scopes
-from chaos.faults.patching import for_sidecars, put_in, undo_of
+from chaos.faults.patching import for_sidecars, put_in, taken_out, undo_of
 from chaos.faults.routes import can_carry, inject
 from chaos.model.experiment import Experiment
-from chaos.model.istio import MESH, gateways_of, hosts_of, reach, resolve_host, service_fqdn
+from chaos.model.istio import MESH, delegates_of, gateways_of, hosts_of, reach, resolve_host, service_fqdn
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Broken, Injection, Strategy
-from chaos.model.situation import Object, Situation
+from chaos.model.situation import Object, Situation, Workload, has_route_for
 
 API_VERSION = "networking.istio.io/v1"
 
@@ -39,12 +40,15 @@ def choose(
     """
     target = experiment.target
     host = service_fqdn(target.service, target.namespace)
-    candidates = situation.governing(host, target.namespace)
-    others = [vs for vs in candidates if not _is_ours(vs, run)]
-    governing = others[0] if others else None
+    situation = without(situation, run)
+    found = governing_of(experiment, situation)
+    if isinstance(found, Broken):
+        return found
+    governing = found
     strategy = Strategy.CREATE
     if governing is not None:
-        strategy = Strategy.PATCH if reach(governing, target.namespace) == "private" else Strategy.OVERLAY
+        private = reach(governing, target.namespace, default=situation.default_export) == "private"
+        strategy = Strategy.PATCH if private else Strategy.OVERLAY
         broken = _unusable(governing, host) or (
             _unpatchable(governing, host, callers=target.callers) if strategy is Strategy.PATCH else None
         )
@@ -86,6 +90,14 @@ def choose(
         return _refuse(
             "match-matches-nothing", _name(governing), "no route of the governing VirtualService overlaps target.match"
         )
+    strangers = _strangers(after, governing, experiment, situation) if strategy is not Strategy.PATCH else ()
+    if strangers:
+        return _refuse(
+            "callers-differ",
+            ", ".join(strangers),
+            "workloads that are not meant would follow the callers' routes, since another VirtualService, or none, is theirs",
+            "give the target one VirtualService that all of the namespace follows",
+        )
     return Injection(
         strategy=strategy,
         namespace=target.namespace,
@@ -96,6 +108,17 @@ def choose(
     )
 
 
+def without(situation: Situation, run: str) -> Situation:
+    """The situation as it would be without a run's fault: its objects gone, and its part out of others'."""
+    kept: list[Object] = []
+    for vs in situation.virtual_services:
+        if undo_of(vs).get("run") == run:
+            kept.append(taken_out(vs, run))
+        elif (vs["metadata"].get("labels") or {}).get(RUN_LABEL) != run:
+            kept.append(vs)
+    return replace(situation, virtual_services=kept)
+
+
 def _target(experiment: Experiment, situation: Situation) -> tuple[str, str]:
     """Name and UID of the Service that is hit."""
     target = experiment.target
@@ -103,8 +126,42 @@ def _target(experiment: Experiment, situation: Situation) -> tuple[str, str]:
     return target.service, str(service["metadata"].get("uid", ""))
 
 
-def _is_ours(vs: Object, run: str) -> bool:
-    return bool((vs["metadata"].get("labels") or {}).get(RUN_LABEL) == run)
+def governing_of(experiment: Experiment, situation: Situation) -> Object | Broken | None:
+    """The VirtualService that the declared callers follow now, ``None`` where there is none; or that they don't agree."""
+    target = experiment.target
+    host = service_fqdn(target.service, target.namespace)
+    here = [w for w in sidecars(situation, target.namespace) if target.callers.items() <= w.labels.items()]
+    if not here:
+        return situation.governor(host, target.namespace, target.callers)
+    found = {_name(vs): vs for vs in (situation.governor(host, target.namespace, w.labels) for w in here)}
+    if len(found) > 1:
+        return _refuse(
+            "callers-differ",
+            ", ".join(sorted(found)),
+            "the callers do not all follow the same VirtualService, by their Sidecars or by its source selectors",
+            "declare in target.callers which of them are meant",
+        )
+    return next(iter(found.values()))
+
+
+def sidecars(situation: Situation, namespace: str) -> Sequence[Workload]:
+    """The workloads of a namespace whose proxies follow VirtualServices of the mesh."""
+    return [w for w in situation.workloads if w.namespace == namespace and w.proxied and not w.gateway]
+
+
+def _strangers(
+    after: Object, governing: Object | None, experiment: Experiment, situation: Situation
+) -> tuple[str, ...]:
+    """Workloads beside the declared callers that an object of ours would give routes which are not theirs."""
+    target = experiment.target
+    host = service_fqdn(target.service, target.namespace)
+    return tuple(
+        w.name
+        for w in sidecars(situation, target.namespace)
+        if _name(situation.governor(host, target.namespace, w.labels)) != _name(governing)
+        and situation.sees(after, target.namespace, w.labels)
+        and has_route_for(after, target.namespace, w.labels)
+    )
 
 
 def _name(vs: Object | None) -> str:
@@ -134,9 +191,13 @@ def _unusable(vs: Object, host: str) -> Broken | None:
             "a wildcard VirtualService governs the host, which a copy would not shadow as a whole",
             "give the service a VirtualService of its own",
         )
-    if any("delegate" in route for route in spec.get("http") or ()):
+    delegates = [f"{namespace}/{name}" for namespace, name in delegates_of(vs)]
+    if delegates:
         return _refuse(
-            "delegate", _name(vs), "the governing VirtualService delegates its routes, which can't be followed yet"
+            "delegate",
+            ", ".join(delegates),
+            f"the governing VirtualService {_name(vs)} delegates its routes, which a copy would not follow as they change",
+            "give the target a VirtualService with routes of its own",
         )
     if not spec.get("http"):
         return _refuse(

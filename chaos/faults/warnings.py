@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
 from chaos.model.istio import MESH, gateways_of, host_matches, hosts_of
 from chaos.model.plan import Injection, Strategy, Warn
@@ -14,7 +15,7 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     """Everything that the plan's reader should know."""
     yield from _policies_of_the_hop(situation, injection, host)
     yield from _gateways(situation, host)
-    yield from _callers(experiment, situation)
+    yield from _callers(experiment, situation, injection)
     if injection.strategy is Strategy.OVERLAY and injection.before is not None:
         meta = injection.before["metadata"]
         yield Warn(
@@ -82,7 +83,7 @@ def _gateways(situation: Situation, host: str) -> Iterator[Warn]:
             return
 
 
-def _callers(experiment: Experiment, situation: Situation) -> Iterator[Warn]:
+def _callers(experiment: Experiment, situation: Situation, injection: Injection) -> Iterator[Warn]:
     wanted = experiment.target.callers
     namespace = experiment.target.namespace
     bare = [w.name for w in situation.workloads if w.bare and wanted and wanted.items() <= w.labels.items()]
@@ -93,6 +94,19 @@ def _callers(experiment: Experiment, situation: Situation) -> Iterator[Warn]:
         yield Warn(
             code="callers-elsewhere",
             message=f"{', '.join(elsewhere)} call the target too and feel nothing: the fault is private to {namespace}",
+        )
+    hidden = [w.name for w in audience_of(injection.after, situation).hidden if wanted.items() <= w.labels.items()]
+    if hidden:
+        yield Warn(
+            code="hidden-from-some",
+            message=f"the Sidecar of {', '.join(hidden)} does not import the object: these callers feel nothing",
+        )
+    doors = {(w.namespace, w.name) for w in situation.workloads if w.gateway}
+    through = sorted(f"{ns}/{name}" for ns, name in set(situation.calling) & doors)
+    if through:
+        yield Warn(
+            code="gateway-not-hit",
+            message=f"{', '.join(through)} is a gateway: requests that come in through it do not feel the fault",
         )
     if not situation.calling:
         yield Warn(code="no-calls-yet", message="the metrics know of no call to the target yet; the baseline will tell")

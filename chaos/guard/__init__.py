@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.guard import caps, credentials, hosts, namespaces, owners, scope
+from chaos.guard import callers, caps, credentials, hosts, mixing, namespaces, owners, scope
 from chaos.guard.draft import Draft, Rule
 from chaos.model.plan import Broken
 
@@ -18,14 +18,25 @@ RULES: Final[tuple[Rule, ...]] = (
     namespaces.namespace_is_labelled,
     namespaces.namespace_is_not_the_root,
     namespaces.namespace_is_not_frozen,
+    mixing.everything_was_read,
     hosts.target_exists,
+    hosts.target_is_no_alias,
     hosts.target_speaks_http,
     hosts.hosts_stay_inside,
     hosts.only_the_target_is_governed,
     hosts.destinations_stay_inside,
     scope.export_stays_inside,
+    scope.export_is_sure,
     scope.gateways_stay_out,
-    scope.callers_are_there,
+    scope.no_root_delegates,
+    scope.selectors_are_heeded,
+    scope.callers_stay_declared,
+    scope.known_callers_stay_inside,
+    mixing.no_waypoint,
+    mixing.no_http_route,
+    callers.callers_are_there,
+    callers.callers_can_see,
+    scope.the_write_is_of_what_was_checked,
     owners.patch_only_inserts,
     owners.no_controller_overwrites,
     caps.percentage_is_capped,

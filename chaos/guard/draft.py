@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+from chaos.model.audience import Audience, audience_of
 from chaos.model.experiment import Experiment
-from chaos.model.plan import Broken, Injection
+from chaos.model.plan import Broken, Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Object, Situation
 
@@ -24,6 +27,23 @@ class Draft:
     def namespace(self) -> str:
         """The target's namespace."""
         return self.experiment.target.namespace
+
+    @cached_property
+    def injected(self) -> Sequence[Mapping[str, Any]]:
+        """The routes that carry the fault; where the whole object is ours, those are all: none may go astray."""
+        if self.injection is None:
+            return ()
+        routes = self.injection.after["spec"].get("http") or ()
+        if self.injection.strategy is not Strategy.PATCH:
+            return tuple(routes)
+        return tuple(route for route in routes if route.get("name") in self.injection.route_names)
+
+    @cached_property
+    def audience(self) -> Audience | None:
+        """Who would feel the fault, by what is configured; ``None`` where no object could be made."""
+        if self.injection is None:
+            return None
+        return audience_of(self.injection.after, self.situation, routes=self.injected)
 
     def allowed(self, namespace: str) -> bool:
         """Whether a namespace is on the list, carries the labels and is not the mesh's root."""

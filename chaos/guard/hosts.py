@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from chaos.guard.draft import Draft
 from chaos.model.istio import hosts_of, resolve_host, service_fqdn, service_of
 from chaos.model.plan import Broken
+from chaos.model.routing import followed
 
 _GRPC = ("grpc", "grpc-web")
 _HTTP = ("http", "http2", "h2c", "kubernetes.io/h2c", *_GRPC)
@@ -93,23 +95,48 @@ def only_the_target_is_governed(draft: Draft) -> Iterator[Broken]:
             )
 
 
+def target_is_no_alias(draft: Draft) -> Iterator[Broken]:
+    """The target is no ExternalName, which Istio takes for another name of what it leads to (from 1.21 on)."""
+    target = draft.experiment.target
+    service = draft.situation.service(target.namespace, target.service)
+    leads_to = _alias_of(service)
+    if leads_to:
+        yield Broken(
+            rule="target-is-alias",
+            value=leads_to,
+            message=f"{target.service!r} is an ExternalName for {leads_to!r}: the fault would miss, or hit what is behind it",
+            hint="target the Service that it leads to, if that is in a staging namespace",
+        )
+
+
+def _alias_of(service: Mapping[str, Any] | None) -> str:
+    spec = (service or {}).get("spec") or {}
+    return str(spec.get("externalName") or "?") if spec.get("type") == "ExternalName" else ""
+
+
 def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
-    """Routes that are copied lead only to Services of allowed namespaces."""
+    """Routes that anybody in staging can follow lead only to Services of allowed namespaces."""
     if draft.injection is None:
         return
     owner = draft.injection.namespace
     seen = set()
-    for route in draft.injection.after["spec"].get("http") or ():
+    routes = draft.injection.after["spec"].get("http") or ()
+    if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # else others' routes count, too
+        routes = list(followed(routes, owner))
+    for route in routes:
         mirrors = [{"destination": route["mirror"]}] if route.get("mirror") else []
         for part in (*(route.get("route") or ()), *mirrors, *(route.get("mirrors") or ())):
             host = resolve_host(part["destination"]["host"], owner)
             service = service_of(host)
-            if host in seen or (service is not None and draft.allowed(service[0])):
+            inside = service is not None and draft.allowed(service[0])
+            alias = _alias_of(draft.situation.service(*service)) if inside and service is not None else ""
+            if host in seen or (inside and not alias):
                 continue
             seen.add(host)
             yield Broken(
                 rule="destination-outside",
                 value=host,
-                message=f"a route leads to {host!r}, which is not a Service of an allowed namespace",
+                message=f"a route leads to {host!r}, which is "
+                + (f"an ExternalName for {alias!r}" if alias else "not a Service of an allowed namespace"),
                 hint="the governing VirtualService sends staging's requests out of staging: mend that first",
             )

@@ -1,19 +1,22 @@
-"""Does the object reach callers inside staging only, and are there callers at all?"""
+"""Does the object reach callers inside staging only, and of these no more than were declared?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
-from chaos.model.istio import MESH, export_of, gateways_of
+from chaos.model.istio import export_of
+from chaos.model.marks import RUN_HEADER, route_name
 from chaos.model.plan import Broken, Strategy
+
+_REVISION = "istio.io/rev"
 
 
 def export_stays_inside(draft: Draft) -> Iterator[Broken]:
     """Only callers of the object's own namespace, or of other allowed ones, may see it."""
     if draft.injection is None:
         return
-    for entry in export_of(draft.injection.after):
+    for entry in export_of(draft.injection.after, default=draft.situation.default_export):
         if entry != "." and not draft.allowed(entry):
             yield Broken(
                 rule="export-outside",
@@ -23,16 +26,26 @@ def export_stays_inside(draft: Draft) -> Iterator[Broken]:
             )
 
 
+def export_is_sure(draft: Draft) -> Iterator[Broken]:
+    """What is private by the mesh's default alone is private for the control plane whose default was read, and no other."""
+    injection = draft.injection
+    if injection is None or injection.after["spec"].get("exportTo"):
+        return
+    labelled = [(one["metadata"].get("labels") or {}).get(_REVISION) for one in draft.situation.namespaces.values()]
+    revisions = sorted({name for name in labelled if name and name != "default"})
+    if revisions:
+        yield Broken(
+            rule="export-by-default",
+            value=", ".join(revisions),
+            message=f"{injection.namespace}/{injection.name} has no exportTo, and the revisions {', '.join(revisions)} "
+            "may have another default than the one that was read",
+            hint='write exportTo: ["."] into the VirtualService',
+        )
+
+
 def gateways_stay_out(draft: Draft) -> Iterator[Broken]:
     """No gateway gets the fault: who comes through it is not known to be staging."""
-    if draft.injection is None:
-        return
-    routes = draft.injection.after["spec"].get("http") or ()
-    if draft.injection.strategy is Strategy.PATCH:  # the other routes are the user's own, as they were
-        routes = [route for route in routes if route.get("name") in draft.injection.route_names]
-    blocks = [block for route in routes for block in route.get("match") or [{}]]
-    named = {gateway for block in blocks for gateway in block.get("gateways") or gateways_of(draft.injection.after)}
-    for gateway in sorted(named - {MESH}):
+    for gateway in draft.audience.gateways if draft.audience else ():
         yield Broken(
             rule="gateway-bound",
             value=gateway,
@@ -41,25 +54,85 @@ def gateways_stay_out(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def callers_are_there(draft: Draft) -> Iterator[Broken]:
-    """The declared callers exist and have a proxy, since it is the caller's proxy that injects."""
-    wanted = draft.experiment.target.callers
-    if not wanted or draft.namespace not in draft.situation.namespaces:
+def no_root_delegates(draft: Draft) -> Iterator[Broken]:
+    """The object is no delegate: what stands in one is felt by the callers of every root that uses it."""
+    injection, audience = draft.injection, draft.audience
+    if injection is None or audience is None or injection.after["spec"].get("hosts"):
         return
-    text = ", ".join(f"{key}={value}" for key, value in wanted.items())
-    here = [w for w in draft.situation.workloads if w.namespace == draft.namespace]
-    found = [w for w in here if wanted.items() <= w.labels.items()]
-    if not found:
+    roots = ", ".join(audience.roots) or "none that is known"
+    yield Broken(
+        rule="delegate-reached",
+        value=f"{injection.namespace}/{injection.name}",
+        message=f"the object has no hosts, so it is a delegate, and its roots would feel the fault ({roots})",
+        hint="fault a VirtualService that names the target as its host",
+    )
+
+
+def selectors_are_heeded(draft: Draft) -> Iterator[Broken]:
+    """No match has gateways beside source selectors, which Istio would silently ignore (route.go sourceMatchHTTP)."""
+    for block in (block for route in draft.injected for block in route.get("match") or ()):
+        ignored = [key for key in ("sourceLabels", "sourceNamespace") if block.get(key)]
+        if block.get("gateways") and ignored:
+            yield Broken(
+                rule="selectors-ignored",
+                value=", ".join(ignored),
+                message=f"a match has gateways beside {', '.join(ignored)}, which Istio then ignores: all callers are hit",
+                hint="this is a defect of the harness: please report it with the plan",
+            )
+            return
+
+
+def callers_stay_declared(draft: Draft) -> Iterator[Broken]:
+    """Every match of the fault asks for the declared callers, and for the run's own requests where only those are meant."""
+    target, injection = draft.experiment.target, draft.injection
+    if injection is None:
+        return
+    run = injection.route_names[0].removeprefix(route_name(""))
+    for route in (route for route in draft.injected if route.get("name") in injection.route_names):
+        for block in route.get("match") or [{}]:
+            labels = block.get("sourceLabels") or {}
+            missing = [f"sourceLabels {key}" for key, value in target.callers.items() if labels.get(key) != value]
+            if target.only_our_load and (block.get("headers") or {}).get(RUN_HEADER) != {"exact": run}:
+                missing.append(RUN_HEADER)
+            if missing:
+                yield Broken(
+                    rule="scope-wider",
+                    value=", ".join(missing),
+                    message=f"the fault would hit more than declared: a match does not ask for {', '.join(missing)}",
+                    hint="this is a defect of the harness: please report it with the plan",
+                )
+                return
+
+
+def known_callers_stay_inside(draft: Draft) -> Iterator[Broken]:
+    """Nobody outside the allowed namespaces who called of late, by the metrics, may see the object."""
+    audience = draft.audience
+    if audience is None:
+        return
+    for namespace, workload in draft.situation.calling:
+        unknown = namespace in ("", "unknown")
+        # A caller of whom nothing is known may be anywhere that the object is seen.
+        seen = set(audience.exported) - {draft.namespace} if unknown else audience.reaches(namespace)
+        if seen and not draft.allowed(namespace):
+            caller = f"{namespace or 'unknown'}/{workload or 'unknown'}"
+            yield Broken(
+                rule="caller-outside",
+                value=caller,
+                message=f"{caller} calls the target, is in no allowed namespace, and would see the fault",
+                hint='the object must have exportTo: ["."]',
+            )
+
+
+def the_write_is_of_what_was_checked(draft: Draft) -> Iterator[Broken]:
+    """A change is tied to the version of the object that was checked."""
+    injection = draft.injection
+    if injection is None or injection.strategy is not Strategy.PATCH or injection.before is None:
+        return
+    checked, sent = (obj["metadata"].get("resourceVersion") for obj in (injection.before, injection.after))
+    if checked != sent:
         yield Broken(
-            rule="no-callers",
-            value=text,
-            message=f"no workload in {draft.namespace!r} has the labels {text} of target.callers",
-            hint="check the labels of the calling pods: kubectl get pods --show-labels -n " + draft.namespace,
-        )
-    elif not any(workload.proxied for workload in found):
-        yield Broken(
-            rule="callers-without-proxy",
-            value=text,
-            message=f"no pod of the declared callers ({text}) has Istio's proxy, which is what injects the fault",
-            hint="label the namespace istio-injection=enabled and restart the pods",
+            rule="version-not-checked",
+            value=str(sent),
+            message=f"the write is tied to version {sent}, and version {checked} is what was checked",
+            hint="this is a defect of the harness: please report it with the plan",
         )

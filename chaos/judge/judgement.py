@@ -86,7 +86,7 @@ def _reasons(
     if history.plan.refusals:
         for broken in history.plan.refusals:
             text = f"{broken.rule}: {broken.message}"
-            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=broken.hint)
+            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=broken.hint, more=broken.more)
         return
     for trouble in history.troubles:
         yield Reason(code=_TROUBLES[trouble.kind], message=trouble.message, hint=trouble.hint)

@@ -1,4 +1,4 @@
-"""What the identity of the harness needs, and no more: Roles in staging namespaces, and a ClusterRole that only reads."""
+"""What the identity of the harness needs, and no more: Roles in staging namespaces, and beside them only reading."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from chaos.errors import InputError
 from chaos.model.marks import PREFIX
+from chaos.model.visibility import ROOT_NAMESPACE
 
 NAME: Final = "chaos-harness"
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -16,16 +17,18 @@ _REASONS: Final = f"{PREFIX}/reasons"
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, and what it is there for."""
+    """One rule, and what it is there for; for all objects, or the named ones."""
 
     group: str
     resource: str
     verbs: tuple[str, ...]
     why: str
+    named: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """As Kubernetes writes it."""
-        return {"apiGroups": [self.group], "resources": [self.resource], "verbs": list(self.verbs)}
+        names = {"resourceNames": list(self.named)} if self.named else {}
+        return {"apiGroups": [self.group], "resources": [self.resource], **names, "verbs": list(self.verbs)}
 
     def __str__(self) -> str:
         return f"{self.resource} ({', '.join(self.verbs)}): {self.why}"
@@ -38,8 +41,17 @@ CLUSTER: Final = (
         "one of any namespace may govern the target's host, and the rules have to see which",
     ),
     Rule("networking.istio.io", "destinationrules", ("list",), "policies of the faulted hop, which the plan warns of"),
+    Rule("networking.istio.io", "sidecars", ("list",), "which VirtualServices the callers' proxies know"),
+    Rule(
+        "gateway.networking.k8s.io", "httproutes", ("list",),
+        "whether one routes the target's requests, beside which a VirtualService is undefined",
+    ),
 )  # fmt: skip
 """Cluster-wide, and reading only."""
+ROOT: Final = (
+    Rule("", "configmaps", ("get",), "the mesh's default of exportTo, which says who sees a VirtualService", named=("istio",)),
+)  # fmt: skip
+"""In the mesh's root namespace: one object, to be read."""
 STAGING: Final = (
     Rule("networking.istio.io", "virtualservices", ("get", "create", "update", "delete"), "the fault itself, put in and taken out"),
     Rule("", "services", ("list",), "the target and its ports"),
@@ -56,7 +68,9 @@ EXEC: Final = Rule(
 )
 
 
-def rbac(namespaces: Sequence[str], *, home: str, account: str = NAME, exec_: bool = True) -> list[dict[str, Any]]:
+def rbac(
+    namespaces: Sequence[str], *, home: str, account: str = NAME, exec_: bool = True, root: str = ROOT_NAMESPACE
+) -> list[dict[str, Any]]:
     """The objects, in the order in which they can be applied.
 
     Args:
@@ -64,6 +78,7 @@ def rbac(namespaces: Sequence[str], *, home: str, account: str = NAME, exec_: bo
         home: Namespace of the service account.
         account: Its name.
         exec_: Whether proxies may be asked; where not, the proof is by the metrics alone.
+        root: The mesh's root namespace.
 
     Raises:
         InputError: no namespace is named.
@@ -77,9 +92,9 @@ def rbac(namespaces: Sequence[str], *, home: str, account: str = NAME, exec_: bo
         _role("ClusterRole", {"name": NAME}, CLUSTER),
         _binding("ClusterRoleBinding", {"name": NAME}, "ClusterRole", subject),
     ]
-    for namespace in dict.fromkeys(namespaces):
+    for namespace, needed in {root: ROOT, **dict.fromkeys(namespaces, rules)}.items():
         meta = {"name": NAME, "namespace": namespace}
-        objects += [_role("Role", meta, rules), _binding("RoleBinding", meta, "Role", subject)]
+        objects += [_role("Role", meta, needed), _binding("RoleBinding", meta, "Role", subject)]
     return objects
 
 

@@ -62,6 +62,29 @@ def export_of(virtual_service: Object, *, default: Sequence[str] = PUBLIC) -> tu
     return tuple(virtual_service.get("spec", {}).get("exportTo") or default)
 
 
+def roots_of(virtual_service: Object, others: Iterable[Object]) -> tuple[str, ...]:
+    """The VirtualServices that delegate to this one, as ``namespace/name``; none where it is no delegate.
+
+    Without hosts it is a delegate, and what it does, its roots do, at gateways too (istiod
+    ``pilot/pkg/model/virtualservice.go`` mergeVirtualServicesIfNeeded).
+    """
+    meta = virtual_service["metadata"]
+    if virtual_service.get("spec", {}).get("hosts"):
+        return ()
+    return tuple(
+        f"{other['metadata']['namespace']}/{other['metadata']['name']}"
+        for other in others
+        if (meta["namespace"], meta["name"]) in delegates_of(other)
+    )
+
+
+def delegates_of(virtual_service: Object) -> tuple[tuple[str, str], ...]:
+    """``(namespace, name)`` of the VirtualServices that a root delegates to."""
+    home = virtual_service["metadata"]["namespace"]
+    named = [route["delegate"] for route in virtual_service.get("spec", {}).get("http") or () if route.get("delegate")]
+    return tuple((one.get("namespace") or home, one.get("name", "")) for one in named)
+
+
 def reach(virtual_service: Object, namespace: str, *, default: Sequence[str] = PUBLIC) -> Reach | None:
     """In which of istiod's buckets a proxy of ``namespace`` finds this VirtualService; ``None`` where it can't see it.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,6 +55,10 @@ class Warn(Planned):
     message: str
 
 
+RULES_AT: Final = "docs/explanation/safety.md"
+"""Where every rule is explained, each under an anchor of its name."""
+
+
 class Broken(Planned):
     """A staging rule that says no.
 
@@ -69,6 +73,11 @@ class Broken(Planned):
     value: str
     message: str
     hint: str
+
+    @property
+    def more(self) -> str:
+        """Where to read what the rule is for."""
+        return f"{RULES_AT}#{self.rule}"
 
 
 class Injection(Planned):

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.model.istio import MESH, host_matches, hosts_of, order_for_namespace, resolve_host, service_fqdn
+from chaos.model.istio import (
+    MESH,
+    PUBLIC,
+    gateways_of,
+    host_matches,
+    hosts_of,
+    order_for_namespace,
+    resolve_host,
+    selects_source,
+    service_fqdn,
+)  # fmt: skip
+from chaos.model.visibility import ROOT_NAMESPACE, imports, sidecar_of
 
 Object = Mapping[str, Any]
 
@@ -37,6 +48,11 @@ class Situation:
         calling: ``(namespace, workload)`` that called the target of late, by the metrics.
         writable_outside: Namespaces outside the allowed ones in which the harness's own identity may write
             VirtualServices; ``*`` for all.
+        default_export: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo``).
+        sidecars: All Sidecars.
+        http_routes: All of the Gateway API's HTTPRoutes; none where these are not served.
+        root_namespace: The mesh's, whose Sidecar is the default of all namespaces.
+        unreadable: What the identity in use may not read, as rights: ``list sidecars.networking.istio.io``.
     """
 
     cluster: str
@@ -47,6 +63,11 @@ class Situation:
     workloads: Sequence[Workload] = ()
     calling: Sequence[tuple[str, str]] = field(default=())
     writable_outside: tuple[str, ...] = ()
+    default_export: tuple[str, ...] = PUBLIC
+    sidecars: Sequence[Object] = ()
+    http_routes: Sequence[Object] = ()
+    root_namespace: str = ROOT_NAMESPACE
+    unreadable: tuple[str, ...] = ()
 
     def service(self, namespace: str, name: str) -> Object | None:
         """A Service by its name."""
@@ -56,15 +77,32 @@ class Situation:
     def governing(self, host: str, namespace: str) -> Sequence[Object]:
         """The VirtualServices for a host that sidecars of a namespace consider, the winner first.
 
-        An exact host beats a wildcard, whatever the order (istiod ``computeWildcardHostVirtualServiceIndex``).
+        An exact host beats a wildcard, a longer wildcard a shorter one, whatever the order (istiod
+        ``computeWildcardHostVirtualServiceIndex``).
         """
         candidates = [
-            vs
-            for vs in order_for_namespace(self.virtual_services, namespace)
-            if MESH in (vs.get("spec", {}).get("gateways") or (MESH,))
-            and any(host_matches(pattern, host) for pattern in hosts_of(vs))
+            (max(fits), vs)
+            for vs in order_for_namespace(self.virtual_services, namespace, default=self.default_export)
+            if MESH in gateways_of(vs)
+            and (fits := [(p == host, len(p)) for p in hosts_of(vs) if host_matches(p, host)])
         ]
-        return sorted(candidates, key=lambda vs: host not in hosts_of(vs))
+        return [vs for _, vs in sorted(candidates, key=lambda found: (not found[0][0], -found[0][1]))]
+
+    def governor(self, host: str, namespace: str, labels: Mapping[str, str]) -> Object | None:
+        """The VirtualService that one workload's sidecar follows for a host; ``None`` where none does.
+
+        One that its Sidecar does not import is not there for it, and one without a route for it is passed over
+        (istiod ``buildSidecarVirtualHostsForVirtualService``).
+        """
+        for vs in self.governing(host, namespace):
+            if self.sees(vs, namespace, labels) and has_route_for(vs, namespace, labels):
+                return vs
+        return None
+
+    def sees(self, virtual_service: Object, namespace: str, labels: Mapping[str, str]) -> bool:
+        """Whether a workload's Sidecar imports a VirtualService."""
+        found = sidecar_of(labels, namespace, self.sidecars, root=self.root_namespace)
+        return imports(found, namespace, virtual_service["metadata"]["namespace"], hosts_of(virtual_service))
 
     def rules_for(self, host: str) -> Sequence[Object]:
         """The DestinationRules for a host."""
@@ -77,6 +115,13 @@ class Situation:
     def hosts(self) -> frozenset[str]:
         """Registry names of all Services that were read."""
         return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
+
+
+def has_route_for(virtual_service: Object, namespace: str, labels: Mapping[str, str]) -> bool:
+    """Whether any route of a VirtualService is for a workload's sidecar; objects without HTTP routes are for all."""
+    routes = virtual_service.get("spec", {}).get("http") or ()
+    blocks = [block for route in routes for block in route.get("match") or [{}]]
+    return not routes or any(selects_source(block, labels=labels, namespace=namespace) for block in blocks)
 
 
 def workload_of(pod: Object) -> str:

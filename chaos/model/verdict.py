@@ -207,11 +207,19 @@ class RecoveryResult(Judged):
 
 
 class Reason(Judged):
-    """Why the verdict is what it is."""
+    """Why the verdict is what it is.
+
+    Args:
+        code: Its kind.
+        message: The sentence for people.
+        hint: What would make it right.
+        more: Where to read on.
+    """
 
     code: ReasonCode
     message: str
     hint: str | None = None
+    more: str | None = None
 
 
 class Verdict(Judged):

@@ -21,7 +21,7 @@ def plan_text(plan: Plan) -> str:
     if plan.refusals:
         lines.append("refused:")
         for broken in plan.refusals:
-            lines += [f"  {broken.rule}: {broken.message}", f"    hint: {broken.hint}"]
+            lines += [f"  {broken.rule}: {broken.message}", f"    hint: {broken.hint}", f"    more: {broken.more}"]
         return "\n".join(lines)
     if plan.injection is not None:
         lines.append(f"strategy:  {plan.injection.strategy} ({_meaning(plan.injection)})")

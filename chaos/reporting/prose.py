@@ -24,6 +24,8 @@ def verdict_text(verdict: Verdict) -> str:
         lines.append(f"  {reason.code}: {reason.message}")
         if reason.hint:
             lines.append(f"    hint: {reason.hint}")
+        if reason.more:
+            lines.append(f"    more: {reason.more}")
     lines += _evidence(verdict)
     return "\n".join(lines)
 
@@ -90,7 +92,8 @@ def verdict_markdown(verdict: Verdict) -> str:
     lines = [f"## {verdict.outcome.upper()}: {verdict.experiment}", "", f"Run `{verdict.run}`", ""]
     for reason in verdict.reasons:
         hint = f" _{reason.hint}_" if reason.hint else ""
-        lines.append(f"- **{reason.code}**: {reason.message}.{hint}")
+        more = f" (more: {reason.more})" if reason.more else ""
+        lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
     claims = (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ()))
     if claims or verdict.guardrails:
         lines += ["", "| when | claim | expected | observed | answer |", "|---|---|---|---|---|"]

@@ -14,7 +14,7 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.adapters.settings_file import read_settings
 from chaos.engine.planning import dry_run, look, make_plan
 from chaos.errors import InputError
-from chaos.lab.api.resources import NAMESPACES, SERVICES, VIRTUAL_SERVICES
+from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, SERVICES, SIDECARS, VIRTUAL_SERVICES
 from chaos.model.document import DocumentError, parse_experiment
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
@@ -67,6 +67,15 @@ class Cluster:
             },
         )
 
+    def waypoint(self) -> None:
+        found = self.server.store.get(SERVICES, "staging", "inventory-svc")
+        labelled = {**found["metadata"], "labels": {"istio.io/use-waypoint": "waypoint"}}
+        self.server.store.replace(SERVICES, "staging", "inventory-svc", {**found, "metadata": labelled})
+
+    def mesh_config(self, text: str) -> None:
+        self.namespace("istio-system")
+        self.add(CONFIG_MAPS, {"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": text}})
+
     def namespace(self, name: str, *, annotations: dict[str, str] | None = None, **labels: str) -> None:
         found = self.server.store.find(NAMESPACES, None, name)
         meta = {"name": name, "labels": labels, "annotations": annotations or {}}
@@ -92,7 +101,7 @@ def nothing(cluster: Cluster) -> None:
     """The cluster as it is."""
 
 
-ATTACKS: dict[str, tuple[str, Callable[[Cluster], None], Settings, str]] = {
+ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "production by name": (written("production"), nothing, STAGING, "namespace-not-allowed"),
     "production, listed by mistake, without the label": (written("production"), nothing, Settings(namespaces=("production",)), "namespace-not-labelled"),
     "a namespace renamed to look like staging": (written("staging-prod"), lambda c: c.namespace("staging-prod", env="staging"), STAGING, "namespace-not-allowed"),
@@ -124,6 +133,11 @@ ATTACKS: dict[str, tuple[str, Callable[[Cluster], None], Settings, str]] = {
     "another run's fault": (written(), lambda c: c.add(VIRTUAL_SERVICES, {"metadata": {"name": "x", "namespace": "staging", "labels": {"chaos-harness.dev/run": "other"}}, "spec": {"hosts": ["inventory-svc"], "exportTo": ["."], "http": [{"route": [{"destination": {"host": "inventory-svc"}}]}]}}), STAGING, "already-injected"),
     "a port that is no HTTP": (written(service="db"), lambda c: c.add(SERVICES, {"metadata": {"name": "db", "namespace": "staging"}, "spec": {"ports": [{"name": "tcp-db", "port": 5432}]}}), STAGING, "port-not-http"),
     "a gRPC abort that HTTP takes for success": (written(fault="abort: {percentage: 1, grpcStatus: UNAVAILABLE}"), nothing, STAGING, "grpc-abort-on-http"),
+    "a waypoint, through which all of the mesh comes": (written(), lambda c: c.waypoint(), STAGING, "waypoint"),
+    "a name that only stands for production's": (written(service="old"), lambda c: c.add(SERVICES, {"metadata": {"name": "old", "namespace": "staging"}, "spec": {"type": "ExternalName", "externalName": HOST}}), STAGING, "target-is-alias"),
+    "a default of the mesh that makes it private, with a second control plane": (written(), lambda c: (c.mesh_config("defaultVirtualServiceExportTo: ['.']"), c.route(), c.namespace("canary", **{"istio.io/rev": "canary"})), STAGING, "export-by-default"),
+    "an object that the API server would not take": (written(), lambda c: c.route(http=[{"timeout": "never", "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "rejected-by-api"),
+    "a match that can't be joined with theirs": (written(more=", match: [{uri: {prefix: /a}}]"), lambda c: c.route(http=[{"match": [{"uri": {"regex": "/[ab]"}}], "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "match-not-expressible"),
     "callers that are not there": (written(more=", callers: {app: nobody}"), nothing, STAGING, "no-callers"),
     "more than the cap": (written(), nothing, Settings(namespaces=("staging",), caps={"percentage": 10}), "percentage-capped"),
     "a delay for a hundred hours": (written(fault="delay: {percentage: 1, fixedDelay: 100h}"), nothing, STAGING, "delay-capped"),
@@ -225,6 +239,13 @@ def rewrite(world: World, **spec: Any) -> None:
     world.api.store.replace(VIRTUAL_SERVICES, "staging", "inventory", {**found, "spec": {**found["spec"], **spec}})
 
 
+def add(world: World, resource: Any, name: str, namespace: str, **content: Any) -> None:
+    if world.api.store.find(NAMESPACES, None, namespace) is None:
+        world.api.store.create(NAMESPACES, {"metadata": {"name": namespace}})
+    world.api.store.create(resource, {"metadata": {"name": name, "namespace": namespace}, **content})
+
+
+OTHERS = {"hosts": ["inventory-svc.staging.svc.cluster.local"], "http": [{"timeout": "9s", "route": [{"destination": {"host": "inventory-svc.staging.svc.cluster.local"}}]}]}  # fmt: skip
 CHANGES: dict[str, Callable[[World], None]] = {
     "the staging label is taken off": lambda world: relabel(world),
     "the namespace becomes production": lambda world: relabel(world, env="production"),
@@ -232,7 +253,39 @@ CHANGES: dict[str, Callable[[World], None]] = {
         world, http=[{"route": [{"destination": {"host": HOST}}]}]
     ),
     "the object becomes private": lambda world: rewrite(world, exportTo=["."]),
-}
+    "its routes change": lambda world: rewrite(world, http=[{"timeout": "7s", "route": [{"destination": {"host": "inventory-svc"}}]}]),
+    "another takes precedence": lambda world: add(world, VIRTUAL_SERVICES, "first", "production", spec={**OTHERS, "exportTo": ["staging"]}),
+    "it is bound to a gateway only": lambda world: rewrite(world, gateways=["istio-system/shared"]),
+    "the mesh's default becomes private": lambda world: add(world, CONFIG_MAPS, "istio", "istio-system", data={"mesh": "defaultVirtualServiceExportTo: ['.']"}),
+    "a Sidecar hides the object": lambda world: add(world, SIDECARS, "default", "istio-system", spec={"egress": [{"hosts": ["istio-system/*"]}]}),
+    "a waypoint is put before the target": lambda world: relabel(world, env="staging", **{"istio.io/use-waypoint": "waypoint"}),
+}  # fmt: skip
+
+
+AFTER = ("the staging label is taken off", "its routes change", "a Sidecar hides the object")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("name", AFTER)
+def test_what_changes_between_the_last_look_and_the_write_is_seen_right_after_it(world: World, name: str) -> None:
+    """Kubernetes ties a creation to no other object, so the rules are asked once more when it is done."""
+    done: list[str] = []
+
+    def meanwhile(call: Call) -> None:
+        if call.what == "POST virtualservices" and not call.dry and not done:
+            done.append(name)
+            CHANGES[name](world)
+
+    world.proxy.after = meanwhile
+    found = world.run(world.orders())
+    assert done
+    assert found["outcome"] != "passed", found
+    assert any("target-changed" in reason for reason in found["reasons"]), found
+    assert "injected" in found["marks"]
+    assert "prove" not in found["phases"]
+    assert "restored" in found["marks"]
+    assert not world.leases()
+    assert world.api.objects(VIRTUAL_SERVICES) == ["inventory"]
 
 
 @pytest.mark.timeout(60)

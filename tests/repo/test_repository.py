@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from chaos.model.plan import RULES_AT, Broken
 from chaos.model.verdict import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -265,3 +267,31 @@ def test_the_report_has_a_category_for_every_outcome(outcome: Outcome, form: str
         category["name"] for category in categories if re.search(category["messageRegex"], form.format(outcome))
     ]
     assert len(matching) == 1
+
+
+def rules_in_code() -> set[str]:
+    """The identifiers of all staging rules, as the code spells them where it refuses."""
+    found: set[str] = set()
+    places = [
+        *(ROOT / "chaos/guard").glob("*.py"),
+        ROOT / "chaos/faults/strategy.py",
+        ROOT / "chaos/engine/planning.py",
+    ]
+    for place in places:
+        for call in (node for node in ast.walk(ast.parse(place.read_text())) if isinstance(node, ast.Call)):
+            name = call.func.id if isinstance(call.func, ast.Name) else ""
+            ids = [one.value for one in call.keywords if name == "Broken" and one.arg == "rule"]
+            ids += call.args[:1] if name in ("_refuse", "_broken") else []
+            found |= {one.value for one in ids if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    return found
+
+
+def test_every_staging_rule_has_its_place_on_the_safety_page_and_a_test() -> None:
+    rules = rules_in_code()
+    assert len(rules) > 40
+    anchors = re.findall(r'<a id="([a-z-]+)"></a>`([a-z-]+)`', (ROOT / RULES_AT).read_text())
+    assert all(anchor == shown for anchor, shown in anchors)
+    assert sorted(anchor for anchor, _ in anchors) == sorted(rules)
+    tests = "\n".join(text_of(file) for file in tracked() if file.is_relative_to(ROOT / "tests"))
+    assert [rule for rule in sorted(rules) if f'"{rule}"' not in tests] == []
+    assert Broken(rule="frozen", value="", message="", hint="").more == f"{RULES_AT}#frozen"

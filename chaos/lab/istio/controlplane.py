@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from chaos.lab.api.resources import (
     AUTHORIZATION_POLICIES,
+    CONFIG_MAPS,
     DESTINATION_RULES,
     ENDPOINTS,
     GATEWAYS,
@@ -27,9 +28,10 @@ from chaos.lab.api.store import Event, Store
 from chaos.lab.istio import tls
 from chaos.lab.istio.authority import LIFETIME, Authority, Certificate
 from chaos.lab.istio.delegates import merged
+from chaos.lab.istio.mesh_config import exported_by_default, mesh_config
 from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.monitoring import Monitoring
-from chaos.lab.istio.peer_authentication import mode_of
+from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE, mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
@@ -39,7 +41,7 @@ from chaos.model.istio import Object, age_key
 
 _LOG: Final = logging.getLogger(__name__)
 _WATCHED: Final[tuple[Resource, ...]] = (
-    SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS, SERVICE_ENTRIES, SIDECARS, PEER_AUTHENTICATIONS,
+    CONFIG_MAPS, SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS, SERVICE_ENTRIES, SIDECARS, PEER_AUTHENTICATIONS,
     AUTHORIZATION_POLICIES, SECRETS,
 )  # fmt: skip
 _CERTIFICATES_LOOKED_AT: Final = 300.0
@@ -202,7 +204,7 @@ class ControlPlane:
             services += services_of(entry, self._selected(entry, policies))
         return Snapshot(
             services=tuple({service.host: service for service in reversed(services)}.values()),
-            virtual_services=tuple(merged(store.list(VIRTUAL_SERVICES))),
+            virtual_services=tuple(merged(exported_by_default(store.list(VIRTUAL_SERVICES), self._mesh_config()))),
             destination_rules=tuple(store.list(DESTINATION_RULES)),
             gateways=tuple(store.list(GATEWAYS)),
             sidecars=tuple(store.list(SIDECARS)),
@@ -210,6 +212,10 @@ class ControlPlane:
             authorization_policies=tuple(store.list(AUTHORIZATION_POLICIES)),
             secrets=tuple(store.list(SECRETS)),
         )
+
+    def _mesh_config(self) -> Mapping[str, Any]:
+        found = self._store.find(CONFIG_MAPS, ROOT_NAMESPACE, "istio")
+        return mesh_config(found)
 
     def _service(self, obj: Mapping[str, Any], policies: Sequence[Object]) -> Service:
         meta, spec = obj["metadata"], obj.get("spec") or {}

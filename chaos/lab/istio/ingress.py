@@ -9,7 +9,7 @@ from typing import Any
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.routes import Route, routes_of, virtual_hosts
 from chaos.lab.istio.snapshot import Snapshot
-from chaos.model.istio import MESH, Object, age_key, gateways_of, hosts_of
+from chaos.model.istio import MESH, Object, age_key, gateways_of, hosts_of, order_for_namespace
 
 
 def gateways_for(proxy: Proxy, snapshot: Snapshot) -> list[Object]:
@@ -106,7 +106,7 @@ def _routes(
         bound = f"{meta['namespace']}/{meta['name']}"
         to_https = bool((server.get("tls") or {}).get("httpsRedirect"))
         served: set[str] = set()
-        for vs in sorted(snapshot.virtual_services, key=age_key):
+        for vs in order_for_namespace(snapshot.virtual_services, proxy.namespace):  # VirtualServicesForGateway
             if bound not in _bound(vs):
                 continue
             for host in hosts_of(vs):

@@ -1,0 +1,49 @@
+"""Are there callers, and do their proxies inject?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.guard.draft import Draft
+from chaos.model.plan import Broken
+
+
+def callers_are_there(draft: Draft) -> Iterator[Broken]:
+    """The declared callers exist and have a proxy, since it is the caller's proxy that injects."""
+    wanted = draft.experiment.target.callers
+    if not wanted or draft.namespace not in draft.situation.namespaces:
+        return
+    text = ", ".join(f"{key}={value}" for key, value in wanted.items())
+    here = [w for w in draft.situation.workloads if w.namespace == draft.namespace]
+    found = [w for w in here if wanted.items() <= w.labels.items()]
+    if not found:
+        yield Broken(
+            rule="no-callers",
+            value=text,
+            message=f"no workload in {draft.namespace!r} has the labels {text} of target.callers",
+            hint="check the labels of the calling pods: kubectl get pods --show-labels -n " + draft.namespace,
+        )
+    elif not any(workload.proxied for workload in found):
+        yield Broken(
+            rule="callers-without-proxy",
+            value=text,
+            message=f"no pod of the declared callers ({text}) has Istio's proxy, which is what injects the fault",
+            hint="label the namespace istio-injection=enabled and restart the pods",
+        )
+
+
+def callers_can_see(draft: Draft) -> Iterator[Broken]:
+    """The declared callers' Sidecar lets them see the object; else the fault would be written and felt by nobody."""
+    audience, wanted = draft.audience, draft.experiment.target.callers
+    if audience is None:
+        return
+    hidden = [w.name for w in audience.hidden if wanted.items() <= w.labels.items()]
+    seeing = [w.name for w in audience.workloads if wanted.items() <= w.labels.items()]
+    if hidden and not seeing:
+        yield Broken(
+            rule="hidden-from-callers",
+            value=", ".join(hidden),
+            message=f"the Sidecar of {', '.join(hidden)} does not import VirtualServices of {draft.namespace!r}: "
+            "none of the callers would see the fault",
+            hint="add ./* to egress.hosts of that Sidecar, or choose a target that its workloads know",
+        )

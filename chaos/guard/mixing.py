@@ -1,0 +1,58 @@
+"""Does anything else decide about the target's requests, by rules of its own, or could it not be seen?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.guard.draft import Draft
+from chaos.model.audience import waypoint_of
+from chaos.model.istio import service_fqdn
+from chaos.model.plan import Broken
+
+_ROUTED = ("", "core", "networking.istio.io")
+"""API groups of an HTTPRoute's parents that stand for a service of the mesh: Service, and Istio's Hostname, ServiceEntry."""
+
+
+def everything_was_read(draft: Draft) -> Iterator[Broken]:
+    """What decides who is hit could be read; what is not seen is not taken for absent."""
+    for right in draft.situation.unreadable:
+        yield Broken(
+            rule="not-readable",
+            value=right,
+            message=f"the identity in use may not {right}, so it is not known whom the fault would hit",
+            hint="grant it that: chaosctl manifests rbac prints everything that is needed",
+        )
+
+
+def no_waypoint(draft: Draft) -> Iterator[Broken]:
+    """A waypoint serves the callers of all namespaces, and asks neither exportTo nor, before 1.25, source selectors."""
+    waypoint = waypoint_of(draft.situation, draft.namespace, draft.experiment.target.service)
+    if waypoint:
+        yield Broken(
+            rule="waypoint",
+            value=waypoint,
+            message=f"requests to the target go through the waypoint {waypoint!r}, where the fault would hit every caller",
+            hint="label the Service istio.io/use-waypoint=none for the run, or choose a target without a waypoint",
+        )
+
+
+def no_http_route(draft: Draft) -> Iterator[Broken]:
+    """No HTTPRoute of the Gateway API is for the target: beside a VirtualService, what happens is undefined."""
+    target = draft.experiment.target
+    names = (target.service, service_fqdn(target.service, target.namespace))
+    for route in draft.situation.http_routes:
+        meta = route["metadata"]
+        for parent in route.get("spec", {}).get("parentRefs") or ():
+            kind, group = parent.get("kind", "Gateway"), parent.get("group", "gateway.networking.k8s.io")
+            if kind == "Gateway" or group not in _ROUTED or parent.get("name") not in names:
+                continue
+            if kind == "Service" and (parent.get("namespace") or meta["namespace"]) != target.namespace:
+                continue
+            yield Broken(
+                rule="http-route",
+                value=f"{meta['namespace']}/{meta['name']}",
+                message=f"the HTTPRoute {meta['namespace']}/{meta['name']} routes the target's requests, and Istio does not "
+                "define what it does with a VirtualService beside it",
+                hint="choose a target without HTTPRoutes, or take that one away for the run",
+            )
+            break

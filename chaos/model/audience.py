@@ -1,0 +1,89 @@
+"""Who would feel a fault in a VirtualService, by what is configured. Pure.
+
+It is the caller's proxy that injects, so the question is whose proxies take the object's routes: sidecars that see it
+(``exportTo`` with the mesh's default, then their Sidecar resource), gateways that its routes are bound to, roots that
+delegate to it. A waypoint of the target asks neither ``exportTo`` nor, before Istio 1.25, source selectors (istiod ``listener_waypoint.go`` getVirtualServiceForWaypoint; istio/istio#51565, #54775).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from chaos.model.istio import MESH, Object, export_of, gateways_of, reach, roots_of
+from chaos.model.situation import Situation, Workload, has_route_for
+
+WAYPOINT: Final = "istio.io/use-waypoint"
+"""Label of a Service, or of its namespace, whose requests go through a waypoint."""
+_NO_WAYPOINT: Final = "none"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audience:
+    """Who would feel it.
+
+    Args:
+        exported: Namespaces whose sidecars may see the object; ``*`` for all.
+        workloads: Known ones of the target's namespace whose sidecars take its routes.
+        hidden: Known ones whose Sidecar keeps it from them.
+        gateways: Gateways that its routes are bound to.
+        roots: VirtualServices that delegate to it.
+    """
+
+    exported: tuple[str, ...]
+    workloads: tuple[Workload, ...] = ()
+    hidden: tuple[Workload, ...] = ()
+    gateways: tuple[str, ...] = ()
+    roots: tuple[str, ...] = ()
+
+    def reaches(self, namespace: str) -> bool:
+        """Whether sidecars of a namespace may see it."""
+        return "*" in self.exported or namespace in self.exported
+
+
+def audience_of(obj: Object, situation: Situation, *, routes: Sequence[Mapping[str, Any]] | None = None) -> Audience:
+    """Who would feel the object's routes.
+
+    Args:
+        obj: The VirtualService as it would be written.
+        situation: What the cluster has.
+        routes: Those of its routes that are in question; all where absent.
+    """
+    home = obj["metadata"]["namespace"]
+    chosen = obj.get("spec", {}).get("http") or () if routes is None else routes
+    here = [w for w in situation.workloads if w.namespace == home and w.proxied and not w.gateway]
+    visible = reach(obj, home, default=situation.default_export) is not None
+    seen = [w for w in here if situation.sees(obj, home, w.labels)]
+    return Audience(
+        exported=exported_to(obj, default=situation.default_export),
+        workloads=tuple(w for w in seen if visible and has_route_for(obj, home, w.labels)),
+        hidden=tuple(w for w in here if w not in seen),
+        gateways=bound_to(obj, chosen),
+        roots=roots_of(obj, situation.virtual_services),
+    )
+
+
+def exported_to(obj: Object, *, default: Sequence[str]) -> tuple[str, ...]:
+    """The namespaces of the effective ``exportTo``, ``.`` resolved; empty where nobody sees the object."""
+    entries = export_of(obj, default=default)
+    if "*" in entries:
+        return ("*",)
+    home = obj["metadata"]["namespace"]
+    return () if "~" in entries else tuple(dict.fromkeys(home if entry == "." else entry for entry in entries))
+
+
+def bound_to(obj: Object, routes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The gateways, beside the mesh, to which these routes of an object are bound."""
+    blocks = [block for route in routes for block in route.get("match") or [{}]]
+    named = {gateway for block in blocks for gateway in block.get("gateways") or gateways_of(obj)}
+    return tuple(sorted(named - {MESH}))
+
+
+def waypoint_of(situation: Situation, namespace: str, service: str) -> str:
+    """The waypoint that requests to a Service go through, by its own label or its namespace's; empty for none."""
+    for obj in (situation.service(namespace, service), situation.namespaces.get(namespace)):
+        named = str(((obj or {}).get("metadata", {}).get("labels") or {}).get(WAYPOINT) or "")
+        if named:
+            return "" if named == _NO_WAYPOINT else named
+    return ""

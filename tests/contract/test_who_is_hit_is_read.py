@@ -1,0 +1,122 @@
+"""What decides who is hit is read from the API; where that is denied, the plan is refused and says which right is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.engine.planning import default_export, look, make_plan
+from chaos.errors import MeshError
+from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, SIDECARS
+from chaos.model.document import parse_experiment
+from chaos.model.plan import Plan
+from chaos.reporting.plan_text import plan_text
+from tests.contract.test_attacks import STAGING, Cluster, written
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    made = Cluster(tmp_path)
+    made.add(NAMESPACES, {"metadata": {"name": "istio-system"}})
+    yield made
+    made.server.stop()
+
+
+def config(cluster: Cluster, text: str) -> None:
+    cluster.add(CONFIG_MAPS, {"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": text}})
+
+
+class Denied(KubernetesMesh):
+    """The API as an identity finds it that may not read some paths."""
+
+    def __init__(self, cluster: Cluster, *paths: str) -> None:
+        super().__init__(str(cluster.server.kubeconfig), "test-mesh")
+        find, listed = self._api.find, self._api.list
+
+        def check(path: str) -> None:
+            if any(part in path for part in paths):
+                raise MeshError(f"GET {path}: 403 forbidden", status=403)
+
+        def checked_find(path: str, **more: Any) -> Any:
+            check(path)
+            return find(path, **more)
+
+        def checked_list(path: str, **more: Any) -> Any:
+            check(path)
+            return listed(path, **more)
+
+        self._api.find, self._api.list = checked_find, checked_list  # type: ignore[method-assign]
+
+
+def planned(mesh: KubernetesMesh) -> Plan:
+    asked = parse_experiment(written())
+    return make_plan(asked, look(mesh, None, asked), STAGING, run="abcdefgh", now=0.0)
+
+
+@pytest.mark.parametrize(
+    ("path", "right"),
+    [("/sidecars", "list sidecars.networking.istio.io"), ("/configmaps/istio", "get configmaps in istio-system")],
+)
+def test_a_denied_read_is_refused_and_names_the_right(cluster: Cluster, path: str, right: str) -> None:
+    plan = planned(Denied(cluster, path))
+    assert [(one.rule, one.value) for one in plan.refusals] == [("not-readable", right)]
+    said = plan_text(plan)
+    assert "chaosctl manifests rbac" in said
+    assert "more: docs/explanation/safety.md#not-readable" in said
+
+
+def test_the_virtualservices_themselves_can_not_be_done_without(cluster: Cluster) -> None:
+    with pytest.raises(MeshError, match="virtualservices: 403"):
+        planned(Denied(cluster, "/virtualservices"))
+
+
+def test_nothing_there_is_the_default(cluster: Cluster) -> None:
+    assert cluster.mesh.mesh_config("istio-system") is None
+    assert default_export({}) == ("*",)
+    assert (cluster.mesh.sidecars(), cluster.mesh.http_routes()) == ([], ())
+    assert planned(cluster.mesh).refusals == ()
+
+
+def test_the_meshs_configuration_and_sidecars_are_read(cluster: Cluster) -> None:
+    config(cluster, "rootNamespace: istio-system\ndefaultVirtualServiceExportTo: ['.']\n")
+    cluster.add(SIDECARS, {"metadata": {"name": "default", "namespace": "production"}, "spec": {"egress": []}})
+    found = look(cluster.mesh, None, parse_experiment(written()))
+    assert found.default_export == (".",)
+    assert [one["metadata"]["name"] for one in found.sidecars] == ["default"]
+    assert found.unreadable == ()
+
+
+@pytest.mark.parametrize("text", ["a: [", "- a list"])
+def test_a_configuration_that_can_not_be_read_is_an_error(cluster: Cluster, text: str) -> None:
+    config(cluster, text)
+    with pytest.raises(MeshError, match="ConfigMap istio-system/istio, key mesh"):
+        cluster.mesh.mesh_config("istio-system")
+
+
+GROUP = {"preferredVersion": {"version": "v1beta1"}}
+ROUTE = {"metadata": {"name": "r", "namespace": "staging"}, "spec": {"parentRefs": [{"kind": "Service", "group": "", "name": "inventory-svc"}]}}  # fmt: skip
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_httproutes_are_listed_in_the_served_version(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, served: bool
+) -> None:
+    """The lab serves none, so discovery and the list are answered for it; a group without this kind is no error."""
+    api = cluster.mesh._api
+    find, listed = api.find, api.list
+
+    def list_(path: str, **more: Any) -> Any:
+        if "gateway.networking.k8s.io" not in path:
+            return listed(path, **more)
+        assert path == "/apis/gateway.networking.k8s.io/v1beta1/httproutes"
+        if not served:
+            raise MeshError("404", status=404)
+        return [ROUTE]
+
+    monkeypatch.setattr(api, "find", lambda path, **more: GROUP if path.endswith("k8s.io") else find(path, **more))
+    monkeypatch.setattr(api, "list", list_)
+    assert [one.rule for one in planned(cluster.mesh).refusals] == (["http-route"] if served else [])
