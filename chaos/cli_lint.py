@@ -27,7 +27,7 @@ def lint(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...", help="files and folders of YAML or JSON; - for standard input", show_default=False
+            metavar="PATH", help="files and folders of YAML or JSON; - for standard input", show_default=False
         ),
     ],
     namespace: Annotated[

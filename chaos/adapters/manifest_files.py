@@ -100,7 +100,7 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
             folders.remove("templates")
             yield Skipped(note=_of_a_chart(os.path.join(folder, "templates"), folder))  # noqa: PTH118
         for one in folders:
-            path = os.path.join(folder, one)  # noqa: PTH118
+            path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
             if os.path.islink(path):  # noqa: PTH114
                 where = "looked at where it leads to" if _inside(path, real_top) else f"out of {top}, not followed"
                 yield Skipped(note=f"{path}: a link to a folder, {where}")
@@ -181,6 +181,7 @@ def _chart_of(path: str) -> str | None:
 
 
 def _of_a_chart(path: str, chart: str) -> str:
+    path, chart = os.path.normpath(path), os.path.normpath(chart)
     return f"{path}: templates of a chart, not judged; render them: helm template {chart} | chaosctl lint -"
 
 

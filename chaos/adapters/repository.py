@@ -22,6 +22,8 @@ from chaos.lint.report import Report
 from chaos.lint.suppress import Comment, suppress
 from chaos.model.settings import Settings
 
+_BEGINNING = 8192
+"""Bytes in which a file shows that it is not text."""
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -77,6 +79,8 @@ class _Gathered:
                 hint="did the command before the pipe fail? `set -o pipefail` shows that",
             )
         if not wide and source.name != STDIN and not INTERESTING.search(content):
+            if b"\0" in content[:_BEGINNING]:
+                self.notes.append(f"{source.name}: binary, not judged")
             return
         text = self._decoded(source, wide=wide)
         if text is None:

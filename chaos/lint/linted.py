@@ -147,17 +147,21 @@ class Linted:
 
     @cached_property
     def synced_folders(self) -> Mapping[tuple[str, ...], str]:
-        """Folders that a GitOps agent applies, with what says so."""
+        """Folders in which a GitOps agent's own objects stand, with which one."""
+        agents = (one for one in self.manifests if self._is_agents(one) and one.segments)
+        return {one.segments[:-1]: f"{one.title} stands there" for one in agents}
+
+    @cached_property
+    def synced_paths(self) -> Mapping[tuple[str, ...], str]:
+        """Folders that a GitOps agent is told to apply, from the root of its repository, with what says so."""
         found: dict[tuple[str, ...], str] = {}
         for one in self.manifests:
-            if not self._is_agents(one) or not one.segments:
-                continue
-            found.setdefault(one.segments[:-1], f"{one.title} stands there")
-            sources = [one.spec.get("source") or {}, *one.spec.get("sources", ()), one.spec]
-            for path in (source.get("path") for source in sources):
-                pointed = tuple(part for part in str(path or "").split("/") if part not in ("", "."))
-                if pointed and not is_placeholder(path):
-                    found.setdefault(pointed, f"{one.title} applies it")
+            if self._is_agents(one):
+                for source in (one.spec.get("source") or {}, *one.spec.get("sources", ()), one.spec):
+                    path = source.get("path")
+                    pointed = tuple(part for part in str(path or "").split("/") if part not in ("", "."))
+                    if pointed and not is_placeholder(path):
+                        found[pointed] = f"{one.title} applies it"
         return found
 
     @staticmethod

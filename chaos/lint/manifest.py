@@ -195,7 +195,9 @@ def dotted(path: Path) -> str:
 
 
 def _formed(value: Any, form: Form, path: Path, flawed: Callable[[Path, str, Any], None]) -> Any:
-    """The value in its form; entries of lists keep their index."""
+    """The value in its form; entries of lists keep their index. What is filled in later is taken as not said."""
+    if not isinstance(form, type) and is_placeholder(value):
+        value = None
     if isinstance(form, Mapping):
         if value is not None and not isinstance(value, Mapping):
             flawed(path, "a mapping", value)

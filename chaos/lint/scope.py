@@ -34,7 +34,7 @@ def fault_is_in_staging(linted: Linted) -> Iterator[Hit]:
 
 def fault_is_not_deployed(linted: Linted) -> Iterator[Hit]:
     """No fault where production is kept, nor where an agent applies what is committed."""
-    for fault in linted.faults:
+    for fault in linted.first_faults:
         segments = fault.manifest.segments
         word = production_word(segments)
         reason = f"the path says production ({word!r})" if word else _why_applied(linted, segments)
@@ -52,13 +52,17 @@ def _why_applied(linted: Linted, segments: tuple[str, ...]) -> str | None:
     """Why the folder is one that an agent keeps applied; ``None`` where it is not, or plainly is staging's."""
     if staging_word(segments) is not None:
         return None
-    for folder in segments[:-1]:
-        if folder.lower() in _ROOTS:
-            return f"a GitOps agent applies what is in {folder!r}"
-    for length in range(len(segments)):
-        why = linted.synced_folders.get(segments[:length])
-        if why is not None and segments:
-            return f"a GitOps agent applies what is in {'/'.join(segments[:length]) or 'the whole repository'!r}: {why}"
+    folders = segments[:-1]
+    for name in folders:
+        if name.lower() in _ROOTS:
+            return f"a GitOps agent applies what is in {name!r}"
+    for folder, why in linted.synced_folders.items():
+        if folders and folders[: len(folder)] == folder:
+            return f"a GitOps agent applies what is in {'/'.join(folder) or 'the whole repository'!r}: {why}"
+    for folder, why in linted.synced_paths.items():
+        # Paths of an agent begin at its repository's root, which may be a folder further down here.
+        if any(folders[begin : begin + len(folder)] == folder for begin in range(len(folders))):
+            return f"a GitOps agent applies what is in {'/'.join(folder)!r}: {why}"
     return None
 
 
@@ -68,7 +72,7 @@ def fault_is_not_public(linted: Linted) -> Iterator[Hit]:
         one = fault.manifest
         own = one.spec.get("exportTo")
         for number, entry in enumerate(export_of(one.data)):
-            if entry in (".", "~", one.namespace) or is_placeholder(entry) or linted.is_staging(entry):
+            if entry in (".", "~", one.namespace) or linted.is_staging(entry):
                 continue
             if own:
                 message = f"{one.title} has a fault, and exportTo {entry!r} shows it to proxies outside staging"
@@ -91,7 +95,7 @@ def fault_governs_own_hosts(linted: Linted) -> Iterator[Hit]:
         if not bound_to_mesh(one):
             continue  # a gateway's hosts are names of the outside
         for number, host in enumerate(one.spec.get("hosts", ())):
-            problem = None if is_placeholder(host) else _foreign(linted, fault, host)
+            problem = _foreign(linted, fault, host)
             if problem is not None:
                 yield Hit(
                     manifest=one,
@@ -102,6 +106,8 @@ def fault_governs_own_hosts(linted: Linted) -> Iterator[Hit]:
 
 
 def _foreign(linted: Linted, fault: Fault, host: str) -> str | None:
+    if is_placeholder(host):
+        return "it is filled in later, so it may be any"
     if "*" in host:
         return "a wildcard covers services that nobody thought of"
     name = resolved(host, fault.manifest)
@@ -127,7 +133,7 @@ def fault_is_not_at_a_foreign_gateway(linted: Linted) -> Iterator[Hit]:
         named = {gateway for block in blocks for gateway in block.get("gateways") or bound}
         for gateway in sorted(named - {MESH}):
             namespace = gateway.rpartition("/")[0] or one.namespace
-            if is_placeholder(gateway) or namespace == one.namespace or linted.is_staging(namespace):
+            if namespace == one.namespace or linted.is_staging(namespace):
                 continue
             yield Hit(
                 manifest=one,
