@@ -166,7 +166,7 @@ def _base(path: str, *, folder: bool) -> str:
             return str(above)
     here = Path.cwd()
     resolved = Path(os.path.normpath(whole))
-    if resolved.is_relative_to(here):
+    if resolved.is_relative_to(here) and here.parent != here:
         return str(here.parent)
     return str(resolved.parent if folder else resolved.parent.parent)
 

@@ -37,7 +37,8 @@ _WANTED: Final = re.compile(_ANY_KIND)
 INTERESTING: Final = re.compile(rf"{_NAMED.pattern}|{re.escape(PREFIX)}/|#[ \t]*chaos-lint\b".encode())
 """Bytes without which a file has nothing to look at."""
 
-_CUT: Final = re.compile(r"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
+_CUT: Final = re.compile(r"^(?=---(?:[ \t\r\n]|\Z))|^\.\.\.(?:[ \t\r][^\n]*)?(?:\n|\Z)", re.MULTILINE)
+"""Before a line that starts a document, and behind one that ends it."""
 _BARE: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*|%[^\n]*|---[ \t]*(?:#[^\n]*)?|\.\.\.)?[ \t\r]*(?:\n|\Z))*")
 _SOURCE: Final = re.compile(r"^# Source: (\S[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
 _TEMPLATE: Final = re.compile(r"\{\{|\{%|<%|\$\[\[")
@@ -117,7 +118,7 @@ def documents(text: str, *, file: str, first: int) -> Iterator[Document]:
 
     A line that starts with ``---`` ends a document wherever it stands, even in a block of text (YAML 1.2, 9.1.2).
     """
-    cuts = [found.start() for found in _CUT.finditer(text)]
+    cuts = [found.end() for found in _CUT.finditer(text)]
     begin = 0
     line = passed = 0
     for end in (*cuts, len(text)):
@@ -381,8 +382,13 @@ def _objects(data: Any, at: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _not_read(document: Document, error: _Unreadable) -> Read:
-    template = _TEMPLATE.search(document.text) is not None
-    line, column = document.line + error.line + 1, error.column + 1
+    template = _TEMPLATE.search(document.text)
+    last = max(0, document.text.rstrip().count("\n"))
+    line, column = (error.line, error.column) if error.line <= last else (last, 0)
+    if template is not None:  # where it begins to be one says more than where libyaml gave up
+        begin = document.text.rfind("\n", 0, template.start()) + 1
+        line, column = document.text.count("\n", 0, begin), template.start() - begin
+    line, column = document.line + line + 1, column + 1
     if "VirtualService" not in document.text and f"{PREFIX}/" not in document.text:
         what = "a template, to be rendered first" if template else f"not YAML: {error.problem}"
         return Read(note=f"{document.file}:{line}: not judged: {what}")

@@ -11,7 +11,7 @@ from typing import Final
 from chaos.lint.finding import Finding, Rule
 
 FORM: Final = "# chaos-lint: ignore=RULE -- why it is right here"
-_DIRECTIVE: Final = re.compile(r":\s*ignore\s*=\s*([^\s,]+(?:\s*,\s*[^\s,]+)*)\s*(?:--\s*(.*?))?\s*", re.DOTALL)
+_DIRECTIVE: Final = re.compile(r":\s*ignore\s*=\s*([^\s,]+?(?:\s*,\s*[^\s,]+?)*)\s*(?:--\s*(.*?))?\s*", re.DOTALL)
 _OWN: Final = "ignore-"
 """What the rules about suppressions start with: they can't be suppressed."""
 
