@@ -10,7 +10,7 @@ from chaos.adapters.manifest_yaml import Document, scalar_spans
 from chaos.lint.suppress import Comment
 
 _COMMENT: Final = re.compile(r"(?:(?<=\s)|^)#[ \t]*chaos-lint\b(.*)$")
-_NO_CONTENT: Final = re.compile(r"[ \t]*(?:#.*|%.*|---[ \t]*(?:#.*)?|\.\.\.)?[ \t\r]*")
+_NO_CONTENT: Final = re.compile(r"[ \t]*+(?:#.*|%.*|---[ \t]*+(?:#.*)?|\.\.\.)?[ \t\r]*+")
 
 
 def comments(document: Document) -> Iterator[Comment]:

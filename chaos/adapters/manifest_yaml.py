@@ -31,7 +31,7 @@ _KINDS: Final = (
 )  # fmt: skip
 _ANY_KIND: Final = rf"(?:(?:{'|'.join(_KINDS)})(?:List)?|List)"
 _NAMED: Final = re.compile(rf"""\bkind["']?\s*:\s*(?:[&!]\S*\s+)*["']?{_ANY_KIND}\b""")
-_TOP: Final = re.compile(r"^kind[ \t]*:[ \t]*(.*?)[ \t]*(?:[ \t]#.*)?\r?$", re.MULTILINE)
+_TOP: Final = re.compile(r"^kind[ \t]*:(.*)$", re.MULTILINE)
 _PLAIN: Final = re.compile(r"""["']?([A-Za-z0-9]+)["']?""")
 _WANTED: Final = re.compile(_ANY_KIND)
 INTERESTING: Final = re.compile(rf"{_NAMED.pattern}|{re.escape(PREFIX)}/|#[ \t]*chaos-lint\b".encode())
@@ -39,7 +39,7 @@ INTERESTING: Final = re.compile(rf"{_NAMED.pattern}|{re.escape(PREFIX)}/|#[ \t]*
 
 _CUT: Final = re.compile(r"^(?=---(?:[ \t\r\n]|\Z))|^\.\.\.(?:[ \t\r][^\n]*)?(?:\n|\Z)", re.MULTILINE)
 """Before a line that starts a document, and behind one that ends it."""
-_BARE: Final = re.compile(r"(?:[ \t]*(?:#[^\n]*|%[^\n]*|---[ \t]*(?:#[^\n]*)?|\.\.\.)?[ \t\r]*(?:\n|\Z))*")
+_BARE: Final = re.compile(r"(?:[ \t]*+(?:#[^\n]*|%[^\n]*|---[ \t]*+(?:#[^\n]*)?|\.\.\.)?[ \t\r]*+(?:\n|\Z))*")
 _SOURCE: Final = re.compile(r"^# Source: (\S[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
 _TEMPLATE: Final = re.compile(r"\{\{|\{%|<%|\$\[\[")
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -174,7 +174,7 @@ def is_relevant(document: Document) -> bool:
         return False
     # A plain `kind:` at the left edge is the object's own; others belong to something inside, as in a
     # CustomResourceDefinition. Where it is not plain, or elsewhere, the document is read.
-    kinds = [_PLAIN.fullmatch(value) for value in _TOP.findall(text)]
+    kinds = [_PLAIN.fullmatch(value.partition(" #")[0].strip()) for value in _TOP.findall(text)]
     return not kinds or any(kind is None or _WANTED.fullmatch(kind[1]) for kind in kinds)
 
 

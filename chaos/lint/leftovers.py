@@ -8,7 +8,7 @@ from typing import Final
 
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Linted
-from chaos.lint.manifest import Manifest, Path
+from chaos.lint.manifest import ISTIO, Manifest, Path
 from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, RUN_LABEL, TARGET, UNDO, route_name
 
 _ROUTE: Final = re.compile(rf"{route_name('')}[{ALPHABET}]{{8}}")
@@ -34,6 +34,6 @@ def _marks(one: Manifest) -> Iterator[tuple[Path, str]]:
         for key in keys:
             if key in metadata.get(place, {}):
                 yield ("metadata", place, key), f"the {place[:-1]} {key}"
-    for index, route in enumerate(one.spec.get("http", ()) if one.kind == "VirtualService" else ()):
+    for index, route in enumerate(one.spec.get("http", ()) if one.is_a("VirtualService", ISTIO) else ()):
         if _ROUTE.fullmatch(route.get("name", "")):
             yield ("spec", "http", index, "name"), f"the route {route['name']}"

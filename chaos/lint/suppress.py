@@ -11,7 +11,8 @@ from typing import Final
 from chaos.lint.finding import Finding, Rule
 
 FORM: Final = "# chaos-lint: ignore=RULE -- why it is right here"
-_DIRECTIVE: Final = re.compile(r":\s*ignore\s*=\s*([^\s,]+?(?:\s*,\s*[^\s,]+?)*)\s*(?:--\s*(.*?))?\s*", re.DOTALL)
+_NAMES: Final = re.compile(r":\s*ignore\s*=(.*)", re.DOTALL)
+_SHOWN: Final = 60
 _OWN: Final = "ignore-"
 """What the rules about suppressions start with: they can't be suppressed."""
 
@@ -59,19 +60,23 @@ def suppress(
     kept = list(findings)
     silenced: list[Suppressed] = []
     for comment in comments:
-        understood = _DIRECTIVE.fullmatch(comment.text)
-        if understood is None:
+        names, _, reason = comment.text.partition("--")
+        reason = reason.strip()
+        understood = _NAMES.fullmatch(names)
+        named = [name.strip() for name in understood[1].split(",")] if understood else []
+        if not named or any(len(name.split()) != 1 for name in named):
+            text = comment.text if len(comment.text) <= _SHOWN else comment.text[:_SHOWN] + "…"
             kept.append(
-                _about(comment, rules["ignore-not-understood"], f"'# chaos-lint{comment.text}' is not understood", f"write {FORM}")
-            )  # fmt: skip
+                _about(
+                    comment, rules["ignore-not-understood"], f"'# chaos-lint{text}' is not understood", f"write {FORM}"
+                )
+            )
             continue
-        named = [name.strip() for name in understood[1].split(",")]
-        reason = understood[2]
         known = [name for name in named if name in rules and not name.startswith(_OWN)]
         kept += [_unknown(comment, name, rules) for name in named if name not in known]
         if not reason:
             kept.append(
-                _about(comment, rules["ignore-without-reason"], f"ignore={understood[1]} does not say why, and silences nothing",
+                _about(comment, rules["ignore-without-reason"], f"ignore={','.join(named)} does not say why, and silences nothing",
                        f"write {FORM}")
             )  # fmt: skip
             continue

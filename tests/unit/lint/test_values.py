@@ -131,6 +131,11 @@ def test_no_form_makes_a_rule_fall_over(kind: str, spec: str) -> None:
     assert "malformed" in {rule for rule, _ in told(text + SERVICES + virtual_service())}
 
 
+def test_a_kind_of_that_name_of_another_group_may_have_any_form() -> None:
+    text = "apiVersion: example.com/v1\nkind: VirtualService\nmetadata: {name: x}\nspec: {http: [5, {fault: 5}], hosts: 5}\n"
+    assert told(text) == []
+
+
 def test_what_is_filled_in_later_has_no_form_yet() -> None:
     text = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: x, namespace: staging}\n"
     assert told(text + "spec: {hosts: '${hosts}', http: '{{ .Values.http }}', exportTo: '$(EXPORT)'}\n") == []
