@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from chaos import __version__
 from chaos.lint import RULES, Finding, Rule, Severity
+from chaos.lint.finding import PAGE
 from chaos.lint.report import Report
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -24,7 +25,8 @@ def summary(report: Report) -> str:
         found = f"{_count(len(report.findings), 'finding')} ({_count(report.errors, 'error')}, {_count(warnings, 'warning')})"
     else:
         found = "no findings"
-    return f"{looked}: {found}" + (f", {len(report.suppressed)} ignored by comments" if report.suppressed else "")
+    ignored = f", {len(report.suppressed)} ignored by comments" if report.suppressed else ""
+    return f"{looked}: {found}{ignored}" + (f"; the rules are in {PAGE}" if report.findings else "")
 
 
 def as_text(report: Report) -> str:

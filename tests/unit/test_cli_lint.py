@@ -62,7 +62,10 @@ def test_a_fault_that_was_committed_to_production() -> None:
     ] * 2
     assert "[fault-outside-staging]" in done.stdout
     assert "[fault-in-production-path]" in done.stdout
-    assert done.stderr == "2 files looked at, 2 objects judged: 2 findings (2 errors, 0 warnings)\n"
+    assert done.stderr == (
+        "2 files looked at, 2 objects judged: 2 findings (2 errors, 0 warnings); "
+        "the rules are in docs/reference/lint.md\n"
+    )
 
 
 def test_nothing_found_is_nothing_on_stdout() -> None:

@@ -54,7 +54,7 @@ def test_text_has_the_place_first() -> None:
 
 def test_the_summary_counts() -> None:
     assert summary(REPORT) == (
-        "1,200 files looked at, 1 object judged: 2 findings (1 error, 1 warning), 1 ignored by comments"
+        "1,200 files looked at, 1 object judged: 2 findings (1 error, 1 warning), 1 ignored by comments; the rules are in docs/reference/lint.md"
     )
     assert summary(EMPTY) == "1 file looked at, 0 objects judged: no findings"
 
