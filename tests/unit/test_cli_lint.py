@@ -102,6 +102,12 @@ def test_annotations_for_github() -> None:
     assert line.startswith("::error file=vs.yaml,line=8,col=5,title=fault-outside-staging::VirtualService reviews has")
 
 
+def test_items_of_a_list_have_their_own_places() -> None:
+    items = "".join(f"- {one}".replace("\n", "\n  ").rstrip() + "\n" for one in (SERVICE, FAULT))
+    done = chaosctl("-", "--json", stdin=f"kind: List\napiVersion: v1\nitems:\n{items}")
+    assert places(done) == [("-", 14, "fault-outside-staging")]
+
+
 def test_suppressions_show_in_the_summary() -> None:
     write("vs.yaml", "# chaos-lint: ignore=fault-outside-staging -- the drill of May\n" + FAULT)
     done = chaosctl(".")

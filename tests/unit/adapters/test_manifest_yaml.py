@@ -177,6 +177,11 @@ def test_places_in_items_of_lists_and_in_what_is_merged() -> None:
     assert locate(one, ("items", 2, "z")) == (8, 3)
 
 
+def test_of_a_key_that_is_there_twice_the_place_is_that_of_the_one_that_counts() -> None:
+    [one] = documents("a: 1\nb: 2\na: 3\n", file="f", first=0)
+    assert locate(one, ("a",)) == (3, 1)
+
+
 def test_json_values_in_a_row_have_their_own_lines() -> None:
     text = json.dumps(vs("a"), indent=1) + " " + json.dumps(vs("b"), indent=1)
     first, second = documents(text, file="f", first=0)

@@ -136,6 +136,8 @@ def test_a_sidecar_narrows_what_its_namespace_sees(egress: str, expected: list[s
     sidecar = istio("Sidecar", "default", "staging", f"egress: [{{hosts: ['{egress}', './*']}}]")
     one = virtual_service(NO_FAULT % "ratings.shop.svc.cluster.local", spec="hosts: [reviews]")
     assert rules(SERVICES + service("ratings", "shop") + sidecar + one) == expected
+    # Which of two holds is not known.
+    assert rules(SERVICES + service("ratings", "shop") + sidecar + sidecar.replace("default", "other") + one) == []
     # One that is for some workloads only says nothing about the others.
     some = sidecar.replace("egress", "workloadSelector: {labels: {a: b}}, egress")
     assert rules(SERVICES + service("ratings", "shop") + some + one) == []
