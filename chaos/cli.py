@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos import __version__, cli_safety
+from chaos import __version__, cli_lint, cli_safety
 from chaos.errors import HarnessError, InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ app = typer.Typer(
 lab_app = typer.Typer(help="The embedded staging mesh on this machine.", no_args_is_help=True)
 app.add_typer(lab_app, name="lab")
 cli_safety.add_to(app)
+cli_lint.add_to(app)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]

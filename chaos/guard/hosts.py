@@ -6,12 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chaos.guard.draft import Draft
-from chaos.model.istio import hosts_of, resolve_host, service_fqdn, service_of
+from chaos.model.istio import GRPC, HTTP, declared_protocol, hosts_of, resolve_host, service_fqdn, service_of
 from chaos.model.plan import Broken
 from chaos.model.routing import followed
-
-_GRPC = ("grpc", "grpc-web")
-_HTTP = ("http", "http2", "h2c", "kubernetes.io/h2c", *_GRPC)
 
 
 def target_exists(draft: Draft) -> Iterator[Broken]:
@@ -38,8 +35,8 @@ def target_speaks_http(draft: Draft) -> Iterator[Broken]:
     service = draft.situation.service(target.namespace, target.service)
     if service is None:
         return
-    protocols = [_protocol(port) for port in service.get("spec", {}).get("ports") or ()]
-    if protocols and not any(protocol is None or protocol in _HTTP for protocol in protocols):
+    protocols = [declared_protocol(port) for port in service.get("spec", {}).get("ports") or ()]
+    if protocols and not any(protocol is None or protocol in HTTP for protocol in protocols):
         yield Broken(
             rule="port-not-http",
             value=target.service,
@@ -47,22 +44,13 @@ def target_speaks_http(draft: Draft) -> Iterator[Broken]:
             hint="name the port http-… or grpc-…, or set appProtocol; Istio has no faults for TCP and TLS",
         )
     abort = draft.experiment.fault.abort
-    if abort is not None and abort.grpc_status is not None and not any(protocol in _GRPC for protocol in protocols):
+    if abort is not None and abort.grpc_status is not None and not any(protocol in GRPC for protocol in protocols):
         yield Broken(
             rule="grpc-abort-on-http",
             value=abort.grpc_status,
             message=f"grpcStatus {abort.grpc_status} on {target.service!r}, which has no gRPC port: callers would get HTTP 200",
             hint="use httpStatus, or name the port grpc-…",
         )
-
-
-def _protocol(port: dict[str, str]) -> str | None:
-    """The declared protocol; ``None`` where Istio detects it from the traffic."""
-    if port.get("appProtocol"):
-        return port["appProtocol"].lower()
-    known = {*_HTTP, "https", "tls", "tcp", "udp", "mongo", "mysql", "redis"}
-    prefix = (port.get("name") or "").partition("-")[0].lower()
-    return prefix if prefix in known else None
 
 
 def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:

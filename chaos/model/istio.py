@@ -16,6 +16,14 @@ Reach = Literal["private", "exported", "public"]
 CLUSTER_DOMAIN: Final = "cluster.local"
 MESH: Final = "mesh"
 PUBLIC: Final = ("*",)
+GRPC: Final = ("grpc", "grpc-web")
+HTTP: Final = ("http", "http2", "h2c", "kubernetes.io/h2c", *GRPC)
+GRPC_STATUSES: Final = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)  # fmt: skip
+"""Names by number (grpc/doc/statuscodes.md, istiod ``pkg/util/grpc/codes.go``)."""
 
 
 def resolve_host(host: str, namespace: str, *, domain: str = CLUSTER_DOMAIN) -> str:
@@ -141,3 +149,12 @@ def selects_source(
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
     return match.get("sourceNamespace") in (None, "", namespace)
+
+
+def declared_protocol(port: Mapping[str, Any]) -> str | None:
+    """The protocol that a Service's port declares; ``None`` where Istio detects it from the traffic."""
+    if port.get("appProtocol"):
+        return str(port["appProtocol"]).lower()
+    known = {*HTTP, "https", "tls", "tcp", "udp", "mongo", "mysql", "redis"}
+    prefix = str(port.get("name") or "").partition("-")[0].lower()
+    return prefix if prefix in known else None

@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from chaos.model.istio import GRPC_STATUSES
+
 CONTENT_TYPE: Final = "application/grpc"
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"
@@ -16,12 +18,7 @@ SERVING: Final = b"\x08\x01"
 _STRING: Final = 0x0A
 """Tag of ``StringValue.value``: field 1, length-delimited."""
 
-CODES: Final = (
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-)  # fmt: skip
-"""Names by number (grpc/doc/statuscodes.md)."""
+CODES: Final = GRPC_STATUSES
 _OF_HTTP: Final = {
     400: "INTERNAL", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "UNIMPLEMENTED",
     429: "UNAVAILABLE", 502: "UNAVAILABLE", 503: "UNAVAILABLE", 504: "UNAVAILABLE",

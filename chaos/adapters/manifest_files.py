@@ -1,0 +1,200 @@
+"""Finds the files of a repository that may hold manifests; says what it leaves out and why."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from chaos.errors import InputError
+from chaos.lint import RULES, Finding
+
+STDIN: Final = "-"
+SUFFIXES: Final = (".yaml", ".yml", ".json")
+SKIPPED: Final = frozenset({
+    ".git", ".hg", ".svn", "node_modules", ".venv", "venv", ".tox", ".nox", "__pycache__", ".terraform",
+    ".mypy_cache", ".pytest_cache", ".ruff_cache",
+})  # fmt: skip
+"""Folders that hold what others wrote, and nothing that is applied."""
+LARGEST: Final = 64 * 2**20
+"""Bytes above which a file is no manifest that anybody applies."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """A file's bytes.
+
+    Args:
+        name: How the user would name it; ``-`` for standard input.
+        segments: Its folders and name, from the root of its repository; empty where they mean nothing.
+        content: What is in it.
+    """
+
+    name: str
+    segments: tuple[str, ...]
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """Something that was not looked at.
+
+    Args:
+        note: What, and why.
+    """
+
+    note: str
+
+
+Found = Source | Skipped | Finding
+
+
+def find(paths: Sequence[str]) -> Iterator[Found]:
+    """The files that are named, those below the folders that are named, and standard input for ``-``.
+
+    A link to a file below the same folder is looked at under its own name; links to folders are never followed.
+
+    Raises:
+        InputError: a path that is named isn't there or can't be read.
+    """
+    seen: set[str] | None = set() if len(paths) > 1 else None
+    for path in paths:
+        if path == STDIN:
+            yield Source(name=STDIN, segments=(), content=sys.stdin.buffer.read())
+            continue
+        try:
+            mode = os.stat(path).st_mode  # noqa: PTH116 - Path would lose how the path was written
+        except OSError as error:
+            raise InputError(
+                f"{path}: expected a file or folder of manifests: {error.strerror}", hint="`-` reads standard input"
+            ) from error
+        base = _base(path, folder=stat.S_ISDIR(mode))
+        if stat.S_ISDIR(mode):
+            yield from _below(path, base, seen)
+        elif not stat.S_ISREG(mode):  # <(helm template …)
+            yield Source(name=path, segments=(), content=_content(path, named=True))
+        elif (chart := _chart_of(path)) is not None:
+            yield Skipped(note=_of_a_chart(path, chart))
+        elif _is_new(path, seen):
+            yield from _file(path, base, named=True)
+
+
+def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
+    real_top = os.path.realpath(top)
+
+    troubles: list[Finding] = []
+
+    def unreadable(error: OSError) -> None:
+        troubles.append(_unreadable(str(error.filename), error))
+
+    if (chart := _chart_of(os.path.join(top, "x"))) is not None:  # noqa: PTH118
+        yield Skipped(note=_of_a_chart(top, chart))
+        return
+    for folder, folders, files in os.walk(top, onerror=unreadable):
+        folders[:] = sorted(one for one in folders if one not in SKIPPED)
+        if "templates" in folders and "Chart.yaml" in files:
+            folders.remove("templates")
+            yield Skipped(note=_of_a_chart(os.path.join(folder, "templates"), folder))  # noqa: PTH118
+        for one in folders:
+            path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
+            if os.path.islink(path):  # noqa: PTH114
+                where = "looked at where it leads to" if _inside(path, real_top) else f"out of {top}, not followed"
+                yield Skipped(note=f"{path}: a link to a folder, {where}")
+        for one in sorted(files):
+            if not one.lower().endswith(SUFFIXES):
+                continue
+            path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
+            if os.path.islink(path):  # noqa: PTH114
+                if not os.path.exists(path):  # noqa: PTH110
+                    yield Skipped(note=f"{path}: a link to nothing, or to itself")
+                    continue
+                if not _inside(path, real_top):
+                    yield Skipped(note=f"{path}: a link out of {top}, not followed")
+                    continue
+            if _is_new(path, seen):
+                yield from _file(path, base, named=False)
+    yield from troubles
+
+
+def _file(path: str, base: str, *, named: bool) -> Iterator[Found]:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+        if not stat.S_ISREG(found.st_mode):
+            yield Skipped(note=f"{path}: not a regular file")
+            return
+        if found.st_size > LARGEST:
+            yield Skipped(
+                note=f"{path}: {found.st_size / 2**20:.0f} MiB, more than the {LARGEST // 2**20} MiB looked at"
+            )
+            return
+        content = _content(path, named=named)
+    except OSError as error:
+        yield _unreadable(path, error)
+        return
+    segments = Path(os.path.relpath(os.path.abspath(path), base)).parts  # noqa: PTH100
+    yield Source(name=path, segments=segments, content=content)
+
+
+def _content(path: str, *, named: bool) -> bytes:
+    try:
+        with open(path, "rb") as stream:  # noqa: PTH123
+            return stream.read()
+    except OSError as error:
+        if named:
+            raise InputError(f"{path}: expected a file that can be read: {error.strerror}") from error
+        raise
+
+
+def _unreadable(path: str, error: OSError) -> Finding:
+    return Finding(
+        rule=RULES["unreadable-file"],
+        message=f"can't be read: {error.strerror}",
+        hint="nothing is known of it: let it be read, or leave it out of the repository",
+        file=path,
+    )
+
+
+def _base(path: str, *, folder: bool) -> str:
+    """Where the names begin that may mean something: the root of the repository, else not far above what is named."""
+    whole = Path(path).absolute()
+    for above in (whole, *whole.parents):
+        if (above / ".git").exists():
+            return str(above)
+    here = Path.cwd()
+    resolved = Path(os.path.normpath(whole))
+    if resolved.is_relative_to(here) and here.parent != here:
+        return str(here.parent)
+    return str(resolved.parent if folder else resolved.parent.parent)
+
+
+def _chart_of(path: str) -> str | None:
+    """The chart among whose templates a file is."""
+    whole = Path(os.path.abspath(path))  # noqa: PTH100
+    for above in whole.parents:
+        if above.name == "templates" and (above.parent / "Chart.yaml").is_file():
+            return os.path.relpath(above.parent)
+    return None
+
+
+def _of_a_chart(path: str, chart: str) -> str:
+    path, chart = os.path.normpath(path), os.path.normpath(chart)
+    return f"{path}: templates of a chart, not judged; render them: helm template {chart} | chaosctl lint -"
+
+
+def _inside(path: str, real_top: str) -> bool:
+    real = os.path.realpath(path)
+    return real == real_top or real.startswith(real_top.rstrip(os.sep) + os.sep)
+
+
+def _is_new(path: str, seen: set[str] | None) -> bool:
+    if seen is None:
+        return True
+    whole = os.path.abspath(path)  # noqa: PTH100 - a link is looked at under its own name, which may say production
+    if whole in seen:
+        return False
+    seen.add(whole)
+    return True

@@ -1,0 +1,151 @@
+"""Lints the manifests of a repository or of standard input."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+from chaos.adapters.manifest_comments import comments
+from chaos.adapters.manifest_files import STDIN, Skipped, Source, find
+from chaos.adapters.manifest_yaml import (
+    INTERESTING,
+    Document,
+    documents,
+    has_object,
+    is_relevant,
+    locate,
+    read,
+)
+from chaos.errors import InputError
+from chaos.lint import RULES, Finding, Hit, Linted, Manifest, Rule, check
+from chaos.lint.report import Report
+from chaos.lint.suppress import Comment, suppress
+from chaos.model.settings import Settings
+
+_BEGINNING = 8192
+"""Bytes in which a file shows that it is not text."""
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def lint(paths: Sequence[str], *, settings: Settings, namespace: str | None = None) -> Report:
+    """Everything that is wrong in the manifests at these paths.
+
+    Args:
+        paths: Files, folders, and ``-`` for standard input.
+        settings: Which namespaces are staging.
+        namespace: Where objects are applied that do not say their namespace.
+
+    Raises:
+        InputError: a path can't be read, or nothing is there to look at.
+    """
+    gathered = _Gathered(namespace)
+    for found in find(paths):
+        if isinstance(found, Source):
+            gathered.add(found)
+        elif isinstance(found, Skipped):
+            gathered.notes.append(found.note)
+        else:
+            gathered.findings.append(found)
+    if not gathered.files and not gathered.findings:
+        more = "".join(f"\nnote: {note}" for note in gathered.notes)
+        raise InputError(
+            f"{', '.join(paths)}: expected manifests (*.yaml, *.yml, *.json), found none to look at{more}",
+            hint="name a file or folder, or pipe what is rendered: kustomize build … | chaosctl lint -",
+        )
+    return gathered.report(settings)
+
+
+class _Gathered:
+    """What was read so far."""
+
+    def __init__(self, namespace: str | None) -> None:
+        self.namespace = namespace
+        self.findings: list[Finding] = []
+        self.notes: list[str] = []
+        self.files = 0
+        self._manifests: list[Manifest] = []
+        self._comments: list[Comment] = []
+        self._documents: dict[int, Document] = {}
+        self._next = 0
+
+    def add(self, source: Source) -> None:
+        """Reads a file; what can't hold anything of interest costs no more than a search through its bytes."""
+        self.files += 1
+        content = source.content
+        wide = content.startswith(_UTF16)
+        if source.name == STDIN and not content.strip():
+            raise InputError(
+                "expected manifests on standard input, found nothing",
+                hint="did the command before the pipe fail? `set -o pipefail` shows that",
+            )
+        if not wide and source.name != STDIN and not INTERESTING.search(content):
+            if b"\0" in content[:_BEGINNING]:
+                self.notes.append(f"{source.name}: binary, not judged")
+            return
+        text = self._decoded(source, wide=wide)
+        if text is None:
+            return
+        if source.name == STDIN and not has_object(text):
+            raise InputError(
+                "expected manifests on standard input, found text without any object (kind: …)",
+                hint="did the command before the pipe print an error?",
+            )
+        for document in documents(text, file=source.name, first=self._next):
+            self._next = document.number + 1
+            self._read(document, source)
+
+    def _decoded(self, source: Source, *, wide: bool) -> str | None:
+        if not wide and b"\0" in source.content:
+            if source.name == STDIN:
+                raise InputError("expected manifests on standard input, found binary data")
+            self.notes.append(f"{source.name}: binary, not judged")
+            return None
+        try:
+            return source.content.decode("utf-16" if wide else "utf-8-sig")
+        except UnicodeDecodeError as error:
+            self.notes.append(
+                f"{source.name}: not UTF-8 ({error.reason} at byte {error.start}), judged as far as it goes"
+            )
+            return source.content.decode("utf-8", errors="replace")
+
+    def _read(self, document: Document, source: Source) -> None:
+        self._comments += comments(document)
+        if not is_relevant(document):
+            return
+        segments = source.segments
+        if not segments and document.source:
+            segments = tuple(document.source.split("/"))
+        found = read(document, namespace=self.namespace, segments=segments, stream=source.name)
+        self._manifests += found.manifests
+        self.findings += found.findings
+        if found.note:
+            self.notes.append(found.note)
+        self._documents[document.number] = document
+
+    def report(self, settings: Settings) -> Report:
+        """Judges what was read."""
+        findings = self.findings + [self._placed(rule, hit) for rule, hit in check(Linted(self._manifests, settings))]
+        kept, silenced = suppress(findings, self._comments, RULES)
+        return Report(
+            findings=tuple(kept),
+            suppressed=tuple(silenced),
+            notes=tuple(self.notes),
+            files=self.files,
+            objects=len(self._manifests),
+        )
+
+    def _placed(self, rule: Rule, hit: Hit) -> Finding:
+        one = hit.manifest
+        document = self._documents[one.document]
+        line, column = locate(document, one.at + hit.path)
+        return Finding(
+            rule=rule,
+            message=hit.message,
+            hint=hit.hint,
+            file=document.file,
+            line=line,
+            column=column,
+            subject=one.title,
+            source=document.source,
+            document=document.number,
+        )

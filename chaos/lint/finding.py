@@ -1,0 +1,99 @@
+"""What a rule says about what it looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from chaos.lint.manifest import Manifest, Path
+
+if TYPE_CHECKING:
+    from chaos.lint.linted import Linted
+
+PAGE: Final = "docs/reference/lint.md"
+"""The page that describes every rule under a heading of its own."""
+
+
+class Severity(StrEnum):
+    """How bad it is; every finding makes the exit code 1."""
+
+    ERROR = "error"
+    """Somebody outside staging may feel it, or it does not do what it says."""
+    WARNING = "warning"
+    """It depends on what is not in these files."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """A place where a rule is broken.
+
+    Args:
+        manifest: The object.
+        path: Where in the object.
+        message: What is wrong, with the value.
+        hint: What would make it right.
+    """
+
+    manifest: Manifest
+    path: Path
+    message: str
+    hint: str
+
+
+Check = Callable[["Linted"], Iterable[Hit]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A question that is asked of everything that is linted.
+
+    Args:
+        id: Its stable name: what a suppression names, and the anchor on :data:`PAGE`.
+        severity: How bad an answer is.
+        title: What it finds, in one line.
+        check: Finds it; ``None`` where it is found while reading.
+    """
+
+    id: str
+    severity: Severity
+    title: str
+    check: Check | None = None
+
+    @property
+    def page(self) -> str:
+        """Where to read more."""
+        return f"{PAGE}#{self.id}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """A broken rule at its place, for people and machines. Lines and columns count from 1.
+
+    Args:
+        rule: Which rule.
+        message: What is wrong, with the value.
+        hint: What would make it right.
+        file: The file as it was named; ``-`` for standard input.
+        line: The line in that file.
+        column: The column in that line.
+        subject: The object, such as ``VirtualService shop/reviews``; empty where it is about the file.
+        source: The template that a rendered document says it comes from; empty where it says nothing.
+        document: Number of the document, over everything that is linted; -1 where it is about the file.
+    """
+
+    rule: Rule
+    message: str
+    hint: str
+    file: str
+    line: int = 1
+    column: int = 1
+    subject: str = ""
+    source: str = ""
+    document: int = -1
+
+    @property
+    def order(self) -> tuple[str, int, int, str]:
+        """Sort key: by place."""
+        return (self.file, self.line, self.column, self.rule.id)

@@ -1,0 +1,200 @@
+"""Who could feel the fault that is committed here? Facts 2 and 4 of Istio's fault injection, and the folders."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chaos.lint.finding import Hit
+from chaos.lint.linted import Fault, Linted, bound_to_mesh, resolved
+from chaos.lint.manifest import UNKNOWN, is_placeholder
+from chaos.lint.places import production_word, staging_word
+from chaos.model.istio import MESH, export_of, gateways_of, service_of
+
+SETTINGS: Final = "[tool.chaos] in pyproject.toml, or chaos.toml"
+_ROOTS: Final = ("clusters",)
+"""Folders of which GitOps agents apply everything, by the convention of Flux and Argo CD."""
+
+
+def fault_is_in_staging(linted: Linted) -> Iterator[Hit]:
+    """A fault belongs into a namespace that is known to be staging."""
+    for fault in linted.faults:
+        reason = linted.why_not_staging(fault.manifest.namespace)
+        if reason is not None:
+            nameless = fault.manifest.namespace == UNKNOWN
+            yield Hit(
+                manifest=fault.manifest,
+                path=fault.path,
+                message=f"{fault.manifest.title} has a fault ({fault.what}), and {reason}",
+                hint="write metadata.namespace, lint what is rendered (kustomize build … | chaosctl lint -), or say --namespace NAME"
+                if nameless
+                else f"take the fault out; if this really is a staging namespace, add it to namespaces in {SETTINGS}",
+            )
+
+
+def fault_is_not_deployed(linted: Linted) -> Iterator[Hit]:
+    """No fault where production is kept, nor where an agent applies what is committed."""
+    for fault in linted.first_faults:
+        segments = fault.manifest.segments
+        word = production_word(segments)
+        reason = f"the path says production ({word!r})" if word else _why_applied(linted, segments)
+        if reason is not None:
+            yield Hit(
+                manifest=fault.manifest,
+                path=fault.path,
+                message=f"{fault.manifest.title} has a fault ({fault.what}), and {reason}",
+                hint="an experiment puts its fault in and takes it out again: chaosctl run; "
+                "a committed one stays until somebody notices",
+            )
+
+
+def _why_applied(linted: Linted, segments: tuple[str, ...]) -> str | None:
+    """Why the folder is one that an agent keeps applied; ``None`` where it is not, or plainly is staging's."""
+    if staging_word(segments) is not None:
+        return None
+    folders = segments[:-1]
+    for name in folders:
+        if name.lower() in _ROOTS:
+            return f"a GitOps agent applies what is in {name!r}"
+    for folder, why in linted.synced_folders.items():
+        if folders and folders[: len(folder)] == folder:
+            return f"a GitOps agent applies what is in {'/'.join(folder) or 'the whole repository'!r}: {why}"
+    for folder, why in linted.synced_paths.items():
+        # Paths of an agent begin at its repository's root, which may be a folder further down here.
+        if any(folders[begin : begin + len(folder)] == folder for begin in range(len(folders))):
+            return f"a GitOps agent applies what is in {'/'.join(folder)!r}: {why}"
+    return None
+
+
+def fault_is_not_public(linted: Linted) -> Iterator[Hit]:
+    """Only proxies of staging namespaces may see a fault; without ``exportTo`` every proxy of the mesh does."""
+    for fault in linted.first_faults:
+        one = fault.manifest
+        own = one.spec.get("exportTo")
+        for number, entry in enumerate(export_of(one.data)):
+            if entry in (".", "~", one.namespace) or linted.is_staging(entry):
+                continue
+            if own:
+                message = f"{one.title} has a fault, and exportTo {entry!r} shows it to proxies outside staging"
+            else:
+                message = (
+                    f"{one.title} has a fault and no exportTo: every proxy of the mesh that calls its hosts gets it"
+                )
+            yield Hit(
+                manifest=one,
+                path=("spec", "exportTo", number) if own else fault.path,
+                message=message,
+                hint='exportTo: ["."] keeps it to callers of its own namespace',
+            )
+
+
+def fault_governs_own_hosts(linted: Linted) -> Iterator[Hit]:
+    """A fault is for Services of staging namespaces, each named for itself."""
+    for fault in linted.first_faults:
+        one = fault.manifest
+        if not bound_to_mesh(one):
+            continue  # a gateway's hosts are names of the outside
+        for number, host in enumerate(one.spec.get("hosts", ())):
+            problem = _foreign(linted, fault, host)
+            if problem is not None:
+                yield Hit(
+                    manifest=one,
+                    path=("spec", "hosts", number),
+                    message=f"{one.title} has a fault for the host {host!r}: {problem}",
+                    hint="name Services of its own staging namespace, by their short names or as NAME.NAMESPACE.svc.cluster.local",
+                )
+
+
+def _foreign(linted: Linted, fault: Fault, host: str) -> str | None:
+    if is_placeholder(host):
+        return "it is filled in later, so it may be any"
+    if "*" in host:
+        return "a wildcard covers services that nobody thought of"
+    name = resolved(host, fault.manifest)
+    service = service_of(name)
+    if service is not None:
+        namespace = service[0]
+        if namespace == fault.manifest.namespace or linted.is_staging(namespace):
+            return None  # that its own namespace is not staging is told by another rule
+        return f"it is the Service {service[1]!r} of the namespace {namespace!r}, which is not known to be staging"
+    if any(linted.is_staging(entry.namespace) for entry in linted.entries_for(name)):
+        return None
+    if impossible(linted, name) is not None:
+        return None  # told by host-matches-nothing
+    return "it is no Service of a staging namespace"
+
+
+def fault_is_not_at_a_foreign_gateway(linted: Linted) -> Iterator[Hit]:
+    """Who comes through a gateway that is not staging's own is not known to be staging."""
+    for fault in linted.faults:
+        one = fault.manifest
+        bound = gateways_of(one.data)
+        blocks = fault.route.get("match") or [{}]
+        named = {gateway for block in blocks for gateway in block.get("gateways") or bound}
+        for gateway in sorted(named - {MESH}):
+            namespace = gateway.rpartition("/")[0] or one.namespace
+            if namespace == one.namespace or linted.is_staging(namespace):
+                continue
+            yield Hit(
+                manifest=one,
+                path=fault.path,
+                message=f"{one.title} has a fault at the gateway {gateway!r}: "
+                f"{linted.why_not_staging(namespace)}, and whoever comes through it gets the fault",
+                hint="put the fault on the service behind the gateway, as called by another workload of staging",
+            )
+
+
+def fault_is_not_in_a_delegate(linted: Linted) -> Iterator[Hit]:
+    """A fault in a delegate acts for every VirtualService that delegates to it, those of gateways included."""
+    for fault in linted.first_faults:
+        one = fault.manifest
+        if one.spec.get("hosts") or not one.name:
+            continue
+        roots = sorted(
+            {
+                f"{root.title} ({', '.join(gateways_of(root.data))})"
+                for root in linted.virtual_services
+                for route in root.spec.get("http", ())
+                if (target := route.get("delegate"))
+                and target.get("name") == one.name
+                and target.get("namespace", root.namespace) == one.namespace
+            }
+        )
+        yield Hit(
+            manifest=one,
+            path=fault.path,
+            message=f"{one.title} has a fault and no hosts: as a delegate it acts on every root that uses it"
+            f" (here: {'; '.join(roots) or 'none is among what is linted'})",
+            hint="put the fault into the VirtualService that names the hosts",
+        )
+
+
+def source_selectors_count(linted: Linted) -> Iterator[Hit]:
+    """Beside ``gateways``, istiod ignores ``sourceLabels`` and ``sourceNamespace`` of a match block."""
+    for fault in linted.first_faults:
+        one = fault.manifest
+        for index, route in enumerate(one.spec["http"]):
+            for number, block in enumerate(route.get("match", ())):
+                ignored = [key for key in ("sourceLabels", "sourceNamespace") if block.get(key)]
+                if block.get("gateways") and ignored:
+                    yield Hit(
+                        manifest=one,
+                        path=("spec", "http", index, "match", number, ignored[0]),
+                        message=f"{one.title}: {' and '.join(ignored)} beside gateways {block['gateways']} in one match block:"
+                        " istiod ignores the source, so every caller matches",
+                        hint="take gateways out of this match block (write it once for the whole VirtualService)",
+                    )
+
+
+def impossible(linted: Linted, host: str) -> str | None:
+    """Why a host with a dot can be nobody's, as far as its form tells; ``None`` where it may be somebody's."""
+    if service_of(host) is not None or linted.entries_for(host) or is_placeholder(host) or "*" in host:
+        return None
+    name, _, rest = host.partition(".")
+    namespace = rest.removesuffix(".svc")
+    known = namespace in linted.namespaces or linted.settings.lists(namespace)
+    if "." not in namespace and (known or rest.endswith(".svc")):
+        return (
+            f"a name with a dot is taken as it is, so this is not the Service {name!r} of the namespace {namespace!r}"
+        )
+    return None

@@ -1,0 +1,168 @@
+"""Does the fault do what it says? Values that Istio ignores, refuses, or passes on to an Envoy that rejects them.
+
+Sources: istiod ``pkg/config/validation/validation.go`` (validatePercentage, validateHTTPStatus,
+validateHTTPFaultInjectionDelay), ``pilot/pkg/networking/core/route/route.go`` (TranslateFault), Envoy's
+``fault_filter.cc``; observed with a real Envoy where the text says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final
+
+from chaos.lint.finding import Hit
+from chaos.lint.linted import Fault, Linted, resolved
+from chaos.lint.manifest import is_placeholder
+from chaos.model.istio import GRPC, GRPC_STATUSES, declared_protocol
+from chaos.model.quantities import parse_duration
+
+_SMALLEST: Final = 0.0001
+_LOWEST, _HIGHEST, _REJECTED = 200, 599, 600
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+
+def _parts(linted: Linted, *names: str) -> Iterator[tuple[Fault, str, Mapping[str, Any]]]:
+    for fault in linted.faults:
+        for name in names:
+            if fault.block.get(name) is not None:
+                yield fault, name, fault.block[name]
+
+
+def _hit(fault: Fault, path: tuple[str, ...], message: str, hint: str) -> Hit:
+    return Hit(
+        manifest=fault.manifest,
+        path=(*fault.path, *path),
+        message=f"{fault.manifest.title}: {message}",
+        hint=hint,
+    )
+
+
+def fault_is_not_empty(linted: Linted) -> Iterator[Hit]:
+    """A fault aborts, delays, or does both."""
+    for fault in linted.faults:
+        if fault.block.get("abort") is None and fault.block.get("delay") is None:
+            yield _hit(
+                fault, (), "a fault with neither abort nor delay does nothing", "write one of them, or take it out"
+            )
+
+
+def percentage_is_said(linted: Linted) -> Iterator[Hit]:
+    """Without a percentage, no request is aborted and none delayed."""
+    for fault, name, part in _parts(linted, "abort", "delay"):
+        if (part.get("percentage") or {}).get("value") is None and not (name == "delay" and part.get("percent")):
+            yield _hit(
+                fault,
+                (name,),
+                f"{name} without percentage.value: Istio takes that as 0, and nothing happens",
+                f"write {name}.percentage.value, such as 100",
+            )
+
+
+def percentage_is_possible(linted: Linted) -> Iterator[Hit]:
+    """A percentage is 0, or from 0.0001 (Envoy counts in millionths) to 100."""
+    for fault, name, part in _parts(linted, "abort", "delay"):
+        value = (part.get("percentage") or {}).get("value")
+        if value is None or is_placeholder(value):
+            continue
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        # Said so that NaN, which compares with nothing, is out of range as well.
+        if not (number and (value == 0 or _SMALLEST <= value <= 100)):
+            yield _hit(
+                fault,
+                (name, "percentage", "value"),
+                f"{name}.percentage.value is {value!r}, and Istio takes 0 or a number from 0.0001 to 100",
+                "write a plain number, such as 50 or 0.5",
+            )
+
+
+def delay_is_said(linted: Linted) -> Iterator[Hit]:
+    """A delay without ``fixedDelay`` passes the webhook, and istiod drops it."""
+    for fault, name, part in _parts(linted, "delay"):
+        if part.get("fixedDelay") is None:
+            other = (
+                "exponentialDelay, which Istio does not support" if part.get("exponentialDelay") else "no fixedDelay"
+            )
+            yield _hit(fault, (name,), f"delay has {other}: nothing is delayed", "write delay.fixedDelay, such as 3s")
+
+
+def delay_is_possible(linted: Linted) -> Iterator[Hit]:
+    """A delay is at least a millisecond, in whole ones."""
+    for fault, name, part in _parts(linted, "delay"):
+        value = part.get("fixedDelay")
+        if value is None or is_placeholder(value):
+            continue
+        try:
+            problem = None if parse_duration(value) >= _MILLISECOND else "expected at least 1ms"
+        except ValueError as error:
+            problem = str(error)
+        if problem is not None:
+            yield _hit(
+                fault, (name, "fixedDelay"), f"delay.fixedDelay is {value!r}: {problem}", "for example 500ms or 3s"
+            )
+
+
+def status_is_said(linted: Linted) -> Iterator[Hit]:
+    """An abort without a status passes the webhook with a warning, and istiod drops it."""
+    for fault, name, part in _parts(linted, "abort"):
+        if part.get("httpStatus") is None and part.get("grpcStatus") is None:
+            other = "http2Error, which Istio does not support" if part.get("http2Error") else "no status"
+            yield _hit(fault, (name,), f"abort has {other}: nothing is aborted", "write abort.httpStatus, such as 503")
+
+
+def http_status_is_possible(linted: Linted) -> Iterator[Hit]:
+    """An HTTP status is from 200 to 599; the webhook lets 600 pass, and every Envoy rejects the whole route table."""
+    for fault, name, part in _parts(linted, "abort"):
+        value = part.get("httpStatus")
+        if value is None or is_placeholder(value):
+            continue
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if not (number and _LOWEST <= value <= _HIGHEST):
+            worse = (
+                ": Istio's webhook lets it pass, and every Envoy rejects the update and keeps its old routes"
+                if number and value == _REJECTED
+                else ", and Istio takes a number from 200 to 599"
+            )
+            yield _hit(
+                fault, (name, "httpStatus"), f"abort.httpStatus is {value!r}{worse}", "write a number, such as 503"
+            )
+
+
+def grpc_status_is_known(linted: Linted) -> Iterator[Hit]:
+    """A gRPC status is given by its name in capitals, not by its number."""
+    for fault, name, part in _parts(linted, "abort"):
+        value = part.get("grpcStatus")
+        if value is None or is_placeholder(value) or value in GRPC_STATUSES:
+            continue
+        yield _hit(
+            fault,
+            (name, "grpcStatus"),
+            f"abort.grpcStatus is {value!r}, which is no name of a gRPC status",
+            f"one of {', '.join(GRPC_STATUSES[1:])}",
+        )
+
+
+def grpc_abort_meets_grpc(linted: Linted) -> Iterator[Hit]:
+    """A client that does not speak gRPC gets HTTP 200 from a ``grpcStatus`` abort."""
+    for fault, name, part in _parts(linted, "abort"):
+        if part.get("grpcStatus") is None:
+            continue
+        for host in fault.manifest.spec.get("hosts", ()):
+            services = linted.services_for(resolved(host, fault.manifest))
+            ports = [port for service in services for port in service.spec.get("ports", ())]
+            if ports and not any(declared_protocol(port) in GRPC for port in ports):
+                yield _hit(
+                    fault,
+                    (name, "grpcStatus"),
+                    f"abort.grpcStatus {part['grpcStatus']} for {host!r}, whose Service declares no gRPC port: "
+                    "clients that speak plain HTTP get 200",
+                    "write httpStatus, or name the Service's port grpc-…",
+                )
+
+
+def fault_is_on_a_route(linted: Linted) -> Iterator[Hit]:
+    """Istio refuses a fault beside a redirect or a direct response."""
+    for fault in linted.faults:
+        other = next((key for key in ("redirect", "directResponse") if fault.route.get(key) is not None), None)
+        if other is not None:
+            yield _hit(fault, (), f"a fault beside {other}: Istio's webhook refuses the object", "take one of them out")
