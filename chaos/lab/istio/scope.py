@@ -27,9 +27,7 @@ def _scoped(namespace: str, sidecar: Object | None, snapshot: Snapshot) -> Snaps
         return dataclasses.replace(snapshot, services=services)
     seen = [one for one in services if imports(sidecar, namespace, one.namespace, (one.host,))]
     governing = [
-        vs
-        for vs in snapshot.virtual_services
-        if imports(sidecar, namespace, vs["metadata"]["namespace"], hosts_of(vs))
+        vs for vs in snapshot.virtual_services if imports(sidecar, namespace, vs["metadata"]["namespace"], hosts_of(vs))
     ]
     wanted = {host for vs in governing for host in _destinations(vs)}
     extra = [one for one in services if one.host in wanted and one not in seen]
