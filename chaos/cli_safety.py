@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -164,6 +165,47 @@ def rbac(
     _give(as_documents(objects(namespace, home=home, account=account, exec_=not without_exec, root=root)))
 
 
+@manifests_app.command()
+def admission(
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option("--namespace", "-n", help="a staging namespace or a pattern; those of the settings where absent"),
+    ] = None,
+    home: Annotated[str, typer.Option(help="namespace of the harness's service account")] = "chaos-harness",
+    account: Annotated[str, typer.Option(help="name of the service account")] = "chaos-harness",
+    kubernetes: Annotated[str, typer.Option(help="the cluster's version")] = "1.30",
+    lifetime: Annotated[
+        str | None,
+        typer.Option(help="how long after its creation a fault may expire; the longest fault and an hour where absent"),
+    ] = None,
+    warn: Annotated[bool, typer.Option("--warn", help="only warn, to see first what would be denied")] = False,  # noqa: FBT002
+) -> None:
+    """Print the staging rules as a ValidatingAdmissionPolicy with its binding; for older clusters what there is instead."""
+    from chaos.adapters.settings_file import read_settings
+    from chaos.manifests.admission import admission as objects
+    from chaos.manifests.admission import offer, without_policies
+    from chaos.manifests.printing import as_documents
+    from chaos.manifests.rbac import rbac as roles
+
+    settings = read_settings(Path.cwd())
+    if namespace:
+        settings = _with_namespaces(settings, namespace)
+    offered = offer(kubernetes)
+    if not offered.api_version:
+        _say(without_policies(kubernetes))
+        _give(as_documents(roles(settings.namespaces, home=home, account=account, root=settings.root_namespace)))
+        return
+    if offered.switch:
+        _say(
+            f"Kubernetes {kubernetes} has admission policies as a beta that is off: start its API server with {offered.switch}"
+        )
+    longest = None if lifetime is None else _duration("--lifetime", lifetime)
+    made = objects(
+        settings, home=home, account=account, api_version=offered.api_version, lifetime=longest, warn=warn
+    )  # fmt: skip
+    _give(as_documents(made))
+
+
 # --- shared ------------------------------------------------------------------------------------------------------------
 
 
@@ -210,5 +252,31 @@ def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_stag
     return settings.listed(str(one["metadata"]["name"]) for one in known)
 
 
+def _with_namespaces(settings: Settings, named: list[str]) -> Settings:
+    """The settings with these namespaces, which are held to the same rules as those of a file."""
+    from pydantic import ValidationError
+
+    from chaos.model.settings import Settings
+
+    try:
+        return Settings.model_validate({**settings.model_dump(), "namespaces": named})
+    except ValidationError as error:
+        told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors(include_url=False))
+        raise InputError(f"--namespace: {told}") from error
+
+
+def _duration(option: str, text: str) -> timedelta:
+    from chaos.model.quantities import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise InputError(f"{option} {text!r}: {error}") from error
+
+
 def _give(text: Any) -> None:
     typer.echo(text)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)

@@ -23,6 +23,7 @@ from typing import Any, Final
 from chaos.errors import HarnessError, LabError
 from chaos.lab import alerts, own_manifests
 from chaos.lab.addresses import AddressBlock, listening_socket
+from chaos.lab.api import policies
 from chaos.lab.api.resources import NAMESPACES, PROMETHEUS_RULES
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
@@ -108,7 +109,9 @@ class Supervisor:
 
         store = Store()
         alerts.follow(store, prometheus.load_rules)
-        validators = {**VALIDATORS, PROMETHEUS_RULES.kind: alerts.validator(find_promtool())}
+        validators = {
+            **VALIDATORS, **policies.VALIDATORS, PROMETHEUS_RULES.kind: alerts.validator(find_promtool())
+        }  # fmt: skip
         apps = WorkloadHost(log=self._files.logs / "apps.log", env=_python_environment(), on_exit=self._apps_died)
         self._stack.push_async_callback(_end, apps.child)
         self._stack.callback(apps.kill)

@@ -24,6 +24,8 @@ from chaos.lab.api.resources import (
 from chaos.lab.api.store import Store
 
 _EVERYBODY: Final = "system:authenticated"
+ADMINISTRATOR: Final = ("lab-admin", ("system:masters", _EVERYBODY))
+"""Name and groups of who comes without a service account."""
 
 
 @dataclass(frozen=True, slots=True)

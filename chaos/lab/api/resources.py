@@ -267,6 +267,23 @@ CUSTOM_RESOURCE_DEFINITIONS: Final = Resource(
     namespaced=False,
     columns=(Column(name="Scope", path="spec.scope"),),
 )
+ADMISSION_POLICIES: Final = Resource(
+    group="admissionregistration.k8s.io",
+    versions=("v1",),
+    kind="ValidatingAdmissionPolicy",
+    plural="validatingadmissionpolicies",
+    singular="validatingadmissionpolicy",
+    namespaced=False,
+)
+ADMISSION_BINDINGS: Final = Resource(
+    group="admissionregistration.k8s.io",
+    versions=("v1",),
+    kind="ValidatingAdmissionPolicyBinding",
+    plural="validatingadmissionpolicybindings",
+    singular="validatingadmissionpolicybinding",
+    namespaced=False,
+    columns=(Column(name="PolicyName", path="spec.policyName"),),
+)
 PROMETHEUS_RULES: Final = Resource(
     group="monitoring.coreos.com",
     versions=("v1",),
@@ -304,6 +321,8 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     AUTHORIZATION_POLICIES,
     PROMETHEUS_RULES,
     CUSTOM_RESOURCE_DEFINITIONS,
+    ADMISSION_POLICIES,
+    ADMISSION_BINDINGS,
 )
 BY_KEY: Final = {resource.key: resource for resource in RESOURCES}
 BY_KIND: Final = {(resource.group, resource.kind): resource for resource in RESOURCES}

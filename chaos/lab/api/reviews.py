@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from starlette.responses import JSONResponse, Response
 
-from chaos.lab.api.authorizing import Access, Act, User
+from chaos.lab.api.authorizing import ADMINISTRATOR, Access, Act, User
 from chaos.lab.api.paths import Target
 
 PATHS: Final = {
@@ -24,7 +24,7 @@ def review(access: Access, kind: str, asked: dict[str, Any], user: User | None) 
     """The answer to one of ``PATHS``."""
     spec = asked.get("spec") or {}
     if kind == "SelfSubjectReview":
-        name, groups = (user.name, user.groups) if user else ("lab-admin", ("system:masters",))
+        name, groups = (user.name, user.groups) if user else ADMINISTRATOR
         status: dict[str, Any] = {"userInfo": {"username": name, "groups": list(groups)}}
     elif kind == "SelfSubjectRulesReview":
         rules = [dict(rule) for rule in access.rules(user, spec.get("namespace", ""))] if user else [_EVERYTHING]

@@ -11,7 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
-from chaos.lab.api import bodies, definitions, discovery, execute, ownership, reviews
+from chaos.lab.api import bodies, definitions, discovery, execute, ownership, policies, reviews
+from chaos.lab.api.admission import Admission, Review
 from chaos.lab.api.authorizing import Access, Act
 from chaos.lab.api.errors import ApiError, bad_request, conflict, invalid
 from chaos.lab.api.paging import Pages
@@ -89,7 +90,10 @@ class _Api:
     ) -> None:
         self._store = store
         self._access = access
-        self._validators = {CUSTOM_RESOURCE_DEFINITIONS.kind: definitions.validate, **validators}
+        self._admission = Admission(store)
+        self._validators = {
+            CUSTOM_RESOURCE_DEFINITIONS.kind: definitions.validate, **policies.VALIDATORS, **validators
+        }  # fmt: skip
         self._logs = logs
         self._pages = Pages()
 
@@ -159,7 +163,10 @@ class _Api:
             for obj in self._store.list(target.resource, target.namespace, _selector(request, target.resource)):
                 meta = obj["metadata"]
                 if self._store.find(target.resource, meta.get("namespace"), meta["name"]) is not None:
-                    self._store.delete(target.resource, meta.get("namespace"), meta["name"], dry_run=_dry(request))
+                    review = self._review(request, target, meta["name"])
+                    self._store.delete(
+                        target.resource, meta.get("namespace"), meta["name"], dry_run=_dry(request), admit=review
+                    )
             return JSONResponse({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"})
         raise ApiError(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 
@@ -198,8 +205,9 @@ class _Api:
         warnings = self._validate(request, target.resource, obj)
         if not (obj.get("metadata") or {}).get("managedFields"):
             obj.setdefault("metadata", {})["managedFields"] = ownership.track(None, obj, _writer(request, target))
-        created = self._store.create(target.resource, obj, dry_run=_dry(request))
-        return self._answer(request, target, created, 201, warnings)
+        review = self._review(request, target, obj["metadata"].get("name") or "")
+        created = self._store.create(target.resource, obj, dry_run=_dry(request), admit=review)
+        return self._answer(request, target, created, 201, (*warnings, *review.warnings))
 
     async def _single(self, request: Request, target: Target, name: str) -> Response:
         res, namespace = target.resource, target.namespace
@@ -209,7 +217,8 @@ class _Api:
             options = await bodies.read(request, optional=True)
             wants = options.get("preconditions") or {}
             gone = self._store.delete(
-                res, namespace, name, uid=wants.get("uid"), version=wants.get("resourceVersion"), dry_run=_dry(request, options)
+                res, namespace, name, uid=wants.get("uid"), version=wants.get("resourceVersion"), dry_run=_dry(request, options),
+                admit=self._review(request, target, name, dry_run=_dry(request, options)),
             )  # fmt: skip
             if res in _TOLD_WHOLE:
                 return JSONResponse(as_served(gone, target))
@@ -278,10 +287,15 @@ class _Api:
             obj["metadata"]["managedFields"] = owners
         else:
             obj["metadata"].pop("managedFields", None)
-        stored = self._store.replace(res, namespace, name, obj, dry_run=_dry(request), status=status)
-        return self._answer(request, target, stored, 200, warnings)
+        review = self._review(request, target, name)
+        stored = self._store.replace(res, namespace, name, obj, dry_run=_dry(request), status=status, admit=review)
+        return self._answer(request, target, stored, 200, (*warnings, *review.warnings))
 
     # --- inside ----------------------------------------------------------------------------------------------------
+
+    def _review(self, request: Request, target: Target, name: str, *, dry_run: bool | None = None) -> Review:
+        dry_run = _dry(request) if dry_run is None else dry_run
+        return self._admission.review(target, self._access.user(request), name=name, dry_run=dry_run)
 
     def _validate(self, request: Request, res: Resource, obj: dict[str, Any]) -> tuple[str, ...]:
         """Asks the kind's validator; drops fields that the schema does not have, as the real server does."""

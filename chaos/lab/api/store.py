@@ -29,6 +29,8 @@ from chaos.lab.api.validation import Cause
 
 Object = dict[str, Any]
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+Admit = Callable[[Object | None, Object | None], None]
+"""``(new, old)`` of a change that would be made now, neither to be changed; raises ``ApiError`` where it must not be."""
 
 _KEPT: Final = 20_000
 """Events that are kept for watches that start from an older version."""
@@ -100,7 +102,9 @@ class Store:
 
     # --- writing ---------------------------------------------------------------------------------------------------
 
-    def create(self, res: Resource, obj: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+    def create(
+        self, res: Resource, obj: Mapping[str, Any], *, dry_run: bool = False, admit: Admit | None = None
+    ) -> Object:
         """Stores a new object.
 
         Raises:
@@ -130,6 +134,8 @@ class Store:
             meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = name
         if res is CUSTOM_RESOURCE_DEFINITIONS:
             new["status"] = definitions.status_of(new)
+        if admit is not None:
+            admit(new, None)
         if dry_run:
             meta["resourceVersion"] = str(self._version)
             return new
@@ -147,6 +153,7 @@ class Store:
         *,
         dry_run: bool = False,
         status: bool = False,
+        admit: Admit | None = None,
     ) -> Object:
         """Replaces an object, or only its status.
 
@@ -179,10 +186,12 @@ class Store:
         if res.namespaced:
             meta["namespace"] = namespace
         new["apiVersion"], new["kind"] = res.api_version(), res.kind
-        if new == old:
-            return copy.deepcopy(old)
         if _spec(new) != _spec(old):
             meta["generation"] = was.get("generation", 1) + 1
+        if admit is not None:
+            admit(new, old)
+        if new == old:
+            return copy.deepcopy(old)
         if dry_run:
             return new
         self._objects[res.key][namespace or "", name] = new
@@ -202,6 +211,7 @@ class Store:
         uid: str | None = None,
         version: str | None = None,
         dry_run: bool = False,
+        admit: Admit | None = None,
     ) -> Object:
         """Removes an object, and all that it owns.
 
@@ -216,6 +226,8 @@ class Store:
                     name,
                     f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {old['metadata'][key]}",
                 )
+        if admit is not None:
+            admit(None, old)
         if dry_run:
             return copy.deepcopy(old)
         del self._objects[res.key][namespace or "", name]
