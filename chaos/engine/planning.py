@@ -16,7 +16,7 @@ from chaos.model.experiment import Experiment
 from chaos.model.istio import PUBLIC, service_fqdn
 from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
 from chaos.model.settings import Settings
-from chaos.model.situation import Object, Situation, Workload, workloads_of
+from chaos.model.situation import Object, Situation, Workload, pods_right, services_right, workloads_of
 from chaos.model.visibility import ROOT_NAMESPACE
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
@@ -66,13 +66,16 @@ def look(
     config = _seen(lambda: mesh.mesh_config(root), f"get configmaps in {root}", blind) if there else None
     sidecars = _seen(mesh.sidecars, "list sidecars.networking.istio.io", blind) if there else ()
     routes = _seen(mesh.http_routes, "list httproutes.gateway.networking.k8s.io", blind) if there else ()
+    place = target.namespace
+    services = _seen(lambda: mesh.services(place), services_right(place), blind) if there else ()
+    pods = _seen(lambda: mesh.pods(place), pods_right(place), blind) if there else ()
     return Situation(
         cluster=cluster or mesh.identity().uid,
         namespaces=namespaces,
-        services=mesh.services(target.namespace) if there else (),
+        services=services or (),
         virtual_services=mesh.virtual_services() if there else (),
         destination_rules=mesh.destination_rules() if there else (),
-        workloads=workloads_of(mesh.pods(target.namespace)) if there else (),
+        workloads=workloads_of(pods or ()),
         calling=_calling(metrics, service_fqdn(target.service, target.namespace)) if metrics and there else (),
         writable_outside=writable_outside,
         default_export=default_export(config or {}),

@@ -6,12 +6,15 @@ from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
 from chaos.model.plan import Broken
+from chaos.model.situation import pods_right
 
 
 def callers_are_there(draft: Draft) -> Iterator[Broken]:
     """The declared callers exist and have a proxy, since it is the caller's proxy that injects."""
     wanted = draft.experiment.target.callers
     if not wanted or draft.namespace not in draft.situation.namespaces:
+        return
+    if pods_right(draft.namespace) in draft.situation.unreadable:
         return
     text = ", ".join(f"{key}={value}" for key, value in wanted.items())
     here = [w for w in draft.situation.workloads if w.namespace == draft.namespace]

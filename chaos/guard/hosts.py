@@ -9,6 +9,7 @@ from chaos.guard.draft import Draft
 from chaos.model.istio import GRPC, HTTP, declared_protocol, hosts_of, resolve_host, service_fqdn, service_of
 from chaos.model.plan import Broken
 from chaos.model.routing import followed
+from chaos.model.situation import services_right
 
 
 def target_exists(draft: Draft) -> Iterator[Broken]:
@@ -17,6 +18,7 @@ def target_exists(draft: Draft) -> Iterator[Broken]:
     if (
         draft.situation.service(target.namespace, target.service) is None
         and target.namespace in draft.situation.namespaces
+        and services_right(target.namespace) not in draft.situation.unreadable
     ):
         known = sorted(
             s["metadata"]["name"] for s in draft.situation.services if s["metadata"]["namespace"] == target.namespace

@@ -170,3 +170,13 @@ def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
         )
         for (namespace, name), group in sorted(found.items())
     )
+
+
+def services_right(namespace: str) -> str:
+    """What ``Situation.unreadable`` has where a namespace's Services could not be read."""
+    return f"list services in {namespace}"
+
+
+def pods_right(namespace: str) -> str:
+    """What ``Situation.unreadable`` has where a namespace's Pods could not be read."""
+    return f"list pods in {namespace}"
