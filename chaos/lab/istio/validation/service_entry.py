@@ -59,6 +59,10 @@ def _errors(spec: Mapping[str, Any]) -> Iterator[str]:
         yield "no endpoints should be provided for resolution type none"
     if resolution == "DNS_ROUND_ROBIN" and len(endpoints) > 1:
         yield "there must only be 0 or 1 endpoint for resolution mode DNS_ROUND_ROBIN"
+    if resolution not in ("NONE", "STATIC") and any("/" in str(one) for one in spec.get("addresses") or ()):
+        yield "CIDR addresses are allowed only for NONE/STATIC resolution types"
+    if any("*" in str(one) for one in ((spec.get("workloadSelector") or {}).get("labels") or {}).values()):
+        yield "wildcard is not supported in workloadSelector"
     numbers = [port["number"] for port in spec.get("ports") or ()]
     names = [port["name"] for port in spec.get("ports") or ()]
     if not numbers:
@@ -72,9 +76,11 @@ def _errors(spec: Mapping[str, Any]) -> Iterator[str]:
     for endpoint in endpoints:
         if not endpoint.get("address"):
             yield "endpoint address or network is required"
-        for name in endpoint.get("ports") or ():
+        for name, number in (endpoint.get("ports") or {}).items():
             if name not in names:
                 yield f"endpoint port {name} is not defined by the service entry"
+            if not 1 <= number <= 65535:
+                yield f"endpoint port {name}: {number} must be in the range 1..65535"
 
 
 def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
