@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import httpx
 import pytest
 
-from chaos.manifests.rbac import CLUSTER, EXEC, ROOT, STAGING, Rule, rbac
+from chaos.lab.api.resources import EVENTS, NAMESPACES
+from chaos.manifests.rbac import CLUSTER, EXEC, NAME, ROOT, STAGING, Rule, rbac
 from tests.survival.proxy import Call
-from tests.survival.world import STRATEGIES, World
+from tests.survival.world import STRATEGIES, Strategy, World
+from tests.unit.safety.api_server import ADMIN_TOKEN, kubeconfig
 from tests.unit.test_cli_safety import permission
 
 Right = tuple[str, str, str]
@@ -82,3 +86,75 @@ def test_nothing_that_writes_is_cluster_wide() -> None:
     assert "the fault itself" in role["metadata"]["annotations"]["chaos-harness.dev/reasons"]
     without = rbac(["staging"], home="tools", exec_=False)
     assert not any("pods/exec" in rule["resources"] for one in without for rule in one.get("rules") or ())
+
+
+BREAKS = {
+    "namespaces": ("error", "GET /api/v1/namespaces/kube-system: 403"),
+    "virtualservices (list)": ("error", 'cannot list resource "virtualservices"'),
+    "destinationrules": ("error", 'cannot list resource "destinationrules"'),
+    "sidecars": ("refused", "may not list sidecars.networking.istio.io"),
+    "configmaps": ("refused", "may not get configmaps in istio-system"),
+    "virtualservices (get, create, update, delete)": ("refused", 'cannot update resource "virtualservices"'),
+    "services": ("refused", "may not list services in staging"),
+    "pods": ("refused", "may not list pods in staging"),
+    "leases": ("inconclusive", "the watchdog can't clean up"),
+    "events": ("passed", "no Event says that a fault was there"),
+}
+"""What is missed without a rule: how a run ends then, and what it says. HTTPRoutes are not served here: a denied one is in
+tests/contract/test_who_is_hit_is_read.py; without exec no proxy is asked, which tests/e2e/test_run.py would see."""
+
+
+def title(rule: Rule) -> str:
+    return f"{rule.resource} ({', '.join(rule.verbs)})" if rule.resource == "virtualservices" else rule.resource
+
+
+def as_account(world: World, without: Rule | None) -> Path:
+    """A kubeconfig for a service account with the printed Roles but for one rule."""
+    host, port = world.api.address
+    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as admin:
+        for obj in rbac(["staging"], home="staging"):
+            made = json.loads(json.dumps(obj))
+            if without is not None and "rules" in made:
+                made["rules"] = [rule for rule in made["rules"] if rule != without.as_dict()]
+            namespace = made["metadata"].get("namespace")
+            place = f"/namespaces/{namespace}" if namespace else ""
+            group = "/api/v1" if made["kind"] == "ServiceAccount" else "/apis/rbac.authorization.k8s.io/v1"
+            admin.post(f"{group}{place}/{made['kind'].lower()}s", json=made).raise_for_status()
+        asked = admin.post(f"/api/v1/namespaces/staging/serviceaccounts/{NAME}/token", json={"spec": {}})
+    file = world.folder / "account"
+    token = asked.json()["status"]["token"]
+    file.write_text(kubeconfig(f"http://{host}:{port}").replace(ADMIN_TOKEN, token))
+    return file
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_run_passes_with_the_printed_roles_and_leaves_nothing(tmp_path: Path, strategy: Strategy) -> None:
+    world = World(tmp_path, strategy)
+    try:
+        world.api.store.create(NAMESPACES, {"metadata": {"name": "istio-system"}})
+        file = str(as_account(world, None))
+        assert world.run(world.orders(kubeconfig=file, watched=file))["outcome"] == "passed"
+        assert world.is_clean()
+        assert len(world.api.objects(EVENTS)) == 2
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize(
+    "rule", [one for one in (*CLUSTER, *ROOT, *STAGING) if one.resource != "httproutes"], ids=title
+)
+def test_without_any_one_rule_something_breaks(tmp_path: Path, rule: Rule) -> None:
+    outcome, told = BREAKS[title(rule)]
+    world = World(tmp_path, "patch")
+    try:
+        world.api.store.create(NAMESPACES, {"metadata": {"name": "istio-system"}})
+        file = str(as_account(world, rule))
+        found = world.run(world.orders(kubeconfig=file, watched=file))
+        assert found["outcome"] == outcome, found
+        if outcome == "passed":
+            assert world.api.objects(EVENTS) == [], told
+        else:
+            assert told in " ".join(found["reasons"]), found
+        assert world.is_clean()
+    finally:
+        world.close()
