@@ -69,7 +69,7 @@ def test_it_creates_and_repeats_without_a_change(api: httpx.Client) -> None:
 
 
 def test_lists_of_istio_are_owned_as_a_whole(api: httpx.Client) -> None:
-    """Why a fault can't be applied beside somebody else's routes (F§4.1)."""
+    """Why a fault can't be applied beside somebody else's routes."""
     apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
     fault = {"abort": {"percentage": {"value": 50}, "httpStatus": 503}}
     refused = apply(api, SERVICES, vs(http=[route("x", fault=fault)]), "chaos")
