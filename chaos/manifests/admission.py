@@ -202,7 +202,9 @@ def variables(settings: Settings, *, home: str, account: str) -> Mapping[str, st
             f"? variables.faulted.filter(r, !({_SHAPE} in variables.shapesBefore))\n"
             ": variables.faulted"
         ),
-        "matches": f"variables.routes.map(r, {_MATCHES})",
+        # First match wins, so a fault that stays needs all routes before it that have none; more of them do no harm.
+        "order": f"variables.routes.map(r, {_PLACE})",
+        "orderBefore": f"variables.routesBefore.filter(r, !({_FAULTED}) || {_PLACE} in variables.order).map(r, {_PLACE})",
         "percentages": " +\n".join(
             f"variables.checked.filter(r, {' && '.join(f'has(r.fault.{path})' for path in _steps(value))})"
             f".map(r, double(r.fault.{value}))"
@@ -218,6 +220,7 @@ def variables(settings: Settings, *, home: str, account: str) -> Mapping[str, st
 _MATCHES: Final = "dyn(has(r.match) ? r.match : [])"
 _SHAPE: Final = f"[dyn(has(r.name) ? r.name : ''), {_MATCHES}, dyn(has(r.fault) ? r.fault : {{}})]"
 _FAULTED: Final = "has(r.fault) && (has(r.fault.abort) || has(r.fault.delay))"
+_PLACE: Final = f"[{_MATCHES}, dyn({_FAULTED} ? r.fault : {{}})]"
 
 
 def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation, ...]:
@@ -230,14 +233,12 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             "fault-outside-staging",
             "variables.staging || variables.faulted.size() == 0 ||\n"
             "(variables.checked.size() == 0 &&\n"
-            f" (variables.matches == variables.routesBefore.map(r, {_MATCHES}) ||\n"
-            f"  variables.matches == variables.routesBefore.filter(r, !({_FAULTED}) ||\n"
-            f"    variables.routes.exists(n, {_shape('n')} == {_SHAPE})).map(r, {_MATCHES})))",
+            " variables.order.filter(one, one in variables.orderBefore) == variables.orderBefore)",
             f"faults are for the namespaces {names} with the label {labels}; take http[].fault out",
             "variables.subject + ' has a fault, and faults are for the namespaces "
             + _inside(f"{names} with the label {labels}; take http[].fault out, or write it there"),
             "a fault acts on whoever calls the host, so it has no place where users are. One that is there already may stay "
-            "while neither it nor what is before it changes, so that nobody's other work waits for its removal",
+            "while it, its reach and the routes without a fault keep their place, so that nobody's other work waits for its removal",
         ),
         Validation(
             "mark-of-the-harness",
@@ -326,10 +327,6 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             "Invalid",
         ),
     )  # fmt: skip
-
-
-def _shape(name: str) -> str:
-    return re.sub(r"\br\.", f"{name}.", _SHAPE)
 
 
 def _steps(path: str) -> Sequence[str]:

@@ -279,6 +279,47 @@ def test_a_fault_that_is_in_production_already_may_be_mended_but_not_spread(tmp_
         cluster.close()
 
 
+PLAIN = {"route": [{"destination": {"host": "inventory-svc"}}]}
+FAULTED = {**PLAIN, "fault": abort()}
+UNDER_A = {**PLAIN, "match": [{"uri": {"prefix": "/a"}}]}
+FAULTED_A, FAULTED_B = {**UNDER_A, "fault": abort()}, {**FAULTED, "match": [{"uri": {"prefix": "/b"}}]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "rule"),
+    [
+        pytest.param(
+            [PLAIN, FAULTED], [FAULTED, PLAIN], "fault-outside-staging", id="a fault before the route that hid it"
+        ),
+        pytest.param([UNDER_A, FAULTED_A], [FAULTED_A, UNDER_A], "fault-outside-staging", id="the same with matches"),
+        pytest.param(
+            [UNDER_A, PLAIN, FAULTED], [UNDER_A, FAULTED], "fault-outside-staging", id="without the route that hid it"
+        ),
+        pytest.param([UNDER_A, FAULTED], [FAULTED], "fault-outside-staging", id="without one that hid a part"),
+        pytest.param([FAULTED], [FAULTED_A, FAULTED], "fault-outside-staging", id="another fault"),
+        pytest.param([PLAIN, FAULTED], [PLAIN, {**FAULTED, "timeout": "1s"}], "", id="what is no fault's concern"),
+        pytest.param([FAULTED], [UNDER_A, FAULTED], "", id="a route more, which only takes requests from it"),
+        pytest.param([FAULTED_A, FAULTED_B, FAULTED], [FAULTED_A, FAULTED], "", id="one fault dropped"),
+        pytest.param([FAULTED_A, FAULTED_B], [UNDER_A, FAULTED_B], "", id="one fault taken out of its route"),
+        pytest.param([FAULTED_A, FAULTED_B, FAULTED], [UNDER_A, FAULTED], "", id="one of each"),
+        pytest.param([PLAIN, FAULTED], [UNDER_A], "", id="all faults gone, and all else changed"),
+    ],
+)
+def test_what_hides_a_fault_in_production_stays_before_it(
+    tmp_path: Path, before: list[Any], after: list[Any], rule: str
+) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        obj = vs(namespace="production", http=before, exportTo=None)
+        assert create(cluster.other, obj).status_code == 201
+        cluster.enforce()
+        changed = {**obj, "spec": {**obj["spec"], "http": after}}
+        answer = cluster.other.put(f"{path(obj)}/x", json=changed)
+        assert (answer.status_code, named(answer)) == ((403, rule) if rule else (200, ""))
+    finally:
+        cluster.close()
+
+
 def test_it_can_warn_first(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
     try:
