@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+# Read by gRPC when it is imported. Its handlers start threads of its own in a child between fork and exec, where they find
+# their files closed and abort it: a lab's process then ended before it began, once in some hundred starts.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 FIGURE = "figure"
 

@@ -52,6 +52,7 @@ class Session:
             self.process = subprocess.Popen(
                 command, cwd=world.folder, stdout=out, stderr=subprocess.STDOUT, start_new_session=True, env=environment
             )
+        world.sessions.append(self.process)
 
     def end(self, seconds: float = 60) -> int:
         return self.process.wait(seconds)

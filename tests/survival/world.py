@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
@@ -57,6 +58,8 @@ class World:
         self.kubeconfig.write_text(kubeconfig(self.proxy.url))
         self.mesh = KubernetesMesh(str(self.api.kubeconfig), CONTEXT)
         self._children: list[ForkServerProcess] = []
+        self.sessions: list[subprocess.Popen[bytes]] = []
+        """Sessions of pytest, each the leader of its group; those that still live end with the world."""
         for name in ("order-svc", "inventory-svc"):
             self.api.store.create(
                 SERVICES,
@@ -136,6 +139,10 @@ class World:
         return found
 
     def close(self) -> None:
+        for session in self.sessions:
+            if session.poll() is None:
+                os.killpg(session.pid, signal.SIGKILL)
+            session.wait(10)
         for process in self._children:
             if process.is_alive():
                 process.kill()
