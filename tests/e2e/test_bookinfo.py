@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import math
-import shutil
-import subprocess
 import textwrap
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,13 +12,14 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.e2e.callers import NEEDS_KUBECTL, Refused, agrees, ask, kubectl, sidecar
 from tests.e2e.experiments import chaosctl, on, quick, record_in
+from tests.e2e.waiting import until
 
-KUBECTL = shutil.which("kubectl")
 DATA = Path(__file__).parents[3] / "shared" / "data" / "bookinfo"
 pytestmark = [
     pytest.mark.lab,
-    pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed"),
+    NEEDS_KUBECTL,
     pytest.mark.skipif(not DATA.is_dir(), reason="Bookinfo's manifests are not beside this checkout"),
 ]
 BEHAVIOURS = textwrap.dedent("""\
@@ -40,6 +36,7 @@ BEHAVIOURS = textwrap.dedent("""\
             - {url: "http://ratings:9080/ratings/{id}", fallback: {ratings: unavailable}}
     reviews-v3: *reviews
 """)
+JASON = {"end-user": "jason"}
 REJECTED = {
     "egress-rule-google-apis.yaml": "www.googleapis.com, which is not on loopback (give it endpoints in 127.0.0.0/8)",
 }
@@ -73,49 +70,6 @@ def apply(lab: LabState) -> Iterator[Callable[[str], None]]:
         kubectl(lab, "delete", "-f", file)
 
 
-def kubectl(lab: LabState, *arguments: str) -> str:
-    assert KUBECTL is not None
-    command = [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-
-
-def sidecar(lab: LabState, name: str) -> str:
-    ip = kubectl(lab, "get", "pod", "-l", f"app={name}", "-o", "jsonpath={.items[0].status.podIP}")
-    return f"http://{ip}:15001"
-
-
-def ask(proxy: str, url: str, times: int, **headers: str) -> list[tuple[int, str, float]]:
-    """Status, version and seconds of each answer that a caller's sidecar gives."""
-
-    async def all_of_them() -> list[tuple[int, str, float]]:
-        few = asyncio.Semaphore(40)
-        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=30) as client:
-
-            async def one() -> tuple[int, str, float]:
-                async with few:
-                    began = time.monotonic()
-                    answer = await client.get(
-                        url, headers={key.replace("_", "-"): value for key, value in headers.items()}
-                    )
-                    version = answer.json().get("version", "") if answer.status_code == 200 else ""
-                    return answer.status_code, version, time.monotonic() - began
-
-            return list(await asyncio.gather(*(one() for _ in range(times))))
-
-    return asyncio.run(all_of_them())
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, f"not within 20 s: {what}"
-
-
-def agrees(count: int, total: int, share: float) -> bool:
-    """Five standard deviations."""
-    return abs(count - total * share) <= 5 * math.sqrt(total * share * (1 - share))
-
-
 def test_the_page_comes_through_the_gateway(lab: LabState) -> None:
     answer = httpx.get(f"{lab.entry}/productpage", trust_env=False, timeout=10)
     assert answer.status_code == 200
@@ -128,12 +82,12 @@ def test_the_page_comes_through_the_gateway(lab: LabState) -> None:
 
 
 def test_the_abort_hits_only_jason(lab: LabState, apply: Callable[[str], None]) -> None:
-    reviews, url = sidecar(lab, "reviews"), "http://ratings:9080/ratings/0"
+    reviews, url = sidecar(lab, "reviews", "default"), "http://ratings:9080/ratings/0"
     apply("virtual-service-ratings-test-abort.yaml")
-    until(lambda: ask(reviews, url, 1, end_user="jason")[0][0] == 500, "jason is aborted")
-    assert {status for status, _, _ in ask(reviews, url, 40, end_user="jason")} == {500}
-    assert {status for status, _, _ in ask(reviews, url, 40)} == {200}
-    assert {status for status, _, _ in ask(reviews, url, 40, end_user="jasonx")} == {200}
+    until(lambda: ask(reviews, url, 1, **JASON)[0].status == 500, "jason is aborted")
+    assert {one.status for one in ask(reviews, url, 40, **JASON)} == {500}
+    assert {one.status for one in ask(reviews, url, 40)} == {200}
+    assert {one.status for one in ask(reviews, url, 40, **{"end-user": "jasonx"})} == {200}
     # Through the whole application: the header is handed on, and the reviews degrade.
     page = [
         httpx.get(f"{lab.entry}/productpage", headers={"end-user": "jason"}, trust_env=False, timeout=20)
@@ -145,30 +99,30 @@ def test_the_abort_hits_only_jason(lab: LabState, apply: Callable[[str], None]) 
 
 
 def test_the_delay_hits_only_jason(lab: LabState, apply: Callable[[str], None]) -> None:
-    reviews, url = sidecar(lab, "reviews"), "http://ratings:9080/ratings/0"
+    reviews, url = sidecar(lab, "reviews", "default"), "http://ratings:9080/ratings/0"
     apply("virtual-service-ratings-test-delay.yaml")
-    until(lambda: ask(reviews, url, 1, end_user="jason")[0][2] >= 7, "jason is delayed")
-    slow = ask(reviews, url, 10, end_user="jason")
-    assert all(status == 200 and seconds >= 7 for status, _, seconds in slow)
-    assert all(seconds < 7 for _, _, seconds in ask(reviews, url, 40))
+    until(lambda: ask(reviews, url, 1, **JASON)[0].seconds >= 7, "jason is delayed")
+    slow = ask(reviews, url, 10, **JASON)
+    assert all(one.status == 200 and one.seconds >= 7 for one in slow)
+    assert all(one.seconds < 7 for one in ask(reviews, url, 40))
 
 
 def test_one_in_ten_sees_the_second_version(lab: LabState, apply: Callable[[str], None]) -> None:
-    page, url = sidecar(lab, "productpage"), "http://reviews:9080/reviews/0"
-    assert {version for _, version, _ in ask(page, url, 60)} == {"v1", "v2", "v3"}
+    page, url = sidecar(lab, "productpage", "default"), "http://reviews:9080/reviews/0"
+    assert {one.version for one in ask(page, url, 60)} == {"v1", "v2", "v3"}
     apply("virtual-service-reviews-90-10.yaml")
-    until(lambda: "v3" not in {version for _, version, _ in ask(page, url, 40)}, "v3 gets none")
-    seen = Counter(version for _, version, _ in ask(page, url, 800))
+    until(lambda: "v3" not in {one.version for one in ask(page, url, 40)}, "v3 gets none")
+    seen = Counter(one.version for one in ask(page, url, 800))
     assert set(seen) == {"v1", "v2"}
     assert agrees(seen["v2"], 800, 0.1), seen
 
 
 def test_jason_gets_the_second_version_and_all_others_the_third(lab: LabState, apply: Callable[[str], None]) -> None:
-    page, url = sidecar(lab, "productpage"), "http://reviews:9080/reviews/0"
+    page, url = sidecar(lab, "productpage", "default"), "http://reviews:9080/reviews/0"
     apply("virtual-service-reviews-jason-v2-v3.yaml")
-    until(lambda: {version for _, version, _ in ask(page, url, 20)} == {"v3"}, "all others get v3")
-    assert {version for _, version, _ in ask(page, url, 60, end_user="jason")} == {"v2"}
-    assert {version for _, version, _ in ask(page, url, 60, end_user="Jason")} == {"v3"}
+    until(lambda: {one.version for one in ask(page, url, 20)} == {"v3"}, "all others get v3")
+    assert {one.version for one in ask(page, url, 60, **JASON)} == {"v2"}
+    assert {one.version for one in ask(page, url, 60, **{"end-user": "Jason"})} == {"v3"}
 
 
 REVIEWS, DETAILS, RATINGS = (
@@ -196,10 +150,10 @@ SERVED: dict[str, dict[str, dict[str, float]]] = {
 
 @pytest.mark.parametrize("name", SERVED)
 def test_every_other_sample_routes_as_it_says(lab: LabState, apply: Callable[[str], None], name: str) -> None:
-    page = sidecar(lab, "productpage")
+    page = sidecar(lab, "productpage", "default")
 
     def seen(url: str, times: int, **headers: str) -> Counter[str]:
-        return Counter(version or str(status) for status, version, _ in ask(page, url, times, **headers))
+        return Counter(one.who for one in ask(page, url, times, **headers))
 
     apply(name)
     for url, shares in SERVED[name].items():
@@ -208,7 +162,7 @@ def test_every_other_sample_routes_as_it_says(lab: LabState, apply: Callable[[st
         for what, share in shares.items():
             assert agrees(found[what], 300, share), (url, found)
     if name == "virtual-service-reviews-test-v2.yaml":
-        assert set(seen(REVIEWS, 40, end_user="jason")) == {"v2"}
+        assert set(seen(REVIEWS, 40, **JASON)) == {"v2"}
     if name.startswith("destination-rule"):
         kubectl(lab, "apply", "-f", str(DATA / "networking" / "destination-rule-all.yaml"))
 
@@ -225,9 +179,9 @@ def test_a_second_gateway_shares_the_port_of_the_first(lab: LabState, apply: Cal
 def test_every_sample_is_accepted_or_rejected_with_what_is_missing(lab: LabState, name: str) -> None:
     file = str(DATA / "networking" / name)
     if name in REJECTED:
-        with pytest.raises(subprocess.CalledProcessError) as caught:
+        with pytest.raises(Refused) as caught:
             kubectl(lab, "apply", "--dry-run=server", "-f", file)
-        assert REJECTED[name] in caught.value.stderr
+        assert REJECTED[name] in str(caught.value)
     else:
         assert "(server dry run)" in kubectl(lab, "apply", "--dry-run=server", "-f", file)
 

@@ -6,22 +6,18 @@ a million.
 
 from __future__ import annotations
 
-import asyncio
-import math
-import shutil
-import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import httpx
 import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.e2e.callers import NEEDS_KUBECTL, agrees, ask, kubectl, sidecar
+from tests.e2e.waiting import until
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")]
+pytestmark = [pytest.mark.lab, NEEDS_KUBECTL]
 
 FAULT_INJECTION = """\
 apiVersion: networking.istio.io/v1
@@ -114,65 +110,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
         commands.down("guide")
 
 
-def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> str:
-    assert KUBECTL is not None
-    done = subprocess.run(
-        [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments],
-        input=stdin, capture_output=True, text=True, timeout=60, check=True,
-    )  # fmt: skip
-    return done.stdout
-
-
-def sidecar(lab: LabState, app: str) -> str:
-    selector = ("-n", "staging", "get", "pod", "-l", f"app={app}", "-o", "jsonpath={.items[0].status.podIP}")
-    return f"http://{kubectl(lab, *selector)}:15001"
-
-
-def ask(proxy: str, url: str, times: int, **headers: str) -> list[tuple[int, float, str]]:
-    """Status, seconds and version of each answer that a caller's sidecar gives; 60 at a time."""
-
-    async def all_of_them() -> list[tuple[int, float, str]]:
-        limit = asyncio.Semaphore(60)
-        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=20) as client:
-
-            async def one() -> tuple[int, float, str]:
-                async with limit:
-                    begin = time.monotonic()
-                    answer = await client.get(url, headers=headers)
-                    took = time.monotonic() - begin
-                    version = answer.json().get("version", "") if answer.status_code == 200 else ""
-                    return answer.status_code, took, version
-
-            return list(await asyncio.gather(*(one() for _ in range(times))))
-
-    return asyncio.run(all_of_them())
-
-
-def agrees(count: int, total: int, share: float) -> bool:
-    return abs(count - total * share) <= 5 * math.sqrt(total * share * (1 - share))
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "the manifest had no effect within 20 s"
-
-
 def test_fault_injection_half_fail_and_a_third_is_late(lab: LabState) -> None:
     proxy, url = sidecar(lab, "user-svc"), "http://inventory-svc.staging:8080/stock/check"
     assert "created" in kubectl(lab, "apply", "-n", "staging", "-f", "-", stdin=FAULT_INJECTION)
-    until(lambda: any(status == 503 for status, _, _ in ask(proxy, url, 5)))
+    until(lambda: any(one.status == 503 for one in ask(proxy, url, 5)))
     answers = ask(proxy, url, 300)
-    statuses = Counter(status for status, _, _ in answers)
+    statuses = Counter(one.status for one in answers)
     assert set(statuses) == {200, 503}
     assert agrees(statuses[503], 300, 0.5), statuses
-    late = sum(took >= 3 for _, took, _ in answers)
+    late = sum(one.seconds >= 3 for one in answers)
     assert agrees(late, 300, 0.3), late
     orders = [httpx.get(f"{lab.entry}/orders/42", trust_env=False, timeout=20).json() for _ in range(20)]
     assert all(order["state"] == "placed" for order in orders), "the order service degrades instead of failing"
     assert any(order.get("degraded") for order in orders)
     assert "deleted" in kubectl(lab, "delete", "vs", "inventory-svc", "-n", "staging")
-    until(lambda: all(status == 200 and took < 1 for status, took, _ in ask(proxy, url, 20)))
+    until(lambda: all(one.status == 200 and one.seconds < 1 for one in ask(proxy, url, 20)))
 
 
 def test_canary_one_in_ten_gets_the_new_version(lab: LabState) -> None:
@@ -195,4 +147,4 @@ def test_header_routing_marked_requests_and_only_they_get_their_version(lab: Lab
 
 
 def versions(proxy: str, url: str, times: int, **headers: str) -> Mapping[str, int]:
-    return Counter(version for _, _, version in ask(proxy, url, times, **headers))
+    return Counter(one.version for one in ask(proxy, url, times, **headers))

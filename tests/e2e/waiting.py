@@ -6,7 +6,13 @@ import time
 from collections.abc import Callable
 
 
-def until(condition: Callable[[], bool], *, within: float = 20.0, tolerate: tuple[type[Exception], ...] = ()) -> None:
+def until(
+    condition: Callable[[], bool],
+    what: str = "",
+    *,
+    within: float = 20.0,
+    tolerate: tuple[type[Exception], ...] = (),
+) -> None:
     """Returns once the condition holds; fails after ``within`` seconds. Errors to ``tolerate`` count as not yet."""
     deadline = time.monotonic() + within
     said = ""
@@ -16,4 +22,4 @@ def until(condition: Callable[[], bool], *, within: float = 20.0, tolerate: tupl
                 return
         except tolerate as error:
             said = f"; at last {error!r}"
-        assert time.monotonic() < deadline, f"no effect within {within:.0f} s{said}"
+        assert time.monotonic() < deadline, f"not within {within:.0f} s: {what or 'the effect'}{said}"

@@ -1,0 +1,121 @@
+"""Driving a lab as its users do: kubectl from outside, and requests from inside a pod, by its sidecar."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from chaos.lab.state import LabState
+
+KUBECTL = shutil.which("kubectl")
+NEEDS_KUBECTL = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a caller got. ``version`` and ``pod`` are who answered; empty where nobody of the mesh's services did."""
+
+    status: int
+    seconds: float
+    version: str = ""
+    pod: str = ""
+    overloaded: bool = False
+    """Shed by the caller's own sidecar (``x-envoy-overloaded``)."""
+
+    @property
+    def who(self) -> str:
+        """The version that answered well, or the status."""
+        return self.version if self.status == 200 else str(self.status)
+
+
+class Refused(Exception):
+    """kubectl failed; holds what it said."""
+
+
+def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> str:
+    """What kubectl prints.
+
+    Raises:
+        Refused: It did not succeed.
+    """
+    assert KUBECTL is not None
+    done = subprocess.run(
+        [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments],
+        input=stdin, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise Refused(done.stderr)
+    return done.stdout
+
+
+def address(lab: LabState, selector: str, namespace: str) -> str:
+    """Of the first pod that the labels select."""
+    path = "jsonpath={.items[0].status.podIP}"
+    return kubectl(lab, "get", "pod", "-n", namespace, "-l", selector, "-o", path)
+
+
+def sidecar(lab: LabState, app: str, namespace: str = "staging") -> str:
+    """Where an application in a pod of this label ``app`` sends its requests."""
+    return f"http://{address(lab, f'app={app}', namespace)}:15001"
+
+
+def ask(proxy: str, url: str, times: int = 1, **headers: str) -> list[Reply]:
+    """The replies of a caller's sidecar; 50 requests at a time."""
+
+    async def all_of_them() -> list[Reply]:
+        few = asyncio.Semaphore(50)
+        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=30) as client:
+
+            async def one() -> Reply:
+                async with few:
+                    begin = time.monotonic()
+                    answer = await client.get(url, headers=headers)
+                    seconds = time.monotonic() - begin
+                    said = answer.json() if answer.headers.get("content-type") == "application/json" else {}
+                    overloaded = "x-envoy-overloaded" in answer.headers
+                    return Reply(
+                        answer.status_code, seconds, said.get("version", ""), said.get("pod", ""), overloaded
+                    )  # fmt: skip
+
+            return list(await asyncio.gather(*(one() for _ in range(times))))
+
+    return asyncio.run(all_of_them())
+
+
+def at_once(proxy: str, url: str, number: int) -> list[Reply]:
+    """The replies to requests that are all sent in the same moment, each on a connection that is there before."""
+    host, port = proxy.removeprefix("http://").split(":")
+    authority = url.removeprefix("http://").partition("/")[0]
+    request = f"GET {url} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n".encode()
+
+    async def all_of_them() -> list[Reply]:
+        connections = [await asyncio.open_connection(host, int(port)) for _ in range(number)]
+        begin = time.monotonic()
+        for _, writer in connections:
+            writer.write(request)
+
+        async def one(reader: asyncio.StreamReader) -> Reply:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            return Reply(
+                int(head.split()[1]), time.monotonic() - begin, overloaded="x-envoy-overloaded:" in head
+            )  # fmt: skip
+
+        try:
+            return list(await asyncio.gather(*(one(reader) for reader, _ in connections)))
+        finally:
+            for _, writer in connections:
+                writer.close()
+
+    return asyncio.run(all_of_them())
+
+
+def agrees(count: int, total: int, share: float) -> bool:
+    """Whether a count is within five standard deviations: about one false alarm in a million."""
+    return abs(count - total * share) <= 5 * math.sqrt(total * share * (1 - share))
