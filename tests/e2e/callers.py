@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import select
 import shutil
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
+from typing import Self
 
 import httpx
 import pytest
 
 from chaos.lab.state import LabState
+from tests.e2e.waiting import until
 
 KUBECTL = shutil.which("kubectl")
 NEEDS_KUBECTL = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
@@ -66,6 +71,13 @@ def sidecar(lab: LabState, app: str, namespace: str = "staging") -> str:
     return f"http://{address(lab, f'app={app}', namespace)}:15001"
 
 
+def reply_of(answer: httpx.Response, seconds: float = 0.0) -> Reply:
+    """What matters of an answer."""
+    said = answer.json() if answer.headers.get("content-type") == "application/json" else {}
+    overloaded = "x-envoy-overloaded" in answer.headers
+    return Reply(answer.status_code, seconds, said.get("version", ""), said.get("pod", ""), overloaded)
+
+
 def ask(proxy: str, url: str, times: int = 1, **headers: str) -> list[Reply]:
     """The replies of a caller's sidecar; 50 requests at a time."""
 
@@ -77,43 +89,48 @@ def ask(proxy: str, url: str, times: int = 1, **headers: str) -> list[Reply]:
                 async with few:
                     begin = time.monotonic()
                     answer = await client.get(url, headers=headers)
-                    seconds = time.monotonic() - begin
-                    said = answer.json() if answer.headers.get("content-type") == "application/json" else {}
-                    overloaded = "x-envoy-overloaded" in answer.headers
-                    return Reply(
-                        answer.status_code, seconds, said.get("version", ""), said.get("pod", ""), overloaded
-                    )  # fmt: skip
+                    return reply_of(answer, time.monotonic() - begin)
 
             return list(await asyncio.gather(*(one() for _ in range(times))))
 
     return asyncio.run(all_of_them())
 
 
-def at_once(proxy: str, url: str, number: int) -> list[Reply]:
-    """The replies to requests that are all sent in the same moment, each on a connection that is there before."""
-    host, port = proxy.removeprefix("http://").split(":")
-    authority = url.removeprefix("http://").partition("/")[0]
-    request = f"GET {url} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n".encode()
+class AtOnce:
+    """Requests that are all sent in the same moment, each on a connection that was there before; they end with the block."""
 
-    async def all_of_them() -> list[Reply]:
-        connections = [await asyncio.open_connection(host, int(port)) for _ in range(number)]
-        begin = time.monotonic()
-        for _, writer in connections:
-            writer.write(request)
+    def __init__(self, proxy: str, url: str, number: int) -> None:
+        host, port = proxy.removeprefix("http://").split(":")
+        authority = url.removeprefix("http://").partition("/")[0]
+        request = f"GET {url} HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n".encode()
+        self._exit = contextlib.ExitStack()
+        made = [self._exit.enter_context(socket.create_connection((host, int(port)))) for _ in range(number)]
+        self._poll, self._waiting, self._replies = select.poll(), {one.fileno(): one for one in made}, list[Reply]()
+        self._begin = time.monotonic()
+        for one in made:
+            one.sendall(request)
+            self._poll.register(one, select.POLLIN)
 
-        async def one(reader: asyncio.StreamReader) -> Reply:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-            return Reply(
-                int(head.split()[1]), time.monotonic() - begin, overloaded="x-envoy-overloaded:" in head
-            )  # fmt: skip
+    def __enter__(self) -> Self:
+        return self
 
-        try:
-            return list(await asyncio.gather(*(one(reader) for reader, _ in connections)))
-        finally:
-            for _, writer in connections:
-                writer.close()
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
 
-    return asyncio.run(all_of_them())
+    def replies(self) -> list[Reply]:
+        """Those that came so far."""
+        for number, _ in self._poll.poll(0):
+            head = self._waiting.pop(number).recv(65536).decode(errors="replace").lower()
+            self._poll.unregister(number)
+            status = int(head.split()[1]) if head.startswith("http/1.1 ") else 0
+            took = time.monotonic() - self._begin
+            self._replies.append(Reply(status, took, overloaded="x-envoy-overloaded:" in head))
+        return self._replies
+
+    def all(self) -> list[Reply]:
+        """Every reply, once the last has come."""
+        until(lambda: bool(self.replies()) and not self._waiting, "replies to all", within=60)
+        return self._replies
 
 
 def agrees(count: int, total: int, share: float) -> bool:

@@ -9,7 +9,6 @@ import json
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,11 @@ from typing import Any
 import httpx
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.e2e.certificates import certificate, pem
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -261,32 +259,6 @@ class TestAuthorization:
         until(lambda: code(orders) == 403)
         assert orders.get(STOCK, headers={"x-tier": "golden"}).status_code == 200
         assert orders.get(STOCK, headers={"x-tier": "silver"}).status_code == 403
-
-
-def certificate(*names: str, authority: tuple[x509.Certificate, ec.EllipticCurvePrivateKey] | None = None) -> Any:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(authority[0].subject if authority else name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(minutes=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.BasicConstraints(ca=authority is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
-        .sign(authority[1] if authority else key, hashes.SHA256())
-    )
-    return signed, key
-
-
-def pem(certificate_: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> tuple[str, str]:
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return certificate_.public_bytes(serialization.Encoding.PEM).decode(), private.decode()
 
 
 def encoded(**data: str) -> dict[str, str]:

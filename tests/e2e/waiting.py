@@ -23,3 +23,4 @@ def until(
         except tolerate as error:
             said = f"; at last {error!r}"
         assert time.monotonic() < deadline, f"not within {within:.0f} s: {what or 'the effect'}{said}"
+        time.sleep(0.02)

@@ -15,8 +15,13 @@ import h2.connection
 import h2.errors
 import h2.events
 import h2.exceptions
+import h2.settings
 
 PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_SETTINGS: Final = {
+    h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 2**31 - 1,
+    h2.settings.SettingCodes.MAX_HEADER_LIST_SIZE: h2.connection.H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE,
+}
 Headers = Sequence[tuple[str, str]]
 
 
@@ -85,6 +90,8 @@ class Http2Protocol(asyncio.Protocol):
         self._respond = respond
         config = h2.config.H2Configuration(client_side=False, header_encoding="latin-1")
         self._connection = h2.connection.H2Connection(config=config)
+        # As servers of gRPC have it; the library's 100 ended the connection of a caller that was quicker than its settings.
+        self._connection.local_settings = h2.settings.Settings(client=False, initial_values=_SETTINGS)
         self._streams: dict[int, _Stream] = {}
         self._transport: asyncio.Transport | None = None
 

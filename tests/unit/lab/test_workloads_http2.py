@@ -14,6 +14,7 @@ import grpc
 import h2.config
 import h2.connection
 import h2.events
+import h2.settings
 import pytest
 
 from chaos.lab.addresses import AddressBlock
@@ -106,6 +107,29 @@ def test_answers_larger_than_the_window_and_many_at_once_arrive_whole(tmp_path: 
     async def work(channel: grpc.aio.Channel, _: str) -> None:
         answers = await asyncio.gather(*(call(channel, "/shop.Recommendations/Long") for _ in range(20)))
         assert {len(json.loads(text_of(one))["text"]) for one in answers} == {300_000}
+
+    run(tmp_path, work)
+
+
+def test_a_connection_takes_as_many_calls_at_once_as_a_caller_makes(tmp_path: Path) -> None:
+    """Also before the caller has read what it may: nothing keeps it from sending all at once."""
+
+    async def work(_: grpc.aio.Channel, address: str) -> None:
+        host, port = address.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        connection = h2.connection.H2Connection(config=h2.config.H2Configuration())
+        connection.remote_settings = h2.settings.Settings(client=False, initial_values={3: 1000})
+        connection.initiate_connection()
+        for number in range(1, 600, 2):
+            request = ((":method", "GET"), (":path", "/any"), (":scheme", "http"), (":authority", "a"))
+            connection.send_headers(number, request, end_stream=True)
+        writer.write(connection.data_to_send())
+        answered = 0
+        while answered < 300:
+            events = connection.receive_data(await reader.read(65536))
+            assert not [event for event in events if isinstance(event, h2.events.ConnectionTerminated)]
+            answered += sum(isinstance(event, h2.events.StreamEnded) for event in events)
+        writer.close()
 
     run(tmp_path, work)
 

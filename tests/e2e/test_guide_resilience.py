@@ -1,0 +1,403 @@
+"""An operations guide's time-outs, retries, connection pools and outlier detection, applied with kubectl, measured at callers.
+
+The names are Bookinfo's; the figures of the manifests are the guide's. Who answers badly or late does so by itself: a fault
+of the mesh is injected before these policies act, and would show nothing of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import pairwise
+from typing import Self
+
+import httpx
+import pytest
+
+from chaos.lab import commands
+from chaos.lab.state import LabState
+from chaos.lab.workloads.grpc_client import GrpcClient
+from tests.conftest import FIGURE
+from tests.e2e.callers import NEEDS_KUBECTL, AtOnce, Reply, agrees, ask, kubectl, reply_of, sidecar
+from tests.e2e.guide_mesh import (
+    AB_TEST,
+    DESTINATION_RULE,
+    MESH,
+    RESILIENCE_ROUTES,
+    RESILIENCE_RULE,
+    RETRY_ON,
+    ROUTES,
+    SERVICE_ENTRY,
+    admin,
+    counted,
+    ejected,
+    flagged,
+    has_route,
+    host_stats,
+    tries,
+)
+from tests.e2e.waiting import until
+
+pytestmark = [pytest.mark.lab, NEEDS_KUBECTL]
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
+    file = tmp_path_factory.mktemp("mesh") / "mesh.yaml"
+    file.write_text(MESH)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
+        state = commands.up("resilience", attached=True, manifests=[file])
+        yield state
+        commands.down("resilience")
+
+
+@pytest.fixture(scope="module")
+def sleep(lab: LabState) -> str:
+    """The sidecar of a pod that only calls."""
+    return sidecar(lab, "sleep", "default")
+
+
+@pytest.fixture
+def apply(lab: LabState) -> Iterator[Callable[[str], None]]:
+    """Applies a manifest, and takes it away again."""
+    applied: list[str] = []
+
+    def one(text: str) -> None:
+        kubectl(lab, "apply", "-f", "-", stdin=text)
+        applied.append(text)
+
+    yield one
+    for text in applied:
+        kubectl(lab, "delete", "--ignore-not-found", "-f", "-", stdin=text)
+
+
+def one_by_one(proxy: str, url: str, times: int) -> list[Reply]:
+    """The replies to requests of which each waits for the one before."""
+    with httpx.Client(proxy=proxy, trust_env=False, timeout=30) as client:
+        return [reply_of(client.get(url)) for _ in range(times)]
+
+
+class Caller:
+    """Asks a service for something on and on, up to fifty times a second, and remembers what it got and when."""
+
+    def __init__(self, proxy: str, url: str) -> None:
+        self._proxy, self._url = proxy, url
+        self._stopped = threading.Event()
+        self.replies: list[tuple[float, Reply]] = []
+        self._thread = threading.Thread(target=self._go_on, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _go_on(self) -> None:
+        with httpx.Client(proxy=self._proxy, trust_env=False, timeout=30) as client:
+            while not self._stopped.wait(0.02):
+                reply = reply_of(client.get(self._url))
+                self.replies.append((time.monotonic(), reply))
+
+    def failures(self) -> list[tuple[float, Reply]]:
+        """Those that were no 200."""
+        return [one for one in self.replies if one[1].status != 200]
+
+    def wait_for(self, number: int) -> list[Reply]:
+        """The next replies."""
+        begin = len(self.replies)
+        until(lambda: len(self.replies) >= begin + number)
+        return [reply for _, reply in self.replies[begin:]]
+
+
+@pytest.fixture(scope="module")
+def reviews(lab: LabState, sleep: str) -> Iterator[Caller]:
+    """A caller of reviews from when its rule is applied until this file's last test."""
+    with Caller(sleep, "http://reviews:9080/reviews/0") as caller:
+        until(lambda: any(reply.status == 500 for reply in caller.wait_for(20)), "an error of the broken pod")
+        kubectl(lab, "apply", "-f", "-", stdin=DESTINATION_RULE.format(host="reviews"))
+        yield caller
+
+
+def test_a_pod_that_fails_five_times_in_a_row_is_ejected(lab: LabState, sleep: str, reviews: Caller) -> None:
+    until(lambda: ejected(sleep, "reviews") == 1, "the broken pod is ejected")
+    assert {reply.status for reply in reviews.wait_for(60)} == {200}
+    assert len({reply.pod for reply in reviews.wait_for(60)}) == 3
+    # Every caller finds out for itself.
+    other = sidecar(lab, "productpage", "default")
+    assert ejected(other, "reviews") == 0
+    seen = [reply.status for reply in one_by_one(other, "http://reviews:9080/reviews/0", 200)]
+    assert 5 <= seen.count(500) <= 6, "one may be on its way when the fifth error comes"
+    assert ejected(other, "reviews") == 1
+
+
+def test_no_more_than_half_are_ejected(sleep: str, apply: Callable[[str], None]) -> None:
+    url = "http://ratings:9080/ratings/0"
+    apply(DESTINATION_RULE.format(host="ratings"))
+    until(lambda: len({reply.pod for reply in one_by_one(sleep, url, 60)}) == 2, "two are ejected")
+    replies = one_by_one(sleep, url, 200)
+    assert {reply.status for reply in replies} == {200, 500}, "three of four are broken, but two is the half"
+    assert len({reply.pod for reply in replies}) == ejected(sleep, "ratings") == 2
+
+
+def test_a_lone_pod_stays_unless_all_may_be_ejected(lab: LabState, sleep: str, apply: Callable[[str], None]) -> None:
+    """Envoy ejects as long as the share of the ejected stays within the limit: one of one is 100 %, not 50 %."""
+    url, rule = "http://details:9080/details/0", DESTINATION_RULE.format(host="details")
+    apply(rule)
+    known = "outbound|9080|v3|details.default.svc.cluster.local"
+    until(lambda: known in admin(sleep, "clusters"), "the rule's subsets are there")
+    assert {reply.status for reply in one_by_one(sleep, url, 50)} == {500}
+    assert ejected(sleep, "details") == 0
+    kubectl(lab, "apply", "-f", "-", stdin=rule.replace("maxEjectionPercent: 50", "maxEjectionPercent: 100"))
+    until(lambda: one_by_one(sleep, url, 6)[-1].status == 503, "nobody is left to ask")
+    assert {reply.status for reply in ask(sleep, url, 20)} == {503}
+    until(lambda: flagged(lab, "details", "UH") >= 20)
+
+
+def test_retries_happen_and_are_bounded(
+    lab: LabState, sleep: str, apply: Callable[[str], None], record_property: Callable[[str, object], None]
+) -> None:
+    """What is counted at the destination for each request of a caller: its tries."""
+    apply(ROUTES.format(host="productpage", on=RETRY_ON))
+    url = "http://productpage:9080"
+    until(lambda: has_route(sleep, "retriable-4xx"))
+    ask(sleep, f"{url}/failing", 20)
+    ask(sleep, f"{url}/conflict", 20)
+    ask(sleep, f"{url}/missing", 20)
+    unsteady = Counter(reply.status for reply in ask(sleep, f"{url}/unsteady", 600))
+    assert set(unsteady) == {200, 503}
+    assert agrees(unsteady[503], 600, 1 / 2**4), "a fourth try fails as the first does: by half"
+    until(lambda: tries(lab, "productpage", 404) == (20, 20), "a 404 is asked for once")
+    until(lambda: tries(lab, "productpage", 409) == (20, 80), "a 409 is, four times")
+    until(lambda: tries(lab, "productpage", 200) == (unsteady[200], unsteady[200]))
+    until(lambda: tries(lab, "productpage", 500) == (20, 80))
+    failed = tries(lab, "productpage", 503)[1]
+    assert agrees(int(failed), int(failed) + unsteady[200], 0.5), "of all tries"
+    assert flagged(lab, "productpage", "URX") == 20 + 20 + unsteady[503]
+    each = (failed + unsteady[200]) / 600
+    record_property(
+        FIGURE, f"three retries of a service that fails by half: {each:.2f} tries, {unsteady[503] / 600:.3f} failed"
+    )
+
+
+def test_each_word_of_retry_on_is_for_its_own_kind_of_failure(sleep: str, apply: Callable[[str], None]) -> None:
+    """A host of two endpoints, one of which refuses or resets every connection."""
+    host = "books.example"
+    for kind, word in (("refuses", "connect-failure"), ("resets", "reset")):
+        with endpoint("answers") as good, endpoint(kind) as bad:
+            apply(SERVICE_ENTRY.format(host=host, good=good, bad=bad))
+            for on, helps in (("retriable-4xx", False), (word, True)):
+                apply(ROUTES.format(host=host, on=on))
+                until(lambda on=on: has_route(sleep, f'"retry_on": "{on}"') and str(bad) in admin(sleep, "clusters"))
+                statuses = Counter(reply.status for reply in ask(sleep, f"http://{host}/", 40))
+                assert set(statuses) == ({200} if helps else {200, 503}), (kind, on, statuses)
+
+
+@contextlib.contextmanager
+def endpoint(kind: str) -> Iterator[int]:
+    """The port of a server outside the mesh that ``answers``, that ``resets`` each connection, or that ``refuses`` it."""
+    with socket.create_server(("127.0.0.1", 0)) if kind != "refuses" else socket.socket() as listener:
+        if kind == "refuses":
+            listener.bind(("127.0.0.1", 0))  # its own, and nobody listens
+            yield listener.getsockname()[1]
+            return
+        ended = threading.Event()
+
+        def serve() -> None:
+            while not ended.is_set():
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(65536)
+                    if kind == "resets":
+                        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    else:
+                        connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            ended.set()
+            socket.create_connection(listener.getsockname()).close()  # for accept to see it
+            thread.join()
+
+
+def test_time_outs_fire_at_their_bound(
+    lab: LabState, sleep: str, apply: Callable[[str], None], record_property: Callable[[str, object], None]
+) -> None:
+    """3 s in all, 1 s for each try, of a service that would take 20 s."""
+    apply(ROUTES.format(host="productpage", on=RETRY_ON))
+    until(lambda: has_route(sleep, "retriable-4xx"))
+    given_up = partial(counted, lab, "destination", "productpage", ',response_flags="DC"')
+    before = tries(lab, "productpage", 504)[0], given_up()
+    replies = ask(sleep, "http://productpage:9080/slow", 10)
+    assert {reply.status for reply in replies} == {504}
+    assert 3 <= min(reply.seconds for reply in replies) < 4, replies
+    until(lambda: tries(lab, "productpage", 504)[0] == before[0] + 10)
+    assert flagged(lab, "productpage", "UT") >= 10
+    until(lambda: given_up() >= before[1] + 30, "three tries each")
+    tried = (given_up() - before[1]) / 10
+    assert tried <= 4
+    record_property(
+        FIGURE, f"time-out 3 s with tries of 1 s: ended after {max(r.seconds for r in replies):.2f} s, {tried} tries"
+    )
+
+
+def test_the_pool_of_a_rule_sheds_what_it_can_not_hold(lab: LabState, sleep: str, apply: Callable[[str], None]) -> None:
+    """100 connections and 100 requests that wait for one; what comes then is shed at once instead of queued."""
+    url = "http://productpage:9080/slow"
+    apply(DESTINATION_RULE.format(host="productpage"))
+    until(lambda: "|9080|v3|productpage" in admin(sleep, "clusters"))
+    with contextlib.ExitStack() as first:
+        fill(first, sleep, url, 100)
+        with AtOnce(sleep, url, 200) as more:
+            until(lambda: len(more.replies()) >= 100)
+            assert len(more.replies()) == 100
+            assert all(reply.overloaded and reply.status == 503 for reply in more.replies())
+            assert under_way(sleep) == 100
+            first.close()
+            until(lambda: under_way(sleep) == 100, "those that waited have their turn")
+            assert len(more.replies()) == 100
+    until(lambda: flagged(lab, "productpage", "UO") == 100)
+
+
+def under_way(proxy: str) -> int:
+    """Requests that are at productpage."""
+    known = host_stats(proxy, "outbound|9080||productpage.default.svc.cluster.local")
+    return sum(int(one["rq_active"]) for one in known.values())
+
+
+def fill(stack: contextlib.ExitStack, proxy: str, url: str, number: int) -> None:
+    """Has so many requests under way, by a hundred at a time, since no more may wait for the connections that they make."""
+    for active in range(100, number + 1, 100):
+        stack.enter_context(AtOnce(proxy, url, 100))
+        until(lambda a=active: under_way(proxy) == a, f"{active} requests are under way")
+
+
+def test_the_pool_of_a_rule_sheds_requests_beyond_its_number(
+    lab: LabState, sleep: str, apply: Callable[[str], None]
+) -> None:
+    """1,000 requests; over HTTP/2, where a hundred connections hold far more."""
+    apply(DESTINATION_RULE.format(host="recommendation-svc"))
+    until(lambda: "|9081|v3|recommendation-svc" in admin(sleep, "clusters"))
+    before = flagged(lab, "recommendation-svc", "UO")
+    statuses = Counter(calls(sleep, "grpc://recommendation-svc:9081/books.Store/Busy", 1100))
+    assert set(statuses) == {"OK", "UNAVAILABLE"}
+    assert 1000 <= statuses["OK"] < 1100, statuses
+    until(lambda: flagged(lab, "recommendation-svc", "UO") == before + statuses["UNAVAILABLE"])
+
+
+def calls(proxy: str, url: str, number: int) -> list[str]:
+    """The statuses of calls that are all under way together, after some that make the connections."""
+
+    async def all_of_them() -> list[str]:
+        client = GrpcClient(proxy=proxy.removeprefix("http://"))
+        for _ in range(40):  # a pod without a connection sheds more, which makes it look idle, which brings it more
+            await client.request(url.replace("Busy", "Idle"), headers={})
+        found = await asyncio.gather(*(client.request(url, headers={}) for _ in range(number)))
+        client.close()
+        return [one.grpc or "" for one in found]
+
+    return asyncio.run(all_of_them())
+
+
+def test_a_rules_pool_bounds_connections_requests_on_each_and_retries(
+    lab: LabState, sleep: str, apply: Callable[[str], None]
+) -> None:
+    """200 connections and 100 that wait, ten requests on each connection, three retries at a time."""
+    url = "http://productpage:9080"
+    apply(RESILIENCE_RULE)
+    until(lambda: "|9080|v1|productpage" in admin(sleep, "clusters"))
+    used = connections(sleep)
+    assert {reply.status for reply in one_by_one(sleep, f"{url}/", 100)} == {200}
+    assert connections(sleep) - used >= 10
+    with contextlib.ExitStack() as first:
+        fill(first, sleep, f"{url}/slow", 200)
+        with AtOnce(sleep, f"{url}/slow", 150) as more:
+            until(lambda: len(more.replies()) >= 50)
+            assert len(more.replies()) == sum(reply.overloaded for reply in more.replies()) == 50
+    apply(ROUTES.format(host="productpage", on=RETRY_ON))
+    until(lambda: has_route(sleep, "retriable-4xx"))
+    before = tries(lab, "productpage", 500)
+    with AtOnce(sleep, f"{url}/late-failure", 50) as late:
+        assert {reply.status for reply in late.all()} == {500}
+    until(lambda: tries(lab, "productpage", 500)[0] == before[0] + 50)
+    until(lambda: tries(lab, "productpage", 500)[1] >= before[1] + 53, "three retries at least")
+    assert tries(lab, "productpage", 500)[1] < before[1] + 80, "all retries were 200 in all"
+
+
+def test_the_guides_resilience_manifest_as_it_stands(
+    lab: LabState, sleep: str, apply: Callable[[str], None], record_property: Callable[[str, object], None]
+) -> None:
+    """Its routes lead to a subset with a pool of its own, so that nothing of the rule's pool holds there."""
+    url = "http://productpage:9080"
+    apply(RESILIENCE_RULE)
+    apply(RESILIENCE_ROUTES)
+    until(lambda: has_route(sleep, "outbound|9080|v1|productpage"))
+    delayed = flagged(lab, "productpage", "DI")
+    replies = ask(sleep, f"{url}/", 1500)
+    assert {reply.status for reply in replies} == {200}
+    late = sum(reply.seconds >= 2 for reply in replies)
+    assert agrees(late, 1500, 0.01), late
+    assert late > 0
+    until(lambda: flagged(lab, "productpage", "DI") == delayed + late)
+    with AtOnce(sleep, f"{url}/slow", 350) as many:
+        replies = many.all()
+    assert not any(reply.overloaded for reply in replies), "350 connections, where the rule has 200"
+    assert {reply.status for reply in replies} == {504}
+    assert min(reply.seconds for reply in replies) >= 3
+    record_property(FIGURE, f"the guide's 1 % delayed by 2 s, in spite of its time-out: {late / 15:.2f} %")
+
+
+def connections(proxy: str) -> int:
+    """Those made so far to productpage."""
+    known = host_stats(proxy, "outbound|9080||productpage.default.svc.cluster.local")
+    return sum(int(one["cx_total"]) for one in known.values())
+
+
+def test_ab_each_kind_of_user_has_its_version_and_its_time_out(
+    lab: LabState, sleep: str, apply: Callable[[str], None], record_property: Callable[[str, object], None]
+) -> None:
+    """What fails fast is the first try: one that took too long is no reason to try again, unless ``retryOn`` says so."""
+    url, vip = "http://recommendation-svc:9080", {"x-user-tier": "vip"}
+    apply(DESTINATION_RULE.format(host="recommendation-svc"))
+    apply(AB_TEST)
+    until(lambda: has_route(sleep, "outbound|9080|v2|recommendation-svc"))
+    assert {reply.version for reply in ask(sleep, f"{url}/recommend", 100, **vip)} == {"v2"}
+    assert {reply.version for reply in ask(sleep, f"{url}/recommend", 100)} == {"v1"}
+    assert {reply.version for reply in ask(sleep, f"{url}/recommend", 20, **{"x-user-tier": "VIP"})} == {"v1"}
+    with ThreadPoolExecutor(2) as pool:
+        fast, slow = pool.submit(ask, sleep, f"{url}/slow", 10, **vip), pool.submit(ask, sleep, f"{url}/slow", 10)
+    assert {reply.status for reply in (*fast.result(), *slow.result())} == {504}
+    assert 1 <= min(reply.seconds for reply in fast.result()) < 2, fast.result()
+    assert 2 <= min(reply.seconds for reply in slow.result()) < 5, slow.result()
+    until(lambda: counted(lab, "destination", "recommendation-svc", ',response_flags="DC"') == 20, "one try each")
+
+
+def test_the_ejected_pod_comes_back(
+    sleep: str, reviews: Caller, record_property: Callable[[str, object], None]
+) -> None:
+    """After 30 s, with the next look of each 10 s; and since it fails still, it goes again."""
+
+    def away() -> float:
+        times = [at for at, _ in reviews.failures()]
+        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+
+    until(lambda: away() > 20, "the pod is asked again", within=60)
+    # A second change of a cluster within a second reaches Envoy's workers with the end of that second.
+    assert 29 < away() < 50, away()
+    until(lambda: ejected(sleep, "reviews") == 1, "it is ejected again")
+    until(lambda: {reply.status for reply in reviews.wait_for(50)} == {200})
+    assert len({reply.pod for _, reply in reviews.failures()}) == 1
+    record_property(FIGURE, f"outlier detection, ejection 30 s, interval 10 s: the pod was away for {away():.1f} s")
