@@ -265,24 +265,25 @@ def test_the_pool_of_a_rule_sheds_what_it_can_not_hold(lab: LabState, sleep: str
             until(lambda: len(more.replies()) >= 100)
             assert len(more.replies()) == 100
             assert all(reply.overloaded and reply.status == 503 for reply in more.replies())
-            assert under_way(sleep) == 100
+            assert (at_productpage(sleep, "rq_active"), at_productpage(sleep, "rq_pending_active")) == (100, 100)
             first.close()
-            until(lambda: under_way(sleep) == 100, "those that waited have their turn")
+            until(lambda: at_productpage(sleep, "rq_pending_active") == 0, "those that waited have their turn")
+            assert at_productpage(sleep, "rq_active") == 100
             assert len(more.replies()) == 100
     until(lambda: flagged(lab, "productpage", "UO") == 100)
 
 
-def under_way(proxy: str) -> int:
-    """Requests that are at productpage."""
+def at_productpage(proxy: str, what: str) -> int:
+    """A number that a sidecar knows of productpage's pods."""
     known = host_stats(proxy, "outbound|9080||productpage.default.svc.cluster.local")
-    return sum(int(one["rq_active"]) for one in known.values())
+    return sum(int(one[what]) for one in known.values())
 
 
 def fill(stack: contextlib.ExitStack, proxy: str, url: str, number: int) -> None:
     """Has so many requests under way, by a hundred at a time, since no more may wait for the connections that they make."""
     for active in range(100, number + 1, 100):
         stack.enter_context(AtOnce(proxy, url, 100))
-        until(lambda a=active: under_way(proxy) == a, f"{active} requests are under way")
+        until(lambda a=active: at_productpage(proxy, "rq_active") == a, f"{active} requests are under way")
 
 
 def test_the_pool_of_a_rule_sheds_requests_beyond_its_number(
@@ -303,7 +304,7 @@ def calls(proxy: str, url: str, number: int) -> list[str]:
 
     async def all_of_them() -> list[str]:
         client = GrpcClient(proxy=proxy.removeprefix("http://"))
-        for _ in range(40):  # a pod without a connection sheds more, which makes it look idle, which brings it more
+        for _ in range(10):  # what waits for a new connection counts as pending, of which there may be 100
             await client.request(url.replace("Busy", "Idle"), headers={})
         found = await asyncio.gather(*(client.request(url, headers={}) for _ in range(number)))
         client.close()
@@ -319,9 +320,9 @@ def test_a_rules_pool_bounds_connections_requests_on_each_and_retries(
     url = "http://productpage:9080"
     apply(RESILIENCE_RULE)
     until(lambda: "|9080|v1|productpage" in admin(sleep, "clusters"))
-    used = connections(sleep)
+    used = at_productpage(sleep, "cx_total")
     assert {reply.status for reply in one_by_one(sleep, f"{url}/", 100)} == {200}
-    assert connections(sleep) - used >= 10
+    assert at_productpage(sleep, "cx_total") - used >= 10
     with contextlib.ExitStack() as first:
         fill(first, sleep, f"{url}/slow", 200)
         with AtOnce(sleep, f"{url}/slow", 150) as more:
@@ -358,12 +359,6 @@ def test_the_guides_resilience_manifest_as_it_stands(
     assert {reply.status for reply in replies} == {504}
     assert min(reply.seconds for reply in replies) >= 3
     record_property(FIGURE, f"the guide's 1 % delayed by 2 s, in spite of its time-out: {late / 15:.2f} %")
-
-
-def connections(proxy: str) -> int:
-    """Those made so far to productpage."""
-    known = host_stats(proxy, "outbound|9080||productpage.default.svc.cluster.local")
-    return sum(int(one["cx_total"]) for one in known.values())
 
 
 def test_ab_each_kind_of_user_has_its_version_and_its_time_out(
