@@ -225,6 +225,7 @@ class PodRunner:
                 namespace=running.namespace,
                 pod=running.name,
                 service=running.app or injection.workload_of(pod),
+                workload=injection.workload_of(pod),
                 version=labels.get("version", ""),
                 ip=running.ip,
                 proxy=f"{running.ip}:{OUTBOUND_PORT}" if sidecar else None,

@@ -2,7 +2,7 @@
 
 Orders come as JSON lines on stdin, answers leave as JSON lines on stdout, one for each order that names a pod:
 
-- ``{"add": {"pod", "namespace", "service", "version", "ip", "proxy", "ports", "behaviour"}}`` →
+- ``{"add": {"pod", "namespace", "service", "workload", "version", "ip", "proxy", "ports", "behaviour"}}`` →
   ``{"pod", "ports": {"<container port>": <port listened on>}}`` or ``{"pod", "error"}``
 - ``{"remove": "<namespace>/<pod>"}`` → nothing
 - ``{"endpoints": {"<name>.<namespace>:<port>": ["ip:port", …]}}`` → nothing; for pods without sidecar

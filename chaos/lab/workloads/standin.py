@@ -25,6 +25,7 @@ class Identity:
     pod: str
     namespace: str
     service: str
+    workload: str
     version: str
     ip: str
     proxy: str | None = None
@@ -57,6 +58,7 @@ class StandIn:
         self._resolve = resolve
         self._said = {
             "service": identity.service,
+            "workload": identity.workload,
             "version": identity.version,
             "namespace": identity.namespace,
             "pod": identity.pod,

@@ -39,6 +39,7 @@ class World:
             namespace="staging",
             pod=f"{name}-1",
             service=name,
+            workload=f"{name}-v1",
             version="v1",
             ip=ip,
             proxy=None,
@@ -77,7 +78,13 @@ def test_a_stand_in_says_who_it_is(tmp_path: Path) -> None:
     async def work(world: World) -> None:
         url = await world.add("anything", None)
         answer = await world.client.get(f"{url}/some/path")
-        assert answer.json() == {"service": "anything", "version": "v1", "namespace": "staging", "pod": "anything-1"}
+        assert answer.json() == {
+            "service": "anything",
+            "workload": "anything-v1",
+            "version": "v1",
+            "namespace": "staging",
+            "pod": "anything-1",
+        }
         assert (await world.client.get(f"{url}/healthz")).json() == {"status": "ok"}
 
     run(work, tmp_path)
@@ -147,6 +154,7 @@ def test_a_behaviour_that_cannot_be_read_and_a_port_in_use_are_lab_errors(tmp_pa
                 namespace="staging",
                 pod="second",
                 service="second",
+                workload="second",
                 version="",
                 ip=ip,
                 proxy=None,

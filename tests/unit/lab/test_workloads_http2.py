@@ -41,7 +41,7 @@ async def standin(directory: Path, behaviour: str | None = BEHAVIOUR) -> AsyncIt
     try:
         ip = block.pod_address()
         ports = await host.add(
-            namespace="staging", pod="recs-1", service="recs", version="v2", ip=ip, proxy=None, ports=[50051],
+            namespace="staging", pod="recs-1", service="recs", workload="recs", version="v2", ip=ip, proxy=None, ports=[50051],
             behaviour=behaviour,
         )  # fmt: skip
         yield f"{ip}:{ports[50051]}", host
@@ -73,7 +73,14 @@ async def call(channel: grpc.aio.Channel, method: str, **options: object) -> byt
 def test_a_call_is_answered_with_who_and_what(tmp_path: Path) -> None:
     async def work(channel: grpc.aio.Channel, _: str) -> None:
         said = json.loads(text_of(await call(channel, ADD)))
-        assert said == {"service": "recs", "version": "v2", "namespace": "staging", "pod": "recs-1", "stock": 7}
+        assert said == {
+            "service": "recs",
+            "workload": "recs",
+            "version": "v2",
+            "namespace": "staging",
+            "pod": "recs-1",
+            "stock": 7,
+        }
         assert await call(channel, "/grpc.health.v1.Health/Check") == b"\x08\x01"
 
     run(tmp_path, work)
