@@ -43,7 +43,7 @@ GOOD = """\
   {path: /unsteady, errors: {share: 50%, status: 503}},
   {path: /conflict, status: 409},
   {path: /missing, status: 404},
-  {path: /books.Store/Busy, latency: 5s},
+  {path: /books.Store/Slow, latency: 20s},
   {path: /*}]}"""
 BROKEN = "{routes: [{path: /*, status: 500}]}"
 
@@ -207,6 +207,12 @@ def tries(lab: LabState, service: str, status: int) -> tuple[float, float]:
     """Requests that ended so at their callers, and at the service."""
     code = f',response_code="{status}"'
     return counted(lab, "source", service, code), counted(lab, "destination", service, code)
+
+
+def total(proxy: str, service: str, what: str, *, port: int = 9080) -> int:
+    """A number that a sidecar knows of each of a service's pods, over all of them."""
+    known = host_stats(proxy, f"outbound|{port}||{service}.default.svc.cluster.local")
+    return sum(int(one[what]) for one in known.values())
 
 
 def ejected(proxy: str, service: str) -> int:

@@ -43,7 +43,7 @@ Object = dict[str, Any]
 
 def proxy(name: str, ip: str, *, kind: Any = "sidecar", **labels: str) -> Proxy:
     return Proxy(
-        pod=f"{name}-0", namespace="bookinfo", kind=kind, labels={"app": name, **labels}, workload=name, app=name,
+        pod=f"{name}-0", namespace="staging", kind=kind, labels={"app": name, **labels}, workload=name, app=name,
         version="v1", service_account=name, ip=ip, inbound={} if kind == "router" else {9080: 40000}, directory=Path(),
     )  # fmt: skip
 
@@ -61,7 +61,7 @@ def mesh(*objects: Object) -> Snapshot:
     outside: list[Service] = []
     for at, obj in enumerate(objects):
         meta = {
-            "namespace": "bookinfo",
+            "namespace": "staging",
             "creationTimestamp": f"2026-01-01T00:00:{at:02}Z",
             "uid": str(at),
             **obj["metadata"],
@@ -78,16 +78,16 @@ def mesh(*objects: Object) -> Snapshot:
         ends = tuple(
             Endpoint(
                 ip, 9080, {"app": name, "version": f"v{number}"}, {"workload": f"{name}-v{number}"},
-                uri=f"spiffe://cluster.local/ns/bookinfo/sa/{name}",
-                mutual=mode_of(policies, namespace="bookinfo", labels={"app": name}, port=9080) != "DISABLE",
+                uri=f"spiffe://cluster.local/ns/staging/sa/{name}",
+                mutual=mode_of(policies, namespace="staging", labels={"app": name}, port=9080) != "DISABLE",
             )
             for number, ip in enumerate(ips, 1)
         )  # fmt: skip
-        return Service(name, "bookinfo", "10.96.0.1", (Port(9080, "http", "http"),), {9080: ends})
+        return Service(name, "staging", "10.96.0.1", (Port(9080, "http", "http"),), {9080: ends})
 
     entry = Endpoint("127.0.9.3", 8080, {}, {}), Endpoint("127.0.9.3", 8443, {}, {})
     ports = (Port(80, "http", "http"), Port(443, "https", "https"))
-    gateway = Service("ingress", "bookinfo", "10.96.0.3", ports, {80: entry[:1], 443: entry[1:]})
+    gateway = Service("ingress", "staging", "10.96.0.3", ports, {80: entry[:1], 443: entry[1:]})
     known = (service("reviews", "127.0.9.2", "127.0.9.4"), service("ratings", "127.0.9.5"), gateway, *outside)
     return Snapshot(services=known, **listed)
 
