@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -58,6 +59,20 @@ def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> str:
     if done.returncode != 0:
         raise Refused(done.stderr)
     return done.stdout
+
+
+@contextlib.contextmanager
+def applying(lab: LabState) -> Iterator[Callable[[str], None]]:
+    """Applies manifests, and takes them away again in the end, the last first."""
+    applied: list[str] = []
+
+    def one(text: str) -> None:
+        kubectl(lab, "apply", "-f", "-", stdin=text)
+        applied.append(text)
+
+    yield one
+    for text in reversed(applied):
+        kubectl(lab, "delete", "--ignore-not-found", "-f", "-", stdin=text)
 
 
 def address(lab: LabState, selector: str, namespace: str) -> str:

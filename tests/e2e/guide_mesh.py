@@ -6,6 +6,8 @@ of the mesh is injected before these policies act, and would show nothing of the
 
 from __future__ import annotations
 
+import json
+
 import httpx
 
 from chaos.lab.state import LabState
@@ -38,6 +40,8 @@ spec:
 GOOD = """\
 {routes: [
   {path: /slow, latency: 20s},
+  {path: /1.5s, latency: 1500ms},
+  {path: /3.5s, latency: 3500ms},
   {path: /late-failure, latency: 500ms, status: 500},
   {path: /failing, status: 500},
   {path: /unsteady, errors: {share: 50%, status: 503}},
@@ -115,6 +119,21 @@ spec:
     retries: {{attempts: 3, perTryTimeout: 1s, retryOn: "{on}"}}
 """
 RETRY_ON = "5xx,reset,connect-failure,retriable-4xx"
+HEADER_ROUTES = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: recommendation-svc}
+spec:
+  hosts: [recommendation-svc]
+  http:
+  - match: [{headers: {x-test-user: {exact: "true"}}}]
+    route: [{destination: {host: recommendation-svc, subset: v3}}]
+  - match: [{headers: {x-canary: {exact: "true"}}}]
+    route: [{destination: {host: recommendation-svc, subset: v2}}]
+  - route: [{destination: {host: recommendation-svc, subset: v1}}]
+    timeout: 3s
+    retries: {attempts: 3, perTryTimeout: 1s, retryOn: "5xx,reset,connect-failure,retriable-4xx"}
+"""
 AB_TEST = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -167,7 +186,8 @@ MESH = "".join(
         *(SERVICE.format(app=app) for app in ("productpage", "reviews", "ratings", "details", "recommendation-svc")),
         workload("productpage", good=1), workload("reviews", good=3, broken=1), workload("ratings", good=1, broken=3),
         workload("details", broken=1), workload("recommendation-svc", good=1),
-        workload("recommendation-svc", version="v2", good=1), workload("sleep", good=1),
+        workload("recommendation-svc", version="v2", good=1), workload("recommendation-svc", version="v3", good=1),
+        workload("sleep", good=1),
     )
 )  # fmt: skip
 
@@ -188,9 +208,21 @@ def admin(proxy: str, path: str) -> str:
     return httpx.get(f"{proxy.replace(':15001', ':15000')}/{path}", trust_env=False).text
 
 
-def has_route(proxy: str, text: str) -> bool:
-    """Whether its routes have come, by something that they say."""
-    return text in admin(proxy, "config_dump?resource=dynamic_route_configs")
+def has_route(proxy: str, name: str, text: str) -> bool:
+    """Whether a sidecar has the routes of the VirtualService of this name, by something that one of them says."""
+    dump = json.loads(admin(proxy, "config_dump?resource=dynamic_route_configs"))
+    return any(
+        f"/virtual-service/{name}" in said and text in said
+        for config in dump["configs"]
+        for host in config["route_config"]["virtual_hosts"]
+        for said in map(json.dumps, host["routes"])
+    )
+
+
+def has_pool(proxy: str, service: str, connections: int, *, port: int = 9080) -> bool:
+    """Whether a sidecar holds a service's connections to this number."""
+    cluster = f"outbound|{port}||{service}.default.svc.cluster.local"
+    return f"{cluster}::default_priority::max_connections::{connections}\n" in admin(proxy, "clusters")
 
 
 def host_stats(proxy: str, cluster: str) -> dict[str, dict[str, str]]:

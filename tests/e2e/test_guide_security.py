@@ -14,7 +14,7 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.e2e.callers import NEEDS_KUBECTL, address, ask, kubectl, sidecar
+from tests.e2e.callers import NEEDS_KUBECTL, address, applying, ask, kubectl, sidecar
 from tests.e2e.certificates import certificate, pem
 from tests.e2e.experiments import query
 from tests.e2e.waiting import until
@@ -146,16 +146,8 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
 
 @pytest.fixture
 def apply(lab: LabState) -> Iterator[Callable[[str], None]]:
-    """Applies a manifest, and takes it away again."""
-    applied: list[str] = []
-
-    def one(text: str) -> None:
-        kubectl(lab, "apply", "-f", "-", stdin=text)
-        applied.append(text)
-
-    yield one
-    for text in reversed(applied):
-        kubectl(lab, "delete", "--ignore-not-found", "-f", "-", stdin=text)
+    with applying(lab) as one:
+        yield one
 
 
 @pytest.fixture(scope="module")
@@ -224,10 +216,10 @@ def test_what_is_not_allowed_is_denied_and_deny_comes_before_allow(
     assert statuses(page) == {200, 555}
 
 
-def at_gateway(lab: LabState, port: int, path: str, verify: ssl.SSLContext | bool = True) -> httpx.Response:
-    """Asked as ``bookinfo.example.com``, without following redirects."""
-    host, scheme = "bookinfo.example.com", "http" if verify is True else "https"
-    with httpx.Client(verify=verify, trust_env=False) as client:
+def at_gateway(lab: LabState, port: int, path: str, trust: ssl.SSLContext | None = None) -> httpx.Response:
+    """Asked as ``bookinfo.example.com``, without following redirects; over TLS where it is said whom to trust."""
+    host, scheme = "bookinfo.example.com", "https" if trust else "http"
+    with httpx.Client(verify=trust or False, trust_env=False) as client:
         url = f"{scheme}://{address(lab, 'istio=ingressgateway', 'istio-system')}:{port}{path}"
         return client.get(url, headers={"host": host}, extensions={"sni_hostname": host})
 
