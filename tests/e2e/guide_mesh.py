@@ -167,6 +167,14 @@ spec:
 """
 
 
+IN_TURN = """\
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata: {{name: in-turn}}
+spec: {{host: {host}, trafficPolicy: {{loadBalancer: {{simple: ROUND_ROBIN}}}}}}
+"""
+
+
 def workload(app: str, *, version: str = "v1", good: int = 0, broken: int = 0) -> str:
     """A Deployment for its good pods, and one for those that answer every request with 500."""
     parts = []

@@ -31,6 +31,7 @@ from tests.e2e.guide_mesh import (
     AB_TEST,
     DESTINATION_RULE,
     HEADER_ROUTES,
+    IN_TURN,
     MESH,
     RESILIENCE_ROUTES,
     RESILIENCE_RULE,
@@ -192,8 +193,12 @@ def test_retries_happen_and_are_bounded(
 
 
 def test_each_word_of_retry_on_is_for_its_own_kind_of_failure(sleep: str, apply: Callable[[str], None]) -> None:
-    """A host of two endpoints, one of which refuses or resets every connection."""
+    """A host of two endpoints, one of which refuses or resets every connection.
+
+    They are asked in turn, so that a retry is for the other one; by chance all tries may be for the bad one, which looks idle.
+    """
     host = "books.example"
+    apply(IN_TURN.format(host=host))
     for kind, word in (("refuses", "connect-failure"), ("resets", "reset")):
         with endpoint("answers") as good, endpoint(kind) as bad:
             apply(SERVICE_ENTRY.format(host=host, good=good, bad=bad))
@@ -202,7 +207,7 @@ def test_each_word_of_retry_on_is_for_its_own_kind_of_failure(sleep: str, apply:
                 until(
                     lambda on=on: has_route(sleep, host, f'"retry_on": "{on}"') and str(bad) in admin(sleep, "clusters")
                 )
-                statuses = Counter(reply.status for reply in ask(sleep, f"http://{host}/", 40))
+                statuses = Counter(reply.status for reply in one_by_one(sleep, f"http://{host}/", 40))
                 assert set(statuses) == ({200} if helps else {200, 503}), (kind, on, statuses)
 
 
