@@ -18,10 +18,10 @@ report: ## build the HTML report of the last run again
 	@scripts/report
 
 test: setup ## run the harness's own tests
-	@.venv/bin/python -m pytest -n 3 --dist loadfile tests $(ARGS)
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --timeout 300 tests $(ARGS)
 
 survive: setup ## kill runs, spoil answers and stop sessions in every combination (about half an hour)
-	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 tests/survival $(ARGS)
+	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 --timeout 600 tests/survival $(ARGS)
 
 clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)
 	@.venv/bin/python -m tests.clients.run

@@ -1,14 +1,19 @@
-"""Figures that tests measured on their way, shown at the end whatever the number of workers."""
+"""What holds for all tests, and figures that they measured on their way, shown at the end whatever the number of workers."""
 
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
 # Read by gRPC when it is imported. Its handlers start threads of its own in a child between fork and exec, where they find
 # their files closed and abort it: a lab's process then ended before it began, once in some hundred starts.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
+# A script's background job is started with SIGINT ignored, and so would be every process of a test that sends it Ctrl-C.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIGURE = "figure"
 
