@@ -418,13 +418,14 @@ def test_ab_each_kind_of_user_has_its_version_and_its_time_out(
 def test_the_ejected_pod_comes_back(
     sleep: str, reviews: Caller, record_property: Callable[[str, object], None]
 ) -> None:
-    """After 30 s, with the next look of each 10 s; and since it fails still, it goes again."""
+    """After 30 s, with the next look of each 10 s; and since it fails still, it goes again, for twice as long."""
 
     def away() -> float:
+        """Seconds of the first time; on a slow machine the second may be over, too."""
         times = [at for at, _ in reviews.failures()]
-        return max((later - earlier for earlier, later in pairwise(times)), default=0.0)
+        return next((later - earlier for earlier, later in pairwise(times) if later - earlier > 20), 0.0)
 
-    until(lambda: away() > 20, "the pod is asked again", within=60)
+    until(lambda: away() > 0, "the pod is asked again", within=60)
     # A second change of a cluster within a second reaches Envoy's workers with the end of that second.
     assert 29 < away() < 50, away()
     until(lambda: ejected(sleep, "reviews") == 1, "it is ejected again")
