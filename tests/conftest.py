@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 # Read by gRPC when it is imported. Its handlers start threads of its own in a child between fork and exec, where they find
 # their files closed and abort it: a lab's process then ended before it began, once in some hundred starts.
@@ -16,6 +17,23 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIGURE = "figure"
+
+
+# Their tests share nothing and take long: handed out one by one, and last, so that all workers end at about the same time.
+ONE_BY_ONE = ("tests/survival/", "tests/property/")
+
+
+class ByFile(LoadFileScheduling):
+    """A file's tests go to one worker, for the lab that they share; those that share none go to any."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile | None:
+    """In place of ``--dist loadfile``."""
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None  # type: ignore[arg-type]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
