@@ -22,6 +22,17 @@ from tests.e2e.lab_processes import processes_of, wait_until_gone
 
 pytestmark = pytest.mark.lab
 
+SMALL = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: alone, namespace: default}
+spec:
+  selector: {matchLabels: {app: alone}}
+  template:
+    metadata: {labels: {app: alone}}
+    spec: {containers: [{name: app, image: alone, ports: [{containerPort: 8080}]}]}
+"""
+
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -30,6 +41,14 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield tmp_path / "labs"
     for directory in (tmp_path / "labs").glob("*"):
         commands.down(directory.name)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """One workload instead of the shop's: the same life, in less time."""
+    file = tmp_path / "small.yaml"
+    file.write_text(SMALL)
+    return file
 
 
 def wait_until(condition: object, *, within: float = 5) -> None:
@@ -64,8 +83,8 @@ def test_up_status_and_down(own_home: Path) -> None:
     assert not commands.down("default")
 
 
-def test_nothing_survives_a_killed_supervisor_and_the_next_status_says_so(own_home: Path) -> None:
-    state = commands.up("killed")
+def test_nothing_survives_a_killed_supervisor_and_the_next_status_says_so(own_home: Path, small: Path) -> None:
+    state = commands.up("killed", manifests=[small])
     processes = processes_of("killed")
     os.kill(state.pid, signal.SIGKILL)
     wait_until_gone(processes, within=2)
@@ -77,30 +96,29 @@ def test_nothing_survives_a_killed_supervisor_and_the_next_status_says_so(own_ho
     assert commands.status("killed").detail == "not running"
 
 
-def test_a_killed_lab_is_cleaned_up_by_the_next_up() -> None:
-    first = commands.up("again")
+def test_a_killed_lab_is_cleaned_up_by_the_next_up(small: Path) -> None:
+    first = commands.up("again", manifests=[small])
     os.kill(first.pid, signal.SIGKILL)
     os.waitpid(first.pid, 0)
-    second = commands.up("again")
+    second = commands.up("again", manifests=[small])
     assert second.pid != first.pid
     assert commands.status("again").healthy
 
 
 OWNER = """
-import sys, time
+import pathlib, sys, time
 from chaos.lab import commands
-from chaos.lab.fixture import running_lab
-state = commands.up(sys.argv[1], attached=True)
+state = commands.up(sys.argv[1], attached=True, manifests=[pathlib.Path(each) for each in sys.argv[2:]])
 print(state.pid, flush=True)
 time.sleep(120)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_an_attached_lab_ends_with_its_owner(number: signal.Signals, own_home: Path) -> None:
+def test_an_attached_lab_ends_with_its_owner(number: signal.Signals, own_home: Path, small: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
-        [sys.executable, "-c", OWNER, "attached"],
+        [sys.executable, "-c", OWNER, "attached", small],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -129,9 +147,9 @@ def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals, own_home: Path) -> None:
+def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals, own_home: Path, small: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front"]
+    argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front", "--manifests", small]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment) as supervisor:
         wait_until(lambda: commands.running("front") is not None, within=30)
         processes = processes_of("front")
@@ -151,8 +169,8 @@ def test_two_labs_side_by_side_share_nothing() -> None:
     assert _orders(second) == 200
 
 
-def test_someone_elses_lab_is_not_attached_to() -> None:
-    commands.up("mine", attached=True)
+def test_someone_elses_lab_is_not_attached_to(small: Path) -> None:
+    commands.up("mine", attached=True, manifests=[small])
     with pytest.raises(LabError, match="running already and ends with someone else") as caught:
         commands.up("mine", attached=True)
     assert "chaosctl lab down" in (caught.value.hint or "")
