@@ -191,7 +191,7 @@ class Cluster:
         wrong: list[str] = []
         try:
             # Routes may be there before the cluster that they lead to; that passes, a difference of opinion does not.
-            until(all_agree, tolerate=(httpx.TransportError,))
+            until(all_agree, within=3, tolerate=(httpx.TransportError,))
         except AssertionError as error:
             raise AssertionError("\n".join([*wrong, *map(str, described(mesh))])) from error
         return said

@@ -51,7 +51,7 @@ def small(tmp_path: Path) -> Path:
     return file
 
 
-def wait_until(condition: object, *, within: float = 20) -> None:
+def wait_until(condition: object, *, within: float = 5) -> None:
     deadline = time.monotonic() + within
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline
@@ -74,8 +74,10 @@ def test_up_status_and_down(own_home: Path) -> None:
 
     processes = processes_of("default")
     assert len(processes) >= 20
+    begin = time.monotonic()
     assert commands.down("default")
-    wait_until_gone(processes, within=5)
+    assert time.monotonic() - begin < 3
+    wait_until_gone(processes, within=0.5)
     assert not (own_home / "default").exists()
     assert commands.status("default").detail == "not running"
     assert not commands.down("default")
@@ -85,7 +87,7 @@ def test_nothing_survives_a_killed_supervisor_and_the_next_status_says_so(own_ho
     state = commands.up("killed", manifests=[small])
     processes = processes_of("killed")
     os.kill(state.pid, signal.SIGKILL)
-    wait_until_gone(processes, within=5)
+    wait_until_gone(processes, within=2)
 
     found = commands.status("killed")
     assert not found.running
@@ -126,8 +128,8 @@ def test_an_attached_lab_ends_with_its_owner(number: signal.Signals, own_home: P
         assert owner.stdout.readline().strip().isdigit()
         processes = processes_of("attached")
         owner.send_signal(number)
-        owner.wait(20)
-        wait_until_gone(processes, within=10)
+        owner.wait(5)
+        wait_until_gone(processes, within=3)
     wait_until(lambda: not (own_home / "attached").exists())
 
 
@@ -135,12 +137,12 @@ def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", OWNER, "early"], stderr=subprocess.PIPE, env=environment) as owner:
         files = LabFiles.of("early")
-        wait_until(lambda: list((own_home / "early").glob("logs/envoy-*")), within=30)
+        wait_until(lambda: list((own_home / "early").glob("logs/envoy-*")), within=15)
         pid = int(files.lock.read_text().split()[0])
         processes = {pid: commands.start_time(pid) or 0}
         owner.send_signal(signal.SIGINT)
-        owner.wait(20)
-    wait_until_gone(processes, within=10)
+        owner.wait(5)
+    wait_until_gone(processes, within=3)
     assert not SupervisorLock.is_held(files.lock)
 
 
@@ -152,8 +154,8 @@ def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals,
         wait_until(lambda: commands.running("front") is not None, within=30)
         processes = processes_of("front")
         supervisor.send_signal(number)
-        assert supervisor.wait(20) == 0
-    wait_until_gone(processes, within=5)
+        assert supervisor.wait(3) == 0
+    wait_until_gone(processes, within=0.5)
     assert not (own_home / "front").exists()
 
 

@@ -31,8 +31,6 @@ from tests.e2e.experiments import (
 
 # One after the other, by being in one file: runs on one target exclude each other.
 pytestmark = pytest.mark.lab
-IN_TIME = 15
-"""Seconds for a watchdog on a busy machine; it needs 0.2 s (benchmarks/cleanup.py), and without it the fault stays."""
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -102,8 +100,8 @@ def test_a_signal_restores_first(lab: LabState, tmp_path: Path, number: signal.S
     until(lambda: faults(lab), what="the fault")
     process.send_signal(number)
     process.send_signal(number)
-    until(lambda: not faults(lab), what="the fault gone")
-    _, told = process.communicate(timeout=60)
+    until(lambda: not faults(lab), seconds=5, what="the fault gone")
+    _, told = process.communicate(timeout=30)
     assert process.returncode in (130, 128 + number), told
     record = record_in(tmp_path)
     assert [trouble["kind"] for trouble in record["troubles"]] == ["interrupted"]
@@ -115,8 +113,10 @@ def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path
     process = start(lab, quick(tmp_path), tmp_path)
     until(lambda: faults(lab), what="the fault")
     process.kill()
-    until(lambda: not marked(lab), seconds=IN_TIME, what="everything gone")
-    process.communicate(timeout=60)
+    killed = time.monotonic()
+    process.communicate(timeout=10)
+    until(lambda: not marked(lab), seconds=10, what="everything gone")
+    assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
 
 
 def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path
     assert other.returncode == 4, other.stderr
     assert "locked" in other.stderr
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=30)
 
 
 def test_status_and_sweep_leave_a_live_run_alone(lab: LabState, tmp_path: Path) -> None:
@@ -199,9 +199,11 @@ def test_a_killed_runs_fault_leaves_the_sidecars(
     process = start(lab, quick(tmp_path), tmp_path)
     until(injected, what="the fault in the caller's proxy")
     process.kill()
-    until(lambda: not injected(), seconds=IN_TIME, what="the fault out of the caller's proxy")
-    until(lambda: not marked(lab), seconds=IN_TIME, what="everything gone")
-    process.communicate(timeout=60)
+    killed = time.monotonic()
+    process.communicate(timeout=10)
+    until(lambda: not injected(), seconds=10, what="the fault out of the caller's proxy")
+    assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
+    until(lambda: not marked(lab), seconds=10, what="everything gone")
     (folder,) = (tmp_path / "runs").iterdir()
     until(
         lambda: "ChaosFaultCleaned" in [one["reason"] for one in events(lab, folder.name)], what="an Event that says so"
@@ -215,7 +217,7 @@ def test_a_freeze_ends_a_live_run_and_keeps_others_from_beginning(lab: LabState,
     frozen = chaosctl("freeze", "--reason", "release day", *where, cwd=configured(tmp_path))
     try:
         assert frozen.stdout == "staging: frozen (release day)\n", frozen.stderr
-        until(lambda: not faults(lab), what="the fault gone")
+        until(lambda: not faults(lab), seconds=8, what="the fault gone")
         _, told = process.communicate(timeout=60)
         assert process.returncode == 3, told
         assert "frozen" in told
