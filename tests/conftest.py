@@ -6,6 +6,7 @@ import os
 import signal
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 # Read by gRPC when it is imported. Its handlers start threads of its own in a child between fork and exec, where they find
@@ -17,7 +18,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 FIGURE = "figure"
-
 
 # Their tests share nothing and take long: handed out one by one, and last, so that all workers end at about the same time.
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
@@ -31,9 +31,9 @@ class ByFile(LoadFileScheduling):
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByFile | None:
-    """In place of ``--dist loadfile``."""
-    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None  # type: ignore[arg-type]
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
+    """What ``--dist loadfile`` means here; with any other, xdist's own is used."""
+    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -128,7 +128,7 @@ def test_a_job_that_is_cancelled(world: World, obedient: bool) -> None:
     until_faulted(world, session)
     if obedient:
         os.killpg(session.process.pid, signal.SIGINT)
-        wait_for(lambda: has_record(world) or session.process.poll() is not None, "a record")
+        wait_for(lambda: has_record(world) or session.process.poll() is not None, "a record", seconds=7)
         assert world.is_clean(), "restored before anything else"
         assert has_record(world), session.text
         assert session.end() == pytest.ExitCode.INTERRUPTED, session.text
