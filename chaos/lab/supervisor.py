@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from chaos.errors import HarnessError, LabError
-from chaos.lab import alerts, own_manifests
+from chaos.lab import alerts, gateways, own_manifests
 from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api import policies
-from chaos.lab.api.resources import NAMESPACES, PROMETHEUS_RULES
+from chaos.lab.api.resources import GATEWAYS, NAMESPACES, PROMETHEUS_RULES
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.control import PREFIX, control_app, either
@@ -110,8 +110,11 @@ class Supervisor:
         store = Store()
         alerts.follow(store, prometheus.load_rules)
         validators = {
-            **VALIDATORS, **policies.VALIDATORS, PROMETHEUS_RULES.kind: alerts.validator(find_promtool())
-        }  # fmt: skip
+            **VALIDATORS,
+            **policies.VALIDATORS,
+            PROMETHEUS_RULES.kind: alerts.validator(find_promtool()),
+            GATEWAYS.kind: gateways.validator(store),
+        }
         apps = WorkloadHost(log=self._files.logs / "apps.log", env=_python_environment(), on_exit=self._apps_died)
         self._stack.push_async_callback(_end, apps.child)
         self._stack.callback(apps.kill)

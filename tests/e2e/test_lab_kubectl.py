@@ -145,6 +145,21 @@ class TestWorkloads:
         kubectl(lab, "scale", "deploy/user-svc", "--replicas=1")
 
 
+@needs_kubectl
+def test_a_gateway_that_nobody_serves_is_told(lab: LabState) -> None:
+    text = """
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: spare, namespace: staging}
+spec: {selector: {app: APP}, servers: [{port: {number: 8080, name: http, protocol: HTTP}, hosts: [spare.example.com]}]}
+"""
+    create = ("create", "--dry-run=server", "-f", "-")
+    nobodys = kubectl(lab, *create, stdin=text.replace("APP", "nobody"))
+    assert "spare created" in nobodys
+    assert "Warning: no gateway of the lab has the labels app=nobody, so nobody serves this yet" in nobodys
+    assert "Warning" not in kubectl(lab, *create, stdin=text.replace("APP", "shop-gateway"))
+
+
 def names(lab: LabState, selector: str) -> list[str]:
     return kubectl(lab, "get", "pods", "-l", selector, "-o", "jsonpath={.items[*].metadata.name}").split()
 
