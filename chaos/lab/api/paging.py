@@ -71,17 +71,22 @@ def page(store: Store, target: Target, options: ListOptions) -> Page:
             raise too_large(asked, version)
         version = asked if options.exact else version
     try:
-        objects = store.at(version, target.resource, target.namespace, options.selector)
+        there = store.at(version, target.resource, target.namespace)
     except ApiError as error:
         if not options.token:
             raise expired("The resourceVersion for the provided list is too old.") from error
         raise expired(_TOO_OLD, token=_token(_CURRENT, start)) from error
-    rest = [obj for obj in objects if _place(obj) >= start]
-    if not options.limit or options.limit >= len(rest):
-        return Page(rest, str(version))
-    token = _token(version, _place(rest[options.limit]))
-    left = len(rest) - options.limit if options.selector is None else None
-    return Page(rest[: options.limit], str(version), token, left)
+    rest = [obj for obj in there if _place(obj) >= start]
+    selector = options.selector
+    chosen: list[Object] = []
+    for at, obj in enumerate(rest):
+        if options.limit and len(chosen) == options.limit:
+            # As the API server, which asks its storage for no more than it needs: with a selector, nobody has counted.
+            left = len(rest) - at if selector is None else None
+            return Page(chosen, str(version), _token(version, _place(obj)), left)
+        if selector is None or selector.matches(obj):
+            chosen.append(obj)
+    return Page(chosen, str(version))
 
 
 def _place(obj: Object) -> tuple[str, str]:

@@ -75,6 +75,8 @@ class Writes:
         if live is None:
             if not res.created_by_put:
                 raise not_found(res, name)
+            if meta.get("uid"):
+                raise other_uid(res, namespace, name, meta["uid"], "")
             meta.pop("resourceVersion", None)
             self._access.check(self._access.user(request), replace(act(target, "create"), name=""))
             return self._create(request, target, view, wanted, received)
