@@ -80,11 +80,14 @@ def terminating(res: Resource, name: str, namespace: str) -> ApiError:
     cause = Cause(
         reason="NamespaceTerminating", message=f"namespace {namespace} is being terminated", field="metadata.namespace"
     )
-    message = (
-        f'{_title(res)} "{name}" is forbidden: unable to create new content in namespace {namespace} because it is being '
-        "terminated"
-    )
-    return ApiError(403, "Forbidden", message, details=_details(res, name), causes=[cause])
+    why = f"unable to create new content in namespace {namespace} because it is being terminated"
+    return forbidden(res, name, why, causes=[cause])
+
+
+def forbidden(res: Resource, name: str, why: str, *, causes: Sequence[Cause] = ()) -> ApiError:
+    """403, whoever asks."""
+    message = f'{_title(res)} "{name}" is forbidden: {why}'
+    return ApiError(403, "Forbidden", message, details=_details(res, name), causes=causes)
 
 
 def conflict(res: Resource, name: str, why: str) -> ApiError:

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from chaos.lab.api import typed
 from chaos.lab.api.errors import bad_request, internal, invalid_kind
 from chaos.lab.api.patching import APPLY_PATCH
 from chaos.lab.api.paths import is_set
@@ -118,7 +119,10 @@ def _dry_run_causes(chosen: Sequence[str]) -> Iterator[Cause]:
 
 def delete_options(request: Request, body: Mapping[str, Any]) -> DeleteOptions:
     """The options of a DELETE, from its body or, where it has none, from its query; raises ``ApiError`` 400 or 422."""
-    given: dict[str, Any] = dict(body)
+    try:
+        given = typed.delete_options(body)
+    except typed.Unfit as error:
+        raise bad_request(f'DeleteOptions in version "v1" cannot be handled as a DeleteOptions: {error}') from error
     if not body:
         query = request.query_params
         given = {key: query[key] for key in ("propagationPolicy", "orphanDependents") if key in query}
@@ -154,8 +158,10 @@ def list_options(request: Request, res: Resource, *, watch: bool) -> ListOptions
     match, version = query.get("resourceVersionMatch", ""), query.get("resourceVersion", "")
     causes = _watch_causes(query, match) if watch else _list_causes(query, match, version)
     _refuse("ListOptions", causes)
+    # A page of a version is of just that version, also where nobody says so: the rule from before resourceVersionMatch.
+    exact = match == _EXACT or (not match and limit > 0 and version not in ("", "0"))
     return ListOptions(
-        selector=chosen, version=version, exact=match == _EXACT, limit=max(0, limit), token=query.get("continue", ""),
+        selector=chosen, version=version, exact=exact, limit=max(0, limit), token=query.get("continue", ""),
         timeout=timeout if timeout > 0 else _LONGEST_WATCH,
         initial=is_set(query, "sendInitialEvents") if "sendInitialEvents" in query else None,
         bookmarks=is_set(query, "allowWatchBookmarks"),
@@ -207,13 +213,13 @@ def selector(query: QueryParams, res: Resource) -> Selector | None:
     raise bad_request(f'"{unknown}" is not a known field selector: only "metadata.name", "metadata.namespace"')
 
 
-def version_number(text: str, *, watch: bool = False) -> int:
-    """A resourceVersion; raises ``ApiError`` 400, or 500 as Kubernetes does for a watch."""
+def version_number(text: str, *, of_list: bool = False) -> int:
+    """A resourceVersion; raises ``ApiError`` 500 as Kubernetes does, of a list 400."""
     if re.fullmatch(r"\d+", text):
         return int(text)
     told = Cause.invalid("resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax')
     why = f"{told.field}: {told.message}"
-    raise internal(why) if watch else bad_request(f"invalid resource version: {why}")
+    raise bad_request(f"invalid resource version: {why}") if of_list else internal(why)
 
 
 def _integer(text: str) -> int:

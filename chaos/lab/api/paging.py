@@ -66,7 +66,7 @@ def page(store: Store, target: Target, options: ListOptions) -> Page:
         asked, start = _read(options.token)
         version = version if asked == _CURRENT else asked
     elif options.version:
-        asked = version_number(options.version)
+        asked = version_number(options.version, of_list=True)
         if asked > version:
             raise too_large(asked, version)
         version = asked if options.exact else version

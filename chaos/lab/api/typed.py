@@ -91,6 +91,12 @@ _WHOLE: Final[Mapping[Resource, Struct]] = {
     }),
 }  # fmt: skip
 
+_DELETE_OPTIONS: Final = Struct("DeleteOptions", {
+    "apiVersion": "string", "kind": "string", "gracePeriodSeconds": "*int64", "propagationPolicy": "*string",
+    "orphanDependents": "*bool", "dryRun": Each("string"),
+    "preconditions": Struct("Preconditions", {"uid": "*string", "resourceVersion": "*string"}),
+})  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Decoded:
@@ -119,6 +125,15 @@ def decode(res: Resource, obj: Mapping[str, Any]) -> Decoded:
     content = _struct(whole, rest, (), unknown)
     kept = {key: obj[key] for key in ("apiVersion", "kind") if key in obj}
     return Decoded({**kept, "metadata": metadata, **(whole.always or {}), **content}, tuple(unknown))
+
+
+def delete_options(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a deletion, as their type holds them; unknown fields are dropped.
+
+    Raises:
+        Unfit: A value that a field can't take.
+    """
+    return _struct(_DELETE_OPTIONS, sent, (), [])
 
 
 def _struct(struct: Struct, value: Any, path: Path, unknown: list[Path]) -> dict[str, Any]:

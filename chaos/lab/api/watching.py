@@ -34,7 +34,7 @@ def watch(store: Store, target: Target, options: ListOptions, view: View) -> Res
         ApiError: The version can't be read.
     """
     from_now = options.version in ("", "0")
-    version = store.version if from_now else version_number(options.version, watch=True)
+    version = store.version if from_now else version_number(options.version)
     initial = from_now if options.initial is None else options.initial
     queue: asyncio.Queue[Event] = asyncio.Queue()
     start: Iterable[Event] = ()

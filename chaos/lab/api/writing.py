@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -13,14 +13,18 @@ from chaos.lab.api import bodies, negotiation, options, ownership, scaling
 from chaos.lab.api.admission import Admission, Review
 from chaos.lab.api.authorizing import Access, Act
 from chaos.lab.api.checking import Checker, Received
-from chaos.lab.api.errors import bad_request, conflict, invalid, not_allowed, not_found, other_uid
+from chaos.lab.api.errors import bad_request, conflict, forbidden, invalid, not_allowed, not_found, other_uid
 from chaos.lab.api.negotiation import View
 from chaos.lab.api.options import WriteOptions
 from chaos.lab.api.paging import Page
 from chaos.lab.api.patching import APPLY_PATCH, apply_patch, check_type
 from chaos.lab.api.paths import Target, as_served
+from chaos.lab.api.resources import NAMESPACES
 from chaos.lab.api.store import Object, Store
 from chaos.lab.api.validation import Cause, Validation
+
+_IMMORTAL: Final = ("default", "kube-system", "kube-public")
+"""Namespaces that may not be deleted (``apiserver/pkg/admission/plugin/namespace/lifecycle``)."""
 
 
 class Writes:
@@ -175,6 +179,8 @@ class Writes:
         """DELETE of one: its last words, or the object that something still holds."""
         res = target.resource
         chosen = options.delete_options(request, await bodies.read_options(request))
+        if res is NAMESPACES and name in _IMMORTAL:
+            raise forbidden(res, name, "this namespace may not be deleted")
         gone = self._store.delete(
             res, target.namespace, name, uid=chosen.uid, version=chosen.version, propagation=chosen.propagation,
             dry_run=chosen.dry_run, admit=self._review(request, target, name, dry_run=chosen.dry_run),
