@@ -20,6 +20,7 @@ from typing import Any, Final
 import httpx
 from ruamel.yaml import YAML
 
+from chaos.lab.api.garbage import GARBAGE_FINALIZERS
 from chaos.lab.api.resources import LEASES, NAMESPACES, VIRTUAL_SERVICES, Resource
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
@@ -32,7 +33,10 @@ _FORMS: Final = {
     "<rv:current>": r"\d+", "<name:generated>": r"[a-z0-9.-]+",
 }  # fmt: skip
 _UNBOUND: Final = {"uid": r"[0-9a-f-]{36}", "rv": r"\d+", "name": r"[a-z0-9.-]+", "continue": r".+", "token": r".+"}
-_OF_THE_SERVER: Final = ("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields")
+_OF_THE_SERVER: Final = (
+    "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+)  # fmt: skip
 _AGE: Final = re.compile(r"\d+[smhd]")
 _LARGE: Final = re.compile(r"(?P<kind>\w+) (?P<name>\w+) with (?P<where>data\.a|an annotation) of (?P<size>[\d,]+) x")
 _WITH_FIVE: Final = ("list-", "watch-")
@@ -104,8 +108,9 @@ class _Player:
 
     async def play(self) -> Played:
         async with self._client:
-            self._prepare()
+            self._begin()
             for number, step in enumerate(self._steps):
+                self._prepare(step)
                 answer = await self._send(step["request"])
                 self._controller.settle()
                 if _POLLED in step.get("note", ""):
@@ -119,41 +124,41 @@ class _Player:
 
     # --- what the recorder did without a record ----------------------------------------------------------------------
 
-    def _prepare(self) -> None:
-        """Makes the objects that the conversation shows and no step of it makes, in the order of their versions."""
-        made: set[str] = set()
-        missing: dict[str, tuple[Resource, dict[str, Any]]] = {}
-        for step in self._steps:
-            request, answer = step["request"], step["answer"]
-            resource = next(
-                (one for one in (VIRTUAL_SERVICES, LEASES) if one.plural in request["path"].split("/")), None
-            )
-            objects = list(_objects(answer))
-            if answer["code"] == 201:
-                made.update(obj["metadata"].get("uid", "") for obj in objects)
-            details = (answer["body"].get("details") or {}) if isinstance(answer.get("body"), dict) else {}
-            if request["method"] == "DELETE" and answer["code"] == 200 and details.get("name"):
-                objects.append({"metadata": {"name": details["name"], "namespace": "rec", "uid": details["uid"]}})
-            for obj in objects if resource is not None else ():
-                uid = obj["metadata"].get("uid", "")
-                if uid.startswith("<uid:") and uid not in made and resource is not None:
-                    missing.setdefault(uid, (resource, obj))
+    def _begin(self) -> None:
+        """Makes the five, where a scenario begins with them."""
         if self._played.name.startswith(_WITH_FIVE) and not any(_creates(step, "a") for step in self._steps):
-            shown = {obj["metadata"]["name"] for _, obj in missing.values()}
-            for name in _FIVE.keys() - shown:
-                meta = {"name": name, "namespace": "rec", "labels": _FIVE[name]}
-                missing[name] = VIRTUAL_SERVICES, {"metadata": meta}
-        for resource, obj in sorted(missing.values(), key=_made_at):
-            self._make(resource, obj)
+            shown = [obj for step in self._steps for obj in _objects(step["answer"])]
+            for name, labels in _FIVE.items():
+                meta = {"name": name, "namespace": "rec", "labels": labels}
+                known: Mapping[str, Any] = next(
+                    (obj["metadata"] for obj in shown if obj["metadata"].get("name") == name), {}
+                )
+                self._make(VIRTUAL_SERVICES, {"metadata": {**known, **meta}})
         self._versions[0] = str(self._store.version)
 
+    def _prepare(self, step: Mapping[str, Any]) -> None:
+        """Makes the objects that a step shows and no step has made, in the order of their versions."""
+        parts = step["request"]["path"].split("/")
+        resource = next((one for one in (VIRTUAL_SERVICES, LEASES) if one.plural in parts), None)
+        if resource is None or step["answer"]["code"] == 201:
+            return
+        shown = [*_objects(step["answer"]), *_deleted(step)]
+        for obj in sorted(shown, key=lambda one: _number(one["metadata"].get("resourceVersion"))):
+            meta = obj["metadata"]
+            there = self._store.find(resource, "rec", meta.get("name", ""))
+            if meta.get("uid") not in (None, *self._bound) and there is None:
+                self._make(resource, obj)
+
     def _make(self, resource: Resource, recorded: Mapping[str, Any]) -> None:
-        meta = {key: value for key, value in recorded["metadata"].items() if key not in _OF_THE_SERVER}
+        was = recorded["metadata"]
+        meta = {key: value for key, value in was.items() if key not in _OF_THE_SERVER}
+        if "finalizers" in was:
+            meta["finalizers"] = [one for one in was["finalizers"] if one not in GARBAGE_FINALIZERS]
         spec = recorded.get("spec", _SPEC if resource is VIRTUAL_SERVICES else {})
-        made = self._store.create(resource, self._filled({"metadata": meta, "spec": spec}))
-        for key in ("uid", "resourceVersion"):
-            if key in recorded["metadata"]:
-                self._bind(recorded["metadata"][key], made["metadata"][key])
+        made = self._store.create(resource, self._filled({"metadata": meta, "spec": spec}))["metadata"]
+        self._bind(was.get("uid", ""), made["uid"])
+        if "deletionTimestamp" not in was:  # else its version is already that of its deletion
+            self._bind(was.get("resourceVersion", ""), made["resourceVersion"])
 
     def _bind(self, placeholder: str, value: str) -> None:
         self._bound.setdefault(placeholder, value)
@@ -360,10 +365,12 @@ def _creates(step: Mapping[str, Any], name: str) -> bool:
     return step["answer"]["code"] == 201 and isinstance(body, dict) and body["metadata"].get("name") == name
 
 
-def _made_at(made: tuple[Resource, Mapping[str, Any]]) -> tuple[int, str]:
-    """When the recorder made an object: by its version, or by its name after those whose version was told."""
-    meta = made[1]["metadata"]
-    return _number(meta.get("resourceVersion")) or 10**9, meta["name"]
+def _deleted(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What a deletion says of what it has deleted, where that is no more than its name."""
+    body = step["answer"].get("body")
+    details = (body.get("details") or {}) if isinstance(body, dict) else {}
+    if step["request"]["method"] == "DELETE" and step["answer"]["code"] == 200 and "uid" in details:
+        yield {"metadata": {"name": details["name"], "namespace": "rec", "uid": details["uid"]}}
 
 
 def _number(placeholder: object) -> int:

@@ -149,6 +149,17 @@ def test_of_two_owners_one_is_enough(api: httpx.Client) -> None:
     assert api.get(f"{LEASES}/l").status_code == 404
 
 
+def test_a_namespace_that_was_replaced_still_empties_before_it_goes(api: httpx.Client) -> None:
+    made(api.post(MAPS, json={"metadata": {"name": "c"}}))
+    replaced = api.put(
+        "/api/v1/namespaces/staging", json={"metadata": {"name": "staging", "labels": {"env": "x"}}}
+    ).json()
+    assert replaced["spec"] == {"finalizers": ["kubernetes"]}
+    assert replaced["metadata"]["labels"] == {"env": "x", "kubernetes.io/metadata.name": "staging"}
+    api.delete("/api/v1/namespaces/staging")
+    assert [api.get(path).status_code for path in (f"{MAPS}/c", "/api/v1/namespaces/staging")] == [404, 404]
+
+
 def test_a_namespace_that_is_deleted_takes_nothing_new_and_waits_for_what_is_held(api: httpx.Client) -> None:
     made(api.post(VS, json=vs(finalizers=["x.dev/hold"])))
     made(api.post(MAPS, json={"metadata": {"name": "c"}}))
@@ -197,6 +208,15 @@ def test_a_put_makes_a_lease_but_not_one_that_was_there(api: httpx.Client) -> No
     api.delete(f"{LEASES}/l")
     assert refused(api.put(f"{LEASES}/l", json=old)) == (409, "Conflict"), "whoever lost it must notice"
     assert refused(api.put(f"{VS}/a", json=vs())) == (404, "NotFound")
+
+
+def test_an_owner_that_is_named_twice_counts_once(api: httpx.Client) -> None:
+    owner = owner_of(made(api.post(VS, json=vs())))
+    twice = lease(owner=owner)
+    twice["metadata"]["ownerReferences"].append(owner)
+    answer = api.post(LEASES, json=twice)
+    assert made(answer)["metadata"]["ownerReferences"] == [owner]
+    assert "duplicate entries" in answer.headers["warning"]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +317,8 @@ def test_a_pod_keeps_its_spec_but_for_images(api: httpx.Client) -> None:
     header = {"content-type": "application/strategic-merge-patch+json"}
     image = {"spec": {"containers": [{"name": "c", "image": "i:2"}]}}
     assert api.patch(f"{pods}/p", json=image, headers=header).status_code == 200
+    without = {"metadata": {"name": "q"}, "spec": {"containers": [{"name": "c"}, {"name": "c", "image": "i"}]}}
+    assert causes(api.post(pods, json=without)) == ["spec.containers[0].image", "spec.containers[1].name"]
     command = {"spec": {"containers": [{"name": "c", "command": ["x"]}]}}
     refusal = api.patch(f"{pods}/p", json=command, headers=header)
     assert (refused(refusal), causes(refusal)) == ((422, "Invalid"), ["spec"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from chaos.lab.api import kinds, metadata, typed
 from chaos.lab.api.admission import Review
@@ -134,7 +134,8 @@ class Checker:
 
     @staticmethod
     def _received(obj: Object, told: Iterable[str], found: Validation) -> Received:
-        return Received(obj, (*told, *metadata.warnings(obj["metadata"]), *found.warnings), found)
+        meta = obj["metadata"]
+        return Received(obj, (*told, *metadata.told_once(meta), *metadata.warnings(meta), *found.warnings), found)
 
 
 def _fits(obj: Object, target: Target) -> None:
@@ -177,8 +178,3 @@ def _refuse(res: Resource, new: Object, old: Object | None, found: Validation) -
 def _bad_patch(obj: Object, why: str) -> ApiError:
     shown = json.dumps(obj, ensure_ascii=False, separators=(",", ":"))
     return invalid_kind("", "", "", [Cause.invalid("patch", shown, why)])
-
-
-def body_of(obj: Any) -> Object:
-    """A copy of an object's outer layers, whose metadata may be changed."""
-    return {**obj, "metadata": dict(obj.get("metadata") or {})}

@@ -88,17 +88,31 @@ def _deployment(new: Object, old: Object | None) -> Iterator[Cause]:
     wanted = (selector or {}).get("matchLabels") or {}
     if not selector or any((labels or {}).get(key) != value for key, value in wanted.items()):
         yield Cause.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
-    if not (template.get("spec") or {}).get("containers"):
-        yield Cause.required("spec.template.spec.containers")
+    yield from _containers("spec.template.spec.containers", template.get("spec") or {})
     if old is not None and selector != (old.get("spec") or {}).get("selector"):
         yield Cause.invalid("spec.selector", selector, "field is immutable")
 
 
 def _pod(new: Object, old: Object | None) -> Iterator[Cause]:
-    if not (new.get("spec") or {}).get("containers"):
-        yield Cause.required("spec.containers")
+    yield from _containers("spec.containers", new.get("spec") or {})
     if old is not None and _unchangeable(new) != _unchangeable(old):
         yield Cause.forbidden("spec", _OF_POD)
+
+
+def _containers(field: str, spec: Object) -> Iterator[Cause]:
+    containers = spec.get("containers") or ()
+    if not containers:
+        yield Cause.required(field)
+    names: set[str] = set()
+    for at, one in enumerate(containers):
+        name = one.get("name") or ""
+        if not name:
+            yield Cause.required(f"{field}[{at}].name")
+        elif name in names:
+            yield Cause(field=f"{field}[{at}].name", message=f'Duplicate value: "{name}"', reason="FieldValueDuplicate")
+        names.add(name)
+        if not one.get("image"):
+            yield Cause.required(f"{field}[{at}].image")
 
 
 def _unchangeable(pod: Object) -> Mapping[str, Any]:

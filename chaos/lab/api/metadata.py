@@ -91,6 +91,19 @@ def warnings(meta: Meta) -> Iterator[str]:
             )
 
 
+def told_once(meta: dict[str, Any]) -> Iterator[str]:
+    """Takes out owners that are named twice in the same words, and says so."""
+    owners = meta.get("ownerReferences") or []
+    once = [owner for at, owner in enumerate(owners) if owner not in owners[:at]]
+    if len(once) < len(owners):
+        twice = dict.fromkeys(owner.get("uid", "") for at, owner in enumerate(owners) if owner in owners[:at])
+        meta["ownerReferences"] = once
+        yield (
+            "metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may reject "
+            f"such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {', '.join(twice)}"
+        )
+
+
 def name_problems(res: Resource, name: str) -> list[str]:
     """What is wrong with a name, by its kind."""
     if res in _IN_PATHS:

@@ -17,7 +17,7 @@ from chaos.lab.api import definitions
 from chaos.lab.api.errors import ApiError, already_exists, expired, modified, not_found, other_uid, terminating, unmet
 from chaos.lab.api.garbage import GARBAGE_FINALIZERS, Garbage
 from chaos.lab.api.metadata import generated
-from chaos.lab.api.resources import CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES, RESOURCES, Resource
+from chaos.lab.api.resources import CUSTOM_RESOURCE_DEFINITIONS, EVENTS, NAMESPACES, PODS, RESOURCES, Resource
 from chaos.lab.api.selectors import Selector
 
 Object = dict[str, Any]
@@ -30,6 +30,7 @@ _KEPT: Final = 20_000
 """Events that are kept for watches that start from an older version."""
 _FIRST: Final = 1000
 """The version before the first change: as on a cluster, small numbers are versions that nobody knows any more."""
+_NAME_LABEL: Final = "kubernetes.io/metadata.name"
 _OPTIONAL: Final = ("labels", "annotations", "ownerReferences", "finalizers", "managedFields", "generateName")
 _FINALIZER_OF: Final = {"Orphan": ("orphan",), "Foreground": ("foregroundDeletion",)}
 
@@ -143,7 +144,7 @@ class Store:
         new["apiVersion"], new["kind"] = res.api_version(), res.kind
         if res is NAMESPACES:
             new["spec"], new["status"] = {"finalizers": ["kubernetes"]}, {"phase": "Active"}
-            meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = name
+            meta.setdefault("labels", {})[_NAME_LABEL] = name
         if admit is not None:
             admit(new, None)
         if res is CUSTOM_RESOURCE_DEFINITIONS:
@@ -199,6 +200,8 @@ class Store:
         meta["name"] = name
         if res.namespaced:
             meta["namespace"] = namespace
+        if res is NAMESPACES:
+            meta.setdefault("labels", {})[_NAME_LABEL] = name
         new["apiVersion"], new["kind"] = res.api_version(), res.kind
         if res.generation and _spec(new) != _spec(old):
             meta["generation"] = was.get("generation", 1) + 1
@@ -234,7 +237,7 @@ class Store:
         """Deletes an object; what it owns goes after it, before it (``Foreground``), or stays (``Orphan``).
 
         Returns:
-            It as it was; one that something holds, with its ``deletionTimestamp``.
+            It as it was; a Pod and one that something holds, with its ``deletionTimestamp``.
 
         Raises:
             ApiError: 404, or 409 where a precondition does not hold.
@@ -260,7 +263,7 @@ class Store:
             return copy.deepcopy(going)
         if not _held(going):
             self.remove(res, old, old)
-            return copy.deepcopy(old)
+            return copy.deepcopy(going)
         if going != old:
             self._objects[res.key][namespace or "", name] = going
             self._changed("MODIFIED", res, going, old)
@@ -287,7 +290,7 @@ class Store:
         going = {**old, "metadata": meta}
         if res is NAMESPACES:
             going["status"] = {**(old.get("status") or {}), "phase": "Terminating"}
-        if _held(going) and "deletionTimestamp" not in meta:
+        if (_held(going) or res is PODS) and "deletionTimestamp" not in meta:
             meta["deletionTimestamp"] = _now()
             if res is not NAMESPACES:
                 meta["deletionGracePeriodSeconds"] = 0

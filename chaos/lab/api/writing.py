@@ -104,8 +104,10 @@ class Writes:
     ) -> Response:
         res, namespace, obj = target.resource, target.namespace, received.object
         name = str(target.name)
+        live = self._store.find(res, namespace, name)
+        if res is NAMESPACES and live is not None:
+            obj["spec"] = live["spec"]  # what holds a namespace, its writers don't say
         if owners is None:
-            live = self._store.find(res, namespace, name)
             owners = ownership.track(live, obj, _writer(request, target))
         _own(obj, owners)
         review = self._review(request, target, name, dry_run=wanted.dry_run)
