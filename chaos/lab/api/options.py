@@ -119,6 +119,8 @@ def _dry_run_causes(chosen: Sequence[str]) -> Iterator[Cause]:
 
 def delete_options(request: Request, body: Mapping[str, Any]) -> DeleteOptions:
     """The options of a DELETE, from its body or, where it has none, from its query; raises ``ApiError`` 400 or 422."""
+    if body.get("kind") not in (None, "", "DeleteOptions"):
+        raise bad_request(f"{body['kind']} cannot be handled as a DeleteOptions")
     try:
         given = typed.delete_options(body)
     except typed.Unfit as error:

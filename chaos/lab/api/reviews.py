@@ -36,7 +36,7 @@ def review(access: Access, kind: str, asked: dict[str, Any], user: User | None) 
     Raises:
         ApiError: 422 or 400, the question is none.
     """
-    spec = asked.get("spec") or {}
+    spec = _mapping(asked, "spec")
     metadata: dict[str, Any] = {}
     if kind == "SelfSubjectReview":
         name, groups = (user.name, user.groups) if user else ADMINISTRATOR
@@ -55,11 +55,22 @@ def review(access: Access, kind: str, asked: dict[str, Any], user: User | None) 
         }
         spec = {}  # as Kubernetes answers: its rules are for the question's namespace, which it does not repeat
     else:
-        resource, path = spec.get("resourceAttributes"), spec.get("nonResourceAttributes")
+        resource, path = (
+            None if spec.get(key) is None else _mapping(spec, key)
+            for key in ("resourceAttributes", "nonResourceAttributes")
+        )
         _check_question(resource, path)
         status = {"allowed": access.allows(user, _wanted(resource)) if resource is not None else _may(user, path or {})}
     answer = {"apiVersion": _served(kind), "kind": kind, "metadata": metadata, "status": status}
     return JSONResponse({**answer, **({"spec": spec} if kind != "SelfSubjectReview" else {})}, status_code=201)
+
+
+def _mapping(obj: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """An object within an object; raises ``ApiError`` 400 for anything else."""
+    value = obj.get(key) or {}
+    if not isinstance(value, dict):
+        raise bad_request(f"json: cannot unmarshal {key}: expected an object")
+    return value
 
 
 def _served(kind: str) -> str:
@@ -101,8 +112,10 @@ def token(access: Access, store: Store, target: Target, asked: dict[str, Any]) -
     """
     namespace, name = str(target.namespace), str(target.name)
     account = store.get(SERVICE_ACCOUNTS, namespace, name)
-    spec = asked.get("spec") or {}
-    seconds, bound = spec.get("expirationSeconds") or _LIFETIME, spec.get("boundObjectRef")
+    spec = _mapping(asked, "spec")
+    seconds, bound = spec.get("expirationSeconds") or _LIFETIME, _mapping(spec, "boundObjectRef") or None
+    if not isinstance(seconds, int):
+        raise bad_request("TokenRequest cannot be handled: spec.expirationSeconds is no whole number")
     why = ""
     if seconds < _SHORTEST:
         why = "may not specify a duration less than 10 minutes"

@@ -1,8 +1,8 @@
 """What the API server's own types take of a body: field by field, as Go's JSON decoder and apimachinery's times do.
 
 Every kind's metadata is read so; of whole kinds those that the harness and its users write by hand: a mistake in a Lease,
-an Event or a ConfigMap has to fail here as on a cluster. Other kinds are taken as they are, and their controllers here read
-of them what they need.
+an Event or a ConfigMap has to fail here as on a cluster. Of Pods, Deployments and Services it is what rules and controllers
+here look at; other kinds are taken as they are.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from chaos.lab.api.resources import CONFIG_MAPS, EVENTS, LEASES, Resource
+from chaos.lab.api.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, LEASES, PODS, SERVICES, Resource
 from chaos.lab.api.validation import Path
 
 _DATE: Final = (
@@ -51,11 +51,13 @@ class Struct:
         name: Of the type in Go.
         fields: The types of its fields: a name with ``*`` before it is a pointer, whose zero value is kept.
         always: What is shown of fields that were not sent.
+        partly: It has more fields, which are taken as they are.
     """
 
     name: str
     fields: Mapping[str, str | Struct | Each]
     always: Mapping[str, Any] | None = None
+    partly: bool = False
 
 
 _TEXTS: Final = Each("string", keyed=True)
@@ -63,12 +65,21 @@ _OWNER: Final = Struct("OwnerReference", {
     "apiVersion": "*string", "kind": "*string", "name": "*string", "uid": "*string", "controller": "*bool",
     "blockOwnerDeletion": "*bool",
 })  # fmt: skip
+_ENTRY: Final = Struct("ManagedFieldsEntry", {
+    "manager": "string", "operation": "string", "apiVersion": "string", "time": "time", "fieldsType": "string",
+    "fieldsV1": "any", "subresource": "string",
+})  # fmt: skip
 METADATA: Final = Struct("ObjectMeta", {
     "name": "string", "generateName": "string", "namespace": "string", "selfLink": "string", "uid": "string",
     "resourceVersion": "string", "generation": "int64", "creationTimestamp": "time", "deletionTimestamp": "time",
     "deletionGracePeriodSeconds": "*int64", "labels": _TEXTS, "annotations": _TEXTS, "ownerReferences": Each(_OWNER),
-    "finalizers": Each("string"), "managedFields": "any",
+    "finalizers": Each("string"), "managedFields": Each(_ENTRY),
 })  # fmt: skip
+_CONTAINERS: Final = Each(Struct("Container", {"name": "string", "image": "string"}, partly=True))
+_POD: Final = Struct("PodSpec", {"containers": _CONTAINERS, "initContainers": _CONTAINERS}, partly=True)
+_TEMPLATE: Final = Struct("PodTemplateSpec", {
+    "metadata": Struct("ObjectMeta", {"labels": _TEXTS, "annotations": _TEXTS}, partly=True), "spec": _POD,
+}, partly=True)  # fmt: skip
 _REFERENCE: Final = Struct("ObjectReference", dict.fromkeys(
     ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"), "string"))  # fmt: skip
 _WHOLE: Final[Mapping[Resource, Struct]] = {
@@ -89,6 +100,18 @@ _WHOLE: Final[Mapping[Resource, Struct]] = {
         "involvedObject": {}, "source": {}, "firstTimestamp": None, "lastTimestamp": None, "eventTime": None,
         "reportingComponent": "", "reportingInstance": "",
     }),
+    PODS: Struct("Pod", {"spec": _POD}, partly=True),
+    DEPLOYMENTS: Struct("Deployment", {
+        "spec": Struct("DeploymentSpec", {
+            "replicas": "*int32", "selector": Struct("LabelSelector", {"matchLabels": _TEXTS}, partly=True),
+            "template": _TEMPLATE,
+        }, partly=True),
+    }, partly=True),
+    SERVICES: Struct("Service", {
+        "spec": Struct("ServiceSpec", {
+            "selector": _TEXTS, "ports": Each(Struct("ServicePort", {"name": "string", "port": "int32"}, partly=True)),
+        }, partly=True),
+    }, partly=True),
 }  # fmt: skip
 
 _DELETE_OPTIONS: Final = Struct("DeleteOptions", {
@@ -142,7 +165,9 @@ def _struct(struct: Struct, value: Any, path: Path, unknown: list[Path]) -> dict
     made: dict[str, Any] = {}
     for key, inner in value.items():
         wanted = struct.fields.get(key)
-        if wanted is None:
+        if wanted is None and struct.partly:
+            made[key] = inner
+        elif wanted is None:
             unknown.append((*path, key))
         elif inner is not None:
             found = _value(wanted, inner, (*path, key), struct.name, unknown)
