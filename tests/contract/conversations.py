@@ -51,11 +51,13 @@ class Difference:
     """One thing in which an answer is not the recorded one.
 
     Args:
-        step: Its number in the conversation, from 0.
+        scenario: The conversation.
+        step: Its number there, from 0.
         asked: Method, path and note of the step.
-        what: ``status``, ``warnings``, ``events``, or the path of a field in the body.
+        what: ``HTTP status``, ``warnings``, ``events``, or the path of a field in the body.
     """
 
+    scenario: str
     step: int
     asked: str
     what: str
@@ -233,11 +235,12 @@ class _Player:
         asked = f"{request['method']} {request['path']}{' - ' + step['note'] if step.get('note') else ''}"
 
         def differs(what: str, expected: object, found: object) -> None:
-            one = Difference(step=number, asked=asked, what=what, expected=expected, found=found)
+            name = self._played.name
+            one = Difference(scenario=name, step=number, asked=asked, what=what, expected=expected, found=found)
             self._played.differences.append(one)
 
         if answer.status_code != recorded["code"]:
-            differs("status", recorded["code"], f"{answer.status_code} {answer.text[:300]}")
+            differs("HTTP status", recorded["code"], f"{answer.status_code} {answer.text[:300]}")
             self._learn(recorded, answer)
             return
         headers = recorded.get("headers") or {"content-type": "application/json"}
