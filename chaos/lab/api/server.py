@@ -201,10 +201,13 @@ class _Api:
             meta["namespace"] = target.namespace
         return self._store_new(request, target, obj)
 
-    def _store_new(self, request: Request, target: Target, obj: dict[str, Any]) -> Response:
+    def _store_new(
+        self, request: Request, target: Target, obj: dict[str, Any], *, owners: list[Any] | None = None
+    ) -> Response:
         warnings = self._validate(request, target.resource, obj)
-        if not (obj.get("metadata") or {}).get("managedFields"):
-            obj.setdefault("metadata", {})["managedFields"] = ownership.track(None, obj, _writer(request, target))
+        if owners is None:
+            owners = ownership.track(None, obj, _writer(request, target))
+        obj.setdefault("metadata", {})["managedFields"] = owners
         review = self._review(request, target, obj["metadata"].get("name") or "")
         created = self._store.create(target.resource, obj, dry_run=_dry(request), admit=review)
         return self._answer(request, target, created, 201, (*warnings, *review.warnings))
@@ -264,7 +267,7 @@ class _Api:
         obj = ownership.apply(shown, applied, _writer(request, target), force=force)
         if live is None:
             self._access.check(self._access.user(request), replace(_act(request, target), verb="create"))
-            return self._store_new(request, target, obj)
+            return self._store_new(request, target, obj, owners=obj["metadata"]["managedFields"])
         if meta.get("resourceVersion"):
             obj["metadata"]["resourceVersion"] = meta["resourceVersion"]
         return self._write(request, target, name, obj, owners=obj["metadata"]["managedFields"])
