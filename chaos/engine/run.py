@@ -273,8 +273,19 @@ class Run:
             announce(
                 self._around.mesh, written, reason="ChaosFaultEnded", message=f"run {self.plan.run} removed its fault"
             )
+            self._give_back()
         else:
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
+
+    def _give_back(self) -> None:
+        """One attempt to give the object's fields back to their owners; the release goes on until that is done."""
+        try:
+            left = self._injector.give_back()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the fault is out, and the record of the rest is there
+            self._retried(f"the fields are not their owners' yet: {getattr(error, 'message', error)}")
+        else:
+            if left:
+                self._event("ownership", left)
 
     def _recover(self) -> None:
         fault_was_active = Mark.FAULT_FROM in self.recorder.marks and Mark.RESTORED in self.recorder.marks
@@ -334,6 +345,7 @@ class Run:
             left = left or self._injector.leftover()
             if left:
                 self._injector.remove(said=self._retried, deadline=0)
+                self._give_back()
                 return left, ""
             if self._lease is not None:
                 self._lease.release()
