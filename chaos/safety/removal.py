@@ -97,7 +97,7 @@ def _without_us(vs: Object) -> Object:
 def _what_is_left(before: Object, wanted: Object, stored: Object) -> str:
     if took_routes(stored):
         return f"{FIELD_MANAGER} still owns spec.http: apply it once with --force-conflicts"
-    if not owners_are_known(before):
+    if not owners_are_known(before) and not route_owners(stored):
         return "who owned spec.http before is not known, so nobody does now: the next apply takes it"
     if route_owners(stored) != route_owners(wanted):
         return "the server did not take the owners of before, so nobody owns spec.http now: the next apply takes it"

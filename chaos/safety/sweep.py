@@ -155,13 +155,7 @@ def decide(
     condemned = []
     for (_, whose), (faults, leases) in sorted(groups.items()):
         forced = everything or run is not None
-        why = (
-            _named(run)
-            if forced
-            else _void(faults, leases, now)
-            if whose
-            else "left by a run that took no note of them"
-        )
+        why = _named(run) if forced else _void(faults, leases, now)
         if why:
             condemned.append(Condemned(whose, why, tuple(faults), tuple(leases), forced))
     return condemned
@@ -177,7 +171,8 @@ def _void(faults: Sequence[Object], leases: Sequence[Object], now: float) -> str
         late = [end for fault in faults if (end := expires(fault)) is not None and end <= now]
         return f"expired {now - min(late):.0f} s ago" if late else ""
     if not leases:
-        return "its run holds no lease"
+        known = any(run_of(fault) for fault in faults)
+        return "its run holds no lease" if known else "a run took them over and left no record"
     last = max(runs_out(lease) for lease in leases)
     return f"its lease ran out {now - last:.0f} s ago" if last and holder_of(leases[0]) else "its lease is void"
 
@@ -215,7 +210,10 @@ def sweep(
         condemned = [one for one in decide(found, now=moment) if run in (None, one.run)]
     else:
         condemned = decide(found, now=moment, run=run, everything=everything)
-    return [swept for one in condemned for swept in (_told(one) if dry_run else _remove(mesh, one))]
+    if dry_run:
+        return [swept for one in condemned for swept in _told(one)]
+    taken = [swept for one in condemned for swept in _remove(mesh, one)]
+    return [_give_back(mesh, swept) for swept in taken]
 
 
 def _look(mesh: Mesh, namespaces: Sequence[str] | None, run: str | None = None) -> list[Object]:
@@ -248,8 +246,7 @@ def _remove(mesh: Mesh, one: Condemned) -> list[Swept]:
                 return []  # renewed at the last moment: the run lives
             return [_swept(obj, one, trouble=error.message) for obj in (*one.leases, *one.faults)]
         swept.append(_swept(lease, one, removed=removed))
-    taken = [_take_away(mesh, fault, one) for fault in one.faults]
-    return swept + [_give_back(mesh, told) for told in taken]
+    return swept + [_take_away(mesh, fault, one) for fault in one.faults]
 
 
 def _take_away(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
@@ -272,7 +269,7 @@ def _give_back(mesh: Mesh, told: Swept) -> Swept:
         note = give_back(mesh, told.namespace, told.name, run=told.run)
     except MeshError as error:
         return replace(told, part="ownership", removed=False, trouble=error.message)
-    return replace(told, removed=True, note=note)
+    return replace(told, removed=told.removed or told.part == "ownership", note=note)
 
 
 def _swept(obj: Object, one: Condemned, *, removed: bool = False, dry_run: bool = False, trouble: str = "") -> Swept:

@@ -15,7 +15,7 @@ from chaos.errors import MeshError
 from chaos.faults.ownership import owners_of
 from chaos.faults.patching import carries, put_in
 from chaos.model.experiment import Abort, Fault
-from chaos.model.marks import FIELD_MANAGER, UNDO, labels_for
+from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for
 from chaos.safety import residue
 from chaos.safety.removal import CONFLICTS, give_back, take_away
 from chaos.safety.sweep import active, sweep
@@ -240,6 +240,21 @@ def test_a_sweep_says_what_it_did_to_whose_object(mesh: KubernetesMesh, team: Te
     assert str(told) == f"took the fault out of {where}"
     assert (told.as_dict()["part"], told.as_dict()["removed"]) == ("fault", True)
     assert team.apply(timeout="7s").status_code == 200
+
+
+def test_a_sweep_takes_every_fault_out_before_it_gives_anything_back(mesh: KubernetesMesh, team: Team) -> None:
+    inject(mesh)
+    other = dict(live(mesh))
+    other["metadata"] = {"name": "another", "namespace": "staging", "labels": {RUN_LABEL: "z" * 8}}
+    mesh.create_virtual_service(other)
+    named: list[tuple[str, bool]] = []
+
+    def note(obj: dict[str, Any]) -> None:
+        named.append((obj["metadata"]["name"], UNDO in obj["metadata"].get("annotations", {})))
+
+    sweep(Meanwhile(mesh, *[note] * 9), namespaces=("staging",))  # type: ignore[arg-type]
+    assert [kept for _, kept in named] == [True, True, False, False]
+    assert {name for name, _ in named[:2]} == {NAME, "another"}
 
 
 def test_a_sweep_whose_second_write_fails_says_that_the_fault_is_out(mesh: KubernetesMesh, team: Team) -> None:
