@@ -22,6 +22,7 @@ _TOLD: Final = (
     "injected",
     "restored",
     "restore-retried",
+    "ownership",
     "guardrail",
     "not-steady",
     "no-callers",
