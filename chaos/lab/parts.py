@@ -101,8 +101,14 @@ def parts_of(
             yield {"name": name, "pid": None, "alive": False, "detail": pod.problem}
 
 
-async def exec_in_proxy(pods: PodRunner, namespace: str, pod: str, container: str, argv: list[str]) -> ExecResult:
-    """What ``kubectl exec <pod> -c istio-proxy -- pilot-agent request GET <path>`` prints; nothing else can be run."""
+async def exec_in_proxy(
+    pods: PodRunner, answering: asyncio.Event, namespace: str, pod: str, container: str, argv: list[str]
+) -> ExecResult:
+    """What ``kubectl exec <pod> -c istio-proxy -- pilot-agent request GET <path>`` prints; nothing else can be run.
+
+    Hangs while it is not ``answering``.
+    """
+    await answering.wait()
     running = pods.find(namespace, pod)
     if running is None or running.envoy is None or container not in (injection.PROXY_CONTAINER, ""):
         return _refused(
