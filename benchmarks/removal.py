@@ -70,11 +70,7 @@ class Removing:
         self._observer = Observer(self.plan, self.recorder, place.metrics, cast("Load", None))
         self._injector = Injector(place.mesh, self.plan.injection, self.plan.run, clock)
         self._mesh = place.mesh
-        self._proxies = self._asking()
-
-    def _asking(self) -> Proxies:
-        assert self.plan.injection is not None
-        return Proxies(self._mesh, self._clock, self.plan.callers, self.plan.injection.route_names)
+        self._proxies = Proxies(place.mesh, clock, self.plan)
 
     def mark(self, mark: Mark) -> None:
         self.recorder.mark(mark, self._clock.now() + self.recorder.clock_offset)
@@ -94,7 +90,7 @@ class Removing:
     def remove(self) -> None:
         assert self._injector.remove(said=print) is None
         self.mark(Mark.RESTORED)
-        self._proxies = self._asking()
+        self._proxies = Proxies(self._mesh, self._clock, self.plan)
 
     def both(self) -> tuple[RemovalResult, RemovalResult]:
         history: History = self.recorder.history()

@@ -13,7 +13,7 @@ from typing import Final
 
 from chaos.errors import HarnessError
 from chaos.model.history import ProxySeen
-from chaos.model.plan import Caller
+from chaos.model.plan import Plan
 from chaos.model.situation import workloads_of
 from chaos.ports import Clock, Mesh
 
@@ -32,16 +32,15 @@ class Proxies:
     Args:
         mesh: The cluster.
         clock: Time.
-        callers: Whose proxies; pods that came or went since are noticed once one does not answer.
-        names: Of the injected routes.
+        plan: Whose callers; pods of theirs that came or went since are noticed once one does not answer.
     """
 
-    def __init__(self, mesh: Mesh, clock: Clock, callers: Sequence[Caller], names: Sequence[str]) -> None:
+    def __init__(self, mesh: Mesh, clock: Clock, plan: Plan) -> None:
         self._mesh = mesh
         self._clock = clock
-        self._callers = callers
-        self._names = names
-        self._pods: Sequence[Pod] = [(caller.namespace, pod) for caller in callers for pod in caller.pods]
+        self._callers = plan.callers
+        self._names = plan.injection.route_names if plan.injection else ()
+        self._pods: Sequence[Pod] = [(caller.namespace, pod) for caller in plan.callers for pod in caller.pods]
         self._round: _Round | None = None
         self.silent = not self._pods
         """Whether some proxy can't be asked, so that the counts have to tell."""

@@ -74,7 +74,7 @@ class Run:
         self.recorder = Recorder(plan, around.environment, clock_offset=offset, started=self._clock.now() + offset)
         self._observer = Observer(plan, self.recorder, around.metrics, around.load)
         self._injector = Injector(around.mesh, plan.injection, plan.run, around.clock)
-        self._proxies = self._callers_proxies()
+        self._proxies = Proxies(around.mesh, around.clock, plan)
         self._sinks = list(around.sinks)
         self._lease: leases.Held | None = None
         self._watch: Watch | None = None
@@ -248,7 +248,7 @@ class Run:
 
     def _prove(self) -> None:
         self._enter(PhaseName.PROVE)
-        self._proxies = self._callers_proxies()
+        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
         reached = self._until(_DISTRIBUTION, self._distributed, pause=_QUICK)
         self._stop_if_asked()
         if not reached and not judge.guardrail_tripped(*self._look()):
@@ -289,7 +289,7 @@ class Run:
         """
         if Mark.INJECTED not in self.recorder.marks or Mark.RESTORED not in self.recorder.marks:
             return
-        self._proxies = self._callers_proxies()
+        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
         until = self._now() + self.plan.experiment.limits.removal.total_seconds()
         while not self._around.stop and self._now() < until and not self._lost():
             self._clock.sleep(_QUICK)
@@ -419,10 +419,6 @@ class Run:
         counted = judge.judge_proof(history, now).by_caller
         wanted = {f"{caller.namespace}/{caller.workload}" for caller in self.plan.callers}
         return bool(counted) and wanted <= {caller for caller, count in counted.items() if count}
-
-    def _callers_proxies(self) -> Proxies:
-        names = self.plan.injection.route_names if self.plan.injection else ()
-        return Proxies(self._around.mesh, self._clock, self.plan.callers, names)
 
     def _asked(self) -> ProxySeen | None:
         """What the callers' proxies said, noted; ``None`` until all have; of none where they can't be asked."""

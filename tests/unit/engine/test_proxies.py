@@ -15,6 +15,7 @@ from chaos.model.history import ProxySeen
 from chaos.model.plan import Caller
 from chaos.ports import Mesh
 from tests.unit.engine.test_injecting import StepClock
+from tests.unit.histories import plan
 
 HAS, HAS_NOT = '{"name": "chaos-r1"}', '{"name": "default"}'
 
@@ -58,8 +59,8 @@ def pods() -> Iterator[Pods]:
 
 
 def proxies(pods: Pods, clock: StepClock, *names: str) -> Proxies:
-    callers = [Caller(namespace="staging", workload="order-svc", pods=names or ("o-1", "o-2"))]
-    return Proxies(cast("Mesh", pods), clock, callers, ("chaos-r1", "chaos-r1-2"))
+    callers = (Caller(namespace="staging", workload="order-svc", pods=names or ("o-1", "o-2")),)
+    return Proxies(cast("Mesh", pods), clock, plan(callers=callers))
 
 
 def seen(one: Proxies, *, until: Callable[[], bool] = lambda: False) -> ProxySeen | None:
@@ -127,7 +128,7 @@ def test_a_list_that_fails_leaves_it_to_the_counts(pods: Pods) -> None:
 
 
 def test_without_known_pods_nobody_is_asked(pods: Pods) -> None:
-    one = Proxies(cast("Mesh", pods), StepClock(), (), ("chaos-r1",))
+    one = Proxies(cast("Mesh", pods), StepClock(), plan(callers=()))
     assert one.silent
     assert one.look(0.0) == ProxySeen(at=0.0, having=0, of=0)
 
