@@ -316,7 +316,7 @@ class Run:
         experiment = self.plan.experiment
         limits = experiment.limits
         limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
-        self._until(limit, judge.recovery_done)
+        self._until(limit + judge.drain(*self._look()), judge.recovery_done)
 
     def _release(self) -> None:
         self._enter(PhaseName.RELEASE)

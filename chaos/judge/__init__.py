@@ -9,13 +9,14 @@ from chaos.judge.judgement import judge
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrail_tripped
 from chaos.judge.proof import faults_before, judge_proof
 from chaos.judge.recovery import judge_recovery, recovery_done
-from chaos.judge.removal import judge_removal
+from chaos.judge.removal import drain, judge_removal
 
 __all__ = [
     "PhaseAnswer",
     "Query",
     "baseline_answer",
     "decide",
+    "drain",
     "fault_answer",
     "faults_before",
     "guardrail_tripped",

@@ -57,7 +57,7 @@ def judge_removal(history: History, now: float) -> RemovalResult:
     if askable:
         result = result.model_copy(update={"asked": looks[-1].of, "having": looks[-1].having})
     known = lost if lost is not None else last_had
-    drained = known + _drain(history, now)
+    drained = known + drain(history, now)
     recorded = history.find(requests_key(history.plan.host))
     rises = list(_rises(recorded, restored, now, interval)) if recorded is not None else []
     aborted_by = known + longest_delay(history.plan.experiment)
@@ -81,7 +81,7 @@ def judge_removal(history: History, now: float) -> RemovalResult:
     return result.model_copy(update={"answer": Answer.HOLDS})
 
 
-def _drain(history: History, now: float) -> float:
+def drain(history: History, now: float) -> float:
     """Seconds for which requests that drew a delay may still be under way, and be counted at their end.
 
     The delay, or longer: after it the request goes on to the target, for as long as that takes. No answer to the load
