@@ -12,7 +12,9 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, until
+from chaos.manifests.admission import admission
+from chaos.model.settings import LAB
+from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in, until
 
 pytestmark = pytest.mark.lab
 DOOR_LABELS = {
@@ -43,6 +45,12 @@ class Objects:
         answer = self.client.post(place, json={"metadata": {"name": name}, **content})
         assert answer.status_code == 201, answer.text
         self._made.append(f"{place}/{name}")
+
+    def create_global(self, plural: str, obj: dict[str, Any]) -> None:
+        place = f"/apis/{obj['apiVersion']}/{plural}"
+        answer = self.client.post(place, json=obj)
+        assert answer.status_code == 201, answer.text
+        self._made.append(f"{place}/{obj['metadata']['name']}")
 
     def virtual_service(self, namespace: str, name: str, **spec: Any) -> None:
         self.create("apis/networking.istio.io/v1", "virtualservices", namespace, name, spec=spec)
@@ -105,3 +113,28 @@ def test_a_gateway_of_the_gateway_api_is_nobodys_caller(lab: LabState, objects: 
     assert verdict["outcome"] == "passed", verdict["reasons"]
     assert "staging/door-istio" not in verdict["proof"]["by_caller"]
     assert verdict["proof"]["proxies"]
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "strategy"),
+    [(".", {}, "patch"), ("~", {}, "create"), (".", {"exportTo": ["*"]}, "overlay")],
+    ids=["patch", "create", "overlay"],
+)
+def test_runs_under_another_default_of_export_to_and_the_policy(
+    lab: LabState, objects: Objects, tmp_path: Path, default: str, own: dict[str, Any], strategy: str
+) -> None:
+    """What is planned under the mesh's default is admitted by the policy that was printed for it, and felt by the callers."""
+    text = json.dumps({"defaultVirtualServiceExportTo": [default]})
+    objects.create("api/v1", "configmaps", "istio-system", "istio", data={"mesh": text})
+    stock = {"route": [{"destination": {"host": "inventory-svc"}}]}
+    objects.virtual_service("staging", "inventory", hosts=["inventory-svc"], http=[stock], **own)
+    orders = {"match": [{"uri": {"prefix": "/orders"}}], "route": [{"destination": {"host": "order-svc"}}]}
+    objects.virtual_service("staging", "door", hosts=["*"], gateways=["shop-gateway"], exportTo=["."], http=[orders])
+    settings = LAB.model_copy(update={"namespaces": lab.staging})
+    policy, binding = admission(settings, home="default", default_export=[default])
+    objects.create_global("validatingadmissionpolicies", policy)
+    objects.create_global("validatingadmissionpolicybindings", binding)
+    verdict = verdict_of(lab, quick(tmp_path), tmp_path)
+    assert verdict["outcome"] == "passed", verdict["reasons"]
+    assert list(verdict["proof"]["by_caller"]) == ["staging/order-svc"]
+    assert record_in(tmp_path)["plan"]["injection"]["strategy"] == strategy
