@@ -295,8 +295,9 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             "variables.checked.size() == 0 || !variables.staging ||\n"
             f"variables.exportTo.all(e, e == '.' || ({_listed('e', settings)}))",
             f'a fault needs exportTo: ["."], or names of the namespaces {names}',
-            f"variables.subject + ' has a fault and ' + ({_has_export('object')} ? 'exportTo ' : 'no exportTo, which is ') + "
-            "variables.exportTo.map(e, string(e)).join(', ') + '; set exportTo: [\".\"]'",
+            f"variables.subject + ' has a fault and ' + ({_has_export('object')} ? 'exportTo ' : 'no exportTo, which the policy takes for ') + "
+            f"variables.exportTo.map(e, string(e)).join(', ') + ({_has_export('object')} ? '' : ' by its --default-export') + "
+            "'; set exportTo: [\".\"]'",
             "a VirtualService acts on every caller of its hosts to whom it is exported, wherever it lies: without exportTo on "
             "the whole mesh, or on whom the mesh's default names, which the policy has from --default-export",
         ),

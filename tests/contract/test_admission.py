@@ -385,17 +385,21 @@ def test_a_policy_that_can_not_be_is_refused_where_it_is_applied(cluster: Cluste
 @pytest.mark.parametrize(
     ("default", "own", "told"),
     [
-        (("*",), None, "no exportTo, which is *;"),
-        (("*",), [], "no exportTo, which is *;"),
+        (("*",), None, "no exportTo, which the policy takes for * by its --default-export; set"),
+        (("*",), [], "no exportTo, which the policy takes for * by its --default-export; set"),
         ((".",), None, ""),
         ((".",), [], ""),
         ((".",), ["*"], "exportTo *;"),
         ((".",), ["production"], "exportTo production;"),
         (("staging",), None, ""),
         (("team-a-staging", "."), None, ""),
-        ((".", "istio-system"), None, "no exportTo, which is ., istio-system;"),
+        (
+            (".", "istio-system"),
+            None,
+            "no exportTo, which the policy takes for ., istio-system by its --default-export; set",
+        ),
         ((".", "istio-system"), ["."], ""),
-        (("~",), None, "no exportTo, which is ~;"),
+        (("~",), None, "no exportTo, which the policy takes for ~ by its --default-export; set"),
         (("~",), ["."], ""),
     ],
 )

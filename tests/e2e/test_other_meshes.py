@@ -115,6 +115,14 @@ def test_a_gateway_of_the_gateway_api_is_nobodys_caller(lab: LabState, objects: 
     assert verdict["proof"]["proxies"]
 
 
+def test_a_waypoint_is_told_instead_of_run_as_a_sidecar(lab: LabState, objects: Objects) -> None:
+    proxy = {"name": "istio-proxy", "image": "proxyv2:1.30.3", "args": ["proxy", "waypoint"]}
+    objects.create("api/v1", "pods", "staging", "waypoint", spec={"containers": [proxy]})
+    place = "/api/v1/namespaces/staging/pods/waypoint"
+    until(lambda: objects.client.get(place).json()["status"].get("phase") == "Failed", what="a pod that does not start")
+    assert "got `proxy waypoint`" in objects.client.get(place).json()["status"]["message"]
+
+
 @pytest.mark.parametrize(
     ("default", "own", "strategy"),
     [(".", {}, "patch"), ("~", {}, "create"), (".", {"exportTo": ["*"]}, "overlay")],
