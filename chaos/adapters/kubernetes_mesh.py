@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from chaos.errors import MeshError
-from chaos.model.marks import RUN_LABEL
+from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
 from chaos.safety.marks import is_ours, run_of
 
 if TYPE_CHECKING:
     from chaos.adapters.kubernetes_api import KubernetesApi
     from chaos.ports import Identity, Object
 
-FIELD_MANAGER: Final = "istio-chaos"
 _ISTIO: Final = "networking.istio.io"
 _GATEWAY_API: Final = "gateway.networking.k8s.io"
 _MESH_CONFIG: Final = "istio"

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Final
 
 from chaos.errors import MeshError
-from chaos.faults.patching import carries, is_as_before
+from chaos.faults.patching import carries, carries_fault, is_as_before
 from chaos.model.plan import Injection, Strategy
 from chaos.ports import Clock, Mesh, Object
 from chaos.safety.lease import owner_reference
-from chaos.safety.marks import describe
-from chaos.safety.removal import take_away
+from chaos.safety.marks import describe_part
+from chaos.safety.removal import give_back, take_away
 
 RESTORE_DEADLINE: Final = 60.0
 """Seconds for which the run itself keeps trying; the watchdog goes on after that."""
@@ -94,7 +94,7 @@ class Injector:
         return self._mesh.virtual_service(self.injection.namespace, self.injection.name)
 
     def remove(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str | None:
-        """Takes the fault away and makes sure that it is gone.
+        """Takes the fault away and makes sure that it is gone; who owns which field is for `give_back`.
 
         Args:
             said: Told about every attempt that failed.
@@ -120,15 +120,25 @@ class Injector:
 
     def _gone(self) -> bool:
         found = self.live()
-        if found is None or not carries(found, self._run):
+        if found is None or not self._is_in(found):
             return True
         take_away(self._mesh, found, run=self._run)
         left = self.live()
         if left is not None and self.injection.strategy is Strategy.PATCH:
             self.exact = is_as_before(found, left)
-        return left is None or not carries(left, self._run)
+        return left is None or not self._is_in(left)
+
+    def _is_in(self, found: Object) -> bool:
+        patches = self.injection.strategy is Strategy.PATCH
+        return carries_fault(found, self._run) if patches else carries(found, self._run)
+
+    def give_back(self) -> str:
+        """Makes the fields of a changed object their owners' again, after the fault is out; see ``removal.give_back``."""
+        if self.injection.strategy is not Strategy.PATCH or not self.attempted:
+            return ""
+        return give_back(self._mesh, self.injection.namespace, self.injection.name, run=self._run)
 
     def leftover(self) -> list[str]:
         """What the object still has of the run, even if somebody removed its marks."""
         found = self.live() if self.attempted else None
-        return [describe(found)] if found is not None and carries(found, self._run) else []
+        return [describe_part(found, self._run)] if found is not None and carries(found, self._run) else []

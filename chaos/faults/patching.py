@@ -3,6 +3,9 @@
 A copy of each route in scope, with the fault, stands right before the original, which is never changed: first match wins,
 so the copy shadows it. Taking the fault out is dropping the copies. That is exact where nobody else wrote, and where
 somebody did it leaves all that is theirs; a fault that a route carried before lies in the original and comes back.
+
+It takes two writes: the first takes the fault out and leaves the undo record, the second gives the fields back to their
+owners and drops the record. So whoever comes after a crash between the two finds what is left to do.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from chaos.faults.matching import Block
+from chaos.faults.ownership import can_be_kept, given_back, others, owners_of, took_routes
 from chaos.faults.routes import faulted
 from chaos.model.experiment import Fault
 from chaos.model.istio import MESH, gateways_of
@@ -23,6 +27,8 @@ Object = Mapping[str, Any]
 
 _LABELS: Final = (RUN_LABEL, EXPERIMENT_LABEL, OWNER_LABEL)
 _NOTES: Final = (EXPIRES, FILE, UNDO, TARGET)
+_LARGEST: Final = 256 * 1024
+"""Bytes that the annotations of an object may have together (apimachinery ``api/validation/objectmeta.go``)."""
 
 
 def digest(spec: Mapping[str, Any]) -> str:
@@ -80,14 +86,25 @@ def put_in(
                 made["match"] = [{**block, "gateways": [MESH]} for block in made.get("match") or [{}]]
             routes.append(made)
         routes.append(copy.deepcopy(dict(route)))
-    undo = json.dumps({"run": run, "since": since, "spec": digest(spec)})
     meta = copy.deepcopy(dict(vs["metadata"]))
     meta["labels"] = {**(meta.get("labels") or {}), **labels}
-    meta["annotations"] = {**(meta.get("annotations") or {}), **annotations, UNDO: undo}
+    meta["annotations"] = {**(meta.get("annotations") or {}), **annotations}
+    record = {"run": run, "since": since, "spec": digest(spec)}
+    if not _record(meta, {**record, "owners": others(owners_of(vs))}):
+        meta["annotations"][UNDO] = json.dumps(record)
     return {**copy.deepcopy(dict(vs)), "metadata": meta, "spec": {**copy.deepcopy(dict(spec)), "http": routes}}
 
 
-def undo_of(vs: Object) -> Mapping[str, str]:
+def _record(meta: dict[str, Any], record: Mapping[str, Any]) -> bool:
+    """Writes the undo record, unless there is no room for it."""
+    notes = {**(meta.get("annotations") or {}), UNDO: json.dumps(record, separators=(",", ":"), ensure_ascii=False)}
+    fits = sum(len(key.encode()) + len(str(value).encode()) for key, value in notes.items()) <= _LARGEST
+    if fits:
+        meta["annotations"] = notes
+    return fits
+
+
+def undo_of(vs: Object) -> Mapping[str, Any]:
     """The undo record that an object carries; empty where there is none that can be read."""
     try:
         found = json.loads((vs["metadata"].get("annotations") or {}).get(UNDO) or "{}")
@@ -96,14 +113,24 @@ def undo_of(vs: Object) -> Mapping[str, str]:
     return found if isinstance(found, dict) else {}
 
 
-def carries(vs: Object, run: str) -> bool:
-    """Whether an object has anything of a run: its routes, its label or its undo record."""
+def kept_owners(vs: Object) -> list[Any] | None:
+    """Who owned which field, as the undo record has it; ``None`` where it is lost."""
+    owners = undo_of(vs).get("owners")
+    return owners if can_be_kept(owners) else None
+
+
+def carries_fault(vs: Object, run: str) -> bool:
+    """Whether an object has a run's routes or its label, so that something is still to be taken out."""
     routes = (vs.get("spec") or {}).get("http") or ()
     return (
         any(route.get("name") == route_name(run) for route in routes)
         or (vs["metadata"].get("labels") or {}).get(RUN_LABEL) == run
-        or undo_of(vs).get("run") == run
     )
+
+
+def carries(vs: Object, run: str) -> bool:
+    """Whether an object has anything of a run: its routes, its label or its undo record."""
+    return carries_fault(vs, run) or undo_of(vs).get("run") == run
 
 
 def taken_out(vs: Object, run: str) -> dict[str, Any]:
@@ -113,7 +140,7 @@ def taken_out(vs: Object, run: str) -> dict[str, Any]:
     """
     clean = copy.deepcopy(dict(vs))
     meta = clean["metadata"]
-    if (meta.get("labels") or {}).get(RUN_LABEL) in (None, run) and undo_of(vs).get("run") in (None, run):
+    if _is_only(vs, run):
         _drop(meta, "labels", _LABELS)
         _drop(meta, "annotations", _NOTES)
     spec = clean.get("spec") or {}
@@ -123,6 +150,46 @@ def taken_out(vs: Object, run: str) -> dict[str, Any]:
             {k: v for k, v in route.items() if k not in ("name", "fault")} for route in spec["http"]
         ]
     return clean
+
+
+def undone(vs: Object, run: str) -> dict[str, Any]:
+    """The live object without the fault, to be written first; of the marks, the undo record stays for the second write.
+
+    The owners in the record are brought up to date, since this write takes the routes from whoever wrote them meanwhile.
+    Where they are lost, or the record finds no room, those of now are all that can be kept: the fault goes first.
+    """
+    clean = taken_out(vs, run)
+    if owners_of(vs) and _is_only(vs, run):
+        kept = kept_owners(vs)
+        record = {**undo_of(vs), "run": run, "owners": given_back(kept or (), owners_of(vs))}
+        _record(clean["metadata"], record if kept is not None else {**record, "incomplete": True})
+    return clean
+
+
+def given_back_to_owners(vs: Object, run: str) -> dict[str, Any]:
+    """The object from which the fault is out, as the second write has it: its owners as without us, and no record."""
+    clean = taken_out(vs, run)
+    owners = given_back(kept_owners(vs) or (), owners_of(vs))
+    if owners:  # an empty list is passed over, and would leave all as it is
+        clean["metadata"]["managedFields"] = owners
+    return clean
+
+
+def owes_owners(vs: Object, run: str) -> bool:
+    """Whether the fault is out and the fields are not their owners' again; also where the record of that is gone."""
+    if carries_fault(vs, run) or not _is_only(vs, run):
+        return False
+    return bool(undo_of(vs)) or took_routes(vs)
+
+
+def owners_are_known(vs: Object) -> bool:
+    """Whether the undo record says who owned the fields before the fault went in."""
+    return kept_owners(vs) is not None and not undo_of(vs).get("incomplete")
+
+
+def _is_only(vs: Object, run: str) -> bool:
+    """Whether the marks on an object are of this run, if there are any."""
+    return (vs["metadata"].get("labels") or {}).get(RUN_LABEL) in (None, run) and undo_of(vs).get("run") in (None, run)
 
 
 def _drop(meta: dict[str, Any], place: str, keys: Sequence[str]) -> None:

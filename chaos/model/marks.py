@@ -12,13 +12,16 @@ from datetime import UTC, datetime
 from typing import Final
 
 PREFIX: Final = "chaos-harness.dev"
+FIELD_MANAGER: Final = "istio-chaos"
+"""Our name in ``metadata.managedFields``, and as the source of Events."""
 RUN_LABEL: Final = f"{PREFIX}/run"
 EXPERIMENT_LABEL: Final = f"{PREFIX}/experiment"
 OWNER_LABEL: Final = f"{PREFIX}/owner"
 EXPIRES: Final = f"{PREFIX}/expires"
 FILE: Final = f"{PREFIX}/file"
 UNDO: Final = f"{PREFIX}/undo"
-"""Annotation on somebody else's VirtualService that carries a fault: whose it is, and the digest of the spec before."""
+"""Annotation on somebody else's VirtualService that carries a fault: whose it is, the digest of the spec before, and who
+owned which field. It stays until the fields are their owners' again, a write after the fault is out."""
 TARGET: Final = f"{PREFIX}/target"
 """Annotation: name and UID of the Service that is hit, so that whoever cleans up can post an Event on it."""
 FROZEN: Final = f"{PREFIX}/frozen"

@@ -17,6 +17,7 @@ from chaos.model.istio import (
     selects_source,
     service_fqdn,
 )  # fmt: skip
+from chaos.model.proxy import SIDECAR, proxy_role
 from chaos.model.visibility import ROOT_NAMESPACE, imports, sidecar_of
 
 Object = Mapping[str, Any]
@@ -24,7 +25,12 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Workload:
-    """Pods of one workload, with and without a proxy."""
+    """Pods of one workload, with and without a proxy.
+
+    Args:
+        gateway: The proxy is no sidecar but a gateway or a waypoint, to which a VirtualService for the mesh does not apply:
+            it is nobody's caller.
+    """
 
     name: str
     namespace: str
@@ -136,22 +142,6 @@ def workload_of(pod: Object) -> str:
     return name.removesuffix(f"-{digest}") if owner.get("kind") == "ReplicaSet" and digest else name
 
 
-def has_proxy(pod: Object) -> bool:
-    """Whether a pod carries Istio's proxy, as a container or as a native sidecar."""
-    spec = pod.get("spec", {})
-    return any(
-        c.get("name") == "istio-proxy" for c in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    )
-
-
-def is_gateway(pod: Object) -> bool:
-    """Whether a pod is a gateway, to which a VirtualService for the mesh does not apply."""
-    meta = pod["metadata"]
-    return (meta.get("annotations") or {}).get("inject.istio.io/templates") == "gateway" or "istio" in (
-        meta.get("labels") or {}
-    )
-
-
 def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
     """Pods that are meant to stay, grouped by workload."""
     found: dict[tuple[str, str], list[Object]] = {}
@@ -164,9 +154,9 @@ def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
             name=name,
             namespace=namespace,
             labels=dict(group[0]["metadata"].get("labels") or {}),
-            proxied=tuple(p["metadata"]["name"] for p in group if has_proxy(p)),
-            bare=tuple(p["metadata"]["name"] for p in group if not has_proxy(p)),
-            gateway=any(is_gateway(p) for p in group),
+            proxied=tuple(p["metadata"]["name"] for p in group if proxy_role(p)),
+            bare=tuple(p["metadata"]["name"] for p in group if not proxy_role(p)),
+            gateway=any(proxy_role(p) not in ("", SIDECAR) for p in group),
         )
         for (namespace, name), group in sorted(found.items())
     )

@@ -21,7 +21,7 @@ _MARKS: Final = {Mark.INJECTED: "injected", Mark.RESTORED: "restored", Mark.FAUL
 _EVENTS: Final = {
     "guardrail": "guardrail", "trouble": "trouble", "not-steady": "not steady", "no-callers": "no callers",
     "foreign-fault": "foreign fault",
-    "restore-retried": "restore tried again",
+    "restore-retried": "restore tried again", "ownership": "owners not as before",
 }  # fmt: skip
 _APART: Final = 0.06
 """Labels nearer to each other than this part of the picture's width become one."""

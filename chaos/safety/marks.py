@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from chaos.faults.patching import undo_of
+from chaos.faults.ownership import took_routes
+from chaos.faults.patching import carries_fault, undo_of
 from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL, TARGET, object_prefix
 
 Object = Mapping[str, Any]
+Part = Literal["object", "fault", "ownership"]
+"""What of an object is a run's: all of it, a fault in somebody else's, or no more than who owns its fields."""
 
 _MADE: Final = re.compile(rf"chaos-([{ALPHABET}]{{8}})-")
 
@@ -20,8 +23,8 @@ def _labels(obj: Object) -> Mapping[str, str]:
 
 
 def is_ours(obj: Object) -> bool:
-    """Whether the harness wrote this object, or something into it."""
-    return bool(run_of(obj))
+    """Whether the harness wrote this object, or something into it that is not made good yet."""
+    return bool(run_of(obj)) or took_routes(obj)
 
 
 def run_of(obj: Object) -> str:
@@ -36,6 +39,13 @@ def run_of(obj: Object) -> str:
 def is_made(obj: Object, run: str) -> bool:
     """Whether a run created this object, so that undoing is deleting; else it is somebody else's, with a fault in it."""
     return bool(run) and str(obj["metadata"]["name"]).startswith(object_prefix(run)) and not undo_of(obj)
+
+
+def part_of(obj: Object, run: str) -> Part:
+    """What of an object that carries a run's marks is the run's."""
+    if obj.get("kind") == "Lease" or is_made(obj, run):
+        return "object"
+    return "fault" if carries_fault(obj, run) else "ownership"
 
 
 def target_of(obj: Object) -> Object | None:
@@ -66,6 +76,12 @@ def describe(obj: Object) -> str:
     """``VirtualService staging/chaos-k3x9q2ab-inventory-svc``."""
     meta = obj["metadata"]
     return f"{obj.get('kind') or 'object'} {meta.get('namespace', '')}/{meta['name']}"
+
+
+def describe_part(obj: Object, run: str) -> str:
+    """What of an object is a run's, in words: ``the fault in VirtualService staging/inventory``."""
+    said = {"object": "", "fault": "the fault in ", "ownership": "the field ownership of "}
+    return f"{said[part_of(obj, run)]}{describe(obj)}"
 
 
 def unix(time: object) -> float | None:

@@ -1,11 +1,17 @@
-"""Takes one object's fault away, whoever does it: the run, the watchdog, a sweep."""
+"""Takes one object's fault away, and gives its fields back to their owners, whoever does it: the run, the watchdog, a sweep.
+
+These are two steps, so that no fault waits for an owner: whoever cleans up takes all faults away before the first is given
+back.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
 from chaos.errors import MeshError
-from chaos.faults.patching import carries, taken_out
+from chaos.faults.ownership import others, owners_of, route_owners, took_routes
+from chaos.faults.patching import carries_fault, given_back_to_owners, owes_owners, owners_are_known, undone
+from chaos.model.marks import FIELD_MANAGER
 from chaos.safety.marks import Object, describe, is_made, run_of, target_of
 
 if TYPE_CHECKING:
@@ -16,7 +22,7 @@ CONFLICTS: Final = 8
 
 
 def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
-    """Deletes what a run created, and takes out what it put into somebody else's object.
+    """Deletes what a run created, and takes out what it put into somebody else's object; `give_back` has to follow there.
 
     Args:
         mesh: The cluster.
@@ -35,10 +41,10 @@ def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
         return mesh.delete_virtual_service(meta["namespace"], meta["name"], uid=meta["uid"])
     live: Object | None = obj
     for _ in range(CONFLICTS):
-        if live is None or not carries(live, whose):
+        if live is None or not carries_fault(live, whose):
             return live is not obj
         try:
-            mesh.replace_virtual_service(taken_out(live, whose))
+            mesh.replace_virtual_service(undone(live, whose))
         except MeshError as error:
             if error.status not in (404, 409):
                 raise
@@ -49,6 +55,53 @@ def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
         f"{describe(obj)} was written by others {CONFLICTS} times while the fault was taken out", status=409,
         hint="it is tried again",
     )  # fmt: skip
+
+
+def give_back(mesh: Mesh, namespace: str, name: str, *, run: str) -> str:
+    """Makes the fields of somebody else's object theirs again, once the fault is out of it; nothing where they are.
+
+    A server takes a list of owners that it can't read with 200 and passes over it, so its answer is compared.
+
+    Returns:
+        What is not as it was before, and what to do about it; empty where all is.
+
+    Raises:
+        MeshError: it may still be to be done.
+    """
+    live = mesh.virtual_service(namespace, name)
+    for _ in range(CONFLICTS):
+        if live is None or not owes_owners(live, run):
+            return ""
+        wanted = given_back_to_owners(live, run)
+        try:
+            stored, _ = mesh.replace_virtual_service(wanted)
+            if took_routes(stored):
+                stored, _ = mesh.replace_virtual_service(_without_us(stored))
+        except MeshError as error:
+            if error.status not in (404, 409):
+                raise
+            live = mesh.virtual_service(namespace, name)
+        else:
+            return _what_is_left(live, wanted, stored)
+    raise MeshError(
+        f"{namespace}/{name} was written by others {CONFLICTS} times while its fields were given back", status=409,
+        hint="it is tried again",
+    )  # fmt: skip
+
+
+def _without_us(vs: Object) -> Object:
+    """The object with all owners but us: what is left to do where the server did not take the owners of before."""
+    return {**vs, "metadata": {**vs["metadata"], "managedFields": others(owners_of(vs))}}
+
+
+def _what_is_left(before: Object, wanted: Object, stored: Object) -> str:
+    if took_routes(stored):
+        return f"{FIELD_MANAGER} still owns spec.http: apply it once with --force-conflicts"
+    if not owners_are_known(before) and not route_owners(stored):
+        return "who owned spec.http before is not known, so nobody does now: the next apply takes it"
+    if route_owners(stored) != route_owners(wanted):
+        return "the server did not take the owners of before, so nobody owns spec.http now: the next apply takes it"
+    return ""
 
 
 def announce(mesh: Mesh, obj: Object, *, reason: str, message: str, warning: bool = False) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from chaos.safety.marks import describe
+from chaos.safety.marks import describe_part
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
 
 
 def find(mesh: Mesh, namespaces: Sequence[str], run: str, *, faults_only: bool = False) -> list[str]:
-    """Everything in these namespaces that carries a run's label, as ``VirtualService staging/chaos-…``.
+    """Everything in these namespaces that carries a run's marks, as ``VirtualService staging/chaos-…``.
 
     Args:
         mesh: The cluster.
@@ -24,7 +24,7 @@ def find(mesh: Mesh, namespaces: Sequence[str], run: str, *, faults_only: bool =
         MeshError: nobody can tell.
     """
     return [
-        describe(obj)
+        describe_part(obj, run)
         for namespace in namespaces
         for obj in mesh.injected(namespace, run=run)
         if not (faults_only and obj.get("kind") == "Lease")

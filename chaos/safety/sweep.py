@@ -2,13 +2,14 @@
 
 Safe at any time, twice, concurrently and beside live runs: the lease goes first, by its ``resourceVersion``, which fails if
 the run has renewed it meanwhile; so the run knows, too. A fault without a lease is one that a sweep did not get to.
-Everything is removed by its UID, and taken out of others' objects by their ``resourceVersion``.
+Everything is removed by its UID, and taken out of others' objects by their ``resourceVersion``. Their fields are given back
+to their owners once all faults are out; that is also done where no record is left of who they were.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import MeshError
@@ -16,21 +17,30 @@ from chaos.faults.patching import undo_of
 from chaos.safety.lease import holder_of, is_live, runs_out
 from chaos.safety.marks import (
     Object,
+    Part,
     describe,
     experiment_of,
     expires,
     is_made,
     is_ours,
     owner_of,
+    part_of,
     rfc3339,
     run_of,
     unix,
 )
-from chaos.safety.removal import announce, take_away
+from chaos.safety.removal import announce, give_back, take_away
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
 
+_SAID: Final[dict[Part, tuple[str, str, str, str]]] = {
+    "object": ("removed", "would remove", "could not remove", "already gone:"),
+    "fault": ("took the fault out of", "would take the fault out of", "could not take the fault out of", "no fault any more in"),
+    "ownership": (
+        "gave back the fields of", "would give back the fields of", "could not give back the fields of", "nothing to give back in",
+    ),
+}  # fmt: skip
 _ALL_AT_ONCE: Final = 4
 """Namespaces from which on one look at the whole cluster is cheaper than one at each of them."""
 
@@ -56,8 +66,10 @@ class Swept:
     """What became of one object.
 
     Args:
+        part: What of it was the run's: ``object``, ``fault`` in somebody else's, or only the ``ownership`` of fields there.
         removed: It was there and is gone by our doing.
         trouble: Why it could not be removed; empty where there was none.
+        note: What is not as before all the same, and what to do about it.
     """
 
     kind: str
@@ -65,17 +77,21 @@ class Swept:
     name: str
     run: str
     why: str
+    part: Part = "object"
     removed: bool = False
     dry_run: bool = False
     trouble: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
-        what = f"{self.kind} {self.namespace}/{self.name} (run {self.run}: {self.why})"
+        run = f"run {self.run}: " if self.run else ""
+        what = f"{self.kind} {self.namespace}/{self.name} ({run}{self.why})"
+        done, would, could_not, nothing = _SAID[self.part]
         if self.trouble:
-            return f"could not remove {what}: {self.trouble}"
+            return f"{could_not} {what}: {self.trouble}"
         if self.dry_run:
-            return f"would remove {what}"
-        return f"removed {what}" if self.removed else f"already gone: {what}"
+            return f"{would} {what}"
+        return f"{done if self.removed else nothing} {what}{f': {self.note}' if self.note else ''}"
 
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -155,7 +171,8 @@ def _void(faults: Sequence[Object], leases: Sequence[Object], now: float) -> str
         late = [end for fault in faults if (end := expires(fault)) is not None and end <= now]
         return f"expired {now - min(late):.0f} s ago" if late else ""
     if not leases:
-        return "its run holds no lease"
+        known = any(run_of(fault) for fault in faults)
+        return "its run holds no lease" if known else "a run took them over and left no record"
     last = max(runs_out(lease) for lease in leases)
     return f"its lease ran out {now - last:.0f} s ago" if last and holder_of(leases[0]) else "its lease is void"
 
@@ -193,7 +210,10 @@ def sweep(
         condemned = [one for one in decide(found, now=moment) if run in (None, one.run)]
     else:
         condemned = decide(found, now=moment, run=run, everything=everything)
-    return [swept for one in condemned for swept in (_told(one) if dry_run else _remove(mesh, one))]
+    if dry_run:
+        return [swept for one in condemned for swept in _told(one)]
+    taken = [swept for one in condemned for swept in _remove(mesh, one)]
+    return [_give_back(mesh, swept) for swept in taken]
 
 
 def _look(mesh: Mesh, namespaces: Sequence[str] | None, run: str | None = None) -> list[Object]:
@@ -230,6 +250,8 @@ def _remove(mesh: Mesh, one: Condemned) -> list[Swept]:
 
 
 def _take_away(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
+    if part_of(fault, one.run) == "ownership":
+        return _swept(fault, one)
     try:
         removed = take_away(mesh, fault, run=one.run)
     except MeshError as error:
@@ -239,11 +261,22 @@ def _take_away(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
     return _swept(fault, one, removed=removed or bool(one.leases))
 
 
+def _give_back(mesh: Mesh, told: Swept) -> Swept:
+    """What became of the object once its fields are their owners' again, too."""
+    if told.part == "object" or told.trouble:
+        return told
+    try:
+        note = give_back(mesh, told.namespace, told.name, run=told.run)
+    except MeshError as error:
+        return replace(told, part="ownership", removed=False, trouble=error.message)
+    return replace(told, removed=told.removed or told.part == "ownership", note=note)
+
+
 def _swept(obj: Object, one: Condemned, *, removed: bool = False, dry_run: bool = False, trouble: str = "") -> Swept:
     kind, _, _ = describe(obj).partition(" ")
     meta = obj["metadata"]
     return Swept(
-        kind=kind, namespace=meta.get("namespace", ""), name=meta["name"], run=one.run, why=one.why,
+        kind=kind, namespace=meta.get("namespace", ""), name=meta["name"], run=one.run, why=one.why, part=part_of(obj, one.run),
         removed=removed, dry_run=dry_run, trouble=trouble,
     )  # fmt: skip
 
@@ -265,7 +298,7 @@ def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = 
     faults = [
         _active(obj, leases.get((obj["metadata"]["namespace"], run_of(obj))), moment)
         for obj in found
-        if obj.get("kind") != "Lease"
+        if obj.get("kind") != "Lease" and part_of(obj, run_of(obj)) != "ownership"
     ]
     return sorted(faults, key=lambda fault: (-fault.age, fault.namespace, fault.name))
 

@@ -25,8 +25,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from chaos.errors import HarnessError, MeshError
-from chaos.safety.marks import describe, rfc3339
-from chaos.safety.removal import announce, take_away
+from chaos.safety.marks import describe, describe_part, part_of, rfc3339
+from chaos.safety.removal import announce, give_back, take_away
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
@@ -285,7 +285,7 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
     removed = []
     for obj in found:
         if obj.get("kind") != "Lease" and take_away(mesh, obj, run=deeds.run):
-            deeds.removed.append(f"{describe(obj)} after {elapsed():.2f} s")
+            deeds.removed.append(f"{describe_part(obj, deeds.run)} after {elapsed():.2f} s")
             removed.append(obj)
     for lease in found:
         meta = lease["metadata"]
@@ -294,6 +294,12 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
     for obj in removed:
         message = f"the watchdog of run {deeds.run} removed its fault: {deeds.why}"
         announce(mesh, obj, reason="ChaosFaultCleaned", message=message, warning=deeds.why == "run died")
+    for obj in found:  # last, so that nothing else waits for it
+        part, meta = part_of(obj, deeds.run), obj["metadata"]
+        left = give_back(mesh, meta["namespace"], meta["name"], run=deeds.run) if part != "object" else ""
+        if left or part == "ownership":
+            told = f"the field ownership of {describe(obj)} after {elapsed():.2f} s"
+            deeds.removed.append(f"{told}: {left}" if left else told)
     return bool(found) and any(mesh.injected(namespace, run=deeds.run) for namespace in namespaces)
 
 

@@ -110,9 +110,9 @@ class _Player:
 
     async def play(self) -> Played:
         async with self._client:
-            self._begin()
+            await self._begin()
             for number, step in enumerate(self._steps):
-                self._prepare(step)
+                await self._prepare(step)
                 answer = await self._send(step["request"])
                 self._controller.settle()
                 if _POLLED in step.get("note", ""):
@@ -126,7 +126,7 @@ class _Player:
 
     # --- what the recorder did without a record ----------------------------------------------------------------------
 
-    def _begin(self) -> None:
+    async def _begin(self) -> None:
         """Makes the five, where a scenario begins with them."""
         if self._played.name.startswith(_WITH_FIVE) and not any(_creates(step, "a") for step in self._steps):
             shown = [obj for step in self._steps for obj in _objects(step["answer"])]
@@ -135,10 +135,10 @@ class _Player:
                 known: Mapping[str, Any] = next(
                     (obj["metadata"] for obj in shown if obj["metadata"].get("name") == name), {}
                 )
-                self._make(VIRTUAL_SERVICES, {"metadata": {**known, **meta}})
+                await self._make(VIRTUAL_SERVICES, {"metadata": {**known, **meta}})
         self._versions[0] = str(self._store.version)
 
-    def _prepare(self, step: Mapping[str, Any]) -> None:
+    async def _prepare(self, step: Mapping[str, Any]) -> None:
         """Makes the objects that a step shows and no step has made, in the order of their versions."""
         parts = step["request"]["path"].split("/")
         resource = next((one for one in (VIRTUAL_SERVICES, LEASES) if one.plural in parts), None)
@@ -149,15 +149,18 @@ class _Player:
             meta = obj["metadata"]
             there = self._store.find(resource, "rec", meta.get("name", ""))
             if meta.get("uid") not in (None, *self._bound) and there is None:
-                self._make(resource, obj)
+                await self._make(resource, obj)
 
-    def _make(self, resource: Resource, recorded: Mapping[str, Any]) -> None:
+    async def _make(self, resource: Resource, recorded: Mapping[str, Any]) -> None:
         was = recorded["metadata"]
         meta = {key: value for key, value in was.items() if key not in _OF_THE_SERVER}
         if "finalizers" in was:
             meta["finalizers"] = [one for one in was["finalizers"] if one not in GARBAGE_FINALIZERS]
         spec = recorded.get("spec", _SPEC if resource is VIRTUAL_SERVICES else {})
-        made = self._store.create(resource, self._filled({"metadata": meta, "spec": spec}))["metadata"]
+        obj = {"apiVersion": resource.api_version(), "kind": resource.kind, "metadata": meta, "spec": spec}
+        path = f"/apis/{resource.group}/{resource.versions[0]}/namespaces/rec/{resource.plural}"
+        answer = await self._client.post(path, json=self._filled(obj), headers={"user-agent": "rec/1.0"})
+        made = answer.raise_for_status().json()["metadata"]
         self._bind(was.get("uid", ""), made["uid"])
         if "deletionTimestamp" not in was:  # else its version is already that of its deletion
             self._bind(was.get("resourceVersion", ""), made["resourceVersion"])
@@ -274,6 +277,7 @@ class _Player:
     def _differing(self, recorded: Any, found: Any, path: str) -> Iterator[tuple[str, object, object]]:
         """Every field in which two answers differ; binds the placeholders that are met for the first time."""
         if isinstance(recorded, dict) and isinstance(found, dict):
+            recorded = {self._filled(key): value for key, value in recorded.items()}
             listed = str(recorded.get("kind", "")).endswith("List") or recorded.get("kind") == "Table"
             for key in sorted(recorded.keys() | found.keys()):
                 where = f"{path}.{key}" if path else key

@@ -109,7 +109,7 @@ def test_updates_take_fields_over_from_who_applied_them(api: httpx.Client) -> No
     }
     refused = apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
     assert refused.status_code == 409
-    assert 'conflict with "kubectl-edit": .spec.hosts' in refused.json()["message"]
+    assert 'conflict with "kubectl-edit" using networking.istio.io/v1: .spec.hosts' in refused.json()["message"]
 
 
 def test_containers_are_merged_by_their_names(api: httpx.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.lab.api.resources import EVENTS, LEASES, SERVICES, VIRTUAL_SERVICES
+from chaos.lab.api.resources import EVENTS, LEASES, SERVICES
 from chaos.model.marks import new_run
 from tests.survival import child
 from tests.survival.proxy import Proxy
@@ -66,21 +67,42 @@ class World:
                 {"metadata": {"name": name, "namespace": "staging"}, "spec": {"ports": [{"name": "http", "port": 80}]}},
             )
         if strategy != "create":
-            self.api.store.create(VIRTUAL_SERVICES, base(private=strategy == "patch"))
+            assert self.apply(base(private=strategy == "patch")) == http.client.CREATED
         self.before = self.specs()
 
+    def apply(self, obj: dict[str, Any], *, dry_run: bool = False) -> int:
+        """What the team gets for a server-side apply of its object."""
+        connection = http.client.HTTPConnection(*self.api.address, timeout=10)
+        path = f"/apis/networking.istio.io/v1/namespaces/staging/virtualservices/{obj['metadata']['name']}"
+        connection.request(
+            "PATCH", f"{path}?fieldManager=team{'&dryRun=All' if dry_run else ''}", json.dumps(obj),
+            {"Content-Type": "application/apply-patch+yaml"},
+        )  # fmt: skip
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def change_conflicts(self) -> bool:
+        """Whether a changed object of the team's, applied now, would be a conflict with somebody."""
+        if self.strategy == "create":
+            return False
+        changed = base(private=self.strategy == "patch")
+        changed["spec"]["http"][0]["timeout"] = "7s"
+        return self.apply(changed, dry_run=True) == http.client.CONFLICT
+
     def specs(self) -> str:
-        """All VirtualServices but for what the server writes into their metadata, as bytes that can be compared."""
+        """All VirtualServices and who owns their fields, but for times and versions, as bytes that can be compared."""
         found = [
             {
                 "name": vs["metadata"]["name"],
                 "labels": vs["metadata"].get("labels"),
                 "annotations": vs["metadata"].get("annotations"),
                 "spec": vs["spec"],
+                "owners": [{**entry, "time": ""} for entry in vs["metadata"].get("managedFields") or ()],
             }
             for vs in self.mesh.virtual_services("staging")
         ]
-        return json.dumps(sorted(found, key=lambda one: one["name"]))
+        return json.dumps(sorted(found, key=lambda one: one["name"]), sort_keys=True)
 
     def leases(self) -> list[str]:
         return self.api.objects(LEASES)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from chaos.lab.api.ownership import Writer, track
 from chaos.lab.api.resources import BY_KIND, NAMESPACES, RESOURCES, Resource
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _FOREGROUND: Final = "foregroundDeletion"
 _ORPHAN: Final = "orphan"
 GARBAGE_FINALIZERS: Final = (_FOREGROUND, _ORPHAN)
+_MANAGER: Final = "kube-controller-manager"
 Owner = Mapping[str, Any]
 
 
@@ -155,7 +157,10 @@ class Garbage:
         found = self._store.find(res, meta.get("namespace"), meta["name"])
         if found is not None and found["metadata"]["uid"] == meta["uid"]:
             meta["resourceVersion"] = found["metadata"]["resourceVersion"]
-            self._store.replace(res, meta.get("namespace"), meta["name"], {**obj, "metadata": meta})
+            changed = {**obj, "metadata": meta}
+            writer = Writer(manager=_MANAGER, api_version=res.api_version(), custom=res.custom)
+            meta["managedFields"] = track(found, changed, writer)
+            self._store.replace(res, meta.get("namespace"), meta["name"], changed)
 
 
 def _is_foreground(obj: Object) -> bool:

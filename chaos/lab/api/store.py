@@ -31,6 +31,10 @@ _KEPT: Final = 20_000
 _FIRST: Final = 1000
 """The version before the first change: as on a cluster, small numbers are versions that nobody knows any more."""
 _NAME_LABEL: Final = "kubernetes.io/metadata.name"
+OF_THE_SERVER: Final = (
+    "uid", "resourceVersion", "selfLink", "generation", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds",
+)  # fmt: skip
+"""What the server says in the metadata of a new object, whatever was sent."""
 _OPTIONAL: Final = ("labels", "annotations", "ownerReferences", "finalizers", "managedFields", "generateName")
 _FINALIZER_OF: Final = {"Orphan": ("orphan",), "Foreground": ("foregroundDeletion",)}
 
@@ -137,7 +141,7 @@ class Store:
             self._check_namespace(res, namespace, name)
         else:
             meta.pop("namespace", None)
-        for key in ("resourceVersion", "selfLink", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        for key in OF_THE_SERVER:
             meta.pop(key, None)
         _drop_empty(meta)
         meta.update(uid=str(uuid.uuid4()), creationTimestamp=_now(), **({"generation": 1} if res.generation else {}))

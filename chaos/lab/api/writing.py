@@ -20,7 +20,7 @@ from chaos.lab.api.paging import Page
 from chaos.lab.api.patching import APPLY_PATCH, apply_patch, check_type
 from chaos.lab.api.paths import Target, as_served
 from chaos.lab.api.resources import NAMESPACES
-from chaos.lab.api.store import Object, Store
+from chaos.lab.api.store import OF_THE_SERVER, Object, Store
 from chaos.lab.api.validation import Cause, Validation
 
 _IMMORTAL: Final = ("default", "kube-system", "kube-public")
@@ -46,7 +46,14 @@ class Writes:
         return self._create(request, target, view, wanted, received)
 
     def _create(
-        self, request: Request, target: Target, view: View, wanted: WriteOptions, received: Received
+        self,
+        request: Request,
+        target: Target,
+        view: View,
+        wanted: WriteOptions,
+        received: Received,
+        *,
+        owners: list[Any] | None = None,
     ) -> Response:
         res, obj = target.resource, received.object
         meta = obj["metadata"]
@@ -55,8 +62,9 @@ class Writes:
         if res.status:
             obj.pop("status", None)
         versioned = bool(meta.get("resourceVersion"))
-        if not meta.get("managedFields"):
-            _own(obj, ownership.track(None, obj, _writer(request, target)))
+        for key in OF_THE_SERVER:
+            meta.pop(key, None)
+        _own(obj, ownership.track(None, obj, _writer(request, target)) if owners is None else owners)
         review = self._review(request, target, meta.get("name") or "", dry_run=wanted.dry_run)
         admit = self._checker.admit(target, received, review, versioned=versioned)
         made = self._store.create(res, obj, dry_run=wanted.dry_run, admit=admit)
@@ -170,7 +178,8 @@ class Writes:
         if live is None:
             obj["metadata"].pop("resourceVersion", None)
             self._access.check(self._access.user(request), act(target, "create"))
-            return self._create(request, target, view, wanted, self._patched(target, obj, wanted))
+            received = self._patched(target, obj, wanted)
+            return self._create(request, target, view, wanted, received, owners=obj["metadata"]["managedFields"])
         obj["metadata"].update(given)
         received = self._patched(target, obj, wanted)
         return self._replace(request, target, view, wanted, received, owners=obj["metadata"]["managedFields"])

@@ -12,10 +12,11 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.errors import MeshError
-from chaos.faults.patching import carries, put_in
+from chaos.faults.patching import carries, carries_fault, put_in
 from chaos.model.experiment import Abort, Fault
 from chaos.model.marks import labels_for
 from chaos.model.plan import Injection, Strategy
+from chaos.safety.marks import is_made
 from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
 
 RUN = "abcdefgh"
@@ -107,6 +108,10 @@ def held(mesh: KubernetesMesh) -> Sequence[Any]:
     return [vs for vs in mesh.virtual_services("staging") if carries(vs, RUN)]
 
 
+def faulted(mesh: KubernetesMesh) -> Sequence[Any]:
+    return [vs for vs in held(mesh) if carries_fault(vs, RUN) or is_made(vs, RUN)]
+
+
 @pytest.mark.parametrize("status", [None, 200, 500, 504])
 @pytest.mark.parametrize("strategy", ["create", "patch"])
 def test_a_write_whose_answer_was_lost_is_found_by_reading(
@@ -185,8 +190,11 @@ def test_removing_goes_on_until_it_is_gone(api: Failing, mesh: KubernetesMesh, s
     }
     said: list[str] = []
     assert one.remove(said=said.append) is None
-    assert held(mesh) == []
+    assert faulted(mesh) == []
     assert said
+    api.plan = {}
+    assert one.give_back() == ""
+    assert held(mesh) == []
     if strategy == "patch":
         assert one.exact in (True, None)
 
@@ -211,7 +219,7 @@ def test_what_others_write_meanwhile_stays(api: Failing, mesh: KubernetesMesh) -
     left = mesh.virtual_service("staging", "theirs")
     assert left is not None
     assert [route["route"][0]["weight"] for route in left["spec"]["http"]] == [20]
-    assert not carries(left, RUN)
+    assert not carries_fault(left, RUN)
     assert one.exact is False
     assert len(said) == 2, "after eight conflicts in a row it begins anew"
 

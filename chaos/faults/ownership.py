@@ -1,0 +1,76 @@
+"""Who owned which field of somebody's object before the fault went in, and how they own it again. Pure.
+
+An update takes the ownership of what it changes, so both putting a fault in and taking it out make us the owner of the routes;
+the next server-side apply that changes them would be a conflict. The owners are known before the first of these writes, and
+are put back after the second one, in a write that changes nothing else: what a write changes is its writer's whatever list it
+brings along (apimachinery ``managedfields/internal/fieldmanager.go`` decodeLiveOrNew, then Update).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from chaos.model.managed_fields import Entry, Identity, Path, fields_of, identity_of, with_fields
+from chaos.model.marks import FIELD_MANAGER
+
+Object = Mapping[str, Any]
+_ROUTES: Final[Path] = ("f:spec", "f:http")
+_ALL: Final[Path] = ("f:spec",)
+
+
+def owners_of(vs: Object) -> Sequence[Entry]:
+    """The entries of ``managedFields``, ours among them."""
+    return vs["metadata"].get("managedFields") or ()
+
+
+def others(entries: Iterable[Entry]) -> list[Entry]:
+    """The entries without ours, those that an earlier run left behind included."""
+    return [entry for entry in entries if not _is_ours(entry)]
+
+
+def _is_ours(entry: Entry) -> bool:
+    return (entry.get("manager"), entry.get("operation")) == (FIELD_MANAGER, "Update") and not entry.get("subresource")
+
+
+def _ours(entries: Iterable[Entry]) -> set[Path]:
+    return {path for entry in entries if _is_ours(entry) for path in fields_of(entry)}
+
+
+def took_routes(vs: Object) -> bool:
+    """Whether we own the routes of an object that somebody else made, as a patch leaves it."""
+    return _ROUTES in (ours := _ours(owners_of(vs))) and _ALL not in ours
+
+
+def given_back(kept: Iterable[Entry], live: Iterable[Entry]) -> list[Entry]:
+    """The owners as they would be without us.
+
+    Args:
+        kept: The owners before the fault went in.
+        live: The owners now. What others took from us meanwhile is theirs; only what we still own goes back.
+    """
+    live = list(live)
+    ours = _ours(live)
+    found = {identity_of(entry): entry for entry in others(live)}
+    for entry in others(kept):
+        back = fields_of(entry) & ours
+        if back:
+            here = found.get(identity_of(entry))
+            found[identity_of(entry)] = with_fields(here or entry, back | (fields_of(here) if here else set()))
+    return list(found.values())
+
+
+def route_owners(vs: Object) -> set[Identity]:
+    """Who owns the routes."""
+    return {identity_of(entry) for entry in owners_of(vs) if _ROUTES in fields_of(entry)}
+
+
+def can_be_kept(entries: Any) -> bool:
+    """Whether a list that was read from an annotation, which anybody may have changed, is one of owners."""
+    return isinstance(entries, list) and all(
+        isinstance(entry, Mapping) and _is_tree(entry.get("fieldsV1") or {}) for entry in entries
+    )
+
+
+def _is_tree(node: Any) -> bool:
+    return isinstance(node, Mapping) and all(_is_tree(inner) for inner in node.values())
