@@ -467,11 +467,8 @@ class Run:
             raise _Halt
 
     def _note(self, error: HarnessError) -> None:
-        kind = TroubleKind.BROKEN
-        if isinstance(error, MeshError):
-            kind = TroubleKind.MESH_LOST
-        elif isinstance(error, LoadError):
-            kind = TroubleKind.LOAD_DIED
+        known = ((MeshError, TroubleKind.MESH_LOST), (LoadError, TroubleKind.LOAD_DIED))
+        kind = next((kind for cause, kind in known if isinstance(error, cause)), TroubleKind.BROKEN)
         self._trouble(kind, error.message, hint=error.hint)
 
     def _enter(self, phase: PhaseName) -> None:
