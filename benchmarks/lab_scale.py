@@ -65,7 +65,12 @@ def push(lab: LabState, clients: list[httpx.Client], number: int) -> tuple[float
     """Seconds until the first and until the last sidecar has what is written."""
     host = f"push-{number}.example"
     http = [{"directResponse": {"status": 200}}]
-    obj = {"metadata": {"name": f"push-{number}", "namespace": NAMESPACES[0]}, "spec": {"hosts": [host], "http": http}}
+    obj = {
+        "apiVersion": "networking.istio.io/v1",
+        "kind": "VirtualService",
+        "metadata": {"name": f"push-{number}", "namespace": NAMESPACES[0]},
+        "spec": {"hosts": [host], "http": http},
+    }
     began = time.perf_counter()
     httpx.post(
         f"{lab.api}/{GROUP}/namespaces/{NAMESPACES[0]}/virtualservices", json=obj, trust_env=False

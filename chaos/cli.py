@@ -249,7 +249,8 @@ def lab_status(name: LabName = "default", as_json: Json = False) -> None:  # noq
         from dataclasses import asdict
 
         parts = [asdict(part) for part in found.parts]
-        give({"name": found.name, "running": found.running, "detail": found.detail, "parts": parts})
+        api = found.state.api if found.state is not None else None
+        give({"name": found.name, "running": found.running, "detail": found.detail, "api": api, "parts": parts})
     else:
         mebibytes = f", {found.memory.resident / 2**20:.0f} MiB resident" if found.running else ""
         give(f"lab {found.name!r}: {found.detail}{mebibytes}")

@@ -16,7 +16,10 @@ from tests.unit.safety.api_server import CONTEXT, ApiServer
 KUBECTL = shutil.which("kubectl")
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 VIRTUAL_SERVICES = "/apis/networking.istio.io/v1/namespaces/{}/virtualservices"
-VS = {"metadata": {"name": "a"}, "spec": {"hosts": ["x"], "http": [{"route": [{"destination": {"host": "x"}}]}]}}
+VS = {
+    "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"},
+    "spec": {"hosts": ["x"], "http": [{"route": [{"destination": {"host": "x"}}]}]},
+}  # fmt: skip
 
 
 @pytest.fixture

@@ -150,17 +150,23 @@ def test_a_dry_run_changes_nothing(api: httpx.Client) -> None:
     [
         ("a: [", {"fieldManager": "m"}, 400, "error decoding YAML"),
         ("[]", {"fieldManager": "m"}, 400, "expected an object"),
-        ('{"metadata": {"name": "b"}}', {"fieldManager": "m"}, 400, "does not match the name on the URL"),
-        ('{"metadata": {"managedFields": [{}]}}', {"fieldManager": "m"}, 400, "managedFields must be nil"),
-        ("{}", {}, 422, "is required for apply patch"),
-        ('{"spec": {"hosts": [], "http": []}}', {"fieldManager": "m"}, 400, "denied the request"),
+        ("{}", {"fieldManager": "m"}, 400, "invalid object type: /, Kind="),
+        ({"metadata": {"name": "b"}}, {"fieldManager": "m"}, 400, "does not match the name on the URL"),
+        ({"metadata": {"managedFields": [{}]}}, {"fieldManager": "m"}, 400, "managedFields must be nil"),
+        ({"spec": {"surprise": 1}}, {"fieldManager": "m"}, 500, ".spec.surprise: field not declared in schema"),
+        ({}, {}, 422, "is required for apply patch"),
+        ({"spec": {"hosts": [], "http": []}}, {"fieldManager": "m"}, 400, "denied the request"),
     ],
 )
 def test_what_can_not_be_applied_is_refused(
-    api: httpx.Client, body: str, params: dict[str, str], code: int, told: str
+    api: httpx.Client, body: str | dict[str, Any], params: dict[str, str], code: int, told: str
 ) -> None:
+    kind = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService"}
     answer = api.patch(
-        f"{SERVICES}/a", params=params, content=body, headers={"content-type": "application/apply-patch+yaml"}
+        f"{SERVICES}/a",
+        params=params,
+        content=body if isinstance(body, str) else json.dumps({**kind, **body}),
+        headers={"content-type": "application/apply-patch+yaml"},
     )
     assert (answer.status_code, told in answer.json()["message"]) == (code, True), answer.text
 

@@ -26,6 +26,7 @@ from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.model.plan import Injection, Strategy
 from tests.conftest import FIGURE
+from tests.e2e.kinds import whole
 from tests.e2e.waiting import until
 from tests.property import meshes
 from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, changed
@@ -151,7 +152,7 @@ class Cluster:
         return {"directResponse": {"status": 200, "body": {"string": f"mark {self._marked}"}}}
 
     def _post(self, path: str, obj: Any) -> dict[str, Any]:
-        answer = self.api.post(path, json=obj)
+        answer = self.api.post(path, json=whole(path, obj))
         assert answer.status_code == 201, f"{answer.text}\n{obj}"
         stored: dict[str, Any] = answer.json()
         self._written.append(f"{path}/{stored['metadata']['name']}")

@@ -160,6 +160,8 @@ def test_a_status_that_the_webhook_takes_and_envoy_does_not_keeps_the_old_routes
     assert httpx.post(url, json=virtual_service(ABORT), trust_env=False).status_code == 201
     wait_for(lambda: asked(lab, "order-svc").status_code == 503)
     beyond = virtual_service({"abort": {"percentage": {"value": 100}, "httpStatus": 600}})
+    there = httpx.get(f"{url}/inventory-svc", trust_env=False).json()
+    beyond["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
     assert httpx.put(f"{url}/inventory-svc", json=beyond, trust_env=False).status_code == 200
     admin = proxy_of(lab, "order-svc").replace(":15001", ":15000")
 

@@ -15,6 +15,7 @@ from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.lab.workloads.grpc import text_of
 from tests.e2e.experiments import chaosctl, configured, on, quick
+from tests.e2e.kinds import whole
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -110,7 +111,8 @@ def route(lab: LabState, *http: dict[str, object]) -> None:
     path = f"{lab.api}/apis/networking.istio.io/v1/namespaces/{NAMESPACE}/virtualservices"
     httpx.delete(f"{path}/prices")
     if http:
-        made = httpx.post(path, json={"metadata": {"name": "prices"}, "spec": {"hosts": ["prices"], "http": [*http]}})
+        obj = {"metadata": {"name": "prices"}, "spec": {"hosts": ["prices"], "http": [*http]}}
+        made = httpx.post(path, json=whole(path, obj))
         assert made.status_code == 201, made.text
 
 

@@ -17,6 +17,7 @@ from chaos.lab import commands
 from chaos.lab.state import LabState
 from tests.conftest import FIGURE
 from tests.e2e import route_model as model
+from tests.e2e.kinds import whole
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -194,7 +195,7 @@ class Mesh:
         for plural, listed in {**objects, "virtualservices": [*objects["virtualservices"], last]}.items():
             for obj in listed:
                 path = f"/{GROUP}/namespaces/{obj['metadata']['namespace']}/{plural}"
-                answer = self._api.post(path, json=obj)
+                answer = self._api.post(path, json=whole(path, obj))
                 assert answer.status_code == 201, f"{answer.text}\n{obj}"
                 self._written.append(f"{path}/{obj['metadata']['name']}")
         until(lambda: all(client.get(f"http://{MARKER}/").text == body for _, client in self.callers))

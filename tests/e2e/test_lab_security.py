@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chaos.lab import commands
 from chaos.lab.state import LabState
 from tests.e2e.certificates import certificate, pem
+from tests.e2e.kinds import whole
 from tests.e2e.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -48,7 +49,7 @@ def write(lab: LabState) -> Iterator[Callable[..., None]]:
     ) -> None:
         path = f"{lab.api}/{group}/namespaces/{namespace}/{plural}"
         obj = {"metadata": {"name": name}, **({} if spec is None else {"spec": spec}), **more}
-        answer = httpx.post(path, json=obj, trust_env=False)
+        answer = httpx.post(path, json=whole(path, obj), trust_env=False)
         assert answer.status_code == 201, answer.text
         written.append(f"{path}/{name}")
 

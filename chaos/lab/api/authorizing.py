@@ -27,6 +27,20 @@ _EVERYBODY: Final = "system:authenticated"
 ADMINISTRATOR: Final = ("lab-admin", ("system:masters", _EVERYBODY))
 """Name and groups of who comes without a service account."""
 
+_OPEN_PATHS: Final = ("/api", "/apis", "/healthz", "/livez", "/openapi", "/readyz", "/version", "/version/")
+_OPEN_BELOW: Final = ("/api/", "/apis/", "/openapi/")
+"""What the cluster role ``system:discovery`` lets everybody read."""
+RULES_OF_ALL: Final = (
+    {
+        "verbs": ["create"],
+        "apiGroups": ["authorization.k8s.io"],
+        "resources": ["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+    },
+    {"verbs": ["create"], "apiGroups": ["authentication.k8s.io"], "resources": ["selfsubjectreviews"]},
+)
+"""What everybody may do: the cluster role ``system:basic-user``."""
+PATHS_OF_ALL: Final = ({"verbs": ["get"], "nonResourceURLs": [*_OPEN_PATHS, *(f"{path}*" for path in _OPEN_BELOW)]},)
+
 
 @dataclass(frozen=True, slots=True)
 class User:
@@ -116,15 +130,25 @@ class Access:
         if self.allows(user, act):
             return
         assert user is not None  # noqa: S101 - the administrator may do everything
+        plural = act.resource.partition("/")[0]
+        title = f"{plural}.{act.group}" if act.group else plural
         where = f' in the namespace "{act.namespace}"' if act.namespace else " at the cluster scope"
-        what = f'{act.resource}.{act.group} "{act.name}"' if act.group else f'{act.resource} "{act.name}"'
-        what = what if act.name else what.removesuffix(' ""')
+        named = f' "{act.name}"' if act.name else ""
         raise ApiError(
             403,
             "Forbidden",
-            f'{what} is forbidden: User "{user.name}" cannot {act.verb} resource "{act.resource}" '
+            f'{title}{named} is forbidden: User "{user.name}" cannot {act.verb} resource "{act.resource}" '
             f'in API group "{act.group}"{where}',
+            details={"name": act.name, "group": act.group, "kind": plural},
         )
+
+    @staticmethod
+    def check_path(user: User | None, method: str, path: str) -> None:
+        """Raises ``ApiError`` 403 for a path that is no resource, and none of those that everybody may read."""
+        if user is None or path in _OPEN_PATHS or path.startswith(_OPEN_BELOW):
+            return
+        message = f'forbidden: User "{user.name}" cannot {method.lower()} path "{path}"'
+        raise ApiError(403, "Forbidden", message, details={})
 
     def allows(self, user: User | None, act: Act) -> bool:
         """Whether some rule that is bound to the user has this verb, resource and name."""

@@ -10,6 +10,7 @@ from chaos.lab.api.definitions import schemas
 from chaos.lab.api.resources import RESOURCES, Resource
 
 _VERBS: Final = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
+_CUSTOM_VERBS: Final = ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
 _REVIEWS: Final = {
     "authorization.k8s.io": ("SelfSubjectAccessReview", "SelfSubjectRulesReview"),
     "authentication.k8s.io": ("SelfSubjectReview",),
@@ -21,9 +22,10 @@ VERSION: Final = {
 }  # fmt: skip
 
 
-def versions() -> dict[str, Any]:
-    """``/api``."""
-    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+def versions(address: str) -> dict[str, Any]:
+    """``/api``, of a server at this address."""
+    everywhere = {"clientCIDR": "0.0.0.0/0", "serverAddress": address}
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": [everywhere]}
 
 
 def _groups() -> dict[str, tuple[str, ...]]:
@@ -70,15 +72,17 @@ def resources(name: str, version: str) -> dict[str, Any] | None:
 
 
 def _entries(res: Resource) -> list[dict[str, Any]]:
+    verbs = [verb for verb in _VERBS if res.collection_deleted or verb != "deletecollection"]
     entry: dict[str, Any] = {
-        "name": res.plural, "singularName": res.singular, "namespaced": res.namespaced, "kind": res.kind, "verbs": _VERBS,
+        "name": res.plural, "singularName": res.singular, "namespaced": res.namespaced, "kind": res.kind,
+        "verbs": _CUSTOM_VERBS if res.custom else verbs,
     }  # fmt: skip
     if res.short_names:
         entry["shortNames"] = list(res.short_names)
     if res.categories:
         entry["categories"] = list(res.categories)
     sub = {"singularName": "", "namespaced": res.namespaced, "kind": res.kind, "verbs": ["get", "patch", "update"]}
-    entries = [entry, {"name": f"{res.plural}/status", **sub}]
+    entries = [entry, *([{"name": f"{res.plural}/status", **sub}] if res.status else [])]
     if res.scalable:
         entries.append({"name": f"{res.plural}/scale", **sub, "group": "autoscaling", "version": "v1", "kind": "Scale"})
     if res.plural == "serviceaccounts":

@@ -205,6 +205,9 @@ def _nodes(obj: Object, *, custom: bool) -> Nodes:
 
 
 def _walk(value: Any, path: Path, *, custom: bool) -> Iterator[tuple[Path, Any]]:
+    if path[-2:-1] == ("f:ownerReferences",):
+        yield path, value  # an owner is one value
+        return
     if isinstance(value, Mapping) and (custom or not path or path[-1][2:] not in _ATOMIC):
         inner = {f"f:{name}": one for name, one in value.items() if one is not None}
     else:

@@ -1,19 +1,30 @@
-"""Lists in pages: ``limit`` and ``continue``, each list from one moment, as Kubernetes promises."""
+"""Lists in pages: ``limit`` and ``continue``, each list from one moment, as Kubernetes promises.
+
+A token says the moment and where to go on, so nothing is kept for it (``apiserver/pkg/storage/continue.go``).
+"""
 
 from __future__ import annotations
 
 import base64
+import binascii
 import json
-import secrets
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chaos.lab.api.errors import bad_request, expired
+from chaos.lab.api.errors import ApiError, bad_request, expired, too_large
+from chaos.lab.api.options import ListOptions, version_number
+from chaos.lab.api.paths import Target
+from chaos.lab.api.store import Object, Store
 
-_KEPT: Final = 64
-"""Lists that are under way at once; the oldest is forgotten first, and going on with it is 410."""
+_CURRENT: Final = -1
+"""In a token: of the present moment, since the list's own is no longer known."""
+_TOO_OLD: Final = (
+    "The provided continue parameter is too old to display a consistent list result. You can start a new list without the "
+    "continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing "
+    "with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the "
+    "time the first chunk was returned and now may show up in the list."
+)
 
 
 @dataclass(frozen=True)
@@ -23,74 +34,74 @@ class Page:
     Args:
         version: The moment of the whole list.
         token: How to go on; empty at the end.
-        remaining: How many come after it.
+        remaining: How many come after it; ``None`` where a selector makes that unknown.
     """
 
-    objects: Sequence[dict[str, Any]]
+    objects: Sequence[Object]
     version: str
     token: str = ""
-    remaining: int = 0
+    remaining: int | None = None
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The list's metadata."""
         meta: dict[str, Any] = {"resourceVersion": self.version}
         if self.token:
-            meta.update({"continue": self.token, "remainingItemCount": self.remaining})
+            meta["continue"] = self.token
+        if self.remaining:
+            meta["remainingItemCount"] = self.remaining
         return meta
 
 
-class Pages:
-    """Lists that clients are in the middle of. Stored objects never change, so keeping them costs little."""
+def page(store: Store, target: Target, options: ListOptions) -> Page:
+    """The part of a list that is asked for.
 
-    def __init__(self) -> None:
-        self._open: OrderedDict[str, tuple[Sequence[dict[str, Any]], str]] = OrderedDict()
-
-    def first(self, objects: Sequence[dict[str, Any]], version: str, limit: str) -> Page:
-        """The beginning of a list.
-
-        Raises:
-            ApiError: 400, ``limit`` is no number.
-        """
-        size = _number(limit)
-        if not size or size >= len(objects):
-            return Page(objects, version)
-        key = secrets.token_hex(8)
-        self._open[key] = objects, version
-        while len(self._open) > _KEPT:
-            self._open.popitem(last=False)
-        return _cut(key, objects, version, 0, size)
-
-    def following(self, token: str, limit: str) -> Page:
-        """The next part of a list.
-
-        Raises:
-            ApiError: 400 for what is no token, 410 for one that is no longer known.
-        """
-        try:
-            said = json.loads(base64.urlsafe_b64decode(token.encode()))
-            key, start = str(said["list"]), int(said["from"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise bad_request("continue key is not valid") from error
-        if key not in self._open:
-            raise expired(
-                "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-                "without the continue parameter."
-            )
-        objects, version = self._open[key]
-        return _cut(key, objects, version, start, _number(limit) or len(objects))
-
-
-def _cut(key: str, objects: Sequence[dict[str, Any]], version: str, start: int, size: int) -> Page:
-    end = start + size
-    if end >= len(objects):
-        return Page(objects[start:], version)
-    token = base64.urlsafe_b64encode(json.dumps({"list": key, "from": end}).encode()).decode()
-    return Page(objects[start:end], version, token, len(objects) - end)
-
-
-def _number(limit: str) -> int:
+    Raises:
+        ApiError: 400 for what is no token, 410 for a version that is no longer known, 504 for one that is not there yet.
+    """
+    version, start = store.version, ("", "")
+    if options.token:
+        if options.version not in ("", "0"):
+            raise bad_request("specifying resource version is not allowed when using continue")
+        asked, start = _read(options.token)
+        version = version if asked == _CURRENT else asked
+    elif options.version:
+        asked = version_number(options.version, of_list=True)
+        if asked > version:
+            raise too_large(asked, version)
+        version = asked if options.exact else version
     try:
-        return int(limit or 0)
-    except ValueError as error:
-        raise bad_request(f"invalid limit {limit!r}") from error
+        there = store.at(version, target.resource, target.namespace)
+    except ApiError as error:
+        if not options.token:
+            raise expired("The resourceVersion for the provided list is too old.") from error
+        raise expired(_TOO_OLD, token=_token(_CURRENT, start)) from error
+    rest = [obj for obj in there if _place(obj) >= start]
+    selector = options.selector
+    chosen: list[Object] = []
+    for at, obj in enumerate(rest):
+        if options.limit and len(chosen) == options.limit:
+            # As the API server, which asks its storage for no more than it needs: with a selector, nobody has counted.
+            left = len(rest) - at if selector is None else None
+            return Page(chosen, str(version), _token(version, _place(obj)), left)
+        if selector is None or selector.matches(obj):
+            chosen.append(obj)
+    return Page(chosen, str(version))
+
+
+def _place(obj: Object) -> tuple[str, str]:
+    return obj["metadata"].get("namespace") or "", obj["metadata"]["name"]
+
+
+def _token(version: int, start: tuple[str, str]) -> str:
+    told = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": "/".join(start)})
+    return base64.urlsafe_b64encode(told.encode()).decode()
+
+
+def _read(token: str) -> tuple[int, tuple[str, str]]:
+    try:
+        said = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        namespace, _, name = str(said["start"]).rpartition("/")
+        return int(said["rv"]), (namespace, name)
+    except (ValueError, KeyError, TypeError, binascii.Error) as error:
+        raise bad_request(f"invalid continue token: continue key is not valid: {error}") from error

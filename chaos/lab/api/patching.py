@@ -6,7 +6,7 @@ import copy
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chaos.lab.api.errors import ApiError, bad_request
+from chaos.lab.api.errors import ApiError, bad_request, unreadable
 
 JSON_PATCH: Final = "application/json-patch+json"
 MERGE_PATCH: Final = "application/merge-patch+json"
@@ -19,35 +19,33 @@ _MERGE_KEYS: Final = {
 }  # fmt: skip
 
 
+def check_type(kind: str, *, custom: bool) -> None:
+    """Raises ``ApiError`` 415 for a media type that is no patch of this kind."""
+    known = [JSON_PATCH, MERGE_PATCH, *([] if custom else [STRATEGIC_PATCH]), APPLY_PATCH]
+    if kind not in known:
+        raise unreadable(known)
+
+
 def apply_patch(kind: str, obj: dict[str, Any], patch: Any, *, custom: bool) -> dict[str, Any]:
     """The patched object.
 
     Args:
-        kind: The patch's media type.
+        kind: The patch's media type, which ``check_type`` has let pass.
         obj: The object as it is; not changed.
         patch: The patch's body.
         custom: It is of a custom kind, for which Kubernetes has no strategic merge.
 
     Raises:
-        ApiError: 415 for another type, 400 for a patch that is not of its form, 422 for a failed test or path.
+        ApiError: 400 for a patch that is not of its form, 422 for a failed test or path.
     """
     if kind == JSON_PATCH:
         return _json_patch(obj, patch)
-    if kind == STRATEGIC_PATCH and not custom:
-        return _object(strategic(obj, patch))
-    if kind == MERGE_PATCH:
-        return _object(merge(obj, patch))
-    known = [JSON_PATCH, MERGE_PATCH, APPLY_PATCH, *([] if custom else [STRATEGIC_PATCH])]
-    raise ApiError(
-        415,
-        "UnsupportedMediaType",
-        f"the body of the request was in an unknown format - accepted media types include: {', '.join(known)}",
-    )
+    return _object(strategic(obj, patch) if kind == STRATEGIC_PATCH and not custom else merge(obj, patch))
 
 
 def _object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise bad_request("expected the patch to be an object")
+        raise bad_request("error decoding patch: expected the patch to be an object")
     return value
 
 
@@ -100,41 +98,36 @@ def _merge_list(target: list[Any], patch: list[Any], by: str) -> list[Any]:
 
 def _json_patch(obj: dict[str, Any], patch: Any) -> dict[str, Any]:
     if not isinstance(patch, list):
-        raise bad_request("expected a JSON Patch to be a list of operations")
+        raise bad_request("error decoding patch: expected a JSON Patch to be a list of operations")
     document: Any = {"": copy.deepcopy(obj)}
-    for step in patch:
-        try:
-            operation, path = step["op"], _pointer(step["path"])
-            if operation in ("move", "copy"):
-                source = _pointer(step["from"])
-                value = copy.deepcopy(_get(document, source))
-                if operation == "move":
-                    _remove(document, source)
-                _add(document, path, value)
-            elif operation == "add":
-                _add(document, path, copy.deepcopy(step["value"]))
-            elif operation == "remove":
-                _remove(document, path)
-            elif operation == "replace":
-                _get(document, path)
-                _put(document, path, copy.deepcopy(step["value"]))
-            elif operation == "test":
-                if _get(document, path) != step["value"]:
-                    raise ApiError(
-                        422,
-                        "Invalid",
-                        f"the server rejected our request due to an error in our request: testing value {step['path']} failed",
-                    )
-            else:
-                raise bad_request(f"unknown operation {operation!r} in a JSON Patch")
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-            told = step.get("path") if isinstance(step, dict) else step
-            raise ApiError(
-                422,
-                "Invalid",
-                f"the server rejected our request due to an error in our request: jsonpatch {told}: no such path",
-            ) from error
+    try:
+        for step in patch:
+            _do(document, step)
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        message = "the server rejected our request due to an error in our request"
+        raise ApiError(422, "Invalid", message, details={}) from error
     return _object(document[""])
+
+
+def _do(document: Any, step: Any) -> None:
+    """One operation; ``replace`` of a field that an object does not have adds it, as the API server's library does."""
+    operation, path = step["op"], _pointer(step["path"])
+    if operation in ("move", "copy"):
+        source = _pointer(step["from"])
+        value = copy.deepcopy(_get(document, source))
+        if operation == "move":
+            _remove(document, source)
+        _add(document, path, value)
+    elif operation == "add":
+        _add(document, path, copy.deepcopy(step["value"]))
+    elif operation == "remove":
+        _remove(document, path)
+    elif operation == "replace":
+        _put(document, path, copy.deepcopy(step["value"]))
+    elif operation != "test":
+        raise ValueError(operation)
+    elif _get_or_none(document, path) != step.get("value"):
+        raise ValueError(step["path"])
 
 
 def _pointer(text: str) -> list[str]:
@@ -149,6 +142,12 @@ def _get(document: Any, path: list[str]) -> Any:
     for key in path:
         document = _step(document, key)
     return document
+
+
+def _get_or_none(document: Any, path: list[str]) -> Any:
+    """A value; that of a field which an object does not have is ``None``."""
+    parent = _get(document, path[:-1])
+    return parent.get(path[-1]) if isinstance(parent, dict) else _step(parent, path[-1])
 
 
 def _put(document: Any, path: list[str], value: Any) -> None:

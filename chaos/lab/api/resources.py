@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,13 @@ class Resource:
         versions: Served versions, the preferred one first; all have the same schema.
         scalable: It has the subresource ``scale``.
         fields: What field selectors may ask for, beside name and namespace.
+        custom: Kubernetes knows the kind by a CustomResourceDefinition only.
+        status: It has the subresource ``status``.
+        generation: Its changes are counted in ``metadata.generation``.
+        unconditional: It may be replaced without saying of which version.
+        created_by_put: A PUT makes it where there is none.
+        collection_deleted: All of a namespace may be deleted at once.
+        deletion_shows: A deletion answers with the object itself, even where it is gone at once.
     """
 
     group: str
@@ -43,6 +50,13 @@ class Resource:
     categories: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     fields: tuple[str, ...] = ()
+    custom: bool = False
+    status: bool = False
+    generation: bool = False
+    unconditional: bool = True
+    created_by_put: bool = False
+    collection_deleted: bool = True
+    deletion_shows: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -55,39 +69,37 @@ class Resource:
         return f"{self.group}/{chosen}" if self.group else chosen
 
 
-def _core(
-    kind: str,
-    plural: str,
-    *short: str,
-    namespaced: bool = True,
-    columns: tuple[Column, ...] = (),
-    fields: tuple[str, ...] = (),
-) -> Resource:
+def _core(kind: str, plural: str, *short: str, **more: Any) -> Resource:
     return Resource(
-        group="",
-        versions=("v1",),
+        group="", versions=("v1",), kind=kind, plural=plural, singular=kind.lower(), short_names=short, **more
+    )
+
+
+def _custom(kind: str, plural: str, *short: str, **more: Any) -> Resource:
+    return Resource(
         kind=kind,
         plural=plural,
         singular=kind.lower(),
         short_names=short,
-        namespaced=namespaced,
-        columns=columns,
-        fields=fields,
+        custom=True,
+        generation=True,
+        unconditional=False,
+        **more,
     )
 
 
 def _istio(
     kind: str, plural: str, *short: str, columns: tuple[Column, ...] = (), group: str = "networking"
 ) -> Resource:
-    return Resource(
+    return _custom(
+        kind,
+        plural,
+        *short,
         group=f"{group}.istio.io",
         versions=("v1", "v1beta1", "v1alpha3") if group == "networking" else ("v1", "v1beta1"),
-        kind=kind,
-        plural=plural,
-        singular=kind.lower(),
-        short_names=short,
         categories=("istio-io", f"{group}-istio-io"),
         columns=columns,
+        status=True,
     )
 
 
@@ -98,6 +110,8 @@ NAMESPACES: Final = _core(
     namespaced=False,
     columns=(Column(name="Status", path="status.phase"),),
     fields=("status.phase",),
+    status=True,
+    collection_deleted=False,
 )
 SERVICES: Final = _core(
     "Service",
@@ -108,8 +122,11 @@ SERVICES: Final = _core(
         Column(name="Cluster-IP", path="spec.clusterIP"),
         Column(name="Port(s)", path="spec.ports[].port"),
     ),
+    status=True,
+    created_by_put=True,
+    deletion_shows=True,
 )
-ENDPOINTS: Final = _core("Endpoints", "endpoints", "ep")
+ENDPOINTS: Final = _core("Endpoints", "endpoints", "ep", created_by_put=True)
 PODS: Final = _core(
     "Pod",
     "pods",
@@ -121,6 +138,9 @@ PODS: Final = _core(
         Column(name="Node", path="spec.nodeName"),
     ),
     fields=("spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"),
+    status=True,
+    generation=True,
+    deletion_shows=True,
 )
 NODES: Final = _core(
     "Node",
@@ -132,6 +152,7 @@ NODES: Final = _core(
         Column(name="Version", path="status.nodeInfo.kubeletVersion"),
     ),
     fields=("spec.unschedulable",),
+    status=True,
 )
 CONFIG_MAPS: Final = _core("ConfigMap", "configmaps", "cm")
 EVENTS: Final = _core(
@@ -154,9 +175,10 @@ EVENTS: Final = _core(
         "source",
         "type",
     ),
+    created_by_put=True,
 )
 SECRETS: Final = _core("Secret", "secrets", columns=(Column(name="Type", path="type"),), fields=("type",))
-SERVICE_ACCOUNTS: Final = _core("ServiceAccount", "serviceaccounts", "sa")
+SERVICE_ACCOUNTS: Final = _core("ServiceAccount", "serviceaccounts", "sa", deletion_shows=True)
 DEPLOYMENTS: Final = Resource(
     group="apps",
     versions=("v1",),
@@ -170,6 +192,8 @@ DEPLOYMENTS: Final = Resource(
         Column(name="Up-to-date", path="status.updatedReplicas"),
         Column(name="Available", path="status.availableReplicas"),
     ),
+    status=True,
+    generation=True,
 )
 REPLICA_SETS: Final = Resource(
     group="apps",
@@ -183,6 +207,8 @@ REPLICA_SETS: Final = Resource(
         Column(name="Current", path="status.replicas"),
         Column(name="Ready", path="status.readyReplicas"),
     ),
+    status=True,
+    generation=True,
 )
 ENDPOINT_SLICES: Final = Resource(
     group="discovery.k8s.io",
@@ -195,6 +221,7 @@ ENDPOINT_SLICES: Final = Resource(
         Column(name="Ports", path="ports[].port"),
         Column(name="Endpoints", path="endpoints[].addresses[]"),
     ),
+    generation=True,
 )
 
 
@@ -207,6 +234,7 @@ def _rbac(kind: str, *, namespaced: bool) -> Resource:
         singular=kind.lower(),
         namespaced=namespaced,
         columns=(Column(name="Role", path="roleRef.name"),) if kind.endswith("Binding") else (),
+        created_by_put=True,
     )
 
 
@@ -221,6 +249,8 @@ LEASES: Final = Resource(
     plural="leases",
     singular="lease",
     columns=(Column(name="Holder", path="spec.holderIdentity"),),
+    unconditional=False,
+    created_by_put=True,
 )
 VIRTUAL_SERVICES: Final = _istio(
     "VirtualService",
@@ -266,6 +296,9 @@ CUSTOM_RESOURCE_DEFINITIONS: Final = Resource(
     short_names=("crd", "crds"),
     namespaced=False,
     columns=(Column(name="Scope", path="spec.scope"),),
+    status=True,
+    generation=True,
+    unconditional=False,
 )
 ADMISSION_POLICIES: Final = Resource(
     group="admissionregistration.k8s.io",
@@ -274,6 +307,9 @@ ADMISSION_POLICIES: Final = Resource(
     plural="validatingadmissionpolicies",
     singular="validatingadmissionpolicy",
     namespaced=False,
+    status=True,
+    generation=True,
+    unconditional=False,
 )
 ADMISSION_BINDINGS: Final = Resource(
     group="admissionregistration.k8s.io",
@@ -282,16 +318,18 @@ ADMISSION_BINDINGS: Final = Resource(
     plural="validatingadmissionpolicybindings",
     singular="validatingadmissionpolicybinding",
     namespaced=False,
+    generation=True,
+    unconditional=False,
     columns=(Column(name="PolicyName", path="spec.policyName"),),
 )
-PROMETHEUS_RULES: Final = Resource(
+PROMETHEUS_RULES: Final = _custom(
+    "PrometheusRule",
+    "prometheusrules",
+    "promrule",
     group="monitoring.coreos.com",
     versions=("v1",),
-    kind="PrometheusRule",
-    plural="prometheusrules",
-    singular="prometheusrule",
-    short_names=("promrule",),
     categories=("prometheus-operator",),
+    status=True,
 )
 
 RESOURCES: Final[tuple[Resource, ...]] = (

@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from chaos.lab.api.resources import Column, Resource
 
 
-def wanted(accept: str) -> bool:
-    """Whether a client asked for a table."""
-    return "as=Table" in accept
-
-
 def table(
-    res: Resource, objects: Sequence[Mapping[str, Any]], *, version: str, definitions: bool = True
+    res: Resource,
+    objects: Sequence[Mapping[str, Any]],
+    *,
+    definitions: bool,
+    shown: Callable[[dict[str, Any]], dict[str, Any] | None],
 ) -> dict[str, Any]:
-    """The objects as rows."""
+    """The objects as rows.
+
+    Args:
+        res: Their kind.
+        objects: A row for each.
+        definitions: Whether the columns are described: in a watch, only in its first event.
+        shown: What a row shows of its object beside the cells.
+    """
     titles = ["Name", *(column.name for column in res.columns), "Age"]
     return {
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": version},
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
         "columnDefinitions": [
-            {"name": title, "type": "string", "format": "name" if title == "Name" else "", "description": "", "priority": 0}
+            {
+                "name": title, "type": "date" if title == "Age" and res.custom else "string",
+                "format": "name" if title == "Name" else "", "description": "", "priority": 0,
+            }
             for title in titles
         ] if definitions else [],
         "rows": [
-            {
-                "cells": [obj["metadata"]["name"], *(_cell(obj, column) for column in res.columns), _age(obj)],
-                "object": {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": obj["metadata"]},
-            }
+            {"cells": [obj["metadata"]["name"], *(_cell(obj, column, res) for column in res.columns), _age(obj)],
+             "object": shown(dict(obj))}
             for obj in objects
         ],
     }  # fmt: skip
 
 
-def _cell(obj: Mapping[str, Any], column: Column) -> str:
+def _cell(obj: Mapping[str, Any], column: Column, res: Resource) -> str | None:
     nodes = _at(obj, column.path)
     if column.of:
         return f"{_count(nodes)}/{_count(_at(obj, column.of))}"
     if not nodes:
-        return "<none>"
+        return None if res.custom else "<none>"
     if len(nodes) == 1 and isinstance(nodes[0], list):
-        return "[" + ",".join(f'"{item}"' for item in nodes[0]) + "]"
+        return json.dumps(nodes[0], separators=(",", ":"), ensure_ascii=False)
     return ",".join(str(node) for node in nodes)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,37 @@ class Cause:
     field: str
     message: str
     reason: str = "FieldValueInvalid"
+
+    @classmethod
+    def invalid(cls, field: str, value: object, why: str) -> Cause:
+        """A value that can't be."""
+        return cls(field=field, message=f"Invalid value: {_shown(value)}: {why}")
+
+    @classmethod
+    def required(cls, field: str, why: str = "") -> Cause:
+        """A value that is missing."""
+        return cls(field=field, message=f"Required value{f': {why}' if why else ''}", reason="FieldValueRequired")
+
+    @classmethod
+    def forbidden(cls, field: str, why: str) -> Cause:
+        """A value that may not be given here."""
+        return cls(field=field, message=f"Forbidden: {why}", reason="FieldValueForbidden")
+
+    @classmethod
+    def unsupported(cls, field: str, value: object, supported: Sequence[str]) -> Cause:
+        """A value that is none of those that there are."""
+        known = ", ".join(f'"{one}"' for one in supported)
+        message = f"Unsupported value: {_shown(value)}: supported values: {known}"
+        return cls(field=field, message=message, reason="FieldValueNotSupported")
+
+    @classmethod
+    def too_long(cls, field: str, most: int) -> Cause:
+        """A value of too many bytes."""
+        return cls(field=field, message=f"Too long: may not be more than {most} bytes", reason="FieldValueTooLong")
+
+
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,117 +1,124 @@
 """Watches: changes as they happen, one JSON object a line.
 
 A client that sends ``sendInitialEvents`` gets what is there first, and then a bookmark that says so: newer clients of Go
-list so (Kubernetes' WatchList).
+list so (Kubernetes' WatchList). When bookmarks come is as in ``apiserver/pkg/storage/cacher/cache_watcher.go``.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from typing import Final
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Final
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
-from chaos.lab.api.errors import ApiError, bad_request
-from chaos.lab.api.paths import Target, as_served, is_set
+from chaos.lab.api.errors import ApiError
+from chaos.lab.api.negotiation import View
+from chaos.lab.api.options import ListOptions, version_number
+from chaos.lab.api.paths import Target
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Event, Store
-from chaos.lab.api.table import table, wanted
 
-_HEARTBEAT: Final = 30.0
-"""Seconds between bookmarks of a silent watch."""
-_INITIAL_END: Final = "k8s.io/initial-events-end"
+_BOOKMARKS_EVERY: Final = 60.0
+"""Seconds."""
+_BOOKMARK_BEFORE_END: Final = 2.0
+"""Seconds before a watch's end at which it tells where it is."""
+_INITIAL_END: Final = {"k8s.io/initial-events-end": "true"}
 
 
-def watch(store: Store, request: Request, target: Target, selector: Selector | None) -> Response:
-    """Tells changes as they happen: from a version on, or what is there first where none is named."""
-    version = request.query_params.get("resourceVersion", "")
-    streaming = is_set(request.query_params, "sendInitialEvents")
-    start: list[Event] = []
+def watch(store: Store, target: Target, options: ListOptions, view: View) -> Response:
+    """Tells changes as they happen: from a version on, or what is there first where none is named.
+
+    Raises:
+        ApiError: The version can't be read.
+    """
+    from_now = options.version in ("", "0")
+    version = store.version if from_now else version_number(options.version)
+    initial = from_now if options.initial is None else options.initial
     queue: asyncio.Queue[Event] = asyncio.Queue()
+    start: Iterable[Event] = ()
+    gone: ApiError | None = None
+    if initial:
+        there = store.list(target.resource, target.namespace)
+        start = [Event("ADDED", target.resource, obj, store.version) for obj in there]
+    elif not from_now:
+        try:
+            start = store.since(version)
+        except ApiError as error:
+            gone = error
     unsubscribe = store.subscribe(queue.put_nowait)
-    try:
-        if streaming or version in ("", "0"):
-            start = [Event("ADDED", target.resource, obj, store.version) for obj in store.list(target.resource)]
-        else:
-            start = list(store.since(int(version)))
-    except ValueError as error:
-        unsubscribe()
-        raise bad_request(f"invalid resource version {version!r}") from error
-    except ApiError as error:
-        unsubscribe()
-        return JSONResponse(error.status(), status_code=error.code)
-    store_version = store.version  # of what is told at the start: all that comes later is in the queue
-    as_table = wanted(request.headers.get("accept", ""))
-    limit = float(request.query_params.get("timeoutSeconds") or 3600)
+    told = _Told(target, options.selector, view)
+    at_start = store.version  # all that comes later is in the queue
 
     async def stream() -> AsyncIterator[bytes]:
-        known: set[str] = set()
-        first = True
         loop = asyncio.get_running_loop()
-        until = loop.time() + limit
+        until = loop.time() + options.timeout
+        bookmark_at = min(loop.time() + _BOOKMARKS_EVERY, until - _BOOKMARK_BEFORE_END)
+        pending = initial  # whether the bookmark that ends the beginning is still to come
         try:
+            if gone is not None:
+                yield _line("ERROR", gone.status())
+                return
             for event in start:
-                line = _line(event, target, selector, known, as_table=as_table, first=first)
-                if line is not None:
-                    first = False
+                for line in told.of(event):
                     yield line
-            if streaming:
-                yield _bookmark(target, store_version, {_INITIAL_END: "true"})
-            while (left := until - loop.time()) > 0:
+            if options.initial and options.bookmarks:
+                yield told.bookmark(at_start, ends_beginning=True)
+                pending = False
+            while (now := loop.time()) < until:
+                if options.bookmarks and now >= bookmark_at > until - options.timeout:
+                    yield told.bookmark(store.version, ends_beginning=pending)
+                    pending = False
+                    bookmark_at = now + _BOOKMARKS_EVERY
+                wake = min(until, bookmark_at) if bookmark_at > now else until
                 try:
-                    event = await asyncio.wait_for(queue.get(), min(left, _HEARTBEAT))
+                    event = await asyncio.wait_for(queue.get(), wake - now)
                 except TimeoutError:
-                    if is_set(request.query_params, "allowWatchBookmarks"):
-                        yield _bookmark(target, store.version)
                     continue
-                line = _line(event, target, selector, known, as_table=as_table, first=first)
-                if line is not None:
-                    first = False
-                    yield line
+                if event.version > version:
+                    for line in told.of(event):
+                        yield line
         finally:
             unsubscribe()
 
     return StreamingResponse(stream(), media_type="application/json")
 
 
-def _line(
-    event: Event, target: Target, selector: Selector | None, known: set[str], *, as_table: bool, first: bool
-) -> bytes | None:
-    """The watch's line for an event; an object that leaves the selection is told as deleted."""
-    obj = event.object
-    meta = obj["metadata"]
-    if event.resource is not target.resource or (
-        target.namespace is not None and meta.get("namespace") != target.namespace
-    ):
-        return None
-    uid, kind = meta["uid"], event.type
-    selected = selector is None or selector.matches(obj)
-    if kind == "DELETED":
-        if not selected and uid not in known:
-            return None
-        known.discard(uid)
-    elif not selected:
-        if uid not in known:
-            return None
-        known.discard(uid)
-        kind = "DELETED"
-    else:
-        if selector is not None and kind == "MODIFIED" and uid not in known:
-            kind = "ADDED"
-        known.add(uid)
-    if as_table:
-        content = table(target.resource, [obj], version=meta["resourceVersion"], definitions=first)
-    else:
-        content = as_served(obj, target)
-    return json.dumps({"type": kind, "object": content}).encode() + b"\n"
+class _Told:
+    """Events as one client is told them."""
+
+    def __init__(self, target: Target, selector: Selector | None, view: View) -> None:
+        self._target, self._selector, self._view = target, selector, view
+        self._first = True
+
+    def of(self, event: Event) -> Iterable[bytes]:
+        """The line for an event, if it concerns the client; an object that leaves the selection is told as deleted."""
+        obj, kind = event.object, event.type
+        target = self._target
+        home = obj["metadata"].get("namespace")
+        if event.resource is not target.resource or (target.namespace is not None and home != target.namespace):
+            return
+        if self._selector is not None:
+            selected = kind != "DELETED" and self._selector.matches(obj)
+            before = event.old is not None and self._selector.matches(event.old)
+            if not selected and not before:
+                return
+            if not selected and event.old is not None:
+                kind = "DELETED"
+                obj = {**event.old, "metadata": {**event.old["metadata"], "resourceVersion": str(event.version)}}
+            elif kind == "MODIFIED" and not before:
+                kind = "ADDED"
+        definitions, self._first = self._first, False
+        yield _line(kind, self._view.one(obj, target, definitions=definitions))
+
+    def bookmark(self, version: int, *, ends_beginning: bool) -> bytes:
+        """How far the watch is."""
+        target = self._target
+        meta = {"resourceVersion": str(version), **({"annotations": _INITIAL_END} if ends_beginning else {})}
+        served = target.resource.api_version(target.version)
+        return _line("BOOKMARK", {"kind": target.resource.kind, "apiVersion": served, "metadata": meta})
 
 
-def _bookmark(target: Target, version: int, annotations: Mapping[str, str] | None = None) -> bytes:
-    obj = {
-        "kind": target.resource.kind, "apiVersion": target.resource.api_version(target.version),
-        "metadata": {"resourceVersion": str(version), **({"annotations": annotations} if annotations else {})},
-    }  # fmt: skip
-    return json.dumps({"type": "BOOKMARK", "object": obj}).encode() + b"\n"
+def _line(kind: str, obj: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": obj}).encode() + b"\n"

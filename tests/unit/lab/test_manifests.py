@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from chaos.errors import LabError
-from chaos.lab.api.resources import DEPLOYMENTS, DESTINATION_RULES, NAMESPACES, SERVICES, VIRTUAL_SERVICES
+from chaos.lab.api import kinds, metadata, typed
+from chaos.lab.api.resources import DEPLOYMENTS, DESTINATION_RULES, NAMESPACES, RESOURCES, SERVICES, VIRTUAL_SERVICES
 from chaos.lab.api.store import Store
+from chaos.lab.controller import Controller
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.lab.manifests import SHOP, create, load_shop, load_system, shop_objects
 from chaos.lab.workloads.behaviour import ANNOTATION, Behaviour
@@ -99,3 +101,14 @@ def test_what_the_api_would_refuse_is_not_loaded() -> None:
     broken = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": {"hosts": 1}}
     with pytest.raises(LabError, match="VirtualService staging/a is not valid"):
         create(store, VALIDATORS, broken)
+
+
+def test_what_the_lab_makes_itself_meets_the_rules_of_its_api() -> None:
+    store = Store()
+    load_system(store)
+    load_shop(store, VALIDATORS)
+    Controller(store).settle()
+    for resource in RESOURCES:
+        for obj in store.list(resource):
+            assert not [*metadata.problems(resource, obj["metadata"]), *kinds.problems(resource, obj, obj)], obj
+            assert typed.decode(resource, obj) == typed.Decoded(obj, ()), obj

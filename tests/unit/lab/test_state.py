@@ -7,8 +7,11 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from chaos.cli import app
 from chaos.errors import InputError
+from chaos.lab import commands
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 
 STATE = LabState(
@@ -97,3 +100,13 @@ def test_a_lock_whose_file_was_removed_holds_nothing() -> None:
     assert fresh.acquire()
     fresh.release()
     old.release()
+
+
+@pytest.mark.parametrize(("state", "api"), [(STATE, STATE.api), (None, None)])
+def test_the_status_names_the_plain_address_of_the_api(
+    monkeypatch: pytest.MonkeyPatch, state: LabState | None, api: str | None
+) -> None:
+    found = commands.LabStatus("default", running=state is not None, detail="", state=state)
+    monkeypatch.setattr(commands, "status", lambda _: found)
+    told = CliRunner().invoke(app, ["lab", "status", "--json"])
+    assert json.loads(told.stdout)["api"] == api
