@@ -15,6 +15,12 @@ from chaos.safety.removal import give_back, take_away
 
 RESTORE_DEADLINE: Final = 60.0
 """Seconds for which the run itself keeps trying; the watchdog goes on after that."""
+RESTORED: Final = {
+    None: "the injected object is gone",
+    True: "the object's spec is what it was before",
+    False: "others wrote the object meanwhile: only our part was taken out",
+}
+"""What became of the object, by ``Injector.exact``."""
 _PAUSE: Final = 0.5
 _TRIES: Final = 3
 
@@ -132,11 +138,21 @@ class Injector:
         patches = self.injection.strategy is Strategy.PATCH
         return carries_fault(found, self._run) if patches else carries(found, self._run)
 
-    def give_back(self) -> str:
-        """Makes the fields of a changed object their owners' again, after the fault is out; see ``removal.give_back``."""
+    def give_back(self, *, said: Callable[[str], None]) -> str:
+        """Makes the fields of a changed object their owners' again, after the fault is out; see ``removal.give_back``.
+
+        Never raises: the fault is out, and the record of the rest is on the object for whoever cleans up.
+
+        Args:
+            said: Told why an attempt failed.
+        """
         if self.injection.strategy is not Strategy.PATCH or not self.attempted:
             return ""
-        return give_back(self._mesh, self.injection.namespace, self.injection.name, run=self._run)
+        try:
+            return give_back(self._mesh, self.injection.namespace, self.injection.name, run=self._run)
+        except Exception as error:  # noqa: BLE001 - see above
+            said(f"the fields are not their owners' yet: {getattr(error, 'message', error)}")
+            return ""
 
     def leftover(self) -> list[str]:
         """What the object still has of the run, even if somebody removed its marks."""

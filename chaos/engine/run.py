@@ -7,10 +7,11 @@ steps, so that none of them can break into a write or a clean-up.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from chaos import judge
-from chaos.engine.injecting import Injector, Overtaken
+from chaos.engine.injecting import RESTORED, Injector, Overtaken
 from chaos.engine.observer import Observer
 from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.progress import progress_of
@@ -44,11 +45,6 @@ _OVERTAKEN: Final = 3
 """Attempts to put the fault into an object that others write meanwhile."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""
-_RESTORED: Final = {
-    None: "the injected object is gone",
-    True: "the object's spec is what it was before",
-    False: "others wrote the object meanwhile: only our part was taken out",
-}
 _CHECK: Final = 2.0
 """Seconds between two looks at the target and the freeze switch."""
 
@@ -272,29 +268,22 @@ class Run:
             return
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
-        left = self._injector.remove(said=self._retried)
-        if left is None:
-            self._mark(Mark.RESTORED)
-            self._event("restored", _RESTORED[self._injector.exact])
-            written = self._injector.written or self._injector.injection.after
-            announce(
-                self._around.mesh, written, reason="ChaosFaultEnded", message=f"run {self.plan.run} removed its fault"
-            )
-        else:
+        left = self._injector.remove(said=partial(self._event, "restore-retried"))
+        if left is not None:
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
+            return
+        self._mark(Mark.RESTORED)
+        self._event("restored", RESTORED[self._injector.exact])
+        written, message = (
+            self._injector.written or self._injector.injection.after,
+            f"run {self.plan.run} removed its fault",
+        )
+        announce(self._around.mesh, written, reason="ChaosFaultEnded", message=message)
 
     def _give_back(self) -> None:
-        """One attempt to give the object's fields back to their owners; nothing where they are theirs.
-
-        After the proxies have lost the fault, which is measured; the release goes on until it is done.
-        """
-        try:
-            left = self._injector.give_back()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the fault is out, and the record of the rest is there
-            self._retried(f"the fields are not their owners' yet: {getattr(error, 'message', error)}")
-        else:
-            if left:
-                self._event("ownership", left)
+        """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""
+        if left := self._injector.give_back(said=partial(self._event, "restore-retried")):
+            self._event("ownership", left)
 
     def _await_removal(self) -> None:
         """Waits until no caller's proxy has the fault any more; acknowledged is not gone.
@@ -316,10 +305,10 @@ class Run:
         seen = self._asked()
         if seen is None or seen.having:
             return False
-        told = (
-            f"none of {seen.of} caller proxies has the fault any more" if seen.of else "no caller's proxy can be asked"
-        )
-        self._event("removed" if seen.of else "proxies-silent", told)
+        if seen.of:
+            self._event("removed", f"none of {seen.of} caller proxies has the fault any more")
+        else:
+            self._event("proxies-silent", "the callers' proxies can't be asked: the counted faults tell")
         return True
 
     def _recover(self) -> None:
@@ -375,7 +364,7 @@ class Run:
             left = residue.find(self._around.mesh, namespaces, self.plan.run, faults_only=True)
             left = left or self._injector.leftover()
             if left:
-                self._injector.remove(said=self._retried, deadline=0)
+                self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
                 self._give_back()
                 return left, ""
             if self._lease is not None:
@@ -397,7 +386,8 @@ class Run:
                 return False
             if decide(history, now):
                 return True
-            if self._guardrail(history, now) or now >= until:
+            self._guard(history, now)
+            if now >= until:
                 return False
             self._clock.sleep(pause)
 
@@ -411,17 +401,17 @@ class Run:
         self._show(history, now)
         return history, now
 
-    def _guardrail(self, history: History, now: float) -> bool:
+    def _guard(self, history: History, now: float) -> None:
+        """Ends the run where a guardrail tripped, or where somebody undeclared feels the fault."""
         if self.recorder.phase not in (PhaseName.PROVE, PhaseName.OBSERVE):
-            return False
-        outside = judge.judge_proof(history, now).outside
+            return
         tripped = judge.guardrail_tripped(history, now)
-        if outside:
+        if outside := judge.judge_proof(history, now).outside:
             self._event("guardrail", f"{', '.join(outside)} felt the fault undeclared: restoring at once")
         elif tripped is not None:
             self._event("guardrail", f"{tripped.title}: restoring at once")
         else:
-            return False
+            return
         self._mark(Mark.FAULT_FROM)
         raise _Halt
 
@@ -477,11 +467,8 @@ class Run:
             raise _Halt
 
     def _note(self, error: HarnessError) -> None:
-        kind = TroubleKind.BROKEN
-        if isinstance(error, MeshError):
-            kind = TroubleKind.MESH_LOST
-        elif isinstance(error, LoadError):
-            kind = TroubleKind.LOAD_DIED
+        known = ((MeshError, TroubleKind.MESH_LOST), (LoadError, TroubleKind.LOAD_DIED))
+        kind = next((kind for cause, kind in known if isinstance(error, cause)), TroubleKind.BROKEN)
         self._trouble(kind, error.message, hint=error.hint)
 
     def _enter(self, phase: PhaseName) -> None:
@@ -499,9 +486,6 @@ class Run:
     def _event(self, kind: str, message: str) -> None:
         event = self.recorder.event(self._now(), kind, message)
         self._tell(lambda sink: sink.event(self.plan.run, event))
-
-    def _retried(self, trouble: str) -> None:
-        self._event("restore-retried", trouble)
 
     def _show(self, history: History, now: float) -> None:
         progress = progress_of(history, self.recorder.phase or PhaseName.LOCK, now)

@@ -418,8 +418,7 @@ class OtherWriters(RuleBasedStateMachine):
         if who == "run":
             assert self.injector.remove(said=lambda text: None, deadline=30) is None
             for _ in range(3):
-                with contextlib.suppress(MeshError):
-                    self.injector.give_back()
+                self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":
             deeds = Deeds(run=self.run, pid=0)
             clean(self.mesh, ("staging",), deeds, patience=60, pause=lambda seconds: None)  # type: ignore[arg-type]
