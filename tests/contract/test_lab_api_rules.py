@@ -277,6 +277,11 @@ def test_unknown_fields_are_told_or_refused(api: httpx.Client, place: str) -> No
     assert 'duplicate field \\"data.k\\"' in twice.headers["warning"]
 
 
+def test_a_body_that_is_nested_without_end_is_told(api: httpx.Client) -> None:
+    deep = '{"metadata": {"name": "c"}, "data": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    assert refused(api.post(MAPS, content=deep)) == (400, "BadRequest")
+
+
 @pytest.mark.parametrize("time", ["2026-01-02T03:04:05Z", "2026-01-02T03:04:05.1Z", "2026-01-02", "", 5])
 def test_a_lease_has_times_with_six_decimals(api: httpx.Client, time: Any) -> None:
     assert refused(api.post(LEASES, json=lease(renewTime=time))) == (400, "BadRequest")

@@ -87,13 +87,9 @@ class _Api:
         try:
             response = await self._answer(request)
         except ApiError as error:
-            if error.plain:
-                response = PlainTextResponse(error.message, status_code=error.code)
-            else:
-                response = JSONResponse(error.status(), status_code=error.code)
-            after = (error.details or {}).get("retryAfterSeconds")
-            if after:
-                response.headers["retry-after"] = str(after)
+            response = _told(error)
+        except RecursionError:
+            response = _told(bad_request("the object is nested too deep"))
         if request.method == "HEAD":
             response = Response(status_code=response.status_code, media_type=response.media_type)
         await response(scope, receive, send)
@@ -225,6 +221,16 @@ class _Api:
             raise too_large(number, self._store.version)
         found = self._store.get(asked.resource, asked.namespace, name)
         return view.response(scaling.scale(found) if asked.subresource == "scale" else view.one(found, asked))
+
+
+def _told(error: ApiError) -> Response:
+    if error.plain:
+        return PlainTextResponse(error.message, status_code=error.code)
+    response = JSONResponse(error.status(), status_code=error.code)
+    after = (error.details or {}).get("retryAfterSeconds")
+    if after:
+        response.headers["retry-after"] = str(after)
+    return response
 
 
 def _verb(request: Request, words: Named) -> str:
