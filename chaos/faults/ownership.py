@@ -37,9 +37,10 @@ def _ours(entries: Iterable[Entry]) -> set[Path]:
     return {path for entry in entries if _is_ours(entry) for path in fields_of(entry)}
 
 
-def took_routes(vs: Object) -> bool:
-    """Whether we own the routes of an object that somebody else made, as a patch leaves it."""
-    return _ROUTES in (ours := _ours(owners_of(vs))) and _ALL not in ours
+def still_owns(vs: Object) -> bool:
+    """Whether we own fields of an object that somebody else made, as a patch leaves it. Who makes one owns its whole spec."""
+    ours = _ours(owners_of(vs))
+    return bool(ours) and _ALL not in ours
 
 
 def given_back(kept: Iterable[Entry], live: Iterable[Entry]) -> list[Entry]:

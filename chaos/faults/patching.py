@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from chaos.faults.matching import Block
-from chaos.faults.ownership import can_be_kept, given_back, others, owners_of, took_routes
+from chaos.faults.ownership import can_be_kept, given_back, others, owners_of, still_owns
 from chaos.faults.routes import faulted
 from chaos.model.experiment import Fault
 from chaos.model.istio import MESH, gateways_of
@@ -179,7 +179,7 @@ def owes_owners(vs: Object, run: str) -> bool:
     """Whether the fault is out and the fields are not their owners' again; also where the record of that is gone."""
     if carries_fault(vs, run) or not _is_only(vs, run):
         return False
-    return bool(undo_of(vs)) or took_routes(vs)
+    return bool(undo_of(vs)) or still_owns(vs)
 
 
 def owners_are_known(vs: Object) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from chaos.faults.ownership import took_routes
+from chaos.faults.ownership import still_owns
 from chaos.faults.patching import carries_fault, undo_of
 from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL, TARGET, object_prefix
 
@@ -24,7 +24,7 @@ def _labels(obj: Object) -> Mapping[str, str]:
 
 def is_ours(obj: Object) -> bool:
     """Whether the harness wrote this object, or something into it that is not made good yet."""
-    return bool(run_of(obj)) or took_routes(obj)
+    return bool(run_of(obj)) or still_owns(obj)
 
 
 def run_of(obj: Object) -> str:

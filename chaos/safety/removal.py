@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chaos.errors import MeshError
-from chaos.faults.ownership import others, owners_of, route_owners, took_routes
+from chaos.faults.ownership import others, owners_of, route_owners, still_owns
 from chaos.faults.patching import carries_fault, given_back_to_owners, owes_owners, owners_are_known, undone
 from chaos.model.marks import FIELD_MANAGER
 from chaos.safety.marks import Object, describe, is_made, run_of, target_of
@@ -75,7 +75,7 @@ def give_back(mesh: Mesh, namespace: str, name: str, *, run: str) -> str:
         wanted = given_back_to_owners(live, run)
         try:
             stored, _ = mesh.replace_virtual_service(wanted)
-            if took_routes(stored):
+            if still_owns(stored):
                 stored, _ = mesh.replace_virtual_service(_without_us(stored))
         except MeshError as error:
             if error.status not in (404, 409):
@@ -95,7 +95,7 @@ def _without_us(vs: Object) -> Object:
 
 
 def _what_is_left(before: Object, wanted: Object, stored: Object) -> str:
-    if took_routes(stored):
+    if still_owns(stored):
         return f"{FIELD_MANAGER} still owns spec.http: apply it once with --force-conflicts"
     if not owners_are_known(before) and not route_owners(stored):
         return "who owned spec.http before is not known, so nobody does now: the next apply takes it"

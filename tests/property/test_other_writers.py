@@ -339,7 +339,9 @@ class OtherWriters(RuleBasedStateMachine):
         """The owners are lost with them."""
         live, theirs = self.here.find(), self.theirs
         if live is not None and theirs is not None and not rarely:
-            live["metadata"]["annotations"] = dict(theirs["metadata"].get("annotations") or {})
+            live["metadata"].pop("annotations", None)  # an empty map would be dropped by a server
+            if theirs["metadata"].get("annotations"):
+                live["metadata"]["annotations"] = dict(theirs["metadata"]["annotations"])
             self.here.replace(live, "somebody")
             self.routes_written = self.routes_written or bool(self.run)
 
@@ -429,6 +431,14 @@ class OtherWriters(RuleBasedStateMachine):
         assert not [vs for vs in live if carries(vs, self.run)], who
         self.injector, self.run = None, ""
         self._fields_are_their_owners(who)
+
+    @precondition(lambda self: self.injector is None)
+    @rule(experiment=st.sampled_from(EXPERIMENTS), who=st.sampled_from(["run", "watchdog", "sweep"]))
+    def we_inject_and_restore_at_once(self, experiment: Any, who: str) -> None:
+        """With nobody between, so that the owners can be compared whatever else is drawn."""
+        self._inject(experiment)
+        if self.injector is not None:
+            self.we_restore(who=who)
 
     def _fields_are_their_owners(self, who: str) -> None:
         here = self.here.find()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chaos.faults.ownership import given_back, owners_of, took_routes
+from chaos.faults.ownership import given_back, owners_of, still_owns
 from chaos.faults.patching import carries, carries_fault, kept_owners, owes_owners, owners_are_known, put_in, undone
 from chaos.model.experiment import Abort, Fault
 from chaos.model.managed_fields import fields_of, with_fields
@@ -129,7 +129,7 @@ def test_where_the_owners_find_no_room_the_fault_can_still_be_put_in_and_taken_o
 
 
 def test_what_an_earlier_version_left_is_known_by_the_routes_that_we_own() -> None:
-    assert took_routes(theirs(TEAM_NOW, OURS))
-    assert not took_routes(theirs(TEAM))
-    assert not took_routes(theirs(entry("istio-chaos", ("f:spec",), HOSTS, HTTP))), "that one we made"
+    assert still_owns(theirs(TEAM_NOW, OURS))
+    assert not still_owns(theirs(TEAM))
+    assert not still_owns(theirs(entry("istio-chaos", ("f:spec",), HOSTS, HTTP))), "that one we made"
     assert owes_owners(theirs(TEAM_NOW, OURS), "")
