@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from chaos.istio.delegates import merged
+from chaos.istio.virtual_services import Object, age_key
 from chaos.lab.api.resources import (
     AUTHORIZATION_POLICIES,
     CONFIG_MAPS,
@@ -27,7 +29,6 @@ from chaos.lab.api.resources import (
 from chaos.lab.api.store import Event, Store
 from chaos.lab.istio import tls
 from chaos.lab.istio.authority import LIFETIME, Authority, Certificate
-from chaos.lab.istio.delegates import merged
 from chaos.lab.istio.mesh_config import exported_by_default, mesh_config
 from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.monitoring import Monitoring
@@ -37,7 +38,6 @@ from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
 from chaos.lab.istio.translate import translate
 from chaos.lab.istio.xds import Discovery
-from chaos.model.istio import Object, age_key
 
 _LOG: Final = logging.getLogger(__name__)
 _WATCHED: Final[tuple[Resource, ...]] = (
