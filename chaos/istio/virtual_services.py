@@ -1,26 +1,30 @@
-"""How Istio reads a VirtualService's hosts, who sees it and which one wins. Pure functions over plain objects.
+"""How Istio reads a VirtualService, whom its routes are for, and in which order several are considered.
 
-Sources: istiod ``pilot/pkg/model/config.go`` (ResolveShortnameToFQDN, sortConfigByCreationTime),
-``pilot/pkg/model/virtualservice.go`` (SelectVirtualServices),
-``pilot/pkg/model/push_context.go`` (initVirtualServices).
+Sources: istiod ``pilot/pkg/model/config.go`` (sortConfigByCreationTime), ``pilot/pkg/model/virtualservice.go``
+(SelectVirtualServices), ``pilot/pkg/networking/core/route/route.go`` (BuildHTTPRoutesForVirtualService, sourceMatchHTTP).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from chaos.istio.exports import PUBLIC, Object, Reach, reach
 from chaos.istio.hosts import resolve_host
 
-Object = Mapping[str, Any]
-Reach = Literal["private", "exported", "public"]
-
 MESH: Final = "mesh"
-PUBLIC: Final = ("*",)
 
 
 def hosts_of(virtual_service: Object) -> tuple[str, ...]:
-    """The resolved hosts of a VirtualService; empty for a delegate."""
+    """The resolved hosts of a VirtualService, in lower case, as Istio routes them from 1.30 on; empty for a delegate."""
+    return tuple(host.lower() for host in written_hosts_of(virtual_service))
+
+
+def written_hosts_of(virtual_service: Object) -> tuple[str, ...]:
+    """The resolved hosts in the case in which they are written.
+
+    By these istiod decides still what a Sidecar imports, and that an exact host comes before a wildcard.
+    """
     namespace = virtual_service["metadata"]["namespace"]
     return tuple(resolve_host(host, namespace) for host in virtual_service.get("spec", {}).get("hosts") or ())
 
@@ -30,9 +34,18 @@ def gateways_of(virtual_service: Object) -> tuple[str, ...]:
     return tuple(virtual_service.get("spec", {}).get("gateways") or (MESH,))
 
 
-def export_of(virtual_service: Object, *, default: Sequence[str] = PUBLIC) -> tuple[str, ...]:
-    """The effective ``exportTo``: the object's own, or the mesh's default where it has none."""
-    return tuple(virtual_service.get("spec", {}).get("exportTo") or default)
+def resolve_gateway(name: str, namespace: str) -> str:
+    """``namespace/name`` of a gateway that an object of a namespace names; ``mesh`` stays what it is.
+
+    A name with dots is the legacy form ``name.namespace.svc.cluster.local`` (istiod ``config.go`` resolveGatewayName).
+    """
+    where, slash, own = name.partition("/")
+    if slash:
+        return f"{namespace if where == '.' else where}/{own}"
+    if name == MESH:
+        return name
+    own, dot, rest = name.partition(".")
+    return f"{rest.partition('.')[0]}/{own}" if dot else f"{namespace}/{name}"
 
 
 def roots_of(virtual_service: Object, others: Iterable[Object]) -> tuple[str, ...]:
@@ -58,23 +71,14 @@ def delegates_of(virtual_service: Object) -> tuple[tuple[str, str], ...]:
     return tuple((one.get("namespace") or home, one.get("name", "")) for one in named)
 
 
-def reach(virtual_service: Object, namespace: str, *, default: Sequence[str] = PUBLIC) -> Reach | None:
-    """In which of istiod's buckets a proxy of ``namespace`` finds this VirtualService; ``None`` where it can't see it.
+def same(one: Object, other: Object) -> bool:
+    """Whether two are the same object, whatever is in it."""
+    return title(one) == title(other)
 
-    ``*`` overrides every other entry of ``exportTo``; ``.`` is the object's own namespace; ``~`` is nobody.
-    """
-    export = export_of(virtual_service, default=default)
-    owner = virtual_service["metadata"]["namespace"]
-    if "*" in export:
-        return "public"
-    if "~" in export:
-        return None
-    private = all(entry in (".", owner) for entry in export)
-    if private:
-        return "private" if namespace == owner else None
-    if namespace in export or ("." in export and namespace == owner):
-        return "exported"
-    return None
+
+def title(obj: Object) -> str:
+    """``namespace/name``."""
+    return "{namespace}/{name}".format(**obj["metadata"])
 
 
 def age_key(obj: Object) -> tuple[str, str, str]:
@@ -114,3 +118,18 @@ def selects_source(
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
     return match.get("sourceNamespace") in (None, "", namespace)
+
+
+def has_route_for(virtual_service: Object, *, labels: Mapping[str, str], namespace: str, port: int | None) -> bool:
+    """Whether any HTTP route of a VirtualService is for a sidecar's requests to a port; ``None``: to any.
+
+    Without one istiod passes the whole object over, and the next one governs.
+    """
+    blocks = (
+        block for route in virtual_service.get("spec", {}).get("http") or () for block in route.get("match") or [{}]
+    )
+    return any(
+        (port is None or block.get("port") in (None, 0, port))
+        and selects_source(block, labels=labels, namespace=namespace)
+        for block in blocks
+    )

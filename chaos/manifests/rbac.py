@@ -42,6 +42,7 @@ CLUSTER: Final = (
     ),
     Rule("networking.istio.io", "destinationrules", ("list",), "policies of the faulted hop, which the plan warns of"),
     Rule("networking.istio.io", "sidecars", ("list",), "which VirtualServices the callers' proxies know"),
+    Rule("networking.istio.io", "serviceentries", ("list",), "which of them stand for the target's own host"),
     Rule(
         "gateway.networking.k8s.io", "httproutes", ("list",),
         "whether one routes the target's requests, beside which a VirtualService is undefined",

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-from chaos.istio.virtual_services import Object
+from chaos.istio.exports import Object
 from chaos.lab.istio.authority import spiffe_id
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 from chaos.lab.istio.proxy import Proxy

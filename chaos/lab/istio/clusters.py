@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from chaos.istio.virtual_services import Object
+from chaos.istio.exports import Object
 from chaos.lab.istio import tls
 from chaos.lab.istio.durations import nanoseconds
 from chaos.lab.istio.metrics import CLUSTER_ID

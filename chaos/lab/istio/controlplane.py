@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from chaos.istio.delegates import merged
-from chaos.istio.virtual_services import Object, age_key
+from chaos.istio.exports import Object
+from chaos.istio.virtual_services import age_key
 from chaos.lab.api.resources import (
     AUTHORIZATION_POLICIES,
     CONFIG_MAPS,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.exports import Object
 from chaos.istio.hosts import resolve_host
-from chaos.istio.virtual_services import MESH, Object, selects_source
+from chaos.istio.virtual_services import MESH, selects_source
 from chaos.lab.istio.answers import CORS_FILTER, cors_policy, direct_response, mirror_policies, redirect_action
 from chaos.lab.istio.clusters import cluster_name
 from chaos.lab.istio.policies import hash_policy, policy_for

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chaos.istio.virtual_services import Object
+from chaos.istio.exports import Object
 from chaos.lab.istio.snapshot import Endpoint, Port, Service
 
 _LOOPBACK = "127.0.0.1"

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from chaos.istio.virtual_services import Object
+from chaos.istio.exports import Object
 from chaos.lab.istio.pieces import from_control_plane
 
 OWN_CERTIFICATE: Final = "default"
