@@ -12,12 +12,13 @@ from chaos.errors import MeshError, MetricsError
 from chaos.faults.strategy import choose, governing_of
 from chaos.faults.warnings import warnings
 from chaos.guard import Draft
+from chaos.istio.hosts import service_fqdn
+from chaos.istio.sidecars import ROOT_NAMESPACE
+from chaos.istio.virtual_services import PUBLIC
 from chaos.model.experiment import Experiment
-from chaos.model.istio import PUBLIC, service_fqdn
 from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
 from chaos.model.settings import Settings
 from chaos.model.situation import Object, Situation, Workload, pods_right, services_right, workloads_of
-from chaos.model.visibility import ROOT_NAMESPACE
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 

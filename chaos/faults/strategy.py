@@ -16,8 +16,9 @@ from typing import Any
 from chaos.faults.matching import NotExpressible, scopes
 from chaos.faults.patching import for_sidecars, put_in, taken_out, undo_of
 from chaos.faults.routes import can_carry, inject
+from chaos.istio.hosts import resolve_host, service_fqdn
+from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, reach
 from chaos.model.experiment import Experiment
-from chaos.model.istio import MESH, delegates_of, gateways_of, hosts_of, reach, resolve_host, service_fqdn
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Broken, Injection, Strategy
 from chaos.model.situation import Object, Situation, Workload, has_route_for

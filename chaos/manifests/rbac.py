@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chaos.errors import InputError
+from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.model.marks import PREFIX
-from chaos.model.visibility import ROOT_NAMESPACE
 
 NAME: Final = "chaos-harness"
 _RBAC: Final = "rbac.authorization.k8s.io"

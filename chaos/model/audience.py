@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chaos.model.istio import MESH, Object, export_of, gateways_of, reach, roots_of
+from chaos.istio.virtual_services import MESH, Object, export_of, gateways_of, reach, roots_of
 from chaos.model.situation import Situation, Workload, has_route_for
 
 WAYPOINT: Final = "istio.io/use-waypoint"

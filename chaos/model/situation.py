@@ -6,18 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from chaos.model.istio import (
-    MESH,
-    PUBLIC,
-    gateways_of,
-    host_matches,
-    hosts_of,
-    order_for_namespace,
-    resolve_host,
-    selects_source,
-    service_fqdn,
-)  # fmt: skip
-from chaos.model.visibility import ROOT_NAMESPACE, imports, sidecar_of
+from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
+from chaos.istio.sidecars import ROOT_NAMESPACE, imports, sidecar_of
+from chaos.istio.virtual_services import MESH, PUBLIC, gateways_of, hosts_of, order_for_namespace, selects_source
 
 Object = Mapping[str, Any]
 

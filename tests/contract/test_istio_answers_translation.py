@@ -12,9 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
-from chaos.lab.api.resources import BY_KIND, Resource
+from chaos.lab.api.resources import Resource
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.registry import Registry
 from chaos.lab.istio.snapshot import Endpoint, Service, Snapshot

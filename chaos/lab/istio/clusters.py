@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.virtual_services import Object
 from chaos.lab.istio import tls
 from chaos.lab.istio.durations import nanoseconds
 from chaos.lab.istio.metrics import CLUSTER_ID
@@ -12,7 +13,6 @@ from chaos.lab.istio.pieces import address, endpoints
 from chaos.lab.istio.policies import balancing, outlier_detection, policy_for
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
-from chaos.model.istio import Object
 
 _NO_LIMIT: Final = 4_294_967_295
 _TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaos.istio.virtual_services import MESH, Object, age_key, gateways_of, hosts_of, order_for_namespace
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.routes import Route, routes_of, virtual_hosts
 from chaos.lab.istio.snapshot import Snapshot
-from chaos.model.istio import MESH, Object, age_key, gateways_of, hosts_of, order_for_namespace
 
 
 def gateways_for(proxy: Proxy, snapshot: Snapshot) -> list[Object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from chaos.model.istio import Object, age_key
+from chaos.istio.virtual_services import Object, age_key
 
 Mode = Literal["DISABLE", "PERMISSIVE", "STRICT"]
 ROOT_NAMESPACE: Final = "istio-system"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from chaos.model.istio import Object
+from chaos.istio.virtual_services import Object
 
 Policy = Mapping[str, Any]
 _PER_PORT: Final = ("connectionPool", "loadBalancer", "outlierDetection", "tls")

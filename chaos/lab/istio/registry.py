@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from chaos.istio.delegates import merged
+from chaos.istio.virtual_services import Object, age_key
 from chaos.lab.api.resources import (
     AUTHORIZATION_POLICIES,
     CONFIG_MAPS,
@@ -23,14 +25,12 @@ from chaos.lab.api.resources import (
     VIRTUAL_SERVICES,
     Resource,
 )
-from chaos.lab.istio.delegates import merged
 from chaos.lab.istio.mesh_config import exported_by_default, mesh_config
 from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE, mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
-from chaos.model.istio import Object, age_key
 
 WATCHED: Final[tuple[Resource, ...]] = (
     CONFIG_MAPS, SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS, SERVICE_ENTRIES, SIDECARS, PEER_AUTHENTICATIONS,

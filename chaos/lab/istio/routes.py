@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.hosts import resolve_host
+from chaos.istio.virtual_services import MESH, Object, selects_source
 from chaos.lab.istio.answers import CORS_FILTER, cors_policy, direct_response, mirror_policies, redirect_action
 from chaos.lab.istio.clusters import cluster_name
 from chaos.lab.istio.policies import hash_policy, policy_for
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Snapshot
-from chaos.model.istio import MESH, Object, resolve_host, selects_source
 
 FAULT_FILTER: Final = "envoy.filters.http.fault"
 DEFAULT_RETRY_ON: Final = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"

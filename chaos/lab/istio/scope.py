@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 
+from chaos.istio.hosts import resolve_host
+from chaos.istio.sidecars import imports, sidecar_of
+from chaos.istio.virtual_services import Object, hosts_of
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Service, Snapshot
-from chaos.model.istio import Object, hosts_of, resolve_host
-from chaos.model.visibility import imports, sidecar_of
 
 
 def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from chaos.istio.virtual_services import Object
 from chaos.lab.istio.snapshot import Endpoint, Port, Service
-from chaos.model.istio import Object
 
 _LOOPBACK = "127.0.0.1"
 

@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from chaos.model.istio import (
-    MESH,
-    Object,
-    age_key,
-    gateways_of,
-    host_matches,
-    hosts_of,
-    order_for_namespace,
-    reach,
-    resolve_host,
-    service_fqdn,
-)
+from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
+from chaos.istio.virtual_services import MESH, Object, age_key, gateways_of, hosts_of, order_for_namespace, reach
 
 T = TypeVar("T")
 HTTP_PROTOCOLS = ("http", "http2", "grpc", "grpc-web", "h2c")

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.hosts import resolve_host
+from chaos.istio.virtual_services import MESH
 from chaos.lab.api.validation import Validation, dotted
 from chaos.lab.istio.answers import REDIRECT_CODES
 from chaos.lab.istio.durations import nanoseconds
 from chaos.lab.istio.routes import GRPC_CODES
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import gateway_problem, host_problem, label_problems
-from chaos.model.istio import MESH, resolve_host
 
 _PERCENT: Final = s.obj({"value": s.NUMBER})
 _OPERATIONS: Final = s.obj({"add": s.LABELS, "remove": s.STRINGS, "set": s.LABELS})

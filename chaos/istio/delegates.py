@@ -6,7 +6,7 @@ import copy
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from chaos.model.istio import Object, reach
+from chaos.istio.virtual_services import Object, reach
 
 _INHERITED: Final = (
     "timeout", "retries", "fault", "rewrite", "mirror", "mirrorPercent", "mirrorPercentage", "mirrors", "corsPolicy", "headers",

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from chaos.model.istio import Object, age_key, host_matches
+from chaos.istio.hosts import host_matches
+from chaos.istio.virtual_services import Object, age_key
 
 ROOT_NAMESPACE: Final = "istio-system"
 """Of the mesh, where nothing else is said; its Sidecar is every namespace's default."""

@@ -10,48 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from chaos.istio.hosts import resolve_host
+
 Object = Mapping[str, Any]
 Reach = Literal["private", "exported", "public"]
 
-CLUSTER_DOMAIN: Final = "cluster.local"
 MESH: Final = "mesh"
 PUBLIC: Final = ("*",)
-GRPC: Final = ("grpc", "grpc-web")
-HTTP: Final = ("http", "http2", "h2c", "kubernetes.io/h2c", *GRPC)
-GRPC_STATUSES: Final = (
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-)  # fmt: skip
-"""Names by number (grpc/doc/statuscodes.md, istiod ``pkg/util/grpc/codes.go``)."""
-
-
-def resolve_host(host: str, namespace: str, *, domain: str = CLUSTER_DOMAIN) -> str:
-    """The fully qualified name that istiod makes of a host.
-
-    A name without a dot belongs to the namespace of the object that names it; any name with a dot is taken literally,
-    so ``ratings.staging`` stays ``ratings.staging`` and matches no Kubernetes service.
-    """
-    return host if "." in host or "*" in host else f"{host}.{namespace}.svc.{domain}"
-
-
-def service_fqdn(name: str, namespace: str, *, domain: str = CLUSTER_DOMAIN) -> str:
-    """The name under which Istio's registry keeps a Kubernetes Service."""
-    return f"{name}.{namespace}.svc.{domain}"
-
-
-def service_of(fqdn: str, *, domain: str = CLUSTER_DOMAIN) -> tuple[str, str] | None:
-    """``(namespace, name)`` of the Kubernetes Service with this registry name; ``None`` for any other host."""
-    suffix = f".svc.{domain}"
-    name, dot, namespace = fqdn.removesuffix(suffix).partition(".")
-    return (namespace, name) if fqdn.endswith(suffix) and dot and "." not in namespace and name else None
-
-
-def host_matches(pattern: str, host: str) -> bool:
-    """Whether a resolved VirtualService host (maybe ``*.suffix``) covers a registry host."""
-    if pattern.startswith("*"):
-        return host.endswith(pattern[1:]) and host != pattern[1:]
-    return pattern == host
 
 
 def hosts_of(virtual_service: Object) -> tuple[str, ...]:
@@ -149,12 +114,3 @@ def selects_source(
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
     return match.get("sourceNamespace") in (None, "", namespace)
-
-
-def declared_protocol(port: Mapping[str, Any]) -> str | None:
-    """The protocol that a Service's port declares; ``None`` where Istio detects it from the traffic."""
-    if port.get("appProtocol"):
-        return str(port["appProtocol"]).lower()
-    known = {*HTTP, "https", "tls", "tcp", "udp", "mongo", "mysql", "redis"}
-    prefix = str(port.get("name") or "").partition("-")[0].lower()
-    return prefix if prefix in known else None
