@@ -21,8 +21,9 @@ What is cosmetic, that is to say left out because no request goes elsewhere or i
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any, Final
 
@@ -34,10 +35,11 @@ _DURATIONS: Final = {
 _NUMBERS: Final = {"host_selection_retry_max_attempts", "minimum_ring_size", "table_size"}
 _DEFAULTS: Final = {
     "append_action": "APPEND_IF_EXISTS_OR_ADD", "response_code": "MOVED_PERMANENTLY", "require_tls": "NONE", "name": "",
-    "path_redirect": "", "host_redirect": "",
+    "path_redirect": "", "host_redirect": "", "case_sensitive": True, "common_http_protocol_options": {},
 }  # fmt: skip
 """What protojson leaves out."""
 _DENOMINATORS: Final = {"HUNDRED": 10_000, "TEN_THOUSAND": 100, "MILLION": 1}
+_FRACTIONS: Final = {"percentage", "default_value"}
 _UNORDERED: Final = {"headers", "query_parameters"}
 _COSMETIC: Final = {"decorator", "trace_sampled"}
 _COSMETIC_OF_CLUSTERS: Final = {
@@ -50,19 +52,19 @@ _COSMETIC_OF_CLUSTERS: Final = {
 def meaning(found: Any, key: str = "") -> Meaning:
     """A piece of configuration in the one form that all forms of it have."""
     if isinstance(found, Mapping):
-        if "numerator" in found or "denominator" in found:
+        if key in _FRACTIONS:
             return {"millionths": found.get("numerator", 0) * _DENOMINATORS[found.get("denominator", "HUNDRED")]}
         known = {name: meaning(value, name) for name, value in found.items() if name not in _COSMETIC}
         return {name: value for name, value in known.items() if value != _DEFAULTS.get(name, ...)}
     if isinstance(found, list):
         listed = [meaning(one) for one in found]
-        return sorted(listed, key=repr) if key in _UNORDERED else listed
+        return sorted(listed, key=lambda one: json.dumps(one, sort_keys=True)) if key in _UNORDERED else listed
     if key in _DURATIONS:
         return _nanoseconds(found)
     if key in _NUMBERS:
         return int(found)
     if key == "retry_on":
-        return sorted(set(found.split(",")))
+        return sorted({*found.split(",")} - {""})
     return found
 
 
@@ -88,10 +90,17 @@ def cluster(found: Mapping[str, Any]) -> Meaning:
             "lb_policy": said.get("lb_policy", "ROUND_ROBIN"),
             "panic_threshold": 50 if panic is None else panic.get("value", 0),
             "thresholds": thresholds,
-            "http": next(iter(options), {"explicit_http_config": {"http_protocol_options": {}}}),
+            "http": _http(next(iter(options), {})),
             "secured": _secured(found),
         }
     )
+
+
+def _http(options: Mapping[str, Any]) -> Meaning:
+    said = {key: value for key, value in options.items() if key != "@type"}
+    if not said.keys() & {"explicit_http_config", "use_downstream_protocol_config"}:
+        said["explicit_http_config"] = {"http_protocol_options": {}}
+    return said
 
 
 def _secured(found: Mapping[str, Any]) -> Meaning:
@@ -119,20 +128,13 @@ def _socket(socket: Mapping[str, Any]) -> Meaning:
 
 
 def chosen(virtual_hosts: Iterable[Mapping[str, Any]], host: str) -> Mapping[str, Any] | None:
-    """The virtual host that Envoy takes for a ``Host`` header: exact, then the longest suffix, prefix, any."""
+    """The virtual host that Envoy takes for a ``Host`` header: exact, then the longest suffix."""
     patterns = {domain.lower(): one for one in virtual_hosts for domain in one["domains"]}
     asked = host.lower()
     if asked in patterns:
         return patterns[asked]
-    wild: list[tuple[Callable[[str], str], Callable[[str, str], bool]]] = [
-        (lambda pattern: pattern[1:] if pattern.startswith("*") and pattern != "*" else "", str.endswith),
-        (lambda pattern: pattern[:-1] if pattern.endswith("*") and pattern != "*" else "", str.startswith),
-    ]
-    for cut, fits in wild:
-        fitting = [pattern for pattern in patterns if (part := cut(pattern)) and fits(asked, part) and asked != part]
-        if fitting:
-            return patterns[max(fitting, key=len)]
-    return patterns.get("*")
+    covering = [one for one in patterns if one[0] == "*" and asked.endswith(one[1:]) and len(asked) >= len(one)]
+    return patterns[max(covering, key=len)] if covering else None
 
 
 def differing(lab: Meaning, istio: Meaning, path: str = "") -> Iterable[tuple[str, Meaning, Meaning]]:

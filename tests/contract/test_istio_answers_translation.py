@@ -57,14 +57,15 @@ def snapshot_of(record: Mapping[str, Any]) -> Snapshot:
         data = {"mesh": json.dumps(record["mesh"])}
         objects.append({"kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"}, "data": data})
     snapshot = Registry(Recorded(objects), {}).snapshot()
-    subsets = [subset for rule in snapshot.destination_rules for subset in rule["spec"].get("subsets") or ()]
+    rules = [one for one in record["configs"] if one["kind"] == "DestinationRule"]
+    subsets = [subset for rule in rules for subset in rule["spec"].get("subsets") or ()]
     ends = tuple(
         Endpoint("127.0.0.9", 80, subset.get("labels") or {}, {}, uri="spiffe://of/endpoints", mutual=True)
         for subset in [{}, *subsets]
     )
 
     def filled(service: Service) -> Service:
-        return dataclasses.replace(service, endpoints={port.number: ends for port in service.ports})
+        return dataclasses.replace(service, endpoints={} if service.headless else {p.number: ends for p in service.ports})
 
     return dataclasses.replace(snapshot, services=tuple(map(filled, snapshot.services)))
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from chaos.istio.virtual_services import MESH, Object, age_key, gateways_of, hosts_of, order_for_namespace
 from chaos.lab.istio.proxy import Proxy
-from chaos.lab.istio.routes import Route, routes_of, virtual_hosts
+from chaos.lab.istio.routes import MAX_BODY, Route, routes_of, virtual_hosts
 from chaos.lab.istio.snapshot import Snapshot
 
 
@@ -137,6 +137,7 @@ def _routes(
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": name,
         "virtual_hosts": hosts,
+        "max_direct_response_body_size_bytes": MAX_BODY,
         "ignore_port_in_host_matching": True,
         "validate_clusters": False,
     }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from chaos.lab.istio.proxy import Proxy
-from chaos.lab.istio.routes import Route, default_route, routes_of, virtual_hosts
+from chaos.lab.istio.routes import MAX_BODY, Route, default_route, routes_of, virtual_hosts
 from chaos.lab.istio.snapshot import Port, Seen, Service, Snapshot
 
 ROUTE_NAME: Final = "outbound"
@@ -25,6 +25,7 @@ def outbound_routes(proxy: Proxy, snapshot: Snapshot) -> dict[str, Any]:
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": ROUTE_NAME,
         "virtual_hosts": hosts,
+        "max_direct_response_body_size_bytes": MAX_BODY,
         "validate_clusters": False,
     }
 

@@ -25,6 +25,7 @@ from chaos.lab.api.resources import (
     VIRTUAL_SERVICES,
     Resource,
 )
+from chaos.lab.istio.destination_rules import DestinationRules
 from chaos.lab.istio.mesh_config import exported_by_default, mesh_config
 from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE, mode_of
@@ -72,7 +73,7 @@ class Registry:
         return Snapshot(
             services=tuple({service.host: service for service in reversed(services)}.values()),
             virtual_services=tuple(merged(exported_by_default(store.list(VIRTUAL_SERVICES), self._mesh_config()))),
-            destination_rules=tuple(store.list(DESTINATION_RULES)),
+            destination_rules=DestinationRules(store.list(DESTINATION_RULES)),
             gateways=tuple(store.list(GATEWAYS)),
             sidecars=tuple(store.list(SIDECARS)),
             peer_authentications=policies,

@@ -30,6 +30,7 @@ def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Servic
             endpoints={one["number"]: tuple(_endpoints(spec, one, pods)) for one in listed},
             host_name=host,
             export_to=tuple(spec.get("exportTo") or ("*",)),
+            external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
         )
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
-from chaos.istio.virtual_services import MESH, Object, age_key, gateways_of, hosts_of, order_for_namespace, reach
+from chaos.istio.hosts import host_matches, service_fqdn
+from chaos.istio.virtual_services import MESH, Object, gateways_of, hosts_of, order_for_namespace
+from chaos.lab.istio.destination_rules import DestinationRules
 
 T = TypeVar("T")
 HTTP_PROTOCOLS = ("http", "http2", "grpc", "grpc-web", "h2c")
@@ -26,6 +27,11 @@ class Port:
     def is_http(self) -> bool:
         """HTTP by name or appProtocol, or to be detected from the traffic."""
         return self.protocol in HTTP_PROTOCOLS or not self.protocol
+
+    @property
+    def is_detected(self) -> bool:
+        """Whether what it speaks is detected from the traffic."""
+        return not self.protocol
 
     @property
     def is_http2(self) -> bool:
@@ -63,11 +69,18 @@ class Service:
     endpoints: Mapping[int, tuple[Endpoint, ...]]
     host_name: str = ""
     export_to: tuple[str, ...] = ("*",)
+    external: bool = False
+    """Whether it is outside the mesh (``MESH_EXTERNAL``, a ServiceEntry's default)."""
 
     @cached_property
     def host(self) -> str:
         """Its registry name."""
         return self.host_name or service_fqdn(self.name, self.namespace)
+
+    @property
+    def headless(self) -> bool:
+        """Whether it is a Kubernetes Service without an address of its own."""
+        return self.address == "None"
 
 
 @dataclass(frozen=True)
@@ -119,7 +132,7 @@ class Snapshot:
 
     services: Sequence[Service] = ()
     virtual_services: Sequence[Object] = ()
-    destination_rules: Sequence[Object] = ()
+    destination_rules: DestinationRules = field(default_factory=DestinationRules)
     gateways: Sequence[Object] = ()
     sidecars: Sequence[Object] = ()
     peer_authentications: Sequence[Object] = ()
@@ -147,36 +160,13 @@ class Snapshot:
         """What sidecars of a namespace consider."""
         return self.once(("seen", namespace), lambda: _seen(self.virtual_services, namespace))
 
-    @cached_property
-    def _rules(self) -> Mapping[str, Sequence[Object]]:
-        """The DestinationRules by their resolved hosts, wildcards among them."""
-        found: dict[str, list[Object]] = {}
-        for rule in self.destination_rules:
-            host = resolve_host(rule["spec"]["host"], rule["metadata"]["namespace"])
-            found.setdefault(host, []).append(rule)
-        return found
-
-    @cached_property
-    def _wild_rules(self) -> Sequence[str]:
-        return [host for host in self._rules if host.startswith("*")]
-
     def destination_rule(self, host: str, namespace: str) -> Object | None:
-        """The rule for a host that clients of a namespace follow: of their own namespace, then of the service's, then any.
-
-        istiod ``pilot/pkg/model/push_context.go`` destinationRule; the most specific host first, the oldest of several.
-        """
-        wild = [own for own in self._wild_rules if host_matches(own, host)]
-        named = (rule for own in (host, *wild) for rule in self._rules.get(own, ()))
-        found = [rule for rule in named if reach(rule, namespace) is not None]
+        """The rule that clients of a namespace follow for a host of the registry; none for any other host."""
         service = self.by_host.get(host)
-        home = service.namespace if service else ""
-
-        def rank(rule: Object) -> tuple[int, bool, tuple[str, str, str]]:
-            owner = rule["metadata"]["namespace"]
-            near = 0 if owner == namespace else 1 if owner == home else 2
-            return near, rule["spec"]["host"].startswith("*"), age_key(rule)
-
-        return min(found, key=rank, default=None)
+        if service is None:
+            return None
+        found = self.destination_rules.for_client
+        return self.once(("rule", host, namespace), lambda: found(namespace, host, home=service.namespace))
 
 
 def protocol_of(port: Mapping[str, Any]) -> str:
