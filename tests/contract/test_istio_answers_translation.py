@@ -96,18 +96,17 @@ def _routes(mine: Object, theirs: Object, port: int | None) -> Iterator[Differen
         asked = domain.replace("*", "any-other", 1)
         lab = envoy.chosen(own, asked if port in (None, HTTP) else f"{asked}:{port}")
         istio = envoy.chosen(theirs.get("virtual_hosts") or (), asked)
-        if lab is None or istio is None:
-            if (lab is None) != (istio is None):
-                yield "domain of one alone", domain, lab is not None, istio is not None
-            continue
-        if _answers_nobody(lab) and _answers_nobody(istio):
+        nobody = _answers_nobody(lab), _answers_nobody(istio)
+        if lab is None or istio is None or any(nobody):
+            if nobody[0] != nobody[1]:
+                yield "domain of one alone", domain, not nobody[0], not nobody[1]
             continue
         yield from ((what, domain, one, two) for what, one, two in envoy.differing(_host(lab), _host(istio)))
 
 
-def _answers_nobody(host: Mapping[str, Any]) -> bool:
-    """A host that nobody knows: Istio passes it through or answers 404, the lab always answers 502 (docs/reference/lab.md)."""
-    return host["name"] in ("block_all", "allow_any") or host["name"].startswith("blackhole:")
+def _answers_nobody(host: Mapping[str, Any] | None) -> bool:
+    """A host that nobody knows: Istio passes it through or answers 404, the lab's sidecar answers 502 (docs/reference/lab.md)."""
+    return host is None or host["name"] in ("block_all", "allow_any") or host["name"].startswith("blackhole:")
 
 
 def _domains(hosts: Sequence[Mapping[str, Any]], port: int | None) -> set[str]:

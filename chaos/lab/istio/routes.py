@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import resolve_host
 from chaos.istio.virtual_services import MESH, Object, selects_source
 from chaos.lab.istio.answers import CORS_FILTER, cors_policy, direct_response, mirror_policies, redirect_action
@@ -50,7 +51,7 @@ def routes_of(
     for http in vs["spec"].get("http") or ():
         blocks: Sequence[Mapping[str, Any] | None] = http.get("match") or (None,)
         for block in blocks:
-            if block is None or _is_for(block, proxy, port=port, gateways=gateways):
+            if block is None or made.takes(block, gateways):
                 found.append(made.route(http, block))
                 if is_catch_all(found[-1]["match"]):
                     return found
@@ -71,12 +72,6 @@ def default_route(host: str, port: int, rule: Object | None = None) -> Route:
     return {"name": "default", "match": route_match(None), "route": action}
 
 
-def _is_for(block: Mapping[str, Any], proxy: Proxy, *, port: int, gateways: Sequence[str]) -> bool:
-    if block.get("port") not in (None, 0, port):
-        return False
-    return selects_source(block, labels=proxy.labels, namespace=proxy.namespace, gateways=gateways)
-
-
 @dataclass(frozen=True)
 class _Routes:
     """The routes of one VirtualService for one proxy and port."""
@@ -86,6 +81,18 @@ class _Routes:
     snapshot: Snapshot
     port: int
     tls: bool
+
+    def takes(self, block: Mapping[str, Any], gateways: Sequence[str]) -> bool:
+        """Whether a block of a ``match`` is for this proxy at this port."""
+        if block.get("port") not in (None, 0, self.port):
+            return False
+        named = [one if one == MESH else gateway_name(one, self._namespace) for one in block.get("gateways") or ()]
+        return selects_source(
+            {**block, "gateways": named},
+            labels=self.proxy.labels,
+            namespace=self.proxy.namespace,
+            gateways=gateways,
+        )
 
     def route(self, http: Mapping[str, Any], block: Mapping[str, Any] | None) -> Route:
         """One block of a route's ``match``, or the route without any."""
@@ -159,8 +166,12 @@ class _Routes:
             found["host_rewrite_literal"] = operations.authority
         return found
 
+    @property
+    def _namespace(self) -> str:
+        return str(self.vs["metadata"]["namespace"])
+
     def _host(self, destination: Mapping[str, Any]) -> str:
-        return resolve_host(destination["host"], self.vs["metadata"]["namespace"])
+        return resolve_host(destination["host"], self._namespace)
 
     def _hash(self, destination: Mapping[str, Any]) -> Mapping[str, Any] | None:
         rule = self.snapshot.destination_rule(self._host(destination), self.proxy.namespace)
@@ -178,13 +189,3 @@ class _Routes:
             service = self.snapshot.by_host.get(host)
             port = service.ports[0].number if service and len(service.ports) == 1 else None
         return cluster_name(self.port if port is None else port, destination.get("subset", ""), host)
-
-
-def virtual_hosts(domains: Mapping[str, Sequence[str]], routes: Mapping[str, list[Route]]) -> Iterator[dict[str, Any]]:
-    """Virtual hosts by name; a domain that an earlier one has is dropped, as istiod's dedupeDomains does."""
-    taken: set[str] = set()
-    for name, wanted in domains.items():
-        own = [domain for domain in dict.fromkeys(wanted) if domain not in taken]
-        taken.update(own)
-        if own:
-            yield {"name": name, "domains": own, "routes": routes[name], "include_request_attempt_count": True}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
@@ -85,45 +85,53 @@ class Service:
 
 @dataclass(frozen=True)
 class Seen:
-    """The mesh's VirtualServices that sidecars of one namespace consider, by host, each in istiod's order."""
+    """The mesh's VirtualServices that sidecars of one namespace consider, in istiod's order."""
 
-    exact: Mapping[str, Sequence[Object]]
-    wildcards: Sequence[tuple[Object, Sequence[str]]]
-    selectors: Sequence[Mapping[str, str]]
-    """The different ``sourceLabels`` of their routes."""
+    virtual_services: Sequence[Object]
+
+    @cached_property
+    def _exact(self) -> Mapping[str, Sequence[Object]]:
+        found: dict[str, list[Object]] = {}
+        for vs in self.virtual_services:
+            for host in hosts_of(vs):
+                if not host.startswith("*"):
+                    found.setdefault(host, []).append(vs)
+        return found
+
+    @cached_property
+    def _wild(self) -> Mapping[str, Object]:
+        """By wildcard the first VirtualService that has it."""
+        pairs = [(host, vs) for vs in self.virtual_services for host in hosts_of(vs) if host.startswith("*")]
+        return dict(reversed(pairs))
+
+    @cached_property
+    def _selectors(self) -> Sequence[Mapping[str, str]]:
+        """The different ``sourceLabels`` of their routes."""
+        routes = [http for vs in self.virtual_services for http in vs["spec"].get("http") or ()]
+        found = [block.get("sourceLabels") for http in routes for block in http.get("match") or ()]
+        return tuple({tuple(sorted(one.items())): one for one in found if one}.values())
 
     def selecting(self, labels: Mapping[str, str]) -> tuple[bool, ...]:
         """Which of the source selectors select a workload; where two agree in this, so do their routes."""
-        return tuple(wanted.items() <= labels.items() for wanted in self.selectors)
+        return tuple(wanted.items() <= labels.items() for wanted in self._selectors)
 
-    def for_host(self, host: str) -> Sequence[Object]:
-        """Those for a host: exact ones before wildcards, and the longest wildcard first."""
-        wild = [(max(map(len, hits)), vs) for vs, own in self.wildcards if (hits := _matching(own, host))]
-        return [*self.exact.get(host, ()), *(vs for _, vs in sorted(wild, key=lambda pair: -pair[0]))]
+    def naming(self, hosts: Collection[str]) -> list[Object]:
+        """Those that have one of these hosts of the registry, or a wildcard for it (istiod selectVirtualServices)."""
+        named = {id(vs) for host in hosts for vs in self._exact.get(host, ())}
+        wild = [pattern for pattern in self._wild if any(host_matches(pattern, host) for host in hosts)]
+        return [
+            vs for vs in self.virtual_services if id(vs) in named or any(pattern in hosts_of(vs) for pattern in wild)
+        ]
 
+    def most_specific(self, host: str) -> Object | None:
+        """The VirtualService of the host itself, else of the longest wildcard; the first of several.
 
-def _seen(virtual_services: Sequence[Object], namespace: str) -> Seen:
-    exact: dict[str, list[Object]] = {}
-    wildcards = []
-    selectors: list[Mapping[str, str]] = []
-    for vs in order_for_namespace(virtual_services, namespace):
-        if MESH not in gateways_of(vs):
-            continue
-        blocks = [block for http in vs["spec"].get("http") or () for block in http.get("match") or ()]
-        selectors += [block["sourceLabels"] for block in blocks if block.get("sourceLabels")]
-        hosts = hosts_of(vs)
-        for host in hosts:
-            if "*" not in host:
-                exact.setdefault(host, []).append(vs)
-        wild = [host for host in hosts if host.startswith("*")]
-        if wild:
-            wildcards.append((vs, wild))
-    distinct = {tuple(sorted(one.items())): one for one in selectors}
-    return Seen(exact, wildcards, tuple(distinct.values()))
-
-
-def _matching(patterns: Sequence[str], host: str) -> list[str]:
-    return [pattern for pattern in patterns if host_matches(pattern, host)]
+        istiod ``pilot/pkg/model/sidecar.go`` computeWildcardHostVirtualServiceIndex.
+        """
+        if host in self._exact:
+            return self._exact[host][0]
+        fitting = [pattern for pattern in self._wild if host_matches(pattern, host)]
+        return self._wild[max(fitting, key=len)] if fitting else None
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,12 @@ class Snapshot:
 
     def seen_from(self, namespace: str) -> Seen:
         """What sidecars of a namespace consider."""
-        return self.once(("seen", namespace), lambda: _seen(self.virtual_services, namespace))
+
+        def make() -> Seen:
+            ordered = order_for_namespace(self.virtual_services, namespace)
+            return Seen([vs for vs in ordered if MESH in gateways_of(vs)])
+
+        return self.once(("seen", namespace), make)
 
     def destination_rule(self, host: str, namespace: str) -> Object | None:
         """The rule that clients of a namespace follow for a host of the registry; none for any other host."""
