@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from chaos.istio.exports import PUBLIC, Object, serves_as_delegate
+from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import resolve_host
-from chaos.istio.virtual_services import resolve_gateway
+from chaos.istio.virtual_services import MESH
 
 _INHERITED: Final = (
     "directResponse", "timeout", "retries", "fault", "rewrite", "mirror", "mirrorPercent", "mirrorPercentage", "mirrors", "corsPolicy", "headers",
@@ -78,7 +79,7 @@ def _routes(root: Mapping[str, Any], leaf: Mapping[str, Any], home: str, namespa
 def _blocks(route: Mapping[str, Any], namespace: str) -> list[Mapping[str, Any]]:
     """The matches of a route, their gateways named in full: short names belong to the namespace of the object."""
     return [
-        {**block, "gateways": [resolve_gateway(name, namespace) for name in block["gateways"]]}
+        {**block, "gateways": [name if name == MESH else gateway_name(name, namespace) for name in block["gateways"]]}
         if block.get("gateways")
         else block
         for block in route.get("match") or ()

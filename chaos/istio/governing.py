@@ -11,12 +11,13 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from chaos.istio.delegates import merged
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.hosts import is_wildcard, other_names, overlap
 from chaos.istio.registry import Service, exported_to, one_of_each_host
-from chaos.istio.sidecars import ROOT_NAMESPACE, Imports, imports_of, listener_for, sidecar_of
+from chaos.istio.sidecars import ROOT_NAMESPACE, Imports, imports_of, listener_for, listeners_of, sidecar_of
 from chaos.istio.virtual_services import (
     MESH,
     gateways_of,
@@ -53,11 +54,15 @@ class Listener:
     Attributes:
         virtual_services: Those for sidecars, in istiod's order.
         services: Those of the registry, one for each host.
+        port: The one port of services that it takes; ``None`` for all.
     """
 
-    def __init__(self, virtual_services: Sequence[Object], services: Sequence[Service]) -> None:
+    def __init__(
+        self, virtual_services: Sequence[Object], services: Sequence[Service], *, port: int | None = None
+    ) -> None:
         self.virtual_services = virtual_services
         self.services = services
+        self.port = port
         self._hosts = [hosts_of(vs) for vs in virtual_services]
         self._wild = [index for index, hosts in enumerate(self._hosts) if any(map(is_wildcard, hosts))]
         self._by_host: dict[str, list[int]] = {}
@@ -205,25 +210,44 @@ class Mesh:
 
     def listener(self, namespace: str, labels: Mapping[str, str], port: int) -> Listener | None:
         """The egress listener that a workload's requests to a port go through; ``None`` where its Sidecar has none."""
-        sidecar = sidecar_of(labels, namespace, self.sidecars, root=self.root_namespace)
-        chosen = listener_for(sidecar, port)
-        if chosen is None:
-            return None
-        key = (namespace, id(chosen))
-        if key not in self._listeners:
-            self._listeners[key] = self._listener(namespace, imports_of(chosen, namespace))
-        return self._listeners[key]
+        chosen = listener_for(self._sidecar_of(namespace, labels), port)
+        return None if chosen is None else self._made(namespace, chosen)
 
-    def virtual_hosts(self, namespace: str, labels: Mapping[str, str], port: int) -> Mapping[str, VirtualHost]:
-        """What a workload's sidecar knows at a port, by each name that it may be asked for."""
+    def listeners(self, namespace: str, sidecar: Object | None) -> Sequence[Listener]:
+        """All egress listeners of the workloads of a namespace that have this Sidecar."""
+        return [self._made(namespace, one) for one in listeners_of(sidecar)]
+
+    def selecting(self, namespace: str, labels: Mapping[str, str]) -> Hashable:
+        """What of a workload's labels decides about its routes; where two of a namespace agree in this, so do these."""
+        listeners = self.listeners(namespace, self._sidecar_of(namespace, labels))
+        return tuple((id(one), one.selecting(labels)) for one in listeners)
+
+    def virtual_hosts(self, namespace: str, labels: Mapping[str, str], port: int) -> Sequence[VirtualHost]:
+        """What a workload's sidecar knows at a port; each name is in one of them only."""
         listener = self.listener(namespace, labels, port)
         if listener is None:
-            return {}
+            return ()
         key = (namespace, id(listener), listener.selecting(labels), port)
         if key not in self._tables:
-            found = listener.virtual_hosts(namespace, labels, port)
-            self._tables[key] = {domain: one for one in found for domain in one.domains}
+            self._tables[key] = tuple(listener.virtual_hosts(namespace, labels, port))
         return self._tables[key]
+
+    def virtual_host(self, name: str, namespace: str, labels: Mapping[str, str], port: int) -> VirtualHost | None:
+        """How a workload's sidecar routes requests to a name; ``None`` where it does not know exactly this one there."""
+        return next((one for one in self.virtual_hosts(namespace, labels, port) if name in one.domains), None)
+
+    def visible_to(self, namespace: str) -> Sequence[Service]:
+        """The services that are exported to a namespace, one for each host, whatever Sidecars import."""
+        return one_of_each_host(exported_to(self.services, namespace), namespace)
+
+    def _sidecar_of(self, namespace: str, labels: Mapping[str, str]) -> Object | None:
+        return sidecar_of(labels, namespace, self.sidecars, root=self.root_namespace)
+
+    def _made(self, namespace: str, listener: Mapping[str, Any]) -> Listener:
+        key = (namespace, id(listener))
+        if key not in self._listeners:
+            self._listeners[key] = self._listener(namespace, imports_of(listener, namespace))
+        return self._listeners[key]
 
     def _listener(self, namespace: str, imports: Imports) -> Listener:
         return Listener(
@@ -240,6 +264,7 @@ class Mesh:
                 ],
                 namespace,
             ),
+            port=imports.port,
         )
 
     def _seen_from(self, namespace: str) -> Sequence[Object]:
@@ -260,5 +285,5 @@ class Mesh:
         return {}
 
     @cached_property
-    def _tables(self) -> dict[Hashable, Mapping[str, VirtualHost]]:
+    def _tables(self) -> dict[Hashable, Sequence[VirtualHost]]:
         return {}

@@ -45,8 +45,12 @@ class Service:
 
 def registered(services: Iterable[Object], service_entries: Iterable[Object] = ()) -> tuple[Service, ...]:
     """The services that istiod makes of Kubernetes' objects, in the order in which it considers them: by age."""
-    found = [*map(_from_kubernetes, services), *(one for entry in service_entries for one in _from_entry(entry))]
-    return tuple(sorted(found, key=lambda one: (one.created, one.name, one.namespace)))
+    return by_age([*map(_from_kubernetes, services), *(one for entry in service_entries for one in _from_entry(entry))])
+
+
+def by_age(services: Iterable[Service]) -> tuple[Service, ...]:
+    """The services in the order in which istiod considers them (SortServicesByCreationTime)."""
+    return tuple(sorted(services, key=lambda one: (one.created, one.name, one.namespace)))
 
 
 def _from_kubernetes(service: Object) -> Service:

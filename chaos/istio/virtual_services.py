@@ -34,20 +34,6 @@ def gateways_of(virtual_service: Object) -> tuple[str, ...]:
     return tuple(virtual_service.get("spec", {}).get("gateways") or (MESH,))
 
 
-def resolve_gateway(name: str, namespace: str) -> str:
-    """``namespace/name`` of a gateway that an object of a namespace names; ``mesh`` stays what it is.
-
-    A name with dots is the legacy form ``name.namespace.svc.cluster.local`` (istiod ``config.go`` resolveGatewayName).
-    """
-    where, slash, own = name.partition("/")
-    if slash:
-        return f"{namespace if where == '.' else where}/{own}"
-    if name == MESH:
-        return name
-    own, dot, rest = name.partition(".")
-    return f"{rest.partition('.')[0]}/{own}" if dot else f"{namespace}/{name}"
-
-
 def roots_of(virtual_service: Object, others: Iterable[Object]) -> tuple[str, ...]:
     """The VirtualServices that delegate to this one, as ``namespace/name``; none where it is no delegate.
 

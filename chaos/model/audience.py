@@ -73,7 +73,7 @@ def _takes(
     if not has_route_for(own, labels=workload.labels, namespace=workload.namespace, port=port):
         return False
     found = situation.mesh.virtual_hosts(workload.namespace, workload.labels, port)
-    return any(one.governor is not None and same(one.governor, obj) for one in found.values())
+    return any(one.governor is not None and same(one.governor, obj) for one in found)
 
 
 def exported_to(obj: Object, *, default: Sequence[str]) -> tuple[str, ...]:

@@ -84,7 +84,7 @@ class Situation:
 
     def virtual_host(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> VirtualHost | None:
         """How a workload's sidecar routes requests to a name at a port; ``None`` where it does not know the name there."""
-        return self.mesh.virtual_hosts(namespace, labels, port).get(host)
+        return self.mesh.virtual_host(host, namespace, labels, port)
 
     def governor(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> Object | None:
         """The VirtualService that a workload's sidecar follows for a name at a port; ``None`` where it follows none."""

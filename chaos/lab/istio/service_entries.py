@@ -30,6 +30,8 @@ def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Servic
             endpoints={one["number"]: tuple(_endpoints(spec, one, pods)) for one in listed},
             host_name=host,
             export_to=tuple(spec.get("exportTo") or ("*",)),
+            created=str(meta.get("creationTimestamp") or ""),
+            external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
         )
 
 

@@ -6,12 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.hosts import resolve_host
 from chaos.istio.virtual_services import MESH
 from chaos.lab.api.validation import Validation, dotted
 from chaos.lab.istio.answers import REDIRECT_CODES
 from chaos.lab.istio.durations import nanoseconds
-from chaos.lab.istio.routes import GRPC_CODES
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import gateway_problem, host_problem, label_problems
 
@@ -300,7 +300,7 @@ def _fault_errors(fault: Mapping[str, Any]) -> Iterator[str]:
         yield "HTTP fault injection must have an abort and/or a delay"
     if abort is not None:
         yield from _percentage(abort.get("percentage"))
-        if "grpcStatus" in abort and abort["grpcStatus"] not in GRPC_CODES:
+        if "grpcStatus" in abort and abort["grpcStatus"] not in GRPC_STATUSES:
             yield f"gRPC status {abort['grpcStatus']!r} is not supported. See https://github.com/grpc/grpc/blob/master/doc/statuscodes.md"
         if "http2Error" in abort:
             yield "HTTP/2 abort fault injection not supported yet"
