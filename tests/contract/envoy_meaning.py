@@ -36,6 +36,7 @@ _NUMBERS: Final = {"host_selection_retry_max_attempts", "minimum_ring_size", "ta
 _DEFAULTS: Final = {
     "append_action": "APPEND_IF_EXISTS_OR_ADD", "response_code": "MOVED_PERMANENTLY", "require_tls": "NONE", "name": "",
     "path_redirect": "", "host_redirect": "", "case_sensitive": True, "common_http_protocol_options": {},
+    "value": "",
 }  # fmt: skip
 """What protojson leaves out."""
 _DENOMINATORS: Final = {"HUNDRED": 10_000, "TEN_THOUSAND": 100, "MILLION": 1}

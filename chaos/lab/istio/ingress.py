@@ -119,7 +119,7 @@ def _routes(
                 routes.setdefault(host.lower(), []).extend(found)
         if (server.get("tls") or {}).get("httpsRedirect"):
             # For every host of the server, whether or not a VirtualService serves it.
-            redirected |= hosts | {host.lower() for host in server["hosts"]}
+            redirected |= hosts | {host.lower() for host in served}
     return {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Final
 
 from chaos.istio.exports import Object
@@ -124,7 +125,7 @@ class _Routes:
         return route
 
     def _send(self, route: Route, http: Mapping[str, Any], authority: str) -> None:
-        """istiod applyHTTPRouteDestination; destinations without weight count only where there is no other."""
+        """istiod applyHTTPRouteDestination; of several destinations those without weight do not count."""
         timeout = protobuf(http.get("timeout") or "0s")
         action: dict[str, Any] = {"timeout": timeout, "max_grpc_timeout": timeout}
         rewrite = http.get("rewrite") or {}
@@ -139,16 +140,18 @@ class _Routes:
         mirrors = mirror_policies(http, self._cluster)
         if mirrors:
             action["request_mirror_policies"] = mirrors
-        destinations = [one for one in http["route"] if one.get("weight", 0) > 0] or list(http["route"][:1])
+        destinations: Sequence[Mapping[str, Any]] = http["route"]
         hashes = [self._hash(one["destination"]) for one in destinations]
-        hashed = [part for by in hashes for part in hash_policy(by)]
-        if hashed:
-            action["hash_policy"] = hashed
         if len(destinations) == 1:
             self._to_one(route, action, destinations[0])
         else:
+            counting = [one.get("weight", 0) > 0 for one in destinations]
+            hashes, destinations = list(compress(hashes, counting)), list(compress(destinations, counting))
             action["weighted_clusters"] = {"clusters": [self._weighted(one) for one in destinations]}
-        retry = retry_policy(http.get("retries"), hashed=len(http["route"]) == 1 and hashes[0] is not None)
+        hashed = [part for by in hashes for part in hash_policy(by)]
+        if hashed:
+            action["hash_policy"] = hashed
+        retry = retry_policy(http.get("retries"), hashed="cluster" in action and hashes[0] is not None)
         if retry is not None:
             action["retry_policy"] = retry
         route["route"] = action
