@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +17,15 @@ from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.registry import Registry
 from chaos.lab.istio.snapshot import Endpoint, Service, Snapshot
 from chaos.lab.istio.translate import translate
+from tests import answers
 from tests.contract import envoy_meaning as envoy
 
 Object = dict[str, Any]
 Difference = tuple[str, str, Any, Any]
 """What it is (a path in the configuration), where, the lab's, Istio's."""
 HTTP: Final = 80
+FILES: Final = tuple(f"translation/{name}.jsonl.gz" for name in ("own", "random-1", "random-2", "gateways-random"))
+pytestmark = answers.needed(*FILES)
 
 
 class Recorded:
@@ -135,34 +138,16 @@ def _clusters(mine: Sequence[Object], theirs: Sequence[Object] | None) -> Iterat
         yield from ((f"cluster {what}", name, one, two) for what, one, two in found)
 
 
-if __name__ == "__main__":
-    import gzip
-    import sys
-
-    folder = Path("/work/shared/data/istio-answers/translation")
-    for path in sorted(folder.glob("*.gz")):
-        if len(sys.argv) > 1 and sys.argv[1] not in path.name:
-            continue
-        found: Counter[str] = Counter()
-        examples: dict[str, list[Any]] = {}
-        bad: set[str] = set()
-        n = 0
-        for line in gzip.open(path, "rt"):
-            record = json.loads(line)
-            n += 1
-            try:
-                for what, where, one, two in differences(record):
-                    found[what] += 1
-                    bad.add(record["id"])
-                    examples.setdefault(what, []).append((where, one, two))
-            except Exception as error:
-                found[f"CRASH {error!r}"] += 1
-                examples.setdefault(f"CRASH {error!r}", []).append((record["id"], "", ""))
-        print(f"{path.name}: {sum(found.values())} differences in {len(bad)} of {n} records")
-        show = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-        for what, count in found.most_common():
-            print(f"  {count:6} {what}")
-            for where, one, two in examples[what][:show]:
-                print(
-                    f"           {where}\n             lab   {json.dumps(one)[:400]}\n             istio {json.dumps(two)[:400]}"
-                )
+@pytest.mark.parametrize("name", FILES)
+def test_the_lab_translates_as_istio_does(name: str, record_property: Callable[[str, object], None]) -> None:
+    found: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    asked = 0
+    for asked, record in enumerate(answers.records(name, every=1), 1):
+        for what, where, lab, istio in differences(record):
+            found[what] += 1
+            examples.setdefault(what, f"{where}: the lab says {lab}, Istio {istio}")
+    told = [f"{count} times {what}, as at {examples[what]}" for what, count in found.most_common()]
+    record_property("figure", f"translation: {name}: {asked} meshes, {found.total()} differences")
+    assert asked, "no record at all"
+    assert not told, "\n".join(told)
