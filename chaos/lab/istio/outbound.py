@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chaos.istio.governing import LEGACY_PORT, VirtualHost
+from chaos.istio.governing import LEGACY_PORT, VirtualHost, domains_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.routes import MAX_BODY, Route, default_route, routes_of
 from chaos.lab.istio.snapshot import Snapshot
@@ -38,6 +38,21 @@ def _virtual_hosts(proxy: Proxy, snapshot: Snapshot) -> Iterator[dict[str, Any]]
                 "name": f"{host.host}:{port}",
                 "domains": [*(host.domains if port == LEGACY_PORT else ()), *(f"{one}:{port}" for one in host.domains)],
                 "routes": _routes(host, proxy, snapshot, port, made),
+                "include_request_attempt_count": True,
+            }
+        yield from _passed_on(proxy, snapshot, port)
+
+
+def _passed_on(proxy: Proxy, snapshot: Snapshot, number: int) -> Iterator[dict[str, Any]]:
+    """Services whose port is not HTTP: Istio's sidecar hands on bytes, the lab's, as an HTTP proxy, requests as they are."""
+    known = {service.host for service in snapshot.services}
+    for service in snapshot.services:
+        if any(port.number == number and not port.is_http for port in service.ports):
+            domains = domains_of(service.registered, proxy.namespace, known)
+            yield {
+                "name": f"{service.host}:{number}",
+                "domains": [f"{domain}:{number}" for domain in domains],
+                "routes": [default_route(service.host, number)],
                 "include_request_attempt_count": True,
             }
 
