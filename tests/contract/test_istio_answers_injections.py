@@ -20,7 +20,7 @@ from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation, Workload
 from tests.answers import Proxy, Record, needed, of_kind, proxies, records
-from tests.contract.test_istio_answers_governing import differences, mesh_of
+from tests.contract.test_istio_answers_governing import by_the_lab, differences, mesh_of
 from tests.property.meshes import RUN, TARGET, experiments
 
 INJECTIONS = "injections/injections.jsonl.gz"
@@ -162,6 +162,21 @@ def test_who_governs_before_and_after() -> None:
     for record in records(INJECTIONS, every=SOME):
         wrong += differences(mesh_of(record, record["configs"]), record, record["istio"]["before"])
         wrong += differences(mesh_of(record, after_of(record)), record, record["istio"]["after"])
+    assert not wrong, f"{len(wrong)} differences: " + "\n".join(wrong[:20])
+
+
+@needed(INJECTIONS)
+def test_who_governs_at_the_gateway_by_the_lab() -> None:
+    """A gateway appends the routes of all VirtualServices of a host."""
+    wrong = []
+    for record in records(INJECTIONS, every=SOME):
+        at = [number for number, one in enumerate(proxies(record)) if one.router]
+        for when, objects in (("before", record["configs"]), ("after", after_of(record))):
+            for number in at:
+                (recorded,) = record["istio"][when][number]["governs"].values()
+                found = by_the_lab({**record, "configs": objects}, record["proxies"][number])
+                if {name: one for name, one in recorded.items() if one} != found:
+                    wrong.append(f"{record['id']} {when}: Istio {recorded}, the lab {found}")
     assert not wrong, f"{len(wrong)} differences: " + "\n".join(wrong[:20])
 
 
