@@ -43,7 +43,7 @@ def proxy_of(described: Mapping[str, Any]) -> Proxy:
 def snapshot_of(record: Mapping[str, Any]) -> Snapshot:
     """As the registry reads it. Each Service has endpoints with a proxy, one for each set of labels that a subset asks for:
     without any, the lab would not say how they are secured."""
-    objects = [*record["services"], *record["configs"]]
+    objects = [*({"kind": "Service", **one} for one in record["services"]), *record["configs"]]
     if record["mesh"]:
         data = {"mesh": json.dumps(record["mesh"])}
         objects.append({"kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"}, "data": data})
