@@ -9,7 +9,7 @@ from typing import Any, Final
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import selector, subnet
-from chaos.lab.istio.validation.outcome import Told, Warned, validated
+from chaos.lab.istio.validation.outcome import Told, Warned, unsupported, validated
 
 _ACCOUNTS: Final = ("serviceAccounts", "notServiceAccounts")
 _OTHERS: Final = ("principals", "notPrincipals", "namespaces", "notNamespaces")
@@ -71,8 +71,10 @@ _ONLY_HTTP: Final = (
 
 def validate_authorization_policy(obj: dict[str, Any]) -> Validation:
     """The schema, the webhook's rules, the lab's limits."""
-    annotations = (obj.get("metadata") or {}).get("annotations") or {}
-    return validated(SPEC, obj, _rules, lambda spec: _limits(spec, annotations))
+    found = validated(SPEC, obj, _rules, _limits)
+    if found.accepted and "istio.io/dry-run" in ((obj.get("metadata") or {}).get("annotations") or {}):
+        return unsupported(found, "metadata.annotations[istio.io/dry-run]")
+    return found
 
 
 def _rules(spec: Mapping[str, Any], _: Mapping[str, Any]) -> Told:
@@ -170,9 +172,7 @@ def _condition(key: str, values: Sequence[str]) -> Iterator[str]:
         yield f"unknown attribute: {key}"
 
 
-def _limits(spec: Mapping[str, Any], annotations: Mapping[str, str]) -> Iterator[str]:
-    if "istio.io/dry-run" in annotations:
-        yield "metadata.annotations[istio.io/dry-run]"
+def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
     if spec.get("action") == "AUDIT":
         yield "spec.action: AUDIT"
     for number, rule in enumerate(spec.get("rules") or ()):

@@ -9,6 +9,8 @@ from typing import Any, Final
 from chaos.lab.api.validation import Validation, dotted
 from chaos.lab.istio.validation import schema as s
 
+_META: Final = s.obj({"name": s.STRING, "namespace": s.STRING, "labels": s.LABELS, "annotations": s.LABELS})
+"""What the rules look at of an object's metadata; the rest of it is none of theirs."""
 _BOOLEANS: Final = {"1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"}
 """What Go's ``strconv.ParseBool`` takes."""
 
@@ -44,31 +46,32 @@ def validated(
     """
     spec = obj.get("spec")
     found = s.check(node, {} if spec is None else spec, ("spec",))
-    walked = Validation(causes=found.causes, unknown=found.unknown, nulls=found.nulls)
-    if found.causes:
+    meta = s.check(_META, obj.get("metadata") or {}, ("metadata",))
+    walked = Validation(causes=(*meta.causes, *found.causes), unknown=found.unknown, nulls=found.nulls)
+    if walked.causes:
         return walked
     if found.unsupported:  # the rules don't see these, and might miss them
-        return replace(walked, denied=_unsupported(map(dotted, found.unsupported)))
-    meta = obj.get("metadata") or {}
-    told = [*_metadata(obj, found.value), *rules(found.value, meta)]
+        return unsupported(walked, *map(dotted, found.unsupported))
+    told = [*_metadata(obj.get("kind", ""), meta.value, found.value), *rules(found.value, meta.value)]
     wrong = list(errors(told))
     if wrong:
         listed = wrong[0] if len(wrong) == 1 else f"{len(wrong)} errors occurred: {'; '.join(wrong)}"
         return replace(walked, denied=f"configuration is invalid: {listed}")
+    taken = replace(walked, warnings=tuple(str(one) for one in told if isinstance(one, Warned)))
     missing = list(limits(found.value))
-    warnings = tuple(str(one) for one in told if isinstance(one, Warned))
-    return replace(walked, denied=_unsupported(missing) if missing else "", warnings=warnings)
+    return unsupported(taken, *missing) if missing else taken
 
 
-def _unsupported(fields: Iterable[str]) -> str:
-    return f"the lab does not support {', '.join(fields)} yet"
+def unsupported(found: Validation, *fields: str) -> Validation:
+    """Refuses what Istio takes and the lab can't do, and says which fields those are."""
+    return replace(found, denied=f"the lab does not support {', '.join(fields)} yet")
 
 
-def _metadata(obj: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
+def _metadata(kind: str, meta: Mapping[str, Any], spec: Mapping[str, Any]) -> Iterator[str]:
     """Istiod ``validateMetadata``."""
-    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    annotations = meta.get("annotations") or {}
     dry_run = annotations.get("istio.io/dry-run")
-    if dry_run is not None and obj.get("kind") != "AuthorizationPolicy":
+    if dry_run is not None and kind != "AuthorizationPolicy":
         yield "unsupported annotation istio.io/dry-run, please remove it"
     elif dry_run is not None and spec.get("action", "ALLOW") not in ("ALLOW", "DENY"):
         yield f"the annotation istio.io/dry-run supports the actions ALLOW and DENY only, not {spec['action']}"
