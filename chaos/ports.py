@@ -69,6 +69,10 @@ class Mesh(Protocol):
         """The Sidecars of all namespaces."""
         ...
 
+    def service_entries(self) -> Sequence[Object]:
+        """The ServiceEntries of all namespaces."""
+        ...
+
     def http_routes(self) -> Sequence[Object]:
         """The Gateway API's HTTPRoutes of all namespaces; none where these are not served."""
         ...

@@ -1,7 +1,6 @@
-"""What Istio's own code answered, recorded beside the checkout or in the folder that ``ISTIO_ANSWERS`` names.
+"""Recorded answers of Istio's own code, read where they are: beside the checkout, or in the folder that ISTIO_ANSWERS names.
 
-Nothing of it is part of the project, so tests that read it are skipped where it is absent. ``make test`` asks a fixed
-sample of the questions, ``make answers`` all.
+One JSON object a line, packed. Nothing of it is copied into the project; a test that needs it is skipped where it is absent.
 """
 
 from __future__ import annotations
@@ -20,28 +19,23 @@ import yaml
 
 Record = Mapping[str, Any]
 
-FOLDER: Final = Path(os.environ.get("ISTIO_ANSWERS") or Path(__file__).parents[2] / "shared" / "data" / "istio-answers")
-EVERYTHING: Final = "CHAOS_ANSWERS"
-"""Variable that ``make answers`` sets."""
 ROOT_NAMESPACE: Final = "istio-system"
-_SAMPLE: Final = 20
-"""One record of so many is asked in ``make test``."""
+FOLDER: Final = Path(os.environ.get("ISTIO_ANSWERS") or Path(__file__).parents[2] / "shared" / "data" / "istio-answers")
+WHOLE: Final = bool(os.environ.get("ISTIO_ANSWERS_WHOLE"))
+"""Whether every record is asked about (``make answers``), and not a sample only."""
 
 
-def file(name: str) -> Path:
-    """A recorded file; the test is skipped where it is absent."""
-    found = FOLDER / name
-    if not found.exists():
-        pytest.skip(f"no recorded answers of Istio: {found} is absent (ISTIO_ANSWERS=FOLDER names another folder)")
-    return found
+def needed(*names: str) -> pytest.MarkDecorator:
+    """Skips where one of these files is absent, saying so."""
+    absent = [name for name in names if not (FOLDER / name).is_file()]
+    return pytest.mark.skipif(bool(absent), reason=f"no recorded answers of Istio: {FOLDER} has no {', '.join(absent)}")
 
 
-def records(name: str, *, every: int = _SAMPLE) -> Iterator[Record]:
-    """The records of a file of JSON lines: all of them, or one of ``every`` in order."""
-    step = 1 if os.environ.get(EVERYTHING) else every
-    with gzip.open(file(name), "rt", encoding="utf-8") as lines:
+def records(name: str, *, every: int = 1) -> Iterator[dict[str, Any]]:
+    """The records of a file; of a sample every so many one, the same on each run."""
+    with gzip.open(FOLDER / name, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines):
-            if number % step == 0:
+            if WHOLE or number % every == 0:
                 yield json.loads(line)
 
 
@@ -75,7 +69,7 @@ def minimal() -> list[Record]:
             "services": [_service(text) for text in case["services"]],
             "proxies": [_proxy(text) for text in case["proxies"]],
         }
-        for case in yaml.safe_load(file("minimal/cases.yaml").read_text(encoding="utf-8"))
+        for case in yaml.safe_load((FOLDER / "minimal" / "cases.yaml").read_text(encoding="utf-8"))
     ]
 
 

@@ -111,6 +111,10 @@ class KubernetesMesh:
         """The Sidecars of all namespaces."""
         return self._api.list(self._istio("sidecars", None))
 
+    def service_entries(self) -> Sequence[Object]:
+        """The ServiceEntries of all namespaces."""
+        return self._api.list(self._istio("serviceentries", None))
+
     def http_routes(self) -> Sequence[Object]:
         """The Gateway API's HTTPRoutes of all namespaces; none where these are not served.
 

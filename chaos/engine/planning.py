@@ -9,15 +9,17 @@ from typing import Any, Final, TypeVar
 
 from chaos import guard
 from chaos.errors import MeshError, MetricsError
-from chaos.faults.strategy import choose, governing_of
+from chaos.faults.effect import governing_of
+from chaos.faults.strategy import choose
 from chaos.faults.warnings import warnings
 from chaos.guard import Draft
+from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.hosts import service_fqdn
+from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.model.experiment import Experiment
-from chaos.model.istio import PUBLIC, service_fqdn
 from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
 from chaos.model.settings import Settings
-from chaos.model.situation import Object, Situation, Workload, pods_right, services_right, workloads_of
-from chaos.model.visibility import ROOT_NAMESPACE
+from chaos.model.situation import Situation, Workload, pods_right, services_right, workloads_of
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 
@@ -65,6 +67,7 @@ def look(
     blind: list[str] = []
     config = _seen(lambda: mesh.mesh_config(root), f"get configmaps in {root}", blind) if there else None
     sidecars = _seen(mesh.sidecars, "list sidecars.networking.istio.io", blind) if there else ()
+    entries = _seen(mesh.service_entries, "list serviceentries.networking.istio.io", blind) if there else ()
     routes = _seen(mesh.http_routes, "list httproutes.gateway.networking.k8s.io", blind) if there else ()
     place = target.namespace
     services = _seen(lambda: mesh.services(place), services_right(place), blind) if there else ()
@@ -80,6 +83,7 @@ def look(
         writable_outside=writable_outside,
         default_export=default_export(config or {}),
         sidecars=sidecars or (),
+        service_entries=entries or (),
         http_routes=routes or (),
         root_namespace=root,
         unreadable=tuple(blind),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.istio.hosts import host_matches
+from chaos.istio.virtual_services import MESH, gateways_of, hosts_of
 from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
-from chaos.model.istio import MESH, gateways_of, host_matches, hosts_of
 from chaos.model.plan import Injection, Strategy, Warn
 from chaos.model.situation import Situation
 

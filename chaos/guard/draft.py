@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from chaos.istio.exports import Object
 from chaos.model.audience import Audience, audience_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Broken, Injection, Strategy
 from chaos.model.settings import Settings
-from chaos.model.situation import Object, Situation
+from chaos.model.situation import Situation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chaos.guard.draft import Draft
-from chaos.model.istio import GRPC, HTTP, declared_protocol, hosts_of, resolve_host, service_fqdn, service_of
+from chaos.istio.hosts import resolve_host, service_fqdn, service_of
+from chaos.istio.ports import GRPC, HTTP, declared_protocol
+from chaos.istio.routing import followed
+from chaos.istio.virtual_services import hosts_of
 from chaos.model.plan import Broken
-from chaos.model.routing import followed
 from chaos.model.situation import services_right
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
+from chaos.istio.hosts import service_fqdn
 from chaos.model.audience import waypoint_of
-from chaos.model.istio import service_fqdn
 from chaos.model.plan import Broken
 
 _ROUTED = ("", "core", "networking.istio.io")

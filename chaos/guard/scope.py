@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
-from chaos.model.istio import export_of
+from chaos.istio.exports import export_of
 from chaos.model.marks import RUN_HEADER, route_name
 from chaos.model.plan import Broken, Strategy
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from chaos.istio.exports import export_of, reach
+from chaos.istio.virtual_services import hosts_of
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Linted, bound_to_mesh
 from chaos.lint.manifest import UNKNOWN, Manifest, is_placeholder
 from chaos.lint.places import applied_together
-from chaos.model.istio import export_of, hosts_of, reach
 
 
 def fault_does_not_compete(linted: Linted) -> Iterator[Hit]:

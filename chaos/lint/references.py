@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.istio.hosts import service_of
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Linted, bound_to_mesh, destinations, resolved
 from chaos.lint.manifest import UNKNOWN, Manifest, Path, is_placeholder
 from chaos.lint.scope import impossible
-from chaos.model.istio import service_of
 
 
 def hosts_match_something(linted: Linted) -> Iterator[Hit]:

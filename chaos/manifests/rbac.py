@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chaos.errors import InputError
+from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.model.marks import PREFIX
-from chaos.model.visibility import ROOT_NAMESPACE
 
 NAME: Final = "chaos-harness"
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -42,6 +42,7 @@ CLUSTER: Final = (
     ),
     Rule("networking.istio.io", "destinationrules", ("list",), "policies of the faulted hop, which the plan warns of"),
     Rule("networking.istio.io", "sidecars", ("list",), "which VirtualServices the callers' proxies know"),
+    Rule("networking.istio.io", "serviceentries", ("list",), "which of them stand for the target's own host"),
     Rule(
         "gateway.networking.k8s.io", "httproutes", ("list",),
         "whether one routes the target's requests, beside which a VirtualService is undefined",

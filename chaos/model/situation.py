@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
 
-from chaos.model.istio import (
-    MESH,
-    PUBLIC,
-    gateways_of,
-    host_matches,
-    hosts_of,
-    order_for_namespace,
-    resolve_host,
-    selects_source,
-    service_fqdn,
-)  # fmt: skip
-from chaos.model.visibility import ROOT_NAMESPACE, imports, sidecar_of
+from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.governing import LEGACY_PORT, Mesh, VirtualHost
+from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
+from chaos.istio.registry import registered
+from chaos.istio.sidecars import ROOT_NAMESPACE
+from chaos.istio.virtual_services import same
 
-Object = Mapping[str, Any]
+_YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
 
 @dataclass(frozen=True)
@@ -50,6 +45,7 @@ class Situation:
             VirtualServices; ``*`` for all.
         default_export: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo``).
         sidecars: All Sidecars.
+        service_entries: All ServiceEntries, which may stand for a host that a Service has.
         http_routes: All of the Gateway API's HTTPRoutes; none where these are not served.
         root_namespace: The mesh's, whose Sidecar is the default of all namespaces.
         unreadable: What the identity in use may not read, as rights: ``list sidecars.networking.istio.io``.
@@ -65,6 +61,7 @@ class Situation:
     writable_outside: tuple[str, ...] = ()
     default_export: tuple[str, ...] = PUBLIC
     sidecars: Sequence[Object] = ()
+    service_entries: Sequence[Object] = ()
     http_routes: Sequence[Object] = ()
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
@@ -74,35 +71,45 @@ class Situation:
         wanted = (namespace, name)
         return next((s for s in self.services if (s["metadata"]["namespace"], s["metadata"]["name"]) == wanted), None)
 
-    def governing(self, host: str, namespace: str) -> Sequence[Object]:
-        """The VirtualServices for a host that sidecars of a namespace consider, the winner first.
+    @cached_property
+    def mesh(self) -> Mesh:
+        """What of it decides who governs which names."""
+        return Mesh(
+            services=registered(self.services, self.service_entries),
+            virtual_services=self.virtual_services,
+            sidecars=self.sidecars,
+            default_export=self.default_export,
+            root_namespace=self.root_namespace,
+        )
 
-        An exact host beats a wildcard, a longer wildcard a shorter one, whatever the order (istiod
-        ``computeWildcardHostVirtualServiceIndex``).
+    def virtual_host(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> VirtualHost | None:
+        """How a workload's sidecar routes requests to a name at a port; ``None`` where it does not know the name there."""
+        return self.mesh.virtual_host(host, namespace, labels, port)
+
+    def governor(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> Object | None:
+        """The VirtualService that a workload's sidecar follows for a name at a port; ``None`` where it follows none."""
+        found = self.virtual_host(host, namespace, labels, port)
+        if found is None or found.governor is None:
+            return None
+        governor = found.governor
+        return next(
+            vs for vs in self.virtual_services if same(vs, governor)
+        )  # as it was read: a root with its delegates
+
+    def ports_of(self, host: str) -> tuple[int, ...]:
+        """The ports at which faults may hit requests to a registry host: those of its HTTP, by its Service.
+
+        A host of which no Service was read has routes at port 80 (``chaos.istio.governing.LEGACY_PORT``).
         """
-        candidates = [
-            (max(fits), vs)
-            for vs in order_for_namespace(self.virtual_services, namespace, default=self.default_export)
-            if MESH in gateways_of(vs)
-            and (fits := [(p == host, len(p)) for p in hosts_of(vs) if host_matches(p, host)])
-        ]
-        return [vs for _, vs in sorted(candidates, key=lambda found: (not found[0][0], -found[0][1]))]
+        found = [port for one in self.mesh.services if one.host == host for port, http in one.http.items() if http]
+        return tuple(sorted(set(found))) or (LEGACY_PORT,)
 
-    def governor(self, host: str, namespace: str, labels: Mapping[str, str]) -> Object | None:
-        """The VirtualService that one workload's sidecar follows for a host; ``None`` where none does.
-
-        One that its Sidecar does not import is not there for it, and one without a route for it is passed over
-        (istiod ``buildSidecarVirtualHostsForVirtualService``).
-        """
-        for vs in self.governing(host, namespace):
-            if self.sees(vs, namespace, labels) and has_route_for(vs, namespace, labels):
-                return vs
-        return None
-
-    def sees(self, virtual_service: Object, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Whether a workload's Sidecar imports a VirtualService."""
-        found = sidecar_of(labels, namespace, self.sidecars, root=self.root_namespace)
-        return imports(found, namespace, virtual_service["metadata"]["namespace"], hosts_of(virtual_service))
+    def with_(self, obj: Object) -> Situation:
+        """The situation as it would be with a VirtualService: in the place of the one of its name, else the youngest."""
+        kept = [vs for vs in self.virtual_services if not same(vs, obj)]
+        if len(kept) == len(self.virtual_services):
+            obj = {**obj, "metadata": {**obj["metadata"], "creationTimestamp": _YOUNGEST}}
+        return replace(self, virtual_services=[*kept, obj])
 
     def rules_for(self, host: str) -> Sequence[Object]:
         """The DestinationRules for a host."""
@@ -115,13 +122,6 @@ class Situation:
     def hosts(self) -> frozenset[str]:
         """Registry names of all Services that were read."""
         return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
-
-
-def has_route_for(virtual_service: Object, namespace: str, labels: Mapping[str, str]) -> bool:
-    """Whether any route of a VirtualService is for a workload's sidecar; objects without HTTP routes are for all."""
-    routes = virtual_service.get("spec", {}).get("http") or ()
-    blocks = [block for route in routes for block in route.get("match") or [{}]]
-    return not routes or any(selects_source(block, labels=labels, namespace=namespace) for block in blocks)
 
 
 def workload_of(pod: Object) -> str:

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from chaos.lab.istio.validation import VALIDATORS
-from tests.answers import records
+from tests.answers import needed, records
 from tests.conftest import FIGURE
 
 FILES = {"istio-own": 1, "directed": 7, "mutations": 15}
 """The files, and every how many documents one is asked about where not all are."""
+pytestmark = needed(*(f"validation/{name}.jsonl.gz" for name in FILES))
 LIMIT = re.compile(r"the lab does not support (spec|metadata)[.\[].* yet")
 """A refusal that is the lab's own names the field."""
 OTHER_WARNINGS: frozenset[str] = frozenset()

@@ -1,4 +1,4 @@
-"""Go's durations, as Istio's resources write them."""
+"""Go's durations, as Istio's resources write them, and protobuf's, which Envoy reads."""
 
 from __future__ import annotations
 
@@ -21,3 +21,22 @@ def nanoseconds(text: str) -> int | None:
     if total >= 2**63:
         return None
     return -total if text.startswith("-") else total
+
+
+def protobuf(text: str) -> str:
+    """A Go duration as protobuf's JSON has it, in seconds alone: ``1m`` as ``60s``, ``1.5ms`` as ``0.0015s``.
+
+    Raises:
+        ValueError: It is no duration; the validation lets none pass.
+    """
+    nanos = nanoseconds(text)
+    if nanos is None:
+        raise ValueError(f"no duration: {text!r}")
+    whole, part = divmod(abs(nanos), 10**9)
+    fraction = f".{part:09}".rstrip("0") if part else ""
+    return f"{'-' if nanos < 0 else ''}{whole}{fraction}s"
+
+
+def whole_seconds(text: str) -> int:
+    """The seconds of a Go duration without their fraction, for what Envoy takes as a number."""
+    return (nanoseconds(text) or 0) // 10**9

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterator
 
+from chaos.istio.exports import Object
+from chaos.istio.hosts import resolve_host
+from chaos.istio.sidecars import sidecar_of
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Service, Snapshot
-from chaos.model.istio import Object, hosts_of, resolve_host
-from chaos.model.visibility import imports, sidecar_of
 
 
 def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:
@@ -22,24 +23,36 @@ def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:
 
 
 def _scoped(namespace: str, sidecar: Object | None, snapshot: Snapshot) -> Snapshot:
-    services = [service for service in snapshot.services if _exported(service, namespace)]
-    if sidecar is None or not sidecar["spec"].get("egress"):
-        return dataclasses.replace(snapshot, services=services)
-    seen = [one for one in services if imports(sidecar, namespace, one.namespace, (one.host,))]
-    governing = [
-        vs for vs in snapshot.virtual_services if imports(sidecar, namespace, vs["metadata"]["namespace"], hosts_of(vs))
-    ]
-    wanted = {host for vs in governing for host in _destinations(vs)}
-    extra = [one for one in services if one.host in wanted and one not in seen]
-    return dataclasses.replace(snapshot, services=seen, virtual_services=governing, extra=extra)
+    """Of a service only the ports that one of the egress listeners takes, where each takes only its own."""
+    known = {(service.host, service.namespace): service for service in snapshot.services}
+    seen: dict[str, Service] = {}
+    extra: dict[str, Service] = {}
+    listeners = snapshot.mesh.listeners(namespace, sidecar)
+    for listener in listeners:
+        for one in listener.services:
+            _add(seen, known[one.host, one.namespace], listener.port)
+    visible = {one.host: known[one.host, one.namespace] for one in snapshot.mesh.visible_to(namespace)}
+    for listener in listeners:
+        for host in {host for vs in listener.virtual_services for host in _destinations(vs)}:
+            if host in visible and host not in seen:
+                _add(extra, visible[host], listener.port)
+    return dataclasses.replace(
+        snapshot, services=tuple(seen.values()), extra=tuple(extra.values()), whole=snapshot.whole or snapshot
+    )
 
 
-def _exported(service: Service, namespace: str) -> bool:
-    to = service.export_to
-    return "*" in to or namespace in to or ("." in to and namespace == service.namespace)
+def _add(found: dict[str, Service], service: Service, port: int | None) -> None:
+    ports = tuple(one for one in service.ports if port in (None, one.number))
+    before = found.get(service.host)
+    if before is not None and before.namespace != service.namespace:
+        return
+    numbers = {one.number for one in before.ports} if before is not None else set()
+    merged = (*(before.ports if before is not None else ()), *(one for one in ports if one.number not in numbers))
+    if merged:
+        found[service.host] = service if merged == service.ports else dataclasses.replace(service, ports=merged)
 
 
-def _destinations(vs: Object) -> Iterable[str]:
+def _destinations(vs: Object) -> Iterator[str]:
     for http in vs["spec"].get("http") or ():
         mirrors = [http["mirror"]] if http.get("mirror") else [one["destination"] for one in http.get("mirrors") or ()]
         for where in (*(one["destination"] for one in http.get("route") or ()), *mirrors):

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from chaos.lab.istio.routes import GRPC_CODES
+from chaos.istio.grpc import GRPC_STATUSES
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import gateway_names, is_label, labels, number, port_number, wildcard_domain
 from chaos.lab.istio.validation.outcome import Told, Warned, errors
@@ -195,7 +195,7 @@ def _fault(fault: Mapping[str, Any] | None) -> Iterator[str]:
         if not (value == 0 or 0.0001 <= value <= 100):
             yield f"percentage {value} is neither 0.0, nor in range [0.0001, 100.0]"
     if abort is not None:
-        if "grpcStatus" in abort and abort["grpcStatus"] not in GRPC_CODES:
+        if "grpcStatus" in abort and abort["grpcStatus"] not in GRPC_STATUSES:
             yield f"gRPC status {abort['grpcStatus']!r} is not supported. See https://github.com/grpc/grpc/blob/master/doc/statuscodes.md"
         if "http2Error" in abort:
             yield "HTTP/2 abort fault injection not supported yet"

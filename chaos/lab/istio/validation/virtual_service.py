@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.virtual_services import MESH
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.answers import REDIRECT_CODES
 from chaos.lab.istio.validation import schema as s
@@ -13,7 +14,6 @@ from chaos.lab.istio.validation.http_route import HTTP, http_route
 from chaos.lab.istio.validation.outcome import Told, Warned, validated
 from chaos.lab.istio.validation.unreachable import unreachable
 from chaos.lab.istio.validation.values import is_claim
-from chaos.model.istio import MESH
 
 SPEC: Final = s.obj(
     {

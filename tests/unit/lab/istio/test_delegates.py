@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chaos.lab.istio.delegates import merged
+from chaos.istio.delegates import merged
 
 TO = [{"destination": {"host": "a"}}]
 

@@ -17,9 +17,9 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
+from chaos.istio.delegates import merged
 from chaos.lab.alerts import rule_file
 from chaos.lab.istio.bootstrap import bootstrap
-from chaos.lab.istio.delegates import merged
 from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
