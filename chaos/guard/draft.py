@@ -46,6 +46,15 @@ class Draft:
             return None
         return audience_of(self.injection.after, self.situation, routes=self.injected)
 
+    @cached_property
+    def felt(self) -> Audience | None:
+        """The same, of the routes alone that carry the fault: whose requests can be hit."""
+        if self.injection is None:
+            return None
+        routes = self.injection.after["spec"].get("http") or ()
+        carrying = [route for route in routes if route.get("name") in self.injection.route_names]
+        return audience_of(self.injection.after, self.situation, routes=carrying)
+
     def allowed(self, namespace: str) -> bool:
         """Whether a namespace is on the list, carries the labels and is not the mesh's root."""
         found = self.situation.namespaces.get(namespace)

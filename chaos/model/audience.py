@@ -26,7 +26,8 @@ class Audience:
 
     Args:
         exported: Namespaces whose sidecars may see the object; ``*`` for all.
-        workloads: Known ones of the object's namespace whose sidecars would take its routes for any name at any port.
+        workloads: Known ones of the object's namespace whose sidecars would take its routes for requests to a service
+            that they know. A name at port 80 that is no service there does not count: nobody listens.
         hidden: Known ones that would not: their Sidecar keeps it from them, or another VirtualService governs.
         gateways: Gateways that its routes are bound to.
         roots: VirtualServices that delegate to it.
@@ -68,12 +69,12 @@ def audience_of(obj: Object, situation: Situation, *, routes: Sequence[Mapping[s
 def _takes(
     workload: Workload, obj: Object, routes: Sequence[Mapping[str, Any]], situation: Situation, port: int
 ) -> bool:
-    """Whether a workload's requests to a port are governed by the object for any name, and any of the routes is for them."""
+    """Whether a workload's requests to any service at a port are governed by the object, and any of the routes is for them."""
     own = {"spec": {"http": routes}}
     if not has_route_for(own, labels=workload.labels, namespace=workload.namespace, port=port):
         return False
     found = situation.mesh.virtual_hosts(workload.namespace, workload.labels, port)
-    return any(one.governor is not None and same(one.governor, obj) for one in found)
+    return any(one.service is not None and one.governor is not None and same(one.governor, obj) for one in found)
 
 
 def exported_to(obj: Object, *, default: Sequence[str]) -> tuple[str, ...]:

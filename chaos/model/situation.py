@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from chaos.istio.exports import PUBLIC, Object
-from chaos.istio.governing import LEGACY_PORT, Mesh, VirtualHost
+from chaos.istio.governing import Mesh, VirtualHost
 from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
 from chaos.istio.registry import registered
 from chaos.istio.sidecars import ROOT_NAMESPACE
@@ -97,12 +97,9 @@ class Situation:
         )  # as it was read: a root with its delegates
 
     def ports_of(self, host: str) -> tuple[int, ...]:
-        """The ports at which faults may hit requests to a registry host: those of its HTTP, by its Service.
-
-        A host of which no Service was read has routes at port 80 (``chaos.istio.governing.LEGACY_PORT``).
-        """
-        found = [port for one in self.mesh.services if one.host == host for port, http in one.http.items() if http]
-        return tuple(sorted(set(found))) or (LEGACY_PORT,)
+        """The ports at which faults may hit requests to a registry host: those at which its Service has HTTP."""
+        found = [one for one in self.mesh.services if one.host == host and one.kubernetes]
+        return tuple(sorted({port for one in found for port, http in one.http.items() if http}))
 
     def with_(self, obj: Object) -> Situation:
         """The situation as it would be with a VirtualService: in the place of the one of its name, else the youngest."""

@@ -5,71 +5,24 @@ The recordings are beside the project and are not part of it; ``ISTIO_ANSWERS`` 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from chaos.lab.api.resources import Resource
-from chaos.lab.istio.proxy import Proxy
-from chaos.lab.istio.registry import Registry
-from chaos.lab.istio.snapshot import Endpoint, Service, Snapshot
+import pytest
+
 from chaos.lab.istio.translate import translate
+from tests import answers
 from tests.contract import envoy_meaning as envoy
+from tests.contract.recorded_mesh import proxy_of, snapshot_of
 
 Object = dict[str, Any]
 Difference = tuple[str, str, Any, Any]
 """What it is (a path in the configuration), where, the lab's, Istio's."""
 HTTP: Final = 80
-
-
-class Recorded:
-    """A record's objects, where the registry reads."""
-
-    def __init__(self, objects: Sequence[Object]) -> None:
-        self._objects: dict[str, list[Object]] = {}
-        for one in objects:
-            self._objects.setdefault(one["kind"], []).append(one)
-
-    def list(self, res: Resource, namespace: str | None = None) -> list[Object]:
-        return [one for one in self._objects.get(res.kind, ()) if namespace in (None, one["metadata"]["namespace"])]
-
-    def find(self, res: Resource, namespace: str | None, name: str) -> Object | None:
-        return next((one for one in self.list(res, namespace) if one["metadata"]["name"] == name), None)
-
-
-def proxy_of(described: Mapping[str, Any]) -> Proxy:
-    name = described["name"]
-    return Proxy(
-        pod=name, namespace=described["namespace"], kind=described.get("type", "sidecar"), labels=described["labels"],
-        workload=name, app=name, version="", service_account=name, ip=described.get("ip", "127.0.0.76"), inbound={},
-        directory=Path(),
-    )  # fmt: skip
-
-
-def snapshot_of(record: Mapping[str, Any]) -> Snapshot:
-    """As the registry reads it. Each Service has endpoints with a proxy, one for each set of labels that a subset asks for:
-    without any, the lab would not say how they are secured."""
-    objects = [*record["services"], *record["configs"]]
-    if record["mesh"]:
-        data = {"mesh": json.dumps(record["mesh"])}
-        objects.append({"kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"}, "data": data})
-    snapshot = Registry(Recorded(objects), {}).snapshot()
-    rules = [one for one in record["configs"] if one["kind"] == "DestinationRule"]
-    subsets = [subset for rule in rules for subset in rule["spec"].get("subsets") or ()]
-    ends = tuple(
-        Endpoint("127.0.0.9", 80, subset.get("labels") or {}, {}, uri="spiffe://of/endpoints", mutual=True)
-        for subset in [{}, *subsets]
-    )
-
-    def filled(service: Service) -> Service:
-        return dataclasses.replace(
-            service, endpoints={} if service.headless else {p.number: ends for p in service.ports}
-        )
-
-    return dataclasses.replace(snapshot, services=tuple(map(filled, snapshot.services)))
+FILES: Final = tuple(f"translation/{name}.jsonl.gz" for name in ("own", "random-1", "random-2", "gateways-random"))
+pytestmark = answers.needed(*FILES)
 
 
 def differences(record: Mapping[str, Any]) -> Iterator[Difference]:
@@ -135,34 +88,16 @@ def _clusters(mine: Sequence[Object], theirs: Sequence[Object] | None) -> Iterat
         yield from ((f"cluster {what}", name, one, two) for what, one, two in found)
 
 
-if __name__ == "__main__":
-    import gzip
-    import sys
-
-    folder = Path("/work/shared/data/istio-answers/translation")
-    for path in sorted(folder.glob("*.gz")):
-        if len(sys.argv) > 1 and sys.argv[1] not in path.name:
-            continue
-        found: Counter[str] = Counter()
-        examples: dict[str, list[Any]] = {}
-        bad: set[str] = set()
-        n = 0
-        for line in gzip.open(path, "rt"):
-            record = json.loads(line)
-            n += 1
-            try:
-                for what, where, one, two in differences(record):
-                    found[what] += 1
-                    bad.add(record["id"])
-                    examples.setdefault(what, []).append((where, one, two))
-            except Exception as error:
-                found[f"CRASH {error!r}"] += 1
-                examples.setdefault(f"CRASH {error!r}", []).append((record["id"], "", ""))
-        print(f"{path.name}: {sum(found.values())} differences in {len(bad)} of {n} records")
-        show = int(sys.argv[2]) if len(sys.argv) > 2 else 0
-        for what, count in found.most_common():
-            print(f"  {count:6} {what}")
-            for where, one, two in examples[what][:show]:
-                print(
-                    f"           {where}\n             lab   {json.dumps(one)[:400]}\n             istio {json.dumps(two)[:400]}"
-                )
+@pytest.mark.parametrize("name", FILES)
+def test_the_lab_translates_as_istio_does(name: str, record_property: Callable[[str, object], None]) -> None:
+    found: Counter[str] = Counter()
+    examples: dict[str, str] = {}
+    records = list(answers.records(name, every=1))
+    for record in records:
+        for what, where, lab, istio in differences(record):
+            found[what] += 1
+            examples.setdefault(what, f"{where}: the lab says {lab}, Istio {istio}")
+    told = [f"{count} times {what}, as at {examples[what]}" for what, count in found.most_common()]
+    record_property("figure", f"translation: {name}: {len(records)} meshes, {found.total()} differences")
+    assert records, "no record at all"
+    assert not told, "\n".join(told)

@@ -8,7 +8,7 @@ from typing import Any
 
 from chaos.istio.exports import Object
 from chaos.istio.gateways import gateway_name, served_hosts, shared_hosts
-from chaos.istio.virtual_services import MESH, age_key, gateways_of, hosts_of, order_for_namespace
+from chaos.istio.virtual_services import MESH, age_key, gateways_of, order_for_namespace, written_hosts_of
 from chaos.lab.istio.matches import is_catch_all
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.routes import MAX_BODY, Route, routes_of
@@ -111,7 +111,7 @@ def _routes(
         for vs in order_for_namespace(snapshot.virtual_services, proxy.namespace):  # VirtualServicesForGateway
             if bound not in _bound(vs):
                 continue
-            common = shared_hosts(served, list(hosts_of(vs)), vs["metadata"]["namespace"])
+            common = shared_hosts(served, list(written_hosts_of(vs)), vs["metadata"]["namespace"])
             number, tls = server["port"]["number"], server.get("tls") is not None
             found = routes_of(vs, proxy, snapshot, port=number, gateways=(bound,), tls=tls) if common else []
             for host in common if found else ():

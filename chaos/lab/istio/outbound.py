@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from chaos.istio.governing import LEGACY_PORT, VirtualHost
+from chaos.istio.governing import LEGACY_PORT, VirtualHost, domains_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.routes import MAX_BODY, Route, default_route, routes_of
 from chaos.lab.istio.snapshot import Snapshot
@@ -33,13 +33,35 @@ def _virtual_hosts(proxy: Proxy, snapshot: Snapshot) -> Iterator[dict[str, Any]]
     """The same for every sidecar of a namespace that the same source selectors select."""
     for port in snapshot.mesh.ports:
         made: dict[int, list[Route]] = {}
+        taken: set[str] = set()
         for host in snapshot.mesh.virtual_hosts(proxy.namespace, proxy.labels, port):
+            taken.update(host.domains)
             yield {
                 "name": f"{host.host}:{port}",
                 "domains": [*(host.domains if port == LEGACY_PORT else ()), *(f"{one}:{port}" for one in host.domains)],
                 "routes": _routes(host, proxy, snapshot, port, made),
                 "include_request_attempt_count": True,
             }
+        yield from _passed_on(proxy, snapshot, port, taken)
+
+
+def _passed_on(proxy: Proxy, snapshot: Snapshot, number: int, taken: set[str]) -> Iterator[dict[str, Any]]:
+    """Services whose port is not HTTP: Istio's sidecar hands on bytes, the lab's, as an HTTP proxy, requests as they are.
+
+    A VirtualService may have taken one of their names for itself; Envoy takes no name twice.
+    """
+    known = {service.host for service in snapshot.services}
+    for service in snapshot.services:
+        if any(port.number == number and not port.is_http for port in service.ports):
+            domains = [one for one in domains_of(service.registered, proxy.namespace, known) if one not in taken]
+            taken.update(domains)
+            if domains:
+                yield {
+                    "name": f"{service.host}:{number}",
+                    "domains": [f"{domain}:{number}" for domain in domains],
+                    "routes": [default_route(service.host, number)],
+                    "include_request_attempt_count": True,
+                }
 
 
 def _routes(

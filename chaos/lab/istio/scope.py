@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from chaos.istio.exports import Object
 from chaos.istio.hosts import resolve_host
@@ -24,36 +25,61 @@ def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:
 
 def _scoped(namespace: str, sidecar: Object | None, snapshot: Snapshot) -> Snapshot:
     """Of a service only the ports that one of the egress listeners takes, where each takes only its own."""
-    known = {(service.host, service.namespace): service for service in snapshot.services}
+    known: dict[tuple[str, str], list[Service]] = {}
+    for service in sorted(snapshot.services, key=lambda one: (not one.kubernetes, one.created)):
+        known.setdefault((service.host, service.namespace), []).append(service)
     seen: dict[str, Service] = {}
     extra: dict[str, Service] = {}
     listeners = snapshot.mesh.listeners(namespace, sidecar)
     for listener in listeners:
-        for one in listener.services:
-            _add(seen, known[one.host, one.namespace], listener.port)
-    visible = {one.host: known[one.host, one.namespace] for one in snapshot.mesh.visible_to(namespace)}
+        for key in dict.fromkeys((one.host, one.namespace) for one in listener.services):
+            _add(seen, known[key], listener.port)
+    visible = {one.host: (one.host, one.namespace) for one in snapshot.mesh.visible_to(namespace)}
     for listener in listeners:
-        for host in {host for vs in listener.virtual_services for host in _destinations(vs)}:
+        for host, ports in _destinations(listener.virtual_services, namespace).items():
             if host in visible and host not in seen:
-                _add(extra, visible[host], listener.port)
+                _add(extra, known[visible[host]], listener.port, ports)
     return dataclasses.replace(
         snapshot, services=tuple(seen.values()), extra=tuple(extra.values()), whole=snapshot.whole or snapshot
     )
 
 
-def _add(found: dict[str, Service], service: Service, port: int | None) -> None:
-    ports = tuple(one for one in service.ports if port in (None, one.number))
-    before = found.get(service.host)
-    if before is not None and before.namespace != service.namespace:
-        return
-    numbers = {one.number for one in before.ports} if before is not None else set()
-    merged = (*(before.ports if before is not None else ()), *(one for one in ports if one.number not in numbers))
-    if merged:
-        found[service.host] = service if merged == service.ports else dataclasses.replace(service, ports=merged)
+def _add(found: dict[str, Service], services: Sequence[Service], port: int | None, ports: Collection[int] = ()) -> None:
+    """Adds the ports of services with one host and namespace: of a Kubernetes Service, where there is one, else of all.
+
+    istiod ``sidecar.go`` appendSidecarServices; ``ports`` are the only ones that are wanted.
+    """
+    for service in services[:1] if services[0].kubernetes else services:
+        taken = tuple(one for one in service.ports if port in (None, one.number) and (not ports or one.number in ports))
+        before = found.get(service.host)
+        if before is not None and before.namespace != service.namespace:
+            continue
+        numbers = {one.number for one in before.ports} if before is not None else set()
+        more = tuple(one for one in taken if one.number not in numbers)
+        if before is not None and more:
+            ends = {**before.endpoints, **{one.number: service.endpoints.get(one.number, ()) for one in more}}
+            found[service.host] = dataclasses.replace(before, ports=(*before.ports, *more), endpoints=ends)
+        elif more:
+            found[service.host] = service if more == service.ports else dataclasses.replace(service, ports=more)
 
 
-def _destinations(vs: Object) -> Iterator[str]:
-    for http in vs["spec"].get("http") or ():
-        mirrors = [http["mirror"]] if http.get("mirror") else [one["destination"] for one in http.get("mirrors") or ()]
-        for where in (*(one["destination"] for one in http.get("route") or ()), *mirrors):
-            yield resolve_host(where["host"], vs["metadata"]["namespace"])
+def _destinations(virtual_services: Iterable[Object], namespace: str) -> Mapping[str, Collection[int]]:
+    """The hosts that routes for callers of a namespace lead to, with the ports that they name; none for all.
+
+    istiod ``push_context.go`` virtualServiceDestinationsFilteredBySourceNamespace.
+    """
+    found: dict[str, set[int]] = {}
+    for vs in virtual_services:
+        for http in vs["spec"].get("http") or ():
+            callers = {block.get("sourceNamespace") for block in http.get("match") or ()} - {None, ""}
+            for where in _leads_to(http) if not callers or namespace in callers else ():
+                host = resolve_host(where["host"], vs["metadata"]["namespace"])
+                found.setdefault(host, set()).add((where.get("port") or {}).get("number") or 0)
+    return {host: () if 0 in ports else ports for host, ports in found.items()}
+
+
+def _leads_to(http: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for one in (*(http.get("route") or ()), *(http.get("mirrors") or ())):
+        yield one["destination"]
+    if http.get("mirror"):
+        yield http["mirror"]

@@ -91,11 +91,16 @@ class Service:
             name=self.name,
             http={port.number: port.is_http for port in reversed(self.ports)},
             export=self.export_to,
-            kubernetes=not self.host_name,
+            kubernetes=self.kubernetes,
             addresses=() if self.headless or not self.address else (self.address,),
             headless=self.headless,
             created=self.created,
         )
+
+    @property
+    def kubernetes(self) -> bool:
+        """Whether it is a Kubernetes Service, and not a host of a ServiceEntry."""
+        return not self.host_name
 
     @property
     def headless(self) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from chaos.faults.patching import taken_out, undo_of
 from chaos.faults.strategy import choose
 from chaos.model.plan import Broken, Injection, Strategy
-from tests.unit.situations import experiment, situation, virtual_service
+from tests.unit.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
 EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,13 +119,27 @@ def test_a_virtual_service_for_a_gateway_only_does_not_govern_the_mesh() -> None
         ({"exportTo": ["."], "hosts": ["inventory-svc", "stock.example"]}, "several-hosts"),
         ({"exportTo": ["."], "gateways": ["gw", "mesh"]}, "gateway-and-source"),
         ({"hosts": ["*.staging.svc.cluster.local"]}, "wildcard-host"),
-        ({"http": [{"delegate": {"name": "x"}}]}, "delegate"),
         ({"http": [{"redirect": {"uri": "/"}}]}, "no-route-to-fault"),
-        ({"http": None, "tcp": [{"route": []}]}, "not-http"),
     ],
 )
 def test_what_can_not_take_effect_is_refused(spec: dict, rule: str) -> None:
     assert refused(virtual_service(**spec)) == rule
+
+
+@pytest.mark.parametrize("http", [None, [{"delegate": {"name": "gone"}}]])
+def test_a_virtual_service_without_http_routes_does_not_govern(http: list[dict] | None) -> None:
+    assert made(virtual_service(http=http, tcp=[{"route": []}])).strategy is Strategy.CREATE
+
+
+def test_where_each_port_has_another_governor_it_is_refused() -> None:
+    two = service("inventory-svc")
+    two["spec"]["ports"].append({"name": "http-alt", "port": 9080})
+    to = [{"destination": {"host": "inventory-svc"}}]
+    base = virtual_service(http=[{"match": [{"port": 9080}], "route": to}])
+    chosen = choose(experiment(), situation(base, services=[two, service("order-svc")]), run="r1", expires=EXPIRES)
+    assert isinstance(chosen, Broken)
+    assert chosen.rule == "ports-differ"
+    assert "staging/inventory at port 9080" in chosen.message
 
 
 def test_another_runs_fault_is_not_copied() -> None:

@@ -126,15 +126,23 @@ def test_a_delegate_is_refused_with_its_roots() -> None:
             injection=made.injection.model_copy(update={"after": after}),
         )
     )
-    assert [one.rule for one in found] == ["delegate-reached"]
+    assert [one.rule for one in found] == ["delegate-reached", "hidden-from-callers"]
     assert "production/root" in found[0].message
 
 
 def test_a_root_that_governs_is_refused_with_its_delegates() -> None:
     root = virtual_service(http=[{"delegate": {"name": "leaf", "namespace": "production"}}])
-    found = choose(experiment(), situation(root), run="r1", expires=EXPIRES)
+    leaf = virtual_service("leaf", "production", hosts=None)
+    found = choose(experiment(), situation(root, leaf), run="r1", expires=EXPIRES)
     assert isinstance(found, Broken)
     assert (found.rule, found.value) == ("delegate", "production/leaf")
+
+
+def test_a_root_whose_delegates_are_missing_does_not_govern() -> None:
+    root = virtual_service(http=[{"delegate": {"name": "leaf", "namespace": "production"}}])
+    found = choose(experiment(), situation(root), run="r1", expires=EXPIRES)
+    assert isinstance(found, Injection)
+    assert found.strategy is Strategy.CREATE
 
 
 HERE = {"route": [{"destination": {"host": "inventory-svc"}}]}
@@ -145,9 +153,9 @@ HERE = {"route": [{"destination": {"host": "inventory-svc"}}]}
     [
         ({"gateways": ["mesh"], "sourceLabels": {"app": "order-svc"}}, {"selectors-ignored"}),
         ({"gateways": ["mesh"], "sourceNamespace": "staging"}, {"selectors-ignored", "scope-wider"}),
-        ({"sourceLabels": {"app": "web"}}, {"scope-wider"}),
+        ({"sourceLabels": {"app": "web"}}, {"scope-wider", "hidden-from-callers"}),
         ({"uri": {"prefix": "/"}}, {"scope-wider"}),
-        ({"sourceLabels": {"app": "order-svc", "version": "v1"}}, set()),
+        ({"sourceLabels": {"app": "order-svc", "version": "v1"}}, {"hidden-from-callers"}),
     ],
 )
 def test_a_match_that_asks_for_less_than_was_declared_is_refused(match: dict[str, Any], rules: set[str]) -> None:
