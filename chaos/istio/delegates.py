@@ -48,7 +48,7 @@ def _merge(root: Object, delegates: Mapping[tuple[str, str], Object], default: S
             found.append(route)
             continue
         named = route["delegate"]
-        delegate = delegates.get((named.get("namespace") or namespace, named["name"]))
+        delegate = delegates.get((named.get("namespace") or namespace, named.get("name", "")))
         if delegate is not None and serves_as_delegate(delegate, namespace, default=default):
             own = delegate["metadata"]["namespace"]
             found += [
