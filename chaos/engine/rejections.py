@@ -1,0 +1,31 @@
+"""Whether proxies rejected configuration: istiod counts it, and Envoy goes on with what it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from chaos.errors import MetricsError
+from chaos.ports import Metrics
+
+REJECTS: Final = "pilot_total_xds_rejects"
+"""By type, such as ``rds`` for routes; a type that was never rejected has none (istiod ``pilot/pkg/xds/monitoring.go``)."""
+_BEFORE: Final = 90.0
+"""Seconds in which a sample from before the moment is looked for; a few scrapes."""
+
+
+def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
+    """How many updates proxies rejected since a moment on Prometheus' clock, by type; nothing where nobody knows."""
+    try:
+        series = metrics.samples(REJECTS, seconds=metrics.now() - moment + _BEFORE)
+    except MetricsError:
+        return {}
+    found: dict[str, int] = {}
+    for one in series:
+        before = [value for at, value in one.samples if at < moment]
+        after = [value for at, value in one.samples if at >= moment]
+        if after:
+            base = before[-1] if before and before[-1] <= after[-1] else 0.0  # less than before: istiod began anew
+            kind = one.labels.get("type", "")
+            found[kind] = found.get(kind, 0) + round(after[-1] - base)
+    return {kind: count for kind, count in found.items() if count > 0}
