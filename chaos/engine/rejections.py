@@ -29,3 +29,15 @@ def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
             kind = one.labels.get("type", "")
             found[kind] = found.get(kind, 0) + round(after[-1] - base)
     return {kind: count for kind, count in found.items() if count > 0}
+
+
+def not_distributed(seconds: float, rejected: Mapping[str, int]) -> tuple[str, str]:
+    """Why the callers' proxies do not have the fault after some seconds, and what to look at."""
+    told = f"after {seconds:g} s the callers' proxies do not have the fault"
+    if not rejected:
+        return told, "is istiod up, and do the callers' proxies take its configuration? (istioctl proxy-status)"
+    counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(rejected.items()))
+    return (
+        f"{told}; meanwhile proxies rejected updates ({counts}): Envoy does not take what some object became",
+        "istiod's log names the proxies and says why; on the lab: chaosctl lab status, with the object",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chaos.engine.rejections import rejected_since
+from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.errors import MetricsError
 from chaos.model.history import Series
 
@@ -57,3 +57,10 @@ def test_an_istiod_that_began_anew_counts_from_nothing() -> None:
 def test_without_an_answer_nobody_knows() -> None:
     assert rejected_since(Metrics(fails=True), 70) == {}
     assert rejected_since(Metrics(), 70) == {}
+
+
+def test_a_fault_that_proxies_rejected_is_said_to_be_that() -> None:
+    assert "rejected" not in not_distributed(30, {})[0]
+    message, hint = not_distributed(30, {"rds": 3, "cds": 1})
+    assert "proxies rejected updates (1 of cds, 3 of rds)" in message
+    assert "chaosctl lab status" in hint
