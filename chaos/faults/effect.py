@@ -68,7 +68,6 @@ def why_not(
     target = experiment.target
     host = service_fqdn(target.service, target.namespace)
     then = situation.with_(after)
-    ports = situation.ports_of(host)
     missed = list(_missed(after, routes, experiment, then))
     if missed:
         return refuse(
@@ -78,20 +77,38 @@ def why_not(
             "ask for, leaves it out",
             "see which VirtualServices are for the target: kubectl get virtualservices -A",
         )
-    strangers = {
-        workload.name
-        for workload in sidecars(situation, target.namespace)
-        for port in ports
-        if _follows(after, host, workload, port, then) and not _follows(governing, host, workload, port, situation)
-    }
+    taken = dict.fromkeys(_taken(after, governing, situation.ports_of(host), situation, then))
+    names = sorted({name for _, name in taken if name != host})
+    strangers = sorted({workload for workload, name in taken if name == host})
     if strangers:
         return refuse(
             "callers-differ",
-            ", ".join(sorted(strangers)),
+            ", ".join(strangers),
             "workloads that are not meant would follow the callers' routes, since another VirtualService, or none, is theirs",
             "give the target one VirtualService that all of the namespace follows",
         )
+    if names:
+        return refuse(
+            "names-differ",
+            ", ".join(names),
+            f"requests by another name of {host} follow another VirtualService, from which {title(after)} would take them away",
+            "give the target one VirtualService, by its short name or as NAME.NAMESPACE.svc.cluster.local",
+        )
     return None
+
+
+def _taken(
+    after: Object, governing: Object | None, ports: Sequence[int], situation: Situation, then: Situation
+) -> Iterator[tuple[str, str]]:
+    """The workloads, each with the name of the target, that would follow the object and follow something else now."""
+    for workload in sidecars(situation, after["metadata"]["namespace"]):
+        for port in ports:
+            for one in then.mesh.virtual_hosts(workload.namespace, workload.labels, port):
+                if one.governor is None or not same(one.governor, after):
+                    continue
+                for name in one.domains:
+                    if not _follows(governing, name, workload, port, situation):
+                        yield workload.name, name
 
 
 def _missed(

@@ -37,6 +37,7 @@ _ALL: Final = (
     Rule("regex-invalid", _ERROR, "A regex that Istio refuses", regexes.regexes_are_taken),
     Rule("competing-virtual-services", _WARNING, "A fault in one of two VirtualServices of which only one takes effect", order.fault_does_not_compete),
     Rule("host-matches-nothing", _ERROR, "A host that no Service or ServiceEntry has, or that its callers do not see", references.hosts_match_something),
+    Rule("host-taken-literally", _WARNING, "A host such as ratings.staging, which is not the Service's whole name", references.hosts_are_whole),
     Rule("subset-not-defined", _ERROR, "A subset that no DestinationRule defines", references.subsets_are_defined),
     Rule("leftover-of-a-run", _ERROR, "An object or route that a run of this harness wrote", leftovers.nothing_of_a_run_is_committed),
     Rule("malformed", _ERROR, "A value of the wrong form in an object that is judged"),

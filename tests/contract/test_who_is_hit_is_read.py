@@ -12,7 +12,7 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.planning import default_export, look, make_plan
 from chaos.errors import MeshError
-from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, SIDECARS
+from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ENTRIES, SIDECARS
 from chaos.model.document import parse_experiment
 from chaos.model.plan import Plan
 from chaos.reporting.plan_text import plan_text
@@ -73,7 +73,11 @@ def planned(mesh: KubernetesMesh) -> Plan:
 
 @pytest.mark.parametrize(
     ("path", "right"),
-    [("/sidecars", "list sidecars.networking.istio.io"), ("/configmaps/istio", "get configmaps/istio in istio-system")],
+    [
+        ("/sidecars", "list sidecars.networking.istio.io"),
+        ("/serviceentries", "list serviceentries.networking.istio.io"),
+        ("/configmaps/istio", "get configmaps/istio in istio-system"),
+    ],
 )
 def test_a_denied_read_is_refused_and_names_the_right(cluster: Cluster, path: str, right: str) -> None:
     plan = planned(Denied(cluster, path))
@@ -91,15 +95,19 @@ def test_the_virtualservices_themselves_can_not_be_done_without(cluster: Cluster
 def test_nothing_there_is_the_default(cluster: Cluster) -> None:
     assert cluster.mesh.mesh_config("istio-system", "default") is None
     assert default_export({}) == ("*",)
-    assert (cluster.mesh.sidecars(), cluster.mesh.http_routes(), cluster.mesh.grpc_routes()) == ([], (), ())
+    assert (cluster.mesh.sidecars(), cluster.mesh.service_entries()) == ([], [])
+    assert (cluster.mesh.http_routes(), cluster.mesh.grpc_routes()) == ((), ())
     assert planned(cluster.mesh).refusals == ()
 
 
 def test_the_meshs_configuration_and_sidecars_are_read(cluster: Cluster) -> None:
     config(cluster, "rootNamespace: istio-system\ndefaultVirtualServiceExportTo: ['.']\n")
     cluster.add(SIDECARS, {"metadata": {"name": "default", "namespace": "production"}, "spec": {"egress": []}})
+    entry = {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS"}
+    cluster.add(SERVICE_ENTRIES, {"metadata": {"name": "outside", "namespace": "production"}, "spec": entry})
     found = look(cluster.mesh, None, parse_experiment(written()))
     assert found.default_export == (".",)
+    assert [one["metadata"]["name"] for one in found.service_entries] == ["outside"]
     assert [one["metadata"]["name"] for one in found.sidecars] == ["default"]
     assert found.unreadable == ()
 

@@ -93,6 +93,7 @@ BREAKS = {
     "virtualservices (list)": ("error", 'cannot list resource "virtualservices"'),
     "destinationrules": ("error", 'cannot list resource "destinationrules"'),
     "sidecars": ("refused", "may not list sidecars.networking.istio.io"),
+    "serviceentries": ("refused", "may not list serviceentries.networking.istio.io"),
     "configmaps": ("refused", "may not get configmaps/istio in istio-system"),
     "virtualservices (get, create, update, delete)": ("refused", 'cannot update resource "virtualservices"'),
     "services": ("refused", "may not list services in staging"),

@@ -204,3 +204,45 @@ def test_when_only_our_route_is_left_it_stays_without_the_fault() -> None:
     assert len(clean) == 1
     assert "fault" not in clean[0]
     assert clean[0]["route"]
+
+
+def test_what_a_route_for_another_port_of_the_callers_leaves_out_has_no_effect() -> None:
+    two = service("inventory-svc")
+    two["spec"]["ports"].append({"name": "http-alt", "port": 9080})
+    to = [{"destination": {"host": "inventory-svc"}}]
+    http = [
+        {"match": [{"port": 8080, "uri": {"prefix": "/a"}}], "route": to},
+        {"match": [{"uri": {"prefix": "/b"}}], "route": to},
+    ]
+    found = choose(
+        experiment(match=[{"uri": {"prefix": "/a"}}]),
+        situation(virtual_service(http=http), services=[two, service("order-svc")]),
+        run="r1",
+        expires=EXPIRES,
+    )
+    assert isinstance(found, Broken)
+    assert (found.rule, found.value) == ("no-effect", "order-svc at port 9080")
+
+
+def test_another_name_of_the_target_is_not_taken_away() -> None:
+    """At port 80, ``inventory-svc.staging`` is a name that a VirtualService of any namespace may have."""
+    at_80 = service("inventory-svc")
+    at_80["spec"]["ports"][0]["port"] = 80
+    other = virtual_service("other", "production", hosts=["inventory-svc.staging"])
+    found = choose(experiment(), situation(other, services=[at_80, service("order-svc")]), run="r1", expires=EXPIRES)
+    assert isinstance(found, Broken)
+    assert (found.rule, found.value) == ("names-differ", "inventory-svc.staging")
+    assert made(other).strategy is Strategy.CREATE  # at port 8080 the name is the Service's alone
+
+
+def test_a_younger_service_entry_for_the_targets_host_and_port_stands_for_it() -> None:
+    entry = {
+        "metadata": {"name": "x", "namespace": "staging", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"hosts": [HOST], "ports": [{"number": 8080, "name": "tcp", "protocol": "TCP"}]},
+    }
+    there = situation(virtual_service(), service_entries=[entry])
+    assert there.virtual_host(HOST, "staging", {"app": "order-svc"}, 8080) is None
+    # Elsewhere, callers of the Service's namespace take the Service.
+    elsewhere = {**entry, "metadata": {**entry["metadata"], "namespace": "production"}}
+    found = situation(virtual_service(), service_entries=[elsewhere])
+    assert found.governor(HOST, "staging", {"app": "order-svc"}, 8080) == virtual_service()
