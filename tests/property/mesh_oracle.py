@@ -229,7 +229,7 @@ def gateway_table(world: World, proxy: Proxy, host: str) -> list[Thing]:
         bucket = shown(spec.get("exportTo") or world.default, meta["namespace"], proxy.namespace)
         if proxy.gateway not in (spec.get("gateways") or ()) or bucket is None:
             continue
-        own = [one for one in flat(vs, world) if is_for(one["if"], proxy, (proxy.gateway,))]
+        own = up_to_catch_all(one for one in flat(vs, world) if is_for(one["if"], proxy, (proxy.gateway,)))
         for name in {full(one, meta["namespace"]) for one in spec.get("hosts") or ()}:
             if own and covers(name, host):
                 key = (bucket, meta["creationTimestamp"], meta["name"], meta["namespace"], own)
@@ -238,11 +238,21 @@ def gateway_table(world: World, proxy: Proxy, host: str) -> list[Thing]:
         return []
     best = max(bound, key=lambda name: (name == host, len(name)))
     routes = [one for *_, own in sorted(bound[best], key=lambda entry: entry[:4]) for one in own]
-    return sorted(routes, key=lambda one: not any(one["if"].get(key) for key in ("uri", "headers")) or any_path(one))
+    return sorted(routes, key=catches_all)
 
 
-def any_path(one: Thing) -> bool:
-    return bool(one["if"].get("uri", {}).get("prefix") == "/" and not one["if"].get("headers"))
+def up_to_catch_all(routes: Iterable[Thing]) -> list[Thing]:
+    """istiod makes no routes of a VirtualService after one that catches all."""
+    made = []
+    for one in routes:
+        made.append(one)
+        if catches_all(one):
+            break
+    return made
+
+
+def catches_all(one: Thing) -> bool:
+    return one["if"].get("uri", {"prefix": "/"}) == {"prefix": "/"} and not one["if"].get("headers")
 
 
 def waypoint_table(world: World, host: str) -> list[Thing] | Done:
