@@ -13,13 +13,19 @@ from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
 from chaos.istio.registry import registered
 from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.istio.virtual_services import same
+from chaos.istio.workloads import domain_of, has_proxy, revision_of, workload_name
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
 
 @dataclass(frozen=True)
 class Workload:
-    """Pods of one workload, with and without a proxy."""
+    """Pods of one workload, with and without a proxy.
+
+    Args:
+        revisions: Of the control planes that configure its proxies.
+        domains: The cluster's DNS domain, as its proxies were told; empty where they were not.
+    """
 
     name: str
     namespace: str
@@ -27,6 +33,8 @@ class Workload:
     proxied: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
     gateway: bool = False
+    revisions: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,26 +129,6 @@ class Situation:
         return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
 
 
-def workload_of(pod: Object) -> str:
-    """The workload's name as Istio's metrics have it: the Deployment above the ReplicaSet, or the owner, or the pod."""
-    meta = pod["metadata"]
-    owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
-    owner = owner or next(iter(meta.get("ownerReferences") or ()), None)
-    if owner is None:
-        return str(meta["name"])
-    digest = (meta.get("labels") or {}).get("pod-template-hash")
-    name = str(owner["name"])
-    return name.removesuffix(f"-{digest}") if owner.get("kind") == "ReplicaSet" and digest else name
-
-
-def has_proxy(pod: Object) -> bool:
-    """Whether a pod carries Istio's proxy, as a container or as a native sidecar."""
-    spec = pod.get("spec", {})
-    return any(
-        c.get("name") == "istio-proxy" for c in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    )
-
-
 def is_gateway(pod: Object) -> bool:
     """Whether a pod is a gateway, to which a VirtualService for the mesh does not apply."""
     meta = pod["metadata"]
@@ -155,7 +143,7 @@ def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
     for pod in pods:
         if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or pod["metadata"].get("deletionTimestamp"):
             continue
-        found.setdefault((pod["metadata"]["namespace"], workload_of(pod)), []).append(pod)
+        found.setdefault((pod["metadata"]["namespace"], workload_name(pod)), []).append(pod)
     return tuple(
         Workload(
             name=name,
@@ -164,6 +152,8 @@ def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
             proxied=tuple(p["metadata"]["name"] for p in group if has_proxy(p)),
             bare=tuple(p["metadata"]["name"] for p in group if not has_proxy(p)),
             gateway=any(is_gateway(p) for p in group),
+            revisions=frozenset(revision_of(p) for p in group if has_proxy(p)),
+            domains=frozenset(domain for p in group if (domain := domain_of(p)) is not None),
         )
         for (namespace, name), group in sorted(found.items())
     )

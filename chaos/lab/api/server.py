@@ -22,7 +22,7 @@ from chaos.lab.api.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES, POD
 from chaos.lab.api.selectors import Selector
 from chaos.lab.api.store import Store
 from chaos.lab.api.table import table, wanted
-from chaos.lab.api.validation import Cause, Path, Validator, dotted
+from chaos.lab.api.validation import Cause, Validator, dotted
 from chaos.lab.api.watching import watch
 
 _METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -102,6 +102,9 @@ class _Api:
             return await self._dispatch(request)
         except ApiError as error:
             return JSONResponse(error.status(), status_code=error.code)
+        except RecursionError:
+            deep = bad_request("the object is nested too deep")
+            return JSONResponse(deep.status(), status_code=deep.code)
 
     async def openapi(self, request: Request) -> Response:
         described = discovery.openapi_v3(request.path_params["path"], self._store.list(CUSTOM_RESOURCE_DEFINITIONS))
@@ -298,7 +301,7 @@ class _Api:
         return self._admission.review(target, self._access.user(request), name=name, dry_run=dry_run)
 
     def _validate(self, request: Request, res: Resource, obj: dict[str, Any]) -> tuple[str, ...]:
-        """Asks the kind's validator; drops fields that the schema does not have, as the real server does."""
+        """Asks the kind's validator; drops nulls, and fields that the schema does not have, as the real server does."""
         validator = self._validators.get(res.kind)
         if validator is None:
             return ()
@@ -307,8 +310,7 @@ class _Api:
         if found.unknown and strictness == "Strict":
             told = ", ".join(f'unknown field "{dotted(path)}"' for path in found.unknown)
             raise bad_request(f"strict decoding error: {told}")
-        for path in sorted(found.unknown, key=len, reverse=True):
-            _drop(obj, path)
+        found.prune(obj)
         if found.causes:
             raise invalid(res, obj.get("metadata", {}).get("name", ""), found.causes)
         if found.denied:
@@ -335,13 +337,6 @@ class _Api:
             quoted = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")
             response.raw_headers.append((b"warning", f'299 - "{quoted}"'.encode()))
         return response
-
-
-def _drop(obj: dict[str, Any], path: Path) -> None:
-    node: Any = obj
-    for step in path[:-1]:
-        node = node[step]
-    del node[path[-1]]
 
 
 def _fits(obj: dict[str, Any], target: Target) -> None:

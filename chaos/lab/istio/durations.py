@@ -12,12 +12,14 @@ _NANOS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m
 
 
 def nanoseconds(text: str) -> int | None:
-    """A Go duration in nanoseconds; ``None`` where it is none."""
+    """A Go duration in nanoseconds; ``None`` where it is none, or longer than Go's, which end after 292 years."""
     if text == "0":
         return 0
     if not _DURATION.fullmatch(text):
         return None
     total = sum(int(Decimal(number) * _NANOS[unit]) for number, unit in _PART.findall(text))
+    if total >= 2**63:
+        return None
     return -total if text.startswith("-") else total
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from chaos.istio.workloads import canonical_revision
 from chaos.lab.istio.proxy import Proxy
 from chaos.model.experiment import BUCKETS_MS
 
@@ -29,7 +30,7 @@ def identity(proxy: Proxy) -> dict[str, str]:
         "app": proxy.app or _UNKNOWN,
         "version": proxy.version or _UNKNOWN,
         "canonical_service": proxy.identity,
-        "canonical_revision": proxy.version or "latest",
+        "canonical_revision": canonical_revision(proxy.labels),
     }
 
 

@@ -10,7 +10,9 @@ from typing import Any, Final, Protocol
 
 from chaos.istio.delegates import merged
 from chaos.istio.exports import Object
+from chaos.istio.ports import declared_protocol
 from chaos.istio.virtual_services import age_key
+from chaos.istio.workloads import canonical_revision, canonical_service, workload_name
 from chaos.lab.api.resources import (
     AUTHORIZATION_POLICIES,
     CONFIG_MAPS,
@@ -32,7 +34,7 @@ from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE, mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
-from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
+from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
 
 WATCHED: Final[tuple[Resource, ...]] = (
     CONFIG_MAPS, SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS, SERVICE_ENTRIES, SIDECARS, PEER_AUTHENTICATIONS,
@@ -88,7 +90,7 @@ class Registry:
 
     def _service(self, obj: Mapping[str, Any], policies: Sequence[Object]) -> Service:
         meta, spec = obj["metadata"], obj.get("spec") or {}
-        ports = tuple(Port(p["port"], p.get("name", ""), protocol_of(p)) for p in spec.get("ports") or ())
+        ports = tuple(Port(p["port"], p.get("name", ""), declared_protocol(p) or "") for p in spec.get("ports") or ())
         exported = (meta.get("annotations") or {}).get(_EXPORT, "*")
         return Service(
             name=meta["name"],
@@ -141,21 +143,19 @@ class Registry:
         labels = (pod or {}).get("metadata", {}).get("labels") or {}
         proxy = self._proxies.get(pod_name)
         if proxy is None:
-            return Endpoint(one["ip"], port, labels, _bare(labels, pod_name, namespace))
+            return Endpoint(one["ip"], port, labels, _bare(pod) if pod else {})
         takes = mode_of(policies, namespace=namespace, labels=labels, port=port) != "DISABLE" and port in proxy.inbound
         return Endpoint(one["ip"], port, labels, identity(proxy), uri=proxy.uri, mutual=takes)
 
 
-def _bare(labels: Mapping[str, str], pod: str, namespace: str) -> dict[str, str]:
-    """What is known of a workload without a proxy: what its pod's labels say."""
-    app, version = labels.get("app", ""), labels.get("version", "")
-    digest = labels.get("pod-template-hash", "")
-    workload = pod.rpartition("-")[0].removesuffix(f"-{digest}") if digest else pod
+def _bare(pod: Object) -> dict[str, str]:
+    """What a workload without a proxy is called in metrics."""
+    labels, workload = pod["metadata"].get("labels") or {}, workload_name(pod)
     return {
         "workload": workload,
-        "workload_namespace": namespace,
-        "app": app or "unknown",
-        "version": version or "unknown",
-        "canonical_service": app or workload,
-        "canonical_revision": version or "latest",
+        "workload_namespace": pod["metadata"]["namespace"],
+        "app": labels.get("app") or "unknown",
+        "version": labels.get("version") or "unknown",
+        "canonical_service": canonical_service(labels, workload),
+        "canonical_revision": canonical_revision(labels),
     }

@@ -11,11 +11,11 @@ from chaos.istio import registry
 from chaos.istio.exports import Object
 from chaos.istio.governing import Mesh
 from chaos.istio.hosts import service_fqdn
+from chaos.istio.ports import HTTP, HTTP2
 from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.lab.istio.destination_rules import DestinationRules
 
 T = TypeVar("T")
-HTTP_PROTOCOLS = ("http", "http2", "grpc", "grpc-web", "h2c")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Port:
     @property
     def is_http(self) -> bool:
         """HTTP by name or appProtocol, or to be detected from the traffic."""
-        return self.protocol in HTTP_PROTOCOLS or not self.protocol
+        return self.protocol in HTTP or not self.protocol
 
     @property
     def is_detected(self) -> bool:
@@ -39,7 +39,7 @@ class Port:
     @property
     def is_http2(self) -> bool:
         """Spoken to in HTTP/2."""
-        return self.protocol in ("http2", "grpc", "grpc-web", "h2c")
+        return self.protocol in HTTP2
 
 
 @dataclass(frozen=True)
@@ -163,15 +163,3 @@ class Snapshot:
             return None
         found = self.destination_rules.for_client
         return self.once(("rule", host, namespace), lambda: found(namespace, host, home=service.namespace))
-
-
-def protocol_of(port: Mapping[str, Any]) -> str:
-    """A port's protocol by ``appProtocol`` or by the prefix of its name; empty: detected from the traffic."""
-    if port.get("appProtocol"):
-        return str(port["appProtocol"]).lower().removeprefix("kubernetes.io/")
-    known = {*HTTP_PROTOCOLS, "https", "tls", "tcp", "udp", "mongo", "mysql", "redis"}
-    name = str(port.get("name") or "")
-    for prefix in ("grpc-web", name.partition("-")[0].lower()):
-        if prefix in known and (name == prefix or name.startswith(f"{prefix}-")):
-            return prefix
-    return ""

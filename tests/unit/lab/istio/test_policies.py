@@ -126,13 +126,16 @@ def test_an_upgrade_is_for_ports_whose_protocol_is_declared() -> None:
 @pytest.mark.parametrize(
     ("policy", "told"),
     [
-        ({"loadBalancer": {"consistentHash": {}}}, "must say what is hashed"),
+        ({}, "traffic policy must have at least one field"),
+        ({"portLevelSettings": [{"connectionPool": {"tcp": {"maxConnections": 1}}}]}, "must have valid port"),
+        ({"loadBalancer": {"consistentHash": {"maglev": {"tableSize": 9}}}}, "prime number"),
+        ({"connectionPool": {"tcp": {"connectTimeout": "1500us"}}}, "ms precision"),
+        ({"outlierDetection": {"consecutiveLocalOriginFailures": 1}}, "split external local origin errors"),
+        ({"tls": {"mode": "SIMPLE", "insecureSkipVerify": True, "subjectAltNames": ["a"]}}, "insecureSkipVerify"),
         (
-            {"loadBalancer": {"simple": "RANDOM", "consistentHash": {"useSourceIp": True}}},
-            "one of simple and consistentHash",
+            {"tls": {"mode": "MUTUAL", "credentialName": "c"}},
+            "does not support spec.trafficPolicy.tls.mode: MUTUAL, spec.trafficPolicy.tls.credentialName",
         ),
-        ({"portLevelSettings": [{"connectionPool": {"tcp": {"maxConnections": 1}}}]}, "must name a port"),
-        ({"tls": {"mode": "MUTUAL", "credentialName": "c"}}, "does not support trafficPolicy.tls with certificates"),
         (
             {"portLevelSettings": [{"port": {"number": 1}, "tls": {"mode": "SIMPLE", "caCertificates": "/f"}}]},
             "does not support spec.trafficPolicy.portLevelSettings[0].tls.caCertificates",
