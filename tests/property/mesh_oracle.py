@@ -21,6 +21,7 @@ Thing = Mapping[str, Any]
 Done = tuple[str, str, str]
 """``(fault, where to, timeout)``; where to is ``-`` for what is answered by the proxy itself."""
 ROOT = "istio-system"
+EVERYTHING: Sequence[Thing] = ({"hosts": ["*/*"]},)
 NOT_FOUND: Done = ("", "404", "")
 UNKNOWN: Done = ("", "502", "")
 
@@ -68,6 +69,7 @@ class World:
     default: Sequence[str] = ("*",)
     waypoint: frozenset[str] = field(default_factory=frozenset)
     root: str = ROOT
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False)
 
 
 def known(services: Sequence[Thing], entries: Sequence[Thing]) -> list[Known]:
@@ -134,7 +136,10 @@ def claims(world: World, proxy: Proxy, port: int) -> dict[str, Claim]:
     if egress is None:
         return {}
     seen = [vs for vs in considered(world, proxy) if imported(egress, proxy, vs["metadata"]["namespace"], names_of(vs))]
-    services = services_of(world, proxy, egress)
+    key = (proxy.namespace, id(egress))
+    if key not in world.memo:
+        world.memo[key] = services_of(world, proxy, egress)
+    services = world.memo[key]
     there = {one.host: one for one in services if port in one.speaks}
     found: dict[str, Claim] = {}
     for vs in seen:
@@ -308,7 +313,7 @@ def egress_of(world: World, proxy: Proxy, port: int) -> Thing | None:
             continue
         chosen.append((near, meta["creationTimestamp"], meta["name"], one))
     egress = min(chosen, key=lambda entry: entry[:3])[3]["spec"].get("egress") if chosen else None
-    for listener in egress or [{"hosts": ["*/*"]}]:
+    for listener in egress or EVERYTHING:
         if (listener.get("port") or {}).get("number") in (None, port):
             return listener  # type: ignore[no-any-return]
     return None
@@ -405,13 +410,13 @@ def first(routes: Iterable[Thing], request: Request) -> Done:
 
 def changed(
     before: World, after: World, proxies: Sequence[Proxy], requests: Sequence[Request]
-) -> dict[Proxy, list[Done]]:
-    """The proxies that do anything else with any request, and what they do now."""
+) -> dict[Proxy, list[tuple[Done, Done]]]:
+    """The proxies that do anything else with any request, and what they did and do now with each."""
     found = {}
     for proxy in proxies:
-        now = behaviour(after, proxy, requests)
-        if now != behaviour(before, proxy, requests):
-            found[proxy] = now
+        was, now = behaviour(before, proxy, requests), behaviour(after, proxy, requests)
+        if now != was:
+            found[proxy] = list(zip(was, now, strict=True))
     return found
 
 
