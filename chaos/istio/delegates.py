@@ -39,12 +39,12 @@ def merged(virtual_services: Sequence[Object], *, default: Sequence[str] = PUBLI
 
 def _merge(root: Object, delegates: Mapping[tuple[str, str], Object], default: Sequence[str]) -> Object:
     routes = root["spec"].get("http") or ()
-    if not any("delegate" in route for route in routes):
+    if not any(route.get("delegate") for route in routes):
         return root
     namespace = root["metadata"]["namespace"]
     found: list[dict[str, Any]] = []
     for route in routes:
-        if "delegate" not in route:
+        if not route.get("delegate"):
             found.append(route)
             continue
         named = route["delegate"]
@@ -58,7 +58,7 @@ def _merge(root: Object, delegates: Mapping[tuple[str, str], Object], default: S
 
 
 def _routes(root: Mapping[str, Any], leaf: Mapping[str, Any], home: str, namespace: str) -> Iterator[dict[str, Any]]:
-    if "delegate" in leaf:
+    if leaf.get("delegate"):
         return
     matches = _joined(_blocks(root, home), _blocks(leaf, namespace))
     if matches is None:

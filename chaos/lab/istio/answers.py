@@ -102,4 +102,4 @@ def cors_policy(policy: Mapping[str, Any]) -> dict[str, Any]:
 def _origin(value: Mapping[str, str]) -> dict[str, Any]:
     if "regex" in value:
         return {"safe_regex": {"regex": value["regex"]}}
-    return dict(value)
+    return {key: value[key] for key in ("exact", "prefix") if key in value}

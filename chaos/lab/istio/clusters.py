@@ -56,17 +56,17 @@ def _to_services(snapshot: Snapshot, namespace: str, *, sidecar: bool) -> list[d
 def _outbound(service: Service, port: Port, rule: Object | None, *, sidecar: bool) -> Iterator[dict[str, Any]]:
     spec: Mapping[str, Any] = rule["spec"] if rule else {}
     behind = service.endpoints.get(port.number, ())
-    yield _cluster(service, port, "", behind, policy_for(rule, "", port.number), sidecar=sidecar)
+    yield _cluster(service, port, "", behind, rule, sidecar=sidecar)
     for subset in spec.get("subsets") or ():
         labels = subset.get("labels") or {}
         chosen = tuple(one for one in behind if labels.items() <= one.labels.items())
-        policy = policy_for(rule, subset["name"], port.number)
-        yield _cluster(service, port, subset["name"], chosen, policy, sidecar=sidecar)
+        yield _cluster(service, port, subset["name"], chosen, rule, sidecar=sidecar)
 
 
 def _cluster(
-    service: Service, port: Port, subset: str, behind: tuple[Endpoint, ...], policy: Policy, *, sidecar: bool
+    service: Service, port: Port, subset: str, behind: tuple[Endpoint, ...], rule: Object | None, *, sidecar: bool
 ) -> dict[str, Any]:
+    policy = policy_for(rule, subset, port.number)
     name = cluster_name(port.number, subset, service.host)
     # Istio's sidecar sends to the pod of a headless Service that its application chose by DNS. The lab's applications leave
     # that to their proxy.
@@ -81,12 +81,26 @@ def _cluster(
         "circuit_breakers": {"thresholds": [thresholds(policy)]},
         "metadata": {
             "filter_metadata": {
-                "istio": {"host": service.host, "name": service.name, "namespace": service.namespace, "subset": subset}
+                "istio": {
+                    "host": service.host,
+                    "name": service.name,
+                    "namespace": service.namespace,
+                    "subset": subset,
+                    **_config(rule),
+                }
             }
         },
         **_security(service, policy, name, behind, http2=port.is_http2 or upgraded(policy)),
         **ejection(policy),
     }
+
+
+def _config(rule: Object | None) -> dict[str, str]:
+    """Which rule a cluster is by, as istiod says it (AddConfigInfoMetadata)."""
+    if rule is None:
+        return {}
+    meta = rule["metadata"]
+    return {"config": f"/apis/networking.istio.io/v1/namespaces/{meta['namespace']}/destination-rule/{meta['name']}"}
 
 
 def _security(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -93,6 +93,14 @@ class ControlPlane:
     def rejected(self) -> Mapping[str, int]:
         """What proxies did not take so far, by kind."""
         return {str(kind): count for kind, count in self.discovery.rejected.items()}
+
+    def refusals(self) -> Mapping[tuple[str, tuple[str, ...]], Sequence[Proxy]]:
+        """By kind and objects, the proxies that refused what became of these."""
+        nodes = {proxy.node: proxy for proxy in self._proxies.values()}
+        found: dict[tuple[str, tuple[str, ...]], list[Proxy]] = {}
+        for one in self.discovery.refusals():
+            found.setdefault((one.kind, one.objects), []).append(nodes[one.node])
+        return found
 
     def stats(self) -> Mapping[str, float]:
         """Pushes so far, seconds of the last one from its first change to the last file, the settings."""
