@@ -126,6 +126,19 @@ def test_the_configuration_is_that_of_the_revision_that_the_proxies_follow(clust
     ]
 
 
+def test_callers_are_called_as_the_metrics_call_them(cluster: Cluster) -> None:
+    """A Rollout's pods have a hash of their own; a caller under another name would be outside of what was declared."""
+    proxied(cluster, "order-svc-7cd44-x", "default")
+    pod = cluster.server.store.get(PODS, "staging", "order-svc-7cd44-x")
+    owner = {"kind": "ReplicaSet", "name": "order-svc-7cd44", "controller": True, "apiVersion": "apps/v1", "uid": "u"}
+    labels = {"app": "order-svc", "rollouts-pod-template-hash": "7cd44"}
+    meta = {**pod["metadata"], "labels": labels, "generateName": "order-svc-7cd44-", "ownerReferences": [owner]}
+    cluster.server.store.replace(PODS, "staging", "order-svc-7cd44-x", {**pod, "metadata": meta})
+    asked = parse_experiment(written(more=", callers: {app: order-svc}"))
+    plan = make_plan(asked, look(cluster.mesh, None, asked), STAGING, run="abcdefgh", now=0.0)
+    assert [(one.namespace, one.workload) for one in plan.callers] == [("staging", "order-svc")]
+
+
 def test_a_mesh_with_another_domain_is_refused(cluster: Cluster) -> None:
     proxied(cluster, "order-svc", "default", "corp.example")
     assert [(one.rule, one.value) for one in planned(cluster.mesh).refusals] == [("cluster-domain", "corp.example")]
