@@ -21,6 +21,7 @@ Thing = Mapping[str, Any]
 Done = tuple[str, str, str]
 """``(fault, where to, timeout)``; where to is ``-`` for what is answered by the proxy itself."""
 ROOT = "istio-system"
+EVERYTHING: Sequence[Thing] = ({"hosts": ["*/*"]},)
 NOT_FOUND: Done = ("", "404", "")
 UNKNOWN: Done = ("", "502", "")
 
@@ -68,6 +69,7 @@ class World:
     default: Sequence[str] = ("*",)
     waypoint: frozenset[str] = field(default_factory=frozenset)
     root: str = ROOT
+    memo: dict[Any, Any] = field(default_factory=dict, compare=False)
 
 
 def known(services: Sequence[Thing], entries: Sequence[Thing]) -> list[Known]:
@@ -134,7 +136,10 @@ def claims(world: World, proxy: Proxy, port: int) -> dict[str, Claim]:
     if egress is None:
         return {}
     seen = [vs for vs in considered(world, proxy) if imported(egress, proxy, vs["metadata"]["namespace"], names_of(vs))]
-    services = services_of(world, proxy, egress)
+    key = (proxy.namespace, id(egress))
+    if key not in world.memo:
+        world.memo[key] = services_of(world, proxy, egress)
+    services = world.memo[key]
     there = {one.host: one for one in services if port in one.speaks}
     found: dict[str, Claim] = {}
     for vs in seen:
@@ -229,7 +234,7 @@ def gateway_table(world: World, proxy: Proxy, host: str) -> list[Thing]:
         bucket = shown(spec.get("exportTo") or world.default, meta["namespace"], proxy.namespace)
         if proxy.gateway not in (spec.get("gateways") or ()) or bucket is None:
             continue
-        own = [one for one in flat(vs, world) if is_for(one["if"], proxy, (proxy.gateway,))]
+        own = up_to_catch_all(one for one in flat(vs, world) if is_for(one["if"], proxy, (proxy.gateway,)))
         for name in {full(one, meta["namespace"]) for one in spec.get("hosts") or ()}:
             if own and covers(name, host):
                 key = (bucket, meta["creationTimestamp"], meta["name"], meta["namespace"], own)
@@ -238,11 +243,21 @@ def gateway_table(world: World, proxy: Proxy, host: str) -> list[Thing]:
         return []
     best = max(bound, key=lambda name: (name == host, len(name)))
     routes = [one for *_, own in sorted(bound[best], key=lambda entry: entry[:4]) for one in own]
-    return sorted(routes, key=lambda one: not any(one["if"].get(key) for key in ("uri", "headers")) or any_path(one))
+    return sorted(routes, key=catches_all)
 
 
-def any_path(one: Thing) -> bool:
-    return bool(one["if"].get("uri", {}).get("prefix") == "/" and not one["if"].get("headers"))
+def up_to_catch_all(routes: Iterable[Thing]) -> list[Thing]:
+    """istiod makes no routes of a VirtualService after one that catches all."""
+    made = []
+    for one in routes:
+        made.append(one)
+        if catches_all(one):
+            break
+    return made
+
+
+def catches_all(one: Thing) -> bool:
+    return one["if"].get("uri", {"prefix": "/"}) == {"prefix": "/"} and not one["if"].get("headers")
 
 
 def waypoint_table(world: World, host: str) -> list[Thing] | Done:
@@ -298,7 +313,7 @@ def egress_of(world: World, proxy: Proxy, port: int) -> Thing | None:
             continue
         chosen.append((near, meta["creationTimestamp"], meta["name"], one))
     egress = min(chosen, key=lambda entry: entry[:3])[3]["spec"].get("egress") if chosen else None
-    for listener in egress or [{"hosts": ["*/*"]}]:
+    for listener in egress or EVERYTHING:
         if (listener.get("port") or {}).get("number") in (None, port):
             return listener  # type: ignore[no-any-return]
     return None
@@ -395,13 +410,13 @@ def first(routes: Iterable[Thing], request: Request) -> Done:
 
 def changed(
     before: World, after: World, proxies: Sequence[Proxy], requests: Sequence[Request]
-) -> dict[Proxy, list[Done]]:
-    """The proxies that do anything else with any request, and what they do now."""
+) -> dict[Proxy, list[tuple[Done, Done]]]:
+    """The proxies that do anything else with any request, and what they did and do now with each."""
     found = {}
     for proxy in proxies:
-        now = behaviour(after, proxy, requests)
-        if now != behaviour(before, proxy, requests):
-            found[proxy] = now
+        was, now = behaviour(before, proxy, requests), behaviour(after, proxy, requests)
+        if now != was:
+            found[proxy] = list(zip(was, now, strict=True))
     return found
 
 

@@ -42,7 +42,10 @@ HOSTS = (
     OUTSIDE,
 )
 PATHS = (("/a/1", ""), ("/a/1", "jason"), ("/b", ""), ("/b", "jason"), ("/c", ""), ("/c", "jason"))
-REQUESTS = [Request(host, path, user, port) for port in (80, 9080) for host in HOSTS for path, user in PATHS]
+REQUESTS = [
+    *(Request(host, path, user) for host in HOSTS for path, user in PATHS),
+    *(Request(host, path, user, 9080) for host in HOSTS[:3] for path, user in PATHS[:3]),
+]
 SURE = 8080
 """The only port of all services where real proxies are asked: 80 needs a privilege."""
 PORTS: list[list[dict[str, Any]]] = [
@@ -102,7 +105,7 @@ class Mesh:
         return Situation(
             cluster="c", namespaces=self.namespaces, services=self.services, virtual_services=self.virtual_services,
             workloads=workloads, calling=self.calling, sidecars=self.sidecars, service_entries=self.service_entries,
-            default_export=tuple(self.default or ["*"]),
+            default_exports={"default": tuple(self.default or ["*"])},
         )  # fmt: skip
 
     def world(self) -> World:
