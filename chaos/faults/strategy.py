@@ -19,7 +19,7 @@ from chaos.faults.patching import for_sidecars, put_in, taken_out, undo_of
 from chaos.faults.routes import can_carry, inject
 from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
-from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of
+from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, written_hosts_of
 from chaos.model.experiment import Experiment
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Broken, Injection, Strategy
@@ -142,6 +142,13 @@ def _unusable(vs: Object, host: str) -> Broken | None:
             name_of(vs),
             "a wildcard VirtualService governs the host, which a copy would not shadow as a whole",
             "give the service a VirtualService of its own",
+        )
+    if host not in written_hosts_of(vs):
+        return refuse(
+            "host-in-upper-case",
+            name_of(vs),
+            "the governing VirtualService writes the host in upper case, and before Istio 1.30 it does not govern",
+            "write the host in lower case",
         )
     delegates = [f"{namespace}/{name}" for namespace, name in delegates_of(vs)]
     if delegates:

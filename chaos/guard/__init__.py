@@ -27,6 +27,7 @@ RULES: Final[tuple[Rule, ...]] = (
     hosts.hosts_stay_inside,
     hosts.only_the_target_is_governed,
     hosts.destinations_stay_inside,
+    scope.object_is_at_home,
     scope.export_stays_inside,
     scope.export_is_sure,
     scope.gateways_stay_out,

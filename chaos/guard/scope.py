@@ -13,6 +13,20 @@ from chaos.model.plan import Broken, Strategy
 _REVISION = "istio.io/rev"
 
 
+def object_is_at_home(draft: Draft) -> Iterator[Broken]:
+    """The object is in the target's namespace: in another one, ``.`` in its ``exportTo`` would be that one."""
+    injection = draft.injection
+    if injection is None:
+        return
+    for namespace in {injection.namespace, injection.after["metadata"]["namespace"]} - {draft.namespace}:
+        yield Broken(
+            rule="object-elsewhere",
+            value=namespace,
+            message=f"the object would be in the namespace {namespace!r}, and the target is in {draft.namespace!r}",
+            hint="this is a defect of the harness: please report it with the plan",
+        )
+
+
 def export_stays_inside(draft: Draft) -> Iterator[Broken]:
     """Only callers of the object's own namespace, or of other allowed ones, may see it."""
     if draft.injection is None:

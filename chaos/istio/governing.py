@@ -92,7 +92,7 @@ class Listener:
             labels: The workload's.
             port: That requests are sent to.
         """
-        registry = {one.host: one for one in self.services if port in one.http}
+        registry = {one.host.lower(): one.in_lower_case() for one in self.services if port in one.http}
         taken: set[str] = set()
         governed: set[str] = set()
         made: list[tuple[str, Object | None, Service | None]] = []

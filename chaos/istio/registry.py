@@ -8,7 +8,7 @@ Sources: istiod ``pilot/pkg/serviceregistry/kube/conversion.go`` (ConvertService
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from chaos.istio.exports import PUBLIC, Object, Reach, reach_of
@@ -41,6 +41,10 @@ class Service:
     addresses: Sequence[str] = ()
     headless: bool = False
     created: str = ""
+
+    def in_lower_case(self) -> Service:
+        """The same with its host as it is routed (httproute.go BuildSidecarOutboundVirtualHosts)."""
+        return self if self.host.islower() else replace(self, host=self.host.lower())
 
 
 def registered(services: Iterable[Object], service_entries: Iterable[Object] = ()) -> tuple[Service, ...]:

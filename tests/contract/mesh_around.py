@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from chaos.lab.istio.translate import translate
 from tests.contract.recorded_mesh import Recorded
 
 Object = dict[str, Any]
+_LABEL: Final = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
 _AGE: Final = "2026-01-01T00:00:00Z"
 _GROUP: Final = "networking.istio.io/v1"
 
@@ -76,7 +78,7 @@ def _made(kind: str, name: str, namespace: str, spec: Object) -> Object:
 
 
 def _labels(obj: Object) -> dict[str, str]:
-    """Of a workload that the document selects."""
+    """Of a workload that the document selects, as far as a workload can have them."""
     spec = obj.get("spec") or {}
     blocks = [block for http in spec.get("http") or () for block in http.get("match") or ()]
     chosen = spec.get("selector") or {}
@@ -85,7 +87,7 @@ def _labels(obj: Object) -> dict[str, str]:
         (spec.get("workloadSelector") or {}).get("labels") or {},
         chosen if obj["kind"] == "Gateway" else chosen.get("matchLabels") or {},
     ]
-    return {key: value for labels in found for key, value in labels.items()}
+    return {key: value for labels in found for key, value in labels.items() if _LABEL.fullmatch(value)}
 
 
 def _ports(found: Any) -> Iterator[int]:

@@ -8,8 +8,10 @@ from chaos.lab.istio.metrics import stats_config
 from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, XDS_CLUSTER, address, endpoints, from_control_plane
 from chaos.lab.istio.proxy import ADMIN_PORT, STATS_PORT, Proxy
 
+MAX_PROGRAM_SIZE: Final = 32_768
+"""Of a regular expression, in RE2's instructions."""
 _RUNTIME: Final = {
-    "re2.max_program_size.error_level": "32768",
+    "re2.max_program_size.error_level": str(MAX_PROGRAM_SIZE),
     "envoy.reloadable_features.http_reject_path_with_fragment": "false",
 }
 """As Istio starts its proxies (``pkg/bootstrap/config.go`` extractRuntimeFlags): larger regular expressions, and a path's

@@ -66,7 +66,8 @@ def access_log(proxy: Proxy, *, reporter: str, mutual: bool = False) -> dict[str
         "response_flags": "%RESPONSE_FLAGS%",
         "connection_security_policy": _UNKNOWN if reporter == "source" else "mutual_tls" if mutual else "none",
     }
-    listed = [{"name": name, "value_format": value} for name, value in tags.items()]
+    # A label of a pod may be empty, a tag of Envoy's may not.
+    listed = [{"name": name, "value_format": value or _UNKNOWN} for name, value in tags.items()]
     return {
         "name": "envoy.access_loggers.stats",
         "typed_config": {

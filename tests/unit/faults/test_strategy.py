@@ -119,6 +119,7 @@ def test_a_virtual_service_for_a_gateway_only_does_not_govern_the_mesh() -> None
         ({"exportTo": ["."], "hosts": ["inventory-svc", "stock.example"]}, "several-hosts"),
         ({"exportTo": ["."], "gateways": ["gw", "mesh"]}, "gateway-and-source"),
         ({"hosts": ["*.staging.svc.cluster.local"]}, "wildcard-host"),
+        ({"hosts": ["Inventory-svc"]}, "host-in-upper-case"),
         ({"http": [{"redirect": {"uri": "/"}}]}, "no-route-to-fault"),
     ],
 )

@@ -82,6 +82,25 @@ def test_each_rule_says_no(drafted: Draft, rules: set[str]) -> None:
     assert broken(drafted) == rules
 
 
+def test_an_object_of_another_namespace_is_refused() -> None:
+    """There, ``exportTo: ["."]`` would hit the callers of that namespace."""
+    theirs = virtual_service("theirs", "production", hosts=["inventory-svc.staging.svc.cluster.local"], exportTo=["."])
+    made = draft(situation(theirs))
+    assert made.injection is not None
+    after = copy.deepcopy(dict(made.injection.after))
+    after["metadata"] = {**theirs["metadata"]}
+    changed = {"after": after, "before": theirs, "namespace": "production", "name": "theirs"}
+    found = check(
+        Draft(
+            experiment=made.experiment,
+            situation=made.situation,
+            settings=made.settings,
+            injection=made.injection.model_copy(update=changed),
+        )
+    )
+    assert "object-elsewhere" in {one.rule for one in found}
+
+
 def test_a_frozen_namespace_is_refused() -> None:
     frozen = namespace("staging", env="staging")
     frozen["metadata"]["annotations"] = {"chaos-harness.dev/frozen": "release day"}

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
+from chaos.lab.istio.validation.envoy import policy_limits
 from chaos.lab.istio.validation.hosts import export_to, is_label, labels, wildcard_domain
 from chaos.lab.istio.validation.outcome import Told, errors, validated
 from chaos.lab.istio.validation.traffic_policy import POLICY, traffic_policy
@@ -51,6 +52,7 @@ def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
             yield f"{path}.tls.mode: MUTUAL"
         if tls.get("credentialName"):
             yield f"{path}.tls.credentialName"
+        yield from policy_limits(policy, path)
 
 
 def _policies(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -9,6 +9,7 @@ from chaos.istio.virtual_services import MESH
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.answers import REDIRECT_CODES
 from chaos.lab.istio.validation import schema as s
+from chaos.lab.istio.validation.envoy import route_limits
 from chaos.lab.istio.validation.hosts import export_to, gateway_names, is_address, wildcard_domain
 from chaos.lab.istio.validation.http_route import HTTP, http_route
 from chaos.lab.istio.validation.outcome import Told, Warned, validated
@@ -78,6 +79,7 @@ def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
         code = (http.get("redirect") or {}).get("redirectCode", 0)
         if code and code not in REDIRECT_CODES:
             yield f"spec.http[{at}].redirect.redirectCode: {code}"
+        yield from route_limits(http, f"spec.http[{at}]")
         for number, match in enumerate(http.get("match") or ()):
             for key in ("headers", "withoutHeaders"):
                 for name in match.get(key) or ():
