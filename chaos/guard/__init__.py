@@ -19,6 +19,8 @@ RULES: Final[tuple[Rule, ...]] = (
     namespaces.namespace_is_not_the_root,
     namespaces.namespace_is_not_frozen,
     mixing.everything_was_read,
+    mixing.one_domain_is_known,
+    mixing.revisions_agree,
     hosts.target_exists,
     hosts.target_is_no_alias,
     hosts.target_speaks_http,

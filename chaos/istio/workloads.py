@@ -74,6 +74,11 @@ def revision_of(pod: Object) -> str:
     return str(told or (meta.get("labels") or {}).get("istio.io/rev") or DEFAULT_REVISION)
 
 
+def mesh_config_of(revision: str) -> str:
+    """Name of the ConfigMap with the configuration of a revision's control plane."""
+    return "istio" if revision == DEFAULT_REVISION else f"istio-{revision}"
+
+
 def domain_of(pod: Object) -> str | None:
     """The cluster's DNS domain, which the pod's proxy was started with; ``None`` where it was not told."""
     for proxy in _proxies(pod):

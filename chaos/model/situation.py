@@ -54,10 +54,11 @@ class Situation:
         calling: ``(namespace, workload)`` that called the target of late, by the metrics.
         writable_outside: Namespaces outside the allowed ones in which the harness's own identity may write
             VirtualServices; ``*`` for all.
-        default_export: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo``).
+        default_exports: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo``), by the
+            revision of the control planes that configure the target's namespace.
         sidecars: All Sidecars.
         service_entries: All ServiceEntries, which may stand for a host that a Service has.
-        http_routes: All of the Gateway API's HTTPRoutes; none where these are not served.
+        http_routes: All of the Gateway API's HTTPRoutes and GRPCRoutes; none where these are not served.
         root_namespace: The mesh's, whose Sidecar is the default of all namespaces.
         unreadable: What the identity in use may not read, as rights: ``list sidecars.networking.istio.io``.
     """
@@ -70,12 +71,17 @@ class Situation:
     workloads: Sequence[Workload] = ()
     calling: Sequence[tuple[str, str]] = field(default=())
     writable_outside: tuple[str, ...] = ()
-    default_export: tuple[str, ...] = PUBLIC
+    default_exports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sidecars: Sequence[Object] = ()
     service_entries: Sequence[Object] = ()
     http_routes: Sequence[Object] = ()
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
+
+    @property
+    def default_export(self) -> tuple[str, ...]:
+        """What ``exportTo`` is where a VirtualService has none; a rule of the guard sees that all revisions agree."""
+        return next(iter(self.default_exports.values()), PUBLIC)
 
     def service(self, namespace: str, name: str) -> Object | None:
         """A Service by its name."""

@@ -105,7 +105,7 @@ class Mesh:
         return Situation(
             cluster="c", namespaces=self.namespaces, services=self.services, virtual_services=self.virtual_services,
             workloads=workloads, calling=self.calling, sidecars=self.sidecars, service_entries=self.service_entries,
-            default_export=tuple(self.default or ["*"]),
+            default_exports={"default": tuple(self.default or ["*"])},
         )  # fmt: skip
 
     def world(self) -> World:

@@ -11,7 +11,7 @@ from typing import Any, Final
 _CONFIG: Final = re.compile(r"/apis/[^/]+/[^/]+/namespaces/([^/]+)/([^/]+)/(.+)")
 _KINDS: Final = {"virtual-service": "VirtualService", "destination-rule": "DestinationRule"}
 """As istiod names them in the metadata of what it makes of them (``pilot/pkg/networking/util`` BuildConfigInfoMetadata)."""
-_ENTRY: Final = re.compile(r"^\[\d{4}-[^\]]*\]\[\d+\]\[\w+\]\[(?P<topic>\w+)\] ", re.MULTILINE)
+_ENTRY: Final = re.compile(r"^\[\d{4}-[^\]]*\]\[\d+\]\[\w+\]\[(?P<topic>\w+)\] (?:\[[^\]]*\] )?", re.MULTILINE)
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class _Feed:
     sent: dict[tuple[Kind, tuple[str, ...]], _Sent] = field(default_factory=dict)
     versions: dict[tuple[Kind, tuple[str, ...]], str] = field(default_factory=dict)
     taken: dict[tuple[Kind, tuple[str, ...]], Mapping[str, str]] = field(default_factory=dict)
-    refused: dict[tuple[Kind, tuple[str, ...]], tuple[str, ...]] = field(default_factory=dict)
+    refused: dict[tuple[Kind, tuple[str, ...]], tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Versions, and the objects behind what is new in them."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     since: float = 0.0
     outstanding: set[Kind] = field(default_factory=set)
@@ -149,11 +150,12 @@ class Discovery:
             feed.wake()
 
     def refusals(self) -> list[Refusal]:
-        """What proxies refused, as long as they have taken nothing newer of the kind."""
+        """What proxies refused, as long as it is what they should have."""
         return [
             Refusal(node, kind, objects)
             for node, feed in self._feeds.items()
-            for (kind, _), objects in feed.refused.items()
+            for (kind, names), (version, objects) in feed.refused.items()
+            if version == feed.version(kind, names)
         ]
 
     def close(self) -> None:
@@ -214,7 +216,6 @@ class Discovery:
             if not sent.taken:
                 sent.taken = True
                 feed.taken[kind, names] = feed.chosen(kind, names)
-                feed.refused.pop((kind, names), None)
                 self._took(feed, kind)
                 feed.wake()
             return True
@@ -225,7 +226,8 @@ class Discovery:
         if not sent.rejected:
             sent.rejected = True
             self.rejected[kind] += 1
-            feed.refused[kind, names] = behind(feed.chosen(kind, names), feed.taken.get((kind, names), {}))
+            objects = behind(feed.chosen(kind, names), feed.taken.get((kind, names), {}))
+            feed.refused[kind, names] = (version, objects)
             feed.wake()
         return True
 

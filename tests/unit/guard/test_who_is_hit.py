@@ -55,6 +55,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("not-readable", {"unreadable": ("list sidecars.networking.istio.io",)}),
     ("waypoint", {"services": [waypoint(service("inventory-svc")), service("order-svc")]}),
     ("waypoint", namespaces(waypoint(STAGING))),
+    ("cluster-domain", {"workloads": [Workload("order-svc", "staging", {"app": "order-svc"}, proxied=("o-1",), domains=frozenset({"corp.example"}))]}),
+    ("revisions-differ", {"default_exports": {"canary": (".",), "default": ("*",)}}),
     ("http-route", {"http_routes": [http_route()]}),
     ("http-route", {"http_routes": [http_route("production", namespace="staging")]}),
     ("http-route", {"http_routes": [http_route(kind="Hostname", group="networking.istio.io", name="inventory-svc.staging.svc.cluster.local")]}),
@@ -63,6 +65,14 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("hidden-from-callers", {"sidecars": [sidecar("istio-system/*", ns="istio-system")]}),
 ]  # fmt: skip
 RIGHT: list[dict[str, Any]] = [
+    {
+        "workloads": [
+            Workload(
+                "order-svc", "staging", {"app": "order-svc"}, proxied=("o-1",), domains=frozenset({"cluster.local"})
+            )
+        ]
+    },
+    {"default_exports": {"canary": ("*",), "default": ("*",)}},
     {"services": [waypoint(service("inventory-svc"), "none"), service("order-svc")], **namespaces(waypoint(STAGING))},
     {"services": [service("inventory-svc"), waypoint(service("order-svc"))]},
     {"http_routes": [http_route(kind="Gateway", group="gateway.networking.k8s.io")]},
@@ -92,23 +102,35 @@ def test_what_hits_the_callers_alone_is_allowed(changes: dict[str, Any]) -> None
 def test_private_by_default_is_private_to_one_control_plane_only() -> None:
     """Without exportTo, what is private depends on the default of the revision that a proxy belongs to."""
     private = virtual_service()
-    found = situation(private, default_export=(".",))
+    found = situation(private, default_exports={"default": (".",)})
     made = draft(found)
     assert made.injection is not None
     assert made.injection.strategy is Strategy.PATCH
     assert broken(made) == set()
-    several = situation(private, default_export=(".",), **namespaces(STAGING, OTHER_REVISION))
+    several = situation(private, default_exports={"default": (".",)}, **namespaces(STAGING, OTHER_REVISION))
     assert broken(draft(several)) == {"export-by-default"}
-    said = situation(virtual_service(exportTo=["."]), default_export=(".",), **namespaces(STAGING, OTHER_REVISION))
+    canary = situation(private, default_exports={"canary": (".",)}, **namespaces(STAGING, OTHER_REVISION))
+    assert broken(draft(canary)) == set()
+    injected = labelled(namespace("more"), **{"istio-injection": "enabled"})
+    both = situation(private, default_exports={"canary": (".",)}, **namespaces(STAGING, OTHER_REVISION, injected))
+    assert broken(draft(both)) == {"export-by-default"}
+    said = situation(
+        virtual_service(exportTo=["."]), default_exports={"default": (".",)}, **namespaces(STAGING, OTHER_REVISION)
+    )
     assert broken(draft(said)) == set()
 
 
 def test_the_meshs_default_counts_as_exportto() -> None:
-    made = draft(situation(virtual_service(), default_export=(".",)))
+    made = draft(situation(virtual_service(), default_exports={"default": (".",)}))
     public = Draft(
         experiment=made.experiment, situation=situation(virtual_service()), settings=LAB, injection=made.injection
     )
     assert "export-outside" in broken(public)
+
+
+def test_a_route_of_grpc_is_named_as_such() -> None:
+    [found] = check(draft(situation(http_routes=[{**http_route(), "kind": "GRPCRoute"}])))
+    assert "the GRPCRoute staging/route routes the target's requests" in found.message
 
 
 def test_a_delegate_is_refused_with_its_roots() -> None:

@@ -12,12 +12,13 @@ from chaos.lab.istio.validation.hosts import selector, subnet
 from chaos.lab.istio.validation.outcome import Told, Warned, unsupported, validated
 
 _ACCOUNTS: Final = ("serviceAccounts", "notServiceAccounts")
+_MOST_ACCOUNTS, _LONGEST_ACCOUNT = 16, 320
 _OTHERS: Final = ("principals", "notPrincipals", "namespaces", "notNamespaces")
 _BLOCKS: Final = ("ipBlocks", "notIpBlocks", "remoteIpBlocks", "notRemoteIpBlocks")
 _SOURCE: Final = s.obj(
     {
         **dict.fromkeys((*_OTHERS, *_BLOCKS), s.STRINGS),
-        **dict.fromkeys(_ACCOUNTS, s.array(s.text(longest=320), longest=16)),
+        **dict.fromkeys(_ACCOUNTS, s.array(s.text(longest=_LONGEST_ACCOUNT), longest=_MOST_ACCOUNTS)),
         **dict.fromkeys(("requestPrincipals", "notRequestPrincipals", "trustDomains", "notTrustDomains"), s.unsupported()),
     },
     rules=(
@@ -111,13 +112,13 @@ def _rule(rule: Mapping[str, Any]) -> Iterator[str]:
                 yield from _values(name, values)
     for condition in rule.get("when") or ():
         key = condition["key"]
-        given = (*(condition.get("values") or ()), *(condition.get("notValues") or ()))
+        given = [condition[name] for name in ("values", "notValues") if condition.get(name)]
         if not key:
             yield "`key` must not be empty"
         elif not given:
             yield f"at least one of `values` or `notValues` must be set for key {key}"
-        else:
-            yield from _condition(key, given)
+        for values in given if key else ():
+            yield from _condition(key, values)
 
 
 def _values(name: str, values: Sequence[str]) -> Iterator[str]:
@@ -148,7 +149,11 @@ def _ports(values: Sequence[str]) -> Iterator[str]:
 
 def _accounts(values: Sequence[str]) -> Iterator[str]:
     """``serviceAccount`` or ``namespace/serviceAccount`` (istiod ``security.CheckServiceAccount``)."""
+    if len(values) > _MOST_ACCOUNTS:
+        yield f"may not have more than {_MOST_ACCOUNTS} values"
     for value in values:
+        if len(value.encode("utf-8", "surrogatepass")) > _LONGEST_ACCOUNT:
+            yield f"value cannot exceed {_LONGEST_ACCOUNT} characters, found {value!r}"
         if "*" in value:
             yield f"wildcard not allowed in the service account {value!r}"
         if value.count("/") > 1 or value.startswith("/") or value.endswith("/"):

@@ -44,7 +44,7 @@ Object = dict[str, Any]
 
 def proxy(name: str, ip: str, *, kind: Any = "sidecar", **labels: str) -> Proxy:
     return Proxy(
-        pod=f"{name}-0", namespace="staging", kind=kind, labels={"app": name, **labels}, workload=name, app=name,
+        pod=f"{name}-0", namespace="staging", kind=kind, labels={"app": name, "version": "v1", **labels}, workload=name, app=name,
         version="v1", service_account=name, ip=ip, inbound={} if kind == "router" else {9080: 40000}, directory=Path(),
     )  # fmt: skip
 

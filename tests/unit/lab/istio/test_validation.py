@@ -39,7 +39,7 @@ def fault(**parts: Any) -> Any:
         validated(exportTo=["staging", "qa"]),
         fault(abort={"httpStatus": 503, "percentage": {"value": 50}}),
         fault(abort={"httpStatus": 200, "percentage": {"value": 0}}),
-        fault(abort={"httpStatus": 600, "percentage": {"value": 100}}),
+        fault(abort={"httpStatus": 599, "percentage": {"value": 100}}),
         fault(abort={"grpcStatus": "UNAVAILABLE", "percentage": {"value": 0.0001}}),
         fault(abort={"httpStatus": 503}),
         fault(delay={"fixedDelay": "3s", "percentage": {"value": 30.5}}),
