@@ -9,7 +9,7 @@ from typing import Final
 
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.governing import Mesh, VirtualHost
-from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
+from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
 from chaos.istio.registry import registered
 from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.istio.virtual_services import same
@@ -114,8 +114,14 @@ class Situation:
         )  # as it was read: a root with its delegates
 
     def ports_of(self, host: str) -> tuple[int, ...]:
-        """The ports at which faults may hit requests to a registry host: those at which its Service has HTTP."""
-        found = [one for one in self.mesh.services if one.host == host and one.kubernetes]
+        """The ports at which faults may hit requests to a Service: those at which it has HTTP, by its registry host.
+
+        A ServiceEntry of its namespace for the same host may add some.
+        """
+        home = service_of(host)
+        if home is None:
+            return ()
+        found = [one for one in self.mesh.services if one.host == host and one.namespace == home[0]]
         return tuple(sorted({port for one in found for port, http in one.http.items() if http}))
 
     def with_(self, obj: Object) -> Situation:
