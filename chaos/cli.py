@@ -259,6 +259,22 @@ def lab_status(name: LabName = "default", as_json: Json = False) -> None:  # noq
         raise typer.Exit(1)
 
 
+@lab_app.command("shop")
+def lab_shop(
+    image: Annotated[
+        str, typer.Option(help="what the Containerfile's target stand-in builds, as your cluster pulls it")
+    ],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="where the shop is put")] = "staging",
+) -> None:
+    """Print the lab's demo shop for a real cluster with Istio, to try experiments there."""
+    from chaos.adapters.settings_file import read_settings
+    from chaos.lab.shop_elsewhere import shop
+    from chaos.manifests.printing import as_documents
+
+    labels = read_settings(Path.cwd()).labels
+    give(as_documents(shop(namespace, image=image, labels=labels)))
+
+
 @lab_app.command("control-plane")
 def lab_control_plane(
     name: LabName = "default",

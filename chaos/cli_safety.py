@@ -193,10 +193,15 @@ def admission(
         str | None,
         typer.Option(help="how long after its creation a fault may expire; the longest fault and an hour where absent"),
     ] = None,
+    default_export: Annotated[
+        list[str] | None,
+        typer.Option(help="an entry of the mesh's defaultVirtualServiceExportTo; Istio's own default, *, where absent"),
+    ] = None,
     warn: Annotated[bool, typer.Option("--warn", help="only warn, to see first what would be denied")] = False,  # noqa: FBT002
 ) -> None:
     """Print the staging rules as a ValidatingAdmissionPolicy with its binding; for older clusters what there is instead."""
     from chaos.adapters.settings_file import read_settings
+    from chaos.istio.exports import PUBLIC
     from chaos.manifests.admission import admission as objects
     from chaos.manifests.admission import offer, without_policies
     from chaos.manifests.printing import as_documents
@@ -216,7 +221,8 @@ def admission(
         )
     longest = None if lifetime is None else _duration("--lifetime", lifetime)
     made = objects(
-        settings, home=home, account=account, api_version=offered.api_version, lifetime=longest, warn=warn
+        settings, home=home, account=account, api_version=offered.api_version, lifetime=longest,
+        default_export=default_export or PUBLIC, warn=warn,
     )  # fmt: skip
     _give(as_documents(made))
 

@@ -33,6 +33,8 @@ TIMEOUTS: Final = (3.0, 10.0)
 """Seconds to connect, and seconds between two pieces of an answer."""
 IN_CLUSTER: Final = "in-cluster"
 """The name under which a pod reaches its own cluster, by its service account."""
+EXEC: Final = 5.0
+"""Seconds within which a command in a container must have ended; it asks a proxy on its own loopback."""
 PAGE: Final = 500
 """Objects a page of a list."""
 _DENIED: Final = (403, 404, 405)
@@ -200,13 +202,13 @@ class KubernetesApi:
         _, url, headers, *_ = self._client.param_serialize(
             "GET", path, query_params=asked, header_params={}, auth_settings=["BearerToken"]
         )
-        websocket.setdefaulttimeout(TIMEOUTS[1])
+        websocket.setdefaulttimeout(EXEC)
         try:
             stream = WSClient(self._configuration, get_websocket_url(url), headers, False, binary=True)  # noqa: FBT003
             try:
-                stream.run_forever(timeout=TIMEOUTS[1])
+                stream.run_forever(timeout=EXEC)
                 if stream.is_open():
-                    raise Transient(f"exec in {namespace}/{pod}: no end within {TIMEOUTS[1]:g} s")
+                    raise MeshError(f"exec in {namespace}/{pod}: no end within {EXEC:g} s")
                 output, status = stream.read_channel(_STDOUT), stream.read_channel(_ERROR)
             finally:
                 stream.close()

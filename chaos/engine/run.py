@@ -14,6 +14,7 @@ from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
 from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.progress import progress_of
+from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.surroundings import Surroundings, Watch
@@ -30,6 +31,8 @@ from chaos.safety.removal import announce
 
 TICK: Final = 0.5
 """Seconds between two looks."""
+_QUICK: Final = 0.1
+"""Seconds between two looks while the proxies' configuration changes."""
 WARM_UP: Final = 1.0
 """Seconds of load that no claim counts: connections are opened, code is loaded."""
 _DISTRIBUTION: Final = 30.0
@@ -72,6 +75,7 @@ class Run:
         self.recorder = Recorder(plan, around.environment, clock_offset=offset, started=self._clock.now() + offset)
         self._observer = Observer(plan, self.recorder, around.metrics, around.load)
         self._injector = Injector(around.mesh, plan.injection, plan.run, around.clock)
+        self._proxies = Proxies(around.mesh, around.clock, plan)
         self._sinks = list(around.sinks)
         self._lease: leases.Held | None = None
         self._watch: Watch | None = None
@@ -103,6 +107,7 @@ class Run:
                 with self._around.stop.shield():
                     self._restore()
             try:
+                self._await_removal()
                 self._recover()
             except HarnessError as error:
                 self._note(error)
@@ -244,7 +249,8 @@ class Run:
 
     def _prove(self) -> None:
         self._enter(PhaseName.PROVE)
-        reached = self._until(_DISTRIBUTION, self._distributed, pause=0.1)
+        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        reached = self._until(_DISTRIBUTION, self._distributed, pause=_QUICK)
         self._stop_if_asked()
         if not reached and not judge.guardrail_tripped(*self._look()):
             rejected = rejected_since(self._around.metrics, self.recorder.marks[Mark.INJECT_SENT])
@@ -275,20 +281,41 @@ class Run:
         else:
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
 
+    def _await_removal(self) -> None:
+        """Waits until no caller's proxy has the fault any more; acknowledged is not gone.
+
+        Whatever ended the run: a fault that stays in the proxies is worth knowing. Only who asked it to stop is not kept.
+        """
+        if Mark.INJECTED not in self.recorder.marks or Mark.RESTORED not in self.recorder.marks:
+            return
+        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        until = self._now() + self.plan.experiment.limits.removal.total_seconds()
+        while not self._around.stop and self._now() < until and not self._lost():
+            self._clock.sleep(_QUICK)
+            self._look()
+        if self._around.stop:
+            self._event("removal-not-awaited", "stopped: whether the proxies have lost the fault was not waited for")
+
+    def _lost(self) -> bool:
+        """Whether no caller's proxy has the fault any more, or none can be asked: then the counted faults tell."""
+        seen = self._asked()
+        if seen is None or seen.having:
+            return False
+        told = (
+            f"none of {seen.of} caller proxies has the fault any more" if seen.of else "no caller's proxy can be asked"
+        )
+        self._event("removed" if seen.of else "proxies-silent", told)
+        return True
+
     def _recover(self) -> None:
         fault_was_active = Mark.FAULT_FROM in self.recorder.marks and Mark.RESTORED in self.recorder.marks
         if not fault_was_active or self._around.stop:
             return
         self._enter(PhaseName.RECOVER)
         experiment = self.plan.experiment
-        limit = experiment.recovery.within.total_seconds() + experiment.limits.baseline.total_seconds()
-        self._until(
-            limit,
-            lambda history, now: (
-                judge.judge_recovery(history, now).answer is not Answer.UNDECIDED
-                and judge.faults_after_restore(history, now).complete
-            ),
-        )
+        limits = experiment.limits
+        limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
+        self._until(limit + judge.drain(*self._look()), judge.recovery_done)
 
     def _release(self) -> None:
         self._enter(PhaseName.RELEASE)
@@ -383,16 +410,21 @@ class Run:
 
     def _distributed(self, history: History, now: float) -> bool:
         """Whether every caller's proxy has the injected route; by the counts where proxies can't be asked."""
-        pods = [(caller.namespace, pod) for caller in self.plan.callers for pod in caller.pods]
-        routes = [self._around.mesh.routes_of_proxy(namespace, pod) for namespace, pod in pods]
-        names = self.plan.injection.route_names if self.plan.injection else ()
-        if pods and all(text is not None for text in routes):
-            having = sum(any(f'"{name}"' in (text or "") for name in names) for text in routes)
-            self.recorder.proxies.append(ProxySeen(at=self._now(), having=having, of=len(pods)))
-            return having == len(pods)
-        seen = judge.judge_proof(history, now).by_caller
+        seen = self._asked()
+        if seen is not None and seen.of:
+            return seen.having == seen.of
+        if not self._proxies.silent:
+            return False
+        counted = judge.judge_proof(history, now).by_caller
         wanted = {f"{caller.namespace}/{caller.workload}" for caller in self.plan.callers}
-        return bool(seen) and wanted <= {caller for caller, count in seen.items() if count}
+        return bool(counted) and wanted <= {caller for caller, count in counted.items() if count}
+
+    def _asked(self) -> ProxySeen | None:
+        """What the callers' proxies said, noted; ``None`` until all have; of none where they can't be asked."""
+        seen = self._proxies.look(self.recorder.clock_offset)
+        if seen is not None:
+            self.recorder.proxies.append(seen)
+        return seen
 
     def _check_target(self) -> None:
         """The object is still ours and still governs, nobody froze the namespace, the lease is still held."""

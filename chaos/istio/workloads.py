@@ -63,11 +63,6 @@ def canonical_revision(labels: Mapping[str, str]) -> str:
     return next((labels[key] for key in _REVISION_LABELS if key in labels), "latest")
 
 
-def has_proxy(pod: Object) -> bool:
-    """Whether a pod carries Istio's proxy, as a container or as a native sidecar."""
-    return next(_proxies(pod), None) is not None
-
-
 def revision_of(pod: Object) -> str:
     """The revision of the control plane that injected the pod's proxy, and configures it."""
     meta = pod["metadata"]

@@ -7,17 +7,17 @@ from chaos.judge.confidence import decide, interval
 from chaos.judge.evidence import Query, needed
 from chaos.judge.judgement import judge
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrail_tripped
-from chaos.judge.proof import Drain, faults_after_restore, faults_before, judge_proof
-from chaos.judge.recovery import judge_recovery
+from chaos.judge.proof import faults_before, judge_proof
+from chaos.judge.recovery import judge_recovery, recovery_done
+from chaos.judge.removal import drain, judge_removal
 
 __all__ = [
-    "Drain",
     "PhaseAnswer",
     "Query",
     "baseline_answer",
     "decide",
+    "drain",
     "fault_answer",
-    "faults_after_restore",
     "faults_before",
     "guardrail_tripped",
     "interval",
@@ -25,5 +25,7 @@ __all__ = [
     "judge_callers",
     "judge_proof",
     "judge_recovery",
+    "judge_removal",
     "needed",
+    "recovery_done",
 ]

@@ -10,8 +10,9 @@ from chaos.judge.claims import share_of_confidence
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
-from chaos.judge.proof import faults_after_restore, faults_before
+from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
+from chaos.judge.removal import judge_removal
 from chaos.model.history import History, Mark, TroubleKind
 from chaos.model.quantities import format_share
 from chaos.model.verdict import (
@@ -22,6 +23,7 @@ from chaos.model.verdict import (
     Reason,
     ReasonCode,
     RecoveryResult,
+    RemovalResult,
     Verdict,
     worst,
 )
@@ -45,11 +47,13 @@ def judge(history: History) -> Verdict:
     now = history.ended if history.ended is not None else _newest(history)
     before = baseline_answer(history, now)
     during = fault_answer(history, now)
-    after = judge_recovery(history, now) if Mark.RESTORED in history.marks else None
+    restored = Mark.RESTORED in history.marks
+    removed = judge_removal(history, now) if restored else None
+    after = judge_recovery(history, now) if restored else None
     guarded = guardrails(history, now)
-    reasons = list(_reasons(history, now, before, during, guarded, after))
+    reasons = list(_reasons(history, before, during, guarded, removed, after))
     if not reasons:
-        reasons = [_all_held(history, during.proof, after)]
+        reasons = [_all_held(history, during.proof, removed, after)]
     return Verdict(
         run=history.run,
         experiment=history.plan.experiment.name,
@@ -59,6 +63,7 @@ def judge(history: History) -> Verdict:
         fault=during.claims,
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
+        removal=removed,
         recovery=after,
     )
 
@@ -76,10 +81,10 @@ def _newest(history: History) -> float:
 
 def _reasons(
     history: History,
-    now: float,
     before: PhaseAnswer,
     during: PhaseAnswer,
     guarded: tuple[ClaimResult, ...],
+    removed: RemovalResult | None,
     after: RecoveryResult | None,
 ) -> Iterator[Reason]:
     """Everything that speaks against passing."""
@@ -90,7 +95,7 @@ def _reasons(
         return
     for trouble in history.troubles:
         yield Reason(code=_TROUBLES[trouble.kind], message=trouble.message, hint=trouble.hint)
-    yield from _left_behind(history, now)
+    yield from _left_behind(history, removed)
     if Mark.BASELINE_FROM not in history.marks:
         if not history.troubles:
             yield Reason(code=ReasonCode.BROKEN, message="the run ended before its baseline began")
@@ -107,22 +112,31 @@ def _reasons(
     if before.answer is not Answer.HOLDS:
         yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
     yield from _during(history, during, guarded)
-    yield from _after(history, now, after)
+    yield from _after(history, removed, after)
 
 
-def _left_behind(history: History, now: float) -> Iterator[Reason]:
+def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
     hint = f"chaosctl sweep --run {history.run}"
     for left in history.residue:
         yield Reason(code=ReasonCode.RESIDUE, message=f"left behind: {left}", hint=hint)
     written = Mark.INJECTED in history.marks or Mark.RESTORE_SENT in history.marks
     if written and Mark.RESTORED not in history.marks and not history.residue:
         yield Reason(code=ReasonCode.RESIDUE, message="the restore was never acknowledged", hint=hint)
-    drain = faults_after_restore(history, now)
-    if drain.complete and drain.faults:
-        text = f"{drain.faults} faults were counted after everything should have drained"
-        yield Reason(
-            code=ReasonCode.RESIDUE, message=text, hint="chaosctl status; is another fault active on the target?"
-        )
+    if removed is not None and removed.answer is Answer.VIOLATED:
+        yield _still_faulted(removed)
+
+
+def _still_faulted(removed: RemovalResult) -> Reason:
+    if removed.having:
+        seen = f"{removed.having} of {removed.asked} caller proxies still had the fault {removed.allowed:g} s"
+    else:
+        seen = f"faults were counted until {removed.seconds or 0.0:.3g} s"
+    return Reason(
+        code=ReasonCode.STILL_FAULTED,
+        message=f"{seen} after the API acknowledged its removal; allowed are {removed.allowed:g} s",
+        hint="is istiod up, and do the proxies take its configuration (istioctl proxy-status)? is another fault active "
+        "on the target (chaosctl status)? a slow control plane is given more time with limits.removal",
+    )
 
 
 def _not_injected(history: History, before: PhaseAnswer) -> Iterator[Reason]:
@@ -226,14 +240,17 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
         yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
 
 
-def _after(history: History, now: float, after: RecoveryResult | None) -> Iterator[Reason]:
-    if after is None or history.troubles:
+def _after(history: History, removed: RemovalResult | None, after: RecoveryResult | None) -> Iterator[Reason]:
+    if removed is None or after is None or history.troubles or removed.answer is Answer.VIOLATED:
         return
-    if after.answer is Answer.VIOLATED:
+    if removed.answer is Answer.UNDECIDED:
+        text = "the run ended before it could be seen that no fault is counted any more"
+        yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=text)
+    elif after.answer is Answer.VIOLATED:
         told = "; ".join(_told(claim) for claim in after.claims if claim.answer is Answer.VIOLATED)
         yield Reason(
             code=ReasonCode.NOT_RECOVERED,
-            message=f"not recovered within {after.allowed:g} s: {told}",
+            message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
             hint="do breakers close, pools refill and queues drain after the dependency is back?",
         )
     elif after.answer is Answer.UNDECIDED:
@@ -242,30 +259,32 @@ def _after(history: History, now: float, after: RecoveryResult | None) -> Iterat
             message=f"it can't be told whether the steady state held again within {after.allowed:g} s",
             hint="raise limits.baseline or load.rate",
         )
-    elif not faults_after_restore(history, now).complete:
-        text = "the run ended before it could be seen that no fault is counted any more"
-        yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=text)
 
 
-def _all_held(history: History, proof: Proof | None, after: RecoveryResult | None) -> Reason:
+def _all_held(
+    history: History, proof: Proof | None, removed: RemovalResult | None, after: RecoveryResult | None
+) -> Reason:
     """Nothing speaks against it; still, each part of the promise has to be there."""
     needed = (Mark.BASELINE_UNTIL, Mark.INJECTED, Mark.FAULT_FROM, Mark.RESTORED, Mark.LOAD_STOPPED)
     missing = [mark.value for mark in needed if mark not in history.marks]
     if proof is None or not proof.proven:
         missing.append("proof")
+    if removed is None or removed.seconds is None:
+        missing.append("removal")
     if after is None or after.seconds is None:
         missing.append("recovery")
     if history.ended is None:
         missing.append("end")
     if missing:
         return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
-    assert proof is not None and after is not None  # noqa: S101, PT018 - both were just looked at
+    assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
     hit = sum(proof.by_caller.values())
     confidence = format_share(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
         message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
-        f"(each with {confidence} confidence), recovered within {after.seconds:g} ± {after.uncertainty:g} s, nothing left",
+        f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
+        f"recovered within {after.seconds:g} ± {after.uncertainty:g} s after that, nothing left",
     )
 
 

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from chaos.judge.claims import Window, longest_delay, share_of_confidence
 from chaos.judge.confidence import interval
-from chaos.judge.counting import Scrapes, Source, count
+from chaos.judge.counting import Scrapes, count
 from chaos.judge.evidence import requests_key
-from chaos.model.history import History, Mark, Recorded, Series
+from chaos.model.history import History, Mark, Series
 from chaos.model.verdict import Proof, ShareProof, Tally
-
-_DRAIN_LIMIT: Final = 30.0
-"""Seconds after which faults that are still counted are residue, not stragglers."""
-_QUIET: Final = 2
-"""Scrape intervals without a new fault that show that there are none any more."""
-_GONE: Final = 5
-"""Scrape intervals behind the newest scrape after which a proxy counts as gone."""
-
-
-@dataclass(frozen=True)
-class Drain:
-    """Whether faults ceased to be counted after the restore.
-
-    Args:
-        complete: It is known by now.
-        faults: How many were counted when there should have been none.
-    """
-
-    complete: bool
-    faults: int
 
 
 @dataclass
@@ -86,7 +64,7 @@ def judge_proof(history: History, now: float) -> Proof:
         if is_faulted(series):
             by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
     outside = {caller: n for caller, n in by_caller.items() if n and not is_declared(history, caller)}
-    seen = history.proxies[-1] if history.proxies else None
+    seen = next((look for look in reversed(history.proxies) if look.at <= end and look.of), None)
     begin = history.marks.get(Mark.FAULT_FROM)
     shares: tuple[ShareProof, ...] = ()
     if begin is not None:
@@ -155,38 +133,3 @@ def faults_before(history: History, now: float) -> int:
     if begin is None:
         return 0
     return sum(events for series, events in _counted(history, begin, end) if is_faulted(series))
-
-
-def faults_after_restore(history: History, now: float) -> Drain:
-    """Whether faults are still counted once the longest delay has drained.
-
-    Requests that were waiting when the fault was taken away keep their delay. Nothing is known before the proxies that
-    counted faults have been scraped for two intervals after that; one that is gone can't inject any more.
-    """
-    restored = history.marks.get(Mark.RESTORED)
-    recorded = history.find(requests_key(history.plan.host))
-    if restored is None or recorded is None:
-        return Drain(complete=False, faults=0)
-    interval_ = history.environment.scrape_interval
-    drained = restored + longest_delay(history.plan.experiment) + interval_
-    seen = _alive_until(recorded, now, interval_)
-    if seen < drained + _QUIET * interval_:
-        return Drain(complete=False, faults=0)
-    quiet_from = max(drained, seen - _QUIET * interval_ - interval_)
-    faults = sum(n for series, n in _counted(history, quiet_from, now) if is_faulted(series))
-    return Drain(complete=faults == 0 or seen > drained + _DRAIN_LIMIT, faults=faults)
-
-
-def _alive_until(recorded: Recorded, now: float, interval_: float) -> float:
-    """Up to when every proxy that counted faults, and is still there, was scraped; any proxy where none counted one."""
-    newest: dict[Source, float] = {}
-    injecting: set[Source] = set()
-    for series in recorded.series:
-        last = bisect_right(series.samples, now, key=lambda sample: sample[0])
-        if last:
-            newest[series.source] = max(newest.get(series.source, 0.0), series.samples[last - 1][0])
-        if is_faulted(series):
-            injecting.add(series.source)
-    alive_from = max(newest.values(), default=0.0) - _GONE * interval_
-    alive = {source: at for source, at in newest.items() if at >= alive_from}
-    return min([at for source, at in alive.items() if source in injecting] or alive.values(), default=float("-inf"))

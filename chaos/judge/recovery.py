@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from chaos.judge.claims import Window, answer_only, judge_claim, share_of_confidence
+from chaos.judge.removal import judge_removal
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Answer, RecoveryResult
 
 
 def candidates(interval: float, allowed: float) -> tuple[float, ...]:
-    """Seconds after the restore from which recovery is tried: doubling scrape intervals, up to what is allowed."""
+    """Seconds after the fault was gone from which recovery is tried: doubling scrape intervals, up to what is allowed."""
     found = [0.0]
     step = interval
     while step < allowed:
@@ -18,21 +19,25 @@ def candidates(interval: float, allowed: float) -> tuple[float, ...]:
 
 
 def judge_recovery(history: History, now: float) -> RecoveryResult:
-    """The earliest candidate from which every expectation holds; the doubt is shared among the candidates."""
+    """The earliest candidate from which every expectation holds; the doubt is shared among the candidates.
+
+    Nothing recovers while its fault is still in the proxies, so the time starts when that was gone.
+    """
     experiment = history.plan.experiment
     allowed = experiment.recovery.within.total_seconds()
     interval = history.environment.scrape_interval
-    restored = history.marks.get(Mark.RESTORED)
+    restored, removed = history.marks.get(Mark.RESTORED), judge_removal(history, now).seconds
     result = RecoveryResult(seconds=None, uncertainty=interval, allowed=allowed, answer=Answer.UNDECIDED)
-    if restored is None:
+    if restored is None or removed is None:
         return result
+    gone = restored + removed
     starts = candidates(interval, allowed)
     confidence = 1 - (1 - share_of_confidence(experiment)) / len(starts)
     end = min(now, history.marks.get(Mark.LOAD_STOPPED, now))
     shown = starts[0]
     answer, seconds = Answer.UNDECIDED, None
     for after in starts:
-        window = Window(restored + after, end)
+        window = Window(gone + after, end)
         if window.start >= end:
             break
         answers = {
@@ -44,7 +49,15 @@ def judge_recovery(history: History, now: float) -> RecoveryResult:
         if after == allowed and Answer.VIOLATED in answers:
             answer, shown = Answer.VIOLATED, after
     claims = tuple(
-        judge_claim(history, claim, "recovery", Window(restored + shown, end), confidence=confidence)
+        judge_claim(history, claim, "recovery", Window(gone + shown, end), confidence=confidence)
         for claim in experiment.steady_state
     )
     return result.model_copy(update={"seconds": seconds, "answer": answer, "claims": claims})
+
+
+def recovery_done(history: History, now: float) -> bool:
+    """The fault is known to be gone, or to stay; and the steady state is known to hold again, or not."""
+    removed = judge_removal(history, now).answer
+    if removed is Answer.VIOLATED:
+        return True
+    return removed is Answer.HOLDS and judge_recovery(history, now).answer is not Answer.UNDECIDED

@@ -2,12 +2,13 @@
 
 - ``GET /lab/status`` → ``{"parts": [{"name", "pid", "alive", "detail"}]}``
 - ``POST /lab/control-plane`` with ``{"delay": seconds}`` , ``{"power": "down" | "up"}`` or ``{"certificates": "rotate"}`` → what ``stats`` says
+- ``POST /lab/exec`` with ``{"answers": false | true}`` → the same; while false, an exec in a proxy hangs, as where a node is ill
 - ``GET /lab/metrics`` → the control plane's metrics under istiod's names; 503 while it is down
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any, Final, Protocol
 
@@ -43,18 +44,22 @@ class Pushing(Protocol):
         """Settings and counters."""
 
 
-def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pushing) -> Starlette:
-    """The application that serves these endpoints."""
+def control_app(
+    *, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pushing, answering: asyncio.Event
+) -> Starlette:
+    """The application that serves these endpoints.
+
+    Args:
+        parts: Every part, for ``status``.
+        control: The control plane.
+        answering: Set while an exec in a proxy is answered.
+    """
 
     async def status(_: Request) -> Response:
         return JSONResponse({"parts": [dict(part) for part in parts()]})
 
     async def control_plane(request: Request) -> Response:
-        try:
-            wanted = await request.json()
-        except json.JSONDecodeError as error:
-            return PlainTextResponse(f"JSON expected: {error}", 400)
-        match wanted:
+        match await _json(request):
             case {"delay": int() | float() as seconds} if seconds >= 0:
                 control.set_delay(float(seconds))
             case {"power": "down"}:
@@ -69,6 +74,16 @@ def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pu
                 )
         return JSONResponse(dict(control.stats()))
 
+    async def execution(request: Request) -> Response:
+        match await _json(request):
+            case {"answers": False}:
+                answering.clear()
+            case {"answers": True}:
+                answering.set()
+            case _:
+                return PlainTextResponse('{"answers": false | true} expected', 400)
+        return JSONResponse({"answers": answering.is_set()})
+
     async def metrics(_: Request) -> Response:
         if not control.stats()["pushing"]:
             return PlainTextResponse("the control plane is down", 503)
@@ -78,9 +93,18 @@ def control_app(*, parts: Callable[[], Iterable[Mapping[str, Any]]], control: Pu
         routes=[
             Route(f"{PREFIX}status", status, methods=["GET"]),
             Route(f"{PREFIX}control-plane", control_plane, methods=["POST"]),
+            Route(f"{PREFIX}exec", execution, methods=["POST"]),
             Route(f"{PREFIX}metrics", metrics, methods=["GET"]),
         ]
     )
+
+
+async def _json(request: Request) -> Any:
+    """The body; ``None``, which no endpoint takes, where it is not JSON."""
+    try:
+        return await request.json()
+    except ValueError:
+        return None
 
 
 def either(own: Mapping[str, Asgi], api: Asgi) -> Asgi:

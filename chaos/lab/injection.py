@@ -12,13 +12,13 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-PROXY_CONTAINER: Final = "istio-proxy"
+from chaos.model.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
+
 PROXY_IMAGE: Final = "lab.istio-chaos.dev/envoy:1.40.0"
 NODE: Final = "lab"
 """The one node, which is this machine."""
 HASH_LABEL: Final = "pod-template-hash"
 _INJECT: Final = "sidecar.istio.io/inject"
-_TEMPLATES: Final = "inject.istio.io/templates"
 _STATUS: Final = "sidecar.istio.io/status"
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # that of Kubernetes' generated names
 
@@ -91,13 +91,13 @@ def pod_of(deployment: Object, replica_set: Object) -> dict[str, Any]:
 
 
 def is_gateway(pod: Object) -> bool:
-    """Whether the pod is an Envoy without an application, by the ``gateway`` injection template."""
-    return "gateway" in _annotations(pod).get(_TEMPLATES, "").split(",")
+    """Whether the pod's Envoy is a gateway: by the ``gateway`` injection template, or as istiod makes it for the Gateway API."""
+    return proxy_role(pod) == ROUTER
 
 
 def has_sidecar(pod: Object) -> bool:
     """Whether the pod, as it is, holds the proxy's container."""
-    return any(container.get("name") == PROXY_CONTAINER for container in _containers(pod))
+    return any(container.get("name") == CONTAINER for container in _containers(pod))
 
 
 def wants_sidecar(pod: Object, namespace: Object) -> bool:
@@ -117,20 +117,20 @@ def wants_sidecar(pod: Object, namespace: Object) -> bool:
 def inject(pod: Object, namespace: Object) -> dict[str, Any]:
     """The pod with the proxy's container where it wants one; an equal copy otherwise."""
     injected: dict[str, Any] = copy.deepcopy(dict(pod))
-    if is_gateway(pod) or wants_sidecar(pod, namespace):
+    bare = [one for one in _containers(injected) if one.get("name") == CONTAINER and not one.get("args")]
+    if (is_gateway(pod) and bare) or wants_sidecar(pod, namespace):
         injected["metadata"].setdefault("annotations", {})[_STATUS] = json.dumps(
-            {"containers": [PROXY_CONTAINER], "revision": "default"}
+            {"containers": [CONTAINER], "revision": "default"}
         )
     if is_gateway(pod):
-        for container in injected["spec"].get("containers", []):
-            if container.get("name") == PROXY_CONTAINER:
-                container["image"] = PROXY_IMAGE  # Istio replaces `image: auto` the same way
+        for container in bare:
+            container |= {"image": PROXY_IMAGE, "args": ["proxy", ROUTER]}  # Istio replaces `image: auto` the same way
     elif wants_sidecar(pod, namespace):
         injected["spec"].setdefault("containers", []).append(
             {
-                "name": PROXY_CONTAINER,
+                "name": CONTAINER,
                 "image": PROXY_IMAGE,
-                "args": ["proxy", "sidecar"],
+                "args": ["proxy", SIDECAR],
                 "ports": [{"name": "http-envoy-prom", "containerPort": 15090, "protocol": "TCP"}],
             }
         )
@@ -143,7 +143,7 @@ def app_ports(pod: Object) -> list[int]:
         {
             int(port["containerPort"])
             for container in _containers(pod)
-            if container.get("name") != PROXY_CONTAINER
+            if container.get("name") != CONTAINER
             for port in container.get("ports") or ()
             if port.get("protocol", "TCP") == "TCP"
         }

@@ -10,7 +10,6 @@ from typing import Any, Final
 import httpx
 
 from chaos.errors import LabError
-from chaos.lab import injection
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
@@ -21,6 +20,7 @@ from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.refusals import words_of
 from chaos.lab.pods import PodRunner, RunningPod
 from chaos.lab.processes import Child, tail
+from chaos.model.proxy import CONTAINER
 
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
@@ -129,12 +129,18 @@ def warning_of_refusals(validate: Validator, refusals: Callable[[], Iterable[str
     return validated
 
 
-async def exec_in_proxy(pods: PodRunner, namespace: str, pod: str, container: str, argv: list[str]) -> ExecResult:
-    """What ``kubectl exec <pod> -c istio-proxy -- pilot-agent request GET <path>`` prints; nothing else can be run."""
+async def exec_in_proxy(
+    pods: PodRunner, answering: asyncio.Event, namespace: str, pod: str, container: str, argv: list[str]
+) -> ExecResult:
+    """What ``kubectl exec <pod> -c istio-proxy -- pilot-agent request GET <path>`` prints; nothing else can be run.
+
+    Hangs while it is not ``answering``.
+    """
+    await answering.wait()
     running = pods.find(namespace, pod)
-    if running is None or running.envoy is None or container not in (injection.PROXY_CONTAINER, ""):
+    if running is None or running.envoy is None or container not in (CONTAINER, ""):
         return _refused(
-            f"the lab runs commands in the container {injection.PROXY_CONTAINER} only, not in {container!r} of {pod}",
+            f"the lab runs commands in the container {CONTAINER} only, not in {container!r} of {pod}",
             _NOT_EXECUTABLE,
         )
     match argv:
@@ -165,7 +171,7 @@ def log_of(pods: PodRunner, namespace: str, pod: str, container: str) -> str:
     running = pods.find(namespace, pod)
     if running is None:
         raise ApiError(404, "NotFound", f'pods "{pod}" not found')
-    if container == injection.PROXY_CONTAINER or (not running.ports and running.envoy is not None):
+    if container == CONTAINER or (not running.ports and running.envoy is not None):
         return running.envoy.log.read_text(errors="replace") if running.envoy is not None else ""
     return (
         f"stand-in of the lab for {running.app or pod}, on {running.ip}, ports {', '.join(map(str, running.ports))}\n"

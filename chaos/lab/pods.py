@@ -30,6 +30,7 @@ from chaos.lab.prometheus import Target
 from chaos.lab.state import write_atomically
 from chaos.lab.workloads.behaviour import ANNOTATION
 from chaos.lab.workloads.host import WorkloadHost
+from chaos.model.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
 
 _LOG: Final = logging.getLogger(__name__)
 ADMIN_PORT: Final = 15000
@@ -219,7 +220,13 @@ class PodRunner:
     async def _start_app(self, running: RunningPod, pod: Object) -> None:
         meta = pod["metadata"]
         labels = meta.get("labels") or {}
-        sidecar = injection.has_sidecar(pod)
+        role = proxy_role(pod)
+        if role not in ("", SIDECAR, ROUTER):
+            raise LabError(
+                f"pod {running.namespace}/{running.name}: expected the proxy of a sidecar or a gateway (args: proxy sidecar, "
+                f"or proxy router), got `proxy {role}`",
+                hint="the lab has no ambient mode: leave this workload out",
+            )
         inbound: dict[int, int] = {}
         if running.ports:
             inbound = await self._apps.add(
@@ -229,15 +236,15 @@ class PodRunner:
                 workload=workload_name(pod),
                 version=labels.get("version", ""),
                 ip=running.ip,
-                proxy=f"{running.ip}:{OUTBOUND_PORT}" if sidecar else None,
+                proxy=f"{running.ip}:{OUTBOUND_PORT}" if role else None,
                 ports=running.ports,
                 behaviour=(meta.get("annotations") or {}).get(ANNOTATION),
             )
-        if sidecar:
+        if role:
             running.proxy = Proxy(
                 pod=running.name,
                 namespace=running.namespace,
-                kind="router" if injection.is_gateway(pod) else "sidecar",
+                kind="router" if role == ROUTER else "sidecar",
                 labels=dict(labels),
                 workload=workload_name(pod),
                 app=running.app,
@@ -274,7 +281,7 @@ class PodRunner:
             ],
             log=self._directory / "logs" / f"envoy-{running.namespace}-{running.name}.log",
             env={"PATH": os.defpath, "HOME": str(proxy.directory)},
-            on_exit=lambda child: self._fail(running, f"Envoy: {child.ended}", container=injection.PROXY_CONTAINER),
+            on_exit=lambda child: self._fail(running, f"Envoy: {child.ended}", container=CONTAINER),
         )
         running.envoy = envoy
         envoy.start()
@@ -374,8 +381,8 @@ class PodRunner:
 def _container_status(container: Object, running: RunningPod, *, failed: str) -> dict[str, Any]:
     state: dict[str, Any]
     name = str(container["name"])
-    is_proxy = name == injection.PROXY_CONTAINER
-    if failed and is_proxy == (failed == injection.PROXY_CONTAINER):
+    is_proxy = name == CONTAINER
+    if failed and is_proxy == (failed == CONTAINER):
         state = {
             "terminated": {"exitCode": 137, "reason": "Error", "message": running.problem, "finishedAt": timestamp()}
         }

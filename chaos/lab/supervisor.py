@@ -149,15 +149,18 @@ class Supervisor:
         self._stack.callback(control_plane.discovery.close)
         controller = Controller(store, on_endpoints=apps.learn)
 
+        answering = asyncio.Event()
+        answering.set()
         control = control_app(
             parts=lambda: parts_of(prometheus.child, apps.child, pods, control_plane, ended=self._ended),
             control=control_plane,
+            answering=answering,
         )
         credentials = Credentials(self._files.directory / "pki")
         application = create_app(
             store,
             validators=validators,
-            exec_handler=partial(exec_in_proxy, pods),
+            exec_handler=partial(exec_in_proxy, pods, answering),
             log_handler=partial(log_of, pods),
             administrators=[credentials.token],
         )

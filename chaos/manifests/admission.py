@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from chaos.errors import InputError
+from chaos.istio.exports import PUBLIC
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.manifests.rbac import NAME as ACCOUNT
 from chaos.model.marks import ALPHABET, EXPIRES, PREFIX, RUN_LABEL, route_name
@@ -32,6 +33,7 @@ SPARE: Final = timedelta(hours=1)
 _REASONS: Final = f"{PREFIX}/reasons"
 _CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _NAMESPACE: Final = re.compile(r"[a-z0-9*?\-\[\]!]+")
+_ENTRY: Final = re.compile(r"[.*~]|[a-z0-9-]+")
 _SIMPLE: Final = re.compile(r"[\w./:^$()|*+?{}\[\]-]*")
 _OURS: Final = f"^{route_name(f'[{ALPHABET}]{{8}}')}$"
 
@@ -116,6 +118,7 @@ def admission(
     account: str = ACCOUNT,
     api_version: str = f"{GROUP}/v1",
     lifetime: timedelta | None = None,
+    default_export: Sequence[str] = PUBLIC,
     warn: bool = False,
 ) -> list[dict[str, Any]]:
     """The policy and its binding.
@@ -126,16 +129,25 @@ def admission(
         account: Its name.
         api_version: Of both objects.
         lifetime: How far after its creation an object of the harness may expire; the longest fault and an hour where absent.
+        default_export: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo`` of the mesh's
+            configuration). The API server gives a policy one object and no configuration, so it holds as it was printed.
         warn: Only tell, and deny nothing.
 
     Raises:
-        InputError: no namespace is allowed, or one can't be right.
+        InputError: no namespace is allowed, or one can't be right, or the default can't be.
     """
     if not settings.namespaces:
         raise InputError("expected at least one staging namespace", hint="--namespace staging")
     wrong = [one for one in settings.namespaces if not _NAMESPACE.fullmatch(one)]
     if wrong:
         raise InputError(f"expected names of namespaces or patterns of them, got {', '.join(map(repr, wrong))}")
+    unknown = [one for one in default_export if not _ENTRY.fullmatch(one)]
+    if unknown or not default_export:
+        raise InputError(
+            "expected the mesh's default of exportTo: *, ., ~ or names of namespaces, "
+            f"got {', '.join(map(repr, unknown)) or 'nothing'}",
+            hint="kubectl -n istio-system get configmap istio -o yaml shows it as defaultVirtualServiceExportTo",
+        )
     rules = validations(settings, lifetime=lifetime or settings.caps.duration + SPARE)
     meta = {"name": NAME, "labels": {"app.kubernetes.io/name": NAME}}
     why = "".join(f"{rule.name}: {rule.why}\n" for rule in rules)
@@ -153,7 +165,8 @@ def admission(
             ],
         },
         "variables": [
-            {"name": name, "expression": text} for name, text in variables(settings, home=home, account=account).items()
+            {"name": name, "expression": text}
+            for name, text in variables(settings, home=home, account=account, default_export=default_export).items()
         ],
         "validations": [rule.as_dict() for rule in rules],
     }
@@ -167,12 +180,13 @@ def admission(
     ]  # fmt: skip
 
 
-def variables(settings: Settings, *, home: str, account: str) -> Mapping[str, str]:
+def variables(settings: Settings, *, home: str, account: str, default_export: Sequence[str]) -> Mapping[str, str]:
     """CEL by the names under which the rules use it, in the order in which each may use those before it."""
     labelled = [
         f"{_text(key)} in namespaceObject.metadata.labels && namespaceObject.metadata.labels[{_text(key)}] == {_text(value)}"
         for key, value in settings.labels.items()
     ]
+    default = f"[{', '.join(map(_text, default_export))}]"
     staging = [_listed("request.namespace", settings), "has(namespaceObject.metadata.labels)", *labelled]
     return {
         "subject": "'VirtualService ' + request.namespace + '/' + string(object.metadata.name)",
@@ -185,13 +199,14 @@ def variables(settings: Settings, *, home: str, account: str) -> Mapping[str, st
         "routes": "has(object.spec) && has(object.spec.http) ? object.spec.http : []",
         "routesBefore": "oldObject != null && has(oldObject.spec) && has(oldObject.spec.http) ? oldObject.spec.http : []",
         "hosts": "has(object.spec) && has(object.spec.hosts) ? object.spec.hosts : []",
-        "exportTo": "has(object.spec) && has(object.spec.exportTo) ? object.spec.exportTo : []",
+        "exportTo": f"{_has_export('object')} ? object.spec.exportTo : {default}",
+        "exportToBefore": f"oldObject != null && {_has_export('oldObject')} ? oldObject.spec.exportTo : {default}",
         "gateways": "has(object.spec) && has(object.spec.gateways) ? object.spec.gateways : []",
         # Whom an object reaches: where that is changed, faults that it has already may meet others than before.
         "reachKept": (
             "oldObject != null && has(oldObject.spec) &&\n"
             "variables.hosts == (has(oldObject.spec.hosts) ? oldObject.spec.hosts : []) &&\n"
-            "variables.exportTo == (has(oldObject.spec.exportTo) ? oldObject.spec.exportTo : []) &&\n"
+            "variables.exportTo == variables.exportToBefore &&\n"
             "variables.gateways == (has(oldObject.spec.gateways) ? oldObject.spec.gateways : [])"
         ),
         # What of a route decides whom it faults and how; its destinations, weights and retries don't.
@@ -278,12 +293,14 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
         ),
         Validation(
             "export-outside",
-            "variables.checked.size() == 0 || !variables.staging || (variables.exportTo.size() > 0 &&\n"
-            f"variables.exportTo.all(e, e == '.' || ({_listed('e', settings)})))",
+            "variables.checked.size() == 0 || !variables.staging ||\n"
+            f"variables.exportTo.all(e, e == '.' || ({_listed('e', settings)}))",
             f'a fault needs exportTo: ["."], or names of the namespaces {names}',
-            "variables.subject + ' has a fault and exportTo ' + (variables.exportTo.size() == 0 ? 'is absent, which is "
-            "everybody' : variables.exportTo.map(e, string(e)).join(', ')) + '; set exportTo: [\".\"]'",
-            "without exportTo a VirtualService acts on every caller of its hosts in the whole mesh, wherever it lies",
+            f"variables.subject + ' has a fault and ' + ({_has_export('object')} ? 'exportTo ' : 'no exportTo, which the policy takes for ') + "
+            f"variables.exportTo.map(e, string(e)).join(', ') + ({_has_export('object')} ? '' : ' by its --default-export') + "
+            "'; set exportTo: [\".\"]'",
+            "a VirtualService acts on every caller of its hosts to whom it is exported, wherever it lies: without exportTo on "
+            "the whole mesh, or on whom the mesh's default names, which the policy has from --default-export",
         ),
         Validation(
             "host-outside",
@@ -327,6 +344,11 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             "Invalid",
         ),
     )  # fmt: skip
+
+
+def _has_export(obj: str) -> str:
+    """CEL: an empty list is as none (istiod initVirtualServices)."""
+    return f"has({obj}.spec) && has({obj}.spec.exportTo) && {obj}.spec.exportTo.size() > 0"
 
 
 def _steps(path: str) -> Sequence[str]:

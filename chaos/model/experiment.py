@@ -358,7 +358,7 @@ class Guardrail(Claim):
 
 
 class Recovery(Declared):
-    """How soon the steady state must hold again, from the acknowledged restore."""
+    """How soon the steady state must hold again, from the moment at which the callers' proxies had lost the fault."""
 
     within: Duration = timedelta(seconds=60)
 
@@ -368,11 +368,15 @@ class Limits(Declared):
 
     baseline: Duration = timedelta(seconds=60)
     fault: Duration = timedelta(seconds=120)
+    removal: Duration = Field(
+        timedelta(seconds=30),
+        description="within which the callers' proxies must have lost the fault once the API acknowledged its removal",
+    )
 
     @model_validator(mode="after")
     def _useful(self) -> Self:
-        if min(self.baseline, self.fault) < timedelta(seconds=1):
-            raise ValueError("expected at least 1s for baseline and fault")
+        if min(self.baseline, self.fault, self.removal) < timedelta(seconds=1):
+            raise ValueError("expected at least 1s for baseline, fault and removal")
         return self
 
 

@@ -49,7 +49,7 @@ class Mark(StrEnum):
     RESTORE_SENT = "restore-sent"
     """The decision to restore: the fault's observation ends here."""
     RESTORED = "restored"
-    """The API acknowledged the restore: recovery is measured from here."""
+    """The API acknowledged the restore; when the proxies had lost the fault is for the judge to tell."""
     LOAD_STOPPED = "load-stopped"
 
 
@@ -149,9 +149,16 @@ class LoadSecond(Fact):
 
 
 class ProxySeen(Fact):
-    """What a look into the callers' proxies found: how many have the injected route, of how many."""
+    """What a look into the callers' proxies found: how many have the injected route, of how many.
+
+    Args:
+        at: When all had answered.
+        asked: When they were asked.
+        of: Proxies; 0 where they can't be asked, so that from here on only counts tell.
+    """
 
     at: float
+    asked: float | None = None
     having: int
     of: int
 

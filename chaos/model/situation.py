@@ -9,11 +9,12 @@ from typing import Final
 
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.governing import Mesh, VirtualHost
-from chaos.istio.hosts import host_matches, resolve_host, service_fqdn
+from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
 from chaos.istio.registry import registered
 from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.istio.virtual_services import same
-from chaos.istio.workloads import domain_of, has_proxy, revision_of, workload_name
+from chaos.istio.workloads import domain_of, revision_of, workload_name
+from chaos.model.proxy import SIDECAR, proxy_role
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
@@ -23,6 +24,8 @@ class Workload:
     """Pods of one workload, with and without a proxy.
 
     Args:
+        gateway: The proxy is no sidecar but a gateway or a waypoint, to which a VirtualService for the mesh does not apply:
+            it is nobody's caller.
         revisions: Of the control planes that configure its proxies.
         domains: The cluster's DNS domain, as its proxies were told; empty where they were not.
     """
@@ -111,8 +114,14 @@ class Situation:
         )  # as it was read: a root with its delegates
 
     def ports_of(self, host: str) -> tuple[int, ...]:
-        """The ports at which faults may hit requests to a registry host: those at which its Service has HTTP."""
-        found = [one for one in self.mesh.services if one.host == host and one.kubernetes]
+        """The ports at which faults may hit requests to a Service: those at which it has HTTP, by its registry host.
+
+        A ServiceEntry of its namespace for the same host may add some.
+        """
+        home = service_of(host)
+        if home is None:
+            return ()
+        found = [one for one in self.mesh.services if one.host == host and one.namespace == home[0]]
         return tuple(sorted({port for one in found for port, http in one.http.items() if http}))
 
     def with_(self, obj: Object) -> Situation:
@@ -135,14 +144,6 @@ class Situation:
         return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
 
 
-def is_gateway(pod: Object) -> bool:
-    """Whether a pod is a gateway, to which a VirtualService for the mesh does not apply."""
-    meta = pod["metadata"]
-    return (meta.get("annotations") or {}).get("inject.istio.io/templates") == "gateway" or "istio" in (
-        meta.get("labels") or {}
-    )
-
-
 def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
     """Pods that are meant to stay, grouped by workload."""
     found: dict[tuple[str, str], list[Object]] = {}
@@ -155,10 +156,10 @@ def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
             name=name,
             namespace=namespace,
             labels=dict(group[0]["metadata"].get("labels") or {}),
-            proxied=tuple(p["metadata"]["name"] for p in group if has_proxy(p)),
-            bare=tuple(p["metadata"]["name"] for p in group if not has_proxy(p)),
-            gateway=any(is_gateway(p) for p in group),
-            revisions=frozenset(revision_of(p) for p in group if has_proxy(p)),
+            proxied=tuple(p["metadata"]["name"] for p in group if proxy_role(p)),
+            bare=tuple(p["metadata"]["name"] for p in group if not proxy_role(p)),
+            gateway=any(proxy_role(p) not in ("", SIDECAR) for p in group),
+            revisions=frozenset(revision_of(p) for p in group if proxy_role(p)),
             domains=frozenset(domain for p in group if (domain := domain_of(p)) is not None),
         )
         for (namespace, name), group in sorted(found.items())

@@ -79,6 +79,7 @@ class ReasonCode(StrEnum):
     # failures of their own kind
     FAULT_OUTSIDE_SCOPE = "fault-outside-scope"
     RESIDUE = "residue"
+    STILL_FAULTED = "still-faulted"
     # refused: nothing was started
     STAGING_RULE = "staging-rule"
     LOCKED = "locked"
@@ -97,6 +98,7 @@ _OUTCOMES = {
     ReasonCode.NOT_RECOVERED: Outcome.FAILED,
     ReasonCode.FAULT_OUTSIDE_SCOPE: Outcome.BLAST_RADIUS_VIOLATED,
     ReasonCode.RESIDUE: Outcome.CLEANUP_FAILED,
+    ReasonCode.STILL_FAULTED: Outcome.CLEANUP_FAILED,
     ReasonCode.STAGING_RULE: Outcome.REFUSED,
     ReasonCode.LOCKED: Outcome.REFUSED,
 }
@@ -190,11 +192,32 @@ class Proof(Judged):
         return self.complete and not self.outside and all(share.proven for share in self.shares)
 
 
+class RemovalResult(Judged):
+    """When the callers' proxies had lost the fault, which is later than the API's acknowledgement of the restore.
+
+    Args:
+        seconds: From the acknowledged restore until the fault was surely gone; ``None``: not seen.
+        uncertainty: Seconds by which it may have been gone earlier: the time between two looks at the proxies, or since
+            the scrape that came before the last counted fault.
+        allowed: Seconds that the experiment grants (``limits.removal``).
+        answer: ``holds``: gone in time; ``violated``: not in time; ``undecided``: it could not be seen.
+        asked: Proxies that were asked; 0: none could be, so that only the counted faults tell.
+        having: Proxies that still had the fault at the last look.
+    """
+
+    seconds: float | None
+    uncertainty: float
+    allowed: float
+    answer: Answer
+    asked: int = 0
+    having: int = 0
+
+
 class RecoveryResult(Judged):
     """When the steady state held again.
 
     Args:
-        seconds: From the acknowledged restore to the first moment from which everything holds; ``None``: not seen.
+        seconds: From the moment the fault was gone to the first from which everything holds; ``None``: not seen.
         uncertainty: Seconds by which that may be off (the scrape interval).
         allowed: Seconds that the experiment grants.
     """
@@ -233,6 +256,7 @@ class Verdict(Judged):
     fault: tuple[ClaimResult, ...] = ()
     guardrails: tuple[ClaimResult, ...] = ()
     proof: Proof | None = None
+    removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
 
     @property

@@ -22,7 +22,7 @@ from chaos.model.plan import Plan
 from chaos.model.verdict import Answer, ClaimResult, Outcome, ShareProof, Verdict
 from chaos.ports import Finished, Progress
 from chaos.reporting.plan_text import plan_text
-from chaos.reporting.prose import observed, recovery_text, share_text, verdict_markdown
+from chaos.reporting.prose import observed, recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
 from chaos.reporting.sinks import TIMELINE
 
@@ -166,6 +166,8 @@ def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
             # A stop condition that is not surely violated has let the run go on.
             status = Status.FAILED if claim.answer is Answer.VIOLATED else Status.PASSED
             yield f"guardrail: {_sentence(claim)}", status
+    elif phase is PhaseName.RESTORE and verdict.removal is not None:
+        yield f"removal: {removal_text(verdict.removal)}", _STATUSES[verdict.removal.answer]
     elif phase is PhaseName.RECOVER and verdict.recovery is not None:
         yield f"recovery: {recovery_text(verdict.recovery)}", _STATUSES[verdict.recovery.answer]
         yield from map(_claim, verdict.recovery.claims)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.model.quantities import format_share
-from chaos.model.verdict import ClaimResult, Interval, Proof, RecoveryResult, ShareProof, Verdict
+from chaos.model.verdict import ClaimResult, Interval, Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
 
 _BAR = "\\|"
 _PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
@@ -38,6 +38,8 @@ def _evidence(verdict: Verdict) -> Iterator[str]:
         yield f"  guardrail: {claim.title}: {claim.answer}; observed {observed(claim)}"
     if verdict.proof is not None:
         yield from (f"  {line}" for line in proof_lines(verdict.proof))
+    if verdict.removal is not None:
+        yield f"  removal: {removal_text(verdict.removal)}"
     if verdict.recovery is not None:
         yield f"  recovery: {recovery_text(verdict.recovery)}"
 
@@ -80,6 +82,20 @@ def share_text(share: ShareProof) -> str:
     return f"{declared}, counted on {share.tally.good} of {share.tally.total}, {between(share.interval)}: {answer}"
 
 
+def removal_text(removal: RemovalResult) -> str:
+    """When the fault was gone from the callers' proxies, after the API had acknowledged its removal."""
+    by = (
+        f"{removal.asked} caller proxies were asked"
+        if removal.asked
+        else "by the counted faults: no proxy could be asked"
+    )
+    still = f", {removal.having} still have it" if removal.having else ""
+    if removal.seconds is None:
+        return f"not seen yet within {removal.allowed:g} s allowed ({by}{still})"
+    when = f"{removal.seconds:.1f} s after the API acknowledged it, or up to {removal.uncertainty:.1f} s earlier"
+    return f"{removal.answer}: {when}, of {removal.allowed:g} s allowed ({by}{still})"
+
+
 def recovery_text(recovery: RecoveryResult) -> str:
     """When it held again."""
     if recovery.seconds is None:
@@ -102,6 +118,8 @@ def verdict_markdown(verdict: Verdict) -> str:
         lines += [_markdown_row("guardrail", claim) for claim in verdict.guardrails]
     if verdict.proof is not None:
         lines += ["", *(f"- {line}" for line in proof_lines(verdict.proof))]
+    if verdict.removal is not None:
+        lines += ["", f"- removal: {removal_text(verdict.removal)}"]
     if verdict.recovery is not None:
         lines += ["", f"- recovery: {recovery_text(verdict.recovery)}"]
     return "\n".join(lines) + "\n"

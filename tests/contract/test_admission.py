@@ -162,7 +162,6 @@ FORBIDDEN: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 ALLOWED: list[tuple[str, dict[str, Any]]] = [
     ("no fault in production", vs(namespace="production", exportTo=None)),
-    ("an empty fault", vs(namespace="production", fault={})),
     ("wildcards, gateways and everybody, without a fault", vs(hosts=["*.example.com"], gateways=["door"], exportTo=["*"])),
     ("a fault in staging", vs(fault=abort())),
     ("a fault where a pattern allows", vs(namespace="team-a-staging", fault=abort())),
@@ -380,3 +379,52 @@ def test_a_policy_that_can_not_be_is_refused_where_it_is_applied(cluster: Cluste
     answer = cluster.admin.post("/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies", json=broken)
     assert answer.status_code == 422, answer.text
     assert told in answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "told"),
+    [
+        (("*",), None, "no exportTo, which the policy takes for * by its --default-export; set"),
+        (("*",), [], "no exportTo, which the policy takes for * by its --default-export; set"),
+        ((".",), None, ""),
+        ((".",), [], ""),
+        ((".",), ["*"], "exportTo *;"),
+        ((".",), ["production"], "exportTo production;"),
+        (("staging",), None, ""),
+        (("team-a-staging", "."), None, ""),
+        (
+            (".", "istio-system"),
+            None,
+            "no exportTo, which the policy takes for ., istio-system by its --default-export; set",
+        ),
+        ((".", "istio-system"), ["."], ""),
+        (("~",), None, "no exportTo, which the policy takes for ~ by its --default-export; set"),
+        (("~",), ["."], ""),
+    ],
+)
+def test_without_export_to_the_meshs_default_is_what_counts(
+    tmp_path: Path, default: tuple[str, ...], own: list[str] | None, told: str
+) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        cluster.enforce(default_export=default)
+        answer = create(cluster.other, vs(fault=abort(), exportTo=own))
+        assert (answer.status_code, named(answer)) == ((403, "export-outside") if told else (201, ""))
+        assert told in answer.json().get("message", "")
+    finally:
+        cluster.close()
+
+
+def test_naming_the_meshs_default_is_no_change_of_whom_a_fault_reaches(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path)
+    try:
+        obj = vs(namespace="production", fault=abort(), exportTo=None)
+        assert create(cluster.other, obj).status_code == 201
+        cluster.enforce(default_export=["."])
+        for changed, status in ((["."], 200), (None, 200), (["*"], 403)):
+            answer = cluster.other.put(
+                f"{path(obj)}/x", json=vs(namespace="production", fault=abort(), exportTo=changed)
+            )
+            assert answer.status_code == status, answer.text
+    finally:
+        cluster.close()

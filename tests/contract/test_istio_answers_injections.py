@@ -58,7 +58,7 @@ def situation_of(record: Record) -> Situation:
             for one in proxies(record)
             if one.namespace == STAGING
         ],
-        default_export=tuple(config.get("defaultVirtualServiceExportTo") or ("*",)),
+        default_exports={"default": tuple(config.get("defaultVirtualServiceExportTo") or ("*",))},
     )
 
 

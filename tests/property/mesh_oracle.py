@@ -24,6 +24,8 @@ ROOT = "istio-system"
 EVERYTHING: Sequence[Thing] = ({"hosts": ["*/*"]},)
 NOT_FOUND: Done = ("", "404", "")
 UNKNOWN: Done = ("", "502", "")
+NO_CLUSTER = "503"
+NO_HOSTS = ("404", "502", NO_CLUSTER)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def behaviour(world: World, proxy: Proxy, requests: Sequence[Request]) -> list[D
     """What a proxy does with each request."""
     tables: dict[tuple[str, int], list[Thing] | Done] = {}
     names: dict[int, dict[str, Claim]] = {}
+    reached = None if proxy.gateway else clusters(world, proxy)
     done = []
     for request in requests:
         key = (request.host, request.port)
@@ -105,7 +108,10 @@ def behaviour(world: World, proxy: Proxy, requests: Sequence[Request]) -> list[D
                 names[request.port] = claims(world, proxy, request.port)
             tables[key] = table(world, proxy, request.host, names.get(request.port, {}))
         found = tables[key]
-        done.append(found if isinstance(found, tuple) else first(found, request))
+        fault, where, timeout = found if isinstance(found, tuple) else first(found, request)
+        if reached is not None and where not in NO_HOSTS:
+            where = ",".join(host if host in reached else NO_CLUSTER for host in where.split(","))
+        done.append((fault, where, timeout))
     return done
 
 
@@ -301,6 +307,14 @@ def touches(one: str, other: str) -> bool:
 
 def egress_of(world: World, proxy: Proxy, port: int) -> Thing | None:
     """The egress listener for a port, of the proxy's Sidecar, if it has one; else one that imports everything."""
+    for listener in listeners_of(world, proxy) or EVERYTHING:
+        if (listener.get("port") or {}).get("number") in (None, port):
+            return listener
+    return None
+
+
+def listeners_of(world: World, proxy: Proxy) -> Sequence[Thing] | None:
+    """The egress listeners of the proxy's Sidecar; nothing where none says what is known."""
     chosen: list[tuple[int, str, str, Thing]] = []
     for one in world.sidecars:
         meta, selector = one["metadata"], one["spec"].get("workloadSelector")
@@ -312,11 +326,7 @@ def egress_of(world: World, proxy: Proxy, port: int) -> Thing | None:
         else:
             continue
         chosen.append((near, meta["creationTimestamp"], meta["name"], one))
-    egress = min(chosen, key=lambda entry: entry[:3])[3]["spec"].get("egress") if chosen else None
-    for listener in egress or EVERYTHING:
-        if (listener.get("port") or {}).get("number") in (None, port):
-            return listener  # type: ignore[no-any-return]
-    return None
+    return (min(chosen, key=lambda entry: entry[:3])[3]["spec"].get("egress") or None) if chosen else None
 
 
 def imported(egress: Thing, proxy: Proxy, home: str, names: Sequence[str], *, both_ways: bool = True) -> bool:
@@ -330,12 +340,18 @@ def imported(egress: Thing, proxy: Proxy, home: str, names: Sequence[str], *, bo
 
 
 def flat(vs: Thing, world: World) -> Iterator[Thing]:
-    """One entry for each condition of each route, delegates in the place of the routes that name them."""
+    """One entry for each condition of each route."""
+    for blocks, done in routes_of(vs, world):
+        for block in blocks:
+            yield {"if": block, "then": done}
+
+
+def routes_of(vs: Thing, world: World) -> Iterator[tuple[list[Thing], Thing]]:
+    """What each route asks for, one of it, and does; delegates in the place of the routes that name them."""
     home = vs["metadata"]["namespace"]
     for route in vs["spec"].get("http") or ():
         if "delegate" not in route:
-            for block in route.get("match") or [{}]:
-                yield {"if": block, "then": then(route, home)}
+            yield route.get("match") or [{}], then(route, home)
             continue
         for leaf in world.virtual_services:
             meta, spec = leaf["metadata"], leaf["spec"]
@@ -346,8 +362,26 @@ def flat(vs: Thing, world: World) -> Iterator[Thing]:
                 continue
             for inner in spec.get("http") or ():
                 taken = {key: route[key] for key in ("fault", "timeout") if key in route and key not in inner}
-                for block in joined(route.get("match") or [], inner.get("match") or []):
-                    yield {"if": block, "then": then({**inner, **taken}, meta["namespace"])}
+                blocks = joined(route.get("match") or [], inner.get("match") or [])
+                yield blocks, then({**inner, **taken}, meta["namespace"])
+
+
+def clusters(world: World, proxy: Proxy) -> set[str] | None:
+    """The services that a sidecar with a Sidecar knows how to reach; nothing where it has none and knows all.
+
+    Those that it imports, and those to which routes lead that are not for other namespaces only, by any of their conditions
+    (istiod collectImportedServices, virtualServiceDestinationsFilteredBySourceNamespace).
+    """
+    listeners = listeners_of(world, proxy)
+    if listeners is None:
+        return None
+    found = {one.host for egress in listeners for one in services_of(world, proxy, egress)}
+    for vs in considered(world, proxy):
+        if any(imported(one, proxy, vs["metadata"]["namespace"], names_of(vs)) for one in listeners):
+            for blocks, done in routes_of(vs, world):
+                callers = {block["sourceNamespace"] for block in blocks if block.get("sourceNamespace")}
+                found.update(done["to"] if not callers or proxy.namespace in callers else ())
+    return found
 
 
 def joined(root: Sequence[Thing], leaf: Sequence[Thing]) -> list[Thing]:
@@ -430,6 +464,6 @@ def leaves(done: Iterable[Done], inside: Iterable[str]) -> bool:
     """Whether any of these goes on to a host that is no Service of these namespaces."""
     ends = tuple(f".{namespace}.svc.cluster.local" for namespace in inside)
     for _, where, _ in done:
-        if where not in ("404", "502") and any(not host.endswith(ends) for host in where.split(",")):
+        if where not in NO_HOSTS and any(not host.endswith(ends) for host in where.split(",")):
             return True
     return False

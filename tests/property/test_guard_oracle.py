@@ -90,3 +90,15 @@ def test_the_guard_never_allows_what_changes_a_caller_outside_staging(
     assert seen["ours: staging only"] > MESHES / 10
     assert seen["tampered: outside"] > MESHES / 100
     assert seen["tampered: leads out"] > MESHES / 100
+
+
+def test_what_is_drawn_is_what_a_cluster_would_take() -> None:
+    draw = random.Random(1)
+    for sure in (False, True) * 150:
+        mesh = meshes.a_mesh(draw, sure=sure)
+        refused = [
+            one["spec"]
+            for one in (*mesh.virtual_services, *mesh.service_entries, *mesh.sidecars)
+            if not meshes.taken(one)
+        ]
+        assert not refused

@@ -232,7 +232,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 
 def test_scripts_can_be_executed_and_are_sound_shell() -> None:
     scripts = [file for file in tracked() if text_of(file).startswith("#!/usr/bin/env bash")]
-    assert {"scripts/setup", "scripts/report", ".ci/run"} <= {relative(file) for file in scripts}
+    assert {"scripts/setup", "scripts/report", "scripts/kind", ".ci/run"} <= {relative(file) for file in scripts}
     for script in scripts:
         assert script.stat().st_mode & 0o111, relative(script)
         assert "set -euo pipefail" in text_of(script), relative(script)
@@ -242,7 +242,7 @@ def test_scripts_can_be_executed_and_are_sound_shell() -> None:
 # --------------------------------------------------------------------------------------------------- CI and reports
 
 
-@pytest.mark.parametrize("name", ["pull-request", "nightly"])
+@pytest.mark.parametrize("name", ["pull-request", "nightly", "real-istio"])
 def test_workflows_are_bounded(name: str) -> None:
     workflow = YAML(typ="safe").load(ROOT / f".github/workflows/{name}.yml")
     assert workflow["permissions"] == {"contents": "read"}

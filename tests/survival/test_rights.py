@@ -68,6 +68,12 @@ def test_the_roles_are_enough_and_every_rule_is_used(tmp_path: Path) -> None:
     assert inside - rights(CLUSTER) == rights(STAGING), "what may be done everywhere may be done there"
 
 
+def test_the_configuration_of_each_revision_may_be_read_and_no_other() -> None:
+    objects = rbac(["staging"], home="tools", revisions=["canary", "default"])
+    [root] = (one for one in objects if one["kind"] == "Role" and one["metadata"]["namespace"] == "istio-system")
+    assert [rule["resourceNames"] for rule in root["rules"]] == [["istio-canary", "istio"]]
+
+
 def test_nothing_that_writes_is_cluster_wide() -> None:
     objects = rbac(["staging", "qa"], home="tools")
     kinds = [(one["kind"], one["metadata"].get("namespace")) for one in objects]

@@ -129,6 +129,15 @@ def test_the_janitors_values_are_checked(wrong: dict[str, object]) -> None:
         janitor(values.pop("namespaces"), **values)  # type: ignore[arg-type]
 
 
+def test_the_policy_is_printed_for_the_meshs_default_of_export_to() -> None:
+    printed = [
+        CliRunner().invoke(app, ["manifests", "admission", "-n", "staging", *options]).stdout
+        for options in ([], ["--default-export", "."], ["--default-export", ".", "--default-export", "team-a"])
+    ]
+    for text, default in zip(printed, ("['*']", "['.']", "['.', 'team-a']"), strict=True):
+        assert f"object.spec.exportTo : {default}" in " ".join(text.split())
+
+
 def test_the_janitors_role_is_sufficient_and_nothing_in_it_is_idle(server: ApiServer, mesh: KubernetesMesh) -> None:
     """What a sweep calls, in a namespace with every kind of leftover, against what the Role allows."""
     leave(mesh, "dead", service="inventory-svc")

@@ -5,5 +5,6 @@
 - ``client``, ``grpc_client``: its calls
 - ``http2``, ``grpc``: what it answers beside HTTP/1.1
 - ``server``: the process: listens on every stand-in's own sockets, takes orders from the supervisor
+- ``pod``: one of them in a pod of a real cluster
 - ``host``: the supervisor's end of that process
 """

@@ -29,7 +29,7 @@ from chaos.errors import InputError
 from chaos.lab.workloads import grpc
 from chaos.lab.workloads.behaviour import ANNOTATION, Behaviour
 from chaos.lab.workloads.http2 import Http2Protocol, Reply, Sniffing
-from chaos.lab.workloads.standin import Answer, Identity, StandIn
+from chaos.lab.workloads.standin import Answer, Identity, Resolve, StandIn
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,9 +40,14 @@ KEEP_ALIVE: Final = 24 * 3600
 
 
 class Workloads:
-    """All stand-ins, found by the address that a request arrived at."""
+    """All stand-ins, found by the address that a request arrived at.
 
-    def __init__(self) -> None:
+    Args:
+        resolve: Where stand-ins without a proxy find others; by default what ``learn`` was told.
+    """
+
+    def __init__(self, *, resolve: Resolve | None = None) -> None:
+        self._resolve = resolve or self._learned
         self._standins: dict[str, StandIn] = {}
         self._at: dict[tuple[str, int], StandIn] = {}
         self._listeners: dict[str, list[asyncio.Server]] = {}
@@ -157,7 +162,7 @@ class Workloads:
             self._config.load()
         return HttpToolsProtocol(config=self._config, server_state=self._server.server_state, app_state={})
 
-    def _resolve(self, authority: str, namespace: str) -> str | None:
+    def _learned(self, authority: str, namespace: str) -> str | None:
         host, _, port = authority.partition(":")
         name, _, rest = host.partition(".")
         rest = rest.removesuffix(".cluster.local").removesuffix(".svc")

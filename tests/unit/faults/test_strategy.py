@@ -236,6 +236,17 @@ def test_another_name_of_the_target_is_not_taken_away() -> None:
     assert made(other).strategy is Strategy.CREATE  # at port 8080 the name is the Service's alone
 
 
+def test_the_ports_that_a_service_entry_adds_are_looked_at_as_well() -> None:
+    entry = {
+        "metadata": {"name": "x", "namespace": "staging", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"hosts": [HOST], "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}]},
+    }
+    at_9080 = virtual_service(http=[{"match": [{"port": 9080}], "route": [{"destination": {"host": "inventory-svc"}}]}])
+    found = choose(experiment(), situation(at_9080, service_entries=[entry]), run="r1", expires=EXPIRES)
+    assert isinstance(found, Broken)
+    assert found.rule == "ports-differ"
+
+
 def test_a_younger_service_entry_for_the_targets_host_and_port_stands_for_it() -> None:
     entry = {
         "metadata": {"name": "x", "namespace": "staging", "creationTimestamp": "2026-01-01T00:00:00Z"},

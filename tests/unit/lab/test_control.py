@@ -48,9 +48,18 @@ class Pushes:
         return {"routes": 1}
 
 
-def ask(pushes: Pushes, work: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]]) -> httpx.Response:
+def ask(
+    pushes: Pushes,
+    work: Callable[[httpx.AsyncClient], Awaitable[httpx.Response]],
+    *,
+    answering: asyncio.Event | None = None,
+) -> httpx.Response:
     async def whole() -> httpx.Response:
-        own = control_app(parts=lambda: [{"name": "a", "pid": 1, "alive": True, "detail": ""}], control=pushes)
+        own = control_app(
+            parts=lambda: [{"name": "a", "pid": 1, "alive": True, "detail": ""}],
+            control=pushes,
+            answering=answering or asyncio.Event(),
+        )
         api = Starlette(routes=[Route("/{path:path}", lambda _: PlainTextResponse("the API"))])
         transport = httpx.ASGITransport(app=either({PREFIX: own}, api))  # type: ignore[arg-type, dict-item]
         async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
@@ -105,3 +114,22 @@ def test_metrics_have_istiods_names_and_are_silent_while_it_is_down() -> None:
     assert any(line.startswith("process_cpu_seconds_total ") for line in lines)
     pushes.pushing = 0.0
     assert ask(pushes, lambda client: client.get("/lab/metrics")).status_code == 503
+
+
+@pytest.mark.parametrize("answers", [False, True])
+def test_execs_hang_and_answer_again(answers: bool) -> None:
+    answering = asyncio.Event()
+    if not answers:
+        answering.set()
+    said = ask(Pushes(), lambda client: client.post("/lab/exec", json={"answers": answers}), answering=answering)
+    assert said.json() == {"answers": answers}
+    assert answering.is_set() is answers
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b'{"answers": "no"}', b'{"answers": 1, "more": 2'])
+def test_nonsense_about_execs_changes_nothing(body: bytes) -> None:
+    answering = asyncio.Event()
+    said = ask(Pushes(), lambda client: client.post("/lab/exec", content=body), answering=answering)
+    assert said.status_code == 400
+    assert "expected" in said.text
+    assert not answering.is_set()

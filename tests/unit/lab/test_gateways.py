@@ -30,7 +30,8 @@ def store() -> Store:
         ("web", {"istio": "web"}, {}),
     ):
         meta = {"name": name, "namespace": "kube-system", "labels": labels, "annotations": template}
-        made.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": {"containers": []}})
+        spec = {"containers": [{"name": "istio-proxy", "image": "auto"}]}
+        made.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec})
     return made
 
 

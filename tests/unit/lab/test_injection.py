@@ -80,3 +80,17 @@ def test_a_gateway_is_a_proxy_without_application() -> None:
     assert injection.app_ports(pod) == []
     assert len(pod["spec"]["containers"]) == 1
     assert pod["spec"]["containers"][0]["image"] == injection.PROXY_IMAGE
+    assert pod["spec"]["containers"][0]["args"] == ["proxy", "router"]
+    assert injection.inject(pod, INJECTED) == pod
+
+
+def test_a_gateway_that_istiod_makes_is_one_and_stays_as_it_is() -> None:
+    made = deployment(
+        labels={"app": "a", "sidecar.istio.io/inject": "false", "gateway.networking.k8s.io/gateway-name": "a"}
+    )
+    made["spec"]["template"]["spec"]["containers"] = [
+        {"name": "istio-proxy", "image": "proxyv2:1.30.3", "args": ["proxy", "router", "--domain", "x"], "ports": []}
+    ]
+    pod = pod_of(made)
+    assert injection.is_gateway(pod)
+    assert injection.inject(pod, INJECTED) == pod

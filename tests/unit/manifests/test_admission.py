@@ -58,3 +58,9 @@ def test_it_is_valid_and_uses_what_kubernetes_1_28_knows(labels: dict[str, str])
     code = " ".join(re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "''", text) for text in texts)
     assert set(re.findall(r"(\w+)\(", code)) <= IN_1_28
     assert ".?" not in code
+
+
+@pytest.mark.parametrize("wrong", [[], ["Production"], [".", "a,b"], ["istio-*"]])
+def test_a_default_of_export_to_that_can_not_be_is_told(wrong: list[str]) -> None:
+    with pytest.raises(InputError, match=r"expected the mesh's default of exportTo"):
+        admission(Settings(namespaces=("staging",)), home="chaos", default_export=wrong)

@@ -1,0 +1,113 @@
+"""Asks the callers' proxies whether they have the injected routes: side by side, and off the thread that decides.
+
+An exec may hang or be refused; neither may hold up a run, least of all while its fault is active. What is not known from
+the proxies, the counted faults tell.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from chaos.errors import HarnessError
+from chaos.model.history import ProxySeen
+from chaos.model.plan import Plan
+from chaos.model.situation import workloads_of
+from chaos.ports import Clock, Mesh
+
+Pod = tuple[str, str]
+"""``(namespace, name)``."""
+
+PATIENCE: Final = 4.0
+"""Seconds within which every proxy must have answered; else none is asked any more."""
+_AT_ONCE: Final = 8
+"""Proxies that are asked at the same time."""
+
+
+class Proxies:
+    """The callers' proxies, asked in rounds.
+
+    Args:
+        mesh: The cluster.
+        clock: Time.
+        plan: Whose callers; pods of theirs that came or went since are noticed once one does not answer.
+    """
+
+    def __init__(self, mesh: Mesh, clock: Clock, plan: Plan) -> None:
+        self._mesh = mesh
+        self._clock = clock
+        self._callers = plan.callers
+        self._names = plan.injection.route_names if plan.injection else ()
+        self._pods: Sequence[Pod] = [(caller.namespace, pod) for caller in plan.callers for pod in caller.pods]
+        self._round: _Round | None = None
+        self.silent = not self._pods
+        """Whether some proxy can't be asked, so that the counts have to tell."""
+        self._told = False
+
+    def look(self, offset: float) -> ProxySeen | None:
+        """How many proxies have one of the routes, as soon as all have answered; ``None`` meanwhile. Never waits.
+
+        Args:
+            offset: Seconds to add to the clock for the times of what was seen.
+
+        Returns:
+            What was seen; of no proxy, once, where they can't be asked. ``silent`` then stays true.
+        """
+        if self.silent:
+            told, self._told = self._told, True
+            return None if told else ProxySeen(at=self._clock.now() + offset, having=0, of=0)
+        if self._round is None:
+            self._round = _Round(self._mesh, self._pods, self._clock.now())
+            return None
+        begun, answers = self._round.begun, self._round.answers()
+        if len(answers) < len(self._pods):
+            self.silent = self._clock.now() - begun > PATIENCE
+            return None
+        self._round = None
+        if any(text is None for text in answers.values()):
+            pods = self._live()
+            self.silent, self._pods = not pods or set(pods) == set(self._pods), pods
+            return None
+        having = sum(any(f'"{name}"' in (text or "") for name in self._names) for text in answers.values())
+        return ProxySeen(at=self._clock.now() + offset, asked=begun + offset, having=having, of=len(answers))
+
+    def _live(self) -> Sequence[Pod]:
+        """The callers' pods as they are now; as they were known where nobody can tell."""
+        wanted = {(caller.namespace, caller.workload) for caller in self._callers}
+        try:
+            pods = [pod for namespace in {namespace for namespace, _ in wanted} for pod in self._mesh.pods(namespace)]
+        except HarnessError:
+            return self._pods
+        return [(w.namespace, pod) for w in workloads_of(pods) if (w.namespace, w.name) in wanted for pod in w.proxied]
+
+
+class _Round:
+    """One question to each of several proxies."""
+
+    def __init__(self, mesh: Mesh, pods: Sequence[Pod], begun: float) -> None:
+        self.begun = begun
+        self._mesh = mesh
+        self._open: queue.SimpleQueue[Pod] = queue.SimpleQueue()
+        self._answers: dict[Pod, str | None] = {}
+        for pod in pods:
+            self._open.put(pod)
+        for _ in range(min(_AT_ONCE, len(pods))):
+            # Daemons: one that hangs must not keep the process from ending.
+            threading.Thread(target=self._work, name="proxies", daemon=True).start()
+
+    def answers(self) -> Mapping[Pod, str | None]:
+        """What has come so far."""
+        return dict(self._answers)
+
+    def _work(self) -> None:
+        while True:
+            try:
+                pod = self._open.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                self._answers[pod] = self._mesh.routes_of_proxy(*pod)
+            except Exception:  # noqa: BLE001 - whatever it is, this proxy did not tell
+                self._answers[pod] = None

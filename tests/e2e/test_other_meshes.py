@@ -1,0 +1,148 @@
+"""Runs on meshes that are set up otherwise than the demo shop's: what others have in their clusters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chaos.lab import commands
+from chaos.lab.state import LabState
+from chaos.manifests.admission import admission
+from chaos.model.settings import LAB
+from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in, until
+
+pytestmark = pytest.mark.lab
+DOOR_LABELS = {
+    "gateway.networking.k8s.io/gateway-name": "door", "gateway.networking.k8s.io/gateway-class-name": "istio",
+    "gateway.istio.io/managed": "istio.io-gateway-controller", "sidecar.istio.io/inject": "false",
+}  # fmt: skip
+DOOR_PORT = 8088
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
+    """One of its own: what is set up here is felt by the whole mesh."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
+        yield commands.up("other", attached=True)
+        commands.down("other")
+
+
+class Objects:
+    """Creates objects, and deletes them at the end."""
+
+    def __init__(self, lab: LabState) -> None:
+        self.client = httpx.Client(base_url=lab.api, trust_env=False)
+        self._made: list[str] = []
+
+    def create(self, api: str, plural: str, namespace: str, name: str, **content: Any) -> None:
+        place = f"/{api}/namespaces/{namespace}/{plural}"
+        answer = self.client.post(place, json={"metadata": {"name": name}, **content})
+        assert answer.status_code == 201, answer.text
+        self._made.append(f"{place}/{name}")
+
+    def create_global(self, plural: str, obj: dict[str, Any]) -> None:
+        place = f"/apis/{obj['apiVersion']}/{plural}"
+        answer = self.client.post(place, json=obj)
+        assert answer.status_code == 201, answer.text
+        self._made.append(f"{place}/{obj['metadata']['name']}")
+
+    def virtual_service(self, namespace: str, name: str, **spec: Any) -> None:
+        self.create("apis/networking.istio.io/v1", "virtualservices", namespace, name, spec=spec)
+
+    def close(self) -> None:
+        for path in reversed(self._made):
+            assert self.client.delete(path).status_code in (200, 404)
+        self.client.close()
+
+
+@pytest.fixture
+def objects(lab: LabState) -> Iterator[Objects]:
+    made = Objects(lab)
+    yield made
+    until(lambda: not marked(lab), what="nothing of a run left")
+    made.close()
+
+
+def verdict_of(lab: LabState, file: Path, folder: Path) -> dict[str, Any]:
+    done = chaosctl("run", file, *on(lab), "--report-dir", folder, "--json", cwd=configured(folder))
+    assert done.stdout, done.stderr
+    (verdict,) = json.loads(done.stdout)
+    return dict(verdict)
+
+
+def test_a_gateway_of_the_gateway_api_is_nobodys_caller(lab: LabState, objects: Objects, tmp_path: Path) -> None:
+    """It calls the target, so the metrics name it; a VirtualService of the mesh never reaches it."""
+    door = {"containers": [{"name": "istio-proxy", "image": "proxyv2:1.30.3", "args": ["proxy", "router"]}]}
+    server = {"port": {"number": DOOR_PORT, "name": "http", "protocol": "HTTP"}, "hosts": ["stock.example"]}
+    objects.create(
+        "apis/networking.istio.io/v1", "gateways", "staging", "door",
+        spec={"selector": {"gateway.networking.k8s.io/gateway-name": "door"}, "servers": [server]},
+    )  # fmt: skip
+    route = {"route": [{"destination": {"host": "inventory-svc", "port": {"number": 8080}}}]}
+    objects.virtual_service("staging", "door", hosts=["stock.example"], gateways=["door"], http=[route])
+    objects.create(
+        "apis/apps/v1", "deployments", "staging", "door-istio",
+        spec={
+            "replicas": 1, "selector": {"matchLabels": {"gateway.networking.k8s.io/gateway-name": "door"}},
+            "template": {"metadata": {"labels": DOOR_LABELS}, "spec": door},
+        },
+    )  # fmt: skip
+
+    def comes_through() -> bool:
+        pods = objects.client.get(
+            "/api/v1/namespaces/staging/pods", params={"labelSelector": "gateway.networking.k8s.io/gateway-name=door"}
+        ).json()["items"]
+        try:
+            url = f"http://{pods[0]['status']['podIP']}:{DOOR_PORT}/stock/1"
+            return httpx.get(url, headers={"host": "stock.example"}, trust_env=False).status_code == 200
+        except (IndexError, KeyError, httpx.TransportError):
+            return False
+
+    def is_counted() -> bool:
+        counted = 'istio_requests_total{source_workload="door-istio",destination_service_name="inventory-svc"}'
+        return comes_through() and bool(query(lab, counted))
+
+    until(is_counted, what="a request through the gateway that was counted")
+    verdict = verdict_of(lab, quick(tmp_path, callers="{}"), tmp_path)
+    assert verdict["outcome"] == "passed", verdict["reasons"]
+    assert "staging/door-istio" not in verdict["proof"]["by_caller"]
+    assert verdict["proof"]["proxies"]
+
+
+def test_a_waypoint_is_told_instead_of_run_as_a_sidecar(lab: LabState, objects: Objects) -> None:
+    proxy = {"name": "istio-proxy", "image": "proxyv2:1.30.3", "args": ["proxy", "waypoint"]}
+    objects.create("api/v1", "pods", "staging", "waypoint", spec={"containers": [proxy]})
+    place = "/api/v1/namespaces/staging/pods/waypoint"
+    until(lambda: objects.client.get(place).json()["status"].get("phase") == "Failed", what="a pod that does not start")
+    assert "got `proxy waypoint`" in objects.client.get(place).json()["status"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("default", "own", "strategy"),
+    [(".", {}, "patch"), ("~", {}, "create"), (".", {"exportTo": ["*"]}, "overlay")],
+    ids=["patch", "create", "overlay"],
+)
+def test_runs_under_another_default_of_export_to_and_the_policy(
+    lab: LabState, objects: Objects, tmp_path: Path, default: str, own: dict[str, Any], strategy: str
+) -> None:
+    """What is planned under the mesh's default is admitted by the policy that was printed for it, and felt by the callers."""
+    text = json.dumps({"defaultVirtualServiceExportTo": [default]})
+    objects.create("api/v1", "configmaps", "istio-system", "istio", data={"mesh": text})
+    stock = {"route": [{"destination": {"host": "inventory-svc"}}]}
+    objects.virtual_service("staging", "inventory", hosts=["inventory-svc"], http=[stock], **own)
+    orders = {"match": [{"uri": {"prefix": "/orders"}}], "route": [{"destination": {"host": "order-svc"}}]}
+    objects.virtual_service("staging", "door", hosts=["*"], gateways=["shop-gateway"], exportTo=["."], http=[orders])
+    settings = LAB.model_copy(update={"namespaces": lab.staging})
+    policy, binding = admission(settings, home="default", default_export=[default])
+    objects.create_global("validatingadmissionpolicies", policy)
+    objects.create_global("validatingadmissionpolicybindings", binding)
+    verdict = verdict_of(lab, quick(tmp_path), tmp_path)
+    assert verdict["outcome"] == "passed", verdict["reasons"]
+    assert list(verdict["proof"]["by_caller"]) == ["staging/order-svc"]
+    assert record_in(tmp_path)["plan"]["injection"]["strategy"] == strategy

@@ -1,0 +1,157 @@
+"""Acknowledged is not gone: how a run ends while the control plane is away, and while proxies can't be asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from chaos.lab import commands
+from chaos.lab.state import LabState
+from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in, until
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(autouse=True)
+def all_is_well_again(lab: LabState) -> Iterator[None]:
+    yield
+    commands.control_plane(lab.name, power="up")
+    answer_execs(lab, True)
+    until(lambda: not marked(lab), seconds=40, what="nothing left")
+    until(lambda: not faulted_now(lab), seconds=40, what="no fault in the proxies")
+
+
+def answer_execs(lab: LabState, answers: bool) -> None:
+    assert httpx.post(f"{lab.api}/lab/exec", json={"answers": answers}, trust_env=False).status_code == 200
+
+
+def faults(lab: LabState) -> list[str]:
+    return [name for name in marked(lab) if name.startswith("staging/chaos-") and "inventory-svc" in name[15:]]
+
+
+def faulted_now(lab: LabState) -> bool:
+    found = query(lab, 'sum(rate(istio_requests_total{namespace="staging",response_flags=~"(.*,)?FI(,.*)?"}[5s])) > 0')
+    return bool(found)
+
+
+def aborted(lab: LabState) -> float:
+    found = query(lab, 'sum(istio_requests_total{namespace="staging",response_flags=~"(.*,)?FI(,.*)?"})')
+    return float(found[0]["value"][1]) if found else 0.0
+
+
+def injected(lab: LabState) -> bool:
+    answer = httpx.get(f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/virtualservices", trust_env=False)
+    return any(item["metadata"]["name"].startswith("chaos-") for item in answer.json()["items"])
+
+
+def with_limits(file: Path, limits: str) -> Path:
+    file.write_text(file.read_text().replace("limits: {", f"limits: {{{limits}, "))
+    return file
+
+
+def start(lab: LabState, file: Path, tmp_path: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "chaos", "run", str(file), *on(lab), "--report-dir", str(tmp_path), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=configured(tmp_path),
+        env=dict(os.environ),
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
+    out, told = process.communicate(timeout=120)
+    assert "Traceback" not in told, told
+    (verdict,) = json.loads(out)
+    return process.returncode, verdict, told
+
+
+def without_control_plane_at_the_restore(
+    lab: LabState, file: Path, tmp_path: Path, *, asked: bool
+) -> subprocess.Popen[str]:
+    """A run of which the control plane does not hear the restore, up to that moment."""
+    process = start(lab, file, tmp_path)
+    until(lambda: injected(lab), what="the fault")
+    until(lambda: faulted_now(lab), what="faults in the counts")
+    answer_execs(lab, asked)
+    commands.control_plane(lab.name, power="down")
+    until(lambda: not injected(lab), seconds=60, what="the restore acknowledged")
+    return process
+
+
+def faults_counted_later_than(record: dict[str, Any], seconds: float) -> float:
+    since = record["marks"]["restored"] + seconds
+    found = 0.0
+    for recorded in record["recorded"]:
+        for series in recorded["series"] if recorded["key"].startswith("requests:inventory-svc") else ():
+            later = [value for at, value in series["samples"] if at > since]
+            if "FI" in series["labels"]["response_flags"].split(",") and later:
+                found += later[-1] - later[0]
+    return found
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["proxies asked", "by the counts"])
+def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
+    lab: LabState, tmp_path: Path, asked: bool
+) -> None:
+    process = without_control_plane_at_the_restore(lab, quick(tmp_path), tmp_path, asked=asked)
+    counted = aborted(lab)
+    until(lambda: aborted(lab) > counted + 100, what="some five seconds of faults more")
+    commands.control_plane(lab.name, power="up")
+    code, verdict, told = ended(process)
+    assert code == 0, told
+    assert verdict["removal"]["answer"] == "holds"
+    assert bool(verdict["removal"]["asked"]) is asked
+    assert 3 < verdict["removal"]["seconds"] < 25, "100 faults at 20 a second; a busy machine takes longer"
+    assert faults_counted_later_than(record_in(tmp_path), 1.5) > 20, "they really went on"
+    assert "the fault gone from the proxies within" in told
+
+
+@pytest.mark.parametrize("asked", [True, False], ids=["proxies asked", "by the counts"])
+def test_a_removal_that_takes_too_long_is_red(lab: LabState, tmp_path: Path, asked: bool) -> None:
+    file = with_limits(quick(tmp_path), "removal: 3s")
+    process = without_control_plane_at_the_restore(lab, file, tmp_path, asked=asked)
+    code, verdict, told = ended(process)
+    assert code == 1, told
+    assert verdict["outcome"] == "cleanup-failed"
+    assert [reason["code"] for reason in verdict["reasons"]] == ["still-faulted"]
+    assert faulted_now(lab), "it said the truth"
+
+
+def test_execs_that_hang_leave_it_to_the_counts(lab: LabState, tmp_path: Path) -> None:
+    answer_execs(lab, False)
+    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    assert done.returncode == 0, done.stderr
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["proof"]["proxies"] == ""
+    assert verdict["removal"]["asked"] == 0
+    marks = record_in(tmp_path)["marks"]
+    assert marks["fault-from"] - marks["injected"] < 15, "by the counts, soon after the asking was given up"
+
+
+def test_execs_that_are_refused_leave_it_to_the_counts(lab: LabState, tmp_path: Path) -> None:
+    options = on(lab)
+    config = json.loads(Path(options[options.index("--kubeconfig") + 1]).read_text())
+    roles = httpx.get(f"{lab.api}/apis/rbac.authorization.k8s.io/v1/namespaces/staging/roles", trust_env=False).json()
+    (role,) = [one for one in roles["items"] if any("pods/exec" in rule["resources"] for rule in one["rules"])]
+    path = f"{lab.api}/apis/rbac.authorization.k8s.io/v1/namespaces/staging/roles/{role['metadata']['name']}"
+    narrowed = {**role, "rules": [rule for rule in role["rules"] if "pods/exec" not in rule["resources"]]}
+    del narrowed["metadata"]["resourceVersion"]
+    assert config["users"]
+    try:
+        assert httpx.put(path, json=narrowed, trust_env=False).status_code == 200
+        done = chaosctl("run", quick(tmp_path), *options, "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    finally:
+        httpx.put(path, json={**narrowed, "rules": role["rules"]}, trust_env=False)
+    assert done.returncode == 0, done.stderr
+    (verdict,) = json.loads(done.stdout)
+    assert (verdict["proof"]["proxies"], verdict["removal"]["asked"]) == ("", 0)

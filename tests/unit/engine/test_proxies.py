@@ -1,0 +1,140 @@
+"""Asking the callers' proxies: never waiting, and giving up where one does not tell."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
+
+import pytest
+
+from chaos.engine.proxies import PATIENCE, Proxies
+from chaos.errors import MeshError
+from chaos.model.history import ProxySeen
+from chaos.model.plan import Caller
+from chaos.ports import Mesh
+from tests.unit.engine.test_injecting import StepClock
+from tests.unit.histories import plan
+
+HAS, HAS_NOT = '{"name": "chaos-r1"}', '{"name": "default"}'
+
+
+class Pods:
+    """A mesh whose proxies answer what they are told to; one that is told to hang does so until the end."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, str | Exception | None] = {"o-1": HAS, "o-2": HAS}
+        self.hanging: set[str] = set()
+        self.end = threading.Event()
+        self.listed: list[str] | Exception | None = None
+
+    def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
+        assert namespace == "staging"
+        if pod in self.hanging:
+            self.end.wait()
+        answer = self.answers[pod]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def pods(self, namespace: str) -> list[Mapping[str, Any]]:
+        if isinstance(self.listed, Exception):
+            raise self.listed
+        owner = {"kind": "ReplicaSet", "name": "order-svc-1", "controller": True}
+        return [
+            {
+                "metadata": {"name": name, "generateName": "order-svc-1-", "namespace": namespace, "labels": {"pod-template-hash": "1"}, "ownerReferences": [owner]},
+                "spec": {"containers": [{"name": "istio-proxy"}]},
+            }
+            for name in (self.listed or list(self.answers))
+        ]  # fmt: skip
+
+
+@pytest.fixture
+def pods() -> Iterator[Pods]:
+    made = Pods()
+    yield made
+    made.end.set()
+
+
+def proxies(pods: Pods, clock: StepClock, *names: str) -> Proxies:
+    callers = (Caller(namespace="staging", workload="order-svc", pods=names or ("o-1", "o-2")),)
+    return Proxies(cast("Mesh", pods), clock, plan(callers=callers))
+
+
+def seen(one: Proxies, *, until: Callable[[], bool] = lambda: False) -> ProxySeen | None:
+    """The next thing seen; ``None`` once a condition holds first."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        found = one.look(100.0)
+        if found is not None or until():
+            return found
+        threading.Event().wait(0.001)
+    raise AssertionError("nothing was seen")
+
+
+def test_it_counts_who_has_one_of_the_routes(pods: Pods) -> None:
+    pods.answers["o-2"] = HAS_NOT
+    clock = StepClock()
+    assert seen(proxies(pods, clock)) == ProxySeen(at=100.0, asked=100.0, having=1, of=2)
+
+
+def test_each_round_asks_anew(pods: Pods) -> None:
+    one = proxies(pods, StepClock())
+    assert (found := seen(one)) is not None
+    assert found.having == 2
+    pods.answers = dict.fromkeys(pods.answers, HAS_NOT)
+    assert (found := seen(one)) is not None
+    assert found.having == 0
+
+
+def test_one_that_hangs_makes_them_silent_after_a_while_and_waits_for_nobody(pods: Pods) -> None:
+    pods.hanging.add("o-2")
+    clock = StepClock()
+    one = proxies(pods, clock)
+    assert one.look(0.0) is None
+    clock.sleep(PATIENCE)
+    assert one.look(0.0) is None
+    assert not one.silent
+    clock.sleep(0.1)
+    assert one.look(0.0) is None
+    assert one.silent
+    assert one.look(100.0) == ProxySeen(at=clock.now() + 100, having=0, of=0), "that is told once"
+    assert one.look(100.0) is None
+
+
+@pytest.mark.parametrize("answer", [None, MeshError("exec: 500", status=500), ValueError("a bug")])
+def test_one_that_can_not_be_asked_makes_them_silent(pods: Pods, answer: Exception | None) -> None:
+    pods.answers["o-2"] = answer
+    one = proxies(pods, StepClock())
+    assert (found := seen(one)) is not None
+    assert (found.having, found.of, one.silent) == (0, 0, True)
+
+
+def test_pods_that_came_and_went_are_noticed(pods: Pods) -> None:
+    pods.answers = {"o-1": None, "o-2": HAS, "o-3": HAS_NOT}
+    pods.listed = ["o-2", "o-3"]
+    one = proxies(pods, StepClock())
+    assert (found := seen(one)) is not None
+    assert (found.having, found.of, one.silent) == (1, 2, False)
+
+
+def test_a_list_that_fails_leaves_it_to_the_counts(pods: Pods) -> None:
+    pods.answers["o-1"], pods.listed = None, MeshError("list pods: 503", status=503)
+    one = proxies(pods, StepClock())
+    assert (found := seen(one)) is not None
+    assert found.of == 0
+
+
+def test_without_known_pods_nobody_is_asked(pods: Pods) -> None:
+    one = Proxies(cast("Mesh", pods), StepClock(), plan(callers=()))
+    assert one.silent
+    assert one.look(0.0) == ProxySeen(at=0.0, having=0, of=0)
+
+
+def test_many_are_asked_side_by_side(pods: Pods) -> None:
+    names = [f"o-{n}" for n in range(40)]
+    pods.answers = dict.fromkeys(names, HAS)
+    assert (found := seen(proxies(pods, StepClock(), *names))) is not None
+    assert (found.having, found.of) == (40, 40)

@@ -1,0 +1,165 @@
+"""After the restore: no proxy may have the fault, none may be counted any more, and both have to have been seen.
+
+The history's restore is acknowledged at 1060.1 and faults are counted up to the scrape at 1060.3; a second of delay.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.judge import judge, judge_recovery, judge_removal
+from chaos.model.history import History, Mark, ProxySeen, Series
+from chaos.model.verdict import Answer, Outcome, ReasonCode
+from tests.unit.histories import SHARES, grow, history, requests_to_target, without
+
+_ENDED = 1096.0
+_RESTORED = 1060.1
+_BEFORE = ProxySeen(at=1030.4, having=1, of=1)
+
+
+def looks(*seen: tuple[float, int]) -> tuple[ProxySeen, ...]:
+    """One caller's proxy, asked a tenth of a second before each of these moments."""
+    return (_BEFORE, *(ProxySeen(at=at, asked=at - 0.1, having=having, of=1) for at, having in seen))
+
+
+def straggling(flags: str, *, until: int, code: str = "200") -> Series:
+    return grow({"instance": "order-svc:15090", "source_workload": "order-svc", "source_workload_namespace": "staging",
+                 "response_flags": flags, "response_code": code}, lambda second: 5 if 1031 < second <= until else 0)  # fmt: skip
+
+
+def scraped_until(one: History, moment: float, *, instance: str = "") -> History:
+    """Without the samples after a moment; only those of one process where named."""
+
+    def cut(series: Series) -> Series:
+        if instance and series.labels["instance"] != instance:
+            return series
+        return series.model_copy(update={"samples": tuple(s for s in series.samples if s[0] <= moment)})
+
+    recorded = tuple(r.model_copy(update={"series": tuple(map(cut, r.series))}) for r in one.recorded)
+    return one.model_copy(update={"recorded": recorded})
+
+
+def codes(one: History) -> set[ReasonCode]:
+    return {reason.code for reason in judge(one).reasons}
+
+
+def test_the_proxies_tell_when_it_was_gone() -> None:
+    seen = judge_removal(history(proxies=looks((1060.3, 1), (1060.5, 0))), _ENDED)
+    assert (seen.answer, seen.asked, seen.having) == (Answer.HOLDS, 1, 0)
+    assert seen.seconds == pytest.approx(0.4)
+    assert seen.uncertainty == pytest.approx(0.3), "it was there when it was asked last, at 1060.2"
+
+
+def test_where_no_proxy_can_be_asked_the_counts_tell() -> None:
+    for proxies in (looks(), (_BEFORE, ProxySeen(at=1060.2, having=0, of=0))):
+        seen = judge_removal(history(proxies=proxies), _ENDED)
+        assert (seen.answer, seen.asked) == (Answer.HOLDS, 0)
+        assert seen.seconds == pytest.approx(0.2), "the scrape at 1060.3 has the last ones"
+        assert seen.uncertainty == pytest.approx(0.2), "all of them may have come before the acknowledgement"
+
+
+def test_a_proxy_that_loses_it_late_is_told_and_recovery_starts_there() -> None:
+    late = [*requests_to_target(SHARES), straggling("FI", until=1072, code="503")]
+    one = history(target=late, proxies=looks((1060.3, 1), (1071.9, 1), (1072.1, 0)))
+    verdict = judge(one)
+    assert verdict.removal is not None
+    assert verdict.removal.seconds == pytest.approx(12.0)
+    assert verdict.passed, "within 30 s, and told"
+    assert "gone from the proxies within 12.0 s" in verdict.reasons[0].message
+    assert verdict.recovery is not None
+    assert verdict.recovery.seconds == 0
+
+
+def test_nothing_recovers_while_a_proxy_has_the_fault() -> None:
+    one = history(proxies=looks((1060.3, 1), (1089.0, 1)))
+    assert judge_removal(one, 1089.5).answer is Answer.UNDECIDED
+    assert judge_recovery(one, 1089.5).answer is Answer.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("target", "proxies"),
+    [
+        ([], looks((1060.3, 1), (1091.0, 1))),
+        ([], looks((1060.3, 1), (1091.0, 1), (1091.3, 0))),
+        ([straggling("FI", until=1093, code="503")], looks()),
+        ([straggling("FI", until=1093, code="503")], looks((1060.3, 0))),
+    ],
+    ids=["still there", "gone too late", "counted, nobody asked", "counted, though the asked ones lost it"],
+)  # fmt: skip
+def test_a_fault_that_stays_longer_than_allowed_is_red(target: list[Series], proxies: tuple[ProxySeen, ...]) -> None:
+    one = history(target=[*requests_to_target(SHARES), *target], proxies=proxies)
+    assert judge_removal(one, _ENDED).answer is Answer.VIOLATED
+    verdict = judge(one)
+    assert verdict.outcome is Outcome.CLEANUP_FAILED
+    assert [reason.code for reason in verdict.reasons] == [ReasonCode.STILL_FAULTED]
+
+
+def test_faults_that_nobody_asked_has_any_more_move_the_moment() -> None:
+    """A proxy that was not asked, or somebody else's fault: no constant makes it a straggler."""
+    one = history(
+        target=[*requests_to_target(SHARES), straggling("FI", until=1066, code="503")], proxies=looks((1060.3, 0))
+    )
+    assert judge_removal(one, 1067.0).answer is Answer.UNDECIDED
+    seen = judge_removal(one, 1075.0)
+    assert seen.answer is Answer.HOLDS
+    assert seen.seconds == pytest.approx(1066.3 - _RESTORED)
+    assert seen.uncertainty == pytest.approx(1.0), "a scrape interval"
+
+
+def test_requests_that_waited_meanwhile_are_not_new_faults() -> None:
+    """A second of delay, and 20 ms of answering: what drew its delay before 1060.3 is counted by 1061.4 at the latest."""
+    late = history(target=[*requests_to_target(SHARES), straggling("DI", until=1061)], proxies=looks((1060.3, 0)))
+    assert judge_removal(late, _ENDED).seconds == pytest.approx(0.2)
+    later = history(target=[*requests_to_target(SHARES), straggling("DI", until=1063)], proxies=looks((1060.3, 0)))
+    assert judge_removal(later, _ENDED).seconds == pytest.approx(1063.3 - _RESTORED)
+
+
+def test_a_series_that_is_born_after_the_restore_counts() -> None:
+    born = straggling("FI", until=1066, code="500")
+    born = born.model_copy(update={"samples": tuple((at, value) for at, value in born.samples if at > 1064)})
+    one = history(target=[*requests_to_target(SHARES), born], proxies=looks((1060.3, 0)))
+    assert judge_removal(one, _ENDED).seconds == pytest.approx(1066.3 - _RESTORED)
+
+
+def test_asking_that_ceases_leaves_it_to_the_counts() -> None:
+    proxies = (*looks((1060.3, 1)), ProxySeen(at=1064.0, having=0, of=0))
+    seen = judge_removal(history(proxies=proxies), _ENDED)
+    assert (seen.answer, seen.asked) == (Answer.HOLDS, 0)
+    assert seen.seconds == pytest.approx(0.2), "not before the last proxy that said to have it"
+
+
+def test_it_takes_scrapes_after_the_longest_delay() -> None:
+    one = history()
+    assert judge_removal(one, 1062.5).answer is Answer.UNDECIDED
+    assert judge_removal(one, 1065.0).answer is Answer.HOLDS
+
+
+@pytest.mark.parametrize("last", [1059.0, 1061.0, 1062.5])
+def test_without_scrapes_nothing_was_seen(last: float) -> None:
+    silent = scraped_until(history(), last)
+    assert judge_removal(silent, _ENDED).answer is Answer.UNDECIDED
+    assert not judge(silent).passed
+
+
+def test_a_proxy_that_is_gone_is_not_waited_for() -> None:
+    series = [*requests_to_target(SHARES), grow({"instance": "second:15090", "source_workload": "order-svc",
+              "source_workload_namespace": "staging", "response_flags": "-"}, lambda _: 10)]  # fmt: skip
+    gone = scraped_until(history(target=series), 1061.0, instance="order-svc:15090")
+    assert judge_removal(gone, _ENDED).answer is Answer.HOLDS
+
+
+def test_an_end_long_after_the_last_look_changes_nothing() -> None:
+    assert judge(without(history(), ended=_ENDED + 600)).passed
+
+
+def test_nothing_is_known_before_the_restore() -> None:
+    marks = {mark: at for mark, at in history().marks.items() if mark is not Mark.RESTORED}
+    assert judge_removal(without(history(), marks=marks), _ENDED).answer is Answer.UNDECIDED
+
+
+@pytest.mark.parametrize("mark", [Mark.INJECTED, Mark.RESTORE_SENT])
+def test_a_restore_that_was_never_acknowledged_is_residue(mark: Mark) -> None:
+    marks = {m: at for m, at in history().marks.items() if m not in (Mark.INJECTED, Mark.RESTORE_SENT, Mark.RESTORED)}
+    verdict = judge(without(history(), marks={**marks, mark: 1060.0}))
+    assert verdict.outcome is Outcome.CLEANUP_FAILED
+    assert ReasonCode.RESIDUE in {reason.code for reason in verdict.reasons}
