@@ -255,7 +255,7 @@ def lab_status(name: LabName = "default", as_json: Json = False) -> None:  # noq
         mebibytes = f", {found.memory.resident / 2**20:.0f} MiB resident" if found.running else ""
         give(f"lab {found.name!r}: {found.detail}{mebibytes}")
         for part in found.parts:
-            give(f"  {'alive' if part.alive else 'DEAD '}  {part.name}  {part.detail}".rstrip())
+            give(f"  {'well' if part.alive else 'ILL '}  {part.name}  {part.detail}".rstrip())
     if not found.healthy:
         raise typer.Exit(1)
 

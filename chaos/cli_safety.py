@@ -157,12 +157,27 @@ def rbac(
     account: Annotated[str, typer.Option(help="name of the service account")] = "chaos-harness",
     without_exec: Annotated[bool, typer.Option("--without-exec", help="no look into the callers' proxies")] = False,  # noqa: FBT002
     root: Annotated[str, typer.Option(help="the mesh's root namespace")] = "istio-system",
+    revision: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="a revision of the control plane that staging's proxies follow; several times; `default` where absent"
+        ),
+    ] = None,
 ) -> None:
     """Print what the harness's identity needs: a Role in each staging namespace, and cluster-wide only reading."""
+    from chaos.istio.workloads import DEFAULT_REVISION
     from chaos.manifests.printing import as_documents
     from chaos.manifests.rbac import rbac as objects
 
-    _give(as_documents(objects(namespace, home=home, account=account, exec_=not without_exec, root=root)))
+    made = objects(
+        namespace,
+        home=home,
+        account=account,
+        exec_=not without_exec,
+        root=root,
+        revisions=revision or [DEFAULT_REVISION],
+    )
+    _give(as_documents(made))
 
 
 @manifests_app.command()
@@ -186,11 +201,11 @@ def admission(
 ) -> None:
     """Print the staging rules as a ValidatingAdmissionPolicy with its binding; for older clusters what there is instead."""
     from chaos.adapters.settings_file import read_settings
+    from chaos.istio.exports import PUBLIC
     from chaos.manifests.admission import admission as objects
     from chaos.manifests.admission import offer, without_policies
     from chaos.manifests.printing import as_documents
     from chaos.manifests.rbac import rbac as roles
-    from chaos.model.istio import PUBLIC
 
     settings = read_settings(Path.cwd())
     if namespace:

@@ -69,12 +69,20 @@ class Mesh(Protocol):
         """The Sidecars of all namespaces."""
         ...
 
+    def service_entries(self) -> Sequence[Object]:
+        """The ServiceEntries of all namespaces."""
+        ...
+
     def http_routes(self) -> Sequence[Object]:
         """The Gateway API's HTTPRoutes of all namespaces; none where these are not served."""
         ...
 
-    def mesh_config(self, root: str) -> Object | None:
-        """The mesh's configuration, from the root namespace; ``None`` where there is none, so that all is by default."""
+    def grpc_routes(self) -> Sequence[Object]:
+        """The Gateway API's GRPCRoutes of all namespaces; none where these are not served."""
+        ...
+
+    def mesh_config(self, root: str, revision: str) -> Object | None:
+        """The configuration of a revision's control plane; ``None`` where there is none, so that all is by default."""
         ...
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from chaos.errors import MeshError
+from chaos.istio.workloads import mesh_config_of
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
 from chaos.safety.marks import is_ours, run_of
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
 _ISTIO: Final = "networking.istio.io"
 _GATEWAY_API: Final = "gateway.networking.k8s.io"
-_MESH_CONFIG: Final = "istio"
-"""Name of the ConfigMap with the mesh's configuration; that of a revision is ``istio-<revision>``."""
 _PREFERRED: Final = ("v1", "v1beta1", "v1alpha3")
 """``v1`` is served from Istio 1.22 on; all have the same schema."""
 _WRITE: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
@@ -110,8 +109,20 @@ class KubernetesMesh:
         """The Sidecars of all namespaces."""
         return self._api.list(self._istio("sidecars", None))
 
+    def service_entries(self) -> Sequence[Object]:
+        """The ServiceEntries of all namespaces."""
+        return self._api.list(self._istio("serviceentries", None))
+
     def http_routes(self) -> Sequence[Object]:
-        """The Gateway API's HTTPRoutes of all namespaces; none where these are not served.
+        """The Gateway API's HTTPRoutes of all namespaces; none where these are not served."""
+        return self._routes_of("HTTPRoute")
+
+    def grpc_routes(self) -> Sequence[Object]:
+        """The Gateway API's GRPCRoutes of all namespaces; none where these are not served."""
+        return self._routes_of("GRPCRoute")
+
+    def _routes_of(self, kind: str) -> Sequence[Object]:
+        """The routes, with their kind, which items of a list do not say.
 
         Whether they are is asked of discovery, which is open to all: a path that is not served is a 403, not a 404, for
         who may not read it.
@@ -121,19 +132,24 @@ class KubernetesMesh:
         if version is None:
             return ()
         try:
-            return self._api.list(f"/apis/{_GATEWAY_API}/{version}/httproutes")
+            found = self._api.list(f"/apis/{_GATEWAY_API}/{version}/{kind.lower()}s")
+            return [{**one, "kind": kind} for one in found]
         except MeshError as error:
             if error.status == 404:  # the group is served, this kind is not
                 return ()
             raise
 
-    def mesh_config(self, root: str) -> Object | None:
-        """The mesh's configuration, from the root namespace; ``None`` where there is none, so that all is by default.
+    def mesh_config(self, root: str, revision: str) -> Object | None:
+        """The configuration of a revision's control plane; ``None`` where there is none, so that all is by default.
+
+        Args:
+            root: The mesh's root namespace, where it is.
+            revision: ``default`` for a control plane that was installed without one.
 
         Raises:
             MeshError: it can't be read, or is no YAML mapping.
         """
-        found = self._api.find(f"/api/v1/namespaces/{quote(root)}/configmaps/{_MESH_CONFIG}")
+        found = self._api.find(f"/api/v1/namespaces/{quote(root)}/configmaps/{quote(mesh_config_of(revision))}")
         return None if found is None else _mesh_of(found)
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
@@ -315,7 +331,8 @@ def _mesh_of(config_map: Object) -> Mapping[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
-    where = f"the ConfigMap {config_map['metadata'].get('namespace')}/{_MESH_CONFIG}, key mesh"
+    meta = config_map["metadata"]
+    where = f"the ConfigMap {meta.get('namespace')}/{meta.get('name')}, key mesh"
     try:
         read = YAML(typ="safe", pure=True).load((config_map.get("data") or {}).get("mesh") or "{}")
     except YAMLError as error:

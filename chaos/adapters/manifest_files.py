@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from chaos.adapters.git_ignored import ignored
 from chaos.errors import InputError
 from chaos.lint import RULES, Finding
 
@@ -20,6 +21,7 @@ SKIPPED: Final = frozenset({
     ".mypy_cache", ".pytest_cache", ".ruff_cache",
 })  # fmt: skip
 """Folders that hold what others wrote, and nothing that is applied."""
+_TOLD: Final = 3
 LARGEST: Final = 64 * 2**20
 """Bytes above which a file is no manifest that anybody applies."""
 
@@ -56,7 +58,8 @@ Found = Source | Skipped | Finding
 def find(paths: Sequence[str]) -> Iterator[Found]:
     """The files that are named, those below the folders that are named, and standard input for ``-``.
 
-    A link to a file below the same folder is looked at under its own name; links to folders are never followed.
+    A link to a file below the same folder is looked at under its own name; links to folders are never followed. What Git
+    ignores is looked at only where it is named itself.
 
     Raises:
         InputError: a path that is named isn't there or can't be read.
@@ -94,8 +97,15 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
     if (chart := _chart_of(os.path.join(top, "x"))) is not None:  # noqa: PTH118
         yield Skipped(note=_of_a_chart(top, chart))
         return
-    for folder, folders, files in os.walk(top, onerror=unreadable):
+    left_out = ignored(top)
+    named: list[str] = []
+    for folder, folders, below in os.walk(top, onerror=unreadable):
         folders[:] = sorted(one for one in folders if one not in SKIPPED)
+        files = [one for one in below if one.lower().endswith(SUFFIXES)]
+        for listed in (folders, files) if left_out else ():
+            gone = [one for one in listed if os.path.abspath(os.path.join(folder, one)) in left_out]  # noqa: PTH100, PTH118
+            named += [os.path.normpath(os.path.join(folder, one)) for one in gone]  # noqa: PTH118
+            listed[:] = [one for one in listed if one not in gone]
         if "templates" in folders and "Chart.yaml" in files:
             folders.remove("templates")
             yield Skipped(note=_of_a_chart(os.path.join(folder, "templates"), folder))  # noqa: PTH118
@@ -105,8 +115,6 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
                 where = "looked at where it leads to" if _inside(path, real_top) else f"out of {top}, not followed"
                 yield Skipped(note=f"{path}: a link to a folder, {where}")
         for one in sorted(files):
-            if not one.lower().endswith(SUFFIXES):
-                continue
             path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
             if os.path.islink(path):  # noqa: PTH114
                 if not os.path.exists(path):  # noqa: PTH110
@@ -117,6 +125,10 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
                     continue
             if _is_new(path, seen):
                 yield from _file(path, base, named=False)
+    if named:
+        more = f" and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
+        told = ", ".join(sorted(named)[:_TOLD])
+        yield Skipped(note=f"{told}{more}: ignored by Git, not looked at; what is named on the command line is")
     yield from troubles
 
 

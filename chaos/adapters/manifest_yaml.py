@@ -39,6 +39,7 @@ INTERESTING: Final = re.compile(rf"{_NAMED.pattern}|{re.escape(PREFIX)}/|#[ \t]*
 
 _CUT: Final = re.compile(r"^(?=---(?:[ \t\r\n]|\Z))|^\.\.\.(?:[ \t\r][^\n]*)?(?:\n|\Z)", re.MULTILINE)
 """Before a line that starts a document, and behind one that ends it."""
+_BEGUN: Final = re.compile(r"^---", re.MULTILINE)
 _BARE: Final = re.compile(r"(?:[ \t]*+(?:#[^\n]*|%[^\n]*|---[ \t]*+(?:#[^\n]*)?|\.\.\.)?[ \t\r]*+(?:\n|\Z))*")
 _SOURCE: Final = re.compile(r"^# Source: (\S[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
 _TEMPLATE: Final = re.compile(r"\{\{|\{%|<%|\$\[\[")
@@ -116,6 +117,8 @@ class _Unreadable(Exception):
 def documents(text: str, *, file: str, first: int) -> Iterator[Document]:
     """Cuts a text where YAML says that a document ends; comments before the first ``---`` go with what follows.
 
+    Two ``---`` with nothing between them are an empty document, as ``helm template`` writes where a template gives nothing.
+
     A line that starts with ``---`` ends a document wherever it stands, even in a block of text (YAML 1.2, 9.1.2).
     """
     cuts = [found.end() for found in _CUT.finditer(text)]
@@ -123,7 +126,7 @@ def documents(text: str, *, file: str, first: int) -> Iterator[Document]:
     line = passed = 0
     for end in (*cuts, len(text)):
         piece = text[begin:end]
-        if not piece or (end < len(text) and _BARE.fullmatch(piece)):
+        if not piece or (end < len(text) and not _BEGUN.search(piece) and _BARE.fullmatch(piece)):
             continue  # nothing but comments so far
         line += text.count("\n", passed, begin)
         passed = begin

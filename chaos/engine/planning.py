@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from chaos import guard
 from chaos.errors import MeshError, MetricsError
-from chaos.faults.strategy import choose, governing_of
+from chaos.faults.effect import governing_of
+from chaos.faults.strategy import choose
 from chaos.faults.warnings import warnings
 from chaos.guard import Draft
+from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.hosts import service_fqdn
+from chaos.istio.sidecars import ROOT_NAMESPACE
+from chaos.istio.workloads import DEFAULT_REVISION, mesh_config_of
 from chaos.model.experiment import Experiment
-from chaos.model.istio import PUBLIC, service_fqdn
 from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
 from chaos.model.settings import Settings
-from chaos.model.situation import Object, Situation, Workload, pods_right, services_right, workloads_of
-from chaos.model.visibility import ROOT_NAMESPACE
+from chaos.model.situation import Situation, Workload, pods_right, services_right, workloads_of
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 
@@ -63,30 +67,33 @@ def look(
             namespaces[target.namespace] = found
     there = target.namespace in namespaces
     blind: list[str] = []
-    config = _seen(lambda: mesh.mesh_config(root), f"get configmaps in {root}", blind) if there else None
     sidecars = _seen(mesh.sidecars, "list sidecars.networking.istio.io", blind) if there else ()
+    entries = _seen(mesh.service_entries, "list serviceentries.networking.istio.io", blind) if there else ()
     routes = _seen(mesh.http_routes, "list httproutes.gateway.networking.k8s.io", blind) if there else ()
+    of_grpc = _seen(mesh.grpc_routes, "list grpcroutes.gateway.networking.k8s.io", blind) if there else ()
     place = target.namespace
     services = _seen(lambda: mesh.services(place), services_right(place), blind) if there else ()
     pods = _seen(lambda: mesh.pods(place), pods_right(place), blind) if there else ()
+    workloads = workloads_of(pods or ())
     return Situation(
         cluster=cluster or mesh.identity().uid,
         namespaces=namespaces,
         services=services or (),
         virtual_services=mesh.virtual_services() if there else (),
         destination_rules=mesh.destination_rules() if there else (),
-        workloads=workloads_of(pods or ()),
+        workloads=workloads,
         calling=_calling(metrics, service_fqdn(target.service, target.namespace)) if metrics and there else (),
         writable_outside=writable_outside,
-        default_export=default_export(config or {}),
+        default_exports=_default_exports(mesh, root, workloads, blind) if there else {},
         sidecars=sidecars or (),
-        http_routes=routes or (),
+        service_entries=entries or (),
+        http_routes=(*(routes or ()), *(of_grpc or ())),
         root_namespace=root,
         unreadable=tuple(blind),
     )
 
 
-def _seen(read: Callable[[], T], right: str, blind: list[str]) -> T | None:
+def _seen(read: Callable[[], T | None], right: str, blind: list[str]) -> T | None:
     """What a read gives; where it is denied, that is noted: nothing seen is not nothing there."""
     try:
         return read()
@@ -95,6 +102,18 @@ def _seen(read: Callable[[], T], right: str, blind: list[str]) -> T | None:
             raise
         blind.append(right)
         return None
+
+
+def _default_exports(
+    mesh: Mesh, root: str, workloads: Sequence[Workload], blind: list[str]
+) -> Mapping[str, tuple[str, ...]]:
+    """By revision that configures one of the proxies, what ``exportTo`` is where a VirtualService has none."""
+    revisions = {revision for one in workloads for revision in one.revisions} or {DEFAULT_REVISION}
+    found = {}
+    for revision in sorted(revisions):
+        right = f"get configmaps/{mesh_config_of(revision)} in {root}"
+        found[revision] = default_export(_seen(partial(mesh.mesh_config, root, revision), right, blind) or {})
+    return found
 
 
 def default_export(config: Mapping[str, Any]) -> tuple[str, ...]:

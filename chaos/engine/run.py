@@ -17,6 +17,7 @@ from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.progress import progress_of
 from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
+from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
@@ -249,11 +250,9 @@ class Run:
         reached = self._until(_DISTRIBUTION, self._distributed, pause=_QUICK)
         self._stop_if_asked()
         if not reached and not judge.guardrail_tripped(*self._look()):
-            self._trouble(
-                TroubleKind.NOT_DISTRIBUTED,
-                f"after {_DISTRIBUTION:g} s the callers' proxies do not have the fault",
-                hint="is istiod up, and do the callers' proxies take its configuration? (istioctl proxy-status)",
-            )
+            rejected = rejected_since(self._around.metrics, self.recorder.marks[Mark.INJECT_SENT])
+            message, hint = not_distributed(_DISTRIBUTION, rejected)
+            self._trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
             raise _Halt
         self._mark(Mark.FAULT_FROM)
 

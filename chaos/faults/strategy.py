@@ -13,14 +13,17 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from chaos.faults.effect import governing_of, name_of, refuse, why_not
 from chaos.faults.matching import NotExpressible, scopes
 from chaos.faults.patching import for_sidecars, put_in, taken_out, undo_of
 from chaos.faults.routes import can_carry, inject
+from chaos.istio.exports import Object, reach
+from chaos.istio.hosts import resolve_host, service_fqdn
+from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, written_hosts_of
 from chaos.model.experiment import Experiment
-from chaos.model.istio import MESH, delegates_of, gateways_of, hosts_of, reach, resolve_host, service_fqdn
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Broken, Injection, Strategy
-from chaos.model.situation import Object, Situation, Workload, has_route_for
+from chaos.model.situation import Situation
 
 API_VERSION = "networking.istio.io/v1"
 
@@ -60,8 +63,8 @@ def choose(
     notes = annotations_for(expires=expires, file=file, target=_target(experiment, situation))
     routes = _base_routes(governing, host)
     if not any(can_carry(route) for route in routes):
-        return _refuse(
-            "no-route-to-fault", _name(governing), "no route of the governing VirtualService forwards requests"
+        return refuse(
+            "no-route-to-fault", name_of(governing), "no route of the governing VirtualService forwards requests"
         )
     try:
         if strategy is Strategy.PATCH and governing is not None:
@@ -85,19 +88,17 @@ def choose(
                 },
             }
     except NotExpressible as error:
-        return _refuse("match-not-expressible", str(error), "target.match can't be joined with the routes' own matches")
-    if not any(route.get("name") == route_name(run) for route in after["spec"]["http"]):
-        return _refuse(
-            "match-matches-nothing", _name(governing), "no route of the governing VirtualService overlaps target.match"
+        return refuse("match-not-expressible", str(error), "target.match can't be joined with the routes' own matches")
+    faulted = [route for route in after["spec"]["http"] if route.get("name") == route_name(run)]
+    if not faulted:
+        return refuse(
+            "match-matches-nothing",
+            name_of(governing),
+            "no route of the governing VirtualService overlaps target.match",
         )
-    strangers = _strangers(after, governing, experiment, situation) if strategy is not Strategy.PATCH else ()
-    if strangers:
-        return _refuse(
-            "callers-differ",
-            ", ".join(strangers),
-            "workloads that are not meant would follow the callers' routes, since another VirtualService, or none, is theirs",
-            "give the target one VirtualService that all of the namespace follows",
-        )
+    broken = why_not(after, faulted, governing, experiment, situation)
+    if broken is not None:
+        return broken
     return Injection(
         strategy=strategy,
         namespace=target.namespace,
@@ -126,82 +127,36 @@ def _target(experiment: Experiment, situation: Situation) -> tuple[str, str]:
     return target.service, str(service["metadata"].get("uid", ""))
 
 
-def governing_of(experiment: Experiment, situation: Situation) -> Object | Broken | None:
-    """The VirtualService that the declared callers follow now, ``None`` where there is none; or that they don't agree."""
-    target = experiment.target
-    host = service_fqdn(target.service, target.namespace)
-    here = [w for w in sidecars(situation, target.namespace) if target.callers.items() <= w.labels.items()]
-    if not here:
-        return situation.governor(host, target.namespace, target.callers)
-    found = {_name(vs): vs for vs in (situation.governor(host, target.namespace, w.labels) for w in here)}
-    if len(found) > 1:
-        return _refuse(
-            "callers-differ",
-            ", ".join(sorted(found)),
-            "the callers do not all follow the same VirtualService, by their Sidecars or by its source selectors",
-            "declare in target.callers which of them are meant",
-        )
-    return next(iter(found.values()))
-
-
-def sidecars(situation: Situation, namespace: str) -> Sequence[Workload]:
-    """The workloads of a namespace whose proxies follow VirtualServices of the mesh."""
-    return [w for w in situation.workloads if w.namespace == namespace and w.proxied and not w.gateway]
-
-
-def _strangers(
-    after: Object, governing: Object | None, experiment: Experiment, situation: Situation
-) -> tuple[str, ...]:
-    """Workloads beside the declared callers that an object of ours would give routes which are not theirs."""
-    target = experiment.target
-    host = service_fqdn(target.service, target.namespace)
-    return tuple(
-        w.name
-        for w in sidecars(situation, target.namespace)
-        if _name(situation.governor(host, target.namespace, w.labels)) != _name(governing)
-        and situation.sees(after, target.namespace, w.labels)
-        and has_route_for(after, target.namespace, w.labels)
-    )
-
-
-def _name(vs: Object | None) -> str:
-    return "{namespace}/{name}".format(**vs["metadata"]) if vs is not None else "-"
-
-
-def _refuse(rule: str, value: str, message: str, hint: str = "") -> Broken:
-    return Broken(
-        rule=rule, value=value, message=f"{message} ({value})", hint=hint or "see the documentation of strategies"
-    )
-
-
 def _unusable(vs: Object, host: str) -> Broken | None:
     """Why neither a copy of the governing VirtualService nor a change of it could take effect."""
-    spec: Mapping[str, Any] = vs.get("spec", {})
     if RUN_LABEL in (vs["metadata"].get("labels") or {}) or undo_of(vs):
-        return _refuse(
+        return refuse(
             "already-injected",
-            _name(vs),
+            name_of(vs),
             "another run's fault governs the host",
             "wait for its end, or remove it with `chaosctl sweep`",
         )
     if host not in hosts_of(vs):
-        return _refuse(
+        return refuse(
             "wildcard-host",
-            _name(vs),
+            name_of(vs),
             "a wildcard VirtualService governs the host, which a copy would not shadow as a whole",
             "give the service a VirtualService of its own",
         )
+    if host not in written_hosts_of(vs):
+        return refuse(
+            "host-in-upper-case",
+            name_of(vs),
+            "the governing VirtualService writes the host in upper case, and before Istio 1.30 it does not govern",
+            "write the host in lower case",
+        )
     delegates = [f"{namespace}/{name}" for namespace, name in delegates_of(vs)]
     if delegates:
-        return _refuse(
+        return refuse(
             "delegate",
             ", ".join(delegates),
-            f"the governing VirtualService {_name(vs)} delegates its routes, which a copy would not follow as they change",
+            f"the governing VirtualService {name_of(vs)} delegates its routes, which a copy would not follow as they change",
             "give the target a VirtualService with routes of its own",
-        )
-    if not spec.get("http"):
-        return _refuse(
-            "not-http", _name(vs), "the governing VirtualService has no HTTP routes; faults exist only there"
         )
     return None
 
@@ -210,18 +165,18 @@ def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Broken
     """Why the fault can't be put into a private VirtualService without hitting more than was declared."""
     others = sorted(set(hosts_of(vs)) - {host})
     if others:
-        return _refuse(
+        return refuse(
             "several-hosts",
             ", ".join(others),
-            f"the private VirtualService {_name(vs)} governs other hosts too, which the fault would hit",
+            f"the private VirtualService {name_of(vs)} governs other hosts too, which the fault would hit",
             "give the target a VirtualService of its own, or export this one, so that a copy can take effect",
         )
     blocks = [block for route in vs["spec"].get("http") or () for block in route.get("match") or ()]
     bound = any(gateway != MESH for gateway in gateways_of(vs))
     if bound and (callers or any(block.get("sourceLabels") or block.get("sourceNamespace") for block in blocks)):
-        return _refuse(
+        return refuse(
             "gateway-and-source",
-            _name(vs),
+            name_of(vs),
             "the VirtualService is bound to a gateway and to the mesh: keeping the fault off the gateway takes "
             "match.gateways, beside which Istio ignores sourceLabels and sourceNamespace",
             "split it into one VirtualService for the gateway and one for the mesh",

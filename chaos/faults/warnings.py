@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.faults.effect import callers_of
+from chaos.istio.hosts import host_matches, other_names
+from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same
 from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
-from chaos.model.istio import MESH, gateways_of, host_matches, hosts_of
 from chaos.model.plan import Injection, Strategy, Warn
 from chaos.model.situation import Situation
 
@@ -16,6 +18,7 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     yield from _policies_of_the_hop(situation, injection, host)
     yield from _gateways(situation, host)
     yield from _callers(experiment, situation, injection)
+    yield from _names(experiment, situation, injection, host)
     if injection.strategy is Strategy.OVERLAY and injection.before is not None:
         meta = injection.before["metadata"]
         yield Warn(
@@ -81,6 +84,26 @@ def _gateways(situation: Situation, host: str) -> Iterator[Warn]:
                 "a VirtualService of the mesh does not apply at a gateway",
             )
             return
+
+
+def _names(experiment: Experiment, situation: Situation, injection: Injection, host: str) -> Iterator[Warn]:
+    """A host with a dot, such as ``inventory.staging``, is a name of the target that another VirtualService may have."""
+    then = situation.with_(injection.after)
+    missed = sorted(
+        {
+            name
+            for caller in callers_of(experiment, situation)
+            for port in situation.ports_of(host)
+            for name in other_names(host, caller.namespace)
+            if (found := then.virtual_host(name, caller.namespace, caller.labels, port)) is not None
+            and (found.governor is None or not same(found.governor, injection.after))
+        }
+    )
+    if missed:
+        yield Warn(
+            code="names-not-hit",
+            message=f"requests to {', '.join(missed)} follow another VirtualService, which has this name, and feel nothing",
+        )
 
 
 def _callers(experiment: Experiment, situation: Situation, injection: Injection) -> Iterator[Warn]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
+from chaos.istio.hosts import service_fqdn
 from chaos.model.plan import Broken
 from chaos.model.situation import pods_right
 
@@ -36,17 +37,18 @@ def callers_are_there(draft: Draft) -> Iterator[Broken]:
 
 
 def callers_can_see(draft: Draft) -> Iterator[Broken]:
-    """The declared callers' Sidecar lets them see the object; else the fault would be written and felt by nobody."""
-    audience, wanted = draft.audience, draft.experiment.target.callers
-    if audience is None:
-        return
-    hidden = [w.name for w in audience.hidden if wanted.items() <= w.labels.items()]
-    seeing = [w.name for w in audience.workloads if wanted.items() <= w.labels.items()]
+    """Some of the declared callers would feel the fault; else the fault would be written and felt by nobody."""
+    felt, wanted = draft.felt, draft.experiment.target.callers
+    host = service_fqdn(draft.experiment.target.service, draft.namespace)
+    if felt is None or not draft.situation.ports_of(host):
+        return  # the rules about the target tell what is wrong
+    hidden = [w.name for w in felt.hidden if wanted.items() <= w.labels.items()]
+    seeing = [w.name for w in felt.workloads if wanted.items() <= w.labels.items()]
     if hidden and not seeing:
         yield Broken(
             rule="hidden-from-callers",
             value=", ".join(hidden),
-            message=f"the Sidecar of {', '.join(hidden)} does not import VirtualServices of {draft.namespace!r}: "
-            "none of the callers would see the fault",
-            hint="add ./* to egress.hosts of that Sidecar, or choose a target that its workloads know",
+            message=f"none of the callers would feel the fault: the Sidecar of {', '.join(hidden)} does not import the target "
+            "or the object, or another VirtualService governs, or no route with the fault is for them",
+            hint="where a Sidecar hides it, add ./* to its egress.hosts; see who governs: kubectl get virtualservices -A",
         )

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from chaos.istio.exports import Object
 from chaos.model.audience import Audience, audience_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Broken, Injection, Strategy
 from chaos.model.settings import Settings
-from chaos.model.situation import Object, Situation
+from chaos.model.situation import Situation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,15 @@ class Draft:
         if self.injection is None:
             return None
         return audience_of(self.injection.after, self.situation, routes=self.injected)
+
+    @cached_property
+    def felt(self) -> Audience | None:
+        """The same, of the routes alone that carry the fault: whose requests can be hit."""
+        if self.injection is None:
+            return None
+        routes = self.injection.after["spec"].get("http") or ()
+        carrying = [route for route in routes if route.get("name") in self.injection.route_names]
+        return audience_of(self.injection.after, self.situation, routes=carrying)
 
     def allowed(self, namespace: str) -> bool:
         """Whether a namespace is on the list, carries the labels and is not the mesh's root."""

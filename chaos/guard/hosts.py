@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chaos.guard.draft import Draft
-from chaos.model.istio import GRPC, HTTP, declared_protocol, hosts_of, resolve_host, service_fqdn, service_of
+from chaos.istio.hosts import resolve_host, service_fqdn, service_of
+from chaos.istio.ports import GRPC, declared_protocol
+from chaos.istio.routing import followed
+from chaos.istio.virtual_services import hosts_of
 from chaos.model.plan import Broken
-from chaos.model.routing import followed
 from chaos.model.situation import services_right
 
 
@@ -38,11 +40,11 @@ def target_speaks_http(draft: Draft) -> Iterator[Broken]:
     if service is None:
         return
     protocols = [declared_protocol(port) for port in service.get("spec", {}).get("ports") or ()]
-    if protocols and not any(protocol is None or protocol in HTTP for protocol in protocols):
+    if not draft.situation.ports_of(service_fqdn(target.service, target.namespace)) and not _alias_of(service):
         yield Broken(
             rule="port-not-http",
             value=target.service,
-            message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols))}",
+            message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols)) or 'it has none'}",
             hint="name the port http-… or grpc-…, or set appProtocol; Istio has no faults for TCP and TLS",
         )
     abort = draft.experiment.fault.abort

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
+from chaos.istio.hosts import CLUSTER_DOMAIN, service_fqdn
 from chaos.model.audience import waypoint_of
-from chaos.model.istio import service_fqdn
 from chaos.model.plan import Broken
 
 _ROUTED = ("", "core", "networking.istio.io")
@@ -24,6 +24,33 @@ def everything_was_read(draft: Draft) -> Iterator[Broken]:
         )
 
 
+def one_domain_is_known(draft: Draft) -> Iterator[Broken]:
+    """The registry's names end as the rules take it: with another DNS domain they would compare what nobody has."""
+    domains = {domain for one in draft.situation.workloads for domain in one.domains} - {CLUSTER_DOMAIN}
+    for domain in sorted(domains):
+        yield Broken(
+            rule="cluster-domain",
+            value=domain,
+            message=f"the proxies of {draft.namespace!r} were started for the DNS domain {domain!r}, and only {CLUSTER_DOMAIN} "
+            "is known to the rules that find out whom the fault would hit",
+            hint=f"run it on a mesh with the domain {CLUSTER_DOMAIN} (global.proxy.clusterDomain)",
+        )
+
+
+def revisions_agree(draft: Draft) -> Iterator[Broken]:
+    """The control planes that configure the namespace take the same for a VirtualService's ``exportTo``."""
+    defaults = draft.situation.default_exports
+    if len(set(defaults.values())) > 1:
+        revisions = ", ".join(sorted(defaults))
+        yield Broken(
+            rule="revisions-differ",
+            value=revisions,
+            message=f"the proxies of {draft.namespace!r} follow the revisions {revisions}, which differ in their default of "
+            "exportTo, so it is not one and the same whom the fault would hit",
+            hint="restart the pods of one revision, or set the same defaultVirtualServiceExportTo for both",
+        )
+
+
 def no_waypoint(draft: Draft) -> Iterator[Broken]:
     """A waypoint serves the callers of all namespaces, and asks neither exportTo nor, before 1.25, source selectors."""
     waypoint = waypoint_of(draft.situation, draft.namespace, draft.experiment.target.service)
@@ -37,11 +64,11 @@ def no_waypoint(draft: Draft) -> Iterator[Broken]:
 
 
 def no_http_route(draft: Draft) -> Iterator[Broken]:
-    """No HTTPRoute of the Gateway API is for the target: beside a VirtualService, what happens is undefined."""
+    """No HTTPRoute or GRPCRoute of the Gateway API is for the target: beside a VirtualService, what happens is undefined."""
     target = draft.experiment.target
     names = (target.service, service_fqdn(target.service, target.namespace))
     for route in draft.situation.http_routes:
-        meta = route["metadata"]
+        meta, kind_of_route = route["metadata"], route.get("kind", "HTTPRoute")
         for parent in route.get("spec", {}).get("parentRefs") or ():
             kind, group = parent.get("kind", "Gateway"), parent.get("group", "gateway.networking.k8s.io")
             if kind == "Gateway" or group not in _ROUTED or parent.get("name") not in names:
@@ -51,8 +78,8 @@ def no_http_route(draft: Draft) -> Iterator[Broken]:
             yield Broken(
                 rule="http-route",
                 value=f"{meta['namespace']}/{meta['name']}",
-                message=f"the HTTPRoute {meta['namespace']}/{meta['name']} routes the target's requests, and Istio does not "
+                message=f"the {kind_of_route} {meta['namespace']}/{meta['name']} routes the target's requests, and Istio does not "
                 "define what it does with a VirtualService beside it",
-                hint="choose a target without HTTPRoutes, or take that one away for the run",
+                hint=f"choose a target without {kind_of_route}s, or take that one away for the run",
             )
             break

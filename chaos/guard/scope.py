@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from chaos.guard.draft import Draft
-from chaos.model.istio import export_of
+from chaos.istio.exports import Object, export_of
+from chaos.istio.workloads import DEFAULT_REVISION
 from chaos.model.marks import RUN_HEADER, route_name
 from chaos.model.plan import Broken, Strategy
 
 _REVISION = "istio.io/rev"
+
+
+def object_is_at_home(draft: Draft) -> Iterator[Broken]:
+    """The object is in the target's namespace: in another one, ``.`` in its ``exportTo`` would be that one."""
+    injection = draft.injection
+    if injection is None:
+        return
+    for namespace in {injection.namespace, injection.after["metadata"]["namespace"]} - {draft.namespace}:
+        yield Broken(
+            rule="object-elsewhere",
+            value=namespace,
+            message=f"the object would be in the namespace {namespace!r}, and the target is in {draft.namespace!r}",
+            hint="this is a defect of the harness: please report it with the plan",
+        )
 
 
 def export_stays_inside(draft: Draft) -> Iterator[Broken]:
@@ -31,8 +46,8 @@ def export_is_sure(draft: Draft) -> Iterator[Broken]:
     injection = draft.injection
     if injection is None or injection.after["spec"].get("exportTo"):
         return
-    labelled = [(one["metadata"].get("labels") or {}).get(_REVISION) for one in draft.situation.namespaces.values()]
-    revisions = sorted({name for name in labelled if name and name != "default"})
+    known = set(draft.situation.default_exports) or {DEFAULT_REVISION}
+    revisions = sorted(_followed(draft.situation.namespaces.values()) - known)
     if revisions:
         yield Broken(
             rule="export-by-default",
@@ -41,6 +56,16 @@ def export_is_sure(draft: Draft) -> Iterator[Broken]:
             "may have another default than the one that was read",
             hint='write exportTo: ["."] into the VirtualService',
         )
+
+
+def _followed(namespaces: Iterable[Object]) -> set[str]:
+    """The revisions, or tags of some, whose control planes inject the pods of namespaces."""
+    labels = [one["metadata"].get("labels") or {} for one in namespaces]
+    return {
+        DEFAULT_REVISION if one.get("istio-injection") == "enabled" else str(one[_REVISION])
+        for one in labels
+        if one.get("istio-injection") == "enabled" or one.get(_REVISION)
+    }
 
 
 def gateways_stay_out(draft: Draft) -> Iterator[Broken]:

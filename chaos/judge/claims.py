@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from chaos.istio.hosts import service_fqdn
 from chaos.judge.confidence import decide, interval
 from chaos.judge.counting import Scrapes, count, count_pair, is_gone, last_scrape
 from chaos.judge.evidence import buckets_key, durations_key, milliseconds, promql_key, requests_key
 from chaos.judge.load import longest_wait, overdue
 from chaos.model.experiment import Bound, Claim, Expectation, Experiment
 from chaos.model.history import History, Mark, Recorded, Series
-from chaos.model.istio import service_fqdn
 from chaos.model.verdict import Answer, ClaimResult, Interval, Tally
 
 PHASES: Final = ("baseline", "fault", "recovery")

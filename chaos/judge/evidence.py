@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Claim
 from chaos.model.history import QueryKind
-from chaos.model.istio import service_fqdn
 from chaos.model.plan import Plan
 
 SOURCE_SIDE: Final = 'reporter=~"source|waypoint"'

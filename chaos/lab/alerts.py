@@ -27,7 +27,7 @@ SPEC: Final = s.obj(
         "groups": s.array(
             s.obj(
                 {
-                    "name": s.STRING, "interval": s.STRING, "limit": s.Node(kind="integer"), "query_offset": s.STRING,
+                    "name": s.STRING, "interval": s.STRING, "limit": s.INT32, "query_offset": s.STRING,
                     "labels": s.LABELS, "partial_response_strategy": s.STRING, "rules": s.array(_RULE),
                 },
                 required=("name",),

@@ -193,8 +193,8 @@ def status(name: str = DEFAULT_NAME) -> LabStatus:
         )
         for raw in answer["parts"]
     ]
-    dead = [part.name for part in parts if not part.alive]
-    detail = f"dead: {', '.join(dead)}" if dead else "all parts alive"
+    ill = [part.name for part in parts if not part.alive]
+    detail = f"not well: {', '.join(ill)}" if ill else "all parts alive"
     return LabStatus(name, running=True, detail=detail, state=state, parts=(supervisor, *parts))
 
 

@@ -93,7 +93,7 @@ class Controller:
             namespace = obj["metadata"]["namespace"]
             for owner in obj["metadata"].get("ownerReferences") or ():
                 if owner["kind"] == "ReplicaSet":
-                    self._dirty[_Key("Deployment", namespace, injection.workload_of(obj))] = None
+                    self._dirty[_Key("Deployment", namespace, injection.deployment_of(obj))] = None
             for service in self._store.list(SERVICES, namespace):
                 if _selects(service["spec"].get("selector"), obj):
                     self._mark(service)

@@ -160,12 +160,10 @@ def named_ports(pod: Object) -> dict[str, int]:
     }
 
 
-def workload_of(pod: Object) -> str:
-    """What Istio calls the pod's workload: its Deployment, or the pod itself where nothing owns it."""
-    owners = pod["metadata"].get("ownerReferences") or ()
-    name = str(next((owner["name"] for owner in owners if owner.get("controller")), pod["metadata"]["name"]))
-    hashed = _labels(pod).get(HASH_LABEL)
-    return name.removesuffix(f"-{hashed}") if hashed else name
+def deployment_of(pod: Object) -> str:
+    """The Deployment above the pod's ReplicaSet."""
+    owner = next(owner for owner in pod["metadata"]["ownerReferences"] if owner["kind"] == "ReplicaSet")
+    return str(owner["name"]).removesuffix(f"-{_labels(pod).get(HASH_LABEL)}")
 
 
 def _containers(pod: Object) -> list[dict[str, Any]]:

@@ -93,6 +93,8 @@ def create(store: Store, validators: Mapping[str, Validator], obj: dict[str, Any
     if found is not None and not found.accepted:
         causes = "; ".join(f"{cause.field}: {cause.message}" for cause in found.causes)
         raise LabError(f"{name} is not valid: {found.denied or causes}")
+    if found is not None:
+        found.prune(obj)
     try:
         store.create(resource, obj)
     except ApiError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx
@@ -13,14 +14,18 @@ from chaos.lab.api.errors import ApiError
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
 from chaos.lab.api.store import Store
+from chaos.lab.api.validation import Validation, Validator
 from chaos.lab.controller import Controller, is_ready
 from chaos.lab.istio.controlplane import ControlPlane
+from chaos.lab.istio.refusals import words_of
 from chaos.lab.pods import PodRunner, RunningPod
-from chaos.lab.processes import Child
+from chaos.lab.processes import Child, tail
 from chaos.model.proxy import CONTAINER
 
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
+_LOG_LINES: Final = 200
+"""Of an Envoy's log, in which its last word on its configuration is looked for."""
 
 
 async def wait_for_pods(
@@ -91,6 +96,9 @@ def parts_of(
     inside = {"Kubernetes API": "", "control plane": _said(control_plane.stats()), "controllers": ""}
     for name, detail in inside.items():
         yield {"name": name, "pid": None, "alive": name not in ended, "detail": ended.get(name, detail)}
+    refused = list(refusals_of(control_plane, pods))
+    if refused:
+        yield {"name": "configuration", "pid": None, "alive": False, "detail": "; ".join(refused)}
     for child in (prometheus, apps):
         yield _part(child.name, child)
     for pod in pods.pods:
@@ -99,6 +107,26 @@ def parts_of(
         elif pod.problem:
             name = f"pod {pod.namespace}/{pod.name}"
             yield {"name": name, "pid": None, "alive": False, "detail": pod.problem}
+
+
+def refusals_of(control_plane: ControlPlane, pods: PodRunner) -> Iterable[str]:
+    """What Envoys refused and have not got anything better for since: which, of which objects, and why."""
+    for (kind, objects), proxies in control_plane.refusals().items():
+        first, others = proxies[0], len(proxies) - 1
+        running = pods.find(first.namespace, first.pod)
+        words = words_of(tail(running.envoy.log, lines=_LOG_LINES)) if running and running.envoy else ""
+        who = f"the Envoy of {first.namespace}/{first.pod}{f' and {others} others' if others else ''}"
+        yield f"{who} refused the newest {kind} and keep what they had: {', '.join(objects)}{f': {words}' if words else ''}"
+
+
+def warning_of_refusals(validate: Validator, refusals: Callable[[], Iterable[str]]) -> Validator:
+    """A kind's validation, with a warning as long as Envoys refuse what was written before."""
+
+    def validated(obj: dict[str, Any]) -> Validation:
+        found = validate(obj)
+        return replace(found, warnings=(*found.warnings, *refusals())) if found.accepted else found
+
+    return validated
 
 
 async def exec_in_proxy(

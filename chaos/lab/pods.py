@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpx
 
 from chaos.errors import LabError
+from chaos.istio.workloads import workload_name
 from chaos.lab import injection
 from chaos.lab.addresses import AddressBlock, ports_in_use
 from chaos.lab.api.errors import ApiError
@@ -231,8 +232,8 @@ class PodRunner:
             inbound = await self._apps.add(
                 namespace=running.namespace,
                 pod=running.name,
-                service=running.app or injection.workload_of(pod),
-                workload=injection.workload_of(pod),
+                service=running.app or workload_name(pod),
+                workload=workload_name(pod),
                 version=labels.get("version", ""),
                 ip=running.ip,
                 proxy=f"{running.ip}:{OUTBOUND_PORT}" if role else None,
@@ -245,7 +246,7 @@ class PodRunner:
                 namespace=running.namespace,
                 kind="router" if role == ROUTER else "sidecar",
                 labels=dict(labels),
-                workload=injection.workload_of(pod),
+                workload=workload_name(pod),
                 app=running.app,
                 version=labels.get("version", ""),
                 service_account=pod["spec"].get("serviceAccountName", "default"),

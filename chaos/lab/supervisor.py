@@ -34,7 +34,16 @@ from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.lab.manifests import SHOP, load_shop, load_system
-from chaos.lab.parts import entries_of, exec_in_proxy, log_of, parts_of, wait_for_pods, wait_for_routes
+from chaos.lab.parts import (
+    entries_of,
+    exec_in_proxy,
+    log_of,
+    parts_of,
+    refusals_of,
+    wait_for_pods,
+    wait_for_routes,
+    warning_of_refusals,
+)
 from chaos.lab.pods import PodRunner, find_envoy
 from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, find_binary, find_promtool, wait_until_ready
@@ -109,12 +118,6 @@ class Supervisor:
 
         store = Store()
         alerts.follow(store, prometheus.load_rules)
-        validators = {
-            **VALIDATORS,
-            **policies.VALIDATORS,
-            PROMETHEUS_RULES.kind: alerts.validator(find_promtool()),
-            GATEWAYS.kind: gateways.validator(store),
-        }
         apps = WorkloadHost(log=self._files.logs / "apps.log", env=_python_environment(), on_exit=self._apps_died)
         self._stack.push_async_callback(_end, apps.child)
         self._stack.callback(apps.kill)
@@ -135,6 +138,13 @@ class Supervisor:
             directory=self._files.directory,
             on_targets=lambda targets: prometheus.scrape([supervisor_target, *targets]),
         )
+        refusals = partial(refusals_of, control_plane, pods)
+        of_istio = {**VALIDATORS, GATEWAYS.kind: gateways.validator(store)}
+        validators = {
+            **{kind: warning_of_refusals(validate, refusals) for kind, validate in of_istio.items()},
+            **policies.VALIDATORS,
+            PROMETHEUS_RULES.kind: alerts.validator(find_promtool()),
+        }
         self._stack.push_async_callback(pods.stop)
         self._stack.callback(control_plane.discovery.close)
         controller = Controller(store, on_endpoints=apps.learn)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from chaos.lint import leftovers, order, references, scope, values
+from chaos.lint import leftovers, order, references, regexes, scope, values
 from chaos.lint.finding import Finding, Hit, Rule, Severity
 from chaos.lint.linted import Linted
 from chaos.lint.manifest import Flaw, Manifest, manifest
@@ -34,8 +34,10 @@ _ALL: Final = (
     Rule("grpc-status-unknown", _ERROR, "A grpcStatus that is no name of one", values.grpc_status_is_known),
     Rule("grpc-abort-on-http", _WARNING, "A grpcStatus abort for a Service without a gRPC port", values.grpc_abort_meets_grpc),
     Rule("fault-with-redirect", _ERROR, "A fault beside a redirect or a direct response", values.fault_is_on_a_route),
+    Rule("regex-invalid", _ERROR, "A regex that Istio refuses", regexes.regexes_are_taken),
     Rule("competing-virtual-services", _WARNING, "A fault in one of two VirtualServices of which only one takes effect", order.fault_does_not_compete),
     Rule("host-matches-nothing", _ERROR, "A host that no Service or ServiceEntry has, or that its callers do not see", references.hosts_match_something),
+    Rule("host-taken-literally", _WARNING, "A host such as ratings.staging, which is not the Service's whole name", references.hosts_are_whole),
     Rule("subset-not-defined", _ERROR, "A subset that no DestinationRule defines", references.subsets_are_defined),
     Rule("leftover-of-a-run", _ERROR, "An object or route that a run of this harness wrote", leftovers.nothing_of_a_run_is_committed),
     Rule("malformed", _ERROR, "A value of the wrong form in an object that is judged"),

@@ -7,8 +7,10 @@ from functools import cached_property
 from typing import Any, Final, TypeVar
 
 from chaos.guard.draft import missing_labels
+from chaos.istio.exports import reach
+from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
+from chaos.istio.virtual_services import MESH, gateways_of
 from chaos.lint.manifest import ISTIO, UNKNOWN, Manifest, Path, is_placeholder
-from chaos.model.istio import MESH, gateways_of, host_matches, reach, resolve_host, service_fqdn, service_of
 from chaos.model.settings import Settings
 
 EXPORT_ANNOTATION: Final = "networking.istio.io/exportTo"

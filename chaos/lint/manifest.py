@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chaos.model.istio import Object
+from chaos.istio.exports import Object
 
 Path = tuple[str | int, ...]
 """Keys and indexes that lead to a value, from the root of its document."""

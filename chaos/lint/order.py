@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
+from chaos.istio.exports import export_of, reach
+from chaos.istio.hosts import is_wildcard
+from chaos.istio.virtual_services import hosts_of
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Linted, bound_to_mesh
 from chaos.lint.manifest import UNKNOWN, Manifest, is_placeholder
 from chaos.lint.places import applied_together
-from chaos.model.istio import export_of, hosts_of, reach
 
 
 def fault_does_not_compete(linted: Linted) -> Iterator[Hit]:
@@ -27,7 +29,7 @@ def fault_does_not_compete(linted: Linted) -> Iterator[Hit]:
             # Told at the one with the fault: it is what somebody will wonder about.
             first, second = (one, other) if id(other) in faulty else (other, one)
             pair = (id(first), id(second))
-            if id(second) in faulty and pair not in told and _compete(first, second):
+            if id(second) in faulty and pair not in told and _compete(first, second, host):
                 told.add(pair)
                 yield Hit(
                     manifest=second,
@@ -39,15 +41,27 @@ def fault_does_not_compete(linted: Linted) -> Iterator[Hit]:
                 )
 
 
-def _compete(one: Manifest, other: Manifest) -> bool:
+def _compete(one: Manifest, other: Manifest, host: str) -> bool:
     """Whether some proxy has both in the same bucket, and would have to choose by their age."""
     if UNKNOWN in (one.namespace, other.namespace) or (one.namespace, one.name) == (other.namespace, other.name):
         return False  # the same object twice is one object; which one an unnamed namespace is, is not known
-    if not applied_together(one.segments, other.segments) or _selects_sources(one) or _selects_sources(other):
+    if not applied_together(one.segments, other.segments) or not (one.spec.get("http") and other.spec.get("http")):
+        return False  # one without HTTP routes is passed over
+    if _ports_of(one) and _ports_of(other) and not _ports_of(one) & _ports_of(other):
+        return False
+    # Of one wildcard the first alone counts, whether or not it has a route for the caller.
+    if not is_wildcard(host) and (_selects_sources(one) or _selects_sources(other)):
         return False
     viewers = {one.namespace, other.namespace, *export_of(one.data), *export_of(other.data)} - {"*", ".", "~"}
     buckets = [(reach(one.data, viewer), reach(other.data, viewer)) for viewer in viewers]
     return any(mine is not None and mine == theirs for mine, theirs in buckets)
+
+
+def _ports_of(one: Manifest) -> set[int]:
+    """The only ports that its routes are for; empty for all."""
+    blocks = [block for route in one.spec.get("http", ()) for block in route.get("match") or [{}]]
+    ports = [block.get("port") for block in blocks]
+    return {port for port in ports if isinstance(port, int)} if all(isinstance(port, int) for port in ports) else set()
 
 
 def _selects_sources(one: Manifest) -> bool:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.istio.hosts import service_fqdn, service_of
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Linted, bound_to_mesh, destinations, resolved
 from chaos.lint.manifest import UNKNOWN, Manifest, Path, is_placeholder
-from chaos.lint.scope import impossible
-from chaos.model.istio import service_of
+from chaos.lint.scope import literal
 
 
 def hosts_match_something(linted: Linted) -> Iterator[Hit]:
@@ -22,7 +22,7 @@ def hosts_match_something(linted: Linted) -> Iterator[Hit]:
         for path, host in named:
             # The same host is told once, where it is named first.
             if host and host not in told and not is_placeholder(host):
-                problem = _problem(linted, one, host)
+                problem = _problem(linted, one, host, governed=path[1] == "hosts")
                 if problem is not None:
                     told.add(host)
                     yield Hit(
@@ -33,12 +33,32 @@ def hosts_match_something(linted: Linted) -> Iterator[Hit]:
                     )
 
 
-def _problem(linted: Linted, one: Manifest, host: str) -> tuple[str, str] | None:
+def hosts_are_whole(linted: Linted) -> Iterator[Hit]:
+    """A host such as ``ratings.staging`` governs requests by that very name, and none of the Service's others."""
+    for one in linted.virtual_services:
+        for number, host in enumerate(one.spec.get("hosts", ()) if bound_to_mesh(one) else ()):
+            meant = literal(linted, resolved(host, one))
+            if meant is not None:
+                yield Hit(
+                    manifest=one,
+                    path=("spec", "hosts", number),
+                    message=f"{one.title} names the host {host!r}, which is taken as it is: requests to http://{host}/ on port 80 "
+                    f"follow it, and those to the Service {meant[1]!r} by its other names or ports do not",
+                    hint=f"write {service_fqdn(meant[1], meant[0])}",
+                )
+
+
+def _problem(linted: Linted, one: Manifest, host: str, *, governed: bool) -> tuple[str, str] | None:
     name = resolved(host, one)
-    why = impossible(linted, name)
-    if why is not None:
-        service, _, rest = name.partition(".")
-        return f"{why}, and matches nothing", f"write {service}.{rest.removesuffix('.svc')}.svc.cluster.local"
+    meant = literal(linted, name)
+    if meant is not None:
+        if governed:
+            return None  # told by host-taken-literally
+        return (
+            f"a name with a dot is taken as it is, so this is not the Service {meant[1]!r} of the namespace {meant[0]!r}: "
+            "every request there is answered with 503",
+            f"write {service_fqdn(meant[1], meant[0])}",
+        )
     providers = (*linted.services_for(name), *linted.entries_for(name))
     named = service_of(name)
     if not providers:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from chaos.istio.exports import export_of
+from chaos.istio.hosts import service_of
+from chaos.istio.virtual_services import MESH, gateways_of
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Fault, Linted, bound_to_mesh, resolved
 from chaos.lint.manifest import UNKNOWN, is_placeholder
 from chaos.lint.places import production_word, staging_word
-from chaos.model.istio import MESH, export_of, gateways_of, service_of
 
 SETTINGS: Final = "[tool.chaos] in pyproject.toml, or chaos.toml"
 _ROOTS: Final = ("clusters",)
@@ -119,9 +121,13 @@ def _foreign(linted: Linted, fault: Fault, host: str) -> str | None:
         return f"it is the Service {service[1]!r} of the namespace {namespace!r}, which is not known to be staging"
     if any(linted.is_staging(entry.namespace) for entry in linted.entries_for(name)):
         return None
-    if impossible(linted, name) is not None:
-        return None  # told by host-matches-nothing
-    return "it is no Service of a staging namespace"
+    meant = literal(linted, name)
+    if meant is not None and not linted.is_staging(meant[0]):
+        return (
+            f"requests to http://{name}/ are for the Service {meant[1]!r} of the namespace {meant[0]!r}, which is not known "
+            "to be staging"
+        )
+    return None if meant is not None else "it is no Service of a staging namespace"
 
 
 def fault_is_not_at_a_foreign_gateway(linted: Linted) -> Iterator[Hit]:
@@ -186,15 +192,14 @@ def source_selectors_count(linted: Linted) -> Iterator[Hit]:
                     )
 
 
-def impossible(linted: Linted, host: str) -> str | None:
-    """Why a host with a dot can be nobody's, as far as its form tells; ``None`` where it may be somebody's."""
+def literal(linted: Linted, host: str) -> tuple[str, str] | None:
+    """``(namespace, name)`` of the Service that a host such as ``ratings.staging`` means, which istiod takes as it is.
+
+    As far as its form tells; ``None`` where it may be somebody's own name.
+    """
     if service_of(host) is not None or linted.entries_for(host) or is_placeholder(host) or "*" in host:
         return None
     name, _, rest = host.partition(".")
     namespace = rest.removesuffix(".svc")
     known = namespace in linted.namespaces or linted.settings.lists(namespace)
-    if "." not in namespace and (known or rest.endswith(".svc")):
-        return (
-            f"a name with a dot is taken as it is, so this is not the Service {name!r} of the namespace {namespace!r}"
-        )
-    return None
+    return (namespace, name) if "." not in namespace and (known or rest.endswith(".svc")) else None

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from chaos.istio.grpc import GRPC_STATUSES
+from chaos.istio.ports import GRPC, declared_protocol
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Fault, Linted, resolved
 from chaos.lint.manifest import is_placeholder
-from chaos.model.istio import GRPC, GRPC_STATUSES, declared_protocol
 from chaos.model.quantities import parse_duration
 
 _SMALLEST: Final = 0.0001

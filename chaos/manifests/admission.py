@@ -19,8 +19,9 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from chaos.errors import InputError
+from chaos.istio.exports import PUBLIC
+from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.manifests.rbac import NAME as ACCOUNT
-from chaos.model.istio import CLUSTER_DOMAIN, PUBLIC
 from chaos.model.marks import ALPHABET, EXPIRES, PREFIX, RUN_LABEL, route_name
 from chaos.model.quantities import format_duration
 from chaos.model.settings import Settings

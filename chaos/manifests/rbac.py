@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chaos.errors import InputError
+from chaos.istio.sidecars import ROOT_NAMESPACE
+from chaos.istio.workloads import DEFAULT_REVISION, mesh_config_of
 from chaos.model.marks import PREFIX
-from chaos.model.visibility import ROOT_NAMESPACE
 
 NAME: Final = "chaos-harness"
 _RBAC: Final = "rbac.authorization.k8s.io"
@@ -42,16 +43,14 @@ CLUSTER: Final = (
     ),
     Rule("networking.istio.io", "destinationrules", ("list",), "policies of the faulted hop, which the plan warns of"),
     Rule("networking.istio.io", "sidecars", ("list",), "which VirtualServices the callers' proxies know"),
+    Rule("networking.istio.io", "serviceentries", ("list",), "which of them stand for the target's own host"),
     Rule(
         "gateway.networking.k8s.io", "httproutes", ("list",),
         "whether one routes the target's requests, beside which a VirtualService is undefined",
     ),
+    Rule("gateway.networking.k8s.io", "grpcroutes", ("list",), "the same of gRPC's"),
 )  # fmt: skip
 """Cluster-wide, and reading only."""
-ROOT: Final = (
-    Rule("", "configmaps", ("get",), "the mesh's default of exportTo, which says who sees a VirtualService", named=("istio",)),
-)  # fmt: skip
-"""In the mesh's root namespace: one object, to be read."""
 STAGING: Final = (
     Rule("networking.istio.io", "virtualservices", ("get", "create", "update", "delete"), "the fault itself, put in and taken out"),
     Rule("", "services", ("list",), "the target and its ports"),
@@ -68,8 +67,21 @@ EXEC: Final = Rule(
 )
 
 
+def in_root(revisions: Sequence[str]) -> tuple[Rule, ...]:
+    """What is needed in the mesh's root namespace: to read the configuration of each revision."""
+    named = tuple(mesh_config_of(revision) for revision in revisions)
+    why = "the mesh's default of exportTo, which says who sees a VirtualService"
+    return (Rule("", "configmaps", ("get",), why, named=named),)
+
+
 def rbac(
-    namespaces: Sequence[str], *, home: str, account: str = NAME, exec_: bool = True, root: str = ROOT_NAMESPACE
+    namespaces: Sequence[str],
+    *,
+    home: str,
+    account: str = NAME,
+    exec_: bool = True,
+    root: str = ROOT_NAMESPACE,
+    revisions: Sequence[str] = (DEFAULT_REVISION,),
 ) -> list[dict[str, Any]]:
     """The objects, in the order in which they can be applied.
 
@@ -79,6 +91,7 @@ def rbac(
         account: Its name.
         exec_: Whether proxies may be asked; where not, the proof is by the metrics alone.
         root: The mesh's root namespace.
+        revisions: Of the control planes that configure proxies of the staging namespaces.
 
     Raises:
         InputError: no namespace is named.
@@ -92,7 +105,7 @@ def rbac(
         _role("ClusterRole", {"name": NAME}, CLUSTER),
         _binding("ClusterRoleBinding", {"name": NAME}, "ClusterRole", subject),
     ]
-    for namespace, needed in {root: ROOT, **dict.fromkeys(namespaces, rules)}.items():
+    for namespace, needed in {root: in_root(revisions), **dict.fromkeys(namespaces, rules)}.items():
         meta = {"name": NAME, "namespace": namespace}
         objects += [_role("Role", meta, needed), _binding("RoleBinding", meta, "Role", subject)]
     return objects

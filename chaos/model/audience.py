@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from chaos.model.istio import MESH, Object, export_of, gateways_of, reach, roots_of
-from chaos.model.situation import Situation, Workload, has_route_for
+from chaos.istio.exports import Object, export_of
+from chaos.istio.virtual_services import MESH, gateways_of, has_route_for, roots_of, same
+from chaos.model.situation import Situation, Workload
 
 WAYPOINT: Final = "istio.io/use-waypoint"
 """Label of a Service, or of its namespace, whose requests go through a waypoint."""
@@ -25,8 +26,9 @@ class Audience:
 
     Args:
         exported: Namespaces whose sidecars may see the object; ``*`` for all.
-        workloads: Known ones of the target's namespace whose sidecars take its routes.
-        hidden: Known ones whose Sidecar keeps it from them.
+        workloads: Known ones of the object's namespace whose sidecars would take its routes for requests to a service
+            that they know. A name at port 80 that is no service there does not count: nobody listens.
+        hidden: Known ones that would not: their Sidecar keeps it from them, or another VirtualService governs.
         gateways: Gateways that its routes are bound to.
         roots: VirtualServices that delegate to it.
     """
@@ -53,15 +55,26 @@ def audience_of(obj: Object, situation: Situation, *, routes: Sequence[Mapping[s
     home = obj["metadata"]["namespace"]
     chosen = obj.get("spec", {}).get("http") or () if routes is None else routes
     here = [w for w in situation.workloads if w.namespace == home and w.proxied and not w.gateway]
-    visible = reach(obj, home, default=situation.default_export) is not None
-    seen = [w for w in here if situation.sees(obj, home, w.labels)]
+    after = situation.with_(obj)
+    taking = [w for w in here if any(_takes(w, obj, chosen, after, port) for port in after.mesh.ports)]
     return Audience(
         exported=exported_to(obj, default=situation.default_export),
-        workloads=tuple(w for w in seen if visible and has_route_for(obj, home, w.labels)),
-        hidden=tuple(w for w in here if w not in seen),
+        workloads=tuple(taking),
+        hidden=tuple(w for w in here if w not in taking),
         gateways=bound_to(obj, chosen),
         roots=roots_of(obj, situation.virtual_services),
     )
+
+
+def _takes(
+    workload: Workload, obj: Object, routes: Sequence[Mapping[str, Any]], situation: Situation, port: int
+) -> bool:
+    """Whether a workload's requests to any service at a port are governed by the object, and any of the routes is for them."""
+    own = {"spec": {"http": routes}}
+    if not has_route_for(own, labels=workload.labels, namespace=workload.namespace, port=port):
+        return False
+    found = situation.mesh.virtual_hosts(workload.namespace, workload.labels, port)
+    return any(one.service is not None and one.governor is not None and same(one.governor, obj) for one in found)
 
 
 def exported_to(obj: Object, *, default: Sequence[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from chaos.model.quantities import Duration, Share, format_share, parse_share
+from chaos.model.regex import problem as regex_problem
 
 BUCKETS_MS: Final = (
     0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000,
@@ -114,6 +115,8 @@ class StringMatch(Declared):
     def _one(self) -> Self:
         if sum(value is not None for value in (self.exact, self.prefix, self.regex)) > 1:
             raise ValueError("expected one of exact, prefix and regex")
+        if self.regex is not None and (wrong := regex_problem(self.regex)):
+            raise ValueError(f"regex: expected one that Istio takes: {wrong}")
         return self
 
 
@@ -135,6 +138,9 @@ class Match(Declared):
         for key in self.headers:
             if key != key.lower() or key in ("uri", "scheme", "method", "authority"):
                 raise ValueError(f"headers: expected a lower-case header name, not {key!r} (Istio would ignore it)")
+        for value in (self.method, *self.headers.values(), *self.query_params.values()):
+            if value is not None and value.prefix == "":
+                raise ValueError("prefix: expected one that is not empty (only a uri's may be, Istio takes no other)")
         return self
 
 

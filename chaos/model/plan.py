@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
-from chaos.model.istio import service_fqdn
 
 
 class Planned(BaseModel):

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Final
 
-from chaos.model.istio import (
-    MESH,
-    PUBLIC,
-    gateways_of,
-    host_matches,
-    hosts_of,
-    order_for_namespace,
-    resolve_host,
-    selects_source,
-    service_fqdn,
-)  # fmt: skip
+from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.governing import Mesh, VirtualHost
+from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
+from chaos.istio.registry import registered
+from chaos.istio.sidecars import ROOT_NAMESPACE
+from chaos.istio.virtual_services import same
+from chaos.istio.workloads import domain_of, revision_of, workload_name
 from chaos.model.proxy import SIDECAR, proxy_role
-from chaos.model.visibility import ROOT_NAMESPACE, imports, sidecar_of
 
-Object = Mapping[str, Any]
+_YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,8 @@ class Workload:
     Args:
         gateway: The proxy is no sidecar but a gateway or a waypoint, to which a VirtualService for the mesh does not apply:
             it is nobody's caller.
+        revisions: Of the control planes that configure its proxies.
+        domains: The cluster's DNS domain, as its proxies were told; empty where they were not.
     """
 
     name: str
@@ -38,6 +36,8 @@ class Workload:
     proxied: tuple[str, ...] = ()
     bare: tuple[str, ...] = ()
     gateway: bool = False
+    revisions: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,9 +54,11 @@ class Situation:
         calling: ``(namespace, workload)`` that called the target of late, by the metrics.
         writable_outside: Namespaces outside the allowed ones in which the harness's own identity may write
             VirtualServices; ``*`` for all.
-        default_export: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo``).
+        default_exports: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo``), by the
+            revision of the control planes that configure the target's namespace.
         sidecars: All Sidecars.
-        http_routes: All of the Gateway API's HTTPRoutes; none where these are not served.
+        service_entries: All ServiceEntries, which may stand for a host that a Service has.
+        http_routes: All of the Gateway API's HTTPRoutes and GRPCRoutes; none where these are not served.
         root_namespace: The mesh's, whose Sidecar is the default of all namespaces.
         unreadable: What the identity in use may not read, as rights: ``list sidecars.networking.istio.io``.
     """
@@ -69,46 +71,65 @@ class Situation:
     workloads: Sequence[Workload] = ()
     calling: Sequence[tuple[str, str]] = field(default=())
     writable_outside: tuple[str, ...] = ()
-    default_export: tuple[str, ...] = PUBLIC
+    default_exports: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sidecars: Sequence[Object] = ()
+    service_entries: Sequence[Object] = ()
     http_routes: Sequence[Object] = ()
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
+
+    @property
+    def default_export(self) -> tuple[str, ...]:
+        """What ``exportTo`` is where a VirtualService has none; a rule of the guard sees that all revisions agree."""
+        return next(iter(self.default_exports.values()), PUBLIC)
 
     def service(self, namespace: str, name: str) -> Object | None:
         """A Service by its name."""
         wanted = (namespace, name)
         return next((s for s in self.services if (s["metadata"]["namespace"], s["metadata"]["name"]) == wanted), None)
 
-    def governing(self, host: str, namespace: str) -> Sequence[Object]:
-        """The VirtualServices for a host that sidecars of a namespace consider, the winner first.
+    @cached_property
+    def mesh(self) -> Mesh:
+        """What of it decides who governs which names."""
+        return Mesh(
+            services=registered(self.services, self.service_entries),
+            virtual_services=self.virtual_services,
+            sidecars=self.sidecars,
+            default_export=self.default_export,
+            root_namespace=self.root_namespace,
+        )
 
-        An exact host beats a wildcard, a longer wildcard a shorter one, whatever the order (istiod
-        ``computeWildcardHostVirtualServiceIndex``).
+    def virtual_host(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> VirtualHost | None:
+        """How a workload's sidecar routes requests to a name at a port; ``None`` where it does not know the name there."""
+        return self.mesh.virtual_host(host, namespace, labels, port)
+
+    def governor(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> Object | None:
+        """The VirtualService that a workload's sidecar follows for a name at a port; ``None`` where it follows none."""
+        found = self.virtual_host(host, namespace, labels, port)
+        if found is None or found.governor is None:
+            return None
+        governor = found.governor
+        return next(
+            vs for vs in self.virtual_services if same(vs, governor)
+        )  # as it was read: a root with its delegates
+
+    def ports_of(self, host: str) -> tuple[int, ...]:
+        """The ports at which faults may hit requests to a Service: those at which it has HTTP, by its registry host.
+
+        A ServiceEntry of its namespace for the same host may add some.
         """
-        candidates = [
-            (max(fits), vs)
-            for vs in order_for_namespace(self.virtual_services, namespace, default=self.default_export)
-            if MESH in gateways_of(vs)
-            and (fits := [(p == host, len(p)) for p in hosts_of(vs) if host_matches(p, host)])
-        ]
-        return [vs for _, vs in sorted(candidates, key=lambda found: (not found[0][0], -found[0][1]))]
+        home = service_of(host)
+        if home is None:
+            return ()
+        found = [one for one in self.mesh.services if one.host == host and one.namespace == home[0]]
+        return tuple(sorted({port for one in found for port, http in one.http.items() if http}))
 
-    def governor(self, host: str, namespace: str, labels: Mapping[str, str]) -> Object | None:
-        """The VirtualService that one workload's sidecar follows for a host; ``None`` where none does.
-
-        One that its Sidecar does not import is not there for it, and one without a route for it is passed over
-        (istiod ``buildSidecarVirtualHostsForVirtualService``).
-        """
-        for vs in self.governing(host, namespace):
-            if self.sees(vs, namespace, labels) and has_route_for(vs, namespace, labels):
-                return vs
-        return None
-
-    def sees(self, virtual_service: Object, namespace: str, labels: Mapping[str, str]) -> bool:
-        """Whether a workload's Sidecar imports a VirtualService."""
-        found = sidecar_of(labels, namespace, self.sidecars, root=self.root_namespace)
-        return imports(found, namespace, virtual_service["metadata"]["namespace"], hosts_of(virtual_service))
+    def with_(self, obj: Object) -> Situation:
+        """The situation as it would be with a VirtualService: in the place of the one of its name, else the youngest."""
+        kept = [vs for vs in self.virtual_services if not same(vs, obj)]
+        if len(kept) == len(self.virtual_services):
+            obj = {**obj, "metadata": {**obj["metadata"], "creationTimestamp": _YOUNGEST}}
+        return replace(self, virtual_services=[*kept, obj])
 
     def rules_for(self, host: str) -> Sequence[Object]:
         """The DestinationRules for a host."""
@@ -123,32 +144,13 @@ class Situation:
         return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
 
 
-def has_route_for(virtual_service: Object, namespace: str, labels: Mapping[str, str]) -> bool:
-    """Whether any route of a VirtualService is for a workload's sidecar; objects without HTTP routes are for all."""
-    routes = virtual_service.get("spec", {}).get("http") or ()
-    blocks = [block for route in routes for block in route.get("match") or [{}]]
-    return not routes or any(selects_source(block, labels=labels, namespace=namespace) for block in blocks)
-
-
-def workload_of(pod: Object) -> str:
-    """The workload's name as Istio's metrics have it: the Deployment above the ReplicaSet, or the owner, or the pod."""
-    meta = pod["metadata"]
-    owner = next((o for o in meta.get("ownerReferences") or () if o.get("controller")), None)
-    owner = owner or next(iter(meta.get("ownerReferences") or ()), None)
-    if owner is None:
-        return str(meta["name"])
-    digest = (meta.get("labels") or {}).get("pod-template-hash")
-    name = str(owner["name"])
-    return name.removesuffix(f"-{digest}") if owner.get("kind") == "ReplicaSet" and digest else name
-
-
 def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
     """Pods that are meant to stay, grouped by workload."""
     found: dict[tuple[str, str], list[Object]] = {}
     for pod in pods:
         if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or pod["metadata"].get("deletionTimestamp"):
             continue
-        found.setdefault((pod["metadata"]["namespace"], workload_of(pod)), []).append(pod)
+        found.setdefault((pod["metadata"]["namespace"], workload_name(pod)), []).append(pod)
     return tuple(
         Workload(
             name=name,
@@ -157,6 +159,8 @@ def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
             proxied=tuple(p["metadata"]["name"] for p in group if proxy_role(p)),
             bare=tuple(p["metadata"]["name"] for p in group if not proxy_role(p)),
             gateway=any(proxy_role(p) not in ("", SIDECAR) for p in group),
+            revisions=frozenset(revision_of(p) for p in group if proxy_role(p)),
+            domains=frozenset(domain for p in group if (domain := domain_of(p)) is not None),
         )
         for (namespace, name), group in sorted(found.items())
     )

@@ -169,7 +169,6 @@ FORBIDDEN: list[tuple[str, dict[str, Any], str]] = [
 ]  # fmt: skip
 ALLOWED: list[tuple[str, dict[str, Any]]] = [
     ("no fault in production", vs(namespace="production", exportTo=None)),
-    ("an empty fault", vs(namespace="production", fault={})),
     ("wildcards, gateways and everybody, without a fault", vs(hosts=["*.example.com"], gateways=["door"], exportTo=["*"])),
     ("a fault in staging", vs(fault=abort())),
     ("a fault where a pattern allows", vs(namespace="team-a-staging", fault=abort())),

@@ -126,7 +126,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "one of two weights to production": (written(), lambda c: c.route(http=[{"route": [{"destination": {"host": "inventory-svc"}, "weight": 99}, {"destination": {"host": HOST}, "weight": 1}]}]), STAGING, "destination-outside"),
     "a half-qualified destination, which Istio takes literally": (written(), lambda c: c.route(http=[{"route": [{"destination": {"host": "inventory-svc.staging"}}]}]), STAGING, "destination-outside"),
     "a destination outside the cluster": (written(), lambda c: c.route(http=[{"route": [{"destination": {"host": "example.com"}}]}]), STAGING, "destination-outside"),
-    "a delegate": (written(), lambda c: c.route(http=[{"delegate": {"name": "x", "namespace": "production"}}]), STAGING, "delegate"),
+    "a delegate": (written(), lambda c: (c.route("x", "production", hosts=[]), c.route(http=[{"delegate": {"name": "x", "namespace": "production"}}])), STAGING, "delegate"),
     "a private one for several hosts": (written(), lambda c: c.route(exportTo=["."], hosts=["inventory-svc", HOST]), STAGING, "several-hosts"),
     "a private one at a shared gateway": (written(more=", callers: {app: order-svc}"), lambda c: c.route(exportTo=["."], gateways=["istio-system/shared", "mesh"]), STAGING, "gateway-and-source"),
     "a private one that a controller owns": (written(), lambda c: c.add(VIRTUAL_SERVICES, {"metadata": {"name": "canary", "namespace": "staging", "labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "spec": {"hosts": ["inventory-svc"], "exportTo": ["."], "http": [{"route": [{"destination": {"host": "inventory-svc"}}]}]}}), STAGING, "controller-owned"),

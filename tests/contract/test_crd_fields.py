@@ -37,7 +37,12 @@ SCHEMAS = {
 pytestmark = pytest.mark.skipif(
     not all(file.is_file() for file in CRDS.values()), reason="Istio's CRDs are not beside this checkout"
 )
-KINDS = {"string": {"string", "duration"}, "integer": {"integer"}, "number": {"number"}, "boolean": {"boolean"}}
+KINDS = {
+    "string": {"string", "duration", "bytes"},
+    "integer": {"integer"},
+    "number": {"number"},
+    "boolean": {"boolean"},
+}
 Field = tuple[str, ...]
 
 
@@ -93,6 +98,58 @@ def test_every_field_of_the_crd_is_known_and_has_its_type(kind: str, release: st
             different.append(f"{'.'.join(path)}: {schema['enum']} there, {node.enum} here")
     assert missing == []
     assert different == []
+
+
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_what_bounds_a_field_there_bounds_it_here(kind: str) -> None:
+    """Lengths, keys of lists, and the fields of which only one may be given."""
+    spec = crds(NEWEST)[kind]
+    there = {(): spec, **dict(theirs(spec))}
+    wrong = []
+    for path, node in {(): SCHEMAS[kind], **dict(ours(SCHEMAS[kind]))}.items():
+        if not node.supported:
+            continue
+        pairs = [(path, node, there[path])]
+        if node.kind == "array" and node.items is not None:
+            pairs.append(((*path, "[]"), node.items, there[path]["items"]))
+        wrong += [
+            f"{'.'.join(where)}: {bounds(schema)} there" for where, one, schema in pairs if bounds(schema) != known(one)
+        ]
+    assert wrong == []
+
+
+def known(node: Node) -> dict[str, Any]:
+    groups = {frozenset(group) for group in node.one_of}
+    return {"shortest": node.shortest, "longest": node.longest, "unique": node.unique, "one of": groups - BY_RULE}
+
+
+BY_RULE = {
+    frozenset({"workloadSelector", "endpoints"}),
+    frozenset({"selector", "targetRef", "targetRefs"}),
+    frozenset({"tlsCertificates", "credentialNames"}),
+    frozenset({"credentialName", "credentialNames"}),
+}
+"""Which the CRDs say in CEL: test_crd_rules looks after those."""
+
+
+def bounds(schema: dict[str, Any]) -> dict[str, Any]:
+    def bound(side: str) -> Any:
+        return next(
+            (schema[f"{side}{what}"] for what in ("Length", "Items", "Properties") if f"{side}{what}" in schema), None
+        )
+
+    choices = [schema, *(schema.get("allOf") or ())]
+    groups = {
+        frozenset(one["required"][0] for one in choice["oneOf"] if "required" in one)
+        for choice in choices
+        if "oneOf" in choice
+    }
+    return {
+        "shortest": bound("min") or 0,
+        "longest": bound("max"),
+        "unique": "".join(schema.get("x-kubernetes-list-map-keys") or ()),
+        "one of": {group for group in groups if len(group) > 1},
+    }
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)

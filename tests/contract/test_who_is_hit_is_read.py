@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.planning import default_export, look, make_plan
 from chaos.errors import MeshError
-from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, SIDECARS
+from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ENTRIES, SIDECARS
 from chaos.model.document import parse_experiment
 from chaos.model.plan import Plan
 from chaos.reporting.plan_text import plan_text
@@ -26,8 +27,21 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
     made.server.stop()
 
 
-def config(cluster: Cluster, text: str) -> None:
-    cluster.add(CONFIG_MAPS, {"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": text}})
+def config(cluster: Cluster, text: str, name: str = "istio") -> None:
+    cluster.add(CONFIG_MAPS, {"metadata": {"name": name, "namespace": "istio-system"}, "data": {"mesh": text}})
+
+
+def proxied(cluster: Cluster, name: str, revision: str, domain: str = "cluster.local") -> None:
+    """A pod as Istio's injector leaves it."""
+    status = json.dumps({"revision": revision})
+    proxy = {"name": "istio-proxy", "args": ["proxy", "sidecar", "--domain", f"$(POD_NAMESPACE).svc.{domain}"]}
+    meta = {
+        "name": name,
+        "namespace": "staging",
+        "labels": {"app": name},
+        "annotations": {"sidecar.istio.io/status": status},
+    }
+    cluster.add(PODS, {"metadata": meta, "spec": {"containers": [proxy]}, "status": {"phase": "Running"}})
 
 
 class Denied(KubernetesMesh):
@@ -59,7 +73,11 @@ def planned(mesh: KubernetesMesh) -> Plan:
 
 @pytest.mark.parametrize(
     ("path", "right"),
-    [("/sidecars", "list sidecars.networking.istio.io"), ("/configmaps/istio", "get configmaps in istio-system")],
+    [
+        ("/sidecars", "list sidecars.networking.istio.io"),
+        ("/serviceentries", "list serviceentries.networking.istio.io"),
+        ("/configmaps/istio", "get configmaps/istio in istio-system"),
+    ],
 )
 def test_a_denied_read_is_refused_and_names_the_right(cluster: Cluster, path: str, right: str) -> None:
     plan = planned(Denied(cluster, path))
@@ -75,35 +93,71 @@ def test_the_virtualservices_themselves_can_not_be_done_without(cluster: Cluster
 
 
 def test_nothing_there_is_the_default(cluster: Cluster) -> None:
-    assert cluster.mesh.mesh_config("istio-system") is None
+    assert cluster.mesh.mesh_config("istio-system", "default") is None
     assert default_export({}) == ("*",)
-    assert (cluster.mesh.sidecars(), cluster.mesh.http_routes()) == ([], ())
+    assert (cluster.mesh.sidecars(), cluster.mesh.service_entries()) == ([], [])
+    assert (cluster.mesh.http_routes(), cluster.mesh.grpc_routes()) == ((), ())
     assert planned(cluster.mesh).refusals == ()
 
 
 def test_the_meshs_configuration_and_sidecars_are_read(cluster: Cluster) -> None:
     config(cluster, "rootNamespace: istio-system\ndefaultVirtualServiceExportTo: ['.']\n")
     cluster.add(SIDECARS, {"metadata": {"name": "default", "namespace": "production"}, "spec": {"egress": []}})
+    entry = {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS"}
+    cluster.add(SERVICE_ENTRIES, {"metadata": {"name": "outside", "namespace": "production"}, "spec": entry})
     found = look(cluster.mesh, None, parse_experiment(written()))
     assert found.default_export == (".",)
+    assert [one["metadata"]["name"] for one in found.service_entries] == ["outside"]
     assert [one["metadata"]["name"] for one in found.sidecars] == ["default"]
     assert found.unreadable == ()
+
+
+def test_the_configuration_is_that_of_the_revision_that_the_proxies_follow(cluster: Cluster) -> None:
+    config(cluster, "defaultVirtualServiceExportTo: ['.']\n", "istio-canary")
+    proxied(cluster, "order-svc", "canary")
+    assert look(cluster.mesh, None, parse_experiment(written())).default_exports == {"canary": (".",)}
+    proxied(cluster, "web", "default")
+    found = look(cluster.mesh, None, parse_experiment(written()))
+    assert found.default_exports == {"canary": (".",), "default": ("*",)}
+    assert [one.rule for one in planned(cluster.mesh).refusals] == ["revisions-differ"]
+    denied = planned(Denied(cluster, "/configmaps/istio-canary"))
+    assert ("not-readable", "get configmaps/istio-canary in istio-system") in [
+        (one.rule, one.value) for one in denied.refusals
+    ]
+
+
+def test_callers_are_called_as_the_metrics_call_them(cluster: Cluster) -> None:
+    """A Rollout's pods have a hash of their own; a caller under another name would be outside of what was declared."""
+    proxied(cluster, "order-svc-7cd44-x", "default")
+    pod = cluster.server.store.get(PODS, "staging", "order-svc-7cd44-x")
+    owner = {"kind": "ReplicaSet", "name": "order-svc-7cd44", "controller": True, "apiVersion": "apps/v1", "uid": "u"}
+    labels = {"app": "order-svc", "rollouts-pod-template-hash": "7cd44"}
+    meta = {**pod["metadata"], "labels": labels, "generateName": "order-svc-7cd44-", "ownerReferences": [owner]}
+    cluster.server.store.replace(PODS, "staging", "order-svc-7cd44-x", {**pod, "metadata": meta})
+    asked = parse_experiment(written(more=", callers: {app: order-svc}"))
+    plan = make_plan(asked, look(cluster.mesh, None, asked), STAGING, run="abcdefgh", now=0.0)
+    assert [(one.namespace, one.workload) for one in plan.callers] == [("staging", "order-svc")]
+
+
+def test_a_mesh_with_another_domain_is_refused(cluster: Cluster) -> None:
+    proxied(cluster, "order-svc", "default", "corp.example")
+    assert [(one.rule, one.value) for one in planned(cluster.mesh).refusals] == [("cluster-domain", "corp.example")]
 
 
 @pytest.mark.parametrize("text", ["a: [", "- a list"])
 def test_a_configuration_that_can_not_be_read_is_an_error(cluster: Cluster, text: str) -> None:
     config(cluster, text)
     with pytest.raises(MeshError, match="ConfigMap istio-system/istio, key mesh"):
-        cluster.mesh.mesh_config("istio-system")
+        cluster.mesh.mesh_config("istio-system", "default")
 
 
 GROUP = {"preferredVersion": {"version": "v1beta1"}}
 ROUTE = {"metadata": {"name": "r", "namespace": "staging"}, "spec": {"parentRefs": [{"kind": "Service", "group": "", "name": "inventory-svc"}]}}  # fmt: skip
 
 
-@pytest.mark.parametrize("served", [True, False])
-def test_httproutes_are_listed_in_the_served_version(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, served: bool
+@pytest.mark.parametrize("served", ["httproutes", "grpcroutes", None])
+def test_routes_of_the_gateway_api_are_listed_in_the_served_version(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, served: str | None
 ) -> None:
     """The lab serves none, so discovery and the list are answered for it; a group without this kind is no error."""
     api = cluster.mesh._api
@@ -112,8 +166,8 @@ def test_httproutes_are_listed_in_the_served_version(
     def list_(path: str, **more: Any) -> Any:
         if "gateway.networking.k8s.io" not in path:
             return listed(path, **more)
-        assert path == "/apis/gateway.networking.k8s.io/v1beta1/httproutes"
-        if not served:
+        assert path.startswith("/apis/gateway.networking.k8s.io/v1beta1/")
+        if served is None or not path.endswith(served):
             raise MeshError("404", status=404)
         return [ROUTE]
 

@@ -62,22 +62,25 @@ def named(text: str, namespace: str, known: Mapping[str, Any]) -> str | None:
     return None
 
 
-def candidates(objects: Sequence[Thing], caller: Caller, host: str) -> Iterator[Thing]:
-    """In the order in which they may govern: exact hosts before wildcards, the narrowest export, the oldest."""
+def candidates(objects: Sequence[Thing], caller: Caller, host: str) -> list[Thing]:
+    """In the order in which they may govern: the narrowest export, the oldest.
+
+    Where one names the host itself, no wildcard counts; else only the first of the longest one does.
+    """
     ranked = []
     for vs in objects:
-        spec, meta = vs["spec"], vs["metadata"]
-        if "mesh" not in (spec.get("gateways") or ["mesh"]):
-            continue
-        bucket = exported(spec.get("exportTo") or ["*"], meta["namespace"], caller.namespace)
-        lengths = [
-            10_000 if full == host else len(full)
-            for full in (fqdn(one, meta["namespace"]) for one in spec["hosts"])
-            if full == host or (full.startswith("*") and host.endswith(full[1:]))
-        ]
-        if bucket is not None and lengths:
-            ranked.append((-max(lengths), bucket, meta["creationTimestamp"], meta["name"], meta["namespace"], vs))
-    return (entry[5] for entry in sorted(ranked, key=lambda entry: entry[:5]))
+        meta = vs["metadata"]
+        bucket = exported(vs["spec"].get("exportTo") or ["*"], meta["namespace"], caller.namespace)
+        if bucket is not None and "mesh" in (vs["spec"].get("gateways") or ["mesh"]):
+            ranked.append((bucket, meta["creationTimestamp"], meta["name"], meta["namespace"], vs))
+    named_by: dict[str, list[Thing]] = {}
+    for *_, vs in sorted(ranked, key=lambda entry: entry[:4]):
+        for one in vs["spec"]["hosts"]:
+            named_by.setdefault(fqdn(one, vs["metadata"]["namespace"]), []).append(vs)
+    if host in named_by:
+        return named_by[host]
+    wild = [one for one in named_by if one.startswith("*") and host.endswith(one[1:])]
+    return named_by[max(wild, key=len)][:1] if wild else []
 
 
 def exported(to: Sequence[str], owner: str, viewer: str) -> int | None:
@@ -85,10 +88,9 @@ def exported(to: Sequence[str], owner: str, viewer: str) -> int | None:
         return 2
     if "~" in to:
         return None
-    names = {owner if one == "." else one for one in to}
-    if viewer not in names:
+    if viewer not in {owner if one == "." else one for one in to}:
         return None
-    return 0 if names == {owner} else 1
+    return 0 if viewer == owner else 1
 
 
 def fqdn(host: str, namespace: str) -> str:
@@ -176,17 +178,31 @@ def reached(world: World, caller: Caller, host: str, subset: str | None) -> set[
 
 
 def rule_for(rules: Sequence[Thing], caller: Caller, host: str) -> Thing | None:
-    """The rule of the caller's own namespace, else the service's, else any that is exported."""
+    """The rule of the caller's own namespace, else the one that the service's exports; none of any other."""
     home = host.split(".")[1]
-    ranked = []
-    for rule in rules:
-        meta, spec = rule["metadata"], rule["spec"]
-        owner = meta["namespace"]
-        if (
-            fqdn(spec["host"], owner) != host
-            or exported(spec.get("exportTo") or ["*"], owner, caller.namespace) is None
-        ):
+    own = joined(rules, caller.namespace, host, own=True)
+    there = [one for one in joined(rules, home, host, own=False) if not one[0] or one[0] & {"*", caller.namespace}]
+    return next((found[-1][1] for found in (own, there) if found), None)
+
+
+def joined(rules: Sequence[Thing], owner: str, host: str, *, own: bool) -> list[tuple[set[str], Thing]]:
+    """A namespace's rules for a host, with whom they are for: those of older ones take the subsets that they lack.
+
+    istiod mergeDestinationRule: where they are for the same, or the older one for fewer.
+    """
+    found: list[tuple[set[str], Thing]] = []
+    for rule in sorted(rules, key=lambda one: (one["metadata"]["creationTimestamp"], one["metadata"]["name"])):
+        to = set(rule["spec"].get("exportTo") or ())
+        private = len(to) == 1 and bool(to & {".", owner})
+        if rule["metadata"]["namespace"] != owner or fqdn(rule["spec"]["host"], owner) != host:
             continue
-        near = 0 if owner == caller.namespace else 1 if owner == home else 2
-        ranked.append((near, meta["creationTimestamp"], meta["name"], owner, rule))
-    return min(ranked, key=lambda entry: entry[:4])[4] if ranked else None
+        if (not to or to & {"*", ".", owner}) if own else not private:
+            fitting = [at for at, (older, _) in enumerate(found) if older == to or (older and older < to)]
+            for at in fitting:
+                subsets = found[at][1]["spec"].get("subsets") or ()
+                names = {one["name"] for one in subsets}
+                more = [one for one in rule["spec"].get("subsets") or () if one["name"] not in names]
+                found[at] = (found[at][0], {**found[at][1], "spec": {"subsets": [*subsets, *more]}})
+            if not fitting:
+                found.append((to, rule))
+    return found

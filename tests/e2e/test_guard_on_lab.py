@@ -32,13 +32,13 @@ from tests.property import meshes
 from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, changed
 
 pytestmark = pytest.mark.lab
-PORT = 8080
+PORT = meshes.SURE
 MARKER = "marker.example"
 ALLOWED = 36
 TAMPERED = 16
 """Meshes with an object that the guard allows, and with one that it refuses and that would change somebody outside."""
 GROUP = "apis/networking.istio.io/v1"
-REQUESTS = [one for one in meshes.REQUESTS if one.path != "/c"]
+REQUESTS = [Request(host, path, user, PORT) for host in meshes.HOSTS for path, user in meshes.PATHS if path != "/c"]
 CONFIG = f"/api/v1/namespaces/{ROOT}/configmaps"
 KNOWN = {f"{name}.{place}.svc.cluster.local" for name in meshes.NAMES for place in meshes.PLACES}
 

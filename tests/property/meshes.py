@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import copy
 import random
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from chaos.faults.matching import NotExpressible
 from chaos.faults.patching import put_in
+from chaos.lab.istio.validation import VALIDATORS
 from chaos.model.document import parse_experiment
 from chaos.model.experiment import Experiment
 from chaos.model.marks import route_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation, Workload
-from tests.property.mesh_oracle import ROOT, Proxy, Request, World
+from tests.property.mesh_oracle import ROOT, Proxy, Request, World, known
 
 RUN = "abcdefgh"
 EXPIRES = datetime(2026, 12, 1, tzinfo=UTC)
@@ -32,10 +34,25 @@ OWN = "staging/own"
 """A gateway of staging's own, at which anybody may come in all the same."""
 GATEWAY = Proxy(ROOT, "istio-ingressgateway", gateway=SHARED)
 OWN_GATEWAY = Proxy("staging", "ingress", gateway=OWN)
+HOSTS = (
+    TARGET,
+    "inventory.staging",
+    "inventory.production.svc.cluster.local",
+    "order.staging.svc.cluster.local",
+    OUTSIDE,
+)
+PATHS = (("/a/1", ""), ("/a/1", "jason"), ("/b", ""), ("/b", "jason"), ("/c", ""), ("/c", "jason"))
 REQUESTS = [
-    Request(host, path, user)
-    for host in (TARGET, "inventory.production.svc.cluster.local", "order.staging.svc.cluster.local", OUTSIDE)
-    for path, user in (("/a/1", ""), ("/a/1", "jason"), ("/b", ""), ("/b", "jason"), ("/c", ""), ("/c", "jason"))
+    *(Request(host, path, user) for host in HOSTS for path, user in PATHS),
+    *(Request(host, path, user, 9080) for host in HOSTS[:3] for path, user in PATHS[:3]),
+]
+SURE = 8080
+"""The only port of all services where real proxies are asked: 80 needs a privilege."""
+PORTS: list[list[dict[str, Any]]] = [
+    *[[{"name": "http", "port": 80}]] * 5,
+    [{"name": "http", "port": 9080}],
+    [{"name": "http", "port": 80}, {"name": "http-alt", "port": 9080}],
+    [{"name": "http", "port": 80}, {"name": "tcp-x", "port": 9080}],
 ]
 TEXT = """\
 experiment: orders
@@ -87,18 +104,11 @@ class Mesh:
         workloads = [Workload(app, "staging", {"app": app}, proxied=(f"{app}-1",)) for app in ("order", "web")]
         return Situation(
             cluster="c", namespaces=self.namespaces, services=self.services, virtual_services=self.virtual_services,
-            workloads=workloads, calling=self.calling, sidecars=self.sidecars,
-            default_export=tuple(self.default or ["*"]),
+            workloads=workloads, calling=self.calling, sidecars=self.sidecars, service_entries=self.service_entries,
+            default_exports={"default": tuple(self.default or ["*"])},
         )  # fmt: skip
 
     def world(self) -> World:
-        known: list[tuple[str, str, Sequence[str]]] = [
-            (f"{one['metadata']['name']}.{one['metadata']['namespace']}.svc.cluster.local", one["metadata"]["namespace"], ["*"])
-            for one in self.services
-        ]  # fmt: skip
-        for entry in self.service_entries:
-            to = entry["spec"].get("exportTo") or ["*"]
-            known += [(host, entry["metadata"]["namespace"], to) for host in entry["spec"]["hosts"]]
         labels = [
             self.namespaces["staging"]["metadata"]["labels"],
             next(one for one in self.services if one["metadata"]["name"] == "inventory")["metadata"].get("labels")
@@ -106,8 +116,24 @@ class Mesh:
         ]
         through = any("istio.io/use-waypoint" in one for one in labels)
         return World(
-            self.virtual_services, known, self.sidecars, self.default or ["*"], frozenset([TARGET] if through else [])
+            self.virtual_services,
+            known(self.services, self.service_entries),
+            self.sidecars,
+            self.default or ["*"],
+            frozenset([TARGET] if through else []),
         )
+
+    def listens(self, request: Request) -> bool:
+        """Whether anybody may answer such a request: a Service has the port, or nothing is known of the host."""
+        name, _, rest = request.host.partition(".")
+        place = rest.partition(".")[0]
+        ports = [
+            port["port"]
+            for one in self.services
+            if (one["metadata"]["name"], one["metadata"]["namespace"]) == (name, place)
+            for port in one["spec"]["ports"]
+        ]
+        return not ports or request.port in ports
 
     def with_(self, injection: Injection) -> Mesh:
         """The mesh with the object in it; one that is created is the youngest."""
@@ -137,14 +163,16 @@ def a_mesh(draw: random.Random, *, sure: bool = False) -> Mesh:
     services: list[dict[str, Any]] = [
         {
             "metadata": {"name": name, "namespace": place, "labels": {}},
-            "spec": {"ports": [{"name": "http", "port": 80}]},
+            "spec": {"ports": [{"name": "http", "port": SURE}] if sure else draw.choice(PORTS)},
         }
         for place in PLACES
         for name in NAMES
     ]
     if not sure and draw.random() < 0.03:
         draw.choice([labels["staging"], services[0]["metadata"]["labels"]])["istio.io/use-waypoint"] = "waypoint"
-    virtual_services = [virtual_service(draw, number, sure=sure) for number in range(draw.randint(0, 4))]
+    virtual_services = [
+        accepted(partial(virtual_service, draw, number, sure=sure)) for number in range(draw.randint(0, 4))
+    ]
     if draw.random() < 0.3:
         virtual_services += delegation(draw, sure=sure)
     calling = {(draw.choice((*PLACES, "unknown")), draw.choice(("order", "web"))) for _ in range(draw.randint(0, 3))}
@@ -153,13 +181,29 @@ def a_mesh(draw: random.Random, *, sure: bool = False) -> Mesh:
         services=services,
         virtual_services=virtual_services,
         service_entries=[
-            service_entry(draw, number, sure=sure) for number in range(draw.choice([0, 1] if sure else [0, 0, 1, 2]))
+            accepted(partial(service_entry, draw, number, sure=sure))
+            for number in range(draw.choice([0, 1] if sure else [0, 0, 1, 2]))
         ],
-        sidecars=[sidecar(draw, number) for number in range(draw.choice([0, 0, 0, 1, 2]))],
+        sidecars=[
+            accepted(partial(sidecar, draw, number, sure=sure)) for number in range(draw.choice([0, 0, 0, 1, 2]))
+        ],
         default=draw.choice([None, None, None, ["*"], ["."]]),
         settings=Settings(namespaces=draw.choice([("staging",), ("staging",), ("staging", "qa")])),
         calling=tuple(sorted(calling)),
     )
+
+
+def accepted(draw: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The first object drawn that Istio's webhook would take."""
+    while True:
+        found = draw()
+        if taken(found):
+            return found
+
+
+def taken(obj: dict[str, Any]) -> bool:
+    """Whether Istio's schema and webhook take an object."""
+    return VALIDATORS[obj["kind"]](copy.deepcopy(obj)).accepted
 
 
 def named(kind: str, name: str, namespace: str, draw: random.Random, spec: dict[str, Any]) -> dict[str, Any]:
@@ -186,6 +230,9 @@ def virtual_service(draw: random.Random, number: int, *, sure: bool) -> dict[str
     namespace = draw.choice(("staging", *PLACES))
     routes = [route(draw, namespace, sure=sure) for _ in range(draw.randint(1, 3))]
     spec: dict[str, Any] = {"hosts": [host_for(draw)], "http": routes}
+    if not sure and draw.random() < 0.05:
+        spec["tcp"] = [{"route": [{"destination": {"host": "inventory"}}]}]
+        del spec["http"]
     for key, values in (("exportTo", EXPORTS), ("gateways", GATEWAYS)):
         value = draw.choice(values)
         if value is not None:
@@ -196,7 +243,7 @@ def virtual_service(draw: random.Random, number: int, *, sure: bool) -> dict[str
 def host_for(draw: random.Random) -> str:
     name, place = draw.choice(NAMES[:2]), draw.choice(PLACES)
     return draw.choice(
-        [name, name, name, name, TARGET, f"{name}.{place}.svc.cluster.local", f"{name}.{place}", OUTSIDE]
+        [name, name, name, name.title(), TARGET, f"{name}.{place}.svc.cluster.local", f"{name}.{place}", OUTSIDE]
         + ([f"*.{place}.svc.cluster.local", "*.svc.cluster.local"] if draw.random() < 0.5 else [])
     )
 
@@ -217,6 +264,8 @@ def route(draw: random.Random, namespace: str, *, sure: bool) -> dict[str, Any]:
 
 def block(draw: random.Random) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    if draw.random() < 0.1:
+        found["port"] = draw.choice([80, 9080, SURE])
     if draw.random() < 0.7:
         found["uri"] = {"prefix": draw.choice(["/a", "/b", "/"])}
     if draw.random() < 0.2:
@@ -237,21 +286,26 @@ def delegation(draw: random.Random, *, sure: bool) -> list[dict[str, Any]]:
     export = draw.choice(EXPORTS)
     if export is not None:
         spec["exportTo"] = list(export)
-    made = [named("VirtualService", "leaf", home, draw, spec)] if draw.random() < 0.7 else []
-    for number in range(draw.randint(1, 2)):
-        root = virtual_service(draw, 10 + number, sure=sure)
-        leading: dict[str, Any] = {"delegate": {"name": "leaf", "namespace": home}}
-        if draw.random() < 0.4:
-            leading["match"] = [block(draw)]
-        root["spec"]["http"].insert(draw.randint(0, len(root["spec"]["http"])), leading)
-        made.append(root)
-    return made
+    leaf = named("VirtualService", "leaf", home, draw, spec)
+    made = [leaf] if draw.random() < 0.7 and taken(leaf) else []
+    roots = [accepted(partial(a_root, draw, 10 + number, home, sure=sure)) for number in range(draw.randint(1, 2))]
+    return [*made, *roots]
+
+
+def a_root(draw: random.Random, number: int, home: str, *, sure: bool) -> dict[str, Any]:
+    root = virtual_service(draw, number, sure=sure)
+    leading: dict[str, Any] = {"delegate": {"name": "leaf", "namespace": home}}
+    if draw.random() < 0.4:
+        leading["match"] = [block(draw)]
+    routes = root["spec"].setdefault("http", [])
+    routes.insert(draw.randint(0, len(routes)), leading)
+    return root
 
 
 def service_entry(draw: random.Random, number: int, *, sure: bool) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "hosts": [OUTSIDE if sure else draw.choice([OUTSIDE, TARGET])],
-        "ports": [{"number": 8080, "name": "http", "protocol": "HTTP"}],
+        "ports": [{"number": SURE if sure else draw.choice([80, 9080]), "name": "http", "protocol": "HTTP"}],
         "resolution": "STATIC",
         "endpoints": [{"address": "127.0.0.1", "ports": {"http": 9}}],
     }
@@ -267,11 +321,16 @@ EGRESS = [
 ]  # fmt: skip
 
 
-def sidecar(draw: random.Random, number: int) -> dict[str, Any]:
+def sidecar(draw: random.Random, number: int, *, sure: bool) -> dict[str, Any]:
     namespace = draw.choice(("staging", *PLACES, ROOT))
     spec: dict[str, Any] = {"egress": [{"hosts": list(draw.choice(EGRESS))}]}
+    if not sure and draw.random() < 0.3:
+        port = {"number": draw.choice([80, 9080]), "protocol": "HTTP", "name": "e"}
+        spec["egress"].insert(0, {"port": port, "hosts": list(draw.choice(EGRESS))})
     if namespace != ROOT and draw.random() < 0.4:
         spec["workloadSelector"] = {"labels": {"app": draw.choice(["order", "web"])}}
+    elif draw.random() < 0.1:
+        spec["workloadSelector"] = {}
     return named("Sidecar", f"sidecar-{number}", namespace, draw, spec)
 
 
@@ -279,7 +338,15 @@ def sidecar(draw: random.Random, number: int) -> dict[str, Any]:
 
 
 def tampered(draw: random.Random, mesh: Mesh, experiment: Experiment, injection: Injection) -> Injection:
-    """The object as a bug of ours, or an attacker, might make it."""
+    """The object as a bug of ours, or an attacker, might make it: one that the webhook takes."""
+    for _ in range(20):
+        made = _tampered(draw, mesh, experiment, injection)
+        if taken({"kind": "VirtualService", **made.after}):
+            return made
+    return injection
+
+
+def _tampered(draw: random.Random, mesh: Mesh, experiment: Experiment, injection: Injection) -> Injection:
     what = draw.choice(["export", "hosts", "gateways", "destination", "match", "theirs", "theirs", "delegate"])
     if what == "theirs" and mesh.virtual_services:
         made = into_theirs(draw.choice(mesh.virtual_services), experiment)
@@ -311,7 +378,7 @@ def tampered(draw: random.Random, mesh: Mesh, experiment: Experiment, injection:
 
 def into_theirs(vs: dict[str, Any], experiment: Experiment) -> Injection | None:
     """The fault put into whichever VirtualService, as if its metadata.namespace were a guard."""
-    if any("delegate" in one for one in vs["spec"]["http"]):
+    if any("delegate" in one for one in vs["spec"].get("http") or [{"delegate": {}}]):
         return None
     try:
         after = put_in(vs, experiment.fault, run=RUN, scope=({},), labels={}, annotations={})

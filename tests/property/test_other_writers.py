@@ -387,7 +387,13 @@ class OtherWriters(RuleBasedStateMachine):
     def _inject(self, experiment: Any) -> None:
         run = new_run()
         now = datetime.now(UTC)
-        situation = Situation(cluster="", namespaces={}, services=(), virtual_services=self.mesh.virtual_services())
+        target = {
+            "metadata": {"name": HOST, "namespace": "staging"},
+            "spec": {"ports": [{"name": "http", "port": 80}]},
+        }
+        situation = Situation(
+            cluster="", namespaces={}, services=(target,), virtual_services=self.mesh.virtual_services()
+        )
         chosen = choose(experiment, situation, run=run, expires=now + timedelta(minutes=5))
         if not isinstance(chosen, Injection):
             return

@@ -274,14 +274,14 @@ def rules_in_code() -> set[str]:
     found: set[str] = set()
     places = [
         *(ROOT / "chaos/guard").glob("*.py"),
-        ROOT / "chaos/faults/strategy.py",
+        *(ROOT / "chaos/faults").glob("*.py"),
         ROOT / "chaos/engine/planning.py",
     ]
     for place in places:
         for call in (node for node in ast.walk(ast.parse(place.read_text())) if isinstance(node, ast.Call)):
             name = call.func.id if isinstance(call.func, ast.Name) else ""
             ids = [one.value for one in call.keywords if name == "Broken" and one.arg == "rule"]
-            ids += call.args[:1] if name in ("_refuse", "_broken") else []
+            ids += call.args[:1] if name in ("refuse", "_broken") else []
             found |= {one.value for one in ids if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found
 

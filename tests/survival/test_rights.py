@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from chaos.lab.api.resources import EVENTS, NAMESPACES
-from chaos.manifests.rbac import CLUSTER, EXEC, NAME, ROOT, STAGING, Rule, rbac
+from chaos.manifests.rbac import CLUSTER, EXEC, NAME, STAGING, Rule, in_root, rbac
 from tests.survival.proxy import Call
 from tests.survival.world import STRATEGIES, Strategy, World
 from tests.unit.safety.api_server import ADMIN_TOKEN, kubeconfig
@@ -18,7 +18,7 @@ from tests.unit.test_cli_safety import permission
 Right = tuple[str, str, str]
 
 
-HTTP_ROUTES: Right = ("gateway.networking.k8s.io", "httproutes", "list")
+GATEWAY_API: set[Right] = {("gateway.networking.k8s.io", f"{kind}routes", "list") for kind in ("http", "grpc")}
 
 
 def rights(rules: tuple[Rule, ...]) -> set[Right]:
@@ -63,9 +63,15 @@ def test_the_roles_are_enough_and_every_rule_is_used(tmp_path: Path) -> None:
         inside |= own
         rooted |= {right for right in root if right[1] != "deployments"}  # istiod's version; its absence is borne
     inside |= {("coordination.k8s.io", "leases", "update")}  # renewals come when they are due
-    assert wide | {HTTP_ROUTES} == rights(CLUSTER), "HTTPRoutes are listed where they are served; here they are not"
-    assert rooted == rights(ROOT)
+    assert wide | GATEWAY_API == rights(CLUSTER), "these are listed where they are served; here they are not"
+    assert rooted == rights(in_root(["default"]))
     assert inside - rights(CLUSTER) == rights(STAGING), "what may be done everywhere may be done there"
+
+
+def test_the_configuration_of_each_revision_may_be_read_and_no_other() -> None:
+    objects = rbac(["staging"], home="tools", revisions=["canary", "default"])
+    [root] = (one for one in objects if one["kind"] == "Role" and one["metadata"]["namespace"] == "istio-system")
+    assert [rule["resourceNames"] for rule in root["rules"]] == [["istio-canary", "istio"]]
 
 
 def test_nothing_that_writes_is_cluster_wide() -> None:
@@ -93,14 +99,15 @@ BREAKS = {
     "virtualservices (list)": ("error", 'cannot list resource "virtualservices"'),
     "destinationrules": ("error", 'cannot list resource "destinationrules"'),
     "sidecars": ("refused", "may not list sidecars.networking.istio.io"),
-    "configmaps": ("refused", "may not get configmaps in istio-system"),
+    "serviceentries": ("refused", "may not list serviceentries.networking.istio.io"),
+    "configmaps": ("refused", "may not get configmaps/istio in istio-system"),
     "virtualservices (get, create, update, delete)": ("refused", 'cannot update resource "virtualservices"'),
     "services": ("refused", "may not list services in staging"),
     "pods": ("refused", "may not list pods in staging"),
     "leases": ("inconclusive", "the watchdog can't clean up"),
     "events": ("passed", "no Event says that a fault was there"),
 }
-"""What is missed without a rule: how a run ends then, and what it says. HTTPRoutes are not served here: a denied one is in
+"""What is missed without a rule: how a run ends then, and what it says. The Gateway API's routes are not served here: a denied one is in
 tests/contract/test_who_is_hit_is_read.py; without exec no proxy is asked, which tests/e2e/test_run.py would see."""
 
 
@@ -141,7 +148,9 @@ def test_a_run_passes_with_the_printed_roles_and_leaves_nothing(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "rule", [one for one in (*CLUSTER, *ROOT, *STAGING) if one.resource != "httproutes"], ids=title
+    "rule",
+    [one for one in (*CLUSTER, *in_root(["default"]), *STAGING) if one.group != "gateway.networking.k8s.io"],
+    ids=title,
 )
 def test_without_any_one_rule_something_breaks(tmp_path: Path, rule: Rule) -> None:
     outcome, told = BREAKS[title(rule)]

@@ -129,7 +129,7 @@ class Checker:
         decoded = typed.decode(res, obj)
         validator = self._validators.get(res.kind)
         found = Validation() if validator is None else validator(decoded.object)
-        typed.dropped(decoded.object, iter(found.unknown))
+        found.prune(decoded.object)
         return decoded.object, [dotted(path) for path in (*decoded.unknown, *found.unknown)], found
 
     @staticmethod

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -276,12 +276,3 @@ def _misfit(value: Any, wanted: str, path: Path, within: str, *, shown: str = ""
     kind = shown or names.get(type(value), "number")
     where = ".".join(str(step) for step in path if isinstance(step, str))
     return Unfit(f"json: cannot unmarshal {kind} into Go struct field {within}.{where} of type {wanted}")
-
-
-def dropped(obj: dict[str, Any], paths: Iterator[Path]) -> None:
-    """Takes fields out of an object."""
-    for path in sorted(paths, key=len, reverse=True):
-        node: Any = obj
-        for step in path[:-1]:
-            node = node[step]
-        del node[path[-1]]

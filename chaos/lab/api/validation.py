@@ -60,17 +60,27 @@ class Validation:
         warnings: What the webhook says beside accepting it.
         unknown: Fields that the schema does not have: an error under strict field validation; else they are dropped,
             with a warning.
+        nulls: Fields that are null where the schema has no null: dropped without a word.
     """
 
     causes: tuple[Cause, ...] = ()
     denied: str = ""
     warnings: tuple[str, ...] = ()
     unknown: tuple[Path, ...] = ()
+    nulls: tuple[Path, ...] = ()
 
     @property
     def accepted(self) -> bool:
         """Whether the object may be stored."""
         return not self.causes and not self.denied
+
+    def prune(self, obj: dict[str, Any]) -> None:
+        """Drops from the object what Kubernetes does not store of it."""
+        for path in sorted((*self.unknown, *self.nulls), key=len, reverse=True):
+            node: Any = obj
+            for step in path[:-1]:
+                node = node[step]
+            del node[path[-1]]
 
 
 def dotted(path: Path) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from chaos.lab.istio.durations import nanoseconds
+from chaos.lab.istio.durations import whole_seconds
+from chaos.lab.istio.faults import fraction
 
 CORS_FILTER: Final = "envoy.filters.http.cors"
 _CORS_TYPE: Final = "type.googleapis.com/envoy.extensions.filters.http.cors.v3.CorsPolicy"
@@ -13,10 +14,9 @@ REDIRECT_CODES: Final = {
     301: "MOVED_PERMANENTLY", 302: "FOUND", 303: "SEE_OTHER", 307: "TEMPORARY_REDIRECT", 308: "PERMANENT_REDIRECT",
 }  # fmt: skip
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
-_MILLION: Final = 10_000
 
 
-def redirect_action(redirect: Mapping[str, Any], *, port: int) -> dict[str, Any]:
+def redirect_action(redirect: Mapping[str, Any], *, port: int, tls: bool = False) -> dict[str, Any]:
     """istiod ApplyRedirect; ``derivePort: FROM_REQUEST_PORT`` is the port that this configuration is made for."""
     action: dict[str, Any] = {}
     if redirect.get("authority"):
@@ -27,7 +27,7 @@ def redirect_action(redirect: Mapping[str, Any], *, port: int) -> dict[str, Any]
     if scheme:
         action["scheme_redirect"] = scheme
     wanted = redirect.get("port") or (port if redirect.get("derivePort") == "FROM_REQUEST_PORT" else 0)
-    if wanted and wanted != _DEFAULT_PORTS.get(scheme or "http"):
+    if wanted and wanted != _DEFAULT_PORTS.get(scheme or ("https" if tls else "http")):
         action["port_redirect"] = wanted
     code = redirect.get("redirectCode") or 301
     if code != 301:
@@ -47,15 +47,20 @@ def direct_response(response: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mirror_policies(http: Mapping[str, Any], cluster: Callable[[Mapping[str, Any]], str]) -> list[dict[str, Any]]:
-    """Where copies go: fire and forget, their host with ``-shadow`` appended by Envoy.
+    """Where copies go: fire and forget, with the request's own host (istiod ``DISABLE_SHADOW_HOST_SUFFIX``).
 
     Without a percentage all are mirrored; 0 % is no policy at all.
     """
     found = []
     for destination, percent in _mirrors(http):
         if percent > 0:
-            share = {"numerator": int(percent * _MILLION), "denominator": "MILLION"}
-            found.append({"cluster": cluster(destination), "runtime_fraction": {"default_value": share}})
+            found.append(
+                {
+                    "cluster": cluster(destination),
+                    "runtime_fraction": {"default_value": fraction({"value": percent})},
+                    "disable_shadow_host_suffix_append": True,
+                }
+            )
     return found
 
 
@@ -87,19 +92,14 @@ def cors_policy(policy: Mapping[str, Any]) -> dict[str, Any]:
         if policy.get(key):
             found[name] = ",".join(policy[key])
     if policy.get("maxAge"):
-        found["max_age"] = str(_seconds(policy["maxAge"]))
+        found["max_age"] = str(whole_seconds(policy["maxAge"]))
     if policy.get("allowCredentials") is not None:
         found["allow_credentials"] = policy["allowCredentials"]
-    if policy.get("unmatchedPreflights") in ("FORWARD", "IGNORE"):
-        found["forward_not_matching_preflights"] = policy["unmatchedPreflights"] == "FORWARD"
+    found["forward_not_matching_preflights"] = policy.get("unmatchedPreflights") != "IGNORE"
     return found
 
 
 def _origin(value: Mapping[str, str]) -> dict[str, Any]:
     if "regex" in value:
         return {"safe_regex": {"regex": value["regex"]}}
-    return dict(value)
-
-
-def _seconds(duration: str) -> int:
-    return (nanoseconds(duration) or 0) // 10**9
+    return {key: value[key] for key in ("exact", "prefix") if key in value}

@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
+from chaos.istio.exports import Object
 from chaos.lab.istio.authority import spiffe_id
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 from chaos.lab.istio.proxy import Proxy
-from chaos.model.istio import Object
 
 Rule = dict[str, Any]
 RBAC_FILTER: Final = "envoy.filters.http.rbac"

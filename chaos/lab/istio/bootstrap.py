@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from chaos.lab.istio.metrics import stats_config
 from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, XDS_CLUSTER, address, endpoints, from_control_plane
 from chaos.lab.istio.proxy import ADMIN_PORT, STATS_PORT, Proxy
+
+MAX_PROGRAM_SIZE: Final = 32_768
+"""Of a regular expression, in RE2's instructions."""
+_RUNTIME: Final = {
+    "re2.max_program_size.error_level": str(MAX_PROGRAM_SIZE),
+    "envoy.reloadable_features.http_reject_path_with_fragment": "false",
+}
+"""As Istio starts its proxies (``pkg/bootstrap/config.go`` extractRuntimeFlags): larger regular expressions, and a path's
+fragment is cut off instead of being refused."""
 
 
 def bootstrap(proxy: Proxy, *, control_plane: tuple[str, int]) -> dict[str, Any]:
@@ -17,6 +26,7 @@ def bootstrap(proxy: Proxy, *, control_plane: tuple[str, int]) -> dict[str, Any]
         "stats_config": stats_config(),
         # Whom a request comes from is the pod, not the loopback address that the kernel would choose.
         "cluster_manager": {"upstream_bind_config": {"source_address": {"address": proxy.ip, "port_value": 0}}},
+        "layered_runtime": {"layers": [{"name": "global config", "static_layer": _RUNTIME}]},
         "dynamic_resources": {"cds_config": from_control_plane(), "lds_config": from_control_plane()},
         "static_resources": {
             "clusters": [

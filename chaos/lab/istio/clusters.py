@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.exports import Object
 from chaos.lab.istio import tls
-from chaos.lab.istio.durations import nanoseconds
+from chaos.lab.istio.destination_rules import policy_for
 from chaos.lab.istio.metrics import CLUSTER_ID
 from chaos.lab.istio.pieces import address, endpoints
-from chaos.lab.istio.policies import balancing, outlier_detection, policy_for
+from chaos.lab.istio.policies import (
+    NO_LIMIT,
+    Policy,
+    balancing,
+    connections,
+    ejection,
+    http_options,
+    thresholds,
+    upgraded,
+)
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
-from chaos.model.istio import Object
 
-_NO_LIMIT: Final = 4_294_967_295
 _TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -26,93 +34,97 @@ def cluster_name(port: int, subset: str, host: str) -> str:
 
 def clusters(proxy: Proxy, snapshot: Snapshot, *, whole: Snapshot | None = None) -> list[dict[str, Any]]:
     """All clusters of one proxy; what it serves itself is looked up in the ``whole`` mesh, whatever it sees of it."""
-    found = list(snapshot.once(("clusters", proxy.namespace), lambda: _to_services(snapshot, proxy.namespace)))
+    sidecar = proxy.kind == "sidecar"
+    key = ("clusters", proxy.namespace, sidecar)
+    found = list(snapshot.once(key, lambda: _to_services(snapshot, proxy.namespace, sidecar=sidecar)))
     for number, real in proxy.inbound.items():
         at = _service_at(proxy, number, whole or snapshot)
         found.append(_inbound(proxy, number, real, at[0] if at else None, http2=bool(at and at[1].is_http2)))
     return found
 
 
-def _to_services(snapshot: Snapshot, namespace: str) -> list[dict[str, Any]]:
-    """Those that all proxies of a namespace share which see the same of the mesh."""
+def _to_services(snapshot: Snapshot, namespace: str, *, sidecar: bool) -> list[dict[str, Any]]:
+    """Those that all proxies of a kind and namespace share which see the same of the mesh."""
     return [
         cluster
         for service in (*snapshot.services, *snapshot.extra)
         for port in service.ports
-        for cluster in _outbound(service, port, snapshot.destination_rule(service.host, namespace))
+        for cluster in _outbound(service, port, snapshot.destination_rule(service.host, namespace), sidecar=sidecar)
     ]
 
 
-def _outbound(service: Service, port: Port, rule: Object | None) -> Iterator[dict[str, Any]]:
+def _outbound(service: Service, port: Port, rule: Object | None, *, sidecar: bool) -> Iterator[dict[str, Any]]:
     spec: Mapping[str, Any] = rule["spec"] if rule else {}
     behind = service.endpoints.get(port.number, ())
-    yield _cluster(service, port, "", behind, policy_for(rule, "", port.number))
+    yield _cluster(service, port, "", behind, rule, sidecar=sidecar)
     for subset in spec.get("subsets") or ():
         labels = subset.get("labels") or {}
         chosen = tuple(one for one in behind if labels.items() <= one.labels.items())
-        yield _cluster(service, port, subset["name"], chosen, policy_for(rule, subset["name"], port.number))
+        yield _cluster(service, port, subset["name"], chosen, rule, sidecar=sidecar)
 
 
 def _cluster(
-    service: Service, port: Port, subset: str, behind: tuple[Endpoint, ...], policy: Mapping[str, Any]
+    service: Service, port: Port, subset: str, behind: tuple[Endpoint, ...], rule: Object | None, *, sidecar: bool
 ) -> dict[str, Any]:
+    policy = policy_for(rule, subset, port.number)
     name = cluster_name(port.number, subset, service.host)
-    pool = policy.get("connectionPool") or {}
-    tcp, http = pool.get("tcp") or {}, pool.get("http") or {}
-    cluster: dict[str, Any] = {
+    # Istio's sidecar sends to the pod of a headless Service that its application chose by DNS. The lab's applications leave
+    # that to their proxy.
+    chosen = {"lb_policy": "RANDOM"} if service.headless and sidecar else balancing(policy)
+    return {
         "@type": _TYPE,
         "name": name,
         "type": "STATIC",
-        "connect_timeout": tcp.get("connectTimeout", "10s"),
-        **balancing(policy),
+        **chosen,
+        **connections(policy, http2=port.is_http2, detected=sidecar and port.is_detected),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [_endpoint(one) for one in behind]}]},
-        "circuit_breakers": {
-            "thresholds": [
-                {
-                    "max_connections": tcp.get("maxConnections", _NO_LIMIT),
-                    "max_pending_requests": http.get("http1MaxPendingRequests", _NO_LIMIT),
-                    "max_requests": http.get("http2MaxRequests", _NO_LIMIT),
-                    "max_retries": http.get("maxRetries", _NO_LIMIT),
-                    "track_remaining": True,
-                }
-            ]
-        },
-        "common_lb_config": {"healthy_panic_threshold": {}},
+        "circuit_breakers": {"thresholds": [thresholds(policy)]},
         "metadata": {
             "filter_metadata": {
-                "istio": {"host": service.host, "name": service.name, "namespace": service.namespace, "subset": subset}
+                "istio": {
+                    "host": service.host,
+                    "name": service.name,
+                    "namespace": service.namespace,
+                    "subset": subset,
+                    **_config(rule),
+                }
             }
         },
+        **_security(service, policy, name, behind, http2=port.is_http2 or upgraded(policy)),
+        **ejection(policy),
     }
-    if tcp.get("tcpKeepalive") is not None:
-        cluster["upstream_connection_options"] = {"tcp_keepalive": _keepalive(tcp["tcpKeepalive"])}
-    http2 = port.is_http2 or http.get("h2UpgradePolicy") == "UPGRADE"
-    cluster.update(_security(policy.get("tls") or {}, name, behind, http2=http2))
-    options = _http_options(http, tcp, http2=http2)
-    if options:
-        cluster["typed_extension_protocol_options"] = {_HTTP_OPTIONS: options}
-    if policy.get("outlierDetection"):
-        cluster["outlier_detection"] = outlier_detection(policy["outlierDetection"])
-        cluster["common_lb_config"]["healthy_panic_threshold"] = {
-            "value": policy["outlierDetection"].get("minHealthPercent", 0)
-        }
-    return cluster
 
 
-def _security(policy: Mapping[str, Any], name: str, behind: Sequence[Endpoint], *, http2: bool) -> dict[str, Any]:
-    """How a cluster's connections are secured: as the rule says, else mutual TLS where the endpoint takes it."""
+def _config(rule: Object | None) -> dict[str, str]:
+    """Which rule a cluster is by, as istiod says it (AddConfigInfoMetadata)."""
+    if rule is None:
+        return {}
+    meta = rule["metadata"]
+    return {"config": f"/apis/networking.istio.io/v1/namespaces/{meta['namespace']}/destination-rule/{meta['name']}"}
+
+
+def _security(
+    service: Service, policy: Policy, name: str, behind: Sequence[Endpoint], *, http2: bool
+) -> dict[str, Any]:
+    """How a cluster's connections are secured: as the rule says, else mutual TLS where the endpoint takes it.
+
+    Of a headless Service, which istiod has no endpoints for, all have to take it (BestEffortInferServiceMTLSMode); what is
+    outside the mesh is never tried.
+    """
     _, port, subset, host = name.split("|")
     sni = f"outbound_.{port}_.{subset}_.{host}"
     identities = sorted({one.uri for one in behind if one.uri})
-    mode = policy.get("mode")
-    if mode == "DISABLE":
-        return {}
+    given = policy.get("tls") or {}
+    mode = given.get("mode", "DISABLE") if policy.get("tls") is not None else None
     if mode == "SIMPLE":
-        return {"transport_socket": tls.simple_upstream(policy, sni=host, http2=http2)}
+        return {"transport_socket": tls.simple_upstream(given, sni=host, http2=http2)}
     if mode == "ISTIO_MUTUAL":
-        wanted = policy.get("subjectAltNames") or identities
-        return {"transport_socket": tls.mutual_upstream(wanted, sni=policy.get("sni") or sni, http2=http2)}
-    return {"transport_socket_matches": tls.automatic(identities, sni=sni, http2=http2)} if identities else {}
+        wanted = given.get("subjectAltNames") or identities
+        return {"transport_socket": tls.mutual_upstream(wanted, sni=given.get("sni") or sni, http2=http2)}
+    never = service.external or (service.headless and not all(one.mutual for one in behind))
+    if mode == "DISABLE" or never or not identities:
+        return {}
+    return {"transport_socket_matches": tls.automatic(identities, sni=sni, http2=http2)}
 
 
 def _endpoint(one: Endpoint) -> dict[str, Any]:
@@ -124,42 +136,6 @@ def _endpoint(one: Endpoint) -> dict[str, Any]:
         "metadata": {"filter_metadata": known},
         **({"load_balancing_weight": one.weight} if one.weight != 1 else {}),
     }
-
-
-def _keepalive(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if wanted.get("probes"):
-        found["keepalive_probes"] = wanted["probes"]
-    for key, name in (("time", "keepalive_time"), ("interval", "keepalive_interval")):
-        if wanted.get(key):
-            found[name] = (nanoseconds(wanted[key]) or 0) // 10**9
-    return found
-
-
-def _http_options(http: Mapping[str, Any], tcp: Mapping[str, Any], *, http2: bool) -> dict[str, Any] | None:
-    common: dict[str, Any] = {}
-    if http.get("maxRequestsPerConnection"):
-        common["max_requests_per_connection"] = http["maxRequestsPerConnection"]
-    for source, key, name in (
-        (tcp, "idleTimeout", "idle_timeout"),
-        (http, "idleTimeout", "idle_timeout"),
-        (tcp, "maxConnectionDuration", "max_connection_duration"),
-    ):
-        if source.get(key):
-            common[name] = source[key]
-    if not common and not http2:
-        return None
-    kind = "http2_protocol_options" if http2 else "http_protocol_options"
-    protocol: dict[str, Any] = {}
-    if http2 and http.get("maxConcurrentStreams"):
-        protocol["max_concurrent_streams"] = http["maxConcurrentStreams"]
-    options: dict[str, Any] = {
-        "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
-        "explicit_http_config": {kind: protocol},
-    }
-    if common:
-        options["common_http_protocol_options"] = common
-    return options
 
 
 def inbound_name(port: int) -> str:
@@ -178,7 +154,7 @@ def _service_at(proxy: Proxy, port: int, snapshot: Snapshot) -> tuple[Service, P
 
 def _inbound(proxy: Proxy, port: int, real: int, service: Service | None, *, http2: bool) -> dict[str, Any]:
     name = inbound_name(port)
-    options = _http_options({}, {}, http2=http2)
+    options = http_options({}, {}, http2=http2)
     known = {"host": service.host, "name": service.name, "namespace": service.namespace} if service else {}
     return {
         "@type": _TYPE,
@@ -189,6 +165,6 @@ def _inbound(proxy: Proxy, port: int, real: int, service: Service | None, *, htt
         **({"typed_extension_protocol_options": {_HTTP_OPTIONS: options}} if options else {}),
         "load_assignment": {"cluster_name": name, "endpoints": endpoints(address(proxy.ip, real))},
         "circuit_breakers": {
-            "thresholds": [{"max_connections": _NO_LIMIT, "max_pending_requests": _NO_LIMIT, "max_requests": _NO_LIMIT}]
+            "thresholds": [{"max_connections": NO_LIMIT, "max_pending_requests": NO_LIMIT, "max_requests": NO_LIMIT}]
         },
     }

@@ -3,50 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from chaos.lab.api.resources import (
-    AUTHORIZATION_POLICIES,
-    CONFIG_MAPS,
-    DESTINATION_RULES,
-    ENDPOINTS,
-    GATEWAYS,
-    PEER_AUTHENTICATIONS,
-    PODS,
-    SECRETS,
-    SERVICE_ENTRIES,
-    SERVICES,
-    SIDECARS,
-    VIRTUAL_SERVICES,
-    Resource,
-)
 from chaos.lab.api.store import Event, Store
 from chaos.lab.istio import tls
 from chaos.lab.istio.authority import LIFETIME, Authority, Certificate
-from chaos.lab.istio.delegates import merged
-from chaos.lab.istio.mesh_config import exported_by_default, mesh_config
-from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.monitoring import Monitoring
-from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE, mode_of
 from chaos.lab.istio.proxy import Proxy
-from chaos.lab.istio.service_entries import services_of
-from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot, protocol_of
+from chaos.lab.istio.registry import WATCHED, Registry
+from chaos.lab.istio.snapshot import Snapshot
 from chaos.lab.istio.translate import translate
 from chaos.lab.istio.xds import Discovery
-from chaos.model.istio import Object, age_key
 
-_LOG: Final = logging.getLogger(__name__)
-_WATCHED: Final[tuple[Resource, ...]] = (
-    CONFIG_MAPS, SERVICES, ENDPOINTS, VIRTUAL_SERVICES, DESTINATION_RULES, GATEWAYS, SERVICE_ENTRIES, SIDECARS, PEER_AUTHENTICATIONS,
-    AUTHORIZATION_POLICIES, SECRETS,
-)  # fmt: skip
 _CERTIFICATES_LOOKED_AT: Final = 300.0
 """Seconds between two looks at the age of certificates where nothing else changes."""
-_EXPORT: Final = "networking.istio.io/exportTo"
 _RENEWED_AT: Final = 0.8
 """Part of a certificate's lifetime after which the next one is issued."""
 
@@ -65,6 +38,7 @@ class ControlPlane:
         self._debounce = debounce
         self._debounce_max = debounce_max
         self._proxies: dict[str, Proxy] = {}
+        self._registry = Registry(store, self._proxies)
         self._authority = Authority()
         self._certificates: dict[str, Certificate] = {}
         self.monitoring = Monitoring()
@@ -120,6 +94,14 @@ class ControlPlane:
         """What proxies did not take so far, by kind."""
         return {str(kind): count for kind, count in self.discovery.rejected.items()}
 
+    def refusals(self) -> Mapping[tuple[str, tuple[str, ...]], Sequence[Proxy]]:
+        """By kind and objects, the proxies that refused what became of these."""
+        nodes = {proxy.node: proxy for proxy in self._proxies.values()}
+        found: dict[tuple[str, tuple[str, ...]], list[Proxy]] = {}
+        for one in self.discovery.refusals():
+            found.setdefault((one.kind, one.objects), []).append(nodes[one.node])
+        return found
+
     def stats(self) -> Mapping[str, float]:
         """Pushes so far, seconds of the last one from its first change to the last file, the settings."""
         return {
@@ -166,7 +148,7 @@ class ControlPlane:
             await asyncio.sleep(0)  # the API goes on answering meanwhile
 
     def _notice(self, event: Event) -> None:
-        if event.resource in _WATCHED:
+        if event.resource in WATCHED:
             self._mark()
 
     def _mark(self) -> None:
@@ -193,99 +175,5 @@ class ControlPlane:
     def _renewed(self) -> Snapshot:
         """Everything as it is now, for this push and for proxies that connect until the next one."""
         self.discovery.change()
-        self._pushed = self._snapshot()
+        self._pushed = self._registry.snapshot()
         return self._pushed
-
-    def _snapshot(self) -> Snapshot:
-        store = self._store
-        policies = tuple(store.list(PEER_AUTHENTICATIONS))
-        services = [self._service(service, policies) for service in store.list(SERVICES)]
-        for entry in sorted(store.list(SERVICE_ENTRIES), key=age_key):
-            services += services_of(entry, self._selected(entry, policies))
-        return Snapshot(
-            services=tuple({service.host: service for service in reversed(services)}.values()),
-            virtual_services=tuple(merged(exported_by_default(store.list(VIRTUAL_SERVICES), self._mesh_config()))),
-            destination_rules=tuple(store.list(DESTINATION_RULES)),
-            gateways=tuple(store.list(GATEWAYS)),
-            sidecars=tuple(store.list(SIDECARS)),
-            peer_authentications=policies,
-            authorization_policies=tuple(store.list(AUTHORIZATION_POLICIES)),
-            secrets=tuple(store.list(SECRETS)),
-        )
-
-    def _mesh_config(self) -> Mapping[str, Any]:
-        found = self._store.find(CONFIG_MAPS, ROOT_NAMESPACE, "istio")
-        return mesh_config(found)
-
-    def _service(self, obj: Mapping[str, Any], policies: Sequence[Object]) -> Service:
-        meta, spec = obj["metadata"], obj.get("spec") or {}
-        ports = tuple(Port(p["port"], p.get("name", ""), protocol_of(p)) for p in spec.get("ports") or ())
-        exported = (meta.get("annotations") or {}).get(_EXPORT, "*")
-        return Service(
-            name=meta["name"],
-            namespace=meta["namespace"],
-            address=spec.get("clusterIP", ""),
-            ports=ports,
-            endpoints=self._endpoints(meta["namespace"], meta["name"], ports, policies),
-            export_to=tuple(part.strip() for part in exported.split(",")),
-        )
-
-    def _selected(self, entry: Object, policies: Sequence[Object]) -> list[Endpoint]:
-        """The ready pods that a ServiceEntry's ``workloadSelector`` selects."""
-        wanted = (entry["spec"].get("workloadSelector") or {}).get("labels")
-        if not wanted:
-            return []
-        namespace = entry["metadata"]["namespace"]
-        port = (entry["spec"].get("ports") or [{"number": 0}])[0]
-        target = port.get("targetPort") or port["number"]
-        return [
-            self._endpoint(
-                {"ip": pod["status"]["podIP"], "targetRef": {"name": pod["metadata"]["name"]}},
-                target,
-                namespace,
-                policies,
-            )
-            for pod in self._store.list(PODS, namespace)
-            if wanted.items() <= (pod["metadata"].get("labels") or {}).items()
-            and (pod.get("status") or {}).get("podIP")
-        ]
-
-    def _endpoints(
-        self, namespace: str, name: str, ports: tuple[Port, ...], policies: Sequence[Object]
-    ) -> dict[int, tuple[Endpoint, ...]]:
-        found: dict[int, list[Endpoint]] = {port.number: [] for port in ports}
-        obj = self._store.find(ENDPOINTS, namespace, name)
-        for subset in (obj or {}).get("subsets") or ():
-            for number, port in ((p.number, p) for p in ports):
-                target = next((t for t in subset.get("ports") or () if t.get("name", "") == port.name), None)
-                if target is not None:
-                    found[number] += [
-                        self._endpoint(one, target["port"], namespace, policies)
-                        for one in subset.get("addresses") or ()
-                    ]
-        return {number: tuple(listed) for number, listed in found.items()}
-
-    def _endpoint(self, one: Mapping[str, Any], port: int, namespace: str, policies: Sequence[Object]) -> Endpoint:
-        pod_name = (one.get("targetRef") or {}).get("name", "")
-        pod = self._store.find(PODS, namespace, pod_name)
-        labels = (pod or {}).get("metadata", {}).get("labels") or {}
-        proxy = self._proxies.get(pod_name)
-        if proxy is None:
-            return Endpoint(one["ip"], port, labels, _bare(labels, pod_name, namespace))
-        takes = mode_of(policies, namespace=namespace, labels=labels, port=port) != "DISABLE" and port in proxy.inbound
-        return Endpoint(one["ip"], port, labels, identity(proxy), uri=proxy.uri, mutual=takes)
-
-
-def _bare(labels: Mapping[str, str], pod: str, namespace: str) -> dict[str, str]:
-    """What is known of a workload without a proxy: what its pod's labels say."""
-    app, version = labels.get("app", ""), labels.get("version", "")
-    digest = labels.get("pod-template-hash", "")
-    workload = pod.rpartition("-")[0].removesuffix(f"-{digest}") if digest else pod
-    return {
-        "workload": workload,
-        "workload_namespace": namespace,
-        "app": app or "unknown",
-        "version": version or "unknown",
-        "canonical_service": app or workload,
-        "canonical_revision": version or "latest",
-    }

@@ -1,4 +1,4 @@
-"""Go's durations, as Istio's resources write them."""
+"""Go's durations, as Istio's resources write them, and protobuf's, which Envoy reads."""
 
 from __future__ import annotations
 
@@ -6,16 +6,46 @@ import re
 from decimal import Decimal
 from typing import Final
 
-_DURATION: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)((\d+(\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h))*")
-_PART: Final = re.compile(r"(\d+\.?\d*|\.\d+)(ns|us|µs|ms|s|m|h)")
-_NANOS: Final = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
+_NUMBER: Final = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_UNIT: Final = "(ns|us|\u00b5s|\u03bcs|ms|s|m|h)"
+_PART: Final = re.compile(_NUMBER + _UNIT)
+_DURATION: Final = re.compile(rf"[+-]?(0|({_PART.pattern})+)")
+_NANOS: Final = {
+    "ns": 1,
+    "us": 10**3,
+    "\u00b5s": 10**3,
+    "\u03bcs": 10**3,
+    "ms": 10**6,
+    "s": 10**9,
+    "m": 60 * 10**9,
+    "h": 3600 * 10**9,
+}
 
 
 def nanoseconds(text: str) -> int | None:
-    """A Go duration in nanoseconds; ``None`` where it is none."""
-    if text == "0":
-        return 0
+    """A Go duration in nanoseconds; ``None`` where it is none, or longer than Go's, which end after 292 years."""
     if not _DURATION.fullmatch(text):
         return None
     total = sum(int(Decimal(number) * _NANOS[unit]) for number, unit in _PART.findall(text))
+    if total >= 2**63:
+        return None
     return -total if text.startswith("-") else total
+
+
+def protobuf(text: str) -> str:
+    """A Go duration as protobuf's JSON has it, in seconds alone: ``1m`` as ``60s``, ``1.5ms`` as ``0.0015s``.
+
+    Raises:
+        ValueError: It is no duration; the validation lets none pass.
+    """
+    nanos = nanoseconds(text)
+    if nanos is None:
+        raise ValueError(f"no duration: {text!r}")
+    whole, part = divmod(abs(nanos), 10**9)
+    fraction = f".{part:09}".rstrip("0") if part else ""
+    return f"{'-' if nanos < 0 else ''}{whole}{fraction}s"
+
+
+def whole_seconds(text: str) -> int:
+    """The seconds of a Go duration without their fraction, for what Envoy takes as a number."""
+    return (nanoseconds(text) or 0) // 10**9

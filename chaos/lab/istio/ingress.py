@@ -6,10 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from chaos.istio.exports import Object
+from chaos.istio.gateways import gateway_name, served_hosts, shared_hosts
+from chaos.istio.virtual_services import MESH, age_key, gateways_of, order_for_namespace, written_hosts_of
+from chaos.lab.istio.matches import is_catch_all
 from chaos.lab.istio.proxy import Proxy
-from chaos.lab.istio.routes import Route, routes_of, virtual_hosts
+from chaos.lab.istio.routes import MAX_BODY, Route, routes_of
 from chaos.lab.istio.snapshot import Snapshot
-from chaos.model.istio import MESH, Object, age_key, gateways_of, hosts_of, order_for_namespace
 
 
 def gateways_for(proxy: Proxy, snapshot: Snapshot) -> list[Object]:
@@ -98,45 +101,39 @@ def ingress_routes(proxy: Proxy, snapshot: Snapshot, port: int) -> list[dict[str
 def _routes(
     proxy: Proxy, snapshot: Snapshot, port: int, name: str, servers: Sequence[tuple[Object, Mapping[str, Any]]]
 ) -> dict[str, Any]:
-    domains: dict[str, Sequence[str]] = {}
+    """istiod buildGatewayHTTPRouteConfig: who is bound to several servers of one name has its routes there several times."""
     routes: dict[str, list[Route]] = {}
     redirected: set[str] = set()
     for gateway, server in servers:
-        meta = gateway["metadata"]
-        bound = f"{meta['namespace']}/{meta['name']}"
-        to_https = bool((server.get("tls") or {}).get("httpsRedirect"))
-        served: set[str] = set()
+        bound = f"{gateway['metadata']['namespace']}/{gateway['metadata']['name']}"
+        served = served_hosts(server["hosts"], gateway["metadata"]["namespace"])
+        hosts: set[str] = set()
         for vs in order_for_namespace(snapshot.virtual_services, proxy.namespace):  # VirtualServicesForGateway
             if bound not in _bound(vs):
                 continue
-            for host in hosts_of(vs):
-                chosen = _common(host, server["hosts"], vs)
-                asked = server["port"]["number"]
-                found = routes_of(vs, proxy, snapshot, port=asked, gateways=(bound, meta["name"]))
-                for domain in chosen if found else ():
-                    key = f"{domain}:{port}"
-                    served.add(key)
-                    domains[key] = (domain,)
-                    routes.setdefault(key, []).extend(found)
-        if to_https:
-            # istiod answers a redirect for every host of the server, whether or not a VirtualService serves it.
-            for entry in server["hosts"]:
-                domain = entry.rpartition("/")[2]
-                key = f"{domain}:{port}"
-                served.add(key)
-                domains.setdefault(key, (domain,))
-                routes.setdefault(key, [])
-            redirected |= served
-    for found in routes.values():
-        found.sort(key=_is_catch_all)
-    hosts = [
-        {**host, "require_tls": "ALL"} if host["name"] in redirected else host
-        for host in virtual_hosts(domains, routes)
-    ]
+            common = shared_hosts(served, list(written_hosts_of(vs)), vs["metadata"]["namespace"])
+            number, tls = server["port"]["number"], server.get("tls") is not None
+            found = routes_of(vs, proxy, snapshot, port=number, gateways=(bound,), tls=tls) if common else []
+            for host in common if found else ():
+                hosts.add(host.lower())
+                routes.setdefault(host.lower(), []).extend(found)
+        if (server.get("tls") or {}).get("httpsRedirect"):
+            # For every host of the server, whether or not a VirtualService serves it.
+            redirected |= hosts | {host.lower() for host in served}
     return {
         "@type": "type.googleapis.com/envoy.config.route.v3.RouteConfiguration",
         "name": name,
-        "virtual_hosts": hosts,
+        "virtual_hosts": [
+            {
+                "name": f"{host}:{port}",
+                "domains": [host],
+                "routes": sorted(routes.get(host, ()), key=lambda route: is_catch_all(route["match"])),
+                "include_request_attempt_count": True,
+                **({"require_tls": "ALL"} if host in redirected else {}),
+            }
+            for host in dict.fromkeys([*routes, *sorted(redirected)])
+        ],
+        "max_direct_response_body_size_bytes": MAX_BODY,
         "ignore_port_in_host_matching": True,
         "validate_clusters": False,
     }
@@ -144,23 +141,4 @@ def _routes(
 
 def _bound(vs: Object) -> set[str]:
     namespace = vs["metadata"]["namespace"]
-    return {g if "/" in g else f"{namespace}/{g}" for g in gateways_of(vs) if g != MESH}
-
-
-def _common(host: str, served: Sequence[str], vs: Object) -> list[str]:
-    """The hosts that both the VirtualService and the Gateway have; the narrower where one covers the other."""
-    found = []
-    for entry in served:
-        where, slash, name = entry.rpartition("/")
-        if slash and where not in ("*", vs["metadata"]["namespace"]):
-            continue
-        if name in ("*", host) or (name.startswith("*") and host.endswith(name[1:])):
-            found.append(host)
-        elif host == "*" or (host.startswith("*") and name.endswith(host[1:])):
-            found.append(name)
-    return list(dict.fromkeys(found))
-
-
-def _is_catch_all(route: Mapping[str, Any]) -> bool:
-    match = route["match"]
-    return match.get("prefix") == "/" and not match.get("headers") and not match.get("query_parameters")
+    return {gateway_name(one, namespace) for one in gateways_of(vs) if one != MESH}

@@ -8,7 +8,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from chaos.model.istio import Object
+from chaos.istio.exports import Object
 
 
 def mesh_config(config_map: Object | None) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from chaos.istio.workloads import canonical_revision
 from chaos.lab.istio.proxy import Proxy
 from chaos.model.experiment import BUCKETS_MS
 
@@ -29,7 +30,7 @@ def identity(proxy: Proxy) -> dict[str, str]:
         "app": proxy.app or _UNKNOWN,
         "version": proxy.version or _UNKNOWN,
         "canonical_service": proxy.identity,
-        "canonical_revision": proxy.version or "latest",
+        "canonical_revision": canonical_revision(proxy.labels),
     }
 
 
@@ -65,7 +66,8 @@ def access_log(proxy: Proxy, *, reporter: str, mutual: bool = False) -> dict[str
         "response_flags": "%RESPONSE_FLAGS%",
         "connection_security_policy": _UNKNOWN if reporter == "source" else "mutual_tls" if mutual else "none",
     }
-    listed = [{"name": name, "value_format": value} for name, value in tags.items()]
+    # A label of a pod may be empty, a tag of Envoy's may not.
+    listed = [{"name": name, "value_format": value or _UNKNOWN} for name, value in tags.items()]
     return {
         "name": "envoy.access_loggers.stats",
         "typed_config": {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
-from chaos.model.istio import Object, age_key
+from chaos.istio.exports import Object
+from chaos.istio.virtual_services import age_key
 
 Mode = Literal["DISABLE", "PERMISSIVE", "STRICT"]
 ROOT_NAMESPACE: Final = "istio-system"

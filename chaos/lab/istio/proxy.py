@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from chaos.istio.workloads import canonical_service
 from chaos.lab.istio.authority import spiffe_id
 
 ADMIN_PORT: Final = 15000
@@ -48,5 +49,5 @@ class Proxy:
 
     @property
     def identity(self) -> str:
-        """What its metrics name as canonical service: the app label, or the workload."""
-        return self.app or self.workload
+        """What its metrics name as canonical service."""
+        return canonical_service(self.labels, self.workload)

@@ -2,48 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Final
 
+from chaos.istio.exports import Object
+from chaos.istio.gateways import gateway_name
+from chaos.istio.hosts import resolve_host
+from chaos.istio.virtual_services import MESH, selects_source
 from chaos.lab.istio.answers import CORS_FILTER, cors_policy, direct_response, mirror_policies, redirect_action
 from chaos.lab.istio.clusters import cluster_name
-from chaos.lab.istio.policies import hash_policy, policy_for
+from chaos.lab.istio.durations import protobuf
+from chaos.lab.istio.faults import FAULT_FILTER, fault
+from chaos.lab.istio.hashing import hash_of_destination, hash_of_service, hash_policy
+from chaos.lab.istio.header_operations import header_operations
+from chaos.lab.istio.matches import is_catch_all, route_match
 from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.retries import retry_policy
 from chaos.lab.istio.snapshot import Snapshot
-from chaos.model.istio import MESH, Object, resolve_host, selects_source
-
-FAULT_FILTER: Final = "envoy.filters.http.fault"
-DEFAULT_RETRY_ON: Final = "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes"
-"""Of Istio 1.24 and later; before it also 503 (istiod ``retry.go``)."""
-_MILLION: Final = 10_000
-GRPC_CODES: Final = (
-    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
-    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
-    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
-)  # fmt: skip
 
 Route = dict[str, Any]
+MAX_BODY: Final = 1024 * 1024
+"""Bytes of a direct response's body that Envoy takes, as many as the webhook lets pass (DefaultMaxDirectResponseBodySizeBytes)."""
 
 
 def routes_of(
-    vs: Object, proxy: Proxy, snapshot: Snapshot, *, port: int, gateways: Sequence[str] = (MESH,)
+    vs: Object,
+    proxy: Proxy,
+    snapshot: Snapshot,
+    *,
+    port: int,
+    gateways: Sequence[str] = (MESH,),
+    tls: bool = False,
 ) -> list[Route]:
     """The Envoy routes of a VirtualService for one proxy; empty where none is for this proxy.
+
+    What comes after a route that takes every request is left out.
 
     Args:
         vs: The VirtualService.
         proxy: Whose routes.
         snapshot: Where destinations are looked up.
-        port: The port that the request was sent to; also that of destinations that name none.
+        port: The port that the request was sent to.
         gateways: As what the proxy acts: ``mesh``, or the names of its gateways.
+        tls: Whether the server that the routes are for has TLS.
     """
+    made = _Routes(vs, proxy, snapshot, port, tls)
     found: list[Route] = []
     for http in vs["spec"].get("http") or ():
         blocks: Sequence[Mapping[str, Any] | None] = http.get("match") or (None,)
         for block in blocks:
-            if block is not None and not _is_for(block, proxy, port=port, gateways=gateways):
-                continue
-            found.append(_route(http, block, vs, snapshot, port=port))
+            if block is None or made.takes(block, gateways):
+                found.append(made.route(http, block))
+                if is_catch_all(found[-1]["match"]):
+                    return found
     return found
 
 
@@ -52,295 +65,133 @@ def default_route(host: str, port: int, rule: Object | None = None) -> Route:
     action: dict[str, Any] = {
         "cluster": cluster_name(port, "", host),
         "timeout": "0s",
-        "retry_policy": _retry_policy(None),
+        "max_grpc_timeout": "0s",
+        "retry_policy": retry_policy(None),
     }
-    hashed = hash_policy(policy_for(rule, "", port))
+    hashed = hash_policy(hash_of_service(rule, port))
     if hashed:
         action["hash_policy"] = hashed
-    return {"name": "default", "match": {"prefix": "/"}, "route": action}
+    return {"name": "default", "match": route_match(None), "route": action}
 
 
-def _is_for(block: Mapping[str, Any], proxy: Proxy, *, port: int, gateways: Sequence[str]) -> bool:
-    if block.get("port") not in (None, 0, port):
-        return False
-    return selects_source(block, labels=proxy.labels, namespace=proxy.namespace, gateways=gateways)
+@dataclass(frozen=True)
+class _Routes:
+    """The routes of one VirtualService for one proxy and port."""
 
+    vs: Object
+    proxy: Proxy
+    snapshot: Snapshot
+    port: int
+    tls: bool
 
-def _route(
-    http: Mapping[str, Any], block: Mapping[str, Any] | None, vs: Object, snapshot: Snapshot, *, port: int
-) -> Route:
-    meta = vs["metadata"]
-    name = http.get("name", "")
-    if block and block.get("name"):
-        name = f"{name}.{block['name']}"
-    route: Route = {
-        "match": _match(block or {}),
-        **_does(http, block or {}, vs, snapshot, port=port),
-        "metadata": {
-            "filter_metadata": {
-                "istio": {
-                    "config": f"/apis/networking.istio.io/v1/namespaces/{meta['namespace']}/virtual-service/{meta['name']}"
-                }
-            }
-        },
-    }
-    if name:
-        route["name"] = name
-    if block and block.get("statPrefix"):
-        route["stat_prefix"] = block["statPrefix"]
-    destinations: Sequence[Mapping[str, Any]] = http.get("route") or ()
-    route.update(_headers(http.get("headers")))
-    if len(destinations) == 1:
-        _join(route, _headers(destinations[0].get("headers")))
-    filters = {FAULT_FILTER: _fault(http.get("fault") or {})}
-    if http.get("corsPolicy") is not None:
-        filters[CORS_FILTER] = cors_policy(http["corsPolicy"])
-    chosen = {name: config for name, config in filters.items() if config}
-    if chosen:
-        route["typed_per_filter_config"] = chosen
-    return route
+    def takes(self, block: Mapping[str, Any], gateways: Sequence[str]) -> bool:
+        """Whether a block of a ``match`` is for this proxy at this port."""
+        if block.get("port") not in (None, 0, self.port):
+            return False
+        if block.get("gateways"):
+            named = [one if one == MESH else gateway_name(one, self._namespace) for one in block["gateways"]]
+            return any(one in named for one in gateways)
+        return selects_source(
+            block,
+            labels=self.proxy.labels,
+            namespace=self.proxy.namespace,
+            gateways=gateways,
+        )
 
+    def route(self, http: Mapping[str, Any], block: Mapping[str, Any] | None) -> Route:
+        """One block of a route's ``match``, or the route without any."""
+        meta = self.vs["metadata"]
+        config = f"/apis/networking.istio.io/v1/namespaces/{meta['namespace']}/virtual-service/{meta['name']}"
+        route: Route = {"match": route_match(block), "metadata": {"filter_metadata": {"istio": {"config": config}}}}
+        name = http.get("name", "")
+        if block and block.get("name"):
+            name = f"{name}.{block['name']}"
+        if name:
+            route["name"] = name
+        if block and block.get("statPrefix"):
+            route["stat_prefix"] = block["statPrefix"]
+        operations = header_operations(http.get("headers"))
+        operations.joined(route)
+        if http.get("redirect") is not None:
+            route["redirect"] = redirect_action(http["redirect"], port=self.port, tls=self.tls)
+        elif http.get("directResponse") is not None:
+            route["direct_response"] = direct_response(http["directResponse"])
+        else:
+            self._send(route, http, operations.authority)
+        filters = {FAULT_FILTER: fault(http.get("fault") or {})}
+        if http.get("corsPolicy") is not None:
+            filters[CORS_FILTER] = cors_policy(http["corsPolicy"])
+        chosen = {name: config for name, config in filters.items() if config}
+        if chosen:
+            route["typed_per_filter_config"] = chosen
+        return route
 
-def _does(
-    http: Mapping[str, Any], block: Mapping[str, Any], vs: Object, snapshot: Snapshot, *, port: int
-) -> dict[str, Any]:
-    if http.get("redirect") is not None:
-        return {"redirect": redirect_action(http["redirect"], port=port)}
-    if http.get("directResponse") is not None:
-        return {"direct_response": direct_response(http["directResponse"])}
-    return {"route": _action(http, block, vs, snapshot, port=port)}
+    def _send(self, route: Route, http: Mapping[str, Any], authority: str) -> None:
+        """istiod applyHTTPRouteDestination; of several destinations those without weight do not count."""
+        timeout = protobuf(http.get("timeout") or "0s")
+        action: dict[str, Any] = {"timeout": timeout, "max_grpc_timeout": timeout}
+        rewrite = http.get("rewrite") or {}
+        if rewrite.get("uriRegexRewrite"):
+            regex = rewrite["uriRegexRewrite"]
+            action["regex_rewrite"] = {"pattern": {"regex": regex["match"]}, "substitution": regex["rewrite"]}
+        elif rewrite.get("uri"):
+            action["prefix_rewrite"] = rewrite["uri"]
+        authority = rewrite.get("authority") or authority
+        if authority:
+            action["host_rewrite_literal"] = authority
+        mirrors = mirror_policies(http, self._cluster)
+        if mirrors:
+            action["request_mirror_policies"] = mirrors
+        destinations: Sequence[Mapping[str, Any]] = http["route"]
+        hashes = [self._hash(one["destination"]) for one in destinations]
+        if len(destinations) == 1:
+            self._to_one(route, action, destinations[0])
+        else:
+            counting = [one.get("weight", 0) > 0 for one in destinations]
+            hashes, destinations = list(compress(hashes, counting)), list(compress(destinations, counting))
+            action["weighted_clusters"] = {"clusters": [self._weighted(one) for one in destinations]}
+        hashed = [part for by in hashes for part in hash_policy(by)]
+        if hashed:
+            action["hash_policy"] = hashed
+        retry = retry_policy(http.get("retries"), hashed="cluster" in action and hashes[0] is not None)
+        if retry is not None:
+            action["retry_policy"] = retry
+        route["route"] = action
 
+    def _to_one(self, route: Route, action: dict[str, Any], only: Mapping[str, Any]) -> None:
+        action["cluster"] = self._cluster(only["destination"])
+        operations = header_operations(only.get("headers"))
+        operations.joined(route)
+        if operations.authority:
+            action.setdefault("host_rewrite_literal", operations.authority)
 
-# --- what matches ------------------------------------------------------------------------------------------------------
+    def _weighted(self, one: Mapping[str, Any]) -> dict[str, Any]:
+        operations = header_operations(one.get("headers"))
+        found = {"name": self._cluster(one["destination"]), "weight": one["weight"], **operations.fields}
+        if operations.authority:
+            found["host_rewrite_literal"] = operations.authority
+        return found
 
+    @property
+    def _namespace(self) -> str:
+        return str(self.vs["metadata"]["namespace"])
 
-def _match(block: Mapping[str, Any]) -> dict[str, Any]:
-    uri = block.get("uri") or {}
-    match: dict[str, Any] = {"prefix": "/"}
-    if "exact" in uri:
-        match = {"path": uri["exact"]}
-    elif "prefix" in uri:
-        match = {"prefix": uri["prefix"]}
-    elif "regex" in uri:
-        match = {"safe_regex": {"regex": uri["regex"]}}
-    if block.get("ignoreUriCase"):
-        match["case_sensitive"] = False
-    headers = [_header(key, value) for key, value in sorted((block.get("headers") or {}).items())]
-    headers += [_header(key, value, invert=True) for key, value in sorted((block.get("withoutHeaders") or {}).items())]
-    for key in ("method", "authority", "scheme"):
-        if block.get(key):
-            headers.append(_header(f":{key}", block[key]))
-    if headers:
-        match["headers"] = headers
-    queries = [_query(key, value) for key, value in sorted((block.get("queryParams") or {}).items())]
-    if queries:
-        match["query_parameters"] = queries
-    return match
+    def _host(self, destination: Mapping[str, Any]) -> str:
+        return resolve_host(destination["host"], self._namespace)
 
+    def _hash(self, destination: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        rule = self.snapshot.destination_rule(self._host(destination), self.proxy.namespace)
+        return hash_of_destination(rule, destination)
 
-def _string_match(value: Mapping[str, str]) -> dict[str, Any] | None:
-    if "exact" in value:
-        return {"exact": value["exact"]}
-    if "prefix" in value:
-        # An empty prefix matches everything that is there; Envoy rejects it.
-        return {"prefix": value["prefix"]} if value["prefix"] else None
-    if "regex" in value:
-        return None if value["regex"] == "*" else {"safe_regex": {"regex": value["regex"]}}
-    return None
+    def _cluster(self, destination: Mapping[str, Any]) -> str:
+        """The cluster of a destination. Without a port it is that of the request; at a gateway the Service's own, if it has one.
 
-
-def _header(name: str, value: Mapping[str, str], *, invert: bool = False) -> dict[str, Any]:
-    matcher: dict[str, Any] = {"name": name}
-    string = _string_match(value)
-    if string is None:
-        matcher["present_match"] = True
-    else:
-        matcher["string_match"] = string
-    if invert:
-        matcher["invert_match"] = True
-        if string is not None:
-            matcher["treat_missing_header_as_empty"] = True
-    return matcher
-
-
-def _query(name: str, value: Mapping[str, str]) -> dict[str, Any]:
-    string = _string_match(value)
-    return {"name": name, "present_match": True} if string is None else {"name": name, "string_match": string}
-
-
-# --- what happens ------------------------------------------------------------------------------------------------------
-
-
-def _action(
-    http: Mapping[str, Any], block: Mapping[str, Any], vs: Object, snapshot: Snapshot, *, port: int
-) -> dict[str, Any]:
-    action: dict[str, Any] = {"timeout": http.get("timeout", "0s")}
-    retry = _retry_policy(http.get("retries"))
-    if retry is not None:
-        action["retry_policy"] = retry
-    rewrite = http.get("rewrite") or {}
-    if rewrite.get("uri"):
-        action.update(_rewritten(rewrite["uri"], block.get("uri") or {}))
-    if rewrite.get("uriRegexRewrite"):
-        regex = rewrite["uriRegexRewrite"]
-        action["regex_rewrite"] = {"pattern": {"regex": regex["match"]}, "substitution": regex["rewrite"]}
-    if rewrite.get("authority"):
-        action["host_rewrite_literal"] = rewrite["authority"]
-    namespace = vs["metadata"]["namespace"]
-    mirrors = mirror_policies(http, lambda where: _cluster({"destination": where}, namespace, snapshot, port))
-    if mirrors:
-        action["request_mirror_policies"] = mirrors
-    destinations = [d for d in http["route"] if d.get("weight", 0) > 0] or list(http["route"][:1])
-    hashed = [part for d in destinations for part in _hashed(d, namespace, snapshot, port)]
-    if hashed:
-        action["hash_policy"] = [part for at, part in enumerate(hashed) if part not in hashed[:at]]
-    if len(destinations) == 1:
-        action["cluster"] = _cluster(destinations[0], namespace, snapshot, port)
-    else:
-        action["weighted_clusters"] = {
-            "clusters": [
-                {
-                    "name": _cluster(destination, namespace, snapshot, port),
-                    "weight": destination["weight"],
-                    **_headers(destination.get("headers")),
-                }
-                for destination in destinations
-            ]
-        }
-    return action
-
-
-def _hashed(destination: Mapping[str, Any], namespace: str, snapshot: Snapshot, port: int) -> list[dict[str, Any]]:
-    """What the DestinationRule of a destination wants to be hashed."""
-    where = destination["destination"]
-    host = resolve_host(where["host"], namespace)
-    rule = snapshot.destination_rule(host, namespace)
-    return hash_policy(policy_for(rule, where.get("subset", ""), _port(where, host, snapshot, port)))
-
-
-def _rewritten(to: str, uri: Mapping[str, str]) -> dict[str, Any]:
-    """A prefix is replaced by the new one; after an exact or regex match the whole path is."""
-    if "regex" in uri:
-        return {"regex_rewrite": {"pattern": {"regex": uri["regex"]}, "substitution": to}}
-    return {"prefix_rewrite": to}
-
-
-def _cluster(destination: Mapping[str, Any], namespace: str, snapshot: Snapshot, port: int) -> str:
-    """The cluster of a destination; without a port the Service's only one, else the one of the request."""
-    where = destination["destination"]
-    host = resolve_host(where["host"], namespace)
-    return cluster_name(_port(where, host, snapshot, port), where.get("subset", ""), host)
-
-
-def _port(where: Mapping[str, Any], host: str, snapshot: Snapshot, port: int) -> int:
-    number = (where.get("port") or {}).get("number")
-    if number is not None:
-        return int(number)
-    service = snapshot.by_host.get(host)
-    return service.ports[0].number if service and len(service.ports) == 1 else port
-
-
-_OTHER_LOCALITIES: Final = {
-    "name": "envoy.retry_priorities.previous_priorities",
-    "typed_config": {
-        "@type": "type.googleapis.com/envoy.extensions.retry.priority.previous_priorities.v3.PreviousPrioritiesConfig",
-        "update_frequency": 2,
-    },
-}
-"""istiod ``retry.go``. The lab's endpoints are all in one locality, so that it changes nothing there."""
-
-
-def _retry_policy(retries: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    common = {
-        "retry_host_predicate": [
-            {
-                "name": "envoy.retry_host_predicates.previous_hosts",
-                "typed_config": {
-                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
-                },
-            }
-        ],
-        "host_selection_retry_max_attempts": "5",
-    }
-    if retries is None:
-        return {"num_retries": 2, "retry_on": DEFAULT_RETRY_ON, **common}
-    if retries.get("attempts", 0) <= 0:
-        return None
-    policy: dict[str, Any] = {"num_retries": retries["attempts"], "retry_on": DEFAULT_RETRY_ON, **common}
-    if retries.get("retryOn"):
-        words = [word.strip() for word in retries["retryOn"].split(",") if word.strip()]
-        codes = [int(word) for word in words if word.isdigit()]
-        names = [word for word in words if not word.isdigit()]
-        if codes:
-            policy["retriable_status_codes"] = codes
-            names.append("retriable-status-codes")
-        policy["retry_on"] = ",".join(dict.fromkeys(names))
-    if retries.get("perTryTimeout"):
-        policy["per_try_timeout"] = retries["perTryTimeout"]
-    if retries.get("backoff"):
-        policy["retry_back_off"] = {"base_interval": retries["backoff"]}
-    if retries.get("retryRemoteLocalities"):
-        policy["retry_priority"] = _OTHER_LOCALITIES
-    if retries.get("retryIgnorePreviousHosts") is False:
-        for key in common:
-            policy.pop(key)
-    return policy
-
-
-def _headers(operations: Mapping[str, Any] | None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for side in ("request", "response"):
-        wanted = (operations or {}).get(side) or {}
-        add = [_set(k, v, "OVERWRITE_IF_EXISTS_OR_ADD") for k, v in sorted((wanted.get("set") or {}).items())]
-        add += [_set(k, v, "APPEND_IF_EXISTS_OR_ADD") for k, v in sorted((wanted.get("add") or {}).items())]
-        if add:
-            found[f"{side}_headers_to_add"] = add
-        if wanted.get("remove"):
-            found[f"{side}_headers_to_remove"] = list(wanted["remove"])
-    return found
-
-
-def _set(key: str, value: str, action: str) -> dict[str, Any]:
-    return {"header": {"key": key, "value": value}, "append_action": action}
-
-
-def _join(route: Route, more: Mapping[str, Any]) -> None:
-    for key, values in more.items():
-        route[key] = [*route.get(key, ()), *values]
-
-
-# --- faults ------------------------------------------------------------------------------------------------------------
-
-
-def _fault(fault: Mapping[str, Any]) -> dict[str, Any] | None:
-    """istiod TranslateFault: a part without what it needs is dropped without a word."""
-    found: dict[str, Any] = {}
-    delay, abort = fault.get("delay"), fault.get("abort")
-    if delay and delay.get("fixedDelay"):
-        percent = delay.get("percentage")
-        share = _share(percent["value"]) if percent and "value" in percent else _share(delay.get("percent", 0))
-        found["delay"] = {"fixed_delay": delay["fixedDelay"], "percentage": share}
-    if abort:
-        share = _share((abort.get("percentage") or {}).get("value", 0))
-        if "httpStatus" in abort:
-            found["abort"] = {"http_status": abort["httpStatus"], "percentage": share}
-        elif "grpcStatus" in abort:
-            found["abort"] = {"grpc_status": GRPC_CODES.index(abort["grpcStatus"]), "percentage": share}
-    if not found:
-        return None
-    return {"@type": "type.googleapis.com/envoy.extensions.filters.http.fault.v3.HTTPFault", **found}
-
-
-def _share(percent: float) -> dict[str, Any]:
-    """istiod translatePercentToFractionalPercent: in millionths, truncated as Go's float64 does it."""
-    return {"numerator": int(float(percent) * _MILLION), "denominator": "MILLION"}
-
-
-def virtual_hosts(domains: Mapping[str, Sequence[str]], routes: Mapping[str, list[Route]]) -> Iterator[dict[str, Any]]:
-    """Virtual hosts by name; a domain that an earlier one has is dropped, as istiod's dedupeDomains does."""
-    taken: set[str] = set()
-    for name, wanted in domains.items():
-        own = [domain for domain in dict.fromkeys(wanted) if domain not in taken]
-        taken.update(own)
-        if own:
-            yield {"name": name, "domains": own, "routes": routes[name], "include_request_attempt_count": True}
+        A sidecar looks at the services of its listener's port alone (istiod ``httproute.go``): where the destination does
+        not listen there, the cluster does not exist, and requests end with 503 NC.
+        """
+        host = self._host(destination)
+        port = (destination.get("port") or {}).get("number")
+        if port is None and self.proxy.kind == "router":
+            service = self.snapshot.by_host.get(host)
+            port = service.ports[0].number if service and len(service.ports) == 1 else None
+        return cluster_name(self.port if port is None else port, destination.get("subset", ""), host)

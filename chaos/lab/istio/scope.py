@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
+from chaos.istio.exports import Object
+from chaos.istio.hosts import resolve_host
+from chaos.istio.sidecars import sidecar_of
 from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Service, Snapshot
-from chaos.model.istio import Object, hosts_of, resolve_host
-from chaos.model.visibility import imports, sidecar_of
 
 
 def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:
@@ -22,25 +24,62 @@ def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:
 
 
 def _scoped(namespace: str, sidecar: Object | None, snapshot: Snapshot) -> Snapshot:
-    services = [service for service in snapshot.services if _exported(service, namespace)]
-    if sidecar is None or not sidecar["spec"].get("egress"):
-        return dataclasses.replace(snapshot, services=services)
-    seen = [one for one in services if imports(sidecar, namespace, one.namespace, (one.host,))]
-    governing = [
-        vs for vs in snapshot.virtual_services if imports(sidecar, namespace, vs["metadata"]["namespace"], hosts_of(vs))
-    ]
-    wanted = {host for vs in governing for host in _destinations(vs)}
-    extra = [one for one in services if one.host in wanted and one not in seen]
-    return dataclasses.replace(snapshot, services=seen, virtual_services=governing, extra=extra)
+    """Of a service only the ports that one of the egress listeners takes, where each takes only its own."""
+    known: dict[tuple[str, str], list[Service]] = {}
+    for service in sorted(snapshot.services, key=lambda one: (not one.kubernetes, one.created)):
+        known.setdefault((service.host, service.namespace), []).append(service)
+    seen: dict[str, Service] = {}
+    extra: dict[str, Service] = {}
+    listeners = snapshot.mesh.listeners(namespace, sidecar)
+    for listener in listeners:
+        for key in dict.fromkeys((one.host, one.namespace) for one in listener.services):
+            _add(seen, known[key], listener.port)
+    visible = {one.host: (one.host, one.namespace) for one in snapshot.mesh.visible_to(namespace)}
+    for listener in listeners:
+        for host, ports in _destinations(listener.virtual_services, namespace).items():
+            if host in visible and host not in seen:
+                _add(extra, known[visible[host]], listener.port, ports)
+    return dataclasses.replace(
+        snapshot, services=tuple(seen.values()), extra=tuple(extra.values()), whole=snapshot.whole or snapshot
+    )
 
 
-def _exported(service: Service, namespace: str) -> bool:
-    to = service.export_to
-    return "*" in to or namespace in to or ("." in to and namespace == service.namespace)
+def _add(found: dict[str, Service], services: Sequence[Service], port: int | None, ports: Collection[int] = ()) -> None:
+    """Adds the ports of services with one host and namespace: of a Kubernetes Service, where there is one, else of all.
+
+    istiod ``sidecar.go`` appendSidecarServices; ``ports`` are the only ones that are wanted.
+    """
+    for service in services[:1] if services[0].kubernetes else services:
+        taken = tuple(one for one in service.ports if port in (None, one.number) and (not ports or one.number in ports))
+        before = found.get(service.host)
+        if before is not None and before.namespace != service.namespace:
+            continue
+        numbers = {one.number for one in before.ports} if before is not None else set()
+        more = tuple(one for one in taken if one.number not in numbers)
+        if before is not None and more:
+            ends = {**before.endpoints, **{one.number: service.endpoints.get(one.number, ()) for one in more}}
+            found[service.host] = dataclasses.replace(before, ports=(*before.ports, *more), endpoints=ends)
+        elif more:
+            found[service.host] = service if more == service.ports else dataclasses.replace(service, ports=more)
 
 
-def _destinations(vs: Object) -> Iterable[str]:
-    for http in vs["spec"].get("http") or ():
-        mirrors = [http["mirror"]] if http.get("mirror") else [one["destination"] for one in http.get("mirrors") or ()]
-        for where in (*(one["destination"] for one in http.get("route") or ()), *mirrors):
-            yield resolve_host(where["host"], vs["metadata"]["namespace"])
+def _destinations(virtual_services: Iterable[Object], namespace: str) -> Mapping[str, Collection[int]]:
+    """The hosts that routes for callers of a namespace lead to, with the ports that they name; none for all.
+
+    istiod ``push_context.go`` virtualServiceDestinationsFilteredBySourceNamespace.
+    """
+    found: dict[str, set[int]] = {}
+    for vs in virtual_services:
+        for http in vs["spec"].get("http") or ():
+            callers = {block.get("sourceNamespace") for block in http.get("match") or ()} - {None, ""}
+            for where in _leads_to(http) if not callers or namespace in callers else ():
+                host = resolve_host(where["host"], vs["metadata"]["namespace"])
+                found.setdefault(host, set()).add((where.get("port") or {}).get("number") or 0)
+    return {host: () if 0 in ports else ports for host, ports in found.items()}
+
+
+def _leads_to(http: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for one in (*(http.get("route") or ()), *(http.get("mirrors") or ())):
+        yield one["destination"]
+    if http.get("mirror"):
+        yield http["mirror"]

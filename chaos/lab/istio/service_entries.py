@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from chaos.istio.exports import Object
 from chaos.lab.istio.snapshot import Endpoint, Port, Service
-from chaos.model.istio import Object
 
 _LOOPBACK = "127.0.0.1"
 
@@ -30,6 +30,8 @@ def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Servic
             endpoints={one["number"]: tuple(_endpoints(spec, one, pods)) for one in listed},
             host_name=host,
             export_to=tuple(spec.get("exportTo") or ("*",)),
+            created=str(meta.get("creationTimestamp") or ""),
+            external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
         )
 
 

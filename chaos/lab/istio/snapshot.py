@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from chaos.model.istio import (
-    MESH,
-    Object,
-    age_key,
-    gateways_of,
-    host_matches,
-    hosts_of,
-    order_for_namespace,
-    reach,
-    resolve_host,
-    service_fqdn,
-)
+from chaos.istio import registry
+from chaos.istio.exports import Object
+from chaos.istio.governing import Mesh
+from chaos.istio.hosts import service_fqdn
+from chaos.istio.ports import HTTP, HTTP2
+from chaos.istio.sidecars import ROOT_NAMESPACE
+from chaos.lab.istio.destination_rules import DestinationRules
 
 T = TypeVar("T")
-HTTP_PROTOCOLS = ("http", "http2", "grpc", "grpc-web", "h2c")
 
 
 @dataclass(frozen=True)
@@ -35,12 +29,17 @@ class Port:
     @property
     def is_http(self) -> bool:
         """HTTP by name or appProtocol, or to be detected from the traffic."""
-        return self.protocol in HTTP_PROTOCOLS or not self.protocol
+        return self.protocol in HTTP or not self.protocol
+
+    @property
+    def is_detected(self) -> bool:
+        """Whether what it speaks is detected from the traffic."""
+        return not self.protocol
 
     @property
     def is_http2(self) -> bool:
         """Spoken to in HTTP/2."""
-        return self.protocol in ("http2", "grpc", "grpc-web", "h2c")
+        return self.protocol in HTTP2
 
 
 @dataclass(frozen=True)
@@ -73,69 +72,73 @@ class Service:
     endpoints: Mapping[int, tuple[Endpoint, ...]]
     host_name: str = ""
     export_to: tuple[str, ...] = ("*",)
+    external: bool = False
+    """Whether it is outside the mesh (``MESH_EXTERNAL``, a ServiceEntry's default)."""
+    created: str = ""
+    """RFC 3339 time of the object that it comes from."""
 
     @cached_property
     def host(self) -> str:
         """Its registry name."""
         return self.host_name or service_fqdn(self.name, self.namespace)
 
+    @cached_property
+    def registered(self) -> registry.Service:
+        """What of it decides who governs its names."""
+        return registry.Service(
+            host=self.host,
+            namespace=self.namespace,
+            name=self.name,
+            http={port.number: port.is_http for port in reversed(self.ports)},
+            export=self.export_to,
+            kubernetes=self.kubernetes,
+            addresses=() if self.headless or not self.address else (self.address,),
+            headless=self.headless,
+            created=self.created,
+        )
 
-@dataclass(frozen=True)
-class Seen:
-    """The mesh's VirtualServices that sidecars of one namespace consider, by host, each in istiod's order."""
+    @property
+    def kubernetes(self) -> bool:
+        """Whether it is a Kubernetes Service, and not a host of a ServiceEntry."""
+        return not self.host_name
 
-    exact: Mapping[str, Sequence[Object]]
-    wildcards: Sequence[tuple[Object, Sequence[str]]]
-    selectors: Sequence[Mapping[str, str]]
-    """The different ``sourceLabels`` of their routes."""
-
-    def selecting(self, labels: Mapping[str, str]) -> tuple[bool, ...]:
-        """Which of the source selectors select a workload; where two agree in this, so do their routes."""
-        return tuple(wanted.items() <= labels.items() for wanted in self.selectors)
-
-    def for_host(self, host: str) -> Sequence[Object]:
-        """Those for a host: exact ones before wildcards, and the longest wildcard first."""
-        wild = [(max(map(len, hits)), vs) for vs, own in self.wildcards if (hits := _matching(own, host))]
-        return [*self.exact.get(host, ()), *(vs for _, vs in sorted(wild, key=lambda pair: -pair[0]))]
-
-
-def _seen(virtual_services: Sequence[Object], namespace: str) -> Seen:
-    exact: dict[str, list[Object]] = {}
-    wildcards = []
-    selectors: list[Mapping[str, str]] = []
-    for vs in order_for_namespace(virtual_services, namespace):
-        if MESH not in gateways_of(vs):
-            continue
-        blocks = [block for http in vs["spec"].get("http") or () for block in http.get("match") or ()]
-        selectors += [block["sourceLabels"] for block in blocks if block.get("sourceLabels")]
-        hosts = hosts_of(vs)
-        for host in hosts:
-            if "*" not in host:
-                exact.setdefault(host, []).append(vs)
-        wild = [host for host in hosts if host.startswith("*")]
-        if wild:
-            wildcards.append((vs, wild))
-    distinct = {tuple(sorted(one.items())): one for one in selectors}
-    return Seen(exact, wildcards, tuple(distinct.values()))
-
-
-def _matching(patterns: Sequence[str], host: str) -> list[str]:
-    return [pattern for pattern in patterns if host_matches(pattern, host)]
+    @property
+    def headless(self) -> bool:
+        """Whether it is a Kubernetes Service without an address of its own."""
+        return self.address == "None"
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything, in no particular order; ``extra`` are services that a proxy needs clusters of, but no hosts."""
+    """Everything, in no particular order, or the part of it that one proxy knows.
+
+    Attributes:
+        extra: Services that a proxy needs clusters of, but no hosts.
+        whole: What this is a part of.
+    """
 
     services: Sequence[Service] = ()
     virtual_services: Sequence[Object] = ()
-    destination_rules: Sequence[Object] = ()
+    destination_rules: DestinationRules = field(default_factory=DestinationRules)
     gateways: Sequence[Object] = ()
     sidecars: Sequence[Object] = ()
     peer_authentications: Sequence[Object] = ()
     authorization_policies: Sequence[Object] = ()
     secrets: Sequence[Object] = ()
     extra: Sequence[Service] = ()
+    whole: Snapshot | None = None
+
+    @cached_property
+    def mesh(self) -> Mesh:
+        """What of the whole decides who governs which names."""
+        if self.whole is not None:
+            return self.whole.mesh
+        return Mesh(
+            services=registry.by_age(service.registered for service in self.services),
+            virtual_services=self.virtual_services,
+            sidecars=self.sidecars,
+            root_namespace=ROOT_NAMESPACE,
+        )
 
     @cached_property
     def by_host(self) -> Mapping[str, Service]:
@@ -153,49 +156,20 @@ class Snapshot:
         found: T = self._known[key]
         return found
 
-    def seen_from(self, namespace: str) -> Seen:
-        """What sidecars of a namespace consider."""
-        return self.once(("seen", namespace), lambda: _seen(self.virtual_services, namespace))
-
     @cached_property
-    def _rules(self) -> Mapping[str, Sequence[Object]]:
-        """The DestinationRules by their resolved hosts, wildcards among them."""
-        found: dict[str, list[Object]] = {}
-        for rule in self.destination_rules:
-            host = resolve_host(rule["spec"]["host"], rule["metadata"]["namespace"])
-            found.setdefault(host, []).append(rule)
-        return found
+    def _served(self) -> frozenset[tuple[str, str]]:
+        known = (*self.services, *self.extra)
+        return frozenset((service.host, str(port.number)) for service in known for port in service.ports)
 
-    @cached_property
-    def _wild_rules(self) -> Sequence[str]:
-        return [host for host in self._rules if host.startswith("*")]
+    def has_cluster(self, name: str) -> bool:
+        """Whether the service behind a cluster's name is there, and has its port."""
+        _, port, _, host = name.split("|")
+        return (host, port) in self._served
 
     def destination_rule(self, host: str, namespace: str) -> Object | None:
-        """The rule for a host that clients of a namespace follow: of their own namespace, then of the service's, then any.
-
-        istiod ``pilot/pkg/model/push_context.go`` destinationRule; the most specific host first, the oldest of several.
-        """
-        wild = [own for own in self._wild_rules if host_matches(own, host)]
-        named = (rule for own in (host, *wild) for rule in self._rules.get(own, ()))
-        found = [rule for rule in named if reach(rule, namespace) is not None]
+        """The rule that clients of a namespace follow for a host of the registry; none for any other host."""
         service = self.by_host.get(host)
-        home = service.namespace if service else ""
-
-        def rank(rule: Object) -> tuple[int, bool, tuple[str, str, str]]:
-            owner = rule["metadata"]["namespace"]
-            near = 0 if owner == namespace else 1 if owner == home else 2
-            return near, rule["spec"]["host"].startswith("*"), age_key(rule)
-
-        return min(found, key=rank, default=None)
-
-
-def protocol_of(port: Mapping[str, Any]) -> str:
-    """A port's protocol by ``appProtocol`` or by the prefix of its name; empty: detected from the traffic."""
-    if port.get("appProtocol"):
-        return str(port["appProtocol"]).lower().removeprefix("kubernetes.io/")
-    known = {*HTTP_PROTOCOLS, "https", "tls", "tcp", "udp", "mongo", "mysql", "redis"}
-    name = str(port.get("name") or "")
-    for prefix in ("grpc-web", name.partition("-")[0].lower()):
-        if prefix in known and (name == prefix or name.startswith(f"{prefix}-")):
-            return prefix
-    return ""
+        if service is None:
+            return None
+        found = self.destination_rules.for_client
+        return self.once(("rule", host, namespace), lambda: found(namespace, host, home=service.namespace))

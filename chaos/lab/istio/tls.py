@@ -6,8 +6,8 @@ import base64
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.exports import Object
 from chaos.lab.istio.pieces import from_control_plane
-from chaos.model.istio import Object
 
 OWN_CERTIFICATE: Final = "default"
 TRUSTED: Final = "ROOTCA"

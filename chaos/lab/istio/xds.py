@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -19,6 +19,8 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+
+from chaos.lab.istio.refusals import Refusal, behind
 
 PREFIX: Final = "/v3/"
 Kind = Literal["clusters", "routes", "listeners", "secrets"]
@@ -51,6 +53,9 @@ class _Feed:
     resources: dict[Kind, dict[str, str]] = field(default_factory=dict)
     sent: dict[tuple[Kind, tuple[str, ...]], _Sent] = field(default_factory=dict)
     versions: dict[tuple[Kind, tuple[str, ...]], str] = field(default_factory=dict)
+    taken: dict[tuple[Kind, tuple[str, ...]], Mapping[str, str]] = field(default_factory=dict)
+    refused: dict[tuple[Kind, tuple[str, ...]], tuple[str, tuple[str, ...]]] = field(default_factory=dict)
+    """Versions, and the objects behind what is new in them."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
     since: float = 0.0
     outstanding: set[Kind] = field(default_factory=set)
@@ -59,14 +64,14 @@ class _Feed:
         self.changed.set()
         self.changed = asyncio.Event()
 
-    def chosen(self, kind: Kind, names: tuple[str, ...]) -> list[str]:
+    def chosen(self, kind: Kind, names: tuple[str, ...]) -> dict[str, str]:
         there = self.resources.get(kind, {})
-        return [text for name, text in there.items() if not names or name in names]
+        return {name: text for name, text in there.items() if not names or name in names}
 
     def version(self, kind: Kind, names: tuple[str, ...]) -> str:
         """Of the present resources; the same ones have the same version."""
         if (kind, names) not in self.versions:
-            self.versions[kind, names] = _version(self.chosen(kind, names))
+            self.versions[kind, names] = _version(self.chosen(kind, names).values())
         return self.versions[kind, names]
 
     def clusters_settled(self, now: float) -> bool:
@@ -144,6 +149,15 @@ class Discovery:
         if feed is not None:
             feed.wake()
 
+    def refusals(self) -> list[Refusal]:
+        """What proxies refused, as long as it is what they should have."""
+        return [
+            Refusal(node, kind, objects)
+            for node, feed in self._feeds.items()
+            for (kind, names), (version, objects) in feed.refused.items()
+            if version == feed.version(kind, names)
+        ]
+
     def close(self) -> None:
         """Lets everybody go who waits."""
         self._closing = True
@@ -187,7 +201,7 @@ class Discovery:
                 feed.sent[kind, names] = _Sent(version, time.monotonic())
                 self.sent[kind] += 1
                 url = f"type.googleapis.com/{KINDS[kind]}"
-                return f'{{"version_info":"{version}","type_url":"{url}","resources":[{",".join(texts)}]}}'
+                return f'{{"version_info":"{version}","type_url":"{url}","resources":[{",".join(texts.values())}]}}'
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(feed.changed.wait(), waits)
         return None
@@ -201,6 +215,7 @@ class Discovery:
                 sent = feed.sent[kind, names] = _Sent(version, now)
             if not sent.taken:
                 sent.taken = True
+                feed.taken[kind, names] = feed.chosen(kind, names)
                 self._took(feed, kind)
                 feed.wake()
             return True
@@ -211,6 +226,8 @@ class Discovery:
         if not sent.rejected:
             sent.rejected = True
             self.rejected[kind] += 1
+            objects = behind(feed.chosen(kind, names), feed.taken.get((kind, names), {}))
+            feed.refused[kind, names] = (version, objects)
             feed.wake()
         return True
 
@@ -221,7 +238,7 @@ class Discovery:
                 self._on_converged(time.monotonic() - feed.since)
 
 
-def _version(texts: Sequence[str]) -> str:
+def _version(texts: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for text in texts:
         digest.update(text.encode())

@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from chaos.model.istio import GRPC_STATUSES
+from chaos.istio.grpc import GRPC_STATUSES
 
 CONTENT_TYPE: Final = "application/grpc"
 HEALTH: Final = "/grpc.health.v1.Health/Check"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,47 @@ def test_a_file_that_is_named_is_read_whatever_its_name() -> None:
 def test_folders_of_others_are_left_out(folder: str) -> None:
     write(f"{folder}/a.yaml", f"deep/{folder}/a.yaml", "b.yaml")
     assert named(".") == ["b.yaml"]
+
+
+def git(*arguments: str) -> None:
+    subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], check=True, capture_output=True)
+
+
+def test_what_git_ignores_is_left_out_and_that_is_said() -> None:
+    git("init", "-q")
+    Path(".gitignore").write_text("build/\n*.tmp.yaml\n", encoding="utf-8")
+    write("a.yaml", "a.tmp.yaml", "deep/build/x.yaml", "deep/b.yaml", "build/kept.yaml", "build/made.yaml")
+    git("add", "-f", "build/kept.yaml", "a.yaml")
+    assert named(".") == ["a.yaml", "build/kept.yaml", "deep/b.yaml"]
+    [told] = notes(".")
+    assert told.startswith("a.tmp.yaml, build/made.yaml, deep/build: ignored by Git")
+    assert named("deep") == ["deep/b.yaml"]
+
+
+def test_what_git_ignores_is_looked_at_where_it_is_named() -> None:
+    git("init", "-q")
+    Path(".gitignore").write_text("build/\n", encoding="utf-8")
+    write("build/made.yaml", "build/deep/b.yaml")
+    assert named("build") == ["build/made.yaml", "build/deep/b.yaml"]
+    assert named("build/made.yaml") == ["build/made.yaml"]
+    assert notes("build") == []
+
+
+def test_a_hook_of_git_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    git("init", "-q")
+    Path(".gitignore").write_text("build/\n", encoding="utf-8")
+    write("deep/build/x.yaml", "deep/b.yaml")
+    monkeypatch.setenv("GIT_DIR", ".git")
+    monkeypatch.setenv("GIT_INDEX_FILE", ".git/index")
+    assert named("deep") == ["deep/b.yaml"]
+
+
+def test_without_git_everything_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    git("init", "-q")
+    Path(".gitignore").write_text("build/\n", encoding="utf-8")
+    write("build/made.yaml")
+    monkeypatch.setenv("PATH", "")
+    assert named(".") == ["build/made.yaml"]
 
 
 def test_templates_of_a_chart_are_left_out_and_that_is_said() -> None:

@@ -81,6 +81,28 @@ def test_documents_without_an_object_of_interest(text: str) -> None:
     assert names(text) == []
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "---\n",
+        "---\n---\n",
+        "# of the chart\n---\n",
+        "---\n# Source: shop/templates/empty.yaml\n",
+        "# first\n---\n# Source: shop/templates/empty.yaml\n\n--- # nothing\n",
+        "---\n...\n",
+        "kind: Service\n---\n\n---\n",
+    ],
+)
+def test_an_empty_document_is_none_and_the_next_one_is_read(before: str, end: str) -> None:
+    text = f"{before}---\n# Source: shop/templates/vs.yaml\nkind: VirtualService\n".replace("\n", end)
+    found = list(documents(text, file="f", first=0))
+    assert all(not read(one, namespace=None, segments=(), stream="f").findings for one in found)
+    assert [one.kind for one in objects(found[-1])] == ["VirtualService"]
+    assert found[-1].source == "shop/templates/vs.yaml"
+    assert text.splitlines()[found[-1].line] == "---"
+
+
 def test_half_characters_of_json_are_read() -> None:
     text = json.dumps({**vs("a"), "note": "\N{GRINNING FACE}"})
     assert "\\ud83d" in text

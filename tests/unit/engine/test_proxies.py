@@ -44,7 +44,7 @@ class Pods:
         owner = {"kind": "ReplicaSet", "name": "order-svc-1", "controller": True}
         return [
             {
-                "metadata": {"name": name, "namespace": namespace, "labels": {"pod-template-hash": "1"}, "ownerReferences": [owner]},
+                "metadata": {"name": name, "generateName": "order-svc-1-", "namespace": namespace, "labels": {"pod-template-hash": "1"}, "ownerReferences": [owner]},
                 "spec": {"containers": [{"name": "istio-proxy"}]},
             }
             for name in (self.listed or list(self.answers))

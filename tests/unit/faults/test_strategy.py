@@ -7,7 +7,7 @@ import pytest
 from chaos.faults.patching import taken_out, undo_of
 from chaos.faults.strategy import choose
 from chaos.model.plan import Broken, Injection, Strategy
-from tests.unit.situations import experiment, situation, virtual_service
+from tests.unit.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
 EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,13 +119,28 @@ def test_a_virtual_service_for_a_gateway_only_does_not_govern_the_mesh() -> None
         ({"exportTo": ["."], "hosts": ["inventory-svc", "stock.example"]}, "several-hosts"),
         ({"exportTo": ["."], "gateways": ["gw", "mesh"]}, "gateway-and-source"),
         ({"hosts": ["*.staging.svc.cluster.local"]}, "wildcard-host"),
-        ({"http": [{"delegate": {"name": "x"}}]}, "delegate"),
+        ({"hosts": ["Inventory-svc"]}, "host-in-upper-case"),
         ({"http": [{"redirect": {"uri": "/"}}]}, "no-route-to-fault"),
-        ({"http": None, "tcp": [{"route": []}]}, "not-http"),
     ],
 )
 def test_what_can_not_take_effect_is_refused(spec: dict, rule: str) -> None:
     assert refused(virtual_service(**spec)) == rule
+
+
+@pytest.mark.parametrize("http", [None, [{"delegate": {"name": "gone"}}]])
+def test_a_virtual_service_without_http_routes_does_not_govern(http: list[dict] | None) -> None:
+    assert made(virtual_service(http=http, tcp=[{"route": []}])).strategy is Strategy.CREATE
+
+
+def test_where_each_port_has_another_governor_it_is_refused() -> None:
+    two = service("inventory-svc")
+    two["spec"]["ports"].append({"name": "http-alt", "port": 9080})
+    to = [{"destination": {"host": "inventory-svc"}}]
+    base = virtual_service(http=[{"match": [{"port": 9080}], "route": to}])
+    chosen = choose(experiment(), situation(base, services=[two, service("order-svc")]), run="r1", expires=EXPIRES)
+    assert isinstance(chosen, Broken)
+    assert chosen.rule == "ports-differ"
+    assert "staging/inventory at port 9080" in chosen.message
 
 
 def test_another_runs_fault_is_not_copied() -> None:
@@ -190,3 +205,56 @@ def test_when_only_our_route_is_left_it_stays_without_the_fault() -> None:
     assert len(clean) == 1
     assert "fault" not in clean[0]
     assert clean[0]["route"]
+
+
+def test_what_a_route_for_another_port_of_the_callers_leaves_out_has_no_effect() -> None:
+    two = service("inventory-svc")
+    two["spec"]["ports"].append({"name": "http-alt", "port": 9080})
+    to = [{"destination": {"host": "inventory-svc"}}]
+    http = [
+        {"match": [{"port": 8080, "uri": {"prefix": "/a"}}], "route": to},
+        {"match": [{"uri": {"prefix": "/b"}}], "route": to},
+    ]
+    found = choose(
+        experiment(match=[{"uri": {"prefix": "/a"}}]),
+        situation(virtual_service(http=http), services=[two, service("order-svc")]),
+        run="r1",
+        expires=EXPIRES,
+    )
+    assert isinstance(found, Broken)
+    assert (found.rule, found.value) == ("no-effect", "order-svc at port 9080")
+
+
+def test_another_name_of_the_target_is_not_taken_away() -> None:
+    """At port 80, ``inventory-svc.staging`` is a name that a VirtualService of any namespace may have."""
+    at_80 = service("inventory-svc")
+    at_80["spec"]["ports"][0]["port"] = 80
+    other = virtual_service("other", "production", hosts=["inventory-svc.staging"])
+    found = choose(experiment(), situation(other, services=[at_80, service("order-svc")]), run="r1", expires=EXPIRES)
+    assert isinstance(found, Broken)
+    assert (found.rule, found.value) == ("names-differ", "inventory-svc.staging")
+    assert made(other).strategy is Strategy.CREATE  # at port 8080 the name is the Service's alone
+
+
+def test_the_ports_that_a_service_entry_adds_are_looked_at_as_well() -> None:
+    entry = {
+        "metadata": {"name": "x", "namespace": "staging", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"hosts": [HOST], "ports": [{"number": 9080, "name": "http", "protocol": "HTTP"}]},
+    }
+    at_9080 = virtual_service(http=[{"match": [{"port": 9080}], "route": [{"destination": {"host": "inventory-svc"}}]}])
+    found = choose(experiment(), situation(at_9080, service_entries=[entry]), run="r1", expires=EXPIRES)
+    assert isinstance(found, Broken)
+    assert found.rule == "ports-differ"
+
+
+def test_a_younger_service_entry_for_the_targets_host_and_port_stands_for_it() -> None:
+    entry = {
+        "metadata": {"name": "x", "namespace": "staging", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"hosts": [HOST], "ports": [{"number": 8080, "name": "tcp", "protocol": "TCP"}]},
+    }
+    there = situation(virtual_service(), service_entries=[entry])
+    assert there.virtual_host(HOST, "staging", {"app": "order-svc"}, 8080) is None
+    # Elsewhere, callers of the Service's namespace take the Service.
+    elsewhere = {**entry, "metadata": {**entry["metadata"], "namespace": "production"}}
+    found = situation(virtual_service(), service_entries=[elsewhere])
+    assert found.governor(HOST, "staging", {"app": "order-svc"}, 8080) == virtual_service()

@@ -65,21 +65,40 @@ STAGING = {"staging": namespace("staging", env="staging")}
         (draft(situation(workloads=[])), {"no-callers"}),
         (draft(situation(workloads=[Workload("order-svc", "staging", {"app": "order-svc"}, bare=("o-1",))])), {"callers-without-proxy"}),
         (with_spec(exportTo=["*"]), {"export-outside"}),
-        (with_spec(exportTo=["production"]), {"export-outside"}),
+        (with_spec(exportTo=["production"]), {"export-outside", "hidden-from-callers"}),
         (with_spec(exportTo=[]), {"export-outside"}),
-        (with_spec(hosts=["inventory-svc.production.svc.cluster.local"]), {"host-outside", "host-not-target"}),
-        (with_spec(hosts=["inventory-svc.production"]), {"host-outside", "host-not-target"}),
+        (with_spec(hosts=["inventory-svc.production.svc.cluster.local"]), {"host-outside", "host-not-target", "hidden-from-callers"}),
+        (with_spec(hosts=["inventory-svc.production"]), {"host-outside", "host-not-target", "hidden-from-callers"}),
         (with_spec(hosts=["*.svc.cluster.local"]), {"host-outside", "host-not-target"}),
-        (with_spec(hosts=["example.com"]), {"host-outside", "host-not-target"}),
+        (with_spec(hosts=["example.com"]), {"host-outside", "host-not-target", "hidden-from-callers"}),
         (with_spec(hosts=["order-svc"]), {"host-not-target"}),
-        (with_spec(gateways=["shared/gw"]), {"gateway-bound"}),
-        (with_spec(http=[{"match": [{"gateways": ["gw"]}], "route": [{"destination": {"host": "inventory-svc"}}]}]), {"gateway-bound"}),
-        (with_spec(http=[{"route": [{"destination": {"host": "x.production.svc.cluster.local"}}]}]), {"destination-outside"}),
-        (with_spec(http=[{"route": [{"destination": {"host": "inventory-svc"}}], "mirror": {"host": "x.prod.svc.cluster.local"}}]), {"destination-outside"}),
+        (with_spec(gateways=["shared/gw"]), {"gateway-bound", "hidden-from-callers"}),
+        (with_spec(http=[{"match": [{"gateways": ["gw"]}], "route": [{"destination": {"host": "inventory-svc"}}]}]), {"gateway-bound", "hidden-from-callers"}),
+        (with_spec(http=[{"route": [{"destination": {"host": "x.production.svc.cluster.local"}}]}]), {"destination-outside", "hidden-from-callers"}),
+        (with_spec(http=[{"route": [{"destination": {"host": "inventory-svc"}}], "mirror": {"host": "x.prod.svc.cluster.local"}}]), {"destination-outside", "hidden-from-callers"}),
     ],
 )  # fmt: skip
 def test_each_rule_says_no(drafted: Draft, rules: set[str]) -> None:
     assert broken(drafted) == rules
+
+
+def test_an_object_of_another_namespace_is_refused() -> None:
+    """There, ``exportTo: ["."]`` would hit the callers of that namespace."""
+    theirs = virtual_service("theirs", "production", hosts=["inventory-svc.staging.svc.cluster.local"], exportTo=["."])
+    made = draft(situation(theirs))
+    assert made.injection is not None
+    after = copy.deepcopy(dict(made.injection.after))
+    after["metadata"] = {**theirs["metadata"]}
+    changed = {"after": after, "before": theirs, "namespace": "production", "name": "theirs"}
+    found = check(
+        Draft(
+            experiment=made.experiment,
+            situation=made.situation,
+            settings=made.settings,
+            injection=made.injection.model_copy(update=changed),
+        )
+    )
+    assert "object-elsewhere" in {one.rule for one in found}
 
 
 def test_a_frozen_namespace_is_refused() -> None:

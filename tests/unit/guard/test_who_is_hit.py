@@ -55,6 +55,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("not-readable", {"unreadable": ("list sidecars.networking.istio.io",)}),
     ("waypoint", {"services": [waypoint(service("inventory-svc")), service("order-svc")]}),
     ("waypoint", namespaces(waypoint(STAGING))),
+    ("cluster-domain", {"workloads": [Workload("order-svc", "staging", {"app": "order-svc"}, proxied=("o-1",), domains=frozenset({"corp.example"}))]}),
+    ("revisions-differ", {"default_exports": {"canary": (".",), "default": ("*",)}}),
     ("http-route", {"http_routes": [http_route()]}),
     ("http-route", {"http_routes": [http_route("production", namespace="staging")]}),
     ("http-route", {"http_routes": [http_route(kind="Hostname", group="networking.istio.io", name="inventory-svc.staging.svc.cluster.local")]}),
@@ -63,6 +65,14 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("hidden-from-callers", {"sidecars": [sidecar("istio-system/*", ns="istio-system")]}),
 ]  # fmt: skip
 RIGHT: list[dict[str, Any]] = [
+    {
+        "workloads": [
+            Workload(
+                "order-svc", "staging", {"app": "order-svc"}, proxied=("o-1",), domains=frozenset({"cluster.local"})
+            )
+        ]
+    },
+    {"default_exports": {"canary": ("*",), "default": ("*",)}},
     {"services": [waypoint(service("inventory-svc"), "none"), service("order-svc")], **namespaces(waypoint(STAGING))},
     {"services": [service("inventory-svc"), waypoint(service("order-svc"))]},
     {"http_routes": [http_route(kind="Gateway", group="gateway.networking.k8s.io")]},
@@ -92,23 +102,35 @@ def test_what_hits_the_callers_alone_is_allowed(changes: dict[str, Any]) -> None
 def test_private_by_default_is_private_to_one_control_plane_only() -> None:
     """Without exportTo, what is private depends on the default of the revision that a proxy belongs to."""
     private = virtual_service()
-    found = situation(private, default_export=(".",))
+    found = situation(private, default_exports={"default": (".",)})
     made = draft(found)
     assert made.injection is not None
     assert made.injection.strategy is Strategy.PATCH
     assert broken(made) == set()
-    several = situation(private, default_export=(".",), **namespaces(STAGING, OTHER_REVISION))
+    several = situation(private, default_exports={"default": (".",)}, **namespaces(STAGING, OTHER_REVISION))
     assert broken(draft(several)) == {"export-by-default"}
-    said = situation(virtual_service(exportTo=["."]), default_export=(".",), **namespaces(STAGING, OTHER_REVISION))
+    canary = situation(private, default_exports={"canary": (".",)}, **namespaces(STAGING, OTHER_REVISION))
+    assert broken(draft(canary)) == set()
+    injected = labelled(namespace("more"), **{"istio-injection": "enabled"})
+    both = situation(private, default_exports={"canary": (".",)}, **namespaces(STAGING, OTHER_REVISION, injected))
+    assert broken(draft(both)) == {"export-by-default"}
+    said = situation(
+        virtual_service(exportTo=["."]), default_exports={"default": (".",)}, **namespaces(STAGING, OTHER_REVISION)
+    )
     assert broken(draft(said)) == set()
 
 
 def test_the_meshs_default_counts_as_exportto() -> None:
-    made = draft(situation(virtual_service(), default_export=(".",)))
+    made = draft(situation(virtual_service(), default_exports={"default": (".",)}))
     public = Draft(
         experiment=made.experiment, situation=situation(virtual_service()), settings=LAB, injection=made.injection
     )
     assert "export-outside" in broken(public)
+
+
+def test_a_route_of_grpc_is_named_as_such() -> None:
+    [found] = check(draft(situation(http_routes=[{**http_route(), "kind": "GRPCRoute"}])))
+    assert "the GRPCRoute staging/route routes the target's requests" in found.message
 
 
 def test_a_delegate_is_refused_with_its_roots() -> None:
@@ -126,15 +148,23 @@ def test_a_delegate_is_refused_with_its_roots() -> None:
             injection=made.injection.model_copy(update={"after": after}),
         )
     )
-    assert [one.rule for one in found] == ["delegate-reached"]
+    assert [one.rule for one in found] == ["delegate-reached", "hidden-from-callers"]
     assert "production/root" in found[0].message
 
 
 def test_a_root_that_governs_is_refused_with_its_delegates() -> None:
     root = virtual_service(http=[{"delegate": {"name": "leaf", "namespace": "production"}}])
-    found = choose(experiment(), situation(root), run="r1", expires=EXPIRES)
+    leaf = virtual_service("leaf", "production", hosts=None)
+    found = choose(experiment(), situation(root, leaf), run="r1", expires=EXPIRES)
     assert isinstance(found, Broken)
     assert (found.rule, found.value) == ("delegate", "production/leaf")
+
+
+def test_a_root_whose_delegates_are_missing_does_not_govern() -> None:
+    root = virtual_service(http=[{"delegate": {"name": "leaf", "namespace": "production"}}])
+    found = choose(experiment(), situation(root), run="r1", expires=EXPIRES)
+    assert isinstance(found, Injection)
+    assert found.strategy is Strategy.CREATE
 
 
 HERE = {"route": [{"destination": {"host": "inventory-svc"}}]}
@@ -145,9 +175,9 @@ HERE = {"route": [{"destination": {"host": "inventory-svc"}}]}
     [
         ({"gateways": ["mesh"], "sourceLabels": {"app": "order-svc"}}, {"selectors-ignored"}),
         ({"gateways": ["mesh"], "sourceNamespace": "staging"}, {"selectors-ignored", "scope-wider"}),
-        ({"sourceLabels": {"app": "web"}}, {"scope-wider"}),
+        ({"sourceLabels": {"app": "web"}}, {"scope-wider", "hidden-from-callers"}),
         ({"uri": {"prefix": "/"}}, {"scope-wider"}),
-        ({"sourceLabels": {"app": "order-svc", "version": "v1"}}, set()),
+        ({"sourceLabels": {"app": "order-svc", "version": "v1"}}, {"hidden-from-callers"}),
     ],
 )
 def test_a_match_that_asks_for_less_than_was_declared_is_refused(match: dict[str, Any], rules: set[str]) -> None:

@@ -80,10 +80,15 @@ def test_the_mesh_root_is_filled_by_istio() -> None:
 
 
 @pytest.mark.parametrize("host", ["ratings.staging", "ratings.staging.svc", "ratings.other.svc"])
-def test_a_name_with_a_dot_that_can_be_nobodys(host: str) -> None:
+def test_a_name_with_a_dot_is_taken_as_it_is(host: str) -> None:
+    whole = f"write {host.removesuffix('.svc')}.svc.cluster.local"
     [(rule, hit)] = hits(plain(host))
-    assert rule == "host-matches-nothing"
-    assert hit.hint == f"write {host.removesuffix('.svc')}.svc.cluster.local"
+    assert (rule, hit.path[1], hit.hint) == ("host-matches-nothing", "http", whole)
+    assert "503" in hit.message
+    [(rule, hit)] = hits(plain("reviews", spec=f"hosts: [{host}]"))
+    assert (rule, hit.path, hit.hint) == ("host-taken-literally", ("spec", "hosts", 0), whole)
+    assert f"requests to http://{host}/ on port 80" in hit.message
+    assert rules(plain("reviews", spec=f"hosts: [{host}], gateways: [gw]")) == []
 
 
 def test_a_service_entry_may_have_any_name() -> None:
@@ -217,10 +222,24 @@ def test_two_of_one_host_that_a_proxy_finds_in_the_same_place() -> None:
         virtual_service(
             f"match: [{{sourceLabels: {{a: b}}}}], {NO_FAULT % 'reviews'}", name="other", spec=PRIVATE
         ),  # for some callers: the others go on
+        virtual_service(name="other", spec="hosts: [reviews], exportTo: [qa]"),  # not seen where the private one is
     ],
 )
 def test_two_that_do_not_compete(other: str) -> None:
     assert competing(other) == []
+
+
+def test_its_own_namespace_beside_others_makes_it_private() -> None:
+    assert competing(virtual_service(name="other", spec="hosts: [Reviews], exportTo: ['.', qa]")) == [
+        "competing-virtual-services"
+    ]
+
+
+def test_of_one_wildcard_the_first_alone_counts() -> None:
+    spec = "hosts: ['*.staging.svc.cluster.local'], exportTo: ['.']"
+    picky = virtual_service(f"match: [{{sourceLabels: {{a: b}}}}], {NO_FAULT % 'reviews'}", name="other", spec=spec)
+    found = rules(virtual_service(spec=spec), picky, files=("apps/a.yaml", "apps/b.yaml"))
+    assert "competing-virtual-services" in found
 
 
 @pytest.mark.parametrize(

@@ -193,6 +193,13 @@ def test_a_host_that_is_not_stagings(host: str) -> None:
     assert found == [("fault-on-foreign-host", "spec.hosts[1]")]
 
 
+def test_another_name_of_a_service_that_is_not_stagings() -> None:
+    one = virtual_service(spec="hosts: [ratings.production.svc], exportTo: ['.']")
+    assert told(one) == [("fault-on-foreign-host", "spec.hosts[0]"), ("host-taken-literally", "spec.hosts[0]")]
+    one = virtual_service(spec="hosts: [ratings.staging], exportTo: ['.']")
+    assert told(one) == [("host-taken-literally", "spec.hosts[0]")]
+
+
 def test_hosts_of_staging() -> None:
     hosts = "[reviews.staging.svc.cluster.local, x.team-a-staging.svc.cluster.local]"
     assert told(virtual_service(spec=f"hosts: {hosts}, exportTo: ['.']")) == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.model.istio import GRPC_STATUSES
+from chaos.istio.grpc import GRPC_STATUSES
 from tests.unit.lint.rules import SERVICES, hits, told, virtual_service
 
 GOOD = "percentage: {value: 50}"

@@ -55,6 +55,17 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
     [
         (("percentage: 50", "percentage: 0"), "x.yaml:4:13: faults[0].abort.percentage", "greater than 0"),
         (("percentage: 50", "percentage: 100.00001"), "x.yaml:4:13", "100"),
+        (
+            (" inventory-svc}", " inventory-svc, match: [{uri: {regex: '(?=x)'}}]}"),
+            "x.yaml:2:",
+            "not a regex of RE2",
+        ),
+        (
+            (" inventory-svc}", " inventory-svc, match: [{uri: {regex: ''}}]}"),
+            "x.yaml:2:",
+            "must not be empty",
+        ),
+        ((" inventory-svc}", " inventory-svc, match: [{method: {prefix: ''}}]}"), "x.yaml:2:", "not empty"),
         (("percentage: 50", "percentage: 0.00005"), "x.yaml:4:13", "0.0001"),
         (("percentage: 50", "percentage: '50'"), "x.yaml:4:13", "plain number"),
         (("percentage: 50", "percentage: .nan"), "x.yaml:4:13", "finite number"),

@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
-from chaos.lab.istio.validation.hosts import host_problem
-from chaos.lab.istio.validation.outcome import outcome
+from chaos.lab.istio.validation.hosts import is_http, is_known, is_label, is_tls, listed_host, port_number
+from chaos.lab.istio.validation.outcome import Told, Warned, validated
 
-_VERSION: Final = s.Node(kind="string", enum=("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"))
+_VERSION: Final = s.choice("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
+_FILES: Final = (
+    "credentialNames", "caCertCredentialName", "caCertificates", "caCrl", "privateKey", "serverCertificate",
+    "tlsCertificates", "verifyCertificateHash", "verifyCertificateSpki",
+)  # fmt: skip
 _TLS: Final = s.obj(
     {
-        "mode": s.Node(
-            kind="string",
-            enum=("PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"),
-        ),
+        "mode": s.choice("PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL", "OPTIONAL_MUTUAL"),
         "credentialName": s.STRING,
         "httpsRedirect": s.BOOLEAN,
         "subjectAltNames": s.STRINGS,
         "minProtocolVersion": _VERSION,
         "maxProtocolVersion": _VERSION,
         "cipherSuites": s.STRINGS,
-        **dict.fromkeys(
-            (
-                "credentialNames", "caCertCredentialName", "caCertificates", "caCrl", "privateKey", "serverCertificate",
-                "tlsCertificates", "verifyCertificateHash", "verifyCertificateSpki",
-            ),
-            s.unsupported(),
-        ),
-    }
-)  # fmt: skip
+        **dict.fromkeys(_FILES, s.unsupported()),
+    },
+    one_of=(("tlsCertificates", "credentialNames"), ("credentialName", "credentialNames")),
+)
 _SERVER: Final = s.obj(
     {
         "port": s.obj(
@@ -48,62 +44,96 @@ _SERVER: Final = s.obj(
 )
 SPEC: Final = s.obj({"selector": s.LABELS, "servers": s.array(_SERVER)})
 _PLAIN: Final = ("HTTP", "HTTP2", "GRPC")
-_OWN_FILES: Final = ("serverCertificate", "privateKey", "caCertificates", "tlsCertificates", "credentialNames")
+_CIPHERS: Final = frozenset(
+    {
+        "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-RSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384",
+        "ECDHE-RSA-AES256-GCM-SHA384", "ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-RSA-CHACHA20-POLY1305",
+        "ECDHE-ECDSA-AES128-SHA", "ECDHE-RSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA", "ECDHE-RSA-AES256-SHA",
+        "AES128-GCM-SHA256", "AES256-GCM-SHA384", "AES128-SHA", "AES256-SHA", "DES-CBC3-SHA",
+    }
+)  # fmt: skip
+"""Istiod ``security.ValidCipherSuites``."""
 
 
 def validate_gateway(obj: dict[str, Any]) -> Validation:
     """The schema, the webhook's rules, the lab's limits."""
-    spec = obj.get("spec") or {}
-    return outcome(s.check(SPEC, spec, ("spec",)), errors=_errors(spec), limits=_limits(spec))
+    return validated(SPEC, obj, _rules, _limits)
 
 
-def _errors(spec: Mapping[str, Any]) -> Iterator[str]:
+def _rules(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Told:
+    if not is_label(meta.get("name", "")):
+        yield f"invalid gateway name: {meta.get('name', '')!r}"
     servers = spec.get("servers") or ()
     if not servers:
         yield "gateway must have at least one server"
-    names = [server["name"] for server in servers if server.get("name")]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        yield f"server names must be unique: {name}"
     ports = [server["port"]["name"] for server in servers]
     for name in sorted({name for name in ports if ports.count(name) > 1}):
         yield f"port names in servers must be unique: duplicate name {name}"
     for server in servers:
-        if not server["hosts"]:
-            yield "server config must contain at least one host"
-        if not 1 <= server["port"]["number"] <= 65535:
-            yield f"port number {server['port']['number']} must be in the range 1..65535"
-        for host in server["hosts"]:
-            namespace, slash, name = host.rpartition("/")
-            if name != "*":
-                yield from host_problem(name)
-            if slash and not namespace:
-                yield f"invalid host {host!r}"
-        yield from _tls(server)
+        yield from _server(server)
 
 
-def _tls(server: Mapping[str, Any]) -> Iterator[str]:
-    tls, protocol = server.get("tls"), server["port"]["protocol"].upper()
-    if protocol in ("HTTPS", "TLS") and not tls:
-        yield f"server must have TLS settings for {protocol} protocols"
-    if protocol == "HTTP" and tls and any(key not in ("httpsRedirect",) for key in tls):
-        yield "server cannot have TLS settings for plain text HTTP ports"
-    if not tls or protocol not in ("HTTPS", "TLS"):
+def _server(server: Mapping[str, Any]) -> Told:
+    port, tls = server["port"], server.get("tls")
+    protocol = port["protocol"]
+    if not server["hosts"]:
+        yield "server config must contain at least one host"
+    for host in server["hosts"]:
+        yield from listed_host(host, gateway=True)
+    if not is_known(protocol):
+        yield f"invalid protocol {protocol!r}"
+    yield from port_number(port["number"])
+    if port.get("targetPort"):
+        yield "targetPort has no impact on Gateways"
+    if not port["name"]:
+        yield "port name must be set"
+    if tls is None:
+        if is_tls(protocol):
+            yield "server must have TLS settings for HTTPS/TLS protocols"
         return
-    if tls.get("httpsRedirect"):
-        yield "tls.httpsRedirect should only be used with http servers"
-    mode = tls.get("mode", "PASSTHROUGH")
-    if mode in ("SIMPLE", "MUTUAL", "OPTIONAL_MUTUAL") and not (
-        tls.get("credentialName") or any(tls.get(key) for key in _OWN_FILES)
-    ):
+    yield from _tls(tls)
+    if not is_http(protocol) and tls.get("httpsRedirect"):
+        yield Warned("tls.httpsRedirect should only be used with http servers")
+    if not is_tls(protocol) and not (is_http(protocol) and _mode(tls) in ("PASSTHROUGH", "AUTO_PASSTHROUGH")):
+        yield "server cannot have TLS settings for ports whose protocol is neither HTTPS nor TLS"
+
+
+def _mode(tls: Mapping[str, Any]) -> str:
+    return str(tls.get("mode", "PASSTHROUGH"))
+
+
+def _tls(tls: Mapping[str, Any]) -> Told:
+    """Istiod ``validateTLSOptions``, for certificates by ``credentialName`` only."""
+    suites, mode = tls.get("cipherSuites") or (), _mode(tls)
+    if tls.get("minProtocolVersion") in ("TLSV1_0", "TLSV1_1") and not suites:
+        yield Warned(
+            "TLS version below TLSV1_2 require setting compatible ciphers as by default they no longer include compatible ciphers."
+        )
+    yield from _suites(suites)
+    if mode == "ISTIO_MUTUAL":
+        if tls.get("credentialName"):
+            yield "ISTIO_MUTUAL TLS cannot have associated credentialName"
+    elif mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH"):
+        if tls.get("credentialName"):
+            yield Warned(f"{mode} mode does not use certificates, they will be ignored")
+    elif not tls.get("credentialName"):
         yield f"{mode} TLS requires a server certificate"
-    if mode == "ISTIO_MUTUAL" and tls.get("credentialName"):
-        yield "ISTIO_MUTUAL TLS cannot have associated credentialName"
+
+
+def _suites(suites: Sequence[str]) -> Iterator[Warned]:
+    good = [one for one in suites if one in ("", "ALL") or not one[0].isalnum() or one in _CIPHERS]
+    bad = sorted(set(suites) - set(good))
+    if bad:
+        yield Warned(f"ignoring invalid cipher suites: [{' '.join(bad)}]")
+    twice = sorted({one for one in good if good.count(one) > 1})
+    if twice:
+        yield Warned(f"ignoring duplicate cipher suites: [{' '.join(twice)}]")
 
 
 def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
-    for at, server in enumerate(spec.get("servers") or ()):
+    for at, server in enumerate(spec["servers"]):
         protocol = server["port"]["protocol"].upper()
-        mode = (server.get("tls") or {}).get("mode", "PASSTHROUGH")
+        mode = _mode(server.get("tls") or {})
         if protocol not in (*_PLAIN, "HTTPS"):
             yield f"spec.servers[{at}].port.protocol: {server['port']['protocol']}"
         elif protocol == "HTTPS" and mode in ("PASSTHROUGH", "AUTO_PASSTHROUGH"):

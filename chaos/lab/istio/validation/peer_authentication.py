@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
-from chaos.lab.istio.validation.hosts import selector_problems
-from chaos.lab.istio.validation.outcome import outcome
+from chaos.lab.istio.validation.hosts import number, selector
+from chaos.lab.istio.validation.outcome import Told, validated
 
-_MTLS: Final = s.obj({"mode": s.Node(kind="string", enum=("UNSET", "DISABLE", "PERMISSIVE", "STRICT"))})
+_MTLS: Final = s.obj({"mode": s.choice("UNSET", "DISABLE", "PERMISSIVE", "STRICT")})
+_PORTS: Final = (
+    "port must be between 1-65535",
+    lambda ports: all(0 < (number(port) or 0) <= 65535 for port in ports),
+)
+_SELECTED: Final = (
+    "portLevelMtls requires selector",
+    lambda spec: "portLevelMtls" not in spec or bool((spec.get("selector") or {}).get("matchLabels")),
+)
 SPEC: Final = s.obj(
     {
-        "selector": s.obj({"matchLabels": s.LABELS}),
+        "selector": s.obj({"matchLabels": s.MATCH_LABELS}),
         "mtls": _MTLS,
-        "portLevelMtls": s.Node(kind="object", items=_MTLS),
-    }
+        "portLevelMtls": s.mapping(_MTLS, shortest=1, rules=(_PORTS,)),
+    },
+    rules=(_SELECTED,),
 )
 
 
 def validate_peer_authentication(obj: dict[str, Any]) -> Validation:
     """The schema and the webhook's rules."""
-    spec = obj.get("spec") or {}
-    return outcome(s.check(SPEC, spec, ("spec",)), errors=_errors(spec))
+    return validated(SPEC, obj, _rules)
 
 
-def _errors(spec: Mapping[str, Any]) -> Iterator[str]:
-    yield from selector_problems(spec.get("selector"))
-    ports = spec.get("portLevelMtls")
-    if ports is not None and not (spec.get("selector") or {}).get("matchLabels"):
-        yield "mesh/namespace peer authentication cannot have port level mTLS"
-    if ports is not None and not ports:
-        yield "port level mTLS, if defined, must have at least one element"
-    for port in ports or ():
-        if not str(port).isdigit() or not 1 <= int(port) <= 65535:
-            yield f"port level mTLS has invalid port {port}"
+def _rules(spec: Mapping[str, Any], _: Mapping[str, Any]) -> Told:
+    return selector(spec.get("selector"), key="matchLabels")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
-from chaos.lab.istio.validation.hosts import host_problem, label_problems
-from chaos.lab.istio.validation.outcome import outcome
+from chaos.lab.istio.validation.hosts import listed_host, selector
+from chaos.lab.istio.validation.outcome import Told, Warned, validated
 
 SPEC: Final = s.obj(
     {
-        "workloadSelector": s.obj({"labels": s.LABELS}),
+        "workloadSelector": s.obj({"labels": s.SELECTED}),
         "egress": s.array(
             s.obj(
                 {
@@ -26,7 +26,7 @@ SPEC: Final = s.obj(
         "inboundConnectionPool": s.unsupported(),
         "outboundTrafficPolicy": s.obj(
             {
-                "mode": s.Node(kind="string", enum=("REGISTRY_ONLY", "ALLOW_ANY")),
+                "mode": s.choice("REGISTRY_ONLY", "ALLOW_ANY"),
                 "egressProxy": s.unsupported(),
             }
         ),
@@ -36,28 +36,39 @@ SPEC: Final = s.obj(
 
 def validate_sidecar(obj: dict[str, Any]) -> Validation:
     """The schema, the webhook's rules, the lab's limits."""
-    spec = obj.get("spec") or {}
-    return outcome(s.check(SPEC, spec, ("spec",)), errors=_errors(spec, obj), limits=_limits(spec))
+    return validated(SPEC, obj, _rules, _limits)
 
 
-def _errors(spec: Mapping[str, Any], obj: Mapping[str, Any]) -> Iterator[str]:
-    selected = (spec.get("workloadSelector") or {}).get("labels") or {}
-    yield from label_problems(selected)
-    if selected and (obj.get("metadata") or {}).get("namespace") == "istio-system":
-        yield "sidecar: workloadSelector cannot be used in the root namespace"
-    if not spec.get("egress") and not spec.get("ingress") and spec.get("outboundTrafficPolicy") is None:
+def _rules(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Told:
+    yield from selector(
+        spec.get("workloadSelector"), key="labels", why="sidecar: {}, will be applied to all services in namespace"
+    )
+    egress = spec.get("egress") or ()
+    if not egress and spec.get("outboundTrafficPolicy") is None:
         yield "sidecar: empty configuration provided"
-    for listener in spec.get("egress") or ():
+    if len(egress) > 1:
+        yield "sidecar: the egress listener with empty port should be the last listener in the list"
+    for listener in egress:
         if not listener["hosts"]:
             yield "sidecar: egress listener must contain at least one host"
         for entry in listener["hosts"]:
-            namespace, slash, host = entry.partition("/")
-            if not slash:
-                yield f"sidecar: host {entry!r} must be of form namespace/dnsName"
-            elif not namespace or not host:
-                yield f"sidecar: config namespace and dnsName in host entry {entry!r} cannot be empty"
-            elif host != "*":
-                yield from host_problem(host)
+            yield from listed_host(entry, gateway=False)
+        yield from _doubled(listener["hosts"], meta.get("namespace", ""))
+
+
+def _doubled(hosts: Sequence[str], namespace: str) -> Iterator[Warned]:
+    """Hosts that another one in the list has already named."""
+    named: dict[str, set[str]] = {}
+    for entry in hosts:
+        space, slash, host = entry.partition("/")
+        if not slash:
+            continue
+        known = named.setdefault(namespace if space == "." else space, set())
+        if known and (host == "*" or host in known or "*" in known):
+            yield Warned(f"duplicated egress host: {entry}")
+        known.add(host)
+    if "*" in named.get("*", ()) and len(named) != 1:
+        yield Warned("`*/*` host select all resources, no other hosts can be added")
 
 
 def _limits(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chaos.lab.istio.delegates import merged
+from chaos.istio.delegates import merged
 
 TO = [{"destination": {"host": "a"}}]
 
@@ -72,3 +72,12 @@ def test_without_delegates_nothing_changes() -> None:
     plain = vs("root", {"route": TO}, hosts=("x",))
     assert merged([plain]) == [plain]
     assert merged([vs("leaf", {"route": TO})]) == [], "a delegate alone governs nothing"
+
+
+def test_a_delegate_without_a_name_is_none() -> None:
+    """Istio takes it, and serves no route in its place."""
+    root = {
+        "metadata": {"name": "root", "namespace": "staging"},
+        "spec": {"hosts": ["a"], "http": [{"delegate": {"namespace": "other"}}]},
+    }
+    assert [one["spec"]["http"] for one in merged([root])] == [[]]

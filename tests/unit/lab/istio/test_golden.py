@@ -17,9 +17,10 @@ from typing import Any, Final
 import pytest
 from ruamel.yaml import YAML
 
+from chaos.istio.delegates import merged
 from chaos.lab.alerts import rule_file
 from chaos.lab.istio.bootstrap import bootstrap
-from chaos.lab.istio.delegates import merged
+from chaos.lab.istio.destination_rules import DestinationRules
 from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
@@ -43,7 +44,7 @@ Object = dict[str, Any]
 
 def proxy(name: str, ip: str, *, kind: Any = "sidecar", **labels: str) -> Proxy:
     return Proxy(
-        pod=f"{name}-0", namespace="staging", kind=kind, labels={"app": name, **labels}, workload=name, app=name,
+        pod=f"{name}-0", namespace="staging", kind=kind, labels={"app": name, "version": "v1", **labels}, workload=name, app=name,
         version="v1", service_account=name, ip=ip, inbound={} if kind == "router" else {9080: 40000}, directory=Path(),
     )  # fmt: skip
 
@@ -89,7 +90,8 @@ def mesh(*objects: Object) -> Snapshot:
     ports = (Port(80, "http", "http"), Port(443, "https", "https"))
     gateway = Service("ingress", "staging", "10.96.0.3", ports, {80: entry[:1], 443: entry[1:]})
     known = (service("reviews", "127.0.9.2", "127.0.9.4"), service("ratings", "127.0.9.5"), gateway, *outside)
-    return Snapshot(services=known, **listed)
+    rules = DestinationRules(listed.pop("destination_rules"))
+    return Snapshot(services=known, destination_rules=rules, **listed)
 
 
 def configuration(who: Proxy, *objects: Object) -> dict[str, Any]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaos.lab.istio.clusters import clusters
+from chaos.lab.istio.destination_rules import DestinationRules
+from chaos.lab.istio.faults import FAULT_FILTER
 from chaos.lab.istio.ingress import ingress_routes
 from chaos.lab.istio.outbound import outbound_routes
 from chaos.lab.istio.proxy import Proxy
-from chaos.lab.istio.routes import FAULT_FILTER
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
 
 HOST = "inventory-svc.staging.svc.cluster.local"
@@ -59,7 +61,7 @@ def test_without_a_virtual_service_requests_go_to_the_service() -> None:
 
 def test_private_beats_exported_beats_public_whatever_their_age() -> None:
     public = vs("public", created="2020-01-01T00:00:00Z")
-    exported = vs("exported", created="2021-01-01T00:00:00Z", exportTo=["staging", "other"])
+    exported = vs("exported", namespace="other", created="2021-01-01T00:00:00Z", hosts=[HOST], exportTo=["staging"])
     private = vs("private", created="2022-01-01T00:00:00Z", exportTo=["."])
     assert governed_by(public, exported, private) == "private"
     assert governed_by(public, exported) == "exported"
@@ -94,6 +96,76 @@ def test_gateways_in_a_match_hide_its_source_selectors() -> None:
     )
 
 
+def routed(http: dict[str, Any], *rules: dict[str, Any]) -> dict[str, Any]:
+    """The one route of a VirtualService with this one."""
+    snapshot = Snapshot(
+        services=(service(), service("order-svc", port=Port(9080, "http", "http"))),
+        virtual_services=(vs(http=[http]),),
+        destination_rules=DestinationRules(rules),
+    )
+    hosts = outbound_routes(proxy(), snapshot)["virtual_hosts"]
+    (found,) = next(host["routes"] for host in hosts if host["name"] == f"{HOST}:8080")
+    return dict(found)
+
+
+def to(host: str = "inventory-svc", **more: Any) -> dict[str, Any]:
+    return {"destination": {"host": host}, **more}
+
+
+def test_a_destination_without_port_is_asked_at_the_port_of_the_request() -> None:
+    assert routed({"route": [to("order-svc")]})["route"]["cluster"].startswith("outbound|8080||order-svc"), "503 NC"
+
+
+def test_a_retry_stays_with_the_host_that_hashing_chose() -> None:
+    by = {"loadBalancer": {"consistentHash": {"useSourceIp": True}}}
+    rule = {"metadata": {"name": "r", "namespace": "staging"}, "spec": {"host": "inventory-svc", "trafficPolicy": by}}
+    assert "retry_host_predicate" in routed({"route": [to()]})["route"]["retry_policy"]
+    assert "retry_host_predicate" not in routed({"route": [to()]}, rule)["route"]["retry_policy"]
+    elsewhere = {"route": [to()], "retries": {"attempts": 1, "retryIgnorePreviousHosts": True}}
+    assert "retry_host_predicate" in routed(elsewhere, rule)["route"]["retry_policy"]
+
+
+def test_of_several_destinations_those_without_weight_do_not_count() -> None:
+    headers = {"request": {"set": {"x-a": "1", "Host": "x.example"}, "remove": ["host", "x-b"]}}
+    (one,) = routed({"route": [to(weight=100, headers=headers), to("order-svc", weight=0)]})["route"][
+        "weighted_clusters"
+    ]["clusters"]
+    assert one["weight"] == 100
+    assert [option["header"]["key"] for option in one["request_headers_to_add"]] == ["x-a"]
+    assert one["request_headers_to_remove"] == ["x-b"]
+    assert one["host_rewrite_literal"] == "x.example"
+
+
+def test_a_host_header_is_a_rewrite_of_the_host() -> None:
+    def rewritten(**more: Any) -> str:
+        return str(routed({"route": [to()], **more})["route"].get("host_rewrite_literal"))
+
+    headers = {"request": {"set": {"host": "a.example"}}}
+    assert rewritten(headers=headers) == "a.example"
+    assert "request_headers_to_add" not in routed({"route": [to()], "headers": headers})
+    assert rewritten(headers=headers, rewrite={"authority": "b.example"}) == "b.example"
+    assert rewritten(headers=headers, route=[to(headers={"request": {"add": {":authority": "c"}}})]) == "a.example"
+
+
+def test_a_deadline_of_grpc_is_no_longer_than_the_timeout() -> None:
+    assert routed({"route": [to()], "timeout": "1m"})["route"]["max_grpc_timeout"] == "60s"
+    assert routed({"route": [to()]})["route"]["max_grpc_timeout"] == "0s"
+
+
+def test_what_comes_after_a_route_for_everything_is_left_out() -> None:
+    first = {"name": "first", "match": [{"uri": {"prefix": "/"}}, {"uri": {"prefix": "/a"}}], "route": [to()]}
+    assert [route["name"] for route in routes(vs(http=[first, {"name": "second", "route": [to()]}]))] == ["first"]
+
+
+def test_a_headless_service_has_names_for_its_pods_and_one_is_taken_at_random() -> None:
+    headless = dataclasses.replace(service(), address="None")
+    snapshot = Snapshot(services=(headless,))
+    domains = outbound_routes(proxy(), snapshot)["virtual_hosts"][0]["domains"]
+    assert f"*.{HOST}:8080" in domains
+    assert "None:8080" not in domains
+    assert clusters(proxy(), snapshot)[0]["lb_policy"] == "RANDOM"
+
+
 def test_a_dotted_host_is_taken_literally() -> None:
     assert governed_by(vs("dotted", hosts=["inventory-svc.staging"])) == "default"
 
@@ -114,12 +186,19 @@ def test_a_port_that_is_not_http_has_no_faults() -> None:
     assert routes(faulty, of=service(port=Port(8080, "tcp-db", "tcp")))[0]["name"] == "default"
 
 
+def test_a_port_that_is_not_http_has_a_virtual_host_all_the_same() -> None:
+    """The lab's applications know their sidecar as an HTTP proxy alone."""
+    found = outbound_routes(proxy(), Snapshot(services=(service(port=Port(5432, "tcp-db", "tcp")),)))["virtual_hosts"]
+    assert "inventory-svc:5432" in next(host["domains"] for host in found if host["name"] == f"{HOST}:5432")
+
+
 @pytest.mark.parametrize(
     ("written", "becomes"),
     [
         ({"abort": {"httpStatus": 503, "percentage": {"value": 50}}}, {"abort": {"http_status": 503, "percentage": {"numerator": 500000, "denominator": "MILLION"}}}),
         ({"abort": {"httpStatus": 503, "percentage": {"value": 0.57}}}, {"abort": {"http_status": 503, "percentage": {"numerator": 5699, "denominator": "MILLION"}}}),
-        ({"abort": {"httpStatus": 503}}, {"abort": {"http_status": 503, "percentage": {"numerator": 0, "denominator": "MILLION"}}}),
+        ({"abort": {"httpStatus": 503}}, {"abort": {"http_status": 503}}),
+        ({"delay": {"fixedDelay": "500ms", "percentage": {}}}, {"delay": {"fixed_delay": "0.5s", "percentage": {"numerator": 0, "denominator": "MILLION"}}}),
         ({"abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 1}}}, {"abort": {"grpc_status": 14, "percentage": {"numerator": 10000, "denominator": "MILLION"}}}),
         ({"delay": {"fixedDelay": "3s", "percentage": {"value": 30}}}, {"delay": {"fixed_delay": "3s", "percentage": {"numerator": 300000, "denominator": "MILLION"}}}),
         ({"delay": {"fixedDelay": "3s", "percent": 5}}, {"delay": {"fixed_delay": "3s", "percentage": {"numerator": 50000, "denominator": "MILLION"}}}),
@@ -167,7 +246,10 @@ def test_subsets_are_clusters_of_their_own_with_the_endpoints_they_select() -> N
             "subsets": [{"name": "v1", "labels": {"version": "v1"}}],
         },
     }
-    found = {c["name"]: c for c in clusters(proxy(), Snapshot(services=(service(),), destination_rules=(rule,)))}
+    found = {
+        c["name"]: c
+        for c in clusters(proxy(), Snapshot(services=(service(),), destination_rules=DestinationRules([rule])))
+    }
     whole, subset = found[f"outbound|8080||{HOST}"], found[f"outbound|8080|v1|{HOST}"]
     assert len(whole["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 2
     assert len(subset["load_assignment"]["endpoints"][0]["lb_endpoints"]) == 1
@@ -206,3 +288,29 @@ def test_a_gateway_appends_the_routes_of_all_its_virtual_services() -> None:
     (routes,) = ingress_routes(router, snapshot, 8080)
     (host,) = routes["virtual_hosts"]
     assert [route["name"] for route in host["routes"]] == ["stock", "rest"], "catch-alls last"
+
+
+def test_where_nothing_leads_anywhere_the_last_route_says_so() -> None:
+    """On port 80, for which most VirtualServices are not meant; Envoy answers 503 before it looks at anything else."""
+    first = {"match": [{"uri": {"prefix": "/a"}}], "route": [to()], "timeout": "3s"}
+    snapshot = Snapshot(services=(service(),), virtual_services=(vs(http=[first, {"route": [to()], "timeout": "1s"}]),))
+
+    def at(number: int) -> list[dict[str, Any]]:
+        hosts = outbound_routes(proxy(), snapshot)["virtual_hosts"]
+        return list(next(host["routes"] for host in hosts if host["name"] == f"{HOST}:{number}"))
+
+    assert len(at(8080)) == 2
+    (only,) = at(80)
+    assert only["route"] == {"cluster": f"outbound|80||{HOST}"}
+    assert only["metadata"] == at(8080)[-1]["metadata"]
+
+
+@pytest.mark.parametrize("more", [{"fault": {"abort": {"httpStatus": 429}}}, {"corsPolicy": {}}])
+def test_what_answers_before_is_kept_where_nothing_leads_anywhere(more: dict[str, Any]) -> None:
+    snapshot = Snapshot(
+        services=(service(),), virtual_services=(vs(http=[{"route": [to()], "timeout": "1s", **more}]),)
+    )
+    hosts = outbound_routes(proxy(), snapshot)["virtual_hosts"]
+    (only,) = next(host["routes"] for host in hosts if host["name"] == f"{HOST}:80")
+    assert only["route"]["timeout"] == "1s"
+    assert "typed_per_filter_config" in only

@@ -36,10 +36,10 @@ def fault(**parts: Any) -> Any:
         validated(hosts=["*.example.com"]),
         validated(hosts=["*"], gateways=["gw"]),
         validated(exportTo=["."]),
-        validated(exportTo=["*", "staging"]),
+        validated(exportTo=["staging", "qa"]),
         fault(abort={"httpStatus": 503, "percentage": {"value": 50}}),
         fault(abort={"httpStatus": 200, "percentage": {"value": 0}}),
-        fault(abort={"httpStatus": 600, "percentage": {"value": 100}}),
+        fault(abort={"httpStatus": 599, "percentage": {"value": 100}}),
         fault(abort={"grpcStatus": "UNAVAILABLE", "percentage": {"value": 0.0001}}),
         fault(abort={"httpStatus": 503}),
         fault(delay={"fixedDelay": "3s", "percentage": {"value": 30.5}}),
@@ -48,6 +48,9 @@ def fault(**parts: Any) -> Any:
         http(timeout="3s", retries={"attempts": 3, "perTryTimeout": "1s", "retryOn": "5xx,reset,connect-failure,retriable-4xx"}),
         http(retries={"attempts": 0}),
         http(retries={"attempts": 1, "retryOn": "503,gateway-error"}),
+        http(match=[{}]),
+        http(match=[{"uri": {"prefix": ""}, "withoutHeaders": {"x-a": {"regex": "*"}}, "headers": {"a.b": {"exact": "c"}}}]),
+        http(headers={"request": {"set": {"x-a": "100%% of %HOSTNAME% %REQ(x-b)% %DYNAMIC_METADATA([\"a\", \"b\"])%"}}}),
         http(rewrite={"uri": "/"}, headers={"request": {"set": {"x-a": "1"}, "remove": ["x-b"]}}),
         http(match=[{"headers": {"x-a": {}}, "withoutHeaders": {"x-b": {"exact": "1"}}, "queryParams": {"q": {"regex": "a+"}}}]),
         http(match=[{"sourceLabels": {"app": "x"}, "sourceNamespace": "staging", "port": 8080, "ignoreUriCase": True}]),
@@ -70,8 +73,10 @@ def test_accepted(found: Any) -> None:
         (validated(hosts=["*.foo.com", "a.foo.com"]), "duplicate hosts"),
         (validated(http=[]), "http, tcp or tls must be provided"),
         (validated(http=[{}]), "HTTP route, redirect or direct_response is required"),
-        (validated(exportTo=["~", "."]), "both none"),
-        (validated(exportTo=["Staging"]), "not a namespace"),
+        (validated(exportTo=["~"]), "~ (none) is not allowed"),
+        (validated(exportTo=["*", "staging"]), "both public"),
+        (validated(exportTo=[".", "staging"]), "duplicate entries in exportTo"),
+        (validated(exportTo=["a.b"]), "valid DNS 1123 label"),
         (fault(abort={"httpStatus": 199, "percentage": {"value": 1}}), "not in range 200-600"),
         (fault(abort={"httpStatus": 601, "percentage": {"value": 1}}), "not in range 200-600"),
         (fault(abort={"grpcStatus": "14"}), "not supported"),
@@ -82,15 +87,25 @@ def test_accepted(found: Any) -> None:
         (fault(delay={"exponentialDelay": "1s"}), "exponentialDelay not supported yet"),
         (fault(delay={"fixedDelay": "1500us"}), "ms precision"),
         (http(redirect={"uri": "/"}), "both route and redirect"),
-        (http(delegate={"name": "x"}), "delegate"),
+        (http(delegate={"name": "x"}), "root HTTP route must not specify route"),
+        (http(fault={}), "must have an abort and/or a delay"),
         (http(rewrite={}), "rewrite must specify"),
         (http(retries={"attempts": -1}), "negative"),
         (http(retries={"attempts": 0, "retryOn": "5xx"}), "set to 0"),
         (http(retries={"attempts": 1, "retryOn": "sometimes"}), "not a valid retryOn policy"),
-        (http(retries={"attempts": 1, "retryOn": "700"}), "not a valid HTTP status code"),
-        (http(match=[{}]), "HTTP match cannot be nil"),
-        (http(match=[{"uri": {"prefix": ""}}]), "empty string match"),
-        (http(match=[{"uri": {"regex": "["}}]), "invalid regex"),
+        (http(retries={"attempts": 1, "retryOn": "700"}), "not a valid retryOn policy"),
+        (http(retries={"attempts": 1, "retryOn": "5xx, reset"}), "' reset' is not a valid retryOn policy"),
+        (http(match=[{"method": {"prefix": ""}}]), "prefix string match should not be empty"),
+        (http(match=[{"uri": {"regex": "["}}]), "not a regex of RE2"),
+        (http(match=[{"uri": {"regex": "(?=x)"}}]), "not a regex of RE2"),
+        (http(match=[{"headers": {"x-a": {"regex": ""}}}]), "must not be empty"),
+        (http(match=[{"queryParams": {"q": {"regex": "a" * 1025}}}]), "1024 bytes at most"),
+        (http(headers={"request": {"set": {"x-a": "50%"}}}), "un-escaped %"),
+        (http(headers={"response": {"set": {"host": "a"}}}), "cannot be changed"),
+        (http(rewrite={"authority": "a"}, headers={"request": {"set": {"Host": "b"}}}), "multiple times"),
+        (validated(gateways=["a_b/gw"]), "invalid value for namespace"),
+        (validated(hosts=["v.1"]), "all-numeric"),
+        (http(match=[{"headers": {"@request.auth.claims.sub": {"exact": "a"}}}]), "only supported for gateway"),
         (http(match=[{"headers": {"bad header": {}}}]), "header name"),
         (http(match=[{"sourceLabels": {"a b": "c"}}]), "invalid tag key"),
         (validated(http=[{"route": [{"destination": {"host": "a"}, "weight": -1}]}]), "weight -1 < 0"),
@@ -135,20 +150,46 @@ def test_what_the_lab_can_not_do_is_said_and_never_ignored(spec: dict[str, Any],
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (fault(abort={"percentage": {"value": 1}}), "abort does not specify error type"),
         (
             validated(http=[{"route": ROUTE}, {"route": ROUTE}]),
             "rule #1 not used (only the last rule can have no matches)",
         ),
         (
             validated(http=[{"match": [{"uri": {"exact": "/"}}], "route": ROUTE}] * 2),
-            "all matches are duplicated in #0",
+            "rule #1 not used (all matches used by prior rules)",
         ),
+        (
+            validated(http=[{"match": [{"uri": {"prefix": p}}], "route": ROUTE} for p in ("/a", "/ab")]),
+            "rule #1 match #0 of prefix /ab is not used (duplicate/overlapping match in rule #0 of prefix /a on #0)",
+        ),
+        (http(mirror={"host": "a"}, mirrorPercent=1), "mirrorPercentage"),
+        (validated(gateways=["gw.ns.svc.cluster.local"]), "ns/gw"),
     ],
 )
 def test_accepted_with_a_warning(found: Any, says: str) -> None:
     assert found.accepted
     assert any(says in warning for warning in found.warnings), found.warnings
+
+
+def test_a_null_is_dropped_but_not_from_a_list() -> None:
+    dropped = http(timeout=None, match=[{"headers": None}])
+    assert dropped.accepted
+    assert dropped.nulls == (("spec", "http", 0, "timeout"), ("spec", "http", 0, "match", 0, "headers"))
+    refused = validated(http=[None])
+    assert [(cause.field, cause.reason) for cause in refused.causes] == [("spec.http[0]", "FieldValueTypeInvalid")]
+
+
+def test_a_value_that_is_nested_without_end_is_refused() -> None:
+    deep: Any = "x"
+    for _ in range(100_000):
+        deep = [deep]
+    assert [cause.field for cause in validated(hosts=[deep]).causes] == ["spec.hosts[0]"]
+    assert http(surprise=deep).unknown == (("spec", "http", 0, "surprise"),)
+
+
+def test_a_redirect_that_envoy_does_not_have_is_not_supported() -> None:
+    found = validated(http=[{"redirect": {"uri": "/", "redirectCode": 305}}])
+    assert found.denied == "the lab does not support spec.http[0].redirect.redirectCode: 305 yet"
 
 
 def test_a_field_that_nobody_knows_is_told() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from chaos.model.istio import MESH
+from chaos.istio.virtual_services import MESH
 
 Block = Mapping[str, Any]
 

@@ -1,0 +1,43 @@
+"""Whether proxies rejected configuration: istiod counts it, and Envoy goes on with what it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from chaos.errors import MetricsError
+from chaos.ports import Metrics
+
+REJECTS: Final = "pilot_total_xds_rejects"
+"""By type, such as ``rds`` for routes; a type that was never rejected has none (istiod ``pilot/pkg/xds/monitoring.go``)."""
+_BEFORE: Final = 90.0
+"""Seconds in which a sample from before the moment is looked for; a few scrapes."""
+
+
+def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
+    """How many updates proxies rejected since a moment on Prometheus' clock, by type; nothing where nobody knows."""
+    try:
+        series = metrics.samples(REJECTS, seconds=metrics.now() - moment + _BEFORE)
+    except MetricsError:
+        return {}
+    found: dict[str, int] = {}
+    for one in series:
+        before = [value for at, value in one.samples if at < moment]
+        after = [value for at, value in one.samples if at >= moment]
+        if after:
+            base = before[-1] if before and before[-1] <= after[-1] else 0.0  # less than before: istiod began anew
+            kind = one.labels.get("type", "")
+            found[kind] = found.get(kind, 0) + round(after[-1] - base)
+    return {kind: count for kind, count in found.items() if count > 0}
+
+
+def not_distributed(seconds: float, rejected: Mapping[str, int]) -> tuple[str, str]:
+    """Why the callers' proxies do not have the fault after some seconds, and what to look at."""
+    told = f"after {seconds:g} s the callers' proxies do not have the fault"
+    if not rejected:
+        return told, "is istiod up, and do the callers' proxies take its configuration? (istioctl proxy-status)"
+    counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(rejected.items()))
+    return (
+        f"{told}; meanwhile proxies rejected updates ({counts}): Envoy does not take what some object became",
+        "istiod's log names the proxies and says why; on the lab: chaosctl lab status, with the object",
+    )

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from chaos.faults.strategy import choose
+from chaos.faults.warnings import warnings
+from chaos.model.plan import Injection
+from tests.unit.situations import experiment, service, situation, virtual_service
+
+HOST = "inventory-svc.staging.svc.cluster.local"
+EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def test_a_name_of_the_target_that_another_virtual_service_has_is_not_hit() -> None:
+    at_80 = service("inventory-svc")
+    at_80["spec"]["ports"][0]["port"] = 80
+    older = virtual_service("older", hosts=["inventory-svc.staging"], exportTo=["."], created="2025-01-01T00:00:00Z")
+    there = situation(older, services=[at_80, service("order-svc")])
+    made = choose(experiment(), there, run="r1", expires=EXPIRES)
+    assert isinstance(made, Injection)
+    told = {one.code: one.message for one in warnings(experiment(), there, made, host=HOST)}
+    assert "requests to inventory-svc.staging follow another VirtualService" in told["names-not-hit"]
+    plain = situation(services=[at_80, service("order-svc")])
+    assert "names-not-hit" not in {one.code for one in warnings(experiment(), plain, made, host=HOST)}
