@@ -158,7 +158,7 @@ def test_what_is_nested_without_end_is_refused(server: ApiServer, depth: int) ->
     body = f'{{"metadata": {{"name": "deep"}}, "data": {"[" * depth}{"]" * depth}}}'
     refused = httpx.post(path, content=body, headers={"content-type": "application/json"})
     assert refused.status_code == 400
-    assert "too deep" in refused.json()["message"]
+    assert ("too deep" if depth > 10_000 else "cannot unmarshal array") in refused.json()["message"]
     assert httpx.get(f"{path}/deep").status_code == 404
 
 

@@ -12,7 +12,7 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.planning import default_export, look, make_plan
 from chaos.errors import MeshError
-from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, SERVICE_ENTRIES, SIDECARS
+from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, REPLICA_SETS, SERVICE_ENTRIES, SIDECARS
 from chaos.model.document import parse_experiment
 from chaos.model.plan import Plan
 from chaos.reporting.plan_text import plan_text
@@ -130,7 +130,9 @@ def test_callers_are_called_as_the_metrics_call_them(cluster: Cluster) -> None:
     """A Rollout's pods have a hash of their own; a caller under another name would be outside of what was declared."""
     proxied(cluster, "order-svc-7cd44-x", "default")
     pod = cluster.server.store.get(PODS, "staging", "order-svc-7cd44-x")
-    owner = {"kind": "ReplicaSet", "name": "order-svc-7cd44", "controller": True, "apiVersion": "apps/v1", "uid": "u"}
+    owned_by = {"metadata": {"name": "order-svc-7cd44", "namespace": "staging"}, "spec": {}}
+    uid = cluster.server.store.create(REPLICA_SETS, owned_by)["metadata"]["uid"]  # else the pod would be collected
+    owner = {"kind": "ReplicaSet", "name": "order-svc-7cd44", "controller": True, "apiVersion": "apps/v1", "uid": uid}
     labels = {"app": "order-svc", "rollouts-pod-template-hash": "7cd44"}
     meta = {**pod["metadata"], "labels": labels, "generateName": "order-svc-7cd44-", "ownerReferences": [owner]}
     cluster.server.store.replace(PODS, "staging", "order-svc-7cd44-x", {**pod, "metadata": meta})

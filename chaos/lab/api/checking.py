@@ -63,7 +63,7 @@ class Checker:
         res = target.resource
         handled = f'{res.kind} in version "{target.version}" cannot be handled as a {res.kind}'
         try:
-            decoded, unknown, found = self._decoded(res, obj)
+            decoded, unknown, found = self._decoded(target, obj)
         except typed.Unfit as error:
             raise bad_request(f"{handled}: {error}") from error
         told = [*(f'duplicate field "{path}"' for path in duplicates), *(f'unknown field "{path}"' for path in unknown)]
@@ -78,7 +78,7 @@ class Checker:
             ApiError: 422, the patch has put in what the type can't take, or unknown fields under strict validation.
         """
         try:
-            decoded, unknown, found = self._decoded(target.resource, obj)
+            decoded, unknown, found = self._decoded(target, obj)
         except typed.Unfit as error:
             raise _bad_patch(obj, str(error)) from error
         told = [f'unknown field "{path}"' for path in unknown]
@@ -94,7 +94,7 @@ class Checker:
         """
         res = target.resource
         try:
-            _, unknown, _ = self._decoded(res, obj)
+            _, unknown, _ = self._decoded(target, obj)
         except typed.Unfit:
             return  # of what is merged the same is said, as of any patch
         if unknown:
@@ -125,8 +125,11 @@ class Checker:
 
         return asked
 
-    def _decoded(self, res: Resource, obj: Object) -> tuple[Object, list[str], Validation]:
+    def _decoded(self, target: Target, obj: Object) -> tuple[Object, list[str], Validation]:
+        res = target.resource
         decoded = typed.decode(res, obj)
+        if res.namespaced and not decoded.object["metadata"].get("namespace"):
+            decoded.object["metadata"]["namespace"] = target.namespace  # before anybody reads it
         validator = self._validators.get(res.kind)
         found = Validation() if validator is None else validator(decoded.object)
         found.prune(decoded.object)
