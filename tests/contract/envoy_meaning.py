@@ -14,6 +14,8 @@ What is cosmetic, that is to say left out because no request goes elsewhere or i
 - A headless Service: Istio's sidecar sends to the address that the application asked for (``ORIGINAL_DST``,
   ``CLUSTER_PROVIDED``), which an application chooses by DNS. The lab's applications use their sidecar as an HTTP proxy and
   choose no address, so the lab's sidecar does: ``RANDOM`` is said for ``CLUSTER_PROVIDED``.
+- What a route says beside its cluster, where all of a virtual host's lead to clusters that do not exist: Envoy answers 503
+  (``NC``) before it looks at that. The lab leaves it out; on port 80 that is half of all.
 - Of transport sockets: where secrets come from, application protocols (Istio's ALPN filter sets them per request), that the
   peer may be any of the endpoints' identities (the recordings have no endpoints), and the certificate of a server outside the
   mesh, which the lab does not verify (docs/reference/lab.md).
@@ -23,7 +25,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -136,6 +138,32 @@ def chosen(virtual_hosts: Iterable[Mapping[str, Any]], host: str) -> Mapping[str
         return patterns[asked]
     covering = [one for one in patterns if one[0] == "*" and asked.endswith(one[1:]) and len(asked) >= len(one)]
     return patterns[max(covering, key=len)] if covering else None
+
+
+def listening(cluster_name: str) -> str:
+    """Host and port of a cluster's name; whatever subset there is, without these there is none."""
+    return "|".join(cluster_name.split("|")[1::2])
+
+
+def answered(routes: Sequence[Mapping[str, Any]], known: Collection[str]) -> Sequence[Mapping[str, Any]]:
+    """The routes of a virtual host; where every request ends with 503 for want of a cluster, the last one alone says so.
+
+    Envoy answers so before it looks at time-outs, retries, rewrites or mirrors. Whose route it is (metadata) stays.
+    """
+
+    def nowhere(route: Mapping[str, Any]) -> bool:
+        action = route.get("route") or {}
+        parts = (action.get("weighted_clusters") or {}).get("clusters") or ()
+        names = [action["cluster"]] if "cluster" in action else [one["name"] for one in parts]
+        own = route.keys() & {"typed_per_filter_config", "response_headers_to_add", "response_headers_to_remove"}
+        return bool(names) and not own and not any(listening(one) in known for one in names)
+
+    last = routes[-1] if routes else {}
+    everything = (last.get("match") or {}).get("prefix") == "/" and last["match"].keys() <= {"prefix", "case_sensitive"}
+    if not everything or not all(map(nowhere, routes)):
+        return routes
+    kept = {key: last[key] for key in ("name", "match", "metadata") if key in last}
+    return [{**kept, "answers": "503: no cluster"}]
 
 
 def differing(lab: Meaning, istio: Meaning, path: str = "") -> Iterable[tuple[str, Meaning, Meaning]]:

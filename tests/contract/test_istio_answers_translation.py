@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pytest
@@ -36,13 +36,15 @@ def differences(record: Mapping[str, Any]) -> Iterator[Difference]:
                 mine, port = routes.get(name, {"virtual_hosts": []}), None
             else:
                 mine, port = routes["outbound"], int(name)
-            for what, where, one, two in _routes(mine, theirs, port):
+            known = {envoy.listening(one["name"]) for one in istio.get("clusters") or ()} or None
+            for what, where, one, two in _routes(mine, theirs, port, known):
                 yield what, f"{record['id']} {who.pod} {name} {where}", one, two
         for what, where, one, two in _clusters(lab["clusters"], istio.get("clusters")):
             yield what, f"{record['id']} {who.pod} {where}", one, two
 
 
-def _routes(mine: Object, theirs: Object, port: int | None) -> Iterator[Difference]:
+def _routes(mine: Object, theirs: Object, port: int | None, known: Collection[str] | None) -> Iterator[Difference]:
+    """``known``: hosts with their ports of which there are clusters; ``None`` where none were recorded."""
     for key in ("max_direct_response_body_size_bytes", "validate_clusters"):
         if mine.get(key) != theirs.get(key):
             yield f"routes .{key}", "", mine.get(key), theirs.get(key)
@@ -56,7 +58,9 @@ def _routes(mine: Object, theirs: Object, port: int | None) -> Iterator[Differen
             if nobody[0] != nobody[1]:
                 yield "domain of one alone", domain, not nobody[0], not nobody[1]
             continue
-        yield from ((what, domain, one, two) for what, one, two in envoy.differing(_host(lab), _host(istio)))
+        yield from (
+            (what, domain, one, two) for what, one, two in envoy.differing(_host(lab, known), _host(istio, known))
+        )
 
 
 def _answers_nobody(host: Mapping[str, Any] | None) -> bool:
@@ -71,9 +75,10 @@ def _domains(hosts: Sequence[Mapping[str, Any]], port: int | None) -> set[str]:
     return {domain for domain in found if ":" not in domain and domain != "*"} | (set() if port else found & {"*"})
 
 
-def _host(found: Mapping[str, Any]) -> Any:
-    left_out = ("name", "domains")
-    return envoy.meaning({"routes": [], **{key: value for key, value in found.items() if key not in left_out}})
+def _host(found: Mapping[str, Any], known: Collection[str] | None) -> Any:
+    said = {key: value for key, value in found.items() if key not in ("name", "domains")}
+    routes = found.get("routes") or []
+    return envoy.meaning({**said, "routes": routes if known is None else envoy.answered(routes, known)})
 
 
 def _clusters(mine: Sequence[Object], theirs: Sequence[Object] | None) -> Iterator[Difference]:

@@ -212,3 +212,37 @@ class TestDefinitions:
         }  # fmt: skip
         change(crd)
         assert why in kubectl(lab, "create", "-f", "-", stdin=json.dumps(crd))
+
+
+class TestWhatEnvoysRefuse:
+    @needs_kubectl
+    def test_it_is_told_by_the_labs_status_and_by_a_warning_until_it_is_mended(self, lab: LabState) -> None:
+        """A certificate that is none passes the API; the gateway's Envoy refuses it."""
+        pod = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "torn", "namespace": "staging"}}
+        secret = {**pod, "data": {"tls.crt": "bm9uZQ==", "tls.key": "bm9uZQ=="}}
+        server = {
+            "port": {"number": 8444, "name": "https", "protocol": "HTTPS"},
+            "hosts": ["torn.example"],
+            "tls": {"mode": "SIMPLE", "credentialName": "torn"},
+        }
+        gateway = {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "torn", "namespace": "staging"},
+            "spec": {"selector": {"gateway": "shop-staging"}, "servers": [server]},
+        }
+        for obj in (secret, gateway):
+            kubectl(lab, "apply", "-f", "-", stdin=json.dumps(obj))
+
+        def refused() -> str:
+            return next((part.detail for part in commands.status("people").parts if part.name == "configuration"), "")
+
+        until(lambda: "kubernetes://staging/torn" in refused(), what="the refusal in the lab's status")
+        assert refused().startswith("the Envoy of staging/shop-gateway-")
+        assert "Failed to load certificate chain" in refused(), "Envoy's own words"
+        assert not commands.status("people").healthy
+        told = kubectl(lab, "-n", "staging", "annotate", "gateways.networking.istio.io", "torn", "a=b")
+        assert "Warning: the Envoy of staging/shop-gateway-" in told
+        for kind in ("gateways.networking.istio.io", "secrets"):
+            kubectl(lab, "-n", "staging", "delete", kind, "torn")
+        until(lambda: commands.status("people").healthy, what="a lab that is well again")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 
 @dataclass(frozen=True)
@@ -20,12 +20,17 @@ class HeaderOperations:
             route[key] = [*route.get(key, ()), *values]
 
 
+_NONE: Final = HeaderOperations()
+
+
 def header_operations(headers: Mapping[str, Any] | None) -> HeaderOperations:
     """Those of a ``headers`` field. ``host`` and pseudo headers can't be changed as headers: the host is rewritten."""
+    if not headers:
+        return _NONE
     found: dict[str, list[Any]] = {}
     authority = ""
     for side in ("request", "response"):
-        wanted = (headers or {}).get(side) or {}
+        wanted = headers.get(side) or {}
         replaced, added = wanted.get("set") or {}, wanted.get("add") or {}
         options = [*_options(replaced, "OVERWRITE_IF_EXISTS_OR_ADD"), *_options(added, "APPEND_IF_EXISTS_OR_ADD")]
         removed = [name for name in wanted.get("remove") or () if not _is_internal(name)]

@@ -72,8 +72,35 @@ def _routes(
         return [default_route(host.host, port, snapshot.destination_rule(host.host, proxy.namespace))]
     key = id(host.governor)
     if key not in made:
-        made[key] = routes_of(host.governor, proxy, snapshot, port=port)
+        made[key] = _shortened(routes_of(host.governor, proxy, snapshot, port=port), snapshot)
     return made[key]
+
+
+def _shortened(routes: list[Route], snapshot: Snapshot) -> list[Route]:
+    """Where none leads to a service that is there, all are answered with 503: the last is enough to say so.
+
+    That is what most VirtualServices' hosts have on port 80, for which they are not meant; in full it would be half of all
+    that a proxy is sent.
+    """
+    if routes[-1]["match"] != {"prefix": "/"} or not all(_leads_nowhere(route, snapshot) for route in routes):
+        return routes
+    last = routes[-1]
+    cluster = next(iter(clusters_of(last)))
+    return [{**{key: last[key] for key in ("name", "match", "metadata") if key in last}, "route": {"cluster": cluster}}]
+
+
+def _leads_nowhere(route: Route, snapshot: Snapshot) -> bool:
+    """Whether no cluster of it exists, and nothing answers or changes the answer before that is seen."""
+    found = clusters_of(route)
+    answered = route.keys() & {"typed_per_filter_config", "response_headers_to_add", "response_headers_to_remove"}
+    return bool(found) and not answered and not any(snapshot.has_cluster(one) for one in found)
+
+
+def clusters_of(route: Route) -> list[str]:
+    """The clusters that a route leads to."""
+    action = route.get("route") or {}
+    weighted = (action.get("weighted_clusters") or {}).get("clusters") or ()
+    return [action["cluster"]] if "cluster" in action else [one["name"] for one in weighted]
 
 
 def _black_hole() -> dict[str, Any]:

@@ -88,9 +88,11 @@ class _Routes:
         """Whether a block of a ``match`` is for this proxy at this port."""
         if block.get("port") not in (None, 0, self.port):
             return False
-        named = [one if one == MESH else gateway_name(one, self._namespace) for one in block.get("gateways") or ()]
+        if block.get("gateways"):
+            named = [one if one == MESH else gateway_name(one, self._namespace) for one in block["gateways"]]
+            return any(one in named for one in gateways)
         return selects_source(
-            {**block, "gateways": named},
+            block,
             labels=self.proxy.labels,
             namespace=self.proxy.namespace,
             gateways=gateways,

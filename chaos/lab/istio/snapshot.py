@@ -156,6 +156,16 @@ class Snapshot:
         found: T = self._known[key]
         return found
 
+    @cached_property
+    def _served(self) -> frozenset[tuple[str, str]]:
+        known = (*self.services, *self.extra)
+        return frozenset((service.host, str(port.number)) for service in known for port in service.ports)
+
+    def has_cluster(self, name: str) -> bool:
+        """Whether the service behind a cluster's name is there, and has its port."""
+        _, port, _, host = name.split("|")
+        return (host, port) in self._served
+
     def destination_rule(self, host: str, namespace: str) -> Object | None:
         """The rule that clients of a namespace follow for a host of the registry; none for any other host."""
         service = self.by_host.get(host)

@@ -288,3 +288,29 @@ def test_a_gateway_appends_the_routes_of_all_its_virtual_services() -> None:
     (routes,) = ingress_routes(router, snapshot, 8080)
     (host,) = routes["virtual_hosts"]
     assert [route["name"] for route in host["routes"]] == ["stock", "rest"], "catch-alls last"
+
+
+def test_where_nothing_leads_anywhere_the_last_route_says_so() -> None:
+    """On port 80, for which most VirtualServices are not meant; Envoy answers 503 before it looks at anything else."""
+    first = {"match": [{"uri": {"prefix": "/a"}}], "route": [to()], "timeout": "3s"}
+    snapshot = Snapshot(services=(service(),), virtual_services=(vs(http=[first, {"route": [to()], "timeout": "1s"}]),))
+
+    def at(number: int) -> list[dict[str, Any]]:
+        hosts = outbound_routes(proxy(), snapshot)["virtual_hosts"]
+        return list(next(host["routes"] for host in hosts if host["name"] == f"{HOST}:{number}"))
+
+    assert len(at(8080)) == 2
+    (only,) = at(80)
+    assert only["route"] == {"cluster": f"outbound|80||{HOST}"}
+    assert only["metadata"] == at(8080)[-1]["metadata"]
+
+
+@pytest.mark.parametrize("more", [{"fault": {"abort": {"httpStatus": 429}}}, {"corsPolicy": {}}])
+def test_what_answers_before_is_kept_where_nothing_leads_anywhere(more: dict[str, Any]) -> None:
+    snapshot = Snapshot(
+        services=(service(),), virtual_services=(vs(http=[{"route": [to()], "timeout": "1s", **more}]),)
+    )
+    hosts = outbound_routes(proxy(), snapshot)["virtual_hosts"]
+    (only,) = next(host["routes"] for host in hosts if host["name"] == f"{HOST}:80")
+    assert only["route"]["timeout"] == "1s"
+    assert "typed_per_filter_config" in only
