@@ -132,7 +132,8 @@ def virtual_service(rng: random.Random, host: str) -> dict[str, Any]:
     forms = [host, host, host, f"*.{home}.svc.cluster.local"] + ([name] if namespace == home else [])
     listed = [http(rng, host) for _ in range(rng.choice([1, 1, 2, 3]))]
     spec: dict[str, Any] = {"hosts": [rng.choice(forms)], "http": listed}
-    export = rng.choice([None, None, None, ["*"], ["."], ["alpha"], ["beta", "."], ["~"]])
+    other = next(one for one in NAMESPACES if one != namespace)
+    export = rng.choice([None, None, None, ["*"], ["."], ["alpha"], [other, "."]])
     if export:
         spec["exportTo"] = export
     if rng.random() < 0.1:

@@ -241,7 +241,7 @@ def gateway_table(world: World, proxy: Proxy, host: str) -> list[Thing]:
         if proxy.gateway not in (spec.get("gateways") or ()) or bucket is None:
             continue
         own = up_to_catch_all(one for one in flat(vs, world) if is_for(one["if"], proxy, (proxy.gateway,)))
-        for name in {full(one, meta["namespace"]) for one in spec.get("hosts") or ()}:
+        for name in {one.lower() for one in names_of(vs)}:
             if own and covers(name, host):
                 key = (bucket, meta["creationTimestamp"], meta["name"], meta["namespace"], own)
                 bound.setdefault(name, []).append(key)
