@@ -237,7 +237,7 @@ class TestWhatEnvoysRefuse:
         def refused() -> str:
             return next((part.detail for part in commands.status("people").parts if part.name == "configuration"), "")
 
-        until(lambda: "kubernetes://staging/torn" in refused(), what="the refusal in the lab's status")
+        until(lambda: "Secret staging/torn" in refused(), what="the refusal in the lab's status")
         assert refused().startswith("the Envoy of staging/shop-gateway-")
         assert "Failed to load certificate chain" in refused(), "Envoy's own words"
         assert not commands.status("people").healthy

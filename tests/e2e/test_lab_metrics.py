@@ -52,6 +52,23 @@ spec:
     - destination: {host: inventory-svc}
 """
 
+TORN = """\
+apiVersion: v1
+kind: Secret
+metadata: {name: torn, namespace: staging}
+data: {tls.crt: bm9uZQ==, tls.key: bm9uZQ==}
+---
+apiVersion: networking.istio.io/v1
+kind: Gateway
+metadata: {name: torn, namespace: staging}
+spec:
+  selector: {gateway: shop-staging}
+  servers:
+  - port: {number: 8444, name: https, protocol: HTTPS}
+    hosts: [torn.example]
+    tls: {mode: SIMPLE, credentialName: torn}
+"""
+
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
@@ -91,11 +108,11 @@ def test_the_metrics_that_the_guide_watches_are_there_and_in_their_ranges(lab: L
 
 
 def test_what_a_proxy_rejects_is_counted(lab: LabState) -> None:
-    """The webhook takes a status of 600, Envoy does not."""
-    before = value(lab, 'pilot_total_xds_rejects{type="rds"}')
-    assert kubectl(lab, "apply", "-f", "-", stdin=FAULT.replace("503", "600")).returncode == 0
-    until(lambda: value(lab, 'pilot_total_xds_rejects{type="rds"}') >= before + 1)
-    assert kubectl(lab, "delete", "vs", "inventory-svc", "-n", "staging").returncode == 0
+    """A certificate that is none passes the API; the gateway's Envoy does not take it."""
+    before = value(lab, 'pilot_total_xds_rejects{type="sds"}')
+    assert kubectl(lab, "apply", "-f", "-", stdin=TORN).returncode == 0
+    until(lambda: value(lab, 'pilot_total_xds_rejects{type="sds"}') >= before + 1)
+    assert kubectl(lab, "delete", "-f", "-", stdin=TORN).returncode == 0
 
 
 def test_a_fault_makes_the_right_alert_fire_and_its_end_resolves_it(lab: LabState) -> None:

@@ -15,6 +15,7 @@ from chaos.lab.state import LabState
 from chaos.manifests.admission import admission
 from chaos.model.settings import LAB
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in, until
+from tests.e2e.kinds import whole
 
 pytestmark = pytest.mark.lab
 DOOR_LABELS = {
@@ -42,7 +43,7 @@ class Objects:
 
     def create(self, api: str, plural: str, namespace: str, name: str, **content: Any) -> None:
         place = f"/{api}/namespaces/{namespace}/{plural}"
-        answer = self.client.post(place, json={"metadata": {"name": name}, **content})
+        answer = self.client.post(place, json=whole(place, {"metadata": {"name": name}, **content}))
         assert answer.status_code == 201, answer.text
         self._made.append(f"{place}/{name}")
 

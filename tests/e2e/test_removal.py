@@ -20,6 +20,15 @@ from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick
 pytestmark = pytest.mark.lab
 
 
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
+    """One of its own: nobody else is to run on a mesh whose control plane goes away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
+        yield commands.up("removal", attached=True)
+        commands.down("removal")
+
+
 @pytest.fixture(autouse=True)
 def all_is_well_again(lab: LabState) -> Iterator[None]:
     yield
@@ -68,6 +77,12 @@ def start(lab: LabState, file: Path, tmp_path: Path) -> subprocess.Popen[str]:
     )
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends a run whose test has failed; nothing where it has ended."""
+    process.kill()
+    process.communicate()
+
+
 def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
     out, told = process.communicate(timeout=120)
     assert "Traceback" not in told, told
@@ -76,10 +91,11 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, dict[str, Any], str]:
 
 
 def without_control_plane_at_the_restore(
-    lab: LabState, file: Path, tmp_path: Path, *, asked: bool
+    request: pytest.FixtureRequest, lab: LabState, file: Path, tmp_path: Path, *, asked: bool
 ) -> subprocess.Popen[str]:
     """A run of which the control plane does not hear the restore, up to that moment."""
     process = start(lab, file, tmp_path)
+    request.addfinalizer(lambda: end(process))
     until(lambda: injected(lab), what="the fault")
     until(lambda: faulted_now(lab), what="faults in the counts")
     answer_execs(lab, asked)
@@ -101,9 +117,9 @@ def faults_counted_later_than(record: dict[str, Any], seconds: float) -> float:
 
 @pytest.mark.parametrize("asked", [True, False], ids=["proxies asked", "by the counts"])
 def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
-    lab: LabState, tmp_path: Path, asked: bool
+    request: pytest.FixtureRequest, lab: LabState, tmp_path: Path, asked: bool
 ) -> None:
-    process = without_control_plane_at_the_restore(lab, quick(tmp_path), tmp_path, asked=asked)
+    process = without_control_plane_at_the_restore(request, lab, quick(tmp_path), tmp_path, asked=asked)
     counted = aborted(lab)
     until(lambda: aborted(lab) > counted + 100, what="some five seconds of faults more")
     commands.control_plane(lab.name, power="up")
@@ -117,9 +133,11 @@ def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
 
 
 @pytest.mark.parametrize("asked", [True, False], ids=["proxies asked", "by the counts"])
-def test_a_removal_that_takes_too_long_is_red(lab: LabState, tmp_path: Path, asked: bool) -> None:
+def test_a_removal_that_takes_too_long_is_red(
+    request: pytest.FixtureRequest, lab: LabState, tmp_path: Path, asked: bool
+) -> None:
     file = with_limits(quick(tmp_path), "removal: 3s")
-    process = without_control_plane_at_the_restore(lab, file, tmp_path, asked=asked)
+    process = without_control_plane_at_the_restore(request, lab, file, tmp_path, asked=asked)
     code, verdict, told = ended(process)
     assert code == 1, told
     assert verdict["outcome"] == "cleanup-failed"

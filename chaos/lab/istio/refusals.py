@@ -40,7 +40,14 @@ def behind(new: Mapping[str, str], old: Mapping[str, str]) -> tuple[str, ...]:
         for piece, told in _pieces(json.loads(text))
         if piece not in known
     ]
-    return tuple(dict.fromkeys(found)) or tuple(sorted(name for name, text in new.items() if text != old.get(name)))
+    return tuple(dict.fromkeys(found)) or tuple(
+        sorted(_told(name) for name, text in new.items() if text != old.get(name))
+    )
+
+
+def _told(resource: str) -> str:
+    """A resource that no object is said to be behind, by its name; that of a gateway's certificate is the Secret's (``tls.gateway_secret``)."""
+    return resource.replace("kubernetes://", "Secret ", 1)
 
 
 def _pieces(resource: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
