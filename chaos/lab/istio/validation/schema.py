@@ -190,8 +190,9 @@ class _Walk:
         for group in node.one_of:
             given = [name for name in group if name in clean]
             if len(given) > 1:
-                told = f"must validate one and only one schema (oneOf); found {', '.join(given)}"
-                self._cause(path, f"Invalid value: {told}")
+                # Kubernetes names the field in the words alone (kube-openapi ``validation/errors``).
+                told = f'"{dotted(path)}" must validate one and only one schema (oneOf). Found {len(given)} valid alternatives'
+                self.causes.append(Cause(field="<nil>", message=f'Invalid value: "": {told}'))
         return clean
 
     def _array(self, node: Node, value: Any, path: Path) -> Any:
@@ -221,9 +222,15 @@ def _scalar(node: Node, value: Any, path: Path) -> Iterator[Cause]:
     elif node.kind == "integer" and (isinstance(value, bool) or not isinstance(value, int)):
         yield _type(value, "integer", path)
     elif node.minimum is not None and value < node.minimum:
-        yield Cause(field=field_, message=f"Invalid value: {value}: should be greater than or equal to {node.minimum}")
+        yield Cause(
+            field=field_,
+            message=f"Invalid value: {value}: {field_} in body should be greater than or equal to {node.minimum}",
+        )
     elif node.maximum is not None and value > node.maximum:
-        yield Cause(field=field_, message=f"Invalid value: {value}: should be less than or equal to {node.maximum}")
+        yield Cause(
+            field=field_,
+            message=f"Invalid value: {value}: {field_} in body should be less than or equal to {node.maximum}",
+        )
     elif node.enum and value not in node.enum:
         listed = ", ".join(f'"{one}"' for one in node.enum)
         told = f'Unsupported value: "{value}": supported values: {listed}'
@@ -231,7 +238,7 @@ def _scalar(node: Node, value: Any, path: Path) -> Iterator[Cause]:
     elif node.kind == "duration":
         amount = nanoseconds(value)
         if amount is None or amount < 10**6:
-            yield Cause(field=field_, message=f'Invalid value: "{value}": must be a valid duration greater than 1ms')
+            yield Cause(field=field_, message='Invalid value: "string": must be a valid duration greater than 1ms')
     elif node.kind == "bytes":
         try:
             base64.b64decode(value, validate=True)
