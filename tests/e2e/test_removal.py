@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from chaos.lab.state import LabState
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in, until
 
 pytestmark = pytest.mark.lab
+SCRAPE_INTERVAL = 1.0
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +122,17 @@ def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
     request: pytest.FixtureRequest, lab: LabState, tmp_path: Path, asked: bool
 ) -> None:
     process = without_control_plane_at_the_restore(request, lab, quick(tmp_path), tmp_path, asked=asked)
-    counted = aborted(lab)
-    until(lambda: aborted(lab) > counted + 100, what="some five seconds of faults more")
+    counted, restored = aborted(lab), time.monotonic()
+    until(lambda: aborted(lab) > counted + 100, what="some seconds of faults more")
+    away = time.monotonic() - restored
     commands.control_plane(lab.name, power="up")
     code, verdict, told = ended(process)
     assert code == 0, told
     assert verdict["removal"]["answer"] == "holds"
     assert bool(verdict["removal"]["asked"]) is asked
-    assert 3 < verdict["removal"]["seconds"] < 25, "100 faults at 20 a second; a busy machine takes longer"
+    assert away - SCRAPE_INTERVAL < verdict["removal"]["seconds"] < 25, (
+        "a busy machine distributes later, and not earlier"
+    )
     assert faults_counted_later_than(record_in(tmp_path), 1.5) > 20, "they really went on"
     assert "the fault gone from the proxies within" in told
 
