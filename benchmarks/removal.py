@@ -92,6 +92,9 @@ class Removing:
         self.mark(Mark.RESTORED)
         self._proxies = Proxies(self._mesh, self._clock, self.plan)
 
+    def give_back(self) -> None:
+        self._injector.give_back(said=print)
+
     def both(self) -> tuple[RemovalResult, RemovalResult]:
         history: History = self.recorder.history()
         now = self._clock.now() + self.recorder.clock_offset
@@ -158,6 +161,7 @@ def once(lab: LabState, place: Place, *, delay: float, pause: float) -> dict[Str
             fault.look()
             results = fault.both()
             if all(result.answer is Answer.HOLDS for result in results):
+                fault.give_back()
                 found[strategy] = results
                 del open_[strategy]
         time.sleep(CALM)

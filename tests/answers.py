@@ -25,18 +25,29 @@ WHOLE: Final = bool(os.environ.get("ISTIO_ANSWERS_WHOLE"))
 """Whether every record is asked about (``make answers``), and not a sample only."""
 
 
+def files(folder: str) -> tuple[str, ...]:
+    """The recordings in a folder, whatever they are called."""
+    return tuple(sorted(f"{folder}/{found.name}" for found in (FOLDER / folder).glob("*.jsonl.gz")))
+
+
 def needed(*names: str) -> pytest.MarkDecorator:
-    """Skips where one of these files is absent, saying so."""
-    absent = [name for name in names if not (FOLDER / name).is_file()]
+    """Skips where one of these files, or any recording in one of these folders, is absent, saying so."""
+    absent = [name for name in names if not (FOLDER / name).is_file() and not files(name)]
     return pytest.mark.skipif(bool(absent), reason=f"no recorded answers of Istio: {FOLDER} has no {', '.join(absent)}")
 
 
-def records(name: str, *, every: int = 1) -> Iterator[dict[str, Any]]:
-    """The records of a file; of a sample every so many one, the same on each run."""
-    with gzip.open(FOLDER / name, "rt", encoding="utf-8") as lines:
-        for number, line in enumerate(lines):
-            if WHOLE or number % every == 0:
-                yield json.loads(line)
+def records(name: str, *, some: int | None = None) -> Iterator[dict[str, Any]]:
+    """The records of a file, or about so many of them, the same on each run, where not all are asked about."""
+    with gzip.open(FOLDER / name, "rt", encoding="utf-8") as opened:
+        lines = opened.readlines()
+    step = 1 if WHOLE or some is None else max(1, len(lines) // some)
+    yield from map(json.loads, lines[::step])
+
+
+def all_of(names: Sequence[str], *, some: int | None = None) -> Iterator[dict[str, Any]]:
+    """The records of several files."""
+    for name in names:
+        yield from records(name, some=some)
 
 
 @dataclass(frozen=True)

@@ -19,23 +19,20 @@ from tests.contract.envoy_check import Resources, refused
 from tests.contract.mesh_around import configurations
 from tests.contract.recorded_mesh import proxy_of, snapshot_of
 
-MESHES: Final = tuple(f"translation/{name}.jsonl.gz" for name in ("own", "random-1", "random-2", "gateways-random"))
-DOCUMENTS: Final = tuple(f"validation/{name}.jsonl.gz" for name in ("istio-own", "directed", "mutations"))
-EVERY: Final = {
-    "validation/istio-own.jsonl.gz": 7,
-    "validation/directed.jsonl.gz": 40,
-    "validation/mutations.jsonl.gz": 80,
-}
+MESHES: Final = answers.files("translation")
+DOCUMENTS: Final = answers.files("validation")
+SOME_MESHES, SOME_DOCUMENTS = 15, 100
+"""Records of each file that are asked about where not all are."""
 TOGETHER: Final = 150
 """Proxies whose configuration one Envoy is asked about."""
 Figures = Callable[[str, object], None]
 
 
-@answers.needed(*MESHES)
+@answers.needed("translation")
 @pytest.mark.parametrize("name", MESHES)
 def test_envoy_takes_every_recorded_mesh(name: str, tmp_path: Path, record_property: Figures) -> None:
     def found() -> Iterator[tuple[str, Resources]]:
-        for record in answers.records(name, every=10):
+        for record in answers.records(name, some=SOME_MESHES):
             snapshot = snapshot_of(record)
             for described in record["proxies"]:
                 yield f"{record['id']} {described['name']}", translate(proxy_of(described), snapshot)
@@ -43,11 +40,11 @@ def test_envoy_takes_every_recorded_mesh(name: str, tmp_path: Path, record_prope
     held(name, found(), tmp_path, record_property)
 
 
-@answers.needed(*DOCUMENTS)
+@answers.needed("validation")
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_envoy_takes_every_document_that_both_accept(name: str, tmp_path: Path, record_property: Figures) -> None:
     def found() -> Iterator[tuple[str, Resources]]:
-        for record in answers.records(name, every=EVERY[name]):
+        for record in answers.records(name, some=SOME_DOCUMENTS):
             document = record["document"]
             validate = VALIDATORS.get(document["kind"])
             if record["istio"]["valid"] and validate is not None and validate(document).accepted:

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from chaos.istio.governing import Mesh
 from chaos.istio.registry import registered
 from chaos.lab.istio.translate import translate
-from tests.answers import ROOT_NAMESPACE, Proxy, Record, minimal, needed, of_kind, proxies, records
+from tests.answers import ROOT_NAMESPACE, Proxy, Record, all_of, files, minimal, needed, of_kind, proxies
 from tests.contract.recorded_mesh import proxy_of, snapshot_of
 
 MINIMAL = "minimal/cases.yaml"
-MESHES = "who-governs/meshes.jsonl.gz"
+MESHES = files("who-governs")
+SOME = 75
+"""Meshes of each file that are asked about where not all are."""
 NOBODY = "default"
 CATCH_ALL = "*"
 """Is no name: what a sidecar does with names that it does not know."""
@@ -55,18 +57,18 @@ def differences(mesh: Mesh, record: Record, answers: Sequence[Record]) -> Iterat
                     )
 
 
-@needed(MESHES)
+@needed("who-governs")
 def test_who_governs() -> None:
     wrong = []
-    for record in records(MESHES, every=20):
+    for record in all_of(MESHES, some=SOME):
         wrong += differences(mesh_of(record, record["configs"]), record, record["istio"])
     assert not wrong, f"{len(wrong)} differences: " + "\n".join(wrong[:20])
 
 
-@needed(MESHES)
+@needed("who-governs")
 def test_which_virtual_services_are_seen_in_which_order() -> None:
     wrong = []
-    for record in records(MESHES, every=20):
+    for record in all_of(MESHES, some=SOME):
         mesh = mesh_of(record, record["configs"])
         for proxy, answer in zip(proxies(record), record["istio"], strict=True):
             for port, seen in answer["seen"].items():
@@ -111,11 +113,11 @@ def test_the_lab_routes_the_smallest_cases_as_istio_does() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-@needed(MESHES)
+@needed("who-governs")
 def test_the_lab_routes_as_istio_does() -> None:
     """Its one listener stands for those of all ports, so names carry the port."""
     wrong = []
-    for record in records(MESHES, every=60):
+    for record in all_of(MESHES, some=SOME):
         if set(record["mesh"]) - {"defaultVirtualServiceExportTo"}:
             continue  # the lab has one root namespace
         for described, answer in zip(record["proxies"], record["istio"], strict=True):

@@ -19,12 +19,13 @@ from chaos.model.marks import route_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation, Workload
-from tests.answers import Proxy, Record, needed, of_kind, proxies, records
+from tests.answers import Proxy, Record, all_of, files, needed, of_kind, proxies
 from tests.contract.test_istio_answers_governing import by_the_lab, differences, mesh_of
 from tests.property.meshes import RUN, TARGET, experiments
 
-INJECTIONS = "injections/injections.jsonl.gz"
-SOME = 20
+INJECTIONS = files("injections")
+SOME = 65
+"""Records of each file that are asked about where not all are."""
 STAGING = "staging"
 SETTINGS = Settings(namespaces=(STAGING,))
 EXPIRES = datetime(2026, 12, 1, tzinfo=UTC)
@@ -156,20 +157,20 @@ def is_caller(proxy: Proxy, experiment: Experiment) -> bool:
     return experiment.target.callers.items() <= proxy.labels.items()
 
 
-@needed(INJECTIONS)
+@needed("injections")
 def test_who_governs_before_and_after() -> None:
     wrong = []
-    for record in records(INJECTIONS, every=SOME):
+    for record in all_of(INJECTIONS, some=SOME):
         wrong += differences(mesh_of(record, record["configs"]), record, record["istio"]["before"])
         wrong += differences(mesh_of(record, after_of(record)), record, record["istio"]["after"])
     assert not wrong, f"{len(wrong)} differences: " + "\n".join(wrong[:20])
 
 
-@needed(INJECTIONS)
+@needed("injections")
 def test_who_governs_at_the_gateway_by_the_lab() -> None:
     """A gateway appends the routes of all VirtualServices of a host."""
     wrong = []
-    for record in records(INJECTIONS, every=SOME):
+    for record in all_of(INJECTIONS, some=SOME):
         at = [number for number, one in enumerate(proxies(record)) if one.router]
         for when, objects in (("before", record["configs"]), ("after", after_of(record))):
             for number in at:
@@ -180,11 +181,11 @@ def test_who_governs_at_the_gateway_by_the_lab() -> None:
     assert not wrong, f"{len(wrong)} differences: " + "\n".join(wrong[:20])
 
 
-@needed(INJECTIONS)
+@needed("injections")
 def test_what_is_allowed_hits_whom_it_says_and_nobody_else() -> None:
     """The recorded objects, tampered ones among them, under the experiment for which the guard allows them, if any."""
     wrong, allowed = [], 0
-    for record in records(INJECTIONS, every=SOME):
+    for record in all_of(INJECTIONS, some=SOME):
         if not record["written"]:
             continue
         situation, injection = situation_of(record), injection_of(record)
@@ -206,10 +207,10 @@ def test_what_is_allowed_hits_whom_it_says_and_nobody_else() -> None:
     assert not wrong, f"{len(wrong)} claims do not hold: " + "\n".join(wrong[:20])
 
 
-@needed(INJECTIONS)
+@needed("injections")
 def test_what_the_harness_makes_of_these_meshes_now_does_as_well() -> None:
     wrong, allowed = [], 0
-    for record in records(INJECTIONS, every=SOME):
+    for record in all_of(INJECTIONS, some=SOME):
         situation = situation_of(record)
         for experiment in EXPERIMENTS:
             made = choose(experiment, situation, run=RUN, expires=EXPIRES)

@@ -21,8 +21,8 @@ Object = dict[str, Any]
 Difference = tuple[str, str, Any, Any]
 """What it is (a path in the configuration), where, the lab's, Istio's."""
 HTTP: Final = 80
-FILES: Final = tuple(f"translation/{name}.jsonl.gz" for name in ("own", "random-1", "random-2", "gateways-random"))
-pytestmark = answers.needed(*FILES)
+FILES: Final = answers.files("translation")
+pytestmark = answers.needed("translation")
 
 
 def differences(record: Mapping[str, Any]) -> Iterator[Difference]:
@@ -97,7 +97,7 @@ def _clusters(mine: Sequence[Object], theirs: Sequence[Object] | None) -> Iterat
 def test_the_lab_translates_as_istio_does(name: str, record_property: Callable[[str, object], None]) -> None:
     found: Counter[str] = Counter()
     examples: dict[str, str] = {}
-    records = list(answers.records(name, every=1))
+    records = list(answers.records(name))
     for record in records:
         for what, where, lab, istio in differences(record):
             found[what] += 1

@@ -14,12 +14,13 @@ from typing import Any
 import pytest
 
 from chaos.lab.istio.validation import VALIDATORS
-from tests.answers import needed, records
+from tests.answers import files, needed, records
 from tests.conftest import FIGURE
 
-FILES = {"istio-own": 1, "directed": 7, "mutations": 15}
-"""The files, and every how many documents one is asked about where not all are."""
-pytestmark = needed(*(f"validation/{name}.jsonl.gz" for name in FILES))
+FILES = files("validation")
+SOME = 600
+"""Documents of each file that are asked about where not all are."""
+pytestmark = needed("validation")
 LIMIT = re.compile(r"the lab does not support (spec|metadata)[.\[].* yet")
 """A refusal that is the lab's own names the field."""
 OTHER_WARNINGS: frozenset[str] = frozenset()
@@ -45,13 +46,13 @@ def kind_of_answer(document: dict[str, Any], istio: dict[str, Any]) -> str:
 def test_the_lab_answers_as_istio_does(name: str, record_property: Callable[[str, object], None]) -> None:
     counted: Counter[str] = Counter()
     differing: dict[str, str] = {}
-    for record in records(f"validation/{name}.jsonl.gz", every=FILES[name]):
+    for record in records(name, some=SOME):
         answer = kind_of_answer(record["document"], record["istio"])
         counted[answer] += 1
         if answer not in ("both take", "both refuse", "not supported") and record["id"] not in OTHER_WARNINGS:
             differing[record["id"]] = answer
     told = ", ".join(f"{number} {answer}" for answer, number in sorted(counted.items()))
-    record_property(FIGURE, f"validation, {name}, {counted.total()} documents: {told}")
+    record_property(FIGURE, f"{name}: {counted.total()} documents: {told}")
     assert differing == {}
 
 
@@ -59,7 +60,7 @@ def test_the_lab_answers_as_istio_does(name: str, record_property: Callable[[str
 def test_what_is_stored_is_what_istio_would_store(name: str) -> None:
     """Unknown fields are named as Istio's CRDs name them, and are gone from what is taken; so are nulls."""
     wrong = []
-    for record in records(f"validation/{name}.jsonl.gz", every=FILES[name]):
+    for record in records(name, some=SOME):
         document = copy.deepcopy(record["document"])
         found = VALIDATORS[document["kind"]](document)
         if not found.accepted:
