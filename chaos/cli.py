@@ -255,7 +255,7 @@ def lab_status(name: LabName = "default", as_json: Json = False) -> None:  # noq
         mebibytes = f", {found.memory.resident / 2**20:.0f} MiB resident" if found.running else ""
         give(f"lab {found.name!r}: {found.detail}{mebibytes}")
         for part in found.parts:
-            give(f"  {'well' if part.alive else 'ILL '}  {part.name}  {part.detail}".rstrip())
+            give(f"  {'running' if part.alive else 'FAILED '}  {part.name}  {part.detail}".rstrip())
     if not found.healthy:
         raise typer.Exit(1)
 

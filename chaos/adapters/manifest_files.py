@@ -128,7 +128,9 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
     if named:
         more = f" and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
         told = ", ".join(sorted(named)[:_TOLD])
-        yield Skipped(note=f"{told}{more}: ignored by Git, not looked at; what is named on the command line is")
+        yield Skipped(
+            note=f"{told}{more}: ignored by Git, so not looked at; name it on the command line to have it looked at"
+        )
     yield from troubles
 
 

@@ -16,7 +16,7 @@ from chaos.safety.removal import give_back, take_away
 RESTORE_DEADLINE: Final = 60.0
 """Seconds for which the run itself keeps trying; the watchdog goes on after that."""
 RESTORED: Final = {
-    None: "the injected object is gone",
+    None: "the injected object is deleted",
     True: "the object's spec is what it was before",
     False: "others wrote the object meanwhile: only our part was taken out",
 }
@@ -151,7 +151,9 @@ class Injector:
         try:
             return give_back(self._mesh, self.injection.namespace, self.injection.name, run=self._run)
         except Exception as error:  # noqa: BLE001 - see above
-            said(f"the fields are not their owners' yet: {getattr(error, 'message', error)}")
+            said(
+                f"the fields of {self.injection.namespace}/{self.injection.name} could not be given back to their owners yet: {getattr(error, 'message', error)}"
+            )
             return ""
 
     def leftover(self) -> list[str]:

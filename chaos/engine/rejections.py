@@ -38,6 +38,6 @@ def not_distributed(seconds: float, rejected: Mapping[str, int]) -> tuple[str, s
         return told, "is istiod up, and do the callers' proxies take its configuration? (istioctl proxy-status)"
     counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(rejected.items()))
     return (
-        f"{told}; meanwhile proxies rejected updates ({counts}): Envoy does not take what some object became",
-        "istiod's log names the proxies and says why; on the lab: chaosctl lab status, with the object",
+        f"{told}; meanwhile proxies rejected updates ({counts}): Envoy does not accept the configuration that was made of some object",
+        "find the object and correct it: istiod's log names the proxies and the reason; on the lab, chaosctl lab status names the object",
     )

@@ -287,7 +287,8 @@ class Run:
     def _await_removal(self) -> None:
         """Waits until no caller's proxy has the fault any more; acknowledged is not gone.
 
-        Whatever ended the run: a fault that stays in the proxies is worth knowing. Only who asked it to stop is not kept.
+        Whatever ended the run: a fault that stays in the proxies is worth knowing. Only a run that was asked to stop does not
+        wait.
         """
         if Mark.INJECTED not in self.recorder.marks or Mark.RESTORED not in self.recorder.marks:
             return
@@ -305,7 +306,7 @@ class Run:
         if seen is None or seen.having:
             return False
         if seen.of:
-            self._event("removed", f"none of {seen.of} caller proxies has the fault any more")
+            self._event("gone", f"no caller's proxy has the fault any more ({seen.of} asked)")
         else:
             self._event("proxies-silent", "the callers' proxies can't be asked: the counted faults tell")
         return True

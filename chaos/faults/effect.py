@@ -36,7 +36,7 @@ def governing_of(experiment: Experiment, situation: Situation) -> Object | Broke
             return refuse(
                 "ports-differ",
                 ", ".join(f"{name} at port {port}" for name, port in own.items()),
-                f"{caller.name} follows another VirtualService at each port of the target, and it is not known which one it uses",
+                f"{caller.name} follows different VirtualServices at different ports of the target, and it is not known which port it calls",
                 "give the target one VirtualService for all of its ports, without match.port",
             )
     if len(found) > 1:
@@ -73,9 +73,10 @@ def why_not(
         return refuse(
             "no-effect",
             ", ".join(missed),
-            f"{title(after)} would be written and felt by nobody there: the VirtualService that governs, or what the routes "
-            "ask for, leaves it out",
-            "see which VirtualServices are for the target: kubectl get virtualservices -A",
+            f"{title(after)} would have no effect on these callers: another VirtualService governs there, or no route with the "
+            "fault is for them",
+            "narrow target.callers or target.match to callers that follow the target's VirtualService: kubectl get "
+            "virtualservices -A",
         )
     taken = dict.fromkeys(_taken(after, governing, situation.ports_of(host), situation, then))
     names = sorted({name for _, name in taken if name != host})
@@ -84,7 +85,7 @@ def why_not(
         return refuse(
             "callers-differ",
             ", ".join(strangers),
-            "workloads that are not meant would follow the callers' routes, since another VirtualService, or none, is theirs",
+            "workloads that are not declared callers would follow this object too, and follow another VirtualService, or none, now",
             "give the target one VirtualService that all of the namespace follows",
         )
     if names:
@@ -152,8 +153,6 @@ def name_of(vs: Object | None) -> str:
     return title(vs) if vs is not None else NONE
 
 
-def refuse(rule: str, value: str, message: str, hint: str = "") -> Broken:
+def refuse(rule: str, value: str, message: str, hint: str) -> Broken:
     """A reason for which no object is made."""
-    return Broken(
-        rule=rule, value=value, message=f"{message} ({value})", hint=hint or "see the documentation of strategies"
-    )
+    return Broken(rule=rule, value=value, message=f"{message} ({value})", hint=hint)

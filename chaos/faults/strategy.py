@@ -64,7 +64,10 @@ def choose(
     routes = _base_routes(governing, host)
     if not any(can_carry(route) for route in routes):
         return refuse(
-            "no-route-to-fault", name_of(governing), "no route of the governing VirtualService forwards requests"
+            "no-route-to-fault",
+            name_of(governing),
+            "no route of the governing VirtualService forwards requests",
+            "give that VirtualService a route that forwards requests (`route`)",
         )
     try:
         if strategy is Strategy.PATCH and governing is not None:
@@ -88,13 +91,19 @@ def choose(
                 },
             }
     except NotExpressible as error:
-        return refuse("match-not-expressible", str(error), "target.match can't be joined with the routes' own matches")
+        return refuse(
+            "match-not-expressible",
+            str(error),
+            "target.match can't be joined with the routes' own matches",
+            "simplify target.match, or leave it out",
+        )
     faulted = [route for route in after["spec"]["http"] if route.get("name") == route_name(run)]
     if not faulted:
         return refuse(
             "match-matches-nothing",
             name_of(governing),
             "no route of the governing VirtualService overlaps target.match",
+            "compare target.match with its routes: kubectl get virtualservice NAME -o yaml",
         )
     broken = why_not(after, faulted, governing, experiment, situation)
     if broken is not None:
@@ -133,7 +142,7 @@ def _unusable(vs: Object, host: str) -> Broken | None:
         return refuse(
             "already-injected",
             name_of(vs),
-            "another run's fault governs the host",
+            "the governing VirtualService carries the marks of another run: its fault, or what its owners are still owed",
             "wait for its end, or remove it with `chaosctl sweep`",
         )
     if host not in hosts_of(vs):
@@ -147,7 +156,7 @@ def _unusable(vs: Object, host: str) -> Broken | None:
         return refuse(
             "host-in-upper-case",
             name_of(vs),
-            "the governing VirtualService writes the host in upper case, and before Istio 1.30 it does not govern",
+            "a VirtualService writes the host in upper case, so that it governs from Istio 1.30 on, and not before",
             "write the host in lower case",
         )
     delegates = [f"{namespace}/{name}" for namespace, name in delegates_of(vs)]

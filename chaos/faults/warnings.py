@@ -102,7 +102,8 @@ def _names(experiment: Experiment, situation: Situation, injection: Injection, h
     if missed:
         yield Warn(
             code="names-not-hit",
-            message=f"requests to {', '.join(missed)} follow another VirtualService, which has this name, and feel nothing",
+            message=f"requests to {', '.join(missed)} do not follow the injected object, since this name is governed apart, and do "
+            "not feel the fault; call the target by its short or its whole name",
         )
 
 
@@ -122,7 +123,7 @@ def _callers(experiment: Experiment, situation: Situation, injection: Injection)
     if hidden:
         yield Warn(
             code="hidden-from-some",
-            message=f"the Sidecar of {', '.join(hidden)} does not import the object: these callers feel nothing",
+            message=f"the Sidecar of {', '.join(hidden)} does not import the target or the object: these callers do not feel the fault",
         )
     doors = {(w.namespace, w.name) for w in situation.workloads if w.gateway}
     through = sorted(f"{ns}/{name}" for ns, name in set(situation.calling) & doors)

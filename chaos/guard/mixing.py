@@ -25,14 +25,14 @@ def everything_was_read(draft: Draft) -> Iterator[Broken]:
 
 
 def one_domain_is_known(draft: Draft) -> Iterator[Broken]:
-    """The registry's names end as the rules take it: with another DNS domain they would compare what nobody has."""
+    """The registry's names end as the rules take it: with another DNS domain they would compare names that do not exist."""
     domains = {domain for one in draft.situation.workloads for domain in one.domains} - {CLUSTER_DOMAIN}
     for domain in sorted(domains):
         yield Broken(
             rule="cluster-domain",
             value=domain,
-            message=f"the proxies of {draft.namespace!r} were started for the DNS domain {domain!r}, and only {CLUSTER_DOMAIN} "
-            "is known to the rules that find out whom the fault would hit",
+            message=f"the proxies of {draft.namespace!r} were started for the DNS domain {domain!r}; the staging rules can tell whom "
+            f"a fault hits with {CLUSTER_DOMAIN} only",
             hint=f"run it on a mesh with the domain {CLUSTER_DOMAIN} (global.proxy.clusterDomain)",
         )
 
@@ -46,8 +46,8 @@ def revisions_agree(draft: Draft) -> Iterator[Broken]:
             rule="revisions-differ",
             value=revisions,
             message=f"the proxies of {draft.namespace!r} follow the revisions {revisions}, which differ in their default of "
-            "exportTo, so it is not one and the same whom the fault would hit",
-            hint="restart the pods of one revision, or set the same defaultVirtualServiceExportTo for both",
+            "exportTo, so whom the fault would hit depends on the proxy",
+            hint="restart the pods that still follow the old revision, or set the same defaultVirtualServiceExportTo for all",
         )
 
 

@@ -128,14 +128,14 @@ def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Re
 
 def _still_faulted(removed: RemovalResult) -> Reason:
     if removed.having:
-        seen = f"{removed.having} of {removed.asked} caller proxies still had the fault {removed.allowed:g} s"
+        seen = f"{removed.having} of {removed.asked} caller proxies still have the fault"
     else:
-        seen = f"faults were counted until {removed.seconds or 0.0:.3g} s"
+        seen = f"the fault was gone only {removed.seconds or 0.0:.1f} s after the API acknowledged the restore"
     return Reason(
         code=ReasonCode.STILL_FAULTED,
-        message=f"{seen} after the API acknowledged its removal; allowed are {removed.allowed:g} s",
-        hint="is istiod up, and do the proxies take its configuration (istioctl proxy-status)? is another fault active "
-        "on the target (chaosctl status)? a slow control plane is given more time with limits.removal",
+        message=f"{seen}; limits.removal allows {removed.allowed:g} s",
+        hint="see whether istiod runs and the proxies take its configuration (istioctl proxy-status), and whether another "
+        "fault is active on the target (chaosctl status); a control plane that is only slow needs a larger limits.removal",
     )
 
 
@@ -244,8 +244,11 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
     if removed is None or after is None or history.troubles or removed.answer is Answer.VIOLATED:
         return
     if removed.answer is Answer.UNDECIDED:
-        text = "the run ended before it could be seen that no fault is counted any more"
-        yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=text)
+        yield Reason(
+            code=ReasonCode.UNDECIDED_RECOVERY,
+            message="the run ended before the fault was seen to be gone from the proxies",
+            hint="let the run end by itself; does Prometheus still scrape the callers' proxies?",
+        )
     elif after.answer is Answer.VIOLATED:
         told = "; ".join(_told(claim) for claim in after.claims if claim.answer is Answer.VIOLATED)
         yield Reason(

@@ -37,7 +37,7 @@ class _Rise:
 
 
 def judge_removal(history: History, now: float) -> RemovalResult:
-    """How long the proxies kept the fault after the API acknowledged its removal.
+    """How long the proxies kept the fault after the API acknowledged the restore.
 
     The proxies' own answers tell to a fraction of a second, where they can be asked; the counts tell to a scrape
     interval, and always have the last word: a fault that is surely counted after the proxies lost it, and that did not
@@ -72,9 +72,11 @@ def judge_removal(history: History, now: float) -> RemovalResult:
     result = result.model_copy(update={"seconds": gone - restored, "uncertainty": gone - earliest})
     too_late = (bool(late) or lost is not None) and gone - restored > allowed
     if too_late or (still and now - restored > allowed):
-        return result.model_copy(update={"answer": Answer.VIOLATED})
+        result = result.model_copy(update={"answer": Answer.VIOLATED})
     if still:
         return result.model_copy(update={"seconds": None})
+    if result.answer is Answer.VIOLATED:
+        return result
     quiet_from = max(gone, drained)
     if recorded is None or _scraped_until(recorded, now, interval) < quiet_from + _QUIET * interval:
         return result

@@ -193,8 +193,8 @@ def status(name: str = DEFAULT_NAME) -> LabStatus:
         )
         for raw in answer["parts"]
     ]
-    ill = [part.name for part in parts if not part.alive]
-    detail = f"not well: {', '.join(ill)}" if ill else "all parts alive"
+    failed = [part.name for part in parts if not part.alive]
+    detail = f"failed: {', '.join(failed)}" if failed else "all parts run"
     return LabStatus(name, running=True, detail=detail, state=state, parts=(supervisor, *parts))
 
 

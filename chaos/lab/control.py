@@ -2,7 +2,7 @@
 
 - ``GET /lab/status`` → ``{"parts": [{"name", "pid", "alive", "detail"}]}``
 - ``POST /lab/control-plane`` with ``{"delay": seconds}`` , ``{"power": "down" | "up"}`` or ``{"certificates": "rotate"}`` → what ``stats`` says
-- ``POST /lab/exec`` with ``{"answers": false | true}`` → the same; while false, an exec in a proxy hangs, as where a node is ill
+- ``POST /lab/exec`` with ``{"answers": false | true}`` → the same; while false, an exec in a proxy hangs, as on a node that does not answer
 - ``GET /lab/metrics`` → the control plane's metrics under istiod's names; 503 while it is down
 """
 

@@ -115,8 +115,8 @@ def refusals_of(control_plane: ControlPlane, pods: PodRunner) -> Iterable[str]:
         first, others = proxies[0], len(proxies) - 1
         running = pods.find(first.namespace, first.pod)
         words = words_of(tail(running.envoy.log, lines=_LOG_LINES)) if running and running.envoy else ""
-        who = f"the Envoy of {first.namespace}/{first.pod}{f' and {others} others' if others else ''}"
-        yield f"{who} refused the newest {kind}, which stay as they were: {', '.join(objects)}{f': {words}' if words else ''}"
+        who = f"the Envoy of {first.namespace}/{first.pod}{f', and those of {others} more pods,' if others else ''}"
+        yield f"{who} refused the newest {kind}, and what was there before stays; correct or delete {', '.join(objects)}{f': {words}' if words else ''}"
 
 
 def warning_of_refusals(validate: Validator, refusals: Callable[[], Iterable[str]]) -> Validator:

@@ -140,7 +140,7 @@ class Match(Declared):
                 raise ValueError(f"headers: expected a lower-case header name, not {key!r} (Istio would ignore it)")
         for value in (self.method, *self.headers.values(), *self.query_params.values()):
             if value is not None and value.prefix == "":
-                raise ValueError("prefix: expected one that is not empty (only a uri's may be, Istio takes no other)")
+                raise ValueError("prefix: expected one that is not empty (Istio takes an empty prefix for uri only)")
         return self
 
 
@@ -370,7 +370,7 @@ class Limits(Declared):
     fault: Duration = timedelta(seconds=120)
     removal: Duration = Field(
         timedelta(seconds=30),
-        description="within which the callers' proxies must have lost the fault once the API acknowledged its removal",
+        description="how soon after the API acknowledged the restore the callers' proxies must have lost the fault",
     )
 
     @model_validator(mode="after")

@@ -83,17 +83,20 @@ def share_text(share: ShareProof) -> str:
 
 
 def removal_text(removal: RemovalResult) -> str:
-    """When the fault was gone from the callers' proxies, after the API had acknowledged its removal."""
+    """When the fault was gone from the callers' proxies, after the API had acknowledged the restore."""
+    allowed = f"{removal.allowed:g} s are allowed"
+    if removal.having:
+        have = f"{removal.having} of {removal.asked} caller proxies still had the fault at the last look"
+        return f"{removal.answer}: {have}; {allowed}"
     by = (
-        f"{removal.asked} caller proxies were asked"
+        f"caller proxies asked: {removal.asked}"
         if removal.asked
-        else "by the counted faults: no proxy could be asked"
+        else "no proxy could be asked, so by the counted faults"
     )
-    still = f", {removal.having} still have it" if removal.having else ""
     if removal.seconds is None:
-        return f"not seen yet within {removal.allowed:g} s allowed ({by}{still})"
-    when = f"{removal.seconds:.1f} s after the API acknowledged it, or up to {removal.uncertainty:.1f} s earlier"
-    return f"{removal.answer}: {when}, of {removal.allowed:g} s allowed ({by}{still})"
+        return f"{removal.answer}: not seen; {allowed} ({by})"
+    when = f"gone {removal.seconds:.1f} s after the API acknowledged the restore"
+    return f"{removal.answer}: {when}, or up to {removal.uncertainty:.1f} s earlier; {allowed} ({by})"
 
 
 def recovery_text(recovery: RecoveryResult) -> str:

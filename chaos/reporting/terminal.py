@@ -23,7 +23,7 @@ _TOLD: Final = (
     "restored",
     "restore-retried",
     "ownership",
-    "removed",
+    "gone",
     "proxies-silent",
     "removal-not-awaited",
     "guardrail",

@@ -96,11 +96,17 @@ def _without_us(vs: Object) -> Object:
 
 def _what_is_left(before: Object, wanted: Object, stored: Object) -> str:
     if still_owns(stored):
-        return f"{FIELD_MANAGER} still owns spec.http: apply it once with --force-conflicts"
+        return f"{FIELD_MANAGER} still owns fields: their owner has to apply the object once with --force-conflicts"
     if not owners_are_known(before) and not route_owners(stored):
-        return "who owned spec.http before is not known, so nobody does now: the next apply takes it"
+        return (
+            "it is not known who owned spec.http before, so nobody owns it now; the owner's next server-side apply takes it "
+            "without a conflict"
+        )
     if route_owners(stored) != route_owners(wanted):
-        return "the server did not take the owners of before, so nobody owns spec.http now: the next apply takes it"
+        return (
+            "the server did not take the list of earlier owners, so nobody owns spec.http now; the owner's next server-side "
+            "apply takes it without a conflict"
+        )
     return ""
 
 

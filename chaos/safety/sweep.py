@@ -172,7 +172,7 @@ def _void(faults: Sequence[Object], leases: Sequence[Object], now: float) -> str
         return f"expired {now - min(late):.0f} s ago" if late else ""
     if not leases:
         known = any(run_of(fault) for fault in faults)
-        return "its run holds no lease" if known else "a run took them over and left no record"
+        return "its run holds no lease" if known else "a run left itself as the owner of its fields, and no record"
     last = max(runs_out(lease) for lease in leases)
     return f"its lease ran out {now - last:.0f} s ago" if last and holder_of(leases[0]) else "its lease is void"
 

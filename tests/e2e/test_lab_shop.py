@@ -255,7 +255,7 @@ def test_a_killed_envoy_shows_in_the_status_with_the_reason(lab: LabState, clien
     dead = [other for other in found.parts if not other.alive]
     assert [other.name for other in dead] == [part.name]
     assert "killed by SIGKILL" in dead[0].detail
-    assert found.detail == f"not well: {part.name}"
+    assert found.detail == f"failed: {part.name}"
 
     # Kubernetes is told as well, and a new pod makes it whole again.
     name = part.name.removeprefix("envoy staging/")

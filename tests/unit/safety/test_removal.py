@@ -189,7 +189,7 @@ def test_a_list_that_the_server_passes_over_is_noticed(mesh: KubernetesMesh, tea
         return {**obj, "metadata": {**obj["metadata"], "managedFields": owners}}
 
     told = give_back(Meanwhile(mesh, spoilt), "staging", NAME, run=RUN)  # type: ignore[arg-type]
-    assert "did not take the owners of before" in told
+    assert "did not take the list of earlier owners" in told
     assert [one["manager"] for one in owners_of(live(mesh))] == ["team"]
     assert team.apply(timeout="7s").status_code == 200
 
