@@ -173,7 +173,7 @@ def test_where_the_record_is_lost_only_our_own_entry_goes_and_that_is_said(
     assert take_away(mesh, live(mesh), run=RUN)
     if when == "between":
         team.merge("somebody", gone)
-    assert "nobody does now" in give_back(mesh, "staging", NAME, run=RUN)
+    assert "nobody owns it now" in give_back(mesh, "staging", NAME, run=RUN)
     assert [one["manager"] for one in owners_of(live(mesh))] == ["team"]
     assert "annotations" not in live(mesh)["metadata"]
     assert team.apply(timeout="7s").status_code == 200
