@@ -10,6 +10,7 @@ import ipaddress
 import json
 import os
 import re
+import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -359,6 +360,15 @@ def _load(files: str, context: str) -> _Loaded:
             f"expected a context of the kubeconfig {files}, got {context!r}",
             hint=f"known are: {', '.join(known)}" if known else "it has no contexts at all",
         )
+    refresh = configuration.refresh_api_key_hook
+    if refresh is not None:  # several threads may find the token old; a plugin that rotates it must run once
+        one_at_a_time = threading.Lock()
+
+        def refreshed(changed: Any) -> None:
+            with one_at_a_time:
+                refresh(changed)
+
+        configuration.refresh_api_key_hook = refreshed
     # The client's own retries would repeat writes whose answer was lost.
     configuration.retries = False
     if configuration.proxy and configuration.proxy == inherited and _is_loopback(configuration.host):

@@ -15,12 +15,6 @@ from chaos.safety.removal import give_back, take_away
 
 RESTORE_DEADLINE: Final = 60.0
 """Seconds for which the run itself keeps trying; the watchdog goes on after that."""
-RESTORED: Final = {
-    None: "the injected object is deleted",
-    True: "the object's spec is what it was before",
-    False: "others wrote the object meanwhile: only our part was taken out",
-}
-"""What became of the object, by ``Injector.exact``."""
 _PAUSE: Final = 0.5
 _TRIES: Final = 3
 
@@ -51,6 +45,16 @@ class Injector:
         self.written: Object | None = None
         self.exact: bool | None = None
         """Whether taking the fault out of somebody's object gave exactly what was there before; ``None``: not known."""
+
+    @property
+    def told(self) -> str:
+        """What became of the object that was written or changed."""
+        if self.injection.strategy is not Strategy.PATCH:
+            return "the injected object is deleted"
+        if self.exact:
+            return "the object's spec is what it was before"
+        others = "others wrote the object meanwhile: " if self.exact is False else ""
+        return f"{others}only our part was taken out"
 
     @property
     def unaccounted(self) -> bool:

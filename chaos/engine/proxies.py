@@ -21,7 +21,9 @@ Pod = tuple[str, str]
 """``(namespace, name)``."""
 
 PATIENCE: Final = 4.0
-"""Seconds within which every proxy must have answered; else none is asked any more."""
+"""Seconds within which the next proxy must have answered; else none is asked any more."""
+LONGEST: Final = 20.0
+"""Seconds that a round may take."""
 _AT_ONCE: Final = 8
 """Proxies that are asked at the same time."""
 
@@ -63,7 +65,9 @@ class Proxies:
             return None
         begun, answers = self._round.begun, self._round.answers()
         if len(answers) < len(self._pods):
-            self.silent = self._clock.now() - begun > PATIENCE
+            if self._round.is_stuck(self._clock.now()):
+                self._round.give_up()
+                self.silent = True
             return None
         self._round = None
         if any(text is None for text in answers.values()):
@@ -74,13 +78,16 @@ class Proxies:
         return ProxySeen(at=self._clock.now() + offset, asked=begun + offset, having=having, of=len(answers))
 
     def _live(self) -> Sequence[Pod]:
-        """The callers' pods as they are now; as they were known where nobody can tell."""
+        """The callers' pods that run now; as they were known where nobody can tell."""
         wanted = {(caller.namespace, caller.workload) for caller in self._callers}
         try:
             pods = [pod for namespace in {namespace for namespace, _ in wanted} for pod in self._mesh.pods(namespace)]
         except HarnessError:
             return self._pods
-        return [(w.namespace, pod) for w in workloads_of(pods) if (w.namespace, w.name) in wanted for pod in w.proxied]
+        running = [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Pending"]
+        return [
+            (w.namespace, pod) for w in workloads_of(running) if (w.namespace, w.name) in wanted for pod in w.proxied
+        ]
 
 
 class _Round:
@@ -91,6 +98,7 @@ class _Round:
         self._mesh = mesh
         self._open: queue.SimpleQueue[Pod] = queue.SimpleQueue()
         self._answers: dict[Pod, str | None] = {}
+        self._last = (0, begun)
         for pod in pods:
             self._open.put(pod)
         for _ in range(min(_AT_ONCE, len(pods))):
@@ -100,6 +108,20 @@ class _Round:
     def answers(self) -> Mapping[Pod, str | None]:
         """What has come so far."""
         return dict(self._answers)
+
+    def is_stuck(self, now: float) -> bool:
+        """Whether no further answer came for too long, or all together take too long."""
+        if len(self._answers) > self._last[0]:
+            self._last = (len(self._answers), now)
+        return now - self._last[1] > PATIENCE or now - self.begun > LONGEST
+
+    def give_up(self) -> None:
+        """Asks nobody else; who was asked already ends by itself."""
+        while True:
+            try:
+                self._open.get_nowait()
+            except queue.Empty:
+                return
 
     def _work(self) -> None:
         while True:

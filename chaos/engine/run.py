@@ -11,11 +11,11 @@ from functools import partial
 from typing import Final
 
 from chaos import judge
-from chaos.engine.injecting import RESTORED, Injector, Overtaken
+from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
 from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.progress import progress_of
-from chaos.engine.proxies import Proxies
+from chaos.engine.proxies import PATIENCE, Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.surroundings import Surroundings, Watch
@@ -272,7 +272,7 @@ class Run:
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
             return
         self._mark(Mark.RESTORED)
-        self._event("restored", RESTORED[self._injector.exact])
+        self._event("restored", self._injector.told)
         written, message = (
             self._injector.written or self._injector.injection.after,
             f"run {self.plan.run} removed its fault",
@@ -285,18 +285,18 @@ class Run:
             self._event("ownership", left)
 
     def _await_removal(self) -> None:
-        """Waits until no caller's proxy has the fault any more; acknowledged is not gone.
-
-        Whatever ended the run: a fault that stays in the proxies is worth knowing. Only a run that was asked to stop does not
-        wait.
-        """
+        """Waits until no caller's proxy has the fault any more, whatever ended the run but a wish to stop it."""
         if Mark.INJECTED not in self.recorder.marks or Mark.RESTORED not in self.recorder.marks:
             return
         self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
-        until = self._now() + self.plan.experiment.limits.removal.total_seconds()
+        until = self._now() + self.plan.experiment.limits.removal.total_seconds() + PATIENCE
+        looked = 0.0
         while not self._around.stop and self._now() < until and not self._lost():
             self._clock.sleep(_QUICK)
-            self._look()
+            if self._now() - looked >= TICK:
+                looked = self._now()
+                if judge.judge_removal(*self._look()).answer is Answer.VIOLATED:
+                    break
         if self._around.stop:
             self._event("removal-not-awaited", "stopped: whether the proxies have lost the fault was not waited for")
 

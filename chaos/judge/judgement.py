@@ -246,8 +246,9 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
     if removed.answer is Answer.UNDECIDED:
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message="the run ended before the fault was seen to be gone from the proxies",
-            hint="let the run end by itself; does Prometheus still scrape the callers' proxies?",
+            message="the fault was not seen to be gone from the proxies, or not surely in time",
+            hint="let the run end by itself; does Prometheus scrape the callers' proxies? limits.removal has to be longer than "
+            "the scrape interval, and a small share of faults takes many requests until its absence shows",
         )
     elif after.answer is Answer.VIOLATED:
         told = "; ".join(_told(claim) for claim in after.claims if claim.answer is Answer.VIOLATED)

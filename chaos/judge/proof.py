@@ -60,7 +60,7 @@ def judge_proof(history: History, now: float) -> Proof:
         return Proof()
     end = min(now, history.marks.get(Mark.RESTORE_SENT, now))
     by_caller: dict[str, int] = {}
-    for series, events in _counted(history, injected, now):
+    for series, events in counted(history, injected, now):
         if is_faulted(series):
             by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
     outside = {caller: n for caller, n in by_caller.items() if n and not is_declared(history, caller)}
@@ -80,7 +80,7 @@ def judge_proof(history: History, now: float) -> Proof:
 
 def _shares(history: History, window: Window) -> Iterator[ShareProof]:
     draws = _Draws()
-    for series, events in _counted(history, window.start, window.end):
+    for series, events in counted(history, window.start, window.end):
         if not is_declared(history, caller_of(series)):
             continue
         flags = flags_of(series)
@@ -116,14 +116,15 @@ def _share(kind: str, flag: str, declared: float, tally: Tally, confidence: floa
     )
 
 
-def _counted(history: History, start: float, end: float) -> Iterator[tuple[Series, int]]:
+def counted(history: History, start: float, end: float) -> Iterator[tuple[Series, int]]:
+    """The requests towards the target between two moments, series by series."""
     recorded = history.find(requests_key(history.plan.host))
     if recorded is None:
         return
     scrapes = Scrapes((recorded,))
     for series in recorded.series:
-        counted = count(series, start, end, scrapes=scrapes, interval=history.environment.scrape_interval)
-        yield series, counted.events
+        found = count(series, start, end, scrapes=scrapes, interval=history.environment.scrape_interval)
+        yield series, found.events
 
 
 def faults_before(history: History, now: float) -> int:
@@ -132,4 +133,4 @@ def faults_before(history: History, now: float) -> int:
     end = history.marks.get(Mark.INJECT_SENT, history.marks.get(Mark.BASELINE_UNTIL, now))
     if begin is None:
         return 0
-    return sum(events for series, events in _counted(history, begin, end) if is_faulted(series))
+    return sum(events for series, events in counted(history, begin, end) if is_faulted(series))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaos.judge.claims import Window, answer_only, judge_claim, share_of_confidence
-from chaos.judge.removal import judge_removal
+from chaos.judge.removal import drain, judge_removal
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Answer, RecoveryResult
 
@@ -46,13 +46,27 @@ def judge_recovery(history: History, now: float) -> RecoveryResult:
         if answers == {Answer.HOLDS}:
             answer, seconds, shown = Answer.HOLDS, after, after
             break
-        if after == allowed and Answer.VIOLATED in answers:
+        if after == allowed and Answer.VIOLATED in answers and _violated_when_drained(history, gone, now):
             answer, shown = Answer.VIOLATED, after
     claims = tuple(
         judge_claim(history, claim, "recovery", Window(gone + shown, end), confidence=confidence)
         for claim in experiment.steady_state
     )
     return result.model_copy(update={"seconds": seconds, "answer": answer, "claims": claims})
+
+
+def _violated_when_drained(history: History, gone: float, now: float) -> bool:
+    """Whether it is surely violated without the requests that still wait for a delay that they drew before."""
+    experiment = history.plan.experiment
+    start = gone + max(experiment.recovery.within.total_seconds(), drain(history, now))
+    window = Window(start, min(now, history.marks.get(Mark.LOAD_STOPPED, now)))
+    if window.start >= window.end:
+        return False
+    confidence = share_of_confidence(experiment)
+    return any(
+        answer_only(history, claim, "recovery", window, confidence=confidence) is Answer.VIOLATED
+        for claim in experiment.steady_state
+    )
 
 
 def recovery_done(history: History, now: float) -> bool:

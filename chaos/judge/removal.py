@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from chaos.judge.claims import longest_delay
+from chaos.judge.claims import longest_delay, share_of_confidence
+from chaos.judge.confidence import interval as interval_of
 from chaos.judge.counting import Scrapes, Source
 from chaos.judge.evidence import requests_key
 from chaos.judge.load import longest_wait
-from chaos.judge.proof import flags_of, is_faulted
+from chaos.judge.proof import caller_of, counted, flags_of, is_faulted
 from chaos.model.history import History, Mark, Recorded, Series
 from chaos.model.verdict import Answer, RemovalResult
 
@@ -29,21 +30,24 @@ _GONE: Final = 5
 
 @dataclass(frozen=True)
 class _Rise:
-    """Faults that were counted after one scrape and by the next one."""
+    """Faults that were drawn after one moment and by another, as two scrapes tell.
+
+    Args:
+        waited: They are delays alone: their requests went on to the target, and were counted when that had answered.
+    """
 
     after: float
     by: float
-    delayed: bool
+    waited: bool
 
 
 def judge_removal(history: History, now: float) -> RemovalResult:
     """How long the proxies kept the fault after the API acknowledged the restore.
 
     The proxies' own answers tell to a fraction of a second, where they can be asked; the counts tell to a scrape
-    interval, and always have the last word: a fault that is surely counted after the proxies lost it, and that did not
-    wait for its delay meanwhile, comes from a proxy that still injects.
+    interval, and always have the last word: a fault that was surely drawn after the proxies lost it comes from a proxy that
+    still injects. It is too late only if the fault was surely there beyond the limit, and in time only if it was surely gone.
     """
-    interval = history.environment.scrape_interval
     allowed = history.plan.experiment.limits.removal.total_seconds()
     result = RemovalResult(seconds=None, uncertainty=0.0, allowed=allowed, answer=Answer.UNDECIDED)
     restored = history.marks.get(Mark.RESTORED)
@@ -53,15 +57,12 @@ def judge_removal(history: History, now: float) -> RemovalResult:
     last_had = max((look.asked or look.at for look in looks if look.having), default=restored)
     askable = bool(looks) and looks[-1].of > 0
     lost = next((look.at for look in looks if look.at > last_had and not look.having), None) if askable else None
-    still = askable and lost is None
     if askable:
         result = result.model_copy(update={"asked": looks[-1].of, "having": looks[-1].having})
     known = lost if lost is not None else last_had
-    drained = known + drain(history, now)
     recorded = history.find(requests_key(history.plan.host))
-    rises = list(_rises(recorded, restored, now, interval)) if recorded is not None else []
-    aborted_by = known + longest_delay(history.plan.experiment)
-    late = [rise for rise in rises if rise.after >= (drained if rise.delayed else aborted_by)]
+    rises = list(_rises(history, recorded, restored, now)) if recorded is not None else []
+    late = [rise for rise in rises if rise.after >= known]
     if late:
         last = max(late, key=lambda rise: rise.by)
         gone, earliest = last.by, last.after
@@ -69,43 +70,71 @@ def judge_removal(history: History, now: float) -> RemovalResult:
         gone, earliest = lost, last_had
     else:
         gone, earliest = max([known, *(rise.by for rise in rises)]), known
-    result = result.model_copy(update={"seconds": gone - restored, "uncertainty": gone - earliest})
-    too_late = (bool(late) or lost is not None) and gone - restored > allowed
-    if too_late or (still and now - restored > allowed):
-        result = result.model_copy(update={"answer": Answer.VIOLATED})
-    if still:
-        return result.model_copy(update={"seconds": None})
-    if result.answer is Answer.VIOLATED:
+    seconds = None if askable and lost is None else gone - restored
+    result = result.model_copy(update={"seconds": seconds, "uncertainty": gone - earliest})
+    # Where the proxies lost it, a stream that drew its delay before may end, and be counted, at any time.
+    sure = lost is None or not late or any(not rise.waited for rise in late)
+    if sure and earliest - restored > allowed:
+        return result.model_copy(update={"answer": Answer.VIOLATED})
+    if seconds is None or seconds > allowed or recorded is None:
         return result
-    quiet_from = max(gone, drained)
-    if recorded is None or _scraped_until(recorded, now, interval) < quiet_from + _QUIET * interval:
+    interval = history.environment.scrape_interval
+    quiet_from = max(gone, known + drain(history, now))
+    seen = _scraped_until(recorded, now, interval) >= quiet_from + _QUIET * interval
+    told_by_proxies = lost is not None and not late
+    if not seen or not (told_by_proxies or _would_have_shown(history, quiet_from, now)):
         return result
     return result.model_copy(update={"answer": Answer.HOLDS})
+
+
+def _would_have_shown(history: History, since: float, now: float) -> bool:
+    """Whether each caller that felt faults has sent so many requests without any since that its share of before is refuted.
+
+    Two quiet scrapes say little of a caller that is hit once in ten seconds.
+    """
+    felt: dict[str, list[int]] = {}
+    for series, events in counted(history, history.marks.get(Mark.INJECT_SENT, since), now):
+        faulted, sent = felt.setdefault(caller_of(series), [0, 0])
+        felt[caller_of(series)] = [faulted + events * is_faulted(series), sent + events]
+    quiet: dict[str, int] = {}
+    for series, events in counted(history, since, now):
+        quiet[caller_of(series)] = quiet.get(caller_of(series), 0) + events
+    confidence = share_of_confidence(history.plan.experiment)
+    return all(
+        interval_of(0, quiet.get(caller, 0), confidence=confidence).high < faulted / sent
+        for caller, (faulted, sent) in felt.items()
+        if faulted
+    )
 
 
 def drain(history: History, now: float) -> float:
     """Seconds for which requests that drew a delay may still be under way, and be counted at their end.
 
     The delay, or longer: after it the request goes on to the target, for as long as that takes. No answer to the load
-    took longer than the longest that was seen.
+    took longer than the longest that was seen, with the delay or, before the fault, without it.
     """
     delay = longest_delay(history.plan.experiment)
     begun = history.marks.get(Mark.INJECT_SENT)
     if not delay or begun is None:
         return delay
-    return max(delay, longest_wait(history, begun, now, rest=0.0))
+    before = longest_wait(history, history.marks.get(Mark.BASELINE_FROM, begun), begun, rest=0.0)
+    return max(delay + before, longest_wait(history, begun, now, rest=0.0))
 
 
-def _rises(recorded: Recorded, since: float, now: float, interval: float) -> Iterator[_Rise]:
-    """Where the counts of faulted requests rose after a moment."""
-    scrapes = Scrapes((recorded,))
+def _rises(history: History, recorded: Recorded, since: float, now: float) -> Iterator[_Rise]:
+    """Where the counts of faulted requests rose after a moment; a delayed one drew its fault before it waited."""
+    interval, scrapes = history.environment.scrape_interval, Scrapes((recorded,))
+    delay, longest = longest_delay(history.plan.experiment), drain(history, now)
     for series in recorded.series:
         if not is_faulted(series):
             continue
-        delayed = "FI" not in flags_of(series)
+        flags = flags_of(series)
+        left = series.labels.get("response_code") == "0"  # its client went away, maybe during the delay
+        least = delay if "DI" in flags and not left else 0.0
+        most = 0.0 if "DI" not in flags else delay if "FI" in flags else longest
         for (after, before), (by, value) in pairwise(_with_birth(series, scrapes, interval)):
             if since < by <= now and value != before:  # less than before: the proxy began anew
-                yield _Rise(after, by, delayed)
+                yield _Rise(after - most, by - least, "FI" not in flags)
 
 
 def _with_birth(series: Series, scrapes: Scrapes, interval: float) -> tuple[tuple[float, float], ...]:

@@ -16,6 +16,7 @@ Part = Literal["object", "fault", "ownership"]
 """What of an object is a run's: all of it, a fault in somebody else's, or no more than who owns its fields."""
 
 _MADE: Final = re.compile(rf"chaos-([{ALPHABET}]{{8}})-")
+_ROUTE: Final = re.compile(rf"chaos-([{ALPHABET}]{{8}})")
 
 
 def _labels(obj: Object) -> Mapping[str, str]:
@@ -33,6 +34,9 @@ def run_of(obj: Object) -> str:
     if not found and EXPIRES in (obj["metadata"].get("annotations") or {}):
         name = _MADE.match(str(obj["metadata"]["name"]))
         found = name[1] if name else ""
+    if not found and still_owns(obj):  # our marks were taken off, and our routes not
+        names = (str(route.get("name")) for route in (obj.get("spec") or {}).get("http") or ())
+        found = next((route[1] for name in names if (route := _ROUTE.fullmatch(name))), "")
     return str(found or "")
 
 

@@ -26,6 +26,7 @@ class Pods:
     def __init__(self) -> None:
         self.answers: dict[str, str | Exception | None] = {"o-1": HAS, "o-2": HAS}
         self.hanging: set[str] = set()
+        self.pending: set[str] = set()
         self.end = threading.Event()
         self.listed: list[str] | Exception | None = None
 
@@ -44,6 +45,7 @@ class Pods:
         owner = {"kind": "ReplicaSet", "name": "order-svc-1", "controller": True}
         return [
             {
+                "status": {"phase": "Pending" if name in self.pending else "Running"},
                 "metadata": {"name": name, "generateName": "order-svc-1-", "namespace": namespace, "labels": {"pod-template-hash": "1"}, "ownerReferences": [owner]},
                 "spec": {"containers": [{"name": "istio-proxy"}]},
             }
@@ -90,7 +92,7 @@ def test_each_round_asks_anew(pods: Pods) -> None:
 
 
 def test_one_that_hangs_makes_them_silent_after_a_while_and_waits_for_nobody(pods: Pods) -> None:
-    pods.hanging.add("o-2")
+    pods.hanging |= {"o-1", "o-2"}
     clock = StepClock()
     one = proxies(pods, clock)
     assert one.look(0.0) is None
@@ -138,3 +140,30 @@ def test_many_are_asked_side_by_side(pods: Pods) -> None:
     pods.answers = dict.fromkeys(names, HAS)
     assert (found := seen(proxies(pods, StepClock(), *names))) is not None
     assert (found.having, found.of) == (40, 40)
+
+
+def test_one_after_the_other_may_take_long_in_all(pods: Pods) -> None:
+    """What counts is the time since the last answer: many proxies at a slow API server are not silent."""
+    names = [f"o-{n}" for n in range(20)]
+    pods.answers = dict.fromkeys(names, HAS)
+    pods.hanging = {"o-19"}
+    clock = StepClock()
+    one = proxies(pods, clock, *names)
+    assert one.look(0.0) is None
+    deadline = time.monotonic() + 10
+    while len(one._round.answers() if one._round else ()) < 19:
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.001)
+    clock.sleep(PATIENCE + 1)
+    assert one.look(0.0) is None
+    assert not one.silent, "it has just been seen that nineteen have answered"
+    clock.sleep(PATIENCE + 1)
+    assert one.look(0.0) is None
+    assert one.silent
+
+
+def test_a_replica_that_does_not_run_yet_has_no_proxy_to_ask(pods: Pods) -> None:
+    pods.answers, pods.pending = {"o-1": HAS, "o-2": None}, {"o-2"}
+    one = proxies(pods, StepClock())
+    assert (found := seen(one)) is not None
+    assert (found.having, found.of, one.silent) == (1, 1, False)

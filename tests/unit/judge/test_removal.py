@@ -5,12 +5,14 @@ The history's restore is acknowledged at 1060.1 and faults are counted up to the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from chaos.judge import judge, judge_recovery, judge_removal
 from chaos.model.history import History, Mark, ProxySeen, Series
 from chaos.model.verdict import Answer, Outcome, ReasonCode
-from tests.unit.histories import SHARES, grow, history, requests_to_target, without
+from tests.unit.histories import EXPERIMENT, SHARES, grow, history, plan, requests_to_target, without
 
 _ENDED = 1096.0
 _RESTORED = 1060.1
@@ -110,8 +112,9 @@ def test_requests_that_waited_meanwhile_are_not_new_faults() -> None:
     """A second of delay, and 20 ms of answering: what drew its delay before 1060.3 is counted by 1061.4 at the latest."""
     late = history(target=[*requests_to_target(SHARES), straggling("DI", until=1061)], proxies=looks((1060.3, 0)))
     assert judge_removal(late, _ENDED).seconds == pytest.approx(0.2)
+    # Counted by 1063.3, so drawn by 1062.3, a second and more after the proxies had lost it.
     later = history(target=[*requests_to_target(SHARES), straggling("DI", until=1063)], proxies=looks((1060.3, 0)))
-    assert judge_removal(later, _ENDED).seconds == pytest.approx(1063.3 - _RESTORED)
+    assert judge_removal(later, _ENDED).seconds == pytest.approx(1062.3 - _RESTORED)
 
 
 def test_a_series_that_is_born_after_the_restore_counts() -> None:
@@ -163,3 +166,56 @@ def test_a_restore_that_was_never_acknowledged_is_residue(mark: Mark) -> None:
     verdict = judge(without(history(), marks={**marks, mark: 1060.0}))
     assert verdict.outcome is Outcome.CLEANUP_FAILED
     assert ReasonCode.RESIDUE in {reason.code for reason in verdict.reasons}
+
+
+def rarely(until: int) -> list[Series]:
+    """One fault in a hundred requests of one a second, up to a second; the proof is that of the run in which all held."""
+
+    def of(flags: str, code: str, rate: Callable[[int], float]) -> Series:
+        labels = {"instance": "order-svc:15090", "source_workload": "order-svc", "source_workload_namespace": "staging"}
+        return grow({**labels, "response_flags": flags, "response_code": code}, rate)
+
+    plain = of("-", "200", lambda second: 1 if 1000 <= second < 1095 else 0)
+    faulted = of("FI", "503", lambda second: 1 if 1031 <= second <= until and second % 10 == 0 else 0)
+    return [plain, faulted]
+
+
+def test_silence_of_a_caller_that_is_rarely_hit_says_nothing() -> None:
+    """A fault each ten seconds: two quiet scrapes come by chance, and so does half a minute."""
+    by_counts = history(target=rarely(1060), proxies=looks())
+    assert judge_removal(by_counts, 1066.0).answer is Answer.UNDECIDED
+    assert judge_removal(by_counts, _ENDED).answer is Answer.UNDECIDED
+    asked = history(target=rarely(1060), proxies=looks((1060.3, 0)))
+    assert judge_removal(asked, 1066.0).answer is Answer.HOLDS, "the proxies themselves said so"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "ended"),
+    [(looks((1086.0, 1)), 1096.0), (looks((1091.0, 0)), 1096.0)],
+    ids=["nobody looked again", "first looked at late"],
+)
+def test_too_late_is_only_what_was_surely_there_too_late(proxies: tuple[ProxySeen, ...], ended: float) -> None:
+    one = history(proxies=proxies, ended=ended)
+    assert judge_removal(one, ended).answer is Answer.UNDECIDED
+    assert judge(one).outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_scrape_interval_longer_than_the_limit_makes_nothing_red() -> None:
+    plan_ = plan(EXPERIMENT.replace("recovery:", "limits: {removal: 1s}\nrecovery:"))
+    late = [*requests_to_target(SHARES), straggling("FI", until=1061, code="503")]
+    seen = judge_removal(history(plan=plan_, target=late, proxies=looks()), _ENDED)
+    assert seen.answer is Answer.UNDECIDED, "by 1061.3, but maybe as soon as 1060.3"
+
+
+def test_a_stream_that_drew_its_delay_before_may_end_at_any_time() -> None:
+    stream = straggling("DI", until=1093)
+    stream = stream.model_copy(update={"samples": tuple((at, 1.0) for at, _ in stream.samples if at > 1092)})
+    one = history(target=[*requests_to_target(SHARES), stream], proxies=looks((1060.3, 0)))
+    assert judge_removal(one, _ENDED).answer is Answer.UNDECIDED
+    assert judge(one).outcome is Outcome.INCONCLUSIVE
+
+
+def test_what_waits_for_its_delay_does_not_move_the_moment() -> None:
+    """By the counts alone: what is counted a delay later was drawn before, so recovery has no more time for it."""
+    one = history(target=[*requests_to_target(SHARES), straggling("DI", until=1061)], proxies=looks())
+    assert judge_removal(one, _ENDED).seconds == pytest.approx(1060.3 - _RESTORED)

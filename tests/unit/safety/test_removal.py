@@ -126,6 +126,19 @@ def test_whoever_comes_after_a_crash_between_the_two_writes_finds_what_is_left(
     assert team.apply(timeout="7s").status_code == 200
 
 
+def test_a_fault_whose_marks_were_taken_off_is_known_by_its_routes(mesh: KubernetesMesh, team: Team) -> None:
+    """Else a sweep would only give the fields back, and with that take away the last trace of the fault."""
+    inject(mesh)
+    found = live(mesh)
+    notes, labels = found["metadata"]["annotations"], found["metadata"]["labels"]
+    team.merge("somebody", {"metadata": {"annotations": dict.fromkeys(notes), "labels": dict.fromkeys(labels)}})
+    assert [fault.run for fault in active(mesh, ("staging",))] == [RUN]
+    (swept,) = sweep(mesh, namespaces=("staging",))
+    assert str(swept).startswith(f"took the fault out of VirtualService staging/{NAME} (run {RUN}")
+    assert "fault" not in json.dumps(live(mesh)["spec"])
+    assert team.apply(timeout="7s").status_code == 200
+
+
 class Meanwhile:
     """The API, where something happens right before the writes of an object."""
 
