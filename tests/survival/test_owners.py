@@ -54,7 +54,7 @@ def test_that_the_owners_are_lost_is_an_event_of_the_run(world: World) -> None:
     assert done["outcome"] == "passed", done
     told = [event for event in done["events"] if event.startswith("ownership: ")]
     assert len(told) == 1
-    assert "nobody does now" in told[0]
+    assert "nobody owns it now" in told[0]
     assert not world.change_conflicts()
 
 
@@ -73,7 +73,7 @@ def test_what_the_run_can_not_give_back_is_residue_and_the_watchdog_goes_on(worl
     assert writes > GIVING_BACK, "it was tried again"
     assert "restored" in done["marks"], "the fault's removal waited for nothing"
     assert any("left behind: the field ownership of VirtualService staging/inventory" in one for one in done["reasons"])
-    assert any("not their owners' yet" in event for event in done["events"])
+    assert any("could not be given back to their owners yet" in event for event in done["events"])
     wait_for(world.is_clean, "given back by the watchdog, and the lease gone")
     world.end_watchdog(orders)
     assert not world.change_conflicts()
