@@ -12,7 +12,7 @@ import pytest
 from chaos.judge import judge, judge_recovery, judge_removal
 from chaos.model.history import History, Mark, ProxySeen, Series
 from chaos.model.verdict import Answer, Outcome, ReasonCode
-from tests.unit.histories import EXPERIMENT, SHARES, grow, history, plan, requests_to_target, without
+from tests.unit.histories import EXPERIMENT, SHARES, grow, history, orders, plan, requests_to_target, without
 
 _ENDED = 1096.0
 _RESTORED = 1060.1
@@ -219,3 +219,14 @@ def test_what_waits_for_its_delay_does_not_move_the_moment() -> None:
     """By the counts alone: what is counted a delay later was drawn before, so recovery has no more time for it."""
     one = history(target=[*requests_to_target(SHARES), straggling("DI", until=1061)], proxies=looks())
     assert judge_removal(one, _ENDED).seconds == pytest.approx(1060.3 - _RESTORED)
+
+
+@pytest.mark.parametrize(("slow_until", "answer"), [(1080, Answer.UNDECIDED), (1095, Answer.VIOLATED)])
+def test_requests_that_end_slowly_since_they_drew_a_delay_before_make_no_recovery_red(
+    slow_until: int, answer: Answer
+) -> None:
+    """Twenty seconds of delay, five for the recovery: what is slow up to 1080.3 may have waited; what is slow later did not."""
+    text = EXPERIMENT.replace("fixedDelay: 1s", "fixedDelay: 20s").replace("within: 20s}", "within: 5s}")
+    slow = orders(slow=lambda second: 0.3 if 1031 <= second <= slow_until else 0.0)
+    one = history(plan=plan(text), order=slow, proxies=looks((1060.3, 0)))
+    assert judge_recovery(one, _ENDED).answer is answer
