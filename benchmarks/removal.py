@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import httpx
 
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.engine.clock import SystemClock
@@ -29,12 +30,12 @@ from chaos.judge import judge_removal
 from chaos.lab import commands
 from chaos.lab.fixture import running_lab
 from chaos.lab.state import LabState
-from chaos.model.document import parse_experiment
 from chaos.model.history import Environment, History, Mark, ProxySeen
 from chaos.model.plan import Plan, Strategy
 from chaos.model.settings import LAB
-from chaos.model.verdict import Answer, RemovalResult
+from chaos.model.verdict import RemovalResult
 from chaos.ports import Load
+from chaos.values.answers import Answer
 from chaos.wiring import Place, plan_experiment
 
 EXPERIMENT = """\

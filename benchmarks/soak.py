@@ -15,10 +15,10 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.lab.fixture import running_lab
 from chaos.lab.state import LabState
-from chaos.model.document import parse_experiment
 from chaos.wiring import connect, run_experiment
 from tests.e2e.experiments import marked, quick
 

@@ -11,23 +11,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from chaos.model.document import DocumentError, parse_experiment
+    from chaos.adapters.experiment_file import DocumentError, parse_experiment
     from chaos.model.experiment import Experiment
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
-
-__version__ = "0.1.0"
+    from chaos.version import __version__
 
 _HOMES: Final = {
-    "DocumentError": "chaos.model.document",
+    "DocumentError": "chaos.adapters.experiment_file",
     "Experiment": "chaos.model.experiment",
     "History": "chaos.model.history",
     "Outcome": "chaos.model.verdict",
     "Plan": "chaos.model.plan",
     "ReasonCode": "chaos.model.verdict",
     "Verdict": "chaos.model.verdict",
-    "parse_experiment": "chaos.model.document",
+    "__version__": "chaos.version",
+    "parse_experiment": "chaos.adapters.experiment_file",
 }
 
 __all__ = [

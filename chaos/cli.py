@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos import __version__, cli_lint, cli_safety
+from chaos import cli_lint, cli_safety
 from chaos.errors import HarnessError, InputError
+from chaos.version import __version__
 
 if TYPE_CHECKING:
     from chaos.model.experiment import Experiment
@@ -76,7 +77,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="print the 
 @app.command()
 def validate(files: Files) -> None:
     """Check experiment files; every problem of every file at once."""
-    from chaos.model.document import DocumentError
+    from chaos.adapters.experiment_file import DocumentError
 
     broken = 0
     for file in experiment_files(files):
@@ -308,7 +309,7 @@ def seconds_of(option: str, text: str) -> float:
     Raises:
         InputError: it is none.
     """
-    from chaos.model.quantities import parse_duration
+    from chaos.values.quantities import parse_duration
 
     try:
         return parse_duration(text).total_seconds()
@@ -332,7 +333,7 @@ def experiment_files(paths: list[Path]) -> list[Path]:
 
 def read_experiment(file: Path) -> tuple[Experiment, str]:
     """An experiment and its text."""
-    from chaos.model.document import parse_experiment
+    from chaos.adapters.experiment_file import parse_experiment
 
     try:
         text = file.read_text(encoding="utf-8")

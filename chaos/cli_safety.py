@@ -287,7 +287,7 @@ def _with_namespaces(settings: Settings, named: list[str]) -> Settings:
 
 
 def _duration(option: str, text: str) -> timedelta:
-    from chaos.model.quantities import parse_duration
+    from chaos.values.quantities import parse_duration
 
     try:
         return parse_duration(text)

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from chaos.model.experiment import Load as LoadSpec
-from chaos.model.history import Event, History, LoadSecond, PhaseName, Series
+from chaos.model.history import Event, History, PhaseName
 from chaos.model.plan import Plan
-from chaos.model.verdict import ClaimResult, Proof, Verdict
+from chaos.model.verdict import Proof, Verdict
+from chaos.values.answers import ClaimResult
+from chaos.values.load import LoadSecond
+from chaos.values.series import Series
 
 Object = Mapping[str, Any]
 

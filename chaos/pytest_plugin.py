@@ -140,7 +140,7 @@ class ExperimentFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Its one experiment; every mistake in it is an error of collection, told in prose."""
-        from chaos.model.document import DocumentError, parse_experiment
+        from chaos.adapters.experiment_file import DocumentError, parse_experiment
 
         try:
             text = self.path.read_text(encoding="utf-8")

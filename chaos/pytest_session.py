@@ -55,7 +55,7 @@ class ChaosSession:
             InputError: the option is no duration.
         """
         from chaos.errors import InputError
-        from chaos.model.quantities import parse_duration
+        from chaos.values.quantities import parse_duration
 
         text = self.option("wait") or "0s"
         try:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chaos import __version__, judge
+from chaos import judge
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.adapters.locust_load import LocustLoad
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
@@ -28,6 +28,7 @@ from chaos.reporting.record import run_folder, write_record
 from chaos.safety.lease import is_held
 from chaos.safety.sweep import Swept, active, sweep
 from chaos.safety.watchdog import Watchdog
+from chaos.version import __version__
 
 LAB_PREFIX = "chaos-lab"
 _WATCHDOGS = 10.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from chaos.model.managed_fields import Entry, fields_of, identity_of
+from chaos.values.managed_fields import Entry, fields_of, identity_of
 
 
 def same_owners(one: Iterable[Entry], other: Iterable[Entry]) -> bool:

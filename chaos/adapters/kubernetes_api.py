@@ -26,9 +26,9 @@ import urllib3.exceptions
 from kubernetes.config import incluster_config, kube_config
 from kubernetes.stream.ws_client import WSClient, get_websocket_url
 
-from chaos import __version__
 from chaos.adapters.retry import Transient, read, write
 from chaos.errors import InputError, MeshError
+from chaos.version import __version__
 
 TIMEOUTS: Final = (3.0, 10.0)
 """Seconds to connect, and seconds between two pieces of an answer."""

@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from chaos.errors import LoadError
 from chaos.model.experiment import Load
-from chaos.model.history import LoadCell, LoadSecond
+from chaos.values.load import LoadCell, LoadSecond
 
 _DRIVER: Final = "chaos.adapters.locust_driver"
 _READY: Final = 30.0

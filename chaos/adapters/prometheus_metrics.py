@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import InputError, MetricsError
-from chaos.model.history import Series
-from chaos.model.quantities import parse_duration
+from chaos.values.quantities import parse_duration
+from chaos.values.series import Series
 
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect

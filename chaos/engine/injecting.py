@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from chaos.errors import MeshError
-from chaos.faults.patching import carries, carries_fault, is_as_before
+from chaos.injection.patching import carries, carries_fault, is_as_before
 from chaos.model.plan import Injection, Strategy
 from chaos.ports import Clock, Mesh, Object
 from chaos.safety.lease import owner_reference

@@ -7,9 +7,10 @@ from typing import Final
 from chaos.engine.recorder import Recorder
 from chaos.errors import MetricsError
 from chaos.judge import Query, needed
-from chaos.model.history import QueryKind, Series, TroubleKind
+from chaos.model.history import TroubleKind
 from chaos.model.plan import Plan
 from chaos.ports import Load, Metrics
+from chaos.values.series import QueryKind, Series
 
 _PATIENCE: Final = 10.0
 """Seconds without an answer from Prometheus, beyond three scrape intervals, after which metrics count as lost."""

@@ -10,10 +10,10 @@ from typing import Any, Final, TypeVar
 
 from chaos import guard
 from chaos.errors import MeshError, MetricsError
-from chaos.faults.effect import governing_of
-from chaos.faults.strategy import choose
-from chaos.faults.warnings import warnings
 from chaos.guard import Draft
+from chaos.injection.effect import governing_of
+from chaos.injection.strategy import choose
+from chaos.injection.warnings import warnings
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.sidecars import ROOT_NAMESPACE

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from chaos import judge
 from chaos.model.history import History, Mark, PhaseName
-from chaos.model.verdict import ClaimResult, Proof
+from chaos.model.verdict import Proof
 from chaos.ports import Progress
+from chaos.values.answers import ClaimResult
 
 
 def progress_of(history: History, phase: PhaseName, now: float) -> Progress:

@@ -5,22 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.model.history import (
-    Environment,
-    Event,
-    History,
-    LoadSecond,
-    Mark,
-    PhaseName,
-    ProxySeen,
-    QueryKind,
-    Recorded,
-    Series,
-    Span,
-    Trouble,
-    TroubleKind,
-)
+from chaos.model.history import Environment, Event, History, Mark, PhaseName, ProxySeen, Span, Trouble, TroubleKind
 from chaos.model.plan import Plan
+from chaos.values.load import LoadSecond
+from chaos.values.series import QueryKind, Recorded, Series
 
 _Key = tuple[tuple[str, str], ...]
 

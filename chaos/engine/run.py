@@ -24,11 +24,11 @@ from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
 from chaos.model.marks import FROZEN, RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
-from chaos.model.verdict import Answer
 from chaos.ports import Sink
 from chaos.safety import lease as leases
 from chaos.safety import residue
 from chaos.safety.removal import announce
+from chaos.values.answers import Answer
 
 TICK: Final = 0.5
 """Seconds between two looks."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chaos.guard.draft import Draft
 from chaos.guard.namespaces import CONFIGURE
 from chaos.model.plan import Broken
-from chaos.model.quantities import format_duration
+from chaos.values.quantities import format_duration
 
 
 def percentage_is_capped(draft: Draft) -> Iterator[Broken]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chaos.faults.patching import taken_out
 from chaos.guard.draft import Draft
+from chaos.injection.patching import taken_out
 from chaos.model.marks import route_name
 from chaos.model.plan import Broken, Strategy
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from chaos.expectations.confidence import decide, interval
 from chaos.judge.callers import judge_callers
-from chaos.judge.confidence import decide, interval
 from chaos.judge.evidence import Query, needed
 from chaos.judge.judgement import judge
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrail_tripped

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.judge.counting import Scrapes, count
+from chaos.expectations.counting import Scrapes, count
 from chaos.judge.evidence import arrivals_key, requests_key
 from chaos.judge.proof import caller_of, is_declared
 from chaos.model.history import History, Mark

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from chaos.expectations.claim import Bound, Claim, Expectation
+from chaos.expectations.confidence import decide, interval
+from chaos.expectations.counting import Scrapes, count, count_pair, is_gone, last_scrape
 from chaos.istio.hosts import service_fqdn
-from chaos.judge.confidence import decide, interval
-from chaos.judge.counting import Scrapes, count, count_pair, is_gone, last_scrape
 from chaos.judge.evidence import buckets_key, durations_key, milliseconds, promql_key, requests_key
 from chaos.judge.load import longest_wait, overdue
-from chaos.model.experiment import Bound, Claim, Expectation, Experiment
-from chaos.model.history import History, Mark, Recorded, Series
-from chaos.model.verdict import Answer, ClaimResult, Interval, Tally
+from chaos.model.experiment import Experiment
+from chaos.model.history import History, Mark
+from chaos.values.answers import Answer, ClaimResult, Interval, Tally
+from chaos.values.series import Recorded, Series
 
 PHASES: Final = ("baseline", "fault", "recovery")
 _LOOKS: Final = 3

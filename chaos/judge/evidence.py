@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from chaos.expectations.claim import Claim
 from chaos.istio.hosts import service_fqdn
-from chaos.model.experiment import Claim
-from chaos.model.history import QueryKind
 from chaos.model.plan import Plan
+from chaos.values.series import QueryKind
 
 SOURCE_SIDE: Final = 'reporter=~"source|waypoint"'
 """The callers' side: it sees injected faults, and answers that never came."""

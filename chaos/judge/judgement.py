@@ -14,19 +14,9 @@ from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
 from chaos.model.history import History, Mark, TroubleKind
-from chaos.model.quantities import format_share
-from chaos.model.verdict import (
-    Answer,
-    ClaimResult,
-    Outcome,
-    Proof,
-    Reason,
-    ReasonCode,
-    RecoveryResult,
-    RemovalResult,
-    Verdict,
-    worst,
-)
+from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
+from chaos.values.answers import Answer, ClaimResult
+from chaos.values.quantities import format_share
 
 _TROUBLES: Final = {
     TroubleKind.METRICS_LOST: ReasonCode.METRICS_LOST,

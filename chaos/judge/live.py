@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from chaos.judge.claims import Window, answer_only, confidence_of_guardrail, judge_claim, share_of_confidence
 from chaos.judge.proof import judge_proof
 from chaos.model.history import History, Mark
-from chaos.model.verdict import Answer, ClaimResult, Proof
+from chaos.model.verdict import Proof
+from chaos.values.answers import Answer, ClaimResult
 
 
 @dataclass(frozen=True)

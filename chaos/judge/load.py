@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from chaos.model.history import History, LoadSecond, Mark
+from chaos.model.history import History, Mark
 from chaos.model.verdict import Reason, ReasonCode
+from chaos.values.load import LoadSecond
 
 _KEPT: Final = 0.95
 """Least share of the intended requests that must have been sent, and of the seconds that must have been reported."""

@@ -6,8 +6,9 @@ from bisect import bisect_right
 from typing import Final
 
 from chaos.judge.evidence import arrivals_key, needed
-from chaos.model.history import History, Mark, QueryKind, Recorded
+from chaos.model.history import History, Mark
 from chaos.model.verdict import Reason, ReasonCode
+from chaos.values.series import QueryKind, Recorded
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4

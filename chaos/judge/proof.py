@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from chaos.expectations.confidence import interval
+from chaos.expectations.counting import Scrapes, count
 from chaos.judge.claims import Window, longest_delay, share_of_confidence
-from chaos.judge.confidence import interval
-from chaos.judge.counting import Scrapes, count
 from chaos.judge.evidence import requests_key
-from chaos.model.history import History, Mark, Series
-from chaos.model.verdict import Proof, ShareProof, Tally
+from chaos.model.history import History, Mark
+from chaos.model.verdict import Proof, ShareProof
+from chaos.values.answers import Tally
+from chaos.values.series import Series
 
 
 @dataclass

@@ -5,7 +5,8 @@ from __future__ import annotations
 from chaos.judge.claims import Window, answer_only, judge_claim, share_of_confidence
 from chaos.judge.removal import drain, judge_removal
 from chaos.model.history import History, Mark
-from chaos.model.verdict import Answer, RecoveryResult
+from chaos.model.verdict import RecoveryResult
+from chaos.values.answers import Answer
 
 
 def candidates(interval: float, allowed: float) -> tuple[float, ...]:

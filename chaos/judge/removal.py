@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from chaos.expectations.confidence import interval as interval_of
+from chaos.expectations.counting import Scrapes, Source
 from chaos.judge.claims import longest_delay, share_of_confidence
-from chaos.judge.confidence import interval as interval_of
-from chaos.judge.counting import Scrapes, Source
 from chaos.judge.evidence import requests_key
 from chaos.judge.load import longest_wait
 from chaos.judge.proof import caller_of, counted, flags_of, is_faulted
-from chaos.model.history import History, Mark, Recorded, Series
-from chaos.model.verdict import Answer, RemovalResult
+from chaos.model.history import History, Mark
+from chaos.model.verdict import RemovalResult
+from chaos.values.answers import Answer
+from chaos.values.series import Recorded, Series
 
 _QUIET: Final = 2
 """Scrape intervals without a new fault that show that there are none any more."""

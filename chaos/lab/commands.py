@@ -18,7 +18,7 @@ from typing import IO, Any, Final, Literal
 
 import httpx
 
-import chaos
+from chaos import errors
 from chaos.errors import InputError, LabError
 from chaos.lab.processes import Memory, memory_of, start_time, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
@@ -273,7 +273,7 @@ def _spawn(name: str, more: Sequence[str], *, owner: int | None, stdout: int, st
 
 def _environment() -> dict[str, str]:
     """Ours, with this very package first on the path, installed or not."""
-    root = str(Path(chaos.__file__).resolve().parent.parent)
+    root = str(Path(errors.__file__).resolve().parent.parent)
     path = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
 

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
-from chaos.model.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
+from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
 
 PROXY_IMAGE: Final = "lab.istio-chaos.dev/envoy:1.40.0"
 NODE: Final = "lab"

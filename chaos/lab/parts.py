@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from chaos.errors import LabError
+from chaos.istio.proxy import CONTAINER
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
@@ -20,7 +21,6 @@ from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.refusals import words_of
 from chaos.lab.pods import PodRunner, RunningPod
 from chaos.lab.processes import Child, tail
-from chaos.model.proxy import CONTAINER
 
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127

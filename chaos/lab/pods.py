@@ -15,6 +15,7 @@ from typing import Any, Final
 import httpx
 
 from chaos.errors import LabError
+from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
 from chaos.istio.workloads import workload_name
 from chaos.lab import injection
 from chaos.lab.addresses import AddressBlock, ports_in_use
@@ -30,7 +31,6 @@ from chaos.lab.prometheus import Target
 from chaos.lab.state import write_atomically
 from chaos.lab.workloads.behaviour import ANNOTATION
 from chaos.lab.workloads.host import WorkloadHost
-from chaos.model.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
 
 _LOG: Final = logging.getLogger(__name__)
 ADMIN_PORT: Final = 15000

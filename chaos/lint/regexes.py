@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from chaos.istio.regex import problem
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Linted
 from chaos.lint.manifest import Path, is_placeholder
-from chaos.model.regex import problem
 
 
 def regexes_are_taken(linted: Linted) -> Iterator[Hit]:

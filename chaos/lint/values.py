@@ -16,7 +16,7 @@ from chaos.istio.ports import GRPC, declared_protocol
 from chaos.lint.finding import Hit
 from chaos.lint.linted import Fault, Linted, resolved
 from chaos.lint.manifest import is_placeholder
-from chaos.model.quantities import parse_duration
+from chaos.values.quantities import parse_duration
 
 _SMALLEST: Final = 0.0001
 _LOWEST, _HIGHEST, _REJECTED = 200, 599, 600

@@ -23,8 +23,8 @@ from chaos.istio.exports import PUBLIC
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.manifests.rbac import NAME as ACCOUNT
 from chaos.model.marks import ALPHABET, EXPIRES, PREFIX, RUN_LABEL, route_name
-from chaos.model.quantities import format_duration
 from chaos.model.settings import Settings
+from chaos.values.quantities import format_duration
 
 NAME: Final = "chaos-staging-only"
 GROUP: Final = "admissionregistration.k8s.io"

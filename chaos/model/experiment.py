@@ -6,102 +6,21 @@ HTTPMatchRequest); the rest is described field by field, and ``chaosctl schema``
 
 from __future__ import annotations
 
-import math
-import re
 from datetime import timedelta
-from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Literal, Self
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
-    PlainSerializer,
-    WithJsonSchema,
     model_validator,
 )
 
-from chaos.model.quantities import Duration, Share, format_share, parse_share
-from chaos.model.regex import problem as regex_problem
+from chaos.expectations.claim import Expectation, Guardrail
+from chaos.faults.fault import Fault
+from chaos.istio.regex import problem as regex_problem
+from chaos.values.declared import Declared, Name
+from chaos.values.quantities import Duration, Share
 
-BUCKETS_MS: Final = (
-    0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000,
-    300_000, 600_000, 1_800_000, 3_600_000,
-)  # fmt: skip
-"""Upper bounds in milliseconds of Istio's request duration histogram (Envoy histogram_impl.cc defaultBuckets)."""
-
-NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
-Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
-
-
-class Declared(BaseModel):
-    """Base of all declared data: frozen, and a key that isn't known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError("expected a plain number, such as 50 or 0.5")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("expected a finite number, such as 50 or 0.5")
-    if abs(value) <= 1000 and Decimal(repr(value)) % Decimal("0.0001"):
-        raise ValueError("expected steps of 0.0001 (Envoy counts in millionths)")
-    return value
-
-
-Percentage = Annotated[float, BeforeValidator(_number), Field(gt=0, le=100)]
-"""Percent of requests, over 0 to 100. Istio ignores a fault without one, so it is required."""
-
-
-class Abort(Declared):
-    """Requests answered by the caller's proxy with an error; they never reach the target."""
-
-    percentage: Percentage = Field(description="percent of the matching requests, over 0 to 100")
-    http_status: int | None = Field(
-        None, alias="httpStatus", ge=200, le=599, strict=True,
-        description="answer's status, 200 to 599 (Istio's webhook also lets 600 pass, which every Envoy rejects)",
-    )  # fmt: skip
-    grpc_status: str | None = Field(
-        None,
-        alias="grpcStatus",
-        pattern=r"^[A-Z_]+$",
-        description="a gRPC status name such as UNAVAILABLE; gRPC ports only",
-    )
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> Self:
-        if (self.http_status is None) == (self.grpc_status is None):
-            raise ValueError("expected exactly one of httpStatus and grpcStatus")
-        return self
-
-
-class Delay(Declared):
-    """Requests held back by the caller's proxy before they are sent on."""
-
-    percentage: Percentage = Field(description="percent of the matching requests, over 0 to 100")
-    fixed_delay: Duration = Field(alias="fixedDelay", description="how long, at least 1ms")
-
-    @model_validator(mode="after")
-    def _at_least_a_millisecond(self) -> Self:
-        if self.fixed_delay < timedelta(milliseconds=1):
-            raise ValueError("fixedDelay: expected at least 1ms")
-        return self
-
-
-class Fault(Declared):
-    """One fault: an abort, a delay, or both, which Envoy draws independently of each other."""
-
-    abort: Abort | None = None
-    delay: Delay | None = None
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if self.abort is None and self.delay is None:
-            raise ValueError("expected abort, delay or both")
-        return self
 
 
 class StringMatch(Declared):
@@ -128,8 +47,8 @@ class Match(Declared):
     headers: dict[str, StringMatch] = Field(
         default_factory=dict, description="keys in lower case; {} means: is present"
     )
-    query_params: dict[str, StringMatch] = Field(default_factory=dict, alias="queryParams")
-    ignore_uri_case: bool = Field(False, alias="ignoreUriCase")
+    query_params: dict[str, StringMatch] = Field(default_factory=dict)
+    ignore_uri_case: bool = Field(False)
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -155,7 +74,6 @@ class Target(Declared):
     match: tuple[Match, ...] = Field((), description="only requests that match one of these blocks")
     only_our_load: bool = Field(
         False,
-        alias="onlyOurLoad",
         description="only requests that carry this run's header, which the load sends",
     )
 
@@ -195,168 +113,6 @@ class Load(Declared):
         return self
 
 
-_STATUS: Final = re.compile(r"(<=|<|>=|>|=)?\s*(\d{3})|([1-5])xx")
-
-
-class Good(Declared):
-    """Which events are good: the status, the duration, or both."""
-
-    status: str | None = Field(
-        None,
-        pattern=r"^((<=|<|>=|>|=)?\s*\d{3}|[1-5]xx)$",
-        description='"<500", "2xx" or "200"; no answer is never good',
-    )
-    within: Duration | None = Field(
-        None, description="answered within this time; must be a bucket bound of the mesh's histogram"
-    )
-
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        if self.status is None and self.within is None:
-            raise ValueError("expected status, within or both")
-        return self
-
-    def status_is_good(self, code: int) -> bool:
-        """Whether an answer of this status is good; code 0 says that there was no answer."""
-        if code == 0:
-            return False
-        if self.status is None:
-            return True
-        found = _STATUS.fullmatch(self.status)
-        assert found is not None  # noqa: S101 - the pattern of the field has seen to it
-        if found[3]:
-            return code // 100 == int(found[3])
-        bound = int(found[2])
-        return {
-            "<": code < bound, "<=": code <= bound, ">": code > bound, ">=": code >= bound, "=": code == bound,
-            None: code == bound,
-        }[found[1]]  # fmt: skip
-
-    def __str__(self) -> str:
-        parts = [f"with status {self.status}"] if self.status else []
-        if self.within is not None:
-            parts.append(f"within {int(self.within / timedelta(milliseconds=1))} ms")
-        return " and ".join(parts)
-
-
-class Bound(BaseModel):
-    """The least share of good events: a share, or the baseline's observed share less a margin."""
-
-    model_config = ConfigDict(frozen=True)
-    share: float
-    relative: bool = False
-
-    def __str__(self) -> str:
-        if not self.relative:
-            return format_share(self.share)
-        return f"baseline - {format_share(self.share)}" if self.share else "baseline"
-
-
-def _bound(value: Any) -> Any:
-    if isinstance(value, Bound):
-        return value
-    if isinstance(value, str) and value.strip().startswith("baseline"):
-        rest = value.strip().removeprefix("baseline").strip()
-        if not rest:
-            return Bound(share=0.0, relative=True)
-        if rest.startswith("-"):
-            return Bound(share=parse_share(rest[1:].strip()), relative=True)
-        raise ValueError("expected 'baseline' or 'baseline - 0.5%'")
-    return Bound(share=parse_share(value))
-
-
-AtLeast = Annotated[
-    Bound,
-    BeforeValidator(_bound),
-    PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["99%", "baseline - 0.5%"]}),
-]
-
-
-class Claim(Declared):
-    """What expectations and guardrails share: a share of good events of one service, or a PromQL comparison."""
-
-    title: str = Field(min_length=1)
-    service: Name | None = Field(None, description="the service that answers; in the target's namespace")
-    good: Good | None = None
-    source: Literal["mesh", "client"] = Field(
-        "mesh",
-        alias="from",
-        description="mesh: the callers' proxies count; client: the load generator counts",
-    )
-    request: str | None = Field(None, description="from client: only the requests of this name")
-    promql: str | None = Field(None, description="a PromQL comparison; true where its result is not empty")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if self.promql is not None:
-            if self.good or self.service or self.source == "client":
-                raise ValueError("promql stands alone: expected no service, good or from beside it")
-            if not re.search(r"[<>=!]=?", re.sub(r"\{[^}]*\}", "", self.promql)):
-                raise ValueError("promql: expected a comparison, such as `sum(up) > 3`")
-            return self
-        if self.good is None:
-            raise ValueError("expected good (status, within) or promql")
-        if self.source == "mesh":
-            if self.service is None:
-                raise ValueError("expected service (whose answers are counted), or from: client")
-            if self.request is not None:
-                raise ValueError("request is for from: client; the mesh does not know the load's names")
-            within = self.good.within
-            if within is not None and within / timedelta(milliseconds=1) not in BUCKETS_MS:
-                bounds = ", ".join(f"{b:g}" for b in BUCKETS_MS[:13])
-                raise ValueError(
-                    f"good.within: expected a bucket bound of the mesh's histogram (ms: {bounds}, …), or from: client"
-                )
-        return self
-
-
-class Expectation(Claim):
-    """One line of the steady state."""
-
-    at_least: AtLeast = Field(
-        Bound(share=1.0), alias="atLeast", description="least share of good events before and after"
-    )
-    during_fault: AtLeast | None = Field(
-        None, alias="duringFault", description="least share while the fault is active; atLeast where absent"
-    )
-
-    @model_validator(mode="after")
-    def _decidable(self) -> Self:
-        if self.promql is not None:
-            if self.during_fault is not None or self.at_least != Bound(share=1.0):
-                raise ValueError("a promql expectation is true or false: expected no atLeast or duringFault")
-            return self
-        if "at_least" not in self.model_fields_set:
-            raise ValueError("expected atLeast, such as 99%")
-        if self.at_least.relative:
-            raise ValueError(
-                "atLeast: expected a share; only duringFault can be relative, since atLeast judges the baseline"
-            )
-        for bound in (self.at_least, self.during_fault):
-            if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
-                raise ValueError(
-                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% says nothing"
-                )
-        return self
-
-    def bound_in(self, phase: str) -> Bound:
-        """The bound that holds in ``baseline``, ``fault`` or ``recovery``."""
-        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
-
-
-class Guardrail(Claim):
-    """A stop condition: once surely violated, the fault is restored at once."""
-
-    at_least: AtLeast = Field(Bound(share=1.0), alias="atLeast")
-
-    @model_validator(mode="after")
-    def _absolute(self) -> Self:
-        if self.promql is None and (self.at_least.relative or "at_least" not in self.model_fields_set):
-            raise ValueError("atLeast: expected a share, such as 50%")
-        return self
-
-
 class Recovery(Declared):
     """How soon the steady state must hold again, from the moment at which the callers' proxies had lost the fault."""
 
@@ -392,7 +148,7 @@ class Experiment(Declared):
     target: Target
     faults: tuple[Fault, ...] = Field(min_length=1, max_length=1)
     load: Load
-    steady_state: tuple[Expectation, ...] = Field(alias="steadyState", min_length=1)
+    steady_state: tuple[Expectation, ...] = Field(min_length=1)
     recovery: Recovery = Recovery()
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()

@@ -9,17 +9,13 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chaos.model.plan import Plan
+from chaos.values.load import LoadSecond
+from chaos.values.series import Fact, Recorded
 
 FORMAT: Final = 1
-
-
-class Fact(BaseModel):
-    """Base of recorded data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class PhaseName(StrEnum):
@@ -68,84 +64,6 @@ class Event(Fact):
     kind: str
     message: str
     data: Mapping[str, Any] = Field(default_factory=dict)
-
-
-class Series(Fact):
-    """Raw samples of one series: ``(time, value)`` as Prometheus scraped them, in the order of time."""
-
-    labels: Mapping[str, str]
-    samples: tuple[tuple[float, float], ...]
-
-    @property
-    def source(self) -> tuple[str, str]:
-        """The scraped process it comes from: ``(job, instance)``."""
-        return self.labels.get("job", ""), self.labels.get("instance", "")
-
-
-class QueryKind(StrEnum):
-    """What a recorded query counts."""
-
-    REQUESTS = "requests"
-    """``istio_requests_total`` towards a service."""
-    BUCKETS = "buckets"
-    """``istio_request_duration_milliseconds_bucket`` at one bound towards a service."""
-    DURATIONS = "durations"
-    """``istio_request_duration_milliseconds_count`` towards a service."""
-    PROMQL = "promql"
-    """A claim's own comparison: one sample a look, 1 where it held and 0 where not."""
-
-
-class Recorded(Fact):
-    """One query and all samples that it gave.
-
-    Args:
-        key: What the judge asks for, e.g. ``requests:order-svc.staging.svc.cluster.local``.
-        query: The PromQL selector or comparison as sent.
-    """
-
-    key: str
-    kind: QueryKind
-    query: str
-    series: tuple[Series, ...] = ()
-
-
-class LoadCell(Fact):
-    """Answers of one second with one name and one status.
-
-    Args:
-        request: The request's name.
-        status: HTTP status; 0 where no answer came.
-        error: Why none came, in a word or two; empty where one came.
-        latencies: Count by milliseconds from the *intended* start, rounded up to three significant digits.
-    """
-
-    request: str
-    status: int
-    error: str = ""
-    latencies: Mapping[float, int]
-
-    @property
-    def count(self) -> int:
-        """How many."""
-        return sum(self.latencies.values())
-
-
-class LoadSecond(Fact):
-    """What the load generator did and got in one second.
-
-    Args:
-        at: Start of the second.
-        intended: Arrivals that the declared rate asked for.
-        sent: Requests that were started.
-        worst_lag: Longest time in seconds by which a request started after its intended moment.
-        cells: Answers that came in this second.
-    """
-
-    at: float
-    intended: int
-    sent: int
-    worst_lag: float = 0.0
-    cells: tuple[LoadCell, ...] = ()
 
 
 class ProxySeen(Fact):

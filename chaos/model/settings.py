@@ -10,7 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from chaos.model.quantities import Duration
+from chaos.values.quantities import Duration
 
 Name = Annotated[str, Field(min_length=1)]
 _GLOB: Final = re.compile(r"[a-z0-9*?\-\[\]!]+")

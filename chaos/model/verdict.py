@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
-
-class Judged(BaseModel):
-    """Base of judged data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from chaos.values.answers import Answer, ClaimResult, Interval, Judged, Tally
 
 
 class Outcome(StrEnum):
@@ -104,57 +100,6 @@ _OUTCOMES = {
 }
 
 
-class Answer(StrEnum):
-    """What the evidence says of one claim so far."""
-
-    HOLDS = "holds"
-    VIOLATED = "violated"
-    UNDECIDED = "undecided"
-
-
-class Interval(Judged):
-    """A confidence interval of a share, valid however often it was looked at."""
-
-    low: float
-    high: float
-    confidence: float
-
-
-class Tally(Judged):
-    """Exact counts of one claim's events.
-
-    Args:
-        lower_bound: A counter was reset meanwhile, so there were at least this many.
-    """
-
-    good: int = 0
-    total: int = 0
-    lower_bound: bool = False
-
-    @property
-    def share(self) -> float | None:
-        """Observed share of good events; ``None`` without events."""
-        return self.good / self.total if self.total else None
-
-
-class ClaimResult(Judged):
-    """What became of one claim in one phase.
-
-    Args:
-        phase: ``baseline``, ``fault`` or ``recovery``.
-        expected: The bound as written, e.g. ``at least 99% of events with status <500``.
-        bound: The bound as a share, with ``baseline - x`` resolved.
-    """
-
-    title: str
-    phase: str
-    expected: str
-    bound: float
-    tally: Tally
-    interval: Interval
-    answer: Answer
-
-
 class ShareProof(Judged):
     """One half of a fault (``abort`` or ``delay``): declared against counted.
 
@@ -181,8 +126,8 @@ class Proof(Judged):
     """
 
     shares: tuple[ShareProof, ...] = ()
-    by_caller: dict[str, int] = {}
-    outside: dict[str, int] = {}
+    by_caller: dict[str, int] = Field(default_factory=dict)
+    outside: dict[str, int] = Field(default_factory=dict)
     proxies: str = ""
     complete: bool = False
 

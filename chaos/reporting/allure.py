@@ -17,14 +17,16 @@ from allure_commons.model2 import Status, StatusDetails, TestStepResult
 from allure_commons.reporter import AllureReporter
 from allure_commons.utils import uuid4
 
-from chaos.model.history import Environment, Event, History, PhaseName, QueryKind, Recorded, Span
+from chaos.model.history import Environment, Event, History, PhaseName, Span
 from chaos.model.plan import Plan
-from chaos.model.verdict import Answer, ClaimResult, Outcome, ShareProof, Verdict
+from chaos.model.verdict import Outcome, ShareProof, Verdict
 from chaos.ports import Finished, Progress
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import observed, recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
 from chaos.reporting.sinks import TIMELINE
+from chaos.values.answers import Answer, ClaimResult
+from chaos.values.series import QueryKind, Recorded
 
 _MARKDOWN: Final = "text/markdown"
 _CSV: Final = "text/csv"

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from chaos import __version__
 from chaos.lint import RULES, Finding, Rule, Severity
 from chaos.lint.finding import PAGE
 from chaos.lint.report import Report
+from chaos.version import __version__
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _STDIN: Final = "-"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.model.quantities import format_share
-from chaos.model.verdict import ClaimResult, Interval, Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
+from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
+from chaos.values.answers import ClaimResult, Interval
+from chaos.values.quantities import format_share
 
 _BAR = "\\|"
 _PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}

@@ -11,10 +11,11 @@ from typing import IO, Final, NamedTuple
 
 from chaos.model.history import Event, PhaseName
 from chaos.model.plan import Plan
-from chaos.model.quantities import format_share
-from chaos.model.verdict import Answer, Outcome, Verdict
+from chaos.model.verdict import Outcome, Verdict
 from chaos.ports import Finished, Progress
 from chaos.reporting.prose import headline
+from chaos.values.answers import Answer
+from chaos.values.quantities import format_share
 
 _EVERY: Final = 5.0
 """Seconds between two plain lines of one phase."""

@@ -7,8 +7,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from chaos.model.history import History, LoadSecond, Mark, PhaseName
+from chaos.model.history import History, Mark, PhaseName
 from chaos.model.verdict import Outcome, Verdict
+from chaos.values.load import LoadSecond
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

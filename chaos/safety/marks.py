@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
-from chaos.faults.ownership import still_owns
-from chaos.faults.patching import carries_fault, undo_of
+from chaos.injection.ownership import still_owns
+from chaos.injection.patching import carries_fault, undo_of
 from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL, TARGET, object_prefix
 
 Object = Mapping[str, Any]

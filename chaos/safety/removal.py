@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chaos.errors import MeshError
-from chaos.faults.ownership import others, owners_of, route_owners, still_owns
-from chaos.faults.patching import carries_fault, given_back_to_owners, owes_owners, owners_are_known, undone
+from chaos.injection.ownership import others, owners_of, route_owners, still_owns
+from chaos.injection.patching import carries_fault, given_back_to_owners, owes_owners, owners_are_known, undone
 from chaos.model.marks import FIELD_MANAGER
 from chaos.safety.marks import Object, describe, is_made, run_of, target_of
 

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import MeshError
-from chaos.faults.patching import undo_of
+from chaos.injection.patching import undo_of
 from chaos.safety.lease import holder_of, is_live, runs_out
 from chaos.safety.marks import (
     Object,

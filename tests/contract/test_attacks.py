@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from chaos.adapters.experiment_file import DocumentError, parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.adapters.settings_file import read_settings
 from chaos.engine.planning import dry_run, look, make_plan
 from chaos.errors import InputError
 from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, SERVICES, SIDECARS, VIRTUAL_SERVICES
-from chaos.model.document import DocumentError, parse_experiment
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from tests.survival.proxy import Call

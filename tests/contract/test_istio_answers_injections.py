@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from chaos.faults.strategy import choose
 from chaos.guard import Draft, check
+from chaos.injection.strategy import choose
 from chaos.istio.governing import Mesh
 from chaos.istio.virtual_services import has_route_for, title
 from chaos.model.experiment import Experiment

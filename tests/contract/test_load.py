@@ -19,7 +19,7 @@ import pytest
 from chaos.adapters.locust_load import LocustLoad
 from chaos.errors import LoadError
 from chaos.model.experiment import Load
-from chaos.model.history import LoadSecond
+from chaos.values.load import LoadSecond
 from tests.contract.load_server import Server
 
 HEADERS = {"x-chaos-run": "k3x9q2ab"}

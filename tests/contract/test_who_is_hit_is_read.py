@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.planning import default_export, look, make_plan
 from chaos.errors import MeshError
 from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, REPLICA_SETS, SERVICE_ENTRIES, SIDECARS
-from chaos.model.document import parse_experiment
 from chaos.model.plan import Plan
 from chaos.reporting.plan_text import plan_text
 from tests.contract.test_attacks import STAGING, Cluster, written

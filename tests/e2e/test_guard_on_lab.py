@@ -20,8 +20,8 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.faults.strategy import choose
 from chaos.guard import Draft, check
+from chaos.injection.strategy import choose
 from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.model.plan import Injection, Strategy

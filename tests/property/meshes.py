@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from chaos.faults.matching import NotExpressible
-from chaos.faults.patching import put_in
+from chaos.adapters.experiment_file import parse_experiment
+from chaos.injection.matching import NotExpressible
+from chaos.injection.patching import put_in
 from chaos.lab.istio.validation import VALIDATORS
-from chaos.model.document import parse_experiment
 from chaos.model.experiment import Experiment
 from chaos.model.marks import route_name
 from chaos.model.plan import Injection, Strategy

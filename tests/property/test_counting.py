@@ -7,8 +7,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.judge.counting import count
-from chaos.model.history import Series
+from chaos.expectations.counting import count
+from chaos.values.series import Series
 
 LABELS = {"job": "j", "instance": "i"}
 

@@ -18,9 +18,9 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.faults.routes import fault_of
-from chaos.faults.strategy import choose
 from chaos.guard import Draft, check
+from chaos.injection.routes import fault_of
+from chaos.injection.strategy import choose
 from chaos.model.plan import Injection
 from tests.conftest import FIGURE
 from tests.property import meshes

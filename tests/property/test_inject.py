@@ -8,9 +8,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.faults.matching import narrow, scopes
-from chaos.faults.routes import inject
-from chaos.model.experiment import Abort, Fault, Match
+from chaos.faults.abort import Abort
+from chaos.faults.fault import Fault
+from chaos.injection.matching import narrow, scopes
+from chaos.injection.routes import inject
+from chaos.model.experiment import Match
 
 FAULT = Fault(abort=Abort(percentage=50, httpStatus=503))
 PATHS = ("/", "/a", "/a/b", "/b", "/ab")

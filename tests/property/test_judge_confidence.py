@@ -8,8 +8,8 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.judge.confidence import decide, interval, log_wealth
-from chaos.model.verdict import Answer
+from chaos.expectations.confidence import decide, interval, log_wealth
+from chaos.values.answers import Answer
 
 counts = st.integers(0, 3000)
 bounds = st.floats(0.001, 0.999)

@@ -8,8 +8,8 @@ from bisect import bisect_right
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.judge.counting import Scrapes, count, count_pair
-from chaos.model.history import QueryKind, Recorded, Series
+from chaos.expectations.counting import Scrapes, count, count_pair
+from chaos.values.series import QueryKind, Recorded, Series
 
 _LONG = 60.0
 

@@ -21,21 +21,21 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.errors import MeshError
-from chaos.faults.ownership import others, owners_of
-from chaos.faults.patching import carries, taken_out
-from chaos.faults.strategy import choose
+from chaos.injection.ownership import others, owners_of
+from chaos.injection.patching import carries, taken_out
+from chaos.injection.strategy import choose
 from chaos.lab.api import ownership
 from chaos.lab.api.errors import ApiError
-from chaos.model.document import parse_experiment
-from chaos.model.managed_fields import fields_of, with_fields
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, new_run
 from chaos.model.plan import Injection
 from chaos.model.situation import Situation
 from chaos.safety.removal import take_away
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog import Deeds, clean
+from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
 from tests.owners import same_owners
 from tests.property.owned import KIND, NAME, Owned, StoreMesh, writer

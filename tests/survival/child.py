@@ -13,12 +13,12 @@ from pathlib import Path
 
 from chaos import judge
 from chaos.adapters import kubernetes_api
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import StopRequest
 from chaos.engine.run import Run
 from chaos.engine.surroundings import Surroundings
 from chaos.errors import HarnessError
-from chaos.model.document import parse_experiment
 from chaos.model.history import Environment, Event, History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB

@@ -12,7 +12,8 @@ from pathlib import Path
 from chaos.engine.clock import SystemClock
 from chaos.errors import LoadError, MetricsError
 from chaos.model.experiment import Load as LoadSpec
-from chaos.model.history import LoadCell, LoadSecond, Series
+from chaos.values.load import LoadCell, LoadSecond
+from chaos.values.series import Series
 
 SPEED = 20.0
 RATE = 1000

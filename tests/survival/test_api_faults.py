@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from chaos.faults.patching import carries
+from chaos.injection.patching import carries
 from chaos.lab.api.resources import VIRTUAL_SERVICES
 from tests.conftest import FIGURE
 from tests.survival.proxy import SPOILS, Call, Spoil

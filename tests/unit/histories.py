@@ -7,22 +7,12 @@ import random
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from chaos.model.document import parse_experiment
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.model.experiment import Experiment
-from chaos.model.history import (
-    Environment,
-    History,
-    LoadCell,
-    LoadSecond,
-    Mark,
-    PhaseName,
-    ProxySeen,
-    QueryKind,
-    Recorded,
-    Series,
-    Span,
-)
+from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span
 from chaos.model.plan import Caller, Injection, Plan, Strategy
+from chaos.values.load import LoadCell, LoadSecond
+from chaos.values.series import QueryKind, Recorded, Series
 
 EXPERIMENT = """\
 experiment: orders

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from chaos.model.document import parse_experiment
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.model.experiment import Experiment
 from chaos.model.situation import Situation, Workload
 

@@ -89,7 +89,7 @@ def test_experiments_made_in_python_are_reported_like_files(pytester: pytest.Pyt
     pytester.makepyfile(
         f"""
         import pytest
-        from chaos.model.document import parse_experiment
+        from chaos.adapters.experiment_file import parse_experiment
         from chaos.pytest_plugin import raise_unless_passed
 
         @pytest.mark.parametrize("name", ["good", "bad"])

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from chaos.lab.api.errors import ApiError, bad_request
 from chaos.lab.api.validation import Cause
-from chaos.model.managed_fields import Entry, Path, fields_of, identity_of, with_fields
+from chaos.values.managed_fields import Entry, Path, fields_of, identity_of, with_fields
 
 Object = dict[str, Any]
 Nodes = dict[Path, Any]

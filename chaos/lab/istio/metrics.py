@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from chaos.istio.metrics import BUCKETS_MS
 from chaos.istio.workloads import canonical_revision
 from chaos.lab.istio.proxy import Proxy
-from chaos.model.experiment import BUCKETS_MS
 
 CLUSTER_ID: Final = "Kubernetes"
 PEER: Final = "lab.peer"

@@ -15,7 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
-from chaos.model.quantities import Duration, Share
+from chaos.values.quantities import Duration, Share
 
 ANNOTATION: Final = "lab.istio-chaos.dev/behaviour"
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]

@@ -12,8 +12,9 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.errors import MeshError
-from chaos.faults.patching import carries, carries_fault, put_in
-from chaos.model.experiment import Abort, Fault
+from chaos.faults.abort import Abort
+from chaos.faults.fault import Fault
+from chaos.injection.patching import carries, carries_fault, put_in
 from chaos.model.marks import labels_for
 from chaos.model.plan import Injection, Strategy
 from chaos.safety.marks import is_made

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.errors import MetricsError
-from chaos.model.history import Series
+from chaos.values.series import Series
 
 
 class Metrics:

@@ -10,8 +10,8 @@ import pytest
 
 from chaos.engine.planning import reach_of_credentials
 from chaos.errors import MeshError
-from chaos.faults.warnings import warnings
 from chaos.guard import Draft, check
+from chaos.injection.warnings import warnings
 from chaos.model.experiment import Experiment
 from chaos.model.settings import Caps, Settings
 from tests.unit.guard.test_rules import draft

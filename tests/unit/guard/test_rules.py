@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from chaos.faults.strategy import choose
 from chaos.guard import RULES, Draft, check
+from chaos.injection.strategy import choose
 from chaos.model.plan import Injection
 from chaos.model.settings import LAB, Settings
 from chaos.model.situation import Situation, Workload

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from chaos.faults.strategy import choose
 from chaos.guard import Draft, check
+from chaos.injection.strategy import choose
 from chaos.model.audience import audience_of
 from chaos.model.plan import Broken, Injection, Strategy
 from chaos.model.settings import LAB

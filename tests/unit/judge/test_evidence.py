@@ -4,12 +4,13 @@ import re
 
 import pytest
 
+from chaos.istio.metrics import BUCKETS_MS
 from chaos.judge import judge, needed
 from chaos.judge.callers import judge_callers
 from chaos.judge.metrics import judge_metrics
-from chaos.model.experiment import BUCKETS_MS
-from chaos.model.history import History, QueryKind, Recorded
+from chaos.model.history import History
 from chaos.model.verdict import ReasonCode
+from chaos.values.series import QueryKind, Recorded
 from tests.unit.histories import EXPERIMENT, INVENTORY, ORDERS, grow, history, plan, requests_to_target
 
 
@@ -31,7 +32,7 @@ def test_everything_is_asked_for_once_and_raw() -> None:
 def test_a_bucket_is_found_however_its_bound_is_written(bound: str, written: list[str]) -> None:
     from datetime import timedelta
 
-    from chaos.model.experiment import Expectation, Good
+    from chaos.expectations.claim import Expectation, Good
 
     claim = Expectation.model_construct(
         title="t", service="order-svc", good=Good.model_construct(within=timedelta(milliseconds=float(bound))),

@@ -10,8 +10,10 @@ import pytest
 from chaos.judge import fault_answer
 from chaos.judge.claims import confidence_of_guardrail, share_of_confidence
 from chaos.judge.load import judge_load, overdue
-from chaos.model.history import History, LoadCell, LoadSecond, Mark
-from chaos.model.verdict import Answer, ReasonCode
+from chaos.model.history import History, Mark
+from chaos.model.verdict import ReasonCode
+from chaos.values.answers import Answer
+from chaos.values.load import LoadCell, LoadSecond
 from tests.unit.histories import EXPERIMENT, MARKS, experiment, history, is_faulted, is_loaded, load, orders, plan
 
 

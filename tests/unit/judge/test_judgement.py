@@ -9,7 +9,8 @@ import pytest
 from chaos.judge import judge
 from chaos.model.history import History, Mark, Trouble, TroubleKind
 from chaos.model.plan import Broken
-from chaos.model.verdict import Answer, Outcome, ReasonCode, Verdict
+from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.values.answers import Answer
 from tests.unit.histories import (
     EXPERIMENT,
     INVENTORY,

@@ -10,8 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from chaos.judge import judge, judge_recovery, judge_removal
-from chaos.model.history import History, Mark, ProxySeen, Series
-from chaos.model.verdict import Answer, Outcome, ReasonCode
+from chaos.model.history import History, Mark, ProxySeen
+from chaos.model.verdict import Outcome, ReasonCode
+from chaos.values.answers import Answer
+from chaos.values.series import Series
 from tests.unit.histories import EXPERIMENT, SHARES, grow, history, orders, plan, requests_to_target, without
 
 _ENDED = 1096.0

@@ -14,7 +14,7 @@ from allure_commons.reporter import AllureReporter
 
 from chaos.judge import judge
 from chaos.model.history import Event, History, Mark, PhaseName, Span, Trouble, TroubleKind
-from chaos.model.verdict import Answer, ClaimResult, Interval, Outcome, Reason, ReasonCode, Tally, Verdict
+from chaos.model.verdict import Outcome, Reason, ReasonCode, Verdict
 from chaos.ports import Finished, Progress
 from chaos.reporting import allure as allure_module
 from chaos.reporting import timeline
@@ -23,6 +23,7 @@ from chaos.reporting.prose import share_text, verdict_markdown
 from chaos.reporting.sinks import finish
 from chaos.reporting.summary import VARIABLE, summarise
 from chaos.reporting.terminal import Row, Terminal, row_of, table
+from chaos.values.answers import Answer, ClaimResult, Interval, Tally
 from tests.unit.histories import MARKS, history, is_faulted, orders, without
 
 ROOT = Path(__file__).parents[3]

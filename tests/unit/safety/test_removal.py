@@ -12,9 +12,10 @@ import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import MeshError
-from chaos.faults.ownership import owners_of
-from chaos.faults.patching import carries, put_in
-from chaos.model.experiment import Abort, Fault
+from chaos.faults.abort import Abort
+from chaos.faults.fault import Fault
+from chaos.injection.ownership import owners_of
+from chaos.injection.patching import carries, put_in
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for
 from chaos.safety import residue
 from chaos.safety.removal import CONFLICTS, give_back, take_away

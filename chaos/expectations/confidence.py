@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from chaos.model.verdict import Answer, Interval
+from chaos.values.answers import Answer, Interval
 
 _PERFECT: Final = 0.42
 """Stake of the bettor who believes that there is no bad event at all, and has lost everything at the first."""

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from chaos.judge.counting import Count, count
-from chaos.model.history import Series
+from chaos.expectations.counting import Count, count
+from chaos.values.series import Series
 
 SOURCE = ("job", "one")
 

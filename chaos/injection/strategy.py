@@ -3,7 +3,7 @@
 Sidecars do not merge VirtualServices of one host, and a private one beats a public one whatever their age (istiod
 ``SelectVirtualServices``). So a private copy in the callers' namespace takes effect there and nowhere else, the user's
 own object is never touched, and undoing is deleting. Only where a private one is there already, which nothing beats,
-the fault is put into it (``chaos.faults.patching``).
+the fault is put into it (``chaos.injection.patching``).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chaos.faults.effect import governing_of, name_of, refuse, why_not
-from chaos.faults.matching import NotExpressible, scopes
-from chaos.faults.patching import for_sidecars, put_in, taken_out, undo_of
-from chaos.faults.routes import can_carry, inject
+from chaos.injection.effect import governing_of, name_of, refuse, why_not
+from chaos.injection.matching import NotExpressible, scopes
+from chaos.injection.patching import for_sidecars, put_in, taken_out, undo_of
+from chaos.injection.routes import can_carry, inject
 from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, written_hosts_of

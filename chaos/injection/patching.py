@@ -16,11 +16,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from chaos.faults.matching import Block
-from chaos.faults.ownership import can_be_kept, given_back, others, owners_of, still_owns
-from chaos.faults.routes import faulted
+from chaos.faults.fault import Fault
+from chaos.injection.matching import Block
+from chaos.injection.ownership import can_be_kept, given_back, others, owners_of, still_owns
+from chaos.injection.routes import faulted
 from chaos.istio.virtual_services import MESH, gateways_of
-from chaos.model.experiment import Fault
 from chaos.model.marks import EXPERIMENT_LABEL, EXPIRES, FILE, OWNER_LABEL, RUN_LABEL, TARGET, UNDO, route_name
 
 Object = Mapping[str, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chaos.model.proxy import proxy_role
+from chaos.istio.proxy import proxy_role
 from chaos.model.situation import workloads_of
 
 APP = {"name": "app"}

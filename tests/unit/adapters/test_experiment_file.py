@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from chaos.model.document import DocumentError, parse_experiment
+from chaos.adapters.experiment_file import DocumentError, parse_experiment
 from chaos.model.experiment import Experiment
 
 GOOD = textwrap.dedent("""\

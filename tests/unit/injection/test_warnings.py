@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from chaos.faults.strategy import choose
-from chaos.faults.warnings import warnings
+from chaos.injection.strategy import choose
+from chaos.injection.warnings import warnings
 from chaos.model.plan import Injection
 from tests.unit.situations import experiment, service, situation, virtual_service
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from chaos.model.regex import problem
+from chaos.istio.regex import problem
 
 
 @pytest.mark.parametrize(

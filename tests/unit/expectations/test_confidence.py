@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from chaos.judge.confidence import decide, interval
-from chaos.model.verdict import Answer
+from chaos.expectations.confidence import decide, interval
+from chaos.values.answers import Answer
 
 
 def test_without_events_nothing_is_decided() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.faults.matching import NotExpressible, narrow
+from chaos.injection.matching import NotExpressible, narrow
 
 
 @pytest.mark.parametrize(

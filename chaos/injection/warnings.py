@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.faults.effect import callers_of
+from chaos.injection.effect import callers_of
 from chaos.istio.hosts import host_matches, other_names
 from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same
 from chaos.model.audience import audience_of

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from chaos.faults.ownership import given_back, owners_of, still_owns
-from chaos.faults.patching import carries, carries_fault, kept_owners, owes_owners, owners_are_known, put_in, undone
-from chaos.model.experiment import Abort, Fault
-from chaos.model.managed_fields import fields_of, with_fields
+from chaos.faults.abort import Abort
+from chaos.faults.fault import Fault
+from chaos.injection.ownership import given_back, owners_of, still_owns
+from chaos.injection.patching import carries, carries_fault, kept_owners, owes_owners, owners_are_known, put_in, undone
 from chaos.model.marks import UNDO, labels_for
+from chaos.values.managed_fields import fields_of, with_fields
 from tests.owners import same_owners
 
 RUN = "abcdefgh"

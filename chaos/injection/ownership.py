@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from chaos.model.managed_fields import Entry, Identity, Path, fields_of, identity_of, with_fields
 from chaos.model.marks import FIELD_MANAGER
+from chaos.values.managed_fields import Entry, Identity, Path, fields_of, identity_of, with_fields
 
 Object = Mapping[str, Any]
 _ROUTES: Final[Path] = ("f:spec", "f:http")

@@ -10,9 +10,9 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.faults.matching import Block, narrow
-from chaos.model.experiment import Fault
-from chaos.model.quantities import format_duration
+from chaos.faults.fault import Fault
+from chaos.injection.matching import Block, narrow
+from chaos.values.quantities import format_duration
 
 Route = Mapping[str, Any]
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chaos.faults.patching import taken_out, undo_of
-from chaos.faults.strategy import choose
+from chaos.injection.patching import taken_out, undo_of
+from chaos.injection.strategy import choose
 from chaos.model.plan import Broken, Injection, Strategy
 from tests.unit.situations import experiment, service, situation, virtual_service
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.model.history import Recorded, Series
+from chaos.values.series import Recorded, Series
 
 Source = tuple[str, str]
 Sample = tuple[float, float]

@@ -1,0 +1,11 @@
+"""Istio's standard metrics: what is a fact about them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+BUCKETS_MS: Final = (
+    0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000,
+    300_000, 600_000, 1_800_000, 3_600_000,
+)  # fmt: skip
+"""Upper bounds in milliseconds of Istio's request duration histogram (Envoy histogram_impl.cc defaultBuckets)."""

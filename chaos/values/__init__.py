@@ -1,0 +1,1 @@
+"""The values that everything is made of: quantities, counted series, load, answers. Plain data and pure functions."""

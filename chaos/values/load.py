@@ -1,0 +1,46 @@
+"""What the load generator did and got."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chaos.values.series import Fact
+
+
+class LoadCell(Fact):
+    """Answers of one second with one name and one status.
+
+    Args:
+        request: The request's name.
+        status: HTTP status; 0 where no answer came.
+        error: Why none came, in a word or two; empty where one came.
+        latencies: Count by milliseconds from the *intended* start, rounded up to three significant digits.
+    """
+
+    request: str
+    status: int
+    error: str = ""
+    latencies: Mapping[float, int]
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return sum(self.latencies.values())
+
+
+class LoadSecond(Fact):
+    """What the load generator did and got in one second.
+
+    Args:
+        at: Start of the second.
+        intended: Arrivals that the declared rate asked for.
+        sent: Requests that were started.
+        worst_lag: Longest time in seconds by which a request started after its intended moment.
+        cells: Answers that came in this second.
+    """
+
+    at: float
+    intended: int
+    sent: int
+    worst_lag: float = 0.0
+    cells: tuple[LoadCell, ...] = ()
