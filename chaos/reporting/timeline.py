@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from chaos.model.history import History, Mark, PhaseName
 from chaos.model.verdict import Outcome, Verdict
 from chaos.values.load import LoadSecond
+from chaos.values.questions import Requests
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -118,7 +119,7 @@ def _faults(panel: Axes, history: History, zero: float) -> None:
 
 def _fault_shares(history: History, flag: str) -> Iterator[tuple[float, float]]:
     """Share of requests with a flag between two scrapes, over all callers."""
-    recorded = history.find(f"requests:{history.plan.host}")
+    recorded = history.find(Requests(host=history.plan.host))
     if recorded is None:
         return
     times = sorted({round(at) for series in recorded.series for at, _ in series.samples})

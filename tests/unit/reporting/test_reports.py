@@ -49,8 +49,8 @@ def test_what_is_no_record_is_said(tmp_path: Path, text: str) -> None:
 def test_a_record_of_another_format_is_not_guessed_at(tmp_path: Path) -> None:
     folder = write_record(GOOD, judge(GOOD), tmp_path)
     file = folder / "record.json"
-    file.write_text(file.read_text().replace('"format":1', '"format":2', 1))
-    with pytest.raises(InputError, match="format 1, found 2"):
+    file.write_text(file.read_text().replace('"format":2', '"format":3', 1))
+    with pytest.raises(InputError, match="format 2 or older, found 3"):
         read_record(file)
 
 
