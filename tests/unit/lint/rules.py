@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from chaos.lint import Hit, Linted, check, manifest
-from chaos.lint.manifest import dotted
+from chaos.lint.manifest import Manifest, dotted
 from chaos.model.settings import Settings
 
 STAGING = Settings(namespaces=("staging", "team-*-staging"))
@@ -49,7 +49,7 @@ def hits(
 ) -> list[tuple[str, Hit]]:
     """Every broken rule; each text is a file."""
     names = files or tuple(f"apps/{number}.yaml" for number in range(len(texts)))
-    manifests = []
+    manifests: list[Manifest] = []
     for file, text in zip(names, texts, strict=True):
         for document in YAML(typ="safe").load_all(text):
             if document is not None:

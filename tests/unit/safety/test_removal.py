@@ -81,7 +81,7 @@ def inject(mesh: KubernetesMesh) -> Any:
     """Puts a fault in; the owners of before."""
     before = live(mesh)
     labels = labels_for(run=RUN, experiment="e", owner=None)
-    fault = Fault(abort=Abort(percentage=50, httpStatus=503))
+    fault = Fault(abort=Abort(percentage=50, http_status=503))
     mesh.replace_virtual_service(put_in(before, fault, run=RUN, scope=[{}], labels=labels, annotations={}))
     return owners_of(before)
 

@@ -167,7 +167,7 @@ def test_a_renewal_at_the_last_moment_saves_the_run(mesh: KubernetesMesh, server
             mesh.replace_lease({**mine, "spec": {**mine["spec"], "renewTime": micro_time(mesh.server_time())}})
             return found
 
-    assert sweep(Late(), namespaces=("staging",)) == []  # type: ignore[arg-type]
+    assert sweep(Late(), namespaces=("staging",)) == []
     assert len(server.left()) == 2
 
 
@@ -204,7 +204,7 @@ def test_one_that_cannot_go_does_not_keep_the_others(mesh: KubernetesMesh, serve
                 raise MeshError("403 forbidden", status=403)
             return mesh.delete_virtual_service(namespace, name, uid=uid)
 
-    swept = sweep(Stubborn(), namespaces=("staging",))  # type: ignore[arg-type]
+    swept = sweep(Stubborn(), namespaces=("staging",))
     assert [(one.name, bool(one.trouble)) for one in swept] == [
         ("chaos-a-inventory-svc", True), ("chaos-payment-svc", False), ("chaos-b-payment-svc", False),
     ]  # fmt: skip

@@ -104,7 +104,7 @@ class Child:
             return found.get("clean") is not False and bool(found)
 
         eventually(told)
-        return found or json.loads((self.folder / "watchdog.json").read_text())  # type: ignore[no-any-return]
+        return found or json.loads((self.folder / "watchdog.json").read_text())
 
     def close(self) -> None:
         for pid in (self.process.pid, self.watchdog):
@@ -240,7 +240,7 @@ def test_only_its_own_run_is_touched(server: ApiServer, start: Callable[..., Chi
 def test_one_that_could_not_clean_up_is_not_started(
     server: ApiServer, tmp_path: Path, context: str, client: str | None, expected: type[Exception], match: str
 ) -> None:
-    options = {"client": client} if client else {}
+    options: dict[str, Any] = {"client": client} if client else {}
     with pytest.raises(expected, match=match):
         Watchdog.start(
             kubeconfig=str(server.kubeconfig), context=context, namespaces=("staging",), run="r1",
@@ -252,10 +252,11 @@ def test_release_in_this_process_leaves_no_process_and_no_warning(server: ApiSer
     watchdog = Watchdog.start(
         kubeconfig=str(server.kubeconfig), context=CONTEXT, namespaces=("staging",), run="r1", folder=tmp_path / "r"
     )
-    assert watchdog.alive
-    watchdog.release()
-    watchdog.release()
-    assert not watchdog.alive
+    alive = [watchdog.alive]
+    for _ in range(2):
+        watchdog.release()
+        alive.append(watchdog.alive)
+    assert alive == [True, False, False]
     assert not running(watchdog.pid)
 
 
