@@ -30,7 +30,6 @@ from chaos.safety.sweep import Swept, active, sweep
 from chaos.safety.watchdog import Watchdog
 from chaos.version import __version__
 
-LAB_PREFIX = "chaos-lab"
 _WATCHDOGS = 10.0
 """Seconds within which a watchdog surely has cleaned up."""
 
@@ -107,6 +106,7 @@ def connect(
         entry=entry or "",
         scrape_interval=metrics.scrape_interval(),
         harness=__version__,
+        lab=lab is not None,
     )
     outside = reach_of_credentials(mesh, settings) if lab is None else ()  # the lab's only user may do everything
     return Place(mesh, metrics, settings, environment, context, kubeconfig, outside)

@@ -124,8 +124,7 @@ class AllureSteps:
             "Context": environment.context,
             "Cluster": environment.cluster,
             "Kubernetes": environment.kubernetes,
-            "Istio": environment.istio
-            or ("embedded lab" if environment.context.startswith("chaos-lab") else "unknown"),
+            "Istio": environment.istio or ("embedded lab" if environment.lab else "unknown"),
             "Prometheus": environment.prometheus,
             "Entry": environment.entry,
             "Scrape.interval": f"{environment.scrape_interval:g} s",
