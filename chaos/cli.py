@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos import cli_lint, cli_safety
+from chaos import cli_safety
 from chaos.errors import HarnessError, InputError
+from chaos.lint.command import lint
 from chaos.version import __version__
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ app = typer.Typer(
 lab_app = typer.Typer(help="The embedded staging mesh on this machine.", no_args_is_help=True)
 app.add_typer(lab_app, name="lab")
 cli_safety.add_to(app)
-cli_lint.add_to(app)
+app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]
