@@ -15,7 +15,8 @@ from chaos.errors import MeshError, Refused
 from chaos.lab.api.resources import LEASES
 from chaos.model.marks import OWNER_LABEL, RUN_LABEL
 from chaos.safety import residue
-from chaos.safety.lease import Held, Locked, acquire, is_live, lease_name, owner_reference, runs_out
+from chaos.safety.lease import Held, is_live, lease_name, owner_reference, runs_out
+from chaos.safety.lock import Locked, acquire
 from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
 
 
