@@ -15,6 +15,16 @@ from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
 
+__all__ = [
+    "KINDS",
+    "AnyExpectation",
+    "ClientExpectation",
+    "Expectation",
+    "Guardrail",
+    "PromqlExpectation",
+    "SteadyState",
+]
+
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]

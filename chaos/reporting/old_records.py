@@ -13,7 +13,12 @@ def upgraded(record: Any) -> Any:
 
 
 def _from_format_1(record: dict[str, Any]) -> dict[str, Any]:
-    """Format 1 had every field of every kind of expectation, and named a question by a key beside the query that was sent."""
+    """Format 1 had every field of every kind of expectation, and named a question by a key beside the query that was sent.
+
+    Where it ran was told by the context alone: those of labs have always had this name.
+    """
+    environment = record["environment"]
+    environment.setdefault("lab", environment["context"].startswith("chaos-lab"))
     experiment = record["plan"]["experiment"]
     for role in ("steadyState", "guardrails"):
         experiment[role] = [_expectation(one) for one in experiment[role]]

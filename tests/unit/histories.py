@@ -220,8 +220,8 @@ def lose(one: History, chance: random.Random) -> History:
         )
         return without(one, marks={mark: at for mark, at in one.marks.items() if mark is not gone})
     if what == "recorded":
-        gone: Question = chance.choice([r.question for r in one.recorded if r.question != ARRIVALS])
-        return without(one, recorded=tuple(r for r in one.recorded if r.question != gone))
+        lost: Question = chance.choice([r.question for r in one.recorded if r.question != ARRIVALS])
+        return without(one, recorded=tuple(r for r in one.recorded if r.question != lost))
     return without(one, load=()) if what == "load" else without(one, ended=None)
 
 

@@ -36,6 +36,17 @@ def test_a_record_of_format_1_is_judged_as_it_was(name: str, tmp_path: Path) -> 
     assert again == history, "written anew, it is of today's format"
 
 
+@pytest.mark.parametrize(("context", "lab"), [("chaos-lab", True), ("chaos-lab-own-1", True), ("staging", False)])
+def test_a_record_of_format_1_may_not_say_whether_it_is_the_labs(tmp_path: Path, context: str, lab: bool) -> None:
+    document = json.loads((RECORDS / "held.json").read_text())
+    document["environment"]["context"] = context
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    assert read_record(tmp_path).environment.lab is lab
+    document["environment"]["lab"] = not lab
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    assert read_record(tmp_path).environment.lab is not lab
+
+
 @pytest.mark.parametrize(
     "text", ['{"format": 1}', '{"format": 1, "plan": null}', '{"format": 1, "plan": {"experiment": []}}']
 )
