@@ -38,12 +38,20 @@ class Look:
 
 @dataclass(frozen=True)
 class Finding:
-    """An answer, the events that it rests on, the bound that they were held against, and the confidence of that."""
+    """An answer and what it rests on.
+
+    Args:
+        tally: The events.
+        bound: What they were held against.
+        confidence: Of the answer.
+        value: What was held against the bound, where it is not the share of good events.
+    """
 
     answer: Answer
     tally: Tally
     bound: float
     confidence: float
+    value: float | None = None
 
 
 class Kind(Declared, ABC):
