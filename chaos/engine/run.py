@@ -56,11 +56,6 @@ class _Halt(Exception):
     """The run goes no further; restore now."""
 
 
-def _done(standing: Standing) -> bool:
-    """Whether the phase's question is answered."""
-    return standing.done
-
-
 class Run:
     """Runs one allowed plan once.
 
@@ -266,7 +261,7 @@ class Run:
     def _observe(self) -> None:
         self._enter(PhaseName.OBSERVE)
         limit = self.plan.experiment.limits.fault.total_seconds()
-        self._until(limit, _done)
+        self._until(limit, lambda standing: standing.done)
         self._stop_if_asked()
 
     def _restore(self) -> None:
@@ -328,7 +323,7 @@ class Run:
         limits = experiment.limits
         limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
         now = self._look().now
-        self._until(limit + judge.drain(self.recorder.facts, now), _done)
+        self._until(limit + judge.drain(self.recorder.facts, now), lambda standing: standing.done)
 
     def _release(self) -> None:
         self._enter(PhaseName.RELEASE)
