@@ -22,8 +22,9 @@ from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, written_hosts_of
 from chaos.model.experiment import Experiment
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
-from chaos.model.plan import Broken, Injection, Strategy
+from chaos.model.plan import Injection, Strategy
 from chaos.model.situation import Situation
+from chaos.values.remarks import Broken
 
 API_VERSION = "networking.istio.io/v1"
 
