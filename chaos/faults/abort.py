@@ -22,6 +22,7 @@ class Abort(FilterKind):
     colour = "#b3261e"
     flag = "FI"
     answers = True
+    effects = ("httpStatus", "grpcStatus")
     percentages = ("abort.percentage.value",)
 
     http_status: int | None = Field(

@@ -19,6 +19,7 @@ class Delay(FilterKind):
     colour = "#e08a00"
     flag = "DI"
     answers = False
+    effects = ("fixedDelay",)
     percentages = ("delay.percentage.value", "delay.percent")
     held_by = "fixedDelay"
 

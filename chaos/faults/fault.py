@@ -9,12 +9,15 @@ from pydantic import model_validator
 
 from chaos.faults.abort import Abort
 from chaos.faults.delay import Delay
-from chaos.faults.kind import Kind, Route
+from chaos.faults.kind import FilterKind, Kind, Route
 from chaos.istio.metrics import flags_of
 from chaos.values.declared import Declared
 
 KINDS: Final[tuple[type[Kind], ...]] = (Abort, Delay)
 """Every kind of fault. Each has a field of :class:`Fault`; ``docs/how-to/adding-a-fault.md`` says what else a new one takes."""
+
+FILTER_KINDS: Final = tuple(kind for kind in KINDS if issubclass(kind, FilterKind))
+"""Those among them that Istio has a field for: ``http[].fault``."""
 
 
 class Fault(Declared):

@@ -79,6 +79,8 @@ class FilterKind(Kind):
     """
 
     unseen_by = frozenset({"timeout", "retries", "outlierDetection", "connectionPool"})
+    effects: ClassVar[tuple[str, ...]]
+    """Istio's fields of which one says what it does, below its own."""
     percentages: ClassVar[tuple[str, ...]]
     """Where Istio takes its percentage from, below ``http[].fault``: also fields that are out of use and still work."""
 

@@ -19,8 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from chaos.errors import InputError
-from chaos.faults.fault import KINDS
-from chaos.faults.kind import FilterKind
+from chaos.faults.fault import FILTER_KINDS
 from chaos.istio.exports import PUBLIC
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.manifests.rbac import NAME as ACCOUNT
@@ -223,16 +222,15 @@ def variables(settings: Settings, *, home: str, account: str, default_export: Se
         "order": f"variables.routes.map(r, {_PLACE})",
         "orderBefore": f"variables.routesBefore.filter(r, !({_FAULTED}) || {_PLACE} in variables.order).map(r, {_PLACE})",
         "percentages": " +\n".join(
-            _each(value, "double") for kind in _KINDS for value in kind.percentages
+            _each(value, "double") for kind in FILTER_KINDS for value in kind.percentages
         ),
-        "delays": " +\n".join(_each(f"{kind.key}.{kind.held_by}", "duration") for kind in _KINDS if kind.held_by),
+        "delays": " +\n".join(_each(f"{kind.key}.{kind.held_by}", "duration") for kind in FILTER_KINDS if kind.held_by),
     }  # fmt: skip
 
 
 _MATCHES: Final = "dyn(has(r.match) ? r.match : [])"
 _SHAPE: Final = f"[dyn(has(r.name) ? r.name : ''), {_MATCHES}, dyn(has(r.fault) ? r.fault : {{}})]"
-_KINDS: Final = tuple(kind for kind in KINDS if issubclass(kind, FilterKind))
-_FAULTED: Final = f"has(r.fault) && ({' || '.join(f'has(r.fault.{kind.key})' for kind in _KINDS)})"
+_FAULTED: Final = f"has(r.fault) && ({' || '.join(f'has(r.fault.{kind.key})' for kind in FILTER_KINDS)})"
 _PLACE: Final = f"[{_MATCHES}, dyn({_FAULTED} ? r.fault : {{}})]"
 
 
