@@ -21,10 +21,7 @@ FILTER_KINDS: Final = tuple(kind for kind in KINDS if issubclass(kind, FilterKin
 
 
 class Fault(Declared):
-    """One fault: an abort, a delay, or both, which Envoy draws independently of each other.
-
-    Where a fault is expected, a single kind may stand for it: ``faults=[Abort(percentage=50, http_status=503)]``.
-    """
+    """One fault: an abort, a delay, or both, which Envoy draws independently of each other."""
 
     abort: Abort | None = None
     delay: Delay | None = None
@@ -36,18 +33,19 @@ class Fault(Declared):
     @model_validator(mode="before")
     @classmethod
     def _from_a_kind(cls, value: Any) -> Any:
+        """In Python, one kind may stand for a fault: ``faults=[Abort(percentage=50, http_status=503)]``."""
         return {value.key: value} if isinstance(value, Kind) else value
 
     @model_validator(mode="after")
     def _something(self) -> Self:
         if not self.kinds:
-            raise ValueError("expected abort, delay or both")
+            raise ValueError(f"expected at least one of {', '.join(kind.key for kind in KINDS)}")
         return self
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """The kinds that it has, in the order of the list."""
-        return tuple(found for kind in KINDS if (found := getattr(self, kind.key)) is not None)
+        """The kinds that it has."""
+        return tuple(found for name in type(self).model_fields if isinstance(found := getattr(self, name), Kind))
 
     def put_into(self, route: Route) -> dict[str, Any]:
         """The route with this fault, and without one that it had: that would be counted as ours."""
