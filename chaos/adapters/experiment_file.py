@@ -6,6 +6,7 @@ import difflib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -46,6 +47,26 @@ class DocumentError(InputError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def read_experiment(file: Path, *, shown: Path | None = None) -> tuple[Experiment, str]:
+    """The experiment of a file, and the file's text.
+
+    Args:
+        file: Its path.
+        shown: How the file is called in messages; by its path where absent.
+
+    Raises:
+        InputError: it can't be read.
+        DocumentError: it is not YAML, or not an experiment.
+    """
+    shown = shown or file
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{shown}: expected an experiment file that can be read: {reason}") from error
+    return parse_experiment(text, file=str(shown)), text
 
 
 def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:

@@ -68,11 +68,13 @@ class Run:
         self._around = around
         self._clock = around.clock
         offset = self._clock_offset()
-        self.recorder = Recorder(plan, around.environment, clock_offset=offset, started=self._clock.now() + offset)
-        self._observer = Observer(plan, self.recorder, around.metrics, around.load)
-        self._injector = Injector(around.mesh, plan.injection, plan.run, around.clock)
-        self._proxies = Proxies(around.mesh, around.clock, plan)
-        self._sinks = list(around.sinks)
+        self.recorder = Recorder(
+            plan, around.place.environment, clock_offset=offset, started=self._clock.now() + offset
+        )
+        self._observer = Observer(plan, self.recorder, around.place.metrics, around.load)
+        self._injector = Injector(around.place.mesh, plan.injection, plan.run, around.clock)
+        self._proxies = Proxies(around.place.mesh, around.clock, plan)
+        self._sinks = list(around.listeners)
         self._lease: leases.Held | None = None
         self._watch: Watch | None = None
         self._checked = 0.0
@@ -123,7 +125,7 @@ class Run:
 
     def _clock_offset(self) -> float:
         before = self._clock.now()
-        theirs = self._around.metrics.now()
+        theirs = self._around.place.metrics.now()
         return theirs - (before + self._clock.now()) / 2
 
     # --- phases ----------------------------------------------------------------------------------------------------
@@ -134,7 +136,7 @@ class Run:
         self._watch = self._around.watch(self.plan)
         self._around.load.prepare(
             self.plan.experiment.load,
-            entry=self._around.environment.entry,
+            entry=self._around.place.environment.entry,
             headers={RUN_HEADER: self.plan.run},
             base=self._around.base,
         )
@@ -142,7 +144,7 @@ class Run:
         while self._lease is None:
             try:
                 self._lease = leases.acquire(
-                    self._around.mesh,
+                    self._around.place.mesh,
                     namespace=target.namespace,
                     service=target.service,
                     run=self.plan.run,
@@ -209,7 +211,7 @@ class Run:
             self._mark(Mark.INJECTED)
             self._event("injected", f"{fresh.injection.strategy}: {fresh.injection.namespace}/{fresh.injection.name}")
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
-            announce(self._around.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+            announce(self._around.place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
             return
         self._trouble(
@@ -225,14 +227,14 @@ class Run:
         the fault, which that looks past, is taken away again.
         """
         plan, around = self.plan, self._around
-        self._situation = around.look(plan)
+        self._situation = around.place.look(plan.experiment)
         assert plan.injection is not None  # noqa: S101 - __init__ has seen to it
         fresh = make_plan(
             plan.experiment,
             self._situation,
-            around.settings,
+            around.place.settings,
             run=plan.run,
-            now=around.mesh.server_time(),
+            now=around.place.mesh.server_time(),
             file=plan.file,
             declared=plan.declared,
         )
@@ -246,11 +248,11 @@ class Run:
 
     def _prove(self) -> None:
         self._enter(PhaseName.PROVE)
-        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        self._proxies = Proxies(self._around.place.mesh, self._clock, self.plan)
         reached = self._until(_DISTRIBUTION, self._distributed, pause=_QUICK)
         self._stop_if_asked()
         if not reached and not judge.guardrail_tripped(*self._look()):
-            rejected = rejected_since(self._around.metrics, self.recorder.marks[Mark.INJECT_SENT])
+            rejected = rejected_since(self._around.place.metrics, self.recorder.marks[Mark.INJECT_SENT])
             message, hint = not_distributed(_DISTRIBUTION, rejected)
             self._trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
             raise _Halt
@@ -277,7 +279,7 @@ class Run:
             self._injector.written or self._injector.injection.after,
             f"run {self.plan.run} removed its fault",
         )
-        announce(self._around.mesh, written, reason="ChaosFaultEnded", message=message)
+        announce(self._around.place.mesh, written, reason="ChaosFaultEnded", message=message)
 
     def _give_back(self) -> None:
         """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""
@@ -288,7 +290,7 @@ class Run:
         """Waits until no caller's proxy has the fault any more, whatever ended the run but a wish to stop it."""
         if Mark.INJECTED not in self.recorder.marks or Mark.RESTORED not in self.recorder.marks:
             return
-        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        self._proxies = Proxies(self._around.place.mesh, self._clock, self.plan)
         until = self._now() + self.plan.experiment.limits.removal.total_seconds() + PATIENCE
         looked = 0.0
         while not self._around.stop and self._now() < until and not self._lost():
@@ -361,7 +363,7 @@ class Run:
         """One attempt to see that the fault is gone, and to give the lease back: what is left, or why that is not known."""
         namespaces = (self.plan.experiment.target.namespace,)
         try:
-            left = residue.find(self._around.mesh, namespaces, self.plan.run, faults_only=True)
+            left = residue.find(self._around.place.mesh, namespaces, self.plan.run, faults_only=True)
             left = left or self._injector.leftover()
             if left:
                 self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
@@ -369,7 +371,7 @@ class Run:
                 return left, ""
             if self._lease is not None:
                 self._lease.release()
-            return residue.find(self._around.mesh, namespaces, self.plan.run), ""
+            return residue.find(self._around.place.mesh, namespaces, self.plan.run), ""
         except MeshError as error:
             return [], error.message
         except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
@@ -438,8 +440,8 @@ class Run:
         assert self.plan.injection is not None and self._situation is not None  # noqa: S101, PT018 - seen to before
         namespace = self.plan.injection.namespace
         try:
-            found = governing_now(self._around.mesh, self.plan, self._situation)
-            place = self._around.mesh.namespace(namespace)
+            found = governing_now(self._around.place.mesh, self.plan, self._situation)
+            place = self._around.place.mesh.namespace(namespace)
         except MeshError as error:
             self._event("api-silent", error.message)
             return
