@@ -49,7 +49,7 @@ def status(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show every fault of the harness that is active now, and whether somebody still renews it."""
-    from chaos.safety.sweep import active
+    from chaos.safety.active import active
 
     found = _mesh_of(context, kubeconfig)
     faults = active(found[0], _chosen(*found, namespace, all_staging=all_staging)) if found else []

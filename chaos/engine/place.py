@@ -106,7 +106,16 @@ class Place:
         Raises:
             MeshError: the API can't be read.
         """
-        situation = self.look(experiment)
-        now = self.mesh.server_time()
-        plan = make_plan(experiment, situation, self.settings, run=run, now=now, file=file, declared=declared)
+        plan = self.decide(experiment, self.look(experiment), run=run, file=file, declared=declared)
         return dry_run(self.mesh, plan)
+
+    def decide(
+        self, experiment: Experiment, situation: Situation, *, run: str, file: str = "", declared: str = ""
+    ) -> Plan:
+        """The plan by what was found, without the API server's own opinion of it.
+
+        Raises:
+            MeshError: the API server can't be asked for its time.
+        """
+        now = self.mesh.server_time()
+        return make_plan(experiment, situation, self.settings, run=run, now=now, file=file, declared=declared)

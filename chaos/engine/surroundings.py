@@ -11,7 +11,7 @@ from chaos.engine.clock import StopRequest
 from chaos.engine.place import Place
 from chaos.model.plan import Plan
 from chaos.ports import Clock, Load, Sink
-from chaos.safety import lease as leases
+from chaos.safety.lease import LEASE_SECONDS
 
 
 class Watch(Protocol):
@@ -55,4 +55,4 @@ class Surroundings:
     listeners: Sequence[Sink] = ()
     patience: float = 0.0
     base: Path = field(default_factory=Path)
-    lease: float = leases.LEASE_SECONDS
+    lease: float = LEASE_SECONDS

@@ -27,8 +27,9 @@ from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Finished, Load, Sink
 from chaos.reporting.record import read_record, run_folder
+from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
-from chaos.safety.sweep import ActiveFault, Swept, active, sweep
+from chaos.safety.sweep import Swept, sweep
 from chaos.values.quantities import duration_of
 
 _WATCHDOGS: Final = 10.0

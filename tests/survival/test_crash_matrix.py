@@ -18,9 +18,9 @@ from chaos.engine.place import Place
 from chaos.harness.harness import Harness
 from chaos.model.history import PhaseName
 from chaos.model.settings import LAB
+from chaos.safety.active import active
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.marks import part_of, run_of
-from chaos.safety.sweep import active
 from tests.conftest import FIGURE
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
