@@ -209,7 +209,7 @@ class Run:
             except Overtaken as error:
                 self._event("overtaken", error.args[0])
                 continue
-            self._mark(Mark.INJECTED)
+            self.recorder.acknowledged(self._now(), fresh.injection.strategy, written)
             self._event("injected", f"{fresh.injection.strategy}: {fresh.injection.namespace}/{fresh.injection.name}")
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)

@@ -16,6 +16,7 @@ from pydantic import (
 
 from chaos.expectations.claim import Expectation, Guardrail
 from chaos.faults.fault import Fault
+from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
 from chaos.values.declared import Declared, Name
 from chaos.values.quantities import Duration, Share
@@ -183,3 +184,8 @@ class Experiment(Declared):
     def fault(self) -> Fault:
         """The fault; a list in the file so that more can follow without a new format."""
         return self.faults[0]
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What all of its faults are made of."""
+        return tuple(kind for fault in self.faults for kind in fault.kinds)
