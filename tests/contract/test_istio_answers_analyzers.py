@@ -13,7 +13,7 @@ from chaos.lint import check
 from chaos.lint.linted import Linted
 from chaos.lint.manifest import manifest
 from chaos.model.settings import Settings
-from tests.answers import FOLDER, needed, records
+from tests.contract.answers import FOLDER, needed, records
 
 pytestmark = needed("analyzers-expected.json", "validation/istio-own.jsonl.gz")
 TESTDATA = "pkg/config/analysis/analyzers/"

@@ -18,7 +18,7 @@ from chaos.errors import InputError, MeshError
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import DEPLOYMENTS, EVENTS, PODS, SERVICES
 from chaos.ports import Mesh
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault, kubeconfig
+from tests.support.api_server import CONTEXT, ApiServer, fault, kubeconfig
 
 
 async def pilot_agent(namespace: str, pod: str, container: str, argv: list[str]) -> ExecResult:

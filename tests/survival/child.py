@@ -27,8 +27,8 @@ from chaos.ports import Finished, Progress
 from chaos.reporting.record import run_folder
 from chaos.safety.watchdog import Watchdog
 from chaos.wiring import Place, conclude, plan_experiment
+from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
-from tests.unit.safety.api_server import CONTEXT
 
 EXPERIMENT = """\
 experiment: orders

@@ -10,8 +10,8 @@ from chaos.adapters import kubernetes_api
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.model.history import Environment
 from chaos.model.settings import LAB
+from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
-from tests.unit.safety.api_server import CONTEXT
 
 CONFTEST = """\
 import sys

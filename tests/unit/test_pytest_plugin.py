@@ -26,7 +26,7 @@ FAKE = textwrap.dedent("""\
     import sys, types
     import pytest
     sys.path.insert(0, {root!r})
-    from tests.unit.histories import history, orders, is_faulted
+    from tests.support.histories import history, orders, is_faulted
     from chaos.judge import judge
     from chaos.ports import Finished
 
