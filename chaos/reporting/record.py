@@ -79,4 +79,13 @@ def read_record(path: Path) -> History:
             f"{file}: expected a record of format {FORMAT}, found {history.format}",
             hint="judge it with the version of the harness that wrote it",
         )
-    return history
+    return _upgraded(history)
+
+
+def _upgraded(history: History) -> History:
+    """What older versions did not note is told from what they did: the contexts of labs have always had this name."""
+    environment = history.environment
+    if "lab" in environment.model_fields_set:
+        return history
+    told = environment.model_copy(update={"lab": environment.context.startswith("chaos-lab")})
+    return history.model_copy(update={"environment": told})

@@ -14,8 +14,8 @@ import pytest
 
 from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.admission import admission
-from chaos.manifests.printing import as_documents
 from chaos.model.settings import Settings
+from chaos.values.documents import as_documents
 from tests.support.api_server import CONTEXT, ApiServer
 from tests.support.kubectl import needs_kubectl, run_kubectl
 

@@ -13,12 +13,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chaos.adapters.embedded_lab import lab_in_use
 from chaos.errors import LabError
-from chaos.lab import commands
-from chaos.lab.fixture import running_lab
+from chaos.lab import commands, door
 from chaos.lab.processes import start_time
 from chaos.lab.prometheus import BINARY_VARIABLE
-from chaos.lab.state import LabFiles, LabState, SupervisorLock
+from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from tests.e2e.lab_processes import processes_of, wait_until_gone
 from tests.support.waiting import until
 
@@ -203,11 +203,20 @@ def _orders(state: LabState) -> int:
     return httpx.get(f"{state.entry}/orders/42", trust_env=False).status_code
 
 
-def test_the_fixture_starts_a_lab_of_its_own_or_reuses_one_that_runs() -> None:
-    with running_lab() as own:
-        assert own.attached
-        assert own.name != "default"
-        with running_lab(own.name) as same:
-            assert same == own
-        assert commands.status(own.name).healthy
-    assert commands.status(own.name).detail == "not running"
+def test_a_lab_of_ones_own_is_started_once_for_all_who_name_it_and_ends_with_the_block() -> None:
+    with lab_in_use() as own:
+        [name] = [folder.name for folder in home().iterdir()]
+        assert name != "default"
+        told: list[str] = []
+        assert door.use(name, owner=os.getpid(), told=told.append) == own
+        assert told == []
+        assert commands.status(name).healthy
+    assert commands.status(name).detail == "not running"
+
+
+def test_the_default_lab_is_used_where_it_runs_and_goes_on(small: Path) -> None:
+    state = commands.up("default", attached=True, manifests=[small])
+    with lab_in_use() as found:
+        assert found == door.running() == state
+    door.end("own")
+    assert commands.status("default").healthy

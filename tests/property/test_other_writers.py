@@ -35,7 +35,7 @@ from chaos.model.plan import Injection
 from chaos.model.situation import Situation
 from chaos.safety.removal import take_away
 from chaos.safety.sweep import sweep
-from chaos.safety.watchdog import Deeds, clean
+from chaos.safety.watchdog_process import Deeds, clean
 from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
 from tests.property.owned import KIND, NAME, Owned, StoreMesh, writer

@@ -6,8 +6,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from chaos.lint import Hit, Linted, check, manifest
-from chaos.lint.manifest import Manifest, dotted
+from chaos.lint.rules.finding import Hit
+from chaos.lint.rules.linted import Linted
+from chaos.lint.rules.manifest import Manifest, dotted, manifest
+from chaos.lint.rules.table import check
 from chaos.model.settings import Settings
 
 STAGING = Settings(namespaces=("staging", "team-*-staging"))

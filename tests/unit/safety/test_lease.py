@@ -12,7 +12,8 @@ from chaos.errors import MeshError, Refused
 from chaos.lab.api.resources import LEASES
 from chaos.model.marks import OWNER_LABEL, RUN_LABEL
 from chaos.safety import residue
-from chaos.safety.lease import Held, Locked, acquire, is_live, lease_name, owner_reference, runs_out
+from chaos.safety.lease import Held, is_live, lease_name, owner_reference, runs_out
+from chaos.safety.lock import Locked, acquire
 from tests.support.api_server import CONTEXT, ApiServer, fault
 from tests.support.waiting import until
 

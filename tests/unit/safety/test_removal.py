@@ -17,9 +17,10 @@ from chaos.injection.ownership import owners_of
 from chaos.injection.patching import carries, put_in
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for
 from chaos.safety import residue
+from chaos.safety.active import active
 from chaos.safety.removal import CONFLICTS, give_back, take_away
-from chaos.safety.sweep import active, sweep
-from chaos.safety.watchdog import Deeds, clean
+from chaos.safety.sweep import sweep
+from chaos.safety.watchdog_process import Deeds, clean
 from tests.support.owners import same_owners
 
 RUN, NAME = "abcdefgh", "theirs"

@@ -8,9 +8,11 @@ from typing import Any
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import MeshError
 from chaos.safety import residue
-from chaos.safety.lease import acquire, owner_reference
+from chaos.safety.active import active
+from chaos.safety.lease import owner_reference
+from chaos.safety.lock import acquire
 from chaos.safety.marks import experiment_of, expires, is_ours, micro_time, run_of, unix
-from chaos.safety.sweep import active, decide, sweep
+from chaos.safety.sweep import decide, sweep
 from tests.support.api_server import CONTEXT, ApiServer, fault
 
 NOW = 1_800_000_000.0

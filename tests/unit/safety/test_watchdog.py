@@ -17,7 +17,8 @@ import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import HarnessError, MeshError
-from chaos.safety.watchdog import Deeds, Watchdog, clean
+from chaos.safety.watchdog import Watchdog
+from chaos.safety.watchdog_process import Deeds, clean
 from tests.support.api_server import CONTEXT, ApiServer, fault
 from tests.support.processes import is_alive
 from tests.support.waiting import seconds_until, until
@@ -26,7 +27,8 @@ RUN = """
     import json, os, sys, time
     from pathlib import Path
     from chaos.adapters.kubernetes_mesh import KubernetesMesh
-    from chaos.safety.lease import acquire, owner_reference
+    from chaos.safety.lease import owner_reference
+    from chaos.safety.lock import acquire
     from chaos.safety.watchdog import Watchdog
 
     kubeconfig, context, folder, how, faults = sys.argv[1:4] + [sys.argv[4], json.loads(sys.argv[5])]

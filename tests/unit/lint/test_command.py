@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from chaos.cli import app
 from chaos.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BOOKINFO = ROOT.parent / "shared" / "data" / "bookinfo"
 FAULT = """apiVersion: networking.istio.io/v1
 kind: VirtualService
