@@ -36,6 +36,7 @@ class MemoryMesh:
         """Whether proxies may be asked for their routes."""
         for obj in ({"kind": "Namespace", "metadata": {"name": "kube-system"}}, *objects):
             self.put(obj)
+        self._past = [(float("-inf"), self._past[-1][1])]
 
     # --- what somebody else does -----------------------------------------------------------------------------------
 
@@ -56,10 +57,10 @@ class MemoryMesh:
         self._remember()
         return True
 
-    def in_effect(self) -> Sequence[Object]:
-        """The VirtualServices that the proxies obey now."""
-        known = self._clock.now() - self._distribution
-        return next((there for at, there in reversed(self._past) if at <= known), ())
+    def in_effect(self, at: float | None = None) -> Sequence[Object]:
+        """The VirtualServices that the proxies obey, now or at another moment."""
+        known = (self._clock.now() if at is None else at) - self._distribution
+        return next((there for since, there in reversed(self._past) if since <= known), ())
 
     # --- the port: reading -----------------------------------------------------------------------------------------
 
@@ -74,15 +75,15 @@ class MemoryMesh:
 
     def namespaces(self) -> Sequence[Object]:
         """All namespaces."""
-        return self._list("Namespace")
+        return self.objects("Namespace")
 
     def services(self, namespace: str) -> Sequence[Object]:
         """The Services of a namespace."""
-        return self._list("Service", namespace)
+        return self.objects("Service", namespace)
 
     def pods(self, namespace: str) -> Sequence[Object]:
         """The Pods of a namespace."""
-        return self._list("Pod", namespace)
+        return self.objects("Pod", namespace)
 
     def server_time(self) -> float:
         """The clock's."""
@@ -94,27 +95,27 @@ class MemoryMesh:
 
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
-        return self._list(_VS, namespace)
+        return self.objects(_VS, namespace)
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
         """The DestinationRules of one namespace, or of all."""
-        return self._list("DestinationRule", namespace)
+        return self.objects("DestinationRule", namespace)
 
     def sidecars(self) -> Sequence[Object]:
         """The Sidecars of all namespaces."""
-        return self._list("Sidecar")
+        return self.objects("Sidecar")
 
     def service_entries(self) -> Sequence[Object]:
         """The ServiceEntries of all namespaces."""
-        return self._list("ServiceEntry")
+        return self.objects("ServiceEntry")
 
     def http_routes(self) -> Sequence[Object]:
         """The HTTPRoutes of all namespaces."""
-        return self._list("HTTPRoute")
+        return self.objects("HTTPRoute")
 
     def grpc_routes(self) -> Sequence[Object]:
         """The GRPCRoutes of all namespaces."""
-        return self._list("GRPCRoute")
+        return self.objects("GRPCRoute")
 
     def mesh_config(self, root: str, revision: str) -> Object | None:  # noqa: ARG002 - all is by default
         """None: everything is by default."""
@@ -122,7 +123,7 @@ class MemoryMesh:
 
     def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
         """Every VirtualService and Lease that the harness wrote, or wrote into; of one run where named."""
-        found = (*self._list(_VS, namespace), *self._list("Lease", namespace))
+        found = (*self.objects(_VS, namespace), *self.objects("Lease", namespace))
         return [obj for obj in found if is_ours(obj) and run in (None, run_of(obj))]
 
     def lease(self, namespace: str, name: str) -> Object | None:
@@ -201,7 +202,8 @@ class MemoryMesh:
     def _find(self, kind: str, namespace: str, name: str) -> Object | None:
         return deepcopy(self._objects.get((kind, namespace, name)))
 
-    def _list(self, kind: str, namespace: str | None = None) -> list[Object]:
+    def objects(self, kind: str, namespace: str | None = None) -> list[Object]:
+        """All objects of a kind, such as ``Event``, in a namespace or in all."""
         return [
             deepcopy(obj)
             for (of_kind, home, _), obj in sorted(self._objects.items())
