@@ -23,8 +23,8 @@ from chaos.model.plan import Plan
 from chaos.model.settings import LAB
 from chaos.ports import Finished, Progress
 from chaos.safety.watchdog import Watchdog
+from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
-from tests.unit.safety.api_server import CONTEXT
 
 EXPERIMENT = """\
 experiment: orders

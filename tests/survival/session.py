@@ -12,8 +12,8 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
 from chaos.harness.harness import Harness
 from chaos.model.settings import LAB
+from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
-from tests.unit.safety.api_server import CONTEXT
 
 CONFTEST = """\
 import sys

@@ -25,7 +25,7 @@ FAKE = textwrap.dedent("""\
     # A harness whose runs have happened already, so that what is tested is how they are told.
     import sys
     sys.path.insert(0, {root!r})
-    from tests.unit.histories import history, orders, is_faulted
+    from tests.support.histories import history, orders, is_faulted
     from chaos.harness.harness import Harness
     from chaos.judge import judge
     from chaos.ports import Finished

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import seconds_until, until
 from tests.unit.test_pytest_plugin import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 
 pytest_plugins = ["pytester"]
@@ -138,15 +137,6 @@ def pytest_chaos_harness(config):
 """
 
 
-def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> float:
-    """Waits for a condition; the seconds that it took."""
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-    return time.monotonic() - begun
-
-
 @pytest.mark.parametrize(
     ("workers", "number", "code"),
     [
@@ -177,7 +167,7 @@ def test_a_signal_to_pytest_alone_restores_and_injects_nothing_more(
         until(lambda: len(list(log.glob("began-*"))) == running, "experiments under way")
         process.send_signal(number)
         # Without being told, a worker would hear of it after execnet's five seconds.
-        took = until(lambda: len(list(log.glob("restored-*"))) == running, "all restored")
+        took = seconds_until(lambda: len(list(log.glob("restored-*"))) == running, "all restored")
         assert took < 4
         assert process.wait(timeout=30) == code
         assert len(list(log.glob("began-*"))) == running, "nothing was begun after the signal"
