@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 LONGEST = 500
 LONG_FILES: dict[str, str] = {
-    "tests/contract/test_mesh.py": "one contract, read as a whole",
     "requirements.lock": "made by `make lock`",
     "tests/clients/chaostoolkit.txt": "made by `make lock`",
     "tests/clients/official.txt": "made by `make lock`",
