@@ -10,6 +10,7 @@ from typing import Any, Final
 import httpx
 
 from chaos.errors import LabError
+from chaos.istio.hosts import service_fqdn
 from chaos.istio.proxy import CONTAINER
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.execute import ExecResult
@@ -184,7 +185,7 @@ def _expected_hosts(store: Store) -> Iterable[str]:
         meta = service["metadata"]
         endpoints = store.find(ENDPOINTS, meta["namespace"], meta["name"]) or {}
         for port in service["spec"].get("ports") or ():
-            cluster = f"outbound|{port['port']}||{meta['name']}.{meta['namespace']}.svc.cluster.local"
+            cluster = f"outbound|{port['port']}||{service_fqdn(meta['name'], meta['namespace'])}"
             for subset in endpoints.get("subsets") or ():
                 for own in subset.get("ports") or ():
                     if own.get("name") == port.get("name"):

@@ -15,7 +15,8 @@ from typing import Any, Final
 import httpx
 
 from chaos.errors import LabError
-from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
+from chaos.istio.injection import is_injected
+from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_container, proxy_role
 from chaos.istio.workloads import workload_name
 from chaos.lab import injection
 from chaos.lab.addresses import AddressBlock, ports_in_use
@@ -167,7 +168,7 @@ class PodRunner:
             ip=self._block.pod_address(),
             app=labels.get("app", ""),
             ports=injection.app_ports(pod),
-            proxied=injection.has_sidecar(pod),
+            proxied=proxy_container(pod) is not None,
         )
         self._pods[running.uid] = running
         self._tell()  # before it runs: Prometheus takes seconds to look at a new target
@@ -195,7 +196,7 @@ class PodRunner:
         """The pod as it is to run: those that nobody placed and injected are so now."""
         pod = self._store.get(PODS, running.namespace, running.name)
         namespace = self._store.get(NAMESPACES, None, running.namespace)
-        proxied = injection.wants_sidecar(pod, namespace)
+        proxied = is_injected(pod, namespace)
         if proxied or not pod["spec"].get("nodeName"):
             placed = injection.inject(pod, namespace)
             placed["spec"]["nodeName"] = injection.NODE
@@ -206,7 +207,7 @@ class PodRunner:
 
     def _check_ports(self, running: RunningPod, pod: Object) -> None:
         wanted = [*running.ports]
-        if injection.has_sidecar(pod):
+        if proxy_container(pod) is not None:
             wanted += [ADMIN_PORT, OUTBOUND_PORT, STATS_PORT]
         taken = ports_in_use(running.ip, wanted)
         if taken:

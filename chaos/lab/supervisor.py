@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chaos.errors import HarnessError, LabError
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.lab import alerts, gateways, own_manifests
 from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api import policies
@@ -188,7 +189,7 @@ class Supervisor:
         described = kubeconfig(self._files.context, secured_api, credentials, namespace=namespaces[0])
         write_atomically(self._files.kubeconfig, described, private=True)
         if self._documents:
-            entries = entries_of(store, (*namespaces, own_manifests.GATEWAY_NAMESPACE), required=False)
+            entries = entries_of(store, (*namespaces, ROOT_NAMESPACE), required=False)
         else:
             entries = entries_of(store, SHOP)
         state = self._describe(

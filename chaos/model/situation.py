@@ -10,11 +10,12 @@ from typing import Final
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.governing import Mesh, VirtualHost
 from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
+from chaos.istio.injection import domain_of, revision_of
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.proxy import SIDECAR, proxy_role
 from chaos.istio.registry import registered
-from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.istio.virtual_services import same
-from chaos.istio.workloads import domain_of, revision_of, workload_name
+from chaos.istio.workloads import workload_name
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 

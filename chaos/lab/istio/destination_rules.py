@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from chaos.istio.exports import Object
 from chaos.istio.hosts import resolve_host
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.virtual_services import age_key
-from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 
 _EVERYWHERE: Final = "*"
 _OWN: Final = "."

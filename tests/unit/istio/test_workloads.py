@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chaos.istio.workloads import canonical_revision, canonical_service, domain_of, revision_of, workload_name
+from chaos.istio.injection import domain_of, revision_of
+from chaos.istio.workloads import canonical_revision, canonical_service, workload_name
 
 
 def pod(
