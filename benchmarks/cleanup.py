@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.own_lab import own_lab
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.lab.state import LabState
-from chaos.safety.lease import acquire
+from chaos.safety.lock import acquire
 from chaos.safety.watchdog import Watchdog
 from tests.e2e.experiments import chaosctl, configured, marked, on, quick
 

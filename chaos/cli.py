@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos import cli_lint, cli_safety
+from chaos import cli_safety
 from chaos.errors import HarnessError, InputError
+from chaos.lint.command import lint
 from chaos.version import __version__
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli_safety.add_to(app)
-cli_lint.add_to(app)
+app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]

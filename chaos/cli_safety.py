@@ -52,7 +52,7 @@ def status(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show every fault of the harness that is active now, and whether somebody still renews it."""
-    from chaos.safety.sweep import active
+    from chaos.safety.active import active
 
     with mesh_of(context, kubeconfig) as (mesh, settings):
         faults = active(mesh, _chosen(mesh, settings, namespace, all_staging=all_staging))

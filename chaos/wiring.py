@@ -25,8 +25,9 @@ from chaos.model.plan import Plan
 from chaos.model.settings import LAB, Settings
 from chaos.ports import Finished, Mesh, Metrics, Sink
 from chaos.reporting.record import run_folder, write_record
+from chaos.safety.active import active
 from chaos.safety.lease import is_held
-from chaos.safety.sweep import Swept, active, sweep
+from chaos.safety.sweep import Swept, sweep
 from chaos.safety.watchdog import Watchdog
 from chaos.version import __version__
 

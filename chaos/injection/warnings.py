@@ -56,10 +56,9 @@ def _policies_of_the_hop(situation: Situation, injection: Injection, host: str) 
     found = []
     for route in injection.after["spec"].get("http") or ():
         found += [key for key in ("timeout", "retries") if route.get(key)]
-    for rule in situation.rules_for(host):
-        policies = [rule.get("spec", {}).get("trafficPolicy") or {}]
-        policies += [subset.get("trafficPolicy") or {} for subset in rule.get("spec", {}).get("subsets") or ()]
-        found += [key for policy in policies for key in ("outlierDetection", "connectionPool") if policy.get(key)]
+    spec = (situation.rule_for(host, injection.namespace) or {}).get("spec", {})
+    policies = [one.get("trafficPolicy") or {} for one in (spec, *(spec.get("subsets") or ()))]
+    found += [key for policy in policies for key in ("outlierDetection", "connectionPool") if policy.get(key)]
     if found:
         names = ", ".join(sorted(set(found)))
         yield Warn(

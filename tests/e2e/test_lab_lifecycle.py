@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -16,6 +16,7 @@ import pytest
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.errors import LabError
 from chaos.lab import commands, door
+from chaos.lab.processes import start_time
 from chaos.lab.prometheus import BINARY_VARIABLE
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from tests.e2e.lab_processes import processes_of, wait_until_gone
@@ -51,9 +52,9 @@ def small(tmp_path: Path) -> Path:
     return file
 
 
-def wait_until(condition: object, *, within: float = 5) -> None:
+def wait_until(condition: Callable[[], object], *, within: float = 5) -> None:
     deadline = time.monotonic() + within
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -139,7 +140,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
         files = LabFiles.of("early")
         wait_until(lambda: list((own_home / "early").glob("logs/envoy-*")), within=15)
         pid = int(files.lock.read_text().split()[0])
-        processes = {pid: commands.start_time(pid) or 0}
+        processes = {pid: start_time(pid) or 0}
         owner.send_signal(signal.SIGINT)
         owner.wait(5)
     wait_until_gone(processes, within=3)
@@ -149,7 +150,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals, own_home: Path, small: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front", "--manifests", small]
+    argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front", "--manifests", str(small)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment) as supervisor:
         wait_until(lambda: commands.running("front") is not None, within=30)
         processes = processes_of("front")
@@ -161,8 +162,8 @@ def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals,
 
 def test_two_labs_side_by_side_share_nothing() -> None:
     first, second = commands.up("one", attached=True), commands.up("two", attached=True)
-    for pick in (lambda s: s.api, lambda s: s.prometheus, lambda s: s.entry, lambda s: s.context, lambda s: s.pid):
-        assert pick(first) != pick(second)
+    for field in ("api", "prometheus", "entry", "context", "pid"):
+        assert getattr(first, field) != getattr(second, field)
     assert {state.entry: _orders(state) for state in (first, second)} == {first.entry: 200, second.entry: 200}
     commands.down("one")
     assert commands.status("two").healthy

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from chaos.istio.delegates import merged
+from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import PUBLIC, Object, export_of, export_of_service
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config, mesh_config_of
@@ -30,7 +31,6 @@ from chaos.lab.api.resources import (
     VIRTUAL_SERVICES,
     Resource,
 )
-from chaos.lab.istio.destination_rules import DestinationRules
 from chaos.lab.istio.metrics import identity
 from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy

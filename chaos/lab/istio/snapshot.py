@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from chaos.istio import registry
+from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import Object
 from chaos.istio.governing import Mesh
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.ports import HTTP2, may_be_http
-from chaos.lab.istio.destination_rules import DestinationRules
 
 T = TypeVar("T")
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from chaos.istio.injection import domain_of, revision_of
 from chaos.istio.workloads import canonical_revision, canonical_service, workload_name
 
 
 def pod(
-    kind: str = "", owner: str = "", *, generated: bool = True, controller: bool = True, **labels: str
+    kind: str = "",
+    owner: str = "",
+    labels: Mapping[str, str] | None = None,
+    *,
+    generated: bool = True,
+    controller: bool = True,
 ) -> dict[str, Any]:
     meta: dict[str, Any] = {
         "name": "shop-x-1",
         "namespace": "staging",
-        "labels": {k.replace("__", "/"): v for k, v in labels.items()},
+        "labels": dict(labels or {}),
     }
     if generated:
         meta["generateName"] = "shop-x-"
@@ -32,12 +37,12 @@ def pod(
     ("found", "name"),
     [
         (pod(), "shop-x-1"),
-        (pod("ReplicaSet", "shop-6fb97", **{"pod-template-hash": "6fb97"}), "shop"),
+        (pod("ReplicaSet", "shop-6fb97", {"pod-template-hash": "6fb97"}), "shop"),
         (pod("ReplicaSet", "shop-6fb97"), "shop-6fb97"),
-        (pod("ReplicaSet", "shop", **{"pod-template-hash": "6fb97"}), "shop"),
-        (pod("ReplicaSet", "shop-7cd44", **{"rollouts-pod-template-hash": "7cd44"}), "shop"),
-        (pod("ReplicaSet", "shop-7cd44", **{"pod-template-hash": "1", "rollouts-pod-template-hash": "7cd44"}), "shop"),
-        (pod("ReplicationController", "shop-3", deploymentconfig="shop"), "shop"),
+        (pod("ReplicaSet", "shop", {"pod-template-hash": "6fb97"}), "shop"),
+        (pod("ReplicaSet", "shop-7cd44", {"rollouts-pod-template-hash": "7cd44"}), "shop"),
+        (pod("ReplicaSet", "shop-7cd44", {"pod-template-hash": "1", "rollouts-pod-template-hash": "7cd44"}), "shop"),
+        (pod("ReplicationController", "shop-3", {"deploymentconfig": "shop"}), "shop"),
         (pod("ReplicationController", "shop-3"), "shop-3"),
         (pod("Job", "report-28512345"), "report"),
         (pod("Job", "report-1700000000"), "report"),
@@ -46,7 +51,7 @@ def pod(
         (pod("StatefulSet", "db"), "db"),
         (pod("StatefulSet", "db", controller=False), "shop-x-1"),
         (pod("Node", "machine", generated=False), "shop-x-1"),
-        (pod("ReplicaSet", "shop-6fb97", **{"pod-template-hash": "6fb97", "service.istio.io__workload-name": "till"}), "till"),
+        (pod("ReplicaSet", "shop-6fb97", {"pod-template-hash": "6fb97", "service.istio.io/workload-name": "till"}), "till"),
     ],
 )  # fmt: skip
 def test_the_name_in_the_metrics(found: dict[str, Any], name: str) -> None:
@@ -64,37 +69,3 @@ def test_the_name_in_the_metrics(found: dict[str, Any], name: str) -> None:
 )  # fmt: skip
 def test_canonical_names(labels: dict[str, str], service: str, revision: str) -> None:
     assert (canonical_service(labels, "shop-v1"), canonical_revision(labels)) == (service, revision)
-
-
-@pytest.mark.parametrize(
-    ("annotation", "label", "revision"),
-    [
-        (None, None, "default"),
-        ('{"revision": "canary"}', "stable", "canary"),
-        ('{"revision": ""}', "stable", "stable"),
-        ("no JSON", None, "default"),
-        ("[]", "stable", "stable"),
-    ],
-)
-def test_the_revision_that_injected_the_proxy(annotation: str | None, label: str | None, revision: str) -> None:
-    meta = {
-        "annotations": {"sidecar.istio.io/status": annotation} if annotation else {},
-        "labels": {"istio.io/rev": label} if label else {},
-    }
-    assert revision_of({"metadata": meta}) == revision
-
-
-@pytest.mark.parametrize(
-    ("arguments", "domain"),
-    [
-        (["proxy", "sidecar", "--domain", "$(POD_NAMESPACE).svc.cluster.local"], "cluster.local"),
-        (["proxy", "sidecar", "--domain=shop.svc.corp.example."], "corp.example"),
-        (["proxy", "sidecar"], None),
-        (["proxy", "sidecar", "--domain"], None),
-        (["proxy", "sidecar", "--domain", "cluster.local"], None),
-    ],
-)
-@pytest.mark.parametrize("place", ["containers", "initContainers"])
-def test_the_domain_that_the_proxy_was_started_for(place: str, arguments: list[str], domain: str | None) -> None:
-    found = {"metadata": {}, "spec": {place: [{"name": "app", "args": ["--domain", "a.svc.b"]}, {"name": "istio-proxy", "args": arguments}]}}  # fmt: skip
-    assert domain_of(found) == domain

@@ -9,10 +9,10 @@ from chaos.istio.exports import export_of
 from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import service_of
 from chaos.istio.virtual_services import bound_gateways, delegates_of, gateways_of, ignored_selectors
-from chaos.lint.finding import Hit
-from chaos.lint.linted import Fault, Linted, bound_to_mesh, resolved
-from chaos.lint.manifest import UNKNOWN, is_placeholder
-from chaos.lint.places import production_word, staging_word
+from chaos.lint.rules.finding import Hit
+from chaos.lint.rules.linted import Fault, Linted, bound_to_mesh, resolved
+from chaos.lint.rules.manifest import UNKNOWN, is_placeholder
+from chaos.lint.rules.places import production_word, staging_word
 
 SETTINGS: Final = "[tool.chaos] in pyproject.toml, or chaos.toml"
 _ROOTS: Final = ("clusters",)
@@ -136,7 +136,8 @@ def fault_is_not_at_a_foreign_gateway(linted: Linted) -> Iterator[Hit]:
     for fault in linted.faults:
         one = fault.manifest
         for gateway in bound_gateways(one.data, [fault.route]):
-            namespace = gateway_name(gateway, one.namespace).partition("/")[0]
+            named = gateway if is_placeholder(gateway) else gateway_name(gateway, one.namespace)
+            namespace = named.rpartition("/")[0] or one.namespace
             if namespace == one.namespace or linted.is_staging(namespace):
                 continue
             yield Hit(

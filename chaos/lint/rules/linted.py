@@ -11,7 +11,7 @@ from chaos.istio.exports import export_of, export_of_service, reach_of
 from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
 from chaos.istio.sidecars import imports_of, listeners_of, selected_by
 from chaos.istio.virtual_services import MESH, gateways_of
-from chaos.lint.manifest import ISTIO, UNKNOWN, Manifest, Path, is_placeholder
+from chaos.lint.rules.manifest import ISTIO, UNKNOWN, Manifest, Path, is_placeholder
 from chaos.model.settings import Settings
 
 T = TypeVar("T")
