@@ -17,11 +17,13 @@ from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validation, Validator
-from chaos.lab.controller import Controller, is_ready
+from chaos.lab.controller import Controller
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.refusals import words_of
-from chaos.lab.pods import PodRunner, RunningPod
+from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, tail
+from chaos.lab.running_pod import RunningPod
+from chaos.lab.status import is_ready
 
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127

@@ -30,6 +30,7 @@ from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.control import PREFIX, control_app, either
 from chaos.lab.controller import Controller
+from chaos.lab.envoys import find_envoy
 from chaos.lab.istio import xds
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
@@ -45,7 +46,7 @@ from chaos.lab.parts import (
     wait_for_routes,
     warning_of_refusals,
 )
-from chaos.lab.pods import PodRunner, find_envoy
+from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, find_binary, find_promtool, wait_until_ready
 from chaos.lab.serving import Credentials, kubeconfig, server
