@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chaos.judge import Facts, new_evidence
-from chaos.model.history import Environment, Event, History, Mark, PhaseName, ProxySeen, Span, Trouble, TroubleKind
-from chaos.model.plan import Plan
+from chaos.model.history import (
+    Environment,
+    Event,
+    History,
+    Injected,
+    Mark,
+    PhaseName,
+    ProxySeen,
+    Span,
+    Trouble,
+    TroubleKind,
+)
+from chaos.model.plan import Plan, Strategy
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Recorded, Series
@@ -30,6 +41,7 @@ class Recorder:
         self.events: list[Event] = []
         self.troubles: list[Trouble] = []
         self.proxies: list[ProxySeen] = []
+        self.injected: list[Injected] = []
         self.residue: tuple[str, ...] = ()
         self._spans: list[Span] = []
         self._wordings: dict[Question, str] = {}
@@ -53,6 +65,11 @@ class Recorder:
     def mark(self, mark: Mark, at: float) -> None:
         """Notes a moment; only the first time counts."""
         self.marks.setdefault(mark, at)
+
+    def acknowledged(self, at: float, strategy: Strategy, stored: Mapping[str, Any]) -> None:
+        """Notes a fault as Kubernetes acknowledged it."""
+        self.mark(Mark.INJECTED, at)
+        self.injected.append(Injected(at=at, strategy=strategy, stored=stored))
 
     def event(self, at: float, kind: str, message: str, **data: Any) -> Event:
         """Notes that something happened."""
@@ -103,6 +120,7 @@ class Recorder:
             ),
             load=tuple(facts.evidence.load.seconds),
             proxies=tuple(self.proxies),
+            injected=tuple(self.injected),
             residue=self.residue,
             troubles=tuple(self.troubles),
         )

@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from chaos.expectations.confidence import interval
 from chaos.expectations.counting import Counter
 from chaos.expectations.evidence import Window
+from chaos.faults.fault import felt_by
+from chaos.faults.kind import Kind
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.model.experiment import Experiment
 from chaos.model.history import Mark
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, ShareProof
 from chaos.values.answers import Tally
 
 
-@dataclass
-class _Draws:
-    """Requests of the declared callers, by what Envoy drew for them."""
-
-    all: int = 0
-    delayed: int = 0
-    left: int = 0
-    """Their client went away during the delay, so no abort was drawn for them."""
-    aborted: int = 0
-
-
-def flags_of(series: Counter) -> frozenset[str]:
-    """Envoy joins flags by commas in the order in which they were set: ``DI,FI``, ``DI,DC``."""
-    return frozenset(series.labels.get("response_flags", "-").split(","))
-
-
-def is_faulted(series: Counter) -> bool:
-    """Whether its requests felt an injected fault."""
-    return bool(flags_of(series) & {"FI", "DI"})
+def is_faulted(series: Counter, facts: Facts) -> bool:
+    """Whether its requests felt an injected fault, ours or somebody else's."""
+    return bool(felt_by(series.labels, facts.experiment.kinds))
 
 
 def caller_of(series: Counter) -> str:
@@ -63,7 +49,7 @@ def judge_proof(facts: Facts, now: float) -> Proof:
     end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
     by_caller: dict[str, int] = {}
     for series, events in counted(facts, injected, now):
-        if is_faulted(series):
+        if is_faulted(series, facts):
             by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
     outside = {caller: n for caller, n in by_caller.items() if n and not is_declared(facts.plan, caller)}
     seen = next((look for look in reversed(facts.proxies) if look.at <= end and look.of), None)
@@ -81,35 +67,27 @@ def judge_proof(facts: Facts, now: float) -> Proof:
 
 
 def _shares(facts: Facts, window: Window) -> Iterator[ShareProof]:
-    draws = _Draws()
-    for series, events in counted(facts, window.start, window.end):
-        if not is_declared(facts.plan, caller_of(series)):
-            continue
-        flags = flags_of(series)
-        draws.all += events
-        draws.delayed += events if "DI" in flags else 0
-        draws.aborted += events if "FI" in flags else 0
-        gone = series.labels.get("response_code") == "0" and "FI" not in flags
-        draws.left += events if "DI" in flags and gone else 0
     experiment = facts.experiment
-    fault, target = experiment.fault, experiment.target
-    narrowed = bool(target.match) or target.only_our_load
-    confidence = share_of_confidence(experiment)
-    if fault.abort is not None:
-        tally = Tally(good=draws.aborted, total=draws.all - draws.left)
-        yield _share("abort", "FI", fault.abort.percentage / 100, tally, confidence, narrowed=narrowed)
-    if fault.delay is not None:
-        tally = Tally(good=draws.delayed, total=draws.all)
-        yield _share("delay", "DI", fault.delay.percentage / 100, tally, confidence, narrowed=narrowed)
+    mine = [
+        (series.labels, events)
+        for series, events in counted(facts, window.start, window.end)
+        if is_declared(facts.plan, caller_of(series))
+    ]
+    for kind in experiment.kinds:
+        hit = sum(events for labels, events in mine if kind.felt(labels))
+        drawn = sum(events for labels, events in mine if kind.drawn(labels))
+        yield _share(kind, Tally(good=hit, total=drawn), experiment)
 
 
-def _share(kind: str, flag: str, declared: float, tally: Tally, confidence: float, *, narrowed: bool) -> ShareProof:
+def _share(kind: Kind, tally: Tally, experiment: Experiment) -> ShareProof:
     """With a narrowed scope the metrics can't tell how many requests were in it: the share can only be too high."""
-    found = interval(tally.good, tally.total, confidence=confidence)
+    declared, target = kind.percentage / 100, experiment.target
+    narrowed = bool(target.match) or target.only_our_load
+    found = interval(tally.good, tally.total, confidence=share_of_confidence(experiment))
     off = found.low > declared or (found.high < declared and not narrowed)
     return ShareProof(
-        kind=kind,
-        flag=flag,
+        kind=kind.key,
+        flag=kind.flag,
         declared=declared,
         tally=tally,
         interval=found,
@@ -129,4 +107,4 @@ def faults_before(facts: Facts, now: float) -> int:
     end = facts.marks.get(Mark.INJECT_SENT, facts.marks.get(Mark.BASELINE_UNTIL, now))
     if begin is None:
         return 0
-    return sum(events for series, events in counted(facts, begin, end) if is_faulted(series))
+    return sum(events for series, events in counted(facts, begin, end) if is_faulted(series, facts))

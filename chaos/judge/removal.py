@@ -14,9 +14,10 @@ from typing import Final
 
 from chaos.expectations.confidence import interval as interval_of
 from chaos.expectations.counting import Counter, Source
+from chaos.faults.fault import felt_by
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
-from chaos.judge.proof import caller_of, counted, flags_of, is_faulted
+from chaos.judge.proof import caller_of, counted, is_faulted
 from chaos.model.history import Mark
 from chaos.model.verdict import RemovalResult
 from chaos.values.answers import Answer
@@ -32,7 +33,7 @@ class _Rise:
     """Faults that were drawn after one moment and by another, as two scrapes tell.
 
     Args:
-        waited: They are delays alone: their requests went on to the target, and were counted when that had answered.
+        waited: Their requests went on to the target, and were counted when that had answered.
     """
 
     after: float
@@ -93,7 +94,7 @@ def _would_have_shown(facts: Facts, since: float, now: float) -> bool:
     felt: dict[str, list[int]] = {}
     for series, events in counted(facts, facts.marks.get(Mark.INJECT_SENT, since), now):
         faulted, sent = felt.setdefault(caller_of(series), [0, 0])
-        felt[caller_of(series)] = [faulted + events * is_faulted(series), sent + events]
+        felt[caller_of(series)] = [faulted + events * is_faulted(series, facts), sent + events]
     quiet: dict[str, int] = {}
     for series, events in counted(facts, since, now):
         quiet[caller_of(series)] = quiet.get(caller_of(series), 0) + events
@@ -106,32 +107,34 @@ def _would_have_shown(facts: Facts, since: float, now: float) -> bool:
 
 
 def drain(facts: Facts, now: float) -> float:
-    """Seconds for which requests that drew a delay may still be under way, and be counted at their end.
+    """Seconds for which requests that drew a fault may still be under way, and be counted at their end.
 
-    The delay, or longer: after it the request goes on to the target, for as long as that takes. No answer to the load
-    took longer than the longest that was seen, with the delay or, before the fault, without it.
+    A delay, or longer: after it the request goes on to the target, for as long as that takes. No answer to the load
+    took longer than the longest that was seen, with the fault or, before it, without. Only where the callers' proxies
+    answer themselves, that is at once.
     """
     delay = longest_delay(facts.experiment)
     begun = facts.marks.get(Mark.INJECT_SENT)
-    if not delay or begun is None:
+    if begun is None or all(kind.answers for kind in facts.experiment.kinds):
         return delay
     before = facts.evidence.load.longest_wait(facts.marks.get(Mark.BASELINE_FROM, begun), begun, rest=0.0)
     return max(delay + before, facts.evidence.load.longest_wait(begun, now, rest=0.0))
 
 
 def _rises(facts: Facts, since: float, now: float) -> Iterator[_Rise]:
-    """Where the counts of faulted requests rose after a moment; a delayed one drew its fault before it waited."""
-    delay, longest = longest_delay(facts.experiment), drain(facts, now)
+    """Where the counts of faulted requests rose after a moment; one that was held back drew its fault before that."""
+    declared, longest = facts.experiment.kinds, drain(facts, now)
     for series in facts.evidence.counters(facts.requests):
-        if not is_faulted(series):
+        felt = felt_by(series.labels, declared)
+        if not felt:
             continue
-        flags = flags_of(series)
-        left = series.labels.get("response_code") == "0"  # its client went away, maybe during the delay
-        least = delay if "DI" in flags and not left else 0.0
-        most = 0.0 if "DI" not in flags else delay if "FI" in flags else longest
+        answered = any(kind.answers for kind in felt)  # by the caller's proxy
+        held = max((kind.held.total_seconds() for kind in declared if type(kind) in felt), default=0.0)
+        left = series.labels.get("response_code") == "0"  # its client went away, maybe while it was held back
+        least, most = 0.0 if left else held, held if answered else longest
         for after, by in _changes(facts, series, since):
             if by <= now:
-                yield _Rise(after - most, by - least, "FI" not in flags)
+                yield _Rise(after - most, by - least, not answered)
 
 
 def _changes(facts: Facts, series: Counter, since: float) -> Iterator[tuple[float, float]]:
@@ -156,7 +159,7 @@ def _scraped_until(facts: Facts, now: float) -> float:
         last = bisect_right(series.times, now)
         if last:
             newest[series.source] = max(newest.get(series.source, 0.0), series.times[last - 1])
-        if is_faulted(series):
+        if is_faulted(series, facts):
             injecting.add(series.source)
     alive_from = max(newest.values(), default=0.0) - _GONE * facts.environment.scrape_interval
     alive = {source: at for source, at in newest.items() if at >= alive_from}

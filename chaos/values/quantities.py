@@ -9,6 +9,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from chaos.errors import InputError
+
 _UNITS: Final = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
@@ -33,6 +35,18 @@ def parse_duration(value: Any) -> timedelta:
     if milliseconds > 7 * 24 * 3_600_000:
         raise ValueError("expected at most seven days")
     return timedelta(milliseconds=int(milliseconds))
+
+
+def duration_of(name: object, value: timedelta | str) -> timedelta:
+    """The duration that an option or an argument has.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise InputError(f"{name} {value!r}: {error}") from error
 
 
 def format_duration(value: timedelta) -> str:
