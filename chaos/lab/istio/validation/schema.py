@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from chaos.istio.durations import nanoseconds
 from chaos.lab.api.validation import Cause, Path, dotted
-from chaos.lab.istio.durations import nanoseconds
 
 Rule = tuple[str, Callable[[Any], bool]]
 """A rule of ``x-kubernetes-validations``: what is said where it is broken, and whether a value keeps it."""
