@@ -2,6 +2,7 @@
 
 Every field that the CRDs have is in a schema; those that the lab does not support are marked, so that using one is an
 error with its path and never ignored.
+``docs/adr/0016`` says why the fields come from no package; the contract tests hold them against Istio's CRDs.
 """
 
 from __future__ import annotations
