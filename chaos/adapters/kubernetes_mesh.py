@@ -28,7 +28,7 @@ _ROUTES: Final = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic
 class KubernetesMesh:
     """A cluster, by the name of its context. Nothing is sent before the first call.
 
-    Reads are tried again where that may help (``chaos.adapters.retry``); writes never are. A creation without an answer
+    Reads are tried again where that may help (``chaos.safety.retry``); writes never are. A creation without an answer
     is resolved by reading the object back.
 
     Args:
@@ -42,6 +42,7 @@ class KubernetesMesh:
     def __init__(self, kubeconfig: str | None, context: str) -> None:
         from chaos.adapters.kubernetes_api import KubernetesApi
 
+        self.kubeconfig, self.context = kubeconfig, context
         self._api: KubernetesApi = KubernetesApi(kubeconfig, context)
         self._istio_version: str | None = None
 

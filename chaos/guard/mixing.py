@@ -8,7 +8,7 @@ from chaos.guard.draft import Draft
 from chaos.istio.gateway_api import routes_service, waypoint_of
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.istio.virtual_services import title
-from chaos.model.plan import Broken
+from chaos.values.remarks import Broken
 
 
 def everything_was_read(draft: Draft) -> Iterator[Broken]:

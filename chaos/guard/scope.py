@@ -9,7 +9,8 @@ from chaos.istio.exports import export_of
 from chaos.istio.injection import DEFAULT_REVISION, injecting_revision
 from chaos.istio.virtual_services import ignored_selectors
 from chaos.model.marks import RUN_HEADER, route_name
-from chaos.model.plan import Broken, Strategy
+from chaos.model.plan import Strategy
+from chaos.values.remarks import Broken
 
 
 def object_is_at_home(draft: Draft) -> Iterator[Broken]:

@@ -18,7 +18,16 @@ from chaos.lab import supervising
 from chaos.lab.processes import Memory, memory_of, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
 
-_PACKAGES: Final = ("cryptography", "envoy", "httptools", "prometheus_client", "starlette", "uvicorn", "websockets")
+_PACKAGES: Final = (
+    "cryptography",
+    "envoy",
+    "httptools",
+    "jsonpatch",
+    "prometheus_client",
+    "starlette",
+    "uvicorn",
+    "websockets",
+)
 START_TIMEOUT: Final = 120.0
 
 
