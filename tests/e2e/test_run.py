@@ -73,6 +73,13 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert [span["phase"] for span in record["spans"]] == [
         "lock", "baseline", "inject", "prove", "observe", "restore", "recover", "release",
     ]  # fmt: skip
+    (injected,) = record["injected"]
+    meta = injected["stored"]["metadata"]
+    assert injected["at"] == record["marks"]["injected"]
+    assert meta["uid"], "it is what Kubernetes acknowledged"
+    assert meta["resourceVersion"]
+    assert [owner["kind"] for owner in meta["ownerReferences"]] == ["Lease"], "the plan does not know the run's lease"
+    assert injected["stored"]["spec"] == record["plan"]["injection"]["after"]["spec"]
     sent = sum(second["sent"] for second in record["load"])
     counted = sum(
         series["samples"][-1][1] - series["samples"][0][1]

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from chaos.model.plan import RULES_AT, Broken
 from chaos.model.verdict import Outcome
+from chaos.values.remarks import RULES_AT, Broken
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -280,6 +280,7 @@ def rules_in_code() -> set[str]:
     places = [
         *(ROOT / "chaos/guard").glob("*.py"),
         *(ROOT / "chaos/injection").glob("*.py"),
+        *(ROOT / "chaos/faults").glob("*.py"),
         ROOT / "chaos/engine/planning.py",
     ]
     for place in places:

@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.cli import app
-from chaos.model.history import Environment, PhaseName
+from chaos.engine.place import Place
+from chaos.harness.harness import Harness
+from chaos.model.history import PhaseName
 from chaos.model.settings import LAB
 from chaos.safety.active import active
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.marks import part_of, run_of
-from chaos.wiring import Place, sweep_dead
 from tests.conftest import FIGURE
 from tests.support.api_server import CONTEXT
 from tests.support.waiting import until
@@ -157,16 +158,8 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
             assert any(word in text for word in words) == (bool(injected) or "nothing" not in text)
             assert "nothing to remove" in chaosctl(world, "sweep"), "a second sweep finds nothing"
         else:
-            clock = FastClock()
-            place = Place(
-                mesh,
-                ShopMetrics(clock, world.api.address),
-                LAB,
-                Environment(context=CONTEXT, cluster="x"),
-                CONTEXT,
-                None,
-            )
-            sweep_dead(place)
+            metrics = ShopMetrics(FastClock(), world.api.address)
+            Harness(Place.of(mesh, metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()
         assert chaosctl(world, "status").strip() == "no active faults"
     finally:
         world.proxy.ahead = 0.0

@@ -84,16 +84,15 @@ def test_the_jobs_summary_is_written_under_pytest(pytester: pytest.Pytester, mon
 
 
 def test_experiments_made_in_python_are_reported_like_files(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(FAKE.format(root=str(ROOT)).replace("file, declared", "file=None, declared=''"))
+    pytester.makeconftest(FAKE.format(root=str(ROOT)))
     pytester.makepyfile(
         f"""
         import pytest
         from chaos.adapters.experiment_file import parse_experiment
-        from chaos.pytest_plugin import raise_unless_passed
 
         @pytest.mark.parametrize("name", ["good", "bad"])
-        def test_it(run_experiment, name):
-            raise_unless_passed(run_experiment(parse_experiment({GOOD!r}.format(name=name))).verdict)
+        def test_it(harness, name):
+            harness.check(parse_experiment({GOOD!r}.format(name=name)))
         """
     )
     found = pytester.runpytest_subprocess(*MESH, "--alluredir=results", *QUIET)
@@ -106,12 +105,19 @@ def test_experiments_made_in_python_are_reported_like_files(pytester: pytest.Pyt
 
 # A run that lasts until it is told to stop, and notes when it has restored.
 STOPPED = """\
-import os, signal, sys, time, types
+import os, signal, time
 from pathlib import Path
+from chaos.errors import Stopped
+from chaos.harness.harness import Harness
 
-def pytest_configure(config):
-    wiring = types.ModuleType("chaos.wiring")
-    def run_experiment(experiment, **options):
+class Lasting(Harness):
+    def __init__(self):
+        super().__init__(place=None, watchdog=lambda plan, folder: None)
+
+    def sweep(self):
+        return []
+
+    def run(self, experiment, **source):
         asked = []
         before = {{one: signal.signal(one, lambda number, frame: asked.append(number))
                   for one in (signal.SIGINT, signal.SIGTERM)}}
@@ -124,13 +130,10 @@ def pytest_configure(config):
             signal.signal(one, handler)
         if asked[0] == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + asked[0])
-    wiring.run_experiment = run_experiment
-    wiring.connect = lambda **options: "mesh"
-    wiring.Place = object
-    wiring.sweep_dead = lambda place: []
-    wiring.await_watchdogs = lambda place: None
-    sys.modules["chaos.wiring"] = wiring
+        raise Stopped(128 + asked[0])
+
+def pytest_chaos_harness(config):
+    return Lasting()
 """
 
 

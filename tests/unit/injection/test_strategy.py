@@ -7,7 +7,8 @@ import pytest
 
 from chaos.injection.patching import taken_out, undo_of
 from chaos.injection.strategy import choose
-from chaos.model.plan import Broken, Injection, Strategy
+from chaos.model.plan import Injection, Strategy
+from chaos.values.remarks import Broken
 from tests.support.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"

@@ -8,9 +8,9 @@ import pytest
 
 from chaos.judge import judge
 from chaos.model.history import History, Mark, Trouble, TroubleKind
-from chaos.model.plan import Broken
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.values.answers import Answer
+from chaos.values.remarks import Broken
 from tests.support.histories import (
     EXPERIMENT,
     INVENTORY,
