@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -202,6 +202,10 @@ class Clock(Protocol):
 
     def wake(self) -> None:
         """Ends a sleep, since the run is asked to stop; called in a signal's handler."""
+        ...
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """Does something that may take long, while time goes on; in virtual time, where nothing takes long, at once."""
         ...
 
 

@@ -14,10 +14,20 @@ from chaos.errors import MeshError
 from chaos.model.history import ProxySeen
 from chaos.model.plan import Caller
 from chaos.ports import Mesh
+from chaos.testing.clock import VirtualClock
 from tests.support.histories import plan
-from tests.unit.engine.test_injecting import StepClock
 
 HAS, HAS_NOT = '{"name": "chaos-r1"}', '{"name": "default"}'
+
+
+class StepClock(VirtualClock):
+    """Time that passes only by sleeping, while proxies answer in threads of their own, as on a cluster."""
+
+    def __init__(self) -> None:
+        super().__init__(now=0.0)
+
+    def beside(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, daemon=True).start()
 
 
 class Pods:
