@@ -41,6 +41,7 @@ class KubernetesMesh:
     def __init__(self, kubeconfig: str | None, context: str) -> None:
         from chaos.adapters.kubernetes_api import KubernetesApi
 
+        self.kubeconfig, self.context = kubeconfig, context
         self._api: KubernetesApi = KubernetesApi(kubeconfig, context)
         self._istio_version: str | None = None
 

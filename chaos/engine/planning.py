@@ -19,11 +19,12 @@ from chaos.istio.hosts import service_fqdn
 from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.istio.workloads import DEFAULT_REVISION, mesh_config_of
 from chaos.model.experiment import Experiment
-from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
+from chaos.model.plan import Caller, Injection, Plan, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation, Workload, pods_right, services_right, workloads_of
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
+from chaos.values.remarks import Broken, Warn
 
 T = TypeVar("T")
 _SPARE: Final = timedelta(minutes=10)

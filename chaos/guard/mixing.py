@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chaos.guard.draft import Draft
 from chaos.istio.hosts import CLUSTER_DOMAIN, service_fqdn
 from chaos.model.audience import waypoint_of
-from chaos.model.plan import Broken
+from chaos.values.remarks import Broken
 
 _ROUTED = ("", "core", "networking.istio.io")
 """API groups of an HTTPRoute's parents that stand for a service of the mesh: Service, and Istio's Hostname, ServiceEntry."""

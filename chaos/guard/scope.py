@@ -8,7 +8,8 @@ from chaos.guard.draft import Draft
 from chaos.istio.exports import Object, export_of
 from chaos.istio.workloads import DEFAULT_REVISION
 from chaos.model.marks import RUN_HEADER, route_name
-from chaos.model.plan import Broken, Strategy
+from chaos.model.plan import Strategy
+from chaos.values.remarks import Broken
 
 _REVISION = "istio.io/rev"
 

@@ -9,11 +9,12 @@ from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
+from chaos.errors import InputError
 from chaos.istio.durations import nanoseconds
 
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-
 _LONGEST: Final = 7 * 24 * 3600 * 10**9
+
 DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(h|ms|m|s))+$"
 
 
@@ -33,6 +34,18 @@ def parse_duration(value: Any) -> timedelta:
     if nanos % 1_000_000:
         raise ValueError("expected whole milliseconds")
     return timedelta(milliseconds=nanos // 1_000_000)
+
+
+def duration_of(name: object, value: timedelta | str) -> timedelta:
+    """The duration that an option or an argument has.
+
+    Raises:
+        InputError: it is none.
+    """
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise InputError(f"{name} {value!r}: {error}") from error
 
 
 def format_duration(value: timedelta) -> str:

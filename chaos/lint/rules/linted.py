@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
+from chaos.faults.fault import FILTER_KINDS
+from chaos.faults.kind import FilterKind
 from chaos.guard.draft import missing_labels
 from chaos.istio.exports import reach
 from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
@@ -32,15 +34,13 @@ class Fault:
     @property
     def what(self) -> str:
         """What it does, in a few words: ``abort 503 for 50 %``."""
-        parts = []
-        abort, delay = self.block.get("abort"), self.block.get("delay")
-        if abort is not None:
-            status = abort.get("httpStatus", abort.get("grpcStatus"))
-            parts.append(f"abort{'' if status is None else f' {status}'}{_share(abort)}")
-        if delay is not None:
-            how_long = delay.get("fixedDelay")
-            parts.append(f"delay{'' if how_long is None else f' {how_long}'}{_share(delay)}")
+        parts = [_told(kind, self.block[kind.key]) for kind in FILTER_KINDS if self.block.get(kind.key) is not None]
         return " and ".join(parts) or "an empty fault"
+
+
+def _told(kind: type[FilterKind], part: Mapping[str, Any]) -> str:
+    effect = next((f" {part[field]}" for field in kind.effects if part.get(field) is not None), "")
+    return f"{kind.key}{effect}{_share(part)}"
 
 
 def _share(part: Mapping[str, Any]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from chaos.injection.patching import carries, carries_fault, put_in
 from chaos.model.marks import labels_for
 from chaos.model.plan import Injection, Strategy
 from chaos.safety.marks import is_made
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import fault
 
 RUN = "abcdefgh"
 
@@ -34,6 +33,9 @@ class StepClock:
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
+
+    def wake(self) -> None:
+        """Nobody sleeps."""
 
 
 class Failing:
@@ -60,18 +62,6 @@ class Failing:
             return answer
 
         return call
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from chaos.injection.strategy import choose
 from chaos.injection.warnings import warnings
 from chaos.model.plan import Injection
-from tests.unit.situations import experiment, service, situation, virtual_service
+from tests.support.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
 EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)
