@@ -161,7 +161,7 @@ def rbac(
     ] = None,
 ) -> None:
     """Print what the harness's identity needs: a Role in each staging namespace, and cluster-wide only reading."""
-    from chaos.istio.workloads import DEFAULT_REVISION
+    from chaos.istio.injection import DEFAULT_REVISION
     from chaos.manifests.rbac import rbac as objects
     from chaos.values.documents import as_documents
 
