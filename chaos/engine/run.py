@@ -30,6 +30,7 @@ from chaos.safety import residue
 from chaos.safety.lease import Held
 from chaos.safety.lock import Locked, acquire
 from chaos.safety.removal import announce
+from chaos.safety.retry import persist
 from chaos.values.answers import Answer
 
 TICK: Final = 0.5
@@ -340,40 +341,41 @@ class Run:
     def _let_go(self) -> None:
         """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
         self._give_back()
-        until = self._clock.now() + _RELEASE
-        left, trouble = self._hand_back()
-        while (left or trouble) and self._clock.now() < until:
-            self._event("release-retried", trouble or f"left: {', '.join(left)}")
-            self._clock.sleep(TICK)
-            left, trouble = self._hand_back()
-        if trouble:
-            touched = self._injector.attempted or self._lease is not None
-            left = [f"not known: {trouble}"] if touched else []
-        self.recorder.residue = tuple(left)
+        said = partial(self._event, "release-retried")
+        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=said)
         if self._lease is not None:
             self._lease.stop()
-        if self._watch is not None and not left and not self._injector.unaccounted:
+        if self._watch is not None and not self.recorder.residue and not self._injector.unaccounted:
             self._watch.release()
         elif self._watch is not None:
             self._watch.abandon()
 
-    def _hand_back(self) -> tuple[list[str], str]:
-        """One attempt to see that the fault is gone, and to give the lease back: what is left, or why that is not known."""
-        namespaces = (self.plan.experiment.target.namespace,)
+    def _hand_back(self) -> str:
+        """One attempt to see that the fault is gone, and to give the lease back: what is wrong, noted as residue too."""
         try:
-            left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
-            left = left or self._injector.leftover()
-            if left:
-                self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
-                self._give_back()
-                return left, ""
-            if self._lease is not None:
-                self._lease.release()
-            return residue.find(self._place.mesh, namespaces, self.plan.run), ""
+            left = self._left()
         except MeshError as error:
-            return [], error.message
+            unknown = error.message
         except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
-            return [], f"{type(error).__name__}: {error}"
+            unknown = f"{type(error).__name__}: {error}"
+        else:
+            self.recorder.residue = tuple(left)
+            return f"left: {', '.join(left)}" if left else ""
+        touched = self._injector.attempted or self._lease is not None
+        self.recorder.residue = (f"not known: {unknown}",) if touched else ()
+        return unknown
+
+    def _left(self) -> list[str]:
+        namespaces = (self.plan.experiment.target.namespace,)
+        left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
+        left = left or self._injector.leftover()
+        if left:
+            self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
+            self._give_back()
+            return left
+        if self._lease is not None:
+            self._lease.release()
+        return residue.find(self._place.mesh, namespaces, self.plan.run)
 
     # --- the tick --------------------------------------------------------------------------------------------------
 
