@@ -29,6 +29,23 @@ class Identity:
     istio: str = ""
 
 
+class Informer(Protocol):
+    """A collection of the cluster, kept up to date while it changes."""
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever something changed."""
+        ...
+
+    def objects(self) -> Sequence[Object]:
+        """All objects, as last heard; what is written now may be heard a moment later. May wait for the first answer."""
+        ...
+
+    def stop(self) -> None:
+        """Follows it no longer; never waits, safe to call twice."""
+        ...
+
+
 class Mesh(Protocol):
     """The Kubernetes API, as far as the harness uses it. Every call raises ``MeshError`` when it fails."""
 
@@ -62,6 +79,10 @@ class Mesh(Protocol):
 
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
+        ...
+
+    def follow_virtual_services(self) -> Informer:
+        """The VirtualServices of all namespaces, kept up to date until it is stopped."""
         ...
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
