@@ -120,13 +120,6 @@ class History(Fact):
         """The recorded query of this key."""
         return next((recorded for recorded in self.recorded if recorded.key == key), None)
 
-    def phase_at(self, moment: float) -> PhaseName | None:
-        """The phase in which a moment lies."""
-        for span in reversed(self.spans):
-            if span.start <= moment and (span.end is None or moment <= span.end):
-                return span.phase
-        return None
-
     def seconds(self, start: float, end: float) -> Iterator[LoadSecond]:
         """The load's seconds that lie wholly inside an interval."""
         return (second for second in self.load if second.at >= start and second.at + 1 <= end)
