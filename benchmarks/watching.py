@@ -22,8 +22,8 @@ from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.target import EVERY, Found, TargetWatch
 from chaos.lab.api.resources import NAMESPACES, SERVICES
 from chaos.model.settings import Settings
-from tests.unit.safety.api_server import CONTEXT, ApiServer
-from tests.unit.situations import experiment, service, situation, virtual_service
+from tests.support.api_server import CONTEXT, ApiServer
+from tests.support.situations import experiment, service, situation, virtual_service
 
 PLACES = 40
 LOOKS = 20

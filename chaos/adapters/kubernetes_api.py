@@ -23,8 +23,8 @@ import urllib3.exceptions
 from kubernetes.stream.ws_client import WSClient, get_websocket_url
 
 from chaos.adapters.kubernetes_config import load
-from chaos.adapters.retry import Transient, read, write
-from chaos.errors import InputError, MeshError
+from chaos.errors import InputError, MeshError, Setting
+from chaos.safety.retry import Transient, read, write
 from chaos.version import __version__
 
 TIMEOUTS: Final = (3.0, 10.0)
@@ -103,7 +103,7 @@ class KubernetesApi:
 
     def __init__(self, kubeconfig: str | None, context: str) -> None:
         if not context:
-            raise InputError("no context is named, so no cluster is touched", hint="name one with --context")
+            raise InputError("no context is named, so no cluster is touched", hint=f"give {Setting.CONTEXT}")
         self.context = context
         loaded = load(kubeconfig, context)
         self.namespace = loaded.namespace

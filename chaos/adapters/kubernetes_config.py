@@ -14,7 +14,7 @@ import kubernetes.client
 import kubernetes.config
 from kubernetes.config import incluster_config, kube_config
 
-from chaos.errors import InputError
+from chaos.errors import InputError, Setting
 
 IN_CLUSTER: Final = "in-cluster"
 """The name under which a pod reaches its own cluster, by its service account."""
@@ -53,7 +53,7 @@ def _of_pod() -> Loaded:
     except (kubernetes.config.ConfigException, OSError) as error:
         raise InputError(
             f"the context {IN_CLUSTER!r} is for pods with a service account, and this is none: {error}",
-            hint="--context NAME with one of your kubeconfig's contexts",
+            hint=f"give {Setting.CONTEXT}, one of your kubeconfig's",
         ) from error
     configuration.retries = False
     return Loaded(configuration, namespace)
@@ -67,7 +67,7 @@ def _of_file(files: str, context: str) -> Loaded:
         merger = kube_config.KubeConfigMerger(files)
         if merger.config is None:
             raise InputError(
-                f"expected a kubeconfig at {files}, found none", hint="--kubeconfig PATH, or set KUBECONFIG"
+                f"expected a kubeconfig at {files}, found none", hint=f"give {Setting.KUBECONFIG}, or set KUBECONFIG"
             )
         contexts = {str(entry["name"]): entry for entry in merger.config.value["contexts"]}
         known = sorted(contexts)

@@ -15,9 +15,10 @@ from chaos.errors import MeshError
 from chaos.injection.effect import governing_of
 from chaos.model.history import TroubleKind
 from chaos.model.marks import FROZEN
-from chaos.model.plan import Broken, Plan
+from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Mesh, Object
+from chaos.values.remarks import Broken
 
 EVERY: Final = 2.0
 """Seconds between two looks."""

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pydantic import Field
 
-from chaos.model.plan import Plan
+from chaos.model.plan import Plan, Strategy
 from chaos.values.load import LoadSecond
 from chaos.values.series import Fact, Recorded
 
@@ -66,6 +66,20 @@ class Event(Fact):
     data: Mapping[str, Any] = Field(default_factory=dict)
 
 
+class Injected(Fact):
+    """A fault as it was really sent, which the plan can't know: the object as Kubernetes acknowledged it.
+
+    Args:
+        at: When it was acknowledged.
+        strategy: How the fault got in.
+        stored: The object, with its uid, resourceVersion, owner reference, labels and undo record.
+    """
+
+    at: float
+    strategy: Strategy
+    stored: Mapping[str, Any]
+
+
 class ProxySeen(Fact):
     """What a look into the callers' proxies found: how many have the injected route, of how many.
 
@@ -113,6 +127,7 @@ class History(Fact):
     recorded: tuple[Recorded, ...] = ()
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
+    injected: tuple[Injected, ...] = Field((), description="every fault that was written; empty in older records")
     residue: tuple[str, ...] = Field((), description="what was still there after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 

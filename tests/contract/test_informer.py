@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,8 @@ from chaos.adapters import kubernetes_informer
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import MeshError
 from chaos.ports import Informer
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
-
-WITHIN = 5.0
-"""Seconds; a change is heard in milliseconds, and this machine may be busy."""
+from tests.support.api_server import CONTEXT, ApiServer, fault
+from tests.support.waiting import until
 
 
 @pytest.fixture
@@ -40,27 +37,12 @@ def followed(mesh: KubernetesMesh) -> Iterator[Informer]:
     followed.stop()
 
 
-def eventually(holds: Callable[[], bool]) -> bool:
-    until = time.monotonic() + WITHIN
-    while time.monotonic() < until:
-        if holds():
-            return True
-        time.sleep(0.01)
-    return False
-
-
 def names(followed: Informer) -> list[str]:
     return sorted(obj["metadata"]["name"] for obj in followed.objects())
 
 
-def hears(followed: Informer, *expected: str) -> bool:
-    def same() -> bool:
-        try:
-            return names(followed) == sorted(expected)
-        except MeshError:
-            return False
-
-    return eventually(same)
+def hears(followed: Informer, *expected: str) -> None:
+    until(lambda: names(followed) == sorted(expected), f"{expected} are heard", tolerate=(MeshError,))
 
 
 class Watches:
@@ -94,15 +76,15 @@ def test_every_change_is_heard_without_another_list(mesh: KubernetesMesh, server
     assert names(followed) == [first["metadata"]["name"]]
     before = followed.changes
     second, _ = mesh.create_virtual_service(fault("bbbbbbbb", service="order-svc"))
-    assert hears(followed, first["metadata"]["name"], second["metadata"]["name"])
+    hears(followed, first["metadata"]["name"], second["metadata"]["name"])
     assert followed.changes > before
     mesh.replace_virtual_service({**first, "spec": {**first["spec"], "exportTo": ["*"]}})
-    assert eventually(lambda: any(obj["spec"]["exportTo"] == ["*"] for obj in followed.objects()))
+    until(lambda: any(obj["spec"]["exportTo"] == ["*"] for obj in followed.objects()))
     mesh.delete_virtual_service("staging", second["metadata"]["name"])
-    assert hears(followed, first["metadata"]["name"])
+    hears(followed, first["metadata"]["name"])
     assert asked.lists == 1
     followed.stop()
-    assert eventually(lambda: all(thread.name != "informer" for thread in threading.enumerate()))
+    until(lambda: all(thread.name != "informer" for thread in threading.enumerate()))
 
 
 def test_a_watch_goes_on_where_the_last_one_ended(
@@ -111,10 +93,10 @@ def test_a_watch_goes_on_where_the_last_one_ended(
     monkeypatch.setattr(kubernetes_informer, "WATCHED", 1.0)
     asked = Watches(server)
     followed = mesh.follow_virtual_services()
-    assert hears(followed)
-    assert eventually(lambda: asked.watches >= 3)
+    hears(followed)
+    until(lambda: asked.watches >= 3)
     created, _ = mesh.create_virtual_service(fault("aaaaaaaa"))
-    assert hears(followed, created["metadata"]["name"])
+    hears(followed, created["metadata"]["name"])
     assert asked.lists == 1
     followed.stop()
 
@@ -125,8 +107,8 @@ def test_what_the_server_no_longer_knows_is_listed_anew(mesh: KubernetesMesh, se
     asked.answers = [(200, gone)]
     followed = mesh.follow_virtual_services()
     created, _ = mesh.create_virtual_service(fault("aaaaaaaa"))
-    assert hears(followed, created["metadata"]["name"])
-    assert eventually(lambda: asked.lists == 2)
+    hears(followed, created["metadata"]["name"])
+    until(lambda: asked.lists == 2)
     followed.stop()
 
 
@@ -137,9 +119,9 @@ def test_who_may_not_watch_lists_now_and_then(
     asked = Watches(server)
     asked.always = (403, {"kind": "Status", "code": 403, "message": "cannot watch"})
     followed = mesh.follow_virtual_services()
-    assert hears(followed)
+    hears(followed)
     created, _ = mesh.create_virtual_service(fault("aaaaaaaa"))
-    assert hears(followed, created["metadata"]["name"])
+    hears(followed, created["metadata"]["name"])
     assert asked.lists >= 2
     followed.stop()
 
@@ -147,7 +129,7 @@ def test_who_may_not_watch_lists_now_and_then(
 def test_while_the_api_is_gone_nobody_claims_to_know(
     mesh: KubernetesMesh, server: ApiServer, followed: Informer
 ) -> None:
-    assert hears(followed)
+    hears(followed)
     server.stop()
 
     def silent() -> bool:
@@ -157,7 +139,7 @@ def test_while_the_api_is_gone_nobody_claims_to_know(
             return True
         return False
 
-    assert eventually(silent)
+    until(silent)
     server.start()
     created, _ = mesh.create_virtual_service(fault("aaaaaaaa"))
-    assert hears(followed, created["metadata"]["name"])
+    hears(followed, created["metadata"]["name"])

@@ -14,7 +14,7 @@ from typer.main import get_command
 
 from chaos.cli import app
 from chaos.lab.cli import app as lab_app
-from tests.repo.tracked import ROOT, pages, relative, text_of, tracked
+from tests.support.repository import ROOT, pages, relative, text_of, tracked
 
 MADE_BY_RUNS = re.compile(r"reports/(runs|allure-)")
 """Paths that a run writes."""

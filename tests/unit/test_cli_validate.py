@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chaos.cli import app
-from tests.unit.situations import EXPERIMENT
+from tests.support.situations import EXPERIMENT
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from chaos.model.history import TroubleKind
 from chaos.model.marks import FROZEN
 from chaos.model.settings import Settings
 from chaos.ports import Object
-from tests.unit.safety.api_server import CONTEXT, ApiServer
-from tests.unit.situations import experiment, situation, virtual_service
+from tests.support.api_server import CONTEXT, ApiServer
+from tests.support.situations import experiment, situation, virtual_service
 
 WITHIN = 10.0
 Change = Callable[[KubernetesMesh, Object], object]
