@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.engine.clock import SystemClock
 from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.target import EVERY, Found, TargetWatch
 from chaos.lab.api.resources import NAMESPACES, SERVICES
@@ -42,6 +43,18 @@ class Counted:
             await send(message)
 
         await self.app(scope, receive, counting)
+
+
+class SkippingClock(SystemClock):
+    """A sleep takes no time."""
+
+    slept = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.slept
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
 
 
 def fill(server: ApiServer, mesh: KubernetesMesh, total: int) -> list[Any]:
@@ -88,7 +101,8 @@ def main() -> None:
         plan = make_plan(experiment(), found, Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
         assert plan.injection is not None, plan.refusals
         written, _ = mesh.create_virtual_service(plan.injection.after)
-        watch = TargetWatch(mesh, plan, found, written)
+        clock = SkippingClock()
+        watch = TargetWatch(mesh, clock, plan, found, written)
 
         def listing() -> None:
             governor = governing_now(mesh, plan, found)
@@ -96,13 +110,10 @@ def main() -> None:
             assert governor["metadata"]["uid"] == written["metadata"]["uid"]
             assert mesh.namespace("staging") is not None
 
-        now = 0.0
-
         def watching() -> None:
-            nonlocal now
-            now += EVERY
-            watch.look(now)
-            while (seen := watch.look(now)) is None:
+            clock.sleep(EVERY)
+            watch.look()
+            while (seen := watch.look()) is None:
                 time.sleep(0.0005)
             assert seen == Found(), seen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -222,6 +222,10 @@ class Clock(Protocol):
 
     def wake(self) -> None:
         """Ends a sleep, since the run is asked to stop; called in a signal's handler."""
+        ...
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """Does something that may hang, off the thread that decides; must not raise."""
         ...
 
 

@@ -214,7 +214,7 @@ class Run:
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
             assert self._situation is not None  # noqa: S101 - _planned_again has seen to it
-            self._target = TargetWatch(self._place.mesh, self.plan, self._situation, written)
+            self._target = TargetWatch(self._place.mesh, self._clock, self.plan, self._situation, written)
             return
         self._trouble(
             TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row"
@@ -394,7 +394,7 @@ class Run:
         now = self._now()
         self._observer.look(now)
         if self.recorder.phase in (PhaseName.PROVE, PhaseName.OBSERVE):
-            self._check_target(now)
+            self._check_target()
         history = self.recorder.history()
         self._show(history, now)
         return history, now
@@ -431,9 +431,9 @@ class Run:
             self.recorder.proxies.append(seen)
         return seen
 
-    def _check_target(self, now: float) -> None:
+    def _check_target(self) -> None:
         """Ends the run where the fault is no longer what was planned, or no longer ours."""
-        found = self._target.look(now) if self._target is not None else None
+        found = self._target.look() if self._target is not None else None
         if found is not None and found.trouble is not None:
             self._trouble(found.trouble, found.message)
         elif found is not None and found.message:

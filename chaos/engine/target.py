@@ -5,7 +5,6 @@ An API server that hangs must not hold up a run: guardrails and signals are look
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,7 +16,7 @@ from chaos.model.history import TroubleKind
 from chaos.model.marks import FROZEN
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
-from chaos.ports import Mesh, Object
+from chaos.ports import Clock, Mesh, Object
 from chaos.values.remarks import Broken
 
 EVERY: Final = 2.0
@@ -39,29 +38,31 @@ class TargetWatch:
 
     Args:
         mesh: The cluster.
+        clock: Time.
         plan: Whose target.
         situation: What else was found before the write.
         written: The injected object as it was stored.
     """
 
-    def __init__(self, mesh: Mesh, plan: Plan, situation: Situation, written: Object) -> None:
+    def __init__(self, mesh: Mesh, clock: Clock, plan: Plan, situation: Situation, written: Object) -> None:
         self._mesh = mesh
+        self._clock = clock
         self._plan = plan
         self._situation = situation
         self._written = written
         self._followed = mesh.follow_virtual_services()
         self._begun = float("-inf")
-        self._look: threading.Thread | None = None
+        self._looking = False
         self._found: Found | None = None
         self._well: tuple[int, str] | None = None
 
-    def look(self, now: float) -> Found | None:
+    def look(self) -> Found | None:
         """What the latest look found, once; ``None`` while it lasts and until the next one is due. Never waits."""
+        if not self._looking and self._clock.now() - self._begun >= EVERY:
+            self._begun = self._clock.now()
+            self._looking = True
+            self._clock.beside(self._ask)
         found, self._found = self._found, None
-        if found is None and now - self._begun >= EVERY and (self._look is None or not self._look.is_alive()):
-            self._begun = now
-            self._look = threading.Thread(target=self._ask, name="target", daemon=True)
-            self._look.start()
         return found
 
     def stop(self) -> None:
@@ -75,6 +76,8 @@ class TargetWatch:
             self._found = Found(message=error.message)
         except Exception as error:  # noqa: BLE001 - the thread's edge: a bug of ours must not leave a fault unwatched
             self._found = Found(TroubleKind.BROKEN, f"{type(error).__name__}: {error}")
+        finally:
+            self._looking = False
 
     def _asked(self) -> Found:
         meta = self._written["metadata"]

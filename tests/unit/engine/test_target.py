@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.engine.clock import SystemClock
 from chaos.engine.planning import make_plan
 from chaos.engine.target import EVERY, Found, TargetWatch
 from chaos.model.history import TroubleKind
@@ -21,9 +22,21 @@ from chaos.model.settings import Settings
 from chaos.ports import Object
 from tests.support.api_server import CONTEXT, ApiServer
 from tests.support.situations import experiment, situation, virtual_service
+from tests.support.waiting import until
 
-WITHIN = 10.0
 Change = Callable[[KubernetesMesh, Object], object]
+
+
+class Skipping(SystemClock):
+    """Time of which some can be skipped."""
+
+    skipped = 0.0
+
+    def now(self) -> float:
+        return super().now() + self.skipped
+
+    def skip(self, seconds: float) -> None:
+        self.skipped += seconds
 
 
 class Injected:
@@ -39,17 +52,13 @@ class Injected:
         plan = make_plan(experiment(), found, Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
         assert plan.injection is not None, plan.refusals
         self.written, _ = self.mesh.create_virtual_service(plan.injection.after)
-        self.watch = TargetWatch(self.mesh, plan, found, self.written)
-        self.now = 0.0
+        self.clock = Skipping()
+        self.watch = TargetWatch(self.mesh, self.clock, plan, found, self.written)
 
     def look(self) -> Found:
         """The next look's answer, a period later."""
-        until = time.monotonic() + WITHIN
-        self.now += EVERY
-        while (found := self.watch.look(self.now)) is None:
-            assert time.monotonic() < until
-            time.sleep(0.005)
-        return found
+        self.clock.skip(EVERY)
+        return until(self.watch.look, "the look's answer")
 
     def close(self) -> None:
         self.watch.stop()
@@ -103,9 +112,8 @@ def test_what_somebody_does_to_the_target_ends_the_run(
 ) -> None:
     assert injected.look() == Found()
     change(injected.mesh, injected.written)
-    until = time.monotonic() + WITHIN
-    while (found := injected.look()) == Found():  # what is watched is heard a moment later
-        assert time.monotonic() < until
+    # What is watched is heard a moment later.
+    found = until(lambda: one if (one := injected.look()) != Found() else None, "it is noticed")
     assert found.trouble is kind
     assert told in found.message
 
@@ -137,9 +145,11 @@ def test_an_api_server_that_hangs_holds_nobody_up(injected: Injected) -> None:
 
     injected.server.app = hangs
     try:
-        assert injected.watch.look(injected.now + EVERY) is None
-        assert hanging.wait(WITHIN)
-        assert injected.watch.look(injected.now + 9 * EVERY) is None, "asked once, and not waited for"
+        injected.clock.skip(EVERY)
+        assert injected.watch.look() is None
+        assert hanging.wait(30)
+        injected.clock.skip(9 * EVERY)
+        assert injected.watch.look() is None, "asked once, and not waited for"
     finally:
         injected.server.app = inner
         injected.server.call(answer.set)
