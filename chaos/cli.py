@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import sysconfig
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
     from chaos.adapters.experiment_file import Problem
     from chaos.model.experiment import Experiment
 
+
+def documentation() -> Path:
+    """The folder in which the pages are that messages name as ``docs/…``: the checkout, or where a wheel puts them."""
+    checkout = Path(__file__).resolve().parents[1]
+    installed = Path(sysconfig.get_path("data"), "share", "doc", "istio-chaos")
+    return checkout if (checkout / "docs" / "glossary.md").is_file() else installed
+
+
 app = typer.Typer(
+    epilog=f"Pages that messages name as docs/… are in {documentation()}.",
     help="Chaos experiments for services on an Istio mesh.",
     no_args_is_help=True,
     add_completion=False,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 
 import pytest
 from typer.main import get_command
+from typer.testing import CliRunner
 
-from chaos.cli import app
+from chaos.cli import app, documentation
 from chaos.lab.cli import app as lab_app
 from tests.support.repository import ROOT, pages, relative, text_of, tracked
 
@@ -101,6 +103,19 @@ def test_pages_that_messages_name_are_there() -> None:
     ]
     assert len(named) >= 3
     assert [one for one in named if leads_nowhere(ROOT / one[1], one[2])] == []
+
+
+def test_every_folder_of_the_documentation_goes_with_the_wheel() -> None:
+    files = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["data-files"]
+    there = {f"share/doc/istio-chaos/{relative(page.parent)}" for page in pages() if "docs" in page.parts}
+    assert there == set(files) - {"share/doc/istio-chaos/docs/images"}
+    assert all(list(ROOT.glob(pattern)) for patterns in files.values() for pattern in patterns)
+
+
+def test_help_says_where_the_pages_are() -> None:
+    assert documentation() == ROOT
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "400", "NO_COLOR": "1"}).output
+    assert f"are in {ROOT}." in shown
 
 
 def commands() -> Mapping[str, Any]:
