@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
@@ -30,3 +31,11 @@ class Declared(BaseModel):
         super().__init__(**dict(zip(self.positional, values, strict=False)), **fields)
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation of YAML goes past it
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Described by the first paragraph of the docstring; the rest is for Python users."""
+        found = handler(schema)
+        described = handler.resolve_ref_schema(found)
+        described["description"] = described.get("description", "").partition("\n\n")[0]
+        return found

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from chaos.expectations.counting import Count, count
+from chaos.expectations.counting import Count, Counter, count
 from chaos.values.series import Series
 
 SOURCE = ("job", "one")
@@ -12,7 +12,11 @@ def series(*samples: tuple[float, float]) -> Series:
 
 def counted(one: Series, start: float, end: float, *scrapes: float, interval: float = 1.0) -> Count:
     return count(
-        one, start, end, scrapes={SOURCE: sorted({*scrapes, *(at for at, _ in one.samples)})}, interval=interval
+        Counter.of(one),
+        start,
+        end,
+        scrapes={SOURCE: sorted({*scrapes, *(at for at, _ in one.samples)})},
+        interval=interval,
     )
 
 
