@@ -10,26 +10,27 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from chaos.errors import HarnessError
-from chaos.pytest_session import ChaosSession
+from chaos.errors import HarnessError, InputError, NotPassed, Stopped
+from chaos.pytest_session import ChaosSession, option
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
     from _pytest.nodes import Node
     from _pytest.terminal import TerminalReporter
 
+    from chaos.harness.harness import Harness
     from chaos.model.experiment import Experiment
-    from chaos.model.verdict import Verdict
-    from chaos.ports import Finished
+    from chaos.model.history import Event, PhaseName
+    from chaos.model.plan import Plan
+    from chaos.ports import Finished, Progress, Sink
     from chaos.values.access import MeshAccess
-    from chaos.wiring import Place
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
 _SUFFIXES: Final = (".yaml", ".yml")
@@ -40,18 +41,6 @@ _VERDICT: Final = "chaos_verdict"
 """Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
-
-
-class ExperimentFailed(AssertionError):
-    """The system fell short: failed, blast-radius-violated or cleanup-failed."""
-
-
-class ExperimentInconclusive(Exception):
-    """The question could not be answered. Never green."""
-
-
-class ExperimentRefused(Exception):
-    """A staging rule said no, and nothing was started. Never green."""
 
 
 # --- options -----------------------------------------------------------------------------------------------------------
@@ -75,6 +64,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """The hooks that a suite may implement."""
+    from chaos import pytest_hooks
+
+    pluginmanager.add_hookspecs(pytest_hooks)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """One session object for the run."""
@@ -92,7 +88,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     try:
         chaos.verify()
     except HarnessError as error:
-        chaos.left.append(f"it can't be told whether anything is left: {error.message}")
+        chaos.left.append(f"it can't be told whether anything is left: {error.told(option)}")
     if chaos.is_worker:
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output.update(chaos_left=chaos.left, chaos_ran=chaos.ran)
@@ -140,17 +136,12 @@ class ExperimentFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Its one experiment; every mistake in it is an error of collection, told in prose."""
-        from chaos.adapters.experiment_file import DocumentError, parse_experiment
+        from chaos.adapters.experiment_file import read_experiment
 
         try:
-            text = self.path.read_text(encoding="utf-8")
-            experiment = parse_experiment(text, file=str(_short(self.path)))
-        except DocumentError as error:
-            raise self.CollectError(str(error)) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise self.CollectError(
-                f"{_short(self.path)}: expected an experiment file that can be read: {error}"
-            ) from error
+            experiment, text = read_experiment(self.path, shown=_short(self.path))
+        except InputError as error:
+            raise self.CollectError(error.told(option)) from error
         yield ExperimentItem.from_parent(self, name=experiment.name, experiment=experiment, text=text)
 
 
@@ -179,17 +170,16 @@ class ExperimentItem(pytest.Item):
 
     def runtest(self) -> None:
         """Runs it; anything but passed raises."""
-        session = self.config.stash[_SESSION]
-        finished = _run(self, session, self.experiment, session.begin(), file=self.path, declared=self.text)
-        raise_unless_passed(finished.verdict)
+        harness = _harness_for(self)
+        harness.check(self.experiment, file=self.path, declared=self.text)
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Prose for what the run found or the user got wrong; a traceback only for what is our own fault."""
         error = excinfo.value
-        if isinstance(error, ExperimentFailed | ExperimentInconclusive | ExperimentRefused):
+        if isinstance(error, NotPassed):
             return str(error)
         if isinstance(error, HarnessError):
-            return f"error: {error}"
+            return f"error: {error.told(option)}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -197,56 +187,54 @@ class ExperimentItem(pytest.Item):
         return self.path, None, self.experiment.name
 
 
-def raise_unless_passed(verdict: Verdict) -> None:
-    """Nothing for passed; else the exception of the outcome, whose text is the whole verdict in prose.
-
-    Raises:
-        ExperimentFailed: the system fell short.
-        ExperimentInconclusive: the question could not be answered.
-        ExperimentRefused: a staging rule said no.
-    """
-    from chaos.model.verdict import Outcome
-    from chaos.reporting.prose import headline, verdict_text
-
-    if verdict.passed:
-        return
-    text = f"{headline(verdict)}\n\n{verdict_text(verdict)}"
-    if verdict.outcome is Outcome.INCONCLUSIVE:
-        raise ExperimentInconclusive(text)
-    if verdict.outcome is Outcome.REFUSED:
-        raise ExperimentRefused(text)
-    raise ExperimentFailed(text)
-
-
 def _short(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _run(item: pytest.Item, session: ChaosSession, experiment: Experiment, place: Place, **source: Any) -> Finished:
-    """Runs an experiment inside a test and notes its verdict for the reports."""
-    from chaos.reporting.summary import summarise
-    from chaos.reporting.terminal import row_of
-    from chaos.wiring import run_experiment
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """A run that was asked to stop ends the session: to pytest it were a test that failed, and the next fault would come."""
+    try:
+        return (yield)
+    except Stopped as error:
+        raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
 
+
+def _harness_for(item: pytest.Item) -> Harness:
+    """The session's harness, which notes its verdicts in the reports of one test."""
+    session = item.config.stash[_SESSION]
     if session.is_worker:
         _end_with_parent()
-    try:
-        finished = run_experiment(
-            experiment,
-            place=place,
-            sinks=_sinks(item, session),
-            report_dir=session.report_dir,
-            patience=session.patience,
-            **source,
-        )
-    except SystemExit as error:
-        # To pytest this is a test that failed: it would go on and inject the next fault.
-        raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
-    summarise([finished.verdict])
-    row = {**row_of(finished.verdict)._asdict(), "name": experiment.name, "folder": str(finished.folder or "")}
-    item.user_properties.append((_VERDICT, row))
-    return finished
+    return session.begin().with_listeners([*_listeners(item, session), _Noted(item)])
+
+
+class _Noted:
+    """Notes a verdict at a test, for the table and CI's summary."""
+
+    def __init__(self, item: pytest.Item) -> None:
+        self._item = item
+
+    def started(self, plan: Plan) -> None:
+        """Nothing to note yet."""
+
+    def phase(self, run: str, phase: PhaseName, at: float) -> None:
+        """Nothing to note yet."""
+
+    def event(self, run: str, event: Event) -> None:
+        """Nothing to note yet."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing to note yet."""
+
+    def finished(self, finished: Finished) -> None:
+        """Notes it."""
+        from chaos.reporting.summary import summarise
+        from chaos.reporting.terminal import row_of
+
+        summarise([finished.verdict])
+        row = {**row_of(finished.verdict)._asdict(), "folder": str(finished.folder or "")}
+        self._item.user_properties.append((_VERDICT, row))
 
 
 def _end_with_parent() -> None:
@@ -258,11 +246,11 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _sinks(item: pytest.Item, session: ChaosSession) -> list[Any]:
+def _listeners(item: pytest.Item, session: ChaosSession) -> list[Sink]:
     from chaos.reporting.sinks import Pictures
     from chaos.reporting.terminal import Terminal
 
-    found: list[Any] = [Pictures()]
+    found: list[Sink] = [Pictures()]
     terminal = session.terminal()
     if terminal is not None:
         found.append(Terminal(terminal))
@@ -359,12 +347,6 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="session")
-def chaos_place(request: pytest.FixtureRequest) -> Place:
-    """The mesh of this session: the cluster that is named, or the lab."""
-    return request.config.stash[_SESSION].begin()
-
-
-@pytest.fixture(scope="session")
 def lab(request: pytest.FixtureRequest) -> MeshAccess:
     """The embedded lab of this session, shared by all workers; skips where a cluster is named."""
     session = request.config.stash[_SESSION]
@@ -374,14 +356,9 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
 
 
 @pytest.fixture
-def run_experiment(request: pytest.FixtureRequest, chaos_place: Place) -> Callable[[Experiment], Finished]:
-    """Runs an ``Experiment`` made in Python, for parametrised suites; returns its ``Finished``, whatever its outcome.
-
-    ``chaos.pytest_plugin.raise_unless_passed(finished.verdict)`` makes the test as red as an experiment file's would be.
-    """
-    session = request.config.stash[_SESSION]
-
-    def run(experiment: Experiment) -> Finished:
-        return _run(request.node, session, experiment, chaos_place)
-
-    return run
+def harness(request: pytest.FixtureRequest) -> Harness:
+    """The session's harness, on the cluster that is named or on the lab; its verdicts are told in this test's reports."""
+    try:
+        return _harness_for(request.node)
+    except HarnessError as error:
+        pytest.fail(f"error: {error.told(option)}", pytrace=False)

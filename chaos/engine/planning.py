@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from chaos import guard
 from chaos.errors import MeshError, MetricsError
@@ -14,10 +14,10 @@ from chaos.guard import Draft
 from chaos.injection.effect import governing_of
 from chaos.injection.strategy import choose
 from chaos.injection.warnings import warnings
-from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
-from chaos.istio.sidecars import ROOT_NAMESPACE
-from chaos.istio.workloads import DEFAULT_REVISION, mesh_config_of
+from chaos.istio.injection import DEFAULT_REVISION
+from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Caller, Injection, Plan, Strategy
 from chaos.model.settings import Settings
@@ -116,11 +116,6 @@ def _default_exports(
         right = f"get configmaps/{mesh_config_of(revision)} in {root}"
         found[revision] = default_export(_seen(partial(mesh.mesh_config, root, revision), right, blind) or {})
     return found
-
-
-def default_export(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """What ``exportTo`` is by the mesh's configuration, where a VirtualService has none."""
-    return tuple(str(entry) for entry in config.get("defaultVirtualServiceExportTo") or PUBLIC)
 
 
 def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:

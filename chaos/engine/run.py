@@ -13,16 +13,16 @@ from typing import Final
 from chaos import judge
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
-from chaos.engine.planning import governing_now, make_plan
 from chaos.engine.progress import progress_of
 from chaos.engine.proxies import PATIENCE, Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.target import TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.judge import Standing, stand
 from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
-from chaos.model.marks import FROZEN, RUN_HEADER
+from chaos.model.marks import RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Sink
@@ -30,6 +30,7 @@ from chaos.safety import residue
 from chaos.safety.lease import Held
 from chaos.safety.lock import Locked, acquire
 from chaos.safety.removal import announce
+from chaos.safety.retry import persist
 from chaos.values.answers import Answer
 
 TICK: Final = 0.5
@@ -48,17 +49,10 @@ _OVERTAKEN: Final = 3
 """Attempts to put the fault into an object that others write meanwhile."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""
-_CHECK: Final = 2.0
-"""Seconds between two looks at the target and the freeze switch."""
 
 
 class _Halt(Exception):
     """The run goes no further; restore now."""
-
-
-def _done(standing: Standing) -> bool:
-    """Whether the phase's question is answered."""
-    return standing.done
 
 
 class Run:
@@ -72,17 +66,19 @@ class Run:
     def __init__(self, plan: Plan, around: Surroundings) -> None:
         if plan.injection is None or not plan.allowed:
             raise ValueError("only an allowed plan can be run")
-        self._around = around
+        self._around, self._place = around, around.place
         self._clock = around.clock
         offset = self._clock_offset()
-        self.recorder = Recorder(plan, around.environment, clock_offset=offset, started=self._clock.now() + offset)
-        self._observer = Observer(self.recorder, around.metrics, around.load)
-        self._injector = Injector(around.mesh, plan.injection, plan.run, around.clock)
-        self._proxies = Proxies(around.mesh, around.clock, plan)
-        self._sinks = list(around.sinks)
+        self.recorder = Recorder(
+            plan, around.place.environment, clock_offset=offset, started=self._clock.now() + offset
+        )
+        self._observer = Observer(self.recorder, around.place.metrics, around.load)
+        self._injector = Injector(around.place.mesh, plan.injection, plan.run, around.clock)
+        self._proxies = Proxies(around.place.mesh, around.clock, plan)
+        self._sinks = list(around.listeners)
         self._lease: Held | None = None
         self._watch: Watch | None = None
-        self._checked = 0.0
+        self._target: TargetWatch | None = None
         self._situation: Situation | None = None
 
     # --- the run ---------------------------------------------------------------------------------------------------
@@ -130,7 +126,7 @@ class Run:
 
     def _clock_offset(self) -> float:
         before = self._clock.now()
-        theirs = self._around.metrics.now()
+        theirs = self._place.metrics.now()
         return theirs - (before + self._clock.now()) / 2
 
     # --- phases ----------------------------------------------------------------------------------------------------
@@ -141,7 +137,7 @@ class Run:
         self._watch = self._around.watch(self.plan)
         self._around.load.prepare(
             self.plan.experiment.load,
-            entry=self._around.environment.entry,
+            entry=self._place.environment.entry,
             headers={RUN_HEADER: self.plan.run},
             base=self._around.base,
         )
@@ -149,13 +145,14 @@ class Run:
         while self._lease is None:
             try:
                 self._lease = acquire(
-                    self._around.mesh,
+                    self._place.mesh,
                     namespace=target.namespace,
                     service=target.service,
                     run=self.plan.run,
                     experiment=self.plan.experiment.name,
                     owner=self.plan.experiment.owner,
                     duration=self._around.lease,
+                    sleep=self._clock.sleep,
                 )
             except Locked as error:
                 self._stop_if_asked()
@@ -216,8 +213,10 @@ class Run:
             self.recorder.acknowledged(self._now(), fresh.injection.strategy, written)
             self._event("injected", f"{fresh.injection.strategy}: {fresh.injection.namespace}/{fresh.injection.name}")
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
-            announce(self._around.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+            announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
+            assert self._situation is not None  # noqa: S101 - _planned_again has seen to it
+            self._target = TargetWatch(self._place.mesh, self._clock, self.plan, self._situation, written)
             return
         self._trouble(
             TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row"
@@ -231,17 +230,11 @@ class Run:
         Kubernetes ties no write to other objects, so what changed in the moment between is seen by the second look, and
         the fault, which that looks past, is taken away again.
         """
-        plan, around = self.plan, self._around
-        self._situation = around.look(plan)
+        plan = self.plan
+        self._situation = self._place.look(plan.experiment)
         assert plan.injection is not None  # noqa: S101 - __init__ has seen to it
-        fresh = make_plan(
-            plan.experiment,
-            self._situation,
-            around.settings,
-            run=plan.run,
-            now=around.mesh.server_time(),
-            file=plan.file,
-            declared=plan.declared,
+        fresh = self._place.decide(
+            plan.experiment, self._situation, run=plan.run, file=plan.file, declared=plan.declared
         )
         if fresh.refusals:
             self._trouble(TroubleKind.TARGET_CHANGED, f"a staging rule says no now: {fresh.refusals[0].message}")
@@ -253,11 +246,11 @@ class Run:
 
     def _prove(self) -> None:
         self._enter(PhaseName.PROVE)
-        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        self._proxies = Proxies(self._place.mesh, self._clock, self.plan)
         reached = self._until(_DISTRIBUTION, self._distributed, pause=_QUICK)
         self._stop_if_asked()
         if not reached and self._look().tripped is None:
-            rejected = rejected_since(self._around.metrics, self.recorder.marks[Mark.INJECT_SENT])
+            rejected = rejected_since(self._place.metrics, self.recorder.marks[Mark.INJECT_SENT])
             message, hint = not_distributed(_DISTRIBUTION, rejected)
             self._trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
             raise _Halt
@@ -266,16 +259,17 @@ class Run:
     def _observe(self) -> None:
         self._enter(PhaseName.OBSERVE)
         limit = self.plan.experiment.limits.fault.total_seconds()
-        self._until(limit, _done)
+        self._until(limit, lambda standing: standing.done)
         self._stop_if_asked()
 
     def _restore(self) -> None:
         if not self._injector.attempted:
             return
+        if self._target is not None:
+            self._target.stop()
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
-        left = self._injector.remove(said=partial(self._event, "restore-retried"))
-        if left is not None:
+        if left := self._injector.remove(said=partial(self._event, "restore-retried")):
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
             return
         self._mark(Mark.RESTORED)
@@ -284,7 +278,7 @@ class Run:
             self._injector.written or self._injector.injection.after,
             f"run {self.plan.run} removed its fault",
         )
-        announce(self._around.mesh, written, reason="ChaosFaultEnded", message=message)
+        announce(self._place.mesh, written, reason="ChaosFaultEnded", message=message)
 
     def _give_back(self) -> None:
         """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""
@@ -295,7 +289,7 @@ class Run:
         """Waits until no caller's proxy has the fault any more, whatever ended the run but a wish to stop it."""
         if Mark.INJECTED not in self.recorder.marks or Mark.RESTORED not in self.recorder.marks:
             return
-        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        self._proxies = Proxies(self._place.mesh, self._clock, self.plan)
         until = self._now() + self.plan.experiment.limits.removal.total_seconds() + PATIENCE
         looked = 0.0
         while not self._around.stop and self._now() < until and not self._lost():
@@ -328,7 +322,7 @@ class Run:
         limits = experiment.limits
         limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
         now = self._look().now
-        self._until(limit + judge.drain(self.recorder.facts, now), _done)
+        self._until(limit + judge.drain(self.recorder.facts, now), lambda standing: standing.done)
 
     def _release(self) -> None:
         self._enter(PhaseName.RELEASE)
@@ -349,40 +343,41 @@ class Run:
     def _let_go(self) -> None:
         """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
         self._give_back()
-        until = self._clock.now() + _RELEASE
-        left, trouble = self._hand_back()
-        while (left or trouble) and self._clock.now() < until:
-            self._event("release-retried", trouble or f"left: {', '.join(left)}")
-            self._clock.sleep(TICK)
-            left, trouble = self._hand_back()
-        if trouble:
-            touched = self._injector.attempted or self._lease is not None
-            left = [f"not known: {trouble}"] if touched else []
-        self.recorder.residue = tuple(left)
+        said = partial(self._event, "release-retried")
+        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=said)
         if self._lease is not None:
             self._lease.stop()
-        if self._watch is not None and not left and not self._injector.unaccounted:
+        if self._watch is not None and not self.recorder.residue and not self._injector.unaccounted:
             self._watch.release()
         elif self._watch is not None:
             self._watch.abandon()
 
-    def _hand_back(self) -> tuple[list[str], str]:
-        """One attempt to see that the fault is gone, and to give the lease back: what is left, or why that is not known."""
-        namespaces = (self.plan.experiment.target.namespace,)
+    def _hand_back(self) -> str:
+        """One attempt to see that the fault is gone, and to give the lease back: what is wrong, noted as residue too."""
         try:
-            left = residue.find(self._around.mesh, namespaces, self.plan.run, faults_only=True)
-            left = left or self._injector.leftover()
-            if left:
-                self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
-                self._give_back()
-                return left, ""
-            if self._lease is not None:
-                self._lease.release()
-            return residue.find(self._around.mesh, namespaces, self.plan.run), ""
+            left = self._left()
         except MeshError as error:
-            return [], error.message
+            unknown = error.message
         except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
-            return [], f"{type(error).__name__}: {error}"
+            unknown = f"{type(error).__name__}: {error}"
+        else:
+            self.recorder.residue = tuple(left)
+            return f"left: {', '.join(left)}" if left else ""
+        touched = self._injector.attempted or self._lease is not None
+        self.recorder.residue = (f"not known: {unknown}",) if touched else ()
+        return unknown
+
+    def _left(self) -> list[str]:
+        namespaces = (self.plan.experiment.target.namespace,)
+        left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
+        left = left or self._injector.leftover()
+        if left:
+            self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
+            self._give_back()
+            return left
+        if self._lease is not None:
+            self._lease.release()
+        return residue.find(self._place.mesh, namespaces, self.plan.run)
 
     # --- the tick --------------------------------------------------------------------------------------------------
 
@@ -405,8 +400,7 @@ class Run:
         now = self._now()
         self._observer.look(now)
         phase = self.recorder.phase or PhaseName.LOCK
-        if phase in (PhaseName.PROVE, PhaseName.OBSERVE) and now - self._checked >= _CHECK:
-            self._checked = now
+        if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
         standing = stand(self.recorder.facts, phase, now)
         progress = progress_of(self.recorder.facts, phase, standing)
@@ -444,22 +438,12 @@ class Run:
         return seen
 
     def _check_target(self) -> None:
-        """The object is still ours and still governs, nobody froze the namespace, the lease is still held."""
-        assert self.plan.injection is not None and self._situation is not None  # noqa: S101, PT018 - seen to before
-        namespace = self.plan.injection.namespace
-        try:
-            found = governing_now(self._around.mesh, self.plan, self._situation)
-            place = self._around.mesh.namespace(namespace)
-        except MeshError as error:
-            self._event("api-silent", error.message)
-            return
-        written = self._injector.written
-        if found is None or written is None or found["metadata"].get("uid") != written["metadata"].get("uid"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "the injected object no longer governs the target")
-        elif found.get("spec") != written.get("spec"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "somebody edited the injected object")
-        elif place is None or FROZEN in (place["metadata"].get("annotations") or {}):
-            self._trouble(TroubleKind.FROZEN, f"the namespace {namespace} was frozen")
+        """Ends the run where the fault is no longer what was planned, or no longer ours."""
+        found = self._target.look() if self._target is not None else None
+        if found is not None and found.trouble is not None:
+            self._trouble(found.trouble, found.message)
+        elif found is not None and found.message:
+            self._event("api-silent", found.message)
         elif self._lease is not None and self._lease.lost:
             self._trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self._lease.lost}")
 

@@ -9,7 +9,7 @@ from chaos.guard.draft import Draft
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.istio.ports import declared_protocol
 from chaos.istio.routing import followed
-from chaos.istio.virtual_services import hosts_of
+from chaos.istio.virtual_services import destinations_of, hosts_of
 from chaos.model.situation import services_right
 from chaos.values.remarks import Broken
 
@@ -112,9 +112,8 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
     if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # else others' routes count, too
         routes = list(followed(routes, owner))
     for route in routes:
-        mirrors = [{"destination": route["mirror"]}] if route.get("mirror") else []
-        for part in (*(route.get("route") or ()), *mirrors, *(route.get("mirrors") or ())):
-            host = resolve_host(part["destination"]["host"], owner)
+        for destination in destinations_of(route):
+            host = resolve_host(destination["host"], owner)
             service = service_of(host)
             inside = service is not None and draft.allowed(service[0])
             alias = _alias_of(draft.situation.service(*service)) if inside and service is not None else ""

@@ -19,7 +19,7 @@ from chaos.injection.patching import for_sidecars, put_in, taken_out, undo_of
 from chaos.injection.routes import can_carry, inject
 from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
-from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, written_hosts_of
+from chaos.istio.virtual_services import MESH, delegates_of, destinations_of, gateways_of, hosts_of, written_hosts_of
 from chaos.model.experiment import Experiment
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Injection, Strategy
@@ -230,7 +230,5 @@ def _base_routes(governing: Object | None, host: str) -> Sequence[Mapping[str, A
 
 def _qualify(route: dict[str, Any], owner: str) -> None:
     """Short destination hosts belong to the namespace of the object that names them: the copy may live elsewhere."""
-    mirrors = [route["mirror"]] if route.get("mirror") else []
-    mirrors += [m["destination"] for m in route.get("mirrors") or () if m.get("destination")]
-    for destination in (*(r["destination"] for r in route.get("route") or ()), *mirrors):
+    for destination in destinations_of(route):
         destination["host"] = resolve_host(destination["host"], owner)

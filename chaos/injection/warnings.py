@@ -57,9 +57,8 @@ def _policies_of_the_hop(
 ) -> Iterator[Warn]:
     """The fault is decided before the router (Envoy's filter order), so the hop's own policies never see it."""
     places = list(injection.after["spec"].get("http") or ())
-    for rule in situation.rules_for(host):
-        spec = rule.get("spec") or {}
-        places += [one.get("trafficPolicy") or {} for one in (spec, *(spec.get("subsets") or ()))]
+    spec = (situation.rule_for(host, injection.namespace) or {}).get("spec", {})
+    places += [one.get("trafficPolicy") or {} for one in (spec, *(spec.get("subsets") or ()))]
     unseen = frozenset.intersection(*(kind.unseen_by for kind in experiment.kinds))
     found = {key for place in places for key in unseen if place.get(key)}
     if found:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from chaos.judge.callers import judge_callers
-from chaos.judge.evidence import needed
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
 from chaos.judge.proof import faults_before
+from chaos.judge.questions import needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
 

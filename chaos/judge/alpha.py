@@ -14,8 +14,8 @@ _GUARDRAILS: Final = 0.1
 def share_of_confidence(experiment: Experiment) -> float:
     """The confidence of one decision, so that all of a verdict together are wrong at most as often as declared.
 
-    Alpha is shared equally (Bonferroni) among the expectations in each of three phases and the kinds of fault to be
-    proven, after a tenth of it has gone to the guardrails: see :func:`confidence_of_guardrail`.
+    Alpha is shared equally (Bonferroni) among the expectations in each of three phases and the kinds of fault to be proven,
+    after a tenth of it has gone to the guardrails: see :func:`confidence_of_guardrail`.
     """
     by_chance = sum(one.decides_by_chance for one in experiment.steady_state)
     part = 1 - _GUARDRAILS if experiment.guardrails else 1.0

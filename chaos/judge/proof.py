@@ -67,15 +67,16 @@ def judge_proof(facts: Facts, now: float) -> Proof:
 
 
 def _shares(facts: Facts, window: Window) -> Iterator[ShareProof]:
+    experiment = facts.experiment
     mine = [
         (series.labels, events)
         for series, events in counted(facts, window.start, window.end)
         if is_declared(facts.plan, caller_of(series))
     ]
-    for kind in facts.experiment.kinds:
+    for kind in experiment.kinds:
         hit = sum(events for labels, events in mine if kind.felt(labels))
         drawn = sum(events for labels, events in mine if kind.drawn(labels))
-        yield _share(kind, Tally(good=hit, total=drawn), facts.experiment)
+        yield _share(kind, Tally(good=hit, total=drawn), experiment)
 
 
 def _share(kind: Kind, tally: Tally, experiment: Experiment) -> ShareProof:

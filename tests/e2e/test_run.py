@@ -26,8 +26,8 @@ from tests.e2e.experiments import (
     quick,
     record_in,
     spec_of_everything,
-    until,
 )
+from tests.support.waiting import until
 
 # One after the other, by being in one file: runs on one target exclude each other.
 pytestmark = pytest.mark.lab
@@ -39,7 +39,7 @@ def nothing_is_left(lab: LabState) -> Iterator[None]:
     """Whatever a test does: all specs as before, nothing of ours left, and production never felt a fault."""
     before = spec_of_everything(lab)
     yield
-    until(lambda: not marked(lab), seconds=40, what=f"nothing left; there is {marked(lab)}")
+    until(lambda: not marked(lab), within=40, what=f"nothing left; there is {marked(lab)}")
     after = spec_of_everything(lab)
     assert after == before
     assert query(lab, 'istio_requests_total{namespace="production",response_flags=~"(.*,)?(FI|DI)(,.*)?"}') == []
@@ -107,7 +107,7 @@ def test_a_signal_restores_first(lab: LabState, tmp_path: Path, number: signal.S
     until(lambda: faults(lab), what="the fault")
     process.send_signal(number)
     process.send_signal(number)
-    until(lambda: not faults(lab), seconds=5, what="the fault gone")
+    until(lambda: not faults(lab), within=5, what="the fault gone")
     _, told = process.communicate(timeout=30)
     assert process.returncode in (130, 128 + number), told
     record = record_in(tmp_path)
@@ -122,7 +122,7 @@ def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path
     process.kill()
     killed = time.monotonic()
     process.communicate(timeout=10)
-    until(lambda: not marked(lab), seconds=10, what="everything gone")
+    until(lambda: not marked(lab), within=10, what="everything gone")
     assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
 
 
@@ -174,7 +174,10 @@ def test_a_private_virtual_service_is_patched_and_comes_back(
     private: KubernetesMesh, lab: LabState, tmp_path: Path
 ) -> None:
     before = private.virtual_service("staging", "mine")
-    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    file = quick(tmp_path)
+    compared = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
+    file.write_text(file.read_text().replace("recovery:", compared))
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
     assert done.returncode == 0, done.stderr
     after = private.virtual_service("staging", "mine")
     assert before is not None
@@ -183,6 +186,8 @@ def test_a_private_virtual_service_is_patched_and_comes_back(
     assert {k: v for k, v in after["metadata"].items() if k in ("labels", "annotations")} == {}
     record = record_in(tmp_path)
     assert record["plan"]["injection"]["strategy"] == "patch"
+    (looks,) = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
+    assert {value for _, value in looks["samples"]} == {1.0}
     assert "the object's spec is what it was before" in [event["message"] for event in record["events"]]
     posted = [(one["reason"], one["involvedObject"]["name"]) for one in events(lab, record["run"])]
     assert posted == [("ChaosFaultStarted", "inventory-svc"), ("ChaosFaultEnded", "inventory-svc")]
@@ -208,9 +213,9 @@ def test_a_killed_runs_fault_leaves_the_sidecars(
     process.kill()
     killed = time.monotonic()
     process.communicate(timeout=10)
-    until(lambda: not injected(), seconds=10, what="the fault out of the caller's proxy")
+    until(lambda: not injected(), within=10, what="the fault out of the caller's proxy")
     assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
-    until(lambda: not marked(lab), seconds=10, what="everything gone")
+    until(lambda: not marked(lab), within=10, what="everything gone")
     (folder,) = (tmp_path / "runs").iterdir()
     until(
         lambda: "ChaosFaultCleaned" in [one["reason"] for one in events(lab, folder.name)], what="an Event that says so"
@@ -224,7 +229,7 @@ def test_a_freeze_ends_a_live_run_and_keeps_others_from_beginning(lab: LabState,
     frozen = chaosctl("freeze", "--reason", "release day", *where, cwd=configured(tmp_path))
     try:
         assert frozen.stdout == "staging: frozen (release day)\n", frozen.stderr
-        until(lambda: not faults(lab), seconds=8, what="the fault gone")
+        until(lambda: not faults(lab), within=8, what="the fault gone")
         _, told = process.communicate(timeout=60)
         assert process.returncode == 3, told
         assert "frozen" in told

@@ -13,7 +13,16 @@ from chaos.model.history import History, PhaseName, ProxySeen
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import Comparison, Question
 from chaos.values.series import Recorded, Series
-from tests.unit.histories import EXPERIMENT, SHARES, history, is_faulted, orders, plan, requests_to_target, through_json
+from tests.support.histories import (
+    EXPERIMENT,
+    SHARES,
+    history,
+    is_faulted,
+    orders,
+    plan,
+    requests_to_target,
+    through_json,
+)
 
 TEXT = EXPERIMENT.replace("guardrails:", "  - {title: up, promql: sum(up) > 3}\nguardrails:").replace(
     "duringFault: 90%", "duringFault: baseline - 2%"

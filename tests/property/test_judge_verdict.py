@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from chaos.judge import judge
 from chaos.model.history import Mark, Trouble, TroubleKind
-from tests.unit.histories import ARRIVALS, history, is_faulted, orders, through_json
+from tests.support.histories import ARRIVALS, history, is_faulted, orders, through_json
 
 _GOOD = history()
 _QUESTIONS = [recorded.question for recorded in _GOOD.recorded if recorded.question != ARRIVALS]

@@ -37,10 +37,11 @@ from chaos.safety.marks import is_ours, run_of
 from chaos.safety.removal import take_away
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
+from chaos.testing.clock import VirtualClock
 from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
-from tests.owners import same_owners
 from tests.property.owned import KIND, NAME, Owned, StoreMesh, writer
+from tests.support.owners import same_owners
 
 Object = dict[str, Any]
 Edit = Callable[[Object], None]
@@ -63,17 +64,6 @@ steadyState: [{{title: answered, service: order-svc, good: {{status: "<500"}}, a
         ", onlyOurLoad: true",
     )
 ]
-
-
-class StepClock:
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def now(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
 
 
 def manifest(label: str, weight: int, *, faulted: bool) -> Object:
@@ -305,7 +295,7 @@ class OtherWriters(RuleBasedStateMachine):
         chosen = choose(experiment, situation, run=run, expires=now + timedelta(minutes=5))
         if not isinstance(chosen, Injection):
             return
-        injector = Injector(self.mesh, chosen, run, StepClock())  # type: ignore[arg-type]
+        injector = Injector(self.mesh, chosen, run, VirtualClock())  # type: ignore[arg-type]
         self.routes_written = not self._owners_agree()
         try:
             injector.write(owner=None)
@@ -334,7 +324,7 @@ class OtherWriters(RuleBasedStateMachine):
         here = self.here.find()
         nobodys = who != "run" and here is not None and is_ours(here) and not run_of(here)
         if who == "run":
-            assert self.injector.remove(said=lambda text: None, deadline=30) is None
+            assert self.injector.remove(said=lambda text: None, deadline=30) == ""
             for _ in range(3):
                 self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":

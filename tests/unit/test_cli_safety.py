@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,14 @@ from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.janitor import RULES, janitor
 from chaos.safety.lock import acquire
 from chaos.safety.sweep import sweep
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import CONTEXT, ApiServer, fault
 from tests.unit.safety.test_sweep import leave
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no settings are."""
     monkeypatch.chdir(tmp_path)
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
 
 
 def chaosctl(server: ApiServer, *arguments: str) -> Result:
@@ -94,6 +86,16 @@ def test_freeze_and_thaw(server: ApiServer, mesh: KubernetesMesh) -> None:
     assert place["metadata"]["labels"]["env"] == "staging", "and nothing else is changed"
     chaosctl(server, "thaw", "-n", "staging")
     assert not (mesh.namespace("staging") or {})["metadata"].get("annotations")
+
+
+def test_freeze_and_thaw_for_machines(server: ApiServer) -> None:
+    names = ("-n", "staging", "-n", "production", "--json")
+    assert json.loads(chaosctl(server, "freeze", *names, "--reason", "release").output) == [
+        {"namespace": name, "reason": "release", "before": None} for name in ("staging", "production")
+    ]
+    assert json.loads(chaosctl(server, "thaw", *names).output) == [
+        {"namespace": name, "reason": None, "before": "release"} for name in ("staging", "production")
+    ]
 
 
 # --- the janitor -------------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ _FORMS: Final[Mapping[tuple[str, str], Form]] = {
     },
     (ISTIO, "DestinationRule"): {"host": str, "subsets": [{"name": str}]},
     (ISTIO, "ServiceEntry"): {"hosts": _TEXTS, "exportTo": _TEXTS},
-    (ISTIO, "Sidecar"): {"workloadSelector": {}, "egress": [{"hosts": _TEXTS}]},
+    (ISTIO, "Sidecar"): {"workloadSelector": {}, "egress": [{"hosts": _TEXTS, "port": {"protocol": str}}]},
     ("", "Service"): {"ports": [{"name": str, "appProtocol": str}]},
     ("argoproj.io", "Application"): {
         "destination": {"namespace": str},

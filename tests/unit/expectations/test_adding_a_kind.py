@@ -17,7 +17,7 @@ from chaos.expectations import AttemptsExpectation
 from chaos.judge import Facts, judge, needed
 from chaos.judge.live import baseline_answer, guardrail_tripped
 from chaos.model.experiment import Experiment
-from tests.unit.histories import EXPERIMENT, history, plan
+from tests.support.histories import EXPERIMENT, history, plan
 
 entry = {entry!r}
 twice = history(plan=plan(EXPERIMENT.replace("guardrails:", entry + "guardrails:")))
@@ -43,10 +43,8 @@ def test_the_page_adds_a_kind_in_two_files(tmp_path: Path) -> None:
     module, line = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     (entry,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     shutil.copytree(ROOT / "chaos", tmp_path / "chaos", ignore=shutil.ignore_patterns("lab", "__pycache__"))
-    shutil.copytree(
-        ROOT / "tests" / "unit", tmp_path / "tests" / "unit", ignore=shutil.ignore_patterns("lab", "__pycache__")
-    )
-    (tmp_path / "tests" / "__init__.py").touch()
+    (tmp_path / "tests" / "support").mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "support" / "histories.py", tmp_path / "tests" / "support")
     kinds = tmp_path / "chaos" / "expectations"
     (kinds / "attempts.py").write_text(module, encoding="utf-8")
     known = (kinds / "__init__.py").read_text(encoding="utf-8")

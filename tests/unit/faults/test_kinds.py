@@ -16,8 +16,8 @@ from chaos.faults.kind import Kind
 from chaos.injection.patching import put_in, taken_out
 from chaos.lab.istio.validation.virtual_service import validate_virtual_service
 from chaos.model.experiment import Experiment
-from tests.unit.faults.documented import documented, fault_of
-from tests.unit.situations import experiment, virtual_service
+from tests.support.documented_fault import documented, fault_of
+from tests.support.situations import experiment, virtual_service
 
 ABORT, DELAY = Abort(percentage=30, http_status=503), Delay(percentage=20, fixed_delay="3s")
 

@@ -12,7 +12,7 @@ from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.values.answers import Answer
 from chaos.values.questions import Durations, Requests
 from chaos.values.remarks import Broken
-from tests.unit.histories import (
+from tests.support.histories import (
     EXPERIMENT,
     INVENTORY,
     ORDERS,
@@ -85,7 +85,7 @@ def test_what_spoils_it(spoiled: History, outcome: Outcome, code: ReasonCode) ->
 
 def test_faults_that_go_on_after_the_restore_are_residue() -> None:
     series = requests_to_target({})
-    from tests.unit.histories import grow
+    from tests.support.histories import grow
 
     forever = grow(
         {"source_workload": "order-svc", "source_workload_namespace": "staging", "response_flags": "FI",

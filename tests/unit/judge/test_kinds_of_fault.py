@@ -10,8 +10,8 @@ from chaos.judge import Facts, judge
 from chaos.judge.removal import drain
 from chaos.model.history import History
 from chaos.model.verdict import Outcome, ReasonCode
-from tests.unit.faults.documented import documented, fault_of
-from tests.unit.histories import grow, history, is_faulted, is_loaded, plan, removal_of
+from tests.support.documented_fault import documented, fault_of
+from tests.support.histories import grow, history, is_faulted, is_loaded, plan, removal_of
 
 MISROUTE = documented()
 _ENDED = 1096.0

@@ -14,7 +14,7 @@ from chaos.model.history import History, Mark, ProxySeen
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.values.answers import Answer
 from chaos.values.series import Series
-from tests.unit.histories import (
+from tests.support.histories import (
     EXPERIMENT,
     SHARES,
     grow,

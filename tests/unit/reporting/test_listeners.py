@@ -23,7 +23,7 @@ from chaos.reporting.sinks import finish
 from chaos.reporting.summary import VARIABLE, summarise
 from chaos.reporting.terminal import Row, Terminal, row_of, table
 from chaos.values.answers import Answer, ClaimResult, Interval, Tally
-from tests.unit.histories import MARKS, history, is_faulted, orders, without
+from tests.support.histories import MARKS, history, is_faulted, orders, without
 
 ROOT = Path(__file__).parents[3]
 GOOD = history()

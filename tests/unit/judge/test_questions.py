@@ -10,7 +10,7 @@ from chaos.model.history import History
 from chaos.model.verdict import ReasonCode
 from chaos.values.questions import Comparison, Durations, Requests
 from chaos.values.series import Recorded
-from tests.unit.histories import ARRIVALS, EXPERIMENT, INVENTORY, ORDERS, grow, history, plan, requests_to_target
+from tests.support.histories import ARRIVALS, EXPERIMENT, INVENTORY, ORDERS, grow, history, plan, requests_to_target
 
 
 def test_everything_is_asked_for_once() -> None:

@@ -13,7 +13,7 @@ from pydantic import create_model
 from chaos.faults.fault import KINDS, Fault
 from chaos.faults.kind import Kind
 
-HOW_TO = Path(__file__).parents[3] / "docs/how-to/adding-a-fault.md"
+HOW_TO = Path(__file__).parents[2] / "docs/how-to/adding-a-fault.md"
 
 
 def documented() -> Kind:
