@@ -30,6 +30,23 @@ class Identity:
     istio: str = ""
 
 
+class Informer(Protocol):
+    """A collection of the cluster, kept up to date while it changes."""
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever something changed."""
+        ...
+
+    def objects(self) -> Sequence[Object]:
+        """All objects, as last heard; what is written now may be heard a moment later. May wait for the first answer."""
+        ...
+
+    def stop(self) -> None:
+        """Follows it no longer; never waits, safe to call twice."""
+        ...
+
+
 class Mesh(Protocol):
     """The Kubernetes API, as far as the harness uses it. Every call raises ``MeshError`` when it fails."""
 
@@ -63,6 +80,10 @@ class Mesh(Protocol):
 
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
+        ...
+
+    def follow_virtual_services(self) -> Informer:
+        """The VirtualServices of all namespaces, kept up to date until it is stopped."""
         ...
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
@@ -205,7 +226,7 @@ class Clock(Protocol):
         ...
 
     def beside(self, work: Callable[[], None]) -> None:
-        """Does something that may take long, while time goes on; in virtual time, where nothing takes long, at once."""
+        """Does something that may hang, off the thread that decides; at once in virtual time. It must not raise."""
         ...
 
 

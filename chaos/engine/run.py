@@ -13,16 +13,16 @@ from typing import Final
 from chaos import judge
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
-from chaos.engine.planning import governing_now
 from chaos.engine.progress import progress_of
 from chaos.engine.proxies import PATIENCE, Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.target import TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.judge import Standing, stand
 from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
-from chaos.model.marks import FROZEN, RUN_HEADER
+from chaos.model.marks import RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Sink
@@ -49,8 +49,6 @@ _OVERTAKEN: Final = 3
 """Attempts to put the fault into an object that others write meanwhile."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""
-_CHECK: Final = 2.0
-"""Seconds between two looks at the target and the freeze switch."""
 
 
 class _Halt(Exception):
@@ -80,7 +78,7 @@ class Run:
         self._sinks = list(around.listeners)
         self._lease: Held | None = None
         self._watch: Watch | None = None
-        self._checked = 0.0
+        self._target: TargetWatch | None = None
         self._situation: Situation | None = None
 
     # --- the run ---------------------------------------------------------------------------------------------------
@@ -217,6 +215,8 @@ class Run:
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
+            assert self._situation is not None  # noqa: S101 - _planned_again has seen to it
+            self._target = TargetWatch(self._place.mesh, self._clock, self.plan, self._situation, written)
             return
         self._trouble(
             TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row"
@@ -265,6 +265,8 @@ class Run:
     def _restore(self) -> None:
         if not self._injector.attempted:
             return
+        if self._target is not None:
+            self._target.stop()
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
         if left := self._injector.remove(said=partial(self._event, "restore-retried")):
@@ -398,8 +400,7 @@ class Run:
         now = self._now()
         self._observer.look(now)
         phase = self.recorder.phase or PhaseName.LOCK
-        if phase in (PhaseName.PROVE, PhaseName.OBSERVE) and now - self._checked >= _CHECK:
-            self._checked = now
+        if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
         standing = stand(self.recorder.facts, phase, now)
         progress = progress_of(self.recorder.facts, phase, standing)
@@ -437,22 +438,12 @@ class Run:
         return seen
 
     def _check_target(self) -> None:
-        """The object is still ours and still governs, nobody froze the namespace, the lease is still held."""
-        assert self.plan.injection is not None and self._situation is not None  # noqa: S101, PT018 - seen to before
-        namespace = self.plan.injection.namespace
-        try:
-            found = governing_now(self._place.mesh, self.plan, self._situation)
-            place = self._place.mesh.namespace(namespace)
-        except MeshError as error:
-            self._event("api-silent", error.message)
-            return
-        written = self._injector.written
-        if found is None or written is None or found["metadata"].get("uid") != written["metadata"].get("uid"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "the injected object no longer governs the target")
-        elif found.get("spec") != written.get("spec"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "somebody edited the injected object")
-        elif place is None or FROZEN in (place["metadata"].get("annotations") or {}):
-            self._trouble(TroubleKind.FROZEN, f"the namespace {namespace} was frozen")
+        """Ends the run where the fault is no longer what was planned, or no longer ours."""
+        found = self._target.look() if self._target is not None else None
+        if found is not None and found.trouble is not None:
+            self._trouble(found.trouble, found.message)
+        elif found is not None and found.message:
+            self._event("api-silent", found.message)
         elif self._lease is not None and self._lease.lost:
             self._trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self._lease.lost}")
 
