@@ -67,6 +67,13 @@ def give(data: Any) -> None:
     typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def show(text: str) -> None:
+    """Text for people, on stdout."""
+    from chaos.reporting.console import console
+
+    console(sys.stdout).print(text, highlight=True)
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: FBT002
     if version:
@@ -140,7 +147,7 @@ def plan(
     if as_json:
         give([made.model_dump(mode="json", by_alias=True) for made in plans])
     else:
-        give("\n\n".join(plan_text(made) for made in plans))
+        show("\n\n".join(plan_text(made) for made in plans))
     if any(not made.allowed for made in plans):
         raise typer.Exit(4)
 
@@ -160,7 +167,10 @@ def run(
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
     from chaos.model.verdict import worst
-    from chaos.reporting.sinks import finish, sinks_for
+    from chaos.engine.listeners import Listeners
+    from chaos.reporting.listeners import listeners
+    from chaos.reporting.table import row_of, write_table
+    from chaos.reporting.terminal import Terminal
     from chaos.wiring import run_experiment
 
     chosen = [(file, *read_experiment(file)) for file in experiment_files(files)]
@@ -168,18 +178,23 @@ def run(
     done = []
     with place_of(context, prometheus, entry, kubeconfig) as place:
         for file, experiment, declared in chosen:
+            terminal = Terminal()
             done.append(
                 run_experiment(
                     experiment,
                     place=place,
-                    sinks=sinks_for(),
+                    listeners=Listeners([terminal, *listeners(terminal.say)], say=terminal.say),
                     report_dir=report_dir,
                     file=file,
                     declared=declared,
                     patience=patience,
                 )
             )
-    finish(done)
+    say("")
+    write_table([row_of(finished.verdict) for finished in done], sys.stderr)
+    for finished in done:
+        if finished.folder is not None:
+            say(f"record    {finished.folder}")
     if as_json:
         give([finished.verdict.model_dump(mode="json") for finished in done])
     raise typer.Exit(worst(finished.verdict.outcome for finished in done).exit_code)
@@ -200,7 +215,7 @@ def judge(
     if as_json:
         give([verdict.model_dump(mode="json") for verdict in verdicts])
     else:
-        give("\n\n".join(verdict_text(verdict) for verdict in verdicts))
+        show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
 
 

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
     from _pytest.terminal import TerminalReporter
 
+    from chaos.engine.listeners import Listeners
     from chaos.lab.state import LabState
     from chaos.model.experiment import Experiment
     from chaos.model.verdict import Verdict
-    from chaos.ports import Finished
+    from chaos.ports import Finished, Listener
     from chaos.wiring import Place
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
@@ -38,6 +39,8 @@ _EXPERIMENT: Final = "chaos_experiment"
 """Property of a report: the experiment's name, whether or not it came to a verdict."""
 _VERDICT: Final = "chaos_verdict"
 """Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
+_NOTE: Final = "chaos_note"
+"""Property of a report: what happened besides, such as a listener that was dropped."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
@@ -73,6 +76,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
     )
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """The hooks that other plugins may use."""
+    from chaos import pytest_hooks
+
+    pluginmanager.add_hookspecs(pytest_hooks)
 
 
 @pytest.hookimpl(trylast=True)
@@ -225,8 +235,7 @@ def _short(path: Path) -> Path:
 
 def _run(item: pytest.Item, session: ChaosSession, experiment: Experiment, place: Place, **source: Any) -> Finished:
     """Runs an experiment inside a test and notes its verdict for the reports."""
-    from chaos.reporting.summary import summarise
-    from chaos.reporting.terminal import row_of
+    from chaos.reporting.table import row_of
     from chaos.wiring import run_experiment
 
     if session.is_worker:
@@ -235,7 +244,7 @@ def _run(item: pytest.Item, session: ChaosSession, experiment: Experiment, place
         finished = run_experiment(
             experiment,
             place=place,
-            sinks=_sinks(item, session),
+            listeners=_listeners(item, session),
             report_dir=session.report_dir,
             patience=session.patience,
             **source,
@@ -243,7 +252,6 @@ def _run(item: pytest.Item, session: ChaosSession, experiment: Experiment, place
     except SystemExit as error:
         # To pytest this is a test that failed: it would go on and inject the next fault.
         raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
-    summarise([finished.verdict])
     row = {**row_of(finished.verdict)._asdict(), "name": experiment.name, "folder": str(finished.folder or "")}
     item.user_properties.append((_VERDICT, row))
     return finished
@@ -258,24 +266,36 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _sinks(item: pytest.Item, session: ChaosSession) -> list[Any]:
-    from chaos.reporting.sinks import Pictures
+def _listeners(item: pytest.Item, session: ChaosSession) -> Listeners:
+    """Who hears of an item's run: the terminal, the harness's own reports, those of packages, those of plugins."""
+    from chaos.engine.listeners import Listeners
+    from chaos.pytest_hooks import listeners_of_plugins
+    from chaos.reporting.listeners import listeners
     from chaos.reporting.terminal import Terminal
 
-    found: list[Any] = [Pictures()]
-    terminal = session.terminal()
-    if terminal is not None:
-        found.append(Terminal(terminal))
-    config = item.config
-    listener = config.pluginmanager.get_plugin("allure_listener")
-    if listener is not None:
-        from chaos.reporting.allure import AllureSteps
+    stream = session.terminal()
+    terminal = Terminal(stream, width=stream.width, colour=stream.colour) if stream is not None else None
 
-        results = Path(config.getoption("allure_report_dir"))
-        categories = config.rootpath / "reports" / "allure" / "categories.json"
-        marked = {mark.name for mark in item.iter_markers()}
-        found.append(AllureSteps(results, listener.allure_logger, categories=categories, marked=marked))
-    return found
+    def say(text: str) -> None:
+        item.user_properties.append((_NOTE, text))  # for the end of all, since a worker has no terminal
+        if terminal is not None:
+            terminal.say(text)
+
+    return Listeners([*([terminal] if terminal else []), *listeners(say), *listeners_of_plugins(item, say)], say=say)
+
+
+def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
+    """Allure's, where allure-pytest writes the item's result."""
+    config = item.config
+    plugin = config.pluginmanager.get_plugin("allure_listener")
+    if plugin is None:
+        return []
+    from chaos.reporting.allure import AllureSteps
+
+    results = Path(config.getoption("allure_report_dir"))
+    categories = config.rootpath / "reports" / "allure" / "categories.json"
+    marked = {mark.name for mark in item.iter_markers()}
+    return [AllureSteps(results, plugin.allure_logger, categories=categories, marked=marked)]
 
 
 # --- reporting ---------------------------------------------------------------------------------------------------------
@@ -336,7 +356,8 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """The table of all verdicts, their reasons, where the records are, and what is left that must not be."""
-    left = terminalreporter.config.stash[_SESSION].left
+    session = terminalreporter.config.stash[_SESSION]
+    left = session.left
     if left:
         terminalreporter.section("left behind", red=True)
         for line in (*left, "hint: chaosctl status shows it; chaosctl sweep removes it"):
@@ -345,14 +366,19 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     rows = [row for report in reports for row in _rows(report)]
     if not rows:
         return
-    from chaos.reporting.terminal import Row, table
+    from chaos.reporting.table import Row, write_table
 
     terminalreporter.section("chaos experiments")
-    for line in table([Row(row["name"], row["outcome"], row["reasons"]) for row in rows]):
-        terminalreporter.write_line(line)
+    terminal = session.terminal()
+    if terminal is not None:
+        told = [Row(row["name"], row["outcome"], row["reasons"]) for row in rows]
+        write_table(told, terminal, width=terminal.width, colour=terminal.colour)
     for row in rows:
         if row["folder"]:
             terminalreporter.write_line(f"record: {row['folder']}")
+    notes = [value for report in reports for key, value in report.user_properties if key == _NOTE]
+    for note in dict.fromkeys(map(str, notes)):
+        terminalreporter.write_line(f"note: {note}", yellow=True)
 
 
 # --- fixtures ----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,16 +13,18 @@ from chaos.adapters.locust_load import LocustLoad
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.adapters.settings_file import read_settings
 from chaos.engine.clock import StopRequest, SystemClock
+from chaos.engine.listeners import Listeners
 from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
 from chaos.engine.run import Run
 from chaos.engine.surroundings import Surroundings
 from chaos.errors import InputError, MetricsError
 from chaos.model.experiment import Experiment
-from chaos.model.history import Environment, History, Trouble, TroubleKind
+from chaos.model.events import Trouble, TroubleKind
+from chaos.model.history import Environment, History
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB, Settings
-from chaos.ports import Finished, Mesh, Metrics, Sink
+from chaos.ports import Finished, Mesh, Metrics
 from chaos.reporting.record import run_folder, write_record
 from chaos.safety.lease import is_held
 from chaos.safety.sweep import Swept, active, sweep
@@ -176,7 +177,7 @@ def run_experiment(
     experiment: Experiment,
     *,
     place: Place,
-    sinks: Sequence[Sink] = (),
+    listeners: Listeners,
     report_dir: Path,
     file: Path | None = None,
     declared: str = "",
@@ -187,7 +188,7 @@ def run_experiment(
     Args:
         experiment: What to run.
         place: Where.
-        sinks: Who listens.
+        listeners: Who hears of it.
         report_dir: Where the record goes.
         file: Where it was declared; relative paths in it start there.
         declared: Its text.
@@ -228,7 +229,7 @@ def run_experiment(
                     folder=folder,
                     cluster=place.environment.cluster,
                 ),
-                sinks=sinks,
+                listeners=listeners,
                 patience=patience,
                 writable_outside=place.writable_outside,
                 base=file.parent if file else Path.cwd(),
@@ -237,11 +238,11 @@ def run_experiment(
             try:
                 history = run.execute()
             except BaseException:  # pytest-timeout's, or an exit from elsewhere: all is restored, and it goes on up
-                conclude(run.recorder.history(), sinks=sinks, report_dir=report_dir)
+                conclude(run.recorder.history(), listeners=listeners, report_dir=report_dir)
                 raise
         else:
             history = _refused(plan, place, clock)
-        finished = conclude(history, sinks=sinks, report_dir=report_dir)
+        finished = conclude(history, listeners=listeners, report_dir=report_dir)
     if stop.signal == signal.SIGINT:
         raise KeyboardInterrupt(stop.why)
     if stop.signal is not None:
@@ -249,7 +250,7 @@ def run_experiment(
     return finished
 
 
-def conclude(history: History, *, sinks: Sequence[Sink], report_dir: Path) -> Finished:
+def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Finished:
     """Judges, records and tells. A verdict whose record can't be written is never green: nobody could check it."""
     verdict = judge.judge(history)
     folder: Path | None = run_folder(report_dir, history.run)
@@ -265,8 +266,7 @@ def conclude(history: History, *, sinks: Sequence[Sink], report_dir: Path) -> Fi
         history = history.model_copy(update={"troubles": (*history.troubles, lost)})
         verdict, folder = judge.judge(history), None
     finished = Finished(history=history, verdict=verdict, folder=folder)
-    for sink in sinks:
-        _tell(sink, finished)
+    listeners.finish(finished)
     return finished
 
 
@@ -280,14 +280,6 @@ def _make(folder: Path) -> Path:
             hint="choose another with --report-dir, or --chaos-report-dir under pytest",
         ) from error
     return folder
-
-
-def _tell(sink: Sink, finished: Finished) -> None:
-    """A listener that fails says so; the verdict stands without it."""
-    try:
-        sink.finished(finished)
-    except Exception as error:  # noqa: BLE001 - a report must never change a verdict
-        sys.stderr.write(f"{type(sink).__name__} could not report run {finished.verdict.run}: {error}\n")
 
 
 def _await_turn(

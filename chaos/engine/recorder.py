@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from chaos.model.history import Environment, Event, History, Mark, PhaseName, ProxySeen, Span, Trouble, TroubleKind
+from chaos.model.events import AnyEvent, Trouble, TroubleKind
+from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span
 from chaos.model.plan import Plan
 from chaos.values.load import LoadSecond
 from chaos.values.series import QueryKind, Recorded, Series
@@ -46,7 +45,7 @@ class Recorder:
         self.started = started
         self.ended: float | None = None
         self.marks: dict[Mark, float] = {}
-        self.events: list[Event] = []
+        self.events: list[AnyEvent] = []
         self.troubles: list[Trouble] = []
         self.proxies: list[ProxySeen] = []
         self.residue: tuple[str, ...] = ()
@@ -72,12 +71,6 @@ class Recorder:
     def mark(self, mark: Mark, at: float) -> None:
         """Notes a moment; only the first time counts."""
         self.marks.setdefault(mark, at)
-
-    def event(self, at: float, kind: str, message: str, **data: Any) -> Event:
-        """Notes that something happened."""
-        event = Event(at=at, kind=kind, message=message, data=data)
-        self.events.append(event)
-        return event
 
     def trouble(self, at: float, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         """Notes why the run can't answer its question; the same kind once."""

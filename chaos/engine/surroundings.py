@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from chaos.engine.clock import StopRequest
+from chaos.engine.listeners import Listeners
 from chaos.engine.planning import look
 from chaos.model.history import Environment
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
-from chaos.ports import Clock, Load, Mesh, Metrics, Sink
+from chaos.ports import Clock, Load, Mesh, Metrics
 from chaos.safety import lease as leases
 
 
@@ -49,7 +50,7 @@ class Surroundings:
     environment: Environment
     stop: StopRequest
     watch: Callable[[Plan], Watch]
-    sinks: Sequence[Sink] = ()
+    listeners: Listeners = field(default_factory=Listeners)
     patience: float = 0.0
     base: Path = field(default_factory=Path)
     lease: float = leases.LEASE_SECONDS

@@ -66,17 +66,18 @@ def read_record(path: Path) -> History:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{file}: expected a record that can be read: {reason}") from error
     try:
-        history = History.model_validate_json(text)
+        document = from_json(text)
+        found = document.get("format") if isinstance(document, dict) else FORMAT
+        if found == 1:
+            document = _from_format_1(document)
+        history = History.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
+        where, told = ".".join(map(str, first["loc"])) or "the whole file", first["msg"]
+    except ValueError as error:
+        where, told = ...
         raise InputError(
             f"{file}: expected a record of a run; {where}: {first['msg']}",
             hint="reports/runs/<run id>/record.json is one",
         ) from error
-    if history.format != FORMAT:
-        raise InputError(
-            f"{file}: expected a record of format {FORMAT}, found {history.format}",
-            hint="judge it with the version of the harness that wrote it",
-        )
     return history
