@@ -29,12 +29,13 @@ survive: setup ## kill runs, spoil answers and stop sessions in every combinatio
 clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)
 	@.venv/bin/python -m tests.clients.run
 
-lint: ## check style, types and the layers
+lint: ## check style, types, the layers and the dependencies
 	@PYTHON="$(PYTHON)" scripts/setup python
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/deptry .
 
 lock: ## renew requirements.lock from pyproject.toml
 	@PYTHON="$(PYTHON)" scripts/setup python

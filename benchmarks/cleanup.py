@@ -15,10 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.own_lab import own_lab
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.lab.fixture import running_lab
 from chaos.lab.state import LabState
-from chaos.safety.lease import acquire
+from chaos.safety.lock import acquire
 from chaos.safety.watchdog import Watchdog
 from tests.e2e.experiments import chaosctl, configured, marked, on, quick
 
@@ -78,7 +78,7 @@ def watching(mesh: KubernetesMesh, lab: LabState, folder: Path) -> tuple[float, 
 
 
 def main(kills: int) -> None:
-    with running_lab() as lab, tempfile.TemporaryDirectory() as temporary:
+    with own_lab() as lab, tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         mesh = KubernetesMesh(lab.kubeconfig, lab.context)
         found = [killed(lab, mesh, folder) for _ in range(kills)]

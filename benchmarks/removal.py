@@ -18,6 +18,7 @@ from typing import Any, cast
 
 import httpx
 
+from benchmarks.own_lab import own_lab
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
@@ -28,7 +29,6 @@ from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
 from chaos.judge import judge_removal
 from chaos.lab import commands
-from chaos.lab.fixture import running_lab
 from chaos.lab.state import LabState
 from chaos.model.history import Environment, History, Mark, ProxySeen
 from chaos.model.plan import Plan, Strategy
@@ -183,7 +183,7 @@ def private_auth_service(lab: LabState) -> None:
 
 
 def main(rounds: int) -> None:
-    with running_lab(f"removal-{time.time_ns()}") as lab:
+    with own_lab() as lab:
         metrics = PrometheusMetrics(lab.prometheus)
         mesh = KubernetesMesh(lab.kubeconfig, lab.context)
         environment = Environment(

@@ -15,9 +15,9 @@ import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.own_lab import own_lab
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.lab.fixture import running_lab
 from chaos.lab.state import LabState
 from chaos.wiring import connect, run_experiment
 from tests.e2e.experiments import marked, quick
@@ -76,7 +76,7 @@ def state(lab: LabState, mesh: KubernetesMesh) -> dict[str, float]:
 
 def main(runs: int) -> None:
     outcomes: Counter[str] = Counter()
-    with tempfile.TemporaryDirectory() as temporary, running_lab() as lab:
+    with tempfile.TemporaryDirectory() as temporary, own_lab() as lab:
         folder = Path(temporary)
         place = connect(
             context=lab.context, prometheus=lab.prometheus, entry=lab.entry, kubeconfig=lab.kubeconfig, lab=lab.staging

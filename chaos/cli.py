@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos import cli_lint, cli_safety
+from chaos import cli_safety
 from chaos.errors import HarnessError, InputError
+from chaos.lint.command import lint
 from chaos.version import __version__
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-lab_app = typer.Typer(help="The embedded staging mesh on this machine.", no_args_is_help=True)
-app.add_typer(lab_app, name="lab")
 cli_safety.add_to(app)
-cli_lint.add_to(app)
+app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]
@@ -40,7 +39,6 @@ Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus 
 Entry = Annotated[str | None, typer.Option(help="where the load is sent to: the mesh's ingress")]
 Kubeconfig = Annotated[str | None, typer.Option(help="path of the kubeconfig; the usual places where absent")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
-LabName = Annotated[str, typer.Option("--name", help="which lab, where several run side by side")]
 
 
 def main() -> None:
@@ -166,8 +164,8 @@ def run(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
-    from chaos.model.verdict import worst
     from chaos.engine.listeners import Listeners
+    from chaos.model.verdict import worst
     from chaos.reporting.listeners import listeners
     from chaos.reporting.table import row_of, write_table
     from chaos.reporting.terminal import Terminal
@@ -219,100 +217,13 @@ def judge(
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
 
 
-@lab_app.command("up")
-def lab_up(
-    name: LabName = "default",
-    attached: Annotated[bool, typer.Option("--attached", help="end with the process that started it")] = False,  # noqa: FBT002
-    manifests: Annotated[
-        list[Path] | None, typer.Option(help="Kubernetes and Istio YAML to load instead of the shop; several times")
-    ] = None,
-    behaviours: Annotated[Path | None, typer.Option(help="what the stand-ins for these manifests do")] = None,
-    as_json: Json = False,  # noqa: FBT002
-) -> None:
-    """Start the lab; returns when all is ready."""
-    from chaos.lab import commands
-
-    state = commands.up(name, attached=attached, manifests=manifests or (), behaviours=behaviours)
-    if as_json:
-        give(state.public())
-    else:
-        give(
-            f"the lab {name!r} is up (process {state.pid})\n"
-            f"  kubectl:     kubectl --kubeconfig {state.kubeconfig} --context {state.context} get pods\n"
-            + (f"  entry:       curl {state.entry}{'' if manifests else '/orders/42'}\n" if state.entry else "")
-            + f"  namespaces:  {', '.join(state.namespaces)}; experiments may touch {', '.join(state.staging) or 'none'}\n"
-            f"  prometheus:  {state.prometheus}\n"
-            f"  stop it:     chaosctl lab down" + ("" if name == "default" else f" --name {name}")
-        )
-
-
-@lab_app.command("down")
-def lab_down(name: LabName = "default") -> None:
-    """Stop the lab and everything that it started."""
-    from chaos.lab import commands
-
-    was_up = commands.down(name)
-    say(f"the lab {name!r} is down" if was_up else f"no lab {name!r} was running")
-
-
-@lab_app.command("status")
-def lab_status(name: LabName = "default", as_json: Json = False) -> None:  # noqa: FBT002
-    """Show the lab's parts: what is alive, what died and why."""
-    from chaos.lab import commands
-
-    found = commands.status(name)
-    if as_json:
-        from dataclasses import asdict
-
-        parts = [asdict(part) for part in found.parts]
-        api = found.state.api if found.state is not None else None
-        give({"name": found.name, "running": found.running, "detail": found.detail, "api": api, "parts": parts})
-    else:
-        mebibytes = f", {found.memory.resident / 2**20:.0f} MiB resident" if found.running else ""
-        give(f"lab {found.name!r}: {found.detail}{mebibytes}")
-        for part in found.parts:
-            give(f"  {'running' if part.alive else 'FAILED '}  {part.name}  {part.detail}".rstrip())
-    if not found.healthy:
-        raise typer.Exit(1)
-
-
-@lab_app.command("shop")
-def lab_shop(
-    image: Annotated[
-        str, typer.Option(help="what the Containerfile's target stand-in builds, as your cluster pulls it")
-    ],
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="where the shop is put")] = "staging",
-) -> None:
-    """Print the lab's demo shop for a real cluster with Istio, to try experiments there."""
+@app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})
+def lab(context: typer.Context) -> None:
+    """The embedded staging mesh on this machine."""
+    from chaos.adapters.embedded_lab import find_lab
     from chaos.adapters.settings_file import read_settings
-    from chaos.lab.shop_elsewhere import shop
-    from chaos.manifests.printing import as_documents
 
-    labels = read_settings(Path.cwd()).labels
-    give(as_documents(shop(namespace, image=image, labels=labels)))
-
-
-@lab_app.command("control-plane")
-def lab_control_plane(
-    name: LabName = "default",
-    delay: Annotated[str | None, typer.Option(help="how long every push waits, e.g. 3s; 0s ends it")] = None,
-    down: Annotated[bool, typer.Option("--down", help="push nothing from now on")] = False,  # noqa: FBT002
-    up: Annotated[bool, typer.Option("--up", help="push again")] = False,  # noqa: FBT002
-    rotate: Annotated[bool, typer.Option("--rotate-certificates", help="renew every workload's certificate")] = False,  # noqa: FBT002
-) -> None:
-    """Slow down or stop the distribution of configuration, as when istiod is ill; renew certificates."""
-    from chaos.lab import commands
-
-    if (delay is not None) + down + up + rotate != 1:
-        raise InputError("expected exactly one of --delay, --down, --up and --rotate-certificates")
-    seconds = seconds_of("--delay", delay) if delay is not None else None
-    if seconds is not None:
-        commands.control_plane(name, delay=seconds)
-    elif rotate:
-        commands.control_plane(name, rotate=True)
-    else:
-        commands.control_plane(name, power="up" if up else "down")
-    say("done")
+    find_lab().command(context.args, staging_labels=lambda: read_settings(Path.cwd()).labels)
 
 
 # --- shared by the commands ----------------------------------------------------------------------------------------
@@ -367,15 +278,15 @@ def place_of(context: str | None, prometheus: str | None, entry: str | None, kub
         yield connect(context=context, prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
         return
     nothing_else_named(prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
-    from chaos.lab.fixture import running_lab
+    from chaos.adapters.embedded_lab import lab_in_use
 
-    with running_lab() as lab:
+    with lab_in_use() as mesh:
         yield connect(
-            context=lab.context,
-            prometheus=lab.prometheus,
-            entry=lab.entry,
-            kubeconfig=str(lab.kubeconfig),
-            lab=lab.staging,
+            context=mesh.context,
+            prometheus=mesh.prometheus,
+            entry=mesh.entry,
+            kubeconfig=mesh.kubeconfig,
+            lab=mesh.staging,
         )
 
 

@@ -52,7 +52,7 @@ def status(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show every fault of the harness that is active now, and whether somebody still renews it."""
-    from chaos.safety.sweep import active
+    from chaos.safety.active import active
 
     with mesh_of(context, kubeconfig) as (mesh, settings):
         faults = active(mesh, _chosen(mesh, settings, namespace, all_staging=all_staging))
@@ -145,7 +145,7 @@ def janitor(
 ) -> None:
     """Print a CronJob that sweeps the staging namespaces, with one least-privilege Role in each."""
     from chaos.manifests.janitor import janitor as objects
-    from chaos.manifests.printing import as_documents
+    from chaos.values.documents import as_documents
 
     _give(as_documents(objects(namespace, image=image, home=home, schedule=schedule)))
 
@@ -166,8 +166,8 @@ def rbac(
 ) -> None:
     """Print what the harness's identity needs: a Role in each staging namespace, and cluster-wide only reading."""
     from chaos.istio.workloads import DEFAULT_REVISION
-    from chaos.manifests.printing import as_documents
     from chaos.manifests.rbac import rbac as objects
+    from chaos.values.documents import as_documents
 
     made = objects(
         namespace,
@@ -204,8 +204,8 @@ def admission(
     from chaos.istio.exports import PUBLIC
     from chaos.manifests.admission import admission as objects
     from chaos.manifests.admission import offer, without_policies
-    from chaos.manifests.printing import as_documents
     from chaos.manifests.rbac import rbac as roles
+    from chaos.values.documents import as_documents
 
     settings = read_settings(Path.cwd())
     if namespace:
@@ -245,12 +245,12 @@ def mesh_of(context: str | None, kubeconfig: str | None) -> Iterator[tuple[Mesh,
             "--kubeconfig without --context: a cluster is touched only if its context is named",
             hint="add --context NAME, or leave both out to use the lab",
         )
-    from chaos.lab import commands
+    from chaos.adapters.embedded_lab import find_lab
 
-    lab = commands.running("default")
+    lab = find_lab().running()
     if lab is None:
         raise InputError("no lab is running and no context is named", hint="chaosctl lab up, or --context NAME")
-    yield KubernetesMesh(str(lab.kubeconfig), lab.context), LAB.model_copy(update={"namespaces": lab.staging})
+    yield KubernetesMesh(lab.kubeconfig, lab.context), LAB.model_copy(update={"namespaces": lab.staging})
 
 
 def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:

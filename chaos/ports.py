@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from chaos.model.experiment import Load as LoadSpec
 from chaos.model.events import Event
+from chaos.model.experiment import Load as LoadSpec
 from chaos.model.history import History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
     from chaos.engine.listeners import Listeners
-    from chaos.lab.state import LabState
     from chaos.model.experiment import Experiment
     from chaos.model.verdict import Verdict
     from chaos.ports import Finished, Listener
+    from chaos.values.access import MeshAccess
     from chaos.wiring import Place
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
@@ -391,7 +391,7 @@ def chaos_place(request: pytest.FixtureRequest) -> Place:
 
 
 @pytest.fixture(scope="session")
-def lab(request: pytest.FixtureRequest) -> LabState:
+def lab(request: pytest.FixtureRequest) -> MeshAccess:
     """The embedded lab of this session, shared by all workers; skips where a cluster is named."""
     session = request.config.stash[_SESSION]
     if session.option("context"):

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
-    from chaos.lab.state import LabState
+    from chaos.values.access import MeshAccess
     from chaos.wiring import Place
 
 
@@ -28,7 +28,7 @@ class ChaosSession:
         self.lab_name: str = given.get("chaos_lab", f"pytest-{os.getpid()}-{secrets.token_hex(3)}")
         self._owner: int = given.get("chaos_owner", os.getpid())
         self.workers: list[int] = []
-        self._lab: LabState | None = None
+        self._lab: MeshAccess | None = None
         self._place: Place | None = None
         self.crashed = False
         """A worker died without a word, maybe in the middle of an experiment."""
@@ -63,18 +63,16 @@ class ChaosSession:
         except ValueError as error:
             raise InputError(f"--chaos-wait {text!r}: {error}") from error
 
-    def lab(self) -> LabState:
-        """The default lab if it runs, else one of this session's own, which all workers share."""
-        from chaos.lab import commands
+    def lab(self) -> MeshAccess:
+        """The default lab if it runs, else one of this session's own, which all workers share.
+
+        Raises:
+            LabError: the default lab has a dead part, or none can be started.
+        """
+        from chaos.adapters.embedded_lab import find_lab
 
         if self._lab is None:
-            running = commands.running()
-            if running is not None and commands.status().healthy:
-                self._lab = running
-            else:
-                self.say("starting the lab …")
-                self._lab = commands.up(self.lab_name, owner=self._owner)
-                self.say(f"the lab is up: kubectl --kubeconfig {self._lab.kubeconfig} get pods")
+            self._lab = find_lab().use(self.lab_name, owner=self._owner, told=self.say)
         return self._lab
 
     def place(self) -> Place:
@@ -156,14 +154,11 @@ class ChaosSession:
 
     def close(self) -> None:
         """Ends what was started here; workers leave that to the session that they belong to."""
-        if self.is_worker:
+        if self.is_worker or (self._lab is None and not self.workers):
             return
-        from chaos.lab.state import LabFiles, SupervisorLock
+        from chaos.adapters.embedded_lab import find_lab
 
-        if SupervisorLock.is_held(LabFiles.of(self.lab_name).lock):
-            from chaos.lab import commands
-
-            commands.down(self.lab_name)
+        find_lab().end(self.lab_name)
 
 
 class Uncaptured(io.TextIOBase):

@@ -18,20 +18,20 @@ from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
 from chaos.engine.run import Run
 from chaos.engine.surroundings import Surroundings
 from chaos.errors import InputError, MetricsError
-from chaos.model.experiment import Experiment
 from chaos.model.events import Trouble, TroubleKind
+from chaos.model.experiment import Experiment
 from chaos.model.history import Environment, History
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB, Settings
 from chaos.ports import Finished, Mesh, Metrics
 from chaos.reporting.record import run_folder, write_record
+from chaos.safety.active import active
 from chaos.safety.lease import is_held
-from chaos.safety.sweep import Swept, active, sweep
+from chaos.safety.sweep import Swept, sweep
 from chaos.safety.watchdog import Watchdog
 from chaos.version import __version__
 
-LAB_PREFIX = "chaos-lab"
 _WATCHDOGS = 10.0
 """Seconds within which a watchdog surely has cleaned up."""
 
@@ -108,6 +108,7 @@ def connect(
         entry=entry or "",
         scrape_interval=metrics.scrape_interval(),
         harness=__version__,
+        lab=lab is not None,
     )
     outside = reach_of_credentials(mesh, settings) if lab is None else ()  # the lab's only user may do everything
     return Place(mesh, metrics, settings, environment, context, kubeconfig, outside)

@@ -23,7 +23,7 @@ FIGURE = "figure"
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
 
 
-class ByFile(LoadFileScheduling):
+class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
     """A file's tests go to one worker, for the lab that they share; those that share none go to any."""
 
     def _split_scope(self, nodeid: str) -> str:

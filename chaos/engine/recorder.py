@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
 from chaos.model.events import AnyEvent, Trouble, TroubleKind
 from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span
 from chaos.model.plan import Plan

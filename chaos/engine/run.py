@@ -26,8 +26,9 @@ from chaos.model.marks import FROZEN, RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Listener
-from chaos.safety import lease as leases
 from chaos.safety import residue
+from chaos.safety.lease import Held
+from chaos.safety.lock import Locked, acquire
 from chaos.safety.removal import announce
 from chaos.values.answers import Answer
 
@@ -73,7 +74,7 @@ class Run:
         self._observer = Observer(plan, self.recorder, around.metrics, around.load)
         self._injector = Injector(around.mesh, plan.injection, plan.run, around.clock)
         self._proxies = Proxies(around.mesh, around.clock, plan)
-        self._lease: leases.Held | None = None
+        self._lease: Held | None = None
         self._watch: Watch | None = None
         self._checked = 0.0
         self._situation: Situation | None = None
@@ -141,7 +142,7 @@ class Run:
         until = self._now() + self._around.patience
         while self._lease is None:
             try:
-                self._lease = leases.acquire(
+                self._lease = acquire(
                     self._around.mesh,
                     namespace=target.namespace,
                     service=target.service,
@@ -150,7 +151,7 @@ class Run:
                     owner=self.plan.experiment.owner,
                     duration=self._around.lease,
                 )
-            except leases.Locked as error:
+            except Locked as error:
                 self._stop_if_asked()
                 if self._now() >= until:
                     self._trouble(TroubleKind.LOCKED, error.message, hint=error.hint)

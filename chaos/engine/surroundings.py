@@ -15,7 +15,7 @@ from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
 from chaos.ports import Clock, Load, Mesh, Metrics
-from chaos.safety import lease as leases
+from chaos.safety.lease import LEASE_SECONDS
 
 
 class Watch(Protocol):
@@ -53,7 +53,7 @@ class Surroundings:
     listeners: Listeners = field(default_factory=Listeners)
     patience: float = 0.0
     base: Path = field(default_factory=Path)
-    lease: float = leases.LEASE_SECONDS
+    lease: float = LEASE_SECONDS
     writable_outside: tuple[str, ...] = ()
 
     def look(self, plan: Plan) -> Situation:

@@ -1,10 +1,11 @@
 """The embedded staging mesh: real Envoys, a real Prometheus, a small Kubernetes API, stand-in services, on loopback.
 
-Nothing outside this package may depend on it being a lab: it serves the interfaces of a cluster. One supervisor
-process owns every part; when it ends, in whatever way, the kernel ends the parts with it. What the lab does not
-support it must reject, never ignore.
+Nothing outside this package imports it or depends on it being a lab: it serves the interfaces of a cluster. One
+supervisor process owns every part; when it ends, in whatever way, the kernel ends the parts with it. What the lab does
+not support it must reject, never ignore.
 
-- ``commands``: up, down, status, control-plane: all that the CLI and the fixtures call
+- ``door``: all that the harness uses, behind the entry point ``chaos.lab``
+- ``cli``: the commands of ``chaosctl lab``; ``commands``: what they do
 - ``supervisor``: the process that owns a lab; ``processes``: its children; ``state``: where a lab keeps its files
 - ``controller``: Deployments into Pods, Services into Endpoints; ``pods``: Pods into processes
 - ``workloads``: the stand-in services; ``shop``: the demo shop's manifests; ``prometheus``: the metrics server

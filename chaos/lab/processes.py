@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
+import psutil
+
 from chaos.errors import LabError
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -34,29 +36,26 @@ class Memory:
 
 
 def memory_of(pid: int) -> Memory | None:
-    """The memory of a process by ``/proc/<pid>/smaps_rollup``; ``None`` where it is gone or not ours to read."""
+    """The memory of a process; ``None`` where it is gone or not ours to read."""
     try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii", errors="replace").splitlines()
-    except OSError:
+        found = psutil.Process(pid).memory_full_info()
+    except psutil.Error:
         return None
-    fields = {key: rest for key, colon, rest in (line.partition(":") for line in lines) if colon}
-    try:
-        return Memory(*(int(fields[key].split()[0]) * 1024 for key in ("Rss", "Pss")))
-    except (KeyError, ValueError):
-        return None
+    return Memory(resident=found.rss, proportional=found.pss)
 
 
 def start_time(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; ``None`` where there is no such process (or only its zombie).
+    """When a process started, in hundredths of a second since boot; ``None`` where there is none (or only its zombie).
 
-    A process id is reused; the pair of id and start time is not.
+    A process id is reused; the pair of id and start time is not. It is counted from boot, since the wall clock may be set.
     """
     try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        return round((process.create_time() - psutil.boot_time()) * 100)
+    except psutil.Error:
         return None
-    fields = text.rpartition(")")[2].split()  # the command's name may hold spaces and brackets
-    return None if fields[0] in "ZX" else int(fields[19])
 
 
 def tail(path: Path, lines: int = TAIL_LINES) -> str:

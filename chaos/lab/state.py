@@ -13,25 +13,24 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from chaos.errors import InputError
+from chaos.values.access import MeshAccess
 
 DEFAULT_NAME: Final = "default"
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 
 
-@dataclass(frozen=True, slots=True)
-class LabState:
-    """What a user of a running lab needs; written once when all is ready, never changed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabState(MeshAccess):
+    """A running lab: how its mesh is reached, and what only the lab has. Written once when all is ready, never changed.
+
+    The kubeconfig holds exactly one context, ``chaos-lab``, or ``chaos-lab-<name>`` for a lab with a name of its own.
+    The entry is the ingress gateway of the first namespace.
 
     Attributes:
         name: The lab's name.
-        kubeconfig: Path of a kubeconfig that holds exactly one context.
-        context: Its name: ``chaos-lab``, or ``chaos-lab-<name>`` for a lab with a name of its own.
         api: URL of the Kubernetes API, without TLS.
-        prometheus: URL of the Prometheus server.
-        entry: URL of the ingress gateway of the first namespace (staging); empty where there is none.
         entries: URL of the ingress gateway of each namespace.
         namespaces: The shop's namespaces, staging first; or those of the manifests that were loaded instead.
-        staging: Those of them that experiments may touch.
         pid: The supervisor's process id.
         started: The supervisor's start in clock ticks since boot: with ``pid`` it names one process for ever.
         attached: Whether the lab ends with the process that started it.
@@ -39,14 +38,9 @@ class LabState:
     """
 
     name: str
-    kubeconfig: str
-    context: str
     api: str
-    prometheus: str
-    entry: str
     entries: dict[str, str]
     namespaces: tuple[str, ...]
-    staging: tuple[str, ...]
     pid: int
     started: int
     attached: bool

@@ -86,6 +86,7 @@ class Environment(Fact):
     scrape_interval: float = Field(15.0, description="seconds, as Prometheus says")
     histogram_lag: float = Field(5.0, description="seconds by which proxies' histograms may trail their counters")
     harness: str = ""
+    lab: bool = Field(False, description="whether it is the embedded lab")
 
 
 class History(Fact):

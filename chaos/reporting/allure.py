@@ -112,8 +112,7 @@ class AllureSteps(Listener):
             "Context": environment.context,
             "Cluster": environment.cluster,
             "Kubernetes": environment.kubernetes,
-            "Istio": environment.istio
-            or ("embedded lab" if environment.context.startswith("chaos-lab") else "unknown"),
+            "Istio": environment.istio or ("embedded lab" if environment.lab else "unknown"),
             "Prometheus": environment.prometheus,
             "Entry": environment.entry,
             "Scrape.interval": f"{environment.scrape_interval:g} s",
@@ -198,9 +197,8 @@ def _load_csv(history: History) -> str:
     for second in history.load:
         answered = sum(cell.count for cell in second.cells)
         bad = sum(cell.count for cell in second.cells if cell.status == 0 or cell.status >= 500)
-        took = sorted(value for cell in second.cells for value, n in cell.latencies.items() for _ in range(n))
-        middle, late = (took[len(took) // 2], took[int(len(took) * 0.99)]) if took else ("", "")
-        row = (f"{second.at:.0f}", second.intended, second.sent, answered, bad, second.worst_lag, middle, late)
+        took = ["" if value is None else value for value in (second.quantile(0.5), second.quantile(0.99))]
+        row = (f"{second.at:.0f}", second.intended, second.sent, answered, bad, second.worst_lag, *took)
         out.write(",".join(map(str, row)) + "\n")
     return out.getvalue()
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from chaos.errors import InputError
 from chaos.model.history import FORMAT, History
 from chaos.model.verdict import Verdict
+from chaos.reporting.earlier import upgraded
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import verdict_text
 
@@ -67,17 +69,19 @@ def read_record(path: Path) -> History:
         raise InputError(f"{file}: expected a record that can be read: {reason}") from error
     try:
         document = from_json(text)
-        found = document.get("format") if isinstance(document, dict) else FORMAT
-        if found == 1:
-            document = _from_format_1(document)
-        history = History.model_validate(document)
+        found = document["format"]
+        if found in range(1, FORMAT + 1):
+            return History.model_validate(upgraded(document))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where, told = ".".join(map(str, first["loc"])) or "the whole file", first["msg"]
-    except ValueError as error:
-        where, told = ...
-        raise InputError(
-            f"{file}: expected a record of a run; {where}: {first['msg']}",
-            hint="reports/runs/<run id>/record.json is one",
-        ) from error
-    return history
+        raise _no_record(file, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _no_record(file, "found something else") from error
+    raise InputError(
+        f"{file}: expected a record of format {FORMAT} or an earlier one, found {found}",
+        hint="judge it with the version of the harness that wrote it",
+    )
+
+
+def _no_record(file: Path, what: str) -> InputError:
+    return InputError(f"{file}: expected a record of a run; {what}", hint="reports/runs/<run id>/record.json is one")

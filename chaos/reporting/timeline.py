@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -90,23 +91,15 @@ def _share(second: LoadSecond) -> float:
 
 def _latency(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
     for quantile, colour in ((0.99, "#6a1b9a"), (0.5, "#b39ddb")):
-        values = [_quantile(second, quantile) for second in seconds]
-        panel.plot(at, values, color=colour, label=f"p{quantile * 100:g}")
+        values = (second.quantile(quantile) for second in seconds)
+        panel.plot(
+            at, [math.nan if value is None else value for value in values], color=colour, label=f"p{quantile * 100:g}"
+        )
     panel.set_ylabel("latency\nms, from the intended start")
     panel.set_yscale("symlog", linthresh=10)
     panel.set_ylim(bottom=0)
     panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     panel.legend(loc="upper right", ncols=2, frameon=False)
-
-
-def _quantile(second: LoadSecond, quantile: float) -> float:
-    took = sorted((value, count) for cell in second.cells for value, count in cell.latencies.items())
-    left = quantile * sum(count for _, count in took)
-    for value, count in took:
-        left -= count
-        if left <= 0:
-            return value
-    return float("nan")
 
 
 def _faults(panel: Axes, history: History, zero: float) -> None:

@@ -44,3 +44,13 @@ class LoadSecond(Fact):
     sent: int
     worst_lag: float = 0.0
     cells: tuple[LoadCell, ...] = ()
+
+    def quantile(self, share: float) -> float | None:
+        """The latency in milliseconds that this share of the answers did not exceed; ``None`` where no answer came."""
+        took = sorted((value, count) for cell in self.cells for value, count in cell.latencies.items())
+        left = round(share * sum(count for _, count in took), 6)
+        for value, count in took:
+            left -= count
+            if left <= 0:
+                return value
+        return None

@@ -80,7 +80,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file, journal = Path(folder) / "experiment.json", Path(folder) / "journal.json"
         file.write_text(json.dumps(EXPERIMENT))
-        command = [Path(sys.executable).with_name("chaos"), "--no-version-check", "--log-file", f"{folder}/log", "run"]
+        command = [
+            str(Path(sys.executable).with_name("chaos")),
+            "--no-version-check",
+            "--log-file",
+            f"{folder}/log",
+            "run",
+        ]
         environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
         done = subprocess.run(
             [*command, "--journal-path", journal, "--rollback-strategy", "always", file],

@@ -50,7 +50,7 @@ def interpreter(name: str) -> Path:
     if not stamp.is_file() or stamp.read_text() != lock.read_text():
         say(f"installing {lock.name}")
         venv.create(folder, with_pip=True, clear=True)
-        command = [folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+        command = [str(folder / "bin" / "python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
         subprocess.run([*command, "--require-hashes", "-r", lock], check=True)
         stamp.write_text(lock.read_text())
     return folder / "bin" / "python"

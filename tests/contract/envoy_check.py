@@ -10,9 +10,10 @@ from typing import Any
 
 from chaos.lab.istio.bootstrap import bootstrap
 from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.xds import Kind
 from chaos.lab.pods import find_envoy
 
-Resources = Mapping[str, Sequence[Mapping[str, Any]]]
+Resources = Mapping[Kind, Sequence[Mapping[str, Any]]]
 _PROXY = Proxy(
     pod="p", namespace="n", kind="sidecar", labels={}, workload="w", app="a", version="v", service_account="s",
     ip="127.0.0.1", inbound={}, directory=Path(),
@@ -38,7 +39,7 @@ def _validate(found: Sequence[tuple[str, Resources]], folder: Path) -> str:
         static["listeners"] += [_in_place(_listener(one, at), routes) for one in resources["listeners"]]
     file = folder / "envoy.json"
     file.write_text(json.dumps(start))
-    command = [find_envoy(), "--mode", "validate", "-c", file, "-l", "error", "--concurrency", "1"]
+    command = [str(find_envoy()), "--mode", "validate", "-c", str(file), "-l", "error", "--concurrency", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return done.stderr.strip() if done.returncode else ""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from chaos.istio.virtual_services import MESH
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.registry import Registry
 from chaos.lab.istio.translate import translate
+from tests.contract.envoy_check import Resources
 from tests.contract.recorded_mesh import Recorded
 
 Object = dict[str, Any]
@@ -21,7 +22,7 @@ _AGE: Final = "2026-01-01T00:00:00Z"
 _GROUP: Final = "networking.istio.io/v1"
 
 
-def configurations(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Sequence[Mapping[str, Any]]]]]:
+def configurations(document: Mapping[str, Any]) -> Iterator[tuple[str, Resources]]:
     """What a caller, a service and a gateway are told where there is this document; each with its name."""
     meta = {"namespace": "default", "creationTimestamp": _AGE, "uid": "1", **document["metadata"]}
     obj = {**document, "metadata": meta}

@@ -15,8 +15,8 @@ import pytest
 
 from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.admission import admission
-from chaos.manifests.printing import as_documents
 from chaos.model.settings import Settings
+from chaos.values.documents import as_documents
 from tests.unit.safety.api_server import CONTEXT, ApiServer
 
 KUBECTL = shutil.which("kubectl")

@@ -101,6 +101,19 @@ def nothing(cluster: Cluster) -> None:
     """The cluster as it is."""
 
 
+def delegated_to_production(cluster: Cluster) -> None:
+    cluster.route("x", "production", hosts=[])
+    cluster.route(http=[{"delegate": {"name": "x", "namespace": "production"}}])
+
+
+def private_by_default(cluster: Cluster) -> None:
+    """As one of two control planes has it."""
+    cluster.mesh_config("defaultVirtualServiceExportTo: ['.']")
+    cluster.route()
+    revision: dict[str, Any] = {"istio.io/rev": "canary"}
+    cluster.namespace("canary", **revision)
+
+
 ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "production by name": (written("production"), nothing, STAGING, "namespace-not-allowed"),
     "production, listed by mistake, without the label": (written("production"), nothing, Settings(namespaces=("production",)), "namespace-not-labelled"),
@@ -126,7 +139,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "one of two weights to production": (written(), lambda c: c.route(http=[{"route": [{"destination": {"host": "inventory-svc"}, "weight": 99}, {"destination": {"host": HOST}, "weight": 1}]}]), STAGING, "destination-outside"),
     "a half-qualified destination, which Istio takes literally": (written(), lambda c: c.route(http=[{"route": [{"destination": {"host": "inventory-svc.staging"}}]}]), STAGING, "destination-outside"),
     "a destination outside the cluster": (written(), lambda c: c.route(http=[{"route": [{"destination": {"host": "example.com"}}]}]), STAGING, "destination-outside"),
-    "a delegate": (written(), lambda c: (c.route("x", "production", hosts=[]), c.route(http=[{"delegate": {"name": "x", "namespace": "production"}}])), STAGING, "delegate"),
+    "a delegate": (written(), delegated_to_production, STAGING, "delegate"),
     "a private one for several hosts": (written(), lambda c: c.route(exportTo=["."], hosts=["inventory-svc", HOST]), STAGING, "several-hosts"),
     "a private one at a shared gateway": (written(more=", callers: {app: order-svc}"), lambda c: c.route(exportTo=["."], gateways=["istio-system/shared", "mesh"]), STAGING, "gateway-and-source"),
     "a private one that a controller owns": (written(), lambda c: c.add(VIRTUAL_SERVICES, {"metadata": {"name": "canary", "namespace": "staging", "labels": {"kustomize.toolkit.fluxcd.io/name": "apps"}}, "spec": {"hosts": ["inventory-svc"], "exportTo": ["."], "http": [{"route": [{"destination": {"host": "inventory-svc"}}]}]}}), STAGING, "controller-owned"),
@@ -135,7 +148,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "a gRPC abort that HTTP takes for success": (written(fault="abort: {percentage: 1, grpcStatus: UNAVAILABLE}"), nothing, STAGING, "grpc-abort-on-http"),
     "a waypoint, through which all of the mesh comes": (written(), lambda c: c.waypoint(), STAGING, "waypoint"),
     "a name that only stands for production's": (written(service="old"), lambda c: c.add(SERVICES, {"metadata": {"name": "old", "namespace": "staging"}, "spec": {"type": "ExternalName", "externalName": HOST}}), STAGING, "target-is-alias"),
-    "a default of the mesh that makes it private, with a second control plane": (written(), lambda c: (c.mesh_config("defaultVirtualServiceExportTo: ['.']"), c.route(), c.namespace("canary", **{"istio.io/rev": "canary"})), STAGING, "export-by-default"),
+    "a default of the mesh that makes it private, with a second control plane": (written(), private_by_default, STAGING, "export-by-default"),
     "an object that the API server would not take": (written(), lambda c: c.route(http=[{"timeout": "never", "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "rejected-by-api"),
     "a match that can't be joined with theirs": (written(more=", match: [{uri: {prefix: /a}}]"), lambda c: c.route(http=[{"match": [{"uri": {"regex": "/[ab]"}}], "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "match-not-expressible"),
     "callers that are not there": (written(more=", callers: {app: nobody}"), nothing, STAGING, "no-callers"),
@@ -311,7 +324,9 @@ def test_what_changes_between_plan_and_write_is_seen_before_the_write(world: Wor
 @pytest.mark.timeout(60)
 def test_a_context_that_is_pointed_elsewhere_after_the_plan(world: World, tmp_path: Path) -> None:
     """The run's own client keeps its cluster; its watchdog reads the file anew, and refuses to watch another one."""
-    other = ApiServer(tmp_path / "elsewhere" if (tmp_path / "elsewhere").mkdir() is None else tmp_path)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    other = ApiServer(elsewhere)
     try:
         watched = tmp_path / "watched"
         watched.write_text(kubeconfig(f"http://127.0.0.1:{other.address[1]}"))

@@ -169,7 +169,8 @@ def test_what_is_required_there_is_required_here(kind: str, release: str) -> Non
         if any(path[: len(other)] == other for other in dark):
             continue
         inner = schema.get("items") or schema
-        node = known[path].items if known[path].kind == "array" and known[path].items else known[path]
+        node = known[path]
+        node = (node.items if node.kind == "array" else None) or node
         if inner.get("type") == "object" and set(inner.get("required") or ()) - set(node.required):
             wrong.append(f"{'.'.join(path)}: {inner['required']} there, {node.required} here")
     assert wrong == []

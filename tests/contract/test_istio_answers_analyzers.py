@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from chaos.lint import check
-from chaos.lint.linted import Linted
-from chaos.lint.manifest import manifest
+from chaos.lint.rules.linted import Linted
+from chaos.lint.rules.manifest import manifest
+from chaos.lint.rules.table import check
 from chaos.model.settings import Settings
 from tests.answers import FOLDER, needed, records
 

@@ -59,7 +59,7 @@ def differences(mesh: Mesh, record: Record, answers: Sequence[Record]) -> Iterat
 
 @needed("who-governs")
 def test_who_governs() -> None:
-    wrong = []
+    wrong: list[str] = []
     for record in all_of(MESHES, some=SOME):
         wrong += differences(mesh_of(record, record["configs"]), record, record["istio"])
     assert not wrong, f"{len(wrong)} differences: " + "\n".join(wrong[:20])
@@ -67,7 +67,7 @@ def test_who_governs() -> None:
 
 @needed("who-governs")
 def test_which_virtual_services_are_seen_in_which_order() -> None:
-    wrong = []
+    wrong: list[str] = []
     for record in all_of(MESHES, some=SOME):
         mesh = mesh_of(record, record["configs"])
         for proxy, answer in zip(proxies(record), record["istio"], strict=True):
@@ -83,7 +83,7 @@ def test_which_virtual_services_are_seen_in_which_order() -> None:
 
 @needed(MINIMAL)
 def test_the_smallest_cases() -> None:
-    wrong = []
+    wrong: list[str] = []
     for case in minimal():
         mesh = mesh_of(case, case["objects"])
         (proxy,) = proxies(case)
@@ -97,7 +97,7 @@ def test_the_smallest_cases() -> None:
 
 @needed(MINIMAL)
 def test_the_lab_routes_the_smallest_cases_as_istio_does() -> None:
-    wrong = []
+    wrong: list[str] = []
     for case in minimal():
         (described,) = case["proxies"]
         found = by_the_lab({**case, "configs": case["objects"]}, described)
@@ -116,7 +116,7 @@ def test_the_lab_routes_the_smallest_cases_as_istio_does() -> None:
 @needed("who-governs")
 def test_the_lab_routes_as_istio_does() -> None:
     """Its one listener stands for those of all ports, so names carry the port."""
-    wrong = []
+    wrong: list[str] = []
     for record in all_of(MESHES, some=SOME):
         if set(record["mesh"]) - {"defaultVirtualServiceExportTo"}:
             continue  # the lab has one root namespace

@@ -159,7 +159,7 @@ def is_caller(proxy: Proxy, experiment: Experiment) -> bool:
 
 @needed("injections")
 def test_who_governs_before_and_after() -> None:
-    wrong = []
+    wrong: list[str] = []
     for record in all_of(INJECTIONS, some=SOME):
         wrong += differences(mesh_of(record, record["configs"]), record, record["istio"]["before"])
         wrong += differences(mesh_of(record, after_of(record)), record, record["istio"]["after"])
@@ -169,7 +169,7 @@ def test_who_governs_before_and_after() -> None:
 @needed("injections")
 def test_who_governs_at_the_gateway_by_the_lab() -> None:
     """A gateway appends the routes of all VirtualServices of a host."""
-    wrong = []
+    wrong: list[str] = []
     for record in all_of(INJECTIONS, some=SOME):
         at = [number for number, one in enumerate(proxies(record)) if one.router]
         for when, objects in (("before", record["configs"]), ("after", after_of(record))):

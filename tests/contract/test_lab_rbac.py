@@ -111,7 +111,10 @@ def test_names_and_subresources_are_told_apart(admin: httpx.Client, bound: Token
 
 def test_applying_what_is_not_there_wants_create(bound: Token) -> None:
     path = f"{VIRTUAL_SERVICES.format('staging')}/a"
-    more = {"params": {"fieldManager": "m"}, "headers": {"content-type": "application/apply-patch+yaml"}}
+    more: dict[str, Any] = {
+        "params": {"fieldManager": "m"},
+        "headers": {"content-type": "application/apply-patch+yaml"},
+    }
     assert bound(rule("patch")).request("PATCH", path, json=VS, **more).status_code == 403
     assert bound(rule("patch", "create")).request("PATCH", path, json=VS, **more).status_code == 201
 

@@ -111,7 +111,7 @@ def for_caller(match: Thing, caller: Caller) -> bool:
     wanted = match.get("sourceLabels") or {}
     if any(caller.labels.get(key) != value for key, value in wanted.items()):
         return False
-    return match.get("sourceNamespace", caller.namespace) == caller.namespace
+    return bool(match.get("sourceNamespace", caller.namespace) == caller.namespace)
 
 
 def fits(match: Thing, request: Request) -> bool:

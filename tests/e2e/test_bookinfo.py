@@ -155,9 +155,12 @@ def test_every_other_sample_routes_as_it_says(lab: LabState, apply: Callable[[st
     def seen(url: str, times: int, **headers: str) -> Counter[str]:
         return Counter(one.who for one in ask(page, url, times, **headers))
 
+    def answered_by(url: str, versions: set[str]) -> None:
+        until(lambda: set(seen(url, 30)) <= versions, f"{url} is answered by {versions}")
+
     apply(name)
     for url, shares in SERVED[name].items():
-        until(lambda url=url, shares=shares: set(seen(url, 30)) <= set(shares), f"{url} is answered by {set(shares)}")
+        answered_by(url, set(shares))
         found = seen(url, 300)
         for what, share in shares.items():
             assert agrees(found[what], 300, share), (url, found)

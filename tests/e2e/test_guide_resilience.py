@@ -204,9 +204,8 @@ def test_each_word_of_retry_on_is_for_its_own_kind_of_failure(sleep: str, apply:
             apply(SERVICE_ENTRY.format(host=host, good=good, bad=bad))
             for on, helps in (("retriable-4xx", False), (word, True)):
                 apply(ROUTES.format(host=host, on=on))
-                until(
-                    lambda on=on: has_route(sleep, host, f'"retry_on": "{on}"') and str(bad) in admin(sleep, "clusters")
-                )
+                until(partial(has_route, sleep, host, f'"retry_on": "{on}"'))
+                until(lambda: str(bad) in admin(sleep, "clusters"))
                 statuses = Counter(reply.status for reply in one_by_one(sleep, f"http://{host}/", 40))
                 assert set(statuses) == ({200} if helps else {200, 503}), (kind, on, statuses)
 
@@ -293,9 +292,13 @@ def test_the_pool_of_a_rule_sheds_what_it_can_not_hold(lab: LabState, sleep: str
 
 def fill(stack: contextlib.ExitStack, proxy: str, url: str, number: int) -> None:
     """Has so many requests under way, by a hundred at a time, since no more may wait for the connections that they make."""
+
+    def are_active(number: int) -> bool:
+        return total(proxy, "productpage", "rq_active") == number
+
     for active in range(100, number + 1, 100):
         stack.enter_context(AtOnce(proxy, url, 100))
-        until(lambda a=active: total(proxy, "productpage", "rq_active") == a, f"{active} requests are under way")
+        until(partial(are_active, active), f"{active} requests are under way")
 
 
 def test_the_pool_of_a_rule_sheds_requests_beyond_its_number(

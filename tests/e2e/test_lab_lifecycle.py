@@ -7,17 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from chaos.adapters.embedded_lab import lab_in_use
 from chaos.errors import LabError
-from chaos.lab import commands
-from chaos.lab.fixture import running_lab
+from chaos.lab import commands, door
+from chaos.lab.processes import start_time
 from chaos.lab.prometheus import BINARY_VARIABLE
-from chaos.lab.state import LabFiles, LabState, SupervisorLock
+from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from tests.e2e.lab_processes import processes_of, wait_until_gone
 
 pytestmark = pytest.mark.lab
@@ -51,9 +52,9 @@ def small(tmp_path: Path) -> Path:
     return file
 
 
-def wait_until(condition: object, *, within: float = 5) -> None:
+def wait_until(condition: Callable[[], object], *, within: float = 5) -> None:
     deadline = time.monotonic() + within
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
 
@@ -139,7 +140,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
         files = LabFiles.of("early")
         wait_until(lambda: list((own_home / "early").glob("logs/envoy-*")), within=15)
         pid = int(files.lock.read_text().split()[0])
-        processes = {pid: commands.start_time(pid) or 0}
+        processes = {pid: start_time(pid) or 0}
         owner.send_signal(signal.SIGINT)
         owner.wait(5)
     wait_until_gone(processes, within=3)
@@ -149,7 +150,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals, own_home: Path, small: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front", "--manifests", small]
+    argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front", "--manifests", str(small)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment) as supervisor:
         wait_until(lambda: commands.running("front") is not None, within=30)
         processes = processes_of("front")
@@ -161,8 +162,8 @@ def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals,
 
 def test_two_labs_side_by_side_share_nothing() -> None:
     first, second = commands.up("one", attached=True), commands.up("two", attached=True)
-    for pick in (lambda s: s.api, lambda s: s.prometheus, lambda s: s.entry, lambda s: s.context, lambda s: s.pid):
-        assert pick(first) != pick(second)
+    for field in ("api", "prometheus", "entry", "context", "pid"):
+        assert getattr(first, field) != getattr(second, field)
     assert {state.entry: _orders(state) for state in (first, second)} == {first.entry: 200, second.entry: 200}
     commands.down("one")
     assert commands.status("two").healthy
@@ -208,11 +209,20 @@ def _orders(state: LabState) -> int:
     return httpx.get(f"{state.entry}/orders/42", trust_env=False).status_code
 
 
-def test_the_fixture_starts_a_lab_of_its_own_or_reuses_one_that_runs() -> None:
-    with running_lab() as own:
-        assert own.attached
-        assert own.name != "default"
-        with running_lab(own.name) as same:
-            assert same == own
-        assert commands.status(own.name).healthy
-    assert commands.status(own.name).detail == "not running"
+def test_a_lab_of_ones_own_is_started_once_for_all_who_name_it_and_ends_with_the_block() -> None:
+    with lab_in_use() as own:
+        [name] = [folder.name for folder in home().iterdir()]
+        assert name != "default"
+        told: list[str] = []
+        assert door.use(name, owner=os.getpid(), told=told.append) == own
+        assert told == []
+        assert commands.status(name).healthy
+    assert commands.status(name).detail == "not running"
+
+
+def test_the_default_lab_is_used_where_it_runs_and_goes_on(small: Path) -> None:
+    state = commands.up("default", attached=True, manifests=[small])
+    with lab_in_use() as found:
+        assert found == door.running() == state
+    door.end("own")
+    assert commands.status("default").healthy

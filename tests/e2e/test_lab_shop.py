@@ -10,6 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,15 +116,12 @@ def test_prometheus_counts_each_namespace_by_istios_names(lab: LabState, client:
     for namespace in lab.namespaces:
         client.get(f"{lab.entries[namespace]}/orders/42")
         for reporter in ("source", "destination"):
-            found = wait_for(
-                lambda namespace=namespace, reporter=reporter: query(
-                    client,
-                    lab,
-                    f'istio_requests_total{{reporter="{reporter}",source_workload="order-svc",'
-                    f'destination_service_name="inventory-svc",'
-                    f'destination_service_namespace="{namespace}",namespace="{namespace}",response_code="200"}}',
-                )
+            selector = (
+                f'istio_requests_total{{reporter="{reporter}",source_workload="order-svc",'
+                f'destination_service_name="inventory-svc",'
+                f'destination_service_namespace="{namespace}",namespace="{namespace}",response_code="200"}}'
             )
+            found = wait_for(partial(query, client, lab, selector))
             metric = found[0]["metric"]
             assert metric["source_workload"] == "order-svc"
             assert metric["destination_service"] == f"inventory-svc.{namespace}.svc.cluster.local"

@@ -14,14 +14,16 @@ from chaos.injection.matching import narrow, scopes
 from chaos.injection.routes import inject
 from chaos.model.experiment import Match
 
-FAULT = Fault(abort=Abort(percentage=50, httpStatus=503))
+FAULT = Fault(abort=Abort(percentage=50, http_status=503))
 PATHS = ("/", "/a", "/a/b", "/b", "/ab")
 VALUES = ("1", "2")
 
 string_match = st.one_of(
     st.sampled_from(PATHS).map(lambda path: {"exact": path}), st.sampled_from(PATHS).map(lambda path: {"prefix": path})
 )
-value_match = st.one_of(st.sampled_from(VALUES).map(lambda value: {"exact": value}), st.just({}))
+value_match: st.SearchStrategy[dict[str, str]] = st.one_of(
+    st.sampled_from(VALUES).map(lambda value: {"exact": value}), st.just({})
+)
 block = st.fixed_dictionaries(
     {},
     optional={

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -27,9 +29,10 @@ losses = st.one_of(
 
 @settings(max_examples=120, deadline=None)
 @given(st.lists(losses, min_size=1, max_size=3))
-def test_never_green_when_anything_is_missing(lost: list) -> None:  # type: ignore[type-arg]
+def test_never_green_when_anything_is_missing(lost: list[tuple[str, Any]]) -> None:
     one = _GOOD
     for what, which in lost:
+        changes: dict[str, Any]
         if what == "mark":
             changes = {"marks": {mark: at for mark, at in one.marks.items() if mark is not which}}
         elif what == "recorded":

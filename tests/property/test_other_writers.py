@@ -7,6 +7,7 @@ import copy
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from chaos.model.plan import Injection
 from chaos.model.situation import Situation
 from chaos.safety.removal import take_away
 from chaos.safety.sweep import sweep
-from chaos.safety.watchdog import Deeds, clean
+from chaos.safety.watchdog_process import Deeds, clean
 from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
 from tests.owners import same_owners
@@ -174,7 +175,7 @@ class OtherWriters(RuleBasedStateMachine):
     def begin(self, label: str, weight: int, faulted: bool) -> None:
         self._both(lambda world: world.apply(manifest(label, weight, faulted=faulted), "team"))
 
-    def _both(self, write: Callable[[Owned], None], *, routes: bool = False) -> None:
+    def _both(self, write: Callable[[Owned], object], *, routes: bool = False) -> None:
         for world in (self.here, self.without):
             write(world)
         self.routes_written = self.routes_written or (routes and bool(self.run))
@@ -194,7 +195,7 @@ class OtherWriters(RuleBasedStateMachine):
 
     @rule(edit=st.lists(edits, min_size=1, max_size=9))
     def somebody_will_be_faster_than_our_next_writes(self, edit: list[tuple[Any, ...]]) -> None:
-        self.mesh.sneak = [lambda one=one: self._edit(one) for one in edit]
+        self.mesh.sneak = [partial(self._edit, one) for one in edit]
 
     @rule(label=words, weight=st.integers(0, 100), faulted=st.booleans(), force=st.booleans())
     def the_team_applies_on_the_server(self, label: str, weight: int, faulted: bool, force: bool) -> None:
@@ -287,7 +288,7 @@ class OtherWriters(RuleBasedStateMachine):
     @precondition(lambda self: self.injector is None)
     @rule(experiment=st.sampled_from(EXPERIMENTS), edit=st.lists(edits, max_size=3))
     def we_inject_while_somebody_writes(self, experiment: Any, edit: list[tuple[Any, ...]]) -> None:
-        self.mesh.sneak = [lambda one=one: self._edit(one) for one in edit]
+        self.mesh.sneak = [partial(self._edit, one) for one in edit]
         self._inject(experiment)
 
     def _inject(self, experiment: Any) -> None:

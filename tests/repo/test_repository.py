@@ -217,6 +217,12 @@ def test_imports_point_down(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout[-4000:] + checked.stderr
 
 
+def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
+    checker = Path(sys.executable).parent / "deptry"
+    checked = subprocess.run([checker, "."], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    assert checked.returncode == 0, checked.stdout[-4000:] + checked.stderr
+
+
 def test_long_files_have_a_reason() -> None:
     lengths = {relative(file): len(text_of(file).splitlines()) for file in tracked()}
     long = {name: length for name, length in lengths.items() if length > LONGEST and name not in LONG_FILES}

@@ -38,6 +38,6 @@ def install(address: tuple[str, int]) -> None:
 
     kubernetes_api.TIMEOUTS = (0.5, 0.5)  # type: ignore[misc]
     chaos.wiring.connect = connect  # type: ignore[assignment]
-    chaos.wiring.SystemClock = lambda: clock  # type: ignore[assignment,misc]
-    chaos.wiring.LocustLoad = lambda: SteadyLoad(clock)  # type: ignore[assignment,misc,return-value]
+    chaos.wiring.SystemClock = lambda: clock  # type: ignore[assignment,attr-defined]
+    chaos.wiring.LocustLoad = lambda: SteadyLoad(clock)  # type: ignore[assignment,attr-defined,return-value]
     assert os.environ.get("CHAOS_TEST_SESSION") == "1", "only in a session that a test has started"

@@ -101,7 +101,8 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
     outcomes: Counter[str] = Counter()
     wrong = []
     for place, call, spoil in chosen(calls, world.strategy):
-        places, hit = Places(), []
+        places = Places()
+        hit: list[Call] = []
 
         def spoilt(
             seen: Call, place: Place = place, spoil: Spoil = spoil, places: Places = places, hit: list[Call] = hit

@@ -16,9 +16,9 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.cli import app
 from chaos.model.history import Environment, PhaseName
 from chaos.model.settings import LAB
+from chaos.safety.active import active
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.marks import part_of, run_of
-from chaos.safety.sweep import active
 from chaos.wiring import Place, sweep_dead
 from tests.conftest import FIGURE
 from tests.survival.child import Orders, kill_watchdog

@@ -54,8 +54,8 @@ def test_a_signal_in_any_phase_restores_and_is_told(
 @pytest.mark.parametrize("what", ["take away", "lease"])
 def test_signals_do_not_cut_a_clean_up_short(world: World, what: str) -> None:
     """They come while the removing call is under way, one after the other."""
-    pid, sent = 0, []
-    changes = 0
+    pid, changes = 0, 0
+    sent: list[signal.Signals] = []
 
     def strike(call: Call) -> None:
         nonlocal changes

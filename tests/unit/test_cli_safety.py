@@ -15,7 +15,7 @@ from chaos.cli import app
 from chaos.errors import InputError
 from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.janitor import RULES, janitor
-from chaos.safety.lease import acquire
+from chaos.safety.lock import acquire
 from chaos.safety.sweep import sweep
 from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
 from tests.unit.safety.test_sweep import leave

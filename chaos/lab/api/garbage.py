@@ -6,26 +6,44 @@ answer still shows an object as it was marked, and the next request meets what b
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 from chaos.lab.api.ownership import Writer, track
 from chaos.lab.api.resources import BY_KIND, NAMESPACES, RESOURCES, Resource
-
-if TYPE_CHECKING:
-    from chaos.lab.api.store import Object, Store
 
 _FOREGROUND: Final = "foregroundDeletion"
 _ORPHAN: Final = "orphan"
 GARBAGE_FINALIZERS: Final = (_FOREGROUND, _ORPHAN)
 _MANAGER: Final = "kube-controller-manager"
+Object = dict[str, Any]
 Owner = Mapping[str, Any]
+
+
+class Collected(Protocol):
+    """What the collector needs of the store."""
+
+    def find(self, res: Resource, namespace: str | None, name: str) -> Object | None:
+        """A stored object."""
+        ...
+
+    def list(self, res: Resource, namespace: str | None = None) -> Sequence[Object]:
+        """The stored objects of one namespace, or of all."""
+        ...
+
+    def replace(self, res: Resource, namespace: str | None, name: str, new: Object) -> Object:
+        """Writes an object over the stored one."""
+        ...
+
+    def delete(self, res: Resource, namespace: str | None, name: str, *, propagation: str = "") -> Object:
+        """Deletes an object, or marks it for that."""
+        ...
 
 
 class Garbage:
     """The collector of one store."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Collected) -> None:
         self._store = store
 
     def collect(self, res: Resource, obj: Object) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
+
+import jsonpatch
 
 from chaos.lab.api.errors import ApiError, bad_request, unreadable
 
@@ -99,74 +102,30 @@ def _merge_list(target: list[Any], patch: list[Any], by: str) -> list[Any]:
 def _json_patch(obj: dict[str, Any], patch: Any) -> dict[str, Any]:
     if not isinstance(patch, list):
         raise bad_request("error decoding patch: expected a JSON Patch to be a list of operations")
-    document: Any = {"": copy.deepcopy(obj)}
     try:
-        for step in patch:
-            _do(document, step)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        return _object(_JsonPatch(patch).apply(obj))
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException) as error:
         message = "the server rejected our request due to an error in our request"
         raise ApiError(422, "Invalid", message, details={}) from error
-    return _object(document[""])
 
 
-def _do(document: Any, step: Any) -> None:
-    """One operation; ``replace`` of a field that an object does not have adds it, as the API server's library does."""
-    operation, path = step["op"], _pointer(step["path"])
-    if operation in ("move", "copy"):
-        source = _pointer(step["from"])
-        value = copy.deepcopy(_get(document, source))
-        if operation == "move":
-            _remove(document, source)
-        _add(document, path, value)
-    elif operation == "add":
-        _add(document, path, copy.deepcopy(step["value"]))
-    elif operation == "remove":
-        _remove(document, path)
-    elif operation == "replace":
-        _put(document, path, copy.deepcopy(step["value"]))
-    elif operation != "test":
-        raise ValueError(operation)
-    elif _get_or_none(document, path) != step.get("value"):
-        raise ValueError(step["path"])
+class _Replace(jsonpatch.ReplaceOperation):
+    """Adds a field that an object does not have, as the API server's library (evanphx/json-patch v4) does beside RFC 6902."""
+
+    def apply(self, obj: Any) -> Any:
+        parent, _ = self.pointer.to_last(obj)
+        return jsonpatch.AddOperation(self.operation).apply(obj) if isinstance(parent, dict) else super().apply(obj)
 
 
-def _pointer(text: str) -> list[str]:
-    return [part.replace("~1", "/").replace("~0", "~") for part in text.split("/")]
+class _Test(jsonpatch.TestOperation):
+    """Takes a field that an object does not have as ``null``, and a missing ``value`` too: as that library does."""
+
+    def apply(self, obj: Any) -> Any:
+        parent, key = self.pointer.to_last(obj)
+        if isinstance(parent, dict) and key is not None and key not in parent and self.operation.get("value") is None:
+            return obj
+        return jsonpatch.TestOperation({"value": None, **self.operation}).apply(obj)
 
 
-def _step(node: Any, key: str) -> Any:
-    return node[int(key)] if isinstance(node, list) else node[key]
-
-
-def _get(document: Any, path: list[str]) -> Any:
-    for key in path:
-        document = _step(document, key)
-    return document
-
-
-def _get_or_none(document: Any, path: list[str]) -> Any:
-    """A value; that of a field which an object does not have is ``None``."""
-    parent = _get(document, path[:-1])
-    return parent.get(path[-1]) if isinstance(parent, dict) else _step(parent, path[-1])
-
-
-def _put(document: Any, path: list[str], value: Any) -> None:
-    parent = _get(document, path[:-1])
-    parent[int(path[-1]) if isinstance(parent, list) else path[-1]] = value
-
-
-def _add(document: Any, path: list[str], value: Any) -> None:
-    parent = _get(document, path[:-1])
-    if not isinstance(parent, list):
-        parent[path[-1]] = value
-    elif path[-1] == "-":
-        parent.append(value)
-    elif int(path[-1]) > len(parent):
-        raise IndexError(path[-1])
-    else:
-        parent.insert(int(path[-1]), value)
-
-
-def _remove(document: Any, path: list[str]) -> None:
-    parent = _get(document, path[:-1])
-    del parent[int(path[-1]) if isinstance(parent, list) else path[-1]]
+class _JsonPatch(jsonpatch.JsonPatch):
+    operations = MappingProxyType({**jsonpatch.JsonPatch.operations, "replace": _Replace, "test": _Test})

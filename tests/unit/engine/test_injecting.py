@@ -93,7 +93,7 @@ def patched(mesh: KubernetesMesh) -> Injection:
     theirs["spec"]["http"] = [{"route": [{"destination": {"host": "inventory-svc"}}]}]
     before = mesh.virtual_service("staging", "theirs") or mesh.create_virtual_service(theirs)[0]
     after = put_in(
-        before, Fault(abort=Abort(percentage=50, httpStatus=503)), run=RUN, scope=[{}],
+        before, Fault(abort=Abort(percentage=50, http_status=503)), run=RUN, scope=[{}],
         labels=labels_for(run=RUN, experiment="e", owner=None), annotations={},
     )  # fmt: skip
     return Injection(
@@ -102,7 +102,7 @@ def patched(mesh: KubernetesMesh) -> Injection:
 
 
 def injector(api: Any, injection: Injection) -> Injector:
-    return Injector(api, injection, RUN, StepClock())  # type: ignore[arg-type]
+    return Injector(api, injection, RUN, StepClock())
 
 
 def held(mesh: KubernetesMesh) -> Sequence[Any]:

@@ -127,7 +127,8 @@ def test_a_patch_that_changes_more_than_it_inserts_is_refused() -> None:
     made = draft(situation(virtual_service(exportTo=["."])))
     assert made.injection is not None
     assert broken(made) == set()
-    for change in ({"exportTo": ["*"]}, {"hosts": ["order-svc"]}, {"tcp": []}):
+    changes: list[dict[str, Any]] = [{"exportTo": ["*"]}, {"hosts": ["order-svc"]}, {"tcp": []}]
+    for change in changes:
         after = copy.deepcopy(dict(made.injection.after))
         after["spec"].update(change)
         tampered = made.injection.model_copy(update={"after": after})

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from chaos.injection.matching import NotExpressible, narrow
+
+Block = dict[str, Any]
 
 
 @pytest.mark.parametrize(
@@ -24,7 +28,7 @@ from chaos.injection.matching import NotExpressible, narrow
         ({"name": "n", "port": 80}, {"port": 80}, {"port": 80}),
     ],
 )
-def test_narrow(one: dict, two: dict, both: dict | None) -> None:
+def test_narrow(one: Block, two: Block, both: Block | None) -> None:
     assert narrow(one, two) == both
 
 
@@ -36,6 +40,6 @@ def test_narrow(one: dict, two: dict, both: dict | None) -> None:
         ({"withoutHeaders": {"h": {}}}, {"withoutHeaders": {"h": {"exact": "1"}}}),
     ],
 )
-def test_what_can_not_be_joined_is_said(one: dict, two: dict) -> None:
+def test_what_can_not_be_joined_is_said(one: Block, two: Block) -> None:
     with pytest.raises(NotExpressible):
         narrow(one, two)

@@ -37,7 +37,7 @@ def theirs(*owners: dict[str, Any], **annotations: str) -> dict[str, Any]:
 
 
 def injected(*owners: dict[str, Any], **annotations: str) -> dict[str, Any]:
-    fault = Fault(abort=Abort(percentage=50, httpStatus=503))
+    fault = Fault(abort=Abort(percentage=50, http_status=503))
     labels = labels_for(run=RUN, experiment="e", owner=None)
     return put_in(theirs(*owners, **annotations), fault, run=RUN, scope=[{}], labels=labels, annotations={})
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -14,13 +15,13 @@ EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)
 FAULT = {"abort": {"percentage": {"value": 50.0}, "httpStatus": 503}}
 
 
-def made(*virtual_services: dict, **target: object) -> Injection:
+def made(*virtual_services: dict[str, Any], **target: object) -> Injection:
     chosen = choose(experiment(**target), situation(*virtual_services), run="r1", expires=EXPIRES)
     assert isinstance(chosen, Injection), chosen
     return chosen
 
 
-def refused(*virtual_services: dict, **target: object) -> str:
+def refused(*virtual_services: dict[str, Any], **target: object) -> str:
     chosen = choose(experiment(**target), situation(*virtual_services), run="r1", expires=EXPIRES)
     assert isinstance(chosen, Broken)
     return chosen.rule
@@ -123,12 +124,12 @@ def test_a_virtual_service_for_a_gateway_only_does_not_govern_the_mesh() -> None
         ({"http": [{"redirect": {"uri": "/"}}]}, "no-route-to-fault"),
     ],
 )
-def test_what_can_not_take_effect_is_refused(spec: dict, rule: str) -> None:
+def test_what_can_not_take_effect_is_refused(spec: dict[str, Any], rule: str) -> None:
     assert refused(virtual_service(**spec)) == rule
 
 
 @pytest.mark.parametrize("http", [None, [{"delegate": {"name": "gone"}}]])
-def test_a_virtual_service_without_http_routes_does_not_govern(http: list[dict] | None) -> None:
+def test_a_virtual_service_without_http_routes_does_not_govern(http: list[dict[str, Any]] | None) -> None:
     assert made(virtual_service(http=http, tcp=[{"route": []}])).strategy is Strategy.CREATE
 
 
@@ -248,7 +249,7 @@ def test_the_ports_that_a_service_entry_adds_are_looked_at_as_well() -> None:
 
 
 def test_a_younger_service_entry_for_the_targets_host_and_port_stands_for_it() -> None:
-    entry = {
+    entry: dict[str, Any] = {
         "metadata": {"name": "x", "namespace": "staging", "creationTimestamp": "2026-01-01T00:00:00Z"},
         "spec": {"hosts": [HOST], "ports": [{"number": 8080, "name": "tcp", "protocol": "TCP"}]},
     }

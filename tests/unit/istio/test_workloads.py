@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,12 +11,17 @@ from chaos.istio.workloads import canonical_revision, canonical_service, domain_
 
 
 def pod(
-    kind: str = "", owner: str = "", *, generated: bool = True, controller: bool = True, **labels: str
+    kind: str = "",
+    owner: str = "",
+    labels: Mapping[str, str] | None = None,
+    *,
+    generated: bool = True,
+    controller: bool = True,
 ) -> dict[str, Any]:
     meta: dict[str, Any] = {
         "name": "shop-x-1",
         "namespace": "staging",
-        "labels": {k.replace("__", "/"): v for k, v in labels.items()},
+        "labels": dict(labels or {}),
     }
     if generated:
         meta["generateName"] = "shop-x-"
@@ -31,12 +37,12 @@ def pod(
     ("found", "name"),
     [
         (pod(), "shop-x-1"),
-        (pod("ReplicaSet", "shop-6fb97", **{"pod-template-hash": "6fb97"}), "shop"),
+        (pod("ReplicaSet", "shop-6fb97", {"pod-template-hash": "6fb97"}), "shop"),
         (pod("ReplicaSet", "shop-6fb97"), "shop-6fb97"),
-        (pod("ReplicaSet", "shop", **{"pod-template-hash": "6fb97"}), "shop"),
-        (pod("ReplicaSet", "shop-7cd44", **{"rollouts-pod-template-hash": "7cd44"}), "shop"),
-        (pod("ReplicaSet", "shop-7cd44", **{"pod-template-hash": "1", "rollouts-pod-template-hash": "7cd44"}), "shop"),
-        (pod("ReplicationController", "shop-3", deploymentconfig="shop"), "shop"),
+        (pod("ReplicaSet", "shop", {"pod-template-hash": "6fb97"}), "shop"),
+        (pod("ReplicaSet", "shop-7cd44", {"rollouts-pod-template-hash": "7cd44"}), "shop"),
+        (pod("ReplicaSet", "shop-7cd44", {"pod-template-hash": "1", "rollouts-pod-template-hash": "7cd44"}), "shop"),
+        (pod("ReplicationController", "shop-3", {"deploymentconfig": "shop"}), "shop"),
         (pod("ReplicationController", "shop-3"), "shop-3"),
         (pod("Job", "report-28512345"), "report"),
         (pod("Job", "report-1700000000"), "report"),
@@ -45,7 +51,7 @@ def pod(
         (pod("StatefulSet", "db"), "db"),
         (pod("StatefulSet", "db", controller=False), "shop-x-1"),
         (pod("Node", "machine", generated=False), "shop-x-1"),
-        (pod("ReplicaSet", "shop-6fb97", **{"pod-template-hash": "6fb97", "service.istio.io__workload-name": "till"}), "till"),
+        (pod("ReplicaSet", "shop-6fb97", {"pod-template-hash": "6fb97", "service.istio.io/workload-name": "till"}), "till"),
     ],
 )  # fmt: skip
 def test_the_name_in_the_metrics(found: dict[str, Any], name: str) -> None:

@@ -61,7 +61,7 @@ def ask(
             answering=answering or asyncio.Event(),
         )
         api = Starlette(routes=[Route("/{path:path}", lambda _: PlainTextResponse("the API"))])
-        transport = httpx.ASGITransport(app=either({PREFIX: own}, api))  # type: ignore[arg-type, dict-item]
+        transport = httpx.ASGITransport(app=either({PREFIX: own}, api))
         async with httpx.AsyncClient(transport=transport, base_url="http://lab") as client:
             return await work(client)
 

@@ -54,7 +54,7 @@ def test_in_core_types_what_is_always_there_is_nobodys() -> None:
         "template": {"spec": {"containers": [{"name": "c", "image": "i"}]}},
     }
     made = written(None, obj(spec=spec), "m", custom=False, version="apps/v1")
-    item = {'k:{"name":"c"}': {".": {}, "f:image": {}, "f:name": {}}}
+    item: dict[str, Any] = {'k:{"name":"c"}': {".": {}, "f:image": {}, "f:name": {}}}
     assert fields(made) == {"m": {"f:spec": {"f:selector": {}, "f:template": {"f:spec": {"f:containers": item}}}}}
 
 

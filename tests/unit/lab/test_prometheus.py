@@ -69,7 +69,7 @@ def test_commands_check_what_they_are_given(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("CHAOS_LAB_HOME", str(tmp_path))
     for wrong in ({}, {"delay": 1.0, "power": "down"}, {"delay": -1.0}):
         with pytest.raises(InputError):
-            commands.control_plane("none", **wrong)  # type: ignore[arg-type]
+            commands.control_plane("none", **wrong)
     with pytest.raises(LabError, match="no lab 'none' is running"):
         commands.control_plane("none", delay=1)
     assert not commands.down("none")

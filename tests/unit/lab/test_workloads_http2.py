@@ -101,7 +101,7 @@ def test_errors_have_the_status_of_grpc_and_a_reason(tmp_path: Path) -> None:
 
 def test_a_caller_that_gives_up_leaves_the_connection_in_order(tmp_path: Path) -> None:
     async def work(channel: grpc.aio.Channel, _: str) -> None:
-        for _ in range(3):
+        for _attempt in range(3):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await call(channel, "/shop.Recommendations/Slow", timeout=0.05)
             assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
@@ -125,7 +125,9 @@ def test_a_connection_takes_as_many_calls_at_once_as_a_caller_makes(tmp_path: Pa
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         connection = h2.connection.H2Connection(config=h2.config.H2Configuration())
-        connection.remote_settings = h2.settings.Settings(client=False, initial_values={3: 1000})
+        connection.remote_settings = h2.settings.Settings(
+            client=False, initial_values={h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1000}
+        )
         connection.initiate_connection()
         for number in range(1, 600, 2):
             request = ((":method", "GET"), (":path", "/any"), (":scheme", "http"), (":authority", "a"))

@@ -6,8 +6,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from chaos.lint import Hit, Linted, check, manifest
-from chaos.lint.manifest import dotted
+from chaos.lint.rules.finding import Hit
+from chaos.lint.rules.linted import Linted
+from chaos.lint.rules.manifest import Manifest, dotted, manifest
+from chaos.lint.rules.table import check
 from chaos.model.settings import Settings
 
 STAGING = Settings(namespaces=("staging", "team-*-staging"))
@@ -49,7 +51,7 @@ def hits(
 ) -> list[tuple[str, Hit]]:
     """Every broken rule; each text is a file."""
     names = files or tuple(f"apps/{number}.yaml" for number in range(len(texts)))
-    manifests = []
+    manifests: list[Manifest] = []
     for file, text in zip(names, texts, strict=True):
         for document in YAML(typ="safe").load_all(text):
             if document is not None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.adapters.repository import lint
-from chaos.lint.report import Report
+from chaos.lint.reports.report import Report
+from chaos.lint.repository import lint
 from tests.unit.lint.rules import STAGING
 
 REASON = "-- the drill of the payment team"

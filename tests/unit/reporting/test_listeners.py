@@ -16,7 +16,6 @@ from chaos.judge import judge
 from chaos.model.history import Event, History, Mark, PhaseName, Span, Trouble, TroubleKind
 from chaos.model.verdict import Outcome, Reason, ReasonCode, Verdict
 from chaos.ports import Finished, Progress
-from chaos.reporting import allure as allure_module
 from chaos.reporting import timeline
 from chaos.reporting.allure import AllureSteps
 from chaos.reporting.prose import share_text, verdict_markdown
@@ -34,7 +33,7 @@ BAD = history(order=orders(bad=lambda second: 0.2 if is_faulted(second) else 0))
 def steps_of(one: History, results: Path, monkeypatch: pytest.MonkeyPatch, **options: Any) -> dict[str, Any]:
     """The steps that a finished run leaves in its result, by phase; what would be attached is dropped."""
     for name in ("attach", "dynamic"):
-        monkeypatch.setattr(allure_module.allure, name, _Ignoring())
+        monkeypatch.setattr(f"chaos.reporting.allure.allure.{name}", _Ignoring())
     reporter = AllureReporter()
     result = model2.TestResult(uuid="t", name="t")
     reporter.schedule_test("t", result)

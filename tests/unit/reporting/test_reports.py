@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 from pathlib import Path
 
@@ -37,6 +38,19 @@ def test_a_record_can_be_read_back(tmp_path: Path) -> None:
     assert read_record(folder / "record.json") == GOOD
     assert (folder / "verdict.txt").read_text().startswith("orders: PASSED")
     assert sorted(path.name for path in folder.iterdir()) == ["plan.txt", "record.json", "verdict.txt"]
+
+
+@pytest.mark.parametrize(("context", "lab"), [("chaos-lab", True), ("chaos-lab-own-1", True), ("staging", False)])
+def test_a_record_that_does_not_say_whether_it_is_the_labs_has_the_name_of_its_context(
+    tmp_path: Path, context: str, lab: bool
+) -> None:
+    where = GOOD.environment.model_copy(update={"context": context, "lab": not lab})
+    folder = write_record(GOOD.model_copy(update={"environment": where}), judge(GOOD), tmp_path)
+    assert read_record(folder).environment.lab is not lab
+    document = json.loads((folder / "record.json").read_text())
+    del document["environment"]["lab"]
+    (folder / "record.json").write_text(json.dumps(document))
+    assert read_record(folder).environment.lab is lab
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', "\x00"])

@@ -15,7 +15,8 @@ from chaos.errors import MeshError, Refused
 from chaos.lab.api.resources import LEASES
 from chaos.model.marks import OWNER_LABEL, RUN_LABEL
 from chaos.safety import residue
-from chaos.safety.lease import Held, Locked, acquire, is_live, lease_name, owner_reference, runs_out
+from chaos.safety.lease import Held, is_live, lease_name, owner_reference, runs_out
+from chaos.safety.lock import Locked, acquire
 from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
 
 
@@ -202,7 +203,7 @@ def test_without_an_answer_reading_tells(mesh: KubernetesMesh) -> None:
     held = take(LostAnswers(mesh, "create_lease"), "r1")
     assert stored(mesh)["metadata"]["uid"] == held.obj["metadata"]["uid"]
     held.stop()
-    Held(LostAnswers(mesh, "delete_lease"), held.obj).release()  # type: ignore[arg-type]
+    Held(LostAnswers(mesh, "delete_lease"), held.obj).release()
     assert stored(mesh) is None
     with pytest.raises(MeshError):
         take(LostAnswers(mesh, "create_lease", effect=False), "r1")
@@ -213,7 +214,7 @@ def test_renewals_whose_answers_are_lost_do_not_lose_the_lease(mesh: KubernetesM
     held = take(mesh, "r1", duration=1)
     held.stop()
     lossy = LostAnswers(mesh, "replace_lease")
-    kept = Held(lossy, held.obj, duration=1)  # type: ignore[arg-type]
+    kept = Held(lossy, held.obj, duration=1)
     eventually(lambda: stored(mesh)["spec"]["renewTime"] > held.obj["spec"]["renewTime"])
     lossy._calls = ()
     latest = stored(mesh)["spec"]["renewTime"]

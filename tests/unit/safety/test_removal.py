@@ -18,9 +18,10 @@ from chaos.injection.ownership import owners_of
 from chaos.injection.patching import carries, put_in
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for
 from chaos.safety import residue
+from chaos.safety.active import active
 from chaos.safety.removal import CONFLICTS, give_back, take_away
-from chaos.safety.sweep import active, sweep
-from chaos.safety.watchdog import Deeds, clean
+from chaos.safety.sweep import sweep
+from chaos.safety.watchdog_process import Deeds, clean
 from tests.owners import same_owners
 from tests.unit.safety.api_server import CONTEXT, ApiServer
 
@@ -81,7 +82,7 @@ def inject(mesh: KubernetesMesh) -> Any:
     """Puts a fault in; the owners of before."""
     before = live(mesh)
     labels = labels_for(run=RUN, experiment="e", owner=None)
-    fault = Fault(abort=Abort(percentage=50, httpStatus=503))
+    fault = Fault(abort=Abort(percentage=50, http_status=503))
     mesh.replace_virtual_service(put_in(before, fault, run=RUN, scope=[{}], labels=labels, annotations={}))
     return owners_of(before)
 

@@ -12,9 +12,11 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import MeshError
 from chaos.safety import residue
-from chaos.safety.lease import acquire, owner_reference
+from chaos.safety.active import active
+from chaos.safety.lease import owner_reference
+from chaos.safety.lock import acquire
 from chaos.safety.marks import experiment_of, expires, is_ours, micro_time, run_of, unix
-from chaos.safety.sweep import active, decide, sweep
+from chaos.safety.sweep import decide, sweep
 from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
 
 NOW = 1_800_000_000.0
@@ -167,7 +169,7 @@ def test_a_renewal_at_the_last_moment_saves_the_run(mesh: KubernetesMesh, server
             mesh.replace_lease({**mine, "spec": {**mine["spec"], "renewTime": micro_time(mesh.server_time())}})
             return found
 
-    assert sweep(Late(), namespaces=("staging",)) == []  # type: ignore[arg-type]
+    assert sweep(Late(), namespaces=("staging",)) == []
     assert len(server.left()) == 2
 
 
@@ -204,7 +206,7 @@ def test_one_that_cannot_go_does_not_keep_the_others(mesh: KubernetesMesh, serve
                 raise MeshError("403 forbidden", status=403)
             return mesh.delete_virtual_service(namespace, name, uid=uid)
 
-    swept = sweep(Stubborn(), namespaces=("staging",))  # type: ignore[arg-type]
+    swept = sweep(Stubborn(), namespaces=("staging",))
     assert [(one.name, bool(one.trouble)) for one in swept] == [
         ("chaos-a-inventory-svc", True), ("chaos-payment-svc", False), ("chaos-b-payment-svc", False),
     ]  # fmt: skip

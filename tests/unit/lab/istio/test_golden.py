@@ -58,7 +58,7 @@ PROXIES: Final = {
 
 def mesh(*objects: Object) -> Snapshot:
     """Two services of Bookinfo, an ingress gateway, and these objects; each younger than the one before."""
-    listed: dict[str, list[Object]] = {field: [] for field in FIELDS.values()}
+    listed: dict[str, Any] = {field: [] for field in FIELDS.values()}
     outside: list[Service] = []
     for at, obj in enumerate(objects):
         meta = {
@@ -109,8 +109,8 @@ def changed(before: Any, after: Any) -> Any:
         return {**name, **found, **gone}
     if isinstance(before, list) and isinstance(after, list) and _named(before) and _named(after):
         old, new = ({one["name"]: one for one in side} for side in (before, after))
-        found = [changed(old.get(name), one) for name, one in new.items() if old.get(name) != one]
-        return [*found, *({"name": name, "removed": True} for name in old if name not in new)]
+        differing = [changed(old.get(name), one) for name, one in new.items() if old.get(name) != one]
+        return [*differing, *({"name": name, "removed": True} for name in old if name not in new)]
     return after
 
 
@@ -198,7 +198,7 @@ def refused(who: Proxy, objects: list[Object], tmp_path: Path) -> str:
     )
     file = tmp_path / "envoy.json"
     file.write_text(json.dumps(start))
-    command = [find_envoy(), "--mode", "validate", "-c", file, "-l", "error"]
+    command = [str(find_envoy()), "--mode", "validate", "-c", str(file), "-l", "error"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     return done.stderr if done.returncode else ""
 

@@ -213,7 +213,7 @@ def test_faults(written: dict[str, Any], becomes: dict[str, Any] | None) -> None
 
 
 def test_weights_subsets_timeouts_retries_and_headers() -> None:
-    http = {
+    http: dict[str, Any] = {
         "route": [
             {"destination": {"host": "inventory-svc", "subset": "v1"}, "weight": 90},
             {"destination": {"host": "inventory-svc", "subset": "v2"}, "weight": 10},

@@ -10,7 +10,7 @@ from chaos.guard.draft import missing_labels
 from chaos.istio.exports import reach
 from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
 from chaos.istio.virtual_services import MESH, gateways_of
-from chaos.lint.manifest import ISTIO, UNKNOWN, Manifest, Path, is_placeholder
+from chaos.lint.rules.manifest import ISTIO, UNKNOWN, Manifest, Path, is_placeholder
 from chaos.model.settings import Settings
 
 EXPORT_ANNOTATION: Final = "networking.istio.io/exportTo"

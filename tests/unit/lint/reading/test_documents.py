@@ -6,8 +6,11 @@ import json
 
 import pytest
 
-from chaos.adapters.manifest_yaml import documents, is_relevant, locate, read
-from chaos.lint import Finding, Manifest
+from chaos.lint.reading.documents import documents, is_relevant
+from chaos.lint.reading.nodes import locate
+from chaos.lint.reading.objects import read
+from chaos.lint.rules.finding import Finding
+from chaos.lint.rules.manifest import Manifest
 
 VS = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: %s}\n"
 

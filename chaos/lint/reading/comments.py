@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from chaos.adapters.manifest_yaml import Document, scalar_spans
-from chaos.lint.suppress import Comment
+from chaos.lint.reading.documents import Document
+from chaos.lint.reading.nodes import scalar_spans
+from chaos.lint.rules.suppress import Comment
 
 _COMMENT: Final = re.compile(r"(?:(?<=\s)|^)#[ \t]*chaos-lint\b(.*)$")
 _NO_CONTENT: Final = re.compile(r"[ \t]*+(?:#.*|%.*|---[ \t]*+(?:#.*)?|\.\.\.)?[ \t\r]*+")

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from chaos.lint import RULES, Finding
-from chaos.lint.report import Report
-from chaos.lint.suppress import Suppressed
-from chaos.reporting.lint import FORMATS, summary
+from chaos.lint.reports.formats import FORMATS, summary
+from chaos.lint.reports.report import Report
+from chaos.lint.rules.finding import Finding
+from chaos.lint.rules.suppress import Suppressed
+from chaos.lint.rules.table import RULES
 
 FOUND = Finding(
     rule=RULES["fault-public"],

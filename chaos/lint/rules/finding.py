@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from chaos.lint.manifest import Manifest, Path
+from chaos.lint.rules.manifest import Manifest, Path
 
 if TYPE_CHECKING:
-    from chaos.lint.linted import Linted
+    from chaos.lint.rules.linted import Linted
 
 PAGE: Final = "docs/reference/lint.md"
 """The page that describes every rule under a heading of its own."""

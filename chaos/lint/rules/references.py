@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.istio.hosts import service_fqdn, service_of
-from chaos.lint.finding import Hit
-from chaos.lint.linted import Linted, bound_to_mesh, destinations, resolved
-from chaos.lint.manifest import UNKNOWN, Manifest, Path, is_placeholder
-from chaos.lint.scope import literal
+from chaos.lint.rules.finding import Hit
+from chaos.lint.rules.linted import Linted, bound_to_mesh, destinations, resolved
+from chaos.lint.rules.manifest import UNKNOWN, Manifest, Path, is_placeholder
+from chaos.lint.rules.scope import literal
 
 
 def hosts_match_something(linted: Linted) -> Iterator[Hit]:

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from chaos.cli import app
 from chaos.errors import InputError
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 BOOKINFO = ROOT.parent / "shared" / "data" / "bookinfo"
 FAULT = """apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -170,7 +170,7 @@ def test_as_a_process(repository: Path, form: str) -> None:
     program = Path(sys.executable).parent / "chaosctl"
     for number in range(300):
         write(f"{number}.yaml", FAULT)
-    arguments = [program, "lint", "--format", form]
+    arguments = [str(program), "lint", "--format", form]
     done = subprocess.run([*arguments, "."], capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     missing = subprocess.run([*arguments, "nowhere"], capture_output=True, text=True, check=False, timeout=60)

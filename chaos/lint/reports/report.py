@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chaos.lint.finding import Finding, Severity
-from chaos.lint.suppress import Suppressed
+from chaos.lint.rules.finding import Finding, Severity
+from chaos.lint.rules.suppress import Suppressed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

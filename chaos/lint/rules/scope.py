@@ -8,10 +8,10 @@ from typing import Final
 from chaos.istio.exports import export_of
 from chaos.istio.hosts import service_of
 from chaos.istio.virtual_services import MESH, gateways_of
-from chaos.lint.finding import Hit
-from chaos.lint.linted import Fault, Linted, bound_to_mesh, resolved
-from chaos.lint.manifest import UNKNOWN, is_placeholder
-from chaos.lint.places import production_word, staging_word
+from chaos.lint.rules.finding import Hit
+from chaos.lint.rules.linted import Fault, Linted, bound_to_mesh, resolved
+from chaos.lint.rules.manifest import UNKNOWN, is_placeholder
+from chaos.lint.rules.places import production_word, staging_word
 
 SETTINGS: Final = "[tool.chaos] in pyproject.toml, or chaos.toml"
 _ROOTS: Final = ("clusters",)

@@ -5,21 +5,18 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
-from chaos.adapters.manifest_comments import comments
-from chaos.adapters.manifest_files import STDIN, Skipped, Source, find
-from chaos.adapters.manifest_yaml import (
-    INTERESTING,
-    Document,
-    documents,
-    has_object,
-    is_relevant,
-    locate,
-    read,
-)
 from chaos.errors import InputError
-from chaos.lint import RULES, Finding, Hit, Linted, Manifest, Rule, check
-from chaos.lint.report import Report
-from chaos.lint.suppress import Comment, suppress
+from chaos.lint.reading.comments import comments
+from chaos.lint.reading.documents import INTERESTING, Document, documents, has_object, is_relevant
+from chaos.lint.reading.files import STDIN, Skipped, Source, find
+from chaos.lint.reading.nodes import locate
+from chaos.lint.reading.objects import read
+from chaos.lint.reports.report import Report
+from chaos.lint.rules.finding import Finding, Hit, Rule
+from chaos.lint.rules.linted import Linted
+from chaos.lint.rules.manifest import Manifest
+from chaos.lint.rules.suppress import Comment, suppress
+from chaos.lint.rules.table import RULES, check
 from chaos.model.settings import Settings
 
 _BEGINNING = 8192

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.adapters import manifest_files
-from chaos.adapters.manifest_files import Skipped, Source, find
 from chaos.errors import InputError
-from chaos.lint import Finding
+from chaos.lint.reading import files
+from chaos.lint.reading.files import Skipped, Source, find
+from chaos.lint.rules.finding import Finding
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +135,7 @@ def test_what_can_not_be_opened_is_a_finding(monkeypatch: pytest.MonkeyPatch) ->
             raise PermissionError(13, "Permission denied")
         return b"a: 1"
 
-    monkeypatch.setattr(manifest_files, "_content", denied)
+    monkeypatch.setattr(files, "_content", denied)
     found = list(find(["."]))
     assert [type(one) for one in found] == [Finding, Source]
     assert isinstance(found[0], Finding)
@@ -145,7 +145,7 @@ def test_what_can_not_be_opened_is_a_finding(monkeypatch: pytest.MonkeyPatch) ->
 def test_files_that_are_too_large_or_none_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     write("a.yaml")
     os.mkfifo("pipe.yaml")
-    monkeypatch.setattr(manifest_files, "LARGEST", 2)
+    monkeypatch.setattr(files, "LARGEST", 2)
     assert named(".") == []
     assert [note.partition(":")[0] for note in notes(".")] == ["a.yaml", "pipe.yaml"]
 

@@ -8,10 +8,10 @@ from itertools import combinations
 from chaos.istio.exports import export_of, reach
 from chaos.istio.hosts import is_wildcard
 from chaos.istio.virtual_services import hosts_of
-from chaos.lint.finding import Hit
-from chaos.lint.linted import Linted, bound_to_mesh
-from chaos.lint.manifest import UNKNOWN, Manifest, is_placeholder
-from chaos.lint.places import applied_together
+from chaos.lint.rules.finding import Hit
+from chaos.lint.rules.linted import Linted, bound_to_mesh
+from chaos.lint.rules.manifest import UNKNOWN, Manifest, is_placeholder
+from chaos.lint.rules.places import applied_together
 
 
 def fault_does_not_compete(linted: Linted) -> Iterator[Hit]:

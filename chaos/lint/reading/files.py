@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from chaos.adapters.git_ignored import ignored
 from chaos.errors import InputError
-from chaos.lint import RULES, Finding
+from chaos.lint.reading.git_ignored import ignored
+from chaos.lint.rules.finding import Finding
+from chaos.lint.rules.table import RULES
 
 STDIN: Final = "-"
 SUFFIXES: Final = (".yaml", ".yml", ".json")

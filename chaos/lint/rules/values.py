@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.ports import GRPC, declared_protocol
-from chaos.lint.finding import Hit
-from chaos.lint.linted import Fault, Linted, resolved
-from chaos.lint.manifest import is_placeholder
+from chaos.lint.rules.finding import Hit
+from chaos.lint.rules.linted import Fault, Linted, resolved
+from chaos.lint.rules.manifest import is_placeholder
 from chaos.values.quantities import parse_duration
 
 _SMALLEST: Final = 0.0001

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from chaos.lint import RULES, Finding, Rule, Severity
-from chaos.lint.finding import PAGE
-from chaos.lint.report import Report
+from chaos.lint.reports.report import Report
+from chaos.lint.rules.finding import PAGE, Finding, Rule, Severity
+from chaos.lint.rules.table import RULES
 from chaos.version import __version__
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"

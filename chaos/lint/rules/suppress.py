@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.lint.finding import Finding, Rule
+from chaos.lint.rules.finding import Finding, Rule
 
 FORM: Final = "# chaos-lint: ignore=RULE -- why it is right here"
 _NAMES: Final = re.compile(r":\s*ignore\s*=(.*)", re.DOTALL)

@@ -18,11 +18,6 @@ class Format(StrEnum):
     GITHUB = "github"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command()(lint)
-
-
 def lint(
     paths: Annotated[
         list[str],
@@ -37,9 +32,9 @@ def lint(
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,  # noqa: FBT002
 ) -> None:
     """Find committed faults and Istio's pitfalls in manifests. Exit code 1 if there are findings, 2 if nothing can be read."""
-    from chaos.adapters.repository import lint as lint_paths
     from chaos.adapters.settings_file import read_settings
-    from chaos.reporting.lint import FORMATS, summary
+    from chaos.lint.reports.formats import FORMATS, summary
+    from chaos.lint.repository import lint as lint_paths
 
     report = lint_paths(paths, settings=read_settings(Path.cwd()), namespace=namespace)
     for note in report.notes:

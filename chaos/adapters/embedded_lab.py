@@ -1,0 +1,68 @@
+"""The seam to the embedded lab: the only place that reaches it, by an entry point, so that nothing here imports it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import Final, Protocol
+
+from chaos.errors import LabError
+from chaos.values.access import MeshAccess
+
+GROUP: Final = "chaos.lab"
+"""The group of entry points in which the package that has a lab names the module that is its door."""
+
+
+class Lab(Protocol):
+    """The lab's door. ``chaos.lab.door`` is one, and says what each of these promises."""
+
+    def running(self) -> MeshAccess | None:
+        """The lab that somebody has started to be used by all."""
+
+    def use(self, own: str, *, owner: int, told: Callable[[str], None] = ...) -> MeshAccess:
+        """The lab that is there for all, else one that ends with a process."""
+
+    def end(self, name: str) -> None:
+        """Ends a lab that ``use`` has started."""
+
+    def command(self, arguments: Sequence[str], *, staging_labels: Callable[[], Mapping[str, str]]) -> None:
+        """Runs one of the lab's own commands."""
+
+
+def find_lab() -> Lab:
+    """The lab of this installation.
+
+    Raises:
+        LabError: There is none, or it lacks packages.
+    """
+    found = next(iter(entry_points(group=GROUP)), None)
+    if found is None:
+        raise LabError(
+            f"the embedded lab is not installed: no package has an entry point {GROUP!r}",
+            hint="install the harness (scripts/setup in a checkout), or name a cluster's context",
+        )
+    try:
+        lab: Lab = found.load()
+    except ImportError as error:
+        raise LabError(
+            f"the embedded lab can't be loaded: {error}",
+            hint="pip install 'istio-chaos[lab]', or name a cluster's context",
+        ) from error
+    return lab
+
+
+@contextmanager
+def lab_in_use() -> Iterator[MeshAccess]:
+    """The lab that runs, else one of this process's own that ends with the ``with`` block.
+
+    Raises:
+        LabError: The lab that runs has a dead part, or none can be started.
+    """
+    lab, own = find_lab(), f"own-{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        yield lab.use(own, owner=os.getpid())
+    finally:
+        lab.end(own)

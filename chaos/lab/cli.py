@@ -1,0 +1,131 @@
+"""``chaosctl lab``: the embedded staging mesh on this machine. Data on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from chaos.errors import InputError
+from chaos.lab import commands
+from chaos.values.quantities import parse_duration
+
+app = typer.Typer(
+    help="The embedded staging mesh on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
+Name = Annotated[str, typer.Option("--name", help="which lab, where several run side by side")]
+
+
+@app.command()
+def up(
+    name: Name = "default",
+    attached: Annotated[bool, typer.Option("--attached", help="end with the process that started it")] = False,  # noqa: FBT002
+    manifests: Annotated[
+        list[Path] | None, typer.Option(help="Kubernetes and Istio YAML to load instead of the shop; several times")
+    ] = None,
+    behaviours: Annotated[Path | None, typer.Option(help="what the stand-ins for these manifests do")] = None,
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Start the lab; returns when all is ready."""
+    state = commands.up(name, attached=attached, manifests=manifests or (), behaviours=behaviours)
+    if as_json:
+        _give(state.public())
+    else:
+        _give(
+            f"the lab {name!r} is up (process {state.pid})\n"
+            f"  kubectl:     kubectl --kubeconfig {state.kubeconfig} --context {state.context} get pods\n"
+            + (f"  entry:       curl {state.entry}{'' if manifests else '/orders/42'}\n" if state.entry else "")
+            + f"  namespaces:  {', '.join(state.namespaces)}; experiments may touch {', '.join(state.staging) or 'none'}\n"
+            f"  prometheus:  {state.prometheus}\n"
+            f"  stop it:     chaosctl lab down" + ("" if name == "default" else f" --name {name}")
+        )
+
+
+@app.command()
+def down(name: Name = "default", as_json: Json = False) -> None:  # noqa: FBT002
+    """Stop the lab and everything that it started."""
+    was_up = commands.down(name)
+    if as_json:
+        _give({"name": name, "was_running": was_up})
+    _say(f"the lab {name!r} is down" if was_up else f"no lab {name!r} was running")
+
+
+@app.command()
+def status(name: Name = "default", as_json: Json = False) -> None:  # noqa: FBT002
+    """Show the lab's parts: what is alive, what died and why."""
+    found = commands.status(name)
+    if as_json:
+        parts = [asdict(part) for part in found.parts]
+        api = found.state.api if found.state is not None else None
+        _give({"name": found.name, "running": found.running, "detail": found.detail, "api": api, "parts": parts})
+    else:
+        mebibytes = f", {found.memory.resident / 2**20:.0f} MiB resident" if found.running else ""
+        _give(f"lab {found.name!r}: {found.detail}{mebibytes}")
+        for part in found.parts:
+            _give(f"  {'running' if part.alive else 'FAILED '}  {part.name}  {part.detail}".rstrip())
+    if not found.healthy:
+        raise typer.Exit(1)
+
+
+@app.command()
+def shop(
+    context: typer.Context,
+    image: Annotated[
+        str, typer.Option(help="what the Containerfile's target stand-in builds, as your cluster pulls it")
+    ],
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="where the shop is put")] = "staging",
+) -> None:
+    """Print the lab's demo shop for a real cluster with Istio, to try experiments there."""
+    from chaos.lab.shop_elsewhere import shop as shop_of
+    from chaos.values.documents import as_documents
+
+    _give(as_documents(shop_of(namespace, image=image, labels=context.obj())))
+
+
+@app.command("control-plane")
+def control_plane(
+    name: Name = "default",
+    delay: Annotated[str | None, typer.Option(help="how long every push waits, e.g. 3s; 0s ends it")] = None,
+    down: Annotated[bool, typer.Option("--down", help="push nothing from now on")] = False,  # noqa: FBT002
+    up: Annotated[bool, typer.Option("--up", help="push again")] = False,  # noqa: FBT002
+    rotate: Annotated[bool, typer.Option("--rotate-certificates", help="renew every workload's certificate")] = False,  # noqa: FBT002
+    as_json: Json = False,  # noqa: FBT002
+) -> None:
+    """Slow down or stop the distribution of configuration, as when istiod is ill; renew certificates."""
+    if (delay is not None) + down + up + rotate != 1:
+        raise InputError("expected exactly one of --delay, --down, --up and --rotate-certificates")
+    if delay is not None:
+        found = commands.control_plane(name, delay=_seconds(delay))
+    elif rotate:
+        found = commands.control_plane(name, rotate=True)
+    else:
+        found = commands.control_plane(name, power="up" if up else "down")
+    if as_json:
+        _give(found)
+    _say("done")
+
+
+def _seconds(delay: str) -> float:
+    try:
+        return parse_duration(delay).total_seconds()
+    except ValueError as error:
+        raise InputError(f"--delay {delay!r}: {error}") from error
+
+
+def _give(data: Any) -> None:
+    """Data, on stdout."""
+    typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    """Words for people, on stderr."""
+    typer.echo(text, err=True)

@@ -1,0 +1,1 @@
+"""What a lint has to tell, and the forms in which it is printed."""

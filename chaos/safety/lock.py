@@ -1,0 +1,140 @@
+"""Takes the lease of a target, so that two runs on one target are impossible; what a dead run left there is swept first."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+from chaos.errors import MeshError, Refused
+from chaos.model.marks import labels_for
+from chaos.safety.lease import LEASE_SECONDS, Held, holder_of, is_live, lease_name, runs_out
+from chaos.safety.marks import Object, is_ours, micro_time, rfc3339, run_of, unix
+from chaos.safety.sweep import sweep
+
+if TYPE_CHECKING:
+    from chaos.ports import Mesh
+
+_CONTESTS: Final = 5
+"""Attempts while others take and leave the same lease, or creating it fails."""
+_PAUSE: Final = 0.3
+"""Seconds after a creation that failed."""
+
+
+class Locked(Refused):
+    """Another run holds the target.
+
+    Args:
+        message: Which target, held by whom, for how long.
+        holder: The other run's id.
+        age: Seconds since it took the lease.
+        until: Unix seconds on the server's clock at which the lease runs out unless it is renewed.
+        hint: What would make it right.
+    """
+
+    def __init__(self, message: str, *, holder: str, age: float, until: float, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.holder = holder
+        self.age = age
+        self.until = until
+
+
+def acquire(
+    mesh: Mesh,
+    *,
+    namespace: str,
+    service: str,
+    run: str,
+    experiment: str,
+    owner: str | None,
+    duration: float = LEASE_SECONDS,
+) -> Held:
+    """Takes the lease of a target and keeps renewing it. What a dead run left on the target is swept first.
+
+    Args:
+        mesh: The cluster.
+        namespace: Namespace of the target, and of the lease.
+        service: The target.
+        run: Who takes it.
+        experiment: What for.
+        owner: Who answers for it.
+        duration: Seconds without a renewal after which it runs out; whole seconds, as Kubernetes stores them.
+
+    Raises:
+        Locked: another run holds it.
+        MeshError: the API failed, or what a dead run left can't be removed.
+    """
+    name = lease_name(service)
+    last: MeshError | None = None
+    for _ in range(_CONTESTS):
+        found = mesh.lease(namespace, name)
+        if found is None:
+            try:
+                created = mesh.create_lease(_new(mesh, namespace, name, run, experiment, owner, duration))
+            except MeshError as error:
+                if error.refused and error.status != 409:
+                    raise
+                last = error
+                time.sleep(_PAUSE)  # then reading tells whose it is: another's, ours, or nobody's
+                continue
+            return Held(mesh, created, duration=duration)
+        if holder_of(found) == run:
+            return Held(mesh, found, duration=duration)
+        _refuse_if_held(found, mesh.server_time())
+        _clear(mesh, found)
+    raise MeshError(
+        f"the lease {namespace}/{name} could not be taken by run {run} in {_CONTESTS} attempts"
+        + (f"; at last: {last.message}" if last else ""),
+        status=409,
+        hint="other runs compete for this target, or the API is ill: try again",
+    )
+
+
+def _new(
+    mesh: Mesh, namespace: str, name: str, run: str, experiment: str, owner: str | None, duration: float
+) -> dict[str, Any]:
+    now = micro_time(mesh.server_time())
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "labels": labels_for(run=run, experiment=experiment, owner=owner),
+        },
+        "spec": {
+            "holderIdentity": run,
+            "leaseDurationSeconds": max(1, round(duration)),
+            "acquireTime": now,
+            "renewTime": now,
+        },
+    }
+
+
+def _refuse_if_held(lease: Object, now: float) -> None:
+    meta, holder, until = lease["metadata"], holder_of(lease), runs_out(lease)
+    taken = unix((lease.get("spec") or {}).get("acquireTime")) or unix(meta.get("creationTimestamp")) or now
+    where, age = f"{meta['namespace']}/{meta['name']}", max(0.0, now - taken)
+    if not is_ours(lease):
+        raise Locked(
+            f"the lease {where} exists, and the harness did not write it",
+            holder=holder, age=age, until=until, hint="rename or remove that Lease",
+        )  # fmt: skip
+    if is_live(lease, now):
+        raise Locked(
+            f"the target is held by run {holder}: lease {where}, for {age:.0f} s, renewed until {rfc3339(until)}",
+            holder=holder,
+            age=age,
+            until=until,
+            hint=f"wait for its end; if nobody renews it, it is free in {until - now:.0f} s",
+        )
+
+
+def _clear(mesh: Mesh, lease: Object) -> None:
+    """Removes what the dead run of a lease left, and the lease."""
+    swept = sweep(mesh, namespaces=(lease["metadata"]["namespace"],), run=run_of(lease), dead_only=True)
+    failed = next((one for one in swept if one.trouble), None)
+    if failed is not None:
+        raise MeshError(
+            f"what the dead run {run_of(lease)} left can't be removed: {failed}",
+            hint=f"chaosctl sweep --run {run_of(lease)}",
+        )
