@@ -178,7 +178,7 @@ def run_experiment(
     experiment: Experiment,
     *,
     place: Place,
-    listeners: Listeners,
+    listeners: Listeners | None = None,
     report_dir: Path,
     file: Path | None = None,
     declared: str = "",
@@ -205,6 +205,7 @@ def run_experiment(
             "no entry is named, so there is nowhere to send load to",
             hint="--chaos-entry http://… (the ingress gateway)",
         )
+    listeners = listeners or Listeners()
     clock = SystemClock()
     stop = StopRequest(clock)
     with stop.on_signals():

@@ -16,14 +16,15 @@ from chaos.adapters import kubernetes_api
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import StopRequest
+from chaos.engine.listeners import Listeners
 from chaos.engine.run import Run
 from chaos.engine.surroundings import Surroundings
 from chaos.errors import HarnessError
-from chaos.model.history import Environment, Event, History, PhaseName
+from chaos.model.history import Environment, History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB
 from chaos.model.verdict import Verdict
-from chaos.ports import Finished, Progress
+from chaos.ports import Listener
 from chaos.reporting.record import run_folder
 from chaos.safety.watchdog import Watchdog
 from chaos.wiring import Place, conclude, plan_experiment
@@ -84,14 +85,11 @@ class Orders:
         return Path(self.folder) / "pids.json"
 
 
-class _Saboteur:
+class _Saboteur(Listener):
     """A listener that does what its orders say once a phase begins."""
 
     def __init__(self, orders: Orders, metrics: ShopMetrics, load: SteadyLoad) -> None:
         self._orders, self._metrics, self._load = orders, metrics, load
-
-    def started(self, plan: Plan) -> None:
-        pass
 
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
         orders = self._orders
@@ -110,15 +108,6 @@ class _Saboteur:
             os.kill(os.getpid(), signal.SIGALRM)
         for number in orders.signals.get(phase, ()):
             os.kill(os.getpid(), number)
-
-    def event(self, run: str, event: Event) -> None:
-        pass
-
-    def progress(self, progress: Progress) -> None:
-        pass
-
-    def finished(self, finished: Finished) -> None:
-        pass
 
 
 class Alarm(BaseException):
@@ -173,7 +162,7 @@ def main(orders: Orders) -> None:
                 result["phases"] = [span.phase for span in history.spans]
                 marks = history.marks
                 result["marks"] = {mark.value: at for mark, at in marks.items()}
-                result["events"] = [f"{event.kind}: {event.message}" for event in history.events]
+                result["events"] = [f"{event.kind}: {event.sentence}" for event in history.events]
             else:
                 result = {"outcome": "refused", "reasons": [f"{one.rule}: {one.message}" for one in plan.refusals]}
         except HarnessError as error:
@@ -208,13 +197,13 @@ def _run(
 
     around = Surroundings(
         mesh=place.mesh, metrics=metrics, load=load, clock=clock, settings=place.settings, environment=place.environment,
-        stop=stop, watch=watch, sinks=[_Saboteur(orders, metrics, load)], lease=orders.lease,
+        stop=stop, watch=watch, listeners=Listeners([_Saboteur(orders, metrics, load)]), lease=orders.lease,
     )  # fmt: skip
     run = Run(plan, around)
     try:
         run.execute()
     finally:
-        finished = conclude(run.recorder.history(), sinks=(), report_dir=Path(orders.folder))
+        finished = conclude(run.recorder.history(), listeners=Listeners(), report_dir=Path(orders.folder))
     assert finished.verdict == judge.judge(finished.history)
     return finished.history, finished.verdict
 

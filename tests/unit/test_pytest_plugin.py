@@ -42,11 +42,10 @@ FAKE = textwrap.dedent("""\
 
     def pytest_configure(config):
         wiring = types.ModuleType("chaos.wiring")
-        def run_experiment(experiment, *, place, sinks, report_dir, file, declared, patience):
+        def run_experiment(experiment, *, place, listeners, report_dir, file, declared, patience):
             one = HISTORIES[experiment.name]
             finished = Finished(history=one, verdict=judge(one), folder=None)
-            for sink in sinks:
-                sink.finished(finished)
+            listeners.finish(finished)
             return finished
         wiring.run_experiment = run_experiment
         wiring.connect = lambda **options: "mesh"
