@@ -12,18 +12,24 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from chaos.adapters.experiment_file import DocumentError, parse_experiment
+    from chaos.model.events import Event
     from chaos.model.experiment import Experiment
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
+    from chaos.ports import Finished, Listener, Progress
     from chaos.version import __version__
 
 _HOMES: Final = {
     "DocumentError": "chaos.adapters.experiment_file",
+    "Event": "chaos.model.events",
     "Experiment": "chaos.model.experiment",
+    "Finished": "chaos.ports",
     "History": "chaos.model.history",
+    "Listener": "chaos.ports",
     "Outcome": "chaos.model.verdict",
     "Plan": "chaos.model.plan",
+    "Progress": "chaos.ports",
     "ReasonCode": "chaos.model.verdict",
     "Verdict": "chaos.model.verdict",
     "__version__": "chaos.version",
@@ -32,10 +38,14 @@ _HOMES: Final = {
 
 __all__ = [
     "DocumentError",
+    "Event",
     "Experiment",
+    "Finished",
     "History",
+    "Listener",
     "Outcome",
     "Plan",
+    "Progress",
     "ReasonCode",
     "Verdict",
     "__version__",

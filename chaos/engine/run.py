@@ -207,11 +207,9 @@ class Run:
             except Overtaken as error:
                 self._event(events.Overtaken(at=self._now(), answer=error.args[0]))
                 continue
-            self._mark(Mark.INJECTED)
-            made = fresh.injection
-            self._event(
-                events.Injected(at=self._now(), strategy=made.strategy, namespace=made.namespace, name=made.name)
-            )
+            made, now = fresh.injection, self._now()
+            self._mark(Mark.INJECTED, now)
+            self._event(events.Injected(at=now, strategy=made.strategy, namespace=made.namespace, name=made.name))
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._around.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
@@ -276,14 +274,10 @@ class Run:
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
             return
         self._mark(Mark.RESTORED)
-        self._event(
-            events.Restored(at=self._now(), strategy=self._injector.injection.strategy, exact=self._injector.exact)
-        )
-        written, message = (
-            self._injector.written or self._injector.injection.after,
-            f"run {self.plan.run} removed its fault",
-        )
-        announce(self._around.mesh, written, reason="ChaosFaultEnded", message=message)
+        made = self._injector
+        self._event(events.Restored(at=self._now(), strategy=made.injection.strategy, exact=made.exact))
+        message = f"run {self.plan.run} removed its fault"
+        announce(self._around.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
 
     def _give_back(self) -> None:
         """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""

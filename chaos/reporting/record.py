@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from chaos.errors import InputError
 from chaos.model.history import FORMAT, History
@@ -68,7 +68,7 @@ def read_record(path: Path) -> History:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{file}: expected a record that can be read: {reason}") from error
     try:
-        document = from_json(text)
+        document = json.loads(text)
         found = document["format"]
         if found in range(1, FORMAT + 1):
             return History.model_validate(upgraded(document))
