@@ -65,13 +65,6 @@ def give(data: Any) -> None:
     typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def show(text: str) -> None:
-    """Text for people, on stdout."""
-    from chaos.reporting.console import console
-
-    console(sys.stdout).print(text, highlight=True)
-
-
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: FBT002
     if version:
@@ -134,6 +127,7 @@ def plan(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
+    from chaos.reporting.console import show
     from chaos.reporting.plan_text import plan_text
     from chaos.wiring import plan_experiment
 
@@ -206,6 +200,7 @@ def judge(
     """Judge recorded runs again, offline."""
     from chaos.judge import judge as judge_history
     from chaos.model.verdict import worst
+    from chaos.reporting.console import show
     from chaos.reporting.prose import verdict_text
     from chaos.reporting.record import read_record
 
