@@ -20,23 +20,22 @@ import httpx
 
 from benchmarks.own_lab import own_lab
 from chaos.adapters.experiment_file import parse_experiment
-from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.engine.clock import SystemClock
 from chaos.engine.injecting import Injector
 from chaos.engine.observer import Observer
+from chaos.engine.place import Place
 from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
+from chaos.harness.connecting import on_lab
 from chaos.judge import judge_removal
 from chaos.lab import commands
 from chaos.lab.state import LabState
-from chaos.model.history import Environment, History, Mark, ProxySeen
+from chaos.model.history import History, Mark, ProxySeen
+from chaos.model.marks import new_run
 from chaos.model.plan import Plan, Strategy
-from chaos.model.settings import LAB
 from chaos.model.verdict import RemovalResult
 from chaos.ports import Load
 from chaos.values.answers import Answer
-from chaos.wiring import Place, plan_experiment
 
 EXPERIMENT = """\
 experiment: {service}
@@ -60,9 +59,8 @@ class Removing:
 
     def __init__(self, place: Place, strategy: Strategy, clock: SystemClock) -> None:
         service, caller = TARGETS[strategy]
-        self.plan: Plan = plan_experiment(
-            parse_experiment(EXPERIMENT.format(service=service, caller=caller)), place=place
-        )
+        experiment = parse_experiment(EXPERIMENT.format(service=service, caller=caller))
+        self.plan: Plan = place.plan(experiment, run=new_run())
         assert self.plan.injection is not None, self.plan.refusals
         assert self.plan.injection.strategy is strategy, (strategy, self.plan.injection.strategy)
         self._clock = clock
@@ -184,14 +182,7 @@ def private_auth_service(lab: LabState) -> None:
 
 def main(rounds: int) -> None:
     with own_lab() as lab:
-        metrics = PrometheusMetrics(lab.prometheus)
-        mesh = KubernetesMesh(lab.kubeconfig, lab.context)
-        environment = Environment(
-            context=lab.context, cluster=mesh.identity().uid, prometheus=lab.prometheus, entry=lab.entry,
-            scrape_interval=metrics.scrape_interval(),
-        )  # fmt: skip
-        settings = LAB.model_copy(update={"namespaces": ("staging",)})
-        place = Place(mesh, metrics, settings, environment, lab.context, lab.kubeconfig)
+        place = on_lab(lab)
         private_auth_service(lab)
         with called(lab):
             for title, delay, pause in (

@@ -18,8 +18,9 @@ from pathlib import Path
 from benchmarks.own_lab import own_lab
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.harness.connecting import on_lab
+from chaos.harness.harness import Harness
 from chaos.lab.state import LabState
-from chaos.wiring import connect, run_experiment
 from tests.e2e.experiments import marked, quick
 
 
@@ -78,16 +79,14 @@ def main(runs: int) -> None:
     outcomes: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as temporary, own_lab() as lab:
         folder = Path(temporary)
-        place = connect(
-            context=lab.context, prometheus=lab.prometheus, entry=lab.entry, kubeconfig=lab.kubeconfig, lab=lab.staging
-        )
+        harness = Harness(on_lab(lab), report_dir=folder / "reports")
         mesh = KubernetesMesh(lab.kubeconfig, lab.context)
         text = quick(folder).read_text().replace("rate: 40", "rate: 120")
         experiment = parse_experiment(text)
         tenth: dict[str, float] = {}
         began = time.monotonic()
         for number in range(1, runs + 1):
-            outcomes[run_experiment(experiment, place=place, report_dir=folder / "reports").verdict.outcome] += 1
+            outcomes[harness.run(experiment).verdict.outcome] += 1
             if number == min(10, runs):
                 tenth = state(lab, mesh)
         last = state(lab, mesh)

@@ -16,7 +16,7 @@ from chaos.model.marks import new_run
 from chaos.safety.lease import owner_reference
 from chaos.safety.marks import micro_time
 from chaos.safety.sweep import sweep
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import CONTEXT, ApiServer, fault
 
 TOTAL, PLACES, OURS = 2000, 100, 50
 

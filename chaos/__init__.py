@@ -1,8 +1,8 @@
-"""Chaos experiments for services on an Istio mesh.
+"""Chaos experiments for services on an Istio mesh: the names that suites use.
 
-    >>> from chaos import Experiment, parse_experiment
+    >>> from chaos import Abort, Experiment, Expectation, Harness, Load, Request, Target
 
-Names are loaded when they are first used, so that importing the package costs nothing.
+They are loaded when they are first used, so that importing the package costs nothing.
 """
 
 from __future__ import annotations
@@ -11,45 +11,130 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from chaos.adapters.experiment_file import DocumentError, parse_experiment
+    from chaos.adapters.experiment_file import DocumentError, parse_experiment, read_experiment
+    from chaos.engine.place import Place
+    from chaos.engine.surroundings import NoWatch
+    from chaos.errors import (
+        ChaosError,
+        ExperimentFailed,
+        ExperimentInconclusive,
+        ExperimentRefused,
+        HarnessError,
+        InputError,
+        LabError,
+        LoadError,
+        MeshError,
+        MetricsError,
+        NotPassed,
+        Refused,
+        Stopped,
+    )
+    from chaos.expectations.claim import Expectation, Good, Guardrail
+    from chaos.faults.abort import Abort
+    from chaos.faults.delay import Delay
+    from chaos.faults.fault import Fault
+    from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment
+    from chaos.model.experiment import Experiment, Limits, Load, Match, Recovery, Request, StringMatch, Target
     from chaos.model.history import History
     from chaos.model.plan import Plan
+    from chaos.model.settings import Settings
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
     from chaos.ports import Finished, Listener, Progress
     from chaos.version import __version__
 
 _HOMES: Final = {
+    "Abort": "chaos.faults.abort",
+    "ChaosError": "chaos.errors",
+    "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
     "Event": "chaos.model.events",
+    "Expectation": "chaos.expectations.claim",
     "Experiment": "chaos.model.experiment",
+    "ExperimentFailed": "chaos.errors",
+    "ExperimentInconclusive": "chaos.errors",
+    "ExperimentRefused": "chaos.errors",
+    "Fault": "chaos.faults.fault",
     "Finished": "chaos.ports",
+    "Good": "chaos.expectations.claim",
+    "Guardrail": "chaos.expectations.claim",
+    "Harness": "chaos.harness.harness",
+    "HarnessError": "chaos.errors",
     "History": "chaos.model.history",
+    "InputError": "chaos.errors",
+    "LabError": "chaos.errors",
+    "Limits": "chaos.model.experiment",
     "Listener": "chaos.ports",
+    "Load": "chaos.model.experiment",
+    "LoadError": "chaos.errors",
+    "Match": "chaos.model.experiment",
+    "MeshError": "chaos.errors",
+    "MetricsError": "chaos.errors",
+    "NoWatch": "chaos.engine.surroundings",
+    "NotPassed": "chaos.errors",
     "Outcome": "chaos.model.verdict",
+    "Place": "chaos.engine.place",
     "Plan": "chaos.model.plan",
     "Progress": "chaos.ports",
     "ReasonCode": "chaos.model.verdict",
+    "Recovery": "chaos.model.experiment",
+    "Refused": "chaos.errors",
+    "Request": "chaos.model.experiment",
+    "Settings": "chaos.model.settings",
+    "Stopped": "chaos.errors",
+    "StringMatch": "chaos.model.experiment",
+    "Target": "chaos.model.experiment",
     "Verdict": "chaos.model.verdict",
     "__version__": "chaos.version",
     "parse_experiment": "chaos.adapters.experiment_file",
+    "read_experiment": "chaos.adapters.experiment_file",
 }
 
 __all__ = [
+    "Abort",
+    "ChaosError",
+    "Delay",
     "DocumentError",
     "Event",
+    "Expectation",
     "Experiment",
+    "ExperimentFailed",
+    "ExperimentInconclusive",
+    "ExperimentRefused",
+    "Fault",
     "Finished",
+    "Good",
+    "Guardrail",
+    "Harness",
+    "HarnessError",
     "History",
+    "InputError",
+    "LabError",
+    "Limits",
     "Listener",
+    "Load",
+    "LoadError",
+    "Match",
+    "MeshError",
+    "MetricsError",
+    "NoWatch",
+    "NotPassed",
     "Outcome",
+    "Place",
     "Plan",
     "Progress",
     "ReasonCode",
+    "Recovery",
+    "Refused",
+    "Request",
+    "Settings",
+    "Stopped",
+    "StringMatch",
+    "Target",
     "Verdict",
     "__version__",
     "parse_experiment",
+    "read_experiment",
 ]
 
 

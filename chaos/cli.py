@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chaos import cli_safety
-from chaos.errors import HarnessError, InputError
+from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
 from chaos.version import __version__
 
 if TYPE_CHECKING:
     from chaos.model.experiment import Experiment
-    from chaos.wiring import Place
 
 app = typer.Typer(
     help="Chaos experiments for services on an Istio mesh.",
@@ -46,13 +43,18 @@ def main() -> None:
     try:
         app()
     except HarnessError as error:
-        say(f"error: {error}")
+        say(f"error: {error.told(option)}")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         say("interrupted")
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+
+
+def option(setting: str) -> str:
+    """How ``chaosctl`` spells a setting of the harness: ``--report-dir``."""
+    return f"--{setting.replace('_', '-')}"
 
 
 def say(text: str) -> None:
@@ -75,7 +77,7 @@ def _version(version: Annotated[bool, typer.Option("--version", help="print the 
 @app.command()
 def validate(files: Files) -> None:
     """Check experiment files; every problem of every file at once."""
-    from chaos.adapters.experiment_file import DocumentError
+    from chaos.adapters.experiment_file import DocumentError, read_experiment
 
     broken = 0
     for file in experiment_files(files):
@@ -127,15 +129,14 @@ def plan(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
+    from chaos.harness.connecting import Options
+    from chaos.harness.harness import Harness
     from chaos.reporting.console import show
     from chaos.reporting.plan_text import plan_text
-    from chaos.wiring import plan_experiment
 
-    plans = []
-    chosen = [(file, *read_experiment(file)) for file in experiment_files(files)]
-    with place_of(context, prometheus, entry, kubeconfig) as place:
-        for file, experiment, declared in chosen:
-            plans.append(plan_experiment(experiment, place=place, file=file, declared=declared))
+    chosen = read_experiments(files)
+    with Harness.at(Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)) as harness:
+        plans = [harness.plan(experiment, file=file, declared=text) for file, experiment, text in chosen]
     if as_json:
         give([made.model_dump(mode="json", by_alias=True) for made in plans])
     else:
@@ -158,30 +159,25 @@ def run(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
-    from chaos.engine.listeners import Listeners
+    from chaos.harness.connecting import Options
+    from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
     from chaos.reporting.listeners import listeners
     from chaos.reporting.table import row_of, write_table
     from chaos.reporting.terminal import Terminal
-    from chaos.wiring import run_experiment
+    from chaos.values.quantities import duration_of
 
-    chosen = [(file, *read_experiment(file)) for file in experiment_files(files)]
-    patience = seconds_of("--wait", wait)
-    done = []
-    with place_of(context, prometheus, entry, kubeconfig) as place:
-        for file, experiment, declared in chosen:
-            terminal = Terminal()
-            done.append(
-                run_experiment(
-                    experiment,
-                    place=place,
-                    listeners=Listeners([terminal, *listeners(terminal.say)], say=terminal.say),
-                    report_dir=report_dir,
-                    file=file,
-                    declared=declared,
-                    patience=patience,
-                )
+    chosen = read_experiments(files)
+    patience = duration_of(Setting.WAIT, wait)  # told before a lab is started
+    options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
+    terminal = Terminal()
+    with Harness.at(options, report_dir=report_dir, wait=patience) as harness:
+        done = [
+            harness.with_listeners([terminal, *listeners(terminal.say)], say=terminal.say).run(
+                experiment, file=file, declared=text
             )
+            for file, experiment, text in chosen
+        ]
     say("")
     write_table([row_of(finished.verdict) for finished in done], sys.stderr)
     for finished in done:
@@ -198,13 +194,12 @@ def judge(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Judge recorded runs again, offline."""
-    from chaos.judge import judge as judge_history
+    from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
     from chaos.reporting.console import show
     from chaos.reporting.prose import verdict_text
-    from chaos.reporting.record import read_record
 
-    verdicts = [judge_history(read_record(path)) for path in records]
+    verdicts = [Harness.judge(path) for path in records]
     if as_json:
         give([verdict.model_dump(mode="json") for verdict in verdicts])
     else:
@@ -224,20 +219,6 @@ def lab(context: typer.Context) -> None:
 # --- shared by the commands ----------------------------------------------------------------------------------------
 
 
-def seconds_of(option: str, text: str) -> float:
-    """An option's duration.
-
-    Raises:
-        InputError: it is none.
-    """
-    from chaos.values.quantities import parse_duration
-
-    try:
-        return parse_duration(text).total_seconds()
-    except ValueError as error:
-        raise InputError(f"{option} {text!r}: {error}") from error
-
-
 def experiment_files(paths: list[Path]) -> list[Path]:
     """The files that are named, and those right in the folders that are named."""
     found: list[Path] = []
@@ -252,48 +233,8 @@ def experiment_files(paths: list[Path]) -> list[Path]:
     return found
 
 
-def read_experiment(file: Path) -> tuple[Experiment, str]:
-    """An experiment and its text."""
-    from chaos.adapters.experiment_file import parse_experiment
+def read_experiments(paths: list[Path]) -> list[tuple[Path, Experiment, str]]:
+    """The experiments of the files that are named, each with its file and its text."""
+    from chaos.adapters.experiment_file import read_experiment
 
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{file}: expected an experiment file that can be read: {reason}") from error
-    return parse_experiment(text, file=str(file)), text
-
-
-@contextmanager
-def place_of(context: str | None, prometheus: str | None, entry: str | None, kubeconfig: str | None) -> Iterator[Place]:
-    """The named cluster; the lab where nothing is named."""
-    from chaos.wiring import connect
-
-    if context:
-        yield connect(context=context, prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
-        return
-    nothing_else_named(prometheus=prometheus, entry=entry, kubeconfig=kubeconfig)
-    from chaos.adapters.embedded_lab import lab_in_use
-
-    with lab_in_use() as mesh:
-        yield connect(
-            context=mesh.context,
-            prometheus=mesh.prometheus,
-            entry=mesh.entry,
-            kubeconfig=mesh.kubeconfig,
-            lab=mesh.staging,
-        )
-
-
-def nothing_else_named(**options: str | None) -> None:
-    """Refuses options that only make sense with a context.
-
-    Raises:
-        InputError: one was given.
-    """
-    named = [f"--{name}" for name, value in options.items() if value]
-    if named:
-        raise InputError(
-            f"{', '.join(named)} without --context: a cluster is touched only if its context is named",
-            hint="add --context NAME, or leave all of them out to use the lab",
-        )
+    return [(file, *read_experiment(file)) for file in experiment_files(paths)]

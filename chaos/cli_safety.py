@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos.errors import InputError
+from chaos.errors import InputError, Setting
 
 if TYPE_CHECKING:
     from chaos.model.settings import Settings
@@ -55,8 +52,8 @@ def status(
     from chaos.reporting.console import show
     from chaos.safety.active import active
 
-    with mesh_of(context, kubeconfig) as (mesh, settings):
-        faults = active(mesh, _chosen(mesh, settings, namespace, all_staging=all_staging))
+    found = _mesh_of(context, kubeconfig)
+    faults = active(found[0], _chosen(*found, namespace, all_staging=all_staging)) if found else []
     if as_json:
         _give(json.dumps([fault.as_dict() for fault in faults], indent=2, ensure_ascii=False))
     else:
@@ -81,14 +78,10 @@ def sweep(
 
     if expired + (run_id is not None) + everything > 1:
         raise InputError("expected at most one of --expired, --run and --all", hint="without any, --expired holds")
-    with mesh_of(context, kubeconfig) as (mesh, settings):
-        done = sweep_now(
-            mesh,
-            namespaces=_chosen(mesh, settings, namespace, all_staging=all_staging),
-            run=run_id,
-            everything=everything,
-            dry_run=dry_run,
-        )
+    done = []
+    if found := _mesh_of(context, kubeconfig):
+        namespaces = _chosen(*found, namespace, all_staging=all_staging)
+        done = sweep_now(found[0], namespaces=namespaces, run=run_id, everything=everything, dry_run=dry_run)
     if as_json:
         _give(json.dumps([swept.as_dict() for swept in done], indent=2, ensure_ascii=False))
     else:
@@ -123,18 +116,21 @@ def _switch(
 ) -> None:
     from chaos.model.marks import FROZEN
 
-    with mesh_of(context, kubeconfig) as (mesh, settings):
-        for name in _chosen(mesh, settings, namespace, all_staging=all_staging):
-            found = mesh.namespace(name)
-            if found is None:
-                raise InputError(f"there is no namespace {name!r} in this cluster")
-            before = (found["metadata"].get("annotations") or {}).get(FROZEN)
-            if reason is not None or before is not None:
-                mesh.annotate_namespace(name, FROZEN, reason)
-            if reason is not None:
-                _give(f"{name}: frozen ({reason})")
-            else:
-                _give(f"{name}: " + ("not frozen" if before is None else f"thawed (was: {before})"))
+    there = _mesh_of(context, kubeconfig)
+    if there is None:
+        raise InputError("expected a cluster or a running lab", hint=f"chaosctl lab up, or give {Setting.CONTEXT}")
+    mesh, _ = there
+    for name in _chosen(*there, namespace, all_staging=all_staging):
+        found = mesh.namespace(name)
+        if found is None:
+            raise InputError(f"there is no namespace {name!r} in this cluster")
+        before = (found["metadata"].get("annotations") or {}).get(FROZEN)
+        if reason is not None or before is not None:
+            mesh.annotate_namespace(name, FROZEN, reason)
+        if reason is not None:
+            _give(f"{name}: frozen ({reason})")
+        else:
+            _give(f"{name}: " + ("not frozen" if before is None else f"thawed (was: {before})"))
 
 
 @manifests_app.command()
@@ -166,7 +162,7 @@ def rbac(
     ] = None,
 ) -> None:
     """Print what the harness's identity needs: a Role in each staging namespace, and cluster-wide only reading."""
-    from chaos.istio.workloads import DEFAULT_REVISION
+    from chaos.istio.injection import DEFAULT_REVISION
     from chaos.manifests.rbac import rbac as objects
     from chaos.values.documents import as_documents
 
@@ -207,6 +203,7 @@ def admission(
     from chaos.manifests.admission import offer, without_policies
     from chaos.manifests.rbac import rbac as roles
     from chaos.values.documents import as_documents
+    from chaos.values.quantities import duration_of
 
     settings = read_settings(Path.cwd())
     if namespace:
@@ -220,7 +217,7 @@ def admission(
         _say(
             f"Kubernetes {kubernetes} has admission policies as a beta that is off: start its API server with {offered.switch}"
         )
-    longest = None if lifetime is None else _duration("--lifetime", lifetime)
+    longest = None if lifetime is None else duration_of("--lifetime", lifetime)
     made = objects(
         settings, home=home, account=account, api_version=offered.api_version, lifetime=longest,
         default_export=default_export or PUBLIC, warn=warn,
@@ -231,27 +228,14 @@ def admission(
 # --- shared ------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def mesh_of(context: str | None, kubeconfig: str | None) -> Iterator[tuple[Mesh, Settings]]:
-    """The API of the named cluster or of the running lab, and the settings that hold there."""
-    from chaos.adapters.kubernetes_mesh import KubernetesMesh
-    from chaos.adapters.settings_file import read_settings
-    from chaos.model.settings import LAB
+def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings] | None:
+    """The API of the named cluster or of the lab that runs, and what may be touched there; ``None`` where no lab runs."""
+    from chaos.harness.connecting import Options, mesh_that_runs
 
-    if context:
-        yield KubernetesMesh(kubeconfig, context), read_settings(Path.cwd())
-        return
-    if kubeconfig:
-        raise InputError(
-            "--kubeconfig without --context: a cluster is touched only if its context is named",
-            hint="add --context NAME, or leave both out to use the lab",
-        )
-    from chaos.adapters.embedded_lab import find_lab
-
-    lab = find_lab().running()
-    if lab is None:
-        raise InputError("no lab is running and no context is named", hint="chaosctl lab up, or --context NAME")
-    yield KubernetesMesh(lab.kubeconfig, lab.context), LAB.model_copy(update={"namespaces": lab.staging})
+    found = mesh_that_runs(Options(context=context, kubeconfig=kubeconfig))
+    if found is None:
+        _say("no lab is running and no context is named, so there is nothing to look at")
+    return found
 
 
 def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
@@ -285,15 +269,6 @@ def _with_namespaces(settings: Settings, named: list[str]) -> Settings:
     except ValidationError as error:
         told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors(include_url=False))
         raise InputError(f"--namespace: {told}") from error
-
-
-def _duration(option: str, text: str) -> timedelta:
-    from chaos.values.quantities import parse_duration
-
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise InputError(f"{option} {text!r}: {error}") from error
 
 
 def _give(text: Any) -> None:

@@ -1,25 +1,84 @@
-"""The two families of errors.
+"""The errors of this package: what the system did wrong, and what we or the user did.
 
 ChaosError
-├── Finding          the system under test fell short (an outcome, never a traceback)
-└── HarnessError     we, the user or the surroundings did
-    ├── InputError   what the user gave is wrong: file, option, value            (exit code 2)
-    ├── Refused      a staging rule says no: nothing was started                 (exit code 4)
-    ├── MeshError    the Kubernetes API did not do what was asked
-    ├── MetricsError Prometheus did not answer as expected
-    ├── LoadError    the load generator could not be started or died
-    └── LabError     the embedded lab could not be started or has died
+├── NotPassed                 a verdict that isn't green
+│   ├── ExperimentFailed         the system fell short                              (exit code 1)
+│   ├── ExperimentInconclusive   the question could not be answered                 (exit code 3)
+│   └── ExperimentRefused        a staging rule said no: nothing was started        (exit code 4)
+└── HarnessError              the harness, its user or its surroundings are at fault
+    ├── InputError               what the user gave is wrong: file, option, value   (exit code 2)
+    ├── Refused                  what is asked for is not free to be had            (exit code 4)
+    ├── MeshError                the Kubernetes API did not do what was asked
+    ├── MetricsError             Prometheus did not answer as expected
+    ├── LoadError                the load generator could not be started or died
+    └── LabError                 the embedded lab could not be started or has died
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Final
+
+
+class Setting(Enum):
+    """Something that a user sets. Each front end spells it its own way; a message names it by ``f"{Setting.ENTRY}"``."""
+
+    CONTEXT = "context"
+    KUBECONFIG = "kubeconfig"
+    PROMETHEUS = "prometheus"
+    ENTRY = "entry"
+    REPORT_DIR = "report_dir"
+    WAIT = "wait"
+
+    def __str__(self) -> str:
+        return f"<{self.value}>"
+
+
+_SETTING: Final = re.compile(f"<({'|'.join(one.value for one in Setting)})>")
+
+
+def argument(name: str) -> str:
+    """How a setting is spelled in Python: ``entry=``."""
+    return f"{name}="
 
 
 class ChaosError(Exception):
     """Base of every error that this package raises on purpose."""
 
 
-class Finding(ChaosError):
-    """The system under test fell short of what its experiment claims."""
+class NotPassed(ChaosError):
+    """A verdict that isn't green. Its text is the whole verdict in prose.
+
+    Args:
+        text: The verdict in prose.
+        run: The run's id, by which its record is found; empty where it is not known.
+        outcome: Its outcome, e.g. ``cleanup-failed``.
+        reasons: The codes of its reasons, e.g. ``expectation-violated``.
+    """
+
+    def __init__(self, text: str, *, run: str = "", outcome: str = "", reasons: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.run = run
+        self.outcome = outcome
+        self.reasons = tuple(reasons)
+
+
+class ExperimentFailed(NotPassed, AssertionError):
+    """The system fell short: failed, blast-radius-violated or cleanup-failed."""
+
+
+class ExperimentInconclusive(NotPassed):
+    """The question could not be answered. Never green."""
+
+
+class ExperimentRefused(NotPassed):
+    """A staging rule said no, and nothing was started. Never green."""
+
+
+class Stopped(SystemExit):
+    """A run was asked to stop by SIGTERM or SIGHUP, and has cleaned up; no error, but the process's end."""
 
 
 class HarnessError(ChaosError):
@@ -37,8 +96,13 @@ class HarnessError(ChaosError):
         self.message = message
         self.hint = hint
 
+    def told(self, spell: Callable[[str], str] = argument) -> str:
+        """Message and hint, with the settings that they name as a front end spells them."""
+        text = f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
+        return _SETTING.sub(lambda found: spell(found[1]), text)
+
     def __str__(self) -> str:
-        return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
+        return self.told()
 
 
 class InputError(HarnessError):
@@ -46,7 +110,7 @@ class InputError(HarnessError):
 
 
 class Refused(HarnessError):
-    """A staging rule forbids the run; nothing was written."""
+    """What is asked for is not free to be had; nothing was written."""
 
     exit_code = 4
 

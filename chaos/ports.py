@@ -200,6 +200,10 @@ class Clock(Protocol):
         """Waits; may return early when the run is asked to stop."""
         ...
 
+    def wake(self) -> None:
+        """Ends a sleep, since the run is asked to stop; called in a signal's handler."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:

@@ -10,51 +10,33 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from chaos.errors import HarnessError
-from chaos.pytest_session import ChaosSession
+from chaos.errors import HarnessError, InputError, NotPassed, Stopped
+from chaos.pytest_session import NOTE, VERDICT, ChaosSession, option
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
     from _pytest.nodes import Node
     from _pytest.terminal import TerminalReporter
 
-    from chaos.engine.listeners import Listeners
+    from chaos.harness.harness import Harness
     from chaos.model.experiment import Experiment
-    from chaos.model.verdict import Verdict
-    from chaos.ports import Finished, Listener
+    from chaos.ports import Listener
     from chaos.values.access import MeshAccess
-    from chaos.wiring import Place
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
 _SUFFIXES: Final = (".yaml", ".yml")
 _DECLARES: Final = re.compile(r"^experiment\s*:", re.MULTILINE)
 _EXPERIMENT: Final = "chaos_experiment"
 """Property of a report: the experiment's name, whether or not it came to a verdict."""
-_VERDICT: Final = "chaos_verdict"
-"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
-_NOTE: Final = "chaos_note"
-"""Property of a report: what happened besides, such as a listener that was dropped."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
-
-
-class ExperimentFailed(AssertionError):
-    """The system fell short: failed, blast-radius-violated or cleanup-failed."""
-
-
-class ExperimentInconclusive(Exception):
-    """The question could not be answered. Never green."""
-
-
-class ExperimentRefused(Exception):
-    """A staging rule said no, and nothing was started. Never green."""
 
 
 # --- options -----------------------------------------------------------------------------------------------------------
@@ -79,7 +61,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """The hooks that other plugins may use."""
+    """The hooks that a suite, or another plugin, may implement."""
     from chaos import pytest_hooks
 
     pluginmanager.add_hookspecs(pytest_hooks)
@@ -102,7 +84,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     try:
         chaos.verify()
     except HarnessError as error:
-        chaos.left.append(f"it can't be told whether anything is left: {error.message}")
+        chaos.left.append(f"it can't be told whether anything is left: {error.told(option)}")
     if chaos.is_worker:
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output.update(chaos_left=chaos.left, chaos_ran=chaos.ran)
@@ -150,17 +132,12 @@ class ExperimentFile(pytest.File):
 
     def collect(self) -> Iterable[pytest.Item]:
         """Its one experiment; every mistake in it is an error of collection, told in prose."""
-        from chaos.adapters.experiment_file import DocumentError, parse_experiment
+        from chaos.adapters.experiment_file import read_experiment
 
         try:
-            text = self.path.read_text(encoding="utf-8")
-            experiment = parse_experiment(text, file=str(_short(self.path)))
-        except DocumentError as error:
-            raise self.CollectError(str(error)) from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise self.CollectError(
-                f"{_short(self.path)}: expected an experiment file that can be read: {error}"
-            ) from error
+            experiment, text = read_experiment(self.path, shown=_short(self.path))
+        except InputError as error:
+            raise self.CollectError(error.told(option)) from error
         yield ExperimentItem.from_parent(self, name=experiment.name, experiment=experiment, text=text)
 
 
@@ -189,17 +166,16 @@ class ExperimentItem(pytest.Item):
 
     def runtest(self) -> None:
         """Runs it; anything but passed raises."""
-        session = self.config.stash[_SESSION]
-        finished = _run(self, session, self.experiment, session.begin(), file=self.path, declared=self.text)
-        raise_unless_passed(finished.verdict)
+        harness = _harness_for(self)
+        harness.check(self.experiment, file=self.path, declared=self.text)
 
     def repr_failure(self, excinfo: ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Prose for what the run found or the user got wrong; a traceback only for what is our own fault."""
         error = excinfo.value
-        if isinstance(error, ExperimentFailed | ExperimentInconclusive | ExperimentRefused):
+        if isinstance(error, NotPassed):
             return str(error)
         if isinstance(error, HarnessError):
-            return f"error: {error}"
+            return f"error: {error.told(option)}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -207,54 +183,30 @@ class ExperimentItem(pytest.Item):
         return self.path, None, self.experiment.name
 
 
-def raise_unless_passed(verdict: Verdict) -> None:
-    """Nothing for passed; else the exception of the outcome, whose text is the whole verdict in prose.
-
-    Raises:
-        ExperimentFailed: the system fell short.
-        ExperimentInconclusive: the question could not be answered.
-        ExperimentRefused: a staging rule said no.
-    """
-    from chaos.model.verdict import Outcome
-    from chaos.reporting.prose import headline, verdict_text
-
-    if verdict.passed:
-        return
-    text = f"{headline(verdict)}\n\n{verdict_text(verdict)}"
-    if verdict.outcome is Outcome.INCONCLUSIVE:
-        raise ExperimentInconclusive(text)
-    if verdict.outcome is Outcome.REFUSED:
-        raise ExperimentRefused(text)
-    raise ExperimentFailed(text)
-
-
 def _short(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _run(item: pytest.Item, session: ChaosSession, experiment: Experiment, place: Place, **source: Any) -> Finished:
-    """Runs an experiment inside a test and notes its verdict for the reports."""
-    from chaos.reporting.table import row_of
-    from chaos.wiring import run_experiment
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """A run that was asked to stop ends the session: to pytest it were a test that failed, and the next fault would come."""
+    try:
+        return (yield)
+    except Stopped as error:
+        raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
 
+
+def _harness_for(item: pytest.Item) -> Harness:
+    """The session's harness, which notes its verdicts in the reports of one test."""
+    from chaos.pytest_listeners import listeners_of
+
+    session = item.config.stash[_SESSION]
     if session.is_worker:
         _end_with_parent()
-    try:
-        finished = run_experiment(
-            experiment,
-            place=place,
-            listeners=_listeners(item, session),
-            report_dir=session.report_dir,
-            patience=session.patience,
-            **source,
-        )
-    except SystemExit as error:
-        # To pytest this is a test that failed: it would go on and inject the next fault.
-        raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
-    row = {**row_of(finished.verdict)._asdict(), "name": experiment.name, "folder": str(finished.folder or "")}
-    item.user_properties.append((_VERDICT, row))
-    return finished
+    harness = session.begin()
+    listeners, say = listeners_of(item, session.terminal())
+    return harness.with_listeners(listeners, say=say)
 
 
 def _end_with_parent() -> None:
@@ -266,36 +218,11 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _listeners(item: pytest.Item, session: ChaosSession) -> Listeners:
-    """Who hears of an item's run: the terminal, the harness's own reports, those of packages, those of plugins."""
-    from chaos.engine.listeners import Listeners
-    from chaos.pytest_hooks import listeners_of_plugins
-    from chaos.reporting.listeners import listeners
-    from chaos.reporting.terminal import Terminal
-
-    stream = session.terminal()
-    terminal = Terminal(stream, width=stream.width, colour=stream.colour) if stream is not None else None
-
-    def say(text: str) -> None:
-        item.user_properties.append((_NOTE, text))  # for the end of all, since a worker has no terminal
-        if terminal is not None:
-            terminal.say(text)
-
-    return Listeners([*([terminal] if terminal else []), *listeners(say), *listeners_of_plugins(item, say)], say=say)
-
-
 def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
-    """Allure's, where allure-pytest writes the item's result."""
-    config = item.config
-    plugin = config.pluginmanager.get_plugin("allure_listener")
-    if plugin is None:
-        return []
-    from chaos.reporting.allure import AllureSteps
+    """Allure's, by the hook that others use, too."""
+    from chaos.pytest_listeners import allure_steps
 
-    results = Path(config.getoption("allure_report_dir"))
-    categories = config.rootpath / "reports" / "allure" / "categories.json"
-    marked = {mark.name for mark in item.iter_markers()}
-    return [AllureSteps(results, plugin.allure_logger, categories=categories, marked=marked)]
+    return allure_steps(item)
 
 
 # --- reporting ---------------------------------------------------------------------------------------------------------
@@ -332,7 +259,7 @@ def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
     """What became of the experiments of one test; one that broke before its verdict has the error as its reason."""
     if report.when != "call":
         return []
-    rows = [value for key, value in report.user_properties if key == _VERDICT and isinstance(value, dict)]
+    rows = [value for key, value in report.user_properties if key == VERDICT and isinstance(value, dict)]
     names = [str(value) for key, value in report.user_properties if key == _EXPERIMENT]
     if rows or not report.failed:
         return rows
@@ -376,18 +303,12 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     for row in rows:
         if row["folder"]:
             terminalreporter.write_line(f"record: {row['folder']}")
-    notes = [value for report in reports for key, value in report.user_properties if key == _NOTE]
+    notes = [value for report in reports for key, value in report.user_properties if key == NOTE]
     for note in dict.fromkeys(map(str, notes)):
         terminalreporter.write_line(f"note: {note}", yellow=True)
 
 
 # --- fixtures ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="session")
-def chaos_place(request: pytest.FixtureRequest) -> Place:
-    """The mesh of this session: the cluster that is named, or the lab."""
-    return request.config.stash[_SESSION].begin()
 
 
 @pytest.fixture(scope="session")
@@ -400,14 +321,9 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
 
 
 @pytest.fixture
-def run_experiment(request: pytest.FixtureRequest, chaos_place: Place) -> Callable[[Experiment], Finished]:
-    """Runs an ``Experiment`` made in Python, for parametrised suites; returns its ``Finished``, whatever its outcome.
-
-    ``chaos.pytest_plugin.raise_unless_passed(finished.verdict)`` makes the test as red as an experiment file's would be.
-    """
-    session = request.config.stash[_SESSION]
-
-    def run(experiment: Experiment) -> Finished:
-        return _run(request.node, session, experiment, chaos_place)
-
-    return run
+def harness(request: pytest.FixtureRequest) -> Harness:
+    """The session's harness, on the cluster that is named or on the lab; its verdicts are told in this test's reports."""
+    try:
+        return _harness_for(request.node)
+    except HarnessError as error:
+        pytest.fail(f"error: {error.told(option)}", pytrace=False)

@@ -1,4 +1,4 @@
-"""What the experiments of one pytest run share: the place, the lab behind it, the terminal."""
+"""What the experiments of one pytest run share: the harness, the lab behind it, the terminal."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ import io
 import os
 import secrets
 from contextlib import AbstractContextManager, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
+    from chaos.harness.harness import Harness
     from chaos.values.access import MeshAccess
-    from chaos.wiring import Place
+
+
+VERDICT: Final = "chaos_verdict"
+"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
+NOTE: Final = "chaos_note"
+"""Property of a report: what is to be told at the end of all, such as a listener that was dropped."""
+
+
+def option(setting: str) -> str:
+    """How the plugin spells a setting of the harness: ``--chaos-report-dir``."""
+    return f"--chaos-{setting.replace('_', '-')}"
 
 
 class ChaosSession:
-    """What the experiments of one pytest run share: the place, and the lab behind it where there is one."""
+    """What the experiments of one pytest run share: the harness, and the lab behind it where there is one."""
 
     def __init__(self, config: pytest.Config) -> None:
         given: dict[str, Any] = getattr(config, "workerinput", {})
@@ -29,7 +39,7 @@ class ChaosSession:
         self._owner: int = given.get("chaos_owner", os.getpid())
         self.workers: list[int] = []
         self._lab: MeshAccess | None = None
-        self._place: Place | None = None
+        self._harness: Harness | None = None
         self.crashed = False
         """A worker died without a word, maybe in the middle of an experiment."""
         self.ran = False
@@ -41,27 +51,6 @@ class ChaosSession:
         """One of the harness's options."""
         value = self._config.getoption(f"chaos_{name}")
         return str(value) if value else None
-
-    @property
-    def report_dir(self) -> Path:
-        """Where records go."""
-        return Path(self.option("report_dir") or "reports")
-
-    @property
-    def patience(self) -> float:
-        """Seconds for which an experiment waits for its turn: several workers may want one target.
-
-        Raises:
-            InputError: the option is no duration.
-        """
-        from chaos.errors import InputError
-        from chaos.values.quantities import parse_duration
-
-        text = self.option("wait") or "0s"
-        try:
-            return parse_duration(text).total_seconds()
-        except ValueError as error:
-            raise InputError(f"--chaos-wait {text!r}: {error}") from error
 
     def lab(self) -> MeshAccess:
         """The default lab if it runs, else one of this session's own, which all workers share.
@@ -75,49 +64,40 @@ class ChaosSession:
             self._lab = find_lab().use(self.lab_name, owner=self._owner, told=self.say)
         return self._lab
 
-    def place(self) -> Place:
-        """The cluster that is named, or the lab.
+    def harness(self) -> Harness:
+        """The suite's own, else one on the cluster that is named, else one on the lab.
 
         Raises:
             HarnessError: it can't be reached, or the options do not fit together.
         """
-        from chaos.errors import InputError
-        from chaos.wiring import connect
+        if self._harness is None:
+            self._harness = self._config.hook.pytest_chaos_harness(config=self._config) or self._connected()
+        return self._harness
 
-        if self._place is not None:
-            return self._place
-        context = self.option("context")
-        others = {name: self.option(name) for name in ("kubeconfig", "prometheus", "entry")}
-        if context is not None:
-            self._place = connect(
-                context=context,
-                kubeconfig=others["kubeconfig"],
-                prometheus=others["prometheus"],
-                entry=others["entry"],
-            )
-            return self._place
-        named = [f"--chaos-{name}" for name, value in others.items() if value]
-        if named:
-            raise InputError(
-                f"{', '.join(named)} without --chaos-context: a cluster is touched only if its context is named",
-                hint="add --chaos-context NAME, or leave all of them out to use the lab",
-            )
-        lab = self.lab()
-        self._place = connect(
-            context=lab.context, kubeconfig=lab.kubeconfig, prometheus=lab.prometheus, entry=lab.entry, lab=lab.staging
+    def _connected(self) -> Harness:
+        from chaos.errors import Setting
+        from chaos.harness import connecting
+        from chaos.harness.harness import Harness
+        from chaos.values.quantities import duration_of
+
+        options = connecting.Options(
+            context=self.option("context"),
+            kubeconfig=self.option("kubeconfig"),
+            prometheus=self.option("prometheus"),
+            entry=self.option("entry"),
         )
-        return self._place
+        wait = duration_of(Setting.WAIT, self.option("wait") or "0s")  # told before a lab is started
+        place = connecting.cluster(options) if options.context else connecting.on_lab(self.lab())
+        return Harness(place, report_dir=self.option("report_dir") or "reports", wait=wait)
 
-    def begin(self) -> Place:
-        """The place, for a session's first experiment swept of what dead runs left there."""
-        from chaos.wiring import sweep_dead
-
-        place = self.place()
+    def begin(self) -> Harness:
+        """The harness; for a session's first experiment, its place is swept of what dead runs left there."""
+        harness = self.harness()
         if not self.ran:
             self.ran = True
-            for swept in sweep_dead(place):
+            for swept in harness.sweep():
                 self.say(f"at the start: {swept}")
-        return place
+        return harness
 
     def verify(self) -> None:
         """At the end nothing of a dead run may be left; ``left`` says what could not be removed.
@@ -125,14 +105,12 @@ class ChaosSession:
         Raises:
             HarnessError: nobody can tell.
         """
-        from chaos.wiring import await_watchdogs, sweep_dead
-
         if not self.ran:
             return
-        place = self.place()
+        harness = self.harness()
         if self.crashed:
-            await_watchdogs(place)
-        for swept in sweep_dead(place):
+            harness.await_watchdogs()
+        for swept in harness.sweep():
             self.say(f"at the end: {swept}")
             if swept.trouble:
                 self.left.append(str(swept))

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 
 from chaos import Experiment
-from chaos.ports import Finished
-from chaos.pytest_plugin import raise_unless_passed
+from chaos.harness.harness import Harness
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_orders_are_taken(run_experiment: Callable[[Experiment], Finished], status: int) -> None:
-    finished = run_experiment(
+def test_orders_are_taken(harness: Harness, status: int) -> None:
+    harness.check(
         Experiment.model_validate(
             {
                 "experiment": f"orders-survive-payment-{status}",
@@ -28,4 +25,3 @@ def test_orders_are_taken(run_experiment: Callable[[Experiment], Finished], stat
             }
         )
     )
-    raise_unless_passed(finished.verdict)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+if TYPE_CHECKING:
+    from chaos.adapters.kubernetes_mesh import KubernetesMesh
+    from tests.support.api_server import ApiServer
 
 # Read by gRPC when it is imported. Its handlers start threads of its own in a child between fork and exec, where they find
 # their files closed and abort it: a lab's process then ended before it began, once in some hundred starts.
@@ -34,6 +42,33 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
     """What ``--dist loadfile`` means here; with any other, xdist's own is used."""
     return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ApiServer]:
+    """The lab's Kubernetes API in a thread, with nothing but namespaces."""
+    from tests.support.api_server import ApiServer  # when it is needed: pure tests start without it
+
+    made = ApiServer(tmp_path)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def mesh(server: ApiServer) -> KubernetesMesh:
+    """The real adapter, as the administrator of ``server``."""
+    from chaos.adapters.kubernetes_mesh import KubernetesMesh
+    from tests.support.api_server import CONTEXT
+
+    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
+
+
+@pytest.fixture
+def admin(server: ApiServer) -> Iterator[httpx.Client]:
+    """Plain HTTP to ``server``, as its administrator."""
+    host, port = server.address
+    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
+        yield client
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

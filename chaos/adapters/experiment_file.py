@@ -6,21 +6,16 @@ import difflib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chaos.errors import InputError
 from chaos.model.experiment import Experiment
-
-_MESSAGES = {
-    "missing": "is missing",
-    "extra_forbidden": "is not known here",
-    "too_long": "has too many entries",
-    "too_short": "has too few entries",
-}
+from chaos.values.declared import dotted, path_in, wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +41,26 @@ class DocumentError(InputError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def read_experiment(file: Path, *, shown: Path | None = None) -> tuple[Experiment, str]:
+    """The experiment of a file, and the file's text.
+
+    Args:
+        file: Its path.
+        shown: How the file is called in messages; by its path where absent.
+
+    Raises:
+        InputError: it can't be read.
+        DocumentError: it is not YAML, or not an experiment.
+    """
+    shown = shown or file
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{shown}: expected an experiment file that can be read: {reason}") from error
+    return parse_experiment(text, file=str(shown)), text
 
 
 def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
@@ -110,35 +125,17 @@ def _plain(node: Any) -> Any:
 def _problems(error: ValidationError, document: Any, file: str) -> list[Problem]:
     found = []
     for item in error.errors(include_url=False):
-        path = _as_written(item["loc"], document)
+        path = path_in(document, item["loc"])
         line, column = _position(document, path)
-        kind = item["type"]
-        message = _MESSAGES.get(kind) or item["msg"].removeprefix("Value error, ").replace("Input should", "should")
-        if kind not in _MESSAGES and not isinstance(item["input"], dict | list | BaseModel):
-            message = f"{item['input']!r}: {message}"
+        kind, message = item["type"], wrong(item)
         hint = _hint(kind, path)
-        found.append(Problem(file=file, line=line, column=column, path=_dotted(path), message=message, hint=hint))
+        found.append(Problem(file=file, line=line, column=column, path=dotted(path), message=message, hint=hint))
     broken = {problem.path for problem in found}
     shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
     return sorted(
         (problem for problem in found if problem.path not in shadowed),
         key=lambda problem: (problem.line, problem.column),
     )
-
-
-def _as_written(loc: Sequence[int | str], document: Any) -> tuple[int | str, ...]:
-    """The error's location without the steps that only the validator knows (names of union members)."""
-    path: list[int | str] = []
-    node = document
-    for index, step in enumerate(loc):
-        last = index == len(loc) - 1
-        if isinstance(node, dict) and (step in node or last):
-            path.append(step)
-            node = node.get(step)
-        elif isinstance(node, list) and isinstance(step, int) and step < len(node):
-            path.append(step)
-            node = node[step]
-    return tuple(path)
 
 
 def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
@@ -151,13 +148,6 @@ def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
         line, column = data[step][0], data[step][1]
         node = node[step]
     return line + 1, column + 1
-
-
-def _dotted(path: Sequence[int | str]) -> str:
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
-    return text
 
 
 def _known_keys(path: Sequence[int | str]) -> list[str]:

@@ -26,8 +26,8 @@ import urllib3.exceptions
 from kubernetes.config import incluster_config, kube_config
 from kubernetes.stream.ws_client import WSClient, get_websocket_url
 
-from chaos.adapters.retry import Transient, read, write
-from chaos.errors import InputError, MeshError
+from chaos.errors import InputError, MeshError, Setting
+from chaos.safety.retry import Transient, read, write
 from chaos.version import __version__
 
 TIMEOUTS: Final = (3.0, 10.0)
@@ -74,7 +74,7 @@ class KubernetesApi:
 
     def __init__(self, kubeconfig: str | None, context: str) -> None:
         if not context:
-            raise InputError("no context is named, so no cluster is touched", hint="name one with --context")
+            raise InputError("no context is named, so no cluster is touched", hint=f"give {Setting.CONTEXT}")
         self.context = context
         files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         loaded = _of_pod() if context == IN_CLUSTER and not kubeconfig else _load(files, context)
@@ -329,7 +329,7 @@ def _of_pod() -> _Loaded:
     except (kubernetes.config.ConfigException, OSError) as error:
         raise InputError(
             f"the context {IN_CLUSTER!r} is for pods with a service account, and this is none: {error}",
-            hint="--context NAME with one of your kubeconfig's contexts",
+            hint=f"give {Setting.CONTEXT}, one of your kubeconfig's",
         ) from error
     configuration.retries = False
     return _Loaded(configuration, namespace)
@@ -343,7 +343,7 @@ def _load(files: str, context: str) -> _Loaded:
         merger = kube_config.KubeConfigMerger(files)
         if merger.config is None:
             raise InputError(
-                f"expected a kubeconfig at {files}, found none", hint="--kubeconfig PATH, or set KUBECONFIG"
+                f"expected a kubeconfig at {files}, found none", hint=f"give {Setting.KUBECONFIG}, or set KUBECONFIG"
             )
         contexts = {str(entry["name"]): entry for entry in merger.config.value["contexts"]}
         known = sorted(contexts)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from chaos.errors import MeshError
-from chaos.istio.workloads import mesh_config_of
+from chaos.istio.mesh_config import mesh_config, mesh_config_of
+from chaos.istio.proxy import CONTAINER
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
 from chaos.safety.marks import is_ours, run_of
 
@@ -27,7 +28,7 @@ _ROUTES: Final = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic
 class KubernetesMesh:
     """A cluster, by the name of its context. Nothing is sent before the first call.
 
-    Reads are tried again where that may help (``chaos.adapters.retry``); writes never are. A creation without an answer
+    Reads are tried again where that may help (``chaos.safety.retry``); writes never are. A creation without an answer
     is resolved by reading the object back.
 
     Args:
@@ -41,6 +42,7 @@ class KubernetesMesh:
     def __init__(self, kubeconfig: str | None, context: str) -> None:
         from chaos.adapters.kubernetes_api import KubernetesApi
 
+        self.kubeconfig, self.context = kubeconfig, context
         self._api: KubernetesApi = KubernetesApi(kubeconfig, context)
         self._istio_version: str | None = None
 
@@ -149,8 +151,14 @@ class KubernetesMesh:
         Raises:
             MeshError: it can't be read, or is no YAML mapping.
         """
-        found = self._api.find(f"/api/v1/namespaces/{quote(root)}/configmaps/{quote(mesh_config_of(revision))}")
-        return None if found is None else _mesh_of(found)
+        name = mesh_config_of(revision)
+        found = self._api.find(f"/api/v1/namespaces/{quote(root)}/configmaps/{quote(name)}")
+        try:
+            return None if found is None else mesh_config(found)
+        except ValueError as error:
+            raise MeshError(
+                f"the ConfigMap {root}/{name}, key mesh: {error}", hint="istiod would not start with it"
+            ) from error
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
         """Creates it; the object as stored and the server's warnings.
@@ -286,7 +294,7 @@ class KubernetesMesh:
 
         That is so where exec is denied, where the pod is gone and where its proxy does not answer.
         """
-        return self._api.execute(namespace, pod, "istio-proxy", _ROUTES)
+        return self._api.execute(namespace, pod, CONTAINER, _ROUTES)
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
@@ -325,21 +333,6 @@ class KubernetesMesh:
             if revision:
                 return str(revision)
         return ""
-
-
-def _mesh_of(config_map: Object) -> Mapping[str, Any]:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    meta = config_map["metadata"]
-    where = f"the ConfigMap {meta.get('namespace')}/{meta.get('name')}, key mesh"
-    try:
-        read = YAML(typ="safe", pure=True).load((config_map.get("data") or {}).get("mesh") or "{}")
-    except YAMLError as error:
-        raise MeshError(f"{where} is not YAML: {error}", hint="istiod would not start with it") from error
-    if not isinstance(read, Mapping):
-        raise MeshError(f"{where}: expected a mapping, got {read!r}", hint="istiod would not start with it")
-    return read
 
 
 def _containers(deployment: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

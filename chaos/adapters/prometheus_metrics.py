@@ -30,7 +30,7 @@ class PrometheusMetrics:
         if not url.startswith(("http://", "https://")):
             raise InputError(
                 f"expected the address of Prometheus as a URL, got {url!r}",
-                hint="for example --chaos-prometheus http://prometheus.istio-system:9090",
+                hint="for example http://prometheus.istio-system:9090",
             )
         self.url = url.rstrip("/")
         self._opened: PrometheusConnect | None = None
@@ -58,7 +58,7 @@ class PrometheusMetrics:
     def _unreachable(self, error: Exception) -> MetricsError:
         return MetricsError(
             f"Prometheus at {self.url} does not answer: {type(error).__name__}",
-            hint="check --chaos-prometheus, and that it can be reached from here (kubectl port-forward?)",
+            hint="is the address right, and can it be reached from here (kubectl port-forward)?",
         )
 
     def now(self) -> float:

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
+from chaos.ports import Clock
+
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _PASSIVE: Final = (signal.SIG_DFL, signal.SIG_IGN, None)
@@ -20,7 +22,7 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._wall = time.time() - time.monotonic()
-        self.wake = threading.Event()
+        self._woken = threading.Event()
 
     def now(self) -> float:
         """Unix seconds."""
@@ -28,14 +30,18 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Waits; returns early once somebody wakes it."""
-        if self.wake.wait(seconds):
-            self.wake.clear()
+        if self._woken.wait(seconds):
+            self._woken.clear()
+
+    def wake(self) -> None:
+        """Ends a sleep; safe in a signal's handler."""
+        self._woken.set()
 
 
 class StopRequest:
     """A wish to end the run; first come, first named. Cleaning up is never cut short by it, nor by a second one."""
 
-    def __init__(self, clock: SystemClock | None = None) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock
         self.why: str = ""
         self.signal: int | None = None
@@ -48,7 +54,7 @@ class StopRequest:
         if not self.why:
             self.why, self.signal = why, signal_number
         if self._clock is not None:
-            self._clock.wake.set()
+            self._clock.wake()
 
     @contextmanager
     def shield(self) -> Iterator[None]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from chaos import guard
 from chaos.errors import MeshError, MetricsError
@@ -14,16 +14,17 @@ from chaos.guard import Draft
 from chaos.injection.effect import governing_of
 from chaos.injection.strategy import choose
 from chaos.injection.warnings import warnings
-from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
-from chaos.istio.sidecars import ROOT_NAMESPACE
-from chaos.istio.workloads import DEFAULT_REVISION, mesh_config_of
+from chaos.istio.injection import DEFAULT_REVISION
+from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.model.experiment import Experiment
-from chaos.model.plan import Broken, Caller, Injection, Plan, Strategy, Warn
+from chaos.model.plan import Caller, Injection, Plan, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation, Workload, pods_right, services_right, workloads_of
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
+from chaos.values.remarks import Broken, Warn
 
 T = TypeVar("T")
 _SPARE: Final = timedelta(minutes=10)
@@ -114,11 +115,6 @@ def _default_exports(
         right = f"get configmaps/{mesh_config_of(revision)} in {root}"
         found[revision] = default_export(_seen(partial(mesh.mesh_config, root, revision), right, blind) or {})
     return found
-
-
-def default_export(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """What ``exportTo`` is by the mesh's configuration, where a VirtualService has none."""
-    return tuple(str(entry) for entry in config.get("defaultVirtualServiceExportTo") or PUBLIC)
 
 
 def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Final
 from chaos import judge
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
-from chaos.engine.planning import governing_now, make_plan
+from chaos.engine.planning import governing_now
 from chaos.engine.progress import progress_of
 from chaos.engine.proxies import PATIENCE, Proxies
 from chaos.engine.recorder import Recorder
@@ -67,13 +67,15 @@ class Run:
     def __init__(self, plan: Plan, around: Surroundings) -> None:
         if plan.injection is None or not plan.allowed:
             raise ValueError("only an allowed plan can be run")
-        self._around = around
+        self._around, self._place = around, around.place
         self._clock = around.clock
         offset = self._clock_offset()
-        self.recorder = Recorder(plan, around.environment, clock_offset=offset, started=self._clock.now() + offset)
-        self._observer = Observer(plan, self.recorder, around.metrics, around.load)
-        self._injector = Injector(around.mesh, plan.injection, plan.run, around.clock)
-        self._proxies = Proxies(around.mesh, around.clock, plan)
+        self.recorder = Recorder(
+            plan, around.place.environment, clock_offset=offset, started=self._clock.now() + offset
+        )
+        self._observer = Observer(plan, self.recorder, around.place.metrics, around.load)
+        self._injector = Injector(around.place.mesh, plan.injection, plan.run, around.clock)
+        self._proxies = Proxies(around.place.mesh, around.clock, plan)
         self._lease: Held | None = None
         self._watch: Watch | None = None
         self._checked = 0.0
@@ -124,7 +126,7 @@ class Run:
 
     def _clock_offset(self) -> float:
         before = self._clock.now()
-        theirs = self._around.metrics.now()
+        theirs = self._place.metrics.now()
         return theirs - (before + self._clock.now()) / 2
 
     # --- phases ----------------------------------------------------------------------------------------------------
@@ -135,7 +137,7 @@ class Run:
         self._watch = self._around.watch(self.plan)
         self._around.load.prepare(
             self.plan.experiment.load,
-            entry=self._around.environment.entry,
+            entry=self._place.environment.entry,
             headers={RUN_HEADER: self.plan.run},
             base=self._around.base,
         )
@@ -143,13 +145,14 @@ class Run:
         while self._lease is None:
             try:
                 self._lease = acquire(
-                    self._around.mesh,
+                    self._place.mesh,
                     namespace=target.namespace,
                     service=target.service,
                     run=self.plan.run,
                     experiment=self.plan.experiment.name,
                     owner=self.plan.experiment.owner,
                     duration=self._around.lease,
+                    sleep=self._clock.sleep,
                 )
             except Locked as error:
                 self._stop_if_asked()
@@ -209,9 +212,9 @@ class Run:
                 continue
             made, now = fresh.injection, self._now()
             self._mark(Mark.INJECTED, now)
-            self._event(events.Injected(at=now, strategy=made.strategy, namespace=made.namespace, name=made.name))
+            self._event(events.Injected(at=now, strategy=made.strategy, stored=written))
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
-            announce(self._around.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+            announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
             return
         self._trouble(
@@ -226,17 +229,11 @@ class Run:
         Kubernetes ties no write to other objects, so what changed in the moment between is seen by the second look, and
         the fault, which that looks past, is taken away again.
         """
-        plan, around = self.plan, self._around
-        self._situation = around.look(plan)
+        plan = self.plan
+        self._situation = self._place.look(plan.experiment)
         assert plan.injection is not None  # noqa: S101 - __init__ has seen to it
-        fresh = make_plan(
-            plan.experiment,
-            self._situation,
-            around.settings,
-            run=plan.run,
-            now=around.mesh.server_time(),
-            file=plan.file,
-            declared=plan.declared,
+        fresh = self._place.decide(
+            plan.experiment, self._situation, run=plan.run, file=plan.file, declared=plan.declared
         )
         if fresh.refusals:
             self._trouble(TroubleKind.TARGET_CHANGED, f"a staging rule says no now: {fresh.refusals[0].message}")
@@ -248,11 +245,11 @@ class Run:
 
     def _prove(self) -> None:
         self._enter(PhaseName.PROVE)
-        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        self._proxies = Proxies(self._place.mesh, self._clock, self.plan)
         reached = self._until(_DISTRIBUTION, self._distributed, pause=_QUICK)
         self._stop_if_asked()
         if not reached and not judge.guardrail_tripped(*self._look()):
-            rejected = rejected_since(self._around.metrics, self.recorder.marks[Mark.INJECT_SENT])
+            rejected = rejected_since(self._place.metrics, self.recorder.marks[Mark.INJECT_SENT])
             message, hint = not_distributed(_DISTRIBUTION, rejected)
             self._trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
             raise _Halt
@@ -269,15 +266,14 @@ class Run:
             return
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
-        left = self._injector.remove(said=self._retried)
-        if left is not None:
+        if left := self._injector.remove(said=self._retried):
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
             return
         self._mark(Mark.RESTORED)
         made = self._injector
         self._event(events.Restored(at=self._now(), strategy=made.injection.strategy, exact=made.exact))
         message = f"run {self.plan.run} removed its fault"
-        announce(self._around.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
+        announce(self._place.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
 
     def _give_back(self) -> None:
         """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""
@@ -288,7 +284,7 @@ class Run:
         """Waits until no caller's proxy has the fault any more, whatever ended the run but a wish to stop it."""
         if Mark.INJECTED not in self.recorder.marks or Mark.RESTORED not in self.recorder.marks:
             return
-        self._proxies = Proxies(self._around.mesh, self._clock, self.plan)
+        self._proxies = Proxies(self._place.mesh, self._clock, self.plan)
         until = self._now() + self.plan.experiment.limits.removal.total_seconds() + PATIENCE
         looked = 0.0
         while not self._around.stop and self._now() < until and not self._lost():
@@ -361,7 +357,7 @@ class Run:
         """One attempt to see that the fault is gone, and to give the lease back: what is left, or why that is not known."""
         namespaces = (self.plan.experiment.target.namespace,)
         try:
-            left = residue.find(self._around.mesh, namespaces, self.plan.run, faults_only=True)
+            left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
             left = left or self._injector.leftover()
             if left:
                 self._injector.remove(said=self._retried, deadline=0)
@@ -369,7 +365,7 @@ class Run:
                 return left, ""
             if self._lease is not None:
                 self._lease.release()
-            return residue.find(self._around.mesh, namespaces, self.plan.run), ""
+            return residue.find(self._place.mesh, namespaces, self.plan.run), ""
         except MeshError as error:
             return [], error.message
         except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
@@ -438,8 +434,8 @@ class Run:
         assert self.plan.injection is not None and self._situation is not None  # noqa: S101, PT018 - seen to before
         namespace = self.plan.injection.namespace
         try:
-            found = governing_now(self._around.mesh, self.plan, self._situation)
-            place = self._around.mesh.namespace(namespace)
+            found = governing_now(self._place.mesh, self.plan, self._situation)
+            place = self._place.mesh.namespace(namespace)
         except MeshError as error:
             self._event(events.ApiSilent(at=self._now(), answer=error.message))
             return

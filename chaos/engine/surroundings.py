@@ -1,4 +1,4 @@
-"""Everything outside that a run touches."""
+"""Everything outside that one run touches."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import Protocol
 
 from chaos.engine.clock import StopRequest
 from chaos.engine.listeners import Listeners
-from chaos.engine.planning import look
-from chaos.model.history import Environment
+from chaos.engine.place import Place
 from chaos.model.plan import Plan
-from chaos.model.settings import Settings
-from chaos.model.situation import Situation
-from chaos.ports import Clock, Load, Mesh, Metrics
+from chaos.ports import Clock, Load
 from chaos.safety.lease import LEASE_SECONDS
 
 
@@ -30,39 +27,33 @@ class Watch(Protocol):
         ...
 
 
-@dataclass
+class NoWatch:
+    """Nobody watches: for a mesh in memory, which dies with the process."""
+
+    def release(self) -> None:
+        """Nothing to stop."""
+
+    def abandon(self) -> None:
+        """Nobody takes over."""
+
+
+@dataclass(kw_only=True)
 class Surroundings:
-    """Everything outside that a run touches.
+    """A place, and what one run has there for itself.
 
     Args:
         watch: Starts whoever cleans up when this process is killed; called before the first write.
         patience: Seconds for which a target that another run holds is waited for; 0: refuse at once.
         base: Folder of the experiment file; relative paths in it start there.
         lease: Seconds without a renewal after which the run counts as dead.
-        writable_outside: Where else the identity in use may write; asked once, when the cluster is connected to.
     """
 
-    mesh: Mesh
-    metrics: Metrics
+    place: Place
     load: Load
     clock: Clock
-    settings: Settings
-    environment: Environment
     stop: StopRequest
     watch: Callable[[Plan], Watch]
     listeners: Listeners = field(default_factory=Listeners)
     patience: float = 0.0
     base: Path = field(default_factory=Path)
     lease: float = LEASE_SECONDS
-    writable_outside: tuple[str, ...] = ()
-
-    def look(self, plan: Plan) -> Situation:
-        """What bears on a plan's target now."""
-        return look(
-            self.mesh,
-            self.metrics,
-            plan.experiment,
-            cluster=self.environment.cluster,
-            root=self.settings.root_namespace,
-            writable_outside=self.writable_outside,
-        )

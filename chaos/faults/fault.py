@@ -1,14 +1,23 @@
-"""One fault of an experiment."""
+"""One fault of an experiment, and the list of all kinds."""
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import model_validator
 
 from chaos.faults.abort import Abort
 from chaos.faults.delay import Delay
+from chaos.faults.kind import FilterKind, Kind, Route
+from chaos.istio.metrics import flags_of
 from chaos.values.declared import Declared
+
+KINDS: Final[tuple[type[Kind], ...]] = (Abort, Delay)
+"""Every kind of fault. Each has a field of :class:`Fault`; ``docs/how-to/adding-a-fault.md`` says what else a new one takes."""
+
+FILTER_KINDS: Final = tuple(kind for kind in KINDS if issubclass(kind, FilterKind))
+"""Those among them that Istio has a field for: ``http[].fault``."""
 
 
 class Fault(Declared):
@@ -17,8 +26,53 @@ class Fault(Declared):
     abort: Abort | None = None
     delay: Delay | None = None
 
+    if TYPE_CHECKING:
+
+        def __init__(self, *, abort: Abort | None = None, delay: Delay | None = None) -> None: ...
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_a_kind(cls, value: Any) -> Any:
+        """In Python, one kind may stand for a fault: ``faults=[Abort(percentage=50, http_status=503)]``."""
+        return {value.key: value} if isinstance(value, Kind) else value
+
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.abort is None and self.delay is None:
-            raise ValueError("expected abort, delay or both")
+        if not self.kinds:
+            raise ValueError(f"expected at least one of {', '.join(kind.key for kind in KINDS)}")
         return self
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds that it has."""
+        return tuple(found for name in type(self).model_fields if isinstance(found := getattr(self, name), Kind))
+
+    def put_into(self, route: Route) -> dict[str, Any]:
+        """The route with this fault, and without one that it had: that would be counted as ours."""
+        made = {key: value for key, value in route.items() if key != "fault"}
+        for kind in self.kinds:
+            made = kind.put_into(made)
+        return made
+
+    def __str__(self) -> str:
+        return " and ".join(map(str, self.kinds))
+
+
+def without_faults(route: Route) -> dict[str, Any]:
+    """A route without all that a fault of any kind puts into one."""
+    made = dict(route)
+    for kind in KINDS:
+        made = kind.taken_from(made)
+    return made
+
+
+def felt_by(labels: Mapping[str, str], declared: Iterable[Kind]) -> frozenset[type[Kind]]:
+    """The kinds of fault that the requests of a series felt: declared ones, and those whose flag tells them, whoever's they are.
+
+    Args:
+        labels: Of ``istio_requests_total``.
+        declared: The experiment's.
+    """
+    flags = flags_of(labels)
+    known = {kind for kind in KINDS if kind.flag and kind.flag in flags}
+    return frozenset(known | {type(kind) for kind in declared if kind.felt(labels)})

@@ -9,7 +9,7 @@ from typing import Final
 
 from chaos.guard import callers, caps, credentials, hosts, mixing, namespaces, owners, scope
 from chaos.guard.draft import Draft, Rule
-from chaos.model.plan import Broken
+from chaos.values.remarks import Broken
 
 RULES: Final[tuple[Rule, ...]] = (
     namespaces.cluster_is_configured,

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
 from chaos.istio.hosts import service_fqdn
-from chaos.model.plan import Broken
 from chaos.model.situation import pods_right
+from chaos.values.remarks import Broken
 
 
 def callers_are_there(draft: Draft) -> Iterator[Broken]:

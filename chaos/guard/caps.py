@@ -6,24 +6,25 @@ from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
 from chaos.guard.namespaces import CONFIGURE
-from chaos.model.plan import Broken
 from chaos.values.quantities import format_duration
+from chaos.values.remarks import Broken
 
 
 def percentage_is_capped(draft: Draft) -> Iterator[Broken]:
     """No more requests than allowed."""
-    fault, cap = draft.experiment.fault, draft.settings.caps.percentage
-    for name, part in (("abort", fault.abort), ("delay", fault.delay)):
-        if part is not None and part.percentage > cap:
-            yield _broken("percentage-capped", f"faults.{name}.percentage", f"{part.percentage:g} %", f"{cap:g} %")
+    cap = draft.settings.caps.percentage
+    for kind in draft.experiment.kinds:
+        if kind.percentage > cap:
+            yield _broken("percentage-capped", f"faults.{kind.key}.percentage", f"{kind.percentage:g} %", f"{cap:g} %")
 
 
 def delay_is_capped(draft: Draft) -> Iterator[Broken]:
     """No longer delay than allowed: what waits keeps waiting after the fault is gone."""
-    delay, cap = draft.experiment.fault.delay, draft.settings.caps.delay
-    if delay is not None and delay.fixed_delay > cap:
-        value = format_duration(delay.fixed_delay)
-        yield _broken("delay-capped", "faults.delay.fixedDelay", value, format_duration(cap))
+    cap = draft.settings.caps.delay
+    for kind in draft.experiment.kinds:
+        if kind.held > cap:
+            where = f"faults.{kind.key}.{kind.held_by}"
+            yield _broken("delay-capped", where, format_duration(kind.held), format_duration(cap))
 
 
 def duration_is_capped(draft: Draft) -> Iterator[Broken]:

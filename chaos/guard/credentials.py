@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
-from chaos.model.plan import Broken
+from chaos.values.remarks import Broken
 
 REMEDY = "give it a Role in each staging namespace instead: chaosctl manifests rbac prints them"
 

@@ -10,9 +10,10 @@ from typing import Any
 from chaos.istio.exports import Object
 from chaos.model.audience import Audience, audience_of
 from chaos.model.experiment import Experiment
-from chaos.model.plan import Broken, Injection, Strategy
+from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
+from chaos.values.remarks import Broken
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ from typing import Any
 
 from chaos.guard.draft import Draft
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
-from chaos.istio.ports import GRPC, declared_protocol
+from chaos.istio.ports import declared_protocol
 from chaos.istio.routing import followed
-from chaos.istio.virtual_services import hosts_of
-from chaos.model.plan import Broken
+from chaos.istio.virtual_services import destinations_of, hosts_of
 from chaos.model.situation import services_right
+from chaos.values.remarks import Broken
 
 
 def target_exists(draft: Draft) -> Iterator[Broken]:
@@ -47,14 +47,10 @@ def target_speaks_http(draft: Draft) -> Iterator[Broken]:
             message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols)) or 'it has none'}",
             hint="name the port http-… or grpc-…, or set appProtocol; Istio has no faults for TCP and TLS",
         )
-    abort = draft.experiment.fault.abort
-    if abort is not None and abort.grpc_status is not None and not any(protocol in GRPC for protocol in protocols):
-        yield Broken(
-            rule="grpc-abort-on-http",
-            value=abort.grpc_status,
-            message=f"grpcStatus {abort.grpc_status} on {target.service!r}, which has no gRPC port: callers would get HTTP 200",
-            hint="use httpStatus, or name the port grpc-…",
-        )
+    for kind in draft.experiment.kinds:
+        unfit = kind.unfit_for(protocols, target.service)
+        if unfit is not None:
+            yield unfit
 
 
 def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:
@@ -116,9 +112,8 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
     if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # else others' routes count, too
         routes = list(followed(routes, owner))
     for route in routes:
-        mirrors = [{"destination": route["mirror"]}] if route.get("mirror") else []
-        for part in (*(route.get("route") or ()), *mirrors, *(route.get("mirrors") or ())):
-            host = resolve_host(part["destination"]["host"], owner)
+        for destination in destinations_of(route):
+            host = resolve_host(destination["host"], owner)
             service = service_of(host)
             inside = service is not None and draft.allowed(service[0])
             alias = _alias_of(draft.situation.service(*service)) if inside and service is not None else ""

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
-from chaos.istio.hosts import CLUSTER_DOMAIN, service_fqdn
-from chaos.model.audience import waypoint_of
-from chaos.model.plan import Broken
-
-_ROUTED = ("", "core", "networking.istio.io")
-"""API groups of an HTTPRoute's parents that stand for a service of the mesh: Service, and Istio's Hostname, ServiceEntry."""
+from chaos.istio.gateway_api import routes_service, waypoint_of
+from chaos.istio.hosts import CLUSTER_DOMAIN
+from chaos.istio.virtual_services import title
+from chaos.values.remarks import Broken
 
 
 def everything_was_read(draft: Draft) -> Iterator[Broken]:
@@ -53,7 +51,8 @@ def revisions_agree(draft: Draft) -> Iterator[Broken]:
 
 def no_waypoint(draft: Draft) -> Iterator[Broken]:
     """A waypoint serves the callers of all namespaces, and asks neither exportTo nor, before 1.25, source selectors."""
-    waypoint = waypoint_of(draft.situation, draft.namespace, draft.experiment.target.service)
+    situation, name = draft.situation, draft.experiment.target.service
+    waypoint = waypoint_of(situation.service(draft.namespace, name), situation.namespaces.get(draft.namespace))
     if waypoint:
         yield Broken(
             rule="waypoint",
@@ -66,20 +65,13 @@ def no_waypoint(draft: Draft) -> Iterator[Broken]:
 def no_http_route(draft: Draft) -> Iterator[Broken]:
     """No HTTPRoute or GRPCRoute of the Gateway API is for the target: beside a VirtualService, what happens is undefined."""
     target = draft.experiment.target
-    names = (target.service, service_fqdn(target.service, target.namespace))
     for route in draft.situation.http_routes:
-        meta, kind_of_route = route["metadata"], route.get("kind", "HTTPRoute")
-        for parent in route.get("spec", {}).get("parentRefs") or ():
-            kind, group = parent.get("kind", "Gateway"), parent.get("group", "gateway.networking.k8s.io")
-            if kind == "Gateway" or group not in _ROUTED or parent.get("name") not in names:
-                continue
-            if kind == "Service" and (parent.get("namespace") or meta["namespace"]) != target.namespace:
-                continue
+        if routes_service(route, target.service, target.namespace):
+            kind = route.get("kind", "HTTPRoute")
             yield Broken(
                 rule="http-route",
-                value=f"{meta['namespace']}/{meta['name']}",
-                message=f"the {kind_of_route} {meta['namespace']}/{meta['name']} routes the target's requests, and Istio does not "
+                value=title(route),
+                message=f"the {kind} {title(route)} routes the target's requests, and Istio does not "
                 "define what it does with a VirtualService beside it",
-                hint=f"choose a target without {kind_of_route}s, or take that one away for the run",
+                hint=f"choose a target without {kind}s, or take that one away for the run",
             )
-            break

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chaos.guard.draft import Draft, missing_labels
 from chaos.model.marks import FROZEN
-from chaos.model.plan import Broken
+from chaos.values.remarks import Broken
 
 CONFIGURE = "[tool.chaos] in pyproject.toml, or chaos.toml"
 

@@ -8,7 +8,8 @@ from typing import Any, Final
 from chaos.guard.draft import Draft
 from chaos.injection.patching import taken_out
 from chaos.model.marks import route_name
-from chaos.model.plan import Broken, Strategy
+from chaos.model.plan import Strategy
+from chaos.values.remarks import Broken
 
 _MANAGERS: Final = {
     "flagger": "Flagger",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
-from chaos.istio.exports import Object, export_of
-from chaos.istio.workloads import DEFAULT_REVISION
+from chaos.istio.exports import export_of
+from chaos.istio.injection import DEFAULT_REVISION, injecting_revision
+from chaos.istio.virtual_services import ignored_selectors
 from chaos.model.marks import RUN_HEADER, route_name
-from chaos.model.plan import Broken, Strategy
-
-_REVISION = "istio.io/rev"
+from chaos.model.plan import Strategy
+from chaos.values.remarks import Broken
 
 
 def object_is_at_home(draft: Draft) -> Iterator[Broken]:
@@ -47,7 +47,8 @@ def export_is_sure(draft: Draft) -> Iterator[Broken]:
     if injection is None or injection.after["spec"].get("exportTo"):
         return
     known = set(draft.situation.default_exports) or {DEFAULT_REVISION}
-    revisions = sorted(_followed(draft.situation.namespaces.values()) - known)
+    followed = {injecting_revision(namespace) for namespace in draft.situation.namespaces.values()} - {None, *known}
+    revisions = sorted(map(str, followed))
     if revisions:
         yield Broken(
             rule="export-by-default",
@@ -56,16 +57,6 @@ def export_is_sure(draft: Draft) -> Iterator[Broken]:
             "may have another default than the one that was read",
             hint='write exportTo: ["."] into the VirtualService',
         )
-
-
-def _followed(namespaces: Iterable[Object]) -> set[str]:
-    """The revisions, or tags of some, whose control planes inject the pods of namespaces."""
-    labels = [one["metadata"].get("labels") or {} for one in namespaces]
-    return {
-        DEFAULT_REVISION if one.get("istio-injection") == "enabled" else str(one[_REVISION])
-        for one in labels
-        if one.get("istio-injection") == "enabled" or one.get(_REVISION)
-    }
 
 
 def gateways_stay_out(draft: Draft) -> Iterator[Broken]:
@@ -96,8 +87,8 @@ def no_root_delegates(draft: Draft) -> Iterator[Broken]:
 def selectors_are_heeded(draft: Draft) -> Iterator[Broken]:
     """No match has gateways beside source selectors, which Istio would silently ignore (route.go sourceMatchHTTP)."""
     for block in (block for route in draft.injected for block in route.get("match") or ()):
-        ignored = [key for key in ("sourceLabels", "sourceNamespace") if block.get(key)]
-        if block.get("gateways") and ignored:
+        ignored = ignored_selectors(block)
+        if ignored:
             yield Broken(
                 rule="selectors-ignored",
                 value=", ".join(ignored),

@@ -9,8 +9,8 @@ from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.virtual_services import has_route_for, same, title
 from chaos.model.experiment import Experiment
-from chaos.model.plan import Broken
 from chaos.model.situation import Situation, Workload
+from chaos.values.remarks import Broken
 
 NONE = "-"
 """Instead of a VirtualService's name, where requests go to the Service as it is."""

@@ -16,7 +16,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from chaos.faults.fault import Fault
+from chaos.faults.fault import Fault, without_faults
 from chaos.injection.matching import Block
 from chaos.injection.ownership import can_be_kept, given_back, others, owners_of, still_owns
 from chaos.injection.routes import faulted
@@ -147,7 +147,7 @@ def taken_out(vs: Object, run: str) -> dict[str, Any]:
     if spec.get("http"):
         kept = [route for route in spec["http"] if route.get("name") != route_name(run)]
         spec["http"] = kept or [
-            {k: v for k, v in route.items() if k not in ("name", "fault")} for route in spec["http"]
+            {key: value for key, value in without_faults(route).items() if key != "name"} for route in spec["http"]
         ]
     return clean
 

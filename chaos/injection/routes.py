@@ -12,27 +12,8 @@ from typing import Any
 
 from chaos.faults.fault import Fault
 from chaos.injection.matching import Block, narrow
-from chaos.values.quantities import format_duration
 
 Route = Mapping[str, Any]
-
-
-def fault_of(fault: Fault) -> dict[str, Any]:
-    """The fault as Istio's HTTPFaultInjection. Percentages are always written: without one, nothing is injected."""
-    written: dict[str, Any] = {}
-    if fault.abort is not None:
-        abort: dict[str, Any] = {"percentage": {"value": fault.abort.percentage}}
-        if fault.abort.http_status is not None:
-            abort["httpStatus"] = fault.abort.http_status
-        else:
-            abort["grpcStatus"] = fault.abort.grpc_status
-        written["abort"] = abort
-    if fault.delay is not None:
-        written["delay"] = {
-            "percentage": {"value": fault.delay.percentage},
-            "fixedDelay": format_duration(fault.delay.fixed_delay),
-        }
-    return written
 
 
 def can_carry(route: Route) -> bool:
@@ -48,7 +29,7 @@ def faulted(route: Route, fault: Fault, *, name: str, scope: Sequence[Block]) ->
     """
     if not can_carry(route):
         return None
-    made = {**copy.deepcopy(dict(route)), "name": name, "fault": fault_of(fault)}
+    made = {**fault.put_into(copy.deepcopy(dict(route))), "name": name}
     if any(not block for block in scope):
         return made
     own: Sequence[Block] = made.get("match") or [{}]

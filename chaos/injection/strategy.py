@@ -14,16 +14,17 @@ from datetime import datetime
 from typing import Any
 
 from chaos.injection.effect import governing_of, name_of, refuse, why_not
-from chaos.injection.matching import NotExpressible, scopes
+from chaos.injection.matching import Block, NotExpressible, scopes
 from chaos.injection.patching import for_sidecars, put_in, taken_out, undo_of
 from chaos.injection.routes import can_carry, inject
 from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
-from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, written_hosts_of
+from chaos.istio.virtual_services import MESH, delegates_of, destinations_of, gateways_of, hosts_of, written_hosts_of
 from chaos.model.experiment import Experiment
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
-from chaos.model.plan import Broken, Injection, Strategy
+from chaos.model.plan import Injection, Strategy
 from chaos.model.situation import Situation
+from chaos.values.remarks import Broken
 
 API_VERSION = "networking.istio.io/v1"
 
@@ -42,54 +43,24 @@ def choose(
         since: RFC 3339 time of now, for those who find the fault.
     """
     target = experiment.target
-    host = service_fqdn(target.service, target.namespace)
     situation = without(situation, run)
-    found = governing_of(experiment, situation)
-    if isinstance(found, Broken):
-        return found
-    governing = found
-    strategy = Strategy.CREATE
-    if governing is not None:
-        private = reach(governing, target.namespace, default=situation.default_export) == "private"
-        strategy = Strategy.PATCH if private else Strategy.OVERLAY
-        broken = _unusable(governing, host) or (
-            _unpatchable(governing, host, callers=target.callers) if strategy is Strategy.PATCH else None
-        )
-        if broken is not None:
-            return broken
-    header = (RUN_HEADER, run) if target.only_our_load else None
-    scope = scopes(target.match, callers=target.callers, header=header)
+    governing = governing_of(experiment, situation)
+    if isinstance(governing, Broken):
+        return governing
+    strategy = _strategy(governing, experiment, situation)
+    broken = _unusable(governing, strategy, experiment)
+    if broken is not None:
+        return broken
     labels = labels_for(run=run, experiment=experiment.name, owner=experiment.owner)
     notes = annotations_for(expires=expires, file=file, target=_target(experiment, situation))
-    routes = _base_routes(governing, host)
-    if not any(can_carry(route) for route in routes):
-        return refuse(
-            "no-route-to-fault",
-            name_of(governing),
-            "no route of the governing VirtualService forwards requests",
-            "give that VirtualService a route that forwards requests (`route`)",
-        )
+    scope = scopes(target.match, callers=target.callers, header=(RUN_HEADER, run) if target.only_our_load else None)
     try:
         if strategy is Strategy.PATCH and governing is not None:
             after = put_in(
                 governing, experiment.fault, run=run, scope=scope, labels=labels, annotations=notes, since=since
             )
         else:
-            after = {
-                "apiVersion": API_VERSION,
-                "kind": "VirtualService",
-                "metadata": {
-                    "name": object_name(run, target.service),
-                    "namespace": target.namespace,
-                    "labels": labels,
-                    "annotations": notes,
-                },
-                "spec": {
-                    "hosts": [host],
-                    "exportTo": ["."],
-                    "http": inject(routes, experiment.fault, name=route_name(run), scope=scope),
-                },
-            }
+            after = _made(governing, experiment, run=run, scope=scope, labels=labels, annotations=notes)
     except NotExpressible as error:
         return refuse(
             "match-not-expressible",
@@ -105,10 +76,7 @@ def choose(
             "no route of the governing VirtualService overlaps target.match",
             "compare target.match with its routes: kubectl get virtualservice NAME -o yaml",
         )
-    broken = why_not(after, faulted, governing, experiment, situation)
-    if broken is not None:
-        return broken
-    return Injection(
+    return why_not(after, faulted, governing, experiment, situation) or Injection(
         strategy=strategy,
         namespace=target.namespace,
         name=after["metadata"]["name"],
@@ -116,6 +84,39 @@ def choose(
         after=after,
         route_names=(route_name(run),),
     )
+
+
+def _strategy(governing: Object | None, experiment: Experiment, situation: Situation) -> Strategy:
+    if governing is None:
+        return Strategy.CREATE
+    visible = reach(governing, experiment.target.namespace, default=situation.default_export)
+    return Strategy.PATCH if visible == "private" else Strategy.OVERLAY
+
+
+def _made(
+    governing: Object | None,
+    experiment: Experiment,
+    *,
+    run: str,
+    scope: Sequence[Block],
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str],
+) -> dict[str, Any]:
+    """An object of our own, private to the target's namespace, that routes as the governing one does, plus the fault."""
+    target = experiment.target
+    host = service_fqdn(target.service, target.namespace)
+    routes = inject(_base_routes(governing, host), experiment.fault, name=route_name(run), scope=scope)
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "VirtualService",
+        "metadata": {
+            "name": object_name(run, target.service),
+            "namespace": target.namespace,
+            "labels": labels,
+            "annotations": annotations,
+        },
+        "spec": {"hosts": [host], "exportTo": ["."], "http": routes},
+    }
 
 
 def without(situation: Situation, run: str) -> Situation:
@@ -136,7 +137,19 @@ def _target(experiment: Experiment, situation: Situation) -> tuple[str, str]:
     return target.service, str(service["metadata"].get("uid", ""))
 
 
-def _unusable(vs: Object, host: str) -> Broken | None:
+def _unusable(vs: Object | None, strategy: Strategy, experiment: Experiment) -> Broken | None:
+    """Why the governing VirtualService is no base for what would be written."""
+    if vs is None:
+        return None
+    host = service_fqdn(experiment.target.service, experiment.target.namespace)
+    return (
+        _ungovernable(vs, host)
+        or (_unpatchable(vs, host, callers=experiment.target.callers) if strategy is Strategy.PATCH else None)
+        or _without_route(vs, host)
+    )
+
+
+def _ungovernable(vs: Object, host: str) -> Broken | None:
     """Why neither a copy of the governing VirtualService nor a change of it could take effect."""
     if RUN_LABEL in (vs["metadata"].get("labels") or {}) or undo_of(vs):
         return refuse(
@@ -193,6 +206,17 @@ def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Broken
     return None
 
 
+def _without_route(vs: Object, host: str) -> Broken | None:
+    if any(can_carry(route) for route in _base_routes(vs, host)):
+        return None
+    return refuse(
+        "no-route-to-fault",
+        name_of(vs),
+        "no route of the governing VirtualService forwards requests",
+        "give that VirtualService a route that forwards requests (`route`)",
+    )
+
+
 def _base_routes(governing: Object | None, host: str) -> Sequence[Mapping[str, Any]]:
     """The routes that sidecars follow now; those that are only for gateways are left out."""
     if governing is None:
@@ -206,7 +230,5 @@ def _base_routes(governing: Object | None, host: str) -> Sequence[Mapping[str, A
 
 def _qualify(route: dict[str, Any], owner: str) -> None:
     """Short destination hosts belong to the namespace of the object that names them: the copy may live elsewhere."""
-    mirrors = [route["mirror"]] if route.get("mirror") else []
-    mirrors += [m["destination"] for m in route.get("mirrors") or () if m.get("destination")]
-    for destination in (*(r["destination"] for r in route.get("route") or ()), *mirrors):
+    for destination in destinations_of(route):
         destination["host"] = resolve_host(destination["host"], owner)

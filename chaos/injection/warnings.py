@@ -9,13 +9,14 @@ from chaos.istio.hosts import host_matches, other_names
 from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same
 from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
-from chaos.model.plan import Injection, Strategy, Warn
+from chaos.model.plan import Injection, Strategy
 from chaos.model.situation import Situation
+from chaos.values.remarks import Warn
 
 
 def warnings(experiment: Experiment, situation: Situation, injection: Injection, *, host: str) -> Iterator[Warn]:
     """Everything that the plan's reader should know."""
-    yield from _policies_of_the_hop(situation, injection, host)
+    yield from _policies_of_the_hop(experiment, situation, injection, host)
     yield from _gateways(situation, host)
     yield from _callers(experiment, situation, injection)
     yield from _names(experiment, situation, injection, host)
@@ -51,17 +52,17 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
         )
 
 
-def _policies_of_the_hop(situation: Situation, injection: Injection, host: str) -> Iterator[Warn]:
+def _policies_of_the_hop(
+    experiment: Experiment, situation: Situation, injection: Injection, host: str
+) -> Iterator[Warn]:
     """The fault is decided before the router (Envoy's filter order), so the hop's own policies never see it."""
-    found = []
-    for route in injection.after["spec"].get("http") or ():
-        found += [key for key in ("timeout", "retries") if route.get(key)]
-    for rule in situation.rules_for(host):
-        policies = [rule.get("spec", {}).get("trafficPolicy") or {}]
-        policies += [subset.get("trafficPolicy") or {} for subset in rule.get("spec", {}).get("subsets") or ()]
-        found += [key for policy in policies for key in ("outlierDetection", "connectionPool") if policy.get(key)]
+    places = list(injection.after["spec"].get("http") or ())
+    spec = (situation.rule_for(host, injection.namespace) or {}).get("spec", {})
+    places += [one.get("trafficPolicy") or {} for one in (spec, *(spec.get("subsets") or ()))]
+    unseen = frozenset.intersection(*(kind.unseen_by for kind in experiment.kinds))
+    found = {key for place in places for key in unseen if place.get(key)}
     if found:
-        names = ", ".join(sorted(set(found)))
+        names = ", ".join(sorted(found))
         yield Warn(
             code="hop-policies-not-tested",
             message=f"{names} of {host} never see an injected fault (it is decided in the caller's proxy before the "

@@ -9,7 +9,7 @@ from typing import Any, Final
 from chaos.istio.exports import PUBLIC, Object, serves_as_delegate
 from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import resolve_host
-from chaos.istio.virtual_services import MESH
+from chaos.istio.virtual_services import MESH, destinations_of
 
 _INHERITED: Final = (
     "directResponse", "timeout", "retries", "fault", "rewrite", "mirror", "mirrorPercent", "mirrorPercentage", "mirrors", "corsPolicy", "headers",
@@ -88,9 +88,7 @@ def _blocks(route: Mapping[str, Any], namespace: str) -> list[Mapping[str, Any]]
 
 def _qualify(route: dict[str, Any], namespace: str) -> None:
     """Short destination hosts of a delegate belong to the delegate's namespace."""
-    parts = [*(route.get("route") or ()), *(route.get("mirrors") or ())]
-    destinations = [part["destination"] for part in parts] + ([route["mirror"]] if route.get("mirror") else [])
-    for destination in destinations:
+    for destination in destinations_of(route):
         destination["host"] = resolve_host(destination["host"], namespace)
 
 

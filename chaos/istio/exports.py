@@ -12,11 +12,27 @@ Object = Mapping[str, Any]
 Reach = Literal["private", "exported", "public"]
 
 PUBLIC: Final = ("*",)
+_ANNOTATION: Final = "networking.istio.io/exportTo"
 
 
 def export_of(virtual_service: Object, *, default: Sequence[str] = PUBLIC) -> tuple[str, ...]:
     """The effective ``exportTo``: the object's own, or the mesh's default where it has none."""
     return tuple(virtual_service.get("spec", {}).get("exportTo") or default)
+
+
+def export_of_service(service: Object) -> tuple[str, ...]:
+    """The effective ``exportTo`` of a Kubernetes Service: what its annotation lists (conversion.go ConvertService)."""
+    text = (service["metadata"].get("annotations") or {}).get(_ANNOTATION)
+    return tuple(entry.strip() for entry in str(text).split(",")) if text else PUBLIC
+
+
+def exported_namespaces(obj: Object, *, default: Sequence[str] = PUBLIC) -> tuple[str, ...]:
+    """The namespaces of the effective ``exportTo``, ``.`` resolved; ``*`` for all, empty where nobody sees the object."""
+    entries = export_of(obj, default=default)
+    if "*" in entries:
+        return PUBLIC
+    home = obj["metadata"]["namespace"]
+    return () if "~" in entries else tuple(dict.fromkeys(home if entry == "." else entry for entry in entries))
 
 
 def reach(virtual_service: Object, namespace: str, *, default: Sequence[str] = PUBLIC) -> Reach | None:

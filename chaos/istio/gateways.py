@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from chaos.istio.hosts import within
+
 
 def gateway_name(written: str, namespace: str) -> str:
     """``namespace/name`` of a Gateway that an object of this namespace names (istiod ``config.go`` resolveGatewayName).
@@ -45,15 +47,8 @@ def shared_hosts(served: list[str], wanted: list[str], namespace: str) -> list[s
         if slash and home not in ("*", namespace):
             continue
         for other in wanted:
-            if _within(host, other):
+            if within(host, other):
                 found.append(host)
-            elif _within(other, host):
+            elif within(other, host):
                 found.append(other)
     return list(dict.fromkeys(found))
-
-
-def _within(host: str, other: str) -> bool:
-    """Whether every name that the one stands for is one of the other's."""
-    if other.startswith("*"):
-        return host.removeprefix("*").endswith(other[1:])
-    return host == other

@@ -16,8 +16,9 @@ from typing import Any
 from chaos.istio.delegates import merged
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.hosts import is_wildcard, other_names, overlap
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.registry import Service, exported_to, one_of_each_host
-from chaos.istio.sidecars import ROOT_NAMESPACE, Imports, imports_of, listener_for, listeners_of, sidecar_of
+from chaos.istio.sidecars import Imports, imports_of, listener_for, listeners_of, sidecar_of
 from chaos.istio.virtual_services import (
     MESH,
     gateways_of,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 BUCKETS_MS: Final = (
@@ -9,3 +10,11 @@ BUCKETS_MS: Final = (
     300_000, 600_000, 1_800_000, 3_600_000,
 )  # fmt: skip
 """Upper bounds in milliseconds of Istio's request duration histogram (Envoy histogram_impl.cc defaultBuckets)."""
+
+
+def flags_of(labels: Mapping[str, str]) -> frozenset[str]:
+    """Envoy's response flags of the requests that a series counts.
+
+    They are joined by commas in the order in which they were set: ``DI,FI``, ``DI,DC``.
+    """
+    return frozenset(labels.get("response_flags", "-").split(","))

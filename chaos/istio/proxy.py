@@ -15,6 +15,13 @@ ROUTER: Final = "router"
 """The role of gateways."""
 
 
+def proxy_container(pod: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The container of a pod's Istio proxy, also where it is a native sidecar; ``None`` for a pod without one."""
+    spec = pod.get("spec") or {}
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    return next((container for container in containers if container.get("name") == CONTAINER), None)
+
+
 def proxy_role(pod: Mapping[str, Any]) -> str:
     """``sidecar``, ``router`` (a gateway), ``waypoint`` or ``ztunnel``; empty for a pod without an Istio proxy.
 
@@ -23,12 +30,7 @@ def proxy_role(pod: Mapping[str, Any]) -> str:
     Gateway API (``kube-gateway.yaml``, ``waypoint.yaml``), whose pods are not injected. Labels don't say it: a Gateway may
     select pods by any. A pod that the injector has not completed has no arguments yet; there its templates decide.
     """
-    spec = pod.get("spec") or {}
-    containers = (
-        *(spec.get("containers") or ()),
-        *(spec.get("initContainers") or ()),
-    )  # a native sidecar is among these
-    proxy = next((container for container in containers if container.get("name") == CONTAINER), None)
+    proxy = proxy_container(pod)
     if proxy is None:
         return ""
     words = [str(word) for word in (*(proxy.get("command") or ()), *(proxy.get("args") or ()))]

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
-from chaos.istio.exports import PUBLIC, Object, Reach, reach_of
+from chaos.istio.exports import PUBLIC, Object, Reach, export_of_service, reach_of
 from chaos.istio.hosts import service_fqdn
-from chaos.istio.ports import HTTP, declared_protocol
+from chaos.istio.ports import declared_protocol, may_be_http, protocol_named
 
-EXPORT_TO: Final = "networking.istio.io/exportTo"
-"""Annotation of a Service: its ``exportTo``, with commas."""
 _HEADLESS: Final = "None"
 
 
@@ -59,14 +57,15 @@ def by_age(services: Iterable[Service]) -> tuple[Service, ...]:
 
 def _from_kubernetes(service: Object) -> Service:
     meta, spec = service["metadata"], service.get("spec") or {}
-    export = (meta.get("annotations") or {}).get(EXPORT_TO) or ""
     address = str(spec.get("clusterIP") or "")
     return Service(
         host=service_fqdn(meta["name"], meta["namespace"]),
         namespace=meta["namespace"],
         name=meta["name"],
-        http={port["port"]: _speaks_http(port) for port in reversed(spec.get("ports") or ())},  # the first of a number
-        export=tuple(entry.strip() for entry in export.split(",")) if export else PUBLIC,
+        http={  # the first of a number
+            port["port"]: may_be_http(declared_protocol(port)) for port in reversed(spec.get("ports") or ())
+        },
+        export=export_of_service(service),
         addresses=(address,) if address not in ("", _HEADLESS) else (),
         headless=address == _HEADLESS,
         created=str(meta.get("creationTimestamp") or ""),
@@ -81,21 +80,14 @@ def _from_entry(entry: Object) -> Iterator[Service]:
             namespace=meta["namespace"],
             name=host,
             http={
-                port["number"]: _is_http(str(port.get("protocol") or "").lower()) for port in spec.get("ports") or ()
+                port["number"]: may_be_http(protocol_named(port.get("protocol") or ""))
+                for port in spec.get("ports") or ()
             },
             export=tuple(spec.get("exportTo") or PUBLIC),
             kubernetes=False,
             addresses=tuple(spec.get("addresses") or ()),
             created=str(meta.get("creationTimestamp") or ""),
         )
-
-
-def _speaks_http(port: Mapping[str, Any]) -> bool:
-    return port.get("protocol") != "UDP" and _is_http(declared_protocol(port))
-
-
-def _is_http(protocol: str | None) -> bool:
-    return not protocol or protocol in HTTP
 
 
 def exported_to(services: Iterable[Service], namespace: str) -> list[Service]:

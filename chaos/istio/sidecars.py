@@ -12,12 +12,11 @@ from typing import Any, Final
 
 from chaos.istio.exports import Object
 from chaos.istio.hosts import overlap, within
+from chaos.istio.mesh_config import ROOT_NAMESPACE
+from chaos.istio.ports import protocol_named
 from chaos.istio.virtual_services import age_key
 
-ROOT_NAMESPACE: Final = "istio-system"
-"""Of the mesh, where nothing else is said; its Sidecar is every namespace's default."""
 _EVERYTHING: Final[Mapping[str, Any]] = {"hosts": ["*/*"]}
-_PROXY: Final = "HTTP_PROXY"
 
 
 def sidecar_of(
@@ -100,4 +99,4 @@ def imports_of(listener: Mapping[str, Any], viewer: str) -> Imports:
         if where != "~":
             found.setdefault(viewer if where == "." else where, []).append(pattern)
     port = listener.get("port") or {}
-    return Imports(found, None if str(port.get("protocol", "")).upper() == _PROXY else port.get("number"))
+    return Imports(found, None if protocol_named(port.get("protocol") or "") == "http_proxy" else port.get("number"))

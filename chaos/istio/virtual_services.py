@@ -6,7 +6,7 @@ Sources: istiod ``pilot/pkg/model/config.go`` (sortConfigByCreationTime), ``pilo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from chaos.istio.exports import PUBLIC, Object, Reach, reach
@@ -32,6 +32,22 @@ def written_hosts_of(virtual_service: Object) -> tuple[str, ...]:
 def gateways_of(virtual_service: Object) -> tuple[str, ...]:
     """The gateways a VirtualService is bound to, ``mesh`` where it names none."""
     return tuple(virtual_service.get("spec", {}).get("gateways") or (MESH,))
+
+
+def bound_gateways(virtual_service: Object, routes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The gateways, beside the mesh, to which these routes of a VirtualService are bound."""
+    blocks = [block for route in routes for block in route.get("match") or [{}]]
+    named = {gateway for block in blocks for gateway in block.get("gateways") or gateways_of(virtual_service)}
+    return tuple(sorted(named - {MESH}))
+
+
+def destinations_of(route: Mapping[str, Any]) -> Iterator[Any]:
+    """The destinations to which an HTTP route sends requests, and copies of them."""
+    for part in (*(route.get("route") or ()), *(route.get("mirrors") or ())):
+        if part.get("destination"):
+            yield part["destination"]
+    if route.get("mirror"):
+        yield route["mirror"]
 
 
 def roots_of(virtual_service: Object, others: Iterable[Object]) -> tuple[str, ...]:
@@ -104,6 +120,11 @@ def selects_source(
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
     return match.get("sourceNamespace") in (None, "", namespace)
+
+
+def ignored_selectors(match: Mapping[str, Any]) -> list[str]:
+    """The source selectors of a match block that have no effect, as ``selects_source`` says."""
+    return [key for key in ("sourceLabels", "sourceNamespace") if match.get(key)] if match.get("gateways") else []
 
 
 def has_route_for(virtual_service: Object, *, labels: Mapping[str, str], namespace: str, port: int | None) -> bool:

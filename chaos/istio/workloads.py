@@ -1,29 +1,22 @@
-"""What Istio calls a pod's workload, and what its proxy was told when it was injected.
+"""What Istio calls a pod's workload.
 
-Sources: istiod ``pkg/kube/util.go`` (GetWorkloadMetaFromPod), ``pkg/model/proxy.go`` and ``pkg/kube/labels`` (CanonicalService),
-``manifests/charts/istio-control/istio-discovery/files/injection-template.yaml``.
+Sources: istiod ``pkg/kube/util.go`` (GetWorkloadMetaFromPod), ``pkg/model/proxy.go`` and ``pkg/kube/labels`` (CanonicalService).
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Final
 
 from chaos.istio.exports import Object
 
-PROXY: Final = "istio-proxy"
-"""The proxy's container."""
-DEFAULT_REVISION: Final = "default"
 _WORKLOAD_NAME: Final = "service.istio.io/workload-name"
 _SERVICE_LABELS: Final = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
 _REVISION_LABELS: Final = ("service.istio.io/canonical-revision", "app.kubernetes.io/version", "version")
 _HASHES: Final = ("pod-template-hash", "rollouts-pod-template-hash")
 """Labels with the end of a ReplicaSet's name: of Deployments, of Argo's Rollouts."""
 _OF_A_CRON_JOB: Final = re.compile(r"(.+)-[0-9]{8,10}")
-_STATUS: Final = "sidecar.istio.io/status"
-_DOMAIN: Final = re.compile(r"[^.]+\.svc\.(.+)")
 
 
 def workload_name(pod: Object) -> str:
@@ -61,38 +54,3 @@ def canonical_service(labels: Mapping[str, str], workload: str) -> str:
 def canonical_revision(labels: Mapping[str, str]) -> str:
     """Which version of its canonical service a workload is."""
     return next((labels[key] for key in _REVISION_LABELS if key in labels), "latest")
-
-
-def revision_of(pod: Object) -> str:
-    """The revision of the control plane that injected the pod's proxy, and configures it."""
-    meta = pod["metadata"]
-    try:
-        status = json.loads((meta.get("annotations") or {}).get(_STATUS) or "{}")
-    except ValueError:
-        status = {}
-    told = status.get("revision") if isinstance(status, dict) else None
-    return str(told or (meta.get("labels") or {}).get("istio.io/rev") or DEFAULT_REVISION)
-
-
-def mesh_config_of(revision: str) -> str:
-    """Name of the ConfigMap with the configuration of a revision's control plane."""
-    return "istio" if revision == DEFAULT_REVISION else f"istio-{revision}"
-
-
-def domain_of(pod: Object) -> str | None:
-    """The cluster's DNS domain, which the pod's proxy was started with; ``None`` where it was not told."""
-    for proxy in _proxies(pod):
-        arguments = [str(one) for one in proxy.get("args") or ()]
-        for at, argument in enumerate(arguments):
-            name, _, value = argument.partition("=")
-            if name == "--domain":
-                found = _DOMAIN.fullmatch(value or next(iter(arguments[at + 1 :]), ""))
-                return found[1].removesuffix(".") if found else None
-    return None
-
-
-def _proxies(pod: Object) -> Iterator[Mapping[str, Any]]:
-    spec = pod.get("spec") or {}
-    for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
-        if container.get("name") == PROXY:
-            yield container

@@ -41,13 +41,12 @@ class Window:
 def share_of_confidence(experiment: Experiment) -> float:
     """The confidence of one decision, so that all of a verdict together are wrong at most as often as declared.
 
-    The doubt is shared equally (Bonferroni) among the expectations in each of three phases and the halves of the proof,
+    The doubt is shared equally (Bonferroni) among the expectations in each of three phases and the kinds of fault to be proven,
     after a tenth of it has gone to the guardrails: see :func:`confidence_of_guardrail`.
     """
     statistical = sum(claim.promql is None for claim in experiment.steady_state)
-    halves = sum(half is not None for half in (experiment.fault.abort, experiment.fault.delay))
     part = 1 - _GUARDRAILS if experiment.guardrails else 1.0
-    return 1 - (1 - experiment.confidence) * part / (statistical * len(PHASES) + halves)
+    return 1 - (1 - experiment.confidence) * part / (statistical * len(PHASES) + len(experiment.kinds))
 
 
 def confidence_of_guardrail(experiment: Experiment) -> float:
@@ -57,8 +56,7 @@ def confidence_of_guardrail(experiment: Experiment) -> float:
 
 def longest_delay(experiment: Experiment) -> float:
     """Seconds by which a faulted request may be counted later than others that came with it."""
-    delay = experiment.fault.delay
-    return delay.fixed_delay.total_seconds() if delay else 0.0
+    return max(kind.held.total_seconds() for kind in experiment.kinds)
 
 
 def judge_claim(history: History, claim: Claim, phase: str, window: Window, *, confidence: float) -> ClaimResult:

@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from chaos.expectations.confidence import interval
 from chaos.expectations.counting import Scrapes, count
+from chaos.faults.fault import felt_by
+from chaos.faults.kind import Kind
 from chaos.judge.claims import Window, longest_delay, share_of_confidence
 from chaos.judge.evidence import requests_key
+from chaos.model.experiment import Experiment
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Proof, ShareProof
 from chaos.values.answers import Tally
 from chaos.values.series import Series
 
 
-@dataclass
-class _Draws:
-    """Requests of the declared callers, by what Envoy drew for them."""
-
-    all: int = 0
-    delayed: int = 0
-    left: int = 0
-    """Their client went away during the delay, so no abort was drawn for them."""
-    aborted: int = 0
-
-
-def flags_of(series: Series) -> frozenset[str]:
-    """Envoy joins flags by commas in the order in which they were set: ``DI,FI``, ``DI,DC``."""
-    return frozenset(series.labels.get("response_flags", "-").split(","))
-
-
-def is_faulted(series: Series) -> bool:
-    """Whether its requests felt an injected fault."""
-    return bool(flags_of(series) & {"FI", "DI"})
+def is_faulted(series: Series, history: History) -> bool:
+    """Whether its requests felt an injected fault, ours or somebody else's."""
+    return bool(felt_by(series.labels, history.plan.experiment.kinds))
 
 
 def caller_of(series: Series) -> str:
@@ -63,7 +49,7 @@ def judge_proof(history: History, now: float) -> Proof:
     end = min(now, history.marks.get(Mark.RESTORE_SENT, now))
     by_caller: dict[str, int] = {}
     for series, events in counted(history, injected, now):
-        if is_faulted(series):
+        if is_faulted(series, history):
             by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
     outside = {caller: n for caller, n in by_caller.items() if n and not is_declared(history, caller)}
     seen = next((look for look in reversed(history.proxies) if look.at <= end and look.of), None)
@@ -81,35 +67,27 @@ def judge_proof(history: History, now: float) -> Proof:
 
 
 def _shares(history: History, window: Window) -> Iterator[ShareProof]:
-    draws = _Draws()
-    for series, events in counted(history, window.start, window.end):
-        if not is_declared(history, caller_of(series)):
-            continue
-        flags = flags_of(series)
-        draws.all += events
-        draws.delayed += events if "DI" in flags else 0
-        draws.aborted += events if "FI" in flags else 0
-        gone = series.labels.get("response_code") == "0" and "FI" not in flags
-        draws.left += events if "DI" in flags and gone else 0
     experiment = history.plan.experiment
-    fault, target = experiment.fault, experiment.target
-    narrowed = bool(target.match) or target.only_our_load
-    confidence = share_of_confidence(experiment)
-    if fault.abort is not None:
-        tally = Tally(good=draws.aborted, total=draws.all - draws.left)
-        yield _share("abort", "FI", fault.abort.percentage / 100, tally, confidence, narrowed=narrowed)
-    if fault.delay is not None:
-        tally = Tally(good=draws.delayed, total=draws.all)
-        yield _share("delay", "DI", fault.delay.percentage / 100, tally, confidence, narrowed=narrowed)
+    mine = [
+        (series.labels, events)
+        for series, events in counted(history, window.start, window.end)
+        if is_declared(history, caller_of(series))
+    ]
+    for kind in experiment.kinds:
+        hit = sum(events for labels, events in mine if kind.felt(labels))
+        drawn = sum(events for labels, events in mine if kind.drawn(labels))
+        yield _share(kind, Tally(good=hit, total=drawn), experiment)
 
 
-def _share(kind: str, flag: str, declared: float, tally: Tally, confidence: float, *, narrowed: bool) -> ShareProof:
+def _share(kind: Kind, tally: Tally, experiment: Experiment) -> ShareProof:
     """With a narrowed scope the metrics can't tell how many requests were in it: the share can only be too high."""
-    found = interval(tally.good, tally.total, confidence=confidence)
+    declared, target = kind.percentage / 100, experiment.target
+    narrowed = bool(target.match) or target.only_our_load
+    found = interval(tally.good, tally.total, confidence=share_of_confidence(experiment))
     off = found.low > declared or (found.high < declared and not narrowed)
     return ShareProof(
-        kind=kind,
-        flag=flag,
+        kind=kind.key,
+        flag=kind.flag,
         declared=declared,
         tally=tally,
         interval=found,
@@ -135,4 +113,4 @@ def faults_before(history: History, now: float) -> int:
     end = history.marks.get(Mark.INJECT_SENT, history.marks.get(Mark.BASELINE_UNTIL, now))
     if begin is None:
         return 0
-    return sum(events for series, events in counted(history, begin, end) if is_faulted(series))
+    return sum(events for series, events in counted(history, begin, end) if is_faulted(series, history))

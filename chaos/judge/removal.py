@@ -15,10 +15,11 @@ from typing import Final
 
 from chaos.expectations.confidence import interval as interval_of
 from chaos.expectations.counting import Scrapes, Source
+from chaos.faults.fault import felt_by
 from chaos.judge.claims import longest_delay, share_of_confidence
 from chaos.judge.evidence import requests_key
 from chaos.judge.load import longest_wait
-from chaos.judge.proof import caller_of, counted, flags_of, is_faulted
+from chaos.judge.proof import caller_of, counted, is_faulted
 from chaos.model.history import History, Mark
 from chaos.model.verdict import RemovalResult
 from chaos.values.answers import Answer
@@ -35,7 +36,7 @@ class _Rise:
     """Faults that were drawn after one moment and by another, as two scrapes tell.
 
     Args:
-        waited: They are delays alone: their requests went on to the target, and were counted when that had answered.
+        waited: Their requests went on to the target, and were counted when that had answered.
     """
 
     after: float
@@ -82,7 +83,7 @@ def judge_removal(history: History, now: float) -> RemovalResult:
         return result
     interval = history.environment.scrape_interval
     quiet_from = max(gone, known + drain(history, now))
-    seen = _scraped_until(recorded, now, interval) >= quiet_from + _QUIET * interval
+    seen = _scraped_until(history, recorded, now) >= quiet_from + _QUIET * interval
     told_by_proxies = lost is not None and not late
     if not seen or not (told_by_proxies or _would_have_shown(history, quiet_from, now)):
         return result
@@ -97,7 +98,7 @@ def _would_have_shown(history: History, since: float, now: float) -> bool:
     felt: dict[str, list[int]] = {}
     for series, events in counted(history, history.marks.get(Mark.INJECT_SENT, since), now):
         faulted, sent = felt.setdefault(caller_of(series), [0, 0])
-        felt[caller_of(series)] = [faulted + events * is_faulted(series), sent + events]
+        felt[caller_of(series)] = [faulted + events * is_faulted(series, history), sent + events]
     quiet: dict[str, int] = {}
     for series, events in counted(history, since, now):
         quiet[caller_of(series)] = quiet.get(caller_of(series), 0) + events
@@ -110,33 +111,35 @@ def _would_have_shown(history: History, since: float, now: float) -> bool:
 
 
 def drain(history: History, now: float) -> float:
-    """Seconds for which requests that drew a delay may still be under way, and be counted at their end.
+    """Seconds for which requests that drew a fault may still be under way, and be counted at their end.
 
-    The delay, or longer: after it the request goes on to the target, for as long as that takes. No answer to the load
-    took longer than the longest that was seen, with the delay or, before the fault, without it.
+    A delay, or longer: after it the request goes on to the target, for as long as that takes. No answer to the load
+    took longer than the longest that was seen, with the fault or, before it, without. Only where the callers' proxies
+    answer themselves, that is at once.
     """
     delay = longest_delay(history.plan.experiment)
     begun = history.marks.get(Mark.INJECT_SENT)
-    if not delay or begun is None:
+    if begun is None or all(kind.answers for kind in history.plan.experiment.kinds):
         return delay
     before = longest_wait(history, history.marks.get(Mark.BASELINE_FROM, begun), begun, rest=0.0)
     return max(delay + before, longest_wait(history, begun, now, rest=0.0))
 
 
 def _rises(history: History, recorded: Recorded, since: float, now: float) -> Iterator[_Rise]:
-    """Where the counts of faulted requests rose after a moment; a delayed one drew its fault before it waited."""
+    """Where the counts of faulted requests rose after a moment; one that was held back drew its fault before that."""
     interval, scrapes = history.environment.scrape_interval, Scrapes((recorded,))
-    delay, longest = longest_delay(history.plan.experiment), drain(history, now)
+    declared, longest = history.plan.experiment.kinds, drain(history, now)
     for series in recorded.series:
-        if not is_faulted(series):
+        felt = felt_by(series.labels, declared)
+        if not felt:
             continue
-        flags = flags_of(series)
-        left = series.labels.get("response_code") == "0"  # its client went away, maybe during the delay
-        least = delay if "DI" in flags and not left else 0.0
-        most = 0.0 if "DI" not in flags else delay if "FI" in flags else longest
+        answered = any(kind.answers for kind in felt)  # by the caller's proxy
+        held = max((kind.held.total_seconds() for kind in declared if type(kind) in felt), default=0.0)
+        left = series.labels.get("response_code") == "0"  # its client went away, maybe while it was held back
+        least, most = 0.0 if left else held, held if answered else longest
         for (after, before), (by, value) in pairwise(_with_birth(series, scrapes, interval)):
             if since < by <= now and value != before:  # less than before: the proxy began anew
-                yield _Rise(after - most, by - least, "FI" not in flags)
+                yield _Rise(after - most, by - least, not answered)
 
 
 def _with_birth(series: Series, scrapes: Scrapes, interval: float) -> tuple[tuple[float, float], ...]:
@@ -149,7 +152,7 @@ def _with_birth(series: Series, scrapes: Scrapes, interval: float) -> tuple[tupl
     return ((times[earlier - 1] if earlier else born - interval, 0.0), *series.samples)
 
 
-def _scraped_until(recorded: Recorded, now: float, interval: float) -> float:
+def _scraped_until(history: History, recorded: Recorded, now: float) -> float:
     """Up to when every proxy that counted faults, and is still there, was scraped; any proxy where none counted one."""
     newest: dict[Source, float] = {}
     injecting: set[Source] = set()
@@ -157,8 +160,8 @@ def _scraped_until(recorded: Recorded, now: float, interval: float) -> float:
         last = bisect_right(series.samples, now, key=lambda sample: sample[0])
         if last:
             newest[series.source] = max(newest.get(series.source, 0.0), series.samples[last - 1][0])
-        if is_faulted(series):
+        if is_faulted(series, history):
             injecting.add(series.source)
-    alive_from = max(newest.values(), default=0.0) - _GONE * interval
+    alive_from = max(newest.values(), default=0.0) - _GONE * history.environment.scrape_interval
     alive = {source: at for source, at in newest.items() if at >= alive_from}
     return min([at for source, at in alive.items() if source in injecting] or alive.values(), default=float("-inf"))

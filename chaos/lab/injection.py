@@ -1,7 +1,4 @@
-"""Pods out of Deployments, with a sidecar where Istio's injector would put one. Pure functions over plain objects.
-
-Source of the rules: istiod ``pkg/kube/inject/inject.go`` (injectRequired) and the ``gateway`` injection template.
-"""
+"""Pods out of Deployments, with a sidecar where Istio's injector would put one. Pure functions over plain objects."""
 
 from __future__ import annotations
 
@@ -12,14 +9,13 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chaos.istio.injection import DEFAULT_REVISION, STATUS, is_injected
 from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
 
 PROXY_IMAGE: Final = "lab.istio-chaos.dev/envoy:1.40.0"
 NODE: Final = "lab"
 """The one node, which is this machine."""
 HASH_LABEL: Final = "pod-template-hash"
-_INJECT: Final = "sidecar.istio.io/inject"
-_STATUS: Final = "sidecar.istio.io/status"
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # that of Kubernetes' generated names
 
 Object = Mapping[str, Any]
@@ -95,37 +91,18 @@ def is_gateway(pod: Object) -> bool:
     return proxy_role(pod) == ROUTER
 
 
-def has_sidecar(pod: Object) -> bool:
-    """Whether the pod, as it is, holds the proxy's container."""
-    return any(container.get("name") == CONTAINER for container in _containers(pod))
-
-
-def wants_sidecar(pod: Object, namespace: Object) -> bool:
-    """Whether the injector would add the proxy's container.
-
-    The pod's own label (or, older, annotation) decides before the namespace's label; pods of the host network never
-    get one.
-    """
-    if pod["spec"].get("hostNetwork") or has_sidecar(pod):
-        return False
-    own = _labels(pod).get(_INJECT, _annotations(pod).get(_INJECT))
-    if own is not None:
-        return str(own).lower() in ("true", "y", "yes", "on")
-    return _labels(namespace).get("istio-injection") == "enabled"
-
-
 def inject(pod: Object, namespace: Object) -> dict[str, Any]:
     """The pod with the proxy's container where it wants one; an equal copy otherwise."""
     injected: dict[str, Any] = copy.deepcopy(dict(pod))
     bare = [one for one in _containers(injected) if one.get("name") == CONTAINER and not one.get("args")]
-    if (is_gateway(pod) and bare) or wants_sidecar(pod, namespace):
-        injected["metadata"].setdefault("annotations", {})[_STATUS] = json.dumps(
-            {"containers": [CONTAINER], "revision": "default"}
+    if (is_gateway(pod) and bare) or is_injected(pod, namespace):
+        injected["metadata"].setdefault("annotations", {})[STATUS] = json.dumps(
+            {"containers": [CONTAINER], "revision": DEFAULT_REVISION}
         )
     if is_gateway(pod):
         for container in bare:
             container |= {"image": PROXY_IMAGE, "args": ["proxy", ROUTER]}  # Istio replaces `image: auto` the same way
-    elif wants_sidecar(pod, namespace):
+    elif is_injected(pod, namespace):
         injected["spec"].setdefault("containers", []).append(
             {
                 "name": CONTAINER,
@@ -172,7 +149,3 @@ def _containers(pod: Object) -> list[dict[str, Any]]:
 
 def _labels(obj: Object) -> Mapping[str, str]:
     return obj["metadata"].get("labels") or {}
-
-
-def _annotations(obj: Object) -> Mapping[str, str]:
-    return obj["metadata"].get("annotations") or {}

@@ -12,6 +12,8 @@ from typing import Any, Final
 from ruamel.yaml import YAML
 
 from chaos.errors import LabError
+from chaos.istio.injection import NAMESPACE_LABEL
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.lab.addresses import AddressBlock
 from chaos.lab.api.discovery import VERSION
 from chaos.lab.api.errors import ApiError
@@ -22,7 +24,7 @@ from chaos.lab.injection import NODE
 
 SHOP: Final = ("staging", "production")
 """The shop's namespaces; the first is the one to experiment in."""
-SYSTEM: Final = ("default", "kube-system", "istio-system")
+SYSTEM: Final = ("default", "kube-system", ROOT_NAMESPACE)
 _ORDER: Final = ("ServiceAccount", "Service", "DestinationRule", "Gateway", "VirtualService", "Deployment")
 
 
@@ -62,7 +64,7 @@ def load_shop(store: Store, validators: Mapping[str, Validator]) -> None:
         LabError: An object of it is not valid: a bug of the lab.
     """
     for namespace in SHOP:
-        labels = {"env": namespace, "istio-injection": "enabled"}
+        labels = {"env": namespace, NAMESPACE_LABEL: "enabled"}
         store.create(NAMESPACES, {"metadata": {"name": namespace, "labels": labels}})
         objects = sorted(shop_objects(namespace), key=lambda obj: _ORDER.index(obj["kind"]))
         for obj in objects:

@@ -12,14 +12,16 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
+from chaos.istio.injection import NAMESPACE_LABEL
+from chaos.istio.mesh_config import ROOT_NAMESPACE
+from chaos.istio.proxy import CONTAINER, TEMPLATES
 from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, RESOURCES, Resource, resource_of
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
 from chaos.lab.manifests import create
 from chaos.lab.workloads.behaviour import ANNOTATION, Behaviour
 
-GATEWAY_NAMESPACE: Final = "istio-system"
-_LABELS: Final = {"env": "staging", "istio-injection": "enabled"}
+_LABELS: Final = {"env": "staging", NAMESPACE_LABEL: "enabled"}
 """Of a namespace that no manifest declares: the lab is there to experiment in."""
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _ORDER: Final = ("Namespace", "ServiceAccount", "Service", "DestinationRule", "Gateway", "VirtualService")
@@ -191,17 +193,17 @@ def ingress_gateway(gateways: Sequence[Mapping[str, Any]]) -> list[Object]:
     declared = {s["port"]["number"] for g in gateways if _wants_ingress(g) for s in g["spec"].get("servers") or ()}
     numbers = [*sorted(declared), *sorted({80, 443} - declared)]  # Istio's has these two in any case
     labels = {"app": "istio-ingressgateway", "istio": "ingressgateway"}
-    meta = {"name": "istio-ingressgateway", "namespace": GATEWAY_NAMESPACE, "labels": labels}
+    meta = {"name": "istio-ingressgateway", "namespace": ROOT_NAMESPACE, "labels": labels}
     ports = [{"name": f"http-{number}", "port": number, "targetPort": _unprivileged(number)} for number in numbers]
     container = {
-        "name": "istio-proxy",
+        "name": CONTAINER,
         "image": "auto",
         "ports": [
             {"name": f"port-{number}", "containerPort": number} for number in sorted(set(map(_unprivileged, numbers)))
         ],
     }
     template = {
-        "metadata": {"labels": labels, "annotations": {"inject.istio.io/templates": "gateway"}},
+        "metadata": {"labels": labels, "annotations": {TEMPLATES: "gateway"}},
         "spec": {"serviceAccountName": "istio-ingressgateway", "containers": [container]},
     }
     return [

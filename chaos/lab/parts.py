@@ -10,17 +10,20 @@ from typing import Any, Final
 import httpx
 
 from chaos.errors import LabError
+from chaos.istio.hosts import service_fqdn
 from chaos.istio.proxy import CONTAINER
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validation, Validator
-from chaos.lab.controller import Controller, is_ready
+from chaos.lab.controller import Controller
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.refusals import words_of
-from chaos.lab.pods import PodRunner, RunningPod
+from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, tail
+from chaos.lab.running_pod import RunningPod
+from chaos.lab.status import is_ready
 
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
@@ -184,7 +187,7 @@ def _expected_hosts(store: Store) -> Iterable[str]:
         meta = service["metadata"]
         endpoints = store.find(ENDPOINTS, meta["namespace"], meta["name"]) or {}
         for port in service["spec"].get("ports") or ():
-            cluster = f"outbound|{port['port']}||{meta['name']}.{meta['namespace']}.svc.cluster.local"
+            cluster = f"outbound|{port['port']}||{service_fqdn(meta['name'], meta['namespace'])}"
             for subset in endpoints.get("subsets") or ():
                 for own in subset.get("ports") or ():
                     if own.get("name") == port.get("name"):

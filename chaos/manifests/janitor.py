@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from chaos.errors import InputError
+from chaos.istio.injection import POD_LABEL
 
 NAME: Final = "chaos-janitor"
 _LABELS: Final = {"app.kubernetes.io/name": NAME}
@@ -72,7 +73,7 @@ def _cron_job(namespaces: Sequence[str], *, image: str, home: str, schedule: str
     }
     pod = {
         # A sidecar of the mesh would keep the job's pod from ever finishing.
-        "metadata": {"labels": {**_LABELS, "sidecar.istio.io/inject": "false"}},
+        "metadata": {"labels": {**_LABELS, POD_LABEL: "false"}},
         "spec": {
             "serviceAccountName": NAME,
             "restartPolicy": "Never",

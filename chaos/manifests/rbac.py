@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from chaos.errors import InputError
-from chaos.istio.sidecars import ROOT_NAMESPACE
-from chaos.istio.workloads import DEFAULT_REVISION, mesh_config_of
+from chaos.istio.injection import DEFAULT_REVISION
+from chaos.istio.mesh_config import ROOT_NAMESPACE, mesh_config_of
 from chaos.model.marks import PREFIX
 
 NAME: Final = "chaos-harness"

@@ -9,15 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-from chaos.istio.exports import Object, export_of
-from chaos.istio.virtual_services import MESH, gateways_of, has_route_for, roots_of, same
+from chaos.istio.exports import Object, exported_namespaces
+from chaos.istio.virtual_services import bound_gateways, has_route_for, roots_of, same
 from chaos.model.situation import Situation, Workload
-
-WAYPOINT: Final = "istio.io/use-waypoint"
-"""Label of a Service, or of its namespace, whose requests go through a waypoint."""
-_NO_WAYPOINT: Final = "none"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +54,10 @@ def audience_of(obj: Object, situation: Situation, *, routes: Sequence[Mapping[s
     after = situation.with_(obj)
     taking = [w for w in here if any(_takes(w, obj, chosen, after, port) for port in after.mesh.ports)]
     return Audience(
-        exported=exported_to(obj, default=situation.default_export),
+        exported=exported_namespaces(obj, default=situation.default_export),
         workloads=tuple(taking),
         hidden=tuple(w for w in here if w not in taking),
-        gateways=bound_to(obj, chosen),
+        gateways=bound_gateways(obj, chosen),
         roots=roots_of(obj, situation.virtual_services),
     )
 
@@ -75,28 +71,3 @@ def _takes(
         return False
     found = situation.mesh.virtual_hosts(workload.namespace, workload.labels, port)
     return any(one.service is not None and one.governor is not None and same(one.governor, obj) for one in found)
-
-
-def exported_to(obj: Object, *, default: Sequence[str]) -> tuple[str, ...]:
-    """The namespaces of the effective ``exportTo``, ``.`` resolved; empty where nobody sees the object."""
-    entries = export_of(obj, default=default)
-    if "*" in entries:
-        return ("*",)
-    home = obj["metadata"]["namespace"]
-    return () if "~" in entries else tuple(dict.fromkeys(home if entry == "." else entry for entry in entries))
-
-
-def bound_to(obj: Object, routes: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """The gateways, beside the mesh, to which these routes of an object are bound."""
-    blocks = [block for route in routes for block in route.get("match") or [{}]]
-    named = {gateway for block in blocks for gateway in block.get("gateways") or gateways_of(obj)}
-    return tuple(sorted(named - {MESH}))
-
-
-def waypoint_of(situation: Situation, namespace: str, service: str) -> str:
-    """The waypoint that requests to a Service go through, by its own label or its namespace's; empty for none."""
-    for obj in (situation.service(namespace, service), situation.namespaces.get(namespace)):
-        named = str(((obj or {}).get("metadata", {}).get("labels") or {}).get(WAYPOINT) or "")
-        if named:
-            return "" if named == _NO_WAYPOINT else named
-    return ""

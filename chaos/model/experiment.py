@@ -6,8 +6,9 @@ HTTPMatchRequest); the rest is described field by field, and ``chaosctl schema``
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Literal, Self
+from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypedDict, Unpack
 
 from pydantic import (
     Field,
@@ -16,6 +17,7 @@ from pydantic import (
 
 from chaos.expectations.claim import Expectation, Guardrail
 from chaos.faults.fault import Fault
+from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
 from chaos.values.declared import Declared, Name
 from chaos.values.quantities import Duration, Share
@@ -29,6 +31,12 @@ class StringMatch(Declared):
     exact: str | None = None
     prefix: str | None = None
     regex: str | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, *, exact: str | None = None, prefix: str | None = None, regex: str | None = None
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -50,6 +58,18 @@ class Match(Declared):
     query_params: dict[str, StringMatch] = Field(default_factory=dict)
     ignore_uri_case: bool = Field(False)
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            uri: StringMatch | None = None,
+            method: StringMatch | None = None,
+            headers: Mapping[str, StringMatch] = ...,
+            query_params: Mapping[str, StringMatch] = ...,
+            ignore_uri_case: bool = False,
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _usable(self) -> Self:
         if not (self.uri or self.method or self.headers or self.query_params):
@@ -66,6 +86,8 @@ class Match(Declared):
 class Target(Declared):
     """Whose requests to which service are hit."""
 
+    positional: ClassVar[tuple[str, ...]] = ("namespace", "service")
+
     namespace: Name = Field(description="a staging namespace")
     service: Name = Field(description="the Kubernetes Service whose callers feel the fault")
     callers: dict[str, str] = Field(
@@ -77,16 +99,71 @@ class Target(Declared):
         description="only requests that carry this run's header, which the load sends",
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            namespace: str,
+            service: str,
+            *,
+            callers: Mapping[str, str] = ...,
+            match: Sequence[Match] = (),
+            only_our_load: bool = False,
+        ) -> None: ...
+
+
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+class Sent(TypedDict, total=False):
+    """What a request has beside its method and its path; see ``Request``."""
+
+    weight: int
+    headers: Mapping[str, str]
+    body: str | None
+    name: str | None
+
 
 class Request(Declared):
-    """One kind of request that the load sends."""
+    """One kind of request that the load sends: ``Request.post("/orders", weight=3)``."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"] = "GET"
+    positional: ClassVar[tuple[str, ...]] = ("path",)
+
+    method: Method = "GET"
     path: str = Field(pattern=r"^/\S*$", description="path at the entry")
     weight: int = Field(1, ge=1, le=10_000, strict=True)
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
     name: str | None = Field(None, min_length=1, description="how it is called in statistics; METHOD path where absent")
+
+    if TYPE_CHECKING:
+
+        def __init__(self, path: str, *, method: Method = "GET", **sent: Unpack[Sent]) -> None: ...
+
+    @classmethod
+    def get(cls, path: str, **sent: Unpack[Sent]) -> Self:
+        """A GET of a path at the entry."""
+        return cls(path, method="GET", **sent)
+
+    @classmethod
+    def post(cls, path: str, **sent: Unpack[Sent]) -> Self:
+        """A POST to a path at the entry."""
+        return cls(path, method="POST", **sent)
+
+    @classmethod
+    def put(cls, path: str, **sent: Unpack[Sent]) -> Self:
+        """A PUT to a path at the entry."""
+        return cls(path, method="PUT", **sent)
+
+    @classmethod
+    def patch(cls, path: str, **sent: Unpack[Sent]) -> Self:
+        """A PATCH of a path at the entry."""
+        return cls(path, method="PATCH", **sent)
+
+    @classmethod
+    def delete(cls, path: str, **sent: Unpack[Sent]) -> Self:
+        """A DELETE of a path at the entry."""
+        return cls(path, method="DELETE", **sent)
 
     @property
     def label(self) -> str:
@@ -103,6 +180,18 @@ class Load(Declared):
     users: int = Field(10, ge=1, le=10_000, strict=True, description="users of the locustfile (closed model)")
     timeout: Duration = Field(timedelta(seconds=30), description="a request without answer by then has failed")
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            rate: float = 20,
+            requests: Sequence[Request] = (),
+            locustfile: str | None = None,
+            users: int = 10,
+            timeout: timedelta | str = "30s",
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.requests) == bool(self.locustfile):
@@ -116,7 +205,13 @@ class Load(Declared):
 class Recovery(Declared):
     """How soon the steady state must hold again, from the moment at which the callers' proxies had lost the fault."""
 
+    positional: ClassVar[tuple[str, ...]] = ("within",)
+
     within: Duration = timedelta(seconds=60)
+
+    if TYPE_CHECKING:
+
+        def __init__(self, within: timedelta | str = "60s") -> None: ...
 
 
 class Limits(Declared):
@@ -129,6 +224,16 @@ class Limits(Declared):
         description="how soon after the API acknowledged the restore the callers' proxies must have lost the fault",
     )
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            baseline: timedelta | str = "60s",
+            fault: timedelta | str = "120s",
+            removal: timedelta | str = "30s",
+        ) -> None: ...
+
     @model_validator(mode="after")
     def _useful(self) -> Self:
         if min(self.baseline, self.fault, self.removal) < timedelta(seconds=1):
@@ -138,6 +243,8 @@ class Limits(Declared):
 
 class Experiment(Declared):
     """A steady-state hypothesis, a fault, the load under which both are observed, and what must hold."""
+
+    positional: ClassVar[tuple[str, ...]] = ("experiment",)
 
     experiment: Name = Field(description="its name, unique in the suite")
     title: str | None = Field(None, description="one line for people; made from the name where absent")
@@ -153,6 +260,28 @@ class Experiment(Declared):
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()
     confidence: Share = Field(0.95, description="of the whole verdict; shared among the expectations")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            name: str,
+            /,
+            *,
+            target: Target,
+            faults: Sequence[Fault | Kind],
+            load: Load,
+            steady_state: Sequence[Expectation],
+            guardrails: Sequence[Guardrail] = (),
+            recovery: Recovery = ...,
+            limits: Limits = ...,
+            title: str | None = None,
+            description: str | None = None,
+            owner: str | None = None,
+            severity: Severity = "normal",
+            tags: Sequence[str] = (),
+            confidence: float | str = 0.95,
+        ) -> None: ...
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -183,3 +312,8 @@ class Experiment(Declared):
     def fault(self) -> Fault:
         """The fault; a list in the file so that more can follow without a new format."""
         return self.faults[0]
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What all of its faults are made of."""
+        return tuple(kind for fault in self.faults for kind in fault.kinds)

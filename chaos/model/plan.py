@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
+from chaos.values.remarks import Broken, Warn
 
 
 class Planned(BaseModel):
@@ -41,43 +42,6 @@ class Caller(Planned):
     namespace: str
     workload: str
     pods: tuple[str, ...] = ()
-
-
-class Warn(Planned):
-    """What the experiment can't show, or what its reader should know; never a reason to stop.
-
-    Args:
-        code: Stable identifier such as ``retries-not-tested``.
-        message: The sentence for people.
-    """
-
-    code: str
-    message: str
-
-
-RULES_AT: Final = "docs/explanation/safety.md"
-"""Where every rule is explained, each under an anchor of its name."""
-
-
-class Broken(Planned):
-    """A staging rule that says no.
-
-    Args:
-        rule: Stable identifier such as ``namespace-not-allowed``.
-        value: What was found.
-        message: Which rule, which value.
-        hint: What would make it right.
-    """
-
-    rule: str
-    value: str
-    message: str
-    hint: str
-
-    @property
-    def more(self) -> str:
-        """Where to read what the rule is for."""
-        return f"{RULES_AT}#{self.rule}"
 
 
 class Injection(Planned):

@@ -7,14 +7,16 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Final
 
+from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.governing import Mesh, VirtualHost
-from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
+from chaos.istio.hosts import service_fqdn, service_of
+from chaos.istio.injection import domain_of, revision_of
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.proxy import SIDECAR, proxy_role
 from chaos.istio.registry import registered
-from chaos.istio.sidecars import ROOT_NAMESPACE
 from chaos.istio.virtual_services import same
-from chaos.istio.workloads import domain_of, revision_of, workload_name
+from chaos.istio.workloads import workload_name
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
@@ -131,13 +133,10 @@ class Situation:
             obj = {**obj, "metadata": {**obj["metadata"], "creationTimestamp": _YOUNGEST}}
         return replace(self, virtual_services=[*kept, obj])
 
-    def rules_for(self, host: str) -> Sequence[Object]:
-        """The DestinationRules for a host."""
-        return [
-            rule
-            for rule in self.destination_rules
-            if host_matches(resolve_host(rule.get("spec", {}).get("host", ""), rule["metadata"]["namespace"]), host)
-        ]
+    def rule_for(self, service: str, namespace: str) -> Object | None:
+        """The DestinationRule that clients of a namespace follow for a Service, by its registry host."""
+        home = service_of(service)
+        return DestinationRules(self.destination_rules).for_client(namespace, service, home=home[0]) if home else None
 
     def hosts(self) -> frozenset[str]:
         """Registry names of all Services that were read."""

@@ -101,7 +101,7 @@ _OUTCOMES = {
 
 
 class ShareProof(Judged):
-    """One half of a fault (``abort`` or ``delay``): declared against counted.
+    """One kind of a fault (``abort``, ``delay``, …): declared against counted.
 
     Args:
         tally: Faulted requests (``good`` counts the faulted) of all requests of the declared callers in scope.

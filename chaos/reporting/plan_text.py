@@ -26,6 +26,7 @@ def plan_text(plan: Plan) -> str:
     if plan.injection is not None:
         lines.append(f"strategy:  {plan.injection.strategy} ({_meaning(plan.injection)})")
         lines.append(f"target:    {plan.host}")
+        lines.append(f"fault:     {' and '.join(map(str, experiment.kinds))}")
         callers = [f"{c.namespace}/{c.workload} ({len(c.pods)} pods)" for c in plan.callers]
         lines.append(f"callers:   {', '.join(callers) or 'none known yet'}")
         lines += [f"warning:   {warning.code}: {warning.message}" for warning in plan.warnings]

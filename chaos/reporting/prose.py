@@ -75,7 +75,7 @@ def proof_lines(proof: Proof) -> list[str]:
 
 
 def share_text(share: ShareProof) -> str:
-    """One half of a fault: declared against counted."""
+    """One kind of a fault: declared against counted."""
     declared = f"{share.kind} declared for {format_share(share.declared)}"
     if not share.tally.total:
         return f"{declared}, the fault was too short to count its share: not decided"

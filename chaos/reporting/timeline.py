@@ -8,6 +8,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from chaos.faults.fault import KINDS, felt_by
+from chaos.faults.kind import Kind
 from chaos.model.history import History, Mark, PhaseName
 from chaos.model.verdict import Outcome, Verdict
 from chaos.ports import Finished, Listener
@@ -103,10 +105,11 @@ def _latency(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> Non
 
 
 def _faults(panel: Axes, history: History, zero: float) -> None:
-    for flag, colour, name in (("FI", "#b3261e", "aborted"), ("DI", "#e08a00", "delayed")):
-        points = list(_fault_shares(history, flag))
+    for kind in KINDS:
+        points = list(_fault_shares(history, kind))
         if any(share for _, share in points):
-            panel.plot([t - zero for t, _ in points], [100 * s for _, s in points], color=colour, label=name)
+            at, shares = [at - zero for at, _ in points], [100 * share for _, share in points]
+            panel.plot(at, shares, color=kind.colour, label=kind.done)
     panel.set_ylabel("fault at the target\n% of its requests")
     panel.set_ylim(-2, 102)
     if panel.get_lines():
@@ -115,8 +118,8 @@ def _faults(panel: Axes, history: History, zero: float) -> None:
         panel.text(0.5, 0.5, "no fault was counted", transform=panel.transAxes, ha="center", color="#757575")
 
 
-def _fault_shares(history: History, flag: str) -> Iterator[tuple[float, float]]:
-    """Share of requests with a flag between two scrapes, over all callers."""
+def _fault_shares(history: History, kind: type[Kind]) -> Iterator[tuple[float, float]]:
+    """Share of requests that felt a kind of fault between two scrapes, over all callers."""
     recorded = history.find(f"requests:{history.plan.host}")
     if recorded is None:
         return
@@ -126,7 +129,7 @@ def _fault_shares(history: History, flag: str) -> Iterator[tuple[float, float]]:
         for series in recorded.series:
             grown = _value(series.samples, after + 0.5) - _value(series.samples, before + 0.5)
             total += grown
-            if flag in series.labels.get("response_flags", "-").split(","):
+            if kind in felt_by(series.labels, history.plan.experiment.kinds):
                 faulted += grown
         if total > 0:
             yield after, faulted / total

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from chaos.errors import InputError
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
+
+_MESSAGES: Final = {
+    "missing": "is missing",
+    "extra_forbidden": "is not known here",
+    "too_long": "has too many entries",
+    "too_short": "has too few entries",
+}
 
 
 class Declared(BaseModel):
@@ -18,6 +31,9 @@ class Declared(BaseModel):
     Aliases come from a generator, and not from ``Field(alias=…)``: so type checkers see the names that Python users write.
     A class whose first values may be given by their place names them in ``positional``; its ``__init__`` under
     ``TYPE_CHECKING`` has the types that a user may pass, such as ``"3s"`` for a duration.
+
+    Raises:
+        InputError: values can't be used; it names all of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, alias_generator=to_camel)
@@ -25,8 +41,75 @@ class Declared(BaseModel):
     positional: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, /, *values: Any, **fields: Any) -> None:
+        kind = type(self).__name__
         if len(values) > len(self.positional):
-            raise TypeError(f"{type(self).__name__}: expected at most {len(self.positional)} values by their place")
-        super().__init__(**dict(zip(self.positional, values, strict=False)), **fields)
+            raise TypeError(f"{kind}: expected at most {len(self.positional)} values by their place, got {len(values)}")
+        placed = dict(zip(self.positional, values, strict=False))
+        if twice := placed.keys() & fields:
+            raise TypeError(f"{kind}: got two values for {', '.join(sorted(twice))}")
+        try:
+            super().__init__(**placed, **fields)
+        except ValidationError as error:
+            problems = list(_in_python(type(self), error, {**placed, **fields}))
+            told = problems[0] if len(problems) == 1 else "\n  ".join(["", *problems])
+            raise InputError(f"{kind}: {told}") from None  # what pydantic says adds nothing to it
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation of YAML goes past it
+
+
+def wrong(item: ErrorDetails) -> str:
+    """What is wrong with a value, in plain words."""
+    if item["type"] in _MESSAGES:
+        return _MESSAGES[item["type"]]
+    message = (
+        item["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("String should", "should")
+    )
+    return message if isinstance(item["input"], dict | list | tuple | BaseModel) else f"{item['input']!r}: {message}"
+
+
+def path_in(document: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Where in a document an error is: without the steps that only the validator knows (names of union members)."""
+    path: list[int | str] = []
+    node = document
+    for index, step in enumerate(loc):
+        last = index == len(loc) - 1
+        if isinstance(node, dict) and (step in node or last):
+            path.append(step)
+            node = node.get(step)
+        elif isinstance(node, list | tuple) and isinstance(step, int) and step < len(node):
+            path.append(step)
+            node = node[step]
+    return tuple(path)
+
+
+def dotted(path: tuple[int | str, ...]) -> str:
+    """A path as people write it: ``faults[0].abort``."""
+    text = ""
+    for step in path:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else str(step)
+    return text
+
+
+def _in_python(kind: type[Declared], error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
+    """The problems of an object that is made in Python, by the names that its user wrote."""
+    names = {field.alias: name for name, field in kind.model_fields.items()}
+    for item in error.errors(include_url=False):
+        first, *rest = item["loc"] or ("",)
+        path = dotted(path_in(given, (names.get(str(first), first), *rest)))
+        message = _CAMEL.sub(lambda found: _python_names().get(found[0], found[0]), wrong(item))
+        near = difflib.get_close_matches(path, kind.model_fields, n=1) if item["type"] == "extra_forbidden" else []
+        hint = f"; did you mean {near[0]}?" if near else ""
+        yield (f"{path}: {message}" if path else message) + hint
+
+
+_CAMEL: Final = re.compile(r"\b[a-z]+(?:[A-Z][a-z]+)+\b")
+
+
+def _python_names() -> dict[str, str]:
+    """The names in Python of all that users declare, by those in YAML."""
+    found: dict[str, str] = {}
+    kinds = [Declared]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+        found |= {field.alias or name: name for name, field in kind.model_fields.items()}
+    return found

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from chaos.lab.envoys import find_envoy
 from chaos.lab.istio.bootstrap import bootstrap
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.xds import Kind
-from chaos.lab.pods import find_envoy
 
 Resources = Mapping[Kind, Sequence[Mapping[str, Any]]]
 _PROXY = Proxy(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,9 @@ from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.admission import admission
 from chaos.model.settings import Settings
 from chaos.values.documents import as_documents
-from tests.unit.safety.api_server import CONTEXT, ApiServer
+from tests.support.api_server import CONTEXT, ApiServer
+from tests.support.kubectl import needs_kubectl, run_kubectl
 
-KUBECTL = shutil.which("kubectl")
 VERSIONS = ("v1", "v1beta1", "v1alpha3")
 HARNESS = ("chaos-harness", "chaos-harness")
 OTHER = ("staging", "somebody")
@@ -337,13 +336,12 @@ def test_it_can_warn_first(tmp_path: Path) -> None:
         cluster.close()
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+@needs_kubectl
 def test_kubectl_applies_it_and_shows_what_it_says(tmp_path: Path) -> None:
     cluster = Cluster(tmp_path)
 
     def kubectl(*arguments: str, stdin: str) -> subprocess.CompletedProcess[str]:
-        command = [str(KUBECTL), "--kubeconfig", str(cluster.server.kubeconfig), "--context", CONTEXT, *arguments]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=30, check=False)
+        return run_kubectl(cluster.server.kubeconfig, *arguments, context=CONTEXT, stdin=stdin)
 
     try:
         printed = as_documents(admission(SETTINGS, home="chaos-harness"))

@@ -18,9 +18,9 @@ from chaos.errors import InputError
 from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, SERVICES, SIDECARS, VIRTUAL_SERVICES
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
+from tests.support.api_server import CONTEXT, ApiServer, kubeconfig
 from tests.survival.proxy import Call
 from tests.survival.world import World
-from tests.unit.safety.api_server import CONTEXT, ApiServer, kubeconfig
 
 STAGING = Settings(namespaces=("staging",))
 HOST = "inventory-svc.production.svc.cluster.local"

@@ -14,8 +14,8 @@ from kubernetes.config import incluster_config
 from chaos.adapters.kubernetes_api import IN_CLUSTER
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import InputError, MeshError
+from tests.support.api_server import ADMIN_TOKEN, ApiServer, fault
 from tests.survival.proxy import Proxy
-from tests.unit.safety.api_server import ADMIN_TOKEN, ApiServer, fault
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chaos.lint.rules.linted import Linted
 from chaos.lint.rules.manifest import manifest
 from chaos.lint.rules.table import check
 from chaos.model.settings import Settings
-from tests.answers import FOLDER, needed, records
+from tests.contract.answers import FOLDER, needed, records
 
 pytestmark = needed("analyzers-expected.json", "validation/istio-own.jsonl.gz")
 TESTDATA = "pkg/config/analysis/analyzers/"

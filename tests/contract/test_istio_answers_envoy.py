@@ -14,7 +14,7 @@ import pytest
 
 from chaos.lab.istio.translate import translate
 from chaos.lab.istio.validation import VALIDATORS
-from tests import answers
+from tests.contract import answers
 from tests.contract.envoy_check import Resources, refused
 from tests.contract.mesh_around import configurations
 from tests.contract.recorded_mesh import proxy_of, snapshot_of

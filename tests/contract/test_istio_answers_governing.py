@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from chaos.istio.governing import Mesh
 from chaos.istio.registry import registered
 from chaos.lab.istio.translate import translate
-from tests.answers import ROOT_NAMESPACE, Proxy, Record, all_of, files, minimal, needed, of_kind, proxies
+from tests.contract.answers import ROOT_NAMESPACE, Proxy, Record, all_of, files, minimal, needed, of_kind, proxies
 from tests.contract.recorded_mesh import proxy_of, snapshot_of
 
 MINIMAL = "minimal/cases.yaml"

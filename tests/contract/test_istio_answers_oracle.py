@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.answers import ROOT_NAMESPACE, all_of, files, needed, of_kind, proxies
+from tests.contract.answers import ROOT_NAMESPACE, all_of, files, needed, of_kind, proxies
 from tests.property.mesh_oracle import Proxy, World, claims, known
 
 MESHES = files("who-governs")

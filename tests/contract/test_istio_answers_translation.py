@@ -13,7 +13,7 @@ from typing import Any, Final
 import pytest
 
 from chaos.lab.istio.translate import translate
-from tests import answers
+from tests.contract import answers
 from tests.contract import envoy_meaning as envoy
 from tests.contract.recorded_mesh import proxy_of, snapshot_of
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from chaos.lab.istio.validation import VALIDATORS
-from tests.answers import files, needed, records
 from tests.conftest import FIGURE
+from tests.contract.answers import files, needed, records
 
 FILES = files("validation")
 SOME = 600

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,10 +13,9 @@ import pytest
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
-from tests.unit.safety.api_server import CONTEXT, ApiServer
+from tests.support.api_server import CONTEXT, ApiServer
+from tests.support.kubectl import needs_kubectl, run_kubectl
 
-KUBECTL = shutil.which("kubectl")
-needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 GROUP = ("networking.istio.io", "v1", "staging", "virtualservices")
 
 
@@ -31,13 +28,6 @@ def virtual_service(name: str = "inventory", **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name, "namespace": "staging"},
         "spec": spec,
     }
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
 
 
 @pytest.fixture
@@ -57,12 +47,7 @@ def url(server: ApiServer) -> str:
 
 
 def kubectl(server: ApiServer, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    assert KUBECTL is not None
-    return subprocess.run(
-        [KUBECTL, "--kubeconfig", str(server.kubeconfig), "--context", CONTEXT, "--cache-dir",
-         str(server.kubeconfig.parent / "cache"), "-n", "staging", *arguments],
-        input=stdin, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    return run_kubectl(server.kubeconfig, "-n", "staging", *arguments, context=CONTEXT, stdin=stdin)
 
 
 # --- the official client -----------------------------------------------------------------------------------------------

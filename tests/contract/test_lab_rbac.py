@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.unit.safety.api_server import CONTEXT, ApiServer
+from tests.support.api_server import CONTEXT, ApiServer
+from tests.support.kubectl import needs_kubectl, run_kubectl
 
-KUBECTL = shutil.which("kubectl")
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 VIRTUAL_SERVICES = "/apis/networking.istio.io/v1/namespaces/{}/virtualservices"
 VS = {
     "apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "a"},
     "spec": {"hosts": ["x"], "http": [{"route": [{"destination": {"host": "x"}}]}]},
 }  # fmt: skip
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def admin(server: ApiServer) -> Iterator[httpx.Client]:
-    host, port = server.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as made:
-        yield made
 
 
 Token = Callable[..., httpx.Client]
@@ -147,14 +130,12 @@ def test_reviews_tell_what_the_user_may(bound: Token) -> None:
     assert who["status"]["userInfo"]["username"] == "system:serviceaccount:staging:user-0"
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+@needs_kubectl
 def test_kubectl_makes_tokens_and_asks_what_it_may(server: ApiServer, admin: httpx.Client, bound: Token) -> None:
     bound(rule("create", "get"))
 
     def kubectl(*arguments: str) -> str:
-        assert KUBECTL is not None
-        command = [KUBECTL, "--kubeconfig", str(server.kubeconfig), "--context", CONTEXT, "-n", "staging", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        done = run_kubectl(server.kubeconfig, "-n", "staging", *arguments, context=CONTEXT)
         return done.stdout.strip() or done.stderr.strip()
 
     token = kubectl("create", "token", "user-0")

@@ -13,7 +13,7 @@ import pytest
 
 from chaos.lab.api.resources import NAMESPACES
 from tests.live.questions import CONSENT, main, scenarios, why_not
-from tests.unit.safety.api_server import ApiServer
+from tests.support.api_server import ApiServer
 
 PLACE = "/apis/coordination.k8s.io/v1/namespaces/rec/leases"
 DATA = Path(

@@ -21,6 +21,8 @@ from chaos.errors import LoadError
 from chaos.model.experiment import Load
 from chaos.values.load import LoadSecond
 from tests.contract.load_server import Server
+from tests.support.processes import is_alive
+from tests.support.waiting import until
 
 HEADERS = {"x-chaos-run": "k3x9q2ab"}
 
@@ -38,14 +40,6 @@ def load() -> Iterator[LocustLoad]:
     load.stop()
 
 
-def until(met: Callable[[], Any], seconds: float = 20.0) -> None:
-    """Waits for a condition."""
-    end = time.monotonic() + seconds
-    while not met():
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.02)
-
-
 def collect(load: LocustLoad, enough: Callable[[list[LoadSecond]], bool], seconds: float = 20.0) -> list[LoadSecond]:
     """Polls as the engine does until there is enough."""
     found: list[LoadSecond] = []
@@ -54,7 +48,7 @@ def collect(load: LocustLoad, enough: Callable[[list[LoadSecond]], bool], second
         found.extend(load.poll())
         return enough(found)
 
-    until(more, seconds)
+    until(more, within=seconds)
     return found
 
 
@@ -93,13 +87,6 @@ def begin(
 ) -> None:
     load.prepare(spec, entry=entry, headers=headers, base=base)
     load.start()
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 # --- the open model ------------------------------------------------------------------------------------------------
@@ -348,7 +335,7 @@ def test_stopping_is_quick_and_may_be_repeated(server: Server, load: LocustLoad)
     before = time.monotonic()
     load.stop()
     assert time.monotonic() - before < 2.5
-    assert not running(load.pid)
+    assert not is_alive(load.pid)
     assert load.failure() is None
     load.stop()
     assert not [cell for second in load.poll() for cell in second.cells], "what was not answered is not counted"
@@ -361,7 +348,7 @@ def test_stopping_before_the_start(load: LocustLoad) -> None:
     before = time.monotonic()
     load.stop()
     assert time.monotonic() - before < 2.5
-    assert not running(load.pid)
+    assert not is_alive(load.pid)
 
 
 def test_it_has_a_session_of_its_own(load: LocustLoad) -> None:
@@ -389,7 +376,7 @@ def test_its_silence_is_noticed(server: Server, load: LocustLoad, monkeypatch: p
     until(lambda: load.failure() is not None)
     assert "nothing" in str(load.failure())
     load.stop()
-    assert not running(load.pid)
+    assert not is_alive(load.pid)
 
 
 @pytest.mark.parametrize("busy", [False, True])
@@ -425,7 +412,7 @@ def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: 
         pid = int(harness.stdout.readline())
         until(lambda: server.seen)
         harness.kill()
-    until(lambda: not running(pid), 5)
+    until(lambda: not is_alive(pid), within=5)
 
 
 def test_a_driver_that_does_not_come_up_is_an_error(load: LocustLoad, monkeypatch: pytest.MonkeyPatch) -> None:

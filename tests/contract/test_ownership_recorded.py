@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from chaos.lab.api.resources import NAMESPACES
-from tests.unit.safety.api_server import ApiServer
+from tests.support.api_server import ApiServer
 
 ANSWERS = os.environ.get("KUBERNETES_ANSWERS") or Path(__file__).parents[3] / "shared" / "data" / "kubernetes-answers"
 FILE = Path(ANSWERS) / "conversations.jsonl.gz"

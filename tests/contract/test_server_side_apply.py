@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.unit.safety.api_server import CONTEXT, ApiServer
+from tests.support.api_server import CONTEXT, ApiServer
+from tests.support.kubectl import needs_kubectl, run_kubectl
 
-KUBECTL = shutil.which("kubectl")
 SERVICES = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
 DEPLOYMENTS = "/apis/apps/v1/namespaces/staging/deployments"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def api(server: ApiServer) -> Iterator[httpx.Client]:
-    host, port = server.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
-        yield client
 
 
 def vs(**spec: Any) -> dict[str, Any]:
@@ -43,8 +26,8 @@ def deployment(*containers: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d"}, "spec": whole}
 
 
-def apply(api: httpx.Client, path: str, obj: dict[str, Any], manager: str, *, force: bool = False) -> httpx.Response:
-    return api.patch(
+def apply(admin: httpx.Client, path: str, obj: dict[str, Any], manager: str, *, force: bool = False) -> httpx.Response:
+    return admin.patch(
         f"{path}/{obj['metadata']['name']}",
         params={"fieldManager": manager, **({"force": "true"} if force else {})},
         content=json.dumps(obj), headers={"content-type": "application/apply-patch+yaml"},
@@ -59,90 +42,90 @@ def managers(obj: dict[str, Any]) -> dict[tuple[str, str], Any]:
     return {(one["manager"], one["operation"]): one["fieldsV1"] for one in obj["metadata"].get("managedFields") or ()}
 
 
-def test_it_creates_and_repeats_without_a_change(api: httpx.Client) -> None:
-    made = apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
+def test_it_creates_and_repeats_without_a_change(admin: httpx.Client) -> None:
+    made = apply(admin, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
     assert made.status_code == 201, made.text
-    again = apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
+    again = apply(admin, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
     assert again.status_code == 200
     assert again.json() == made.json()
     assert managers(again.json()) == {("git", "Apply"): {"f:spec": {"f:hosts": {}, "f:http": {}}}}
 
 
-def test_lists_of_istio_are_owned_as_a_whole(api: httpx.Client) -> None:
+def test_lists_of_istio_are_owned_as_a_whole(admin: httpx.Client) -> None:
     """Why a fault can't be applied beside somebody else's routes."""
-    apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
+    apply(admin, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
     fault = {"abort": {"percentage": {"value": 50}, "httpStatus": 503}}
-    refused = apply(api, SERVICES, vs(http=[route("x", fault=fault)]), "chaos")
+    refused = apply(admin, SERVICES, vs(http=[route("x", fault=fault)]), "chaos")
     assert refused.status_code == 409
     assert 'conflict with "git": .spec.http' in refused.json()["message"]
     assert refused.json()["details"]["causes"][0]["reason"] == "FieldManagerConflict"
-    taken = apply(api, SERVICES, vs(http=[route("x", fault=fault)]), "chaos", force=True)
+    taken = apply(admin, SERVICES, vs(http=[route("x", fault=fault)]), "chaos", force=True)
     assert taken.status_code == 200
     assert taken.json()["spec"]["hosts"] == ["x"], "what it does not name stays"
     assert managers(taken.json()) == {
         ("git", "Apply"): {"f:spec": {"f:hosts": {}}},
         ("chaos", "Apply"): {"f:spec": {"f:http": {}}},
     }
-    assert apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git").status_code == 409
+    assert apply(admin, SERVICES, vs(hosts=["x"], http=[route("x")]), "git").status_code == 409
 
 
-def test_what_a_manager_no_longer_applies_goes(api: httpx.Client) -> None:
+def test_what_a_manager_no_longer_applies_goes(admin: httpx.Client) -> None:
     labelled = vs(hosts=["x"], http=[route("x")])
     labelled["metadata"]["labels"] = {"team": "a", "tier": "b"}
-    apply(api, SERVICES, labelled, "git")
+    apply(admin, SERVICES, labelled, "git")
     other = {**vs(), "metadata": {"name": "a", "labels": {"tier": "b"}}}
     del other["spec"]
-    assert apply(api, SERVICES, other, "ops").status_code == 200
-    left = apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git").json()
+    assert apply(admin, SERVICES, other, "ops").status_code == 200
+    left = apply(admin, SERVICES, vs(hosts=["x"], http=[route("x")]), "git").json()
     assert left["metadata"]["labels"] == {"tier": "b"}, "it has a second owner"
-    gone = apply(api, SERVICES, {**other, "metadata": {"name": "a"}}, "ops").json()
+    gone = apply(admin, SERVICES, {**other, "metadata": {"name": "a"}}, "ops").json()
     assert "labels" not in gone["metadata"]
 
 
-def test_updates_take_fields_over_from_who_applied_them(api: httpx.Client) -> None:
-    made = apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git").json()
+def test_updates_take_fields_over_from_who_applied_them(admin: httpx.Client) -> None:
+    made = apply(admin, SERVICES, vs(hosts=["x"], http=[route("x")]), "git").json()
     made["spec"]["hosts"] = ["y"]
-    put = api.put(f"{SERVICES}/a", params={"fieldManager": "kubectl-edit"}, json=made).json()
+    put = admin.put(f"{SERVICES}/a", params={"fieldManager": "kubectl-edit"}, json=made).json()
     assert managers(put) == {
         ("git", "Apply"): {"f:spec": {"f:http": {}}},
         ("kubectl-edit", "Update"): {"f:spec": {"f:hosts": {}}},
     }
-    refused = apply(api, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
+    refused = apply(admin, SERVICES, vs(hosts=["x"], http=[route("x")]), "git")
     assert refused.status_code == 409
     assert 'conflict with "kubectl-edit" using networking.istio.io/v1: .spec.hosts' in refused.json()["message"]
 
 
-def test_containers_are_merged_by_their_names(api: httpx.Client) -> None:
+def test_containers_are_merged_by_their_names(admin: httpx.Client) -> None:
     one = {"name": "app", "image": "app:1", "ports": [{"containerPort": 80}]}
-    apply(api, DEPLOYMENTS, deployment(one, replicas=2), "git")
+    apply(admin, DEPLOYMENTS, deployment(one, replicas=2), "git")
     side = {"name": "side", "image": "side:1"}
-    both = apply(api, DEPLOYMENTS, deployment(side), "injector")
+    both = apply(admin, DEPLOYMENTS, deployment(side), "injector")
     assert both.status_code == 200, both.text
     containers = both.json()["spec"]["template"]["spec"]["containers"]
     assert [(c["name"], c["image"]) for c in containers] == [("app", "app:1"), ("side", "side:1")]
     assert both.json()["spec"]["replicas"] == 2
-    newer = apply(api, DEPLOYMENTS, deployment({**one, "image": "app:2"}, replicas=2), "git").json()
+    newer = apply(admin, DEPLOYMENTS, deployment({**one, "image": "app:2"}, replicas=2), "git").json()
     assert [c["image"] for c in newer["spec"]["template"]["spec"]["containers"]] == ["app:2", "side:1"]
-    scaled = api.patch(
+    scaled = admin.patch(
         f"{DEPLOYMENTS}/d/scale",
         json={"spec": {"replicas": 5}},
         headers={"content-type": "application/merge-patch+json"},
     )
     assert scaled.status_code == 200
-    refused = apply(api, DEPLOYMENTS, deployment(one, replicas=2), "git")
+    refused = apply(admin, DEPLOYMENTS, deployment(one, replicas=2), "git")
     assert refused.status_code == 409
     assert ".spec.replicas" in refused.json()["message"]
-    alone = apply(api, DEPLOYMENTS, {**deployment(), "spec": {}}, "injector").json()
+    alone = apply(admin, DEPLOYMENTS, {**deployment(), "spec": {}}, "injector").json()
     assert [c["name"] for c in alone["spec"]["template"]["spec"]["containers"]] == ["app"]
 
 
-def test_a_dry_run_changes_nothing(api: httpx.Client) -> None:
-    dry = api.patch(
+def test_a_dry_run_changes_nothing(admin: httpx.Client) -> None:
+    dry = admin.patch(
         f"{SERVICES}/a", params={"fieldManager": "git", "dryRun": "All"}, content=json.dumps(vs(hosts=["x"], http=[route("x")])),
         headers={"content-type": "application/apply-patch+yaml"},
     )  # fmt: skip
     assert dry.status_code == 201
-    assert api.get(f"{SERVICES}/a").status_code == 404
+    assert admin.get(f"{SERVICES}/a").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -159,10 +142,10 @@ def test_a_dry_run_changes_nothing(api: httpx.Client) -> None:
     ],
 )
 def test_what_can_not_be_applied_is_refused(
-    api: httpx.Client, body: str | dict[str, Any], params: dict[str, str], code: int, told: str
+    admin: httpx.Client, body: str | dict[str, Any], params: dict[str, str], code: int, told: str
 ) -> None:
     kind = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService"}
-    answer = api.patch(
+    answer = admin.patch(
         f"{SERVICES}/a",
         params=params,
         content=body if isinstance(body, str) else json.dumps({**kind, **body}),
@@ -171,14 +154,11 @@ def test_what_can_not_be_applied_is_refused(
     assert (answer.status_code, told in answer.json()["message"]) == (code, True), answer.text
 
 
-@pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+@needs_kubectl
 def test_kubectl_applies_on_the_server_tells_conflicts_and_takes_over(server: ApiServer) -> None:
     def kubectl(*arguments: str, spec: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-        assert KUBECTL is not None
-        command = [KUBECTL, "--kubeconfig", str(server.kubeconfig), "--context", CONTEXT, "-n", "staging", *arguments]
-        return subprocess.run(
-            [*command, "-f", "-"], input=json.dumps(spec), capture_output=True, text=True, timeout=60, check=False
-        )
+        words = ("-n", "staging", *arguments, "-f", "-")
+        return run_kubectl(server.kubeconfig, *words, context=CONTEXT, stdin=json.dumps(spec))
 
     first = kubectl("apply", "--server-side", spec=vs(hosts=["x"], http=[route("x")]))
     assert first.stdout == "virtualservice.networking.istio.io/a serverside-applied\n", first.stderr

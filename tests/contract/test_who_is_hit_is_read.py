@@ -11,8 +11,9 @@ import pytest
 
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.engine.planning import default_export, look, make_plan
+from chaos.engine.planning import look, make_plan
 from chaos.errors import MeshError
+from chaos.istio.mesh_config import default_export
 from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, REPLICA_SETS, SERVICE_ENTRIES, SIDECARS
 from chaos.model.plan import Plan
 from chaos.reporting.plan_text import plan_text

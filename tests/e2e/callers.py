@@ -6,22 +6,17 @@ import asyncio
 import contextlib
 import math
 import select
-import shutil
 import socket
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import httpx
-import pytest
 
 from chaos.lab.state import LabState
-from tests.e2e.waiting import until
-
-KUBECTL = shutil.which("kubectl")
-NEEDS_KUBECTL = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
+from tests.support.kubectl import run_kubectl
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True)
@@ -51,11 +46,7 @@ def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> str:
     Raises:
         Refused: It did not succeed.
     """
-    assert KUBECTL is not None
-    done = subprocess.run(
-        [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments],
-        input=stdin, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = run_kubectl(lab.kubeconfig, *arguments, context=lab.context, stdin=stdin)
     if done.returncode != 0:
         raise Refused(done.stderr)
     return done.stdout

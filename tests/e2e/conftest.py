@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from chaos.lab.state import LabState
-from tests.e2e.experiments import until
 from tests.e2e.production import NAMESPACE, Production
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

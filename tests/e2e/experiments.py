@@ -7,8 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -132,17 +131,6 @@ def query(lab: LabState, text: str) -> list[Mapping[str, Any]]:
     answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": text}, trust_env=False).json()
     found: list[Mapping[str, Any]] = answer["data"]["result"]
     return found
-
-
-def until(condition: Callable[[], Any], *, seconds: float = 30, what: str = "the condition") -> Any:
-    """Waits for a condition; fails after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
-        time.sleep(0.05)
 
 
 def record_in(folder: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from chaos.lab.pods import STATS_PORT
+from chaos.lab.istio.proxy import STATS_PORT
 from chaos.lab.state import LabState
 from tests.e2e.experiments import query
 

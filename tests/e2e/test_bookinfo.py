@@ -10,16 +10,17 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.e2e.callers import NEEDS_KUBECTL, Refused, agrees, ask, kubectl, sidecar
+from tests.e2e.callers import Refused, agrees, ask, kubectl, sidecar
 from tests.e2e.experiments import chaosctl, on, quick, record_in
-from tests.e2e.waiting import until
+from tests.support.kubectl import needs_kubectl
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "bookinfo"
 pytestmark = [
     pytest.mark.lab,
-    NEEDS_KUBECTL,
+    needs_kubectl,
     pytest.mark.skipif(not DATA.is_dir(), reason="Bookinfo's manifests are not beside this checkout"),
 ]
 BEHAVIOURS = textwrap.dedent("""\
@@ -47,13 +48,10 @@ REJECTED = {
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     behaviours = tmp_path_factory.mktemp("book") / "behaviours.yaml"
     behaviours.write_text(BEHAVIOURS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        manifests = [DATA / "platform-kube" / "bookinfo.yaml", DATA / "networking" / "bookinfo-gateway.yaml"]
-        state = commands.up("book", attached=True, manifests=manifests, behaviours=behaviours)
-        kubectl(state, "apply", "-f", str(DATA / "networking" / "destination-rule-all.yaml"))
-        yield state
-        commands.down("book")
+    manifests = [DATA / "platform-kube" / "bookinfo.yaml", DATA / "networking" / "bookinfo-gateway.yaml"]
+    with own_lab(tmp_path_factory.mktemp("labs"), "book", manifests=manifests, behaviours=behaviours) as made:
+        kubectl(made, "apply", "-f", str(DATA / "networking" / "destination-rule-all.yaml"))
+        yield made
 
 
 @pytest.fixture

@@ -22,14 +22,14 @@ import pytest
 
 from chaos.guard import Draft, check
 from chaos.injection.strategy import choose
-from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.model.plan import Injection, Strategy
 from tests.conftest import FIGURE
 from tests.e2e.kinds import whole
-from tests.e2e.waiting import until
 from tests.property import meshes
 from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, changed
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 PORT = meshes.SURE
@@ -70,11 +70,8 @@ def manifests() -> str:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     file: Path = tmp_path_factory.mktemp("guard") / "mesh.yaml"
     file.write_text(manifests())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("guard", attached=True, manifests=[file])
-        yield state
-        commands.down("guard")
+    with own_lab(tmp_path_factory.mktemp("labs"), "guard", manifests=[file]) as made:
+        yield made
 
 
 class Cluster:

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.e2e.callers import NEEDS_KUBECTL, agrees, ask, kubectl, sidecar
-from tests.e2e.waiting import until
+from tests.e2e.callers import agrees, ask, kubectl, sidecar
+from tests.support.kubectl import needs_kubectl
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
-pytestmark = [pytest.mark.lab, NEEDS_KUBECTL]
+pytestmark = [pytest.mark.lab, needs_kubectl]
 
 FAULT_INJECTION = """\
 apiVersion: networking.istio.io/v1
@@ -103,11 +104,8 @@ spec:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("guide", attached=True)
-        yield state
-        commands.down("guide")
+    with own_lab(tmp_path_factory.mktemp("labs"), "guide") as made:
+        yield made
 
 
 def test_fault_injection_half_fail_and_a_third_is_late(lab: LabState) -> None:

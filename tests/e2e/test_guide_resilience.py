@@ -22,11 +22,10 @@ from typing import Self
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.lab.workloads.grpc_client import GrpcClient
 from tests.conftest import FIGURE
-from tests.e2e.callers import NEEDS_KUBECTL, AtOnce, Reply, agrees, applying, ask, kubectl, reply_of, sidecar
+from tests.e2e.callers import AtOnce, Reply, agrees, applying, ask, kubectl, reply_of, sidecar
 from tests.e2e.guide_mesh import (
     AB_TEST,
     DESTINATION_RULE,
@@ -47,20 +46,19 @@ from tests.e2e.guide_mesh import (
     total,
     tries,
 )
-from tests.e2e.waiting import until
+from tests.support.kubectl import needs_kubectl
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
-pytestmark = [pytest.mark.lab, NEEDS_KUBECTL]
+pytestmark = [pytest.mark.lab, needs_kubectl]
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     file = tmp_path_factory.mktemp("mesh") / "mesh.yaml"
     file.write_text(MESH)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("resilience", attached=True, manifests=[file])
-        yield state
-        commands.down("resilience")
+    with own_lab(tmp_path_factory.mktemp("labs"), "resilience", manifests=[file]) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

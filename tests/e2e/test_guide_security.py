@@ -12,14 +12,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.e2e.callers import NEEDS_KUBECTL, address, applying, ask, kubectl, sidecar
+from tests.e2e.callers import address, applying, ask, kubectl, sidecar
 from tests.e2e.certificates import certificate, pem
 from tests.e2e.experiments import query
-from tests.e2e.waiting import until
+from tests.support.kubectl import needs_kubectl
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
-pytestmark = [pytest.mark.lab, NEEDS_KUBECTL]
+pytestmark = [pytest.mark.lab, needs_kubectl]
 
 WORKLOAD = """\
 ---
@@ -138,10 +139,8 @@ REVIEW = "http://reviews:9080/reviews/0"
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     file = tmp_path_factory.mktemp("mesh") / "bookinfo.yaml"
     file.write_text(MESH)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        yield commands.up("guide-security", attached=True, manifests=[file])
-        commands.down("guide-security")
+    with own_lab(tmp_path_factory.mktemp("labs"), "guide-security", manifests=[file]) as made:
+        yield made
 
 
 @pytest.fixture

@@ -13,17 +13,16 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.support.labs import own_lab
+from tests.support.waiting import seconds_until, until
 
 pytestmark = pytest.mark.lab
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("faults", attached=True)
-        yield state
-        commands.down("faults")
+    with own_lab(tmp_path_factory.mktemp("labs"), "faults") as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -32,7 +31,7 @@ def clean(lab: LabState) -> Iterator[None]:
     commands.control_plane("faults", power="up")
     commands.control_plane("faults", delay=0)
     httpx.delete(f"{services(lab)}/inventory-svc", trust_env=False)
-    wait_for(lambda: asked(lab, "order-svc").status_code == 200)
+    until(lambda: asked(lab, "order-svc").status_code == 200)
 
 
 def services(lab: LabState, namespace: str = "staging") -> str:
@@ -63,14 +62,6 @@ def asked(lab: LabState, app: str, namespace: str = "staging") -> httpx.Response
         return client.get("http://inventory-svc:8080/stock/check")
 
 
-def wait_for(probe: Any, *, within: float = 20) -> float:
-    begin = time.monotonic()
-    while not probe():
-        assert time.monotonic() - begin < within
-        time.sleep(0.02)
-    return time.monotonic() - begin
-
-
 def counted(lab: LabState, matchers: str) -> float:
     query = f'sum(istio_requests_total{{reporter="source",{matchers}}})'
     answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": query}, trust_env=False).json()
@@ -83,7 +74,7 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
         "delay": {"percentage": {"value": 30.0}, "fixedDelay": "3s"},
     }
     assert httpx.post(services(lab), json=virtual_service(fault), trust_env=False).status_code == 201
-    wait_for(lambda: asked(lab, "order-svc").status_code == 503)
+    until(lambda: asked(lab, "order-svc").status_code == 503)
     proxy = proxy_of(lab, "order-svc")
     inventory = 'destination_service_name="inventory-svc"'
     before = counted(lab, f'response_flags=~"(.*,)?FI(,.*)?",{inventory}')
@@ -110,7 +101,7 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
     assert 110 < statuses[503] < 190  # 150 ± 4.6 standard deviations
     assert {text for status, _, text in answers if status == 503} == {"fault filter abort"}
     slow = sum(1 for _, seconds, _ in answers if seconds >= 3)  # a busy machine makes others slow, too
-    wait_for(lambda: counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}') - delayed > 54, within=10)
+    until(lambda: counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}') - delayed > 54, within=10)
     assert 54 < counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}') - delayed < 130  # 90 ± 4.5
     assert slow > 54
 
@@ -118,7 +109,7 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
     order = httpx.get(f"{lab.entry}/orders/42", trust_env=False, timeout=10)
     assert order.status_code == 200
     flagged = 'response_flags=~"(.*,)?FI(,.*)?"'
-    wait_for(
+    until(
         lambda: counted(lab, f'{flagged},destination_service_name="inventory-svc"') >= before + statuses[503], within=10
     )
     assert counted(lab, f'{flagged},source_workload="order-svc",destination_workload="unknown"') > 0
@@ -132,9 +123,9 @@ def test_a_write_takes_effect_within_half_a_second(lab: LabState) -> None:
     with httpx.Client(proxy=proxy, trust_env=False) as client, httpx.Client(trust_env=False) as api:
         for _ in range(5):
             api.post(services(lab), json=virtual_service(ABORT))
-            took.append(wait_for(lambda: client.get("http://inventory-svc:8080/stock/1").status_code == 503))
+            took.append(seconds_until(lambda: client.get("http://inventory-svc:8080/stock/1").status_code == 503))
             api.delete(f"{services(lab)}/inventory-svc")
-            took.append(wait_for(lambda: client.get("http://inventory-svc:8080/stock/1").status_code == 200))
+            took.append(seconds_until(lambda: client.get("http://inventory-svc:8080/stock/1").status_code == 200))
     # Promised for the 95th percentile on a machine of its own; here others may be at work.
     assert sorted(took)[len(took) // 2] < 0.5, took
 
@@ -142,24 +133,24 @@ def test_a_write_takes_effect_within_half_a_second(lab: LabState) -> None:
 def test_a_slow_control_plane_is_slow(lab: LabState) -> None:
     commands.control_plane("faults", delay=2)
     httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
-    assert wait_for(lambda: asked(lab, "order-svc").status_code == 503) > 1.8
+    assert seconds_until(lambda: asked(lab, "order-svc").status_code == 503) > 1.8
 
 
 def test_a_stopped_control_plane_distributes_nothing_until_it_is_back(lab: LabState) -> None:
     commands.control_plane("faults", power="down")
     httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
-    until = time.monotonic() + 1
-    while time.monotonic() < until:
+    end = time.monotonic() + 1
+    while time.monotonic() < end:
         assert asked(lab, "order-svc").status_code == 200  # traffic goes on with what the proxies have
     commands.control_plane("faults", power="up")
-    wait_for(lambda: asked(lab, "order-svc").status_code == 503)
+    until(lambda: asked(lab, "order-svc").status_code == 503)
 
 
 def test_a_status_that_istios_webhook_takes_and_envoy_does_not_is_refused(lab: LabState) -> None:
     """Every proxy would refuse the whole update, and keep what it had."""
     url = services(lab)
     assert httpx.post(url, json=virtual_service(ABORT), trust_env=False).status_code == 201
-    wait_for(lambda: asked(lab, "order-svc").status_code == 503)
+    until(lambda: asked(lab, "order-svc").status_code == 503)
     beyond = virtual_service({"abort": {"percentage": {"value": 100}, "httpStatus": 600}})
     there = httpx.get(f"{url}/inventory-svc", trust_env=False).json()
     beyond["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
@@ -168,7 +159,7 @@ def test_a_status_that_istios_webhook_takes_and_envoy_does_not_is_refused(lab: L
     assert "fault.abort.httpStatus: 600 (Envoy would refuse the whole update)" in answer.json()["message"]
     assert asked(lab, "order-svc").status_code == 503
     httpx.delete(f"{url}/inventory-svc", trust_env=False)
-    wait_for(lambda: asked(lab, "order-svc").status_code == 200)
+    until(lambda: asked(lab, "order-svc").status_code == 200)
 
 
 def test_a_delay_in_milliseconds_is_felt(lab: LabState) -> None:
@@ -176,9 +167,9 @@ def test_a_delay_in_milliseconds_is_felt(lab: LabState) -> None:
     delay = {"delay": {"percentage": {"value": 100}, "fixedDelay": "500ms"}}
     url = services(lab)
     assert httpx.post(url, json=virtual_service(delay), trust_env=False).status_code == 201
-    wait_for(lambda: asked(lab, "order-svc").elapsed.total_seconds() >= 0.5)
+    until(lambda: asked(lab, "order-svc").elapsed.total_seconds() >= 0.5)
     httpx.delete(f"{url}/inventory-svc", trust_env=False)
-    wait_for(lambda: asked(lab, "order-svc").elapsed.total_seconds() < 0.5)
+    until(lambda: asked(lab, "order-svc").elapsed.total_seconds() < 0.5)
 
 
 def test_case_one_of_the_guide_marked_users_get_the_other_version(lab: LabState) -> None:
@@ -200,7 +191,7 @@ def test_case_one_of_the_guide_marked_users_get_the_other_version(lab: LabState)
                 answer = client.get("http://recommendation-svc:8080/recommend", headers=headers)
                 return str(answer.json()["version"])
 
-            wait_for(lambda: version(**{"x-user-tier": "vip"}) == "v2")
+            until(lambda: version(**{"x-user-tier": "vip"}) == "v2")
             assert {version() for _ in range(10)} == {"v1"}
             assert {version(**{"x-user-tier": "vip"}) for _ in range(10)} == {"v2"}
     finally:

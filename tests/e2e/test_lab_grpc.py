@@ -11,12 +11,12 @@ import grpc
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.lab.workloads.grpc import text_of
 from tests.e2e.experiments import chaosctl, configured, on, quick
 from tests.e2e.kinds import whole
-from tests.e2e.waiting import until
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 NAMESPACE = "shelf"
@@ -80,12 +80,13 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     ]
     (folder / "shelf.yaml").write_text("---\n".join(documents))
     (folder / "behaviours.yaml").write_text(BEHAVIOURS)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        yield commands.up(
-            "shelf", attached=True, manifests=[folder / "shelf.yaml"], behaviours=folder / "behaviours.yaml"
-        )
-        commands.down("shelf")
+    with own_lab(
+        tmp_path_factory.mktemp("labs"),
+        "shelf",
+        manifests=[folder / "shelf.yaml"],
+        behaviours=folder / "behaviours.yaml",
+    ) as made:
+        yield made
 
 
 @pytest.fixture

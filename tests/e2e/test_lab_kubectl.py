@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import ssl
 import stat
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,26 +15,22 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.e2e.waiting import until
+from tests.support.kubectl import needs_kubectl, run_kubectl
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
-KUBECTL = shutil.which("kubectl")
 CRDS = Path(__file__).parents[3] / "shared" / "data" / "istio-crds.yaml"
 pytestmark = pytest.mark.lab
-needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        yield commands.up("people", attached=True)
-        commands.down("people")
+    with own_lab(tmp_path_factory.mktemp("labs"), "people") as made:
+        yield made
 
 
 def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> str:
-    assert KUBECTL is not None
-    command = [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments]
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    done = run_kubectl(lab.kubeconfig, *arguments, context=lab.context, stdin=stdin)
     return done.stdout + done.stderr
 
 

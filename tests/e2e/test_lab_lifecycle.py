@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,7 @@ from chaos.lab.processes import start_time
 from chaos.lab.prometheus import BINARY_VARIABLE
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from tests.e2e.lab_processes import processes_of, wait_until_gone
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 
@@ -50,13 +51,6 @@ def small(tmp_path: Path) -> Path:
     file = tmp_path / "small.yaml"
     file.write_text(SMALL)
     return file
-
-
-def wait_until(condition: Callable[[], object], *, within: float = 5) -> None:
-    deadline = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_up_status_and_down(own_home: Path) -> None:
@@ -131,14 +125,14 @@ def test_an_attached_lab_ends_with_its_owner(number: signal.Signals, own_home: P
         owner.send_signal(number)
         owner.wait(5)
         wait_until_gone(processes, within=3)
-    wait_until(lambda: not (own_home / "attached").exists())
+    until(lambda: not (own_home / "attached").exists(), within=5)
 
 
 def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen([sys.executable, "-c", OWNER, "early"], stderr=subprocess.PIPE, env=environment) as owner:
         files = LabFiles.of("early")
-        wait_until(lambda: list((own_home / "early").glob("logs/envoy-*")), within=15)
+        until(lambda: list((own_home / "early").glob("logs/envoy-*")), within=15)
         pid = int(files.lock.read_text().split()[0])
         processes = {pid: start_time(pid) or 0}
         owner.send_signal(signal.SIGINT)
@@ -152,7 +146,7 @@ def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals,
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front", "--manifests", str(small)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, env=environment) as supervisor:
-        wait_until(lambda: commands.running("front") is not None, within=30)
+        until(lambda: commands.running("front") is not None, within=30)
         processes = processes_of("front")
         supervisor.send_signal(number)
         assert supervisor.wait(3) == 0

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
-import shutil
 import subprocess
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.e2e.waiting import until
+from tests.support.kubectl import needs_kubectl, run_kubectl
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
-KUBECTL = shutil.which("kubectl")
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")]
+pytestmark = [pytest.mark.lab, needs_kubectl]
 
 # The guide's rules, with shorter ranges: it waits for minutes.
 ALERTS = """\
@@ -72,17 +71,12 @@ spec:
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("metrics", attached=True)
-        yield state
-        commands.down("metrics")
+    with own_lab(tmp_path_factory.mktemp("labs"), "metrics") as made:
+        yield made
 
 
 def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    assert KUBECTL is not None
-    command = [KUBECTL, "--kubeconfig", lab.kubeconfig, "--context", lab.context, *arguments]
-    return subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=60, check=False)
+    return run_kubectl(lab.kubeconfig, *arguments, context=lab.context, stdin=stdin)
 
 
 def value(lab: LabState, query: str) -> float:

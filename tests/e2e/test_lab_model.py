@@ -13,12 +13,12 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
 from tests.conftest import FIGURE
 from tests.e2e import route_model as model
 from tests.e2e.kinds import whole
-from tests.e2e.waiting import until
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 NAMESPACES, SERVICES = ("alpha", "beta"), ("one", "two")
@@ -53,11 +53,8 @@ def manifests() -> str:
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     file: Path = tmp_path_factory.mktemp("mesh") / "mesh.yaml"
     file.write_text(manifests())
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("model", attached=True, manifests=[file])
-        yield state
-        commands.down("model")
+    with own_lab(tmp_path_factory.mktemp("labs"), "model", manifests=[file]) as made:
+        yield made
 
 
 def text(rng: random.Random, *values: str) -> dict[str, str]:

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.support.labs import own_lab
 
 pytestmark = pytest.mark.lab
 URL = "http://inventory-svc:8080"
@@ -20,11 +20,8 @@ DESTINATION = {"route": [{"destination": {"host": "inventory-svc"}}]}
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("routes", attached=True)
-        yield state
-        commands.down("routes")
+    with own_lab(tmp_path_factory.mktemp("labs"), "routes") as made:
+        yield made
 
 
 @pytest.fixture

@@ -18,11 +18,11 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
 from tests.e2e.certificates import certificate, pem
 from tests.e2e.kinds import whole
-from tests.e2e.waiting import until
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 NETWORKING, SECURITY = "apis/networking.istio.io/v1", "apis/security.istio.io/v1"
@@ -32,11 +32,8 @@ ORDERS_IDENTITY = "spiffe://cluster.local/ns/staging/sa/order-svc"
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("security", attached=True)
-        yield state
-        commands.down("security")
+    with own_lab(tmp_path_factory.mktemp("labs"), "security") as made:
+        yield made
 
 
 @pytest.fixture

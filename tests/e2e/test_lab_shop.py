@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
-import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,19 +16,17 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.support.kubectl import needs_kubectl, run_kubectl
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
-KUBECTL = shutil.which("kubectl")
-needs_kubectl = pytest.mark.skipif(KUBECTL is None, reason="kubectl is not installed")
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        state = commands.up("shop", attached=True)
-        yield state
-        commands.down("shop")
+    with own_lab(tmp_path_factory.mktemp("labs"), "shop") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +36,7 @@ def client() -> Iterator[httpx.Client]:
 
 
 def kubectl(lab: LabState, *words: str, stdin: str | None = None, check: bool = True) -> str:
-    assert KUBECTL is not None
-    done = subprocess.run(
-        [KUBECTL, "--kubeconfig", lab.kubeconfig, *words],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, "HOME": lab.directory},
-    )
+    done = run_kubectl(lab.kubeconfig, *words, stdin=stdin)
     if check:
         assert done.returncode == 0, done.stderr
     return done.stdout if check else f"{done.returncode}: {done.stderr}"
@@ -63,14 +49,6 @@ def get(lab: LabState, *words: str) -> Any:
 def query(client: httpx.Client, lab: LabState, promql: str) -> list[dict[str, Any]]:
     answer = client.get(f"{lab.prometheus}/api/v1/query", params={"query": promql})
     return list(answer.json()["data"]["result"])
-
-
-def wait_for(probe: Callable[[], Any], *, within: float = 5) -> Any:
-    deadline = time.monotonic() + within
-    while not (found := probe()):
-        assert time.monotonic() < deadline, f"not within {within} s: {found!r}"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.parametrize("namespace", ["staging", "production"])
@@ -121,7 +99,7 @@ def test_prometheus_counts_each_namespace_by_istios_names(lab: LabState, client:
                 f'destination_service_name="inventory-svc",'
                 f'destination_service_namespace="{namespace}",namespace="{namespace}",response_code="200"}}'
             )
-            found = wait_for(partial(query, client, lab, selector))
+            found = until(partial(query, client, lab, selector), within=5)
             metric = found[0]["metric"]
             assert metric["source_workload"] == "order-svc"
             assert metric["destination_service"] == f"inventory-svc.{namespace}.svc.cluster.local"
@@ -196,18 +174,18 @@ spec:
         return [address["ip"] for address in subsets[0].get("addresses", [])]
 
     try:
-        wait_for(addresses)
+        until(addresses, within=5)
         (order,) = get(lab, "pods", "-n", "staging", "-l", "app=order-svc")["items"]
         with httpx.Client(proxy=f"http://{order['status']['podIP']}:15001", trust_env=False) as beside:
-            wait_for(lambda: beside.get("http://greeter/hello").status_code == 200)
+            until(lambda: beside.get("http://greeter/hello").status_code == 200, within=5)
             assert beside.get("http://greeter/hello").json()["service"] == "greeter"
             kubectl(lab, "scale", "deployment", "greeter", "-n", "staging", "--replicas=2")
-            wait_for(lambda: len(addresses()) == 2)
-            wait_for(lambda: len({beside.get("http://greeter/").json()["pod"] for _ in range(8)}) == 2)
+            until(lambda: len(addresses()) == 2, within=5)
+            until(lambda: len({beside.get("http://greeter/").json()["pod"] for _ in range(8)}) == 2, within=5)
     finally:
         kubectl(lab, "delete", "-f", "-", stdin=manifest)
     assert get(lab, "pods", "-n", "staging", "-l", "app=greeter")["items"] == []
-    wait_for(lambda: not [part for part in commands.status("shop").parts if "greeter" in part.name])
+    until(lambda: not [part for part in commands.status("shop").parts if "greeter" in part.name], within=5)
 
 
 @needs_kubectl
@@ -224,7 +202,9 @@ def test_a_pod_whose_port_is_taken_says_so(lab: LabState) -> None:
         }
         kubectl(lab, "apply", "-f", "-", stdin=json.dumps(manifest))
         try:
-            pod = wait_for(lambda: (p := get(lab, "pod", "late", "-n", "staging"))["status"].get("message") and p)
+            pod = until(
+                lambda: (p := get(lab, "pod", "late", "-n", "staging"))["status"].get("message") and p, within=5
+            )
             assert pod["status"]["phase"] == "Failed"
             assert (
                 f"port in use: pod staging/late can't listen on {pod['status']['podIP']}:{port}"
@@ -249,7 +229,7 @@ def test_a_killed_envoy_shows_in_the_status_with_the_reason(lab: LabState, clien
     part = next(part for part in commands.status("shop").parts if part.name.startswith("envoy staging/user-svc"))
     assert part.pid is not None
     os.kill(part.pid, signal.SIGKILL)
-    found = wait_for(lambda: (s := commands.status("shop")) and not s.healthy and s)
+    found = until(lambda: None if (s := commands.status("shop")).healthy else s, within=5)
     dead = [other for other in found.parts if not other.alive]
     assert [other.name for other in dead] == [part.name]
     assert "killed by SIGKILL" in dead[0].detail
@@ -261,8 +241,8 @@ def test_a_killed_envoy_shows_in_the_status_with_the_reason(lab: LabState, clien
     statuses = {status["name"]: status["state"] for status in pod["status"]["containerStatuses"]}
     assert "killed by SIGKILL" in statuses["istio-proxy"]["terminated"]["message"]
     client.delete(f"{lab.api}/api/v1/namespaces/staging/pods/{name}")
-    wait_for(lambda: commands.status("shop").healthy)
-    wait_for(lambda: client.get(f"{lab.entry}/users/1").status_code == 200)
+    until(lambda: commands.status("shop").healthy, within=5)
+    until(lambda: client.get(f"{lab.entry}/users/1").status_code == 200, within=5)
 
 
 def test_the_folder_holds_what_was_promised(lab: LabState) -> None:

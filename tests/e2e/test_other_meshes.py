@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
-from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.manifests.admission import admission
 from chaos.model.settings import LAB
-from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in, until
+from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
 from tests.e2e.kinds import whole
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 DOOR_LABELS = {
@@ -28,10 +29,8 @@ DOOR_PORT = 8088
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     """One of its own: what is set up here is felt by the whole mesh."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        yield commands.up("other", attached=True)
-        commands.down("other")
+    with own_lab(tmp_path_factory.mktemp("labs"), "other") as made:
+        yield made
 
 
 class Objects:

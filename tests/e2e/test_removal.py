@@ -18,7 +18,9 @@ from chaos.judge import judge
 from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.model.history import History, Mark
-from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in, until
+from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
+from tests.support.labs import own_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 SCRAPE_INTERVAL = 1.0
@@ -27,10 +29,8 @@ SCRAPE_INTERVAL = 1.0
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     """One of its own: nobody else is to run on a mesh whose control plane goes away."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CHAOS_LAB_HOME", str(tmp_path_factory.mktemp("labs")))
-        yield commands.up("removal", attached=True)
-        commands.down("removal")
+    with own_lab(tmp_path_factory.mktemp("labs"), "removal") as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -38,8 +38,8 @@ def all_is_well_again(lab: LabState) -> Iterator[None]:
     yield
     commands.control_plane(lab.name, power="up")
     answer_execs(lab, True)
-    until(lambda: not marked(lab), seconds=40, what="nothing left")
-    until(lambda: not faulted_now(lab), seconds=40, what="no fault in the proxies")
+    until(lambda: not marked(lab), within=40, what="nothing left")
+    until(lambda: not faulted_now(lab), within=40, what="no fault in the proxies")
 
 
 def answer_execs(lab: LabState, answers: bool) -> None:
@@ -103,7 +103,7 @@ def without_control_plane_at_the_restore(
     until(lambda: injected(lab), what="the fault")
     until(lambda: faulted_now(lab), what="faults in the counts")
     commands.control_plane(lab.name, power="down")
-    until(lambda: not injected(lab), seconds=60, what="the restore acknowledged")
+    until(lambda: not injected(lab), within=60, what="the restore acknowledged")
     return process
 
 

@@ -26,8 +26,8 @@ from tests.e2e.experiments import (
     quick,
     record_in,
     spec_of_everything,
-    until,
 )
+from tests.support.waiting import until
 
 # One after the other, by being in one file: runs on one target exclude each other.
 pytestmark = pytest.mark.lab
@@ -39,7 +39,7 @@ def nothing_is_left(lab: LabState) -> Iterator[None]:
     """Whatever a test does: all specs as before, nothing of ours left, and production never felt a fault."""
     before = spec_of_everything(lab)
     yield
-    until(lambda: not marked(lab), seconds=40, what=f"nothing left; there is {marked(lab)}")
+    until(lambda: not marked(lab), within=40, what=f"nothing left; there is {marked(lab)}")
     after = spec_of_everything(lab)
     assert after == before
     assert query(lab, 'istio_requests_total{namespace="production",response_flags=~"(.*,)?(FI|DI)(,.*)?"}') == []
@@ -73,6 +73,13 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert [span["phase"] for span in record["spans"]] == [
         "lock", "baseline", "inject", "prove", "observe", "restore", "recover", "release",
     ]  # fmt: skip
+    (injected,) = [event for event in record["events"] if event["kind"] == "injected"]
+    meta = injected["stored"]["metadata"]
+    assert injected["at"] == record["marks"]["injected"]
+    assert meta["uid"], "it is what Kubernetes acknowledged"
+    assert meta["resourceVersion"]
+    assert [owner["kind"] for owner in meta["ownerReferences"]] == ["Lease"], "the plan does not know the run's lease"
+    assert injected["stored"]["spec"] == record["plan"]["injection"]["after"]["spec"]
     sent = sum(second["sent"] for second in record["load"])
     counted = sum(
         series["samples"][-1][1] - series["samples"][0][1]
@@ -100,7 +107,7 @@ def test_a_signal_restores_first(lab: LabState, tmp_path: Path, number: signal.S
     until(lambda: faults(lab), what="the fault")
     process.send_signal(number)
     process.send_signal(number)
-    until(lambda: not faults(lab), seconds=5, what="the fault gone")
+    until(lambda: not faults(lab), within=5, what="the fault gone")
     _, told = process.communicate(timeout=30)
     assert process.returncode in (130, 128 + number), told
     record = record_in(tmp_path)
@@ -115,7 +122,7 @@ def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path
     process.kill()
     killed = time.monotonic()
     process.communicate(timeout=10)
-    until(lambda: not marked(lab), seconds=10, what="everything gone")
+    until(lambda: not marked(lab), within=10, what="everything gone")
     assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
 
 
@@ -201,9 +208,9 @@ def test_a_killed_runs_fault_leaves_the_sidecars(
     process.kill()
     killed = time.monotonic()
     process.communicate(timeout=10)
-    until(lambda: not injected(), seconds=10, what="the fault out of the caller's proxy")
+    until(lambda: not injected(), within=10, what="the fault out of the caller's proxy")
     assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
-    until(lambda: not marked(lab), seconds=10, what="everything gone")
+    until(lambda: not marked(lab), within=10, what="everything gone")
     (folder,) = (tmp_path / "runs").iterdir()
     until(
         lambda: "ChaosFaultCleaned" in [one["reason"] for one in events(lab, folder.name)], what="an Event that says so"
@@ -217,7 +224,7 @@ def test_a_freeze_ends_a_live_run_and_keeps_others_from_beginning(lab: LabState,
     frozen = chaosctl("freeze", "--reason", "release day", *where, cwd=configured(tmp_path))
     try:
         assert frozen.stdout == "staging: frozen (release day)\n", frozen.stderr
-        until(lambda: not faults(lab), seconds=8, what="the fault gone")
+        until(lambda: not faults(lab), within=8, what="the fault gone")
         _, told = process.communicate(timeout=60)
         assert process.returncode == 3, told
         assert "frozen" in told

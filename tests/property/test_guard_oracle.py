@@ -19,7 +19,6 @@ from collections.abc import Callable
 import pytest
 
 from chaos.guard import Draft, check
-from chaos.injection.routes import fault_of
 from chaos.injection.strategy import choose
 from chaos.model.plan import Injection
 from tests.conftest import FIGURE
@@ -73,7 +72,7 @@ def test_the_guard_never_allows_what_changes_a_caller_outside_staging(
         elif not refusals:
             seen[f"{kind}: allowed, nothing changes"] += 1
         if kind == "ours" and not refusals:
-            callers, fault = experiment.target.callers, fault_of(experiment.fault)
+            callers, fault = experiment.target.callers, experiment.fault.put_into({})["fault"]
             for proxy, pairs in felt.items():
                 assert proxy.app == callers.get("app", proxy.app), f"{proxy} was not declared: {told}"
                 assert differs_by([pairs[number] for number in heard], fault), (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from chaos.judge import judge
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import Mark
-from tests.unit.histories import history, is_faulted, orders, through_json
+from tests.support.histories import history, is_faulted, orders, through_json
 
 _GOOD = history()
 _KEYS = [recorded.key for recorded in _GOOD.recorded if not recorded.key.startswith("arrivals")]

@@ -38,8 +38,8 @@ from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
 from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
-from tests.owners import same_owners
 from tests.property.owned import KIND, NAME, Owned, StoreMesh, writer
+from tests.support.owners import same_owners
 
 Object = dict[str, Any]
 Edit = Callable[[Object], None]
@@ -331,7 +331,7 @@ class OtherWriters(RuleBasedStateMachine):
     def we_restore(self, who: str) -> None:
         assert self.injector is not None
         if who == "run":
-            assert self.injector.remove(said=lambda text: None, deadline=30) is None
+            assert self.injector.remove(said=lambda text: None, deadline=30) == ""
             for _ in range(3):
                 self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":

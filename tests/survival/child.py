@@ -15,21 +15,16 @@ from chaos import judge
 from chaos.adapters import kubernetes_api
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.engine.clock import StopRequest
-from chaos.engine.listeners import Listeners
-from chaos.engine.run import Run
-from chaos.engine.surroundings import Surroundings
-from chaos.errors import HarnessError
-from chaos.model.history import Environment, History, PhaseName
+from chaos.engine.place import Place
+from chaos.errors import HarnessError, Stopped
+from chaos.harness.harness import Harness
+from chaos.model.history import PhaseName
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB
-from chaos.model.verdict import Verdict
-from chaos.ports import Listener
-from chaos.reporting.record import run_folder
+from chaos.ports import Finished, Listener
 from chaos.safety.watchdog import Watchdog
-from chaos.wiring import Place, conclude, plan_experiment
+from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
-from tests.unit.safety.api_server import CONTEXT
 
 EXPERIMENT = """\
 experiment: orders
@@ -90,6 +85,7 @@ class _Saboteur(Listener):
 
     def __init__(self, orders: Orders, metrics: ShopMetrics, load: SteadyLoad) -> None:
         self._orders, self._metrics, self._load = orders, metrics, load
+        self.told: Finished | None = None
 
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
         orders = self._orders
@@ -108,6 +104,9 @@ class _Saboteur(Listener):
             os.kill(os.getpid(), signal.SIGALRM)
         for number in orders.signals.get(phase, ()):
             os.kill(os.getpid(), number)
+
+    def finished(self, finished: Finished) -> None:
+        self.told = finished
 
 
 class Alarm(BaseException):
@@ -143,34 +142,31 @@ def main(orders: Orders) -> None:
     clock = FastClock()
     metrics = ShopMetrics(clock, orders.api)
     load = SteadyLoad(clock)
-    stop = StopRequest(clock)
+    saboteur = _Saboteur(orders, metrics, load)
     result: dict[str, object] = {}
     signal.signal(signal.SIGALRM, _raise_alarm)
-    with stop.on_signals():
-        try:
-            mesh = KubernetesMesh(orders.kubeconfig, CONTEXT)
-            environment = Environment(
-                context=CONTEXT, cluster=mesh.identity().uid, entry="http://127.0.0.1:1", scrape_interval=1.0
-            )
-            place = Place(mesh, metrics, LAB, environment, CONTEXT, orders.kubeconfig)
-            plan = plan_experiment(parse_experiment(EXPERIMENT), place=place, run=orders.run)
-            folder = run_folder(Path(orders.folder), plan.run)
-            folder.mkdir(parents=True, exist_ok=True)
-            if plan.allowed:
-                history, verdict = _run(plan, orders, place, folder, clock, metrics, load, stop)
-                result = {"outcome": verdict.outcome, "reasons": [f"{r.code}: {r.message}" for r in verdict.reasons]}
-                result["phases"] = [span.phase for span in history.spans]
-                marks = history.marks
-                result["marks"] = {mark.value: at for mark, at in marks.items()}
-                result["events"] = [f"{event.kind}: {event.sentence}" for event in history.events]
-            else:
-                result = {"outcome": "refused", "reasons": [f"{one.rule}: {one.message}" for one in plan.refusals]}
-        except HarnessError as error:
-            result = {"outcome": "error", "reasons": [error.message]}
-        except Alarm:
-            result = {"outcome": "alarm", "reasons": []}
-    if stop.signal:
-        result["signal"] = stop.signal
+    try:
+        mesh = KubernetesMesh(orders.kubeconfig, CONTEXT)
+        harness = Harness(
+            Place.of(mesh, metrics, LAB, entry="http://127.0.0.1:1", lab=True),
+            load=lambda: load,
+            watchdog=lambda plan, folder: _watch(orders, mesh, plan, folder),
+            clock=clock,
+            listeners=[saboteur],
+            report_dir=orders.folder,
+            lease=orders.lease,
+        )
+        harness.run(parse_experiment(EXPERIMENT), name=orders.run)
+    except HarnessError as error:
+        result = {"outcome": "error", "reasons": [error.message]}
+    except Alarm:
+        result = {"outcome": "alarm", "reasons": []}
+    except KeyboardInterrupt:
+        result = {"signal": signal.SIGINT}
+    except Stopped as stopped:
+        result = {"signal": int(str(stopped.code)) - 128}
+    if saboteur.told is not None and "outcome" not in result:
+        result |= _told(saboteur.told)
     if orders.largest_file >= 0:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     new = orders.result.with_suffix(".new")
@@ -178,34 +174,33 @@ def main(orders: Orders) -> None:
     new.replace(orders.result)
 
 
-def _run(
-    plan: Plan, orders: Orders, place: Place, folder: Path, clock: FastClock, metrics: ShopMetrics, load: SteadyLoad, stop: StopRequest
-) -> tuple[History, Verdict]:  # fmt: skip
-    def watch(made: Plan) -> Watchdog:
-        watchdog = Watchdog.start(
-            kubeconfig=orders.watched,
-            context=CONTEXT,
-            namespaces=("staging",),
-            run=made.run,
-            folder=folder,
-            cluster=place.environment.cluster,
-        )
-        new = orders.pids.with_suffix(".new")
-        new.write_text(json.dumps({"watchdog": watchdog.pid}))
-        new.replace(orders.pids)
-        return watchdog
+def _told(finished: Finished) -> dict[str, object]:
+    history, verdict = finished.history, finished.verdict
+    assert verdict == judge.judge(history)
+    if not history.plan.allowed:
+        return {"outcome": "refused", "reasons": [f"{one.rule}: {one.message}" for one in history.plan.refusals]}
+    return {
+        "outcome": verdict.outcome,
+        "reasons": [f"{reason.code}: {reason.message}" for reason in verdict.reasons],
+        "phases": [span.phase for span in history.spans],
+        "marks": {mark.value: at for mark, at in history.marks.items()},
+        "events": [f"{event.kind}: {event.sentence}" for event in history.events],
+    }
 
-    around = Surroundings(
-        mesh=place.mesh, metrics=metrics, load=load, clock=clock, settings=place.settings, environment=place.environment,
-        stop=stop, watch=watch, listeners=Listeners([_Saboteur(orders, metrics, load)]), lease=orders.lease,
-    )  # fmt: skip
-    run = Run(plan, around)
-    try:
-        run.execute()
-    finally:
-        finished = conclude(run.recorder.history(), listeners=Listeners(), report_dir=Path(orders.folder))
-    assert finished.verdict == judge.judge(finished.history)
-    return finished.history, finished.verdict
+
+def _watch(orders: Orders, mesh: KubernetesMesh, plan: Plan, folder: Path) -> Watchdog:
+    watchdog = Watchdog.start(
+        kubeconfig=orders.watched,
+        context=CONTEXT,
+        namespaces=("staging",),
+        run=plan.run,
+        folder=folder,
+        cluster=mesh.identity().uid,
+    )
+    new = orders.pids.with_suffix(".new")
+    new.write_text(json.dumps({"watchdog": watchdog.pid}))
+    new.replace(orders.pids)
+    return watchdog
 
 
 if __name__ == "__main__":

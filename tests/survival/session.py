@@ -5,19 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import chaos.wiring
+import pytest
+
 from chaos.adapters import kubernetes_api
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.model.history import Environment
+from chaos.engine.place import Place
+from chaos.harness.harness import Harness
 from chaos.model.settings import LAB
+from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
-from tests.unit.safety.api_server import CONTEXT
 
 CONFTEST = """\
 import sys
 sys.path.insert(0, {root!r})
 from tests.survival import session
-session.install({address!r})
+
+def pytest_chaos_harness(config):
+    return session.harness(config, {address!r})
 """
 OPTIONS = (
     "--chaos-context", CONTEXT, "--chaos-prometheus", "http://127.0.0.1:1", "--chaos-entry", "http://127.0.0.1:1",
@@ -25,19 +29,17 @@ OPTIONS = (
 ROOT = Path(__file__).parents[2]
 
 
-def install(address: tuple[str, int]) -> None:
-    """Replaces what is not here: metrics, load and the pace of time."""
-    clock = FastClock()
-
-    def connect(*, context: str, kubeconfig: str, **others: object) -> chaos.wiring.Place:
-        mesh = KubernetesMesh(kubeconfig, context)
-        environment = Environment(
-            context=context, cluster=mesh.identity().uid, entry="http://127.0.0.1:1", scrape_interval=1.0
-        )
-        return chaos.wiring.Place(mesh, ShopMetrics(clock, address), LAB, environment, context, kubeconfig)
-
-    kubernetes_api.TIMEOUTS = (0.5, 0.5)  # type: ignore[misc]
-    chaos.wiring.connect = connect  # type: ignore[assignment]
-    chaos.wiring.SystemClock = lambda: clock  # type: ignore[assignment,attr-defined]
-    chaos.wiring.LocustLoad = lambda: SteadyLoad(clock)  # type: ignore[assignment,attr-defined,return-value]
+def harness(config: pytest.Config, address: tuple[str, int]) -> Harness:
+    """One whose metrics, load and pace of time are made; all else is as the options say."""
     assert os.environ.get("CHAOS_TEST_SESSION") == "1", "only in a session that a test has started"
+    kubernetes_api.TIMEOUTS = (0.5, 0.5)  # type: ignore[misc]
+    clock = FastClock()
+    mesh = KubernetesMesh(config.getoption("chaos_kubeconfig"), config.getoption("chaos_context"))
+    place = Place.of(mesh, ShopMetrics(clock, address), LAB, entry="http://127.0.0.1:1", lab=True)
+    return Harness(
+        place,
+        load=lambda: SteadyLoad(clock),
+        clock=clock,
+        report_dir=config.getoption("chaos_report_dir"),
+        wait=config.getoption("chaos_wait"),
+    )

@@ -10,8 +10,8 @@ import pytest
 from chaos.manifests.admission import admission
 from chaos.manifests.rbac import rbac
 from chaos.model.settings import LAB
+from tests.support.api_server import ADMIN_TOKEN
 from tests.survival.world import STRATEGIES, Strategy, World
-from tests.unit.safety.api_server import ADMIN_TOKEN
 
 PLURALS = {
     "ServiceAccount": "serviceaccounts", "ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings",

@@ -17,8 +17,9 @@ import pytest
 from chaos.injection.patching import carries
 from chaos.lab.api.resources import VIRTUAL_SERVICES
 from tests.conftest import FIGURE
+from tests.support.waiting import until
 from tests.survival.proxy import SPOILS, Call, Spoil
-from tests.survival.world import EVERY, STRATEGIES, Strategy, World, wait_for
+from tests.survival.world import EVERY, STRATEGIES, Strategy, World
 
 
 @pytest.fixture(params=STRATEGIES)
@@ -119,7 +120,7 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
         world.proxy.before = lambda call: None
         where = f"{spoil} for {place}"
         assert hit or (place.part == 1 and place.nth), f"{where}: it never came"
-        wait_for(world.is_clean, f"clean after {where}", seconds=10)
+        until(world.is_clean, f"clean after {where}", within=10)
         assert injections(world, orders.run, version) <= 1, where
         outcomes[found["outcome"]] += 1
         right = expected(place, call, spoil) if hit else "passed"

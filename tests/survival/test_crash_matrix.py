@@ -14,18 +14,20 @@ from typer.testing import CliRunner
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.cli import app
-from chaos.model.history import Environment, PhaseName
+from chaos.engine.place import Place
+from chaos.harness.harness import Harness
+from chaos.model.history import PhaseName
 from chaos.model.settings import LAB
 from chaos.safety.active import active
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.marks import part_of, run_of
-from chaos.wiring import Place, sweep_dead
 from tests.conftest import FIGURE
+from tests.support.api_server import CONTEXT
+from tests.support.waiting import until
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
 from tests.survival.simulated import FastClock, ShopMetrics
-from tests.survival.world import STRATEGIES, World, wait_for
-from tests.unit.safety.api_server import CONTEXT
+from tests.survival.world import STRATEGIES, World
 
 CLEANERS = ("watchdog", "sweep", "next session")
 
@@ -120,7 +122,7 @@ def test_nothing_is_left_wherever_a_run_is_killed(
         dirty = not world.is_clean()
         began = time.monotonic()
         if cleaner == "watchdog":
-            wait_for(world.is_clean, f"clean after a death {cell}", seconds=10)
+            until(world.is_clean, f"clean after a death {cell}", within=10)
             slowest = max(slowest, time.monotonic() - began)
         else:
             later(world, cleaner, cell)
@@ -156,16 +158,8 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
             assert any(word in text for word in words) == (bool(injected) or "nothing" not in text)
             assert "nothing to remove" in chaosctl(world, "sweep"), "a second sweep finds nothing"
         else:
-            clock = FastClock()
-            place = Place(
-                mesh,
-                ShopMetrics(clock, world.api.address),
-                LAB,
-                Environment(context=CONTEXT, cluster="x"),
-                CONTEXT,
-                None,
-            )
-            sweep_dead(place)
+            metrics = ShopMetrics(FastClock(), world.api.address)
+            Harness(Place.of(mesh, metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()
         assert chaosctl(world, "status").strip() == "no active faults"
     finally:
         world.proxy.ahead = 0.0
@@ -192,4 +186,4 @@ def test_a_run_that_is_killed_while_it_renews_its_lease_leaves_nothing(world: Wo
     pid = process.pid or 0
     process.join(60)
     assert process.exitcode in (-signal.SIGKILL, 0), "killed, or done before the first renewal was due"
-    wait_for(world.is_clean, "clean", seconds=10)
+    until(world.is_clean, "clean", within=10)

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from chaos.model.history import PhaseName
+from tests.support.waiting import until
 from tests.survival.proxy import Call, Spoil
-from tests.survival.world import EVERY, ONE_OR_ALL, World, wait_for
+from tests.survival.world import EVERY, ONE_OR_ALL, World
 
 PHASES = [phase for phase in PhaseName if phase is not PhaseName.LOCK]
 
@@ -56,7 +57,7 @@ def test_the_api_server_goes_away_during_the_restore(world: World, seconds: floa
     else:
         assert found["outcome"] == "cleanup-failed", found
         assert time.monotonic() - began < seconds + 10
-        wait_for(world.is_clean, "the watchdog has cleaned up", seconds=seconds + 30)
+        until(world.is_clean, "the watchdog has cleaned up", within=seconds + 30)
     world.end_watchdog(orders)
 
 

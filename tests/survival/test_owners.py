@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from chaos.model.marks import UNDO
+from tests.support.waiting import until
 from tests.survival.proxy import Call, Spoil
-from tests.survival.world import World, wait_for
+from tests.survival.world import World
 
 WRITE = "PUT virtualservices"
 INJECTION, UNDOING, GIVING_BACK = 1, 2, 3
@@ -74,6 +75,6 @@ def test_what_the_run_can_not_give_back_is_residue_and_the_watchdog_goes_on(worl
     assert "restored" in done["marks"], "the fault's removal waited for nothing"
     assert any("left behind: the field ownership of VirtualService staging/inventory" in one for one in done["reasons"])
     assert any("could not be given back to their owners yet" in event for event in done["events"])
-    wait_for(world.is_clean, "given back by the watchdog, and the lease gone")
+    until(world.is_clean, "given back by the watchdog, and the lease gone")
     world.end_watchdog(orders)
     assert not world.change_conflicts()

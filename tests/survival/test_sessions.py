@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from chaos.safety.lease import LEASE_SECONDS
+from tests.support.processes import is_alive
+from tests.support.waiting import until
 from tests.survival.child import EXPERIMENT
 from tests.survival.session import CONFTEST, OPTIONS, ROOT
-from tests.survival.world import ONE_OR_ALL, World, is_alive, wait_for
+from tests.survival.world import ONE_OR_ALL, World
 
 ENDLESS = EXPERIMENT.replace("atLeast: 99%", "atLeast: 99%, duringFault: 99.9999%").replace("fault: 60s", "fault: 30m")
 
@@ -75,7 +77,7 @@ def has_record(world: World) -> bool:
 
 
 def until_faulted(world: World, session: Session) -> None:
-    wait_for(lambda: faulted(world) or session.process.poll() is not None, "a fault", seconds=40)
+    until(lambda: faulted(world) or session.process.poll() is not None, "a fault", within=40)
     assert faulted(world), session.text
 
 
@@ -86,7 +88,7 @@ def test_pytest_timeout(world: World, method: str) -> None:
     session = Session(world, "--timeout", "6", "--timeout-method", method, experiments=(ENDLESS,))
     until_faulted(world, session)
     assert session.end() != 0
-    wait_for(world.is_clean, "clean", seconds=10)
+    until(world.is_clean, "clean", within=10)
     assert "Timeout" in session.text
     if method == "signal":
         assert has_record(world)
@@ -112,7 +114,7 @@ def test_a_worker_that_is_killed(world: World) -> None:
     for pid in session.children():
         os.kill(pid, signal.SIGKILL)
     assert session.end() != 0
-    wait_for(world.is_clean, "clean", seconds=10)
+    until(world.is_clean, "clean", within=10)
     assert "crashed" in session.text
 
 
@@ -128,7 +130,7 @@ def test_a_job_that_is_cancelled(world: World, obedient: bool) -> None:
     until_faulted(world, session)
     if obedient:
         os.killpg(session.process.pid, signal.SIGINT)
-        wait_for(lambda: has_record(world) or session.process.poll() is not None, "a record", seconds=7)
+        until(lambda: has_record(world) or session.process.poll() is not None, "a record", within=7)
         assert world.is_clean(), "restored before anything else"
         assert has_record(world), session.text
         assert session.end() == pytest.ExitCode.INTERRUPTED, session.text
@@ -139,7 +141,7 @@ def test_a_job_that_is_cancelled(world: World, obedient: bool) -> None:
         os.killpg(session.process.pid, signal.SIGTERM)
         os.killpg(session.process.pid, signal.SIGKILL)
         session.end(10)
-        wait_for(world.is_clean, "clean", seconds=10)
+        until(world.is_clean, "clean", within=10)
 
 
 @pytest.mark.timeout(120)
@@ -152,7 +154,7 @@ def test_the_next_session_removes_what_is_left(world: World) -> None:
     for pid in (*watchdogs, session.process.pid):
         os.kill(pid, signal.SIGKILL)
     session.end(10)
-    wait_for(lambda: not any(is_alive(pid) for pid in watchdogs), "they are dead")
+    until(lambda: not any(is_alive(pid) for pid in watchdogs), "they are dead")
     assert faulted(world)
     world.proxy.ahead = LEASE_SECONDS + 10
     following = Session(world, experiments=(EXPERIMENT,))
@@ -183,6 +185,6 @@ def test_a_session_that_can_not_clean_up_is_red(world: World) -> None:
 
 
 def base_of_dead() -> dict[str, object]:
-    from tests.unit.safety.api_server import fault
+    from tests.support.api_server import fault
 
     return fault("abcdefgh", service="payment-svc")

@@ -12,8 +12,9 @@ import pytest
 
 from chaos.model.history import PhaseName
 from tests.conftest import FIGURE
+from tests.support.waiting import until
 from tests.survival.proxy import Call
-from tests.survival.world import EVERY, ONE_OR_ALL, STRATEGIES, World, wait_for
+from tests.survival.world import EVERY, ONE_OR_ALL, STRATEGIES, World
 
 SIGNALS = {
     "SIGINT": [signal.SIGINT],
@@ -87,6 +88,6 @@ def test_an_alarm_that_raises_restores_first(world: World, phase: PhaseName) -> 
     orders = world.orders(alarm_in=phase.value)
     found = world.run(orders)
     assert found["outcome"] == "alarm", found
-    wait_for(world.is_clean, "clean", seconds=10)
+    until(world.is_clean, "clean", within=10)
     world.end_watchdog(orders)
     assert list((Path(orders.folder) / "runs").glob("*/record.json")), "what is known is recorded"

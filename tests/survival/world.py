@@ -9,8 +9,6 @@ import multiprocessing
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +16,11 @@ from typing import Any, Literal
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.lab.api.resources import EVENTS, LEASES, SERVICES
 from chaos.model.marks import new_run
+from tests.support.api_server import CONTEXT, ApiServer, kubeconfig
+from tests.support.processes import is_alive
+from tests.support.waiting import until
 from tests.survival import child
 from tests.survival.proxy import Proxy
-from tests.unit.safety.api_server import CONTEXT, ApiServer, kubeconfig
 
 Strategy = Literal["create", "overlay", "patch"]
 STRATEGIES: tuple[Strategy, ...] = ("create", "overlay", "patch")
@@ -29,17 +29,6 @@ EVERY = os.environ.get("CHAOS_EVERY") == "1"
 ONE_OR_ALL: tuple[Strategy, ...] = STRATEGIES if EVERY else ("patch",)
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.survival.child"])
-
-
-def wait_for(condition: Callable[[], Any], what: str, *, seconds: float = 20.0) -> Any:
-    """What a condition gives once it is true."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"after {seconds:g} s still not: {what}")
 
 
 class World:
@@ -147,7 +136,7 @@ class World:
         """Waits until a run's watchdog has ended."""
         if orders.pids.exists():
             pid = json.loads(orders.pids.read_text())["watchdog"]
-            wait_for(lambda: not is_alive(pid), "the watchdog has ended", seconds=30)
+            until(lambda: not is_alive(pid), "the watchdog has ended", within=30)
 
     def watchdogs(self) -> list[int]:
         """Those of this world's runs that have not ended yet."""
@@ -175,15 +164,6 @@ class World:
                 os.kill(pid, signal.SIGKILL)  # its API server ends now, and it would wait for that to come back
         self.proxy.close()
         self.api.stop()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that only waits to be reaped does not."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
 
 
 def base(*, private: bool) -> dict[str, Any]:

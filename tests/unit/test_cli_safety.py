@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,21 +16,14 @@ from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.janitor import RULES, janitor
 from chaos.safety.lock import acquire
 from chaos.safety.sweep import sweep
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import CONTEXT, ApiServer, fault
 from tests.unit.safety.test_sweep import leave
 
 
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no settings are."""
     monkeypatch.chdir(tmp_path)
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
 
 
 def chaosctl(server: ApiServer, *arguments: str) -> Result:

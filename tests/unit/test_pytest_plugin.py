@@ -22,11 +22,12 @@ GOOD = textwrap.dedent("""\
       - {{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 99%}}
 """)
 FAKE = textwrap.dedent("""\
-    # Replaces the mesh by a stored kind of outcome, so that what is tested is how it is told.
-    import sys, types
-    import pytest
+    # A harness whose runs have happened already, so that what is tested is how they are told.
+    import sys
     sys.path.insert(0, {root!r})
-    from tests.unit.histories import history, orders, is_faulted
+    from tests.support.histories import history, orders, is_faulted
+    from chaos.harness.harness import Harness
+    from chaos.engine.listeners import Listeners
     from chaos.judge import judge
     from chaos.ports import Finished
 
@@ -36,27 +37,22 @@ FAKE = textwrap.dedent("""\
         "unsure": history(shares={{}}),
     }}
 
-    @pytest.fixture(autouse=True)
-    def _no_mesh():
-        yield
+    class Stored(Harness):
+        def __init__(self):
+            super().__init__(place=None, watchdog=lambda plan, folder: None)
 
-    def pytest_configure(config):
-        wiring = types.ModuleType("chaos.wiring")
-        def run_experiment(experiment, *, place, listeners, report_dir, file, declared, patience):
+        def run(self, experiment, **source):
             one = HISTORIES[experiment.name]
-            finished = Finished(history=one, verdict=judge(one), folder=None)
-            listeners.finish(finished)
+            verdict = judge(one).model_copy(update={{"experiment": experiment.name}})
+            finished = Finished(history=one, verdict=verdict, folder=None)
+            Listeners(self._listeners, say=self._say).finish(finished)
             return finished
-        wiring.run_experiment = run_experiment
-        wiring.connect = lambda **options: "mesh"
-        wiring.Place = object
-        wiring.sweep_dead = lambda place: []
-        wiring.await_watchdogs = lambda place: None
-        config.pluginmanager  # the real module is never imported here
-        sys.modules["chaos.wiring"] = wiring
 
-    def pytest_unconfigure(config):
-        sys.modules.pop("chaos.wiring", None)
+        def sweep(self):
+            return []
+
+    def pytest_chaos_harness(config):
+        return Stored()
 """)
 ROOT = Path(__file__).parents[2]
 MESH = ["--chaos-context=c", "--chaos-prometheus=http://p", "--chaos-entry=http://e"]

@@ -6,13 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import seconds_until, until
 from tests.unit.test_pytest_plugin import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 
 pytest_plugins = ["pytester"]
@@ -85,16 +84,15 @@ def test_the_jobs_summary_is_written_under_pytest(pytester: pytest.Pytester, mon
 
 
 def test_experiments_made_in_python_are_reported_like_files(pytester: pytest.Pytester) -> None:
-    pytester.makeconftest(FAKE.format(root=str(ROOT)).replace("file, declared", "file=None, declared=''"))
+    pytester.makeconftest(FAKE.format(root=str(ROOT)))
     pytester.makepyfile(
         f"""
         import pytest
         from chaos.adapters.experiment_file import parse_experiment
-        from chaos.pytest_plugin import raise_unless_passed
 
         @pytest.mark.parametrize("name", ["good", "bad"])
-        def test_it(run_experiment, name):
-            raise_unless_passed(run_experiment(parse_experiment({GOOD!r}.format(name=name))).verdict)
+        def test_it(harness, name):
+            harness.check(parse_experiment({GOOD!r}.format(name=name)))
         """
     )
     found = pytester.runpytest_subprocess(*MESH, "--alluredir=results", *QUIET)
@@ -107,12 +105,19 @@ def test_experiments_made_in_python_are_reported_like_files(pytester: pytest.Pyt
 
 # A run that lasts until it is told to stop, and notes when it has restored.
 STOPPED = """\
-import os, signal, sys, time, types
+import os, signal, time
 from pathlib import Path
+from chaos.errors import Stopped
+from chaos.harness.harness import Harness
 
-def pytest_configure(config):
-    wiring = types.ModuleType("chaos.wiring")
-    def run_experiment(experiment, **options):
+class Lasting(Harness):
+    def __init__(self):
+        super().__init__(place=None, watchdog=lambda plan, folder: None)
+
+    def sweep(self):
+        return []
+
+    def run(self, experiment, **source):
         asked = []
         before = {{one: signal.signal(one, lambda number, frame: asked.append(number))
                   for one in (signal.SIGINT, signal.SIGTERM)}}
@@ -125,23 +130,11 @@ def pytest_configure(config):
             signal.signal(one, handler)
         if asked[0] == signal.SIGINT:
             raise KeyboardInterrupt
-        raise SystemExit(128 + asked[0])
-    wiring.run_experiment = run_experiment
-    wiring.connect = lambda **options: "mesh"
-    wiring.Place = object
-    wiring.sweep_dead = lambda place: []
-    wiring.await_watchdogs = lambda place: None
-    sys.modules["chaos.wiring"] = wiring
+        raise Stopped(128 + asked[0])
+
+def pytest_chaos_harness(config):
+    return Lasting()
 """
-
-
-def until(condition: Callable[[], bool], what: str, seconds: float = 30) -> float:
-    """Waits for a condition; the seconds that it took."""
-    begun = time.monotonic()
-    while not condition():
-        assert time.monotonic() - begun < seconds, f"not within {seconds} s: {what}"
-        time.sleep(0.02)
-    return time.monotonic() - begun
 
 
 @pytest.mark.parametrize(
@@ -174,7 +167,7 @@ def test_a_signal_to_pytest_alone_restores_and_injects_nothing_more(
         until(lambda: len(list(log.glob("began-*"))) == running, "experiments under way")
         process.send_signal(number)
         # Without being told, a worker would hear of it after execnet's five seconds.
-        took = until(lambda: len(list(log.glob("restored-*"))) == running, "all restored")
+        took = seconds_until(lambda: len(list(log.glob("restored-*"))) == running, "all restored")
         assert took < 4
         assert process.wait(timeout=30) == code
         assert len(list(log.glob("began-*"))) == running, "nothing was begun after the signal"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 from chaos.istio.exports import Object
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.lab.istio.authority import spiffe_id
-from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 from chaos.lab.istio.proxy import Proxy
 
 Rule = dict[str, Any]

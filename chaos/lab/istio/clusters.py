@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.destination_rules import policy_for
 from chaos.istio.exports import Object
 from chaos.lab.istio import tls
-from chaos.lab.istio.destination_rules import policy_for
 from chaos.lab.istio.metrics import CLUSTER_ID
 from chaos.lab.istio.pieces import address, endpoints
 from chaos.lab.istio.policies import (

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal
 
 from chaos.istio.exports import Object
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.virtual_services import age_key
 
 Mode = Literal["DISABLE", "PERMISSIVE", "STRICT"]
-ROOT_NAMESPACE: Final = "istio-system"
 _DEFAULT: Final[Mode] = "PERMISSIVE"
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.istio.workloads import canonical_service
 from chaos.lab.istio.authority import spiffe_id
 
@@ -40,7 +41,7 @@ class Proxy:
     @property
     def node(self) -> str:
         """Its id on the control plane, as istiod's agents form it."""
-        return f"{self.kind}~{self.ip}~{self.pod}.{self.namespace}~{self.namespace}.svc.cluster.local"
+        return f"{self.kind}~{self.ip}~{self.pod}.{self.namespace}~{self.namespace}.svc.{CLUSTER_DOMAIN}"
 
     @property
     def uri(self) -> str:

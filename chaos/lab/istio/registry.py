@@ -9,7 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from chaos.istio.delegates import merged
-from chaos.istio.exports import Object
+from chaos.istio.destination_rules import DestinationRules
+from chaos.istio.exports import PUBLIC, Object, export_of, export_of_service
+from chaos.istio.injection import DEFAULT_REVISION
+from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config, mesh_config_of
 from chaos.istio.ports import declared_protocol
 from chaos.istio.virtual_services import age_key
 from chaos.istio.workloads import canonical_revision, canonical_service, workload_name
@@ -28,10 +31,8 @@ from chaos.lab.api.resources import (
     VIRTUAL_SERVICES,
     Resource,
 )
-from chaos.lab.istio.destination_rules import DestinationRules
-from chaos.lab.istio.mesh_config import exported_by_default, mesh_config
 from chaos.lab.istio.metrics import identity
-from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE, mode_of
+from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
@@ -41,7 +42,6 @@ WATCHED: Final[tuple[Resource, ...]] = (
     AUTHORIZATION_POLICIES, SECRETS,
 )  # fmt: skip
 """What a change of calls for a push."""
-_EXPORT: Final = "networking.istio.io/exportTo"
 
 
 class Objects(Protocol):
@@ -75,7 +75,7 @@ class Registry:
             services += services_of(entry, self._selected(entry, policies))
         return Snapshot(
             services=tuple(services),
-            virtual_services=tuple(merged(exported_by_default(store.list(VIRTUAL_SERVICES), self._mesh_config()))),
+            virtual_services=tuple(merged(self._virtual_services())),
             destination_rules=DestinationRules(store.list(DESTINATION_RULES)),
             gateways=tuple(store.list(GATEWAYS)),
             sidecars=tuple(store.list(SIDECARS)),
@@ -84,21 +84,26 @@ class Registry:
             secrets=tuple(store.list(SECRETS)),
         )
 
-    def _mesh_config(self) -> Mapping[str, Any]:
-        found = self._store.find(CONFIG_MAPS, ROOT_NAMESPACE, "istio")
-        return mesh_config(found)
+    def _virtual_services(self) -> list[Object]:
+        """Those of the mesh, with its default where they have no ``exportTo`` (istiod initVirtualServices)."""
+        found = self._store.find(CONFIG_MAPS, ROOT_NAMESPACE, mesh_config_of(DEFAULT_REVISION)) or {}
+        try:
+            default = default_export(mesh_config(found))
+        except ValueError:  # istiod keeps the last one that it could read; the lab's control plane has the defaults
+            default = PUBLIC
+        listed = self._store.list(VIRTUAL_SERVICES)
+        return [{**vs, "spec": {**(vs.get("spec") or {}), "exportTo": export_of(vs, default=default)}} for vs in listed]
 
     def _service(self, obj: Mapping[str, Any], policies: Sequence[Object]) -> Service:
         meta, spec = obj["metadata"], obj.get("spec") or {}
-        ports = tuple(Port(p["port"], p.get("name", ""), declared_protocol(p) or "") for p in spec.get("ports") or ())
-        exported = (meta.get("annotations") or {}).get(_EXPORT, "*")
+        ports = tuple(Port(p["port"], p.get("name", ""), declared_protocol(p)) for p in spec.get("ports") or ())
         return Service(
             name=meta["name"],
             namespace=meta["namespace"],
             address=spec.get("clusterIP", ""),
             ports=ports,
             endpoints=self._endpoints(meta["namespace"], meta["name"], ports, policies),
-            export_to=tuple(part.strip() for part in exported.split(",")),
+            export_to=export_of_service(obj),
             created=str(meta.get("creationTimestamp") or ""),
         )
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from chaos.istio.exports import Object
 from chaos.istio.hosts import resolve_host
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.sidecars import sidecar_of
-from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
+from chaos.istio.virtual_services import destinations_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.snapshot import Service, Snapshot
 
@@ -72,14 +72,7 @@ def _destinations(virtual_services: Iterable[Object], namespace: str) -> Mapping
     for vs in virtual_services:
         for http in vs["spec"].get("http") or ():
             callers = {block.get("sourceNamespace") for block in http.get("match") or ()} - {None, ""}
-            for where in _leads_to(http) if not callers or namespace in callers else ():
+            for where in destinations_of(http) if not callers or namespace in callers else ():
                 host = resolve_host(where["host"], vs["metadata"]["namespace"])
                 found.setdefault(host, set()).add((where.get("port") or {}).get("number") or 0)
     return {host: () if 0 in ports else ports for host, ports in found.items()}
-
-
-def _leads_to(http: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    for one in (*(http.get("route") or ()), *(http.get("mirrors") or ())):
-        yield one["destination"]
-    if http.get("mirror"):
-        yield http["mirror"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chaos.istio.exports import Object
+from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.ports import protocol_named
 from chaos.lab.istio.snapshot import Endpoint, Port, Service
 
 _LOOPBACK = "127.0.0.1"
@@ -20,7 +21,7 @@ def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Servic
     """
     meta, spec = entry["metadata"], entry["spec"]
     listed = spec.get("ports") or ()
-    ports = tuple(Port(one["number"], one["name"], _protocol(one)) for one in listed)
+    ports = tuple(Port(one["number"], one["name"], protocol_named(one.get("protocol") or "")) for one in listed)
     for host in spec["hosts"]:
         yield Service(
             name=host,
@@ -29,14 +30,10 @@ def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Servic
             ports=ports,
             endpoints={one["number"]: tuple(_endpoints(spec, one, pods)) for one in listed},
             host_name=host,
-            export_to=tuple(spec.get("exportTo") or ("*",)),
+            export_to=tuple(spec.get("exportTo") or PUBLIC),
             created=str(meta.get("creationTimestamp") or ""),
             external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
         )
-
-
-def _protocol(port: Mapping[str, Any]) -> str:
-    return str(port.get("protocol") or "").lower()
 
 
 def _endpoints(spec: Mapping[str, Any], port: Mapping[str, Any], pods: Sequence[Endpoint]) -> Iterator[Endpoint]:

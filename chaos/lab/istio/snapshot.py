@@ -8,33 +8,33 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from chaos.istio import registry
+from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import Object
 from chaos.istio.governing import Mesh
 from chaos.istio.hosts import service_fqdn
-from chaos.istio.ports import HTTP, HTTP2
-from chaos.istio.sidecars import ROOT_NAMESPACE
-from chaos.lab.istio.destination_rules import DestinationRules
+from chaos.istio.mesh_config import ROOT_NAMESPACE
+from chaos.istio.ports import HTTP2, may_be_http
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Port:
-    """A Service's port."""
+    """A Service's port; its protocol is ``None`` where it is detected from the traffic."""
 
     number: int
     name: str
-    protocol: str
+    protocol: str | None
 
     @property
     def is_http(self) -> bool:
-        """HTTP by name or appProtocol, or to be detected from the traffic."""
-        return self.protocol in HTTP or not self.protocol
+        """Whether HTTP routes apply to it."""
+        return may_be_http(self.protocol)
 
     @property
     def is_detected(self) -> bool:
         """Whether what it speaks is detected from the traffic."""
-        return not self.protocol
+        return self.protocol is None
 
     @property
     def is_http2(self) -> bool:

@@ -6,14 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, TypeVar
 
+from chaos.faults.fault import FILTER_KINDS
+from chaos.faults.kind import FilterKind
 from chaos.guard.draft import missing_labels
-from chaos.istio.exports import reach
+from chaos.istio.exports import export_of, export_of_service, reach_of
 from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
+from chaos.istio.sidecars import imports_of, listeners_of, selected_by
 from chaos.istio.virtual_services import MESH, gateways_of
 from chaos.lint.rules.manifest import ISTIO, UNKNOWN, Manifest, Path, is_placeholder
 from chaos.model.settings import Settings
 
-EXPORT_ANNOTATION: Final = "networking.istio.io/exportTo"
 T = TypeVar("T")
 _ARGO: Final = "argoproj.io"
 _FLUX: Final = "kustomize.toolkit.fluxcd.io"
@@ -32,15 +34,13 @@ class Fault:
     @property
     def what(self) -> str:
         """What it does, in a few words: ``abort 503 for 50 %``."""
-        parts = []
-        abort, delay = self.block.get("abort"), self.block.get("delay")
-        if abort is not None:
-            status = abort.get("httpStatus", abort.get("grpcStatus"))
-            parts.append(f"abort{'' if status is None else f' {status}'}{_share(abort)}")
-        if delay is not None:
-            how_long = delay.get("fixedDelay")
-            parts.append(f"delay{'' if how_long is None else f' {how_long}'}{_share(delay)}")
+        parts = [_told(kind, self.block[kind.key]) for kind in FILTER_KINDS if self.block.get(kind.key) is not None]
         return " and ".join(parts) or "an empty fault"
+
+
+def _told(kind: type[FilterKind], part: Mapping[str, Any]) -> str:
+    effect = next((f" {part[field]}" for field in kind.effects if part.get(field) is not None), "")
+    return f"{kind.key}{effect}{_share(part)}"
 
 
 def _share(part: Mapping[str, Any]) -> str:
@@ -245,26 +245,21 @@ class Linted:
         """Whether proxies of a namespace see a Service or ServiceEntry, by its ``exportTo`` and their Sidecar."""
         if UNKNOWN in (namespace, provider.namespace):
             return True
-        annotation = provider.data["metadata"].get("annotations", {}).get(EXPORT_ANNOTATION)
-        own = [part.strip() for part in annotation.split(",")] if isinstance(annotation, str) else None
-        seen = {"metadata": provider.data["metadata"], "spec": {"exportTo": own or provider.spec.get("exportTo", ())}}
-        return reach(seen, namespace) is not None and self._admitted(namespace, provider)
+        export = (export_of_service if provider.is_a("Service", "") else export_of)(provider.data)
+        seen = reach_of(export, provider.namespace, namespace) is not None
+        return seen and self._admitted(namespace, provider)
 
     def _admitted(self, namespace: str, provider: Manifest) -> bool:
         """Whether the Sidecar of a namespace's proxies, if exactly one is for all of them, admits a provider."""
-        sidecars = [one for one in self._sidecars.get(namespace, ()) if not one.spec.get("workloadSelector")]
-        if len(sidecars) != 1 or not sidecars[0].spec.get("egress"):
+        sidecars = [one.data for one in self._sidecars.get(namespace, ()) if not selected_by(one.data)]
+        if len(sidecars) != 1:
             return True
         hosts = provider.spec.get("hosts") or [service_fqdn(provider.name, provider.namespace)]
-        for egress in sidecars[0].spec["egress"]:
-            for entry in egress.get("hosts", ()):
-                where, _, pattern = entry.partition("/")
-                place = {"*": provider.namespace, ".": namespace}.get(where, where)
-                if is_placeholder(entry) or (
-                    place == provider.namespace and any(pattern == "*" or host_matches(pattern, one) for one in hosts)
-                ):
-                    return True
-        return False
+        return any(
+            any(map(is_placeholder, listener.get("hosts", ())))
+            or any(imports_of(listener, namespace).service(provider.namespace, host) for host in hosts)
+            for listener in listeners_of(sidecars[0])
+        )
 
     @cached_property
     def _sidecars(self) -> Mapping[str, tuple[Manifest, ...]]:

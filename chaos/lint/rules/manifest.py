@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chaos.faults.fault import FILTER_KINDS
 from chaos.istio.exports import Object
 
 Path = tuple[str | int, ...]
@@ -113,7 +114,7 @@ _FORMS: Final[Mapping[tuple[str, str], Form]] = {
                 "redirect": {},
                 "directResponse": {},
                 "delegate": {"name": str, "namespace": str},
-                "fault": {"abort": {"percentage": {}}, "delay": {"percentage": {}}},
+                "fault": {kind.key: {"percentage": {}} for kind in FILTER_KINDS},
             }
         ],
         "tls": [{"route": _ROUTES}],
@@ -121,7 +122,7 @@ _FORMS: Final[Mapping[tuple[str, str], Form]] = {
     },
     (ISTIO, "DestinationRule"): {"host": str, "subsets": [{"name": str}]},
     (ISTIO, "ServiceEntry"): {"hosts": _TEXTS, "exportTo": _TEXTS},
-    (ISTIO, "Sidecar"): {"workloadSelector": {}, "egress": [{"hosts": _TEXTS}]},
+    (ISTIO, "Sidecar"): {"workloadSelector": {}, "egress": [{"hosts": _TEXTS, "port": {"protocol": str}}]},
     ("", "Service"): {"ports": [{"name": str, "appProtocol": str}]},
     ("argoproj.io", "Application"): {
         "destination": {"namespace": str},

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from chaos.istio.exports import export_of
+from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import service_of
-from chaos.istio.virtual_services import MESH, gateways_of
+from chaos.istio.virtual_services import bound_gateways, delegates_of, gateways_of, ignored_selectors
 from chaos.lint.rules.finding import Hit
 from chaos.lint.rules.linted import Fault, Linted, bound_to_mesh, resolved
 from chaos.lint.rules.manifest import UNKNOWN, is_placeholder
@@ -134,11 +135,9 @@ def fault_is_not_at_a_foreign_gateway(linted: Linted) -> Iterator[Hit]:
     """Who comes through a gateway that is not staging's own is not known to be staging."""
     for fault in linted.faults:
         one = fault.manifest
-        bound = gateways_of(one.data)
-        blocks = fault.route.get("match") or [{}]
-        named = {gateway for block in blocks for gateway in block.get("gateways") or bound}
-        for gateway in sorted(named - {MESH}):
-            namespace = gateway.rpartition("/")[0] or one.namespace
+        for gateway in bound_gateways(one.data, [fault.route]):
+            named = gateway if is_placeholder(gateway) else gateway_name(gateway, one.namespace)
+            namespace = named.rpartition("/")[0] or one.namespace
             if namespace == one.namespace or linted.is_staging(namespace):
                 continue
             yield Hit(
@@ -160,10 +159,7 @@ def fault_is_not_in_a_delegate(linted: Linted) -> Iterator[Hit]:
             {
                 f"{root.title} ({', '.join(gateways_of(root.data))})"
                 for root in linted.virtual_services
-                for route in root.spec.get("http", ())
-                if (target := route.get("delegate"))
-                and target.get("name") == one.name
-                and target.get("namespace", root.namespace) == one.namespace
+                if (one.namespace, one.name) in delegates_of(root.data)
             }
         )
         yield Hit(
@@ -181,8 +177,8 @@ def source_selectors_count(linted: Linted) -> Iterator[Hit]:
         one = fault.manifest
         for index, route in enumerate(one.spec["http"]):
             for number, block in enumerate(route.get("match", ())):
-                ignored = [key for key in ("sourceLabels", "sourceNamespace") if block.get(key)]
-                if block.get("gateways") and ignored:
+                ignored = ignored_selectors(block)
+                if ignored:
                     yield Hit(
                         manifest=one,
                         path=("spec", "http", index, "match", number, ignored[0]),

@@ -11,6 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
+from chaos.faults.abort import Abort
+from chaos.faults.delay import Delay
+from chaos.faults.fault import FILTER_KINDS
+from chaos.faults.kind import FilterKind
 from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.ports import GRPC, declared_protocol
 from chaos.lint.rules.finding import Hit
@@ -23,11 +27,11 @@ _LOWEST, _HIGHEST, _REJECTED = 200, 599, 600
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
 
-def _parts(linted: Linted, *names: str) -> Iterator[tuple[Fault, str, Mapping[str, Any]]]:
+def _parts(linted: Linted, *kinds: type[FilterKind]) -> Iterator[tuple[Fault, str, Mapping[str, Any]]]:
     for fault in linted.faults:
-        for name in names:
-            if fault.block.get(name) is not None:
-                yield fault, name, fault.block[name]
+        for kind in kinds:
+            if fault.block.get(kind.key) is not None:
+                yield fault, kind.key, fault.block[kind.key]
 
 
 def _hit(fault: Fault, path: tuple[str, ...], message: str, hint: str) -> Hit:
@@ -42,7 +46,7 @@ def _hit(fault: Fault, path: tuple[str, ...], message: str, hint: str) -> Hit:
 def fault_is_not_empty(linted: Linted) -> Iterator[Hit]:
     """A fault aborts, delays, or does both."""
     for fault in linted.faults:
-        if fault.block.get("abort") is None and fault.block.get("delay") is None:
+        if all(fault.block.get(kind.key) is None for kind in FILTER_KINDS):
             yield _hit(
                 fault, (), "a fault with neither abort nor delay does nothing", "write one of them, or take it out"
             )
@@ -50,8 +54,8 @@ def fault_is_not_empty(linted: Linted) -> Iterator[Hit]:
 
 def percentage_is_said(linted: Linted) -> Iterator[Hit]:
     """Without a percentage, no request is aborted and none delayed."""
-    for fault, name, part in _parts(linted, "abort", "delay"):
-        if (part.get("percentage") or {}).get("value") is None and not (name == "delay" and part.get("percent")):
+    for fault, name, part in _parts(linted, *FILTER_KINDS):
+        if (part.get("percentage") or {}).get("value") is None and not (name == Delay.key and part.get("percent")):
             yield _hit(
                 fault,
                 (name,),
@@ -62,7 +66,7 @@ def percentage_is_said(linted: Linted) -> Iterator[Hit]:
 
 def percentage_is_possible(linted: Linted) -> Iterator[Hit]:
     """A percentage is 0, or from 0.0001 (Envoy counts in millionths) to 100."""
-    for fault, name, part in _parts(linted, "abort", "delay"):
+    for fault, name, part in _parts(linted, *FILTER_KINDS):
         value = (part.get("percentage") or {}).get("value")
         if value is None or is_placeholder(value):
             continue
@@ -79,7 +83,7 @@ def percentage_is_possible(linted: Linted) -> Iterator[Hit]:
 
 def delay_is_said(linted: Linted) -> Iterator[Hit]:
     """A delay without ``fixedDelay`` passes the webhook, and istiod drops it."""
-    for fault, name, part in _parts(linted, "delay"):
+    for fault, name, part in _parts(linted, Delay):
         if part.get("fixedDelay") is None:
             other = (
                 "exponentialDelay, which Istio does not support" if part.get("exponentialDelay") else "no fixedDelay"
@@ -89,7 +93,7 @@ def delay_is_said(linted: Linted) -> Iterator[Hit]:
 
 def delay_is_possible(linted: Linted) -> Iterator[Hit]:
     """A delay is at least a millisecond, in whole ones."""
-    for fault, name, part in _parts(linted, "delay"):
+    for fault, name, part in _parts(linted, Delay):
         value = part.get("fixedDelay")
         if value is None or is_placeholder(value):
             continue
@@ -105,7 +109,7 @@ def delay_is_possible(linted: Linted) -> Iterator[Hit]:
 
 def status_is_said(linted: Linted) -> Iterator[Hit]:
     """An abort without a status passes the webhook with a warning, and istiod drops it."""
-    for fault, name, part in _parts(linted, "abort"):
+    for fault, name, part in _parts(linted, Abort):
         if part.get("httpStatus") is None and part.get("grpcStatus") is None:
             other = "http2Error, which Istio does not support" if part.get("http2Error") else "no status"
             yield _hit(fault, (name,), f"abort has {other}: nothing is aborted", "write abort.httpStatus, such as 503")
@@ -113,7 +117,7 @@ def status_is_said(linted: Linted) -> Iterator[Hit]:
 
 def http_status_is_possible(linted: Linted) -> Iterator[Hit]:
     """An HTTP status is from 200 to 599; the webhook lets 600 pass, and every Envoy rejects the whole route table."""
-    for fault, name, part in _parts(linted, "abort"):
+    for fault, name, part in _parts(linted, Abort):
         value = part.get("httpStatus")
         if value is None or is_placeholder(value):
             continue
@@ -131,7 +135,7 @@ def http_status_is_possible(linted: Linted) -> Iterator[Hit]:
 
 def grpc_status_is_known(linted: Linted) -> Iterator[Hit]:
     """A gRPC status is given by its name in capitals, not by its number."""
-    for fault, name, part in _parts(linted, "abort"):
+    for fault, name, part in _parts(linted, Abort):
         value = part.get("grpcStatus")
         if value is None or is_placeholder(value) or value in GRPC_STATUSES:
             continue
@@ -145,7 +149,7 @@ def grpc_status_is_known(linted: Linted) -> Iterator[Hit]:
 
 def grpc_abort_meets_grpc(linted: Linted) -> Iterator[Hit]:
     """A client that does not speak gRPC gets HTTP 200 from a ``grpcStatus`` abort."""
-    for fault, name, part in _parts(linted, "abort"):
+    for fault, name, part in _parts(linted, Abort):
         if part.get("grpcStatus") is None:
             continue
         for host in fault.manifest.spec.get("hosts", ()):

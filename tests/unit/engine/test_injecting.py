@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from chaos.injection.patching import carries, carries_fault, put_in
 from chaos.model.marks import labels_for
 from chaos.model.plan import Injection, Strategy
 from chaos.safety.marks import is_made
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import fault
 
 RUN = "abcdefgh"
 
@@ -34,6 +33,9 @@ class StepClock:
 
     def sleep(self, seconds: float) -> None:
         self.time += seconds
+
+    def wake(self) -> None:
+        """Nobody sleeps."""
 
 
 class Failing:
@@ -60,18 +62,6 @@ class Failing:
             return answer
 
         return call
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
 
 
 @pytest.fixture
@@ -135,7 +125,7 @@ def test_a_write_that_never_happened_is_tried_again_and_then_left_to_the_watchdo
         one.write(owner=None)
     assert one.attempted, "nobody can be sure: the clean-up has to look"
     assert one.unaccounted, "and somebody has to look again later"
-    assert one.remove(said=lambda text: None) is None
+    assert one.remove(said=lambda text: None) == ""
     api.plan = {name: [("before", 503)] * 2 for name in ("create_virtual_service", "replace_virtual_service")}
     again = injector(api, created() if strategy == "create" else patched(mesh))
     assert carries(again.write(owner=None), RUN), "the third attempt gets through"
@@ -190,7 +180,7 @@ def test_removing_goes_on_until_it_is_gone(api: Failing, mesh: KubernetesMesh, s
         "virtual_service": [("before", None)],
     }
     said: list[str] = []
-    assert one.remove(said=said.append) is None
+    assert one.remove(said=said.append) == ""
     assert faulted(mesh) == []
     assert said
     api.plan = {}
@@ -216,7 +206,7 @@ def test_what_others_write_meanwhile_stays(api: Failing, mesh: KubernetesMesh) -
     api.meanwhile = others()
     api.plan = {"replace_virtual_service": [("meanwhile", 0)] * 20}
     said: list[str] = []
-    assert one.remove(said=said.append) is None
+    assert one.remove(said=said.append) == ""
     left = mesh.virtual_service("staging", "theirs")
     assert left is not None
     assert [route["route"][0]["weight"] for route in left["spec"]["http"]] == [20]
@@ -240,7 +230,7 @@ def test_removing_outlasts_errors_that_nobody_expected(
 
     monkeypatch.setattr(api, "delete_virtual_service", delete, raising=False)
     said: list[str] = []
-    assert one.remove(said=said.append) is None
+    assert one.remove(said=said.append) == ""
     assert said == ["ValueError: not JSON", "KeyError: 'metadata'"]
     assert held(mesh) == []
 

@@ -11,7 +11,7 @@ from chaos.engine.listeners import Listeners
 from chaos.judge import judge
 from chaos.model.history import PhaseName
 from chaos.ports import Finished, Listener
-from tests.unit.histories import history, plan
+from tests.support.histories import history, plan
 
 GOOD = history()
 END = Finished(history=GOOD, verdict=judge(GOOD))

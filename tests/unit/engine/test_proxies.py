@@ -14,8 +14,8 @@ from chaos.errors import MeshError
 from chaos.model.history import ProxySeen
 from chaos.model.plan import Caller
 from chaos.ports import Mesh
+from tests.support.histories import plan
 from tests.unit.engine.test_injecting import StepClock
-from tests.unit.histories import plan
 
 HAS, HAS_NOT = '{"name": "chaos-r1"}', '{"name": "default"}'
 

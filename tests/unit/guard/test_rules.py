@@ -11,7 +11,7 @@ from chaos.injection.strategy import choose
 from chaos.model.plan import Injection
 from chaos.model.settings import LAB, Settings
 from chaos.model.situation import Situation, Workload
-from tests.unit.situations import experiment, namespace, service, situation, virtual_service
+from tests.support.situations import experiment, namespace, service, situation, virtual_service
 
 
 def draft(found: Situation | None = None, *, settings: Settings = LAB, **target: Any) -> Draft:

@@ -10,12 +10,13 @@ import pytest
 from chaos.guard import Draft, check
 from chaos.injection.strategy import choose
 from chaos.model.audience import audience_of
-from chaos.model.plan import Broken, Injection, Strategy
+from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import LAB
 from chaos.model.situation import Situation, Workload
+from chaos.values.remarks import Broken
 from tests.property.meshes import EXPIRES
+from tests.support.situations import experiment, namespace, service, situation, virtual_service
 from tests.unit.guard.test_rules import broken, draft, with_spec
-from tests.unit.situations import experiment, namespace, service, situation, virtual_service
 
 ORDER = Workload("order-svc", "staging", {"app": "order-svc"}, proxied=("order-1",))
 WEB = Workload("web", "staging", {"app": "web"}, proxied=("web-1",))

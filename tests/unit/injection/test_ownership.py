@@ -13,7 +13,7 @@ from chaos.injection.ownership import given_back, owners_of, still_owns
 from chaos.injection.patching import carries, carries_fault, kept_owners, owes_owners, owners_are_known, put_in, undone
 from chaos.model.marks import UNDO, labels_for
 from chaos.values.managed_fields import fields_of, with_fields
-from tests.owners import same_owners
+from tests.support.owners import same_owners
 
 RUN = "abcdefgh"
 HTTP, HOSTS = ("f:spec", "f:http"), ("f:spec", "f:hosts")

@@ -7,8 +7,9 @@ import pytest
 
 from chaos.injection.patching import taken_out, undo_of
 from chaos.injection.strategy import choose
-from chaos.model.plan import Broken, Injection, Strategy
-from tests.unit.situations import experiment, service, situation, virtual_service
+from chaos.model.plan import Injection, Strategy
+from chaos.values.remarks import Broken
+from tests.support.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
 EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)

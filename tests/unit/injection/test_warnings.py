@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from chaos.injection.strategy import choose
 from chaos.injection.warnings import warnings
 from chaos.model.plan import Injection
-from tests.unit.situations import experiment, service, situation, virtual_service
+from tests.support.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
 EXPIRES = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,3 +24,18 @@ def test_a_name_of_the_target_that_another_virtual_service_has_is_not_hit() -> N
     assert "requests to inventory-svc.staging do not follow the injected object" in told["names-not-hit"]
     plain = situation(services=[at_80, service("order-svc")])
     assert "names-not-hit" not in {one.code for one in warnings(experiment(), plain, made, host=HOST)}
+
+
+@pytest.mark.parametrize(
+    ("namespace", "told"), [("staging", "outlierDetection"), ("istio-system", "outlierDetection"), ("shop", None)]
+)
+def test_policies_are_those_of_the_rule_that_callers_follow(namespace: str, told: str | None) -> None:
+    rule = {
+        "metadata": {"name": "inventory", "namespace": namespace},
+        "spec": {"host": HOST, "subsets": [{"name": "v1", "trafficPolicy": {"outlierDetection": {"interval": "1s"}}}]},
+    }
+    there = situation(destination_rules=[rule])
+    made = choose(experiment(), there, run="r1", expires=EXPIRES)
+    assert isinstance(made, Injection)
+    found = {one.code: one.message for one in warnings(experiment(), there, made, host=HOST)}
+    assert found.get("hop-policies-not-tested", "").partition(" of ")[0] == (told or "")

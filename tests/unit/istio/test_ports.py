@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from chaos.istio.ports import declared_protocol
+from chaos.istio.ports import declared_protocol, protocol_named
+from chaos.istio.registry import registered
+from chaos.lab.istio.service_entries import services_of
 
 
 @pytest.mark.parametrize(
@@ -35,3 +37,26 @@ from chaos.istio.ports import declared_protocol
 )
 def test_the_protocol(port: dict[str, Any], protocol: str | None) -> None:
     assert declared_protocol(port) == protocol
+
+
+@pytest.mark.parametrize(
+    ("written", "protocol", "http"),
+    [
+        ("HTTP", "http", True),
+        ("gRPC-Web", "grpc-web", True),
+        ("TLS", "tls", False),
+        ("", None, True),
+        # No protocols there, whatever they mean as names of a Service's ports: what is spoken is detected.
+        ("HTTP-x", None, True),
+        ("grpc-webshop", None, True),
+        ("kubernetes.io/h2c", None, True),
+        ("kubernetes.io/wss", None, True),
+    ],
+)
+def test_a_whole_name_is_no_prefix(written: str, protocol: str | None, *, http: bool) -> None:
+    assert protocol_named(written) == protocol
+    port = {"number": 8080, "name": "any", "protocol": written}
+    entry = {"metadata": {"name": "a", "namespace": "staging"}, "spec": {"hosts": ["a.example"], "ports": [port]}}
+    [service] = registered([], [entry])
+    [of_the_lab] = services_of(entry)
+    assert service.http == of_the_lab.registered.http == {8080: http}

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from chaos.istio.workloads import canonical_revision, canonical_service, domain_of, revision_of, workload_name
+from chaos.istio.workloads import canonical_revision, canonical_service, workload_name
 
 
 def pod(
@@ -69,37 +69,3 @@ def test_the_name_in_the_metrics(found: dict[str, Any], name: str) -> None:
 )  # fmt: skip
 def test_canonical_names(labels: dict[str, str], service: str, revision: str) -> None:
     assert (canonical_service(labels, "shop-v1"), canonical_revision(labels)) == (service, revision)
-
-
-@pytest.mark.parametrize(
-    ("annotation", "label", "revision"),
-    [
-        (None, None, "default"),
-        ('{"revision": "canary"}', "stable", "canary"),
-        ('{"revision": ""}', "stable", "stable"),
-        ("no JSON", None, "default"),
-        ("[]", "stable", "stable"),
-    ],
-)
-def test_the_revision_that_injected_the_proxy(annotation: str | None, label: str | None, revision: str) -> None:
-    meta = {
-        "annotations": {"sidecar.istio.io/status": annotation} if annotation else {},
-        "labels": {"istio.io/rev": label} if label else {},
-    }
-    assert revision_of({"metadata": meta}) == revision
-
-
-@pytest.mark.parametrize(
-    ("arguments", "domain"),
-    [
-        (["proxy", "sidecar", "--domain", "$(POD_NAMESPACE).svc.cluster.local"], "cluster.local"),
-        (["proxy", "sidecar", "--domain=shop.svc.corp.example."], "corp.example"),
-        (["proxy", "sidecar"], None),
-        (["proxy", "sidecar", "--domain"], None),
-        (["proxy", "sidecar", "--domain", "cluster.local"], None),
-    ],
-)
-@pytest.mark.parametrize("place", ["containers", "initContainers"])
-def test_the_domain_that_the_proxy_was_started_for(place: str, arguments: list[str], domain: str | None) -> None:
-    found = {"metadata": {}, "spec": {place: [{"name": "app", "args": ["--domain", "a.svc.b"]}, {"name": "istio-proxy", "args": arguments}]}}  # fmt: skip
-    assert domain_of(found) == domain

@@ -11,7 +11,7 @@ from chaos.judge.metrics import judge_metrics
 from chaos.model.history import History
 from chaos.model.verdict import ReasonCode
 from chaos.values.series import QueryKind, Recorded
-from tests.unit.histories import EXPERIMENT, INVENTORY, ORDERS, grow, history, plan, requests_to_target
+from tests.support.histories import EXPERIMENT, INVENTORY, ORDERS, grow, history, plan, requests_to_target
 
 
 def test_everything_is_asked_for_once_and_raw() -> None:

@@ -14,7 +14,7 @@ from chaos.model.history import History, Mark
 from chaos.model.verdict import ReasonCode
 from chaos.values.answers import Answer
 from chaos.values.load import LoadCell, LoadSecond
-from tests.unit.histories import EXPERIMENT, MARKS, experiment, history, is_faulted, is_loaded, load, orders, plan
+from tests.support.histories import EXPERIMENT, MARKS, experiment, history, is_faulted, is_loaded, load, orders, plan
 
 
 def seconds(answered: Callable[[int], dict[float, int]], *, until: int = 1095) -> tuple[LoadSecond, ...]:

@@ -9,10 +9,10 @@ import pytest
 from chaos.judge import judge
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
-from chaos.model.plan import Broken
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.values.answers import Answer
-from tests.unit.histories import (
+from chaos.values.remarks import Broken
+from tests.support.histories import (
     EXPERIMENT,
     INVENTORY,
     SHARES,
@@ -84,7 +84,7 @@ def test_what_spoils_it(spoiled: History, outcome: Outcome, code: ReasonCode) ->
 
 def test_faults_that_go_on_after_the_restore_are_residue() -> None:
     series = requests_to_target({})
-    from tests.unit.histories import grow
+    from tests.support.histories import grow
 
     forever = grow(
         {"source_workload": "order-svc", "source_workload_namespace": "staging", "response_flags": "FI",

@@ -14,7 +14,7 @@ from chaos.model.history import History, Mark, ProxySeen
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.values.answers import Answer
 from chaos.values.series import Series
-from tests.unit.histories import EXPERIMENT, SHARES, grow, history, orders, plan, requests_to_target, without
+from tests.support.histories import EXPERIMENT, SHARES, grow, history, orders, plan, requests_to_target, without
 
 _ENDED = 1096.0
 _RESTORED = 1060.1

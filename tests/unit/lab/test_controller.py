@@ -10,7 +10,8 @@ import pytest
 
 from chaos.lab.api.resources import DEPLOYMENTS, ENDPOINTS, NAMESPACES, PODS, SERVICES
 from chaos.lab.api.store import Store
-from chaos.lab.controller import Controller, is_ready
+from chaos.lab.controller import Controller
+from chaos.lab.status import is_ready
 
 
 def run(work: Callable[[Store, Controller], None]) -> None:

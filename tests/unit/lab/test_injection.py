@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chaos.istio.proxy import proxy_container
 from chaos.lab import injection
 
 INJECTED = {"metadata": {"name": "staging", "labels": {"istio-injection": "enabled"}}}
@@ -63,7 +64,7 @@ def test_the_hash_changes_with_the_template_alone() -> None:
 )
 def test_who_gets_a_sidecar(namespace: dict[str, Any], meta: dict[str, Any], *, expected: bool) -> None:
     pod = injection.inject(pod_of(deployment(**meta)), namespace)
-    assert injection.has_sidecar(pod) is expected
+    assert (proxy_container(pod) is not None) is expected
     assert ("sidecar.istio.io/status" in pod["metadata"].get("annotations", {})) is expected
     assert injection.app_ports(pod) == [8080]
     assert injection.inject(pod, namespace) == pod
@@ -76,7 +77,7 @@ def test_a_gateway_is_a_proxy_without_application() -> None:
     ]
     pod = injection.inject(pod_of(gateway), INJECTED)
     assert injection.is_gateway(pod)
-    assert injection.has_sidecar(pod)
+    assert proxy_container(pod) is not None
     assert injection.app_ports(pod) == []
     assert len(pod["spec"]["containers"]) == 1
     assert pod["spec"]["containers"][0]["image"] == injection.PROXY_IMAGE

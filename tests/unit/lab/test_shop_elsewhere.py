@@ -22,7 +22,7 @@ from chaos.lab.manifests import create
 from chaos.lab.shop_elsewhere import shop
 from chaos.lab.workloads.behaviour import ANNOTATION
 from chaos.lab.workloads.pod import VARIABLES, order_of
-from tests.e2e.waiting import until
+from tests.support.waiting import until
 
 MADE = shop("staging", image="example/stand-in:1", labels={"env": "staging"})
 

@@ -231,7 +231,9 @@ def test_a_gateways_hosts_are_names_of_the_outside() -> None:
         ("gateways: [istio-system/public]", "", ["fault-at-foreign-gateway"]),
         ("gateways: [mesh]", "match: [{gateways: [prod/public]}], ", ["fault-at-foreign-gateway"]),
         ("gateways: [istio-system/public, mesh]", "match: [{gateways: [mesh]}], ", []),
-        ("gateways: [staging/own, team-a-staging/theirs, own]", "", []),
+        ("gateways: [staging/own, team-a-staging/theirs, own, ./own]", "", []),
+        ("gateways: [public.prod.svc.cluster.local]", "", ["fault-at-foreign-gateway"]),
+        ("gateways: [own.staging.svc.cluster.local, '{{ .Values.gateway }}']", "", []),
     ],
 )
 def test_gateways_of_others(spec: str, match: str, expected: list[str]) -> None:

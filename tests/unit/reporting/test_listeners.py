@@ -25,7 +25,7 @@ from chaos.reporting.summary import VARIABLE, JobSummary
 from chaos.reporting.table import Row, row_of, write_table
 from chaos.reporting.terminal import Terminal
 from chaos.values.answers import Answer, ClaimResult, Interval, Tally
-from tests.unit.histories import MARKS, history, is_faulted, orders, without
+from tests.support.histories import MARKS, history, is_faulted, orders, without
 
 ROOT = Path(__file__).parents[3]
 GOOD = history()

@@ -16,7 +16,7 @@ from chaos.reporting.prose import headline, verdict_markdown, verdict_text
 from chaos.reporting.record import read_record, write_record
 from chaos.reporting.terminal import Terminal
 from chaos.reporting.timeline import draw
-from tests.unit.histories import history, is_faulted, orders, plan
+from tests.support.histories import history, is_faulted, orders, plan
 
 GOOD = history()
 BAD = history(order=orders(bad=lambda second: 0.2 if is_faulted(second) else 0))

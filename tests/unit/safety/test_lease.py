@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,32 +14,14 @@ from chaos.model.marks import OWNER_LABEL, RUN_LABEL
 from chaos.safety import residue
 from chaos.safety.lease import Held, is_live, lease_name, owner_reference, runs_out
 from chaos.safety.lock import Locked, acquire
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
+from tests.support.api_server import CONTEXT, ApiServer, fault
+from tests.support.waiting import until
 
 
 def take(mesh: Any, run: str, *, duration: float = 30, service: str = "inventory-svc") -> Held:
     return acquire(
         mesh, namespace="staging", service=service, run=run, experiment="orders", owner="checkout", duration=duration
     )
-
-
-def eventually(true: Callable[[], Any], *, within: float = 10) -> None:
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def stored(mesh: KubernetesMesh) -> Any:
@@ -99,7 +78,7 @@ def test_a_lease_of_somebody_else_is_left_alone(mesh: KubernetesMesh) -> None:
 def test_it_is_renewed(mesh: KubernetesMesh) -> None:
     held = take(mesh, "r1", duration=3)
     first = stored(mesh)["spec"]["renewTime"]
-    eventually(lambda: stored(mesh)["spec"]["renewTime"] > first)
+    until(lambda: stored(mesh)["spec"]["renewTime"] > first)
     with pytest.raises(Locked):
         take(mesh, "r2")
     assert held.lost == ""
@@ -113,7 +92,7 @@ def test_a_dead_run_is_cleaned_up_and_its_lease_taken_over(mesh: KubernetesMesh)
     dead.stop()
     with pytest.raises(Locked):
         take(mesh, "r2")
-    eventually(lambda: not is_live(stored(mesh), mesh.server_time()))
+    until(lambda: not is_live(stored(mesh), mesh.server_time()))
     held = take(mesh, "r2")
     assert stored(mesh)["metadata"]["uid"] != dead.obj["metadata"]["uid"]
     assert mesh.virtual_services() == []
@@ -134,7 +113,7 @@ def test_a_lost_lease_is_told(mesh: KubernetesMesh, what: str) -> None:
         from chaos.safety.sweep import sweep
 
         sweep(mesh, namespaces=("staging",), run="r1")
-    eventually(lambda: held.lost)
+    until(lambda: held.lost)
     assert {"removed": "removed", "taken": "run r2 took it", "swept": "removed"}[what] in held.lost
     held.release()
     if what == "taken":
@@ -144,9 +123,9 @@ def test_a_lost_lease_is_told(mesh: KubernetesMesh, what: str) -> None:
 
 def test_an_edit_by_somebody_does_not_lose_it(mesh: KubernetesMesh) -> None:
     held = take(mesh, "r1", duration=1)
-    eventually(lambda: _annotate(mesh))
+    until(lambda: _annotate(mesh))
     first = stored(mesh)["spec"]["renewTime"]
-    eventually(lambda: stored(mesh)["spec"]["renewTime"] > first)
+    until(lambda: stored(mesh)["spec"]["renewTime"] > first)
     assert stored(mesh)["metadata"]["annotations"] == {"note": "hello"}
     assert held.lost == ""
     held.release()
@@ -168,10 +147,10 @@ def test_an_outage_shorter_than_the_lease_is_survived_a_longer_one_is_told(
     server.stop()
     server.start()
     first = stored(mesh)["spec"]["renewTime"]
-    eventually(lambda: stored(mesh)["spec"]["renewTime"] > first)
+    until(lambda: stored(mesh)["spec"]["renewTime"] > first)
     assert held.lost == ""
     server.stop()
-    eventually(lambda: held.lost, within=15)
+    until(lambda: held.lost, within=15)
     assert "could not be renewed for 2 s" in held.lost
     with pytest.raises(MeshError):
         held.release()
@@ -215,10 +194,10 @@ def test_renewals_whose_answers_are_lost_do_not_lose_the_lease(mesh: KubernetesM
     held.stop()
     lossy = LostAnswers(mesh, "replace_lease")
     kept = Held(lossy, held.obj, duration=1)
-    eventually(lambda: stored(mesh)["spec"]["renewTime"] > held.obj["spec"]["renewTime"])
+    until(lambda: stored(mesh)["spec"]["renewTime"] > held.obj["spec"]["renewTime"])
     lossy._calls = ()
     latest = stored(mesh)["spec"]["renewTime"]
-    eventually(lambda: stored(mesh)["spec"]["renewTime"] > latest)
+    until(lambda: stored(mesh)["spec"]["renewTime"] > latest)
     assert kept.lost == ""
     kept.release()
 
@@ -226,7 +205,7 @@ def test_renewals_whose_answers_are_lost_do_not_lose_the_lease(mesh: KubernetesM
 def test_of_many_at_once_one_gets_it(mesh: KubernetesMesh, server: ApiServer) -> None:
     dead = take(mesh, "dead", duration=1)
     dead.stop()
-    eventually(lambda: not is_live(stored(mesh), mesh.server_time() - 3))  # each competitor's clock may be a bit behind
+    until(lambda: not is_live(stored(mesh), mesh.server_time() - 3))  # each competitor's clock may be a bit behind
     got: list[Held] = []
     refused: list[Exception] = []
     gate = threading.Barrier(6)

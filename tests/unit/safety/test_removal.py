@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -22,8 +21,7 @@ from chaos.safety.active import active
 from chaos.safety.removal import CONFLICTS, give_back, take_away
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
-from tests.owners import same_owners
-from tests.unit.safety.api_server import CONTEXT, ApiServer
+from tests.support.owners import same_owners
 
 RUN, NAME = "abcdefgh", "theirs"
 PATH = f"/apis/networking.istio.io/v1/namespaces/staging/virtualservices/{NAME}"
@@ -54,24 +52,10 @@ class Team:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    made = ApiServer(tmp_path)
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
-
-
-@pytest.fixture
-def team(server: ApiServer) -> Iterator[Team]:
-    host, port = server.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
-        made = Team(client)
-        assert made.apply().status_code == 201
-        yield made
+def team(admin: httpx.Client) -> Team:
+    made = Team(admin)
+    assert made.apply().status_code == 201
+    return made
 
 
 def live(mesh: KubernetesMesh) -> dict[str, Any]:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import MeshError
@@ -17,7 +13,7 @@ from chaos.safety.lease import owner_reference
 from chaos.safety.lock import acquire
 from chaos.safety.marks import experiment_of, expires, is_ours, micro_time, run_of, unix
 from chaos.safety.sweep import decide, sweep
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import CONTEXT, ApiServer, fault
 
 NOW = 1_800_000_000.0
 
@@ -89,18 +85,6 @@ def test_marks_are_read_back() -> None:
 
 
 # --- on the lab's API server -------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
 
 
 def leave(mesh: KubernetesMesh, run: str, *, service: str, ago: float = 60.0) -> None:

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import HarnessError, MeshError
 from chaos.safety.watchdog import Watchdog
 from chaos.safety.watchdog_process import Deeds, clean
-from tests.unit.safety.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import CONTEXT, ApiServer, fault
+from tests.support.processes import is_alive
+from tests.support.waiting import seconds_until, until
 
 RUN = """
     import json, os, sys, time
@@ -62,22 +63,6 @@ RUN = """
 """
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path)
-    yield server
-    server.stop()
-
-
-def eventually(true: Callable[[], Any], *, within: float = 20, pause: float = 0.01) -> float:
-    """Seconds until it was true."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < within, "it never came true"
-        time.sleep(pause)
-    return time.monotonic() - began
-
-
 class Child:
     """A run in a process, and session, of its own, with its watchdog."""
 
@@ -100,17 +85,17 @@ class Child:
 
         def told() -> bool:
             if ended:
-                return not running(self.watchdog)
+                return not is_alive(self.watchdog)
             with contextlib.suppress(FileNotFoundError):
                 found.update(json.loads((self.folder / "watchdog.json").read_text()))
             return found.get("clean") is not False and bool(found)
 
-        eventually(told)
+        until(told)
         return found or json.loads((self.folder / "watchdog.json").read_text())
 
     def close(self) -> None:
         for pid in (self.process.pid, self.watchdog):
-            if running(pid):
+            if is_alive(pid):
                 os.kill(pid, signal.SIGKILL)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)  # what it forked
@@ -118,13 +103,6 @@ class Child:
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             pipe.close()
-
-
-def running(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 @pytest.fixture
@@ -146,7 +124,7 @@ def test_a_killed_run_leaves_nothing(
 ) -> None:
     child = start()
     child.process.kill()
-    seconds = eventually(lambda: not server.left(), pause=0.002)
+    seconds = seconds_until(lambda: not server.left(), pause=0.002)
     record_property("seconds from SIGKILL to a clean cluster", round(seconds, 3))
     record_property("seconds to start the watchdog", round(child.took, 3))
     assert seconds < 2
@@ -166,13 +144,13 @@ def test_signals_to_the_terminal_or_the_watchdog_do_not_end_it(server: ApiServer
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         os.kill(child.watchdog, number)
     os.killpg(child.process.pid, signal.SIGINT)  # Ctrl-C
-    eventually(lambda: not server.left())
+    until(lambda: not server.left())
     assert child.report()["why"] == "run died"
 
 
 def test_a_run_that_just_exits_is_dead_too(server: ApiServer, start: Callable[..., Child]) -> None:
     child = start("leave")
-    eventually(lambda: not server.left())
+    until(lambda: not server.left())
     assert child.report()["clean"] is True
 
 
@@ -181,7 +159,7 @@ def test_a_forked_child_that_holds_the_pipe_open_does_not_hide_the_death(
 ) -> None:
     child = start("fork")
     child.process.kill()
-    assert eventually(lambda: not server.left()) < 2
+    assert seconds_until(lambda: not server.left()) < 2
     assert child.report()["why"] == "run died"
 
 
@@ -191,7 +169,7 @@ def test_released_it_ends_and_touches_nothing(server: ApiServer, start: Callable
     server.calls.clear()
     child.process.stdin.close()
     assert child.process.wait(20) == 0
-    assert not running(child.watchdog), "its end was waited for"
+    assert not is_alive(child.watchdog), "its end was waited for"
     report = child.report()
     assert (report["why"], report["removed"], report["clean"]) == ("released", [], None)
     assert sum(method == "DELETE" for method, _ in server.calls) == 3, "those of the run itself"
@@ -202,7 +180,7 @@ def test_abandoned_it_takes_over_while_the_run_goes_on(server: ApiServer, start:
     child = start("abandon")
     assert child.process.stdin is not None
     child.process.stdin.close()
-    eventually(lambda: not server.left())
+    until(lambda: not server.left())
     assert child.process.poll() is None
     assert child.report()["why"] == "handed over"
 
@@ -211,12 +189,12 @@ def test_while_the_api_is_away_it_keeps_trying(server: ApiServer, start: Callabl
     child = start()
     server.stop()
     child.process.kill()
-    eventually(lambda: (child.folder / "watchdog.json").exists())
+    until(lambda: (child.folder / "watchdog.json").exists())
     interim = json.loads((child.folder / "watchdog.json").read_text())
     assert interim["clean"] is False
     assert any("no answer" in trouble for trouble in interim["troubles"])
     server.start()
-    eventually(lambda: not server.left())
+    until(lambda: not server.left())
     report = child.report()
     assert (report["clean"], len(report["removed"])) == (True, 3)
     assert report["attempts"] > 1
@@ -227,7 +205,7 @@ def test_only_its_own_run_is_touched(server: ApiServer, start: Callable[..., Chi
     mesh = KubernetesMesh(str(server.kubeconfig), CONTEXT)
     mesh.create_virtual_service(fault("r2", service="user-svc"))
     child.process.kill()
-    eventually(lambda: server.left() == ["chaos-r2-user-svc"])
+    until(lambda: server.left() == ["chaos-r2-user-svc"])
     assert len(child.report()["removed"]) == 3
 
 
@@ -259,7 +237,7 @@ def test_release_in_this_process_leaves_no_process_and_no_warning(server: ApiSer
         watchdog.release()
         alive.append(watchdog.alive)
     assert alive == [True, False, False]
-    assert not running(watchdog.pid)
+    assert not is_alive(watchdog.pid)
 
 
 # --- the loop, in virtual time -----------------------------------------------------------------------------------------

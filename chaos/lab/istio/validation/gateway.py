@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.ports import HTTP, TLS, protocol_named
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
-from chaos.lab.istio.validation.hosts import is_http, is_known, is_label, is_tls, listed_host, port_number
+from chaos.lab.istio.validation.hosts import is_label, listed_host, port_number
 from chaos.lab.istio.validation.outcome import Told, Warned, validated
 
 _VERSION: Final = s.choice("TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3")
@@ -75,26 +76,26 @@ def _rules(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Told:
 
 def _server(server: Mapping[str, Any]) -> Told:
     port, tls = server["port"], server.get("tls")
-    protocol = port["protocol"]
+    protocol = protocol_named(port["protocol"])
     if not server["hosts"]:
         yield "server config must contain at least one host"
     for host in server["hosts"]:
         yield from listed_host(host, gateway=True)
-    if not is_known(protocol):
-        yield f"invalid protocol {protocol!r}"
+    if protocol is None:
+        yield f"invalid protocol {port['protocol']!r}"
     yield from port_number(port["number"])
     if port.get("targetPort"):
         yield "targetPort has no impact on Gateways"
     if not port["name"]:
         yield "port name must be set"
     if tls is None:
-        if is_tls(protocol):
+        if protocol in TLS:
             yield "server must have TLS settings for HTTPS/TLS protocols"
         return
     yield from _tls(tls)
-    if not is_http(protocol) and tls.get("httpsRedirect"):
+    if protocol not in HTTP and tls.get("httpsRedirect"):
         yield Warned("tls.httpsRedirect should only be used with http servers")
-    if not is_tls(protocol) and not (is_http(protocol) and _mode(tls) in ("PASSTHROUGH", "AUTO_PASSTHROUGH")):
+    if protocol not in TLS and not (protocol in HTTP and _mode(tls) in ("PASSTHROUGH", "AUTO_PASSTHROUGH")):
         yield "server cannot have TLS settings for ports whose protocol is neither HTTPS nor TLS"
 
 

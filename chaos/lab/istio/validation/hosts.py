@@ -16,9 +16,6 @@ _KEY: Final = re.compile(
 )
 _VALUE: Final = re.compile(r"(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?")
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+")
-_HTTP: Final = frozenset({"http", "http2", "http_proxy", "grpc", "grpc-web"})
-_TLS: Final = frozenset({"https", "tls"})
-_PROTOCOLS: Final = _HTTP | _TLS | {"tcp", "udp", "mongo", "redis", "mysql"}
 
 
 def is_label(name: str) -> bool:
@@ -33,21 +30,6 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def is_http(protocol: str) -> bool:
-    """Whether a port's protocol is HTTP or runs on it (istiod ``pkg/config/protocol``)."""
-    return protocol.lower() in _HTTP
-
-
-def is_tls(protocol: str) -> bool:
-    """Whether a port's protocol runs on TLS."""
-    return protocol.lower() in _TLS
-
-
-def is_known(protocol: str) -> bool:
-    """Whether Istio knows a port's protocol."""
-    return protocol.lower() in _PROTOCOLS
 
 
 def number(text: str) -> int | None:

@@ -7,16 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from chaos.istio.ports import HTTP, TLS, protocol_named
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.validation import schema as s
 from chaos.lab.istio.validation.hosts import (
     export_to,
     fqdn,
     is_address,
-    is_http,
-    is_known,
     is_label,
-    is_tls,
     labels,
     partial_wildcard,
     port_number,
@@ -140,11 +138,12 @@ def _rules(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Told:
 def _ports(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Told:
     resolution, several = _resolution(spec), len(spec["hosts"]) > 1
     opted_out = str((meta.get("labels") or {}).get("networking.istio.io/enable-autoallocate-ip", "")).lower() == "false"
-    protocols = [port.get("protocol", "") for port in spec.get("ports") or ()]
-    for port, protocol in zip(spec.get("ports") or (), protocols, strict=True):
+    protocols = [protocol_named(port.get("protocol", "")) for port in spec.get("ports") or ()]
+    for port in spec.get("ports") or ():
+        protocol = port.get("protocol", "")
         if not is_label(port["name"]):
             yield f"invalid port name: {port['name']!r}"
-        if protocol and not is_known(protocol):
+        if protocol and protocol_named(protocol) is None:
             yield f"unsupported protocol: {protocol}"
         if not spec.get("addresses") and (opted_out or resolution == "NONE") and protocol in ("", "TCP"):
             yield Warned(
@@ -152,9 +151,9 @@ def _ports(spec: Mapping[str, Any], meta: Mapping[str, Any]) -> Told:
             )
     if not several:
         return
-    if resolution != "NONE" and any(not is_http(one) and not is_tls(one) for one in protocols):
+    if resolution != "NONE" and any(one not in (*HTTP, *TLS) for one in protocols):
         yield "multiple hosts provided with non-HTTP, non-TLS ports"
-    on_tcp = any(is_known(one) and not is_http(one) and one.lower() != "udp" for one in protocols)
+    on_tcp = any(one not in (None, *HTTP, "udp") for one in protocols)
     if resolution.startswith("DNS") and spec.get("addresses") and on_tcp:
         yield Warned("service entry can not have more than one host specified simultaneously with address and tcp port")
 
@@ -196,7 +195,7 @@ def _limits(spec: Mapping[str, Any]) -> Iterator[str]:
         if not _is_local(endpoint["address"]):
             yield f"spec.endpoints[{at}].address: {endpoint['address']}, which is not on loopback"
     for at, port in enumerate(spec.get("ports") or ()):
-        if str(port.get("protocol", "")).upper() not in ("HTTP", "HTTP2", "GRPC", "HTTPS", "TLS", ""):
+        if port.get("protocol", "").lower() not in ("http", "http2", "grpc", *TLS, ""):
             yield f"spec.ports[{at}].protocol: {port['protocol']}"
 
 

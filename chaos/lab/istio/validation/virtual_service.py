@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
+from chaos.istio.hosts import overlap
 from chaos.istio.virtual_services import MESH
 from chaos.lab.api.validation import Validation
 from chaos.lab.istio.answers import REDIRECT_CODES
@@ -64,14 +65,8 @@ def _hosts(hosts: Sequence[str], *, in_mesh: bool) -> Iterator[str]:
         return
     for index, host in enumerate(hosts):
         for other in hosts[index + 1 :]:
-            if _covers(host, other) or _covers(other, host):
+            if overlap(host, other):
                 yield f"duplicate hosts in virtual service: {host} & {other}"
-
-
-def _covers(host: str, other: str) -> bool:
-    return host == other or (
-        host.startswith("*") and other.removeprefix("*" if other.startswith("*") else "").endswith(host[1:])
-    )
 
 
 def _limits(spec: Mapping[str, Any]) -> Iterator[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from chaos.lab.istio.destination_rules import policy_for
+from chaos.istio.destination_rules import policy_for
 from chaos.lab.istio.hashing import hash_of_destination, hash_of_service, hash_policy
 from chaos.lab.istio.policies import NO_LIMIT, balancing, connections, ejection, thresholds
 from chaos.lab.istio.validation.destination_rule import validate_destination_rule

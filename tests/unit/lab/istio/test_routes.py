@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from chaos.istio.destination_rules import DestinationRules
 from chaos.lab.istio.clusters import clusters
-from chaos.lab.istio.destination_rules import DestinationRules
 from chaos.lab.istio.faults import FAULT_FILTER
 from chaos.lab.istio.ingress import ingress_routes
 from chaos.lab.istio.outbound import outbound_routes

@@ -149,3 +149,13 @@ def fault(
             }],
         },
     }  # fmt: skip
+
+
+def lease(run: str, name: str = "chaos-inventory-svc") -> dict[str, Any]:
+    """A Lease with which a run holds its target."""
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {"name": name, "namespace": "staging", "labels": {"chaos-harness.dev/run": run}},
+        "spec": {"holderIdentity": run, "leaseDurationSeconds": 30},
+    }

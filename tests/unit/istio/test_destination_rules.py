@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chaos.lab.istio.destination_rules import DestinationRules
+from chaos.istio.destination_rules import DestinationRules
 
 HOST = "inventory.staging.svc.cluster.local"
 

@@ -20,7 +20,7 @@ import yaml
 Record = Mapping[str, Any]
 
 ROOT_NAMESPACE: Final = "istio-system"
-FOLDER: Final = Path(os.environ.get("ISTIO_ANSWERS") or Path(__file__).parents[2] / "shared" / "data" / "istio-answers")
+FOLDER: Final = Path(os.environ.get("ISTIO_ANSWERS") or Path(__file__).parents[3] / "shared" / "data" / "istio-answers")
 WHOLE: Final = bool(os.environ.get("ISTIO_ANSWERS_WHOLE"))
 """Whether every record is asked about (``make answers``), and not a sample only."""
 

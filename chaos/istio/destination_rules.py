@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from chaos.istio.exports import Object
-from chaos.istio.hosts import resolve_host
+from chaos.istio.hosts import is_wildcard, resolve_host
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.virtual_services import age_key
-from chaos.lab.istio.peer_authentication import ROOT_NAMESPACE
 
 _EVERYWHERE: Final = "*"
 _OWN: Final = "."
@@ -47,7 +47,7 @@ class _Pool:
     def add(self, rule: Object, exported: frozenset[str]) -> None:
         """Merges it with those that reach the same namespaces, or fewer; else it stands for itself."""
         host = resolve_host(rule["spec"]["host"], rule["metadata"]["namespace"])
-        if host.startswith("*") and host not in self.hosts:
+        if is_wildcard(host) and host not in self.hosts:
             self.wild.append(host)
         there = self.hosts.setdefault(host, [])
         fitting = [one for one in there if exported == one.exported or (one.exported and exported > one.exported)]
@@ -71,7 +71,7 @@ class DestinationRules:
         self._local: dict[str, _Pool] = {}
         self._exported: dict[str, _Pool] = {}
         self._private_to_root = _Pool()
-        for rule in sorted(rules, key=age_key):
+        for rule in sorted((one for one in rules if (one.get("spec") or {}).get("host")), key=age_key):
             home = rule["metadata"]["namespace"]
             exported = frozenset(rule["spec"].get("exportTo") or ())
             if not exported or exported & {_EVERYWHERE, _OWN, home}:

@@ -1,0 +1,121 @@
+"""Where we are: a mesh with its metrics, and what may be done there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
+from chaos.model.experiment import Experiment
+from chaos.model.history import Environment
+from chaos.model.plan import Plan
+from chaos.model.settings import Settings
+from chaos.model.situation import Situation
+from chaos.ports import Mesh, Metrics
+from chaos.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A mesh with its metrics, and what may be done there; it lives as long as the connection to it.
+
+    Args:
+        mesh: The Kubernetes API.
+        metrics: The Prometheus that scrapes the mesh.
+        settings: What may be touched.
+        environment: What a record says of it.
+        writable_outside: Namespaces outside the allowed ones in which the identity in use may write VirtualServices.
+    """
+
+    mesh: Mesh
+    metrics: Metrics
+    settings: Settings
+    environment: Environment
+    writable_outside: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        mesh: Mesh,
+        metrics: Metrics,
+        settings: Settings,
+        *,
+        entry: str = "",
+        prometheus: str = "",
+        lab: bool = False,
+    ) -> Self:
+        """Asks a mesh and its metrics what there is to know of them.
+
+        Args:
+            mesh: The Kubernetes API.
+            metrics: The Prometheus that scrapes the mesh.
+            settings: What may be touched.
+            entry: URL that load is sent to.
+            prometheus: Prometheus' URL, for the record.
+            lab: Whether it is the embedded lab, whose only user may do everything.
+
+        Raises:
+            MeshError: the API can't be reached.
+            MetricsError: Prometheus can't be reached.
+        """
+        identity = mesh.identity()
+        metrics.now()
+        environment = Environment(
+            context=identity.context,
+            cluster=identity.uid,
+            server=identity.server,
+            kubernetes=identity.kubernetes,
+            istio=identity.istio,
+            prometheus=prometheus,
+            entry=entry,
+            scrape_interval=metrics.scrape_interval(),
+            harness=__version__,
+            lab=lab,
+        )
+        outside = () if lab else reach_of_credentials(mesh, settings)
+        return cls(mesh=mesh, metrics=metrics, settings=settings, environment=environment, writable_outside=outside)
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that may be touched; those that a pattern covers are asked for.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        known = self.mesh.namespaces() if self.settings.has_patterns else ()
+        return self.settings.listed(str(one["metadata"]["name"]) for one in known)
+
+    def look(self, experiment: Experiment) -> Situation:
+        """What bears on an experiment's target at this moment.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        return look(
+            self.mesh,
+            self.metrics,
+            experiment,
+            cluster=self.environment.cluster,
+            root=self.settings.root_namespace,
+            writable_outside=self.writable_outside,
+        )
+
+    def plan(self, experiment: Experiment, *, run: str, file: str = "", declared: str = "") -> Plan:
+        """What a run would write, refused or not; nothing is written.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        plan = self.decide(experiment, self.look(experiment), run=run, file=file, declared=declared)
+        return dry_run(self.mesh, plan)
+
+    def decide(
+        self, experiment: Experiment, situation: Situation, *, run: str, file: str = "", declared: str = ""
+    ) -> Plan:
+        """The plan by what was found, without the API server's own opinion of it.
+
+        Raises:
+            MeshError: the API server can't be asked for its time.
+        """
+        now = self.mesh.server_time()
+        return make_plan(experiment, situation, self.settings, run=run, now=now, file=file, declared=declared)

@@ -1,0 +1,71 @@
+"""The end of a run: it is judged, recorded and told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos import judge
+from chaos.engine.listeners import Listeners
+from chaos.errors import ExperimentFailed, ExperimentInconclusive, ExperimentRefused, InputError, Setting
+from chaos.model.events import Trouble, TroubleKind
+from chaos.model.history import History
+from chaos.model.verdict import Outcome, Verdict
+from chaos.ports import Finished
+from chaos.reporting.prose import headline, verdict_text
+from chaos.reporting.record import run_folder, write_record
+
+
+def make_folder(report_dir: Path, run: str) -> Path:
+    """The run's folder, made before anything is written to the mesh.
+
+    Raises:
+        InputError: it can't be made.
+    """
+    folder = run_folder(report_dir, run)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: expected a folder that records can be written to: {error.strerror}",
+            hint=f"give another {Setting.REPORT_DIR}",
+        ) from error
+    return folder
+
+
+def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Finished:
+    """Judges, records and tells. A verdict whose record can't be written is never green: nobody could check it."""
+    verdict = judge.judge(history)
+    folder: Path | None = run_folder(report_dir, history.run)
+    try:
+        write_record(history, verdict, report_dir)
+    except OSError as error:
+        lost = Trouble(
+            at=history.ended or history.started,
+            kind=TroubleKind.RECORD_LOST,
+            message=f"the record can't be written to {folder}: {error.strerror or error}",
+            hint="is the disk full? choose another folder for reports",
+        )
+        history = history.model_copy(update={"troubles": (*history.troubles, lost)})
+        verdict, folder = judge.judge(history), None
+    finished = Finished(history=history, verdict=verdict, folder=folder)
+    listeners.finish(finished)
+    return finished
+
+
+def raise_unless_passed(verdict: Verdict) -> None:
+    """Nothing for passed; else the exception of the outcome, whose text is the whole verdict in prose.
+
+    Raises:
+        ExperimentFailed: the system fell short.
+        ExperimentInconclusive: the question could not be answered.
+        ExperimentRefused: a staging rule said no.
+    """
+    if verdict.passed:
+        return
+    kinds = {Outcome.INCONCLUSIVE: ExperimentInconclusive, Outcome.REFUSED: ExperimentRefused}
+    raise kinds.get(verdict.outcome, ExperimentFailed)(
+        f"{headline(verdict)}\n\n{verdict_text(verdict)}",
+        run=verdict.run,
+        outcome=verdict.outcome,
+        reasons=[reason.code for reason in verdict.reasons],
+    )

@@ -1,0 +1,113 @@
+"""To a place: a cluster that is named, or the lab where nothing is named."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.adapters.embedded_lab import find_lab
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.adapters.prometheus_metrics import PrometheusMetrics
+from chaos.adapters.settings_file import read_settings
+from chaos.engine.place import Place
+from chaos.errors import InputError, Setting
+from chaos.model.settings import LAB, Settings
+from chaos.values.access import MeshAccess
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Which cluster is meant, as a user says it to any front end; nothing said: the lab.
+
+    Args:
+        context: Name of a context of the kubeconfig; the current one is never used.
+        kubeconfig: Path of a kubeconfig; the usual places where absent.
+        prometheus: URL of the Prometheus that scrapes the mesh.
+        entry: URL that load is sent to, e.g. the ingress gateway's.
+
+    Raises:
+        InputError: something of a cluster is said, but not which.
+    """
+
+    context: str | None = None
+    kubeconfig: str | None = None
+    prometheus: str | None = None
+    entry: str | None = None
+
+    def __post_init__(self) -> None:
+        given = {
+            Setting.KUBECONFIG: self.kubeconfig,
+            Setting.PROMETHEUS: self.prometheus,
+            Setting.ENTRY: self.entry,
+        }
+        if not self.context and (named := [str(setting) for setting, value in given.items() if value]):
+            raise InputError(
+                f"{', '.join(named)} without {Setting.CONTEXT}: a cluster is touched only if its context is named",
+                hint=f"add {Setting.CONTEXT}, or leave all of them out to use the lab",
+            )
+
+
+def mesh_of(options: Options, settings: Settings | None = None) -> tuple[KubernetesMesh, Settings]:
+    """The API of the cluster that is named, and what may be touched there.
+
+    Raises:
+        InputError: no context is named, or it can't be used.
+    """
+    if not options.context:
+        raise InputError(
+            "no context is named, so no cluster is touched",
+            hint=f"give {Setting.CONTEXT}, or leave it out together with all others to use the lab",
+        )
+    return KubernetesMesh(options.kubeconfig, options.context), settings or read_settings(Path.cwd())
+
+
+def mesh_that_runs(options: Options) -> tuple[KubernetesMesh, Settings] | None:
+    """The API of the cluster that is named, else of the lab that runs; ``None`` where none runs, so that nothing is there.
+
+    Raises:
+        InputError: the context can't be used.
+    """
+    if options.context:
+        return mesh_of(options)
+    lab = find_lab().running()
+    return mesh_of_lab(lab) if lab is not None else None
+
+
+def mesh_of_lab(lab: MeshAccess) -> tuple[KubernetesMesh, Settings]:
+    """The API of a lab; no configured rules hold there."""
+    return KubernetesMesh(lab.kubeconfig, lab.context), LAB.model_copy(update={"namespaces": lab.staging})
+
+
+def cluster(options: Options, settings: Settings | None = None) -> Place:
+    """The cluster that is named.
+
+    Raises:
+        InputError: something is missing or not of the right form.
+        MeshError: the API can't be reached.
+        MetricsError: Prometheus can't be reached.
+    """
+    mesh, settings = mesh_of(options, settings)
+    prometheus = options.prometheus or settings.prometheus
+    entry = options.entry or settings.entry or ""
+    if not prometheus:
+        raise InputError(
+            f"no Prometheus is named for the context {options.context!r}",
+            hint=f"give {Setting.PROMETHEUS}, or prometheus in [tool.chaos], such as http://127.0.0.1:9090 "
+            "(kubectl -n istio-system port-forward svc/prometheus 9090)",
+        )
+    for setting, url in ((Setting.PROMETHEUS, prometheus), (Setting.ENTRY, entry)):
+        if url and not url.startswith(("http://", "https://")):
+            raise InputError(f"{setting}: expected a URL, got {url!r}", hint="for example https://shop.staging.example")
+    return Place.of(mesh, PrometheusMetrics(prometheus), settings, entry=entry, prometheus=prometheus)
+
+
+def on_lab(lab: MeshAccess) -> Place:
+    """A lab that runs.
+
+    Raises:
+        MeshError: its API can't be reached.
+        MetricsError: its Prometheus can't be reached.
+    """
+    mesh, settings = mesh_of_lab(lab)
+    metrics = PrometheusMetrics(lab.prometheus)
+    return Place.of(mesh, metrics, settings, entry=lab.entry, prometheus=lab.prometheus, lab=True)

@@ -1,0 +1,267 @@
+"""The object that a suite holds: it plans, runs, judges and cleans up at one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from copy import copy
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self, TypedDict, Unpack
+
+from chaos import judge
+from chaos.adapters.embedded_lab import lab_in_use
+from chaos.adapters.locust_load import LocustLoad
+from chaos.engine.clock import StopRequest, SystemClock
+from chaos.engine.listeners import Listeners, complain
+from chaos.engine.place import Place
+from chaos.engine.surroundings import Surroundings, Watch
+from chaos.errors import Setting
+from chaos.harness import connecting, running
+from chaos.harness.concluding import raise_unless_passed
+from chaos.harness.connecting import Options
+from chaos.model.experiment import Experiment
+from chaos.model.marks import new_run
+from chaos.model.plan import Plan
+from chaos.model.settings import Settings
+from chaos.model.verdict import Verdict
+from chaos.ports import Clock, Finished, Listener, Load
+from chaos.reporting.listeners import listeners as reports
+from chaos.reporting.record import read_record, run_folder
+from chaos.safety.active import ActiveFault, active
+from chaos.safety.lease import LEASE_SECONDS
+from chaos.safety.sweep import Swept, sweep
+from chaos.values.quantities import duration_of
+
+_WATCHDOGS: Final = 10.0
+"""Seconds within which a watchdog surely has cleaned up."""
+
+
+class Means(TypedDict, total=False):
+    """What ``Harness`` takes beside its place, each with a default; see there."""
+
+    load: Callable[[], Load]
+    watchdog: Callable[[Plan, Path], Watch] | None
+    clock: Clock
+    listeners: Sequence[Listener] | None
+    report_dir: Path | str
+    wait: timedelta | str
+    lease: float
+
+
+class Harness:
+    """Plans, runs, judges and cleans up at one place.
+
+        with Harness.on_lab() as harness:
+            harness.check(experiment)
+
+    Args:
+        place: Where; ``connect`` and ``on_lab`` find it, ``Place.of`` makes one of your own mesh and metrics.
+        load: Makes the load generator of a run.
+        watchdog: Starts whoever cleans up when this process is killed, for a plan and the folder of its record.
+        clock: The time that runs go by.
+        listeners: Who hears what happens; the reports of the harness and of installed packages where absent.
+        report_dir: Where records go.
+        wait: How long a target that another run holds is waited for, e.g. ``"10m"``; refused at once by default.
+        lease: Seconds without a sign of life after which a run counts as dead.
+
+    Raises:
+        InputError: a value can't be used.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        *,
+        load: Callable[[], Load] = LocustLoad,
+        watchdog: Callable[[Plan, Path], Watch] | None = None,
+        clock: Clock | None = None,
+        listeners: Sequence[Listener] | None = None,
+        report_dir: Path | str = "reports",
+        wait: timedelta | str = timedelta(0),
+        lease: float = LEASE_SECONDS,
+    ) -> None:
+        self.place = place
+        self._patience = duration_of(Setting.WAIT, wait).total_seconds()
+        self._load = load
+        self._watchdog = watchdog or running.watchdog_of(place)
+        self._clock = clock or SystemClock()
+        self._listeners = listeners
+        self._say: Callable[[str], None] = complain
+        self._report_dir = Path(report_dir)
+        self._lease = lease
+        self._closing = ExitStack()
+
+    # --- where -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def connect(
+        cls,
+        context: str,
+        *,
+        prometheus: str | None = None,
+        entry: str | None = None,
+        kubeconfig: str | None = None,
+        settings: Settings | None = None,
+        **means: Unpack[Means],
+    ) -> Self:
+        """Connects to a cluster.
+
+        Args:
+            context: Name of a context of the kubeconfig; the current one is never used.
+            prometheus: URL of the Prometheus that scrapes the mesh; that of the settings where absent.
+            entry: URL that load is sent to, e.g. the ingress gateway's; that of the settings where absent.
+            kubeconfig: Path of a kubeconfig; the usual places where absent.
+            settings: What may be touched; ``[tool.chaos]`` of the nearest ``pyproject.toml``, or ``chaos.toml``, where absent.
+            means: As for ``Harness``.
+
+        Raises:
+            InputError: something is missing or not of the right form.
+            MeshError: the API can't be reached.
+            MetricsError: Prometheus can't be reached.
+        """
+        options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
+        return cls(connecting.cluster(options, settings), **means)
+
+    @classmethod
+    def on_lab(cls, **means: Unpack[Means]) -> Self:
+        """The embedded lab: the one that runs, else one that ends with the harness, at the latest with this process.
+
+        Raises:
+            LabError: there is none and none can be started.
+        """
+        with ExitStack() as closing:
+            made = cls(connecting.on_lab(closing.enter_context(lab_in_use())), **means)
+            made._closing = closing.pop_all()
+        return made
+
+    @classmethod
+    def at(cls, options: Options, **means: Unpack[Means]) -> Self:
+        """Where a front end's user says: the cluster that is named, or the lab.
+
+        Raises:
+            HarnessError: it can't be reached, or the options do not fit together.
+        """
+        return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
+
+    def with_listeners(self, listeners: Sequence[Listener], *, say: Callable[[str], None] = complain) -> Self:
+        """The same harness, but others hear of its runs. Only the first one has to be closed.
+
+        Args:
+            listeners: Who hears what happens.
+            say: Told about a listener that fails and is dropped; standard error where absent.
+        """
+        other = copy(self)
+        other._listeners, other._say, other._closing = listeners, say, ExitStack()
+        return other
+
+    def close(self) -> None:
+        """Ends the lab, where one was started for this harness."""
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- what ------------------------------------------------------------------------------------------------------
+
+    def plan(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Plan:
+        """What a run would write, refused or not; nothing is written.
+
+        Args:
+            experiment: What would be run.
+            file: Where it was declared.
+            declared: Its text.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
+
+    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Finished:
+        """Runs an experiment, judges it and leaves its record, whatever its outcome.
+
+        Args:
+            experiment: What to run.
+            file: Where it was declared; relative paths in it start there, in the working directory where absent.
+            declared: Its text.
+            name: The run's id; a new one where absent.
+
+        Raises:
+            HarnessError: it could not even be begun; nothing was written.
+            KeyboardInterrupt: it was asked to stop by SIGINT, and has cleaned up.
+            Stopped: it was asked to stop by SIGTERM or SIGHUP, and has cleaned up.
+        """
+        around = Surroundings(
+            place=self.place,
+            load=self._load(),
+            clock=self._clock,
+            stop=StopRequest(self._clock),
+            watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
+            listeners=Listeners(reports(self._say) if self._listeners is None else self._listeners, say=self._say),
+            patience=self._patience,
+            base=file.parent if file else Path.cwd(),
+            lease=self._lease,
+        )
+        return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, name=name)
+
+    def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Finished:
+        """Runs an experiment as ``run`` does; anything but passed raises.
+
+        Raises:
+            ExperimentFailed: the system fell short.
+            ExperimentInconclusive: the question could not be answered.
+            ExperimentRefused: a staging rule said no.
+            HarnessError: it could not even be begun; nothing was written.
+        """
+        __tracebackhide__ = True
+        finished = self.run(experiment, file=file, declared=declared)
+        raise_unless_passed(finished.verdict)
+        return finished
+
+    @staticmethod
+    def judge(record: Path | str) -> Verdict:
+        """Judges a recorded run again, offline.
+
+        Args:
+            record: A ``record.json``, or the folder that holds one.
+
+        Raises:
+            InputError: it is no record.
+        """
+        return judge.judge(read_record(Path(record)))
+
+    # --- cleaning up -----------------------------------------------------------------------------------------------
+
+    def active(self) -> Sequence[ActiveFault]:
+        """Every fault of the harness that is active now in a namespace that may be touched.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        return active(self.place.mesh, self.place.namespaces)
+
+    def sweep(self) -> Sequence[Swept]:
+        """Removes what dead runs left in any namespace that may be touched; what became of each object.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        namespaces = self.place.namespaces
+        return sweep(self.place.mesh, namespaces=namespaces) if namespaces else ()
+
+    def await_watchdogs(self) -> None:
+        """Waits until no fault is active, as long as a watchdog may take that was called upon just now.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        clock = self._clock
+        until = clock.now() + _WATCHDOGS
+        while self.active() and clock.now() < until:
+            clock.sleep(0.2)

@@ -1,0 +1,121 @@
+"""One run from its plan to its end, with the signals that may come meanwhile."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.engine.place import Place
+from chaos.engine.run import Run
+from chaos.engine.surroundings import Surroundings, Watch
+from chaos.errors import InputError, MetricsError, Setting, Stopped
+from chaos.harness.concluding import conclude, make_folder
+from chaos.model.experiment import Experiment
+from chaos.model.history import History
+from chaos.model.marks import new_run
+from chaos.model.plan import Plan
+from chaos.ports import Clock, Finished
+from chaos.safety.lease import is_held
+from chaos.safety.sweep import sweep
+from chaos.safety.watchdog import Watchdog
+
+
+def watchdog_of(place: Place) -> Callable[[Plan, Path], Watch]:
+    """How a process is started that cleans up on a cluster when this one is killed.
+
+    Raises:
+        InputError: the mesh is none that another process could reach.
+    """
+    mesh = place.mesh
+    if not isinstance(mesh, KubernetesMesh):
+        raise InputError(
+            f"{type(mesh).__name__} can't be reached from another process, which would clean up if this one is killed",
+            hint="hand in a watchdog; for a mesh in memory, which dies with the process: "
+            "watchdog=lambda plan, folder: NoWatch()",
+        )
+
+    def start(plan: Plan, folder: Path) -> Watchdog:
+        return Watchdog.start(
+            kubeconfig=mesh.kubeconfig,
+            context=mesh.context,
+            namespaces=(plan.experiment.target.namespace,),
+            run=plan.run,
+            folder=folder,
+            cluster=place.environment.cluster,
+        )
+
+    return start
+
+
+def run(
+    experiment: Experiment,
+    around: Surroundings,
+    *,
+    report_dir: Path,
+    file: Path | None = None,
+    declared: str = "",
+    name: str = "",
+) -> Finished:
+    """Runs one experiment, judges it and leaves its record.
+
+    Args:
+        experiment: What to run.
+        around: Where and with what.
+        report_dir: Where its record goes.
+        file: Where it was declared.
+        declared: Its text.
+        name: The run's id; a new one where absent.
+
+    Raises:
+        HarnessError: it could not even be begun; nothing was written.
+        KeyboardInterrupt: it was asked to stop by SIGINT, and has cleaned up.
+        Stopped: it was asked to stop by SIGTERM or SIGHUP, and has cleaned up.
+    """
+    place, stop = around.place, around.stop
+    if not place.environment.entry:
+        raise InputError(
+            "no entry is named, so there is nowhere to send load to",
+            hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
+        )
+    with stop.on_signals():
+        if place.settings.lists(experiment.target.namespace):
+            _await_turn(experiment, around)
+            sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
+        plan = place.plan(experiment, run=name or new_run(), file=str(file or ""), declared=declared)
+        make_folder(report_dir, plan.run)
+        if plan.allowed:
+            one = Run(plan, around)
+            try:
+                history = one.execute()
+            except BaseException:  # pytest-timeout's, or an exit from elsewhere: all is restored, and it goes on up
+                conclude(one.recorder.history(), listeners=around.listeners, report_dir=report_dir)
+                raise
+        else:
+            history = _refused(plan, place, around.clock)
+        finished = conclude(history, listeners=around.listeners, report_dir=report_dir)
+    if stop.signal == signal.SIGINT:
+        raise KeyboardInterrupt(stop.why)
+    if stop.signal is not None:
+        raise Stopped(128 + stop.signal)
+    return finished
+
+
+def _await_turn(experiment: Experiment, around: Surroundings) -> None:
+    """Waits until no other run holds the target: a plan that is made meanwhile would find its fault."""
+    target, clock = experiment.target, around.clock
+    until = clock.now() + around.patience
+    while clock.now() < until and not around.stop:
+        if not is_held(around.place.mesh, namespace=target.namespace, service=target.service):
+            return
+        clock.sleep(1.0)
+
+
+def _refused(plan: Plan, place: Place, clock: Clock) -> History:
+    try:
+        offset = place.metrics.now() - clock.now()
+    except MetricsError:
+        offset = 0.0
+    now = clock.now() + offset
+    return History(run=plan.run, plan=plan, environment=place.environment, clock_offset=offset, started=now, ended=now)

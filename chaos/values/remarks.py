@@ -1,0 +1,49 @@
+"""What planning has to say of an experiment: a staging rule that says no, or something that its reader should know."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+RULES_AT: Final = "docs/explanation/safety.md"
+"""Where every rule is explained, each under an anchor of its name."""
+
+
+class Remark(BaseModel):
+    """Base of both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Warn(Remark):
+    """What the experiment can't show, or what its reader should know; never a reason to stop.
+
+    Args:
+        code: Stable identifier such as ``retries-not-tested``.
+        message: The sentence for people.
+    """
+
+    code: str
+    message: str
+
+
+class Broken(Remark):
+    """A staging rule that says no.
+
+    Args:
+        rule: Stable identifier such as ``namespace-not-allowed``.
+        value: What was found.
+        message: Which rule, which value.
+        hint: What would make it right.
+    """
+
+    rule: str
+    value: str
+    message: str
+    hint: str
+
+    @property
+    def more(self) -> str:
+        """Where to read what the rule is for."""
+        return f"{RULES_AT}#{self.rule}"
