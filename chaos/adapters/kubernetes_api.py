@@ -26,8 +26,8 @@ import urllib3.exceptions
 from kubernetes.config import incluster_config, kube_config
 from kubernetes.stream.ws_client import WSClient, get_websocket_url
 
-from chaos.adapters.retry import Transient, read, write
 from chaos.errors import InputError, MeshError, Setting
+from chaos.safety.retry import Transient, read, write
 from chaos.version import __version__
 
 TIMEOUTS: Final = (3.0, 10.0)

@@ -28,7 +28,7 @@ _ROUTES: Final = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic
 class KubernetesMesh:
     """A cluster, by the name of its context. Nothing is sent before the first call.
 
-    Reads are tried again where that may help (``chaos.adapters.retry``); writes never are. A creation without an answer
+    Reads are tried again where that may help (``chaos.safety.retry``); writes never are. A creation without an answer
     is resolved by reading the object back.
 
     Args:

@@ -12,6 +12,7 @@ from chaos.ports import Clock, Mesh, Object
 from chaos.safety.lease import owner_reference
 from chaos.safety.marks import describe_part
 from chaos.safety.removal import give_back, take_away
+from chaos.safety.retry import Unsettled, persist, settle
 
 RESTORE_DEADLINE: Final = 60.0
 """Seconds for which the run itself keeps trying; the watchdog goes on after that."""
@@ -72,38 +73,35 @@ class Injector:
             MeshError: it was not written, or nobody can tell.
         """
         obj = dict(self.injection.after)
-        patches = self.injection.strategy is Strategy.PATCH
-        if owner is not None and not patches:
+        if owner is not None and self.injection.strategy is not Strategy.PATCH:
             obj["metadata"] = {**obj["metadata"], "ownerReferences": [owner_reference(owner)]}
-        tries = 0
-        while True:
-            tries += 1
-            try:
-                send = self._mesh.replace_virtual_service if patches else self._mesh.create_virtual_service
-                before, self.attempted = self.attempted, True
-                self.written, _ = send(obj)
-            except MeshError as error:
-                if error.refused and error.status != 409:
-                    self.attempted = before
-                    raise
-                found = self.live()
-                if found is not None and carries(found, self._run):
-                    self.written = found
-                    return found
-                if error.status == 409 and patches:
-                    self.attempted = before
-                    raise Overtaken(error.message) from error
-                if tries >= _TRIES:
-                    raise
-                self._clock.sleep(_PAUSE)
-            else:
-                return self.written
+        return settle(lambda: self._send(obj), tries=_TRIES, pause=_PAUSE, sleep=self._clock.sleep)
+
+    def _send(self, obj: Object) -> Object:
+        patches = self.injection.strategy is Strategy.PATCH
+        send = self._mesh.replace_virtual_service if patches else self._mesh.create_virtual_service
+        before, self.attempted = self.attempted, True
+        try:
+            self.written, _ = send(obj)
+        except MeshError as error:
+            if error.refused and error.status != 409:
+                self.attempted = before
+                raise
+            found = self.live()
+            if found is not None and carries(found, self._run):
+                self.written = found
+                return found
+            if error.status == 409 and patches:
+                self.attempted = before
+                raise Overtaken(error.message) from error
+            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+        return self.written
 
     def live(self) -> Object | None:
         """The object as it is now, ``None`` where it is gone."""
         return self._mesh.virtual_service(self.injection.namespace, self.injection.name)
 
-    def remove(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str | None:
+    def remove(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str:
         """Takes the fault away and makes sure that it is gone; who owns which field is for `give_back`.
 
         Args:
@@ -111,22 +109,17 @@ class Injector:
             deadline: Seconds after which it gives up.
 
         Returns:
-            Nothing when it is gone; else what kept it from being removed.
+            What kept it from being removed; empty when it is gone.
         """
-        until = self._clock.now() + deadline
-        while True:
-            try:
-                if self._gone():
-                    return None
-                trouble = "the fault is still there after it was taken away"
-            except MeshError as error:
-                trouble = error.message
-            except Exception as error:  # noqa: BLE001 - whatever it is, a fault is out there
-                trouble = f"{type(error).__name__}: {error}"
-            said(trouble)
-            if self._clock.now() >= until:
-                return trouble
-            self._clock.sleep(_PAUSE)
+        return persist(self._trouble, clock=self._clock, deadline=deadline, pause=_PAUSE, said=said)
+
+    def _trouble(self) -> str:
+        try:
+            return "" if self._gone() else "the fault is still there after it was taken away"
+        except MeshError as error:
+            return error.message
+        except Exception as error:  # noqa: BLE001 - whatever it is, a fault is out there
+            return f"{type(error).__name__}: {error}"
 
     def _gone(self) -> bool:
         found = self.live()

@@ -152,6 +152,7 @@ class Run:
                     experiment=self.plan.experiment.name,
                     owner=self.plan.experiment.owner,
                     duration=self._around.lease,
+                    sleep=self._clock.sleep,
                 )
             except Locked as error:
                 self._stop_if_asked()
@@ -264,8 +265,7 @@ class Run:
             return
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
-        left = self._injector.remove(said=partial(self._event, "restore-retried"))
-        if left is not None:
+        if left := self._injector.remove(said=partial(self._event, "restore-retried")):
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
             return
         self._mark(Mark.RESTORED)

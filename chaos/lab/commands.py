@@ -23,7 +23,16 @@ from chaos.errors import InputError, LabError
 from chaos.lab.processes import Memory, memory_of, start_time, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
 
-_PACKAGES: Final = ("cryptography", "envoy", "httptools", "prometheus_client", "starlette", "uvicorn", "websockets")
+_PACKAGES: Final = (
+    "cryptography",
+    "envoy",
+    "httptools",
+    "jsonpatch",
+    "prometheus_client",
+    "starlette",
+    "uvicorn",
+    "websockets",
+)
 START_TIMEOUT: Final = 120.0
 STOP_TIMEOUT: Final = 3.0
 _OWNER_DESCRIPTOR: Final = 3

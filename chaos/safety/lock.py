@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import MeshError, Refused
 from chaos.model.marks import labels_for
 from chaos.safety.lease import LEASE_SECONDS, Held, holder_of, is_live, lease_name, runs_out
 from chaos.safety.marks import Object, is_ours, micro_time, rfc3339, run_of, unix
+from chaos.safety.retry import Unsettled, settle
 from chaos.safety.sweep import sweep
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def acquire(
     experiment: str,
     owner: str | None,
     duration: float = LEASE_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Held:
     """Takes the lease of a target and keeps renewing it. What a dead run left on the target is swept first.
 
@@ -58,35 +61,37 @@ def acquire(
         experiment: What for.
         owner: Who answers for it.
         duration: Seconds without a renewal after which it runs out; whole seconds, as Kubernetes stores them.
+        sleep: Waits between two attempts.
 
     Raises:
         Locked: another run holds it.
         MeshError: the API failed, or what a dead run left can't be removed.
     """
     name = lease_name(service)
-    last: MeshError | None = None
-    for _ in range(_CONTESTS):
+
+    def take() -> Held:
         found = mesh.lease(namespace, name)
-        if found is None:
-            try:
-                created = mesh.create_lease(_new(mesh, namespace, name, run, experiment, owner, duration))
-            except MeshError as error:
-                if error.refused and error.status != 409:
-                    raise
-                last = error
-                time.sleep(_PAUSE)  # then reading tells whose it is: another's, ours, or nobody's
-                continue
-            return Held(mesh, created, duration=duration)
-        if holder_of(found) == run:
+        if found is not None and holder_of(found) == run:
             return Held(mesh, found, duration=duration)
-        _refuse_if_held(found, mesh.server_time())
-        _clear(mesh, found)
-    raise MeshError(
-        f"the lease {namespace}/{name} could not be taken by run {run} in {_CONTESTS} attempts"
-        + (f"; at last: {last.message}" if last else ""),
-        status=409,
-        hint="other runs compete for this target, or the API is ill: try again",
-    )
+        if found is not None:
+            _refuse_if_held(found, mesh.server_time())
+            _clear(mesh, found)
+        new = _new(mesh, namespace, name, run, experiment, owner, duration)
+        try:
+            return Held(mesh, mesh.create_lease(new), duration=duration)
+        except MeshError as error:
+            if error.refused and error.status != 409:
+                raise
+            raise Unsettled(error.message) from error  # reading tells whose it is: another's, ours, or nobody's
+
+    try:
+        return settle(take, tries=_CONTESTS, pause=_PAUSE, sleep=sleep)
+    except Unsettled as error:
+        raise MeshError(
+            f"the lease {namespace}/{name} could not be taken by run {run} in {_CONTESTS} attempts; at last: {error.message}",
+            status=409,
+            hint="other runs compete for this target, or the API is ill: try again",
+        ) from error
 
 
 def _new(

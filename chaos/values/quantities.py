@@ -10,12 +10,11 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 from chaos.errors import InputError
+from chaos.istio.durations import nanoseconds
 
-_UNITS: Final = {"h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
-_DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s))+")
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 
+_LONGEST: Final = 7 * 24 * 3600 * 10**9
 DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(h|ms|m|s))+$"
 
 
@@ -27,14 +26,14 @@ def parse_duration(value: Any) -> timedelta:
     """
     if isinstance(value, timedelta):
         return value
-    if not isinstance(value, str) or not _DURATION.fullmatch(value):
+    if not isinstance(value, str) or not re.fullmatch(DURATION_PATTERN, value, re.ASCII):
         raise ValueError("expected a duration with its unit, such as 500ms, 3s or 1m30s")
-    milliseconds = sum(Decimal(number) * _UNITS[unit] for number, unit in _PART.findall(value))
-    if milliseconds != int(milliseconds):
-        raise ValueError("expected whole milliseconds")
-    if milliseconds > 7 * 24 * 3_600_000:
+    nanos = nanoseconds(value)
+    if nanos is None or nanos > _LONGEST:
         raise ValueError("expected at most seven days")
-    return timedelta(milliseconds=int(milliseconds))
+    if nanos % 1_000_000:
+        raise ValueError("expected whole milliseconds")
+    return timedelta(milliseconds=nanos // 1_000_000)
 
 
 def duration_of(name: object, value: timedelta | str) -> timedelta:

@@ -331,7 +331,7 @@ class OtherWriters(RuleBasedStateMachine):
     def we_restore(self, who: str) -> None:
         assert self.injector is not None
         if who == "run":
-            assert self.injector.remove(said=lambda text: None, deadline=30) is None
+            assert self.injector.remove(said=lambda text: None, deadline=30) == ""
             for _ in range(3):
                 self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":

@@ -12,15 +12,18 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from google.protobuf.descriptor_pb2 import EDITION_2023, FieldDescriptorProto, FileDescriptorProto
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessages
+from google.protobuf.unknown_fields import UnknownFieldSet
+
 from chaos.lab.api.errors import ApiError
 
 MEDIA_TYPE: Final = "application/vnd.kubernetes.protobuf"
 _MAGIC: Final = b"k8s\x00"
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_EMPTY: Final = (b"", 0)
 Fields = Mapping[int, tuple[str, str]]
-"""By number: the name in JSON, and the type: ``s`` text, ``i`` number, ``n`` number of which 0 is none, ``b`` truth, ``B`` bytes, ``%`` a map of texts,
-``%B`` a map of bytes, ``|`` a number or a text, else a message's name; ``*`` before it: repeated."""
+"""By number: the name in JSON, and the type: ``s`` text, ``i`` number, ``n`` number of which 0 is none, ``b`` truth, ``B`` bytes, else a message's
+name, of which ``Texts`` and ``Bytes`` are maps and ``IntOrString`` is a number or a text; ``*`` before it: repeated."""
 
 _ROLE: Final[Fields] = {1: ("metadata", "ObjectMeta"), 2: ("rules", "*PolicyRule")}
 _BINDING: Final[Fields] = {1: ("metadata", "ObjectMeta"), 2: ("subjects", "*Subject"), 3: ("roleRef", "RoleRef")}
@@ -28,9 +31,9 @@ _SPEC: Final[Fields] = {1: ("metadata", "ObjectMeta")}
 _MESSAGES: Final[Mapping[str, Fields]] = {
     "ObjectMeta": {
         1: ("name", "s"), 2: ("generateName", "s"), 3: ("namespace", "s"), 5: ("uid", "s"), 6: ("resourceVersion", "s"),
-        11: ("labels", "%"), 12: ("annotations", "%"),
+        11: ("labels", "*Texts"), 12: ("annotations", "*Texts"),
     },
-    "LabelSelector": {1: ("matchLabels", "%")},
+    "LabelSelector": {1: ("matchLabels", "*Texts")},
     # authorization, authentication
     "SelfSubjectAccessReview": {**_SPEC, 2: ("spec", "SelfSubjectAccessReviewSpec")},
     "SelfSubjectAccessReviewSpec": {1: ("resourceAttributes", "ResourceAttributes"), 2: ("nonResourceAttributes", "NonResourceAttributes")},
@@ -55,14 +58,14 @@ _MESSAGES: Final[Mapping[str, Fields]] = {
     # core
     "Namespace": _SPEC,
     "ServiceAccount": _SPEC,
-    "ConfigMap": {**_SPEC, 2: ("data", "%"), 3: ("binaryData", "%B"), 4: ("immutable", "b")},
-    "Secret": {**_SPEC, 2: ("data", "%B"), 3: ("type", "s"), 4: ("stringData", "%"), 5: ("immutable", "b")},
+    "ConfigMap": {**_SPEC, 2: ("data", "*Texts"), 3: ("binaryData", "*Bytes"), 4: ("immutable", "b")},
+    "Secret": {**_SPEC, 2: ("data", "*Bytes"), 3: ("type", "s"), 4: ("stringData", "*Texts"), 5: ("immutable", "b")},
     "Service": {**_SPEC, 2: ("spec", "ServiceSpec")},
     "ServiceSpec": {
-        1: ("ports", "*ServicePort"), 2: ("selector", "%"), 3: ("clusterIP", "s"), 4: ("type", "s"), 7: ("sessionAffinity", "s"),
+        1: ("ports", "*ServicePort"), 2: ("selector", "*Texts"), 3: ("clusterIP", "s"), 4: ("type", "s"), 7: ("sessionAffinity", "s"),
         10: ("externalName", "s"),
     },
-    "ServicePort": {1: ("name", "s"), 2: ("protocol", "s"), 3: ("port", "i"), 4: ("targetPort", "|"), 5: ("nodePort", "n"), 6: ("appProtocol", "s")},
+    "ServicePort": {1: ("name", "s"), 2: ("protocol", "s"), 3: ("port", "i"), 4: ("targetPort", "IntOrString"), 5: ("nodePort", "n"), 6: ("appProtocol", "s")},
     # apps
     "Deployment": {**_SPEC, 2: ("spec", "DeploymentSpec")},
     "DeploymentSpec": {1: ("replicas", "i"), 2: ("selector", "LabelSelector"), 3: ("template", "PodTemplateSpec"), 4: ("strategy", "DeploymentStrategy")},
@@ -78,6 +81,37 @@ _MESSAGES: Final[Mapping[str, Fields]] = {
 _WHOLE: Final = frozenset(name for name, fields in _MESSAGES.items() if fields.get(1) == ("metadata", "ObjectMeta"))
 
 
+_ENVELOPE: Final[Mapping[str, Fields]] = {
+    "Nothing": {},
+    "Unknown": {1: ("typeMeta", "TypeMeta"), 2: ("raw", "B"), 3: ("contentEncoding", "s"), 4: ("contentType", "s")},
+    "TypeMeta": {1: ("apiVersion", "s"), 2: ("kind", "s")},
+    "Texts": {1: ("key", "s"), 2: ("value", "s")},
+    "Bytes": {1: ("key", "s"), 2: ("value", "B")},
+    "IntOrString": {1: ("type", "i"), 2: ("intVal", "i"), 3: ("strVal", "s")},
+}
+_SCALARS: Final = {
+    "s": FieldDescriptorProto.TYPE_STRING, "i": FieldDescriptorProto.TYPE_INT64, "n": FieldDescriptorProto.TYPE_INT64,
+    "b": FieldDescriptorProto.TYPE_BOOL, "B": FieldDescriptorProto.TYPE_BYTES,
+}  # fmt: skip
+
+
+def _classes() -> Mapping[str, type[Message]]:
+    file = FileDescriptorProto(name="kubernetes.proto", syntax="editions", edition=EDITION_2023)
+    for name, fields in {**_ENVELOPE, **_MESSAGES}.items():
+        message = file.message_type.add(name=name)
+        for number, (key, kind) in fields.items():
+            label = FieldDescriptorProto.LABEL_REPEATED if kind[0] == "*" else FieldDescriptorProto.LABEL_OPTIONAL
+            field = message.field.add(name=key, number=number, label=label)
+            if kind in _SCALARS or kind[1:] in _SCALARS:
+                field.type = _SCALARS[kind.lstrip("*")]
+            else:
+                field.type_name = kind.lstrip("*")
+    return GetMessages([file])
+
+
+_CLASSES: Final = _classes()
+
+
 def decode(body: bytes) -> dict[str, Any]:
     """The object of a request, as its JSON would have it.
 
@@ -87,109 +121,51 @@ def decode(body: bytes) -> dict[str, Any]:
     if not body.startswith(_MAGIC):
         raise ApiError(400, "BadRequest", "the body can't be decoded: it does not begin as Kubernetes' protobuf does")
     try:
-        outer = dict(_parts(body[len(_MAGIC) :]))
-        kind_of = {number: _text(value) for number, value in _parts(_raw(outer.get(1, b"")))}
-        kind = kind_of.get(2, "")
+        outer: Any = _CLASSES["Unknown"].FromString(body[len(_MAGIC) :])
+        version, kind = outer.typeMeta.apiVersion, outer.typeMeta.kind
         if kind not in _WHOLE:
             raise ApiError(415, "UnsupportedMediaType", f"the lab reads no {kind or 'object'} in protobuf: send JSON")
-        return {"apiVersion": kind_of.get(1, ""), "kind": kind, **_message(kind, _raw(outer.get(2, b"")), kind)}
-    except (IndexError, ValueError) as error:
+        return {"apiVersion": version, "kind": kind, **_fields(_CLASSES[kind].FromString(outer.raw), kind)}
+    except (DecodeError, UnicodeDecodeError) as error:
         raise ApiError(400, "BadRequest", f"the body can't be decoded as protobuf: {error}") from error
 
 
-def _message(name: str, data: bytes, where: str) -> dict[str, Any]:
-    fields = _MESSAGES[name]
+def _fields(message: Message, where: str) -> dict[str, Any]:
+    for unknown in _unknown(message):
+        if not _is_empty(unknown.data):  # Go writes structs that hold nothing
+            told = f"the lab reads no field {unknown.field_number} of {where} in protobuf: send JSON"
+            raise ApiError(415, "UnsupportedMediaType", told)
     found: dict[str, Any] = {}
-    for number, value in _parts(data):
-        if number not in fields:
-            if _is_empty(value):
-                continue  # Go writes structs that hold nothing
-            raise ApiError(
-                415, "UnsupportedMediaType", f"the lab reads no field {number} of {where} in protobuf: send JSON"
-            )
-        key, kind = fields[number]
-        if kind.startswith("%"):
-            pair = dict(_parts(_raw(value)))
-            content = _raw(pair.get(2, b""))
-            entry = base64.b64encode(content).decode() if kind == "%B" else content.decode()
-            found.setdefault(key, {})[_text(pair.get(1, b""))] = entry
-        elif kind.startswith("*"):
-            found.setdefault(key, []).append(_value(kind[1:], value, f"{where}.{key}"))
-        else:
-            read = _value(kind, value, f"{where}.{key}")
-            if read not in ("", {}) and (kind != "n" or read):
-                found[key] = read
+    for field, value in message.ListFields():
+        kind = _MESSAGES[message.DESCRIPTOR.name][field.number][1]
+        if kind in ("*Texts", "*Bytes"):
+            found[field.name] = {
+                pair.key: _value("B" if kind == "*Bytes" else "s", pair.value, where) for pair in value
+            }
+        elif kind[0] == "*":
+            found[field.name] = [_value(kind[1:], one, f"{where}.{field.name}") for one in value]
+        elif (read := _value(kind, value, f"{where}.{field.name}")) not in ("", {}) and (kind != "n" or read):
+            found[field.name] = read
     return found
 
 
-def _is_empty(value: bytes | int) -> bool:
-    if value in _EMPTY:
+def _value(kind: str, value: Any, where: str) -> Any:
+    if kind == "B":
+        return base64.b64encode(value).decode()
+    if kind == "IntOrString":
+        return value.strVal if value.type else value.intVal
+    return value if kind in _SCALARS else _fields(value, where)
+
+
+def _unknown(message: Message) -> Iterator[Any]:
+    unknown: Any = UnknownFieldSet(message)  # the stubs don't know that it can be gone through
+    return iter(unknown)
+
+
+def _is_empty(value: Any) -> bool:
+    if value in (b"", 0):
         return True
     try:
-        return all(_is_empty(content) for _, content in _parts(_raw(value)))
-    except (IndexError, ValueError):
-        return False  # a text
-
-
-def _value(kind: str, value: bytes | int, where: str) -> Any:
-    match kind:
-        case "s":
-            return _text(value)
-        case "i" | "n":
-            return _number(value)
-        case "b":
-            return bool(_number(value))
-        case "|":
-            either = dict(_parts(_raw(value)))
-            return _text(either.get(3, b"")) if either.get(1) else _number(either.get(2, 0))
-        case _:
-            return _message(kind, _raw(value), where)
-
-
-def _parts(data: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Numbers and contents of a message's fields, as the wire format has them."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
-            value, at = _varint(data, at)
-            yield number, value
-            continue
-        if wire == _BYTES:
-            size, at = _varint(data, at)
-        elif wire in (_FIXED32, _FIXED64):
-            size = 4 if wire == _FIXED32 else 8
-        else:
-            raise ValueError(f"unknown wire type {wire}")
-        if at + size > len(data):
-            raise ValueError("it ends too early")
-        yield number, data[at : at + size]
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
-def _raw(value: bytes | int) -> bytes:
-    if isinstance(value, int):
-        raise ValueError(f"expected bytes, got the number {value}")
-    return value
-
-
-def _text(value: bytes | int) -> str:
-    return _raw(value).decode()
-
-
-def _number(value: bytes | int) -> int:
-    if isinstance(value, bytes):
-        raise ValueError("expected a number, got bytes")
-    return value - (1 << 64) if value >= 1 << 63 else value
+        return all(_is_empty(field.data) for field in _unknown(_CLASSES["Nothing"].FromString(value)))
+    except (DecodeError, TypeError):
+        return False  # a text, or a number

@@ -1,7 +1,8 @@
-"""A small HTTP/1.1 client on asyncio streams' protocols and httptools: a call costs a tenth of what httpx takes.
+"""A small HTTP/1.1 client on asyncio's protocols and httptools: a call costs a tenth of what httpx takes, half of aiohttp's.
 
-All stand-ins of a lab share one process and the machine with everything else; with a general client, making calls
-would be most of the lab's work and would bend the latencies that are measured on it.
+All stand-ins of a lab share one process and the machine with everything else; with a general client, making calls would be
+most of the lab's work and would bend the latencies that are measured on it. Nor does this one repeat anything by itself, as
+aiohttp does on a connection that was closed under it: retries are declared, or the mesh's.
 """
 
 from __future__ import annotations

@@ -9,14 +9,15 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from google.protobuf.message import DecodeError
+from google.protobuf.wrappers_pb2 import StringValue
+
 from chaos.istio.grpc import GRPC_STATUSES
 
 CONTENT_TYPE: Final = "application/grpc"
 HEALTH: Final = "/grpc.health.v1.Health/Check"
 SERVING: Final = b"\x08\x01"
 """``HealthCheckResponse{status: SERVING}``."""
-_STRING: Final = 0x0A
-"""Tag of ``StringValue.value``: field 1, length-delimited."""
 
 CODES: Final = GRPC_STATUSES
 _OF_HTTP: Final = {
@@ -47,19 +48,12 @@ def framed(message: bytes) -> bytes:
 
 def string_value(text: bytes) -> bytes:
     """A ``google.protobuf.StringValue``."""
-    length, size = len(text), bytearray()
-    while length > 0x7F:
-        size.append(length & 0x7F | 0x80)
-        length >>= 7
-    size.append(length)
-    return bytes((_STRING, *size)) + text
+    return StringValue(value=text.decode()).SerializeToString()
 
 
 def text_of(message: bytes) -> bytes:
     """The text of a ``StringValue``; empty for any other message."""
-    if message[:1] != bytes((_STRING,)):
+    try:
+        return StringValue.FromString(message).value.encode()
+    except DecodeError:
         return b""
-    at = 1
-    while at < len(message) and message[at] & 0x80:
-        at += 1
-    return message[at + 1 :]

@@ -60,13 +60,14 @@ def test_numbers_texts_and_bytes_are_told_apart() -> None:
     [
         (b"{}", 400, "does not begin"),
         (b"k8s\0" + field(1, b"\x0f"), 400, "can't be decoded as protobuf"),
-        (body("Namespace", field(1, field(1, "a")))[:-6], 400, "ends too early"),
+        (body("Namespace", field(1, field(1, "a")))[:-6], 400, "can't be decoded as protobuf"),
         (body("Pod", field(1, field(1, "a"))), 415, "reads no Pod in protobuf"),
         (body("ServiceSpec", field(3, "10.0.0.1")), 415, "reads no ServiceSpec"),
         (body("Service", field(2, field(8, "10.0.0.1"))), 415, "no field 8 of Service.spec"),
         (body("Namespace", field(1, field(14, "x"))), 415, "no field 14 of Namespace.metadata"),
         (body("Namespace", field(1, field(10, 7))), 415, "no field 10 of Namespace.metadata"),
-        (body("Namespace", field(1, field(1, 7))), 400, "expected bytes"),
+        (body("Namespace", field(1, field(1, 7))), 415, "no field 1 of Namespace.metadata"),
+        (body("Namespace", field(1, field(1, b"\xff"))), 400, "can't be decoded as protobuf"),
     ],
 )
 def test_what_is_not_read_is_refused_and_never_dropped(sent: bytes, code: int, told: str) -> None:

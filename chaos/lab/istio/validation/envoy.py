@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import re2
 
+from chaos.istio.durations import nanoseconds
 from chaos.lab.istio.bootstrap import MAX_PROGRAM_SIZE
-from chaos.lab.istio.durations import nanoseconds
 
 _FREE: Final = ("redirect", "rewrite", "headers")
 """Where a route has text that goes on a request or an answer as it is."""

@@ -2,6 +2,7 @@
 
 Every field that the CRDs have is in a schema; those that the lab does not support are marked, so that using one is an
 error with its path and never ignored.
+``docs/adr/0016`` says why the fields come from no package; the contract tests hold them against Istio's CRDs.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from chaos.istio.durations import nanoseconds
 from chaos.lab.api.validation import Cause, Path, dotted
-from chaos.lab.istio.durations import nanoseconds
 
 Rule = tuple[str, Callable[[Any], bool]]
 """A rule of ``x-kubernetes-validations``: what is said where it is broken, and whether a value keeps it."""

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from chaos.istio.durations import nanoseconds
 from chaos.istio.regex import problem
-from chaos.lab.istio.durations import nanoseconds
 
 _MILLISECOND: Final = 10**6
 _UNITS: Final = {"ms": _MILLISECOND, "s": 10**9}
