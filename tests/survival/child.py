@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos import judge
-from chaos.adapters import kubernetes_api
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
@@ -147,7 +146,6 @@ def kill_watchdog(orders: Orders) -> None:
 def main(orders: Orders) -> None:
     """Plans and runs; leaves the verdict in ``result.json``."""
     sys.stderr = (Path(orders.folder) / "stderr.txt").open("w", encoding="utf-8")
-    kubernetes_api.TIMEOUTS = orders.timeouts  # type: ignore[misc]
     clock = FastClock()
     metrics = ShopMetrics(clock, orders.api)
     load = SteadyLoad(clock)
@@ -155,7 +153,7 @@ def main(orders: Orders) -> None:
     result: dict[str, object] = {}
     signal.signal(signal.SIGALRM, _raise_alarm)
     try:
-        mesh = KubernetesMesh(orders.kubeconfig, CONTEXT)
+        mesh = KubernetesMesh(orders.kubeconfig, CONTEXT, timeouts=orders.timeouts)
         harness = Harness(
             Place.of(mesh, metrics, LAB, entry="http://127.0.0.1:1", lab=True),
             load=lambda: load,

@@ -43,7 +43,12 @@ def pytest_(folder: Path, **options: str) -> str:
 
 def python(folder: Path, **options: str) -> str:
     with pytest.raises(InputError) as caught:
-        Harness.connect(options.pop("context", ""), **options)
+        Harness.connect(
+            options.get("context", ""),
+            prometheus=options.get("prometheus"),
+            entry=options.get("entry"),
+            kubeconfig=options.get("kubeconfig"),
+        )
     return str(caught.value)
 
 
