@@ -34,12 +34,13 @@ if TYPE_CHECKING:
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
     from chaos.harness.harness import Harness
+    from chaos.model.events import Event
     from chaos.model.experiment import Experiment, Limits, Load, Match, Recovery, Request, StringMatch, Target
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Settings
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
-    from chaos.ports import Finished, Sink
+    from chaos.ports import Finished, Listener, Progress
     from chaos.version import __version__
 
 _HOMES: Final = {
@@ -47,6 +48,7 @@ _HOMES: Final = {
     "ChaosError": "chaos.errors",
     "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
+    "Event": "chaos.model.events",
     "Expectation": "chaos.expectations.claim",
     "Experiment": "chaos.model.experiment",
     "ExperimentFailed": "chaos.errors",
@@ -62,6 +64,7 @@ _HOMES: Final = {
     "InputError": "chaos.errors",
     "LabError": "chaos.errors",
     "Limits": "chaos.model.experiment",
+    "Listener": "chaos.ports",
     "Load": "chaos.model.experiment",
     "LoadError": "chaos.errors",
     "Match": "chaos.model.experiment",
@@ -72,12 +75,12 @@ _HOMES: Final = {
     "Outcome": "chaos.model.verdict",
     "Place": "chaos.engine.place",
     "Plan": "chaos.model.plan",
+    "Progress": "chaos.ports",
     "ReasonCode": "chaos.model.verdict",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
-    "Sink": "chaos.ports",
     "Stopped": "chaos.errors",
     "StringMatch": "chaos.model.experiment",
     "Target": "chaos.model.experiment",
@@ -92,6 +95,7 @@ __all__ = [
     "ChaosError",
     "Delay",
     "DocumentError",
+    "Event",
     "Expectation",
     "Experiment",
     "ExperimentFailed",
@@ -107,6 +111,7 @@ __all__ = [
     "InputError",
     "LabError",
     "Limits",
+    "Listener",
     "Load",
     "LoadError",
     "Match",
@@ -117,12 +122,12 @@ __all__ = [
     "Outcome",
     "Place",
     "Plan",
+    "Progress",
     "ReasonCode",
     "Recovery",
     "Refused",
     "Request",
     "Settings",
-    "Sink",
     "Stopped",
     "StringMatch",
     "Target",

@@ -67,6 +67,13 @@ def give(data: Any) -> None:
     typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def show(text: str) -> None:
+    """Text for people, on stdout."""
+    from chaos.reporting.console import console
+
+    console(sys.stdout).print(text, highlight=True)
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: FBT002
     if version:
@@ -139,7 +146,7 @@ def plan(
     if as_json:
         give([made.model_dump(mode="json", by_alias=True) for made in plans])
     else:
-        give("\n\n".join(plan_text(made) for made in plans))
+        show("\n\n".join(plan_text(made) for made in plans))
     if any(not made.allowed for made in plans):
         raise typer.Exit(4)
 
@@ -158,18 +165,30 @@ def run(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
+    from chaos.engine.listeners import Listeners
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
-    from chaos.reporting.sinks import finish, sinks_for
+    from chaos.reporting.listeners import listeners
+    from chaos.reporting.table import row_of, write_table
+    from chaos.reporting.terminal import Terminal
     from chaos.values.quantities import duration_of
+
+    def hearing() -> Listeners:
+        terminal = Terminal()
+        return Listeners([terminal, *listeners(terminal.say)], say=terminal.say)
 
     chosen = read_experiments(files)
     patience = duration_of(Setting.WAIT, wait)  # told before a lab is started
     options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
-    with Harness.at(options, report_dir=report_dir, wait=patience, listeners=sinks_for()) as harness:
-        done = [harness.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
-    finish(done)
+    with Harness.at(options, report_dir=report_dir, wait=patience) as harness:
+        heard = harness.heard_by(hearing)
+        done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
+    say("")
+    write_table([row_of(finished.verdict) for finished in done], sys.stderr)
+    for finished in done:
+        if finished.folder is not None:
+            say(f"record    {finished.folder}")
     if as_json:
         give([finished.verdict.model_dump(mode="json") for finished in done])
     raise typer.Exit(worst(finished.verdict.outcome for finished in done).exit_code)
@@ -189,7 +208,7 @@ def judge(
     if as_json:
         give([verdict.model_dump(mode="json") for verdict in verdicts])
     else:
-        give("\n\n".join(verdict_text(verdict) for verdict in verdicts))
+        show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
 
 

@@ -25,11 +25,10 @@ if TYPE_CHECKING:
     from _pytest.nodes import Node
     from _pytest.terminal import TerminalReporter
 
+    from chaos.engine.listeners import Listeners
     from chaos.harness.harness import Harness
     from chaos.model.experiment import Experiment
-    from chaos.model.history import Event, PhaseName
-    from chaos.model.plan import Plan
-    from chaos.ports import Finished, Progress, Sink
+    from chaos.ports import Finished, Listener
     from chaos.values.access import MeshAccess
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
@@ -39,6 +38,8 @@ _EXPERIMENT: Final = "chaos_experiment"
 """Property of a report: the experiment's name, whether or not it came to a verdict."""
 _VERDICT: Final = "chaos_verdict"
 """Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
+_NOTE: Final = "chaos_note"
+"""Property of a report: what happened besides, such as a listener that was dropped."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
@@ -206,35 +207,7 @@ def _harness_for(item: pytest.Item) -> Harness:
     session = item.config.stash[_SESSION]
     if session.is_worker:
         _end_with_parent()
-    return session.begin().with_listeners([*_listeners(item, session), _Noted(item)])
-
-
-class _Noted:
-    """Notes a verdict at a test, for the table and CI's summary."""
-
-    def __init__(self, item: pytest.Item) -> None:
-        self._item = item
-
-    def started(self, plan: Plan) -> None:
-        """Nothing to note yet."""
-
-    def phase(self, run: str, phase: PhaseName, at: float) -> None:
-        """Nothing to note yet."""
-
-    def event(self, run: str, event: Event) -> None:
-        """Nothing to note yet."""
-
-    def progress(self, progress: Progress) -> None:
-        """Nothing to note yet."""
-
-    def finished(self, finished: Finished) -> None:
-        """Notes it."""
-        from chaos.reporting.summary import summarise
-        from chaos.reporting.terminal import row_of
-
-        summarise([finished.verdict])
-        row = {**row_of(finished.verdict)._asdict(), "folder": str(finished.folder or "")}
-        self._item.user_properties.append((_VERDICT, row))
+    return session.begin().heard_by(lambda: _listeners(item, session))
 
 
 def _end_with_parent() -> None:
@@ -246,24 +219,46 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _listeners(item: pytest.Item, session: ChaosSession) -> list[Sink]:
-    from chaos.reporting.sinks import Pictures
+def _listeners(item: pytest.Item, session: ChaosSession) -> Listeners:
+    """Who hears of an item's run: the terminal, the harness's own reports, those of packages, those of plugins."""
+    from chaos.engine.listeners import Listeners
+    from chaos.ports import Listener
+    from chaos.pytest_hooks import listeners_of_plugins
+    from chaos.reporting.listeners import listeners
+    from chaos.reporting.table import row_of
     from chaos.reporting.terminal import Terminal
 
-    found: list[Sink] = [Pictures()]
-    terminal = session.terminal()
-    if terminal is not None:
-        found.append(Terminal(terminal))
-    config = item.config
-    listener = config.pluginmanager.get_plugin("allure_listener")
-    if listener is not None:
-        from chaos.reporting.allure import AllureSteps
+    stream = session.terminal()
+    terminal = Terminal(stream, width=stream.width, colour=stream.colour) if stream is not None else None
 
-        results = Path(config.getoption("allure_report_dir"))
-        categories = config.rootpath / "reports" / "allure" / "categories.json"
-        marked = {mark.name for mark in item.iter_markers()}
-        found.append(AllureSteps(results, listener.allure_logger, categories=categories, marked=marked))
-    return found
+    def say(text: str) -> None:
+        item.user_properties.append((_NOTE, text))  # for the end of all, since a worker has no terminal
+        if terminal is not None:
+            terminal.say(text)
+
+    class Noting(Listener):
+        """Notes each verdict at the test, for the table at the end."""
+
+        def finished(self, finished: Finished) -> None:
+            row = {**row_of(finished.verdict)._asdict(), "folder": str(finished.folder or "")}
+            item.user_properties.append((_VERDICT, row))
+
+    shown = [terminal] if terminal else []
+    return Listeners([*shown, *listeners(say), *listeners_of_plugins(item, say), Noting()], say=say)
+
+
+def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
+    """Allure's, where allure-pytest writes the item's result."""
+    config = item.config
+    plugin = config.pluginmanager.get_plugin("allure_listener")
+    if plugin is None:
+        return []
+    from chaos.reporting.allure import AllureSteps
+
+    results = Path(config.getoption("allure_report_dir"))
+    categories = config.rootpath / "reports" / "allure" / "categories.json"
+    marked = {mark.name for mark in item.iter_markers()}
+    return [AllureSteps(results, plugin.allure_logger, categories=categories, marked=marked)]
 
 
 # --- reporting ---------------------------------------------------------------------------------------------------------
@@ -324,7 +319,8 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """The table of all verdicts, their reasons, where the records are, and what is left that must not be."""
-    left = terminalreporter.config.stash[_SESSION].left
+    session = terminalreporter.config.stash[_SESSION]
+    left = session.left
     if left:
         terminalreporter.section("left behind", red=True)
         for line in (*left, "hint: chaosctl status shows it; chaosctl sweep removes it"):
@@ -333,14 +329,19 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     rows = [row for report in reports for row in _rows(report)]
     if not rows:
         return
-    from chaos.reporting.terminal import Row, table
+    from chaos.reporting.table import Row, write_table
 
     terminalreporter.section("chaos experiments")
-    for line in table([Row(row["name"], row["outcome"], row["reasons"]) for row in rows]):
-        terminalreporter.write_line(line)
+    terminal = session.terminal()
+    if terminal is not None:
+        told = [Row(row["name"], row["outcome"], row["reasons"]) for row in rows]
+        write_table(told, terminal, width=terminal.width, colour=terminal.colour)
     for row in rows:
         if row["folder"]:
             terminalreporter.write_line(f"record: {row['folder']}")
+    notes = [value for report in reports for key, value in report.user_properties if key == _NOTE]
+    for note in dict.fromkeys(map(str, notes)):
+        terminalreporter.write_line(f"note: {note}", yellow=True)
 
 
 # --- fixtures ----------------------------------------------------------------------------------------------------------

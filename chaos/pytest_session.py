@@ -134,11 +134,18 @@ class ChaosSession:
 
 
 class Uncaptured(io.TextIOBase):
-    """The terminal behind pytest's capturing."""
+    """The terminal behind pytest's capturing.
+
+    Args:
+        config: Of the session.
+        reporter: pytest's own.
+    """
 
     def __init__(self, config: pytest.Config, reporter: TerminalReporter) -> None:
         self._reporter = reporter
         self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self.width = reporter._tw.fullwidth
+        self.colour = reporter._tw.hasmarkup
 
     def write(self, text: str) -> int:
         """Writes past the capture."""

@@ -5,18 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.model.history import (
-    Environment,
-    Event,
-    History,
-    Injected,
-    Mark,
-    PhaseName,
-    ProxySeen,
-    Span,
-    Trouble,
-    TroubleKind,
-)
+from chaos.model.events import AnyEvent, Trouble, TroubleKind
+from chaos.model.history import Environment, History, Injected, Mark, PhaseName, ProxySeen, Span
 from chaos.model.plan import Plan, Strategy
 from chaos.values.load import LoadSecond
 from chaos.values.series import QueryKind, Recorded, Series
@@ -57,7 +47,7 @@ class Recorder:
         self.started = started
         self.ended: float | None = None
         self.marks: dict[Mark, float] = {}
-        self.events: list[Event] = []
+        self.events: list[AnyEvent] = []
         self.troubles: list[Trouble] = []
         self.proxies: list[ProxySeen] = []
         self.injected: list[Injected] = []
@@ -89,12 +79,6 @@ class Recorder:
         """Notes a fault as Kubernetes acknowledged it."""
         self.mark(Mark.INJECTED, at)
         self.injected.append(Injected(at=at, strategy=strategy, stored=stored))
-
-    def event(self, at: float, kind: str, message: str, **data: Any) -> Event:
-        """Notes that something happened."""
-        event = Event(at=at, kind=kind, message=message, data=data)
-        self.events.append(event)
-        return event
 
     def trouble(self, at: float, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         """Notes why the run can't answer its question; the same kind once."""

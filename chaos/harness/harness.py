@@ -14,6 +14,7 @@ from chaos import judge
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.locust_load import LocustLoad
 from chaos.engine.clock import StopRequest, SystemClock
+from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.errors import Setting
@@ -25,7 +26,7 @@ from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
-from chaos.ports import Clock, Finished, Load, Sink
+from chaos.ports import Clock, Finished, Listener, Load
 from chaos.reporting.record import read_record, run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
@@ -42,7 +43,7 @@ class Means(TypedDict, total=False):
     load: Callable[[], Load]
     watchdog: Callable[[Plan, Path], Watch] | None
     clock: Clock
-    listeners: Sequence[Sink]
+    listeners: Sequence[Listener]
     report_dir: Path | str
     wait: timedelta | str
     lease: float
@@ -75,7 +76,7 @@ class Harness:
         load: Callable[[], Load] = LocustLoad,
         watchdog: Callable[[Plan, Path], Watch] | None = None,
         clock: Clock | None = None,
-        listeners: Sequence[Sink] = (),
+        listeners: Sequence[Listener] = (),
         report_dir: Path | str = "reports",
         wait: timedelta | str = timedelta(0),
         lease: float = LEASE_SECONDS,
@@ -85,7 +86,7 @@ class Harness:
         self._load = load
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
-        self._listeners = listeners
+        self._listeners: Callable[[], Listeners] = lambda: Listeners(listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
         self._closing = ExitStack()
@@ -142,10 +143,10 @@ class Harness:
         """
         return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
 
-    def with_listeners(self, listeners: Sequence[Sink]) -> Self:
-        """The same harness, but others are told. Only the first one has to be closed."""
+    def heard_by(self, make: Callable[[], Listeners]) -> Self:
+        """The same harness, whose runs are heard by others, made anew for each run. Only the first one has to be closed."""
         other = copy(self)
-        other._listeners, other._closing = listeners, ExitStack()
+        other._listeners, other._closing = make, ExitStack()
         return other
 
     def close(self) -> None:
@@ -195,7 +196,7 @@ class Harness:
             clock=self._clock,
             stop=StopRequest(self._clock),
             watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
-            listeners=self._listeners,
+            listeners=self._listeners(),
             patience=self._patience,
             base=file.parent if file else Path.cwd(),
             lease=self._lease,

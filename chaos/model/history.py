@@ -11,11 +11,12 @@ from typing import Any, Final
 
 from pydantic import Field
 
+from chaos.model.events import AnyEvent, Trouble
 from chaos.model.plan import Plan, Strategy
 from chaos.values.load import LoadSecond
 from chaos.values.series import Fact, Recorded
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class PhaseName(StrEnum):
@@ -55,15 +56,6 @@ class Span(Fact):
     phase: PhaseName
     start: float
     end: float | None = None
-
-
-class Event(Fact):
-    """Something that happened, in a sentence and as data."""
-
-    at: float
-    kind: str
-    message: str
-    data: Mapping[str, Any] = Field(default_factory=dict)
 
 
 class Injected(Fact):
@@ -123,7 +115,7 @@ class History(Fact):
     ended: float | None = None
     spans: tuple[Span, ...] = ()
     marks: Mapping[Mark, float] = Field(default_factory=dict)
-    events: tuple[Event, ...] = ()
+    events: tuple[AnyEvent, ...] = ()
     recorded: tuple[Recorded, ...] = ()
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
@@ -135,40 +127,6 @@ class History(Fact):
         """The recorded query of this key."""
         return next((recorded for recorded in self.recorded if recorded.key == key), None)
 
-    def phase_at(self, moment: float) -> PhaseName | None:
-        """The phase in which a moment lies."""
-        for span in reversed(self.spans):
-            if span.start <= moment and (span.end is None or moment <= span.end):
-                return span.phase
-        return None
-
     def seconds(self, start: float, end: float) -> Iterator[LoadSecond]:
         """The load's seconds that lie wholly inside an interval."""
         return (second for second in self.load if second.at >= start and second.at + 1 <= end)
-
-
-class TroubleKind(StrEnum):
-    """Why a run could not go on as planned, apart from what the judge reads in the counts."""
-
-    METRICS_LOST = "metrics-lost"
-    LOAD_DIED = "load-died"
-    MESH_LOST = "mesh-lost"
-    TARGET_CHANGED = "target-changed"
-    NOT_DISTRIBUTED = "not-distributed"
-    INTERRUPTED = "interrupted"
-    FROZEN = "frozen"
-    LOCKED = "locked"
-    RECORD_LOST = "record-lost"
-    BROKEN = "broken"
-
-
-class Trouble(Fact):
-    """Something that kept the run from answering its question."""
-
-    at: float
-    kind: TroubleKind
-    message: str
-    hint: str | None = None
-
-
-History.model_rebuild()

@@ -17,10 +17,10 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
 from chaos.errors import HarnessError, Stopped
 from chaos.harness.harness import Harness
-from chaos.model.history import Event, PhaseName
+from chaos.model.history import PhaseName
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB
-from chaos.ports import Finished, Progress
+from chaos.ports import Finished, Listener
 from chaos.safety.watchdog import Watchdog
 from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
@@ -79,15 +79,12 @@ class Orders:
         return Path(self.folder) / "pids.json"
 
 
-class _Saboteur:
+class _Saboteur(Listener):
     """A listener that does what its orders say once a phase begins."""
 
     def __init__(self, orders: Orders, metrics: ShopMetrics, load: SteadyLoad) -> None:
         self._orders, self._metrics, self._load = orders, metrics, load
         self.told: Finished | None = None
-
-    def started(self, plan: Plan) -> None:
-        pass
 
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
         orders = self._orders
@@ -106,12 +103,6 @@ class _Saboteur:
             os.kill(os.getpid(), signal.SIGALRM)
         for number in orders.signals.get(phase, ()):
             os.kill(os.getpid(), number)
-
-    def event(self, run: str, event: Event) -> None:
-        pass
-
-    def progress(self, progress: Progress) -> None:
-        pass
 
     def finished(self, finished: Finished) -> None:
         self.told = finished
@@ -191,7 +182,7 @@ def _told(finished: Finished) -> dict[str, object]:
         "reasons": [f"{reason.code}: {reason.message}" for reason in verdict.reasons],
         "phases": [span.phase for span in history.spans],
         "marks": {mark.value: at for mark, at in history.marks.items()},
-        "events": [f"{event.kind}: {event.message}" for event in history.events],
+        "events": [f"{event.kind}: {event.sentence}" for event in history.events],
     }
 
 

@@ -44,8 +44,7 @@ FAKE = textwrap.dedent("""\
             one = HISTORIES[experiment.name]
             verdict = judge(one).model_copy(update={{"experiment": experiment.name}})
             finished = Finished(history=one, verdict=verdict, folder=None)
-            for listener in self._listeners:
-                listener.finished(finished)
+            self._listeners().finish(finished)
             return finished
 
         def sweep(self):
