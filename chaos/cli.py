@@ -185,13 +185,13 @@ def run(
         heard = harness.heard_by(hearing)
         done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
     say("")
-    write_table([row_of(finished.verdict) for finished in done], sys.stderr)
-    for finished in done:
-        if finished.folder is not None:
-            say(f"record    {finished.folder}")
+    write_table([row_of(result.verdict) for result in done], sys.stderr)
+    for result in done:
+        if result.folder is not None:
+            say(f"record    {result.folder}")
     if as_json:
-        give([finished.verdict.model_dump(mode="json") for finished in done])
-    raise typer.Exit(worst(finished.verdict.outcome for finished in done).exit_code)
+        give([result.verdict.model_dump(mode="json") for result in done])
+    raise typer.Exit(worst(result.verdict.outcome for result in done).exit_code)
 
 
 @app.command()

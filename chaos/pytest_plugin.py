@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chaos.engine.listeners import Listeners
     from chaos.harness.harness import Harness
     from chaos.model.experiment import Experiment
-    from chaos.ports import Finished, Listener
+    from chaos.ports import Listener, Result
     from chaos.values.access import MeshAccess
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
@@ -239,8 +239,8 @@ def _listeners(item: pytest.Item, session: ChaosSession) -> Listeners:
     class Noting(Listener):
         """Notes each verdict at the test, for the table at the end."""
 
-        def finished(self, finished: Finished) -> None:
-            row = {**row_of(finished.verdict)._asdict(), "folder": str(finished.folder or "")}
+        def finished(self, result: Result) -> None:
+            row = {**row_of(result.verdict)._asdict(), "folder": str(result.folder or "")}
             item.user_properties.append((_VERDICT, row))
 
     shown = [terminal] if terminal else []

@@ -26,7 +26,7 @@ from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
-from chaos.ports import Clock, Finished, Listener, Load
+from chaos.ports import Clock, Listener, Load, Result
 from chaos.reporting.record import read_record, run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
@@ -176,7 +176,7 @@ class Harness:
         """
         return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
 
-    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Finished:
+    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Result:
         """Runs an experiment, judges it and leaves its record, whatever its outcome.
 
         Args:
@@ -203,7 +203,7 @@ class Harness:
         )
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, name=name)
 
-    def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Finished:
+    def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Result:
         """Runs an experiment as ``run`` does; anything but passed raises.
 
         Raises:
@@ -213,9 +213,9 @@ class Harness:
             HarnessError: it could not even be begun; nothing was written.
         """
         __tracebackhide__ = True
-        finished = self.run(experiment, file=file, declared=declared)
-        raise_unless_passed(finished.verdict)
-        return finished
+        result = self.run(experiment, file=file, declared=declared)
+        raise_unless_passed(result.verdict)
+        return result
 
     @staticmethod
     def judge(record: Path | str) -> Verdict:

@@ -85,12 +85,12 @@ def test_a_conftest_adds_listeners_by_the_hook(pytester: pytest.Pytester) -> Non
     with_outcomes(pytester, "good")
     own = """
     from pathlib import Path
-    from chaos import Finished, Listener
+    from chaos import Result, Listener
 
     class Lines(Listener):
-        def finished(self, finished: Finished) -> None:
+        def finished(self, result: Result) -> None:
             with Path("verdicts.txt").open("a") as file:
-                file.write(f"{finished.verdict.experiment} {finished.verdict.outcome}\\n")
+                file.write(f"{result.verdict.experiment} {result.verdict.outcome}\\n")
 
     def pytest_chaos_listeners(item):
         assert item.name == "good"
