@@ -29,7 +29,7 @@ def test_the_pages_example_posts_each_verdict(
         monkeypatch.setenv("CHAT_WEBHOOK", address)
         found = pytester.runpytest_subprocess(*MESH, *QUIET, *(["-n", str(workers)] if workers else []))
     found.assert_outcomes(passed=1, failed=1)
-    assert sorted(text.splitlines()[0] for text in texts) == ["*orders*: failed", "*orders*: passed"]
+    assert sorted(text.splitlines()[0] for text in texts) == ["*bad*: failed", "*good*: passed"]
     assert any("- expectation-violated: answered: expected at least 99%" in text for text in texts)
 
 
@@ -100,7 +100,7 @@ def test_a_conftest_adds_listeners_by_the_hook(pytester: pytest.Pytester) -> Non
     pytester.makepyfile(broken="def pytest_chaos_listeners():\n    raise OSError('no disk')\n")
     found = pytester.runpytest_subprocess(*MESH, *QUIET, "-p", "broken")
     found.assert_outcomes(passed=1)
-    assert (pytester.path / "verdicts.txt").read_text() == "orders passed\n"
+    assert (pytester.path / "verdicts.txt").read_text() == "good passed\n"
     found.stdout.fnmatch_lines(["note: the plugin broken gives no listener: OSError: no disk*"])
 
 
