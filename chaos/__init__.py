@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from chaos.model.plan import Plan
     from chaos.model.settings import Settings
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
-    from chaos.ports import Finished, Listener, Progress
+    from chaos.ports import Listener, Progress, Result
     from chaos.version import __version__
 
 _HOMES: Final = {
@@ -55,7 +55,7 @@ _HOMES: Final = {
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
     "Fault": "chaos.faults.fault",
-    "Finished": "chaos.ports",
+    "Result": "chaos.ports",
     "Good": "chaos.expectations.claim",
     "Guardrail": "chaos.expectations.claim",
     "Harness": "chaos.harness.harness",
@@ -102,7 +102,6 @@ __all__ = [
     "ExperimentInconclusive",
     "ExperimentRefused",
     "Fault",
-    "Finished",
     "Good",
     "Guardrail",
     "Harness",
@@ -127,6 +126,7 @@ __all__ = [
     "Recovery",
     "Refused",
     "Request",
+    "Result",
     "Settings",
     "Stopped",
     "StringMatch",

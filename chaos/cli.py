@@ -67,6 +67,13 @@ def give(data: Any) -> None:
     typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def show(text: str) -> None:
+    """Text for people, on stdout."""
+    from chaos.reporting.console import console
+
+    console(sys.stdout).print(text, highlight=True)
+
+
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: FBT002
     if version:
@@ -131,7 +138,6 @@ def plan(
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
-    from chaos.reporting.console import show
     from chaos.reporting.plan_text import plan_text
 
     chosen = read_experiments(files)
@@ -159,6 +165,7 @@ def run(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
+    from chaos.engine.listeners import Listeners
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
@@ -167,25 +174,24 @@ def run(
     from chaos.reporting.terminal import Terminal
     from chaos.values.quantities import duration_of
 
+    def hearing() -> Listeners:
+        terminal = Terminal()
+        return Listeners([terminal, *listeners(terminal.say)], say=terminal.say)
+
     chosen = read_experiments(files)
     patience = duration_of(Setting.WAIT, wait)  # told before a lab is started
     options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
-    terminal = Terminal()
     with Harness.at(options, report_dir=report_dir, wait=patience) as harness:
-        done = [
-            harness.with_listeners([terminal, *listeners(terminal.say)], say=terminal.say).run(
-                experiment, file=file, declared=text
-            )
-            for file, experiment, text in chosen
-        ]
+        heard = harness.heard_by(hearing)
+        done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
     say("")
-    write_table([row_of(finished.verdict) for finished in done], sys.stderr)
-    for finished in done:
-        if finished.folder is not None:
-            say(f"record    {finished.folder}")
+    write_table([row_of(result.verdict) for result in done], sys.stderr)
+    for result in done:
+        if result.folder is not None:
+            say(f"record    {result.folder}")
     if as_json:
-        give([finished.verdict.model_dump(mode="json") for finished in done])
-    raise typer.Exit(worst(finished.verdict.outcome for finished in done).exit_code)
+        give([result.verdict.model_dump(mode="json") for result in done])
+    raise typer.Exit(worst(result.verdict.outcome for result in done).exit_code)
 
 
 @app.command()
@@ -196,7 +202,6 @@ def judge(
     """Judge recorded runs again, offline."""
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
-    from chaos.reporting.console import show
     from chaos.reporting.prose import verdict_text
 
     verdicts = [Harness.judge(path) for path in records]

@@ -49,7 +49,6 @@ def status(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show every fault of the harness that is active now, and whether somebody still renews it."""
-    from chaos.reporting.console import show
     from chaos.safety.active import active
 
     found = _mesh_of(context, kubeconfig)
@@ -57,7 +56,7 @@ def status(
     if as_json:
         _give(json.dumps([fault.as_dict() for fault in faults], indent=2, ensure_ascii=False))
     else:
-        show("\n".join(str(fault) for fault in faults) or "no active faults")
+        _give("\n".join(str(fault) for fault in faults) or "no active faults")
 
 
 def sweep(

@@ -227,7 +227,7 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
+class Result:
     """A run's end: everything that was recorded and what it amounts to.
 
     Args:
@@ -259,5 +259,5 @@ class Listener:
     def progress(self, progress: Progress) -> None:
         """A look at how the present phase stands, about twice a second."""
 
-    def finished(self, finished: Finished) -> None:
+    def finished(self, result: Result) -> None:
         """The run is over, judged and recorded; everything is restored, or known not to be. Also after a refusal."""

@@ -1,8 +1,9 @@
-"""The hooks by which a suite's ``conftest.py``, or another plugin, takes part."""
+"""What a suite's ``conftest.py`` or another plugin may implement."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,10 +24,25 @@ def pytest_chaos_harness(config: pytest.Config) -> Harness | None:
 
 @pytest.hookspec
 def pytest_chaos_listeners(item: pytest.Item) -> Sequence[Listener] | None:
-    """Listeners for the experiments of one test. Hook wrappers are passed over.
+    """Listeners for the run of one experiment, made anew for each run. Hook wrappers are passed over.
 
     Called where the experiment runs: with pytest-xdist that is a worker, which has no terminal.
 
     Args:
-        item: The test.
+        item: The test that runs the experiment.
     """
+
+
+def listeners_of_plugins(item: pytest.Item, say: Callable[[str], None]) -> Iterator[Listener]:
+    """What the plugins answer to the hook; each is asked apart, so that one that raises costs only its own listeners.
+
+    Args:
+        item: The test that runs the experiment.
+        say: Told about each plugin that gives none although it should.
+    """
+    from chaos.reporting.listeners import made
+
+    for one in reversed(item.ihook.pytest_chaos_listeners.get_hookimpls()):
+        if not (one.wrapper or one.hookwrapper):
+            given = {"item": item} if one.argnames else {}
+            yield from made(partial(one.function, **given), f"the plugin {one.plugin_name}", say)

@@ -30,8 +30,6 @@ from chaos.errors import InputError, MeshError, Setting
 from chaos.safety.retry import Transient, read, write
 from chaos.version import __version__
 
-TIMEOUTS: Final = (3.0, 10.0)
-"""Seconds to connect, and seconds between two pieces of an answer."""
 IN_CLUSTER: Final = "in-cluster"
 """The name under which a pod reaches its own cluster, by its service account."""
 EXEC: Final = 5.0
@@ -67,15 +65,17 @@ class KubernetesApi:
         kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
         context: Name of one of its contexts; the current one is never used. ``in-cluster`` without a kubeconfig: the
             cluster of the pod that this runs in.
+        timeouts: Seconds to connect, and seconds between two pieces of an answer.
 
     Raises:
         InputError: there is no such context, or the kubeconfig can't be used.
     """
 
-    def __init__(self, kubeconfig: str | None, context: str) -> None:
+    def __init__(self, kubeconfig: str | None, context: str, *, timeouts: tuple[float, float]) -> None:
         if not context:
             raise InputError("no context is named, so no cluster is touched", hint=f"give {Setting.CONTEXT}")
         self.context = context
+        self._timeouts = timeouts
         files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
         loaded = _of_pod() if context == IN_CLUSTER and not kubeconfig else _load(files, context)
         self.namespace = loaded.namespace
@@ -245,7 +245,7 @@ class KubernetesApi:
             auth_settings=["BearerToken"],
         )
         try:
-            response = self._client.call_api(*request, _request_timeout=TIMEOUTS)
+            response = self._client.call_api(*request, _request_timeout=self._timeouts)
             text = response.read()
         except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unanswered(what, error) from error

@@ -9,7 +9,7 @@ from contextlib import suppress
 from threading import Thread
 from typing import Final
 
-from chaos.ports import Finished, Listener
+from chaos.ports import Listener, Result
 
 _PATIENCE: Final = 3.0
 """Seconds for which one may hold up a run: its fault stays in the mesh meanwhile."""
@@ -41,10 +41,10 @@ class Listeners:
         failed = [(listener, self._within_patience(call, listener)) for listener in self._listeners]
         return [(self._drop(listener, why), why) for listener, why in failed if why]
 
-    def finish(self, finished: Finished) -> None:
+    def finish(self, result: Result) -> None:
         """Tells the end, on the caller's own thread; all is restored and judged by now."""
         for listener in tuple(self._listeners):
-            if why := _failure(lambda listener: listener.finished(finished), listener):
+            if why := _failure(lambda listener: listener.finished(result), listener):
                 self._drop(listener, why)
 
     def _within_patience(self, call: Callable[[Listener], None], listener: Listener) -> str:

@@ -10,7 +10,7 @@ from chaos.errors import ExperimentFailed, ExperimentInconclusive, ExperimentRef
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History
 from chaos.model.verdict import Outcome, Verdict
-from chaos.ports import Finished
+from chaos.ports import Result
 from chaos.reporting.prose import headline, verdict_text
 from chaos.reporting.record import run_folder, write_record
 
@@ -32,7 +32,7 @@ def make_folder(report_dir: Path, run: str) -> Path:
     return folder
 
 
-def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Finished:
+def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Result:
     """Judges, records and tells. A verdict whose record can't be written is never green: nobody could check it."""
     verdict = judge.judge(history)
     folder: Path | None = run_folder(report_dir, history.run)
@@ -47,9 +47,9 @@ def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Fin
         )
         history = history.model_copy(update={"troubles": (*history.troubles, lost)})
         verdict, folder = judge.judge(history), None
-    finished = Finished(history=history, verdict=verdict, folder=folder)
-    listeners.finish(finished)
-    return finished
+    result = Result(history=history, verdict=verdict, folder=folder)
+    listeners.finish(result)
+    return result
 
 
 def raise_unless_passed(verdict: Verdict) -> None:

@@ -14,7 +14,7 @@ from chaos import judge
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.locust_load import LocustLoad
 from chaos.engine.clock import StopRequest, SystemClock
-from chaos.engine.listeners import Listeners, complain
+from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.errors import Setting
@@ -26,8 +26,7 @@ from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
-from chaos.ports import Clock, Finished, Listener, Load
-from chaos.reporting.listeners import listeners as reports
+from chaos.ports import Clock, Listener, Load, Result
 from chaos.reporting.record import read_record, run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
@@ -44,7 +43,7 @@ class Means(TypedDict, total=False):
     load: Callable[[], Load]
     watchdog: Callable[[Plan, Path], Watch] | None
     clock: Clock
-    listeners: Sequence[Listener] | None
+    listeners: Sequence[Listener]
     report_dir: Path | str
     wait: timedelta | str
     lease: float
@@ -61,7 +60,7 @@ class Harness:
         load: Makes the load generator of a run.
         watchdog: Starts whoever cleans up when this process is killed, for a plan and the folder of its record.
         clock: The time that runs go by.
-        listeners: Who hears what happens; the reports of the harness and of installed packages where absent.
+        listeners: Who is told what happens.
         report_dir: Where records go.
         wait: How long a target that another run holds is waited for, e.g. ``"10m"``; refused at once by default.
         lease: Seconds without a sign of life after which a run counts as dead.
@@ -77,7 +76,7 @@ class Harness:
         load: Callable[[], Load] = LocustLoad,
         watchdog: Callable[[Plan, Path], Watch] | None = None,
         clock: Clock | None = None,
-        listeners: Sequence[Listener] | None = None,
+        listeners: Sequence[Listener] = (),
         report_dir: Path | str = "reports",
         wait: timedelta | str = timedelta(0),
         lease: float = LEASE_SECONDS,
@@ -87,8 +86,7 @@ class Harness:
         self._load = load
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
-        self._listeners = listeners
-        self._say: Callable[[str], None] = complain
+        self._listeners: Callable[[], Listeners] = lambda: Listeners(listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
         self._closing = ExitStack()
@@ -145,15 +143,10 @@ class Harness:
         """
         return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
 
-    def with_listeners(self, listeners: Sequence[Listener], *, say: Callable[[str], None] = complain) -> Self:
-        """The same harness, but others hear of its runs. Only the first one has to be closed.
-
-        Args:
-            listeners: Who hears what happens.
-            say: Told about a listener that fails and is dropped; standard error where absent.
-        """
+    def heard_by(self, make: Callable[[], Listeners]) -> Self:
+        """The same harness, whose runs are heard by others, made anew for each run. Only the first one has to be closed."""
         other = copy(self)
-        other._listeners, other._say, other._closing = listeners, say, ExitStack()
+        other._listeners, other._closing = make, ExitStack()
         return other
 
     def close(self) -> None:
@@ -183,7 +176,7 @@ class Harness:
         """
         return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
 
-    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Finished:
+    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Result:
         """Runs an experiment, judges it and leaves its record, whatever its outcome.
 
         Args:
@@ -203,14 +196,14 @@ class Harness:
             clock=self._clock,
             stop=StopRequest(self._clock),
             watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
-            listeners=Listeners(reports(self._say) if self._listeners is None else self._listeners, say=self._say),
+            listeners=self._listeners(),
             patience=self._patience,
             base=file.parent if file else Path.cwd(),
             lease=self._lease,
         )
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, name=name)
 
-    def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Finished:
+    def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Result:
         """Runs an experiment as ``run`` does; anything but passed raises.
 
         Raises:
@@ -220,9 +213,9 @@ class Harness:
             HarnessError: it could not even be begun; nothing was written.
         """
         __tracebackhide__ = True
-        finished = self.run(experiment, file=file, declared=declared)
-        raise_unless_passed(finished.verdict)
-        return finished
+        result = self.run(experiment, file=file, declared=declared)
+        raise_unless_passed(result.verdict)
+        return result
 
     @staticmethod
     def judge(record: Path | str) -> Verdict:

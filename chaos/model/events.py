@@ -5,9 +5,8 @@ A new kind is added here alone: its class, and its name in ``AnyEvent``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -116,17 +115,13 @@ class Overtaken(Event):
 
 
 class Injected(Event):
-    """A fault as it was really sent, which the plan can't know: the object as Kubernetes acknowledged it.
-
-    Args:
-        strategy: How the fault got in.
-        stored: The object, with its uid, resourceVersion, owner reference, labels and undo record.
-    """
+    """The API acknowledged the write of the fault."""
 
     kind: Literal["injected"] = "injected"
     strategy: Strategy
-    stored: Mapping[str, Any]
-    words = "{strategy}: {stored[metadata][namespace]}/{stored[metadata][name]}"
+    namespace: str
+    name: str
+    words = "{strategy}: {namespace}/{name}"
 
 
 class GuardrailTripped(Event):

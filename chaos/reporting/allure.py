@@ -20,7 +20,7 @@ from allure_commons.utils import uuid4
 from chaos.model.history import Environment, History, PhaseName, Span
 from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ShareProof, Verdict
-from chaos.ports import Finished, Listener
+from chaos.ports import Listener, Result
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import observed, recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
@@ -58,14 +58,14 @@ class AllureSteps(Listener):
         self._categories = categories
         self._marked = marked
 
-    def finished(self, finished: Finished) -> None:
+    def finished(self, result: Result) -> None:
         """Labels, steps, attachments, the environment."""
-        history, verdict = finished.history, finished.verdict
+        history, verdict = result.history, result.verdict
         _describe(history.plan, self._marked)
         _attach("verdict", verdict_markdown(verdict), _MARKDOWN, "md")
-        if finished.folder is not None and (finished.folder / TIMELINE).exists():
+        if result.folder is not None and (result.folder / TIMELINE).exists():
             allure.attach.file(
-                str(finished.folder / TIMELINE), name="timeline", attachment_type=allure.attachment_type.PNG
+                str(result.folder / TIMELINE), name="timeline", attachment_type=allure.attachment_type.PNG
             )
         plan = history.plan
         _attach(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from io import TextIOBase
 from typing import IO, Final, cast
@@ -34,7 +33,6 @@ class _Words(RegexHighlighter):
         r"(?m): (?P<open>INCONCLUSIVE|REFUSED|undecided|warning)\b",
         r"(?m): (?P<bad>FAILED|BLAST-RADIUS-VIOLATED|CLEANUP-FAILED|violated|error)\b",
         r"(?m)^(?P<open>warning|refused):",
-        r"(?P<bad>NOBODY RENEWS IT)",
         r"(?m)^ +(?P<hint>hint|more):",
         r"(?m)^(?P<good>\+.*)$",
         r"(?m)^(?P<bad>-.*)$",
@@ -60,8 +58,3 @@ def console(stream: Stream, *, width: int | None = None, colour: bool = True) ->
         highlight=False,
         soft_wrap=True,
     )
-
-
-def show(text: str) -> None:
-    """Prints text on standard output; words stand out."""
-    console(sys.stdout).print(text, highlight=True)

@@ -1,7 +1,7 @@
 """Who hears of a run: the harness's own reports, and those that other packages add.
 
 A package adds one by an entry point of the group ``chaos.listeners`` that names a ``Listener`` class, or a function without
-arguments that makes a listener.
+arguments that makes a listener. Each run gets new ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _OWN: Final = (Timeline, JobSummary)
 
 
 def listeners(say: Callable[[str], None]) -> Iterator[Listener]:
-    """New ones, apart from what the caller shows by itself.
+    """New listeners for one run, apart from what the caller shows by itself.
 
     Args:
         say: Told about each that another package offers and that can't be used; a run does without it.

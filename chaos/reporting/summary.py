@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.errors import InputError
-from chaos.ports import Finished, Listener
+from chaos.ports import Listener, Result
 from chaos.reporting.prose import verdict_markdown
 
 VARIABLE: Final = "GITHUB_STEP_SUMMARY"
@@ -17,7 +17,7 @@ VARIABLE: Final = "GITHUB_STEP_SUMMARY"
 class JobSummary(Listener):
     """Appends each verdict to the job's summary, where CI names one."""
 
-    def finished(self, finished: Finished) -> None:
+    def finished(self, result: Result) -> None:
         """In one write, since several workers may append to the same file.
 
         Raises:
@@ -28,6 +28,6 @@ class JobSummary(Listener):
             return
         try:
             with Path(target).open("a", encoding="utf-8") as file:
-                file.write(verdict_markdown(finished.verdict) + "\n")
+                file.write(verdict_markdown(result.verdict) + "\n")
         except OSError as error:
             raise InputError(f"{VARIABLE}={target}: expected a file that can be written: {error.strerror}") from error

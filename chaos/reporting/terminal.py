@@ -11,7 +11,7 @@ from rich.segment import ControlType
 from chaos.model.events import Event
 from chaos.model.history import PhaseName
 from chaos.model.plan import Plan
-from chaos.ports import Finished, Listener, Progress
+from chaos.ports import Listener, Progress, Result
 from chaos.reporting.console import STYLES, Stream, console
 from chaos.reporting.prose import headline
 from chaos.values.answers import Answer
@@ -70,9 +70,9 @@ class Terminal(Listener):
             self._next = progress.elapsed + _EVERY
             self.say(_progress(progress))
 
-    def finished(self, finished: Finished) -> None:
+    def finished(self, result: Result) -> None:
         """The verdict in one line; the table comes at the end of all."""
-        self.say(f"  => {headline(finished.verdict)}", style=STYLES[finished.verdict.outcome])
+        self.say(f"  => {headline(result.verdict)}", style=STYLES[result.verdict.outcome])
 
     def say(self, text: str, *, style: str | None = None) -> None:
         """A line of its own, in the place of the live one."""

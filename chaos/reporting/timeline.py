@@ -12,7 +12,7 @@ from chaos.faults.fault import KINDS, felt_by
 from chaos.faults.kind import Kind
 from chaos.model.history import History, Mark, PhaseName
 from chaos.model.verdict import Outcome, Verdict
-from chaos.ports import Finished, Listener
+from chaos.ports import Listener, Result
 from chaos.values.load import LoadSecond
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ _COLOURS: Final = {Outcome.PASSED: "#2e7d32", Outcome.INCONCLUSIVE: "#b26a00", O
 class Timeline(Listener):
     """Draws the picture beside the record."""
 
-    def finished(self, finished: Finished) -> None:
+    def finished(self, result: Result) -> None:
         """Draws; a run without load has nothing to show."""
-        if finished.folder is not None and finished.history.load:
-            draw(finished.history, finished.verdict, finished.folder / TIMELINE)
+        if result.folder is not None and result.history.load:
+            draw(result.history, result.verdict, result.folder / TIMELINE)
 
 
 def draw(history: History, verdict: Verdict, path: Path) -> Path:

@@ -85,12 +85,12 @@ def test_a_conftest_adds_listeners_by_the_hook(pytester: pytest.Pytester) -> Non
     with_outcomes(pytester, "good")
     own = """
     from pathlib import Path
-    from chaos import Finished, Listener
+    from chaos import Result, Listener
 
     class Lines(Listener):
-        def finished(self, finished: Finished) -> None:
+        def finished(self, result: Result) -> None:
             with Path("verdicts.txt").open("a") as file:
-                file.write(f"{finished.verdict.experiment} {finished.verdict.outcome}\\n")
+                file.write(f"{result.verdict.experiment} {result.verdict.outcome}\\n")
 
     def pytest_chaos_listeners(item):
         assert item.name == "good"
@@ -131,7 +131,7 @@ def test_every_event_has_a_sentence_of_its_data() -> None:
     data = {
         "at": 1.0, "namespace": "staging", "service": "inventory-svc", "answer": "undecided", "count": 3,
         "strategy": "patch", "name": "vs", "title": "on fire", "callers": ["a", "b"], "why": "409", "exact": False,
-        "asked": 2, "left": "x", "stored": {"metadata": {"namespace": "n", "name": "vs"}}, "trouble": "frozen", "message": "m", "listener": "l", "text": "t",
+        "asked": 2, "left": "x", "trouble": "frozen", "message": "m", "listener": "l", "text": "t",
     }  # fmt: skip
     union, _ = get_args(events.AnyEvent)
     for kind in get_args(union):

@@ -27,9 +27,8 @@ FAKE = textwrap.dedent("""\
     sys.path.insert(0, {root!r})
     from tests.support.histories import history, orders, is_faulted
     from chaos.harness.harness import Harness
-    from chaos.engine.listeners import Listeners
     from chaos.judge import judge
-    from chaos.ports import Finished
+    from chaos.ports import Result
 
     HISTORIES = {{
         "good": history(),
@@ -44,9 +43,9 @@ FAKE = textwrap.dedent("""\
         def run(self, experiment, **source):
             one = HISTORIES[experiment.name]
             verdict = judge(one).model_copy(update={{"experiment": experiment.name}})
-            finished = Finished(history=one, verdict=verdict, folder=None)
-            Listeners(self._listeners, say=self._say).finish(finished)
-            return finished
+            result = Result(history=one, verdict=verdict, folder=None)
+            self._listeners().finish(result)
+            return result
 
         def sweep(self):
             return []

@@ -10,11 +10,11 @@ import pytest
 from chaos.engine.listeners import Listeners
 from chaos.judge import judge
 from chaos.model.history import PhaseName
-from chaos.ports import Finished, Listener
+from chaos.ports import Listener, Result
 from tests.support.histories import history, plan
 
 GOOD = history()
-END = Finished(history=GOOD, verdict=judge(GOOD))
+END = Result(history=GOOD, verdict=judge(GOOD))
 
 
 class Hearing(Listener):
@@ -26,8 +26,8 @@ class Hearing(Listener):
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
         self.heard.append(f"{run} {phase}")
 
-    def finished(self, finished: Finished) -> None:
-        self.heard.append(finished.verdict.outcome)
+    def finished(self, result: Result) -> None:
+        self.heard.append(result.verdict.outcome)
 
 
 class Failing(Listener):
@@ -39,7 +39,7 @@ class Failing(Listener):
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
         self._fail()
 
-    def finished(self, finished: Finished) -> None:
+    def finished(self, result: Result) -> None:
         self._fail()
 
 

@@ -17,7 +17,7 @@ from chaos.judge import judge
 from chaos.model.events import GuardrailTripped, Locked, Trouble, TroubleKind
 from chaos.model.history import History, Mark, PhaseName, Span
 from chaos.model.verdict import Outcome, Reason, ReasonCode, Verdict
-from chaos.ports import Finished, Progress
+from chaos.ports import Progress, Result
 from chaos.reporting import timeline
 from chaos.reporting.allure import AllureSteps
 from chaos.reporting.prose import share_text, verdict_markdown
@@ -39,7 +39,7 @@ def steps_of(one: History, results: Path, monkeypatch: pytest.MonkeyPatch, **opt
     reporter = AllureReporter()
     result = model2.TestResult(uuid="t", name="t")
     reporter.schedule_test("t", result)
-    AllureSteps(results, reporter, **options).finished(Finished(history=one, verdict=judge(one)))
+    AllureSteps(results, reporter, **options).finished(Result(history=one, verdict=judge(one)))
     return {step.name.split()[0]: step for step in result.steps}
 
 
@@ -97,8 +97,8 @@ def test_the_jobs_summary_grows_with_each_verdict(tmp_path: Path, monkeypatch: p
     file = tmp_path / "summary.md"
     file.write_text("before\n")
     monkeypatch.setenv(VARIABLE, str(file))
-    JobSummary().finished(Finished(history=GOOD, verdict=judge(GOOD)))
-    JobSummary().finished(Finished(history=BAD, verdict=judge(BAD)))
+    JobSummary().finished(Result(history=GOOD, verdict=judge(GOOD)))
+    JobSummary().finished(Result(history=BAD, verdict=judge(BAD)))
     text = file.read_text()
     assert text.startswith("before\n## PASSED: orders")
     assert "## FAILED: orders" in text
@@ -108,7 +108,7 @@ def test_a_summary_that_cannot_be_written_costs_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "absent" / "summary.md"))
-    Listeners([JobSummary()]).finish(Finished(history=GOOD, verdict=judge(GOOD)))
+    Listeners([JobSummary()]).finish(Result(history=GOOD, verdict=judge(GOOD)))
     told = capsys.readouterr().err
     assert "JobSummary is dropped: InputError: GITHUB_STEP_SUMMARY=" in told
     assert "expected a file that can be written" in told
@@ -175,7 +175,7 @@ def test_nothing_is_redrawn_where_it_can_not_be(screen: Screen, monkeypatch: pyt
     terminal.progress(
         Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=9, claims=judge(GOOD).baseline)
     )
-    terminal.finished(Finished(history=GOOD, verdict=judge(GOOD)))
+    terminal.finished(Result(history=GOOD, verdict=judge(GOOD)))
     assert "\r" not in out.getvalue()
     assert len(out.getvalue().splitlines()) == 2
 
@@ -183,7 +183,7 @@ def test_nothing_is_redrawn_where_it_can_not_be(screen: Screen, monkeypatch: pyt
 @pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
 def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, screen: Screen, value: str, coloured: bool) -> None:
     monkeypatch.setenv("NO_COLOR", value)
-    Terminal(screen).finished(Finished(history=GOOD, verdict=judge(GOOD)))
+    Terminal(screen).finished(Result(history=GOOD, verdict=judge(GOOD)))
     assert ("\x1b[32m" in screen.getvalue()) is coloured
 
 

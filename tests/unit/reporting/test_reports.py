@@ -10,7 +10,7 @@ import pytest
 from chaos.errors import InputError
 from chaos.judge import judge
 from chaos.model.history import PhaseName
-from chaos.ports import Finished, Progress
+from chaos.ports import Progress, Result
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import headline, verdict_markdown, verdict_text
 from chaos.reporting.record import read_record, write_record
@@ -104,7 +104,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
                 claims=claims,
             )
         )
-    sink.finished(Finished(history=GOOD, verdict=judge(GOOD)))
+    sink.finished(Result(history=GOOD, verdict=judge(GOOD)))
     lines = out.getvalue().splitlines()
     assert "\x1b" not in out.getvalue()
     assert sum("answers/s" in line for line in lines) == 3, "about every five seconds"
