@@ -211,8 +211,8 @@ class Run:
                 self._event(events.Overtaken(at=self._now(), answer=error.args[0]))
                 continue
             made, now = fresh.injection, self._now()
-            self.recorder.acknowledged(now, made.strategy, written)
-            self._event(events.Injected(at=now, strategy=made.strategy, namespace=made.namespace, name=made.name))
+            self._mark(Mark.INJECTED, now)
+            self._event(events.Injected(at=now, strategy=made.strategy, stored=written))
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
