@@ -29,7 +29,10 @@ if TYPE_CHECKING:
         Refused,
         Stopped,
     )
-    from chaos.expectations.claim import Expectation, Good, Guardrail
+    from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.good import Good
+    from chaos.expectations.mesh import Expectation
+    from chaos.expectations.promql import PromqlExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
@@ -46,18 +49,18 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
     "ChaosError": "chaos.errors",
+    "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
     "Event": "chaos.model.events",
-    "Expectation": "chaos.expectations.claim",
+    "Expectation": "chaos.expectations.mesh",
     "Experiment": "chaos.model.experiment",
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
     "Fault": "chaos.faults.fault",
+    "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
-    "Good": "chaos.expectations.claim",
-    "Guardrail": "chaos.expectations.claim",
     "Harness": "chaos.harness.harness",
     "HarnessError": "chaos.errors",
     "History": "chaos.model.history",
@@ -76,6 +79,7 @@ _HOMES: Final = {
     "Place": "chaos.engine.place",
     "Plan": "chaos.model.plan",
     "Progress": "chaos.ports",
+    "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
@@ -93,6 +97,7 @@ _HOMES: Final = {
 __all__ = [
     "Abort",
     "ChaosError",
+    "ClientExpectation",
     "Delay",
     "DocumentError",
     "Event",
@@ -103,7 +108,6 @@ __all__ = [
     "ExperimentRefused",
     "Fault",
     "Good",
-    "Guardrail",
     "Harness",
     "HarnessError",
     "History",
@@ -122,6 +126,7 @@ __all__ = [
     "Place",
     "Plan",
     "Progress",
+    "PromqlExpectation",
     "ReasonCode",
     "Recovery",
     "Refused",

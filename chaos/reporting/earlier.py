@@ -16,16 +16,43 @@ def upgraded(document: Document) -> Document:
 
 
 def _from_1(document: Document) -> Document:
-    """Events were told in words; that a place is the lab was to be seen by its context's name."""
-    place = document["environment"]
+    """Events were told in words; every expectation had the fields of every kind; a question was a key beside the query.
+
+    That a place is the lab was to be seen by its context's name.
+    """
+    place, plan = document["environment"], document["plan"]
+    experiment = plan["experiment"]
+    roles = {role: [_expectation(one) for one in experiment[role]] for role in ("steadyState", "guardrails")}
     return {
         **document,
         "environment": {"lab": place["context"].startswith("chaos-lab"), **place},
+        "plan": {**plan, "experiment": {**experiment, **roles}},
+        "recorded": [
+            {"question": _question(one), "query": one["query"], "series": one["series"]} for one in document["recorded"]
+        ],
         "events": [
             {"kind": "noted", "at": event["at"], "text": f"{event['kind']}: {event['message']}"}
             for event in document.get("events", ())
         ],
     }
+
+
+def _expectation(declared: Document) -> Document:
+    if declared["promql"] is not None:
+        return {"title": declared["title"], "promql": declared["promql"]}
+    return {key: value for key, value in declared.items() if value is not None}
+
+
+def _question(recorded: Document) -> Document:
+    what, _, rest = recorded["key"].partition(":")
+    if what == "promql":
+        return {"kind": "comparison", "promql": recorded["query"]}
+    if what == "buckets":
+        host, _, bound = rest.rpartition(":")
+        return {"kind": "durations", "host": host, "within": float(bound)}
+    if what == "durations":
+        return {"kind": "durations", "host": rest}
+    return {"kind": "requests", "host": rest, "side": "called" if what == "arrivals" else "callers"}
 
 
 _STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1}

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import io
-import json
 import struct
 from pathlib import Path
 
@@ -38,22 +37,6 @@ def test_a_record_can_be_read_back(tmp_path: Path) -> None:
     assert read_record(folder / "record.json") == GOOD
     assert (folder / "verdict.txt").read_text().startswith("orders: PASSED")
     assert sorted(path.name for path in folder.iterdir()) == ["plan.txt", "record.json", "verdict.txt"]
-
-
-@pytest.mark.parametrize(("context", "lab"), [("chaos-lab", True), ("chaos-lab-own-1", True), ("staging", False)])
-def test_a_record_of_format_1_is_judged_as_ever(tmp_path: Path, context: str, lab: bool) -> None:
-    folder = write_record(BAD, judge(BAD), tmp_path)
-    document = json.loads((folder / "record.json").read_text())
-    del document["environment"]["lab"]
-    document["environment"]["context"] = context
-    document["events"] = [{"at": 1030.2, "kind": "injected", "message": "create: staging/chaos-r1", "data": {}}]
-    (folder / "record.json").write_text(json.dumps({**document, "format": 1}))
-    found = read_record(folder)
-    assert judge(found) == judge(BAD)
-    assert found.environment.lab is lab
-    assert [(event.kind, event.at, event.sentence) for event in found.events] == [
-        ("noted", 1030.2, "injected: create: staging/chaos-r1")
-    ]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"run": 1}', "\x00"])
