@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from chaos.errors import MeshError
+from chaos.istio.injection import REVISION_LABEL
 from chaos.istio.mesh_config import mesh_config, mesh_config_of
 from chaos.istio.proxy import CONTAINER
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
@@ -335,7 +336,7 @@ class KubernetesMesh:
                 tag = container.get("image", "").partition("@")[0].rpartition("/")[2].partition(":")[2]
                 if container.get("name") == "discovery" and tag:
                     return str(tag.removesuffix("-distroless").removesuffix("-debug"))
-            revision = (deployment["metadata"].get("labels") or {}).get("istio.io/rev")
+            revision = (deployment["metadata"].get("labels") or {}).get(REVISION_LABEL)
             if revision:
                 return str(revision)
         return ""

@@ -93,11 +93,11 @@ class _Round:
     """One question to each of several proxies."""
 
     def __init__(self, mesh: Mesh, clock: Clock, pods: Sequence[Pod]) -> None:
-        self.begun = begun = clock.now()
+        self.begun = clock.now()
         self._mesh = mesh
         self._open: queue.SimpleQueue[Pod] = queue.SimpleQueue()
         self._answers: dict[Pod, str | None] = {}
-        self._last = (0, begun)
+        self._last = (0, self.begun)
         for pod in pods:
             self._open.put(pod)
         for _ in range(min(_AT_ONCE, len(pods))):

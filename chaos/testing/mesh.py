@@ -30,7 +30,7 @@ class MemoryMesh:
         self._clock = clock
         self._objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._numbers = itertools.count(1)
-        self._distribution = distribution
+        self.distribution = distribution
         self._past: list[tuple[float, Sequence[Object]]] = []
         self.answers_exec = True
         """Whether proxies may be asked for their routes."""
@@ -59,8 +59,8 @@ class MemoryMesh:
 
     def in_effect(self, at: float | None = None) -> Sequence[Object]:
         """The VirtualServices that the proxies obey, now or at another moment."""
-        known = (self._clock.now() if at is None else at) - self._distribution
-        return next((there for since, there in reversed(self._past) if since <= known), ())
+        moment = self._clock.now() if at is None else at
+        return next((there for since, there in reversed(self._past) if since <= moment), ())
 
     # --- the port: reading -----------------------------------------------------------------------------------------
 
@@ -243,7 +243,7 @@ class MemoryMesh:
 
     def _remember(self) -> None:
         there = [obj for (kind, _, _), obj in self._objects.items() if kind == _VS]
-        self._past.append((self._clock.now(), there))
+        self._past.append((self._clock.now() + self.distribution, there))
 
 
 class _Followed:
