@@ -226,7 +226,7 @@ class Clock(Protocol):
         ...
 
     def beside(self, work: Callable[[], None]) -> None:
-        """Does something that may take long or hang, while time goes on; in virtual time, where nothing takes long, at once."""
+        """Does something that may hang, off the thread that decides; at once in virtual time. It must not raise."""
         ...
 
 
