@@ -36,6 +36,7 @@ from chaos.model.situation import Situation
 from chaos.safety.removal import take_away
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
+from chaos.testing.clock import VirtualClock
 from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
 from tests.property.owned import KIND, NAME, Owned, StoreMesh, writer
@@ -62,17 +63,6 @@ steadyState: [{{title: answered, service: order-svc, good: {{status: "<500"}}, a
         ", onlyOurLoad: true",
     )
 ]
-
-
-class StepClock:
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def now(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
 
 
 def manifest(label: str, weight: int, *, faulted: bool) -> Object:
@@ -304,7 +294,7 @@ class OtherWriters(RuleBasedStateMachine):
         chosen = choose(experiment, situation, run=run, expires=now + timedelta(minutes=5))
         if not isinstance(chosen, Injection):
             return
-        injector = Injector(self.mesh, chosen, run, StepClock())  # type: ignore[arg-type]
+        injector = Injector(self.mesh, chosen, run, VirtualClock())  # type: ignore[arg-type]
         self.routes_written = not self._owners_agree()
         try:
             injector.write(owner=None)
