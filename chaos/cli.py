@@ -80,13 +80,6 @@ def give(data: Any) -> None:
     typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def show(text: str) -> None:
-    """Text for people, on stdout."""
-    from chaos.reporting.console import console
-
-    console(sys.stdout).print(text, highlight=True)
-
-
 @app.callback(invoke_without_command=True)
 def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: FBT002
     if version:
@@ -156,6 +149,7 @@ def plan(
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
+    from chaos.reporting.console import show
     from chaos.reporting.plan_text import plan_text
 
     chosen = read_experiments(files)
@@ -220,6 +214,7 @@ def judge(
     """Judge recorded runs again, offline."""
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
+    from chaos.reporting.console import show
     from chaos.reporting.prose import verdict_text
 
     verdicts = [Harness.judge(path) for path in records]

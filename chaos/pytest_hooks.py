@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,18 +30,3 @@ def pytest_chaos_listeners(item: pytest.Item) -> Sequence[Listener] | None:
     Args:
         item: The test that runs the experiment.
     """
-
-
-def listeners_of_plugins(item: pytest.Item, say: Callable[[str], None]) -> Iterator[Listener]:
-    """What the plugins answer to the hook; each is asked apart, so that one that raises costs only its own listeners.
-
-    Args:
-        item: The test that runs the experiment.
-        say: Told about each plugin that gives none although it should.
-    """
-    from chaos.reporting.listeners import made
-
-    for one in reversed(item.ihook.pytest_chaos_listeners.get_hookimpls()):
-        if not (one.wrapper or one.hookwrapper):
-            given = {"item": item} if one.argnames else {}
-            yield from made(partial(one.function, **given), f"the plugin {one.plugin_name}", say)

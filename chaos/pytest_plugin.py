@@ -18,17 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from chaos.errors import HarnessError, InputError, NotPassed, Stopped
-from chaos.pytest_session import ChaosSession, option
+from chaos.pytest_session import NOTE, VERDICT, ChaosSession, option
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
     from _pytest.nodes import Node
     from _pytest.terminal import TerminalReporter
 
-    from chaos.engine.listeners import Listeners
     from chaos.harness.harness import Harness
     from chaos.model.experiment import Experiment
-    from chaos.ports import Listener, Result
+    from chaos.ports import Listener
     from chaos.values.access import MeshAccess
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
@@ -36,10 +35,6 @@ _SUFFIXES: Final = (".yaml", ".yml")
 _DECLARES: Final = re.compile(r"^experiment\s*:", re.MULTILINE)
 _EXPERIMENT: Final = "chaos_experiment"
 """Property of a report: the experiment's name, whether or not it came to a verdict."""
-_VERDICT: Final = "chaos_verdict"
-"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
-_NOTE: Final = "chaos_note"
-"""Property of a report: what happened besides, such as a listener that was dropped."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
@@ -204,10 +199,12 @@ def pytest_runtest_call() -> Iterator[None]:
 
 def _harness_for(item: pytest.Item) -> Harness:
     """The session's harness, which notes its verdicts in the reports of one test."""
+    from chaos.pytest_listeners import listeners_of
+
     session = item.config.stash[_SESSION]
     if session.is_worker:
         _end_with_parent()
-    return session.begin().heard_by(lambda: _listeners(item, session))
+    return session.begin().heard_by(lambda: listeners_of(item, session.terminal()))
 
 
 def _end_with_parent() -> None:
@@ -219,46 +216,11 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _listeners(item: pytest.Item, session: ChaosSession) -> Listeners:
-    """Who hears of an item's run: the terminal, the harness's own reports, those of packages, those of plugins."""
-    from chaos.engine.listeners import Listeners
-    from chaos.ports import Listener
-    from chaos.pytest_hooks import listeners_of_plugins
-    from chaos.reporting.listeners import listeners
-    from chaos.reporting.table import row_of
-    from chaos.reporting.terminal import Terminal
-
-    stream = session.terminal()
-    terminal = Terminal(stream, width=stream.width, colour=stream.colour) if stream is not None else None
-
-    def say(text: str) -> None:
-        item.user_properties.append((_NOTE, text))  # for the end of all, since a worker has no terminal
-        if terminal is not None:
-            terminal.say(text)
-
-    class Noting(Listener):
-        """Notes each verdict at the test, for the table at the end."""
-
-        def finished(self, result: Result) -> None:
-            row = {**row_of(result.verdict)._asdict(), "folder": str(result.folder or "")}
-            item.user_properties.append((_VERDICT, row))
-
-    shown = [terminal] if terminal else []
-    return Listeners([*shown, *listeners(say), *listeners_of_plugins(item, say), Noting()], say=say)
-
-
 def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
-    """Allure's, where allure-pytest writes the item's result."""
-    config = item.config
-    plugin = config.pluginmanager.get_plugin("allure_listener")
-    if plugin is None:
-        return []
-    from chaos.reporting.allure import AllureSteps
+    """Allure's, by the hook that others use, too."""
+    from chaos.pytest_listeners import allure_steps
 
-    results = Path(config.getoption("allure_report_dir"))
-    categories = config.rootpath / "reports" / "allure" / "categories.json"
-    marked = {mark.name for mark in item.iter_markers()}
-    return [AllureSteps(results, plugin.allure_logger, categories=categories, marked=marked)]
+    return allure_steps(item)
 
 
 # --- reporting ---------------------------------------------------------------------------------------------------------
@@ -295,7 +257,7 @@ def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
     """What became of the experiments of one test; one that broke before its verdict has the error as its reason."""
     if report.when != "call":
         return []
-    rows = [value for key, value in report.user_properties if key == _VERDICT and isinstance(value, dict)]
+    rows = [value for key, value in report.user_properties if key == VERDICT and isinstance(value, dict)]
     names = [str(value) for key, value in report.user_properties if key == _EXPERIMENT]
     if rows or not report.failed:
         return rows
@@ -339,7 +301,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     for row in rows:
         if row["folder"]:
             terminalreporter.write_line(f"record: {row['folder']}")
-    notes = [value for report in reports for key, value in report.user_properties if key == _NOTE]
+    notes = [value for report in reports for key, value in report.user_properties if key == NOTE]
     for note in dict.fromkeys(map(str, notes)):
         terminalreporter.write_line(f"note: {note}", yellow=True)
 

@@ -6,7 +6,7 @@ import io
 import os
 import secrets
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from chaos.harness.harness import Harness
     from chaos.values.access import MeshAccess
+
+
+VERDICT: Final = "chaos_verdict"
+"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
+NOTE: Final = "chaos_note"
+"""Property of a report: what is to be told at the end of all, such as a listener that was dropped."""
 
 
 def option(setting: str) -> str:

@@ -211,8 +211,8 @@ class Run:
                 self._event(events.Overtaken(at=self._now(), answer=error.args[0]))
                 continue
             made, now = fresh.injection, self._now()
-            self.recorder.acknowledged(now, made.strategy, written)
-            self._event(events.Injected(at=now, strategy=made.strategy, namespace=made.namespace, name=made.name))
+            self._mark(Mark.INJECTED, now)
+            self._event(events.Injected(at=now, strategy=made.strategy, stored=written))
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
@@ -342,7 +342,7 @@ class Run:
     def _let_go(self) -> None:
         """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
         self._give_back()
-        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=self._kept)
+        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=self._not_released)
         if self._lease is not None:
             self._lease.stop()
         if self._watch is not None and not self.recorder.residue and not self._injector.unaccounted:
@@ -477,8 +477,8 @@ class Run:
     def _retried(self, why: str) -> None:
         self._event(events.RestoreRetried(at=self._now(), why=why))
 
-    def _kept(self, why: str) -> None:
-        self._event(events.ReleaseRetried(at=self._now(), left=self.recorder.residue, why=why))
+    def _not_released(self, why: str) -> None:
+        self._event(events.ReleaseRetried(at=self._now(), why=why))
 
     def _event(self, event: events.AnyEvent) -> None:
         self.recorder.events.append(event)

@@ -27,6 +27,7 @@ from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Result
+from chaos.reporting.listeners import listeners as reports
 from chaos.reporting.record import read_record, run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
@@ -43,7 +44,7 @@ class Means(TypedDict, total=False):
     load: Callable[[], Load]
     watchdog: Callable[[Plan, Path], Watch] | None
     clock: Clock
-    listeners: Sequence[Listener]
+    listeners: Sequence[Listener] | None
     report_dir: Path | str
     wait: timedelta | str
     lease: float
@@ -60,7 +61,7 @@ class Harness:
         load: Makes the load generator of a run.
         watchdog: Starts whoever cleans up when this process is killed, for a plan and the folder of its record.
         clock: The time that runs go by.
-        listeners: Who is told what happens.
+        listeners: Who hears what happens; the harness's own reports and those of installed packages where absent.
         report_dir: Where records go.
         wait: How long a target that another run holds is waited for, e.g. ``"10m"``; refused at once by default.
         lease: Seconds without a sign of life after which a run counts as dead.
@@ -76,7 +77,7 @@ class Harness:
         load: Callable[[], Load] = LocustLoad,
         watchdog: Callable[[Plan, Path], Watch] | None = None,
         clock: Clock | None = None,
-        listeners: Sequence[Listener] = (),
+        listeners: Sequence[Listener] | None = None,
         report_dir: Path | str = "reports",
         wait: timedelta | str = timedelta(0),
         lease: float = LEASE_SECONDS,
@@ -86,7 +87,7 @@ class Harness:
         self._load = load
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
-        self._listeners: Callable[[], Listeners] = lambda: Listeners(listeners)
+        self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
         self._closing = ExitStack()

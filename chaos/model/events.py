@@ -5,8 +5,9 @@ A new kind is added here alone: its class, and its name in ``AnyEvent``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -115,13 +116,17 @@ class Overtaken(Event):
 
 
 class Injected(Event):
-    """The API acknowledged the write of the fault."""
+    """A fault as it was really sent, which the plan can't know: the object as Kubernetes acknowledged it.
+
+    Args:
+        strategy: How the fault got in.
+        stored: The object, with its uid, resourceVersion, owner reference, labels and undo record.
+    """
 
     kind: Literal["injected"] = "injected"
     strategy: Strategy
-    namespace: str
-    name: str
-    words = "{strategy}: {namespace}/{name}"
+    stored: Mapping[str, Any]
+    words = "{strategy}: {stored[metadata][namespace]}/{stored[metadata][name]}"
 
 
 class GuardrailTripped(Event):
@@ -226,13 +231,8 @@ class ReleaseRetried(Event):
 
     live = False
     kind: Literal["release-retried"] = "release-retried"
-    left: tuple[str, ...] = ()
-    why: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """The cause, or what is left."""
-        return self.why or f"left: {', '.join(self.left)}"
+    why: str
+    words = "{why}"
 
 
 # --- at any time -------------------------------------------------------------------------------------------------------

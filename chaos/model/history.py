@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field
 
 from chaos.model.events import AnyEvent, Trouble
-from chaos.model.plan import Plan, Strategy
+from chaos.model.plan import Plan
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Fact, Recorded
@@ -57,20 +57,6 @@ class Span(Fact):
     phase: PhaseName
     start: float
     end: float | None = None
-
-
-class Injected(Fact):
-    """A fault as it was really sent, which the plan can't know: the object as Kubernetes acknowledged it.
-
-    Args:
-        at: When it was acknowledged.
-        strategy: How the fault got in.
-        stored: The object, with its uid, resourceVersion, owner reference, labels and undo record.
-    """
-
-    at: float
-    strategy: Strategy
-    stored: Mapping[str, Any]
 
 
 class ProxySeen(Fact):
@@ -120,7 +106,6 @@ class History(Fact):
     recorded: tuple[Recorded, ...] = ()
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
-    injected: tuple[Injected, ...] = Field((), description="every fault that was written; empty in older records")
     residue: tuple[str, ...] = Field((), description="what was still there after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 

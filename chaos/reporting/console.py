@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from io import TextIOBase
 from typing import IO, Final, cast
@@ -33,6 +34,7 @@ class _Words(RegexHighlighter):
         r"(?m): (?P<open>INCONCLUSIVE|REFUSED|undecided|warning)\b",
         r"(?m): (?P<bad>FAILED|BLAST-RADIUS-VIOLATED|CLEANUP-FAILED|violated|error)\b",
         r"(?m)^(?P<open>warning|refused):",
+        r"(?P<bad>NOBODY RENEWS IT)",
         r"(?m)^ +(?P<hint>hint|more):",
         r"(?m)^(?P<good>\+.*)$",
         r"(?m)^(?P<bad>-.*)$",
@@ -58,3 +60,8 @@ def console(stream: Stream, *, width: int | None = None, colour: bool = True) ->
         highlight=False,
         soft_wrap=True,
     )
+
+
+def show(text: str) -> None:
+    """Prints text on standard output; words stand out."""
+    console(sys.stdout).print(text, highlight=True)

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
 
-from chaos.engine.listeners import describe
+from chaos.engine.listeners import complain, describe
 from chaos.ports import Listener
 from chaos.reporting.summary import JobSummary
 from chaos.reporting.timeline import Timeline
@@ -20,7 +20,7 @@ GROUP: Final = "chaos.listeners"
 _OWN: Final = (Timeline, JobSummary)
 
 
-def listeners(say: Callable[[str], None]) -> Iterator[Listener]:
+def listeners(say: Callable[[str], None] = complain) -> Iterator[Listener]:
     """New listeners for one run, apart from what the caller shows by itself.
 
     Args:

@@ -73,7 +73,7 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert [span["phase"] for span in record["spans"]] == [
         "lock", "baseline", "inject", "prove", "observe", "restore", "recover", "release",
     ]  # fmt: skip
-    (injected,) = record["injected"]
+    (injected,) = [event for event in record["events"] if event["kind"] == "injected"]
     meta = injected["stored"]["metadata"]
     assert injected["at"] == record["marks"]["injected"]
     assert meta["uid"], "it is what Kubernetes acknowledged"
