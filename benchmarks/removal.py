@@ -27,7 +27,8 @@ from chaos.engine.place import Place
 from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
 from chaos.harness.connecting import on_lab
-from chaos.judge import judge_removal
+from chaos.judge.facts import Facts
+from chaos.judge.removal import judge_removal
 from chaos.lab import commands
 from chaos.lab.state import LabState
 from chaos.model.history import History, Mark, ProxySeen
@@ -66,7 +67,7 @@ class Removing:
         self._clock = clock
         offset = place.metrics.now() - clock.now()
         self.recorder = Recorder(self.plan, place.environment, clock_offset=offset, started=clock.now() + offset)
-        self._observer = Observer(self.plan, self.recorder, place.metrics, cast("Load", None))
+        self._observer = Observer(self.recorder, place.metrics, cast("Load", None))
         self._injector = Injector(place.mesh, self.plan.injection, self.plan.run, clock)
         self._mesh = place.mesh
         self._proxies = Proxies(place.mesh, clock, self.plan)
@@ -97,7 +98,8 @@ class Removing:
     def both(self) -> tuple[RemovalResult, RemovalResult]:
         history: History = self.recorder.history()
         now = self._clock.now() + self.recorder.clock_offset
-        return judge_removal(history, now), judge_removal(history.model_copy(update={"proxies": ()}), now)
+        unasked = history.model_copy(update={"proxies": ()})
+        return judge_removal(Facts.of(history), now), judge_removal(Facts.of(unasked), now)
 
 
 @contextmanager

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
         Refused,
         Stopped,
     )
-    from chaos.expectations.claim import Expectation, Good, Guardrail
+    from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.good import Good
+    from chaos.expectations.mesh import Expectation
+    from chaos.expectations.promql import PromqlExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
@@ -45,17 +48,17 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
     "ChaosError": "chaos.errors",
+    "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
-    "Expectation": "chaos.expectations.claim",
+    "Expectation": "chaos.expectations.mesh",
     "Experiment": "chaos.model.experiment",
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
     "Fault": "chaos.faults.fault",
     "Finished": "chaos.ports",
-    "Good": "chaos.expectations.claim",
-    "Guardrail": "chaos.expectations.claim",
+    "Good": "chaos.expectations.good",
     "Harness": "chaos.harness.harness",
     "HarnessError": "chaos.errors",
     "History": "chaos.model.history",
@@ -72,6 +75,7 @@ _HOMES: Final = {
     "Outcome": "chaos.model.verdict",
     "Place": "chaos.engine.place",
     "Plan": "chaos.model.plan",
+    "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
@@ -90,6 +94,7 @@ _HOMES: Final = {
 __all__ = [
     "Abort",
     "ChaosError",
+    "ClientExpectation",
     "Delay",
     "DocumentError",
     "Expectation",
@@ -100,7 +105,6 @@ __all__ = [
     "Fault",
     "Finished",
     "Good",
-    "Guardrail",
     "Harness",
     "HarnessError",
     "History",
@@ -117,6 +121,7 @@ __all__ = [
     "Outcome",
     "Place",
     "Plan",
+    "PromqlExpectation",
     "ReasonCode",
     "Recovery",
     "Refused",

@@ -13,6 +13,7 @@ from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict
 from chaos.values.answers import ClaimResult
 from chaos.values.load import LoadSecond
+from chaos.values.questions import Question
 from chaos.values.series import Series
 
 Object = Mapping[str, Any]
@@ -27,6 +28,23 @@ class Identity:
     uid: str
     kubernetes: str
     istio: str = ""
+
+
+class Informer(Protocol):
+    """A collection of the cluster, kept up to date while it changes."""
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever something changed."""
+        ...
+
+    def objects(self) -> Sequence[Object]:
+        """All objects, as last heard; what is written now may be heard a moment later. May wait for the first answer."""
+        ...
+
+    def stop(self) -> None:
+        """Follows it no longer; never waits, safe to call twice."""
+        ...
 
 
 class Mesh(Protocol):
@@ -62,6 +80,10 @@ class Mesh(Protocol):
 
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
+        ...
+
+    def follow_virtual_services(self) -> Informer:
+        """The VirtualServices of all namespaces, kept up to date until it is stopped."""
         ...
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
@@ -141,10 +163,10 @@ class Mesh(Protocol):
 
 
 class Metrics(Protocol):
-    """Prometheus. Every call raises ``MetricsError`` when it fails."""
+    """Whatever keeps the mesh's metrics, such as Prometheus. Every call raises ``MetricsError`` when it fails."""
 
     def now(self) -> float:
-        """Prometheus' own clock, Unix seconds."""
+        """Its own clock, Unix seconds."""
         ...
 
     def version(self) -> str:
@@ -155,12 +177,12 @@ class Metrics(Protocol):
         """The longest scrape interval in seconds among the targets that carry Istio's metrics."""
         ...
 
-    def samples(self, selector: str, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last ``seconds`` of every series that a selector names."""
+    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
+        """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
         ...
 
-    def holds(self, comparison: str) -> bool:
-        """Whether a PromQL comparison has a result now."""
+    def wording(self, question: Question) -> str:
+        """A question as it is sent, for people who read the record."""
         ...
 
 
@@ -204,7 +226,7 @@ class Clock(Protocol):
         ...
 
     def beside(self, work: Callable[[], None]) -> None:
-        """Does something that may take long, while time goes on; in virtual time, where nothing takes long, at once."""
+        """Does something that may hang, off the thread that decides; at once in virtual time. It must not raise."""
         ...
 
 

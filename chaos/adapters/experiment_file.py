@@ -124,11 +124,15 @@ def _plain(node: Any) -> Any:
 
 def _problems(error: ValidationError, document: Any, file: str) -> list[Problem]:
     found = []
-    for item in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    misspelt = {item["loc"][:-1] for item in errors if item["type"] == "extra_forbidden"}
+    for item in errors:
+        if item["type"] == "missing" and item["loc"][:-1] in misspelt:
+            continue  # it may be what was misspelt
         path = path_in(document, item["loc"])
         line, column = _position(document, path)
         kind, message = item["type"], wrong(item)
-        hint = _hint(kind, path)
+        hint = _hint(kind, item["loc"])
         found.append(Problem(file=file, line=line, column=column, path=dotted(path), message=message, hint=hint))
     broken = {problem.path for problem in found}
     shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
@@ -150,19 +154,43 @@ def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
     return line + 1, column + 1
 
 
-def _known_keys(path: Sequence[int | str]) -> list[str]:
-    """The keys that may stand beside the one at ``path``."""
-    schema: Any = Experiment.model_json_schema(by_alias=True)
-    root = schema
-    for step in path[:-1]:
-        schema = _resolve(schema, root)
-        properties = schema.get("properties", {})
-        schema = (
-            properties.get(step, schema.get("additionalProperties", {}))
-            if isinstance(step, str)
-            else schema.get("items", {})
-        )
-    return sorted(_resolve(schema, root).get("properties", {}))
+def _hint(kind: str, loc: Sequence[int | str]) -> str | None:
+    """What to write instead of a key or word that is not known, or for a key that is missing."""
+    if not loc or kind not in ("missing", "literal_error", "extra_forbidden"):
+        return None
+    schema, others = _schema_of(loc[:-1])
+    key, known = str(loc[-1]), schema.get("properties", {})
+    if kind != "extra_forbidden":
+        described: str | None = known.get(key, {}).get("description")
+        return described
+    every = sorted({*known, *(name for other in others for name in other["properties"])})
+    near = difflib.get_close_matches(key, every, n=1)
+    if near and near[0] != key:
+        return f"did you mean {near[0]!r}?"
+    elsewhere = [other["description"] for other in others if key in other["properties"]]
+    where = f"this is {_in_a_sentence(schema['description'])}; " if others else ""
+    where = f"{key!r} goes with {_in_a_sentence(elsewhere[0])}; " if len(elsewhere) == 1 else where
+    return f"{where}known here: {', '.join(sorted(known))}" if known else None
+
+
+def _in_a_sentence(text: str) -> str:
+    return (text[:1].lower() + text[1:]).rstrip(".").replace("``", "`")
+
+
+def _schema_of(loc: Sequence[int | str]) -> tuple[Any, Sequence[Any]]:
+    """The schema of what stands at a place, and those of the other kinds that might stand there."""
+    root: Any = Experiment.model_json_schema(by_alias=True)
+    schema, others = root, []
+    for step in loc:
+        options = [option["$ref"].rpartition("/")[2] for option in schema.get("oneOf", ())]
+        if step in options:
+            others = [root["$defs"][name] for name in options if name != step]
+            schema = root["$defs"][step]
+            continue
+        others = []
+        inside = schema.get("properties", {}).get(step, schema.get("additionalProperties"))
+        schema = _resolve((inside if isinstance(step, str) else schema.get("items")) or {}, root)
+    return schema, others
 
 
 def _resolve(schema: Any, root: Any) -> Any:
@@ -172,16 +200,6 @@ def _resolve(schema: Any, root: Any) -> Any:
     while "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rpartition("/")[2]]
     return schema
-
-
-def _hint(kind: str, path: Sequence[int | str]) -> str | None:
-    if kind != "extra_forbidden" or not path:
-        return None
-    known = _known_keys(path)
-    near = difflib.get_close_matches(str(path[-1]), known, n=1)
-    if near:
-        return f"did you mean {near[0]!r}?"
-    return f"known here: {', '.join(known)}" if known else None
 
 
 def _kind(value: Any) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from chaos.errors import InputError, MetricsError
 from chaos.values.quantities import parse_duration
+from chaos.values.questions import Comparison, Durations, Question, Rejections, Requests, Side
 from chaos.values.series import Series
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _TIMEOUT: Final = 5
 _FALLBACK_INTERVAL: Final = 15.0
 """Seconds; the interval of Istio's sample addon."""
+_SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
 _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
@@ -85,9 +87,11 @@ class PrometheusMetrics:
         ]
         return max(intervals, default=_FALLBACK_INTERVAL)
 
-    def samples(self, selector: str, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last ``seconds`` of every series that a selector names."""
-        found = self._query(f"{selector}[{max(1, round(seconds))}s]")
+    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
+        """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
+        if isinstance(question, Comparison):
+            return [Series(labels={}, samples=((self.now(), float(bool(self._query(question.promql)))),))]
+        found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]")
         return [
             Series.model_construct(
                 labels=dict(item["metric"]),
@@ -96,9 +100,29 @@ class PrometheusMetrics:
             for item in found
         ]
 
-    def holds(self, comparison: str) -> bool:
-        """Whether a PromQL comparison has a result now."""
-        return bool(self._query(comparison))
+    def wording(self, question: Question) -> str:
+        """A question as a PromQL selector, or as the comparison that it is."""
+        match question:
+            case Requests(host=host, side=side):
+                return f'istio_requests_total{{{_SIDES[side]},destination_service="{host}"}}'
+            case Durations(host=host, within=within):
+                suffix, bucket = ("count", "") if within is None else ("bucket", f',le=~"{_le(within)}"')
+                labels = f'{_SIDES[Side.CALLERS]},destination_service="{host}"{bucket}'
+                return f"istio_request_duration_milliseconds_{suffix}{{{labels}}}"
+            case Comparison(promql=promql):
+                return promql
+            case Rejections():
+                return "pilot_total_xds_rejects"
+        assert_never(question)
+
+
+def _le(bound: float) -> str:
+    """A regex of a bucket's bound as it may be written: Prometheus 3 turns 1000 into 1000.0 and 3600000 into 3.6e+06."""
+    plain = str(int(bound)) if bound == int(bound) else repr(bound)
+    forms = f"{plain}(.0)?" if bound == int(bound) else plain
+    if bound >= 1e6:
+        forms += f"|{bound:.6g}"
+    return forms.replace(".", "\\\\.").replace("+", "\\\\+")
 
 
 def _detail(error: Exception) -> str:

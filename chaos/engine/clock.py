@@ -38,7 +38,7 @@ class SystemClock:
         self._woken.set()
 
     def beside(self, work: Callable[[], None]) -> None:
-        """Does it in a thread that keeps no process from ending."""
+        """Does something in a daemon thread: one that hangs must not keep the process from ending."""
         threading.Thread(target=work, name="beside", daemon=True).start()
 
 

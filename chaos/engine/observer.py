@@ -6,33 +6,34 @@ from typing import Final
 
 from chaos.engine.recorder import Recorder
 from chaos.errors import MetricsError
-from chaos.judge import Query, needed
+from chaos.judge import needed
 from chaos.model.history import TroubleKind
-from chaos.model.plan import Plan
 from chaos.ports import Load, Metrics
-from chaos.values.series import QueryKind, Series
+from chaos.values.questions import Question
 
 _PATIENCE: Final = 10.0
-"""Seconds without an answer from Prometheus, beyond three scrape intervals, after which metrics count as lost."""
+"""Seconds without an answer of the metrics, beyond three scrape intervals, after which metrics count as lost."""
+
+_LOOK_BACK: Final = 30.0
+"""Seconds that the first look goes back."""
 
 
 class Observer:
     """Fills a recorder.
 
     Args:
-        plan: What is being run; decides which queries are needed.
         recorder: Where the facts go.
-        metrics: Prometheus.
+        metrics: Where the mesh's metrics are.
         load: The load generator; polled only between ``load_on`` and ``load_off``.
     """
 
-    def __init__(self, plan: Plan, recorder: Recorder, metrics: Metrics, load: Load) -> None:
-        self._queries: tuple[Query, ...] = needed(plan)
+    def __init__(self, recorder: Recorder, metrics: Metrics, load: Load) -> None:
+        self._questions = needed(recorder.facts.plan)
         self._recorder = recorder
         self._metrics = metrics
         self._load = load
-        self._interval = recorder.environment.scrape_interval
-        self._answered: dict[str, float] = {}
+        self._interval = recorder.facts.environment.scrape_interval
+        self._answered: dict[Question, float] = {}
         self._silent_since: float | None = None
         self.loading = False
 
@@ -44,8 +45,8 @@ class Observer:
             if failure is not None:
                 self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         try:
-            for query in self._queries:
-                self._ask(query, now)
+            for question in self._questions:
+                self._ask(question, now)
         except MetricsError as error:
             self._silent_since = self._silent_since if self._silent_since is not None else now
             if now - self._silent_since > _PATIENCE + 3 * self._interval:
@@ -53,12 +54,8 @@ class Observer:
         else:
             self._silent_since = None
 
-    def _ask(self, query: Query, now: float) -> None:
-        if query.kind is QueryKind.PROMQL:
-            value = 1.0 if self._metrics.holds(query.selector) else 0.0
-            found = [Series(labels={}, samples=((now, value),))]
-        else:
-            since = now - self._answered.get(query.key, now - 30.0)
-            found = list(self._metrics.samples(query.selector, seconds=since + 2 * self._interval + 2))
-        self._recorder.samples(query.key, query.kind, query.selector, found)
-        self._answered[query.key] = now
+    def _ask(self, question: Question, now: float) -> None:
+        since = now - self._answered.get(question, now - _LOOK_BACK)
+        found = self._metrics.samples(question, seconds=since + 2 * self._interval + 2)
+        self._recorder.samples(question, self._metrics.wording(question), found)
+        self._answered[question] = now

@@ -24,6 +24,7 @@ from chaos.model.settings import Settings
 from chaos.model.situation import Situation, Workload, pods_right, services_right, workloads_of
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
+from chaos.values.questions import Requests
 from chaos.values.remarks import Broken, Warn
 
 T = TypeVar("T")
@@ -135,9 +136,8 @@ def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
 
 
 def _calling(metrics: Metrics, host: str) -> Sequence[tuple[str, str]]:
-    selector = f'istio_requests_total{{reporter="source",destination_service="{host}"}}'
     try:
-        series = metrics.samples(selector, seconds=_LOOK_BACK)
+        series = metrics.samples(Requests(host=host), seconds=_LOOK_BACK)
     except MetricsError:
         return ()  # the run itself will say that Prometheus is gone; a plan can do without
     return sorted(

@@ -1,10 +1,11 @@
-"""Gathers the facts of a run while it lasts, and shows them as a history at any moment."""
+"""Gathers the facts of a run while it lasts, for judging all along and for its history."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chaos.judge import Facts, new_evidence
 from chaos.model.history import (
     Environment,
     Event,
@@ -19,25 +20,8 @@ from chaos.model.history import (
 )
 from chaos.model.plan import Plan, Strategy
 from chaos.values.load import LoadSecond
-from chaos.values.series import QueryKind, Recorded, Series
-
-_Key = tuple[tuple[str, str], ...]
-
-
-class _Query:
-    """A recorded query's series, growing; a sample that was seen is not taken twice."""
-
-    def __init__(self, kind: QueryKind, query: str) -> None:
-        self.kind = kind
-        self.query = query
-        self.series: dict[_Key, tuple[Mapping[str, str], list[tuple[float, float]]]] = {}
-
-    def add(self, found: Sequence[Series]) -> None:
-        for series in found:
-            key = tuple(sorted(series.labels.items()))
-            _, samples = self.series.setdefault(key, (series.labels, []))
-            newest = samples[-1][0] if samples else float("-inf")
-            samples.extend(sample for sample in series.samples if sample[0] > newest)
+from chaos.values.questions import Question
+from chaos.values.series import Recorded, Series
 
 
 class Recorder:
@@ -51,10 +35,7 @@ class Recorder:
     """
 
     def __init__(self, plan: Plan, environment: Environment, *, clock_offset: float, started: float) -> None:
-        self.plan = plan
-        self.environment = environment
         self.clock_offset = clock_offset
-        self.started = started
         self.ended: float | None = None
         self.marks: dict[Mark, float] = {}
         self.events: list[Event] = []
@@ -63,8 +44,8 @@ class Recorder:
         self.injected: list[Injected] = []
         self.residue: tuple[str, ...] = ()
         self._spans: list[Span] = []
-        self._load: list[LoadSecond] = []
-        self._queries: dict[str, _Query] = {}
+        self._wordings: dict[Question, str] = {}
+        self.facts = Facts(plan, environment, started, self.marks, self.proxies, new_evidence(environment))
 
     def enter(self, phase: PhaseName, at: float) -> None:
         """A phase begins; the one before it ends."""
@@ -101,40 +82,43 @@ class Recorder:
         if all(trouble.kind is not kind for trouble in self.troubles):
             self.troubles.append(Trouble(at=at, kind=kind, message=message, hint=hint))
 
-    def samples(self, key: str, kind: QueryKind, query: str, found: Sequence[Series]) -> None:
-        """Adds a query's raw samples."""
-        self._queries.setdefault(key, _Query(kind, query)).add(found)
+    def samples(self, question: Question, wording: str, found: Sequence[Series]) -> None:
+        """Adds the raw samples that a question gave; a sample that was seen is not taken twice."""
+        self._wordings[question] = wording
+        self.facts.evidence.add(question, found)
 
     def load(self, seconds: Sequence[LoadSecond]) -> None:
-        """Adds what the load generator did, its times turned to Prometheus' clock."""
+        """Adds what the load generator did, its times turned to the clock of the metrics."""
         offset = self.clock_offset
-        self._load.extend(second.model_copy(update={"at": second.at + offset}) for second in seconds)
+        self.facts.evidence.load.add(second.model_copy(update={"at": second.at + offset}) for second in seconds)
 
     def history(self) -> History:
-        """Everything so far. Not validated again: it is made of validated parts, and made every second."""
+        """Everything so far. Not validated again: it is made of validated parts."""
+        facts = self.facts
         return History.model_construct(
-            run=self.plan.run,
-            plan=self.plan,
-            environment=self.environment,
+            run=facts.plan.run,
+            plan=facts.plan,
+            environment=facts.environment,
             clock_offset=self.clock_offset,
-            started=self.started,
+            started=facts.started,
             ended=self.ended,
             spans=tuple(self._spans),
             marks=dict(self.marks),
             events=tuple(self.events),
             recorded=tuple(
                 Recorded.model_construct(
-                    key=key,
-                    kind=query.kind,
-                    query=query.query,
+                    question=question,
+                    query=self._wordings[question],
                     series=tuple(
-                        Series.model_construct(labels=labels, samples=tuple(samples))
-                        for labels, samples in query.series.values()
+                        Series.model_construct(
+                            labels=one.labels, samples=tuple(zip(one.times, one.values, strict=True))
+                        )
+                        for one in counters
                     ),
                 )
-                for key, query in self._queries.items()
+                for question, counters in facts.evidence.answered()
             ),
-            load=tuple(self._load),
+            load=tuple(facts.evidence.load.seconds),
             proxies=tuple(self.proxies),
             injected=tuple(self.injected),
             residue=self.residue,

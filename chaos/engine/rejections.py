@@ -7,9 +7,8 @@ from typing import Final
 
 from chaos.errors import MetricsError
 from chaos.ports import Metrics
+from chaos.values.questions import Rejections
 
-REJECTS: Final = "pilot_total_xds_rejects"
-"""By type, such as ``rds`` for routes; a type that was never rejected has none (istiod ``pilot/pkg/xds/monitoring.go``)."""
 _BEFORE: Final = 90.0
 """Seconds in which a sample from before the moment is looked for; a few scrapes."""
 
@@ -17,7 +16,7 @@ _BEFORE: Final = 90.0
 def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
     """How many updates proxies rejected since a moment on Prometheus' clock, by type; nothing where nobody knows."""
     try:
-        series = metrics.samples(REJECTS, seconds=metrics.now() - moment + _BEFORE)
+        series = metrics.samples(Rejections(), seconds=metrics.now() - moment + _BEFORE)
     except MetricsError:
         return {}
     found: dict[str, int] = {}

@@ -13,15 +13,16 @@ from typing import Final
 from chaos import judge
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
-from chaos.engine.planning import governing_now
 from chaos.engine.progress import progress_of
 from chaos.engine.proxies import PATIENCE, Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.target import TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
+from chaos.judge import Standing, stand
 from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
-from chaos.model.marks import FROZEN, RUN_HEADER
+from chaos.model.marks import RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Sink
@@ -29,6 +30,7 @@ from chaos.safety import residue
 from chaos.safety.lease import Held
 from chaos.safety.lock import Locked, acquire
 from chaos.safety.removal import announce
+from chaos.safety.retry import persist
 from chaos.values.answers import Answer
 
 TICK: Final = 0.5
@@ -47,8 +49,6 @@ _OVERTAKEN: Final = 3
 """Attempts to put the fault into an object that others write meanwhile."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""
-_CHECK: Final = 2.0
-"""Seconds between two looks at the target and the freeze switch."""
 
 
 class _Halt(Exception):
@@ -72,13 +72,13 @@ class Run:
         self.recorder = Recorder(
             plan, around.place.environment, clock_offset=offset, started=self._clock.now() + offset
         )
-        self._observer = Observer(plan, self.recorder, around.place.metrics, around.load)
+        self._observer = Observer(self.recorder, around.place.metrics, around.load)
         self._injector = Injector(around.place.mesh, plan.injection, plan.run, around.clock)
         self._proxies = Proxies(around.place.mesh, around.clock, plan)
         self._sinks = list(around.listeners)
         self._lease: Held | None = None
         self._watch: Watch | None = None
-        self._checked = 0.0
+        self._target: TargetWatch | None = None
         self._situation: Situation | None = None
 
     # --- the run ---------------------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Run:
     @property
     def plan(self) -> Plan:
         """The plan as it stands; callers may be known better after the baseline."""
-        return self.recorder.plan
+        return self.recorder.facts.plan
 
     def _now(self) -> float:
         return self._clock.now() + self.recorder.clock_offset
@@ -171,34 +171,34 @@ class Run:
         self._mark(Mark.BASELINE_FROM)
         limits = self.plan.experiment.limits
         self._until(limits.baseline.total_seconds(), self._steady_and_called)
-        history, now = self._look()
-        self._mark(Mark.BASELINE_UNTIL, now)
+        standing = self._look()
+        self._mark(Mark.BASELINE_UNTIL, standing.now)
         self._stop_if_asked()
-        answer = judge.baseline_answer(history, now)
-        if answer.answer is not Answer.HOLDS:
-            self._event("not-steady", f"the steady state is {answer.answer} before the fault: nothing is injected")
+        facts, steady = self.recorder.facts, standing.answer.answer if standing.answer else Answer.UNDECIDED
+        if steady is not Answer.HOLDS:
+            self._event("not-steady", f"the steady state is {steady} before the fault: nothing is injected")
             raise _Halt
-        foreign = judge.faults_before(history, now)
+        foreign = judge.faults_before(facts, standing.now)
         if foreign:
             self._event("foreign-fault", f"{foreign} faults of somebody else hit the target: nothing is injected")
             raise _Halt
-        if judge.judge_callers(history) is not None:
+        if judge.judge_callers(facts) is not None:
             self._event("no-callers", "nobody whose proxy could inject calls the target: nothing is injected")
             raise _Halt
 
-    def _steady_and_called(self, history: History, now: float) -> bool:
+    def _steady_and_called(self, standing: Standing) -> bool:
         """The baseline's question is answered; a quick answer waits a few scrapes for the first call to be counted."""
-        answer = judge.baseline_answer(history, now)
-        if not answer.done or answer.answer is not Answer.HOLDS:
-            return answer.done
-        waited = now - history.marks[Mark.BASELINE_FROM]
-        return judge.judge_callers(history) is None or waited > _FIRST_CALL * history.environment.scrape_interval
+        if not standing.done or standing.answer is None or standing.answer.answer is not Answer.HOLDS:
+            return standing.done
+        facts = self.recorder.facts
+        waited = standing.now - facts.marks[Mark.BASELINE_FROM]
+        return judge.judge_callers(facts) is None or waited > _FIRST_CALL * facts.environment.scrape_interval
 
     def _inject(self) -> None:
         self._enter(PhaseName.INJECT)
         for _ in range(_OVERTAKEN):
             fresh = self._planned_again()
-            self.recorder.plan = self.plan.model_copy(update={"callers": fresh.callers or self.plan.callers})
+            self.recorder.facts.plan = self.plan.model_copy(update={"callers": fresh.callers or self.plan.callers})
             assert fresh.injection is not None  # noqa: S101 - _planned_again has seen to it
             self._injector.injection = fresh.injection
             if self._lease is None or self._lease.check():
@@ -215,6 +215,8 @@ class Run:
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
+            assert self._situation is not None  # noqa: S101 - _planned_again has seen to it
+            self._target = TargetWatch(self._place.mesh, self._clock, self.plan, self._situation, written)
             return
         self._trouble(
             TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row"
@@ -247,7 +249,7 @@ class Run:
         self._proxies = Proxies(self._place.mesh, self._clock, self.plan)
         reached = self._until(_DISTRIBUTION, self._distributed, pause=_QUICK)
         self._stop_if_asked()
-        if not reached and not judge.guardrail_tripped(*self._look()):
+        if not reached and self._look().tripped is None:
             rejected = rejected_since(self._place.metrics, self.recorder.marks[Mark.INJECT_SENT])
             message, hint = not_distributed(_DISTRIBUTION, rejected)
             self._trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
@@ -257,12 +259,14 @@ class Run:
     def _observe(self) -> None:
         self._enter(PhaseName.OBSERVE)
         limit = self.plan.experiment.limits.fault.total_seconds()
-        self._until(limit, lambda history, now: judge.fault_answer(history, now).done)
+        self._until(limit, lambda standing: standing.done)
         self._stop_if_asked()
 
     def _restore(self) -> None:
         if not self._injector.attempted:
             return
+        if self._target is not None:
+            self._target.stop()
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
         if left := self._injector.remove(said=partial(self._event, "restore-retried")):
@@ -292,7 +296,8 @@ class Run:
             self._clock.sleep(_QUICK)
             if self._now() - looked >= TICK:
                 looked = self._now()
-                if judge.judge_removal(*self._look()).answer is Answer.VIOLATED:
+                removal = self._look().removal
+                if removal is not None and removal.answer is Answer.VIOLATED:
                     break
         if self._around.stop:
             self._event("removal-not-awaited", "stopped: whether the proxies have lost the fault was not waited for")
@@ -316,7 +321,8 @@ class Run:
         experiment = self.plan.experiment
         limits = experiment.limits
         limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
-        self._until(limit + judge.drain(*self._look()), judge.recovery_done)
+        now = self._look().now
+        self._until(limit + judge.drain(self.recorder.facts, now), lambda standing: standing.done)
 
     def _release(self) -> None:
         self._enter(PhaseName.RELEASE)
@@ -337,89 +343,90 @@ class Run:
     def _let_go(self) -> None:
         """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
         self._give_back()
-        until = self._clock.now() + _RELEASE
-        left, trouble = self._hand_back()
-        while (left or trouble) and self._clock.now() < until:
-            self._event("release-retried", trouble or f"left: {', '.join(left)}")
-            self._clock.sleep(TICK)
-            left, trouble = self._hand_back()
-        if trouble:
-            touched = self._injector.attempted or self._lease is not None
-            left = [f"not known: {trouble}"] if touched else []
-        self.recorder.residue = tuple(left)
+        said = partial(self._event, "release-retried")
+        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=said)
         if self._lease is not None:
             self._lease.stop()
-        if self._watch is not None and not left and not self._injector.unaccounted:
+        if self._watch is not None and not self.recorder.residue and not self._injector.unaccounted:
             self._watch.release()
         elif self._watch is not None:
             self._watch.abandon()
 
-    def _hand_back(self) -> tuple[list[str], str]:
-        """One attempt to see that the fault is gone, and to give the lease back: what is left, or why that is not known."""
-        namespaces = (self.plan.experiment.target.namespace,)
+    def _hand_back(self) -> str:
+        """One attempt to see that the fault is gone, and to give the lease back: what is wrong, noted as residue too."""
         try:
-            left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
-            left = left or self._injector.leftover()
-            if left:
-                self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
-                self._give_back()
-                return left, ""
-            if self._lease is not None:
-                self._lease.release()
-            return residue.find(self._place.mesh, namespaces, self.plan.run), ""
+            left = self._left()
         except MeshError as error:
-            return [], error.message
+            unknown = error.message
         except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
-            return [], f"{type(error).__name__}: {error}"
+            unknown = f"{type(error).__name__}: {error}"
+        else:
+            self.recorder.residue = tuple(left)
+            return f"left: {', '.join(left)}" if left else ""
+        touched = self._injector.attempted or self._lease is not None
+        self.recorder.residue = (f"not known: {unknown}",) if touched else ()
+        return unknown
+
+    def _left(self) -> list[str]:
+        namespaces = (self.plan.experiment.target.namespace,)
+        left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
+        left = left or self._injector.leftover()
+        if left:
+            self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
+            self._give_back()
+            return left
+        if self._lease is not None:
+            self._lease.release()
+        return residue.find(self._place.mesh, namespaces, self.plan.run)
 
     # --- the tick --------------------------------------------------------------------------------------------------
 
-    def _until(self, limit: float, decide: Callable[[History, float], bool], *, pause: float = TICK) -> bool:
+    def _until(self, limit: float, decided: Callable[[Standing], bool], *, pause: float = TICK) -> bool:
         """Looks until something is decided, the limit is reached or the run must stop; whether it was decided."""
         until = self._now() + limit
         while True:
-            history, now = self._look()
+            standing = self._look()
             if self._around.stop or self.recorder.troubles:
                 return False
-            if decide(history, now):
+            if decided(standing):
                 return True
-            self._guard(history, now)
-            if now >= until:
+            self._guard(standing)
+            if standing.now >= until:
                 return False
             self._clock.sleep(pause)
 
-    def _look(self) -> tuple[History, float]:
+    def _look(self) -> Standing:
+        """One tick: everything outside is looked at, and judged once."""
         now = self._now()
         self._observer.look(now)
-        if self.recorder.phase in (PhaseName.PROVE, PhaseName.OBSERVE) and now - self._checked >= _CHECK:
-            self._checked = now
+        phase = self.recorder.phase or PhaseName.LOCK
+        if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
-        history = self.recorder.history()
-        self._show(history, now)
-        return history, now
+        standing = stand(self.recorder.facts, phase, now)
+        progress = progress_of(self.recorder.facts, phase, standing)
+        self._tell(lambda sink: sink.progress(progress))
+        return standing
 
-    def _guard(self, history: History, now: float) -> None:
+    def _guard(self, standing: Standing) -> None:
         """Ends the run where a guardrail tripped, or where somebody undeclared feels the fault."""
-        if self.recorder.phase not in (PhaseName.PROVE, PhaseName.OBSERVE):
-            return
-        tripped = judge.guardrail_tripped(history, now)
-        if outside := judge.judge_proof(history, now).outside:
-            self._event("guardrail", f"{', '.join(outside)} felt the fault undeclared: restoring at once")
-        elif tripped is not None:
-            self._event("guardrail", f"{tripped.title}: restoring at once")
+        if standing.proof is not None and standing.proof.outside:
+            felt = ", ".join(standing.proof.outside)
+            self._event("guardrail", f"{felt} felt the fault undeclared: restoring at once")
+        elif standing.tripped is not None:
+            self._event("guardrail", f"{standing.tripped.title}: restoring at once")
         else:
             return
         self._mark(Mark.FAULT_FROM)
         raise _Halt
 
-    def _distributed(self, history: History, now: float) -> bool:
+    def _distributed(self, standing: Standing) -> bool:
         """Whether every caller's proxy has the injected route; by the counts where proxies can't be asked."""
         seen = self._asked()
         if seen is not None and seen.of:
             return seen.having == seen.of
         if not self._proxies.silent:
             return False
-        counted = judge.judge_proof(history, now).by_caller
+        counted = standing.proof.by_caller if standing.proof else {}
         wanted = {f"{caller.namespace}/{caller.workload}" for caller in self.plan.callers}
         return bool(counted) and wanted <= {caller for caller, count in counted.items() if count}
 
@@ -431,22 +438,12 @@ class Run:
         return seen
 
     def _check_target(self) -> None:
-        """The object is still ours and still governs, nobody froze the namespace, the lease is still held."""
-        assert self.plan.injection is not None and self._situation is not None  # noqa: S101, PT018 - seen to before
-        namespace = self.plan.injection.namespace
-        try:
-            found = governing_now(self._place.mesh, self.plan, self._situation)
-            place = self._place.mesh.namespace(namespace)
-        except MeshError as error:
-            self._event("api-silent", error.message)
-            return
-        written = self._injector.written
-        if found is None or written is None or found["metadata"].get("uid") != written["metadata"].get("uid"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "the injected object no longer governs the target")
-        elif found.get("spec") != written.get("spec"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "somebody edited the injected object")
-        elif place is None or FROZEN in (place["metadata"].get("annotations") or {}):
-            self._trouble(TroubleKind.FROZEN, f"the namespace {namespace} was frozen")
+        """Ends the run where the fault is no longer what was planned, or no longer ours."""
+        found = self._target.look() if self._target is not None else None
+        if found is not None and found.trouble is not None:
+            self._trouble(found.trouble, found.message)
+        elif found is not None and found.message:
+            self._event("api-silent", found.message)
         elif self._lease is not None and self._lease.lost:
             self._trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self._lease.lost}")
 
@@ -483,10 +480,6 @@ class Run:
     def _event(self, kind: str, message: str) -> None:
         event = self.recorder.event(self._now(), kind, message)
         self._tell(lambda sink: sink.event(self.plan.run, event))
-
-    def _show(self, history: History, now: float) -> None:
-        progress = progress_of(history, self.recorder.phase or PhaseName.LOCK, now)
-        self._tell(lambda sink: sink.progress(progress))
 
     def _tell(self, call: Callable[[Sink], None]) -> None:
         for sink in tuple(self._sinks):

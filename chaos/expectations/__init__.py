@@ -1,1 +1,62 @@
-"""The kinds of expectation, one file each, and how events are counted and decided. Pure."""
+"""The kinds of expectation, one file each, and how events are counted and decided. Pure.
+
+This is the one place that names all kinds: see docs/how-to/adding-an-expectation.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, get_args
+
+from pydantic import AfterValidator, Discriminator, Field, Tag
+
+from chaos.expectations.client import ClientExpectation
+from chaos.expectations.kind import Kind
+from chaos.expectations.mesh import Expectation
+from chaos.expectations.promql import PromqlExpectation
+
+__all__ = [
+    "KINDS",
+    "AnyExpectation",
+    "ClientExpectation",
+    "Expectation",
+    "Guardrail",
+    "PromqlExpectation",
+    "SteadyState",
+]
+
+Declarable = (
+    Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[ClientExpectation, Tag("ClientExpectation")]
+    | Annotated[Expectation, Tag("Expectation")]
+)
+"""Every kind, each tagged by its name; the first that recognises what a file declares takes it."""
+
+KINDS: Final[tuple[type[Kind], ...]] = tuple(get_args(tagged)[0] for tagged in get_args(Declarable))
+
+
+def _kind_of(declared: Any) -> str | None:
+    """The name of the kind that a value is of."""
+    if isinstance(declared, Kind):
+        return type(declared).__name__
+    if not isinstance(declared, Mapping):
+        return None
+    return next((kind.__name__ for kind in KINDS if kind.recognises(declared)), None)
+
+
+AnyExpectation = Annotated[
+    Declarable,
+    Discriminator(
+        _kind_of,
+        custom_error_type="expectation",
+        custom_error_message="expected an expectation: a mapping with a title",
+    ),
+]
+SteadyState = Annotated[AnyExpectation, AfterValidator(lambda one: one.in_steady_state())]
+"""An expectation in the steady state."""
+Guardrail = Annotated[
+    AnyExpectation,
+    AfterValidator(lambda one: one.as_guardrail()),
+    Field(json_schema_extra={"not": {"required": ["duringFault"]}}),
+]
+"""An expectation of any kind as a stop condition."""

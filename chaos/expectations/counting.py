@@ -6,16 +6,15 @@ Not ``rate()`` and not ``increase()``: both lose what a series counted before it
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
-from chaos.values.series import Recorded, Series
+from chaos.values.series import Series
 
 Source = tuple[str, str]
-Sample = tuple[float, float]
-_START: Final = float("-inf")
 _MISSED: Final = 3
 """Scrapes in a row without a series after which it is gone."""
 
@@ -32,101 +31,128 @@ class Count:
     lower_bound: bool = False
 
 
-class Scrapes(Mapping[Source, Sequence[float]]):
-    """When each process was scraped, as far as any series of it tells; put together once it is asked for.
+class Counter:
+    """One series while it grows, and by how much it had risen up to each sample: any window costs the same to count."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        self.labels = labels
+        self.times: list[float] = []
+        self.values: list[float] = []
+        self.changes: list[int] = []
+        """Places of the samples that differ from the one before."""
+        self._risen: list[float] = []
+        self._resets: list[int] = []
+
+    @classmethod
+    def of(cls, series: Series) -> Counter:
+        """The counter of a stored series."""
+        found = cls(series.labels)
+        found.add(series.samples)
+        return found
+
+    def add(self, samples: Iterable[tuple[float, float]]) -> Sequence[float]:
+        """Takes the samples that are newer than those it has; the times of these."""
+        known = len(self.times)
+        newest = self.times[-1] if known else float("-inf")
+        value = self.values[-1] if known else 0.0
+        risen, resets = (self._risen[-1], self._resets[-1]) if known else (0.0, 0)
+        for at, next_value in samples:
+            if at <= newest:
+                continue
+            if self.times and next_value != value:
+                self.changes.append(len(self.times))
+                # What it counted between its last sample and a reset is not known.
+                resets += next_value < value
+                risen += next_value - (value if next_value > value else 0.0)
+            value = next_value
+            self.times.append(at)
+            self.values.append(value)
+            self._risen.append(risen)
+            self._resets.append(resets)
+        return self.times[known:]
+
+    @cached_property
+    def source(self) -> Source:
+        """The scraped process it comes from: ``(job, instance)``."""
+        return self.labels.get("job", ""), self.labels.get("instance", "")
+
+    @cached_property
+    def histogram(self) -> frozenset[tuple[str, str]]:
+        """What a histogram and its buckets have in common."""
+        return frozenset((key, value) for key, value in self.labels.items() if key not in ("le", "__name__"))
+
+    def risen(self, first: int, last: int) -> Count:
+        """What it rose by from one sample to another."""
+        rise = self._risen[last] - self._risen[first]
+        return Count(round(rise), self._resets[last] > self._resets[first])
+
+    def is_gone(self, end: float, interval: float) -> bool:
+        """Whether it ended well before a moment: what it counted after its last scrape is not known."""
+        return bool(self.times) and self.times[-1] < end - _MISSED * interval
+
+
+class Scrapes(dict[Source, list[float]]):
+    """When each process was scraped, as far as any series of it tells.
 
     A process is known by its ``job`` and ``instance``; of one without an instance nothing is known.
     """
 
-    def __init__(self, recorded: Sequence[Recorded]) -> None:
-        self._recorded = recorded
-        self._times: dict[Source, Sequence[float]] | None = None
-
-    def _all(self) -> dict[Source, Sequence[float]]:
-        if self._times is None:
-            found: dict[Source, set[float]] = {}
-            for one in self._recorded:
-                for series in one.series:
-                    if series.labels.get("instance"):
-                        found.setdefault(series.source, set()).update(at for at, _ in series.samples)
-            self._times = {source: sorted(times) for source, times in found.items()}
-        return self._times
-
-    def __getitem__(self, source: Source) -> Sequence[float]:
-        return self._all()[source]
-
-    def __iter__(self) -> Iterator[Source]:
-        return iter(self._all())
-
-    def __len__(self) -> int:
-        return len(self._all())
+    def note(self, source: Source, times: Iterable[float]) -> None:
+        """A process was scraped at these times."""
+        if not source[1]:
+            return
+        known = self.setdefault(source, [])
+        for at in times:
+            place = bisect_left(known, at)
+            if place == len(known) or known[place] != at:
+                insort(known, at)
 
 
 def count(
-    series: Series, start: float, end: float, *, scrapes: Mapping[Source, Sequence[float]], interval: float
+    counter: Counter, start: float, end: float, *, scrapes: Mapping[Source, Sequence[float]], interval: float
 ) -> Count:
     """The events of a series strictly inside a window: from its first sample in it to its last one in it.
 
     A series that was born inside counts from zero, if it is sure that its process had not counted these events before:
     it was scraped in the window without the series, or a whole scrape interval of the window had passed.
     """
-    samples = series.samples
-    first = bisect_left(samples, start, key=_time)
-    last = bisect_right(samples, end, key=_time)
-    if first >= last:
+    first = bisect_left(counter.times, start)
+    last = bisect_right(counter.times, end) - 1
+    if first > last:
         return Count(0)
-    born = first == 0 and _born_inside(series.source, samples[0][0], start, scrapes, interval)
-    return _risen(samples[first:last], 0.0 if born else samples[first][1])
+    found = counter.risen(first, last)
+    if first or not _born_inside(counter, start, scrapes, interval):
+        return found
+    return Count(found.events + round(counter.values[0]), found.lower_bound)
 
 
 def count_pair(
-    part: Series, whole: Series, start: float, end: float, *, scrapes: Mapping[Source, Sequence[float]], interval: float
+    part: Counter,
+    whole: Counter,
+    start: float,
+    end: float,
+    *,
+    scrapes: Mapping[Source, Sequence[float]],
+    interval: float,
 ) -> tuple[Count, Count]:
     """Two series of one process, of which the first counts some of the events of the second: a bucket and its histogram.
 
     They are asked for one after the other, and a scrape may come between, so both are cut at samples that both have:
     else all events of that scrape would look as if they were not in the bucket.
     """
-    if not part.samples or not whole.samples:
+    if not part.times or not whole.times:
         return Count(0), Count(0)
-    if part.samples[0][0] != whole.samples[0][0]:
-        start = max(start, part.samples[0][0], whole.samples[0][0])
-    end = min(end, part.samples[-1][0], whole.samples[-1][0])
+    if part.times[0] != whole.times[0]:
+        start = max(start, part.times[0], whole.times[0])
+    end = min(end, part.times[-1], whole.times[-1])
     few = count(part, start, end, scrapes=scrapes, interval=interval)
     return few, count(whole, start, end, scrapes=scrapes, interval=interval)
 
 
-def is_gone(series: Series, end: float, interval: float) -> bool:
-    """Whether a series ended well before a moment: what it counted after its last scrape is not known."""
-    return bool(series.samples) and series.samples[-1][0] < end - _MISSED * interval
-
-
-def _risen(samples: Sequence[Sample], value: float) -> Count:
-    """What a counter rose by since a value; what it counted between its last sample and a reset is not known."""
-    total, reset = 0.0, False
-    for _, next_value in samples:
-        if next_value < value:
-            reset = True
-            value = 0.0
-        total += next_value - value
-        value = next_value
-    return Count(round(total), reset)
-
-
-def _born_inside(
-    source: Source, birth: float, start: float, scrapes: Mapping[Source, Sequence[float]], interval: float
-) -> bool:
+def _born_inside(counter: Counter, start: float, scrapes: Mapping[Source, Sequence[float]], interval: float) -> bool:
+    birth = counter.times[0]
     if birth > start + interval * 1.5:
         return True
-    times = scrapes.get(source, ())
+    times = scrapes.get(counter.source, ())
     earlier = bisect_left(times, start)
     return earlier < len(times) and times[earlier] < birth
-
-
-def _time(sample: Sample) -> float:
-    return sample[0]
-
-
-def last_scrape(recorded: Recorded) -> float:
-    """The newest sample of any series of a query; minus infinity without one."""
-    return max((series.samples[-1][0] for series in recorded.series if series.samples), default=_START)

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from chaos.expectations.confidence import decide, interval
 from chaos.judge.callers import judge_callers
-from chaos.judge.evidence import Query, needed
+from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
-from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrail_tripped
-from chaos.judge.proof import faults_before, judge_proof
-from chaos.judge.recovery import judge_recovery, recovery_done
-from chaos.judge.removal import drain, judge_removal
+from chaos.judge.proof import faults_before
+from chaos.judge.questions import needed
+from chaos.judge.removal import drain
+from chaos.judge.standing import Standing, stand
 
 __all__ = [
-    "PhaseAnswer",
-    "Query",
-    "baseline_answer",
-    "decide",
+    "Facts",
+    "Standing",
     "drain",
-    "fault_answer",
     "faults_before",
-    "guardrail_tripped",
-    "interval",
     "judge",
     "judge_callers",
-    "judge_proof",
-    "judge_recovery",
-    "judge_removal",
     "needed",
-    "recovery_done",
+    "new_evidence",
+    "stand",
 ]

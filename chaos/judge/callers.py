@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-from chaos.expectations.counting import Scrapes, count
-from chaos.judge.evidence import arrivals_key, requests_key
+from chaos.expectations.evidence import Window
+from chaos.judge.facts import Facts
 from chaos.judge.proof import caller_of, is_declared
-from chaos.model.history import History, Mark
+from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
+from chaos.values.questions import Question, Requests, Side
 
 
-def calls(history: History, key: str) -> dict[str, int]:
+def calls(facts: Facts, question: Question) -> dict[str, int]:
     """Requests since the load began, up to the baseline's end, by ``namespace/workload`` of their caller."""
-    recorded = history.find(key)
-    start = history.marks.get(Mark.LOAD_STARTED)
-    if recorded is None or start is None:
+    start = facts.marks.get(Mark.LOAD_STARTED)
+    if start is None:
         return {}
-    end = history.marks.get(Mark.BASELINE_UNTIL, float("inf"))
-    scrapes = Scrapes((recorded,))
     found: dict[str, int] = {}
-    for series in recorded.series:
-        counted = count(series, start, end, scrapes=scrapes, interval=history.environment.scrape_interval)
+    window = Window(start, facts.marks.get(Mark.BASELINE_UNTIL, float("inf")))
+    for one, counted in facts.evidence.counted(question, window):
         if counted.events:
-            found[caller_of(series)] = found.get(caller_of(series), 0) + counted.events
+            found[caller_of(one)] = found.get(caller_of(one), 0) + counted.events
     return found
 
 
-def judge_callers(history: History) -> Reason | None:
+def judge_callers(facts: Facts) -> Reason | None:
     """Why nobody could feel the fault; ``None`` where the baseline saw a declared caller."""
-    plan = history.plan
-    seen = calls(history, requests_key(plan.host))
-    if any(is_declared(history, caller) for caller in seen):
+    plan = facts.plan
+    seen = calls(facts, facts.requests)
+    if any(is_declared(plan, caller) for caller in seen):
         return None
-    arrived = calls(history, arrivals_key(plan.host))
+    arrived = calls(facts, Requests(host=plan.host, side=Side.CALLED))
     bare = sum(n for caller, n in arrived.items() if caller.endswith("/unknown"))
     wanted = ", ".join(f"{one.namespace}/{one.workload}" for one in plan.callers) or "any workload of the namespace"
     if bare:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
-from chaos.judge.claims import share_of_confidence
+from chaos.judge.facts import Facts
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
@@ -35,13 +36,13 @@ _TROUBLES: Final = {
 def judge(history: History) -> Verdict:
     """The verdict, from the facts alone; the same for the live run and for its record."""
     now = history.ended if history.ended is not None else _newest(history)
-    before = baseline_answer(history, now)
-    during = fault_answer(history, now)
-    restored = Mark.RESTORED in history.marks
-    removed = judge_removal(history, now) if restored else None
-    after = judge_recovery(history, now) if restored else None
-    guarded = guardrails(history, now)
-    reasons = list(_reasons(history, before, during, guarded, removed, after))
+    facts = Facts.of(history)
+    before = baseline_answer(facts, now)
+    during = fault_answer(facts, now)
+    removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
+    after = judge_recovery(facts, removed, now) if removed is not None else None
+    guarded = guardrails(facts, now)
+    reasons = list(_reasons(history, facts, before, during, guarded, removed, after))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     return Verdict(
@@ -71,6 +72,7 @@ def _newest(history: History) -> float:
 
 def _reasons(
     history: History,
+    facts: Facts,
     before: PhaseAnswer,
     during: PhaseAnswer,
     guarded: tuple[ClaimResult, ...],
@@ -90,14 +92,14 @@ def _reasons(
         if not history.troubles:
             yield Reason(code=ReasonCode.BROKEN, message="the run ended before its baseline began")
         return
-    lost = judge_metrics(history)
+    lost = judge_metrics(facts)
     if lost is not None and all(trouble.kind is not TroubleKind.METRICS_LOST for trouble in history.troubles):
         yield lost
-    starved = judge_load(history)
+    starved = judge_load(facts)
     if starved is not None:
         yield starved
     if Mark.INJECT_SENT not in history.marks:
-        yield from _not_injected(history, before)
+        yield from _not_injected(history, facts, before)
         return
     if before.answer is not Answer.HOLDS:
         yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
@@ -129,7 +131,7 @@ def _still_faulted(removed: RemovalResult) -> Reason:
     )
 
 
-def _not_injected(history: History, before: PhaseAnswer) -> Iterator[Reason]:
+def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     if history.troubles:
         return
     if before.answer is Answer.VIOLATED:
@@ -143,7 +145,7 @@ def _not_injected(history: History, before: PhaseAnswer) -> Iterator[Reason]:
     if before.answer is Answer.UNDECIDED:
         yield from _undecided(before.claims, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
         return
-    foreign = faults_before(history, history.marks.get(Mark.BASELINE_UNTIL, history.started))
+    foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
         yield Reason(
             code=ReasonCode.FOREIGN_FAULT,
@@ -151,7 +153,7 @@ def _not_injected(history: History, before: PhaseAnswer) -> Iterator[Reason]:
             hint="another fault is active on the target: remove it first, so that the baseline is a baseline",
         )
         return
-    yield judge_callers(history) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
+    yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 
 
 def _undecided(claims: tuple[ClaimResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
@@ -223,7 +225,7 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
                 message=f"{share.kind}: declared for {format_share(share.declared)}, counted on {share.tally.good} of "
-                f"{share.tally.total} requests ({_range(share.interval.low, share.interval.high)})",
+                f"{share.tally.total} requests, {share.interval}",
                 hint="another VirtualService, or a proxy without the configuration, takes part of the calls",
             )
     if not proof.shares:
@@ -283,15 +285,4 @@ def _all_held(
 
 
 def _told(claim: ClaimResult) -> str:
-    tally = claim.tally
-    if tally.share is None:
-        return f"{claim.title}: expected {claim.expected}; no event"
-    about = "at least " if tally.lower_bound else ""
-    return (
-        f"{claim.title}: expected {claim.expected}; observed {about}{tally.good} of {tally.total} = "
-        f"{format_share(tally.share)} ({_range(claim.interval.low, claim.interval.high)})"
-    )
-
-
-def _range(low: float, high: float) -> str:
-    return f"between {format_share(low)} and {format_share(high)}"
+    return f"{claim.title}: expected {claim.expected}; observed {claim.observed}"

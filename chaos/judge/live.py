@@ -1,12 +1,16 @@
-"""What the engine asks at every look; the same functions judge the stored history."""
+"""How a run stands at one look; the same functions judge the stored history."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chaos.judge.claims import Window, answer_only, confidence_of_guardrail, judge_claim, share_of_confidence
+from chaos.expectations.evidence import Window
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.judge.alpha import confidence_of_guardrail, longest_delay, share_of_confidence
+from chaos.judge.facts import Facts
 from chaos.judge.proof import judge_proof
-from chaos.model.history import History, Mark
+from chaos.model.history import Mark
 from chaos.model.verdict import Proof
 from chaos.values.answers import Answer, ClaimResult
 
@@ -26,7 +30,7 @@ class PhaseAnswer:
     proof: Proof | None = None
 
 
-def together(claims: tuple[ClaimResult, ...]) -> Answer:
+def together(claims: Sequence[ClaimResult | Finding]) -> Answer:
     """Violated once one is, holds once all do."""
     answers = {claim.answer for claim in claims}
     if Answer.VIOLATED in answers:
@@ -34,60 +38,72 @@ def together(claims: tuple[ClaimResult, ...]) -> Answer:
     return Answer.HOLDS if answers == {Answer.HOLDS} else Answer.UNDECIDED
 
 
-def baseline_answer(history: History, now: float) -> PhaseAnswer:
+def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float) -> Look:
+    """What is asked of every expectation in a window."""
+    return Look(
+        phase=phase,
+        window=window,
+        namespace=facts.experiment.target.namespace,
+        confidence=confidence,
+        delay=longest_delay(facts.experiment),
+        baseline=facts.baseline,
+    )
+
+
+def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[ClaimResult, ...]:
+    """What became of expectations in a window."""
+    return tuple(one.tell(one.decide(facts.evidence, look), look.phase) for one in kinds)
+
+
+def baseline_answer(facts: Facts, now: float) -> PhaseAnswer:
     """The steady state before the fault."""
-    start = history.marks.get(Mark.BASELINE_FROM)
+    start = facts.marks.get(Mark.BASELINE_FROM)
     if start is None:
         return PhaseAnswer(Answer.UNDECIDED, False, ())  # noqa: FBT003 - a field by its place
-    end = min(now, history.marks.get(Mark.BASELINE_UNTIL, now))
-    claims = _claims(history, "baseline", Window(start, end))
+    end = min(now, facts.marks.get(Mark.BASELINE_UNTIL, now))
+    claims = _steady_state(facts, "baseline", Window(start, end))
     answer = together(claims)
     return PhaseAnswer(answer, answer is not Answer.UNDECIDED, claims)
 
 
-def fault_answer(history: History, now: float) -> PhaseAnswer:
+def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
     """The expectations during the fault, and its proof. A sure violation, or a fault out of scope, ends it at once."""
-    proof = judge_proof(history, now)
-    start = history.marks.get(Mark.FAULT_FROM)
+    proof = judge_proof(facts, now)
+    start = facts.marks.get(Mark.FAULT_FROM)
     if start is None:
         return PhaseAnswer(Answer.UNDECIDED, bool(proof.outside), (), proof)
-    end = min(now, history.marks.get(Mark.RESTORE_SENT, now))
-    claims = _claims(history, "fault", Window(start, end))
+    end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
+    claims = _steady_state(facts, "fault", Window(start, end))
     answer = together(claims)
     done = answer is Answer.VIOLATED or bool(proof.outside) or (answer is Answer.HOLDS and proof.complete)
     return PhaseAnswer(answer, done, claims, proof)
 
 
-def _claims(history: History, phase: str, window: Window) -> tuple[ClaimResult, ...]:
-    experiment = history.plan.experiment
-    confidence = share_of_confidence(experiment)
-    return tuple(judge_claim(history, one, phase, window, confidence=confidence) for one in experiment.steady_state)
+def _steady_state(facts: Facts, phase: Phase, window: Window) -> tuple[ClaimResult, ...]:
+    look = look_at(facts, phase, window, confidence=share_of_confidence(facts.experiment))
+    return judged(facts, facts.experiment.steady_state, look)
 
 
-def guardrails(history: History, now: float) -> tuple[ClaimResult, ...]:
+def guardrails(facts: Facts, now: float) -> tuple[ClaimResult, ...]:
     """The stop conditions, from the moment the fault was written."""
-    window = _guarded(history, now)
-    experiment = history.plan.experiment
-    confidence = confidence_of_guardrail(experiment)
-    if window is None:
-        return ()
-    return tuple(judge_claim(history, one, "fault", window, confidence=confidence) for one in experiment.guardrails)
+    look = _guarded(facts, now)
+    return judged(facts, facts.experiment.guardrails, look) if look else ()
 
 
-def guardrail_tripped(history: History, now: float) -> ClaimResult | None:
+def guardrail_tripped(facts: Facts, now: float) -> ClaimResult | None:
     """The first stop condition that is surely violated."""
-    window = _guarded(history, now)
-    experiment = history.plan.experiment
-    confidence = confidence_of_guardrail(experiment)
-    for one in experiment.guardrails if window else ():
-        assert window is not None  # noqa: S101 - the loop has seen to it
-        if answer_only(history, one, "fault", window, confidence=confidence) is Answer.VIOLATED:
-            return judge_claim(history, one, "fault", window, confidence=confidence)
+    look = _guarded(facts, now)
+    for one in facts.experiment.guardrails if look else ():
+        assert look is not None  # noqa: S101 - the loop has seen to it
+        found = one.decide(facts.evidence, look)
+        if found.answer is Answer.VIOLATED:
+            return one.tell(found, look.phase)
     return None
 
 
-def _guarded(history: History, now: float) -> Window | None:
-    start = history.marks.get(Mark.INJECT_SENT)
+def _guarded(facts: Facts, now: float) -> Look | None:
+    start = facts.marks.get(Mark.INJECT_SENT)
     if start is None:
         return None
-    return Window(start, min(now, history.marks.get(Mark.RESTORE_SENT, now)))
+    window = Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now)))
+    return look_at(facts, "fault", window, confidence=confidence_of_guardrail(facts.experiment))

@@ -5,58 +5,58 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.expectations.confidence import interval
-from chaos.expectations.counting import Scrapes, count
+from chaos.expectations.counting import Counter
+from chaos.expectations.evidence import Window
 from chaos.faults.fault import felt_by
 from chaos.faults.kind import Kind
-from chaos.judge.claims import Window, longest_delay, share_of_confidence
-from chaos.judge.evidence import requests_key
+from chaos.judge.alpha import longest_delay, share_of_confidence
+from chaos.judge.facts import Facts
 from chaos.model.experiment import Experiment
-from chaos.model.history import History, Mark
+from chaos.model.history import Mark
+from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, ShareProof
 from chaos.values.answers import Tally
-from chaos.values.series import Series
 
 
-def is_faulted(series: Series, history: History) -> bool:
+def is_faulted(series: Counter, facts: Facts) -> bool:
     """Whether its requests felt an injected fault, ours or somebody else's."""
-    return bool(felt_by(series.labels, history.plan.experiment.kinds))
+    return bool(felt_by(series.labels, facts.experiment.kinds))
 
 
-def caller_of(series: Series) -> str:
+def caller_of(series: Counter) -> str:
     """``namespace/workload`` of the caller."""
     labels = series.labels
     return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
 
 
-def is_declared(history: History, caller: str) -> bool:
+def is_declared(plan: Plan, caller: str) -> bool:
     """Whether a caller is in the declared scope: one of the plan's, or any of the target's namespace without such."""
-    plan = history.plan
     if plan.callers:
         return caller in {f"{one.namespace}/{one.workload}" for one in plan.callers}
     return caller.startswith(f"{plan.experiment.target.namespace}/")
 
 
-def judge_proof(history: History, now: float) -> Proof:
+def judge_proof(facts: Facts, now: float) -> Proof:
     """The proof as it stands.
 
     Envoy counts a request when it ends, so a delayed one is counted up to ``fixedDelay`` later than others that came with
     it. The shares are therefore taken over requests that ended after one ``fixedDelay`` of the fault: from then on, as
     many delayed requests come in late at the window's start as go missing at its end.
     """
-    injected = history.marks.get(Mark.INJECT_SENT)
+    injected = facts.marks.get(Mark.INJECT_SENT)
     if injected is None:
         return Proof()
-    end = min(now, history.marks.get(Mark.RESTORE_SENT, now))
+    end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
     by_caller: dict[str, int] = {}
-    for series, events in counted(history, injected, now):
-        if is_faulted(series, history):
+    for series, events in counted(facts, injected, now):
+        if is_faulted(series, facts):
             by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
-    outside = {caller: n for caller, n in by_caller.items() if n and not is_declared(history, caller)}
-    seen = next((look for look in reversed(history.proxies) if look.at <= end and look.of), None)
-    begin = history.marks.get(Mark.FAULT_FROM)
+    outside = {caller: n for caller, n in by_caller.items() if n and not is_declared(facts.plan, caller)}
+    seen = next((look for look in reversed(facts.proxies) if look.at <= end and look.of), None)
+    begin = facts.marks.get(Mark.FAULT_FROM)
     shares: tuple[ShareProof, ...] = ()
     if begin is not None:
-        shares = tuple(_shares(history, Window(begin + longest_delay(history.plan.experiment), end)))
+        shares = tuple(_shares(facts, Window(begin + longest_delay(facts.experiment), end)))
     return Proof(
         shares=shares,
         by_caller={caller: n for caller, n in sorted(by_caller.items()) if n},
@@ -66,12 +66,12 @@ def judge_proof(history: History, now: float) -> Proof:
     )
 
 
-def _shares(history: History, window: Window) -> Iterator[ShareProof]:
-    experiment = history.plan.experiment
+def _shares(facts: Facts, window: Window) -> Iterator[ShareProof]:
+    experiment = facts.experiment
     mine = [
         (series.labels, events)
-        for series, events in counted(history, window.start, window.end)
-        if is_declared(history, caller_of(series))
+        for series, events in counted(facts, window.start, window.end)
+        if is_declared(facts.plan, caller_of(series))
     ]
     for kind in experiment.kinds:
         hit = sum(events for labels, events in mine if kind.felt(labels))
@@ -96,21 +96,15 @@ def _share(kind: Kind, tally: Tally, experiment: Experiment) -> ShareProof:
     )
 
 
-def counted(history: History, start: float, end: float) -> Iterator[tuple[Series, int]]:
+def counted(facts: Facts, start: float, end: float) -> Iterator[tuple[Counter, int]]:
     """The requests towards the target between two moments, series by series."""
-    recorded = history.find(requests_key(history.plan.host))
-    if recorded is None:
-        return
-    scrapes = Scrapes((recorded,))
-    for series in recorded.series:
-        found = count(series, start, end, scrapes=scrapes, interval=history.environment.scrape_interval)
-        yield series, found.events
+    return ((one, found.events) for one, found in facts.evidence.counted(facts.requests, Window(start, end)))
 
 
-def faults_before(history: History, now: float) -> int:
+def faults_before(facts: Facts, now: float) -> int:
     """Faults that were counted on the target before ours: somebody else's, beside which ours can't be told apart."""
-    begin = history.marks.get(Mark.BASELINE_FROM)
-    end = history.marks.get(Mark.INJECT_SENT, history.marks.get(Mark.BASELINE_UNTIL, now))
+    begin = facts.marks.get(Mark.BASELINE_FROM)
+    end = facts.marks.get(Mark.INJECT_SENT, facts.marks.get(Mark.BASELINE_UNTIL, now))
     if begin is None:
         return 0
-    return sum(events for series, events in counted(history, begin, end) if is_faulted(series, history))
+    return sum(events for series, events in counted(facts, begin, end) if is_faulted(series, facts))

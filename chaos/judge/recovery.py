@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from chaos.judge.claims import Window, answer_only, judge_claim, share_of_confidence
-from chaos.judge.removal import drain, judge_removal
-from chaos.model.history import History, Mark
-from chaos.model.verdict import RecoveryResult
+from chaos.expectations.evidence import Window
+from chaos.judge.alpha import share_of_confidence
+from chaos.judge.facts import Facts
+from chaos.judge.live import judged, look_at, together
+from chaos.judge.removal import drain
+from chaos.model.history import Mark
+from chaos.model.verdict import RecoveryResult, RemovalResult
 from chaos.values.answers import Answer
 
 
@@ -19,60 +22,54 @@ def candidates(interval: float, allowed: float) -> tuple[float, ...]:
     return (*found, allowed)
 
 
-def judge_recovery(history: History, now: float) -> RecoveryResult:
-    """The earliest candidate from which every expectation holds; the doubt is shared among the candidates.
+def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> RecoveryResult:
+    """The earliest candidate from which every expectation holds; alpha is shared among the candidates.
 
     Nothing recovers while its fault is still in the proxies, so the time starts when that was gone.
     """
-    experiment = history.plan.experiment
+    experiment, interval = facts.experiment, facts.environment.scrape_interval
     allowed = experiment.recovery.within.total_seconds()
-    interval = history.environment.scrape_interval
-    restored, removed = history.marks.get(Mark.RESTORED), judge_removal(history, now).seconds
+    restored = facts.marks.get(Mark.RESTORED)
     result = RecoveryResult(seconds=None, uncertainty=interval, allowed=allowed, answer=Answer.UNDECIDED)
-    if restored is None or removed is None:
+    if restored is None or removal.seconds is None:
         return result
-    gone = restored + removed
+    gone = restored + removal.seconds
     starts = candidates(interval, allowed)
     confidence = 1 - (1 - share_of_confidence(experiment)) / len(starts)
-    end = min(now, history.marks.get(Mark.LOAD_STOPPED, now))
+    end = min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
     shown = starts[0]
     answer, seconds = Answer.UNDECIDED, None
     for after in starts:
-        window = Window(gone + after, end)
-        if window.start >= end:
+        if gone + after >= end:
             break
-        answers = {
-            answer_only(history, claim, "recovery", window, confidence=confidence) for claim in experiment.steady_state
-        }
-        if answers == {Answer.HOLDS}:
+        found = _answer(facts, Window(gone + after, end), confidence)
+        if found is Answer.HOLDS:
             answer, seconds, shown = Answer.HOLDS, after, after
             break
-        if after == allowed and Answer.VIOLATED in answers and _violated_when_drained(history, gone, now):
+        if after == allowed and found is Answer.VIOLATED and _violated_when_drained(facts, gone, now):
             answer, shown = Answer.VIOLATED, after
-    claims = tuple(
-        judge_claim(history, claim, "recovery", Window(gone + shown, end), confidence=confidence)
-        for claim in experiment.steady_state
-    )
+    look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
+    claims = judged(facts, experiment.steady_state, look)
     return result.model_copy(update={"seconds": seconds, "answer": answer, "claims": claims})
 
 
-def _violated_when_drained(history: History, gone: float, now: float) -> bool:
+def _answer(facts: Facts, window: Window, confidence: float) -> Answer:
+    look = look_at(facts, "recovery", window, confidence=confidence)
+    return together([one.decide(facts.evidence, look) for one in facts.experiment.steady_state])
+
+
+def _violated_when_drained(facts: Facts, gone: float, now: float) -> bool:
     """Whether it is surely violated without the requests that still wait for a delay that they drew before."""
-    experiment = history.plan.experiment
-    start = gone + max(experiment.recovery.within.total_seconds(), drain(history, now))
-    window = Window(start, min(now, history.marks.get(Mark.LOAD_STOPPED, now)))
+    experiment = facts.experiment
+    start = gone + max(experiment.recovery.within.total_seconds(), drain(facts, now))
+    window = Window(start, min(now, facts.marks.get(Mark.LOAD_STOPPED, now)))
     if window.start >= window.end:
         return False
-    confidence = share_of_confidence(experiment)
-    return any(
-        answer_only(history, claim, "recovery", window, confidence=confidence) is Answer.VIOLATED
-        for claim in experiment.steady_state
-    )
+    return _answer(facts, window, share_of_confidence(experiment)) is Answer.VIOLATED
 
 
-def recovery_done(history: History, now: float) -> bool:
+def recovery_done(removal: RemovalResult, recovery: RecoveryResult) -> bool:
     """The fault is known to be gone, or to stay; and the steady state is known to hold again, or not."""
-    removed = judge_removal(history, now).answer
-    if removed is Answer.VIOLATED:
+    if removal.answer is Answer.VIOLATED:
         return True
-    return removed is Answer.HOLDS and judge_recovery(history, now).answer is not Answer.UNDECIDED
+    return removal.answer is Answer.HOLDS and recovery.answer is not Answer.UNDECIDED

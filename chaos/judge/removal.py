@@ -10,20 +10,17 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 from chaos.expectations.confidence import interval as interval_of
-from chaos.expectations.counting import Scrapes, Source
+from chaos.expectations.counting import Counter, Source
 from chaos.faults.fault import felt_by
-from chaos.judge.claims import longest_delay, share_of_confidence
-from chaos.judge.evidence import requests_key
-from chaos.judge.load import longest_wait
+from chaos.judge.alpha import longest_delay, share_of_confidence
+from chaos.judge.facts import Facts
 from chaos.judge.proof import caller_of, counted, is_faulted
-from chaos.model.history import History, Mark
+from chaos.model.history import Mark
 from chaos.model.verdict import RemovalResult
 from chaos.values.answers import Answer
-from chaos.values.series import Recorded, Series
 
 _QUIET: Final = 2
 """Scrape intervals without a new fault that show that there are none any more."""
@@ -44,27 +41,26 @@ class _Rise:
     waited: bool
 
 
-def judge_removal(history: History, now: float) -> RemovalResult:
+def judge_removal(facts: Facts, now: float) -> RemovalResult:
     """How long the proxies kept the fault after the API acknowledged the restore.
 
     The proxies' own answers tell to a fraction of a second, where they can be asked; the counts tell to a scrape
     interval, and always have the last word: a fault that was surely drawn after the proxies lost it comes from a proxy that
     still injects. It is too late only if the fault was surely there beyond the limit, and in time only if it was surely gone.
     """
-    allowed = history.plan.experiment.limits.removal.total_seconds()
+    allowed = facts.experiment.limits.removal.total_seconds()
     result = RemovalResult(seconds=None, uncertainty=0.0, allowed=allowed, answer=Answer.UNDECIDED)
-    restored = history.marks.get(Mark.RESTORED)
+    restored = facts.marks.get(Mark.RESTORED)
     if restored is None:
         return result
-    looks = [look for look in history.proxies if look.at > restored]
+    looks = [look for look in facts.proxies if look.at > restored]
     last_had = max((look.asked or look.at for look in looks if look.having), default=restored)
     askable = bool(looks) and looks[-1].of > 0
     lost = next((look.at for look in looks if look.at > last_had and not look.having), None) if askable else None
     if askable:
         result = result.model_copy(update={"asked": looks[-1].of, "having": looks[-1].having})
     known = lost if lost is not None else last_had
-    recorded = history.find(requests_key(history.plan.host))
-    rises = list(_rises(history, recorded, restored, now)) if recorded is not None else []
+    rises = list(_rises(facts, restored, now))
     late = [rise for rise in rises if rise.after >= known]
     if late:
         last = max(late, key=lambda rise: rise.by)
@@ -79,30 +75,30 @@ def judge_removal(history: History, now: float) -> RemovalResult:
     sure = lost is None or not late or any(not rise.waited for rise in late)
     if sure and earliest - restored > allowed:
         return result.model_copy(update={"answer": Answer.VIOLATED})
-    if seconds is None or seconds > allowed or recorded is None:
+    if seconds is None or seconds > allowed or not facts.evidence.knows(facts.requests):
         return result
-    interval = history.environment.scrape_interval
-    quiet_from = max(gone, known + drain(history, now))
-    seen = _scraped_until(history, recorded, now) >= quiet_from + _QUIET * interval
+    interval = facts.environment.scrape_interval
+    quiet_from = max(gone, known + drain(facts, now))
+    seen = _scraped_until(facts, now) >= quiet_from + _QUIET * interval
     told_by_proxies = lost is not None and not late
-    if not seen or not (told_by_proxies or _would_have_shown(history, quiet_from, now)):
+    if not seen or not (told_by_proxies or _would_have_shown(facts, quiet_from, now)):
         return result
     return result.model_copy(update={"answer": Answer.HOLDS})
 
 
-def _would_have_shown(history: History, since: float, now: float) -> bool:
+def _would_have_shown(facts: Facts, since: float, now: float) -> bool:
     """Whether each caller that felt faults has sent so many requests without any since that its share of before is refuted.
 
     Two quiet scrapes say little of a caller that is hit once in ten seconds.
     """
     felt: dict[str, list[int]] = {}
-    for series, events in counted(history, history.marks.get(Mark.INJECT_SENT, since), now):
+    for series, events in counted(facts, facts.marks.get(Mark.INJECT_SENT, since), now):
         faulted, sent = felt.setdefault(caller_of(series), [0, 0])
-        felt[caller_of(series)] = [faulted + events * is_faulted(series, history), sent + events]
+        felt[caller_of(series)] = [faulted + events * is_faulted(series, facts), sent + events]
     quiet: dict[str, int] = {}
-    for series, events in counted(history, since, now):
+    for series, events in counted(facts, since, now):
         quiet[caller_of(series)] = quiet.get(caller_of(series), 0) + events
-    confidence = share_of_confidence(history.plan.experiment)
+    confidence = share_of_confidence(facts.experiment)
     return all(
         interval_of(0, quiet.get(caller, 0), confidence=confidence).high < faulted / sent
         for caller, (faulted, sent) in felt.items()
@@ -110,26 +106,25 @@ def _would_have_shown(history: History, since: float, now: float) -> bool:
     )
 
 
-def drain(history: History, now: float) -> float:
+def drain(facts: Facts, now: float) -> float:
     """Seconds for which requests that drew a fault may still be under way, and be counted at their end.
 
     A delay, or longer: after it the request goes on to the target, for as long as that takes. No answer to the load
     took longer than the longest that was seen, with the fault or, before it, without. Only where the callers' proxies
     answer themselves, that is at once.
     """
-    delay = longest_delay(history.plan.experiment)
-    begun = history.marks.get(Mark.INJECT_SENT)
-    if begun is None or all(kind.answers for kind in history.plan.experiment.kinds):
+    delay = longest_delay(facts.experiment)
+    begun = facts.marks.get(Mark.INJECT_SENT)
+    if begun is None or all(kind.answers for kind in facts.experiment.kinds):
         return delay
-    before = longest_wait(history, history.marks.get(Mark.BASELINE_FROM, begun), begun, rest=0.0)
-    return max(delay + before, longest_wait(history, begun, now, rest=0.0))
+    before = facts.evidence.load.longest_wait(facts.marks.get(Mark.BASELINE_FROM, begun), begun, rest=0.0)
+    return max(delay + before, facts.evidence.load.longest_wait(begun, now, rest=0.0))
 
 
-def _rises(history: History, recorded: Recorded, since: float, now: float) -> Iterator[_Rise]:
+def _rises(facts: Facts, since: float, now: float) -> Iterator[_Rise]:
     """Where the counts of faulted requests rose after a moment; one that was held back drew its fault before that."""
-    interval, scrapes = history.environment.scrape_interval, Scrapes((recorded,))
-    declared, longest = history.plan.experiment.kinds, drain(history, now)
-    for series in recorded.series:
+    declared, longest = facts.experiment.kinds, drain(facts, now)
+    for series in facts.evidence.counters(facts.requests):
         felt = felt_by(series.labels, declared)
         if not felt:
             continue
@@ -137,31 +132,35 @@ def _rises(history: History, recorded: Recorded, since: float, now: float) -> It
         held = max((kind.held.total_seconds() for kind in declared if type(kind) in felt), default=0.0)
         left = series.labels.get("response_code") == "0"  # its client went away, maybe while it was held back
         least, most = 0.0 if left else held, held if answered else longest
-        for (after, before), (by, value) in pairwise(_with_birth(series, scrapes, interval)):
-            if since < by <= now and value != before:  # less than before: the proxy began anew
+        for after, by in _changes(facts, series, since):
+            if by <= now:
                 yield _Rise(after - most, by - least, not answered)
 
 
-def _with_birth(series: Series, scrapes: Scrapes, interval: float) -> tuple[tuple[float, float], ...]:
-    """The samples, and before them the scrape at which the series was not there yet, with nothing counted."""
-    if not series.samples:
-        return ()
-    born = series.samples[0][0]
-    times = scrapes.get(series.source, ())
-    earlier = bisect_left(times, born)
-    return ((times[earlier - 1] if earlier else born - interval, 0.0), *series.samples)
+def _changes(facts: Facts, series: Counter, since: float) -> Iterator[tuple[float, float]]:
+    """The scrapes between which a series changed, the later one after a moment; less than before: the proxy began anew.
+
+    Its birth is a change too, since the scrape at which it was not there yet.
+    """
+    times = series.times
+    if times and times[0] > since and series.values[0]:
+        scrapes = facts.evidence.scrapes.get(series.source, ())
+        earlier = bisect_left(scrapes, times[0])
+        yield (scrapes[earlier - 1] if earlier else times[0] - facts.environment.scrape_interval), times[0]
+    first = bisect_right(series.changes, since, key=lambda place: times[place])
+    yield from ((times[place - 1], times[place]) for place in series.changes[first:])
 
 
-def _scraped_until(history: History, recorded: Recorded, now: float) -> float:
+def _scraped_until(facts: Facts, now: float) -> float:
     """Up to when every proxy that counted faults, and is still there, was scraped; any proxy where none counted one."""
     newest: dict[Source, float] = {}
     injecting: set[Source] = set()
-    for series in recorded.series:
-        last = bisect_right(series.samples, now, key=lambda sample: sample[0])
+    for series in facts.evidence.counters(facts.requests):
+        last = bisect_right(series.times, now)
         if last:
-            newest[series.source] = max(newest.get(series.source, 0.0), series.samples[last - 1][0])
-        if is_faulted(series, history):
+            newest[series.source] = max(newest.get(series.source, 0.0), series.times[last - 1])
+        if is_faulted(series, facts):
             injecting.add(series.source)
-    alive_from = max(newest.values(), default=0.0) - _GONE * history.environment.scrape_interval
+    alive_from = max(newest.values(), default=0.0) - _GONE * facts.environment.scrape_interval
     alive = {source: at for source, at in newest.items() if at >= alive_from}
     return min([at for source, at in alive.items() if source in injecting] or alive.values(), default=float("-inf"))

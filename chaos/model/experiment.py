@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from chaos.expectations.claim import Expectation, Guardrail
+from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
@@ -255,7 +255,7 @@ class Experiment(Declared):
     target: Target
     faults: tuple[Fault, ...] = Field(min_length=1, max_length=1)
     load: Load
-    steady_state: tuple[Expectation, ...] = Field(min_length=1)
+    steady_state: tuple[SteadyState, ...] = Field(min_length=1)
     recovery: Recovery = Recovery()
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()
@@ -271,8 +271,8 @@ class Experiment(Declared):
             target: Target,
             faults: Sequence[Fault | Kind],
             load: Load,
-            steady_state: Sequence[Expectation],
-            guardrails: Sequence[Guardrail] = (),
+            steady_state: Sequence[AnyExpectation],
+            guardrails: Sequence[AnyExpectation] = (),
             recovery: Recovery = ...,
             limits: Limits = ...,
             title: str | None = None,
@@ -285,16 +285,17 @@ class Experiment(Declared):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        titles = [claim.title for claim in (*self.steady_state, *self.guardrails)]
+        every = (*self.steady_state, *self.guardrails)
+        titles = [one.title for one in every]
         if len(set(titles)) != len(titles):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
         if not 0.5 <= self.confidence < 1:
             raise ValueError("confidence: expected 50% or more, and under 100%")
         names = {request.label for request in self.load.requests}
-        for claim in (*self.steady_state, *self.guardrails):
-            if claim.request is not None and names and claim.request not in names:
+        for request in (name for one in every for name in one.names_of_load()):
+            if names and request not in names:
                 raise ValueError(
-                    f"request {claim.request!r}: expected one of the load's requests: {', '.join(sorted(names))}"
+                    f"request {request!r}: expected one of the load's requests: {', '.join(sorted(names))}"
                 )
         return self
 

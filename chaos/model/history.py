@@ -5,7 +5,7 @@ All times are Unix seconds on Prometheus' own clock (the recorded ``clock_offset
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, Final
 
@@ -13,9 +13,10 @@ from pydantic import Field
 
 from chaos.model.plan import Plan, Strategy
 from chaos.values.load import LoadSecond
+from chaos.values.questions import Question
 from chaos.values.series import Fact, Recorded
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 
 class PhaseName(StrEnum):
@@ -131,20 +132,9 @@ class History(Fact):
     residue: tuple[str, ...] = Field((), description="what was still there after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 
-    def find(self, key: str) -> Recorded | None:
-        """The recorded query of this key."""
-        return next((recorded for recorded in self.recorded if recorded.key == key), None)
-
-    def phase_at(self, moment: float) -> PhaseName | None:
-        """The phase in which a moment lies."""
-        for span in reversed(self.spans):
-            if span.start <= moment and (span.end is None or moment <= span.end):
-                return span.phase
-        return None
-
-    def seconds(self, start: float, end: float) -> Iterator[LoadSecond]:
-        """The load's seconds that lie wholly inside an interval."""
-        return (second for second in self.load if second.at >= start and second.at + 1 <= end)
+    def find(self, question: Question) -> Recorded | None:
+        """What was recorded of a question."""
+        return next((recorded for recorded in self.recorded if recorded.question == question), None)
 
 
 class TroubleKind(StrEnum):

@@ -22,11 +22,12 @@ from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ShareProof, Verdict
 from chaos.ports import Finished, Progress
 from chaos.reporting.plan_text import plan_text
-from chaos.reporting.prose import observed, recovery_text, removal_text, share_text, verdict_markdown
+from chaos.reporting.prose import recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
 from chaos.reporting.sinks import TIMELINE
 from chaos.values.answers import Answer, ClaimResult
-from chaos.values.series import QueryKind, Recorded
+from chaos.values.questions import Comparison
+from chaos.values.series import Recorded
 
 _MARKDOWN: Final = "text/markdown"
 _CSV: Final = "text/csv"
@@ -110,7 +111,7 @@ class AllureSteps:
             self._reporter.stop_step(inner, stop=stop, status=status)
         if span.phase is PhaseName.RELEASE:
             for recorded in history.recorded:
-                _attach(f"query {recorded.key}", _query_csv(recorded), _CSV, "csv")
+                _attach(f"query: {recorded.question}", _query_csv(recorded), _CSV, "csv")
         troubles = [trouble for trouble in history.troubles if span.start <= trouble.at <= end]
         statuses = [status for _, status in found] + [Status.BROKEN for _ in troubles]
         details = (
@@ -182,7 +183,7 @@ def _claim(claim: ClaimResult) -> tuple[str, str]:
 
 
 def _sentence(claim: ClaimResult) -> str:
-    return f"{claim.title}: {claim.answer}: expected {claim.expected}; observed {observed(claim)}"
+    return f"{claim.title}: {claim.answer}: expected {claim.expected}; observed {claim.observed}"
 
 
 def _half(share: ShareProof) -> tuple[str, str]:
@@ -222,7 +223,7 @@ def _query_csv(recorded: Recorded) -> str:
     for number, series in enumerate(recorded.series):
         out.write(f"# {number}: {json.dumps(_short(series.labels), sort_keys=True)}\n")
         out.writelines(f"{number},{at:.3f},{value:g}\n" for at, value in series.samples)
-    if recorded.kind is QueryKind.PROMQL:
+    if isinstance(recorded.question, Comparison):
         out.write("# 1: the comparison held at this look\n")
     return out.getvalue()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
-from chaos.values.answers import ClaimResult, Interval
+from chaos.values.answers import ClaimResult
 from chaos.values.quantities import format_share
 
 _BAR = "\\|"
@@ -34,32 +34,15 @@ def verdict_text(verdict: Verdict) -> str:
 def _evidence(verdict: Verdict) -> Iterator[str]:
     for claim in (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ())):
         yield f"  {_PHASES[claim.phase]}: {claim.title}: {claim.answer}"
-        yield f"    expected {claim.expected}; observed {observed(claim)}"
+        yield f"    expected {claim.expected}; observed {claim.observed}"
     for claim in verdict.guardrails:
-        yield f"  guardrail: {claim.title}: {claim.answer}; observed {observed(claim)}"
+        yield f"  guardrail: {claim.title}: {claim.answer}; observed {claim.observed}"
     if verdict.proof is not None:
         yield from (f"  {line}" for line in proof_lines(verdict.proof))
     if verdict.removal is not None:
         yield f"  removal: {removal_text(verdict.removal)}"
     if verdict.recovery is not None:
         yield f"  recovery: {recovery_text(verdict.recovery)}"
-
-
-def observed(claim: ClaimResult) -> str:
-    """Counts, share and interval."""
-    tally = claim.tally
-    if tally.share is None:
-        return "no event"
-    least = "at least " if tally.lower_bound else ""
-    return f"{least}{tally.good} of {tally.total} = {format_share(tally.share)}, {between(claim.interval)}"
-
-
-def between(interval: Interval) -> str:
-    """An interval with its confidence."""
-    return (
-        f"between {format_share(interval.low)} and {format_share(interval.high)} "
-        f"({format_share(interval.confidence)} confidence)"
-    )
 
 
 def proof_lines(proof: Proof) -> list[str]:
@@ -80,7 +63,7 @@ def share_text(share: ShareProof) -> str:
     if not share.tally.total:
         return f"{declared}, the fault was too short to count its share: not decided"
     answer = "agrees" if share.proven else "does not agree" if share.off else "not decided"
-    return f"{declared}, counted on {share.tally.good} of {share.tally.total}, {between(share.interval)}: {answer}"
+    return f"{declared}, counted on {share.tally.good} of {share.tally.total}, {share.interval}: {answer}"
 
 
 def removal_text(removal: RemovalResult) -> str:
@@ -130,6 +113,6 @@ def verdict_markdown(verdict: Verdict) -> str:
 
 
 def _markdown_row(when: str, claim: ClaimResult) -> str:
-    cells = (when, claim.title, claim.expected, observed(claim), claim.answer)
+    cells = (when, claim.title, claim.expected, claim.observed, claim.answer)
     # A PromQL comparison may hold a bar, which would end the cell.
     return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"

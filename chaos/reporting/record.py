@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from chaos.errors import InputError
 from chaos.model.history import FORMAT, History
 from chaos.model.verdict import Verdict
+from chaos.reporting.old_records import upgraded
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import verdict_text
 
@@ -65,27 +67,19 @@ def read_record(path: Path) -> History:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{file}: expected a record that can be read: {reason}") from error
+    hint = "reports/runs/<run id>/record.json is one"
     try:
-        history = History.model_validate_json(text)
+        record = upgraded(json.loads(text))
+        found = record.get("format") if isinstance(record, dict) else None
+        if found not in (None, FORMAT):
+            raise InputError(
+                f"{file}: expected a record of format {FORMAT} or older, found {found}",
+                hint="judge it with the version of the harness that wrote it",
+            )
+        return History.model_validate_json(json.dumps(record))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise InputError(
-            f"{file}: expected a record of a run; {where}: {first['msg']}",
-            hint="reports/runs/<run id>/record.json is one",
-        ) from error
-    if history.format != FORMAT:
-        raise InputError(
-            f"{file}: expected a record of format {FORMAT}, found {history.format}",
-            hint="judge it with the version of the harness that wrote it",
-        )
-    return _upgraded(history)
-
-
-def _upgraded(history: History) -> History:
-    """What older versions did not note is told from what they did: the contexts of labs have always had this name."""
-    environment = history.environment
-    if "lab" in environment.model_fields_set:
-        return history
-    told = environment.model_copy(update={"lab": environment.context.startswith("chaos-lab")})
-    return history.model_copy(update={"environment": told})
+        raise InputError(f"{file}: expected a record of a run; {where}: {first['msg']}", hint=hint) from error
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: expected a record of a run, as JSON and whole", hint=hint) from error

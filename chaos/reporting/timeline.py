@@ -13,6 +13,7 @@ from chaos.faults.kind import Kind
 from chaos.model.history import History, Mark, PhaseName
 from chaos.model.verdict import Outcome, Verdict
 from chaos.values.load import LoadSecond
+from chaos.values.questions import Requests
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -114,7 +115,7 @@ def _faults(panel: Axes, history: History, zero: float) -> None:
 
 def _fault_shares(history: History, kind: type[Kind]) -> Iterator[tuple[float, float]]:
     """Share of requests that felt a kind of fault between two scrapes, over all callers."""
-    recorded = history.find(f"requests:{history.plan.host}")
+    recorded = history.find(Requests(host=history.plan.host))
     if recorded is None:
         return
     times = sorted({round(at) for series in recorded.series for at, _ in series.samples})

@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from chaos.errors import MeshError
-from chaos.ports import Clock, Identity, Object
+from chaos.ports import Clock, Identity, Informer, Object
 from chaos.safety.marks import is_ours, rfc3339, run_of
 
 _VS: Final = "VirtualService"
@@ -96,6 +96,15 @@ class MemoryMesh:
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
         return self.objects(_VS, namespace)
+
+    def follow_virtual_services(self) -> Informer:
+        """The VirtualServices, which are heard of as soon as they change."""
+        return _Followed(self)
+
+    @property
+    def changes(self) -> int:
+        """How often something was written or removed."""
+        return len(self._past)
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
         """The DestinationRules of one namespace, or of all."""
@@ -235,6 +244,21 @@ class MemoryMesh:
     def _remember(self) -> None:
         there = [obj for (kind, _, _), obj in self._objects.items() if kind == _VS]
         self._past.append((self._clock.now() + self.distribution, there))
+
+
+class _Followed:
+    def __init__(self, mesh: MemoryMesh) -> None:
+        self._mesh = mesh
+
+    @property
+    def changes(self) -> int:
+        return self._mesh.changes
+
+    def objects(self) -> Sequence[Object]:
+        return self._mesh.virtual_services()
+
+    def stop(self) -> None:
+        """Nothing is under way."""
 
 
 def _key(obj: Object) -> tuple[str, str, str]:

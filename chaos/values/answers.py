@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from chaos.values.quantities import format_share
+
 
 class Judged(BaseModel):
     """Base of judged data."""
@@ -28,6 +30,12 @@ class Interval(Judged):
     high: float
     confidence: float
 
+    def __str__(self) -> str:
+        return (
+            f"between {format_share(self.low)} and {format_share(self.high)} "
+            f"({format_share(self.confidence)} confidence)"
+        )
+
 
 class Tally(Judged):
     """Exact counts of one claim's events.
@@ -47,18 +55,21 @@ class Tally(Judged):
 
 
 class ClaimResult(Judged):
-    """What became of one claim in one phase.
+    """What became of one expectation in one phase.
 
     Args:
         phase: ``baseline``, ``fault`` or ``recovery``.
-        expected: The bound as written, e.g. ``at least 99% of events with status <500``.
-        bound: The bound as a share, with ``baseline - x`` resolved.
+        expected: What was expected, e.g. ``at least 99% of events with status <500``.
+        observed: What was observed, in words, with its interval.
+        bound: The bound as a number, with ``baseline - x`` resolved.
+        interval: Where the true share is; ``None`` where nothing was left to chance.
     """
 
     title: str
     phase: str
     expected: str
+    observed: str
     bound: float
     tally: Tally
-    interval: Interval
+    interval: Interval | None = None
     answer: Answer

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic.alias_generators import to_camel
-from pydantic_core import ErrorDetails
 
 from chaos.errors import InputError
 
@@ -56,8 +55,16 @@ class Declared(BaseModel):
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation of YAML goes past it
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        """Described by the first paragraph of the docstring; the rest is for Python users."""
+        found = handler(schema)
+        described = handler.resolve_ref_schema(found)
+        described["description"] = described.get("description", "").partition("\n\n")[0]
+        return found
 
-def wrong(item: ErrorDetails) -> str:
+
+def wrong(item: Mapping[str, Any]) -> str:
     """What is wrong with a value, in plain words."""
     if item["type"] in _MESSAGES:
         return _MESSAGES[item["type"]]

@@ -174,7 +174,10 @@ def test_a_private_virtual_service_is_patched_and_comes_back(
     private: KubernetesMesh, lab: LabState, tmp_path: Path
 ) -> None:
     before = private.virtual_service("staging", "mine")
-    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    file = quick(tmp_path)
+    compared = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
+    file.write_text(file.read_text().replace("recovery:", compared))
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
     assert done.returncode == 0, done.stderr
     after = private.virtual_service("staging", "mine")
     assert before is not None
@@ -183,6 +186,8 @@ def test_a_private_virtual_service_is_patched_and_comes_back(
     assert {k: v for k, v in after["metadata"].items() if k in ("labels", "annotations")} == {}
     record = record_in(tmp_path)
     assert record["plan"]["injection"]["strategy"] == "patch"
+    (looks,) = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
+    assert {value for _, value in looks["samples"]} == {1.0}
     assert "the object's spec is what it was before" in [event["message"] for event in record["events"]]
     posted = [(one["reason"], one["involvedObject"]["name"]) for one in events(lab, record["run"])]
     assert posted == [("ChaosFaultStarted", "inventory-svc"), ("ChaosFaultEnded", "inventory-svc")]

@@ -7,7 +7,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.expectations.counting import count
+from chaos.expectations.counting import Counter, count
 from chaos.values.series import Series
 
 LABELS = {"job": "j", "instance": "i"}
@@ -37,7 +37,7 @@ def test_counts_agree_with_what_happened(
         if value:  # a counter that has counted nothing is not there
             samples.append((scrape, float(value)))
     one = Series(labels=LABELS, samples=tuple(samples))
-    found = count(one, start, end, scrapes={("j", "i"): sorted(scrapes)}, interval=interval)
+    found = count(Counter.of(one), start, end, scrapes={("j", "i"): sorted(scrapes)}, interval=interval)
     inside = [event for event in events if start <= event <= end]
     assert found.events <= len(inside)
     if not restarts:

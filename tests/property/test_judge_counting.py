@@ -8,8 +8,8 @@ from bisect import bisect_right
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.expectations.counting import Scrapes, count, count_pair
-from chaos.values.series import QueryKind, Recorded, Series
+from chaos.expectations.counting import Counter, Scrapes, count, count_pair
+from chaos.values.series import Series
 
 _LONG = 60.0
 
@@ -42,6 +42,13 @@ class Process:
         return sum(start <= at <= end and (good is None or fine is good) for at, fine in self.events)
 
 
+def scrapes_of(*counters: Counter) -> Scrapes:
+    found = Scrapes()
+    for counter in counters:
+        found.note(counter.source, counter.times)
+    return found
+
+
 windows = st.tuples(st.floats(0, 60), st.floats(0, 60)).map(sorted)
 
 
@@ -58,8 +65,8 @@ def test_never_an_event_that_did_not_happen(
 ) -> None:
     chance, (start, end) = random.Random(seed), window
     processes = [Process(f"p{n}", chance, interval, rate, restarts=restarts) for n in range(3)]
-    every = tuple(process.series(good=good) for process in processes for good in (True, False))
-    scrapes = Scrapes([Recorded(key="k", kind=QueryKind.REQUESTS, query="q", series=every)])
+    every = tuple(Counter.of(process.series(good=good)) for process in processes for good in (True, False))
+    scrapes = scrapes_of(*every)
     for index, process in enumerate(processes):
         for good, series in zip((True, False), every[2 * index : 2 * index + 2], strict=True):
             found = count(series, start, end, scrapes=scrapes, interval=interval)
@@ -84,9 +91,9 @@ def test_a_bucket_and_its_histogram_are_cut_alike(
     """Whatever each of the two looks has seen last, the counts are of the same stretch of time."""
     chance, (start, end) = random.Random(seed), window
     process = Process("p", chance, interval, 3.0, restarts=restarts)
-    bucket = process.series(good=True, until=looks[0], always=True)
-    whole = process.series(good=None, until=looks[1], always=True)
-    scrapes = Scrapes([Recorded(key="k", kind=QueryKind.BUCKETS, query="q", series=(bucket, whole))])
+    bucket = Counter.of(process.series(good=True, until=looks[0], always=True))
+    whole = Counter.of(process.series(good=None, until=looks[1], always=True))
+    scrapes = scrapes_of(bucket, whole)
     few, every = count_pair(bucket, whole, start, end, scrapes=scrapes, interval=interval)
     assert few.events <= every.events <= process.happened(start, end)
     if len(process.births) == 1:
@@ -98,5 +105,5 @@ def test_of_a_process_without_an_instance_nothing_is_concluded() -> None:
     """Its scrapes may be those of many processes, of which one was seen without the series."""
     nameless = Series(labels={"job": "j", "series": "a"}, samples=((10.1, 5.0), (11.1, 6.0)))
     newborn = Series(labels={"job": "j", "series": "b"}, samples=((10.5, 7.0), (11.5, 9.0)))
-    scrapes = Scrapes([Recorded(key="k", kind=QueryKind.REQUESTS, query="q", series=(nameless, newborn))])
-    assert count(newborn, 10.0, 12.0, scrapes=scrapes, interval=1.0).events == 2
+    born = Counter.of(newborn)
+    assert count(born, 10.0, 12.0, scrapes=scrapes_of(Counter.of(nameless), born), interval=1.0).events == 2

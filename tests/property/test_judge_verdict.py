@@ -9,16 +9,16 @@ from hypothesis import strategies as st
 
 from chaos.judge import judge
 from chaos.model.history import Mark, Trouble, TroubleKind
-from tests.support.histories import history, is_faulted, orders, through_json
+from tests.support.histories import ARRIVALS, history, is_faulted, orders, through_json
 
 _GOOD = history()
-_KEYS = [recorded.key for recorded in _GOOD.recorded if not recorded.key.startswith("arrivals")]
+_QUESTIONS = [recorded.question for recorded in _GOOD.recorded if recorded.question != ARRIVALS]
 _NEEDED = sorted(set(_GOOD.marks) - {Mark.LOAD_STARTED})
 
 losses = st.one_of(
     st.sampled_from(_NEEDED).map(lambda mark: ("mark", mark)),
-    st.sampled_from(_KEYS).map(lambda key: ("recorded", key)),
-    st.tuples(st.sampled_from(_KEYS), st.floats(990, 1050)).map(lambda cut: ("samples", cut)),
+    st.sampled_from(_QUESTIONS).map(lambda question: ("recorded", question)),
+    st.tuples(st.sampled_from(_QUESTIONS), st.floats(990, 1050)).map(lambda cut: ("samples", cut)),
     st.integers(0, 80).map(lambda seconds: ("load", seconds)),
     st.sampled_from(list(TroubleKind)).map(lambda kind: ("trouble", kind)),
     st.just(("end", None)),
@@ -35,11 +35,11 @@ def test_never_green_when_anything_is_missing(lost: list[tuple[str, Any]]) -> No
         if what == "mark":
             changes = {"marks": {mark: at for mark, at in one.marks.items() if mark is not which}}
         elif what == "recorded":
-            changes = {"recorded": tuple(r for r in one.recorded if r.key != which)}
+            changes = {"recorded": tuple(r for r in one.recorded if r.question != which)}
         elif what == "samples":
-            key, moment = which
+            question, moment = which
             changes = {"recorded": tuple(
-                r if r.key != key else r.model_copy(update={"series": tuple(
+                r if r.question != question else r.model_copy(update={"series": tuple(
                     s.model_copy(update={"samples": tuple(x for x in s.samples if x[0] <= moment)}) for s in r.series
                 )}) for r in one.recorded
             )}  # fmt: skip

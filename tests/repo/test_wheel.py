@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repo.test_repository import relative, tracked
+from tests.repo.tracked import relative, tracked
 
 EXPERIMENT = """\
 experiment: orders

@@ -112,6 +112,11 @@ class ApiServer:
         self._thread.join(10)
         assert not self._thread.is_alive()
 
+    def call(self, function: Callable[[], object]) -> None:
+        """Has something called in the server's own thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(function)
+
     def objects(self, resource: Resource = VIRTUAL_SERVICES, namespace: str = "staging") -> list[str]:
         """Names of the objects, read in the server's own thread so that nothing changes meanwhile."""
         assert self._loop is not None

@@ -8,11 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chaos.adapters.experiment_file import parse_experiment
+from chaos.judge.facts import Facts
+from chaos.judge.recovery import judge_recovery
+from chaos.judge.removal import judge_removal
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span
 from chaos.model.plan import Caller, Injection, Plan, Strategy
+from chaos.model.verdict import RecoveryResult, RemovalResult
 from chaos.values.load import LoadCell, LoadSecond
-from chaos.values.series import QueryKind, Recorded, Series
+from chaos.values.questions import Durations, Question, Requests, Side
+from chaos.values.series import Recorded, Series
 
 EXPERIMENT = """\
 experiment: orders
@@ -34,6 +39,7 @@ recovery: {within: 20s}
 """
 INVENTORY = "inventory-svc.staging.svc.cluster.local"
 ORDERS = "order-svc.staging.svc.cluster.local"
+ARRIVALS = Requests(host=INVENTORY, side=Side.CALLED)
 MARKS: Mapping[Mark, float] = {
     Mark.LOAD_STARTED: 1000.0,
     Mark.BASELINE_FROM: 1001.0,
@@ -134,16 +140,14 @@ def orders(
     good = loaded(lambda second: 1 - bad(second))
     requests = [grow(labels("200"), good), grow(labels("500"), loaded(bad))]
     return [
-        Recorded(key=f"requests:{ORDERS}", kind=QueryKind.REQUESTS, query="q", series=tuple(requests)),
+        Recorded(question=Requests(host=ORDERS), query="q", series=tuple(requests)),
         Recorded(
-            key=f"buckets:{ORDERS}:1000",
-            kind=QueryKind.BUCKETS,
+            question=Durations(host=ORDERS, within=1000),
             query="q",
             series=(grow(labels("200", le="1000"), loaded(lambda second: 1 - slow(second))),),
         ),
         Recorded(
-            key=f"durations:{ORDERS}",
-            kind=QueryKind.DURATIONS,
+            question=Durations(host=ORDERS),
             query="q",
             series=(grow(labels("200"), loaded(lambda _: 1.0)),),
         ),
@@ -188,8 +192,8 @@ def history(
         "spans": spans(),
         "marks": dict(MARKS),
         "recorded": (
-            Recorded(key=f"requests:{INVENTORY}", kind=QueryKind.REQUESTS, query="q", series=tuple(found)),
-            Recorded(key=f"arrivals:{INVENTORY}", kind=QueryKind.REQUESTS, query="q"),
+            Recorded(question=Requests(host=INVENTORY), query="q", series=tuple(found)),
+            Recorded(question=ARRIVALS, query="q"),
             *(order if order is not None else orders()),
         ),
         "load": load(),
@@ -216,12 +220,20 @@ def lose(one: History, chance: random.Random) -> History:
         )
         return without(one, marks={mark: at for mark, at in one.marks.items() if mark is not gone})
     if what == "recorded":
-        keys = [recorded.key for recorded in one.recorded if not recorded.key.startswith("arrivals")]
-        gone_key = chance.choice(keys)
-        return without(one, recorded=tuple(r for r in one.recorded if r.key != gone_key))
+        lost: Question = chance.choice([r.question for r in one.recorded if r.question != ARRIVALS])
+        return without(one, recorded=tuple(r for r in one.recorded if r.question != lost))
     return without(one, load=()) if what == "load" else without(one, ended=None)
 
 
 def as_dict(one: History) -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(one.model_dump_json(by_alias=True))
     return loaded
+
+
+def removal_of(one: History, now: float) -> RemovalResult:
+    return judge_removal(Facts.of(one), now)
+
+
+def recovery_of(one: History, now: float) -> RecoveryResult:
+    facts = Facts.of(one)
+    return judge_recovery(facts, judge_removal(facts, now), now)

@@ -13,6 +13,7 @@ from chaos.engine.clock import SystemClock
 from chaos.errors import LoadError, MetricsError
 from chaos.model.experiment import Load as LoadSpec
 from chaos.values.load import LoadCell, LoadSecond
+from chaos.values.questions import Question, Requests, Side
 from chaos.values.series import Series
 
 SPEED = 20.0
@@ -95,20 +96,19 @@ class ShopMetrics:
     def scrape_interval(self) -> float:
         return 1.0
 
-    def holds(self, comparison: str) -> bool:
-        self._check()
-        return True
+    def wording(self, question: Question) -> str:
+        return str(question)
 
-    def samples(self, selector: str, *, seconds: float) -> Sequence[Series]:
+    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
         self._check()
         since = self._at - seconds
-        if "destination_service=" not in selector or 'reporter="destination"' in selector:
+        if not isinstance(question, Requests) or question.side is Side.CALLED:
             return []
-        if TARGET in selector:
+        host = question.host
+        if host == TARGET:
             kinds = [("plain", "order-svc", "-", "200"), ("faulted", "order-svc", "FI", "503")]
         else:
             kinds = [("all", "ingress", "-", "200")]
-        host = TARGET if TARGET in selector else ENTRY
         found = []
         for kind, caller, flags, code in kinds:
             with self._lock:

@@ -146,7 +146,7 @@ def test_allure_gets_steps_attachments_and_honest_statuses(pytester: pytest.Pyte
     assert (baseline["start"], baseline["stop"]) == (1_000_000, 1_030_000), "the history's own times"
     assert {"verdict", "plan: create", "load statistics"} <= {one["name"] for one in good["attachments"]}
     queries = [one["name"] for one in good["steps"][-1]["attachments"]]
-    assert "query requests:inventory-svc.staging.svc.cluster.local" in queries
+    assert "query: requests of inventory-svc.staging.svc.cluster.local, counted by callers" in queries
     labels = {(label["name"], label["value"]) for label in good["labels"]}
     assert {("severity", "critical"), ("owner", "checkout"), ("tag", "nightly")} <= labels
     assert "Context=lab" in (pytester.path / "results" / "environment.properties").read_text()

@@ -6,8 +6,11 @@ import textwrap
 from datetime import timedelta
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
+from ruamel.yaml import YAML
 
 from chaos.adapters.experiment_file import DocumentError, parse_experiment
+from chaos.expectations import ClientExpectation, Expectation, Guardrail, PromqlExpectation, SteadyState
 from chaos.model.experiment import Experiment
 
 GOOD = textwrap.dedent("""\
@@ -39,10 +42,12 @@ def test_a_good_file_is_read_with_units() -> None:
     experiment = parse_experiment(GOOD)
     assert experiment.fault.delay is not None
     assert experiment.fault.delay.fixed_delay == timedelta(seconds=3)
-    assert experiment.steady_state[0].at_least.share == 0.99
-    assert experiment.steady_state[0].during_fault is not None
-    assert experiment.steady_state[0].during_fault.relative
-    assert experiment.steady_state[0].bound_in("recovery").share == 0.99
+    (answered,) = experiment.steady_state
+    assert isinstance(answered, Expectation)
+    assert answered.at_least.share == 0.99
+    assert answered.during_fault is not None
+    assert answered.during_fault.relative
+    assert answered.bound_in("recovery").share == 0.99
 
 
 def test_what_was_read_can_be_written_and_read_again() -> None:
@@ -127,3 +132,98 @@ def test_missing_parts_are_named() -> None:
     found = problems("experiment: x\n")
     assert {line.split(": ")[1] for line in found} == {"target", "faults", "load", "steadyState"}
     assert all("is missing" in line for line in found)
+
+
+FINE = "{title: a, service: o, good: {status: 2xx}, atLeast: 99%}"
+
+
+def problems_of(item: str, *, role: str = "steadyState") -> list[str]:
+    before = GOOD.split("steadyState:")[0] + f"steadyState:\n  - {FINE}\n"
+    return problems(f"{before}guardrails:\n  - {item}\n" if role == "guardrails" else before.replace(FINE, item))
+
+
+@pytest.mark.parametrize(
+    ("item", "place", "says"),
+    [
+        ("{title: a, service: o, god: {status: 2xx}, atLeast: 99%}", "steadyState[0].god", "did you mean 'good'?"),
+        ("{title: a, prom: up}", "steadyState[0].prom", "did you mean 'promql'?"),
+        (FINE.replace("good", "request: x, good"), "steadyState[0].request", "`from: client`"),
+        ("{title: a, promql: up > 3, service: o}", "steadyState[0].service", "known here: promql, title"),
+        ("{title: a, promql: up > 3, atLeast: 99%}", "steadyState[0].atLeast", "true at every look"),
+        ("{title: a, promql: up}", "steadyState[0].promql", "expected a comparison"),
+        ("{title: a, from: clint, good: {status: 2xx}, atLeast: 99%}", "steadyState[0].from", "mesh: the callers'"),
+        (FINE.replace("99%", "baseline"), "steadyState[0].atLeast", "only duringFault can be relative"),
+        (FINE.replace("99%", "99%, duringFault: 0%"), "steadyState[0]", "over 0% and under 100%"),
+        (FINE.replace("service: o, ", ""), "steadyState[0].service", "`from: client` needs none"),
+        ("some text", "steadyState[0]", "expected an expectation"),
+    ],
+)
+def test_each_kind_of_expectation_tells_its_own_mistakes(item: str, place: str, says: str) -> None:
+    (found,) = problems_of(item)
+    assert found.split(": ")[1] == place
+    assert says in found
+
+
+def test_an_expectation_of_each_kind_is_read_and_written() -> None:
+    items = (
+        FINE, "{title: b, from: client, service: o, good: {within: 300ms}, atLeast: 99%}",
+        "{title: c, promql: up > 3}", "{title: d, from: mesh, service: o, good: {within: 250ms}, atLeast: 99%}",
+    )  # fmt: skip
+    text = GOOD.split("steadyState:")[0] + "steadyState:\n" + "".join(f"  - {item}\n" for item in items)
+    experiment = parse_experiment(text)
+    assert [type(one) for one in experiment.steady_state] == [
+        Expectation, ClientExpectation, PromqlExpectation, Expectation
+    ]  # fmt: skip
+    assert Experiment.model_validate(experiment.model_dump(mode="json", by_alias=True)) == experiment
+
+
+@pytest.mark.parametrize(
+    ("item", "says"),
+    [(FINE.replace("99%", "50%, duringFault: 40%"), "one bound"), (FINE.replace(", atLeast: 99%", ""), "is missing")],
+)
+def test_a_guardrail_has_one_bound(item: str, says: str) -> None:
+    (found,) = problems_of(item, role="guardrails")
+    assert says in found
+
+
+def test_a_guardrail_may_ask_for_all_events() -> None:
+    text = GOOD + "guardrails: [{title: g, service: o, good: {status: 2xx}, atLeast: 100%}, {title: h, promql: up > 3}]"
+    assert [one.title for one in parse_experiment(text).guardrails] == ["g", "h"]
+
+
+def fits_schema(value: dict[str, str], role: str) -> bool:
+    """By the keywords that tell kinds apart: oneOf, required, properties, const, not."""
+    whole = Experiment.model_json_schema(by_alias=True)
+    items = whole["properties"][role]["items"]
+    kinds = [whole["$defs"][option["$ref"].rpartition("/")[2]] for option in items["oneOf"]]
+    matching = [
+        kind
+        for kind in kinds
+        if set(kind["required"]) <= set(value) <= set(kind["properties"])
+        and all(kind["properties"][key].get("const", value[key]) == value[key] for key in value)
+    ]
+    return len(matching) == 1 and not ("not" in items and set(items["not"]["required"]) <= set(value))
+
+
+@pytest.mark.parametrize(
+    ("item", "role", "fits"),
+    [
+        (FINE, "steadyState", True),
+        (FINE.replace("service: o, ", ""), "steadyState", False),
+        (FINE.replace("service: o, ", "from: client, "), "steadyState", True),
+        ("{title: a, promql: up > 3}", "steadyState", True),
+        ("{title: a, promql: up > 3, service: o}", "steadyState", False),
+        (FINE.replace("99%", "99%, duringFault: 90%"), "steadyState", True),
+        (FINE.replace("99%", "99%, duringFault: 90%"), "guardrails", False),
+        (FINE, "guardrails", True),
+    ],
+)
+def test_the_schema_says_what_validation_says(item: str, role: str, fits: bool) -> None:
+    value = YAML(typ="safe").load(item)
+    assert fits_schema(value, role) is fits
+    adapter = TypeAdapter(SteadyState if role == "steadyState" else Guardrail)
+    if fits:
+        assert adapter.validate_python(value).title == value["title"]
+    else:
+        with pytest.raises(ValidationError):
+            adapter.validate_python(value)

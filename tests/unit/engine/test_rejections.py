@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.errors import MetricsError
+from chaos.values.questions import Question, Rejections
 from chaos.values.series import Series
 
 
@@ -24,8 +25,8 @@ class Metrics:
     def scrape_interval(self) -> float:
         return 1.0
 
-    def samples(self, selector: str, *, seconds: float) -> Sequence[Series]:
-        assert selector == "pilot_total_xds_rejects"
+    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
+        assert question == Rejections()
         if self._fails:
             raise MetricsError("gone")
         return [
@@ -33,8 +34,8 @@ class Metrics:
             for one in self._series
         ]
 
-    def holds(self, comparison: str) -> bool:
-        return False
+    def wording(self, question: Question) -> str:
+        return str(question)
 
 
 def series(kind: str, *samples: tuple[float, float]) -> Series:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from chaos.expectations.counting import Count, count
+from chaos.expectations.counting import Count, Counter, count
 from chaos.values.series import Series
 
 SOURCE = ("job", "one")
@@ -12,7 +12,11 @@ def series(*samples: tuple[float, float]) -> Series:
 
 def counted(one: Series, start: float, end: float, *scrapes: float, interval: float = 1.0) -> Count:
     return count(
-        one, start, end, scrapes={SOURCE: sorted({*scrapes, *(at for at, _ in one.samples)})}, interval=interval
+        Counter.of(one),
+        start,
+        end,
+        scrapes={SOURCE: sorted({*scrapes, *(at for at, _ in one.samples)})},
+        interval=interval,
     )
 
 
@@ -45,3 +49,10 @@ def test_a_reset_counts_on_and_says_that_some_may_be_missing() -> None:
 
 def test_a_vanished_series_counts_to_its_last_sample() -> None:
     assert counted(series((1, 0), (2, 5)), 1, 9) == Count(5)
+
+
+def test_a_sample_that_was_seen_is_not_taken_twice() -> None:
+    growing = Counter.of(series((1, 10), (2, 15)))
+    assert list(growing.add(((1, 10), (2, 15), (3, 21)))) == [3]
+    assert (growing.times, growing.values) == ([1, 2, 3], [10, 15, 21])
+    assert growing.changes == [1, 2]

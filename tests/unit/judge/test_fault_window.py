@@ -7,9 +7,10 @@ from functools import partial
 
 import pytest
 
-from chaos.judge import fault_answer
-from chaos.judge.claims import confidence_of_guardrail, share_of_confidence
-from chaos.judge.load import judge_load, overdue
+from chaos.judge.alpha import confidence_of_guardrail, share_of_confidence
+from chaos.judge.facts import Facts
+from chaos.judge.live import fault_answer, guardrail_tripped
+from chaos.judge.load import judge_load
 from chaos.model.history import History, Mark
 from chaos.model.verdict import ReasonCode
 from chaos.values.answers import Answer
@@ -58,7 +59,7 @@ def answers(one: History, title: str) -> set[Answer]:
     """What a claim was answered at every half second of the fault."""
     found = set()
     for half in range(2 * 1031, 2 * 1060):
-        claims = fault_answer(at(one, half / 2), half / 2).claims
+        claims = fault_answer(Facts.of(at(one, half / 2)), half / 2).claims
         found |= {claim.answer for claim in claims if claim.title == title}
     return found
 
@@ -88,11 +89,15 @@ def test_requests_that_hang_are_waited_for() -> None:
 def test_a_sure_violation_does_not_wait_for_the_delay() -> None:
     text = EXPERIMENT.replace("fixedDelay: 1s", "fixedDelay: 20s")
     broken = history(plan=plan(text), order=orders(bad=lambda second: 0.5 if is_faulted(second) else 0))
-    soon = fault_answer(at(broken, 1034.0), 1034.0)
+    soon = fault_answer(Facts.of(at(broken, 1034.0)), 1034.0)
     assert soon.answer is Answer.VIOLATED
     assert soon.done
     (claim,) = [one for one in soon.claims if one.title == "answered"]
     assert claim.tally.total > claim.tally.good > 0
+
+
+def overdue(one: History, start: float, end: float) -> int:
+    return Facts.of(one).evidence.load.overdue(start, end)
 
 
 def test_what_waits_longer_than_anything_seen_is_overdue() -> None:
@@ -111,11 +116,11 @@ def test_steady_slowness_is_not_overdue() -> None:
 
 
 def test_a_generator_that_stops_reporting_is_starved() -> None:
-    silent = judge_load(history(load=load()[:60]))
+    silent = judge_load(Facts.of(history(load=load()[:60])))
     assert silent is not None
     assert silent.code is ReasonCode.LOAD_STARVED
     assert "60" not in silent.message.split(" of ")[1]
-    assert judge_load(history()) is None
+    assert judge_load(Facts.of(history())) is None
 
 
 def test_all_decisions_together_keep_the_declared_confidence() -> None:
@@ -129,11 +134,9 @@ def test_all_decisions_together_keep_the_declared_confidence() -> None:
 
 def test_a_guardrail_of_all_events_trips_at_the_first_bad_one() -> None:
     text = EXPERIMENT.replace('good: {status: "<500"}, atLeast: 50%', 'good: {status: "<500"}, atLeast: 100%')
-    from chaos.judge import guardrail_tripped
-
-    assert guardrail_tripped(at(history(plan=plan(text)), 1055.0), 1055.0) is None
+    assert guardrail_tripped(Facts.of(at(history(plan=plan(text)), 1055.0)), 1055.0) is None
     once = history(plan=plan(text), order=orders(bad=lambda second: 0.01 if second == 1040 else 0))
-    tripped = guardrail_tripped(at(once, 1055.0), 1055.0)
+    tripped = guardrail_tripped(Facts.of(at(once, 1055.0)), 1055.0)
     assert tripped is not None
     assert tripped.tally.total - tripped.tally.good == 1
     assert is_loaded(1040)

@@ -10,10 +10,12 @@ from chaos.judge import judge
 from chaos.model.history import History, Mark, Trouble, TroubleKind
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.values.answers import Answer
+from chaos.values.questions import Durations, Requests
 from chaos.values.remarks import Broken
 from tests.support.histories import (
     EXPERIMENT,
     INVENTORY,
+    ORDERS,
     SHARES,
     history,
     is_faulted,
@@ -145,7 +147,7 @@ def test_errors_of_grpc_are_not_good_although_they_are_http_200() -> None:
             one.model_copy(update={"labels": {**one.labels, "grpc_response_status": "14"}}) for one in recorded.series
         )
         spoiled.append(
-            recorded.model_copy(update={"series": series}) if recorded.key.startswith("requests") else recorded
+            recorded.model_copy(update={"series": series}) if isinstance(recorded.question, Requests) else recorded
         )
     assert not judge(history(order=spoiled)).passed
 
@@ -161,7 +163,7 @@ def test_a_scrape_between_two_queries_makes_no_slow_answers() -> None:
     """The histogram's count was asked for after a scrape that its bucket had not seen yet."""
     spoiled = []
     for recorded in orders():
-        if recorded.key.startswith("buckets"):
+        if recorded.question == Durations(host=ORDERS, within=1000):
             late = tuple(one.model_copy(update={"samples": one.samples[:-30]}) for one in recorded.series)
             elsewhere = late[0].model_copy(
                 update={"labels": {**late[0].labels, "instance": "another"}, "samples": ((1095.3, 1.0),)}
@@ -180,6 +182,6 @@ def test_nobody_calls_the_target() -> None:
         if mark in (Mark.LOAD_STARTED, Mark.BASELINE_FROM, Mark.BASELINE_UNTIL, Mark.LOAD_STOPPED)
     }
     silent = without(
-        history(), marks=marks, recorded=tuple(r for r in history().recorded if r.key != f"requests:{INVENTORY}")
+        history(), marks=marks, recorded=tuple(r for r in history().recorded if r.question != Requests(host=INVENTORY))
     )
     assert codes(judge(silent)) == {ReasonCode.NO_CALLERS}

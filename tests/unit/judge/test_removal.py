@@ -9,12 +9,23 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.judge import judge, judge_recovery, judge_removal
+from chaos.judge import judge
 from chaos.model.history import History, Mark, ProxySeen
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.values.answers import Answer
 from chaos.values.series import Series
-from tests.support.histories import EXPERIMENT, SHARES, grow, history, orders, plan, requests_to_target, without
+from tests.support.histories import (
+    EXPERIMENT,
+    SHARES,
+    grow,
+    history,
+    orders,
+    plan,
+    recovery_of,
+    removal_of,
+    requests_to_target,
+    without,
+)
 
 _ENDED = 1096.0
 _RESTORED = 1060.1
@@ -28,7 +39,7 @@ def looks(*seen: tuple[float, int]) -> tuple[ProxySeen, ...]:
 
 def straggling(flags: str, *, until: int, code: str = "200") -> Series:
     return grow({"instance": "order-svc:15090", "source_workload": "order-svc", "source_workload_namespace": "staging",
-                 "response_flags": flags, "response_code": code}, lambda second: 5 if 1031 < second <= until else 0)  # fmt: skip
+                 "response_flags": flags, "response_code": code, "request_protocol": "http"}, lambda second: 5 if 1031 < second <= until else 0)  # fmt: skip
 
 
 def scraped_until(one: History, moment: float, *, instance: str = "") -> History:
@@ -48,7 +59,7 @@ def codes(one: History) -> set[ReasonCode]:
 
 
 def test_the_proxies_tell_when_it_was_gone() -> None:
-    seen = judge_removal(history(proxies=looks((1060.3, 1), (1060.5, 0))), _ENDED)
+    seen = removal_of(history(proxies=looks((1060.3, 1), (1060.5, 0))), _ENDED)
     assert (seen.answer, seen.asked, seen.having) == (Answer.HOLDS, 1, 0)
     assert seen.seconds == pytest.approx(0.4)
     assert seen.uncertainty == pytest.approx(0.3), "it was there when it was asked last, at 1060.2"
@@ -56,7 +67,7 @@ def test_the_proxies_tell_when_it_was_gone() -> None:
 
 def test_where_no_proxy_can_be_asked_the_counts_tell() -> None:
     for proxies in (looks(), (_BEFORE, ProxySeen(at=1060.2, having=0, of=0))):
-        seen = judge_removal(history(proxies=proxies), _ENDED)
+        seen = removal_of(history(proxies=proxies), _ENDED)
         assert (seen.answer, seen.asked) == (Answer.HOLDS, 0)
         assert seen.seconds == pytest.approx(0.2), "the scrape at 1060.3 has the last ones"
         assert seen.uncertainty == pytest.approx(0.2), "all of them may have come before the acknowledgement"
@@ -76,8 +87,8 @@ def test_a_proxy_that_loses_it_late_is_told_and_recovery_starts_there() -> None:
 
 def test_nothing_recovers_while_a_proxy_has_the_fault() -> None:
     one = history(proxies=looks((1060.3, 1), (1089.0, 1)))
-    assert judge_removal(one, 1089.5).answer is Answer.UNDECIDED
-    assert judge_recovery(one, 1089.5).answer is Answer.UNDECIDED
+    assert removal_of(one, 1089.5).answer is Answer.UNDECIDED
+    assert recovery_of(one, 1089.5).answer is Answer.UNDECIDED
 
 
 @pytest.mark.parametrize(
@@ -92,7 +103,7 @@ def test_nothing_recovers_while_a_proxy_has_the_fault() -> None:
 )  # fmt: skip
 def test_a_fault_that_stays_longer_than_allowed_is_red(target: list[Series], proxies: tuple[ProxySeen, ...]) -> None:
     one = history(target=[*requests_to_target(SHARES), *target], proxies=proxies)
-    assert judge_removal(one, _ENDED).answer is Answer.VIOLATED
+    assert removal_of(one, _ENDED).answer is Answer.VIOLATED
     verdict = judge(one)
     assert verdict.outcome is Outcome.CLEANUP_FAILED
     assert [reason.code for reason in verdict.reasons] == [ReasonCode.STILL_FAULTED]
@@ -103,8 +114,8 @@ def test_faults_that_nobody_asked_has_any_more_move_the_moment() -> None:
     one = history(
         target=[*requests_to_target(SHARES), straggling("FI", until=1066, code="503")], proxies=looks((1060.3, 0))
     )
-    assert judge_removal(one, 1067.0).answer is Answer.UNDECIDED
-    seen = judge_removal(one, 1075.0)
+    assert removal_of(one, 1067.0).answer is Answer.UNDECIDED
+    seen = removal_of(one, 1075.0)
     assert seen.answer is Answer.HOLDS
     assert seen.seconds == pytest.approx(1066.3 - _RESTORED)
     assert seen.uncertainty == pytest.approx(1.0), "a scrape interval"
@@ -113,36 +124,36 @@ def test_faults_that_nobody_asked_has_any_more_move_the_moment() -> None:
 def test_requests_that_waited_meanwhile_are_not_new_faults() -> None:
     """A second of delay, and 20 ms of answering: what drew its delay before 1060.3 is counted by 1061.4 at the latest."""
     late = history(target=[*requests_to_target(SHARES), straggling("DI", until=1061)], proxies=looks((1060.3, 0)))
-    assert judge_removal(late, _ENDED).seconds == pytest.approx(0.2)
+    assert removal_of(late, _ENDED).seconds == pytest.approx(0.2)
     # Counted by 1063.3, so drawn by 1062.3, a second and more after the proxies had lost it.
     later = history(target=[*requests_to_target(SHARES), straggling("DI", until=1063)], proxies=looks((1060.3, 0)))
-    assert judge_removal(later, _ENDED).seconds == pytest.approx(1062.3 - _RESTORED)
+    assert removal_of(later, _ENDED).seconds == pytest.approx(1062.3 - _RESTORED)
 
 
 def test_a_series_that_is_born_after_the_restore_counts() -> None:
     born = straggling("FI", until=1066, code="500")
     born = born.model_copy(update={"samples": tuple((at, value) for at, value in born.samples if at > 1064)})
     one = history(target=[*requests_to_target(SHARES), born], proxies=looks((1060.3, 0)))
-    assert judge_removal(one, _ENDED).seconds == pytest.approx(1066.3 - _RESTORED)
+    assert removal_of(one, _ENDED).seconds == pytest.approx(1066.3 - _RESTORED)
 
 
 def test_asking_that_ceases_leaves_it_to_the_counts() -> None:
     proxies = (*looks((1060.3, 1)), ProxySeen(at=1064.0, having=0, of=0))
-    seen = judge_removal(history(proxies=proxies), _ENDED)
+    seen = removal_of(history(proxies=proxies), _ENDED)
     assert (seen.answer, seen.asked) == (Answer.HOLDS, 0)
     assert seen.seconds == pytest.approx(0.2), "not before the last proxy that said to have it"
 
 
 def test_it_takes_scrapes_after_the_longest_delay() -> None:
     one = history()
-    assert judge_removal(one, 1062.5).answer is Answer.UNDECIDED
-    assert judge_removal(one, 1065.0).answer is Answer.HOLDS
+    assert removal_of(one, 1062.5).answer is Answer.UNDECIDED
+    assert removal_of(one, 1065.0).answer is Answer.HOLDS
 
 
 @pytest.mark.parametrize("last", [1059.0, 1061.0, 1062.5])
 def test_without_scrapes_nothing_was_seen(last: float) -> None:
     silent = scraped_until(history(), last)
-    assert judge_removal(silent, _ENDED).answer is Answer.UNDECIDED
+    assert removal_of(silent, _ENDED).answer is Answer.UNDECIDED
     assert not judge(silent).passed
 
 
@@ -150,7 +161,7 @@ def test_a_proxy_that_is_gone_is_not_waited_for() -> None:
     series = [*requests_to_target(SHARES), grow({"instance": "second:15090", "source_workload": "order-svc",
               "source_workload_namespace": "staging", "response_flags": "-"}, lambda _: 10)]  # fmt: skip
     gone = scraped_until(history(target=series), 1061.0, instance="order-svc:15090")
-    assert judge_removal(gone, _ENDED).answer is Answer.HOLDS
+    assert removal_of(gone, _ENDED).answer is Answer.HOLDS
 
 
 def test_an_end_long_after_the_last_look_changes_nothing() -> None:
@@ -159,7 +170,7 @@ def test_an_end_long_after_the_last_look_changes_nothing() -> None:
 
 def test_nothing_is_known_before_the_restore() -> None:
     marks = {mark: at for mark, at in history().marks.items() if mark is not Mark.RESTORED}
-    assert judge_removal(without(history(), marks=marks), _ENDED).answer is Answer.UNDECIDED
+    assert removal_of(without(history(), marks=marks), _ENDED).answer is Answer.UNDECIDED
 
 
 @pytest.mark.parametrize("mark", [Mark.INJECTED, Mark.RESTORE_SENT])
@@ -185,10 +196,10 @@ def rarely(until: int) -> list[Series]:
 def test_silence_of_a_caller_that_is_rarely_hit_says_nothing() -> None:
     """A fault each ten seconds: two quiet scrapes come by chance, and so does half a minute."""
     by_counts = history(target=rarely(1060), proxies=looks())
-    assert judge_removal(by_counts, 1066.0).answer is Answer.UNDECIDED
-    assert judge_removal(by_counts, _ENDED).answer is Answer.UNDECIDED
+    assert removal_of(by_counts, 1066.0).answer is Answer.UNDECIDED
+    assert removal_of(by_counts, _ENDED).answer is Answer.UNDECIDED
     asked = history(target=rarely(1060), proxies=looks((1060.3, 0)))
-    assert judge_removal(asked, 1066.0).answer is Answer.HOLDS, "the proxies themselves said so"
+    assert removal_of(asked, 1066.0).answer is Answer.HOLDS, "the proxies themselves said so"
 
 
 @pytest.mark.parametrize(
@@ -198,14 +209,14 @@ def test_silence_of_a_caller_that_is_rarely_hit_says_nothing() -> None:
 )
 def test_too_late_is_only_what_was_surely_there_too_late(proxies: tuple[ProxySeen, ...], ended: float) -> None:
     one = history(proxies=proxies, ended=ended)
-    assert judge_removal(one, ended).answer is Answer.UNDECIDED
+    assert removal_of(one, ended).answer is Answer.UNDECIDED
     assert judge(one).outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_scrape_interval_longer_than_the_limit_makes_nothing_red() -> None:
     plan_ = plan(EXPERIMENT.replace("recovery:", "limits: {removal: 1s}\nrecovery:"))
     late = [*requests_to_target(SHARES), straggling("FI", until=1061, code="503")]
-    seen = judge_removal(history(plan=plan_, target=late, proxies=looks()), _ENDED)
+    seen = removal_of(history(plan=plan_, target=late, proxies=looks()), _ENDED)
     assert seen.answer is Answer.UNDECIDED, "by 1061.3, but maybe as soon as 1060.3"
 
 
@@ -213,14 +224,14 @@ def test_a_stream_that_drew_its_delay_before_may_end_at_any_time() -> None:
     stream = straggling("DI", until=1093)
     stream = stream.model_copy(update={"samples": tuple((at, 1.0) for at, _ in stream.samples if at > 1092)})
     one = history(target=[*requests_to_target(SHARES), stream], proxies=looks((1060.3, 0)))
-    assert judge_removal(one, _ENDED).answer is Answer.UNDECIDED
+    assert removal_of(one, _ENDED).answer is Answer.UNDECIDED
     assert judge(one).outcome is Outcome.INCONCLUSIVE
 
 
 def test_what_waits_for_its_delay_does_not_move_the_moment() -> None:
     """By the counts alone: what is counted a delay later was drawn before, so recovery has no more time for it."""
     one = history(target=[*requests_to_target(SHARES), straggling("DI", until=1061)], proxies=looks())
-    assert judge_removal(one, _ENDED).seconds == pytest.approx(1060.3 - _RESTORED)
+    assert removal_of(one, _ENDED).seconds == pytest.approx(1060.3 - _RESTORED)
 
 
 @pytest.mark.parametrize(("slow_until", "answer"), [(1080, Answer.UNDECIDED), (1095, Answer.VIOLATED)])
@@ -231,4 +242,4 @@ def test_requests_that_end_slowly_since_they_drew_a_delay_before_make_no_recover
     text = EXPERIMENT.replace("fixedDelay: 1s", "fixedDelay: 20s").replace("within: 20s}", "within: 5s}")
     slow = orders(slow=lambda second: 0.3 if 1031 <= second <= slow_until else 0.0)
     one = history(plan=plan(text), order=slow, proxies=looks((1060.3, 0)))
-    assert judge_recovery(one, _ENDED).answer is answer
+    assert recovery_of(one, _ENDED).answer is answer

@@ -115,7 +115,7 @@ def test_a_summary_that_cannot_be_written_costs_no_verdict(
 
 def test_a_bar_in_a_claim_does_not_end_its_cell() -> None:
     claim = ClaimResult(
-        title="a | b", phase="fault", expected="up > 3", bound=1.0, tally=Tally(good=1, total=1),
+        title="a | b", phase="fault", expected="up > 3", observed="1 of 1", bound=1.0, tally=Tally(good=1, total=1),
         interval=Interval(low=0, high=1, confidence=0.95), answer=Answer.HOLDS,
     )  # fmt: skip
     verdict = Verdict(

@@ -1,0 +1,95 @@
+"""The counted evidence of a run while it grows; a stored history gives the same once all of it is added."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
+from chaos.expectations.load_log import LoadLog
+from chaos.values.questions import Durations, Question
+from chaos.values.series import Series
+
+
+@dataclass(frozen=True)
+class Window:
+    """From when to when, on the clock of the metrics."""
+
+    start: float
+    end: float
+
+
+class Evidence:
+    """Samples by question and the load's seconds, so kept that a window's counts cost the same however long the run is.
+
+    Args:
+        scrape_interval: Seconds.
+        histogram_lag: Seconds by which proxies' histograms may trail their counters.
+    """
+
+    def __init__(self, *, scrape_interval: float, histogram_lag: float) -> None:
+        self.scrape_interval = scrape_interval
+        self.histogram_lag = histogram_lag
+        self.load = LoadLog()
+        self.scrapes = Scrapes()
+        self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
+
+    def add(self, question: Question, found: Iterable[Series]) -> None:
+        """Takes an answer's samples; one that is there already is not taken twice."""
+        counters = self._counters.setdefault(question, {})
+        for series in found:
+            key = frozenset(series.labels.items())
+            counter = counters.get(key)
+            if counter is None:
+                counter = counters[key] = Counter(series.labels)
+            self.scrapes.note(counter.source, counter.add(series.samples))
+
+    def answered(self) -> Iterator[tuple[Question, Sequence[Counter]]]:
+        """Every question that was answered, with its series."""
+        return ((question, tuple(counters.values())) for question, counters in self._counters.items())
+
+    def knows(self, question: Question) -> bool:
+        """Whether a question was ever answered, be it by nothing."""
+        return question in self._counters
+
+    def counters(self, question: Question) -> Iterable[Counter]:
+        """The series of a question; none where it was never answered."""
+        return self._counters.get(question, {}).values()
+
+    def last_scrape(self, question: Question) -> float:
+        """The newest sample of any series of a question; minus infinity without one."""
+        return max((one.times[-1] for one in self.counters(question) if one.times), default=float("-inf"))
+
+    def counted(self, question: Question, window: Window) -> Iterator[tuple[Counter, Count]]:
+        """The events of each series of a question in a window.
+
+        A series that vanished during the window gives a lower bound.
+        """
+        until = min(window.end, self.last_scrape(question))
+        for one in self.counters(question):
+            found = count(one, window.start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
+            yield one, self._bounded(one, found, until)
+
+    def timed(self, host: str, bound: float, window: Window) -> Iterator[tuple[Counter, int, Count]]:
+        """Each histogram towards a host with its events in a window: how many of them within a bound in milliseconds, and all.
+
+        Histograms trail their counters, so the window starts later. One whose bucket was not recorded can't tell what
+        was in time.
+        """
+        whole = Durations(host=host)
+        buckets: Mapping[frozenset[tuple[str, str]], Counter] = {
+            bucket.histogram: bucket for bucket in self.counters(Durations(host=host, within=bound))
+        }
+        until = min(window.end, self.last_scrape(whole))
+        start = window.start + self.histogram_lag
+        for one in self.counters(whole):
+            bucket = buckets.get(one.histogram)
+            if bucket is not None:
+                within, every = count_pair(
+                    bucket, one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval
+                )
+                yield one, min(within.events, every.events), self._bounded(one, every, until)
+
+    def _bounded(self, one: Counter, found: Count, until: float) -> Count:
+        missing = found.events > 0 and one.is_gone(until, self.scrape_interval)
+        return Count(found.events, lower_bound=True) if missing else found

@@ -1,0 +1,64 @@
+"""Which events are good."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final, Self
+
+from pydantic import Field, model_validator
+
+from chaos.values.declared import Declared
+from chaos.values.quantities import Duration
+
+_STATUS: Final = re.compile(r"(<=|<|>=|>|=)?\s*(\d{3})|([1-5])xx")
+
+
+class Good(Declared):
+    """Which events are good: the status, the duration, or both."""
+
+    status: str | None = Field(
+        None,
+        pattern=r"^((<=|<|>=|>|=)?\s*\d{3}|[1-5]xx)$",
+        description='"<500", "2xx" or "200"; no answer is never good',
+    )
+    within: Duration | None = Field(
+        None, description="answered within this time; must be a bucket bound of the mesh's histogram"
+    )
+
+    if TYPE_CHECKING:
+
+        def __init__(self, *, status: str | None = None, within: timedelta | str | None = None) -> None: ...
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if self.status is None and self.within is None:
+            raise ValueError("expected status, within or both")
+        return self
+
+    @property
+    def milliseconds(self) -> float | None:
+        """The bound of ``within``."""
+        return None if self.within is None else self.within / timedelta(milliseconds=1)
+
+    def status_is_good(self, code: int) -> bool:
+        """Whether an answer of this status is good; code 0 says that there was no answer."""
+        if code == 0:
+            return False
+        if self.status is None:
+            return True
+        found = _STATUS.fullmatch(self.status)
+        assert found is not None  # noqa: S101 - the pattern of the field has seen to it
+        if found[3]:
+            return code // 100 == int(found[3])
+        bound = int(found[2])
+        return {
+            "<": code < bound, "<=": code <= bound, ">": code > bound, ">=": code >= bound, "=": code == bound,
+            None: code == bound,
+        }[found[1]]  # fmt: skip
+
+    def __str__(self) -> str:
+        parts = [f"with status {self.status}"] if self.status else []
+        if self.milliseconds is not None:
+            parts.append(f"within {int(self.milliseconds)} ms")
+        return " and ".join(parts)

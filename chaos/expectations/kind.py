@@ -1,0 +1,104 @@
+"""What every kind of expectation has: how it is declared, what must be recorded, how it is decided, how it is told."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import Field
+
+from chaos.expectations.evidence import Evidence, Window
+from chaos.values.answers import Answer, ClaimResult, Tally
+from chaos.values.declared import Declared
+from chaos.values.questions import Question
+
+Phase = Literal["baseline", "fault", "recovery"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What is asked about an expectation.
+
+    Args:
+        namespace: The target's, where short names of services belong.
+        confidence: Of this one decision, for all looks together.
+        delay: Seconds by which a faulted request may be counted later than others that came with it.
+        baseline: The baseline's window, once it has ended.
+    """
+
+    phase: Phase
+    window: Window
+    namespace: str
+    confidence: float
+    delay: float = 0.0
+    baseline: Window | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """An answer and what it rests on.
+
+    Args:
+        tally: The events.
+        bound: What they were held against.
+        confidence: Of the answer.
+        value: What was held against the bound, where it is not the share of good events.
+    """
+
+    answer: Answer
+    tally: Tally
+    bound: float
+    confidence: float
+    value: float | None = None
+
+
+class Kind(Declared, ABC):
+    """One line of the steady state, or a stop condition. Each kind is one file beside this one.
+
+    A kind declares its fields, and says which samples it needs, what they amount to, and how that is told.
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("title",)
+    decides_by_chance: ClassVar[bool] = True
+    """Whether it takes part of what the experiment's confidence leaves for errors."""
+
+    title: str = Field(min_length=1, description="what is expected, in words; unique in the experiment")
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """Whether what a file declares is of this kind, by a key that no other kind has."""
+
+    @abstractmethod
+    def questions(self, namespace: str) -> Iterable[Question]:
+        """What must be asked of the metrics all along."""
+
+    @abstractmethod
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """What the evidence says in a window."""
+
+    @abstractmethod
+    def tell(self, found: Finding, phase: Phase) -> ClaimResult:
+        """What was decided, with the sentences of what was expected and what was observed."""
+
+    def in_steady_state(self) -> Self:
+        """Itself, as an expectation.
+
+        Raises:
+            ValueError: it could never be decided.
+        """
+        return self
+
+    def as_guardrail(self) -> Self:
+        """Itself, as a stop condition: once it is surely violated, the fault is removed at once.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return self
+
+    def names_of_load(self) -> Iterator[str]:
+        """Names of the load's requests that it counts apart from others."""
+        yield from ()

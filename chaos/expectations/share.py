@@ -1,0 +1,152 @@
+"""What the kinds have in common that expect a share of good events: deciding by bets, bounds, sentences."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, Final, Self
+
+from pydantic import Field, field_validator
+
+from chaos.expectations.bound import AtLeast, Bound
+from chaos.expectations.confidence import decide, interval
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.values.answers import Answer, ClaimResult, Tally
+from chaos.values.quantities import format_share
+
+FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
+_SECOND: Final = 1.0
+"""Seconds; what the load generator's numbers can tell apart."""
+_FIRST: Final = 0.8
+"""Part of alpha for callers that do not wait longer than the declared delay."""
+_EDGE: Final = 1e-4
+"""A relative bound is kept this far from 0 and 1, where nothing could be decided."""
+
+
+class ShareOfGood(Kind):
+    """A share of good events among all; a kind of its own is whatever counts the events."""
+
+    good: Good = Field(description="which events are good: by status, within a time, or both")
+    at_least: AtLeast = Field(description="least share of good events before and after the fault, such as 99%")
+    during_fault: AtLeast | None = Field(
+        None, description="least share while the fault is active; atLeast where absent"
+    )
+
+    def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
+        if status is not None or within is not None:
+            if "good" in fields:
+                raise TypeError("expected either good, or status and within")
+            fields["good"] = {"status": status, "within": within}
+        super().__init__(*values, **fields)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in Declared
+
+    @field_validator("at_least")
+    @classmethod
+    def _absolute(cls, value: Bound) -> Bound:
+        if value.relative:
+            raise ValueError("expected a share; only duringFault can be relative, since atLeast judges the baseline")
+        return value
+
+    def in_steady_state(self) -> Self:
+        """Itself: its bounds can be decided."""
+        for bound in (self.at_least, self.during_fault):
+            if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
+                raise ValueError(
+                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% says nothing"
+                )
+        return self
+
+    def as_guardrail(self) -> Self:
+        """Itself: it has one bound."""
+        if self.during_fault is not None:
+            raise ValueError("a guardrail has one bound, atLeast: expected no duringFault")
+        return self
+
+    def bound_in(self, phase: Phase) -> Bound:
+        """The bound that holds in a phase."""
+        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
+
+    @abstractmethod
+    def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
+        """Good and all events in a window."""
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """Violated by all events of a window, as soon as that is sure; held by those after the slow ones have come in.
+
+        Events are counted when they end, so the first events of a fault are the fast ones. Each way has its own half of
+        alpha, so each may have its own window. Requests that hang beyond all that was seen may become good or bad events
+        (:meth:`chaos.expectations.load_log.LoadLog.overdue`): neither way is an answer until it would stand whatever
+        becomes of them.
+        """
+        window, confidence = look.window, look.confidence
+        counted = self.tally(evidence, window, look.namespace)
+        bound = self._resolved(evidence, look)
+        if decide(counted.good, counted.total, bound, confidence=confidence) is Answer.VIOLATED:
+            open_ = evidence.load.overdue(window.start, window.end, rest=_rest(bound))
+            if decide(counted.good + open_, counted.total + open_, bound, confidence=confidence) is Answer.VIOLATED:
+                return Finding(Answer.VIOLATED, counted, bound, confidence)
+        settled = counted
+        if look.phase == "fault":
+            late, part = _settling(evidence, look, bound)
+            confidence = 1 - (1 - confidence) * part
+            if late:
+                settled = self.tally(evidence, Window(window.start + late, window.end), look.namespace)
+        answer = decide(settled.good, settled.total, bound, confidence=confidence)
+        if answer is Answer.HOLDS:
+            open_ = evidence.load.overdue(window.start, window.end, rest=_rest(bound))
+            answer = decide(settled.good, settled.total + open_, bound, confidence=confidence)
+        answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
+        return Finding(answer, settled if settled.total else counted, bound, confidence)
+
+    def tell(self, found: Finding, phase: Phase) -> ClaimResult:
+        """With the interval of the share."""
+        tally = found.tally
+        shown = interval(tally.good, tally.total, confidence=found.confidence)
+        observed = "no event"
+        if tally.share is not None:
+            least = "at least " if tally.lower_bound else ""
+            share = f"{tally.good} of {tally.total} = {format_share(tally.share)}"
+            observed = f"{least}{share}, {shown}"
+        return ClaimResult(
+            title=self.title,
+            phase=phase,
+            expected=f"at least {self.bound_in(phase)} of events {self.good}",
+            observed=observed,
+            bound=found.bound,
+            tally=tally,
+            interval=shown,
+            answer=found.answer,
+        )
+
+    def _resolved(self, evidence: Evidence, look: Look) -> float:
+        """The bound as a share; a relative one is the baseline's observed share less the margin."""
+        bound = self.bound_in(look.phase)
+        if not bound.relative:
+            return bound.share
+        if look.baseline is None:
+            return 1 - _EDGE
+        share = self.tally(evidence, look.baseline, look.namespace).share
+        return min(1 - _EDGE, max(_EDGE, (share if share is not None else 1.0) - bound.share))
+
+
+def _rest(bound: float) -> float:
+    """A quarter of the events that may be bad: so few that it does not matter when they come."""
+    return (1 - bound) / 4
+
+
+def _settling(evidence: Evidence, look: Look, bound: float) -> tuple[float, float]:
+    """Seconds after which as many slow events come in at a window's start as are missing at its end; its part of alpha.
+
+    That is the declared delay; or, where the callers' own waits and retries take over a second more, the first doubling
+    that all answers keep but a quarter of those that may be bad. Alpha is shared among the doublings, for the choice
+    among them follows from what was seen.
+    """
+    slow = evidence.load.longest_wait(look.window.start, look.window.end, rest=_rest(bound))
+    late, part = look.delay + _SECOND, 1 - _FIRST
+    if slow <= late:
+        return look.delay, _FIRST
+    while late < slow:
+        late, part = 2 * late, part / 2
+    return late, part

@@ -1,0 +1,63 @@
+"""What judging looks at: the facts of a run so far, with its counted evidence. A live run grows them, a record fills them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from chaos.expectations.evidence import Evidence, Window
+from chaos.model.experiment import Experiment
+from chaos.model.history import Environment, History, Mark, ProxySeen
+from chaos.model.plan import Plan
+from chaos.values.questions import Requests
+
+
+@dataclass
+class Facts:
+    """The facts of a run up to now.
+
+    Args:
+        plan: What is run.
+        environment: Where.
+        started: When the run began.
+        marks: Moments on which judging leans.
+        proxies: What was seen in the callers' proxies.
+        evidence: What was counted.
+    """
+
+    plan: Plan
+    environment: Environment
+    started: float
+    marks: Mapping[Mark, float]
+    proxies: Sequence[ProxySeen]
+    evidence: Evidence
+
+    @classmethod
+    def of(cls, history: History) -> Facts:
+        """The facts of a stored history."""
+        evidence = new_evidence(history.environment)
+        for recorded in history.recorded:
+            evidence.add(recorded.question, recorded.series)
+        evidence.load.add(history.load)
+        return cls(history.plan, history.environment, history.started, history.marks, history.proxies, evidence)
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is run."""
+        return self.plan.experiment
+
+    @property
+    def requests(self) -> Requests:
+        """The question for the requests towards the target."""
+        return Requests(host=self.plan.host)
+
+    @property
+    def baseline(self) -> Window | None:
+        """The baseline's window, once it has ended."""
+        start, end = self.marks.get(Mark.BASELINE_FROM), self.marks.get(Mark.BASELINE_UNTIL)
+        return None if start is None or end is None else Window(start, end)
+
+
+def new_evidence(environment: Environment) -> Evidence:
+    """Evidence without anything in it yet."""
+    return Evidence(scrape_interval=environment.scrape_interval, histogram_lag=environment.histogram_lag)

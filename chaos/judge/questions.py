@@ -1,0 +1,15 @@
+"""What a run must ask the metrics so that it can be judged."""
+
+from __future__ import annotations
+
+from chaos.model.plan import Plan
+from chaos.values.questions import Question, Requests, Side
+
+
+def needed(plan: Plan) -> tuple[Question, ...]:
+    """Every question, once: who calls the target, and what its expectations count."""
+    experiment = plan.experiment
+    found: list[Question] = [Requests(host=plan.host), Requests(host=plan.host, side=Side.CALLED)]
+    for one in (*experiment.steady_state, *experiment.guardrails):
+        found += one.questions(experiment.target.namespace)
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,75 @@
+"""What may be asked of the mesh's metrics. How a back end is asked, in PromQL for instance, is for its adapter alone."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Side(StrEnum):
+    """Which proxies count."""
+
+    CALLERS = "callers"
+    """Those of the callers, and waypoints: they see injected faults, and answers that never came."""
+    CALLED = "called"
+    """Those of the service itself: they see callers that have no proxy."""
+
+
+class Asked(BaseModel):
+    """Base of questions: frozen, so that a question is its own key."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Requests(Asked):
+    """Requests towards a host since its proxies began: a counter for each caller, status and flags."""
+
+    kind: Literal["requests"] = "requests"
+    host: str
+    side: Side = Side.CALLERS
+
+    def __str__(self) -> str:
+        return f"requests of {self.host}, counted by {self.side}"
+
+
+class Durations(Asked):
+    """Requests towards a host as the callers' duration histogram counts them, at its own, later moments.
+
+    Args:
+        within: Only those that were answered within so many milliseconds, a bound of the histogram; all where absent.
+    """
+
+    kind: Literal["durations"] = "durations"
+    host: str
+    within: float | None = None
+
+    def __str__(self) -> str:
+        bound = "" if self.within is None else f" within {self.within:g} ms"
+        return f"durations of {self.host}{bound}"
+
+
+class Comparison(Asked):
+    """Whether a PromQL comparison has a result: one sample each time it is asked, 1 where it has and 0 where not."""
+
+    kind: Literal["comparison"] = "comparison"
+    promql: str
+
+    def __str__(self) -> str:
+        return f"comparison {self.promql}"
+
+
+class Rejections(Asked):
+    """Updates that proxies rejected since istiod began: a counter for each type, in its label ``type``.
+
+    A type that was never rejected has no series (istiod ``pilot/pkg/xds/monitoring.go``).
+    """
+
+    kind: Literal["rejections"] = "rejections"
+
+    def __str__(self) -> str:
+        return "rejected updates"
+
+
+Question = Annotated[Requests | Durations | Comparison | Rejections, Field(discriminator="kind")]

@@ -1,0 +1,111 @@
+"""A run is judged while its evidence grows; at every moment that is what the same facts give from scratch."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaos.engine.recorder import Recorder
+from chaos.judge import Facts, stand
+from chaos.model.history import History, PhaseName, ProxySeen
+from chaos.values.load import LoadCell, LoadSecond
+from chaos.values.questions import Comparison, Question
+from chaos.values.series import Recorded, Series
+from tests.support.histories import (
+    EXPERIMENT,
+    SHARES,
+    history,
+    is_faulted,
+    orders,
+    plan,
+    requests_to_target,
+    through_json,
+)
+
+TEXT = EXPERIMENT.replace("guardrails:", "  - {title: up, promql: sum(up) > 3}\nguardrails:").replace(
+    "duringFault: 90%", "duringFault: baseline - 2%"
+)
+
+
+def spoiled(series: Series, chance: random.Random) -> Series:
+    """The series with a birth, a restart, an end or a gap."""
+    born, dead, restart = chance.choice([0, 1001, 1031]), chance.choice([2000, 2000, 1050]), chance.choice([0, 0, 1040])
+    base, samples = 0.0, []
+    for at, value in series.samples:
+        if restart and not base and at > restart:
+            base = value
+        if born <= at <= dead and chance.random() > 0.02:
+            samples.append((at, value - base))
+    return series.model_copy(update={"samples": tuple(samples)})
+
+
+def load(chance: random.Random) -> tuple[LoadSecond, ...]:
+    """Some requests hang, some are slow, some fail, and a second is missing now and then."""
+    bad, slow, hang = (chance.choice([0.0, 0.05, 0.3]) for _ in range(3))
+    found = []
+    for second in range(1000, 1095):
+        part = [count if is_faulted(second) else 0 for count in (int(100 * bad), int(100 * slow), int(100 * hang))]
+        fine = LoadCell(
+            request="GET /orders/42", status=200, latencies={20.0: 100 - sum(part), 2500.0 + second % 7: part[1]}
+        )
+        failed = LoadCell(request="GET /orders/42", status=503, latencies={float(30 + second % 5): part[0]})
+        if chance.random() > 0.02:
+            found.append(LoadSecond(at=float(second), intended=100, sent=100, cells=(fine, failed)))
+    return tuple(found)
+
+
+def some_history(chance: random.Random) -> History:
+    bad, slow = chance.choice([0.0, 0.004, 0.3]), chance.choice([0.0, 0.05])
+    order = orders(
+        bad=lambda second: bad if is_faulted(second) else 0.0, slow=lambda second: slow if is_faulted(second) else 0.0
+    )
+    elsewhere = requests_to_target({"FI": 0.2}, caller="other", namespace=chance.choice(["staging", "production"]))
+    target = requests_to_target(SHARES) + (elsewhere if chance.random() < 0.3 else [])
+    one = history(target=target, order=order, load=load(chance), plan=plan(TEXT))
+    recorded = [
+        each.model_copy(update={"series": tuple(spoiled(series, chance) for series in each.series)})
+        for each in one.recorded
+    ]
+    looks = tuple((1000.5 + half / 2, float(chance.random() > 0.001)) for half in range(190))
+    up = Recorded(question=Comparison(promql="sum(up) > 3"), query="q", series=(Series(labels={}, samples=looks),))
+    proxies = (
+        *one.proxies,
+        *(ProxySeen(at=at, asked=at - 0.1, having=chance.choice([0, 1]), of=1) for at in (1061.0, 1064.0)),
+    )
+    return one.model_copy(update={"recorded": (*recorded, up), "proxies": proxies})
+
+
+def until(series: Series, since: float, moment: float) -> Series:
+    return series.model_copy(update={"samples": tuple(x for x in series.samples if since < x[0] <= moment)})
+
+
+def phase_at(one: History, moment: float) -> PhaseName:
+    return next(span.phase for span in reversed(one.spans) if span.start <= moment)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**9))
+def test_growing_evidence_is_judged_as_the_whole(seed: int) -> None:
+    chance = random.Random(seed)
+    whole = some_history(chance)
+    recorder = Recorder(whole.plan, whole.environment, clock_offset=0.0, started=whole.started)
+    now, seen = 1000.0, 0
+    answered: dict[Question, float] = {}
+    while (now := now + chance.uniform(0.3, 6.0)) < 1096:
+        for mark, at in whole.marks.items():
+            if at <= now:
+                recorder.mark(mark, at)
+        recorder.proxies.extend(one for one in whole.proxies if one.at <= now and one not in recorder.proxies)
+        for recorded in whole.recorded:
+            if chance.random() > 0.05:  # else Prometheus does not answer now, and is asked for more later
+                since = answered.get(recorded.question, 0.0) - chance.choice([0, 3])
+                found = [until(series, since, now) for series in recorded.series]
+                recorder.samples(recorded.question, "q", [series for series in found if series.samples])
+                answered[recorded.question] = now
+        ended = [second for second in whole.load if second.at + 1 <= now]
+        recorder.load(ended[seen:])
+        seen = len(ended)
+        phase = phase_at(whole, now)
+        assert stand(recorder.facts, phase, now) == stand(Facts.of(through_json(recorder.history())), phase, now)

@@ -1,0 +1,70 @@
+"""What is true of every kind of expectation; a new kind gets a sample here."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import TypeAdapter
+
+from chaos.errors import InputError
+from chaos.expectations import KINDS, AnyExpectation, ClientExpectation, Expectation, PromqlExpectation
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
+from chaos.expectations.kind import Kind, Look
+from chaos.values.answers import Answer
+from chaos.values.questions import Comparison
+from chaos.values.series import Series
+
+SAMPLES = (
+    Expectation("taken", service="order-svc", status="<500", at_least="95%", during_fault="baseline - 1%"),
+    Expectation("taken soon", service="order-svc", within="1s", at_least=0.95),
+    ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
+    PromqlExpectation("up", promql="sum(up) > 3"),
+)
+LOOK = Look(phase="fault", window=Window(0, 100), namespace="staging", confidence=0.99)
+
+
+def nothing() -> Evidence:
+    return Evidence(scrape_interval=1.0, histogram_lag=5.0)
+
+
+def test_every_kind_has_a_sample() -> None:
+    assert {type(one) for one in SAMPLES} == set(KINDS)
+
+
+@pytest.mark.parametrize("one", SAMPLES, ids=str)
+def test_a_kind_is_known_by_what_a_file_says_of_it(one: Kind) -> None:
+    adapter: TypeAdapter[Kind] = TypeAdapter(AnyExpectation)
+    assert adapter.validate_python(one.model_dump(mode="json", by_alias=True, exclude_none=True)) == one
+    assert adapter.validate_python(one) is one
+
+
+@pytest.mark.parametrize("one", SAMPLES, ids=str)
+def test_nothing_is_concluded_from_nothing(one: Kind) -> None:
+    found = one.decide(nothing(), LOOK)
+    told = one.tell(found, "fault")
+    assert (found.answer, told.answer, told.tally.total) == (Answer.UNDECIDED, Answer.UNDECIDED, 0)
+    assert told.observed.startswith("no ")
+
+
+@pytest.mark.parametrize(("looks", "answer"), [
+    ((1, 1), Answer.UNDECIDED), ((1, 1, 1), Answer.HOLDS), ((1, 1, 0, 1), Answer.VIOLATED), ((0,), Answer.VIOLATED),
+])  # fmt: skip
+def test_a_comparison_is_true_at_every_look(looks: tuple[int, ...], answer: Answer) -> None:
+    evidence = nothing()
+    samples = tuple((float(at), float(value)) for at, value in enumerate(looks))
+    evidence.add(Comparison(promql="sum(up) > 3"), [Series(labels={}, samples=samples)])
+    up = SAMPLES[-1]
+    found = up.decide(evidence, LOOK)
+    assert found.answer is answer
+    assert up.tell(found, "fault").observed == f"true at {sum(looks)} of {len(looks)} looks"
+
+
+def test_what_python_users_get_wrong_is_told() -> None:
+    with pytest.raises(TypeError, match="either good, or status and within"):
+        Expectation("t", service="s", good=Good(status="2xx"), within="1s", at_least="9%")
+    with pytest.raises(InputError, match="bucket bound"):
+        Expectation("t", service="s", within="300ms", at_least="9%")
+    with pytest.raises(InputError, match="only during_fault can be relative"):
+        ClientExpectation("t", within="300ms", at_least="baseline")
+    with pytest.raises(InputError, match=r"good\.status"):
+        Expectation("t", service="s", status="fine", at_least="9%")

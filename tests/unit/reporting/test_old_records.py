@@ -1,0 +1,56 @@
+"""Records of format 1 and what the version that wrote them judged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chaos.errors import InputError
+from chaos.judge import judge
+from chaos.model.history import FORMAT
+from chaos.reporting.record import read_record, write_record
+
+RECORDS = Path(__file__).parent / "format_1"
+
+
+@pytest.mark.parametrize("name", ["held", "violated"])
+def test_a_record_of_format_1_is_judged_as_it_was(name: str, tmp_path: Path) -> None:
+    history = read_record(RECORDS / f"{name}.json")
+    verdict = judge(history)
+    assert verdict.proof is not None
+    assert verdict.removal is not None
+    assert verdict.recovery is not None
+    results = (*verdict.baseline, *verdict.fault, *verdict.guardrails, *verdict.recovery.claims)
+    assert json.loads((RECORDS / f"{name}.verdict.json").read_text()) == {
+        "outcome": verdict.outcome,
+        "reasons": [reason.code for reason in verdict.reasons],
+        "tallies": {f"{one.phase}: {one.title}": [one.tally.good, one.tally.total, one.answer] for one in results},
+        "shares": [[share.tally.good, share.tally.total] for share in verdict.proof.shares],
+        "removal": verdict.removal.seconds,
+        "recovery": verdict.recovery.seconds,
+    }
+    assert history.format == FORMAT
+    again = read_record(write_record(history, verdict, tmp_path))
+    assert again == history, "written anew, it is of today's format"
+
+
+@pytest.mark.parametrize(("context", "lab"), [("chaos-lab", True), ("chaos-lab-own-1", True), ("staging", False)])
+def test_a_record_of_format_1_may_not_say_whether_it_is_the_labs(tmp_path: Path, context: str, lab: bool) -> None:
+    document = json.loads((RECORDS / "held.json").read_text())
+    document["environment"]["context"] = context
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    assert read_record(tmp_path).environment.lab is lab
+    document["environment"]["lab"] = not lab
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    assert read_record(tmp_path).environment.lab is not lab
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format": 1}', '{"format": 1, "plan": null}', '{"format": 1, "plan": {"experiment": []}}']
+)
+def test_a_broken_record_of_format_1_is_said(tmp_path: Path, text: str) -> None:
+    (tmp_path / "record.json").write_text(text)
+    with pytest.raises(InputError, match="expected a record"):
+        read_record(tmp_path)
