@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
     from chaos.harness.harness import Harness
+    from chaos.model.events import Event
     from chaos.model.experiment import Experiment, Limits, Load, Match, Recovery, Request, StringMatch, Target
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Settings
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
-    from chaos.ports import Finished, Sink
+    from chaos.ports import Listener, Progress, Result
     from chaos.version import __version__
 
 _HOMES: Final = {
@@ -51,20 +52,22 @@ _HOMES: Final = {
     "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
+    "Event": "chaos.model.events",
     "Expectation": "chaos.expectations.mesh",
     "Experiment": "chaos.model.experiment",
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
     "Fault": "chaos.faults.fault",
-    "Finished": "chaos.ports",
     "Good": "chaos.expectations.good",
+    "Result": "chaos.ports",
     "Harness": "chaos.harness.harness",
     "HarnessError": "chaos.errors",
     "History": "chaos.model.history",
     "InputError": "chaos.errors",
     "LabError": "chaos.errors",
     "Limits": "chaos.model.experiment",
+    "Listener": "chaos.ports",
     "Load": "chaos.model.experiment",
     "LoadError": "chaos.errors",
     "Match": "chaos.model.experiment",
@@ -75,13 +78,13 @@ _HOMES: Final = {
     "Outcome": "chaos.model.verdict",
     "Place": "chaos.engine.place",
     "Plan": "chaos.model.plan",
+    "Progress": "chaos.ports",
     "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
-    "Sink": "chaos.ports",
     "Stopped": "chaos.errors",
     "StringMatch": "chaos.model.experiment",
     "Target": "chaos.model.experiment",
@@ -97,13 +100,13 @@ __all__ = [
     "ClientExpectation",
     "Delay",
     "DocumentError",
+    "Event",
     "Expectation",
     "Experiment",
     "ExperimentFailed",
     "ExperimentInconclusive",
     "ExperimentRefused",
     "Fault",
-    "Finished",
     "Good",
     "Harness",
     "HarnessError",
@@ -111,6 +114,7 @@ __all__ = [
     "InputError",
     "LabError",
     "Limits",
+    "Listener",
     "Load",
     "LoadError",
     "Match",
@@ -121,13 +125,14 @@ __all__ = [
     "Outcome",
     "Place",
     "Plan",
+    "Progress",
     "PromqlExpectation",
     "ReasonCode",
     "Recovery",
     "Refused",
     "Request",
+    "Result",
     "Settings",
-    "Sink",
     "Stopped",
     "StringMatch",
     "Target",

@@ -149,6 +149,7 @@ def plan(
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
+    from chaos.reporting.console import show
     from chaos.reporting.plan_text import plan_text
 
     chosen = read_experiments(files)
@@ -157,7 +158,7 @@ def plan(
     if as_json:
         give([made.model_dump(mode="json", by_alias=True) for made in plans])
     else:
-        give("\n\n".join(plan_text(made) for made in plans))
+        show("\n\n".join(plan_text(made) for made in plans))
     if any(not made.allowed for made in plans):
         raise typer.Exit(4)
 
@@ -176,21 +177,33 @@ def run(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
+    from chaos.engine.listeners import Listeners
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
-    from chaos.reporting.sinks import finish, sinks_for
+    from chaos.reporting.listeners import listeners
+    from chaos.reporting.table import row_of, write_table
+    from chaos.reporting.terminal import Terminal
     from chaos.values.quantities import duration_of
+
+    def hearing() -> Listeners:
+        terminal = Terminal()
+        return Listeners([terminal, *listeners(terminal.say)], say=terminal.say)
 
     chosen = read_experiments(files)
     patience = duration_of(Setting.WAIT, wait)  # told before a lab is started
     options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
-    with Harness.at(options, report_dir=report_dir, wait=patience, listeners=sinks_for()) as harness:
-        done = [harness.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
-    finish(done)
+    with Harness.at(options, report_dir=report_dir, wait=patience) as harness:
+        heard = harness.heard_by(hearing)
+        done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
+    say("")
+    write_table([row_of(result.verdict) for result in done], sys.stderr)
+    for result in done:
+        if result.folder is not None:
+            say(f"record    {result.folder}")
     if as_json:
-        give([finished.verdict.model_dump(mode="json") for finished in done])
-    raise typer.Exit(worst(finished.verdict.outcome for finished in done).exit_code)
+        give([result.verdict.model_dump(mode="json") for result in done])
+    raise typer.Exit(worst(result.verdict.outcome for result in done).exit_code)
 
 
 @app.command()
@@ -201,13 +214,14 @@ def judge(
     """Judge recorded runs again, offline."""
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
+    from chaos.reporting.console import show
     from chaos.reporting.prose import verdict_text
 
     verdicts = [Harness.judge(path) for path in records]
     if as_json:
         give([verdict.model_dump(mode="json") for verdict in verdicts])
     else:
-        give("\n\n".join(verdict_text(verdict) for verdict in verdicts))
+        show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
 
 

@@ -49,6 +49,7 @@ def status(
     as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Show every fault of the harness that is active now, and whether somebody still renews it."""
+    from chaos.reporting.console import show
     from chaos.safety.active import active
 
     found = _mesh_of(context, kubeconfig)
@@ -56,7 +57,7 @@ def status(
     if as_json:
         _give(json.dumps([fault.as_dict() for fault in faults], indent=2, ensure_ascii=False))
     else:
-        _give("\n".join(str(fault) for fault in faults) or "no active faults")
+        show("\n".join(str(fault) for fault in faults) or "no active faults")
 
 
 def sweep(

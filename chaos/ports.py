@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from chaos.model.events import Event
 from chaos.model.experiment import Load as LoadSpec
-from chaos.model.history import Event, History, PhaseName
+from chaos.model.history import History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict
 from chaos.values.answers import ClaimResult
@@ -252,34 +253,37 @@ class Progress:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Finished:
-    """A run's end: everything that was recorded and what it amounts to."""
+class Result:
+    """A run's end: everything that was recorded and what it amounts to.
+
+    Args:
+        folder: Where the record is; ``None`` where it could not be written.
+    """
 
     history: History
     verdict: Verdict
     folder: Path | None = None
-    attachments: Mapping[str, Path] = field(default_factory=dict)
 
 
-class Sink(Protocol):
-    """A listener of a run. A sink that raises is dropped; it never changes a run or its verdict."""
+class Listener:
+    """Hears what happens in a run. A report, a chat message or a dashboard overrides the methods that it needs.
+
+    The run waits for each of them, but not for long, since its fault may be in the mesh: they are called one after the other
+    on a thread of the harness's own. ``finished`` comes when all is over, on the thread of the experiment, and may take its
+    time. One that raises, or does not return, is named and dropped; it never changes a run or its verdict.
+    """
 
     def started(self, plan: Plan) -> None:
-        """The plan was made and is allowed; nothing is written yet."""
-        ...
+        """The plan was made and is allowed; nothing is written yet. A refused plan starts nothing."""
 
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
-        """A phase was entered."""
-        ...
+        """A phase was entered, ``at`` in Unix seconds on Prometheus' clock."""
 
     def event(self, run: str, event: Event) -> None:
-        """Something happened."""
-        ...
+        """Something happened: see ``chaos.model.events`` for the kinds."""
 
     def progress(self, progress: Progress) -> None:
-        """A look, about once a second."""
-        ...
+        """A look at how the present phase stands, about twice a second."""
 
-    def finished(self, finished: Finished) -> None:
-        """The run is over and everything is restored, or known not to be."""
-        ...
+    def finished(self, result: Result) -> None:
+        """The run is over, judged and recorded; everything is restored, or known not to be. Also after a refusal."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 if TYPE_CHECKING:
     from chaos.harness.harness import Harness
+    from chaos.ports import Listener
 
 
 @pytest.hookspec(firstresult=True)
@@ -16,4 +18,15 @@ def pytest_chaos_harness(config: pytest.Config) -> Harness | None:
 
     Args:
         config: pytest's configuration.
+    """
+
+
+@pytest.hookspec
+def pytest_chaos_listeners(item: pytest.Item) -> Sequence[Listener] | None:
+    """Listeners for the run of one experiment, made anew for each run. Hook wrappers are passed over.
+
+    Called where the experiment runs: with pytest-xdist that is a worker, which has no terminal.
+
+    Args:
+        item: The test that runs the experiment.
     """

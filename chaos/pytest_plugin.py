@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from chaos.errors import HarnessError, InputError, NotPassed, Stopped
-from chaos.pytest_session import ChaosSession, option
+from chaos.pytest_session import NOTE, VERDICT, ChaosSession, option
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 
     from chaos.harness.harness import Harness
     from chaos.model.experiment import Experiment
-    from chaos.model.history import Event, PhaseName
-    from chaos.model.plan import Plan
-    from chaos.ports import Finished, Progress, Sink
+    from chaos.ports import Listener
     from chaos.values.access import MeshAccess
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
@@ -37,8 +35,6 @@ _SUFFIXES: Final = (".yaml", ".yml")
 _DECLARES: Final = re.compile(r"^experiment\s*:", re.MULTILINE)
 _EXPERIMENT: Final = "chaos_experiment"
 """Property of a report: the experiment's name, whether or not it came to a verdict."""
-_VERDICT: Final = "chaos_verdict"
-"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
@@ -203,38 +199,12 @@ def pytest_runtest_call() -> Iterator[None]:
 
 def _harness_for(item: pytest.Item) -> Harness:
     """The session's harness, which notes its verdicts in the reports of one test."""
+    from chaos.pytest_listeners import listeners_of
+
     session = item.config.stash[_SESSION]
     if session.is_worker:
         _end_with_parent()
-    return session.begin().with_listeners([*_listeners(item, session), _Noted(item)])
-
-
-class _Noted:
-    """Notes a verdict at a test, for the table and CI's summary."""
-
-    def __init__(self, item: pytest.Item) -> None:
-        self._item = item
-
-    def started(self, plan: Plan) -> None:
-        """Nothing to note yet."""
-
-    def phase(self, run: str, phase: PhaseName, at: float) -> None:
-        """Nothing to note yet."""
-
-    def event(self, run: str, event: Event) -> None:
-        """Nothing to note yet."""
-
-    def progress(self, progress: Progress) -> None:
-        """Nothing to note yet."""
-
-    def finished(self, finished: Finished) -> None:
-        """Notes it."""
-        from chaos.reporting.summary import summarise
-        from chaos.reporting.terminal import row_of
-
-        summarise([finished.verdict])
-        row = {**row_of(finished.verdict)._asdict(), "folder": str(finished.folder or "")}
-        self._item.user_properties.append((_VERDICT, row))
+    return session.begin().heard_by(lambda: listeners_of(item, session.terminal()))
 
 
 def _end_with_parent() -> None:
@@ -246,24 +216,11 @@ def _end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
-def _listeners(item: pytest.Item, session: ChaosSession) -> list[Sink]:
-    from chaos.reporting.sinks import Pictures
-    from chaos.reporting.terminal import Terminal
+def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
+    """Allure's, by the hook that others use, too."""
+    from chaos.pytest_listeners import allure_steps
 
-    found: list[Sink] = [Pictures()]
-    terminal = session.terminal()
-    if terminal is not None:
-        found.append(Terminal(terminal))
-    config = item.config
-    listener = config.pluginmanager.get_plugin("allure_listener")
-    if listener is not None:
-        from chaos.reporting.allure import AllureSteps
-
-        results = Path(config.getoption("allure_report_dir"))
-        categories = config.rootpath / "reports" / "allure" / "categories.json"
-        marked = {mark.name for mark in item.iter_markers()}
-        found.append(AllureSteps(results, listener.allure_logger, categories=categories, marked=marked))
-    return found
+    return allure_steps(item)
 
 
 # --- reporting ---------------------------------------------------------------------------------------------------------
@@ -300,7 +257,7 @@ def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
     """What became of the experiments of one test; one that broke before its verdict has the error as its reason."""
     if report.when != "call":
         return []
-    rows = [value for key, value in report.user_properties if key == _VERDICT and isinstance(value, dict)]
+    rows = [value for key, value in report.user_properties if key == VERDICT and isinstance(value, dict)]
     names = [str(value) for key, value in report.user_properties if key == _EXPERIMENT]
     if rows or not report.failed:
         return rows
@@ -324,7 +281,8 @@ def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     """The table of all verdicts, their reasons, where the records are, and what is left that must not be."""
-    left = terminalreporter.config.stash[_SESSION].left
+    session = terminalreporter.config.stash[_SESSION]
+    left = session.left
     if left:
         terminalreporter.section("left behind", red=True)
         for line in (*left, "hint: chaosctl status shows it; chaosctl sweep removes it"):
@@ -333,14 +291,19 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     rows = [row for report in reports for row in _rows(report)]
     if not rows:
         return
-    from chaos.reporting.terminal import Row, table
+    from chaos.reporting.table import Row, write_table
 
     terminalreporter.section("chaos experiments")
-    for line in table([Row(row["name"], row["outcome"], row["reasons"]) for row in rows]):
-        terminalreporter.write_line(line)
+    terminal = session.terminal()
+    if terminal is not None:
+        told = [Row(row["name"], row["outcome"], row["reasons"]) for row in rows]
+        write_table(told, terminal, width=terminal.width, colour=terminal.colour)
     for row in rows:
         if row["folder"]:
             terminalreporter.write_line(f"record: {row['folder']}")
+    notes = [value for report in reports for key, value in report.user_properties if key == NOTE]
+    for note in dict.fromkeys(map(str, notes)):
+        terminalreporter.write_line(f"note: {note}", yellow=True)
 
 
 # --- fixtures ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import io
 import os
 import secrets
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
     from chaos.harness.harness import Harness
     from chaos.values.access import MeshAccess
+
+
+VERDICT: Final = "chaos_verdict"
+"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
+NOTE: Final = "chaos_note"
+"""Property of a report: what is to be told at the end of all, such as a listener that was dropped."""
 
 
 def option(setting: str) -> str:
@@ -134,11 +140,18 @@ class ChaosSession:
 
 
 class Uncaptured(io.TextIOBase):
-    """The terminal behind pytest's capturing."""
+    """The terminal behind pytest's capturing.
+
+    Args:
+        config: Of the session.
+        reporter: pytest's own.
+    """
 
     def __init__(self, config: pytest.Config, reporter: TerminalReporter) -> None:
         self._reporter = reporter
         self._capture = config.pluginmanager.get_plugin("capturemanager")
+        self.width = reporter._tw.fullwidth
+        self.colour = reporter._tw.hasmarkup
 
     def write(self, text: str) -> int:
         """Writes past the capture."""

@@ -27,8 +27,6 @@ from chaos.errors import InputError, MeshError, Setting
 from chaos.safety.retry import Transient, read, write
 from chaos.version import __version__
 
-TIMEOUTS: Final = (3.0, 10.0)
-"""Seconds to connect, and seconds between two pieces of an answer."""
 _GRACE: Final = 2.0
 """Seconds after which a watch that the server should have ended is given up."""
 EXEC: Final = 5.0
@@ -96,15 +94,17 @@ class KubernetesApi:
         kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
         context: Name of one of its contexts; the current one is never used. ``in-cluster`` without a kubeconfig: the
             cluster of the pod that this runs in.
+        timeouts: Seconds to connect, and seconds between two pieces of an answer.
 
     Raises:
         InputError: there is no such context, or the kubeconfig can't be used.
     """
 
-    def __init__(self, kubeconfig: str | None, context: str) -> None:
+    def __init__(self, kubeconfig: str | None, context: str, *, timeouts: tuple[float, float]) -> None:
         if not context:
             raise InputError("no context is named, so no cluster is touched", hint=f"give {Setting.CONTEXT}")
         self.context = context
+        self._timeouts = timeouts
         loaded = load(kubeconfig, context)
         self.namespace = loaded.namespace
         """The namespace that the context names; ``default`` where it names none."""
@@ -192,7 +192,7 @@ class KubernetesApi:
             "timeoutSeconds": f"{seconds:.0f}",
         }
         what = f"WATCH {path}"
-        response = self._open(what, "GET", path, query, timeouts=(TIMEOUTS[0], seconds + _GRACE), whole=False)
+        response = self._open(what, "GET", path, query, timeouts=(self._timeouts[0], seconds + _GRACE), whole=False)
         if response.status != 200:
             raise self._failed(what, response)
         return Watch(response.response, partial(self._unanswered, what))
@@ -327,7 +327,7 @@ class KubernetesApi:
             auth_settings=["BearerToken"],
         )
         try:
-            response = self._client.call_api(*request, _request_timeout=timeouts or TIMEOUTS)
+            response = self._client.call_api(*request, _request_timeout=timeouts or self._timeouts)
             if whole or response.status != 200:
                 response.read()
         except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:

@@ -22,6 +22,7 @@ _ISTIO: Final = "networking.istio.io"
 _GATEWAY_API: Final = "gateway.networking.k8s.io"
 _PREFERRED: Final = ("v1", "v1beta1", "v1alpha3")
 """``v1`` is served from Istio 1.22 on; all have the same schema."""
+_TIMEOUTS: Final = (3.0, 10.0)
 _WRITE: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 _ROUTES: Final = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic_route_configs")
 
@@ -35,16 +36,17 @@ class KubernetesMesh:
     Args:
         kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
         context: Name of one of its contexts; the current one is never used.
+        timeouts: Seconds to connect, and seconds between two pieces of an answer.
 
     Raises:
         InputError: there is no such context, or the kubeconfig can't be used.
     """
 
-    def __init__(self, kubeconfig: str | None, context: str) -> None:
+    def __init__(self, kubeconfig: str | None, context: str, *, timeouts: tuple[float, float] = _TIMEOUTS) -> None:
         from chaos.adapters.kubernetes_api import KubernetesApi
 
         self.kubeconfig, self.context = kubeconfig, context
-        self._api: KubernetesApi = KubernetesApi(kubeconfig, context)
+        self._api: KubernetesApi = KubernetesApi(kubeconfig, context, timeouts=timeouts)
         self._istio_version: str | None = None
 
     # --- the cluster -------------------------------------------------------------------------------------------------

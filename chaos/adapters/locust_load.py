@@ -25,7 +25,6 @@ _READY: Final = 30.0
 _STOP: Final = 2.0
 """Seconds within which the process must have ended once it is told to."""
 _SILENT: Final = 10.0
-"""Seconds without a word, of one that tells something every second, after which it no longer runs."""
 _TAIL: Final = 4096
 """Bytes at the end of its log in which the reason of its end is looked for."""
 _BROKEN_LOCUSTFILE: Final = 2
@@ -37,9 +36,14 @@ class LocustLoad:
 
     The process has a session of its own, so that Ctrl-C in a terminal reaches the harness only, and ends with the harness
     however that ends.
+
+    Args:
+        driver: The module that the process runs.
+        silent: Seconds without a word, of one that tells something every second, after which it no longer runs.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, driver: str = _DRIVER, silent: float = _SILENT) -> None:
+        self._driver, self._silent = driver, silent
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[bytes] | None = None
         self._locustfile: Path | None = None
@@ -88,7 +92,7 @@ class LocustLoad:
         unpatched = ("LOCUST_SKIP_MONKEY_PATCH", "LOCUST_SKIP_URLLIB3_PATCH")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", _DRIVER],
+                [sys.executable, "-m", self._driver],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -137,7 +141,7 @@ class LocustLoad:
         code = self._process.poll()
         if code is not None:
             return self._tail() or _ended(code)
-        if self._heard is not None and time.monotonic() - self._heard > _SILENT:
+        if self._heard is not None and time.monotonic() - self._heard > self._silent:
             return f"it has said nothing for {time.monotonic() - self._heard:.0f} s"
         return None
 

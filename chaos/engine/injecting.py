@@ -48,16 +48,6 @@ class Injector:
         """Whether taking the fault out of somebody's object gave exactly what was there before; ``None``: not known."""
 
     @property
-    def told(self) -> str:
-        """What became of the object that was written or changed."""
-        if self.injection.strategy is not Strategy.PATCH:
-            return "the injected object is deleted"
-        if self.exact:
-            return "the object's spec is what it was before"
-        others = "others wrote the object meanwhile: " if self.exact is False else ""
-        return f"{others}only our part was taken out"
-
-    @property
     def unaccounted(self) -> bool:
         """Whether a write was sent of which nobody can tell that it will not take effect yet."""
         return self.attempted and self.written is None

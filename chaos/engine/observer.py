@@ -7,7 +7,7 @@ from typing import Final
 from chaos.engine.recorder import Recorder
 from chaos.errors import MetricsError
 from chaos.judge import needed
-from chaos.model.history import TroubleKind
+from chaos.model.events import TroubleKind
 from chaos.ports import Load, Metrics
 from chaos.values.questions import Question
 

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from chaos.judge import Facts, new_evidence
-from chaos.model.history import (
-    Environment,
-    Event,
-    History,
-    Injected,
-    Mark,
-    PhaseName,
-    ProxySeen,
-    Span,
-    Trouble,
-    TroubleKind,
-)
-from chaos.model.plan import Plan, Strategy
+from chaos.model.events import AnyEvent, Trouble, TroubleKind
+from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span
+from chaos.model.plan import Plan
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Recorded, Series
@@ -38,10 +27,9 @@ class Recorder:
         self.clock_offset = clock_offset
         self.ended: float | None = None
         self.marks: dict[Mark, float] = {}
-        self.events: list[Event] = []
+        self.events: list[AnyEvent] = []
         self.troubles: list[Trouble] = []
         self.proxies: list[ProxySeen] = []
-        self.injected: list[Injected] = []
         self.residue: tuple[str, ...] = ()
         self._spans: list[Span] = []
         self._wordings: dict[Question, str] = {}
@@ -65,17 +53,6 @@ class Recorder:
     def mark(self, mark: Mark, at: float) -> None:
         """Notes a moment; only the first time counts."""
         self.marks.setdefault(mark, at)
-
-    def acknowledged(self, at: float, strategy: Strategy, stored: Mapping[str, Any]) -> None:
-        """Notes a fault as Kubernetes acknowledged it."""
-        self.mark(Mark.INJECTED, at)
-        self.injected.append(Injected(at=at, strategy=strategy, stored=stored))
-
-    def event(self, at: float, kind: str, message: str, **data: Any) -> Event:
-        """Notes that something happened."""
-        event = Event(at=at, kind=kind, message=message, data=data)
-        self.events.append(event)
-        return event
 
     def trouble(self, at: float, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         """Notes why the run can't answer its question; the same kind once."""
@@ -120,7 +97,6 @@ class Recorder:
             ),
             load=tuple(facts.evidence.load.seconds),
             proxies=tuple(self.proxies),
-            injected=tuple(self.injected),
             residue=self.residue,
             troubles=tuple(self.troubles),
         )

@@ -7,7 +7,6 @@ steps, so that none of them can break into a write or a clean-up.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 from chaos import judge
@@ -21,11 +20,13 @@ from chaos.engine.surroundings import Surroundings, Watch
 from chaos.engine.target import TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.judge import Standing, stand
-from chaos.model.history import History, Mark, PhaseName, ProxySeen, TroubleKind
+from chaos.model import events
+from chaos.model.events import TroubleKind
+from chaos.model.history import History, Mark, PhaseName, ProxySeen
 from chaos.model.marks import RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
-from chaos.ports import Sink
+from chaos.ports import Listener
 from chaos.safety import residue
 from chaos.safety.lease import Held
 from chaos.safety.lock import Locked, acquire
@@ -75,7 +76,6 @@ class Run:
         self._observer = Observer(self.recorder, around.place.metrics, around.load)
         self._injector = Injector(around.place.mesh, plan.injection, plan.run, around.clock)
         self._proxies = Proxies(around.place.mesh, around.clock, plan)
-        self._sinks = list(around.listeners)
         self._lease: Held | None = None
         self._watch: Watch | None = None
         self._target: TargetWatch | None = None
@@ -85,7 +85,7 @@ class Run:
 
     def execute(self) -> History:
         """Runs all phases and returns what happened; whatever happens, the fault is taken away first."""
-        self._tell(lambda sink: sink.started(self.plan))
+        self._tell(lambda listener: listener.started(self.plan))
         try:
             try:
                 self._lock()
@@ -160,7 +160,7 @@ class Run:
                     self._trouble(TroubleKind.LOCKED, error.message, hint=error.hint)
                     raise _Halt from error
                 self._clock.sleep(_TURN)
-        self._event("locked", f"holding {target.namespace}/{target.service}")
+        self._event(events.Locked(at=self._now(), namespace=target.namespace, service=target.service))
 
     def _baseline(self) -> None:
         self._enter(PhaseName.BASELINE)
@@ -176,14 +176,14 @@ class Run:
         self._stop_if_asked()
         facts, steady = self.recorder.facts, standing.answer.answer if standing.answer else Answer.UNDECIDED
         if steady is not Answer.HOLDS:
-            self._event("not-steady", f"the steady state is {steady} before the fault: nothing is injected")
+            self._event(events.NotSteady(at=standing.now, answer=steady))
             raise _Halt
         foreign = judge.faults_before(facts, standing.now)
         if foreign:
-            self._event("foreign-fault", f"{foreign} faults of somebody else hit the target: nothing is injected")
+            self._event(events.ForeignFault(at=standing.now, count=foreign))
             raise _Halt
         if judge.judge_callers(facts) is not None:
-            self._event("no-callers", "nobody whose proxy could inject calls the target: nothing is injected")
+            self._event(events.NoCallers(at=standing.now))
             raise _Halt
 
     def _steady_and_called(self, standing: Standing) -> bool:
@@ -208,10 +208,11 @@ class Run:
             try:
                 written = self._injector.write(owner=self._lease.obj if self._lease else None)
             except Overtaken as error:
-                self._event("overtaken", error.args[0])
+                self._event(events.Overtaken(at=self._now(), answer=error.args[0]))
                 continue
-            self.recorder.acknowledged(self._now(), fresh.injection.strategy, written)
-            self._event("injected", f"{fresh.injection.strategy}: {fresh.injection.namespace}/{fresh.injection.name}")
+            made, now = fresh.injection, self._now()
+            self._mark(Mark.INJECTED, now)
+            self._event(events.Injected(at=now, strategy=made.strategy, stored=written))
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
@@ -269,21 +270,19 @@ class Run:
             self._target.stop()
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
-        if left := self._injector.remove(said=partial(self._event, "restore-retried")):
+        if left := self._injector.remove(said=self._retried):
             self._trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
             return
         self._mark(Mark.RESTORED)
-        self._event("restored", self._injector.told)
-        written, message = (
-            self._injector.written or self._injector.injection.after,
-            f"run {self.plan.run} removed its fault",
-        )
-        announce(self._place.mesh, written, reason="ChaosFaultEnded", message=message)
+        made = self._injector
+        self._event(events.Restored(at=self._now(), strategy=made.injection.strategy, exact=made.exact))
+        message = f"run {self.plan.run} removed its fault"
+        announce(self._place.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
 
     def _give_back(self) -> None:
         """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""
-        if left := self._injector.give_back(said=partial(self._event, "restore-retried")):
-            self._event("ownership", left)
+        if left := self._injector.give_back(said=self._retried):
+            self._event(events.Ownership(at=self._now(), left=left))
 
     def _await_removal(self) -> None:
         """Waits until no caller's proxy has the fault any more, whatever ended the run but a wish to stop it."""
@@ -300,7 +299,7 @@ class Run:
                 if removal is not None and removal.answer is Answer.VIOLATED:
                     break
         if self._around.stop:
-            self._event("removal-not-awaited", "stopped: whether the proxies have lost the fault was not waited for")
+            self._event(events.RemovalNotAwaited(at=self._now()))
 
     def _lost(self) -> bool:
         """Whether no caller's proxy has the fault any more, or none can be asked: then the counted faults tell."""
@@ -308,9 +307,9 @@ class Run:
         if seen is None or seen.having:
             return False
         if seen.of:
-            self._event("gone", f"no caller's proxy has the fault any more ({seen.of} asked)")
+            self._event(events.Gone(at=self._now(), asked=seen.of))
         else:
-            self._event("proxies-silent", "the callers' proxies can't be asked: the counted faults tell")
+            self._event(events.ProxiesSilent(at=self._now()))
         return True
 
     def _recover(self) -> None:
@@ -343,8 +342,7 @@ class Run:
     def _let_go(self) -> None:
         """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
         self._give_back()
-        said = partial(self._event, "release-retried")
-        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=said)
+        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=self._not_released)
         if self._lease is not None:
             self._lease.stop()
         if self._watch is not None and not self.recorder.residue and not self._injector.unaccounted:
@@ -372,7 +370,7 @@ class Run:
         left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
         left = left or self._injector.leftover()
         if left:
-            self._injector.remove(said=partial(self._event, "restore-retried"), deadline=0)
+            self._injector.remove(said=self._retried, deadline=0)
             self._give_back()
             return left
         if self._lease is not None:
@@ -404,16 +402,15 @@ class Run:
             self._check_target()
         standing = stand(self.recorder.facts, phase, now)
         progress = progress_of(self.recorder.facts, phase, standing)
-        self._tell(lambda sink: sink.progress(progress))
+        self._tell(lambda listener: listener.progress(progress))
         return standing
 
     def _guard(self, standing: Standing) -> None:
         """Ends the run where a guardrail tripped, or where somebody undeclared feels the fault."""
         if standing.proof is not None and standing.proof.outside:
-            felt = ", ".join(standing.proof.outside)
-            self._event("guardrail", f"{felt} felt the fault undeclared: restoring at once")
+            self._event(events.OutsideScope(at=standing.now, callers=tuple(standing.proof.outside)))
         elif standing.tripped is not None:
-            self._event("guardrail", f"{standing.tripped.title}: restoring at once")
+            self._event(events.GuardrailTripped(at=standing.now, title=standing.tripped.title))
         else:
             return
         self._mark(Mark.FAULT_FROM)
@@ -443,7 +440,7 @@ class Run:
         if found is not None and found.trouble is not None:
             self._trouble(found.trouble, found.message)
         elif found is not None and found.message:
-            self._event("api-silent", found.message)
+            self._event(events.ApiSilent(at=self._now(), answer=found.message))
         elif self._lease is not None and self._lease.lost:
             self._trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self._lease.lost}")
 
@@ -468,23 +465,25 @@ class Run:
     def _enter(self, phase: PhaseName) -> None:
         now = self._now()
         self.recorder.enter(phase, now)
-        self._tell(lambda sink: sink.phase(self.plan.run, phase, now))
+        self._tell(lambda listener: listener.phase(self.plan.run, phase, now))
 
     def _mark(self, mark: Mark, at: float | None = None) -> None:
         self.recorder.mark(mark, self._now() if at is None else at)
 
     def _trouble(self, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         self.recorder.trouble(self._now(), kind, message, hint=hint)
-        self._event("trouble", f"{kind}: {message}")
+        self._event(events.Troubled(at=self._now(), trouble=kind, message=message))
 
-    def _event(self, kind: str, message: str) -> None:
-        event = self.recorder.event(self._now(), kind, message)
-        self._tell(lambda sink: sink.event(self.plan.run, event))
+    def _retried(self, why: str) -> None:
+        self._event(events.RestoreRetried(at=self._now(), why=why))
 
-    def _tell(self, call: Callable[[Sink], None]) -> None:
-        for sink in tuple(self._sinks):
-            try:
-                call(sink)
-            except Exception as error:  # noqa: BLE001 - a listener must never change a run
-                self._sinks.remove(sink)
-                self.recorder.event(self._now(), "sink-dropped", f"{type(sink).__name__}: {error}")
+    def _not_released(self, why: str) -> None:
+        self._event(events.ReleaseRetried(at=self._now(), why=why))
+
+    def _event(self, event: events.AnyEvent) -> None:
+        self.recorder.events.append(event)
+        self._tell(lambda listener: listener.event(self.plan.run, event))
+
+    def _tell(self, call: Callable[[Listener], None]) -> None:
+        for listener, why in self._around.listeners.tell(call):
+            self.recorder.events.append(events.ListenerDropped(at=self._now(), listener=listener, why=why))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from chaos.engine.clock import StopRequest
+from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.model.plan import Plan
-from chaos.ports import Clock, Load, Sink
+from chaos.ports import Clock, Load
 from chaos.safety.lease import LEASE_SECONDS
 
 
@@ -52,7 +53,7 @@ class Surroundings:
     clock: Clock
     stop: StopRequest
     watch: Callable[[Plan], Watch]
-    listeners: Sequence[Sink] = ()
+    listeners: Listeners = field(default_factory=Listeners)
     patience: float = 0.0
     base: Path = field(default_factory=Path)
     lease: float = LEASE_SECONDS

@@ -12,7 +12,7 @@ from typing import Final
 from chaos.engine.planning import governing_now
 from chaos.errors import MeshError
 from chaos.injection.effect import governing_of
-from chaos.model.history import TroubleKind
+from chaos.model.events import TroubleKind
 from chaos.model.marks import FROZEN
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation

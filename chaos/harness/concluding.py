@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from chaos import judge
+from chaos.engine.listeners import Listeners
 from chaos.errors import ExperimentFailed, ExperimentInconclusive, ExperimentRefused, InputError, Setting
-from chaos.model.history import History, Trouble, TroubleKind
+from chaos.model.events import Trouble, TroubleKind
+from chaos.model.history import History
 from chaos.model.verdict import Outcome, Verdict
-from chaos.ports import Finished, Sink
+from chaos.ports import Result
 from chaos.reporting.prose import headline, verdict_text
 from chaos.reporting.record import run_folder, write_record
 
@@ -32,7 +32,7 @@ def make_folder(report_dir: Path, run: str) -> Path:
     return folder
 
 
-def conclude(history: History, *, listeners: Sequence[Sink], report_dir: Path) -> Finished:
+def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Result:
     """Judges, records and tells. A verdict whose record can't be written is never green: nobody could check it."""
     verdict = judge.judge(history)
     folder: Path | None = run_folder(report_dir, history.run)
@@ -47,18 +47,9 @@ def conclude(history: History, *, listeners: Sequence[Sink], report_dir: Path) -
         )
         history = history.model_copy(update={"troubles": (*history.troubles, lost)})
         verdict, folder = judge.judge(history), None
-    finished = Finished(history=history, verdict=verdict, folder=folder)
-    for listener in listeners:
-        _tell(listener, finished)
-    return finished
-
-
-def _tell(listener: Sink, finished: Finished) -> None:
-    """A listener that fails says so; the verdict stands without it."""
-    try:
-        listener.finished(finished)
-    except Exception as error:  # noqa: BLE001 - a report must never change a verdict
-        sys.stderr.write(f"{type(listener).__name__} could not report run {finished.verdict.run}: {error}\n")
+    result = Result(history=history, verdict=verdict, folder=folder)
+    listeners.finish(result)
+    return result
 
 
 def raise_unless_passed(verdict: Verdict) -> None:

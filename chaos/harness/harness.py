@@ -14,6 +14,7 @@ from chaos import judge
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.locust_load import LocustLoad
 from chaos.engine.clock import StopRequest, SystemClock
+from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.errors import Setting
@@ -25,7 +26,8 @@ from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
-from chaos.ports import Clock, Finished, Load, Sink
+from chaos.ports import Clock, Listener, Load, Result
+from chaos.reporting.listeners import listeners as reports
 from chaos.reporting.record import read_record, run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
@@ -42,7 +44,7 @@ class Means(TypedDict, total=False):
     load: Callable[[], Load]
     watchdog: Callable[[Plan, Path], Watch] | None
     clock: Clock
-    listeners: Sequence[Sink]
+    listeners: Sequence[Listener] | None
     report_dir: Path | str
     wait: timedelta | str
     lease: float
@@ -59,7 +61,7 @@ class Harness:
         load: Makes the load generator of a run.
         watchdog: Starts whoever cleans up when this process is killed, for a plan and the folder of its record.
         clock: The time that runs go by.
-        listeners: Who is told what happens.
+        listeners: Who hears what happens; the harness's own reports and those of installed packages where absent.
         report_dir: Where records go.
         wait: How long a target that another run holds is waited for, e.g. ``"10m"``; refused at once by default.
         lease: Seconds without a sign of life after which a run counts as dead.
@@ -75,7 +77,7 @@ class Harness:
         load: Callable[[], Load] = LocustLoad,
         watchdog: Callable[[Plan, Path], Watch] | None = None,
         clock: Clock | None = None,
-        listeners: Sequence[Sink] = (),
+        listeners: Sequence[Listener] | None = None,
         report_dir: Path | str = "reports",
         wait: timedelta | str = timedelta(0),
         lease: float = LEASE_SECONDS,
@@ -85,7 +87,7 @@ class Harness:
         self._load = load
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
-        self._listeners = listeners
+        self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
         self._closing = ExitStack()
@@ -142,10 +144,10 @@ class Harness:
         """
         return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
 
-    def with_listeners(self, listeners: Sequence[Sink]) -> Self:
-        """The same harness, but others are told. Only the first one has to be closed."""
+    def heard_by(self, make: Callable[[], Listeners]) -> Self:
+        """The same harness, whose runs are heard by others, made anew for each run. Only the first one has to be closed."""
         other = copy(self)
-        other._listeners, other._closing = listeners, ExitStack()
+        other._listeners, other._closing = make, ExitStack()
         return other
 
     def close(self) -> None:
@@ -175,7 +177,7 @@ class Harness:
         """
         return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
 
-    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Finished:
+    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Result:
         """Runs an experiment, judges it and leaves its record, whatever its outcome.
 
         Args:
@@ -195,14 +197,14 @@ class Harness:
             clock=self._clock,
             stop=StopRequest(self._clock),
             watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
-            listeners=self._listeners,
+            listeners=self._listeners(),
             patience=self._patience,
             base=file.parent if file else Path.cwd(),
             lease=self._lease,
         )
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, name=name)
 
-    def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Finished:
+    def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Result:
         """Runs an experiment as ``run`` does; anything but passed raises.
 
         Raises:
@@ -212,9 +214,9 @@ class Harness:
             HarnessError: it could not even be begun; nothing was written.
         """
         __tracebackhide__ = True
-        finished = self.run(experiment, file=file, declared=declared)
-        raise_unless_passed(finished.verdict)
-        return finished
+        result = self.run(experiment, file=file, declared=declared)
+        raise_unless_passed(result.verdict)
+        return result
 
     @staticmethod
     def judge(record: Path | str) -> Verdict:

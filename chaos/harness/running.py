@@ -16,7 +16,7 @@ from chaos.model.experiment import Experiment
 from chaos.model.history import History
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
-from chaos.ports import Clock, Finished
+from chaos.ports import Clock, Result
 from chaos.safety.lease import is_held
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog import Watchdog
@@ -57,7 +57,7 @@ def run(
     file: Path | None = None,
     declared: str = "",
     name: str = "",
-) -> Finished:
+) -> Result:
     """Runs one experiment, judges it and leaves its record.
 
     Args:
@@ -94,12 +94,12 @@ def run(
                 raise
         else:
             history = _refused(plan, place, around.clock)
-        finished = conclude(history, listeners=around.listeners, report_dir=report_dir)
+        result = conclude(history, listeners=around.listeners, report_dir=report_dir)
     if stop.signal == signal.SIGINT:
         raise KeyboardInterrupt(stop.why)
     if stop.signal is not None:
         raise Stopped(128 + stop.signal)
-    return finished
+    return result
 
 
 def _await_turn(experiment: Experiment, around: Surroundings) -> None:

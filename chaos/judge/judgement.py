@@ -14,7 +14,8 @@ from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
-from chaos.model.history import History, Mark, TroubleKind
+from chaos.model.events import TroubleKind
+from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
 from chaos.values.answers import Answer, ClaimResult
 from chaos.values.quantities import format_share

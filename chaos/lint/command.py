@@ -35,13 +35,14 @@ def lint(
     from chaos.adapters.settings_file import read_settings
     from chaos.lint.reports.formats import FORMATS, summary
     from chaos.lint.repository import lint as lint_paths
+    from chaos.reporting.console import show
 
     report = lint_paths(paths, settings=read_settings(Path.cwd()), namespace=namespace)
     for note in report.notes:
         typer.echo(f"note: {note}", err=True)
-    text = FORMATS["json" if as_json else form](report)
-    if text:
-        typer.echo(text)
+    chosen = Format.JSON if as_json else form
+    if text := FORMATS[chosen](report):
+        show(text) if chosen is Format.TEXT else typer.echo(text)
     typer.echo(summary(report), err=True)
     if report.findings:
         raise typer.Exit(1)

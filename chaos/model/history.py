@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from pydantic import Field
 
-from chaos.model.plan import Plan, Strategy
+from chaos.model.events import AnyEvent, Trouble
+from chaos.model.plan import Plan
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Fact, Recorded
@@ -58,29 +59,6 @@ class Span(Fact):
     end: float | None = None
 
 
-class Event(Fact):
-    """Something that happened, in a sentence and as data."""
-
-    at: float
-    kind: str
-    message: str
-    data: Mapping[str, Any] = Field(default_factory=dict)
-
-
-class Injected(Fact):
-    """A fault as it was really sent, which the plan can't know: the object as Kubernetes acknowledged it.
-
-    Args:
-        at: When it was acknowledged.
-        strategy: How the fault got in.
-        stored: The object, with its uid, resourceVersion, owner reference, labels and undo record.
-    """
-
-    at: float
-    strategy: Strategy
-    stored: Mapping[str, Any]
-
-
 class ProxySeen(Fact):
     """What a look into the callers' proxies found: how many have the injected route, of how many.
 
@@ -124,41 +102,13 @@ class History(Fact):
     ended: float | None = None
     spans: tuple[Span, ...] = ()
     marks: Mapping[Mark, float] = Field(default_factory=dict)
-    events: tuple[Event, ...] = ()
+    events: tuple[AnyEvent, ...] = ()
     recorded: tuple[Recorded, ...] = ()
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
-    injected: tuple[Injected, ...] = Field((), description="every fault that was written; empty in older records")
     residue: tuple[str, ...] = Field((), description="what was still there after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 
     def find(self, question: Question) -> Recorded | None:
         """What was recorded of a question."""
         return next((recorded for recorded in self.recorded if recorded.question == question), None)
-
-
-class TroubleKind(StrEnum):
-    """Why a run could not go on as planned, apart from what the judge reads in the counts."""
-
-    METRICS_LOST = "metrics-lost"
-    LOAD_DIED = "load-died"
-    MESH_LOST = "mesh-lost"
-    TARGET_CHANGED = "target-changed"
-    NOT_DISTRIBUTED = "not-distributed"
-    INTERRUPTED = "interrupted"
-    FROZEN = "frozen"
-    LOCKED = "locked"
-    RECORD_LOST = "record-lost"
-    BROKEN = "broken"
-
-
-class Trouble(Fact):
-    """Something that kept the run from answering its question."""
-
-    at: float
-    kind: TroubleKind
-    message: str
-    hint: str | None = None
-
-
-History.model_rebuild()

@@ -17,14 +17,14 @@ from allure_commons.model2 import Status, StatusDetails, TestStepResult
 from allure_commons.reporter import AllureReporter
 from allure_commons.utils import uuid4
 
-from chaos.model.history import Environment, Event, History, PhaseName, Span
+from chaos.model.history import Environment, History, PhaseName, Span
 from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ShareProof, Verdict
-from chaos.ports import Finished, Progress
+from chaos.ports import Listener, Result
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
-from chaos.reporting.sinks import TIMELINE
+from chaos.reporting.timeline import TIMELINE
 from chaos.values.answers import Answer, ClaimResult
 from chaos.values.questions import Comparison
 from chaos.values.series import Recorded
@@ -36,8 +36,8 @@ _STATUSES: Final[Mapping[Answer, str]] = {
 }  # fmt: skip
 
 
-class AllureSteps:
-    """The ``Sink`` for a test whose result allure-pytest is writing.
+class AllureSteps(Listener):
+    """Hears of the run of a test whose result allure-pytest is writing.
 
     Args:
         results: Allure's results folder.
@@ -59,26 +59,14 @@ class AllureSteps:
         self._categories = categories
         self._marked = marked
 
-    def started(self, plan: Plan) -> None:
-        """Nothing to show yet."""
-
-    def phase(self, run: str, phase: PhaseName, at: float) -> None:
-        """Steps are written at the end, with the times of the history."""
-
-    def event(self, run: str, event: Event) -> None:
-        """Likewise."""
-
-    def progress(self, progress: Progress) -> None:
-        """Not for a report."""
-
-    def finished(self, finished: Finished) -> None:
+    def finished(self, result: Result) -> None:
         """Labels, steps, attachments, the environment."""
-        history, verdict = finished.history, finished.verdict
+        history, verdict = result.history, result.verdict
         _describe(history.plan, self._marked)
         _attach("verdict", verdict_markdown(verdict), _MARKDOWN, "md")
-        if finished.folder is not None and (finished.folder / TIMELINE).exists():
+        if result.folder is not None and (result.folder / TIMELINE).exists():
             allure.attach.file(
-                str(finished.folder / TIMELINE), name="timeline", attachment_type=allure.attachment_type.PNG
+                str(result.folder / TIMELINE), name="timeline", attachment_type=allure.attachment_type.PNG
             )
         plan = history.plan
         _attach(
@@ -101,7 +89,7 @@ class AllureSteps:
         )
         told = [event for event in history.events if span.start <= event.at <= end]
         if told:
-            lines = [f"{event.at - span.start:7.2f} s  {event.kind}: {event.message}" for event in told]
+            lines = [f"{event.at - span.start:7.2f} s  {event.kind}: {event.sentence}" for event in told]
             _attach("events", "\n".join(lines), "text/plain", "txt")
         found = list(_findings(span.phase, verdict))
         for name, status in found:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from chaos.errors import InputError
 from chaos.model.history import FORMAT, History
 from chaos.model.verdict import Verdict
-from chaos.reporting.old_records import upgraded
+from chaos.reporting.earlier import upgraded
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import verdict_text
 
@@ -67,19 +67,21 @@ def read_record(path: Path) -> History:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{file}: expected a record that can be read: {reason}") from error
-    hint = "reports/runs/<run id>/record.json is one"
     try:
-        record = upgraded(json.loads(text))
-        found = record.get("format") if isinstance(record, dict) else None
-        if found not in (None, FORMAT):
-            raise InputError(
-                f"{file}: expected a record of format {FORMAT} or older, found {found}",
-                hint="judge it with the version of the harness that wrote it",
-            )
-        return History.model_validate_json(json.dumps(record))
+        document = json.loads(text)
+        found = document["format"]
+        if found in range(1, FORMAT + 1):
+            return History.model_validate(upgraded(document))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the whole file"
-        raise InputError(f"{file}: expected a record of a run; {where}: {first['msg']}", hint=hint) from error
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{file}: expected a record of a run, as JSON and whole", hint=hint) from error
+        raise _no_record(file, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise _no_record(file, "found something else") from error
+    raise InputError(
+        f"{file}: expected a record of format {FORMAT} or an earlier one, found {found}",
+        hint="judge it with the version of the harness that wrote it",
+    )
+
+
+def _no_record(file: Path, what: str) -> InputError:
+    return InputError(f"{file}: expected a record of a run; {what}", hint="reports/runs/<run id>/record.json is one")

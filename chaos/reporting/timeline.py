@@ -12,25 +12,31 @@ from chaos.faults.fault import KINDS, felt_by
 from chaos.faults.kind import Kind
 from chaos.model.history import History, Mark, PhaseName
 from chaos.model.verdict import Outcome, Verdict
+from chaos.ports import Listener, Result
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Requests
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+TIMELINE: Final = "timeline.png"
 _SHADES: Final = {
     PhaseName.BASELINE: "#dbe9f6", PhaseName.PROVE: "#fde3c8", PhaseName.OBSERVE: "#f9cfc4", PhaseName.RECOVER: "#d9efd6",
 }  # fmt: skip
 _MARKS: Final = {Mark.INJECTED: "injected", Mark.RESTORED: "restored", Mark.FAULT_FROM: ""}
 """Lines and their labels; the fault's arrival has none, being a fraction of a second after the injection."""
-_EVENTS: Final = {
-    "guardrail": "guardrail", "trouble": "trouble", "not-steady": "not steady", "no-callers": "no callers",
-    "foreign-fault": "foreign fault",
-    "restore-retried": "restore tried again", "ownership": "owners not as before",
-}  # fmt: skip
 _APART: Final = 0.06
 """Labels nearer to each other than this part of the picture's width become one."""
 _COLOURS: Final = {Outcome.PASSED: "#2e7d32", Outcome.INCONCLUSIVE: "#b26a00", Outcome.REFUSED: "#b26a00"}
+
+
+class Timeline(Listener):
+    """Draws the picture beside the record."""
+
+    def finished(self, result: Result) -> None:
+        """Draws; a run without load has nothing to show."""
+        if result.folder is not None and result.history.load:
+            draw(result.history, result.verdict, result.folder / TIMELINE)
 
 
 def draw(history: History, verdict: Verdict, path: Path) -> Path:
@@ -157,7 +163,7 @@ def _shaded(history: History) -> Iterator[tuple[PhaseName, float, float]]:
 def _moments(history: History) -> list[tuple[float, str]]:
     """What gets a line, with its label, in the order of time."""
     found = [(history.marks[mark], text) for mark, text in _MARKS.items() if mark in history.marks]
-    found += [(event.at, _EVENTS[event.kind]) for event in history.events if event.kind in _EVENTS]
+    found += [(event.at, event.label) for event in history.events if event.label]
     return sorted(found)
 
 

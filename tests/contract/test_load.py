@@ -366,8 +366,8 @@ def test_its_death_is_noticed(server: Server, load: LocustLoad) -> None:
     assert "SIGKILL" in str(load.failure())
 
 
-def test_its_silence_is_noticed(server: Server, load: LocustLoad, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chaos.adapters.locust_load._SILENT", 2.5)
+def test_its_silence_is_noticed(server: Server) -> None:
+    load = LocustLoad(silent=2.5)
     begin(load, requests("/ok"), server.url)
     collect(load, lambda seconds: len(seconds) >= 1)
     assert load.failure() is None
@@ -415,8 +415,9 @@ def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: 
     until(lambda: not is_alive(pid), within=5)
 
 
-def test_a_driver_that_does_not_come_up_is_an_error(load: LocustLoad, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chaos.adapters.locust_load._DRIVER", "chaos.adapters.nowhere")
+def test_a_driver_that_does_not_come_up_is_an_error() -> None:
+    load = LocustLoad(driver="chaos.adapters.nowhere")
     load.prepare(requests("/ok"), entry="http://127.0.0.1:9", headers=HEADERS, base=Path())
     with pytest.raises(LoadError, match=r"No module named chaos\.adapters\.nowhere"):
         load.start()
+    load.stop()

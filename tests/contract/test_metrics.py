@@ -103,7 +103,6 @@ def test_what_was_never_counted_has_no_series(metrics: Metrics) -> None:
     for question in (
         Requests(host="nobody.staging.svc.cluster.local"),
         Durations(host="nobody", within=1000),
-        Rejections(),
     ):
         assert list(metrics.samples(question, seconds=60)) == []
     assert total(metrics, Requests(host=HOST, side=Side.CALLED)) >= 0

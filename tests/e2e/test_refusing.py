@@ -9,6 +9,7 @@ import pytest
 
 from chaos.lab.state import LabState
 from tests.e2e.experiments import chaosctl, configured, marked, on, quick
+from tests.own_report import chat, install
 
 pytestmark = pytest.mark.lab
 
@@ -39,6 +40,17 @@ def test_without_configuration_no_cluster_is_touched(lab: LabState, tmp_path: Pa
     done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=tmp_path)
     assert done.returncode == 4, done.stderr
     assert "namespace-not-allowed" in done.stderr
+
+
+def test_the_reports_of_other_packages_hear_of_it(lab: LabState, tmp_path: Path) -> None:
+    installed = install(tmp_path / "site", chat="chat_verdict:Chat", absent="absent:Chat")
+    with chat() as (address, texts):
+        installed["CHAT_WEBHOOK"] = address
+        done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=tmp_path, **installed)
+    assert done.returncode == 4, done.stderr
+    (text,) = texts
+    assert text.startswith("*quick*: refused\n- staging-rule: namespace-not-allowed")
+    assert "absent = absent:Chat of chat-verdict gives no listener: ModuleNotFoundError" in done.stderr
 
 
 def test_another_cluster_than_the_configured_is_refused(lab: LabState, tmp_path: Path) -> None:

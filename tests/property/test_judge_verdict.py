@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos.judge import judge
-from chaos.model.history import Mark, Trouble, TroubleKind
+from chaos.model.events import Trouble, TroubleKind
+from chaos.model.history import Mark
 from tests.support.histories import ARRIVALS, history, is_faulted, orders, through_json
 
 _GOOD = history()

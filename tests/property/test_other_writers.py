@@ -33,6 +33,7 @@ from chaos.lab.api.errors import ApiError
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, new_run
 from chaos.model.plan import Injection
 from chaos.model.situation import Situation
+from chaos.safety.marks import is_ours, run_of
 from chaos.safety.removal import take_away
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
@@ -320,6 +321,8 @@ class OtherWriters(RuleBasedStateMachine):
     @rule(who=st.sampled_from(["run", "watchdog", "sweep"]))
     def we_restore(self, who: str) -> None:
         assert self.injector is not None
+        here = self.here.find()
+        nobodys = who != "run" and here is not None and is_ours(here) and not run_of(here)
         if who == "run":
             assert self.injector.remove(said=lambda text: None, deadline=30) == ""
             for _ in range(3):
@@ -330,6 +333,10 @@ class OtherWriters(RuleBasedStateMachine):
         else:
             for _ in range(3):  # each outlasts some writes by others; the next one begins anew
                 sweep(self.mesh, namespaces=("staging",), run=self.run)  # type: ignore[arg-type]
+        if (
+            nobodys
+        ):  # the fault is out, and the marks that tell whose fields are owed are gone: the next session's sweep knows
+            sweep(self.mesh, namespaces=("staging",))  # type: ignore[arg-type]
         live = self.mesh.virtual_services("staging")
         assert not [vs for vs in live if carries(vs, self.run)], who
         self.injector, self.run = None, ""

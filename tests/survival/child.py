@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chaos import judge
-from chaos.adapters import kubernetes_api
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
 from chaos.errors import HarnessError, Stopped
 from chaos.harness.harness import Harness
-from chaos.model.history import Event, PhaseName
+from chaos.model.history import PhaseName
 from chaos.model.plan import Plan
 from chaos.model.settings import LAB
-from chaos.ports import Finished, Progress
+from chaos.ports import Listener, Result
 from chaos.safety.watchdog import Watchdog
 from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
@@ -80,15 +79,12 @@ class Orders:
         return Path(self.folder) / "pids.json"
 
 
-class _Saboteur:
+class _Saboteur(Listener):
     """A listener that does what its orders say once a phase begins."""
 
     def __init__(self, orders: Orders, metrics: ShopMetrics, load: SteadyLoad) -> None:
         self._orders, self._metrics, self._load = orders, metrics, load
-        self.told: Finished | None = None
-
-    def started(self, plan: Plan) -> None:
-        pass
+        self.told: Result | None = None
 
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
         orders = self._orders
@@ -108,14 +104,8 @@ class _Saboteur:
         for number in orders.signals.get(phase, ()):
             os.kill(os.getpid(), number)
 
-    def event(self, run: str, event: Event) -> None:
-        pass
-
-    def progress(self, progress: Progress) -> None:
-        pass
-
-    def finished(self, finished: Finished) -> None:
-        self.told = finished
+    def finished(self, result: Result) -> None:
+        self.told = result
 
 
 class Alarm(BaseException):
@@ -147,7 +137,6 @@ def kill_watchdog(orders: Orders) -> None:
 def main(orders: Orders) -> None:
     """Plans and runs; leaves the verdict in ``result.json``."""
     sys.stderr = (Path(orders.folder) / "stderr.txt").open("w", encoding="utf-8")
-    kubernetes_api.TIMEOUTS = orders.timeouts  # type: ignore[misc]
     clock = FastClock()
     metrics = ShopMetrics(clock, orders.api)
     load = SteadyLoad(clock)
@@ -155,7 +144,7 @@ def main(orders: Orders) -> None:
     result: dict[str, object] = {}
     signal.signal(signal.SIGALRM, _raise_alarm)
     try:
-        mesh = KubernetesMesh(orders.kubeconfig, CONTEXT)
+        mesh = KubernetesMesh(orders.kubeconfig, CONTEXT, timeouts=orders.timeouts)
         harness = Harness(
             Place.of(mesh, metrics, LAB, entry="http://127.0.0.1:1", lab=True),
             load=lambda: load,
@@ -183,8 +172,8 @@ def main(orders: Orders) -> None:
     new.replace(orders.result)
 
 
-def _told(finished: Finished) -> dict[str, object]:
-    history, verdict = finished.history, finished.verdict
+def _told(result: Result) -> dict[str, object]:
+    history, verdict = result.history, result.verdict
     assert verdict == judge.judge(history)
     if not history.plan.allowed:
         return {"outcome": "refused", "reasons": [f"{one.rule}: {one.message}" for one in history.plan.refusals]}
@@ -193,7 +182,7 @@ def _told(finished: Finished) -> dict[str, object]:
         "reasons": [f"{reason.code}: {reason.message}" for reason in verdict.reasons],
         "phases": [span.phase for span in history.spans],
         "marks": {mark.value: at for mark, at in history.marks.items()},
-        "events": [f"{event.kind}: {event.message}" for event in history.events],
+        "events": [f"{event.kind}: {event.sentence}" for event in history.events],
     }
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from chaos.adapters import kubernetes_api
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
 from chaos.harness.harness import Harness
@@ -32,9 +31,9 @@ ROOT = Path(__file__).parents[2]
 def harness(config: pytest.Config, address: tuple[str, int]) -> Harness:
     """One whose metrics, load and pace of time are made; all else is as the options say."""
     assert os.environ.get("CHAOS_TEST_SESSION") == "1", "only in a session that a test has started"
-    kubernetes_api.TIMEOUTS = (0.5, 0.5)  # type: ignore[misc]
     clock = FastClock()
-    mesh = KubernetesMesh(config.getoption("chaos_kubeconfig"), config.getoption("chaos_context"))
+    where = config.getoption("chaos_kubeconfig"), config.getoption("chaos_context")
+    mesh = KubernetesMesh(*where, timeouts=(0.5, 0.5))
     place = Place.of(mesh, ShopMetrics(clock, address), LAB, entry="http://127.0.0.1:1", lab=True)
     return Harness(
         place,

@@ -22,11 +22,11 @@ from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
 from chaos.harness.harness import Harness
 from chaos.lab.api.resources import PODS
-from chaos.model.history import Event, History, Mark, PhaseName, TroubleKind
+from chaos.model.events import TroubleKind
+from chaos.model.history import History, Mark, PhaseName
 from chaos.model.marks import FROZEN
-from chaos.model.plan import Plan
 from chaos.model.settings import LAB
-from chaos.ports import Finished, Progress
+from chaos.ports import Listener, Result
 from tests.support.api_server import CONTEXT
 from tests.survival.child import EXPERIMENT
 from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
@@ -54,26 +54,14 @@ class Hanging(KubernetesMesh):
         return None
 
 
-class End:
+class End(Listener):
     """A listener that waits for the end of a run."""
 
     def __init__(self) -> None:
-        self.told: Finished | None = None
+        self.told: Result | None = None
 
-    def started(self, plan: Plan) -> None:
-        pass
-
-    def phase(self, run: str, phase: PhaseName, at: float) -> None:
-        pass
-
-    def event(self, run: str, event: Event) -> None:
-        pass
-
-    def progress(self, progress: Progress) -> None:
-        pass
-
-    def finished(self, finished: Finished) -> None:
-        self.told = finished
+    def finished(self, result: Result) -> None:
+        self.told = result
 
 
 class Runs:

@@ -28,7 +28,7 @@ FAKE = textwrap.dedent("""\
     from tests.support.histories import history, orders, is_faulted
     from chaos.harness.harness import Harness
     from chaos.judge import judge
-    from chaos.ports import Finished
+    from chaos.ports import Result
 
     HISTORIES = {{
         "good": history(),
@@ -43,10 +43,9 @@ FAKE = textwrap.dedent("""\
         def run(self, experiment, **source):
             one = HISTORIES[experiment.name]
             verdict = judge(one).model_copy(update={{"experiment": experiment.name}})
-            finished = Finished(history=one, verdict=verdict, folder=None)
-            for listener in self._listeners:
-                listener.finished(finished)
-            return finished
+            result = Result(history=one, verdict=verdict, folder=None)
+            self._listeners().finish(result)
+            return result
 
         def sweep(self):
             return []

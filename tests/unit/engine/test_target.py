@@ -16,7 +16,7 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import SystemClock
 from chaos.engine.planning import make_plan
 from chaos.engine.target import EVERY, Found, TargetWatch
-from chaos.model.history import TroubleKind
+from chaos.model.events import TroubleKind
 from chaos.model.marks import FROZEN
 from chaos.model.settings import Settings
 from chaos.ports import Object

@@ -7,7 +7,8 @@ import random
 import pytest
 
 from chaos.judge import judge
-from chaos.model.history import History, Mark, Trouble, TroubleKind
+from chaos.model.events import Trouble, TroubleKind
+from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.values.answers import Answer
 from chaos.values.questions import Durations, Requests

@@ -12,16 +12,18 @@ from allure_commons import model2
 from allure_commons.model2 import Status
 from allure_commons.reporter import AllureReporter
 
+from chaos.engine.listeners import Listeners
 from chaos.judge import judge
-from chaos.model.history import Event, History, Mark, PhaseName, Span, Trouble, TroubleKind
+from chaos.model.events import GuardrailTripped, Locked, Trouble, TroubleKind
+from chaos.model.history import History, Mark, PhaseName, Span
 from chaos.model.verdict import Outcome, Reason, ReasonCode, Verdict
-from chaos.ports import Finished, Progress
+from chaos.ports import Progress, Result
 from chaos.reporting import timeline
 from chaos.reporting.allure import AllureSteps
 from chaos.reporting.prose import share_text, verdict_markdown
-from chaos.reporting.sinks import finish
-from chaos.reporting.summary import VARIABLE, summarise
-from chaos.reporting.terminal import Row, Terminal, row_of, table
+from chaos.reporting.summary import VARIABLE, JobSummary
+from chaos.reporting.table import Row, row_of, write_table
+from chaos.reporting.terminal import Terminal
 from chaos.values.answers import Answer, ClaimResult, Interval, Tally
 from tests.support.histories import MARKS, history, is_faulted, orders, without
 
@@ -37,7 +39,7 @@ def steps_of(one: History, results: Path, monkeypatch: pytest.MonkeyPatch, **opt
     reporter = AllureReporter()
     result = model2.TestResult(uuid="t", name="t")
     reporter.schedule_test("t", result)
-    AllureSteps(results, reporter, **options).finished(Finished(history=one, verdict=judge(one)))
+    AllureSteps(results, reporter, **options).finished(Result(history=one, verdict=judge(one)))
     return {step.name.split()[0]: step for step in result.steps}
 
 
@@ -95,8 +97,8 @@ def test_the_jobs_summary_grows_with_each_verdict(tmp_path: Path, monkeypatch: p
     file = tmp_path / "summary.md"
     file.write_text("before\n")
     monkeypatch.setenv(VARIABLE, str(file))
-    summarise([judge(GOOD)])
-    summarise([judge(BAD)])
+    JobSummary().finished(Result(history=GOOD, verdict=judge(GOOD)))
+    JobSummary().finished(Result(history=BAD, verdict=judge(BAD)))
     text = file.read_text()
     assert text.startswith("before\n## PASSED: orders")
     assert "## FAILED: orders" in text
@@ -106,11 +108,10 @@ def test_a_summary_that_cannot_be_written_costs_no_verdict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path / "absent" / "summary.md"))
-    finish([Finished(history=GOOD, verdict=judge(GOOD), folder=Path("reports/runs/r1"))])
+    Listeners([JobSummary()]).finish(Result(history=GOOD, verdict=judge(GOOD)))
     told = capsys.readouterr().err
-    assert "can't be written" in told
-    assert "all-held" in told
-    assert "record    reports/runs/r1" in told
+    assert "JobSummary is dropped: InputError: GITHUB_STEP_SUMMARY=" in told
+    assert "expected a file that can be written" in told
 
 
 def test_a_bar_in_a_claim_does_not_end_its_cell() -> None:
@@ -133,34 +134,84 @@ def test_a_fault_too_short_to_count_is_not_zero_of_zero() -> None:
     assert all("too short" in share_text(share) for share in proof.shares)
 
 
-def test_the_live_line_never_wraps() -> None:
-    out = io.StringIO()
-    sink = Terminal(out, live=True, width=40)
-    claims = judge(GOOD).baseline
-    sink.progress(
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "COLORTERM"):
+        monkeypatch.delenv(name, raising=False)
+    return Screen()
+
+
+def test_the_live_line_never_wraps(screen: Screen) -> None:
+    Terminal(screen, width=40).progress(
         Progress(
-            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, good=1.0, claims=claims,
+            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, good=1.0, claims=judge(GOOD).baseline,
             proof=judge(GOOD).proof,
         )
     )  # fmt: skip
-    assert len(out.getvalue().removeprefix("\r\x1b[2K")) == 39
+    assert len(screen.getvalue().removeprefix("\r\x1b[2K")) == 39
+
+
+def test_a_line_takes_the_place_of_the_live_one(screen: Screen) -> None:
+    terminal = Terminal(screen, width=80)
+    terminal.progress(Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1))
+    terminal.event("r1", GuardrailTripped(at=1040.0, title="on fire"))
+    assert screen.getvalue().endswith("\r\x1b[2K    0.0 s  guardrail: on fire: the fault is restored at once\n")
+
+
+@pytest.mark.parametrize("told", ["FORCE_COLOR", "TERM=dumb"])
+def test_nothing_is_redrawn_where_it_can_not_be(screen: Screen, monkeypatch: pytest.MonkeyPatch, told: str) -> None:
+    name, _, value = told.partition("=")
+    monkeypatch.setenv(name, value or "1")
+    out = screen if value else io.StringIO()
+    terminal = Terminal(out, width=80)
+    terminal.progress(
+        Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=9, claims=judge(GOOD).baseline)
+    )
+    terminal.finished(Result(history=GOOD, verdict=judge(GOOD)))
+    assert "\r" not in out.getvalue()
+    assert len(out.getvalue().splitlines()) == 2
 
 
 @pytest.mark.parametrize(("value", "coloured"), [("", True), ("1", False)])
-def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, value: str, coloured: bool) -> None:
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, screen: Screen, value: str, coloured: bool) -> None:
     monkeypatch.setenv("NO_COLOR", value)
+    Terminal(screen).finished(Result(history=GOOD, verdict=judge(GOOD)))
+    assert ("\x1b[32m" in screen.getvalue()) is coloured
+
+
+def test_what_looks_like_markup_is_text() -> None:
     out = io.StringIO()
-    Terminal(out, live=True).finished(Finished(history=GOOD, verdict=judge(GOOD)))
-    assert ("\x1b[32m" in out.getvalue()) is coloured
+    Terminal(out).say("[red]40 %[/red] :warning: a[0]")
+    assert out.getvalue() == "[red]40 %[/red] :warning: a[0]\n"
 
 
 def test_the_table_is_as_wide_as_its_longest_outcome() -> None:
-    rows = [Row("a", "blast-radius-violated", ["x"]), row_of(judge(GOOD)), Row("b", "error", [])]
-    head, _, *lines = table(rows)
-    column = head.index("reason")
+    out = io.StringIO()
+    write_table(
+        [Row("a", "blast-radius-violated", ["x" * 300, "[y]"]), row_of(judge(GOOD)), Row("b", "error", [])], out
+    )
+    head, *lines = out.getvalue().splitlines()
+    column = head.index("REASON")
     assert [line[column - 2 : column] for line in lines[:2]] == ["  ", "  "]
-    assert lines[0][column:] == "x"
-    assert lines[2].split() == ["b", "error"]
+    assert [line[column:] for line in lines[:2]] == ["x" * 300, "[y]"], "what is no terminal wraps nothing"
+    assert lines[3].split() == ["b", "error"]
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_the_table_stays_within_a_terminal(screen: Screen) -> None:
+    write_table([Row("a", "failed", ["word " * 40])], screen, width=60)
+    _, first, *others = screen.getvalue().splitlines()
+    assert first.startswith("a           \x1b[31mfailed")
+    assert others
+    assert all(line.startswith(" " * 21) and len(line) <= 60 for line in others)
 
 
 def test_labels_near_each_other_become_one() -> None:
@@ -169,6 +220,6 @@ def test_labels_near_each_other_become_one() -> None:
 
 
 def test_events_that_matter_get_a_line() -> None:
-    events = (Event(at=1040.0, kind="guardrail", message="m"), Event(at=1041.0, kind="locked", message="m"))
+    events = (GuardrailTripped(at=1040.0, title="m"), Locked(at=1041.0, namespace="n", service="s"))
     assert (1040.0, "guardrail") in timeline._moments(without(GOOD, events=events))
-    assert all(text != "locked" for _, text in timeline._moments(without(GOOD, events=events)))
+    assert len(timeline._moments(without(GOOD, events=events))) == len(timeline._moments(GOOD)) + 1

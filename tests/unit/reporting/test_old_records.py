@@ -47,6 +47,15 @@ def test_a_record_of_format_1_may_not_say_whether_it_is_the_labs(tmp_path: Path,
     assert read_record(tmp_path).environment.lab is not lab
 
 
+def test_what_happened_in_a_record_of_format_1_is_still_told(tmp_path: Path) -> None:
+    document = json.loads((RECORDS / "held.json").read_text())
+    document["events"] = [{"at": 1030.2, "kind": "injected", "message": "create: staging/chaos-r1", "data": {}}]
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    assert [(event.kind, event.at, event.sentence) for event in read_record(tmp_path).events] == [
+        ("noted", 1030.2, "injected: create: staging/chaos-r1")
+    ]
+
+
 @pytest.mark.parametrize(
     "text", ['{"format": 1}', '{"format": 1, "plan": null}', '{"format": 1, "plan": {"experiment": []}}']
 )

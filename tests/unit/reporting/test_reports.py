@@ -9,11 +9,11 @@ import pytest
 from chaos.errors import InputError
 from chaos.judge import judge
 from chaos.model.history import PhaseName
-from chaos.ports import Finished, Progress
+from chaos.ports import Progress, Result
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import headline, verdict_markdown, verdict_text
 from chaos.reporting.record import read_record, write_record
-from chaos.reporting.terminal import Terminal, verdict_table
+from chaos.reporting.terminal import Terminal
 from chaos.reporting.timeline import draw
 from tests.support.histories import history, is_faulted, orders, plan
 
@@ -50,7 +50,7 @@ def test_a_record_of_another_format_is_not_guessed_at(tmp_path: Path) -> None:
     folder = write_record(GOOD, judge(GOOD), tmp_path)
     file = folder / "record.json"
     file.write_text(file.read_text().replace('"format":2', '"format":3', 1))
-    with pytest.raises(InputError, match="format 2 or older, found 3"):
+    with pytest.raises(InputError, match="format 2 or an earlier one, found 3"):
         read_record(file)
 
 
@@ -71,7 +71,7 @@ def test_the_plan_is_a_diff() -> None:
 
 def test_plain_lines_where_there_is_no_terminal() -> None:
     out = io.StringIO()
-    sink = Terminal(out, live=False)
+    sink = Terminal(out)
     sink.started(plan())
     sink.phase("r1", PhaseName.BASELINE, 1000.0)
     for second in range(12):
@@ -87,23 +87,8 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
                 claims=claims,
             )
         )
-    sink.finished(Finished(history=GOOD, verdict=judge(GOOD)))
+    sink.finished(Result(history=GOOD, verdict=judge(GOOD)))
     lines = out.getvalue().splitlines()
     assert "\x1b" not in out.getvalue()
     assert sum("answers/s" in line for line in lines) == 3, "about every five seconds"
     assert lines[-1].startswith("  => passed (all-held)")
-
-
-def test_one_line_is_redrawn_on_a_terminal() -> None:
-    out = io.StringIO()
-    sink = Terminal(out, live=True)
-    sink.progress(Progress(run="r1", experiment="orders", phase=PhaseName.BASELINE, elapsed=1))
-    sink.progress(Progress(run="r1", experiment="orders", phase=PhaseName.BASELINE, elapsed=2))
-    assert out.getvalue().count("\n") == 0
-    assert out.getvalue().count("\r") == 2
-
-
-def test_the_table_has_every_reason() -> None:
-    table = verdict_table([judge(GOOD), judge(BAD)])
-    assert "all-held" in table
-    assert "expectation-violated" in table

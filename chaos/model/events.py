@@ -1,0 +1,274 @@
+"""What happens in a run, one class a kind: its data, and the sentence that tells it.
+
+A new kind is added here alone: its class, and its name in ``AnyEvent``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from chaos.model.plan import Strategy
+from chaos.values.answers import Answer
+from chaos.values.series import Fact
+
+
+class TroubleKind(StrEnum):
+    """Why a run could not go on as planned, apart from what the judge reads in the counts."""
+
+    METRICS_LOST = "metrics-lost"
+    LOAD_DIED = "load-died"
+    MESH_LOST = "mesh-lost"
+    TARGET_CHANGED = "target-changed"
+    NOT_DISTRIBUTED = "not-distributed"
+    INTERRUPTED = "interrupted"
+    FROZEN = "frozen"
+    LOCKED = "locked"
+    RECORD_LOST = "record-lost"
+    BROKEN = "broken"
+
+
+class Trouble(Fact):
+    """Something that kept the run from answering its question."""
+
+    at: float
+    kind: TroubleKind
+    message: str
+    hint: str | None = None
+
+
+class Event(Fact):
+    """Something that happened in a run.
+
+    Args:
+        at: When, in Unix seconds on Prometheus' clock.
+        kind: What, in a word or two; each class has its own.
+    """
+
+    live: ClassVar[bool] = True
+    """Whether people who watch the run are told at once."""
+    label: ClassVar[str] = ""
+    """What pictures call it; empty where they leave it out."""
+    words: ClassVar[str]
+    """Its sentence, into which its data are put."""
+
+    at: float
+    kind: str
+
+    @property
+    def sentence(self) -> str:
+        """What happened, for people."""
+        return self.words.format_map(dict(self))
+
+
+# --- before the fault --------------------------------------------------------------------------------------------------
+
+
+class Locked(Event):
+    """The run holds its target's lease."""
+
+    live = False
+    kind: Literal["locked"] = "locked"
+    namespace: str
+    service: str
+    words = "this run holds the lease of {namespace}/{service}"
+
+
+class NotSteady(Event):
+    """The baseline did not show that the steady state holds."""
+
+    label = "not steady"
+    kind: Literal["not-steady"] = "not-steady"
+    answer: Answer
+    words = "the steady state is {answer} before the fault: nothing is injected"
+
+
+class ForeignFault(Event):
+    """Somebody else's faults hit the target before ours."""
+
+    label = "foreign fault"
+    kind: Literal["foreign-fault"] = "foreign-fault"
+    count: int
+    words = "{count} faults of somebody else hit the target: nothing is injected"
+
+
+class NoCallers(Event):
+    """The target has no caller whose proxy could inject."""
+
+    label = "no callers"
+    kind: Literal["no-callers"] = "no-callers"
+    words = "nobody whose proxy could inject calls the target: nothing is injected"
+
+
+# --- while it is injected ----------------------------------------------------------------------------------------------
+
+
+class Overtaken(Event):
+    """Somebody wrote the target's object first, so that the injection is planned again."""
+
+    live = False
+    kind: Literal["overtaken"] = "overtaken"
+    answer: str
+    words = "somebody wrote the object first: {answer}"
+
+
+class Injected(Event):
+    """A fault as it was really sent, which the plan can't know: the object as Kubernetes acknowledged it.
+
+    Args:
+        strategy: How the fault got in.
+        stored: The object, with its uid, resourceVersion, owner reference, labels and undo record.
+    """
+
+    kind: Literal["injected"] = "injected"
+    strategy: Strategy
+    stored: Mapping[str, Any]
+    words = "{strategy}: {stored[metadata][namespace]}/{stored[metadata][name]}"
+
+
+class GuardrailTripped(Event):
+    """A stop condition is surely violated."""
+
+    label = "guardrail"
+    kind: Literal["guardrail"] = "guardrail"
+    title: str
+    words = "{title}: the fault is restored at once"
+
+
+class OutsideScope(Event):
+    """Callers that were not declared felt the fault."""
+
+    label = "outside the scope"
+    kind: Literal["outside-scope"] = "outside-scope"
+    callers: tuple[str, ...]
+
+    @property
+    def sentence(self) -> str:
+        """All who felt it."""
+        return f"{', '.join(self.callers)} felt the fault and was not declared: the fault is restored at once"
+
+
+class ApiSilent(Event):
+    """The Kubernetes API did not answer when the target was looked at."""
+
+    live = False
+    kind: Literal["api-silent"] = "api-silent"
+    answer: str
+    words = "the target could not be looked at: {answer}"
+
+
+# --- when it is taken away ---------------------------------------------------------------------------------------------
+
+
+class RestoreRetried(Event):
+    """An attempt to take the fault away failed, and another one follows."""
+
+    label = "restore tried again"
+    kind: Literal["restore-retried"] = "restore-retried"
+    why: str
+    words = "{why}"
+
+
+class Restored(Event):
+    """The API acknowledged the restore.
+
+    Args:
+        strategy: How the fault was in.
+        exact: Whether a patched object's spec is what it was before; ``None``: not known.
+    """
+
+    kind: Literal["restored"] = "restored"
+    strategy: Strategy
+    exact: bool | None = None
+
+    @property
+    def sentence(self) -> str:
+        """What became of the object that was written or changed."""
+        if self.strategy is not Strategy.PATCH:
+            return "the injected object is deleted"
+        if self.exact:
+            return "the object's spec is what it was before"
+        others = "others wrote the object meanwhile: " if self.exact is False else ""
+        return f"{others}only our part was taken out"
+
+
+class Gone(Event):
+    """No caller's proxy has the fault any more."""
+
+    kind: Literal["gone"] = "gone"
+    asked: int
+    words = "no caller's proxy has the fault any more ({asked} asked)"
+
+
+class ProxiesSilent(Event):
+    """The callers' proxies can't be asked."""
+
+    kind: Literal["proxies-silent"] = "proxies-silent"
+    words = "the callers' proxies can't be asked: the counted faults tell"
+
+
+class RemovalNotAwaited(Event):
+    """The run was stopped before the proxies were seen to have lost the fault."""
+
+    kind: Literal["removal-not-awaited"] = "removal-not-awaited"
+    words = "the run was stopped: it did not wait until the proxies had lost the fault"
+
+
+class Ownership(Event):
+    """Fields of a patched object do not belong to whom they belonged before."""
+
+    label = "owners not as before"
+    kind: Literal["ownership"] = "ownership"
+    left: str
+    words = "{left}"
+
+
+class ReleaseRetried(Event):
+    """The lease could not be given back yet, because something is left or the API did not answer."""
+
+    live = False
+    kind: Literal["release-retried"] = "release-retried"
+    why: str
+    words = "{why}"
+
+
+# --- at any time -------------------------------------------------------------------------------------------------------
+
+
+class Troubled(Event):
+    """The run can't go on as planned; its end says more (``History.troubles``)."""
+
+    label = "trouble"
+    kind: Literal["trouble"] = "trouble"
+    trouble: TroubleKind
+    message: str
+    words = "{trouble}: {message}"
+
+
+class ListenerDropped(Event):
+    """A listener failed and hears nothing more of this run."""
+
+    live = False  # whoever drops it says so
+    kind: Literal["listener-dropped"] = "listener-dropped"
+    listener: str
+    why: str
+    words = "{listener}: {why}"
+
+
+class Noted(Event):
+    """What a record of an earlier format tells in words only."""
+
+    kind: Literal["noted"] = "noted"
+    text: str
+    words = "{text}"
+
+
+AnyEvent = Annotated[
+    Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
+    | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
+    | ListenerDropped | Noted,
+    Field(discriminator="kind"),
+]  # fmt: skip

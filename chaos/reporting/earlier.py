@@ -1,0 +1,58 @@
+"""Records of earlier formats in today's form. Nothing else knows what they looked like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+Document = Mapping[str, Any]
+
+
+def upgraded(document: Document) -> Document:
+    """A record's document in today's form; one that is no record may raise anything that wrong data raise."""
+    while step := _STEPS.get(document["format"]):
+        document = {**step(document), "format": document["format"] + 1}
+    return document
+
+
+def _from_1(document: Document) -> Document:
+    """Events were told in words; every expectation had the fields of every kind; a question was a key beside the query.
+
+    That a place is the lab was to be seen by its context's name.
+    """
+    place, plan = document["environment"], document["plan"]
+    experiment = plan["experiment"]
+    roles = {role: [_expectation(one) for one in experiment[role]] for role in ("steadyState", "guardrails")}
+    return {
+        **document,
+        "environment": {"lab": place["context"].startswith("chaos-lab"), **place},
+        "plan": {**plan, "experiment": {**experiment, **roles}},
+        "recorded": [
+            {"question": _question(one), "query": one["query"], "series": one["series"]} for one in document["recorded"]
+        ],
+        "events": [
+            {"kind": "noted", "at": event["at"], "text": f"{event['kind']}: {event['message']}"}
+            for event in document.get("events", ())
+        ],
+    }
+
+
+def _expectation(declared: Document) -> Document:
+    if declared["promql"] is not None:
+        return {"title": declared["title"], "promql": declared["promql"]}
+    return {key: value for key, value in declared.items() if value is not None}
+
+
+def _question(recorded: Document) -> Document:
+    what, _, rest = recorded["key"].partition(":")
+    if what == "promql":
+        return {"kind": "comparison", "promql": recorded["query"]}
+    if what == "buckets":
+        host, _, bound = rest.rpartition(":")
+        return {"kind": "durations", "host": host, "within": float(bound)}
+    if what == "durations":
+        return {"kind": "durations", "host": rest}
+    return {"kind": "requests", "host": rest, "side": "called" if what == "arrivals" else "callers"}
+
+
+_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1}

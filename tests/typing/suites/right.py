@@ -1,0 +1,124 @@
+"""A user's suite: all that the public API takes, in each form in which it takes it."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from chaos import (
+    Abort,
+    ChaosError,
+    Delay,
+    Expectation,
+    Experiment,
+    ExperimentFailed,
+    ExperimentInconclusive,
+    ExperimentRefused,
+    Fault,
+    Harness,
+    HarnessError,
+    InputError,
+    Limits,
+    Load,
+    Match,
+    Outcome,
+    Plan,
+    ReasonCode,
+    Recovery,
+    Request,
+    StringMatch,
+    Target,
+    Verdict,
+    parse_experiment,
+    read_experiment,
+)
+
+ANSWERED = Expectation("orders are taken", service="order-svc", status="<500", at_least="95%")
+SOON = Expectation(
+    "orders are taken soon",
+    service="order-svc",
+    within=timedelta(seconds=1),
+    at_least=0.99,
+    during_fault="baseline - 0.5%",
+)
+
+
+def orders(status: int, *, wait: timedelta | str = "3s") -> Experiment:
+    return Experiment(
+        "orders-survive-payment",
+        title="Orders are taken without payment",
+        owner="checkout",
+        severity="critical",
+        tags=["nightly"],
+        target=Target(
+            "staging",
+            "payment-svc",
+            callers={"app": "order-svc"},
+            match=[Match(uri=StringMatch(prefix="/pay"), headers={"x-user": StringMatch(exact="1")})],
+            only_our_load=False,
+        ),
+        faults=[Fault(abort=Abort(percentage=50, http_status=status), delay=Delay(percentage=30, fixed_delay=wait))],
+        load=Load(
+            rate=40,
+            requests=(Request.post("/orders", weight=3, body="{}"), Request("/orders/42", headers={"x-user": "1"})),
+            timeout=timedelta(seconds=10),
+        ),
+        steady_state=[ANSWERED, SOON],
+        guardrails=[Expectation("checkout is on fire", service="order-svc", status="<500", at_least="50%")],
+        recovery=Recovery("30s"),
+        limits=Limits(fault=timedelta(minutes=2), baseline="1m"),
+        confidence="95%",
+    )
+
+
+def grpc() -> Experiment:
+    return Experiment(
+        "orders-survive-stock",
+        target=Target("staging", "inventory-svc"),
+        faults=[Abort(percentage=100, grpc_status="UNAVAILABLE")],
+        load=Load(locustfile="load.py", users=5),
+        steady_state=(ANSWERED,),
+        recovery=Recovery(within=timedelta(seconds=30)),
+    )
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_orders(harness: Harness, status: int) -> None:
+    plan: Plan = harness.plan(orders(status))
+    assert plan.allowed, [refusal.message for refusal in plan.refusals]
+    result = harness.check(orders(status))
+    verdict: Verdict = result.verdict
+    assert verdict.outcome is Outcome.PASSED
+    assert verdict.reasons[0].code is ReasonCode.ALL_HELD
+    folder: Path | None = result.folder
+    assert folder is not None
+    assert Harness.judge(folder) == verdict
+
+
+def test_that_it_fails(harness: Harness) -> None:
+    with pytest.raises(ExperimentFailed) as caught:
+        harness.check(grpc())
+    run: str = caught.value.run
+    reasons: tuple[str, ...] = caught.value.reasons
+    assert run
+    assert "expectation-violated" in reasons
+
+
+def without_pytest(file: Path) -> int:
+    experiment, text = read_experiment(file)
+    assert parse_experiment(text) == experiment
+    try:
+        with Harness.on_lab(report_dir="reports", wait="10m") as lab:
+            lab.check(experiment, file=file, declared=text)
+        cluster = Harness.connect("staging", prometheus="http://127.0.0.1:9090", entry="http://127.0.0.1:8080")
+        for swept in cluster.sweep():
+            print(swept.kind, swept.name)
+    except (ExperimentInconclusive, ExperimentRefused) as error:
+        print(error.outcome)
+    except InputError as error:
+        print(error.message, error.hint)
+    except HarnessError as error:
+        return error.exit_code
+    except ChaosError:
+        return 1
+    return 0

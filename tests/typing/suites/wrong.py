@@ -1,0 +1,57 @@
+"""A user's mistakes: each marked line is an error to the type checkers, before anything runs."""
+
+from chaos import (  # fmt: skip
+    Abort,
+    Delay,
+    Expectation,
+    Experiment,
+    Fault,
+    Harness,
+    Limits,
+    Load,
+    Match,
+    Recovery,
+    Request,
+    StringMatch,
+    Target,
+    Verdict,
+)
+
+LOAD = Load(requests=[Request("/orders")])
+TARGET = Target("staging", "payment-svc")
+ABORT = Abort(percentage=100, http_status=503)
+ANSWERED = Expectation("orders are taken", service="order-svc", status="<500", at_least="95%")
+
+Abort(http_status=503)  # wrong
+Abort(100, http_status=503)  # wrong
+Abort(percentage="100", http_status=503)  # wrong
+Abort(percentage=100, httpStatus=503)  # wrong
+Delay(percentage=30, fixed_delay=3)  # wrong
+Delay(percentage=30)  # wrong
+Fault(abort=Delay(percentage=30, fixed_delay="3s"))  # wrong
+Target("staging")  # wrong
+Target("staging", "payment-svc", {"app": "order-svc"})  # wrong
+Target("staging", "payment-svc", callers="order-svc")  # wrong
+Request.post("/orders", wieght=3)  # wrong
+Request("/orders", method="SEND")  # wrong
+Load(rate="40", requests=[])  # wrong
+Load(timeout=30, requests=[])  # wrong
+Recovery(30)  # wrong
+Limits(fault=120)  # wrong
+Match(uri="/orders")  # wrong
+StringMatch("/orders")  # wrong
+Expectation("orders are taken", service="order-svc", status="<500")  # wrong
+Expectation("orders are taken", service="order-svc", status=500, at_least="95%")  # wrong
+Expectation(service="order-svc", status="<500", at_least="95%")  # wrong
+Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD)  # wrong
+Experiment("orders", target="payment-svc", faults=[ABORT], load=LOAD, steady_state=[ANSWERED])  # wrong
+Experiment("orders", target=TARGET, faults=[TARGET], load=LOAD, steady_state=[ANSWERED])  # wrong
+Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD, steady_state=["orders are taken"])  # wrong
+Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD, steady_state=[ANSWERED], severity="high")  # wrong
+
+
+def test_orders(harness: Harness) -> None:
+    verdict: Verdict = harness.check("orders")  # wrong
+    verdict.outcom  # wrong
+    Harness.connect()  # wrong
+    Harness.on_lab(prometheus="http://127.0.0.1:9090")  # wrong

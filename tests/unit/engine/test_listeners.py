@@ -1,0 +1,120 @@
+"""Whatever a listener does, the run goes on, and whoever failed is named."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from chaos.engine.listeners import Listeners
+from chaos.judge import judge
+from chaos.model.history import PhaseName
+from chaos.ports import Listener, Result
+from tests.support.histories import history, plan
+
+GOOD = history()
+END = Result(history=GOOD, verdict=judge(GOOD))
+
+
+class Hearing(Listener):
+    """Notes what it hears."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def phase(self, run: str, phase: PhaseName, at: float) -> None:
+        self.heard.append(f"{run} {phase}")
+
+    def finished(self, result: Result) -> None:
+        self.heard.append(result.verdict.outcome)
+
+
+class Failing(Listener):
+    """Does something else instead."""
+
+    def __init__(self, fail: Callable[[], object]) -> None:
+        self._fail = fail
+
+    def phase(self, run: str, phase: PhaseName, at: float) -> None:
+        self._fail()
+
+    def finished(self, result: Result) -> None:
+        self._fail()
+
+
+def exit_now() -> None:
+    raise SystemExit(0)
+
+
+def skip() -> None:
+    pytest.skip("not today")
+
+
+def enter(listener: Listener) -> None:
+    listener.phase("r1", PhaseName.OBSERVE, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("fail", "why"),
+    [
+        (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
+        (exit_now, "SystemExit: 0"),
+        (skip, "Skipped: not today"),
+    ],
+)
+def test_one_that_raises_is_named_and_dropped(fail: Callable[[], object], why: str) -> None:
+    said: list[str] = []
+    before, after = Hearing(), Hearing()
+    listeners = Listeners([before, Failing(fail), after], say=said.append)
+    ((name, told),) = listeners.tell(enter)
+    assert name == "tests.unit.engine.test_listeners.Failing"
+    assert told.startswith(why)
+    assert __file__ in told or "_pytest" in told, "where it was raised"
+    assert said == [f"the listener {name} is dropped: {told}"]
+    assert listeners.tell(enter) == [], "it is not asked again"
+    listeners.finish(END)
+    assert before.heard == after.heard == ["r1 observe", "r1 observe", "passed"]
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("fail", [lambda: 1 / 0, exit_now, skip])
+def test_one_that_raises_at_the_end_changes_no_verdict(fail: Callable[[], object]) -> None:
+    said: list[str] = []
+    after = Hearing()
+    Listeners([Failing(fail), after], say=said.append).finish(END)
+    assert after.heard == ["passed"]
+    assert len(said) == 1
+
+
+def test_one_that_hangs_holds_up_no_run() -> None:
+    never, said, after = threading.Event(), list[str](), Hearing()
+    listeners = Listeners([Failing(never.wait), after], say=said.append, patience=0.05)
+    try:
+        ((_, why),) = listeners.tell(enter)
+    finally:
+        never.set()
+    assert why == "it did not return within 0.05 s"
+    assert after.heard == ["r1 observe"]
+    assert listeners.tell(enter) == []
+
+
+def test_the_end_is_told_on_the_thread_of_the_run() -> None:
+    threads: list[threading.Thread] = []
+    listeners = Listeners([Failing(lambda: threads.append(threading.current_thread()))])
+    listeners.finish(END)
+    assert threads == [threading.current_thread()]
+
+
+def test_a_word_that_nobody_can_read_any_more_does_not_matter() -> None:
+    def broken(text: str) -> None:
+        raise BrokenPipeError
+
+    assert len(Listeners([Failing(lambda: 1 / 0)], say=broken).tell(enter)) == 1
+
+
+def test_what_is_not_overridden_does_nothing() -> None:
+    listener = Listener()
+    listener.started(plan())
+    enter(listener)
+    listener.finished(END)

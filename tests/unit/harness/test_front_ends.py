@@ -1,0 +1,106 @@
+"""Three front ends, each of which names settings as its own user writes them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos import Harness, InputError
+from tests.support.api_server import CONTEXT, ApiServer
+
+ROOT = Path(__file__).parents[3]
+EXPERIMENT = ROOT / "experiments" / "orders-survive-degraded-inventory.yaml"
+SPELLINGS = {"chaosctl": "--{}", "pytest": "--chaos-{}", "python": "{}="}
+
+Say = Callable[..., str]
+"""What a front end says, for the options by the names of the settings."""
+
+
+def chaosctl(folder: Path, **options: str) -> str:
+    given = [f"--{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "chaos", "run", str(EXPERIMENT), *given],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2, done.stdout
+    return done.stderr
+
+
+def pytest_(folder: Path, **options: str) -> str:
+    given = [f"--chaos-{name}={value}" for name, value in options.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:locust", str(EXPERIMENT), *given],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    return done.stdout
+
+
+def python(folder: Path, **options: str) -> str:
+    with pytest.raises(InputError) as caught:
+        Harness.connect(
+            options.get("context", ""),
+            prometheus=options.get("prometheus"),
+            entry=options.get("entry"),
+            kubeconfig=options.get("kubeconfig"),
+        )
+    return str(caught.value)
+
+
+FRONT_ENDS: dict[str, Say] = {"chaosctl": chaosctl, "pytest": pytest_, "python": python}
+
+
+@pytest.fixture(params=FRONT_ENDS)
+def front_end(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def options_named_in(text: str) -> set[str]:
+    """The settings' names in a text, each as it is spelled there."""
+    names = "context|kubeconfig|prometheus|entry|report[-_]dir|wait"
+    return {found[0] for found in re.finditer(rf"(?<![\w-])(?:--(?:chaos-)?(?:{names})\b|(?:{names})=(?=\W))", text)}
+
+
+@pytest.mark.parametrize("given", ["prometheus", "entry"])
+def test_without_a_context_nothing_else_is_taken(tmp_path: Path, front_end: str, given: str) -> None:
+    told = FRONT_ENDS[front_end](tmp_path, **{given: "http://127.0.0.1:1"})
+    spelled = SPELLINGS[front_end]
+    assert f"{spelled.format(given)} without {spelled.format('context')}: a cluster is touched only if" in told
+    assert f"hint: add {spelled.format('context')}, or leave" in told
+
+
+def test_a_missing_prometheus_is_told(tmp_path: Path, server: ApiServer, front_end: str) -> None:
+    told = FRONT_ENDS[front_end](tmp_path, context=CONTEXT, kubeconfig=str(server.kubeconfig))
+    spelled = SPELLINGS[front_end]
+    assert f"no Prometheus is named for the context '{CONTEXT}'" in told
+    assert f"hint: give {spelled.format('prometheus')}, or prometheus in [tool.chaos]" in told
+    assert options_named_in(told) == {spelled.format("prometheus")}
+
+
+def test_a_wrong_url_is_told(tmp_path: Path, server: ApiServer, front_end: str) -> None:
+    where = {"context": CONTEXT, "kubeconfig": str(server.kubeconfig), "prometheus": "http://127.0.0.1:1"}
+    told = FRONT_ENDS[front_end](tmp_path, **where, entry="shop")
+    assert f"{SPELLINGS[front_end].format('entry')}: expected a URL, got 'shop'" in told
+
+
+def test_a_missing_kubeconfig_is_told(tmp_path: Path, front_end: str) -> None:
+    told = FRONT_ENDS[front_end](tmp_path, context="staging", kubeconfig=str(tmp_path / "absent"))
+    assert f"hint: give {SPELLINGS[front_end].format('kubeconfig')}, or set KUBECONFIG" in told
+
+
+def test_nothing_below_the_front_ends_spells_an_option() -> None:
+    front_ends = ("cli", "cli_safety", "pytest_plugin", "pytest_session")
+    below = [
+        file
+        for file in (ROOT / "chaos").rglob("*.py")
+        if file.relative_to(ROOT / "chaos").parts[0].removesuffix(".py")
+        not in (*front_ends, "lab", "lint", "manifests")
+    ]
+    option = re.compile(r"--(chaos-\w+|context|kubeconfig|prometheus|entry|report-dir|wait)\b")
+    assert len(below) > 100
+    assert [(file.name, found[0]) for file in below for found in option.finditer(file.read_text())] == []
