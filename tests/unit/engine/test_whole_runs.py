@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.errors import Stopped
-from chaos.model.history import History, Mark, PhaseName, TroubleKind
+from chaos.model.events import TroubleKind
+from chaos.model.history import History, Mark, PhaseName
 from chaos.model.marks import FROZEN
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.safety.lock import acquire
