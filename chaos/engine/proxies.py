@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from chaos.errors import HarnessError
+from chaos.istio.workloads import workloads_of
 from chaos.model.history import ProxySeen
 from chaos.model.plan import Plan
-from chaos.model.situation import workloads_of
 from chaos.ports import Clock, Mesh
 
 Pod = tuple[str, str]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.repo.tracked import relative, tracked
+from tests.support.repository import relative, tracked
 
 EXPERIMENT = """\
 experiment: orders
