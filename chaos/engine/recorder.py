@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from chaos.judge import Facts, new_evidence
 from chaos.model.events import AnyEvent, Trouble, TroubleKind
