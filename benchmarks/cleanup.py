@@ -6,7 +6,6 @@ python -m benchmarks.cleanup [kills]
 from __future__ import annotations
 
 import json
-import os
 import signal
 import statistics
 import subprocess
@@ -14,6 +13,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+import psutil
 
 from benchmarks.own_lab import own_lab
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
@@ -27,8 +28,8 @@ _QUIET = 40.0
 
 
 def cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def killed(lab: LabState, mesh: KubernetesMesh, folder: Path) -> tuple[float, float]:

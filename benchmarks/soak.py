@@ -15,6 +15,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import psutil
+
 from benchmarks.own_lab import own_lab
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
@@ -24,54 +26,31 @@ from chaos.lab.state import LabState
 from tests.e2e.experiments import marked, quick
 
 
-def tree(root: int) -> list[int]:
+def tree(root: int) -> list[psutil.Process]:
     """A process and all below it."""
-    parents: dict[int, list[int]] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        parents.setdefault(int(fields[1]), []).append(int(stat.parent.name))
-    found = [root]
-    for pid in found:
-        found += parents.get(pid, [])
-    return found
-
-
-def resident(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+    process = psutil.Process(root)
+    return [process, *process.children(recursive=True)]
 
 
 def watchdogs() -> int:
-    count = 0
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            count += b"chaos.safety.watchdog" in command.read_bytes()
-        except OSError:
-            continue
-    return count
+    commands = (process.info["cmdline"] or () for process in psutil.process_iter(["cmdline"]))
+    return sum("chaos.safety.watchdog" in " ".join(command) for command in commands)
 
 
 def state(lab: LabState, mesh: KubernetesMesh) -> dict[str, float]:
     gc.collect()
-    supervisor = tree(lab.pid)
+    own, supervisor = tree(os.getpid()), tree(lab.pid)
     return {
         "VirtualServices": len(mesh.virtual_services()),
         "ours": len(marked(lab)),
-        "own processes": len(tree(os.getpid())) - len(supervisor)
-        if lab.pid in tree(os.getpid())
-        else len(tree(os.getpid())),
+        "own processes": len(set(own) - set(supervisor)),
         "lab processes": len(supervisor),
         "watchdogs": watchdogs(),
-        "own open files": len(list(Path("/proc/self/fd").iterdir())),
-        "lab open files": len(list(Path(f"/proc/{lab.pid}/fd").iterdir())),
+        "own open files": own[0].num_fds(),
+        "lab open files": supervisor[0].num_fds(),
         "temporary files": len(list(Path(tempfile.gettempdir()).iterdir())),
-        "own MiB": resident(os.getpid()),
-        "lab MiB": sum(resident(pid) for pid in supervisor),
+        "own MiB": own[0].memory_info().rss / 2**20,
+        "lab MiB": sum(process.memory_info().rss for process in supervisor) / 2**20,
     }
 
 

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import sys
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,9 +21,19 @@ from chaos.lint.command import lint
 from chaos.version import __version__
 
 if TYPE_CHECKING:
+    from chaos.adapters.experiment_file import Problem
     from chaos.model.experiment import Experiment
 
+
+def documentation() -> Path:
+    """The folder in which the pages are that messages name as ``docs/…``: the checkout, or where a wheel puts them."""
+    checkout = Path(__file__).resolve().parents[1]
+    installed = Path(sysconfig.get_path("data"), "share", "doc", "istio-chaos")
+    return checkout if (checkout / "docs" / "glossary.md").is_file() else installed
+
+
 app = typer.Typer(
+    epilog=f"Pages that messages name as docs/… are in {documentation()}.",
     help="Chaos experiments for services on an Istio mesh.",
     no_args_is_help=True,
     add_completion=False,
@@ -75,20 +88,25 @@ def _version(version: Annotated[bool, typer.Option("--version", help="print the 
 
 
 @app.command()
-def validate(files: Files) -> None:
+def validate(files: Files, as_json: Json = False) -> None:  # noqa: FBT002
     """Check experiment files; every problem of every file at once."""
     from chaos.adapters.experiment_file import DocumentError, read_experiment
 
-    broken = 0
+    problems: dict[Path, Sequence[Problem]] = {}
     for file in experiment_files(files):
+        problems[file] = ()
         try:
             read_experiment(file)
         except DocumentError as error:
-            broken += 1
-            say(str(error))
+            problems[file] = error.problems
+            if not as_json:
+                say(str(error))
         else:
-            give(f"{file}: ok")
-    if broken:
+            if not as_json:
+                give(f"{file}: ok")
+    if as_json:
+        give([{"file": str(file), "problems": [asdict(one) for one in found]} for file, found in problems.items()])
+    if any(problems.values()):
         raise typer.Exit(2)
 
 

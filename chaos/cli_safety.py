@@ -96,9 +96,10 @@ def freeze(
     reason: Annotated[str, typer.Option(help="why, for those who run into it")] = "frozen by chaosctl freeze",
     context: Context = None,
     kubeconfig: Kubeconfig = None,
+    as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Stop all experiments: no new injection, and every live run restores within seconds."""
-    _switch(context, kubeconfig, namespace, reason, all_staging=all_staging)
+    _switch(context, kubeconfig, namespace, reason, all_staging=all_staging, as_json=as_json)
 
 
 def thaw(
@@ -106,13 +107,20 @@ def thaw(
     all_staging: AllStaging = False,  # noqa: FBT002
     context: Context = None,
     kubeconfig: Kubeconfig = None,
+    as_json: Json = False,  # noqa: FBT002
 ) -> None:
     """Allow experiments again after a freeze."""
-    _switch(context, kubeconfig, namespace, None, all_staging=all_staging)
+    _switch(context, kubeconfig, namespace, None, all_staging=all_staging, as_json=as_json)
 
 
 def _switch(
-    context: str | None, kubeconfig: str | None, namespace: list[str] | None, reason: str | None, *, all_staging: bool
+    context: str | None,
+    kubeconfig: str | None,
+    namespace: list[str] | None,
+    reason: str | None,
+    *,
+    all_staging: bool,
+    as_json: bool,
 ) -> None:
     from chaos.model.marks import FROZEN
 
@@ -120,6 +128,7 @@ def _switch(
     if there is None:
         raise InputError("expected a cluster or a running lab", hint=f"chaosctl lab up, or give {Setting.CONTEXT}")
     mesh, _ = there
+    done = []
     for name in _chosen(*there, namespace, all_staging=all_staging):
         found = mesh.namespace(name)
         if found is None:
@@ -127,10 +136,12 @@ def _switch(
         before = (found["metadata"].get("annotations") or {}).get(FROZEN)
         if reason is not None or before is not None:
             mesh.annotate_namespace(name, FROZEN, reason)
-        if reason is not None:
-            _give(f"{name}: frozen ({reason})")
-        else:
-            _give(f"{name}: " + ("not frozen" if before is None else f"thawed (was: {before})"))
+        done.append({"namespace": name, "reason": reason, "before": before})
+        if not as_json:
+            thawed = "not frozen" if before is None else f"thawed (was: {before})"
+            _give(f"{name}: {thawed if reason is None else f'frozen ({reason})'}")
+    if as_json:
+        _give(json.dumps(done, indent=2, ensure_ascii=False))
 
 
 @manifests_app.command()

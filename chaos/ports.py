@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +29,23 @@ class Identity:
     uid: str
     kubernetes: str
     istio: str = ""
+
+
+class Informer(Protocol):
+    """A collection of the cluster, kept up to date while it changes."""
+
+    @property
+    def changes(self) -> int:
+        """A number that grows whenever something changed."""
+        ...
+
+    def objects(self) -> Sequence[Object]:
+        """All objects, as last heard; what is written now may be heard a moment later. May wait for the first answer."""
+        ...
+
+    def stop(self) -> None:
+        """Follows it no longer; never waits, safe to call twice."""
+        ...
 
 
 class Mesh(Protocol):
@@ -64,6 +81,10 @@ class Mesh(Protocol):
 
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
+        ...
+
+    def follow_virtual_services(self) -> Informer:
+        """The VirtualServices of all namespaces, kept up to date until it is stopped."""
         ...
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
@@ -203,6 +224,10 @@ class Clock(Protocol):
 
     def wake(self) -> None:
         """Ends a sleep, since the run is asked to stop; called in a signal's handler."""
+        ...
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """Does something that may hang, off the thread that decides; at once in virtual time. It must not raise."""
         ...
 
 

@@ -6,32 +6,29 @@ as the server sent them.
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
 import json
-import os
 import re
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from pathlib import Path
+from functools import partial
 from typing import Any, Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import kubernetes.client
-import kubernetes.config
 import urllib3.exceptions
-from kubernetes.config import incluster_config, kube_config
 from kubernetes.stream.ws_client import WSClient, get_websocket_url
 
+from chaos.adapters.kubernetes_config import load
 from chaos.errors import InputError, MeshError, Setting
 from chaos.safety.retry import Transient, read, write
 from chaos.version import __version__
 
-IN_CLUSTER: Final = "in-cluster"
-"""The name under which a pod reaches its own cluster, by its service account."""
+_GRACE: Final = 2.0
+"""Seconds after which a watch that the server should have ended is given up."""
 EXEC: Final = 5.0
 """Seconds within which a command in a container must have ended; it asks a proxy on its own loopback."""
 PAGE: Final = 500
@@ -42,12 +39,8 @@ _WARNING: Final = re.compile(r'\d{3} \S+ "((?:[^"\\]|\\.)*)"')
 _CLOCK_SET: Final = 5.0
 """Seconds of difference that rounding and a slow network don't explain."""
 _STDOUT, _ERROR = 1, 3
-_UNREADABLE: Final = (
-    kubernetes.config.ConfigException, kube_config.yaml.YAMLError, OSError, LookupError, TypeError, AttributeError,
-)  # fmt: skip
-"""What the client raises for a kubeconfig that is not of the expected form."""
-
 Query = Mapping[str, str]
+Objects = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -56,6 +49,42 @@ class Answer:
 
     body: Any
     warnings: tuple[str, ...] = ()
+
+
+class Watch:
+    """The changes of a collection, as the server tells them: ``{"type": …, "object": …}``.
+
+    Args:
+        response: The answer, of which nothing is read yet.
+        unanswered: What to raise where it breaks off.
+    """
+
+    def __init__(self, response: Any, unanswered: Callable[[Exception], MeshError]) -> None:
+        self._response = response
+        self._unanswered = unanswered
+
+    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+        """Each change; ends when the server ends it.
+
+        Raises:
+            MeshError: the connection broke, or the server says why it can't go on (status 410: begin anew).
+        """
+        try:
+            for line in self._response:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    said = event["object"]
+                    raise MeshError(f"the watch ended: {said.get('message', '')}", status=said.get("code"))
+                yield event
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise self._unanswered(error) from error
+        finally:
+            self._response.close()
+
+    def stop(self) -> None:
+        """Ends it from another thread; whoever reads it gets its end, or an error."""
+        with contextlib.suppress(OSError, ValueError):  # it is over already
+            self._response.shutdown()
 
 
 class KubernetesApi:
@@ -76,8 +105,7 @@ class KubernetesApi:
             raise InputError("no context is named, so no cluster is touched", hint=f"give {Setting.CONTEXT}")
         self.context = context
         self._timeouts = timeouts
-        files = kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config"
-        loaded = _of_pod() if context == IN_CLUSTER and not kubeconfig else _load(files, context)
+        loaded = load(kubeconfig, context)
         self.namespace = loaded.namespace
         """The namespace that the context names; ``default`` where it names none."""
         self._configuration = loaded.configuration
@@ -120,26 +148,54 @@ class KubernetesApi:
                 return None
             raise
 
-    def list(self, path: str, *, selector: str = "") -> list[dict[str, Any]]:
+    def list(self, path: str, *, selector: str = "") -> Objects:
         """All objects of a collection, page by page; each with its ``kind`` and ``apiVersion``."""
+        return self.collect(path, selector=selector)[0]
+
+    def collect(self, path: str, *, selector: str = "") -> tuple[Objects, str]:
+        """All objects of a collection, and the ``resourceVersion`` from which it can be watched."""
         query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
         try:
-            return list(self._pages(path, query))
+            return self._pages(path, query)
         except MeshError as error:
             if error.status != 410:  # the continuation expired: begin anew, in one piece
                 raise
-            return list(self._pages(path, {**query, "limit": "0"}))
+            return self._pages(path, {**query, "limit": "0"})
 
-    def _pages(self, path: str, query: Query) -> Iterator[dict[str, Any]]:
-        going_on = ""
+    def _pages(self, path: str, query: Query) -> tuple[Objects, str]:
+        found: Objects = []
+        meta: Mapping[str, Any] = {}
         while True:
+            going_on = meta.get("continue") or ""
             page = self.get(path, {**query, **({"continue": going_on} if going_on else {})})
             head = {"apiVersion": page.get("apiVersion", ""), "kind": str(page.get("kind", "")).removesuffix("List")}
-            for item in page.get("items") or ():
-                yield {**head, **item}
-            going_on = (page.get("metadata") or {}).get("continue") or ""
-            if not going_on:
-                return
+            found += ({**head, **item} for item in page.get("items") or ())
+            meta = page.get("metadata") or {}
+            if not meta.get("continue"):
+                return found, str(meta.get("resourceVersion") or "")
+
+    def watch(self, path: str, version: str, *, seconds: float) -> Watch:
+        """The changes of a collection after a version, as they happen.
+
+        Args:
+            path: The collection.
+            version: A ``resourceVersion`` of it.
+            seconds: After which the server ends it. A connection that is silently gone is noticed soon after.
+
+        Raises:
+            MeshError: it is denied, or the API does not answer.
+        """
+        query = {
+            "watch": "true",
+            "resourceVersion": version,
+            "allowWatchBookmarks": "true",
+            "timeoutSeconds": f"{seconds:.0f}",
+        }
+        what = f"WATCH {path}"
+        response = self._open(what, "GET", path, query, timeouts=(self._timeouts[0], seconds + _GRACE), whole=False)
+        if response.status != 200:
+            raise self._failed(what, response)
+        return Watch(response.response, partial(self._unanswered, what))
 
     # --- writing: tried again only where the server said that it did nothing -----------------------------------------
 
@@ -234,6 +290,32 @@ class KubernetesApi:
         self, method: str, path: str, query: Query | None = None, body: Mapping[str, Any] | None = None
     ) -> Answer:
         what = f"{method} {path}"
+        response = self._open(what, method, path, query, body)
+        if not 200 <= response.status <= 299:
+            raise self._failed(what, response)
+        text = response.read()
+        content = _content(text)
+        if content is None:
+            raise MeshError(
+                f"{what}: expected JSON from {self.server}, got {text[:80]!r}",
+                status=response.status,
+                hint="is this address really a Kubernetes API server?",
+            )
+        warnings = ", ".join(response.headers.getlist("Warning"))
+        return Answer(content, tuple(re.sub(r"\\(.)", r"\1", found) for found in _WARNING.findall(warnings)))
+
+    def _open(
+        self,
+        what: str,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        *,
+        timeouts: tuple[float, float] | None = None,
+        whole: bool = True,
+    ) -> Any:
+        """An answer of whatever status; all of it is read, or only its beginning where it succeeded."""
         kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
         headers = {"Accept": "application/json", **({"Content-Type": kind} if body is not None else {})}
         request = self._client.param_serialize(
@@ -245,22 +327,13 @@ class KubernetesApi:
             auth_settings=["BearerToken"],
         )
         try:
-            response = self._client.call_api(*request, _request_timeout=self._timeouts)
-            text = response.read()
+            response = self._client.call_api(*request, _request_timeout=timeouts or self._timeouts)
+            if whole or response.status != 200:
+                response.read()
         except (kubernetes.client.ApiException, urllib3.exceptions.HTTPError, OSError) as error:
             raise self._unanswered(what, error) from error
         self._note_time(response.headers.get("Date"))
-        content = _content(text)
-        if not 200 <= response.status <= 299:
-            raise self._refused(what, response.status, content, text, response.headers.get("Retry-After"))
-        if content is None:
-            raise MeshError(
-                f"{what}: expected JSON from {self.server}, got {text[:80]!r}",
-                status=response.status,
-                hint="is this address really a Kubernetes API server?",
-            )
-        warnings = ", ".join(response.headers.getlist("Warning"))
-        return Answer(content, tuple(re.sub(r"\\(.)", r"\1", found) for found in _WARNING.findall(warnings)))
+        return response
 
     def _note_time(self, date: str | None) -> None:
         """Dates are cut to whole seconds, so the latest of several readings is the truest, unless the clock was set."""
@@ -280,7 +353,9 @@ class KubernetesApi:
         certificate = isinstance(error, kubernetes.client.ApiException | urllib3.exceptions.SSLError)
         return (MeshError if certificate else Transient)(text, hint=hint)
 
-    def _refused(self, what: str, status: int, content: Any, text: bytes, after: str | None) -> MeshError:
+    def _failed(self, what: str, response: Any) -> MeshError:
+        status, text, after = response.status, response.read(), response.headers.get("Retry-After")
+        content = _content(text)
         said = content.get("message") if isinstance(content, dict) else None
         message = f"{what}: {status} {said or text[:200].decode('utf-8', 'replace') or 'without a word'}"
         if status in _BUSY:
@@ -309,76 +384,3 @@ def _hint(status: int, context: str) -> str | None:
             "`chaosctl manifests rbac` prints what is needed"
         )
     return None
-
-
-@dataclass(frozen=True)
-class _Loaded:
-    """The client's configuration for one named context, and the namespace that the context names."""
-
-    configuration: Any
-    namespace: str
-
-
-def _of_pod() -> _Loaded:
-    configuration = kubernetes.client.Configuration()
-    token = Path(incluster_config.SERVICE_TOKEN_FILENAME)
-    try:
-        loader = incluster_config.InClusterConfigLoader(str(token), incluster_config.SERVICE_CERT_FILENAME)
-        loader.load_and_set(configuration)
-        namespace = (token.parent / "namespace").read_text(encoding="utf-8").strip()
-    except (kubernetes.config.ConfigException, OSError) as error:
-        raise InputError(
-            f"the context {IN_CLUSTER!r} is for pods with a service account, and this is none: {error}",
-            hint=f"give {Setting.CONTEXT}, one of your kubeconfig's",
-        ) from error
-    configuration.retries = False
-    return _Loaded(configuration, namespace)
-
-
-def _load(files: str, context: str) -> _Loaded:
-    configuration = kubernetes.client.Configuration()
-    inherited = configuration.proxy
-    known: list[str] = []
-    try:
-        merger = kube_config.KubeConfigMerger(files)
-        if merger.config is None:
-            raise InputError(
-                f"expected a kubeconfig at {files}, found none", hint=f"give {Setting.KUBECONFIG}, or set KUBECONFIG"
-            )
-        contexts = {str(entry["name"]): entry for entry in merger.config.value["contexts"]}
-        known = sorted(contexts)
-        if context in contexts:
-            loader = kube_config.KubeConfigLoader(
-                merger.config, active_context=context, config_base_path=None, config_persister=merger.save_changes
-            )
-            loader.load_and_set(configuration)
-            namespace = contexts[context].value["context"].get("namespace")
-    except _UNREADABLE as error:
-        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {error}") from error
-    if context not in known:
-        raise InputError(
-            f"expected a context of the kubeconfig {files}, got {context!r}",
-            hint=f"known are: {', '.join(known)}" if known else "it has no contexts at all",
-        )
-    refresh = configuration.refresh_api_key_hook
-    if refresh is not None:  # several threads may find the token old; a plugin that rotates it must run once
-        one_at_a_time = threading.Lock()
-
-        def refreshed(changed: Any) -> None:
-            with one_at_a_time:
-                refresh(changed)
-
-        configuration.refresh_api_key_hook = refreshed
-    # The client's own retries would repeat writes whose answer was lost.
-    configuration.retries = False
-    if configuration.proxy and configuration.proxy == inherited and _is_loopback(configuration.host):
-        configuration.proxy = None  # as Go's clients do: a proxy of the environment is not for this very machine
-    return _Loaded(configuration, str(namespace or "default"))
-
-
-def _is_loopback(host: str) -> bool:
-    name = urlsplit(host).hostname or ""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"

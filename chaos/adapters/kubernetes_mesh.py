@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from chaos.errors import MeshError
+from chaos.istio.injection import REVISION_LABEL
 from chaos.istio.mesh_config import mesh_config, mesh_config_of
 from chaos.istio.proxy import CONTAINER
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
@@ -15,7 +16,7 @@ from chaos.safety.marks import is_ours, run_of
 
 if TYPE_CHECKING:
     from chaos.adapters.kubernetes_api import KubernetesApi
-    from chaos.ports import Identity, Object
+    from chaos.ports import Identity, Informer, Object
 
 _ISTIO: Final = "networking.istio.io"
 _GATEWAY_API: Final = "gateway.networking.k8s.io"
@@ -104,6 +105,12 @@ class KubernetesMesh:
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
         return self._api.list(self._istio("virtualservices", namespace))
+
+    def follow_virtual_services(self) -> Informer:
+        """The VirtualServices of all namespaces, kept up to date by a watch until it is stopped."""
+        from chaos.adapters.kubernetes_informer import Informer
+
+        return Informer(self._api, self._istio("virtualservices", None))
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
         """The DestinationRules of one namespace, or of all."""
@@ -331,7 +338,7 @@ class KubernetesMesh:
                 tag = container.get("image", "").partition("@")[0].rpartition("/")[2].partition(":")[2]
                 if container.get("name") == "discovery" and tag:
                     return str(tag.removesuffix("-distroless").removesuffix("-debug"))
-            revision = (deployment["metadata"].get("labels") or {}).get("istio.io/rev")
+            revision = (deployment["metadata"].get("labels") or {}).get(REVISION_LABEL)
             if revision:
                 return str(revision)
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
@@ -36,6 +36,10 @@ class SystemClock:
     def wake(self) -> None:
         """Ends a sleep; safe in a signal's handler."""
         self._woken.set()
+
+    def beside(self, work: Callable[[], None]) -> None:
+        """Does something in a daemon thread: one that hangs must not keep the process from ending."""
+        threading.Thread(target=work, name="beside", daemon=True).start()
 
 
 class StopRequest:

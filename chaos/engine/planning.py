@@ -18,10 +18,11 @@ from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
+from chaos.istio.workloads import Workload, workloads_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Caller, Injection, Plan, Strategy
 from chaos.model.settings import Settings
-from chaos.model.situation import Situation, Workload, pods_right, services_right, workloads_of
+from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 from chaos.values.questions import Requests

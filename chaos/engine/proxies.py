@@ -7,14 +7,13 @@ the proxies, the counted faults tell.
 from __future__ import annotations
 
 import queue
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from chaos.errors import HarnessError
+from chaos.istio.workloads import workloads_of
 from chaos.model.history import ProxySeen
 from chaos.model.plan import Plan
-from chaos.model.situation import workloads_of
 from chaos.ports import Clock, Mesh
 
 Pod = tuple[str, str]
@@ -61,7 +60,7 @@ class Proxies:
             told, self._told = self._told, True
             return None if told else ProxySeen(at=self._clock.now() + offset, having=0, of=0)
         if self._round is None:
-            self._round = _Round(self._mesh, self._pods, self._clock.now())
+            self._round = _Round(self._mesh, self._clock, self._pods)
             return None
         begun, answers = self._round.begun, self._round.answers()
         if len(answers) < len(self._pods):
@@ -93,17 +92,16 @@ class Proxies:
 class _Round:
     """One question to each of several proxies."""
 
-    def __init__(self, mesh: Mesh, pods: Sequence[Pod], begun: float) -> None:
-        self.begun = begun
+    def __init__(self, mesh: Mesh, clock: Clock, pods: Sequence[Pod]) -> None:
+        self.begun = clock.now()
         self._mesh = mesh
         self._open: queue.SimpleQueue[Pod] = queue.SimpleQueue()
         self._answers: dict[Pod, str | None] = {}
-        self._last = (0, begun)
+        self._last = (0, self.begun)
         for pod in pods:
             self._open.put(pod)
         for _ in range(min(_AT_ONCE, len(pods))):
-            # Daemons: one that hangs must not keep the process from ending.
-            threading.Thread(target=self._work, name="proxies", daemon=True).start()
+            clock.beside(self._work)
 
     def answers(self) -> Mapping[Pod, str | None]:
         """What has come so far."""

@@ -12,18 +12,18 @@ from typing import Final
 from chaos import judge
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.observer import Observer
-from chaos.engine.planning import governing_now
 from chaos.engine.progress import progress_of
 from chaos.engine.proxies import PATIENCE, Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.target import TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.judge import Standing, stand
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark, PhaseName, ProxySeen
-from chaos.model.marks import FROZEN, RUN_HEADER
+from chaos.model.marks import RUN_HEADER
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Listener
@@ -31,6 +31,7 @@ from chaos.safety import residue
 from chaos.safety.lease import Held
 from chaos.safety.lock import Locked, acquire
 from chaos.safety.removal import announce
+from chaos.safety.retry import persist
 from chaos.values.answers import Answer
 
 TICK: Final = 0.5
@@ -49,8 +50,6 @@ _OVERTAKEN: Final = 3
 """Attempts to put the fault into an object that others write meanwhile."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""
-_CHECK: Final = 2.0
-"""Seconds between two looks at the target and the freeze switch."""
 
 
 class _Halt(Exception):
@@ -79,7 +78,7 @@ class Run:
         self._proxies = Proxies(around.place.mesh, around.clock, plan)
         self._lease: Held | None = None
         self._watch: Watch | None = None
-        self._checked = 0.0
+        self._target: TargetWatch | None = None
         self._situation: Situation | None = None
 
     # --- the run ---------------------------------------------------------------------------------------------------
@@ -217,6 +216,8 @@ class Run:
             message = f"run {self.plan.run} ({self.plan.experiment.name}) injects a fault"
             announce(self._place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
             self._planned_again()  # see there: what a write can't be tied to is looked at once more
+            assert self._situation is not None  # noqa: S101 - _planned_again has seen to it
+            self._target = TargetWatch(self._place.mesh, self._clock, self.plan, self._situation, written)
             return
         self._trouble(
             TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row"
@@ -265,6 +266,8 @@ class Run:
     def _restore(self) -> None:
         if not self._injector.attempted:
             return
+        if self._target is not None:
+            self._target.stop()
         self._mark(Mark.RESTORE_SENT)
         self._enter(PhaseName.RESTORE)
         if left := self._injector.remove(said=self._retried):
@@ -339,40 +342,40 @@ class Run:
     def _let_go(self) -> None:
         """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
         self._give_back()
-        until = self._clock.now() + _RELEASE
-        left, trouble = self._hand_back()
-        while (left or trouble) and self._clock.now() < until:
-            self._event(events.ReleaseRetried(at=self._now(), left=tuple(left), why=trouble))
-            self._clock.sleep(TICK)
-            left, trouble = self._hand_back()
-        if trouble:
-            touched = self._injector.attempted or self._lease is not None
-            left = [f"not known: {trouble}"] if touched else []
-        self.recorder.residue = tuple(left)
+        persist(self._hand_back, clock=self._clock, deadline=_RELEASE, pause=TICK, said=self._not_released)
         if self._lease is not None:
             self._lease.stop()
-        if self._watch is not None and not left and not self._injector.unaccounted:
+        if self._watch is not None and not self.recorder.residue and not self._injector.unaccounted:
             self._watch.release()
         elif self._watch is not None:
             self._watch.abandon()
 
-    def _hand_back(self) -> tuple[list[str], str]:
-        """One attempt to see that the fault is gone, and to give the lease back: what is left, or why that is not known."""
-        namespaces = (self.plan.experiment.target.namespace,)
+    def _hand_back(self) -> str:
+        """One attempt to see that the fault is gone, and to give the lease back: what is wrong, noted as residue too."""
         try:
-            left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
-            left = left or self._injector.leftover()
-            if left:
-                self._injector.remove(said=self._retried, deadline=0)
-                self._give_back()
-                return left, ""
-            if self._lease is not None:
-                self._lease.release()
-            return residue.find(self._place.mesh, namespaces, self.plan.run), ""
+            left = self._left()
         except MeshError as error:
-            return [], error.message
+            unknown = error.message
         except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
-            return [], f"{type(error).__name__}: {error}"
+            unknown = f"{type(error).__name__}: {error}"
+        else:
+            self.recorder.residue = tuple(left)
+            return f"left: {', '.join(left)}" if left else ""
+        touched = self._injector.attempted or self._lease is not None
+        self.recorder.residue = (f"not known: {unknown}",) if touched else ()
+        return unknown
+
+    def _left(self) -> list[str]:
+        namespaces = (self.plan.experiment.target.namespace,)
+        left = residue.find(self._place.mesh, namespaces, self.plan.run, faults_only=True)
+        left = left or self._injector.leftover()
+        if left:
+            self._injector.remove(said=self._retried, deadline=0)
+            self._give_back()
+            return left
+        if self._lease is not None:
+            self._lease.release()
+        return residue.find(self._place.mesh, namespaces, self.plan.run)
 
     # --- the tick --------------------------------------------------------------------------------------------------
 
@@ -395,8 +398,7 @@ class Run:
         now = self._now()
         self._observer.look(now)
         phase = self.recorder.phase or PhaseName.LOCK
-        if phase in (PhaseName.PROVE, PhaseName.OBSERVE) and now - self._checked >= _CHECK:
-            self._checked = now
+        if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
         standing = stand(self.recorder.facts, phase, now)
         progress = progress_of(self.recorder.facts, phase, standing)
@@ -433,22 +435,12 @@ class Run:
         return seen
 
     def _check_target(self) -> None:
-        """The object is still ours and still governs, nobody froze the namespace, the lease is still held."""
-        assert self.plan.injection is not None and self._situation is not None  # noqa: S101, PT018 - seen to before
-        namespace = self.plan.injection.namespace
-        try:
-            found = governing_now(self._place.mesh, self.plan, self._situation)
-            place = self._place.mesh.namespace(namespace)
-        except MeshError as error:
-            self._event(events.ApiSilent(at=self._now(), answer=error.message))
-            return
-        written = self._injector.written
-        if found is None or written is None or found["metadata"].get("uid") != written["metadata"].get("uid"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "the injected object no longer governs the target")
-        elif found.get("spec") != written.get("spec"):
-            self._trouble(TroubleKind.TARGET_CHANGED, "somebody edited the injected object")
-        elif place is None or FROZEN in (place["metadata"].get("annotations") or {}):
-            self._trouble(TroubleKind.FROZEN, f"the namespace {namespace} was frozen")
+        """Ends the run where the fault is no longer what was planned, or no longer ours."""
+        found = self._target.look() if self._target is not None else None
+        if found is not None and found.trouble is not None:
+            self._trouble(found.trouble, found.message)
+        elif found is not None and found.message:
+            self._event(events.ApiSilent(at=self._now(), answer=found.message))
         elif self._lease is not None and self._lease.lost:
             self._trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self._lease.lost}")
 
@@ -484,6 +476,9 @@ class Run:
 
     def _retried(self, why: str) -> None:
         self._event(events.RestoreRetried(at=self._now(), why=why))
+
+    def _not_released(self, why: str) -> None:
+        self._event(events.ReleaseRetried(at=self._now(), why=why))
 
     def _event(self, event: events.AnyEvent) -> None:
         self.recorder.events.append(event)

@@ -7,7 +7,7 @@ every bad one by ``(1-q)/(1-p0)``. If the true share is ``p0``, the wealth is a 
 ``p0`` from ``q``, its expectation only sinks, since the expected factor is linear in the true share and is 1 at ``p0``.
 So wealth that starts at 1 exceeds ``1/alpha`` with probability at most ``alpha``, ever (Ville's inequality), and so does
 a mixture of bettors who all believe in the same side of ``p0``, which is what is used here: a discrete prior, truncated
-at the bound. The two sides of a bound are two such tests, each with half of the doubt.
+at the bound. The two sides of a bound are two such tests, each with half of alpha.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from typing import Any
 from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.virtual_services import has_route_for, same, title
+from chaos.istio.workloads import Workload
 from chaos.model.experiment import Experiment
-from chaos.model.situation import Situation, Workload
+from chaos.model.situation import Situation
 from chaos.values.remarks import Broken
 
 NONE = "-"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from chaos.istio.exports import PUBLIC, Object, Reach, export_of_service, reach_of
+from chaos.istio.exports import PUBLIC, Object, Reach, export_of, export_of_service, reach_of
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.ports import declared_protocol, may_be_http, protocol_named
 
@@ -83,7 +83,7 @@ def _from_entry(entry: Object) -> Iterator[Service]:
                 port["number"]: may_be_http(protocol_named(port.get("protocol") or ""))
                 for port in spec.get("ports") or ()
             },
-            export=tuple(spec.get("exportTo") or PUBLIC),
+            export=export_of(entry),
             kubernetes=False,
             addresses=tuple(spec.get("addresses") or ()),
             created=str(meta.get("creationTimestamp") or ""),

@@ -1,4 +1,4 @@
-"""What Istio calls a pod's workload.
+"""Workloads: what Istio calls them, and what the pods of one have in common.
 
 Sources: istiod ``pkg/kube/util.go`` (GetWorkloadMetaFromPod), ``pkg/model/proxy.go`` and ``pkg/kube/labels`` (CanonicalService).
 """
@@ -6,10 +6,13 @@ Sources: istiod ``pkg/kube/util.go`` (GetWorkloadMetaFromPod), ``pkg/model/proxy
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from chaos.istio.exports import Object
+from chaos.istio.injection import domain_of, revision_of
+from chaos.istio.proxy import SIDECAR, proxy_role
 
 _WORKLOAD_NAME: Final = "service.istio.io/workload-name"
 _SERVICE_LABELS: Final = ("service.istio.io/canonical-name", "app.kubernetes.io/name", "app")
@@ -17,6 +20,27 @@ _REVISION_LABELS: Final = ("service.istio.io/canonical-revision", "app.kubernete
 _HASHES: Final = ("pod-template-hash", "rollouts-pod-template-hash")
 """Labels with the end of a ReplicaSet's name: of Deployments, of Argo's Rollouts."""
 _OF_A_CRON_JOB: Final = re.compile(r"(.+)-[0-9]{8,10}")
+
+
+@dataclass(frozen=True)
+class Workload:
+    """Pods of one workload, with and without a proxy.
+
+    Args:
+        gateway: The proxy is no sidecar but a gateway or a waypoint, to which a VirtualService for the mesh does not apply:
+            it is nobody's caller.
+        revisions: Of the control planes that configure its proxies.
+        domains: The cluster's DNS domain, as its proxies were told; empty where they were not.
+    """
+
+    name: str
+    namespace: str
+    labels: Mapping[str, str]
+    proxied: tuple[str, ...] = ()
+    bare: tuple[str, ...] = ()
+    gateway: bool = False
+    revisions: frozenset[str] = frozenset()
+    domains: frozenset[str] = frozenset()
 
 
 def workload_name(pod: Object) -> str:
@@ -54,3 +78,25 @@ def canonical_service(labels: Mapping[str, str], workload: str) -> str:
 def canonical_revision(labels: Mapping[str, str]) -> str:
     """Which version of its canonical service a workload is."""
     return next((labels[key] for key in _REVISION_LABELS if key in labels), "latest")
+
+
+def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
+    """Pods that are meant to stay, grouped by workload."""
+    found: dict[tuple[str, str], list[Object]] = {}
+    for pod in pods:
+        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or pod["metadata"].get("deletionTimestamp"):
+            continue
+        found.setdefault((pod["metadata"]["namespace"], workload_name(pod)), []).append(pod)
+    return tuple(
+        Workload(
+            name=name,
+            namespace=namespace,
+            labels=dict(group[0]["metadata"].get("labels") or {}),
+            proxied=tuple(p["metadata"]["name"] for p in group if proxy_role(p)),
+            bare=tuple(p["metadata"]["name"] for p in group if not proxy_role(p)),
+            gateway=any(proxy_role(p) not in ("", SIDECAR) for p in group),
+            revisions=frozenset(revision_of(p) for p in group if proxy_role(p)),
+            domains=frozenset(domain for p in group if (domain := domain_of(p)) is not None),
+        )
+        for (namespace, name), group in sorted(found.items())
+    )

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
-import select
-import signal
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Final, Literal
+from typing import Any, Final, Literal
 
 import httpx
 
-from chaos import errors
 from chaos.errors import InputError, LabError
-from chaos.lab.processes import Memory, memory_of, start_time, tail
+from chaos.lab import supervising
+from chaos.lab.processes import Memory, memory_of, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
 
 _PACKAGES: Final = (
@@ -34,8 +29,6 @@ _PACKAGES: Final = (
     "websockets",
 )
 START_TIMEOUT: Final = 120.0
-STOP_TIMEOUT: Final = 3.0
-_OWNER_DESCRIPTOR: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,24 +121,24 @@ def up(
             end_with = owner if owner is not None else os.getpid() if attached else None
             more = [part for path in manifests for part in ("--manifests", str(path.resolve()))]
             more += ["--behaviours", str(behaviours.resolve())] if behaviours else []
-            pid = _spawn(name, more, owner=end_with, stdout=writer, stderr=errors.fileno())
+            pid = supervising.spawn(name, more, owner=end_with, stdout=writer, stderr=errors.fileno())
         finally:
             os.close(writer)
         try:
-            said = _listen(reports, deadline=deadline, on_progress=on_progress)
+            said = supervising.listen(reports, deadline=deadline, on_progress=on_progress)
         except BaseException:
-            _end(pid)
+            supervising.end(pid)
             raise
         errors.seek(0)
         complaints = errors.read().decode(errors="replace").strip()
     if said is None:
-        _reap(pid, wait=True)
+        supervising.reap(pid, wait=True)
         raise LabError(f"the lab's supervisor died at its start:\n{complaints or tail(files.log)}")
     if said.get("busy"):  # another start was faster
-        _reap(pid, wait=True)
+        supervising.reap(pid, wait=True)
         return _join(files, attached=attached, deadline=deadline)
     if "error" in said:
-        _reap(pid, wait=True)
+        supervising.reap(pid, wait=True)
         raise LabError(said["error"], hint=said.get("hint"))
     state = files.read_state()
     if state is None:
@@ -162,10 +155,10 @@ def down(name: str = DEFAULT_NAME) -> bool:
     files = LabFiles.of(name)
     running = SupervisorLock.is_held(files.lock)
     if running:
-        pid = _holder(files)
+        pid = supervising.holder(files)
         if pid is None:
             raise LabError(f"the lab {name!r} is being started or ended by someone else", hint="try again")
-        _end(pid)
+        supervising.end(pid)
     if not SupervisorLock.is_held(files.lock):
         files.remove()
     return running
@@ -255,61 +248,6 @@ def _require_packages() -> None:
         )
 
 
-def _spawn(name: str, more: Sequence[str], *, owner: int | None, stdout: int, stderr: int) -> int:
-    """Starts a supervisor in a session of its own, out of reach of the terminal's Ctrl-C; its process id.
-
-    Not by ``subprocess``: the supervisor may outlive us, and nobody is to be warned about that.
-    """
-    argv = [sys.executable, "-P", "-m", "chaos.lab.supervisor", "--name", name, "--report", *more]
-    null = os.open(os.devnull, os.O_RDONLY)
-    actions: list[tuple[int, ...]] = [
-        (os.POSIX_SPAWN_DUP2, null, 0),
-        (os.POSIX_SPAWN_DUP2, stdout, 1),
-        (os.POSIX_SPAWN_DUP2, stderr, 2),
-    ]
-    handle: int | None = None
-    try:
-        if owner is not None:
-            handle = os.pidfd_open(owner)
-            argv += ["--owner", str(_OWNER_DESCRIPTOR)]
-            actions.append((os.POSIX_SPAWN_DUP2, handle, _OWNER_DESCRIPTOR))
-        return os.posix_spawn(sys.executable, argv, _environment(), file_actions=actions, setsid=True)
-    finally:
-        os.close(null)
-        if handle is not None:
-            os.close(handle)
-
-
-def _environment() -> dict[str, str]:
-    """Ours, with this very package first on the path, installed or not."""
-    root = str(Path(errors.__file__).resolve().parent.parent)
-    path = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
-
-
-def _listen(reports: IO[bytes], *, deadline: float, on_progress: Callable[[str], None] | None) -> dict[str, Any] | None:
-    """The supervisor's last word on its start; ``None`` where it died without one."""
-    pending = b""
-    doing = "start"
-    while True:
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([reports], [], [], left)[0]:
-            raise LabError(
-                f"the lab was not ready in time; it was at: {doing}", hint="give it more time, or fewer pods"
-            )
-        chunk = reports.read(65_536)
-        if not chunk:
-            return None
-        *lines, pending = (pending + chunk).split(b"\n")
-        for line in lines:
-            said: dict[str, Any] = json.loads(line)
-            if "progress" not in said:
-                return said
-            doing = said["progress"]
-            if on_progress is not None:
-                on_progress(doing)
-
-
 def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:
     """The state of a lab that someone else started."""
     if attached:
@@ -325,38 +263,6 @@ def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:
             raise LabError(f"the lab {files.name!r}, which someone else is starting, was not ready in time")
         time.sleep(0.05)
     raise LabError(f"the lab {files.name!r}, which someone else was starting, has ended:\n{tail(files.log)}")
-
-
-def _holder(files: LabFiles) -> int | None:
-    """The process that holds the lock, as it wrote itself into it."""
-    with contextlib.suppress(OSError, ValueError):
-        pid, started = map(int, files.lock.read_text(encoding="ascii").split())
-        if start_time(pid) == started:
-            return pid
-    return None
-
-
-def _end(pid: int) -> None:
-    """Ends a supervisor, by force if it takes longer than promised; returns when it is gone."""
-    try:
-        handle = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return
-    try:
-        for number, patience in ((signal.SIGTERM, STOP_TIMEOUT), (signal.SIGKILL, 1.0)):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, number)
-            if select.select([handle], [], [], patience)[0]:
-                break
-    finally:
-        os.close(handle)
-        _reap(pid)
-
-
-def _reap(pid: int, *, wait: bool = False) -> None:
-    """Takes the exit status of a supervisor that is our own child, so that no zombie stays."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0 if wait else os.WNOHANG)
 
 
 def _ask(state: LabState, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -38,8 +38,8 @@ class Rule:
 CLUSTER: Final = (
     Rule("", "namespaces", ("get", "list"), "staging labels, the freeze switch, kube-system's UID, who else is there"),
     Rule(
-        "networking.istio.io", "virtualservices", ("list",),
-        "one of any namespace may govern the target's host, and the rules have to see which",
+        "networking.istio.io", "virtualservices", ("list", "watch"),
+        "one of any namespace may govern the target's host, and the rules have to see which; watched while a fault is active",
     ),
     Rule("networking.istio.io", "destinationrules", ("list",), "policies of the faulted hop, which the plan warns of"),
     Rule("networking.istio.io", "sidecars", ("list",), "which VirtualServices the callers' proxies know"),

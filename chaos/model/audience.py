@@ -13,7 +13,8 @@ from typing import Any
 
 from chaos.istio.exports import Object, exported_namespaces
 from chaos.istio.virtual_services import bound_gateways, has_route_for, roots_of, same
-from chaos.model.situation import Situation, Workload
+from chaos.istio.workloads import Workload
+from chaos.model.situation import Situation
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -231,13 +231,8 @@ class ReleaseRetried(Event):
 
     live = False
     kind: Literal["release-retried"] = "release-retried"
-    left: tuple[str, ...] = ()
-    why: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """The cause, or what is left."""
-        return self.why or f"left: {', '.join(self.left)}"
+    why: str
+    words = "{why}"
 
 
 # --- at any time -------------------------------------------------------------------------------------------------------

@@ -10,13 +10,14 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.values.quantities import Duration
 
 Name = Annotated[str, Field(min_length=1)]
 _GLOB: Final = re.compile(r"[a-z0-9*?\-\[\]!]+")
 _LITERAL: Final = 3
 """Characters that a pattern must spell out: ``*`` would make every namespace with the label staging."""
-_NEVER: Final = ("istio-system", "kube-system", "kube-public", "kube-node-lease", "prod", "production", "live")
+_NEVER: Final = (ROOT_NAMESPACE, "kube-system", "kube-public", "kube-node-lease", "prod", "production", "live")
 """Names that no pattern may cover; they could still be listed as they are, which nobody does by accident."""
 
 
@@ -74,7 +75,7 @@ class Settings(BaseModel):
     namespaces: tuple[Annotated[Name, AfterValidator(_namespace)], ...] = ()
     labels: Mapping[str, str] = Field(default_factory=lambda: {"env": "staging"}, min_length=1)
     clusters: tuple[Name, ...] = ()
-    root_namespace: Name = "istio-system"
+    root_namespace: Name = ROOT_NAMESPACE
     caps: Caps = Caps()
     credentials: Literal["warn", "refuse"] = "warn"
     prometheus: str | None = Field(None, pattern=r"^https?://")

@@ -11,35 +11,12 @@ from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.governing import Mesh, VirtualHost
 from chaos.istio.hosts import service_fqdn, service_of
-from chaos.istio.injection import domain_of, revision_of
 from chaos.istio.mesh_config import ROOT_NAMESPACE
-from chaos.istio.proxy import SIDECAR, proxy_role
 from chaos.istio.registry import registered
 from chaos.istio.virtual_services import same
-from chaos.istio.workloads import workload_name
+from chaos.istio.workloads import Workload
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
-
-
-@dataclass(frozen=True)
-class Workload:
-    """Pods of one workload, with and without a proxy.
-
-    Args:
-        gateway: The proxy is no sidecar but a gateway or a waypoint, to which a VirtualService for the mesh does not apply:
-            it is nobody's caller.
-        revisions: Of the control planes that configure its proxies.
-        domains: The cluster's DNS domain, as its proxies were told; empty where they were not.
-    """
-
-    name: str
-    namespace: str
-    labels: Mapping[str, str]
-    proxied: tuple[str, ...] = ()
-    bare: tuple[str, ...] = ()
-    gateway: bool = False
-    revisions: frozenset[str] = frozenset()
-    domains: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,28 +118,6 @@ class Situation:
     def hosts(self) -> frozenset[str]:
         """Registry names of all Services that were read."""
         return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
-
-
-def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
-    """Pods that are meant to stay, grouped by workload."""
-    found: dict[tuple[str, str], list[Object]] = {}
-    for pod in pods:
-        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or pod["metadata"].get("deletionTimestamp"):
-            continue
-        found.setdefault((pod["metadata"]["namespace"], workload_name(pod)), []).append(pod)
-    return tuple(
-        Workload(
-            name=name,
-            namespace=namespace,
-            labels=dict(group[0]["metadata"].get("labels") or {}),
-            proxied=tuple(p["metadata"]["name"] for p in group if proxy_role(p)),
-            bare=tuple(p["metadata"]["name"] for p in group if not proxy_role(p)),
-            gateway=any(proxy_role(p) not in ("", SIDECAR) for p in group),
-            revisions=frozenset(revision_of(p) for p in group if proxy_role(p)),
-            domains=frozenset(domain for p in group if (domain := domain_of(p)) is not None),
-        )
-        for (namespace, name), group in sorted(found.items())
-    )
 
 
 def services_right(namespace: str) -> str:

@@ -16,7 +16,6 @@ class VirtualClock:
 
     def __init__(self, now: float = 1_800_000_000.0) -> None:
         self._now = now
-        self._began = now
         self._order = itertools.count()
         self._planned: list[tuple[float, int, Callable[[], object]]] = []
 
@@ -40,6 +39,6 @@ class VirtualClock:
         """Does it at once."""
         work()
 
-    def after(self, seconds: float, action: Callable[[], object]) -> None:
-        """Plans something for a moment, in seconds since the beginning."""
-        heapq.heappush(self._planned, (self._began + seconds, next(self._order), action))
+    def later(self, seconds: float, action: Callable[[], object]) -> None:
+        """Plans something for so many seconds from now."""
+        heapq.heappush(self._planned, (self._now + seconds, next(self._order), action))

@@ -9,7 +9,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from chaos.errors import MeshError
-from chaos.ports import Clock, Identity, Object
+from chaos.ports import Clock, Identity, Informer, Object
 from chaos.safety.marks import is_ours, rfc3339, run_of
 
 _VS: Final = "VirtualService"
@@ -30,7 +30,7 @@ class MemoryMesh:
         self._clock = clock
         self._objects: dict[tuple[str, str, str], dict[str, Any]] = {}
         self._numbers = itertools.count(1)
-        self._distribution = distribution
+        self.distribution = distribution
         self._past: list[tuple[float, Sequence[Object]]] = []
         self.answers_exec = True
         """Whether proxies may be asked for their routes."""
@@ -59,8 +59,8 @@ class MemoryMesh:
 
     def in_effect(self, at: float | None = None) -> Sequence[Object]:
         """The VirtualServices that the proxies obey, now or at another moment."""
-        known = (self._clock.now() if at is None else at) - self._distribution
-        return next((there for since, there in reversed(self._past) if since <= known), ())
+        moment = self._clock.now() if at is None else at
+        return next((there for since, there in reversed(self._past) if since <= moment), ())
 
     # --- the port: reading -----------------------------------------------------------------------------------------
 
@@ -96,6 +96,15 @@ class MemoryMesh:
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
         return self.objects(_VS, namespace)
+
+    def follow_virtual_services(self) -> Informer:
+        """The VirtualServices, which are heard of as soon as they change."""
+        return _Followed(self)
+
+    @property
+    def changes(self) -> int:
+        """How often something was written or removed."""
+        return len(self._past)
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
         """The DestinationRules of one namespace, or of all."""
@@ -234,7 +243,22 @@ class MemoryMesh:
 
     def _remember(self) -> None:
         there = [obj for (kind, _, _), obj in self._objects.items() if kind == _VS]
-        self._past.append((self._clock.now(), there))
+        self._past.append((self._clock.now() + self.distribution, there))
+
+
+class _Followed:
+    def __init__(self, mesh: MemoryMesh) -> None:
+        self._mesh = mesh
+
+    @property
+    def changes(self) -> int:
+        return self._mesh.changes
+
+    def objects(self) -> Sequence[Object]:
+        return self._mesh.virtual_services()
+
+    def stop(self) -> None:
+        """Nothing is under way."""
 
 
 def _key(obj: Object) -> tuple[str, str, str]:

@@ -13,8 +13,8 @@ from chaos.errors import InputError
 from chaos.istio.durations import nanoseconds
 
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
-
 _LONGEST: Final = 7 * 24 * 3600 * 10**9
+
 DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(h|ms|m|s))+$"
 
 

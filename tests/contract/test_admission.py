@@ -101,12 +101,20 @@ class Cluster:
         self.server.stop()
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    made = Cluster(tmp_path)
+@pytest.fixture(scope="module")
+def enforced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    made = Cluster(tmp_path_factory.mktemp("cluster"))
     made.enforce()
     yield made
     made.close()
+
+
+@pytest.fixture
+def cluster(enforced: Cluster) -> Iterator[Cluster]:
+    """One with the policy, which a test leaves without VirtualServices."""
+    yield enforced
+    for obj in enforced.admin.get("/apis/networking.istio.io/v1/virtualservices").json()["items"]:
+        assert enforced.admin.delete(f"{path(obj)}/{obj['metadata']['name']}").status_code == 200
 
 
 def path(obj: dict[str, Any], version: str = "v1") -> str:

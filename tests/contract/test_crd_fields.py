@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from chaos.lab.istio.validation import (
     authorization_policy,
@@ -50,7 +50,7 @@ Field = tuple[str, ...]
 def crds(release: str) -> dict[str, dict[str, Any]]:
     """The ``spec`` of each kind in its storage version; all served versions have the same schema."""
     found = {}
-    for document in YAML(typ="safe").load_all(CRDS[release].read_text(encoding="utf-8")):
+    for document in yaml.load_all(CRDS[release].read_text(encoding="utf-8"), Loader=yaml.CSafeLoader):
         if document and document["kind"] == "CustomResourceDefinition":
             stored = next(version for version in document["spec"]["versions"] if version["storage"])
             found[document["spec"]["names"]["kind"]] = stored["schema"]["openAPIV3Schema"]["properties"]["spec"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from kubernetes.config import incluster_config
 
-from chaos.adapters.kubernetes_api import IN_CLUSTER
+from chaos.adapters.kubernetes_config import IN_CLUSTER
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import InputError, MeshError
 from tests.support.api_server import ADMIN_TOKEN, ApiServer, fault

@@ -14,11 +14,12 @@ from chaos.guard import Draft, check
 from chaos.injection.strategy import choose
 from chaos.istio.governing import Mesh
 from chaos.istio.virtual_services import has_route_for, title
+from chaos.istio.workloads import Workload
 from chaos.model.experiment import Experiment
 from chaos.model.marks import route_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
-from chaos.model.situation import Situation, Workload
+from chaos.model.situation import Situation
 from tests.contract.answers import Proxy, Record, all_of, files, needed, of_kind, proxies
 from tests.contract.test_istio_answers_governing import by_the_lab, differences, mesh_of
 from tests.property.meshes import RUN, TARGET, experiments

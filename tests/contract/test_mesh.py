@@ -17,6 +17,7 @@ from chaos.ports import Mesh
 from chaos.safety.lease import owner_reference
 from chaos.testing.mesh import MemoryMesh
 from tests.support.api_server import CONTEXT, ApiServer, fault, lease
+from tests.support.waiting import until
 
 NAMESPACES: list[dict[str, Any]] = [
     {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "staging", "labels": {"env": "staging"}}},
@@ -221,3 +222,19 @@ def test_an_annotation_of_a_namespace_comes_and_goes(mesh: Mesh) -> None:
 
 def test_a_proxy_that_can_not_be_asked_has_no_routes(mesh: Mesh) -> None:
     assert mesh.routes_of_proxy("production", "nowhere") is None
+
+
+def test_virtual_services_that_are_followed_are_heard_of(mesh: Mesh) -> None:
+    first, _ = mesh.create_virtual_service(fault("aaaaaaaa"))
+    followed = mesh.follow_virtual_services()
+    assert [vs["metadata"]["uid"] for vs in followed.objects()] == [first["metadata"]["uid"]]
+    before = followed.changes
+    second, _ = mesh.create_virtual_service(fault("bbbbbbbb", service="order-svc"))
+    until(lambda: len(followed.objects()) == 2, "the creation is heard")
+    assert followed.changes > before
+    mesh.replace_virtual_service({**second, "spec": {**second["spec"], "exportTo": ["*"]}})
+    until(lambda: ["*"] in [vs["spec"]["exportTo"] for vs in followed.objects()], "the change is heard")
+    mesh.delete_virtual_service("staging", first["metadata"]["name"])
+    until(lambda: [vs["metadata"]["uid"] for vs in followed.objects()] == [second["metadata"]["uid"]], "the deletion")
+    followed.stop()
+    followed.stop()

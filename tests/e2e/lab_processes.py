@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+
+import psutil
 
 from chaos.lab import commands
 from chaos.lab.processes import start_time
@@ -14,8 +15,8 @@ def processes_of(name: str) -> dict[int, int]:
     """All processes of a running lab with their start times: the supervisor and its descendants, whatever they are."""
     found = commands.status(name)
     assert found.state is not None
-    pids = {found.state.pid, *(part.pid for part in found.parts if part.pid is not None)}
-    pids |= set(_children(pids))
+    below = psutil.Process(found.state.pid).children(recursive=True)
+    pids = {found.state.pid, *(part.pid for part in found.parts if part.pid is not None), *(one.pid for one in below)}
     return {pid: started for pid in pids if (started := start_time(pid)) is not None}
 
 
@@ -27,18 +28,8 @@ def wait_until_gone(processes: Mapping[int, int], *, within: float) -> None:
         time.sleep(0.01)
 
 
-def _children(parents: Iterable[int]) -> Iterable[int]:
-    for task in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (task / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[1]) in parents:
-            yield int(task.name)
-
-
 def _command(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
-    except OSError:
+        return " ".join(psutil.Process(pid).cmdline())
+    except psutil.Error:
         return f"process {pid}"

@@ -13,12 +13,13 @@ from typing import Any
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.injection.matching import NotExpressible
 from chaos.injection.patching import put_in
+from chaos.istio.workloads import Workload
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.model.experiment import Experiment
 from chaos.model.marks import route_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
-from chaos.model.situation import Situation, Workload
+from chaos.model.situation import Situation
 from tests.property.mesh_oracle import ROOT, Proxy, Request, World, known
 
 RUN = "abcdefgh"

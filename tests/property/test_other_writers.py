@@ -33,9 +33,11 @@ from chaos.lab.api.errors import ApiError
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, new_run
 from chaos.model.plan import Injection
 from chaos.model.situation import Situation
+from chaos.safety.marks import is_ours, run_of
 from chaos.safety.removal import take_away
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
+from chaos.testing.clock import VirtualClock
 from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
 from tests.property.owned import KIND, NAME, Owned, StoreMesh, writer
@@ -62,17 +64,6 @@ steadyState: [{{title: answered, service: order-svc, good: {{status: "<500"}}, a
         ", onlyOurLoad: true",
     )
 ]
-
-
-class StepClock:
-    def __init__(self) -> None:
-        self.at = 0.0
-
-    def now(self) -> float:
-        return self.at
-
-    def sleep(self, seconds: float) -> None:
-        self.at += seconds
 
 
 def manifest(label: str, weight: int, *, faulted: bool) -> Object:
@@ -304,7 +295,7 @@ class OtherWriters(RuleBasedStateMachine):
         chosen = choose(experiment, situation, run=run, expires=now + timedelta(minutes=5))
         if not isinstance(chosen, Injection):
             return
-        injector = Injector(self.mesh, chosen, run, StepClock())  # type: ignore[arg-type]
+        injector = Injector(self.mesh, chosen, run, VirtualClock())  # type: ignore[arg-type]
         self.routes_written = not self._owners_agree()
         try:
             injector.write(owner=None)
@@ -330,6 +321,8 @@ class OtherWriters(RuleBasedStateMachine):
     @rule(who=st.sampled_from(["run", "watchdog", "sweep"]))
     def we_restore(self, who: str) -> None:
         assert self.injector is not None
+        here = self.here.find()
+        nobodys = who != "run" and here is not None and is_ours(here) and not run_of(here)
         if who == "run":
             assert self.injector.remove(said=lambda text: None, deadline=30) == ""
             for _ in range(3):
@@ -340,6 +333,10 @@ class OtherWriters(RuleBasedStateMachine):
         else:
             for _ in range(3):  # each outlasts some writes by others; the next one begins anew
                 sweep(self.mesh, namespaces=("staging",), run=self.run)  # type: ignore[arg-type]
+        if (
+            nobodys
+        ):  # the fault is out, and the marks that tell whose fields are owed are gone: the next session's sweep knows
+            sweep(self.mesh, namespaces=("staging",))  # type: ignore[arg-type]
         live = self.mesh.virtual_services("staging")
         assert not [vs for vs in live if carries(vs, self.run)], who
         self.injector, self.run = None, ""

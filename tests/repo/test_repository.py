@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 import tomllib
-from functools import cache
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ from ruamel.yaml import YAML
 
 from chaos.model.verdict import Outcome
 from chaos.values.remarks import RULES_AT, Broken
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.repository import ROOT, pages, relative, text_of, tracked
 
 LONGEST = 500
 LONG_FILES: dict[str, str] = {
@@ -37,35 +35,6 @@ REGISTRY_HOSTS = [
     "proxy." + "golang.org",
     "pypi." + "org/simple",
 ]
-
-
-@cache
-def tracked() -> list[Path]:
-    """Every file that is tracked or about to be; where there is no git, every file that a release would have."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    if listed.returncode != 0:
-        pytest.skip("not a git checkout")
-    files = (ROOT / name for name in listed.stdout.split("\0") if name)
-    return sorted(file for file in files if file.is_file())
-
-
-def text_of(file: Path) -> str:
-    """The file's text; empty where it is not text."""
-    try:
-        return file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        return ""
-
-
-def pages() -> list[Path]:
-    """Every Markdown page."""
-    return [file for file in tracked() if file.suffix == ".md"]
-
-
-def relative(file: Path) -> str:
-    return file.relative_to(ROOT).as_posix()
 
 
 def make_targets() -> set[str]:
@@ -136,38 +105,6 @@ def test_make_help_lists_every_target() -> None:
     shown = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"^make ([a-z-]+) ", shown, re.MULTILINE)) == make_targets()
     assert {"help", "setup", "run", "test", "lint", "clean"} <= make_targets()
-
-
-def test_every_chaosctl_command_in_the_documentation_exists() -> None:
-    named = {
-        (relative(page), command)
-        for page in pages()
-        for code in re.findall(r"```.*?```|^ {4}.*$|`[^`\n]+`", text_of(page), re.DOTALL | re.MULTILINE)
-        for command in re.findall(r"\bchaosctl ([a-z][a-z-]*)\b", code)
-    }
-    # Typer colours its help wherever PY_COLORS is set, even to 0.
-    shown = re.sub(r"\x1b\[[0-9;]*m", "", chaosctl("--help").stdout)
-    assert {one for one in named if not re.search(rf"^\W*{one[1]}\b", shown, re.MULTILINE)} == set()
-
-
-def test_links_in_the_documentation_resolve() -> None:
-    broken = []
-    for page in pages():
-        text = re.sub(r"```.*?```|`[^`\n]*`", "", text_of(page), flags=re.DOTALL)
-        for link in re.findall(r"\]\(<?([^)>\s]+)>?(?:\s+\"[^\"]*\")?\)", text):
-            path, _, anchor = link.partition("#")
-            if re.match(r"[a-z]+:", path):
-                continue
-            file = (page.parent / path).resolve() if path else page
-            if not file.exists() or (anchor and file.suffix == ".md" and anchor not in anchors_of(file)):
-                broken.append((relative(page), link))
-    assert broken == []
-
-
-def anchors_of(page: Path) -> set[str]:
-    """The anchors that GitHub gives to a page's headings."""
-    headings = re.findall(r"^#+ +(.+?) *#*$", text_of(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_no_page_has_a_heading_twice() -> None:

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,30 @@ Middleware = Callable[[Any], Any]
 
 
 class _Server(uvicorn.Server):
+    """Ends at once: uvicorn's own takes a tenth of a second to notice that it shall, and one more for its connections."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ending = asyncio.Event()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        seconds = 0
+        while not await self.on_tick(10 * seconds):  # each tenth of uvicorn's ticks renews the header `date`
+            seconds += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.ending.wait(), 1)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+            connection.transport.close()
+        await asyncio.sleep(0)  # the transports close
 
 
 class ApiServer:
@@ -85,10 +106,16 @@ class ApiServer:
     def stop(self) -> None:
         assert self._server is not None
         assert self._thread is not None
+        assert self._loop is not None
         self._server.should_exit = True
-        self._server.force_exit = True
+        self._loop.call_soon_threadsafe(self._server.ending.set)
         self._thread.join(10)
         assert not self._thread.is_alive()
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Has something called in the server's own thread."""
+        assert self._loop is not None
+        self._loop.call_soon_threadsafe(function)
 
     def objects(self, resource: Resource = VIRTUAL_SERVICES, namespace: str = "staging") -> list[str]:
         """Names of the objects, read in the server's own thread so that nothing changes meanwhile."""

@@ -6,8 +6,9 @@ import textwrap
 from typing import Any
 
 from chaos.adapters.experiment_file import parse_experiment
+from chaos.istio.workloads import Workload
 from chaos.model.experiment import Experiment
-from chaos.model.situation import Situation, Workload
+from chaos.model.situation import Situation
 
 EXPERIMENT = textwrap.dedent("""\
     experiment: orders

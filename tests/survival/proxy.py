@@ -30,6 +30,7 @@ class Call:
     method: str
     path: str
     dry: bool = False
+    watch: bool = False
 
     @property
     def writes(self) -> bool:
@@ -91,7 +92,8 @@ class Proxy:
     def note(self, method: str, target: str) -> Call:
         split = urlsplit(target)
         with self._lock:
-            call = Call(len(self.calls), method, split.path, dry="dryRun" in parse_qs(split.query))
+            query = parse_qs(split.query)
+            call = Call(len(self.calls), method, split.path, dry="dryRun" in query, watch="watch" in query)
             self.calls.append(call)
             return call
 
@@ -149,6 +151,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.command, self.path, body or None, {k: v for k, v in self.headers.items() if k != "Host"}
             )
             response = upstream.getresponse()
+            if call.watch and response.status == 200:
+                self._stream(response)
+                return
             content = response.read()
         finally:
             upstream.close()
@@ -181,6 +186,18 @@ class _Handler(BaseHTTPRequestHandler):
             if cut:
                 self.wfile.flush()
                 self._reset()
+
+    def _stream(self, response: http.client.HTTPResponse) -> None:
+        """Passes on what a watch tells while it tells it, until the client goes away or the API server is to be down."""
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.send_response_only(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            while (line := response.readline()) and not self.server.proxy.down:
+                self.wfile.write(line)
+                self.wfile.flush()
 
     def _reset(self) -> None:
         """Closes at once, so that the client sees a reset instead of an end."""

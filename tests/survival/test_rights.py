@@ -42,7 +42,7 @@ def needed(calls: list[Call]) -> tuple[set[Right], set[Right], set[Right]]:
             parts[3:] if parts[1] == "api" else parts[4:] if parts[1] == "apis" else []
         )  # else discovery: open to all
         if rest:
-            wide.add((group, rest[0], "get" if len(rest) > 1 else "list"))
+            wide.add((group, rest[0], "get" if len(rest) > 1 else "watch" if call.watch else "list"))
     return wide, inside, root
 
 
@@ -83,7 +83,7 @@ def test_nothing_that_writes_is_cluster_wide() -> None:
         ("Role", "staging"), ("RoleBinding", "staging"), ("Role", "qa"), ("RoleBinding", "qa"),
     ]  # fmt: skip
     cluster = next(one for one in objects if one["kind"] == "ClusterRole")
-    assert {verb for rule in cluster["rules"] for verb in rule["verbs"]} == {"get", "list"}
+    assert {verb for rule in cluster["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
     assert all(rule.why for rule in (*CLUSTER, *STAGING, EXEC))
     root, role = (one for one in objects if one["kind"] == "Role" and one["metadata"]["namespace"] != "qa")
     assert root["rules"] == [
@@ -96,7 +96,7 @@ def test_nothing_that_writes_is_cluster_wide() -> None:
 
 BREAKS = {
     "namespaces": ("error", "GET /api/v1/namespaces/kube-system: 403"),
-    "virtualservices (list)": ("error", 'cannot list resource "virtualservices"'),
+    "virtualservices (list, watch)": ("error", 'cannot list resource "virtualservices"'),
     "destinationrules": ("error", 'cannot list resource "destinationrules"'),
     "sidecars": ("refused", "may not list sidecars.networking.istio.io"),
     "serviceentries": ("refused", "may not list serviceentries.networking.istio.io"),
@@ -115,14 +115,16 @@ def title(rule: Rule) -> str:
     return f"{rule.resource} ({', '.join(rule.verbs)})" if rule.resource == "virtualservices" else rule.resource
 
 
-def as_account(world: World, without: Rule | None) -> Path:
-    """A kubeconfig for a service account with the printed Roles but for one rule."""
+def as_account(world: World, without: Rule | None, *, verb: str = "") -> Path:
+    """A kubeconfig for a service account with the printed Roles but for one rule, or one verb everywhere."""
     host, port = world.api.address
     with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as admin:
         for obj in rbac(["staging"], home="staging"):
             made = json.loads(json.dumps(obj))
             if without is not None and "rules" in made:
                 made["rules"] = [rule for rule in made["rules"] if rule != without.as_dict()]
+            for rule in made.get("rules", ()):
+                rule["verbs"] = [one for one in rule["verbs"] if one != verb]
             namespace = made["metadata"].get("namespace")
             place = f"/namespaces/{namespace}" if namespace else ""
             group = "/api/v1" if made["kind"] == "ServiceAccount" else "/apis/rbac.authorization.k8s.io/v1"
@@ -164,6 +166,17 @@ def test_without_any_one_rule_something_breaks(tmp_path: Path, rule: Rule) -> No
             assert world.api.objects(EVENTS) == [], told
         else:
             assert told in " ".join(found["reasons"]), found
+        assert world.is_clean()
+    finally:
+        world.close()
+
+
+def test_without_the_right_to_watch_a_run_lists_instead(tmp_path: Path) -> None:
+    world = World(tmp_path, "create")
+    try:
+        world.api.store.create(NAMESPACES, {"metadata": {"name": "istio-system"}})
+        file = str(as_account(world, None, verb="watch"))
+        assert world.run(world.orders(kubeconfig=file, watched=file))["outcome"] == "passed"
         assert world.is_clean()
     finally:
         world.close()

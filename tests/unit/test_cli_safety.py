@@ -88,6 +88,16 @@ def test_freeze_and_thaw(server: ApiServer, mesh: KubernetesMesh) -> None:
     assert not (mesh.namespace("staging") or {})["metadata"].get("annotations")
 
 
+def test_freeze_and_thaw_for_machines(server: ApiServer) -> None:
+    names = ("-n", "staging", "-n", "production", "--json")
+    assert json.loads(chaosctl(server, "freeze", *names, "--reason", "release").output) == [
+        {"namespace": name, "reason": "release", "before": None} for name in ("staging", "production")
+    ]
+    assert json.loads(chaosctl(server, "thaw", *names).output) == [
+        {"namespace": name, "reason": None, "before": "release"} for name in ("staging", "production")
+    ]
+
+
 # --- the janitor -------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chaos.istio.exports import PUBLIC, Object
+from chaos.istio.exports import Object, export_of
 from chaos.istio.ports import protocol_named
 from chaos.lab.istio.snapshot import Endpoint, Port, Service
 
@@ -30,7 +30,7 @@ def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Servic
             ports=ports,
             endpoints={one["number"]: tuple(_endpoints(spec, one, pods)) for one in listed},
             host_name=host,
-            export_to=tuple(spec.get("exportTo") or PUBLIC),
+            export_to=export_of(entry),
             created=str(meta.get("creationTimestamp") or ""),
             external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
         )

@@ -1,6 +1,7 @@
 """HTTP/2 for stand-ins, without TLS and by prior knowledge, as sidecars speak it to ports named ``grpc`` or ``http2``.
 
-A container port serves both versions: the first bytes of a connection tell which.
+A container port serves both versions: the first bytes of a connection tell which. ``docs/adr/0016`` says why this is no server
+that others keep.
 """
 
 from __future__ import annotations

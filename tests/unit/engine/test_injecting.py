@@ -17,25 +17,10 @@ from chaos.injection.patching import carries, carries_fault, put_in
 from chaos.model.marks import labels_for
 from chaos.model.plan import Injection, Strategy
 from chaos.safety.marks import is_made
+from chaos.testing.clock import VirtualClock
 from tests.support.api_server import fault
 
 RUN = "abcdefgh"
-
-
-class StepClock:
-    """Time that passes only by sleeping."""
-
-    def __init__(self) -> None:
-        self.time = 0.0
-
-    def now(self) -> float:
-        return self.time
-
-    def sleep(self, seconds: float) -> None:
-        self.time += seconds
-
-    def wake(self) -> None:
-        """Nobody sleeps."""
 
 
 class Failing:
@@ -92,7 +77,7 @@ def patched(mesh: KubernetesMesh) -> Injection:
 
 
 def injector(api: Any, injection: Injection) -> Injector:
-    return Injector(api, injection, RUN, StepClock())
+    return Injector(api, injection, RUN, VirtualClock())
 
 
 def held(mesh: KubernetesMesh) -> Sequence[Any]:

@@ -9,13 +9,14 @@ from typing import Any, cast
 
 import pytest
 
+from chaos.engine.clock import SystemClock
 from chaos.engine.proxies import PATIENCE, Proxies
 from chaos.errors import MeshError
 from chaos.model.history import ProxySeen
 from chaos.model.plan import Caller
 from chaos.ports import Mesh
+from chaos.testing.clock import VirtualClock
 from tests.support.histories import plan
-from tests.unit.engine.test_injecting import StepClock
 
 HAS, HAS_NOT = '{"name": "chaos-r1"}', '{"name": "default"}'
 
@@ -58,6 +59,16 @@ def pods() -> Iterator[Pods]:
     made = Pods()
     yield made
     made.end.set()
+
+
+class StepClock(VirtualClock):
+    """Time that passes only by sleeping; what may hang is in threads."""
+
+    def __init__(self) -> None:
+        super().__init__(0.0)
+
+    def beside(self, work: Callable[[], None]) -> None:
+        SystemClock().beside(work)
 
 
 def proxies(pods: Pods, clock: StepClock, *names: str) -> Proxies:

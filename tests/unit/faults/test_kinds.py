@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import copy
-import re
-import sys
 from collections.abc import Mapping
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-from pydantic import ValidationError, create_model
+from pydantic import ValidationError
 
 from chaos.faults.abort import Abort
 from chaos.faults.delay import Delay
@@ -20,20 +16,10 @@ from chaos.faults.kind import Kind
 from chaos.injection.patching import put_in, taken_out
 from chaos.lab.istio.validation.virtual_service import validate_virtual_service
 from chaos.model.experiment import Experiment
+from tests.support.documented_fault import documented, fault_of
 from tests.support.situations import experiment, virtual_service
 
 ABORT, DELAY = Abort(percentage=30, http_status=503), Delay(percentage=20, fixed_delay="3s")
-HOW_TO = Path(__file__).parents[3] / "docs/how-to/adding-a-fault.md"
-
-
-def documented() -> Kind:
-    """The kind that the page on adding one makes."""
-    (code,) = re.findall(r"```python\n(.+?)```", HOW_TO.read_text(), re.DOTALL)
-    module = ModuleType("documented_misroute")
-    sys.modules[module.__name__] = module  # where pydantic looks up what annotations name
-    exec(compile(code, str(HOW_TO), "exec"), module.__dict__)  # noqa: S102 - our own page
-    kind: Kind = module.Misroute(path="/no-such-path")
-    return kind
 
 
 SAMPLES: tuple[Kind, ...] = (ABORT, Abort(percentage=0.5, grpc_status="UNAVAILABLE"), DELAY, documented())
@@ -76,7 +62,7 @@ def test_what_it_writes_it_also_takes_out_and_istio_takes_it(kind: Kind) -> None
 @each
 def test_put_into_an_object_it_can_be_taken_out_whatever_else_is_gone(kind: Kind) -> None:
     base = virtual_service(hosts=["inventory-svc"], http=[dict(ROUTE)])
-    fault = _fault_of(kind)
+    fault = fault_of(kind)
     there = put_in(base, fault, run="r1", scope=[{}], labels={}, annotations={})
     assert [route.get("name") for route in there["spec"]["http"]] == ["chaos-r1", "own"]
     assert there["spec"]["http"][0] == {**kind.put_into(ROUTE), "name": "chaos-r1"}
@@ -87,22 +73,11 @@ def test_put_into_an_object_it_can_be_taken_out_whatever_else_is_gone(kind: Kind
 def test_where_only_our_route_is_left_it_stays_without_the_fault(kind: Kind) -> None:
     there = put_in(
         virtual_service(hosts=["inventory-svc"], http=[dict(ROUTE)]),
-        _fault_of(kind), run="r1", scope=[{}], labels={}, annotations={},
+        fault_of(kind), run="r1", scope=[{}], labels={}, annotations={},
     )  # fmt: skip
     there["spec"]["http"] = there["spec"]["http"][:1]
     (left,) = taken_out(there, "r1")["spec"]["http"]
     assert left == {key: value for key, value in ROUTE.items() if key != "name"}
-
-
-def _fault_of(kind: Kind) -> Fault:
-    """A fault of one kind; of one that is not in the list as if it were."""
-    if type(kind) in KINDS:
-        return Fault.model_validate(kind)
-    fields: dict[str, Any] = {kind.key: (type(kind) | None, None)}
-    listed = create_model("Listed", __base__=Fault, **fields)
-    made = listed.model_validate(kind)
-    assert made.kinds == (kind,)
-    return made
 
 
 def test_a_fault_that_the_route_had_is_not_ours() -> None:

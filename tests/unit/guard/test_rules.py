@@ -8,9 +8,10 @@ import pytest
 
 from chaos.guard import RULES, Draft, check
 from chaos.injection.strategy import choose
+from chaos.istio.workloads import Workload
 from chaos.model.plan import Injection
 from chaos.model.settings import LAB, Settings
-from chaos.model.situation import Situation, Workload
+from chaos.model.situation import Situation
 from tests.support.situations import experiment, namespace, service, situation, virtual_service
 
 

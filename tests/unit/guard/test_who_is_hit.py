@@ -9,10 +9,11 @@ import pytest
 
 from chaos.guard import Draft, check
 from chaos.injection.strategy import choose
+from chaos.istio.workloads import Workload
 from chaos.model.audience import audience_of
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import LAB
-from chaos.model.situation import Situation, Workload
+from chaos.model.situation import Situation
 from chaos.values.remarks import Broken
 from tests.property.meshes import EXPIRES
 from tests.support.situations import experiment, namespace, service, situation, virtual_service

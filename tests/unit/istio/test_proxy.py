@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from chaos.istio.proxy import proxy_role
-from chaos.model.situation import workloads_of
+from chaos.istio.workloads import workloads_of
 
 APP = {"name": "app"}
 OF_THE_GATEWAY_API = {

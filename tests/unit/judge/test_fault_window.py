@@ -125,9 +125,9 @@ def test_a_generator_that_stops_reporting_is_starved() -> None:
 
 def test_all_decisions_together_keep_the_declared_confidence() -> None:
     declared = experiment()
-    doubts = [1 - share_of_confidence(declared)] * (3 * len(declared.steady_state) + 2)
-    doubts += [1 - confidence_of_guardrail(declared)] * len(declared.guardrails)
-    assert sum(doubts) == pytest.approx(1 - declared.confidence)
+    alphas = [1 - share_of_confidence(declared)] * (3 * len(declared.steady_state) + 2)
+    alphas += [1 - confidence_of_guardrail(declared)] * len(declared.guardrails)
+    assert sum(alphas) == pytest.approx(1 - declared.confidence)
     unguarded = experiment(EXPERIMENT.split("guardrails:")[0] + "recovery: {within: 20s}\n")
     assert (1 - share_of_confidence(unguarded)) * 11 == pytest.approx(0.05)
 

@@ -1,0 +1,108 @@
+"""The official client's configuration for one named context of a kubeconfig, or for a pod's own cluster."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import kubernetes.client
+import kubernetes.config
+from kubernetes.config import incluster_config, kube_config
+
+from chaos.errors import InputError, Setting
+
+IN_CLUSTER: Final = "in-cluster"
+"""The name under which a pod reaches its own cluster, by its service account."""
+_UNREADABLE: Final = (
+    kubernetes.config.ConfigException, kube_config.yaml.YAMLError, OSError, LookupError, TypeError, AttributeError,
+)  # fmt: skip
+"""What the client raises for a kubeconfig that is not of the expected form."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The client's configuration for one named context, and the namespace that the context names."""
+
+    configuration: Any
+    namespace: str
+
+
+def load(kubeconfig: str | None, context: str) -> Loaded:
+    """The configuration for a context; see ``KubernetesApi``.
+
+    Raises:
+        InputError: there is no such context, or the kubeconfig can't be used.
+    """
+    if context == IN_CLUSTER and not kubeconfig:
+        return _of_pod()
+    return _of_file(kubeconfig or os.environ.get("KUBECONFIG") or "~/.kube/config", context)
+
+
+def _of_pod() -> Loaded:
+    configuration = kubernetes.client.Configuration()
+    token = Path(incluster_config.SERVICE_TOKEN_FILENAME)
+    try:
+        loader = incluster_config.InClusterConfigLoader(str(token), incluster_config.SERVICE_CERT_FILENAME)
+        loader.load_and_set(configuration)
+        namespace = (token.parent / "namespace").read_text(encoding="utf-8").strip()
+    except (kubernetes.config.ConfigException, OSError) as error:
+        raise InputError(
+            f"the context {IN_CLUSTER!r} is for pods with a service account, and this is none: {error}",
+            hint=f"give {Setting.CONTEXT}, one of your kubeconfig's",
+        ) from error
+    configuration.retries = False
+    return Loaded(configuration, namespace)
+
+
+def _of_file(files: str, context: str) -> Loaded:
+    configuration = kubernetes.client.Configuration()
+    inherited = configuration.proxy
+    known: list[str] = []
+    try:
+        merger = kube_config.KubeConfigMerger(files)
+        if merger.config is None:
+            raise InputError(
+                f"expected a kubeconfig at {files}, found none", hint=f"give {Setting.KUBECONFIG}, or set KUBECONFIG"
+            )
+        contexts = {str(entry["name"]): entry for entry in merger.config.value["contexts"]}
+        known = sorted(contexts)
+        if context in contexts:
+            loader = kube_config.KubeConfigLoader(
+                merger.config, active_context=context, config_base_path=None, config_persister=merger.save_changes
+            )
+            loader.load_and_set(configuration)
+            namespace = contexts[context].value["context"].get("namespace")
+    except _UNREADABLE as error:
+        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {error}") from error
+    if context not in known:
+        raise InputError(
+            f"expected a context of the kubeconfig {files}, got {context!r}",
+            hint=f"known are: {', '.join(known)}" if known else "it has no contexts at all",
+        )
+    refresh = configuration.refresh_api_key_hook
+    if refresh is not None:  # several threads may find the token old; a plugin that rotates it must run once
+        one_at_a_time = threading.Lock()
+
+        def refreshed(changed: Any) -> None:
+            with one_at_a_time:
+                refresh(changed)
+
+        configuration.refresh_api_key_hook = refreshed
+    # The client's own retries would repeat writes whose answer was lost.
+    configuration.retries = False
+    if configuration.proxy and configuration.proxy == inherited and _is_loopback(configuration.host):
+        configuration.proxy = None  # as Go's clients do: a proxy of the environment is not for this very machine
+    return Loaded(configuration, str(namespace or "default"))
+
+
+def _is_loopback(host: str) -> bool:
+    name = urlsplit(host).hostname or ""
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"

@@ -1,0 +1,111 @@
+"""The wheel as users have it: built from what is tracked, installed into an environment of its own, the sources out of the way."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import site
+import subprocess
+import sys
+import venv
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.repository import relative, tracked
+
+EXPERIMENT = """\
+experiment: orders
+owner: checkout
+target: {namespace: staging, service: inventory-svc, callers: {app: order-svc}}
+faults: [{abort: {percentage: 50, httpStatus: 503}}]
+load: {requests: [{path: /orders/42}]}
+steadyState: [{title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}]
+"""
+EVERY_MODULE = """\
+import importlib, pkgutil
+import chaos.adapters.locust_driver  # patches the standard library, so it comes first, as in its own process
+for found in pkgutil.walk_packages(chaos.__path__, "chaos."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+"""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """The wheel, and the environment that has it; ``folder`` holds nothing but an experiment."""
+
+    wheel: Path
+    scripts: Path
+    folder: Path
+
+    def run(self, program: str, *arguments: str) -> str:
+        """What a program of the environment prints."""
+        done = subprocess.run(
+            [self.scripts / program, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
+            env={key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST", "COV_"))},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """Other packages are those of this environment; its own editable copy of the harness is not reached that way."""
+    home = tmp_path_factory.mktemp("wheel")
+    for file in tracked():
+        copy = home / "sources" / relative(file)
+        if relative(file).startswith("chaos/") or copy.parent == home / "sources":
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, copy)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    building = [
+        "wheel",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(home),
+        str(home / "sources"),
+    ]
+    subprocess.run([*pip, *building], check=True, timeout=120)
+    (wheel,) = home.glob("*.whl")
+    venv.create(home / "venv", symlinks=True)
+    (there,) = (home / "venv").glob("lib/python*/site-packages")
+    (there / "other-packages.pth").write_text("\n".join(site.getsitepackages()) + "\n")
+    python = home / "venv" / "bin" / "python"
+    subprocess.run(
+        [*pip, "--python", python, "install", "--no-deps", "--no-index", str(wheel)], check=True, timeout=120
+    )
+    (home / "suite").mkdir()
+    (home / "suite" / "orders.yaml").write_text(EXPERIMENT)
+    return Installed(wheel, python.parent, home / "suite")
+
+
+def test_it_holds_every_file_of_the_package_and_nothing_else(installed: Installed) -> None:
+    with zipfile.ZipFile(installed.wheel) as opened:
+        names = {name for name in opened.namelist() if ".dist-info/" not in name}
+    assert names == {relative(file) for file in tracked() if relative(file).startswith("chaos/")}
+
+
+def test_every_module_can_be_imported_from_it(installed: Installed) -> None:
+    where = installed.run("python", "-c", EVERY_MODULE + "print(chaos.__file__)")
+    assert Path(where.strip()).is_relative_to(installed.scripts.parent)
+
+
+def test_the_command_works_by_its_name_and_as_a_module(installed: Installed) -> None:
+    told = installed.run("chaosctl", "--version")
+    assert told == installed.run("python", "-m", "chaos", "--version")
+    assert told.split()[-1] in installed.wheel.name
+    installed.run("chaosctl", "validate", "orders.yaml")
+    assert "steadyState" in json.loads(installed.run("chaosctl", "schema"))["properties"]
+    assert "staging" in installed.run("chaosctl", "lab", "shop", "--image", "shop:1"), "the demo shop comes with it"
+
+
+def test_pytest_finds_the_plugin_and_the_experiment(installed: Installed) -> None:
+    told = installed.run("python", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "orders.yaml")
+    assert "orders.yaml::orders" in told
+    assert "1 test collected" in told

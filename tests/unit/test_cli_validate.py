@@ -1,0 +1,48 @@
+"""``chaosctl validate``: every mistake of every file at once, for people and for machines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chaos.cli import app
+from tests.support.situations import EXPERIMENT
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    for name, text in (
+        ("right", EXPERIMENT),
+        ("wrong", EXPERIMENT.replace("percentage: 50", "percentage: 150").replace("owner", "ownr")),
+        ("none", "a: [b"),
+    ):
+        (tmp_path / f"{name}.yaml").write_text(text)
+    return [str(tmp_path / f"{name}.yaml") for name in ("right", "wrong", "none")]
+
+
+def test_for_people(files: list[str]) -> None:
+    done = CliRunner().invoke(app, ["validate", *files])
+    assert done.exit_code == 2
+    assert done.stdout == f"{files[0]}: ok\n"
+    assert done.stderr.count("wrong.yaml:") == 2
+    assert done.stderr.count("none.yaml:") == 1
+
+
+def test_for_machines(files: list[str]) -> None:
+    done = CliRunner().invoke(app, ["validate", "--json", *files])
+    assert done.exit_code == 2
+    assert done.stderr == ""
+    right, wrong, none = json.loads(done.stdout)
+    assert right == {"file": files[0], "problems": []}
+    assert sorted((one["path"], one["line"]) for one in wrong["problems"]) == [
+        ("faults[0].abort.percentage", 5), ("ownr", 2),
+    ]  # fmt: skip
+    assert none["problems"][0]["message"].startswith("expected YAML")
+
+
+def test_right_files_are_fine_for_machines_too(files: list[str]) -> None:
+    done = CliRunner().invoke(app, ["validate", "--json", files[0]])
+    assert (done.exit_code, json.loads(done.stdout)) == (0, [{"file": files[0], "problems": []}])
