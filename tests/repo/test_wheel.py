@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import site
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.values.remarks import RULES_AT
 from tests.support.repository import relative, tracked
 
 EXPERIMENT = """\
@@ -58,7 +60,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     home = tmp_path_factory.mktemp("wheel")
     for file in tracked():
         copy = home / "sources" / relative(file)
-        if relative(file).startswith("chaos/") or copy.parent == home / "sources":
+        if relative(file).startswith(("chaos/", "docs/")) or copy.parent == home / "sources":
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
@@ -85,10 +87,18 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return Installed(wheel, python.parent, home / "suite")
 
 
-def test_it_holds_every_file_of_the_package_and_nothing_else(installed: Installed) -> None:
+def test_it_holds_every_file_of_the_package_and_the_documentation(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as opened:
-        names = {name for name in opened.namelist() if ".dist-info/" not in name}
-    assert names == {relative(file) for file in tracked() if relative(file).startswith("chaos/")}
+        names = {re.sub(r".*\.data/data/share/doc/istio-chaos/", "", name) for name in opened.namelist()}
+    expected = {relative(file) for file in tracked() if relative(file).startswith(("chaos/", "docs/"))}
+    assert {name for name in names if ".dist-info/" not in name} == expected
+
+
+def test_the_pages_that_messages_name_are_where_help_says(installed: Installed) -> None:
+    told = installed.run("python", "-c", "from chaos.cli import documentation; print(documentation())")
+    folder = Path(told.strip())
+    assert folder.is_relative_to(installed.scripts.parent)
+    assert (folder / RULES_AT).is_file()
 
 
 def test_every_module_can_be_imported_from_it(installed: Installed) -> None:
