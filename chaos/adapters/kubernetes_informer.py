@@ -77,7 +77,9 @@ class Informer:
             except MeshError as error:
                 if error.status == 410:  # the server no longer knows what has changed since
                     version = ""
-                self._fail(error)
+                    self._end.wait(_PAUSE)
+                else:
+                    self._fail(error)
             except Exception as error:  # noqa: BLE001 - the thread's edge: whatever it is, nobody is told of changes
                 self._fail(MeshError(f"{self._path}: {type(error).__name__}: {error}"))
 

@@ -90,7 +90,7 @@ def run(
             try:
                 history = one.execute()
             except BaseException:  # pytest-timeout's, or an exit from elsewhere: all is restored, and it goes on up
-                conclude(one.recorder.history(), listeners=around.listeners, report_dir=report_dir)
+                conclude(one.history(), listeners=around.listeners, report_dir=report_dir)
                 raise
         else:
             history = _refused(plan, place, around.clock)

@@ -1,0 +1,137 @@
+"""How a run ends, on every way out: the fault is taken away, its removal is awaited, and everything is given back."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+from chaos.engine.live import TICK, Live
+from chaos.engine.phases import QUICK
+from chaos.engine.proxies import PATIENCE, Proxies
+from chaos.errors import LoadError, MeshError
+from chaos.model import events
+from chaos.model.events import TroubleKind
+from chaos.model.history import Mark, PhaseName
+from chaos.safety import residue
+from chaos.safety.removal import announce
+from chaos.safety.retry import persist
+from chaos.values.answers import Answer
+
+_RELEASE: Final = 15.0
+"""Seconds within which the lease must be given back, or the watchdog takes over."""
+
+
+def restore(live: Live) -> None:
+    """Takes the fault away, where a write of it was attempted."""
+    if live.target is not None:
+        live.target.stop()
+    made = live.injector
+    if not made.attempted:
+        return
+    live.mark(Mark.RESTORE_SENT)
+    live.enter(PhaseName.RESTORE)
+    if left := made.remove(said=partial(_retried, live)):
+        live.trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
+        return
+    live.mark(Mark.RESTORED)
+    live.event(events.Restored(at=live.now(), strategy=made.injection.strategy, exact=made.exact))
+    message = f"run {live.plan.run} removed its fault"
+    announce(live.place.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
+
+
+def _retried(live: Live, why: str) -> None:
+    live.event(events.RestoreRetried(at=live.now(), why=why))
+
+
+def await_removal(live: Live) -> None:
+    """Waits until no caller's proxy has the fault any more, whatever ended the run but a wish to stop it."""
+    if Mark.INJECTED not in live.recorder.marks or Mark.RESTORED not in live.recorder.marks:
+        return
+    live.proxies = Proxies(live.place.mesh, live.clock, live.plan)
+    until = live.now() + live.plan.experiment.limits.removal.total_seconds() + PATIENCE
+    looked = 0.0
+    while not live.around.stop and live.now() < until and not _lost(live):
+        live.clock.sleep(QUICK)
+        if live.now() - looked >= TICK:
+            looked = live.now()
+            removal = live.look().removal
+            if removal is not None and removal.answer is Answer.VIOLATED:
+                break
+    if live.around.stop:
+        live.event(events.RemovalNotAwaited(at=live.now()))
+
+
+def _lost(live: Live) -> bool:
+    """Whether no caller's proxy has the fault any more, or none can be asked: then the counted faults tell."""
+    seen = live.asked()
+    if seen is None or seen.having:
+        return False
+    live.event(events.Gone(at=live.now(), asked=seen.of) if seen.of else events.ProxiesSilent(at=live.now()))
+    return True
+
+
+def give_back(live: Live) -> None:
+    """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""
+    if left := live.injector.give_back(said=partial(_retried, live)):
+        live.event(events.Ownership(at=live.now(), left=left))
+
+
+def release(live: Live) -> None:
+    """Stops the load, and gives the lease back once nothing is left."""
+    live.enter(PhaseName.RELEASE)
+    loaded = Mark.LOAD_STARTED in live.recorder.marks
+    if loaded:
+        live.observer.look(live.now())
+        live.observer.loading = False
+    try:
+        live.around.load.stop()
+    except LoadError as error:
+        live.note(error)
+    if loaded:
+        live.mark(Mark.LOAD_STOPPED)
+    _let_go(live)
+    now = live.now()
+    live.recorder.leave(now)
+    live.recorder.ended = now
+
+
+def _let_go(live: Live) -> None:
+    """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
+    give_back(live)
+    persist(
+        partial(_hand_back, live), clock=live.clock, deadline=_RELEASE, pause=TICK,
+        said=lambda why: live.event(events.ReleaseRetried(at=live.now(), why=why)),
+    )  # fmt: skip
+    if live.lease is not None:
+        live.lease.stop()
+    if live.watchdog is not None and not live.recorder.residue and not live.injector.unaccounted:
+        live.watchdog.release()
+    elif live.watchdog is not None:
+        live.watchdog.abandon()
+
+
+def _hand_back(live: Live) -> str:
+    """One attempt to see that the fault is gone, and to give the lease back: what is wrong, noted as residue too."""
+    try:
+        left = _left(live)
+    except MeshError as error:
+        unknown = error.message
+    except Exception as error:  # noqa: BLE001 - else nobody would be told to take over
+        unknown = f"{type(error).__name__}: {error}"
+    else:
+        live.recorder.residue = tuple(left)
+        return f"left: {', '.join(left)}" if left else ""
+    touched = live.injector.attempted or live.lease is not None
+    live.recorder.residue = (f"not known: {unknown}",) if touched else ()
+    return unknown
+
+
+def _left(live: Live) -> list[str]:
+    mesh, run, namespaces = live.place.mesh, live.plan.run, (live.plan.experiment.target.namespace,)
+    if left := residue.find(mesh, namespaces, run, faults_only=True) or live.injector.leftover():
+        live.injector.remove(said=partial(_retried, live), deadline=0)
+        give_back(live)
+        return left
+    if live.lease is not None:
+        live.lease.release()
+    return residue.find(mesh, namespaces, run)

@@ -1,0 +1,173 @@
+"""A run while it goes on: what its phases share, what it notes and tells, and the tick that looks outside and judges once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from chaos.engine.injecting import Injector
+from chaos.engine.observer import Observer
+from chaos.engine.progress import progress_of
+from chaos.engine.proxies import Proxies
+from chaos.engine.recorder import Recorder
+from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.target import TargetWatch
+from chaos.errors import HarnessError, LoadError, MeshError
+from chaos.judge import Standing, stand
+from chaos.model import events
+from chaos.model.events import TroubleKind
+from chaos.model.history import Mark, PhaseName, ProxySeen
+from chaos.model.plan import Plan
+from chaos.ports import Listener
+from chaos.safety.lease import Held
+
+TICK: Final = 0.5
+"""Seconds between two looks."""
+
+
+class Halt(Exception):
+    """The run goes no further; restore now."""
+
+
+class Live:
+    """A run while it goes on.
+
+    Args:
+        plan: What to do; must be allowed.
+        around: The outside.
+    """
+
+    def __init__(self, plan: Plan, around: Surroundings) -> None:
+        if plan.injection is None or not plan.allowed:
+            raise ValueError("only an allowed plan can be run")
+        self.around, self.place, self.clock = around, around.place, around.clock
+        offset = self._clock_offset()
+        self.recorder = Recorder(plan, around.place.environment, clock_offset=offset, started=self.clock.now() + offset)
+        self.observer = Observer(self.recorder, around.place.metrics, around.load)
+        self.injector = Injector(around.place.mesh, plan.injection, plan.run, around.clock)
+        self.proxies = Proxies(around.place.mesh, around.clock, plan)
+        self.lease: Held | None = None
+        self.watchdog: Watch | None = None
+        self.target: TargetWatch | None = None
+
+    def _clock_offset(self) -> float:
+        before = self.clock.now()
+        theirs = self.place.metrics.now()
+        return theirs - (before + self.clock.now()) / 2
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it stands; callers may be known better after the baseline."""
+        return self.recorder.facts.plan
+
+    def now(self) -> float:
+        """Unix seconds on Prometheus' clock."""
+        return self.clock.now() + self.recorder.clock_offset
+
+    # --- the tick --------------------------------------------------------------------------------------------------
+
+    def until(self, limit: float, decided: Callable[[Standing], bool], *, pause: float = TICK) -> bool:
+        """Looks until something is decided, the limit is reached or the run must stop; whether it was decided.
+
+        Raises:
+            Halt: a guardrail tripped, or somebody undeclared feels the fault.
+        """
+        until = self.now() + limit
+        while True:
+            standing = self.look()
+            if self.around.stop or self.recorder.troubles:
+                return False
+            if decided(standing):
+                return True
+            self._guard(standing)
+            if standing.now >= until:
+                return False
+            self.clock.sleep(pause)
+
+    def look(self) -> Standing:
+        """One tick: everything outside is looked at, and judged once."""
+        now = self.now()
+        self.observer.look(now)
+        phase = self.recorder.phase or PhaseName.LOCK
+        if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
+            self._check_target()
+        standing = stand(self.recorder.facts, phase, now)
+        progress = progress_of(self.recorder.facts, phase, standing)
+        self.tell(lambda listener: listener.progress(progress))
+        return standing
+
+    def _guard(self, standing: Standing) -> None:
+        if standing.proof is not None and standing.proof.outside:
+            self.event(events.OutsideScope(at=standing.now, callers=tuple(standing.proof.outside)))
+        elif standing.tripped is not None:
+            self.event(events.GuardrailTripped(at=standing.now, title=standing.tripped.title))
+        else:
+            return
+        self.mark(Mark.FAULT_FROM)
+        raise Halt
+
+    def _check_target(self) -> None:
+        found = self.target.look() if self.target is not None else None
+        if found is not None and found.trouble is not None:
+            self.trouble(found.trouble, found.message)
+        elif found is not None and found.message:
+            self.event(events.ApiSilent(at=self.now(), answer=found.message))
+        elif self.lease is not None and self.lease.lost:
+            self.trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self.lease.lost}")
+
+    def asked(self) -> ProxySeen | None:
+        """What the callers' proxies said, noted; ``None`` until all have; of none where they can't be asked."""
+        seen = self.proxies.look(self.recorder.clock_offset)
+        if seen is not None:
+            self.recorder.proxies.append(seen)
+        return seen
+
+    def wait(self, seconds: float) -> None:
+        """Lets time pass, unless the run is asked to stop."""
+        until = self.now() + seconds
+        while self.now() < until and not self.around.stop:
+            self.clock.sleep(min(0.2, max(0.0, until - self.now())))
+
+    def stop_if_asked(self) -> None:
+        """Goes no further where somebody asked for the end, or where something keeps the run from its answer.
+
+        Raises:
+            Halt: so it is.
+        """
+        if self.around.stop:
+            self.trouble(TroubleKind.INTERRUPTED, self.around.stop.why)
+        if self.recorder.troubles:
+            raise Halt
+
+    # --- what is noted and told ------------------------------------------------------------------------------------
+
+    def enter(self, phase: PhaseName) -> None:
+        """A phase begins."""
+        now = self.now()
+        self.recorder.enter(phase, now)
+        self.tell(lambda listener: listener.phase(self.plan.run, phase, now))
+
+    def mark(self, mark: Mark, at: float | None = None) -> None:
+        """Notes a moment: this one, or another; only the first time counts."""
+        self.recorder.mark(mark, self.now() if at is None else at)
+
+    def event(self, event: events.AnyEvent) -> None:
+        """Something happened."""
+        self.recorder.events.append(event)
+        self.tell(lambda listener: listener.event(self.plan.run, event))
+
+    def trouble(self, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
+        """Something keeps the run from its answer."""
+        self.recorder.trouble(self.now(), kind, message, hint=hint)
+        self.event(events.Troubled(at=self.now(), trouble=kind, message=message))
+
+    def note(self, error: HarnessError) -> None:
+        """An error became trouble of its kind."""
+        known = ((MeshError, TroubleKind.MESH_LOST), (LoadError, TroubleKind.LOAD_DIED))
+        kind = next((kind for cause, kind in known if isinstance(error, cause)), TroubleKind.BROKEN)
+        self.trouble(kind, error.message, hint=error.hint)
+
+    def tell(self, call: Callable[[Listener], None]) -> None:
+        """Tells the listeners; one that fails is dropped, and never changes the run."""
+        for listener, why in self.around.listeners.tell(call):
+            self.recorder.events.append(events.ListenerDropped(at=self.now(), listener=listener, why=why))
