@@ -8,9 +8,10 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from chaos.istio.mesh_config import ROOT_NAMESPACE
+from chaos.values.declared import Declared
 from chaos.values.quantities import Duration
 
 Name = Annotated[str, Field(min_length=1)]
@@ -38,7 +39,7 @@ def _namespace(name: str) -> str:
     return name
 
 
-class Caps(BaseModel):
+class Caps(Declared):
     """The most that an experiment may ask for.
 
     Args:
@@ -48,7 +49,7 @@ class Caps(BaseModel):
         rate: Arrivals per second of the load.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=None)
 
     percentage: float = Field(100.0, gt=0, le=100)
     delay: Duration = timedelta(seconds=60)
@@ -56,7 +57,7 @@ class Caps(BaseModel):
     rate: float = Field(1000.0, gt=0)
 
 
-class Settings(BaseModel):
+class Settings(Declared):
     """The staging rules' values.
 
     Args:
@@ -70,7 +71,7 @@ class Settings(BaseModel):
         entry: Where load is sent to, where nothing is named.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=None)
 
     namespaces: tuple[Annotated[Name, AfterValidator(_namespace)], ...] = ()
     labels: Mapping[str, str] = Field(default_factory=lambda: {"env": "staging"}, min_length=1)

@@ -19,6 +19,7 @@ from chaos import (
     Match,
     Recovery,
     Request,
+    Settings,
     StringMatch,
     Target,
 )
@@ -46,6 +47,10 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
         (lambda: Request.get("/", weight=0), "Request: weight: 0: should be greater than or equal to 1"),
         (lambda: Load(), "Load: expected either requests or a locustfile"),
         (lambda: Load(requests=[Request("/a"), Request("/a")]), "Load: expected requests with names of their own"),
+        (
+            lambda: Settings(namespaces=("*",)),
+            "Settings: namespaces[0]: '*': the pattern '*' is too wide: expected at least 3 letters",
+        ),
         (lambda: Recovery("soon"), "Recovery: within: 'soon': expected a duration"),
         (lambda: Limits(fault="500ms"), "Limits: expected at least 1s for baseline, fault and removal"),
         (lambda: Match(), "Match: expected at least one of uri, method, headers and query_params"),
