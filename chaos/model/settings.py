@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
@@ -56,6 +56,17 @@ class Caps(Declared):
     duration: Duration = timedelta(minutes=30)
     rate: float = Field(1000.0, gt=0)
 
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            percentage: float = 100.0,
+            delay: timedelta | str = "60s",
+            duration: timedelta | str = "30m",
+            rate: float = 1000.0,
+        ) -> None: ...
+
 
 class Settings(Declared):
     """The staging rules' values.
@@ -81,6 +92,21 @@ class Settings(Declared):
     credentials: Literal["warn", "refuse"] = "warn"
     prometheus: str | None = Field(None, pattern=r"^https?://")
     entry: str | None = Field(None, pattern=r"^https?://")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            namespaces: Sequence[str] = (),
+            labels: Mapping[str, str] = ...,
+            clusters: Sequence[str] = (),
+            root_namespace: str = "istio-system",
+            caps: Caps = ...,
+            credentials: Literal["warn", "refuse"] = "warn",
+            prometheus: str | None = None,
+            entry: str | None = None,
+        ) -> None: ...
 
     def lists(self, namespace: str) -> bool:
         """Whether a namespace is on the list, by its name or by a pattern."""

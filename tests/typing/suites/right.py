@@ -116,7 +116,7 @@ def without_pytest(file: Path) -> int:
             "staging",
             prometheus="http://127.0.0.1:9090",
             entry="http://127.0.0.1:8080",
-            settings=Settings(namespaces=("team-a-staging",), caps=Caps(percentage=50, delay=timedelta(seconds=5))),
+            settings=Settings(namespaces=["team-a-staging"], caps=Caps(percentage=50, delay="5s")),
         )
         for swept in cluster.sweep():
             print(swept.kind, swept.name)
