@@ -17,7 +17,7 @@ from chaos.engine.planning import dry_run, look, make_plan
 from chaos.errors import InputError
 from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, SERVICES, SIDECARS, VIRTUAL_SERVICES
 from chaos.model.plan import Plan
-from chaos.model.settings import Settings
+from chaos.model.settings import Caps, Settings
 from tests.support.api_server import CONTEXT, ApiServer, kubeconfig
 from tests.survival.proxy import Call
 from tests.survival.world import World
@@ -152,7 +152,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "an object that the API server would not take": (written(), lambda c: c.route(http=[{"timeout": "never", "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "rejected-by-api"),
     "a match that can't be joined with theirs": (written(more=", match: [{uri: {prefix: /a}}]"), lambda c: c.route(http=[{"match": [{"uri": {"regex": "/[ab]"}}], "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "match-not-expressible"),
     "callers that are not there": (written(more=", callers: {app: nobody}"), nothing, STAGING, "no-callers"),
-    "more than the cap": (written(), nothing, Settings(namespaces=("staging",), caps={"percentage": 10}), "percentage-capped"),
+    "more than the cap": (written(), nothing, Settings(namespaces=("staging",), caps=Caps(percentage=10)), "percentage-capped"),
     "a delay for a hundred hours": (written(fault="delay: {percentage: 1, fixedDelay: 100h}"), nothing, STAGING, "delay-capped"),
 }  # fmt: skip
 

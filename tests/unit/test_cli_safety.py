@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.cli import app
+from chaos.cli import app, option
 from chaos.errors import InputError
 from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.janitor import RULES, janitor
@@ -76,6 +76,23 @@ def test_what_can_not_be_meant_is_told(server: ApiServer, arguments: list[str], 
     done = chaosctl(server, *arguments)
     assert isinstance(done.exception, InputError)
     assert told in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [(["status"], "no active faults\n"), (["sweep"], "nothing to remove\n"), (["status", "--json"], "[]\n")],
+)
+def test_where_no_lab_runs_there_is_nothing(tmp_path: Path, command: list[str], told: str) -> None:
+    done = CliRunner().invoke(app, command, env={"CHAOS_LAB_HOME": str(tmp_path)})
+    assert done.exit_code == 0
+    assert done.stdout == told
+    assert "no lab is running and no context is named" in done.stderr
+
+
+def test_what_is_not_there_can_not_be_frozen(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["freeze"], env={"CHAOS_LAB_HOME": str(tmp_path)})
+    assert isinstance(done.exception, InputError)
+    assert done.exception.told(option).endswith("hint: chaosctl lab up, or give --context")
 
 
 def test_freeze_and_thaw(server: ApiServer, mesh: KubernetesMesh) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from chaos import (
     Abort,
+    Caps,
     ChaosError,
     Delay,
     Expectation,
@@ -26,6 +27,7 @@ from chaos import (
     ReasonCode,
     Recovery,
     Request,
+    Settings,
     StringMatch,
     Target,
     Verdict,
@@ -110,7 +112,12 @@ def without_pytest(file: Path) -> int:
     try:
         with Harness.on_lab(report_dir="reports", wait="10m") as lab:
             lab.check(experiment, file=file, declared=text)
-        cluster = Harness.connect("staging", prometheus="http://127.0.0.1:9090", entry="http://127.0.0.1:8080")
+        cluster = Harness.connect(
+            "staging",
+            prometheus="http://127.0.0.1:9090",
+            entry="http://127.0.0.1:8080",
+            settings=Settings(namespaces=["team-a-staging"], caps=Caps(percentage=50, delay="5s")),
+        )
         for swept in cluster.sweep():
             print(swept.kind, swept.name)
     except (ExperimentInconclusive, ExperimentRefused) as error:
