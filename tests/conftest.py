@@ -27,8 +27,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 FIGURE = "figure"
 
-# Their tests share nothing and take long: handed out one by one, and last, so that all workers end at about the same time.
+# Their tests share nothing and take long: handed out one by one.
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
+WAITING = ("tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py")
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
@@ -41,7 +42,29 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile | None:
     """What ``--dist loadfile`` means here; with any other, xdist's own is used."""
-    return ByFile(config, log) if config.getoption("dist") == "loadfile" else None
+    if config.getoption("dist") != "loadfile":
+        return None
+    config.option.loadscopereorder = False  # by ``pytest_collection_modifyitems`` instead
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Among several workers: what waits, mostly for a lab, beside what computes, and the short files last.
+
+    So the processors always have something to do, and all workers end at about the same time.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    waiting = [found for file, found in reversed(files.items()) if file.startswith(WAITING)]
+    computing = [[item] for file, found in files.items() if file.startswith(ONE_BY_ONE) for item in found]
+    others = [found for file, found in files.items() if not file.startswith((*WAITING, *ONE_BY_ONE))]
+    step = max(1, len(computing) // max(1, len(waiting)))
+    mixed = [part for at, found in enumerate(waiting) for part in (found, *computing[at * step : (at + 1) * step])]
+    mixed += computing[len(waiting) * step :]
+    items[:] = [item for found in (*mixed, *sorted(others, key=len, reverse=True)) for item in found]
 
 
 @pytest.fixture

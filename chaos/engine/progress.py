@@ -10,7 +10,7 @@ from chaos.ports import Progress
 def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
     """How the present phase stands."""
     seconds = facts.evidence.load.seconds[-4:-1]
-    answered = sum(cell.count for second in seconds for cell in second.cells)
+    answered = sum(second.answered for second in seconds)
     shares = [claim.tally.share for claim in standing.claims if claim.tally.share is not None]
     return Progress(
         run=facts.plan.run,

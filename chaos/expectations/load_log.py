@@ -113,7 +113,7 @@ class _Waits:
 
 
 def _sent_and_answered(second: LoadSecond) -> Pair:
-    return second.sent, sum(cell.count for cell in second.cells)
+    return second.sent, second.answered
 
 
 def _begun_by(edge: float, second: LoadSecond) -> list[tuple[float, int]]:

@@ -47,7 +47,10 @@ def choose(
     governing = governing_of(experiment, situation)
     if isinstance(governing, Broken):
         return governing
-    strategy = _strategy(governing, experiment, situation)
+    strategy = Strategy.CREATE
+    if governing is not None:
+        private = reach(governing, target.namespace, default=situation.default_export) == "private"
+        strategy = Strategy.PATCH if private else Strategy.OVERLAY
     broken = _unusable(governing, strategy, experiment)
     if broken is not None:
         return broken
@@ -84,13 +87,6 @@ def choose(
         after=after,
         route_names=(route_name(run),),
     )
-
-
-def _strategy(governing: Object | None, experiment: Experiment, situation: Situation) -> Strategy:
-    if governing is None:
-        return Strategy.CREATE
-    visible = reach(governing, experiment.target.namespace, default=situation.default_export)
-    return Strategy.PATCH if visible == "private" else Strategy.OVERLAY
 
 
 def _made(

@@ -218,15 +218,13 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
         elif share.tally.good == 0:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=f"{share.kind}: declared for {format_share(share.declared)}, counted on none of "
-                f"{share.tally.total} requests",
+                message=str(share),
                 hint="do the declared callers call the target under this load?",
             )
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=f"{share.kind}: declared for {format_share(share.declared)}, counted on {share.tally.good} of "
-                f"{share.tally.total} requests, {share.interval}",
+                message=str(share),
                 hint="another VirtualService, or a proxy without the configuration, takes part of the calls",
             )
     if not proof.shares:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pydantic import Field
 
 from chaos.values.answers import Answer, ClaimResult, Interval, Judged, Tally
+from chaos.values.quantities import format_share
 
 
 class Outcome(StrEnum):
@@ -115,6 +116,12 @@ class ShareProof(Judged):
     interval: Interval
     proven: bool
     off: bool
+
+    def __str__(self) -> str:
+        declared = f"{self.kind}: declared for {format_share(self.declared)}"
+        if not self.tally.total:
+            return f"{declared}, the fault was too short to count its share"
+        return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests, {self.interval}"
 
 
 class Proof(Judged):

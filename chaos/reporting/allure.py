@@ -5,29 +5,25 @@ Works inside a test while allure-pytest is active; its listener keeps the result
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import allure
 from allure_commons.model2 import Status, StatusDetails, TestStepResult
 from allure_commons.reporter import AllureReporter
 from allure_commons.utils import uuid4
 
-from chaos.model.history import Environment, History, PhaseName, Span
+from chaos.model.history import History, PhaseName, Span
 from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ShareProof, Verdict
 from chaos.ports import Listener, Result
+from chaos.reporting.allure_results import write_surroundings
+from chaos.reporting.evidence_csv import load_csv, query_csv
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import recovery_text, removal_text, share_text, verdict_markdown
-from chaos.reporting.record import write_atomically
 from chaos.reporting.timeline import TIMELINE
 from chaos.values.answers import Answer, ClaimResult
-from chaos.values.questions import Comparison
-from chaos.values.series import Recorded
 
 _MARKDOWN: Final = "text/markdown"
 _CSV: Final = "text/csv"
@@ -75,10 +71,10 @@ class AllureSteps(Listener):
         if plan.declared:
             _attach("experiment as declared", plan.declared, "application/yaml", "yaml")
         if history.load:
-            _attach("load statistics", _load_csv(history), _CSV, "csv")
+            _attach("load statistics", load_csv(history), _CSV, "csv")
         for span in history.spans:
             self._phase(span, history, verdict)
-        self._surroundings(history.environment)
+        write_surroundings(self._results, history.environment, self._categories)
 
     def _phase(self, span: Span, history: History, verdict: Verdict) -> None:
         uuid = uuid4()
@@ -99,32 +95,13 @@ class AllureSteps(Listener):
             self._reporter.stop_step(inner, stop=stop, status=status)
         if span.phase is PhaseName.RELEASE:
             for recorded in history.recorded:
-                _attach(f"query: {recorded.question}", _query_csv(recorded), _CSV, "csv")
+                _attach(f"query: {recorded.question}", query_csv(recorded), _CSV, "csv")
         troubles = [trouble for trouble in history.troubles if span.start <= trouble.at <= end]
         statuses = [status for _, status in found] + [Status.BROKEN for _ in troubles]
         details = (
             StatusDetails(message="\n".join(f"{one.kind}: {one.message}" for one in troubles)) if troubles else None
         )
         self._reporter.stop_step(uuid, stop=stop, status=_worst(statuses), statusDetails=details)
-
-    def _surroundings(self, environment: Environment) -> None:
-        self._results.mkdir(parents=True, exist_ok=True)
-        rows = {
-            "Context": environment.context,
-            "Cluster": environment.cluster,
-            "Kubernetes": environment.kubernetes,
-            "Istio": environment.istio or ("embedded lab" if environment.lab else "unknown"),
-            "Prometheus": environment.prometheus,
-            "Entry": environment.entry,
-            "Scrape.interval": f"{environment.scrape_interval:g} s",
-            "Harness": environment.harness,
-        }
-        # Several workers write the same files: each of them whole.
-        text = "".join(f"{key}={value}\n" for key, value in rows.items() if value)
-        write_atomically(self._results / "environment.properties", text)
-        own = self._categories is not None and self._categories.is_file()
-        source = self._categories if own and self._categories else files("chaos.reporting").joinpath("categories.json")
-        write_atomically(self._results / "categories.json", source.read_text(encoding="utf-8"))
 
 
 def _describe(plan: Plan, marked: Collection[str]) -> None:
@@ -190,31 +167,3 @@ def _milliseconds(seconds: float) -> int:
 
 def _attach(name: str, body: str, kind: str, extension: str) -> None:
     allure.attach(body, name=name, attachment_type=kind, extension=extension)
-
-
-def _load_csv(history: History) -> str:
-    out = io.StringIO()
-    out.write("second,intended,sent,answered,bad,worst_lag_s,p50_ms,p99_ms\n")
-    for second in history.load:
-        answered = sum(cell.count for cell in second.cells)
-        bad = sum(cell.count for cell in second.cells if cell.status == 0 or cell.status >= 500)
-        took = ["" if value is None else value for value in (second.quantile(0.5), second.quantile(0.99))]
-        row = (f"{second.at:.0f}", second.intended, second.sent, answered, bad, second.worst_lag, *took)
-        out.write(",".join(map(str, row)) + "\n")
-    return out.getvalue()
-
-
-def _query_csv(recorded: Recorded) -> str:
-    """The query, then every series with its raw samples."""
-    out = io.StringIO()
-    out.write(f"# {recorded.query}\nseries,time,value\n")
-    for number, series in enumerate(recorded.series):
-        out.write(f"# {number}: {json.dumps(_short(series.labels), sort_keys=True)}\n")
-        out.writelines(f"{number},{at:.3f},{value:g}\n" for at, value in series.samples)
-    if isinstance(recorded.question, Comparison):
-        out.write("# 1: the comparison held at this look\n")
-    return out.getvalue()
-
-
-def _short(labels: Mapping[str, str]) -> dict[str, Any]:
-    return {key: value for key, value in labels.items() if value not in ("", "unknown")}

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
 from chaos.values.answers import ClaimResult
-from chaos.values.quantities import format_share
 
 _BAR = "\\|"
 _PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
@@ -58,12 +57,9 @@ def proof_lines(proof: Proof) -> list[str]:
 
 
 def share_text(share: ShareProof) -> str:
-    """One kind of a fault: declared against counted."""
-    declared = f"{share.kind} declared for {format_share(share.declared)}"
-    if not share.tally.total:
-        return f"{declared}, the fault was too short to count its share: not decided"
+    """One kind of a fault: declared against counted, and whether they agree."""
     answer = "agrees" if share.proven else "does not agree" if share.off else "not decided"
-    return f"{declared}, counted on {share.tally.good} of {share.tally.total}, {share.interval}: {answer}"
+    return f"{share}: {answer}"
 
 
 def removal_text(removal: RemovalResult) -> str:

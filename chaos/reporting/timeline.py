@@ -69,27 +69,19 @@ def draw(history: History, verdict: Verdict, path: Path) -> Path:
 
 
 def _load(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
-    answered = [sum(cell.count for cell in second.cells) for second in seconds]
     panel.step(at, [second.intended for second in seconds], where="mid", color="#9e9e9e", label="intended")
-    panel.plot(at, answered, color="#1f5fa8", label="answered")
+    panel.plot(at, [second.answered for second in seconds], color="#1f5fa8", label="answered")
     panel.set_ylabel("load\nrequests per second")
     panel.set_ylim(bottom=0)
     panel.legend(loc="lower right", ncols=2, frameon=False)
 
 
 def _errors(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
-    panel.plot(
-        at, [_share(second) for second in seconds], color="#b3261e", label="no answer or status of 500 and above"
-    )
+    shares = [100 * second.errors / second.answered if second.answered else 0.0 for second in seconds]
+    panel.plot(at, shares, color="#b3261e", label="no answer or status of 500 and above")
     panel.set_ylabel("errors\n% of answers")
     panel.set_ylim(-2, 102)
     panel.legend(loc="upper right", frameon=False)
-
-
-def _share(second: LoadSecond) -> float:
-    total = sum(cell.count for cell in second.cells)
-    bad = sum(cell.count for cell in second.cells if cell.status == 0 or cell.status >= 500)
-    return 100 * bad / total if total else 0.0
 
 
 def _latency(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:

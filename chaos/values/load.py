@@ -45,6 +45,16 @@ class LoadSecond(Fact):
     worst_lag: float = 0.0
     cells: tuple[LoadCell, ...] = ()
 
+    @property
+    def answered(self) -> int:
+        """Answers that came, and requests that ended without one."""
+        return sum(cell.count for cell in self.cells)
+
+    @property
+    def errors(self) -> int:
+        """Requests that ended without an answer, or with a status of 500 and above."""
+        return sum(cell.count for cell in self.cells if cell.status == 0 or cell.status >= 500)
+
     def quantile(self, share: float) -> float | None:
         """The latency in milliseconds that this share of the answers did not exceed; ``None`` where no answer came."""
         took = sorted((value, count) for cell in self.cells for value, count in cell.latencies.items())

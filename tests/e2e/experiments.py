@@ -26,7 +26,7 @@ QUICK = textwrap.dedent("""\
       rate: 40
       requests: [{{path: {path}}}]
     steadyState:
-      - {{title: answered, service: {answers}, good: {{status: "<500"}}, atLeast: 85%}}
+      - {{title: answered, service: {answers}, good: {{status: "<500"}}, atLeast: {at_least}}}
     recovery: {{within: 10s}}
     limits: {{baseline: {baseline}, fault: {limit}}}
     confidence: 80%
@@ -45,6 +45,7 @@ def quick(tmp_path: Path, **changes: str) -> Path:
         "answers": "order-svc",
         "baseline": "30s",
         "limit": "30s",
+        "at_least": "85%",
         **changes,
     }
     file = tmp_path / f"{values['name']}.yaml"

@@ -65,6 +65,11 @@ def injected(lab: LabState) -> bool:
     return any(item["metadata"]["name"].startswith("chaos-") for item in answer.json()["items"])
 
 
+def unhurried(tmp_path: Path) -> Path:
+    """One that needs some seconds of the fault, so that a busy machine can take the control plane away before its end."""
+    return quick(tmp_path, at_least="98%")
+
+
 def with_limits(file: Path, limits: str) -> Path:
     file.write_text(file.read_text().replace("limits: {", f"limits: {{{limits}, "))
     return file
@@ -121,7 +126,7 @@ def faults_counted_later_than(record: dict[str, Any], seconds: float) -> float:
 def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
     request: pytest.FixtureRequest, lab: LabState, tmp_path: Path
 ) -> None:
-    process = without_control_plane_at_the_restore(request, lab, quick(tmp_path), tmp_path)
+    process = without_control_plane_at_the_restore(request, lab, unhurried(tmp_path), tmp_path)
     counted, restored = aborted(lab), time.monotonic()
     until(lambda: aborted(lab) > counted + 100, what="some seconds of faults more")
     away = time.monotonic() - restored
@@ -143,7 +148,7 @@ def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
 
 
 def test_a_removal_that_takes_too_long_is_red(request: pytest.FixtureRequest, lab: LabState, tmp_path: Path) -> None:
-    file = with_limits(quick(tmp_path), "removal: 3s")
+    file = with_limits(unhurried(tmp_path), "removal: 3s")
     process = without_control_plane_at_the_restore(request, lab, file, tmp_path)
     code, verdict, told = ended(process)
     assert code == 1, told

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +52,7 @@ class Orders:
         signals: Sent to itself at the beginning of a phase.
         alarm_in: Phase at whose beginning an alarm's handler raises, as pytest-timeout's does.
         lost_in: Phase at whose beginning Prometheus goes away.
+        hangs_in: Phase whose beginning another listener hears and never returns.
     """
 
     api: tuple[str, int]
@@ -69,6 +71,7 @@ class Orders:
     largest_file: int = -1
     clock_step: float = 0.0
     stepped_in: str = ""
+    hangs_in: str = ""
 
     @property
     def result(self) -> Path:
@@ -106,6 +109,17 @@ class _Saboteur(Listener):
 
     def finished(self, result: Result) -> None:
         self.told = result
+
+
+class _Hanging(Listener):
+    """A listener that hears a phase and never returns."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+
+    def phase(self, run: str, phase: PhaseName, at: float) -> None:
+        if phase == self._orders.hangs_in:
+            threading.Event().wait()
 
 
 class Alarm(BaseException):
@@ -150,7 +164,7 @@ def main(orders: Orders) -> None:
             load=lambda: load,
             watchdog=lambda plan, folder: _watch(orders, mesh, plan, folder),
             clock=clock,
-            listeners=[saboteur],
+            listeners=[saboteur, _Hanging(orders)],
             report_dir=orders.folder,
             lease=orders.lease,
         )

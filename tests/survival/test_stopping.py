@@ -52,6 +52,20 @@ def test_a_signal_in_any_phase_restores_and_is_told(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.parametrize("world", ["create"], indirect=True)
+def test_a_listener_that_never_returns_holds_up_no_run(world: World) -> None:
+    orders = world.orders(hangs_in=PhaseName.OBSERVE.value)
+    found = world.run(orders)
+    assert found["outcome"] == "passed", found
+    (dropped,) = [event for event in found["events"] if event.startswith("listener-dropped: ")]
+    assert dropped == "listener-dropped: tests.survival.child._Hanging: it did not return within 3 s"
+    told = (Path(orders.folder) / "stderr.txt").read_text()
+    assert told == "the listener tests.survival.child._Hanging is dropped: it did not return within 3 s\n"
+    assert world.is_clean()
+    world.end_watchdog(orders)
+
+
+@pytest.mark.timeout(120)
 @pytest.mark.parametrize("what", ["take away", "lease"])
 def test_signals_do_not_cut_a_clean_up_short(world: World, what: str) -> None:
     """They come while the removing call is under way, one after the other."""

@@ -59,7 +59,7 @@ def test_a_step_has_what_was_decided_in_its_phase(tmp_path: Path, monkeypatch: p
     assert inner["answered"].status == Status.FAILED
     assert "expected at least 99%" in inner["answered"].name
     assert (inner["answered"].start, inner["answered"].stop) == (steps["observe"].start, steps["observe"].stop)
-    assert [step.name.split()[0] for step in steps["prove"].steps] == ["abort", "delay"]
+    assert [step.name.split(":")[0] for step in steps["prove"].steps] == ["abort", "delay"]
     assert steps["recover"].steps[0].name.startswith("recovery: within")
 
 

@@ -1,0 +1,121 @@
+"""What every ``Metrics`` has to do: Prometheus on the lab, and those of the shop in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import httpx
+import pytest
+
+from chaos.adapters.prometheus_metrics import PrometheusMetrics
+from chaos.lab.state import LabState
+from chaos.ports import Metrics
+from chaos.testing.shop import Shop
+from chaos.values.questions import Comparison, Durations, Question, Requests, Side
+from tests.support.waiting import until
+
+HOST = "order-svc.staging.svc.cluster.local"
+REQUESTS = 30
+
+
+@dataclass
+class Mesh:
+    """Its metrics, after ``REQUESTS`` were counted at least; ``pause`` lets time go on."""
+
+    metrics: Metrics
+    pause: Callable[[float], None]
+
+
+def on_the_lab(request: pytest.FixtureRequest) -> Mesh:
+    lab: LabState = request.getfixturevalue("lab")
+    metrics = PrometheusMetrics(lab.prometheus)
+    for number in range(REQUESTS):
+        httpx.get(f"{lab.entry}/orders/{number}", trust_env=False)
+
+    def pause(seconds: float) -> None:
+        end = metrics.now() + seconds
+        until(lambda: metrics.now() > end)
+
+    until(lambda: total(metrics, Durations(host=HOST)) >= REQUESTS, "the requests are counted")
+    return Mesh(metrics, pause)
+
+
+def in_memory(request: pytest.FixtureRequest) -> Mesh:
+    shop = Shop()
+    shop.traffic.rate = REQUESTS
+    shop.clock.sleep(3)
+    return Mesh(shop.metrics, shop.clock.sleep)
+
+
+def total(metrics: Metrics, question: Question) -> float:
+    return sum(series.samples[-1][1] for series in metrics.samples(question, seconds=60))
+
+
+@pytest.fixture(scope="module", params=[pytest.param(on_the_lab, marks=pytest.mark.lab), in_memory])
+def mesh(request: pytest.FixtureRequest) -> Mesh:
+    found: Mesh = request.param(request)
+    return found
+
+
+@pytest.fixture
+def metrics(mesh: Mesh) -> Metrics:
+    return mesh.metrics
+
+
+def test_its_clock_goes_on_and_its_scrapes_are_known(mesh: Mesh, metrics: Metrics) -> None:
+    before = metrics.now()
+    mesh.pause(1.5)
+    assert before + 1 < metrics.now() < before + 60
+    assert metrics.scrape_interval() == 1.0
+    assert isinstance(metrics.version(), str)
+
+
+def test_requests_are_counted_by_caller_status_and_flags(metrics: Metrics) -> None:
+    found = metrics.samples(Requests(host=HOST), seconds=60)
+    assert sum(series.samples[-1][1] for series in found) >= REQUESTS
+    for series in found:
+        assert {
+            "source_workload",
+            "source_workload_namespace",
+            "response_code",
+            "response_flags",
+        } <= series.labels.keys()
+        assert series.labels["reporter"] in ("source", "waypoint")
+
+
+def test_samples_are_raw_in_the_order_of_time_and_of_the_last_seconds(mesh: Mesh, metrics: Metrics) -> None:
+    mesh.pause(3)
+    (first, *_) = metrics.samples(Requests(host=HOST), seconds=60)
+    assert all(one[0] < two[0] and one[1] <= two[1] for one, two in pairwise(first.samples))
+    since = metrics.now() - 10
+    for series in metrics.samples(Requests(host=HOST), seconds=10):
+        assert all(at > since - 1 for at, _ in series.samples)
+
+
+def test_durations_within_a_bound_are_a_part_of_all(metrics: Metrics) -> None:
+    quick, every, slow = (total(metrics, Durations(host=HOST, within=bound)) for bound in (0.5, None, 10_000))
+    assert 0 <= quick < every <= slow, "others may send requests meanwhile"
+
+
+def test_what_was_never_counted_has_no_series(metrics: Metrics) -> None:
+    for question in (
+        Requests(host="nobody.staging.svc.cluster.local"),
+        Durations(host="nobody", within=1000),
+    ):
+        assert list(metrics.samples(question, seconds=60)) == []
+    assert total(metrics, Requests(host=HOST, side=Side.CALLED)) >= 0
+
+
+def test_a_comparison_has_one_sample_of_now(metrics: Metrics) -> None:
+    ((at, value),) = metrics.samples(Comparison(promql="vector(1) > 0"), seconds=60)[0].samples
+    assert (value, abs(at - metrics.now()) < 5) == (1.0, True)
+
+
+def test_a_question_can_be_told(metrics: Metrics) -> None:
+    told = {
+        metrics.wording(one) for one in (Requests(host=HOST), Durations(host=HOST), Durations(host=HOST, within=1000))
+    }
+    assert len(told) == 3
+    assert all(HOST in text for text in told)

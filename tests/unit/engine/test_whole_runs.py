@@ -1,0 +1,243 @@
+"""Whole runs on a shop in memory, in virtual time: each way in which one ends, in milliseconds."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chaos.adapters.experiment_file import parse_experiment
+from chaos.errors import Stopped
+from chaos.model.events import TroubleKind
+from chaos.model.history import History, Mark, PhaseName
+from chaos.model.marks import FROZEN
+from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.safety.lock import acquire
+from chaos.testing.shop import Shop
+
+RUN = "abcdefgh"
+EXPERIMENT = """\
+experiment: orders
+owner: checkout
+target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
+faults: [{fault}]
+load: {{rate: 10, requests: [{{path: /orders/42}}]}}
+steadyState:
+  - {{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 90%}}
+  {more}
+guardrails:
+  - {{title: on fire, service: order-svc, good: {{status: "<500"}}, atLeast: 30%}}
+"""
+ABORT = "abort: {percentage: 50, httpStatus: 503}"
+
+
+class Watch:
+    """Whoever would clean up when the process is killed, and what it was told."""
+
+    def __init__(self) -> None:
+        self.told = ""
+
+    def release(self) -> None:
+        self.told = "released"
+
+    def abandon(self) -> None:
+        self.told = "abandoned"
+
+
+class World(Shop):
+    """A shop, and one run on it."""
+
+    def __init__(self, **behaviour: float) -> None:
+        super().__init__(**behaviour)
+        self.watch = Watch()
+
+    def when_faulted(self, action: Callable[[], object], *, after: float = 3.0) -> None:
+        """Does something some seconds after the fault was written."""
+        write = self.mesh.create_virtual_service
+
+        def writing(obj: Any, *, dry_run: bool = False) -> Any:
+            if not dry_run:
+                self.clock.later(after, action)
+            return write(obj, dry_run=dry_run)
+
+        self.mesh.create_virtual_service = writing  # type: ignore[method-assign]
+
+    def run(self, fault: str = ABORT, more: str = "") -> tuple[History, Verdict]:
+        experiment = parse_experiment(EXPERIMENT.format(fault=fault, more=more))
+        with TemporaryDirectory() as folder:
+            harness = self.harness(report_dir=folder, watchdog=lambda _plan, _folder: self.watch)
+            finished = harness.run(experiment, name=RUN)
+        return finished.history, finished.verdict
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def codes(verdict: Verdict) -> set[ReasonCode]:
+    return {reason.code for reason in verdict.reasons}
+
+
+def nothing_left(world: World, history: History) -> bool:
+    return not world.mesh.injected() and not history.residue and world.watch.told == "released"
+
+
+def test_a_shop_that_bears_the_fault_passes(world: World) -> None:
+    history, verdict = world.run()
+    assert verdict.passed, verdict.reasons
+    assert [span.phase for span in history.spans] == list(PhaseName)
+    assert nothing_left(world, history)
+    assert [one["reason"] for one in world.mesh.objects("Event")] == ["ChaosFaultStarted", "ChaosFaultEnded"]
+
+
+def test_the_same_run_gives_the_same_history() -> None:
+    assert World().run() == World().run()
+
+
+def test_a_delay_is_seen_by_those_who_wait_for_the_answer(world: World) -> None:
+    claim = "- {{title: quick, service: order-svc, good: {{within: 1s}}, atLeast: 95%, duringFault: {share}}}"
+    fault = "delay: {percentage: 50, fixedDelay: 2s}"
+    _, borne = world.run(fault, claim.format(share="35%"))
+    assert borne.passed, borne.reasons
+    _, late = World().run(fault, claim.format(share="90%"))
+    assert codes(late) == {ReasonCode.EXPECTATION_VIOLATED}
+
+
+def test_a_shop_that_fails_with_its_target_is_found_out(world: World) -> None:
+    world.traffic.bears = 0.0
+    history, verdict = world.run()
+    assert (verdict.outcome, codes(verdict)) == (Outcome.FAILED, {ReasonCode.EXPECTATION_VIOLATED})
+    assert nothing_left(world, history)
+
+
+def test_recovery_takes_as_long_as_it_took(world: World) -> None:
+    world.traffic.heals = 12.0
+    _, verdict = world.run()
+    assert verdict.passed, verdict.reasons
+    assert verdict.recovery is not None
+    assert verdict.recovery.seconds is not None
+    assert 12 <= verdict.recovery.seconds <= 16, "tried at 0, 1, 2, 4, 8, 16 … seconds"
+
+
+def test_a_shop_that_does_not_recover_fails(world: World) -> None:
+    world.traffic.heals = 90.0
+    history, verdict = world.run()
+    assert (verdict.outcome, codes(verdict)) == (Outcome.FAILED, {ReasonCode.NOT_RECOVERED})
+    assert nothing_left(world, history)
+
+
+def test_a_fault_that_stays_in_the_proxies_is_told(world: World) -> None:
+    world.when_faulted(lambda: setattr(world.mesh, "distribution", 45.0))
+    history, verdict = world.run()
+    assert (verdict.outcome, codes(verdict)) == (Outcome.CLEANUP_FAILED, {ReasonCode.STILL_FAULTED})
+    assert nothing_left(world, history), "the API is clean although the proxies are not"
+
+
+def test_a_guardrail_restores_at_once(world: World) -> None:
+    world.when_faulted(lambda: setattr(world.traffic, "broken", 0.95))
+    history, verdict = world.run()
+    assert verdict.outcome is Outcome.FAILED
+    assert history.marks[Mark.RESTORE_SENT] - history.marks[Mark.INJECTED] < 10
+    assert nothing_left(world, history)
+
+
+def test_where_proxies_can_not_be_asked_the_counts_tell(world: World) -> None:
+    world.mesh.answers_exec = False
+    history, verdict = world.run()
+    assert verdict.passed, verdict.reasons
+    assert [seen.of for seen in history.proxies] == [0, 0]
+
+
+def change(world: World) -> None:
+    (ours,) = world.mesh.virtual_services()
+    world.mesh.put({**ours, "spec": {**ours["spec"], "exportTo": ["*"]}})
+
+
+def delete(world: World) -> None:
+    (ours,) = world.mesh.virtual_services()
+    world.mesh.remove("VirtualService", ours["metadata"]["namespace"], ours["metadata"]["name"])
+
+
+DISTURBANCES: dict[TroubleKind, tuple[Callable[[World], object], ...]] = {
+    TroubleKind.FROZEN: (lambda world: world.mesh.annotate_namespace("staging", FROZEN, "release"),),
+    TroubleKind.METRICS_LOST: (lambda world: setattr(world.metrics, "lost", "Prometheus is gone"),),
+    TroubleKind.LOAD_DIED: (lambda world: setattr(world.load, "died", "out of memory"),),
+    TroubleKind.TARGET_CHANGED: (change, delete),
+}
+EACH = [(kind, action) for kind, actions in DISTURBANCES.items() for action in actions]
+
+
+@pytest.mark.parametrize(("kind", "action"), EACH)
+def test_a_disturbance_restores_and_leaves_the_question_open(
+    world: World, kind: TroubleKind, action: Callable[[World], object]
+) -> None:
+    world.when_faulted(lambda: action(world))
+    history, verdict = world.run()
+    assert verdict.outcome is Outcome.INCONCLUSIVE, verdict.reasons
+    assert kind in {trouble.kind for trouble in history.troubles}
+    assert history.marks[Mark.RESTORED] - history.marks[Mark.INJECTED] < 20
+    assert nothing_left(world, history)
+
+
+def test_a_signal_restores_before_it_ends_the_process(world: World) -> None:
+    world.when_faulted(lambda: signal.raise_signal(signal.SIGTERM))
+    with pytest.raises(Stopped) as caught:
+        world.run()
+    assert caught.value.code == 128 + signal.SIGTERM
+    assert not world.mesh.injected()
+    assert world.watch.told == "released"
+
+
+def test_a_load_that_does_not_keep_its_rate_proves_nothing(world: World) -> None:
+    world.traffic.kept = 0.5
+    history, verdict = world.run()
+    assert codes(verdict) == {ReasonCode.LOAD_STARVED}
+    assert nothing_left(world, history)
+
+
+def test_a_shop_that_is_broken_before_is_not_faulted_on_top(world: World) -> None:
+    world.traffic.broken = 0.5
+    history, verdict = world.run()
+    assert codes(verdict) == {ReasonCode.NOT_STEADY_BEFORE}
+    assert Mark.INJECT_SENT not in history.marks
+    assert nothing_left(world, history)
+
+
+def test_a_target_that_another_run_holds_is_left_alone(world: World) -> None:
+    other = acquire(
+        world.mesh, namespace="staging", service="inventory-svc", run="hgfedcba", experiment="e", owner=None
+    )
+    history, verdict = world.run()
+    other.stop()
+    assert codes(verdict) == {ReasonCode.LOCKED}
+    assert Mark.INJECT_SENT not in history.marks
+    assert [lease["spec"]["holderIdentity"] for lease in world.mesh.objects("Lease")] == ["hgfedcba"]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    bears=st.sampled_from([0.0, 0.5, 1.0]), heals=st.sampled_from([0.0, 5.0, 90.0]), broken=st.sampled_from([0.0, 0.0, 0.3]),
+    kept=st.sampled_from([1.0, 1.0, 0.5]), distribution=st.sampled_from([0.0, 0.3, 4.0, 45.0]),
+    disturbed=st.none() | st.tuples(st.sampled_from(EACH), st.floats(0, 15)),
+)  # fmt: skip
+def test_only_what_was_well_all_the_time_is_green_and_nothing_is_left_of_any_run(
+    bears: float, heals: float, broken: float, kept: float, distribution: float, disturbed: Any
+) -> None:
+    world = World(bears=bears, heals=heals, broken=broken, kept=kept)
+    world.mesh.distribution = distribution
+    if disturbed is not None:
+        (_, action), after = disturbed
+        world.when_faulted(lambda: world.mesh.virtual_services() and action(world), after=after)
+    history, verdict = world.run()
+    assert nothing_left(world, history)
+    if verdict.passed:
+        assert (bears, broken, kept) == (1.0, 0.0, 1.0)
+        assert heals < 60
+        assert distribution < 30
+        assert not history.troubles
