@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import floor
-from typing import Any, Final
+from pathlib import Path
+from typing import Any, Final, Protocol
 
+from chaos.errors import LoadError, MetricsError
 from chaos.istio.hosts import resolve_host, service_fqdn
-from chaos.ports import Clock
-from chaos.testing.mesh import MemoryMesh
+from chaos.model.experiment import Load as LoadSpec
+from chaos.ports import Clock, Object
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Durations, Question, Requests
+from chaos.values.questions import Comparison, Durations, Question, Requests
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
@@ -26,6 +28,14 @@ _BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 Labels = tuple[tuple[str, str], ...]
 
 
+class Obeyed(Protocol):
+    """Where the proxies have their configuration from."""
+
+    def in_effect(self, at: float) -> Sequence[Object]:
+        """The VirtualServices that they obey at a moment."""
+        ...
+
+
 class Traffic:
     """The load calls ``order-svc``, and each order calls ``inventory-svc``, whose faults are those of the mesh.
 
@@ -34,7 +44,7 @@ class Traffic:
         mesh: Whose VirtualServices decide which calls are faulted.
     """
 
-    def __init__(self, clock: Clock, mesh: MemoryMesh) -> None:
+    def __init__(self, clock: Clock, mesh: Obeyed) -> None:
         self._clock = clock
         self._mesh = mesh
         self._next = float(floor(clock.now()))
@@ -130,6 +140,84 @@ class Traffic:
         if number or key in self._counters:
             total, samples = self._counters.get(key, (0, []))
             self._counters[key] = (total + number, samples)
+
+
+class ShopMetrics:
+    """The ``Metrics`` port over the shop's traffic."""
+
+    def __init__(self, clock: Clock, traffic: Traffic) -> None:
+        self._clock = clock
+        self._traffic = traffic
+        self.lost = ""
+        """Why they do not answer; nothing while they do."""
+        self.untrue: set[str] = set()
+        """Comparisons that have no result; all others have."""
+
+    def now(self) -> float:
+        """The shop's clock."""
+        self._answer()
+        return self._clock.now()
+
+    def version(self) -> str:
+        """None."""
+        return ""
+
+    def scrape_interval(self) -> float:
+        """The shop's."""
+        return self._traffic.scrape_interval
+
+    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
+        """Raw samples of the last seconds."""
+        self._answer()
+        if isinstance(question, Comparison):
+            holds = float(question.promql not in self.untrue)
+            return [Series(labels={}, samples=((self._clock.now(), holds),))]
+        return self._traffic.series(question, seconds=seconds)
+
+    def wording(self, question: Question) -> str:
+        """The question in words."""
+        return str(question)
+
+    def _answer(self) -> None:
+        self._traffic.catch_up()
+        if self.lost:
+            raise MetricsError(self.lost)
+
+
+class ShopLoad:
+    """The ``Load`` port: orders at the declared rate."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._rate = 0.0
+        self.died = ""
+        """Why it is not running; nothing while it is well."""
+
+    def prepare(self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path) -> None:  # noqa: ARG002
+        """Takes note of the rate; ``LoadError`` where it has died."""
+        if self.died:
+            raise LoadError(self.died)
+        self._rate = spec.rate
+
+    def start(self) -> None:
+        """Orders from now on."""
+        self._traffic.catch_up()
+        self._traffic.rate = self._rate
+
+    def poll(self) -> Sequence[LoadSecond]:
+        """The seconds that were finished since the last call."""
+        self._traffic.catch_up()
+        found, self._traffic.seconds = tuple(self._traffic.seconds), []
+        return found
+
+    def failure(self) -> str | None:
+        """Why it is no longer running; ``None`` while it is well."""
+        return self.died or None
+
+    def stop(self) -> None:
+        """Orders no more."""
+        self._traffic.catch_up()
+        self._traffic.rate = 0.0
 
 
 def _share(part: Mapping[str, Any]) -> float:

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from chaos.values.remarks import RULES_AT
-from tests.support.repository import relative, tracked
+from tests.support.repository import ROOT, relative, tracked
 
 EXPERIMENT = """\
 experiment: orders
@@ -27,6 +27,7 @@ faults: [{abort: {percentage: 50, httpStatus: 503}}]
 load: {requests: [{path: /orders/42}]}
 steadyState: [{title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}]
 """
+IN_MEMORY = ROOT / "docs" / "how-to" / "testing-in-memory.md"
 EVERY_MODULE = """\
 import importlib, pkgutil
 import chaos.adapters.locust_driver  # patches the standard library, so it comes first, as in its own process
@@ -113,6 +114,14 @@ def test_the_command_works_by_its_name_and_as_a_module(installed: Installed) -> 
     installed.run("chaosctl", "validate", "orders.yaml")
     assert "steadyState" in json.loads(installed.run("chaosctl", "schema"))["properties"]
     assert "staging" in installed.run("chaosctl", "lab", "shop", "--image", "shop:1"), "the demo shop comes with it"
+
+
+def test_a_suite_in_memory_runs(installed: Installed) -> None:
+    """The one of the documentation, which has to be right itself."""
+    (suite,) = re.findall(r"```python\n(.*?)```", IN_MEMORY.read_text(encoding="utf-8"), re.DOTALL)
+    (installed.folder / "test_orders_in_memory.py").write_text(suite)
+    told = installed.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_orders_in_memory.py")
+    assert "4 passed" in told
 
 
 def test_pytest_finds_the_plugin_and_the_experiment(installed: Installed) -> None:

@@ -24,7 +24,7 @@ from chaos.model.settings import LAB
 from chaos.ports import Listener, Result
 from chaos.safety.watchdog import Watchdog
 from tests.support.api_server import CONTEXT
-from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
+from tests.survival.simulated import FastShop
 
 EXPERIMENT = """\
 experiment: orders
@@ -85,8 +85,8 @@ class Orders:
 class _Saboteur(Listener):
     """A listener that does what its orders say once a phase begins."""
 
-    def __init__(self, orders: Orders, metrics: ShopMetrics, load: SteadyLoad) -> None:
-        self._orders, self._metrics, self._load = orders, metrics, load
+    def __init__(self, orders: Orders, shop: FastShop) -> None:
+        self._orders, self._shop = orders, shop
         self.told: Result | None = None
 
     def phase(self, run: str, phase: PhaseName, at: float) -> None:
@@ -94,9 +94,9 @@ class _Saboteur(Listener):
         if phase == orders.die_in:
             die(orders)
         if phase == orders.lost_in:
-            self._metrics.gone = True
+            self._shop.metrics.lost = "Prometheus is gone"
         if phase == orders.load_dies_in:
-            self._load.died = "killed"
+            self._shop.load.died = "killed"
         if phase == orders.stepped_in:
             real, step = time.time, orders.clock_step
             time.time = lambda: real() + step
@@ -151,19 +151,17 @@ def kill_watchdog(orders: Orders) -> None:
 def main(orders: Orders) -> None:
     """Plans and runs; leaves the verdict in ``result.json``."""
     sys.stderr = (Path(orders.folder) / "stderr.txt").open("w", encoding="utf-8")
-    clock = FastClock()
-    metrics = ShopMetrics(clock, orders.api)
-    load = SteadyLoad(clock)
-    saboteur = _Saboteur(orders, metrics, load)
+    shop = FastShop(orders.api)
+    saboteur = _Saboteur(orders, shop)
     result: dict[str, object] = {}
     signal.signal(signal.SIGALRM, _raise_alarm)
     try:
         mesh = KubernetesMesh(orders.kubeconfig, CONTEXT, timeouts=orders.timeouts)
         harness = Harness(
-            Place.of(mesh, metrics, LAB, entry="http://127.0.0.1:1", lab=True),
-            load=lambda: load,
+            Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True),
+            load=lambda: shop.load,
             watchdog=lambda plan, folder: _watch(orders, mesh, plan, folder),
-            clock=clock,
+            clock=shop.clock,
             listeners=[saboteur, _Hanging(orders)],
             report_dir=orders.folder,
             lease=orders.lease,

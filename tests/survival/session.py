@@ -12,7 +12,7 @@ from chaos.engine.place import Place
 from chaos.harness.harness import Harness
 from chaos.model.settings import LAB
 from tests.support.api_server import CONTEXT
-from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
+from tests.survival.simulated import FastShop
 
 CONFTEST = """\
 import sys
@@ -31,14 +31,14 @@ ROOT = Path(__file__).parents[2]
 def harness(config: pytest.Config, address: tuple[str, int]) -> Harness:
     """One whose metrics, load and pace of time are made; all else is as the options say."""
     assert os.environ.get("CHAOS_TEST_SESSION") == "1", "only in a session that a test has started"
-    clock = FastClock()
+    shop = FastShop(address)
     where = config.getoption("chaos_kubeconfig"), config.getoption("chaos_context")
     mesh = KubernetesMesh(*where, timeouts=(0.5, 0.5))
-    place = Place.of(mesh, ShopMetrics(clock, address), LAB, entry="http://127.0.0.1:1", lab=True)
+    place = Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True)
     return Harness(
         place,
-        load=lambda: SteadyLoad(clock),
-        clock=clock,
+        load=lambda: shop.load,
+        clock=shop.clock,
         report_dir=config.getoption("chaos_report_dir"),
         wait=config.getoption("chaos_wait"),
     )

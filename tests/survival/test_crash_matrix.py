@@ -26,7 +26,7 @@ from tests.support.api_server import CONTEXT
 from tests.support.waiting import until
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
-from tests.survival.simulated import FastClock, ShopMetrics
+from tests.survival.simulated import FastShop
 from tests.survival.world import STRATEGIES, World
 
 CLEANERS = ("watchdog", "sweep", "next session")
@@ -158,8 +158,8 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
             assert any(word in text for word in words) == (bool(injected) or "nothing" not in text)
             assert "nothing to remove" in chaosctl(world, "sweep"), "a second sweep finds nothing"
         else:
-            metrics = ShopMetrics(FastClock(), world.api.address)
-            Harness(Place.of(mesh, metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()
+            shop = FastShop(world.api.address)
+            Harness(Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()
         assert chaosctl(world, "status").strip() == "no active faults"
     finally:
         world.proxy.ahead = 0.0

@@ -29,7 +29,7 @@ from chaos.model.settings import LAB
 from chaos.ports import Listener, Result
 from tests.support.api_server import CONTEXT
 from tests.survival.child import EXPERIMENT
-from tests.survival.simulated import FastClock, ShopMetrics, SteadyLoad
+from tests.survival.simulated import FastShop
 from tests.survival.world import World
 
 GUARDED = EXPERIMENT + 'guardrails: [{title: on fire, service: inventory-svc, good: {status: "<500"}, atLeast: 90%}]\n'
@@ -72,18 +72,17 @@ class Runs:
         self.world = World(folder, "create")
         self.world.api.store.create(PODS, POD)
         self.mesh = Hanging(str(self.world.api.kubeconfig))
-        self.clock = FastClock()
-        self.metrics = ShopMetrics(self.clock, self.world.api.address)
+        self.shop = FastShop(self.world.api.address)
 
     def run(self, *meanwhile: Callable[[], object], text: str = EXPERIMENT) -> History:
         """What happened; the first of ``meanwhile`` is done once the first exec hangs, and so on."""
         self.mesh.meanwhile = list(meanwhile)
         end = End()
         harness = Harness(
-            Place.of(self.mesh, self.metrics, LAB, entry="http://127.0.0.1:1", lab=True),
-            load=lambda: SteadyLoad(self.clock),
+            Place.of(self.mesh, self.shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True),
+            load=lambda: self.shop.load,
             watchdog=lambda plan, folder: NoWatch(),
-            clock=self.clock,
+            clock=self.shop.clock,
             listeners=[end],
             report_dir=self.folder,
         )
@@ -97,7 +96,7 @@ class Runs:
 
     def close(self) -> None:
         self.mesh.over.set()
-        self.metrics.close()
+        self.shop.close()
         self.world.close()
 
 
