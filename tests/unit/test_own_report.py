@@ -13,7 +13,7 @@ import pytest
 
 from chaos.model import events
 from tests.own_report import PAGE, blocks, chat, install
-from tests.unit.test_pytest_plugin import MESH, QUIET, with_outcomes
+from tests.support.plugin_sessions import MESH, QUIET, with_outcomes
 
 pytest_plugins = ["pytester"]
 
