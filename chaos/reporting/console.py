@@ -41,6 +41,13 @@ class _Words(RegexHighlighter):
     )
 
 
+class _Console(Console):
+    """Leaves a closed pipe to the command, whose exit code tells of it."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(stream: Stream, *, width: int | None = None, colour: bool = True) -> Console:
     """Prints text as it is, to a stream; words stand out only where ``highlight=True`` asks for it.
 
@@ -49,7 +56,7 @@ def console(stream: Stream, *, width: int | None = None, colour: bool = True) ->
         width: Columns, where the stream is a terminal that can't be asked.
         colour: Whether colours may be used at all.
     """
-    return Console(
+    return _Console(
         file=cast("IO[str]", stream),
         width=width if stream.isatty() else _UNWRAPPED,
         color_system="auto" if colour else None,

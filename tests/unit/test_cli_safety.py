@@ -17,7 +17,8 @@ from chaos.manifests.janitor import RULES, janitor
 from chaos.safety.lock import acquire
 from chaos.safety.sweep import sweep
 from tests.support.api_server import CONTEXT, ApiServer, fault
-from tests.unit.safety.test_sweep import leave
+from tests.support.dead_runs import leave
+from tests.support.permissions import permission
 
 
 @pytest.fixture(autouse=True)
@@ -202,14 +203,3 @@ def test_the_janitors_role_is_sufficient_and_nothing_in_it_is_idle(server: ApiSe
         for verb in rule["verbs"]
     }
     assert used == allowed
-
-
-def permission(method: str, path: str) -> tuple[str, str, str] | None:
-    """The verb that Kubernetes asks RBAC for; ``None`` for discovery, which every account may."""
-    parts = [part for part in path.split("/") if part]
-    group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
-    if len(rest) < 3:
-        return None
-    named = len(rest) > 3
-    verb = {"GET": "get" if named else "list", "POST": "create", "PUT": "update", "DELETE": "delete"}[method]
-    return group, rest[2], verb

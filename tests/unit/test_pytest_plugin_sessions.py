@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.plugin_sessions import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 from tests.support.waiting import seconds_until, until
-from tests.unit.test_pytest_plugin import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 
 pytest_plugins = ["pytester"]
 

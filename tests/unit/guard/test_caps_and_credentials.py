@@ -14,8 +14,8 @@ from chaos.guard import Draft, check
 from chaos.injection.warnings import warnings
 from chaos.model.experiment import Experiment
 from chaos.model.settings import Caps, Settings
+from tests.support.drafts import draft
 from tests.support.situations import experiment, namespace, situation, virtual_service
-from tests.unit.guard.test_rules import draft
 
 STAGING = Settings(namespaces=("staging",))
 
