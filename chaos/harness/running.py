@@ -56,7 +56,7 @@ def run(
     report_dir: Path,
     file: Path | None = None,
     declared: str = "",
-    name: str = "",
+    run_id: str = "",
 ) -> Result:
     """Runs one experiment, judges it and leaves its record.
 
@@ -66,7 +66,7 @@ def run(
         report_dir: Where its record goes.
         file: Where it was declared.
         declared: Its text.
-        name: The run's id; a new one where absent.
+        run_id: How the run is called; a new id where absent.
 
     Raises:
         HarnessError: it could not even be begun; nothing was written.
@@ -83,7 +83,7 @@ def run(
         if place.settings.lists(experiment.target.namespace):
             _await_turn(experiment, around)
             sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
-        plan = place.plan(experiment, run=name or new_run(), file=str(file or ""), declared=declared)
+        plan = place.plan(experiment, run=run_id or new_run(), file=str(file or ""), declared=declared)
         make_folder(report_dir, plan.run)
         if plan.allowed:
             one = Run(plan, around)

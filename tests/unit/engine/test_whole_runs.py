@@ -71,7 +71,7 @@ class World(Shop):
         experiment = parse_experiment(EXPERIMENT.format(fault=fault, more=more))
         with TemporaryDirectory() as folder:
             harness = self.harness(report_dir=folder, watchdog=lambda _plan, _folder: self.watch)
-            finished = harness.run(experiment, name=RUN)
+            finished = harness.run(experiment, run_id=RUN)
         return finished.history, finished.verdict
 
 
