@@ -153,9 +153,7 @@ class KubernetesMesh:
     def mesh_config(self, root: str, revision: str) -> Object | None:
         """The configuration of a revision's control plane; ``None`` where there is none, so that all is by default.
 
-        Args:
-            root: The mesh's root namespace, where it is.
-            revision: ``default`` for a control plane that was installed without one.
+        ``default`` is the revision of a control plane that was installed without one.
 
         Raises:
             MeshError: it can't be read, or is no YAML mapping.

@@ -30,12 +30,7 @@ class Halt(Exception):
 
 
 class Live:
-    """A run while it goes on.
-
-    Args:
-        plan: What to do; must be allowed.
-        around: The outside.
-    """
+    """A run while it goes on."""
 
     def __init__(self, plan: Plan, around: Surroundings) -> None:
         if plan.injection is None or not plan.allowed:

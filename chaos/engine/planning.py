@@ -226,12 +226,6 @@ def dry_run(mesh: Mesh, plan: Plan) -> Plan:
 
 
 def governing_now(mesh: Mesh, plan: Plan, situation: Situation) -> Object | None:
-    """The VirtualService that governs the target's callers at this moment.
-
-    Args:
-        mesh: The cluster.
-        plan: Whose target.
-        situation: What else was found before the write; VirtualServices are read anew.
-    """
+    """The VirtualService that governs the target's callers at this moment; all else is as the situation has it."""
     found = governing_of(plan.experiment, replace(situation, virtual_services=mesh.virtual_services()))
     return None if isinstance(found, Broken) else found

@@ -59,12 +59,7 @@ def why_not(
 ) -> Broken | None:
     """Why an object of ours would not take effect on the declared callers, or would on others; ``None`` where all is well.
 
-    Args:
-        after: The object as it would be written.
-        routes: Those of its routes that carry the fault.
-        governing: What the callers follow now.
-        experiment: Whose target and callers.
-        situation: What the cluster has, without the object.
+    ``routes`` are those that carry the fault; the situation is that without the object.
     """
     target = experiment.target
     host = service_fqdn(target.service, target.namespace)

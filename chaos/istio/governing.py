@@ -86,13 +86,7 @@ class Listener:
         return tuple(wanted.items() <= labels.items() for wanted in self._selectors)
 
     def virtual_hosts(self, namespace: str, labels: Mapping[str, str], port: int) -> Iterator[VirtualHost]:
-        """The names that a sidecar knows at a port; a name is in one of them only.
-
-        Args:
-            namespace: The workload's.
-            labels: The workload's.
-            port: That requests are sent to.
-        """
+        """The names that a sidecar knows at a port; a name is in one of them only."""
         registry = {one.host.lower(): one.in_lower_case() for one in self.services if port in one.http}
         taken: set[str] = set()
         governed: set[str] = set()

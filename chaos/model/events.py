@@ -17,7 +17,7 @@ from chaos.values.series import Fact
 
 
 class TroubleKind(StrEnum):
-    """Why a run could not go on as planned, apart from what the judge reads in the counts."""
+    """Why a run could not go on as planned, apart from what the judge reads in the counts; each is a ``ReasonCode``, too."""
 
     METRICS_LOST = "metrics-lost"
     LOAD_DIED = "load-died"

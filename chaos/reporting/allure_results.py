@@ -10,13 +10,7 @@ from chaos.reporting.record import write_atomically
 
 
 def write_surroundings(results: Path, environment: Environment, categories: Path | None) -> None:
-    """Writes both files, each of them whole, since several workers write the same.
-
-    Args:
-        results: Allure's results folder.
-        environment: Where the run was.
-        categories: How the report sorts failures; the package's own where absent, or not there.
-    """
+    """Writes both files, each of them whole, since several workers write the same; the package's categories where the suite has none."""
     results.mkdir(parents=True, exist_ok=True)
     rows = {
         "Context": environment.context,

@@ -17,12 +17,7 @@ class Remark(BaseModel):
 
 
 class Warn(Remark):
-    """What the experiment can't show, or what its reader should know; never a reason to stop.
-
-    Args:
-        code: Stable identifier such as ``retries-not-tested``.
-        message: The sentence for people.
-    """
+    """What the experiment can't show, or what its reader should know; never a reason to stop."""
 
     code: str
     message: str
