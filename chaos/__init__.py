@@ -41,13 +41,14 @@ if TYPE_CHECKING:
     from chaos.model.experiment import Experiment, Limits, Load, Match, Recovery, Request, StringMatch, Target
     from chaos.model.history import History
     from chaos.model.plan import Plan
-    from chaos.model.settings import Settings
+    from chaos.model.settings import Caps, Settings
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
     from chaos.ports import Listener, Progress, Result
     from chaos.version import __version__
 
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
+    "Caps": "chaos.model.settings",
     "ChaosError": "chaos.errors",
     "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
@@ -96,6 +97,7 @@ _HOMES: Final = {
 
 __all__ = [
     "Abort",
+    "Caps",
     "ChaosError",
     "ClientExpectation",
     "Delay",

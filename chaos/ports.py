@@ -205,7 +205,6 @@ class Progress:
     good: float | None = None
     claims: Sequence[ClaimResult] = ()
     proof: Proof | None = None
-    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

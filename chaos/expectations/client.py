@@ -35,7 +35,7 @@ class ClientExpectation(ShareOfGood):
         during_fault: Least share during the fault; ``"baseline - 0.5%"`` is relative to the observed baseline.
 
     Raises:
-        pydantic.ValidationError: a value is not of its form.
+        InputError: a value is not of its form.
     """
 
     model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})

@@ -37,7 +37,7 @@ class Expectation(ShareOfGood):
         during_fault: Least share during the fault; ``"baseline - 0.5%"`` is relative to the observed baseline.
 
     Raises:
-        pydantic.ValidationError: a value is not of its form.
+        InputError: a value is not of its form.
     """
 
     service: Name = Field(

@@ -29,7 +29,7 @@ class PromqlExpectation(Kind):
         promql: The comparison.
 
     Raises:
-        pydantic.ValidationError: it is no comparison.
+        InputError: it is no comparison.
     """
 
     decides_by_chance: ClassVar[bool] = False

@@ -60,6 +60,7 @@ def raise_unless_passed(verdict: Verdict) -> None:
         ExperimentInconclusive: the question could not be answered.
         ExperimentRefused: a staging rule said no.
     """
+    __tracebackhide__ = True
     if verdict.passed:
         return
     kinds = {Outcome.INCONCLUSIVE: ExperimentInconclusive, Outcome.REFUSED: ExperimentRefused}

@@ -177,14 +177,14 @@ class Harness:
         """
         return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
 
-    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", name: str = "") -> Result:
+    def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", run_id: str = "") -> Result:
         """Runs an experiment, judges it and leaves its record, whatever its outcome.
 
         Args:
             experiment: What to run.
             file: Where it was declared; relative paths in it start there, in the working directory where absent.
             declared: Its text.
-            name: The run's id; a new one where absent.
+            run_id: How the run is called; a new id where absent.
 
         Raises:
             HarnessError: it could not even be begun; nothing was written.
@@ -202,7 +202,7 @@ class Harness:
             base=file.parent if file else Path.cwd(),
             lease=self._lease,
         )
-        return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, name=name)
+        return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, run_id=run_id)
 
     def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Result:
         """Runs an experiment as ``run`` does; anything but passed raises.

@@ -56,7 +56,7 @@ def run(
     report_dir: Path,
     file: Path | None = None,
     declared: str = "",
-    name: str = "",
+    run_id: str = "",
 ) -> Result:
     """Runs one experiment, judges it and leaves its record.
 
@@ -75,7 +75,7 @@ def run(
         if place.settings.lists(experiment.target.namespace):
             _await_turn(experiment, around)
             sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
-        plan = place.plan(experiment, run=name or new_run(), file=str(file or ""), declared=declared)
+        plan = place.plan(experiment, run=run_id or new_run(), file=str(file or ""), declared=declared)
         make_folder(report_dir, plan.run)
         if plan.allowed:
             one = Run(plan, around)

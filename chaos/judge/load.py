@@ -25,6 +25,8 @@ def judge_load(facts: Facts) -> Reason | None:
         return None
     end = facts.marks.get(Mark.LOAD_STOPPED)
     seconds = facts.evidence.load.between(start, float("inf") if end is None else end)
+    if not seconds and end is not None and end - start <= _EDGES:
+        return None  # it ended before there was a whole second to report
     if not seconds:
         return Reason(code=ReasonCode.LOAD_STARVED, message="the load generator reported nothing")
     hint = "lower load.rate, or give the generator more CPU"

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from chaos.istio.mesh_config import ROOT_NAMESPACE
+from chaos.values.declared import Declared
 from chaos.values.quantities import Duration
 
 Name = Annotated[str, Field(min_length=1)]
@@ -38,7 +39,7 @@ def _namespace(name: str) -> str:
     return name
 
 
-class Caps(BaseModel):
+class Caps(Declared):
     """The most that an experiment may ask for.
 
     Args:
@@ -48,15 +49,26 @@ class Caps(BaseModel):
         rate: Arrivals per second of the load.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=None)
 
     percentage: float = Field(100.0, gt=0, le=100)
     delay: Duration = timedelta(seconds=60)
     duration: Duration = timedelta(minutes=30)
     rate: float = Field(1000.0, gt=0)
 
+    if TYPE_CHECKING:
 
-class Settings(BaseModel):
+        def __init__(
+            self,
+            *,
+            percentage: float = 100.0,
+            delay: timedelta | str = "60s",
+            duration: timedelta | str = "30m",
+            rate: float = 1000.0,
+        ) -> None: ...
+
+
+class Settings(Declared):
     """The staging rules' values.
 
     Args:
@@ -70,7 +82,7 @@ class Settings(BaseModel):
         entry: Where load is sent to, where nothing is named.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(alias_generator=None)
 
     namespaces: tuple[Annotated[Name, AfterValidator(_namespace)], ...] = ()
     labels: Mapping[str, str] = Field(default_factory=lambda: {"env": "staging"}, min_length=1)
@@ -80,6 +92,21 @@ class Settings(BaseModel):
     credentials: Literal["warn", "refuse"] = "warn"
     prometheus: str | None = Field(None, pattern=r"^https?://")
     entry: str | None = Field(None, pattern=r"^https?://")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            *,
+            namespaces: Sequence[str] = (),
+            labels: Mapping[str, str] = ...,
+            clusters: Sequence[str] = (),
+            root_namespace: str = "istio-system",
+            caps: Caps = ...,
+            credentials: Literal["warn", "refuse"] = "warn",
+            prometheus: str | None = None,
+            entry: str | None = None,
+        ) -> None: ...
 
     def lists(self, namespace: str) -> bool:
         """Whether a namespace is on the list, by its name or by a pattern."""

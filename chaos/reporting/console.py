@@ -41,12 +41,19 @@ class _Words(RegexHighlighter):
     )
 
 
+class _Console(Console):
+    """Leaves a closed pipe to the command, whose exit code tells of it."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console(stream: Stream, *, width: int | None = None, colour: bool = True) -> Console:
     """Prints text as it is, to a stream; words stand out only where ``highlight=True`` asks for it.
 
     ``width`` counts where the stream is a terminal that can't be asked.
     """
-    return Console(
+    return _Console(
         file=cast("IO[str]", stream),
         width=width if stream.isatty() else _UNWRAPPED,
         color_system="auto" if colour else None,

@@ -23,6 +23,12 @@ _MESSAGES: Final = {
     "too_short": "has too few entries",
 }
 
+_WORDS: Final = (
+    ("Input should", "should"),
+    ("String should", "should"),
+    ("a valid dictionary or instance of", "a"),
+)
+
 
 class Declared(BaseModel):
     """Base of all declared data: frozen, and a key that isn't known is an error.
@@ -68,9 +74,9 @@ def wrong(item: Mapping[str, Any]) -> str:
     """What is wrong with a value, in plain words."""
     if item["type"] in _MESSAGES:
         return _MESSAGES[item["type"]]
-    message = (
-        item["msg"].removeprefix("Value error, ").replace("Input should", "should").replace("String should", "should")
-    )
+    message = str(item["msg"]).removeprefix("Value error, ")
+    for jargon, plain in _WORDS:
+        message = message.replace(jargon, plain)
     return message if isinstance(item["input"], dict | list | tuple | BaseModel) else f"{item['input']!r}: {message}"
 
 

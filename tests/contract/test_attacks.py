@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,83 +10,14 @@ from typing import Any
 import pytest
 
 from chaos.adapters.experiment_file import DocumentError, parse_experiment
-from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.adapters.settings_file import read_settings
-from chaos.engine.planning import dry_run, look, make_plan
 from chaos.errors import InputError
 from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, SERVICES, SIDECARS, VIRTUAL_SERVICES
-from chaos.model.plan import Plan
-from chaos.model.settings import Settings
-from tests.support.api_server import CONTEXT, ApiServer, kubeconfig
+from chaos.model.settings import Caps, Settings
+from tests.contract.attacked import HOST, STAGING, Cluster, written
+from tests.support.api_server import ApiServer, kubeconfig
 from tests.survival.proxy import Call
 from tests.survival.world import World
-
-STAGING = Settings(namespaces=("staging",))
-HOST = "inventory-svc.production.svc.cluster.local"
-TEXT = textwrap.dedent("""\
-    experiment: attack
-    target: {{namespace: {namespace}, service: {service}{more}}}
-    faults: [{fault}]
-    load: {{requests: [{{path: /}}]}}
-    steadyState: [{{title: a, service: order-svc, good: {{status: "<500"}}, atLeast: 99%}}]
-""")
-FAULT = "abort: {percentage: 50, httpStatus: 503}"
-
-
-def written(namespace: str = "staging", service: str = "inventory-svc", fault: str = FAULT, more: str = "") -> str:
-    return TEXT.format(namespace=namespace, service=service, fault=fault, more=more)
-
-
-class Cluster:
-    """A real API server with staging and production, and what an attack changes in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.server = ApiServer(folder)
-        self.mesh = KubernetesMesh(str(self.server.kubeconfig), CONTEXT)
-        for namespace in ("staging", "production"):
-            for name in ("inventory-svc", "order-svc"):
-                self.add(
-                    SERVICES,
-                    {
-                        "metadata": {"name": name, "namespace": namespace},
-                        "spec": {"ports": [{"name": "http", "port": 80}]},
-                    },
-                )
-
-    def add(self, resource: Any, obj: dict[str, Any]) -> None:
-        self.server.store.create(resource, obj)
-
-    def route(self, name: str = "theirs", namespace: str = "staging", **spec: Any) -> None:
-        http = [{"route": [{"destination": {"host": "inventory-svc"}}]}]
-        self.add(
-            VIRTUAL_SERVICES,
-            {
-                "metadata": {"name": name, "namespace": namespace},
-                "spec": {"hosts": ["inventory-svc"], "http": http, **spec},
-            },
-        )
-
-    def waypoint(self) -> None:
-        found = self.server.store.get(SERVICES, "staging", "inventory-svc")
-        labelled = {**found["metadata"], "labels": {"istio.io/use-waypoint": "waypoint"}}
-        self.server.store.replace(SERVICES, "staging", "inventory-svc", {**found, "metadata": labelled})
-
-    def mesh_config(self, text: str) -> None:
-        self.namespace("istio-system")
-        self.add(CONFIG_MAPS, {"metadata": {"name": "istio", "namespace": "istio-system"}, "data": {"mesh": text}})
-
-    def namespace(self, name: str, *, annotations: dict[str, str] | None = None, **labels: str) -> None:
-        found = self.server.store.find(NAMESPACES, None, name)
-        meta = {"name": name, "labels": labels, "annotations": annotations or {}}
-        if found is None:
-            self.add(NAMESPACES, {"metadata": meta})
-        else:
-            self.server.store.replace(NAMESPACES, None, name, {"metadata": meta})
-
-    def plan(self, text: str, settings: Settings = STAGING) -> Plan:
-        asked = parse_experiment(text)
-        found = look(self.mesh, None, asked)
-        return dry_run(self.mesh, make_plan(asked, found, settings, run="abcdefgh", now=0.0))
 
 
 @pytest.fixture
@@ -152,7 +82,7 @@ ATTACKS: dict[str, tuple[str, Callable[[Cluster], object], Settings, str]] = {
     "an object that the API server would not take": (written(), lambda c: c.route(http=[{"timeout": "never", "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "rejected-by-api"),
     "a match that can't be joined with theirs": (written(more=", match: [{uri: {prefix: /a}}]"), lambda c: c.route(http=[{"match": [{"uri": {"regex": "/[ab]"}}], "route": [{"destination": {"host": "inventory-svc"}}]}]), STAGING, "match-not-expressible"),
     "callers that are not there": (written(more=", callers: {app: nobody}"), nothing, STAGING, "no-callers"),
-    "more than the cap": (written(), nothing, Settings(namespaces=("staging",), caps={"percentage": 10}), "percentage-capped"),
+    "more than the cap": (written(), nothing, Settings(namespaces=("staging",), caps=Caps(percentage=10)), "percentage-capped"),
     "a delay for a hundred hours": (written(fault="delay: {percentage: 1, fixedDelay: 100h}"), nothing, STAGING, "delay-capped"),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.lab.api.policies import Expression
 from chaos.lab.istio.validation import VALIDATORS
-from tests.contract.test_crd_fields import CRDS, NEWEST, SCHEMAS, crds, ours
+from tests.contract.istio_crds import CRDS, NEWEST, SCHEMAS, crds, ours
 
 pytestmark = pytest.mark.skipif(
     not all(file.is_file() for file in CRDS.values()), reason="Istio's CRDs are not beside this checkout"

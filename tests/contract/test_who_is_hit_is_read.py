@@ -17,7 +17,7 @@ from chaos.istio.mesh_config import default_export
 from chaos.lab.api.resources import CONFIG_MAPS, NAMESPACES, PODS, REPLICA_SETS, SERVICE_ENTRIES, SIDECARS
 from chaos.model.plan import Plan
 from chaos.reporting.plan_text import plan_text
-from tests.contract.test_attacks import STAGING, Cluster, written
+from tests.contract.attacked import STAGING, Cluster, written
 
 
 @pytest.fixture

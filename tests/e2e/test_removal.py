@@ -114,9 +114,10 @@ def without_control_plane_at_the_restore(
 
 def faults_counted_later_than(record: dict[str, Any], seconds: float) -> float:
     since = record["marks"]["restored"] + seconds
+    asked = {"kind": "requests", "host": "inventory-svc.staging.svc.cluster.local", "side": "callers"}
     found = 0.0
     for recorded in record["recorded"]:
-        for series in recorded["series"] if recorded["key"].startswith("requests:inventory-svc") else ():
+        for series in recorded["series"] if recorded["question"] == asked else ():
             later = [value for at, value in series["samples"] if at > since]
             if "FI" in series["labels"]["response_flags"].split(",") and later:
                 found += later[-1] - later[0]

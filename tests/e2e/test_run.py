@@ -84,7 +84,8 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     counted = sum(
         series["samples"][-1][1] - series["samples"][0][1]
         for recorded in record["recorded"]
-        if recorded["key"] == "requests:order-svc.staging.svc.cluster.local"
+        if recorded["question"]
+        == {"kind": "requests", "host": "order-svc.staging.svc.cluster.local", "side": "callers"}
         for series in recorded["series"]
     )
     assert counted == pytest.approx(sent, rel=0.1), "the mesh counts what the load generator sent"

@@ -166,7 +166,7 @@ def main(orders: Orders) -> None:
             report_dir=orders.folder,
             lease=orders.lease,
         )
-        harness.run(parse_experiment(EXPERIMENT), name=orders.run)
+        harness.run(parse_experiment(EXPERIMENT), run_id=orders.run)
     except HarnessError as error:
         result = {"outcome": "error", "reasons": [error.message]}
     except Alarm:

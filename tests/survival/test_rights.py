@@ -11,9 +11,9 @@ import pytest
 from chaos.lab.api.resources import EVENTS, NAMESPACES
 from chaos.manifests.rbac import CLUSTER, EXEC, NAME, STAGING, Rule, in_root, rbac
 from tests.support.api_server import ADMIN_TOKEN, kubeconfig
+from tests.support.permissions import permission
 from tests.survival.proxy import Call
 from tests.survival.world import STRATEGIES, Strategy, World
-from tests.unit.test_cli_safety import permission
 
 Right = tuple[str, str, str]
 

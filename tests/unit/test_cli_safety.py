@@ -10,14 +10,15 @@ from ruamel.yaml import YAML
 from typer.testing import CliRunner, Result
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.cli import app
+from chaos.cli import app, option
 from chaos.errors import InputError
 from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.janitor import RULES, janitor
 from chaos.safety.lock import acquire
 from chaos.safety.sweep import sweep
 from tests.support.api_server import CONTEXT, ApiServer, fault
-from tests.unit.safety.test_sweep import leave
+from tests.support.dead_runs import leave
+from tests.support.permissions import permission
 
 
 @pytest.fixture(autouse=True)
@@ -76,6 +77,23 @@ def test_what_can_not_be_meant_is_told(server: ApiServer, arguments: list[str], 
     done = chaosctl(server, *arguments)
     assert isinstance(done.exception, InputError)
     assert told in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [(["status"], "no active faults\n"), (["sweep"], "nothing to remove\n"), (["status", "--json"], "[]\n")],
+)
+def test_where_no_lab_runs_there_is_nothing(tmp_path: Path, command: list[str], told: str) -> None:
+    done = CliRunner().invoke(app, command, env={"CHAOS_LAB_HOME": str(tmp_path)})
+    assert done.exit_code == 0
+    assert done.stdout == told
+    assert "no lab is running and no context is named" in done.stderr
+
+
+def test_what_is_not_there_can_not_be_frozen(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["freeze"], env={"CHAOS_LAB_HOME": str(tmp_path)})
+    assert isinstance(done.exception, InputError)
+    assert done.exception.told(option).endswith("hint: chaosctl lab up, or give --context")
 
 
 def test_freeze_and_thaw(server: ApiServer, mesh: KubernetesMesh) -> None:
@@ -185,14 +203,3 @@ def test_the_janitors_role_is_sufficient_and_nothing_in_it_is_idle(server: ApiSe
         for verb in rule["verbs"]
     }
     assert used == allowed
-
-
-def permission(method: str, path: str) -> tuple[str, str, str] | None:
-    """The verb that Kubernetes asks RBAC for; ``None`` for discovery, which every account may."""
-    parts = [part for part in path.split("/") if part]
-    group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1], parts[3:])
-    if len(rest) < 3:
-        return None
-    named = len(rest) > 3
-    verb = {"GET": "get" if named else "list", "POST": "create", "PUT": "update", "DELETE": "delete"}[method]
-    return group, rest[2], verb

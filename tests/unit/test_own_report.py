@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from chaos.model import events
 from tests.own_report import PAGE, blocks, chat, install
-from tests.unit.test_pytest_plugin import MESH, QUIET, with_outcomes
+from tests.support.plugin_sessions import MESH, QUIET, with_outcomes
 
 pytest_plugins = ["pytester"]
 
@@ -139,3 +143,45 @@ def test_every_event_has_a_sentence_of_its_data() -> None:
         sentence = kind(**given).sentence
         assert sentence
         assert "{" not in sentence
+
+
+# A refused run is over at once, and all listeners hear of it.
+SCRIPT = """\
+import time
+
+from chaos import Abort, Expectation, Experiment, Harness, Load, NoWatch, Place, Request, Settings, Target
+from chaos.engine.clock import SystemClock
+from chaos.testing.mesh import MemoryMesh
+
+
+class Nothing:
+    def now(self):
+        return time.time()
+
+    def scrape_interval(self):
+        return 1.0
+
+    def samples(self, question, *, seconds):
+        return ()
+
+
+place = Place.of(MemoryMesh(SystemClock()), Nothing(), Settings(), entry="http://127.0.0.1:1")
+harness = Harness(place, watchdog=lambda plan, folder: NoWatch())
+harness.run(Experiment(
+    "scripted",
+    target=Target("staging", "inventory-svc"),
+    faults=[Abort(percentage=50, http_status=503)],
+    load=Load(requests=[Request.get("/orders/42")]),
+    steady_state=[Expectation("answered", service="order-svc", status="<500", at_least="99%")],
+))
+"""
+
+
+def test_a_harness_of_a_script_uses_what_is_installed(tmp_path: Path) -> None:
+    with chat() as (address, texts):
+        environment = {**os.environ, **install(tmp_path / "site"), "CHAT_WEBHOOK": address}
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stderr
+    assert [text.splitlines()[0] for text in texts] == ["*scripted*: refused"]

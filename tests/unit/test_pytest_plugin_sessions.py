@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.plugin_sessions import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 from tests.support.waiting import seconds_until, until
-from tests.unit.test_pytest_plugin import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 
 pytest_plugins = ["pytester"]
 
@@ -101,6 +102,46 @@ def test_experiments_made_in_python_are_reported_like_files(pytester: pytest.Pyt
     texts = [file.read_text() for file in (pytester.path / "results").glob("*-result.json")]
     assert len(texts) == 2
     assert all('"baseline (' in text and '"value": "nightly"' in text for text in texts)
+
+
+def test_a_users_own_test_is_marked_and_told_as_a_files_is(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(FAKE.format(root=str(ROOT)))
+    pytester.makepyfile(
+        f"""
+        import pytest
+        from chaos import Outcome, parse_experiment
+
+        def made(name):
+            return parse_experiment({GOOD!r}.format(name=name))
+
+        def test_unsure(harness):
+            harness.check(made("unsure"))
+
+        def test_several(harness):
+            assert harness.run(made("good")).verdict.outcome is Outcome.PASSED
+            assert harness.run(made("bad")).verdict.outcome is Outcome.FAILED
+
+        def test_without_an_experiment():
+            assert False
+        """
+    )
+    found = pytester.runpytest_subprocess("-n", "2", "-v", *QUIET)
+    found.assert_outcomes(passed=1, failed=2)
+    out = found.stdout.str()
+    assert len(re.findall(r"INCONCLUSIVE \S+::test_unsure", out)) == 2, "where it ends, and in the summary"
+    assert re.findall(r"^(good|bad|unsure) +(\w+)", out, re.MULTILINE) == [
+        ("good", "passed"), ("bad", "failed"), ("unsure", "inconclusive"),
+    ]  # fmt: skip
+    assert "concluding.py" not in out, "the traceback ends in the user's own test"
+
+
+def test_what_the_options_lack_is_an_error_of_the_fixture_in_prose(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_it(harness):\n    pass\n")
+    found = pytester.runpytest_subprocess("--chaos-entry=http://e", *QUIET)
+    found.assert_outcomes(errors=1)
+    found.stdout.fnmatch_lines(["*error: --chaos-entry without --chaos-context: a cluster is touched only if*"])
+    assert "Traceback" not in found.stdout.str()
+    assert "connecting.py" not in found.stdout.str()
 
 
 # A run that lasts until it is told to stop, and notes when it has restored.

@@ -7,8 +7,10 @@ import pytest
 
 from chaos import (
     Abort,
+    Caps,
     ChaosError,
     Delay,
+    Event,
     Expectation,
     Experiment,
     ExperimentFailed,
@@ -19,19 +21,24 @@ from chaos import (
     HarnessError,
     InputError,
     Limits,
+    Listener,
     Load,
     Match,
     Outcome,
     Plan,
+    Progress,
     ReasonCode,
     Recovery,
     Request,
+    Result,
+    Settings,
     StringMatch,
     Target,
     Verdict,
     parse_experiment,
     read_experiment,
 )
+from chaos.model.events import GuardrailTripped, Injected, Restored, Troubled
 
 ANSWERED = Expectation("orders are taken", service="order-svc", status="<500", at_least="95%")
 SOON = Expectation(
@@ -110,7 +117,12 @@ def without_pytest(file: Path) -> int:
     try:
         with Harness.on_lab(report_dir="reports", wait="10m") as lab:
             lab.check(experiment, file=file, declared=text)
-        cluster = Harness.connect("staging", prometheus="http://127.0.0.1:9090", entry="http://127.0.0.1:8080")
+        cluster = Harness.connect(
+            "staging",
+            prometheus="http://127.0.0.1:9090",
+            entry="http://127.0.0.1:8080",
+            settings=Settings(namespaces=["team-a-staging"], caps=Caps(percentage=50, delay="5s")),
+        )
         for swept in cluster.sweep():
             print(swept.kind, swept.name)
     except (ExperimentInconclusive, ExperimentRefused) as error:
@@ -122,3 +134,39 @@ def without_pytest(file: Path) -> int:
     except ChaosError:
         return 1
     return 0
+
+
+class Chat(Listener):
+    """Overrides what it needs."""
+
+    def event(self, run: str, event: Event) -> None:
+        at: float = event.at
+        kind: str = event.kind
+        print(run, at, kind, event.sentence)
+        if isinstance(event, GuardrailTripped):
+            title: str = event.title
+            print(title)
+        elif isinstance(event, Injected):
+            print(event.strategy, event.stored["metadata"])
+        elif isinstance(event, Restored):
+            exact: bool | None = event.exact
+            print(exact)
+        elif isinstance(event, Troubled):
+            print(event.trouble, event.message)
+
+    def progress(self, progress: Progress) -> None:
+        print(progress.phase, progress.elapsed, [claim.answer for claim in progress.claims])
+
+    def finished(self, result: Result) -> None:
+        verdict: Verdict = result.verdict
+        folder: Path | None = result.folder
+        print(verdict.outcome, folder, [event.sentence for event in result.history.events])
+
+
+def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
+    return [Chat()]
+
+
+def heard(experiment: Experiment) -> Result:
+    with Harness.on_lab(listeners=[Chat()]) as lab:
+        return lab.run(experiment)

@@ -8,10 +8,12 @@ from chaos import (  # fmt: skip
     Fault,
     Harness,
     Limits,
+    Listener,
     Load,
     Match,
     Recovery,
     Request,
+    Result,
     StringMatch,
     Target,
     Verdict,
@@ -55,3 +57,16 @@ def test_orders(harness: Harness) -> None:
     verdict.outcom  # wrong
     Harness.connect()  # wrong
     Harness.on_lab(prometheus="http://127.0.0.1:9090")  # wrong
+
+
+class Chat(Listener):
+    def finished(self, result: Verdict) -> None:  # wrong
+        print(result)
+
+
+class Page(Listener):
+    def finished(self, result: Result) -> None:
+        print(result.verdikt)  # wrong
+
+
+Harness.on_lab(listeners=[Chat])  # wrong

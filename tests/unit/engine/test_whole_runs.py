@@ -71,7 +71,7 @@ class World(Shop):
         experiment = parse_experiment(EXPERIMENT.format(fault=fault, more=more))
         with TemporaryDirectory() as folder:
             harness = self.harness(report_dir=folder, watchdog=lambda _plan, _folder: self.watch)
-            finished = harness.run(experiment, name=RUN)
+            finished = harness.run(experiment, run_id=RUN)
         return finished.history, finished.verdict
 
 
@@ -206,6 +206,13 @@ def test_a_shop_that_is_broken_before_is_not_faulted_on_top(world: World) -> Non
     history, verdict = world.run()
     assert codes(verdict) == {ReasonCode.NOT_STEADY_BEFORE}
     assert Mark.INJECT_SENT not in history.marks
+    assert nothing_left(world, history)
+
+
+def test_a_comparison_that_is_false_at_once_is_the_only_reason(world: World) -> None:
+    world.metrics.untrue.add("up > 1")
+    history, verdict = world.run(more="- {title: up, promql: up > 1}")
+    assert codes(verdict) == {ReasonCode.NOT_STEADY_BEFORE}, "no second of load was over, so none is missing"
     assert nothing_left(world, history)
 
 

@@ -1,48 +1,15 @@
 from __future__ import annotations
 
 import copy
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from chaos.guard import RULES, Draft, check
-from chaos.injection.strategy import choose
 from chaos.istio.workloads import Workload
-from chaos.model.plan import Injection
-from chaos.model.settings import LAB, Settings
-from chaos.model.situation import Situation
-from tests.support.situations import experiment, namespace, service, situation, virtual_service
-
-
-def draft(found: Situation | None = None, *, settings: Settings = LAB, **target: Any) -> Draft:
-    asked = experiment(**target)
-    found = found or situation()
-    chosen = choose(asked, found, run="r1", expires=datetime(2026, 1, 1, tzinfo=UTC))
-    return Draft(
-        experiment=asked,
-        situation=found,
-        settings=settings,
-        injection=chosen if isinstance(chosen, Injection) else None,
-    )
-
-
-def broken(drafted: Draft) -> set[str]:
-    return {refusal.rule for refusal in check(drafted)}
-
-
-def with_spec(**spec: Any) -> Draft:
-    """A draft whose object was tampered with, as a bug of ours might."""
-    made = draft()
-    assert made.injection is not None
-    after = copy.deepcopy(dict(made.injection.after))
-    after["spec"].update(spec)
-    return Draft(
-        experiment=made.experiment,
-        situation=made.situation,
-        settings=made.settings,
-        injection=made.injection.model_copy(update={"after": after}),
-    )
+from chaos.model.settings import Settings
+from tests.support.drafts import broken, draft, with_spec
+from tests.support.situations import namespace, service, situation, virtual_service
 
 
 def test_a_staging_namespace_is_allowed() -> None:

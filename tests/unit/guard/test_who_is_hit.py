@@ -16,8 +16,8 @@ from chaos.model.settings import LAB
 from chaos.model.situation import Situation
 from chaos.values.remarks import Broken
 from tests.property.meshes import EXPIRES
+from tests.support.drafts import broken, draft, with_spec
 from tests.support.situations import experiment, namespace, service, situation, virtual_service
-from tests.unit.guard.test_rules import broken, draft, with_spec
 
 ORDER = Workload("order-svc", "staging", {"app": "order-svc"}, proxied=("order-1",))
 WEB = Workload("web", "staging", {"app": "web"}, proxied=("web-1",))

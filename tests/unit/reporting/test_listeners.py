@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from chaos.model.verdict import Outcome, Reason, ReasonCode, Verdict
 from chaos.ports import Progress, Result
 from chaos.reporting import timeline
 from chaos.reporting.allure import AllureSteps
+from chaos.reporting.console import console
 from chaos.reporting.prose import share_text, verdict_markdown
 from chaos.reporting.summary import VARIABLE, JobSummary
 from chaos.reporting.table import Row, row_of, write_table
@@ -185,6 +187,13 @@ def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, screen: Screen, 
     monkeypatch.setenv("NO_COLOR", value)
     Terminal(screen).finished(Result(history=GOOD, verdict=judge(GOOD)))
     assert ("\x1b[32m" in screen.getvalue()) is coloured
+
+
+def test_a_closed_pipe_is_the_commands_to_tell() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with pytest.raises(BrokenPipeError), os.fdopen(write, "w") as gone:
+        console(gone).print("to nobody")
 
 
 def test_what_looks_like_markup_is_text() -> None:

@@ -9,29 +9,11 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import MeshError
 from chaos.safety import residue
 from chaos.safety.active import active
-from chaos.safety.lease import owner_reference
 from chaos.safety.lock import acquire
 from chaos.safety.marks import experiment_of, expires, is_ours, micro_time, run_of, unix
 from chaos.safety.sweep import decide, sweep
 from tests.support.api_server import CONTEXT, ApiServer, fault
-
-NOW = 1_800_000_000.0
-
-
-def lease(
-    run: str, *, renewed: float | None = NOW, holder: str | None = None, namespace: str = "staging"
-) -> dict[str, Any]:
-    spec: dict[str, Any] = {"holderIdentity": run if holder is None else holder, "leaseDurationSeconds": 30}
-    if renewed is not None:
-        spec["renewTime"] = micro_time(renewed)
-    return {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {
-            "name": f"chaos-{run}", "namespace": namespace, "labels": {"chaos-harness.dev/run": run}, "uid": f"uid-{run}",
-        },
-        "spec": spec,
-    }  # fmt: skip
+from tests.support.dead_runs import NOW, lease, leave
 
 
 def condemned(*objects: dict[str, Any], **options: Any) -> dict[str, str]:
@@ -85,15 +67,6 @@ def test_marks_are_read_back() -> None:
 
 
 # --- on the lab's API server -------------------------------------------------------------------------------------------
-
-
-def leave(mesh: KubernetesMesh, run: str, *, service: str, ago: float = 60.0) -> None:
-    """What a run that died some seconds ago leaves."""
-    now = mesh.server_time()
-    left = lease(run, renewed=now - ago)
-    left["metadata"]["name"] = f"chaos-{service}"
-    owner = mesh.create_lease(left)
-    mesh.create_virtual_service(fault(run, service=service, owner=owner_reference(owner)))
 
 
 def test_the_dead_go_and_the_living_stay(mesh: KubernetesMesh, server: ApiServer) -> None:

@@ -1,0 +1,141 @@
+"""The harness on a shop in memory: what it gives, what it raises, and what is handed in."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from chaos import (
+    Abort,
+    Expectation,
+    Experiment,
+    ExperimentFailed,
+    ExperimentInconclusive,
+    ExperimentRefused,
+    Harness,
+    InputError,
+    Listener,
+    Load,
+    NotPassed,
+    Outcome,
+    Request,
+    Result,
+    Target,
+)
+from chaos.engine.listeners import Listeners
+from chaos.engine.place import Place
+from chaos.model.settings import Settings
+from chaos.testing.shop import Shop
+
+
+def experiment(*, namespace: str = "staging", rate: float = 20) -> Experiment:
+    return Experiment(
+        "orders",
+        target=Target(namespace, "inventory-svc", callers={"app": "order-svc"}),
+        faults=[Abort(percentage=50, http_status=503)],
+        load=Load(rate=rate, requests=[Request("/orders/42")]),
+        steady_state=[Expectation("orders are answered", service="order-svc", status="<500", at_least="90%")],
+    )
+
+
+def test_a_run_gives_its_result_and_leaves_a_record(tmp_path: Path) -> None:
+    result = Shop().harness(report_dir=tmp_path).run(experiment())
+    assert result.verdict.outcome is Outcome.PASSED
+    assert result.folder == tmp_path / "runs" / result.verdict.run
+    assert Harness.judge(result.folder) == result.verdict
+    assert Harness.judge(result.folder / "record.json") == result.verdict
+
+
+def test_a_plan_writes_nothing_and_says_what_would_be_written(tmp_path: Path) -> None:
+    shop = Shop()
+    plan = shop.harness(report_dir=tmp_path).plan(experiment(), file=Path("orders.yaml"), declared="experiment: orders")
+    assert plan.allowed
+    assert (plan.file, plan.declared) == ("orders.yaml", "experiment: orders")
+    assert shop.mesh.virtual_services() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("shop", "asked", "error", "outcome"),
+    [
+        (Shop(bears=0.0), experiment(), ExperimentFailed, "failed"),
+        (Shop(broken=0.5), experiment(), ExperimentInconclusive, "inconclusive"),
+        (Shop(), experiment(namespace="production"), ExperimentRefused, "refused"),
+    ],
+    ids=["failed", "inconclusive", "refused"],
+)
+def test_anything_but_passed_is_raised_by_check(
+    tmp_path: Path, shop: Shop, asked: Experiment, error: type[NotPassed], outcome: str
+) -> None:
+    with pytest.raises(error, match=f"^{outcome} ") as caught:
+        shop.harness(report_dir=tmp_path).check(asked)
+    assert type(caught.value) is error
+    assert caught.value.outcome == outcome
+    verdict = Harness.judge(tmp_path / "runs" / caught.value.run)
+    assert list(caught.value.reasons) == [reason.code for reason in verdict.reasons]
+
+
+def test_a_failed_experiment_is_a_failed_assertion() -> None:
+    assert issubclass(ExperimentFailed, AssertionError)
+    assert not issubclass(ExperimentInconclusive, AssertionError)
+    assert not issubclass(ExperimentRefused, AssertionError)
+
+
+class Heard(Listener):
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+
+    def finished(self, result: Result) -> None:
+        self.results.append(result)
+
+
+def test_listeners_hear_every_run_and_a_view_of_the_harness_has_its_own(tmp_path: Path) -> None:
+    first, second = Heard(), Heard()
+    harness = Shop().harness(report_dir=tmp_path, listeners=[first])
+    one = harness.run(experiment())
+    other = harness.heard_by(lambda: Listeners([second])).run(experiment())
+    assert (first.results, second.results) == ([one], [other])
+
+
+def test_a_mesh_of_ones_own_needs_a_watchdog_of_its_own() -> None:
+    shop = Shop()
+    place = Place.of(shop.mesh, shop.metrics, Settings(), entry="http://shop")
+    with pytest.raises(InputError, match="MemoryMesh can't be reached from another process") as caught:
+        Harness(place)
+    assert "NoWatch()" in str(caught.value)
+
+
+def test_without_an_entry_nothing_is_begun(tmp_path: Path) -> None:
+    shop = Shop()
+    place = Place.of(shop.mesh, shop.metrics, Settings(namespaces=("staging",)))
+    harness = Harness(place, watchdog=lambda plan, folder: pytest.fail("begun"), report_dir=tmp_path)
+    with pytest.raises(InputError, match="nowhere to send load to\n\nhint: give entry=: a URL"):
+        harness.run(experiment())
+
+
+def test_reports_that_can_not_be_written_are_told_before_anything_is_injected(tmp_path: Path) -> None:
+    (tmp_path / "reports").write_text("a file")
+    shop = Shop()
+    with pytest.raises(InputError, match=r"records can be written to.*\n\nhint: give another report_dir="):
+        shop.harness(report_dir=tmp_path / "reports").run(experiment())
+    assert shop.mesh.virtual_services() == []
+
+
+def test_a_wait_that_is_no_duration_is_told() -> None:
+    with pytest.raises(InputError, match="wait= '10': expected a duration with its unit"):
+        Shop().harness(wait="10")
+
+
+def test_what_dead_runs_left_is_shown_and_swept(tmp_path: Path) -> None:
+    shop = Shop()
+    harness = shop.harness(report_dir=tmp_path)
+    plan = harness.plan(experiment())
+    assert plan.injection is not None
+    shop.mesh.create_virtual_service(json.loads(json.dumps(dict(plan.injection.after))))
+    (fault,) = harness.active()
+    assert (fault.run, fault.renewed) == (plan.run, False)
+    (swept,) = harness.sweep()
+    assert swept.removed
+    assert list(harness.active()) == []

@@ -1,0 +1,117 @@
+"""What is wrong with a value that is made in Python is told in plain words, by the names that its user wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from chaos import (
+    Abort,
+    ClientExpectation,
+    Delay,
+    Expectation,
+    Experiment,
+    Fault,
+    InputError,
+    Limits,
+    Load,
+    Match,
+    Recovery,
+    Request,
+    Settings,
+    StringMatch,
+    Target,
+)
+
+ABORT = Abort(percentage=50, http_status=503)
+LOAD = Load(requests=[Request("/orders")])
+TARGET = Target("staging", "inventory-svc")
+ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least="99%")
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Abort(percentage=500, http_status=503), "Abort: percentage: 500: should be less than or equal to 100"),
+        (lambda: Abort(percentage=50), "Abort: expected exactly one of http_status and grpc_status"),
+        (
+            lambda: Abort(percentage=50, http_stats=503),  # type: ignore[call-arg]
+            "Abort: http_stats: is not known here; did you mean http_status?",
+        ),
+        (lambda: Delay(percentage=1, fixed_delay="3"), "Delay: fixed_delay: '3': expected a duration with its unit"),
+        (lambda: Delay(percentage=1, fixed_delay="0s"), "fixed_delay: expected at least 1ms"),
+        (lambda: Fault(), "Fault: expected at least one of abort, delay"),
+        (lambda: Target("Staging", "a"), "Target: namespace: 'Staging': should match pattern"),
+        (lambda: Request.post("orders"), "Request: path: 'orders': should match pattern"),
+        (lambda: Request.get("/", weight=0), "Request: weight: 0: should be greater than or equal to 1"),
+        (lambda: Load(), "Load: expected either requests or a locustfile"),
+        (lambda: Load(requests=[Request("/a"), Request("/a")]), "Load: expected requests with names of their own"),
+        (
+            lambda: Settings(namespaces=("*",)),
+            "Settings: namespaces[0]: '*': the pattern '*' is too wide: expected at least 3 letters",
+        ),
+        (lambda: Recovery("soon"), "Recovery: within: 'soon': expected a duration"),
+        (lambda: Limits(fault="500ms"), "Limits: expected at least 1s for baseline, fault and removal"),
+        (lambda: Match(), "Match: expected at least one of uri, method, headers and query_params"),
+        (lambda: StringMatch(exact="a", prefix="b"), "StringMatch: expected one of exact, prefix and regex"),
+        (
+            lambda: Expectation("a", service="b", status="<500", at_least="99"),
+            "Expectation: at_least: '99': expected a share with its percent sign, such as 99%",
+        ),
+        (
+            lambda: ClientExpectation("a", status="<500", at_least="baseline"),
+            "ClientExpectation: at_least: 'baseline': expected a share; only during_fault can be relative, since at_least",
+        ),
+        (
+            lambda: Experiment("orders", target=TARGET, faults=[], load=LOAD, steady_state=[ANSWERED]),
+            "Experiment: faults: has too few entries",
+        ),
+        (
+            lambda: Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD, steady_state=[ANSWERED, ANSWERED]),
+            "Experiment: expected every expectation and guardrail to have a title of its own",
+        ),
+        (
+            lambda: Experiment(
+                "orders",
+                target=TARGET,
+                faults=[ABORT],
+                load=LOAD,
+                steady_state=[ANSWERED],
+                guardrails=[Expectation("g", service="a", status="2xx", at_least="9%", during_fault="5%")],
+            ),
+            "Experiment: guardrails[0]: a guardrail has one bound, at_least: expected no during_fault",
+        ),
+    ],
+)
+def test_one_mistake(make: Callable[[], object], told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        make()
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is None, "nothing of pydantic is shown"
+
+
+def test_all_mistakes_of_an_object_at_once() -> None:
+    with pytest.raises(InputError) as caught:
+        Experiment("Orders", target=3, faults=[ABORT], load=LOAD, steady_state=[], severity="high")  # type: ignore[arg-type]
+    assert str(caught.value).splitlines() == [
+        "Experiment: ",
+        "  experiment: 'Orders': should match pattern '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'",
+        "  severity: 'high': should be 'blocker', 'critical', 'normal', 'minor' or 'trivial'",
+        "  target: 3: should be a Target",
+        "  steady_state: has too few entries",
+    ]
+
+
+def test_what_python_itself_would_not_take_is_a_type_error() -> None:
+    with pytest.raises(TypeError, match="Abort: expected at most 0 values by their place, got 1"):
+        Abort(50, http_status=503)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="Target: got two values for namespace"):
+        Target("staging", "a", namespace="b")  # type: ignore[misc]
+
+
+def test_values_by_their_place_and_by_name_are_the_same() -> None:
+    assert Recovery("30s") == Recovery(within="30s")
+    assert Request.post("/orders", weight=2) == Request("/orders", method="POST", weight=2)
+    assert Target("staging", "a") == Target(namespace="staging", service="a")
