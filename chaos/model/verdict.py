@@ -182,14 +182,7 @@ class RecoveryResult(Judged):
 
 
 class Reason(Judged):
-    """Why the verdict is what it is.
-
-    Args:
-        code: Its kind.
-        message: The sentence for people.
-        hint: What would make it right.
-        more: Where to read on.
-    """
+    """Why the verdict is what it is."""
 
     code: ReasonCode
     message: str
