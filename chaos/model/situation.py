@@ -10,7 +10,7 @@ from typing import Final
 from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.governing import Mesh
-from chaos.istio.hosts import service_fqdn, service_of
+from chaos.istio.hosts import service_of
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.registry import registered
 from chaos.istio.virtual_services import same
@@ -109,10 +109,6 @@ class Situation:
         """The DestinationRule that clients of a namespace follow for a Service, by its registry host."""
         home = service_of(service)
         return DestinationRules(self.destination_rules).for_client(namespace, service, home=home[0]) if home else None
-
-    def hosts(self) -> frozenset[str]:
-        """Registry names of all Services that were read."""
-        return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
 
 
 def services_right(namespace: str) -> str:
