@@ -11,11 +11,12 @@ import sysconfig
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from chaos import cli_safety
+from chaos.cli_safety import Json, Kubeconfig, give, say
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
 from chaos.version import __version__
@@ -47,8 +48,6 @@ Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders 
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]
 Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")]
 Entry = Annotated[str | None, typer.Option(help="where the load is sent to: the mesh's ingress")]
-Kubeconfig = Annotated[str | None, typer.Option(help="path of the kubeconfig; the usual places where absent")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 
 
 def main() -> None:
@@ -70,25 +69,15 @@ def option(setting: str) -> str:
     return f"--{setting.replace('_', '-')}"
 
 
-def say(text: str) -> None:
-    """Words for people, on stderr."""
-    typer.echo(text, err=True)
-
-
-def give(data: Any) -> None:
-    """Data, on stdout."""
-    typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
-
-
 @app.callback(invoke_without_command=True)
-def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:  # noqa: FBT002
+def _version(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
     if version:
         give(__version__)
         raise typer.Exit
 
 
 @app.command()
-def validate(files: Files, as_json: Json = False) -> None:  # noqa: FBT002
+def validate(files: Files, as_json: Json = False) -> None:
     """Check experiment files; every problem of every file at once."""
     from chaos.adapters.experiment_file import DocumentError, read_experiment
 
@@ -120,7 +109,7 @@ def schema() -> None:
 
 
 @app.command()
-def config(as_json: Json = False) -> None:  # noqa: FBT002
+def config(as_json: Json = False) -> None:
     """Show the settings that hold here, and where each comes from. Options of a command go before all of them."""
     from chaos.adapters.settings_file import read_sourced
 
@@ -130,9 +119,8 @@ def config(as_json: Json = False) -> None:  # noqa: FBT002
         give({name: {"value": value, "source": found.sources[name]} for name, value in values.items()})
     else:
         width = max(map(len, values))
-        give(
-            "\n".join(f"{name:{width}}  {json.dumps(value)}  ({found.sources[name]})" for name, value in values.items())
-        )
+        for name, value in values.items():
+            give(f"{name:{width}}  {json.dumps(value)}  ({found.sources[name]})")
     if not found.settings.namespaces:
         say("no namespace is allowed: without --context everything runs on the lab, and no cluster is touched")
 
@@ -144,7 +132,7 @@ def plan(
     prometheus: Prometheus = None,
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
     from chaos.harness.connecting import Options
@@ -174,7 +162,7 @@ def run(
     wait: Annotated[
         str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s refuses at once")
     ] = "0s",
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
     from chaos.engine.listeners import Listeners
@@ -209,7 +197,7 @@ def run(
 @app.command()
 def judge(
     records: Annotated[list[Path], typer.Argument(help="record.json files, or folders of a run")],
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Judge recorded runs again, offline."""
     from chaos.harness.harness import Harness

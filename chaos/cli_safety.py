@@ -26,10 +26,12 @@ Namespaces = Annotated[
 AllStaging = Annotated[
     bool, typer.Option("--all-staging", help="every namespace that carries the staging label, listed or not")
 ]
-
 Expired = Annotated[
     bool, typer.Option("--expired", help="only what nobody renews, or what is past its time (the default)")
 ]
+Staging = Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace; several times")]
+Account = Annotated[str, typer.Option(help="name of the harness's service account")]
+AccountHome = Annotated[str, typer.Option(help="namespace of the harness's service account")]
 
 manifests_app = typer.Typer(help="Print what a cluster needs, as YAML for kubectl apply.", no_args_is_help=True)
 
@@ -43,10 +45,10 @@ def add_to(app: typer.Typer) -> None:
 
 def status(
     namespace: Namespaces = None,
-    all_staging: AllStaging = False,  # noqa: FBT002
+    all_staging: AllStaging = False,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Show every fault of the harness that is active now, and whether somebody still renews it."""
     from chaos.reporting.console import show
@@ -55,23 +57,23 @@ def status(
     found = _mesh_of(context, kubeconfig)
     faults = active(found[0], _chosen(*found, namespace, all_staging=all_staging)) if found else []
     if as_json:
-        _give(json.dumps([fault.as_dict() for fault in faults], indent=2, ensure_ascii=False))
+        give([fault.as_dict() for fault in faults])
     else:
         show("\n".join(str(fault) for fault in faults) or "no active faults")
 
 
 def sweep(
     namespace: Namespaces = None,
-    all_staging: AllStaging = False,  # noqa: FBT002
-    expired: Expired = False,  # noqa: FBT002
+    all_staging: AllStaging = False,
+    expired: Expired = False,
     run_id: Annotated[
         str | None, typer.Option("--run", help="what this run left, even if its lease still holds")
     ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="all of the harness's, live runs included")] = False,  # noqa: FBT002
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,  # noqa: FBT002
+    everything: Annotated[bool, typer.Option("--all", help="all of the harness's, live runs included")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Remove faults that nobody renews any more. Safe at any time, twice, and beside live runs."""
     from chaos.safety.sweep import sweep as sweep_now
@@ -83,20 +85,20 @@ def sweep(
         namespaces = _chosen(*found, namespace, all_staging=all_staging)
         done = sweep_now(found[0], namespaces=namespaces, run=run_id, everything=everything, dry_run=dry_run)
     if as_json:
-        _give(json.dumps([swept.as_dict() for swept in done], indent=2, ensure_ascii=False))
+        give([swept.as_dict() for swept in done])
     else:
-        _give("\n".join(str(swept) for swept in done) or "nothing to remove")
+        give("\n".join(str(swept) for swept in done) or "nothing to remove")
     if any(swept.trouble for swept in done):
         raise typer.Exit(1)
 
 
 def freeze(
     namespace: Namespaces = None,
-    all_staging: AllStaging = False,  # noqa: FBT002
+    all_staging: AllStaging = False,
     reason: Annotated[str, typer.Option(help="why, for those who run into it")] = "frozen by chaosctl freeze",
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Stop all experiments: no new injection, and every live run restores within seconds."""
     _switch(context, kubeconfig, namespace, reason, all_staging=all_staging, as_json=as_json)
@@ -104,10 +106,10 @@ def freeze(
 
 def thaw(
     namespace: Namespaces = None,
-    all_staging: AllStaging = False,  # noqa: FBT002
+    all_staging: AllStaging = False,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Allow experiments again after a freeze."""
     _switch(context, kubeconfig, namespace, None, all_staging=all_staging, as_json=as_json)
@@ -139,14 +141,14 @@ def _switch(
         done.append({"namespace": name, "reason": reason, "before": before})
         if not as_json:
             thawed = "not frozen" if before is None else f"thawed (was: {before})"
-            _give(f"{name}: {thawed if reason is None else f'frozen ({reason})'}")
+            give(f"{name}: {thawed if reason is None else f'frozen ({reason})'}")
     if as_json:
-        _give(json.dumps(done, indent=2, ensure_ascii=False))
+        give(done)
 
 
 @manifests_app.command()
 def janitor(
-    namespace: Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace; several times")],
+    namespace: Staging,
     image: Annotated[str, typer.Option(help="the image that the Containerfile builds, as your cluster pulls it")],
     home: Annotated[str, typer.Option(help="namespace that the CronJob runs in")] = "chaos-janitor",
     schedule: Annotated[str, typer.Option(help="when, in cron's form")] = "*/5 * * * *",
@@ -155,15 +157,15 @@ def janitor(
     from chaos.manifests.janitor import janitor as objects
     from chaos.values.documents import as_documents
 
-    _give(as_documents(objects(namespace, image=image, home=home, schedule=schedule)))
+    give(as_documents(objects(namespace, image=image, home=home, schedule=schedule)))
 
 
 @manifests_app.command()
 def rbac(
-    namespace: Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace; several times")],
-    home: Annotated[str, typer.Option(help="namespace of the service account")] = "chaos-harness",
-    account: Annotated[str, typer.Option(help="name of the service account")] = "chaos-harness",
-    without_exec: Annotated[bool, typer.Option("--without-exec", help="no look into the callers' proxies")] = False,  # noqa: FBT002
+    namespace: Staging,
+    home: AccountHome = "chaos-harness",
+    account: Account = "chaos-harness",
+    without_exec: Annotated[bool, typer.Option("--without-exec", help="no look into the callers' proxies")] = False,
     root: Annotated[str, typer.Option(help="the mesh's root namespace")] = "istio-system",
     revision: Annotated[
         list[str] | None,
@@ -185,7 +187,7 @@ def rbac(
         root=root,
         revisions=revision or [DEFAULT_REVISION],
     )
-    _give(as_documents(made))
+    give(as_documents(made))
 
 
 @manifests_app.command()
@@ -194,8 +196,8 @@ def admission(
         list[str] | None,
         typer.Option("--namespace", "-n", help="a staging namespace or a pattern; those of the settings where absent"),
     ] = None,
-    home: Annotated[str, typer.Option(help="namespace of the harness's service account")] = "chaos-harness",
-    account: Annotated[str, typer.Option(help="name of the service account")] = "chaos-harness",
+    home: AccountHome = "chaos-harness",
+    account: Account = "chaos-harness",
     kubernetes: Annotated[str, typer.Option(help="the cluster's version")] = "1.30",
     lifetime: Annotated[
         str | None,
@@ -205,7 +207,7 @@ def admission(
         list[str] | None,
         typer.Option(help="an entry of the mesh's defaultVirtualServiceExportTo; Istio's own default, *, where absent"),
     ] = None,
-    warn: Annotated[bool, typer.Option("--warn", help="only warn, to see first what would be denied")] = False,  # noqa: FBT002
+    warn: Annotated[bool, typer.Option("--warn", help="only warn, to see first what would be denied")] = False,
 ) -> None:
     """Print the staging rules as a ValidatingAdmissionPolicy with its binding; for older clusters what there is instead."""
     from chaos.adapters.settings_file import read_settings
@@ -221,11 +223,11 @@ def admission(
         settings = _with_namespaces(settings, namespace)
     offered = offer(kubernetes)
     if not offered.api_version:
-        _say(without_policies(kubernetes))
-        _give(as_documents(roles(settings.namespaces, home=home, account=account, root=settings.root_namespace)))
+        say(without_policies(kubernetes))
+        give(as_documents(roles(settings.namespaces, home=home, account=account, root=settings.root_namespace)))
         return
     if offered.switch:
-        _say(
+        say(
             f"Kubernetes {kubernetes} has admission policies as a beta that is off: start its API server with {offered.switch}"
         )
     longest = None if lifetime is None else duration_of("--lifetime", lifetime)
@@ -233,10 +235,20 @@ def admission(
         settings, home=home, account=account, api_version=offered.api_version, lifetime=longest,
         default_export=default_export or PUBLIC, warn=warn,
     )  # fmt: skip
-    _give(as_documents(made))
+    give(as_documents(made))
 
 
 # --- shared ------------------------------------------------------------------------------------------------------------
+
+
+def say(text: str) -> None:
+    """Words for people, on stderr."""
+    typer.echo(text, err=True)
+
+
+def give(data: Any) -> None:
+    """Data, on stdout."""
+    typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
 def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings] | None:
@@ -245,7 +257,7 @@ def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Setting
 
     found = mesh_that_runs(Options(context=context, kubeconfig=kubeconfig))
     if found is None:
-        _say("no lab is running and no context is named, so there is nothing to look at")
+        say("no lab is running and no context is named, so there is nothing to look at")
     return found
 
 
@@ -280,11 +292,3 @@ def _with_namespaces(settings: Settings, named: list[str]) -> Settings:
     except ValidationError as error:
         told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors(include_url=False))
         raise InputError(f"--namespace: {told}") from error
-
-
-def _give(text: Any) -> None:
-    typer.echo(text)
-
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)

@@ -14,11 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.hookspec(firstresult=True)
 def pytest_chaos_harness(config: pytest.Config) -> Harness | None:
-    """A harness of the suite's own for all experiments of this session; ``None``: as the options say.
-
-    Args:
-        config: pytest's configuration.
-    """
+    """A harness of the suite's own for all experiments of this session; ``None``: as the options say."""
 
 
 @pytest.hookspec
@@ -26,7 +22,4 @@ def pytest_chaos_listeners(item: pytest.Item) -> Sequence[Listener] | None:
     """Listeners for the run of one experiment, made anew for each run. Hook wrappers are passed over.
 
     Called where the experiment runs: with pytest-xdist that is a worker, which has no terminal.
-
-    Args:
-        item: The test that runs the experiment.
     """

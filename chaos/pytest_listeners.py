@@ -32,9 +32,7 @@ class Noted(Listener):
 def listeners_of(item: pytest.Item, stream: Uncaptured | None) -> Listeners:
     """For a run in a test: the test's notes, the terminal, the harness's reports, those of packages and of plugins.
 
-    Args:
-        item: The test.
-        stream: The terminal; ``None`` in a worker, whose nobody sees.
+    ``stream`` is ``None`` in a worker, whose terminal nobody sees.
     """
     terminal = None if stream is None else Terminal(stream, width=stream.width, colour=stream.colour)
 

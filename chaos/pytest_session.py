@@ -140,12 +140,7 @@ class ChaosSession:
 
 
 class Uncaptured(io.TextIOBase):
-    """The terminal behind pytest's capturing.
-
-    Args:
-        config: Of the session.
-        reporter: pytest's own.
-    """
+    """The terminal behind pytest's capturing."""
 
     def __init__(self, config: pytest.Config, reporter: TerminalReporter) -> None:
         self._reporter = reporter

@@ -26,12 +26,7 @@ Object = Mapping[str, Any]
 
 
 class Informer:
-    """The ``Informer`` port over the Kubernetes API.
-
-    Args:
-        api: The cluster.
-        path: The collection.
-    """
+    """The ``Informer`` port over the Kubernetes API."""
 
     def __init__(self, api: KubernetesApi, path: str) -> None:
         self._api = api

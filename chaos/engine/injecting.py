@@ -29,12 +29,6 @@ class Injector:
 
     A write may be tried again although its fate is unknown: a created object's name is unique for the run, and a changed
     one's ``resourceVersion`` fits once. So a second attempt either succeeds or finds the first one's effect.
-
-    Args:
-        mesh: The cluster.
-        injection: What to write.
-        run: Whose it is.
-        clock: Time.
     """
 
     def __init__(self, mesh: Mesh, injection: Injection, run: str, clock: Clock) -> None:
@@ -53,10 +47,7 @@ class Injector:
         return self.attempted and self.written is None
 
     def write(self, *, owner: Object | None) -> Object:
-        """Writes the fault.
-
-        Args:
-            owner: The run's lease; Kubernetes collects a created object with it.
+        """Writes the fault; a created object belongs to the run's lease, so that Kubernetes collects it with that.
 
         Raises:
             Overtaken: the object changed since it was read.
@@ -129,9 +120,6 @@ class Injector:
         """Makes the fields of a changed object their owners' again, after the fault is out; see ``removal.give_back``.
 
         Never raises: the fault is out, and the record of the rest is on the object for whoever cleans up.
-
-        Args:
-            said: Told why an attempt failed.
         """
         if self.injection.strategy is not Strategy.PATCH or not self.attempted:
             return ""

@@ -19,13 +19,7 @@ _LOOK_BACK: Final = 30.0
 
 
 class Observer:
-    """Fills a recorder.
-
-    Args:
-        recorder: Where the facts go.
-        metrics: Where the mesh's metrics are.
-        load: The load generator; polled only between ``load_on`` and ``load_off``.
-    """
+    """Fills a recorder; the load generator is polled only while ``loading``."""
 
     def __init__(self, recorder: Recorder, metrics: Metrics, load: Load) -> None:
         self._questions = needed(recorder.facts.plan)

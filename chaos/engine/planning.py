@@ -49,15 +49,7 @@ def look(
     root: str = ROOT_NAMESPACE,
     writable_outside: tuple[str, ...] = (),
 ) -> Situation:
-    """What bears on the experiment's target now.
-
-    Args:
-        mesh: The cluster.
-        metrics: Prometheus, which knows who calls.
-        experiment: Whose target.
-        cluster: The cluster's UID; asked for where absent.
-        root: The mesh's root namespace, where its configuration is.
-        writable_outside: What ``reach_of_credentials`` found.
+    """What bears on the experiment's target now; the cluster's UID is asked for where it is not known.
 
     Raises:
         MeshError: the API can't be read.
@@ -226,12 +218,6 @@ def dry_run(mesh: Mesh, plan: Plan) -> Plan:
 
 
 def governing_now(mesh: Mesh, plan: Plan, situation: Situation) -> Object | None:
-    """The VirtualService that governs the target's callers at this moment.
-
-    Args:
-        mesh: The cluster.
-        plan: Whose target.
-        situation: What else was found before the write; VirtualServices are read anew.
-    """
+    """The VirtualService that governs the target's callers at this moment; all else is as the situation has it."""
     found = governing_of(plan.experiment, replace(situation, virtual_services=mesh.virtual_services()))
     return None if isinstance(found, Broken) else found

@@ -14,14 +14,7 @@ from chaos.values.series import Recorded, Series
 
 
 class Recorder:
-    """The run's notebook. Every time given to it is on Prometheus' clock.
-
-    Args:
-        plan: What is being run.
-        environment: Where.
-        clock_offset: Seconds to add to the harness's clock to get Prometheus'.
-        started: When the run began.
-    """
+    """The run's notebook. Every time given to it is on Prometheus' clock."""
 
     def __init__(self, plan: Plan, environment: Environment, *, clock_offset: float, started: float) -> None:
         self.clock_offset = clock_offset

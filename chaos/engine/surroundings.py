@@ -20,11 +20,9 @@ class Watch(Protocol):
 
     def release(self) -> None:
         """All is clean: stop watching."""
-        ...
 
     def abandon(self) -> None:
         """Something is left: take over."""
-        ...
 
 
 class NoWatch:

@@ -34,14 +34,8 @@ class Found:
 class TargetWatch:
     """The injected object is still ours and still governs, and nobody froze the namespace.
 
-    VirtualServices of all namespaces are followed, not listed at each look: one of any namespace may take over.
-
-    Args:
-        mesh: The cluster.
-        clock: Time.
-        plan: Whose target.
-        situation: What else was found before the write.
-        written: The injected object as it was stored.
+    VirtualServices of all namespaces are followed, not listed at each look: one of any namespace may take over. All else is
+    taken to be as it was when the object was ``written``.
     """
 
     def __init__(self, mesh: Mesh, clock: Clock, plan: Plan, situation: Situation, written: Object) -> None:

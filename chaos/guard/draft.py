@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from chaos.istio.exports import Object
+from chaos.istio.virtual_services import hosts_of
 from chaos.model.audience import Audience, audience_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Strategy
@@ -29,6 +30,19 @@ class Draft:
     def namespace(self) -> str:
         """The target's namespace."""
         return self.experiment.target.namespace
+
+    @property
+    def governed(self) -> Sequence[str]:
+        """The hosts that the object would govern; none where no object could be made."""
+        return () if self.injection is None else hosts_of(self.injection.after)
+
+    @property
+    def patched(self) -> tuple[Injection, Object] | None:
+        """The injection and the object that it changes; ``None`` where it writes one of its own."""
+        one = self.injection
+        if one is None or one.before is None or one.strategy is not Strategy.PATCH:
+            return None
+        return one, one.before
 
     @cached_property
     def injected(self) -> Sequence[Mapping[str, Any]]:

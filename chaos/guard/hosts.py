@@ -9,7 +9,7 @@ from chaos.guard.draft import Draft
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.istio.ports import declared_protocol
 from chaos.istio.routing import followed
-from chaos.istio.virtual_services import destinations_of, hosts_of
+from chaos.istio.virtual_services import destinations_of
 from chaos.model.situation import services_right
 from chaos.values.remarks import Broken
 
@@ -55,9 +55,7 @@ def target_speaks_http(draft: Draft) -> Iterator[Broken]:
 
 def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:
     """Every host that the object would govern is a Service of an allowed namespace."""
-    if draft.injection is None:
-        return
-    for host in hosts_of(draft.injection.after):
+    for host in draft.governed:
         service = service_of(host)
         if service is None or not draft.allowed(service[0]):
             yield Broken(
@@ -70,10 +68,8 @@ def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:
 
 def only_the_target_is_governed(draft: Draft) -> Iterator[Broken]:
     """The object governs the declared target and no other service, in staging or not."""
-    if draft.injection is None:
-        return
     target = service_fqdn(draft.experiment.target.service, draft.namespace)
-    for host in hosts_of(draft.injection.after):
+    for host in draft.governed:
         if host != target:
             yield Broken(
                 rule="host-not-target",

@@ -8,7 +8,6 @@ from typing import Any, Final
 from chaos.guard.draft import Draft
 from chaos.injection.patching import taken_out
 from chaos.model.marks import route_name
-from chaos.model.plan import Strategy
 from chaos.values.remarks import Broken
 
 _MANAGERS: Final = {
@@ -44,11 +43,11 @@ def controller_of(obj: Mapping[str, Any]) -> str | None:
 
 def patch_only_inserts(draft: Draft) -> Iterator[Broken]:
     """Without our routes, somebody's object is what it was: neither its hosts nor its reach nor its routes are changed."""
-    injection = draft.injection
-    if injection is None or injection.strategy is not Strategy.PATCH or injection.before is None:
+    if draft.patched is None:
         return
+    injection, before = draft.patched
     run = injection.route_names[0].removeprefix(route_name(""))
-    if taken_out(injection.after, run)["spec"] != injection.before["spec"]:
+    if taken_out(injection.after, run)["spec"] != before["spec"]:
         where = f"{injection.namespace}/{injection.name}"
         yield Broken(
             rule="patch-changes-more",
@@ -60,10 +59,10 @@ def patch_only_inserts(draft: Draft) -> Iterator[Broken]:
 
 def no_controller_overwrites(draft: Draft) -> Iterator[Broken]:
     """A change of an object that a controller owns is reverted by it, sooner or later (fluxcd/flagger#703)."""
-    injection = draft.injection
-    if injection is None or injection.strategy is not Strategy.PATCH or injection.before is None:
+    if draft.patched is None:
         return
-    controller = controller_of(injection.before)
+    injection, before = draft.patched
+    controller = controller_of(before)
     if controller is not None:
         where = f"{injection.namespace}/{injection.name}"
         yield Broken(

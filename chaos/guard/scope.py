@@ -9,7 +9,6 @@ from chaos.istio.exports import export_of
 from chaos.istio.injection import DEFAULT_REVISION, injecting_revision
 from chaos.istio.virtual_services import ignored_selectors
 from chaos.model.marks import RUN_HEADER, route_name
-from chaos.model.plan import Strategy
 from chaos.values.remarks import Broken
 
 
@@ -141,10 +140,10 @@ def known_callers_stay_inside(draft: Draft) -> Iterator[Broken]:
 
 def the_write_is_of_what_was_checked(draft: Draft) -> Iterator[Broken]:
     """A change is tied to the version of the object that was checked."""
-    injection = draft.injection
-    if injection is None or injection.strategy is not Strategy.PATCH or injection.before is None:
+    if draft.patched is None:
         return
-    checked, sent = (obj["metadata"].get("resourceVersion") for obj in (injection.before, injection.after))
+    injection, before = draft.patched
+    checked, sent = (obj["metadata"].get("resourceVersion") for obj in (before, injection.after))
     if checked != sent:
         yield Broken(
             rule="version-not-checked",

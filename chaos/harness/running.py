@@ -60,14 +60,6 @@ def run(
 ) -> Result:
     """Runs one experiment, judges it and leaves its record.
 
-    Args:
-        experiment: What to run.
-        around: Where and with what.
-        report_dir: Where its record goes.
-        file: Where it was declared.
-        declared: Its text.
-        run_id: How the run is called; a new id where absent.
-
     Raises:
         HarnessError: it could not even be begun; nothing was written.
         KeyboardInterrupt: it was asked to stop by SIGINT, and has cleaned up.

@@ -34,13 +34,7 @@ def choose(
 ) -> Injection | Broken:
     """The object to write for this experiment now, or why there is none that could take effect.
 
-    Args:
-        experiment: What is declared.
-        situation: What the cluster has.
-        run: Whose fault it will be.
-        expires: When it is void in any case.
-        file: Where the experiment was declared.
-        since: RFC 3339 time of now, for those who find the fault.
+    ``expires`` says when the fault is void in any case, ``since`` (RFC 3339) tells those who find it when it was written.
     """
     target = experiment.target
     situation = without(situation, run)

@@ -24,10 +24,6 @@ def merged(virtual_services: Sequence[Object], *, default: Sequence[str] = PUBLI
 
     A delegate that is not there, not exported to the root's namespace, or that delegates itself is skipped; a route whose
     matches can't be joined with its root's is dropped, both without an error, as istiod does it.
-
-    Args:
-        virtual_services: All of the mesh.
-        default: What ``exportTo`` is where one has none.
     """
     delegates = {
         (vs["metadata"]["namespace"], vs["metadata"]["name"]): vs

@@ -86,13 +86,7 @@ class Listener:
         return tuple(wanted.items() <= labels.items() for wanted in self._selectors)
 
     def virtual_hosts(self, namespace: str, labels: Mapping[str, str], port: int) -> Iterator[VirtualHost]:
-        """The names that a sidecar knows at a port; a name is in one of them only.
-
-        Args:
-            namespace: The workload's.
-            labels: The workload's.
-            port: That requests are sent to.
-        """
+        """The names that a sidecar knows at a port; a name is in one of them only."""
         registry = {one.host.lower(): one.in_lower_case() for one in self.services if port in one.http}
         taken: set[str] = set()
         governed: set[str] = set()
@@ -176,10 +170,7 @@ class Listener:
 def domains_of(service: Service, namespace: str, known: Collection[str]) -> list[str]:
     """What clients of a namespace may call a service (generateVirtualHostDomains).
 
-    Args:
-        service: The service.
-        namespace: The clients'.
-        known: Hosts of the registry; another name of a service that is one of them is that one's.
+    Another name of it that is a ``known`` host of the registry is that one's.
     """
     others = other_names(service.host, namespace)
     pods = [f"*.{name}" for name in (service.host, *others)] if service.headless else []

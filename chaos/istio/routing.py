@@ -19,12 +19,7 @@ _MAPS: Final = ("headers", "withoutHeaders", "queryParams", "sourceLabels")
 
 
 def followed(routes: Sequence[Mapping[str, Any]], namespace: str) -> Iterator[Mapping[str, Any]]:
-    """The routes that sidecars of a namespace can follow.
-
-    Args:
-        routes: In their order.
-        namespace: Of the callers.
-    """
+    """The routes that sidecars of a namespace can follow."""
     earlier: list[Block] = []
     for route in routes:
         blocks = [_simple(block) for block in route.get("match") or [{}] if _for(block, namespace)]

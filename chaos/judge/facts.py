@@ -14,16 +14,7 @@ from chaos.values.questions import Requests
 
 @dataclass
 class Facts:
-    """The facts of a run up to now.
-
-    Args:
-        plan: What is run.
-        environment: Where.
-        started: When the run began.
-        marks: Moments on which judging leans.
-        proxies: What was seen in the callers' proxies.
-        evidence: What was counted.
-    """
+    """The facts of a run up to now."""
 
     plan: Plan
     environment: Environment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
@@ -19,19 +18,6 @@ from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
 from chaos.values.answers import Answer, ClaimResult
 from chaos.values.quantities import format_share
-
-_TROUBLES: Final = {
-    TroubleKind.METRICS_LOST: ReasonCode.METRICS_LOST,
-    TroubleKind.LOAD_DIED: ReasonCode.LOAD_DIED,
-    TroubleKind.MESH_LOST: ReasonCode.MESH_LOST,
-    TroubleKind.TARGET_CHANGED: ReasonCode.TARGET_CHANGED,
-    TroubleKind.NOT_DISTRIBUTED: ReasonCode.NOT_DISTRIBUTED,
-    TroubleKind.INTERRUPTED: ReasonCode.INTERRUPTED,
-    TroubleKind.FROZEN: ReasonCode.FROZEN,
-    TroubleKind.LOCKED: ReasonCode.LOCKED,
-    TroubleKind.RECORD_LOST: ReasonCode.RECORD_LOST,
-    TroubleKind.BROKEN: ReasonCode.BROKEN,
-}
 
 
 def judge(history: History) -> Verdict:
@@ -87,7 +73,7 @@ def _reasons(
             yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=broken.hint, more=broken.more)
         return
     for trouble in history.troubles:
-        yield Reason(code=_TROUBLES[trouble.kind], message=trouble.message, hint=trouble.hint)
+        yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=trouble.hint)
     yield from _left_behind(history, removed)
     if Mark.BASELINE_FROM not in history.marks:
         if not history.troubles:

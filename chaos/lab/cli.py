@@ -28,12 +28,12 @@ Name = Annotated[str, typer.Option("--name", help="which lab, where several run 
 @app.command()
 def up(
     name: Name = "default",
-    attached: Annotated[bool, typer.Option("--attached", help="end with the process that started it")] = False,  # noqa: FBT002
+    attached: Annotated[bool, typer.Option("--attached", help="end with the process that started it")] = False,
     manifests: Annotated[
         list[Path] | None, typer.Option(help="Kubernetes and Istio YAML to load instead of the shop; several times")
     ] = None,
     behaviours: Annotated[Path | None, typer.Option(help="what the stand-ins for these manifests do")] = None,
-    as_json: Json = False,  # noqa: FBT002
+    as_json: Json = False,
 ) -> None:
     """Start the lab; returns when all is ready."""
     state = commands.up(name, attached=attached, manifests=manifests or (), behaviours=behaviours)
@@ -51,7 +51,7 @@ def up(
 
 
 @app.command()
-def down(name: Name = "default", as_json: Json = False) -> None:  # noqa: FBT002
+def down(name: Name = "default", as_json: Json = False) -> None:
     """Stop the lab and everything that it started."""
     was_up = commands.down(name)
     if as_json:
@@ -60,7 +60,7 @@ def down(name: Name = "default", as_json: Json = False) -> None:  # noqa: FBT002
 
 
 @app.command()
-def status(name: Name = "default", as_json: Json = False) -> None:  # noqa: FBT002
+def status(name: Name = "default", as_json: Json = False) -> None:
     """Show the lab's parts: what is alive, what died and why."""
     found = commands.status(name)
     if as_json:
@@ -95,10 +95,10 @@ def shop(
 def control_plane(
     name: Name = "default",
     delay: Annotated[str | None, typer.Option(help="how long every push waits, e.g. 3s; 0s ends it")] = None,
-    down: Annotated[bool, typer.Option("--down", help="push nothing from now on")] = False,  # noqa: FBT002
-    up: Annotated[bool, typer.Option("--up", help="push again")] = False,  # noqa: FBT002
-    rotate: Annotated[bool, typer.Option("--rotate-certificates", help="renew every workload's certificate")] = False,  # noqa: FBT002
-    as_json: Json = False,  # noqa: FBT002
+    down: Annotated[bool, typer.Option("--down", help="push nothing from now on")] = False,
+    up: Annotated[bool, typer.Option("--up", help="push again")] = False,
+    rotate: Annotated[bool, typer.Option("--rotate-certificates", help="renew every workload's certificate")] = False,
+    as_json: Json = False,
 ) -> None:
     """Slow down or stop the distribution of configuration, as when istiod is ill; renew certificates."""
     if (delay is not None) + down + up + rotate != 1:

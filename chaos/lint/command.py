@@ -29,11 +29,11 @@ def lint(
         str | None, typer.Option("--namespace", "-n", help="where objects are applied that do not say their namespace")
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="how findings are printed")] = Format.TEXT,
-    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,  # noqa: FBT002
+    as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
 ) -> None:
     """Find committed faults and Istio's pitfalls in manifests. Exit code 1 if there are findings, 2 if nothing can be read."""
     from chaos.adapters.settings_file import read_settings
-    from chaos.lint.reports.formats import FORMATS, summary
+    from chaos.lint.reports import FORMATS, summary
     from chaos.lint.repository import lint as lint_paths
     from chaos.reporting.console import show
 

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from chaos.errors import InputError
 from chaos.lint.reading.comments import comments
 from chaos.lint.reading.documents import INTERESTING, Document, documents, has_object, is_relevant
-from chaos.lint.reading.files import STDIN, Skipped, Source, find
+from chaos.lint.reading.files import STDIN, Source, find
 from chaos.lint.reading.nodes import locate
 from chaos.lint.reading.objects import read
-from chaos.lint.reports.report import Report
-from chaos.lint.rules.finding import Finding, Hit, Rule
+from chaos.lint.reports import Report
+from chaos.lint.rules.finding import Finding, Rule
 from chaos.lint.rules.linted import Linted
-from chaos.lint.rules.manifest import Manifest
+from chaos.lint.rules.manifest import Hit, Manifest
 from chaos.lint.rules.suppress import Comment, suppress
 from chaos.lint.rules.table import RULES, check
 from chaos.model.settings import Settings
@@ -27,11 +27,6 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 def lint(paths: Sequence[str], *, settings: Settings, namespace: str | None = None) -> Report:
     """Everything that is wrong in the manifests at these paths.
 
-    Args:
-        paths: Files, folders, and ``-`` for standard input.
-        settings: Which namespaces are staging.
-        namespace: Where objects are applied that do not say their namespace.
-
     Raises:
         InputError: a path can't be read, or nothing is there to look at.
     """
@@ -39,10 +34,8 @@ def lint(paths: Sequence[str], *, settings: Settings, namespace: str | None = No
     for found in find(paths):
         if isinstance(found, Source):
             gathered.add(found)
-        elif isinstance(found, Skipped):
-            gathered.notes.append(found.note)
         else:
-            gathered.findings.append(found)
+            gathered.take(found)
     if not gathered.files and not gathered.findings:
         more = "".join(f"\nnote: {note}" for note in gathered.notes)
         raise InputError(
@@ -112,12 +105,18 @@ class _Gathered:
         segments = source.segments
         if not segments and document.source:
             segments = tuple(document.source.split("/"))
-        found = read(document, namespace=self.namespace, segments=segments, stream=source.name)
-        self._manifests += found.manifests
-        self.findings += found.findings
-        if found.note:
-            self.notes.append(found.note)
+        for found in read(document, namespace=self.namespace, segments=segments, stream=source.name):
+            self.take(found)
         self._documents[document.number] = document
+
+    def take(self, found: Manifest | Finding | str) -> None:
+        """Puts what was found to its like."""
+        if isinstance(found, Manifest):
+            self._manifests.append(found)
+        elif isinstance(found, Finding):
+            self.findings.append(found)
+        else:
+            self.notes.append(found)
 
     def report(self, settings: Settings) -> Report:
         """Judges what was read."""
@@ -133,16 +132,5 @@ class _Gathered:
 
     def _placed(self, rule: Rule, hit: Hit) -> Finding:
         one = hit.manifest
-        document = self._documents[one.document]
-        line, column = locate(document, one.at + hit.path)
-        return Finding(
-            rule=rule,
-            message=hit.message,
-            hint=hit.hint,
-            file=document.file,
-            line=line,
-            column=column,
-            subject=one.title,
-            source=document.source,
-            document=document.number,
-        )
+        place = locate(self._documents[one.document], one.at + hit.path)
+        return Finding(rule, place, hit.message, hit.hint, subject=one.title)

@@ -83,15 +83,7 @@ def rbac(
     root: str = ROOT_NAMESPACE,
     revisions: Sequence[str] = (DEFAULT_REVISION,),
 ) -> list[dict[str, Any]]:
-    """The objects, in the order in which they can be applied.
-
-    Args:
-        namespaces: Staging namespaces.
-        home: Namespace of the service account.
-        account: Its name.
-        exec_: Whether proxies may be asked; where not, the proof is by the metrics alone.
-        root: The mesh's root namespace.
-        revisions: Of the control planes that configure proxies of the staging namespaces.
+    """The objects, in the order in which they can be applied; without exec, the proof is by the metrics alone.
 
     Raises:
         InputError: no namespace is named.

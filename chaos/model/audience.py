@@ -42,13 +42,7 @@ class Audience:
 
 
 def audience_of(obj: Object, situation: Situation, *, routes: Sequence[Mapping[str, Any]] | None = None) -> Audience:
-    """Who would feel the object's routes.
-
-    Args:
-        obj: The VirtualService as it would be written.
-        situation: What the cluster has.
-        routes: Those of its routes that are in question; all where absent.
-    """
+    """Who would feel the object's routes; all of them, or those that are in question."""
     home = obj["metadata"]["namespace"]
     chosen = obj.get("spec", {}).get("http") or () if routes is None else routes
     here = [w for w in situation.workloads if w.namespace == home and w.proxied and not w.gateway]

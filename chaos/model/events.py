@@ -13,11 +13,11 @@ from pydantic import Field
 
 from chaos.model.plan import Strategy
 from chaos.values.answers import Answer
-from chaos.values.series import Fact
+from chaos.values.frozen import Frozen
 
 
 class TroubleKind(StrEnum):
-    """Why a run could not go on as planned, apart from what the judge reads in the counts."""
+    """Why a run could not go on as planned, apart from what the judge reads in the counts; each is a ``ReasonCode``, too."""
 
     METRICS_LOST = "metrics-lost"
     LOAD_DIED = "load-died"
@@ -31,7 +31,7 @@ class TroubleKind(StrEnum):
     BROKEN = "broken"
 
 
-class Trouble(Fact):
+class Trouble(Frozen):
     """Something that kept the run from answering its question."""
 
     at: float
@@ -40,7 +40,7 @@ class Trouble(Fact):
     hint: str | None = None
 
 
-class Event(Fact):
+class Event(Frozen):
     """Something that happened in a run.
 
     Args:

@@ -51,10 +51,7 @@ class _Console(Console):
 def console(stream: Stream, *, width: int | None = None, colour: bool = True) -> Console:
     """Prints text as it is, to a stream; words stand out only where ``highlight=True`` asks for it.
 
-    Args:
-        stream: Where it writes.
-        width: Columns, where the stream is a terminal that can't be asked.
-        colour: Whether colours may be used at all.
+    ``width`` counts where the stream is a terminal that can't be asked.
     """
     return _Console(
         file=cast("IO[str]", stream),

@@ -53,12 +53,7 @@ class ActiveFault:
 
 
 def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = None) -> list[ActiveFault]:
-    """Every fault of the harness that is in the mesh now, the oldest first.
-
-    Args:
-        mesh: The cluster.
-        namespaces: Where to look; ``None``: everywhere.
-        now: Unix seconds; the API server's clock where absent.
+    """Every fault of the harness that is in the mesh now, in these namespaces or everywhere; the oldest first.
 
     Raises:
         MeshError: the cluster can't be read.

@@ -62,10 +62,7 @@ def owner_reference(lease: Object) -> dict[str, str]:
 class Held:
     """A lease in our hands, renewed by a small thread until it is released, stopped or lost.
 
-    Args:
-        mesh: The cluster.
-        obj: The lease as stored.
-        duration: Seconds without a renewal after which it runs out.
+    Without a renewal it runs out after ``duration`` seconds.
     """
 
     def __init__(self, mesh: Mesh, obj: Object, *, duration: float = LEASE_SECONDS) -> None:

@@ -24,11 +24,6 @@ CONFLICTS: Final = 8
 def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
     """Deletes what a run created, and takes out what it put into somebody else's object; `give_back` has to follow there.
 
-    Args:
-        mesh: The cluster.
-        obj: A VirtualService as it was read.
-        run: Whose; by its marks where absent.
-
     Returns:
         Whether there was anything to take away.
 

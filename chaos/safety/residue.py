@@ -18,12 +18,6 @@ _ALL_AT_ONCE: Final = 4
 def find(mesh: Mesh, namespaces: Sequence[str], run: str, *, faults_only: bool = False) -> list[str]:
     """Everything in these namespaces that carries a run's marks, as ``VirtualService staging/chaos-…``.
 
-    Args:
-        mesh: The cluster.
-        namespaces: Where to look.
-        run: Whose.
-        faults_only: Without its lease.
-
     Raises:
         MeshError: nobody can tell.
     """
@@ -36,12 +30,7 @@ def find(mesh: Mesh, namespaces: Sequence[str], run: str, *, faults_only: bool =
 
 
 def everything_of_ours(mesh: Mesh, namespaces: Sequence[str] | None, run: str | None = None) -> list[Object]:
-    """Everything that the harness wrote or wrote into, the faults before the leases.
-
-    Args:
-        mesh: The cluster.
-        namespaces: Where to look; ``None``: everywhere.
-        run: Only that of one run.
+    """Everything that the harness wrote or wrote into, the faults before the leases; in these namespaces, or everywhere.
 
     Raises:
         MeshError: nobody can tell.

@@ -36,11 +36,7 @@ def comments(document: Document) -> Iterator[Comment]:
             if not content or number < content[0]:
                 covers = None
         yield Comment(
+            document.place(number, found.start()),
             text=found[1].rstrip(),
-            file=document.file,
-            line=document.line + number + 1,
-            column=found.start() + 1,
-            document=document.number,
             covers=None if covers is None else document.line + covers + 1,
-            source=document.source,
         )

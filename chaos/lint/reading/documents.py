@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from chaos.lint.rules.finding import Place
 from chaos.model.marks import PREFIX
 
 _KINDS: Final = (
@@ -34,14 +35,10 @@ _SOURCE: Final = re.compile(r"^# Source: (\S[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One document of a text.
+    """One document of a text, with its number over everything that is linted.
 
-    Args:
-        number: Over everything that is linted.
-        file: The file as it was named.
-        line: How many lines of the file come before it.
-        text: Its text.
-        source: The template that it says it was rendered from, as ``helm template`` writes it; else empty.
+    ``line`` is how many lines of the file come before it; ``source`` the template that it says it was rendered from, as
+    ``helm template`` writes it, else empty.
     """
 
     number: int
@@ -49,6 +46,10 @@ class Document:
     line: int
     text: str
     source: str = ""
+
+    def place(self, line: int, column: int) -> Place:
+        """Where something stands, by its line and column within this document, which count from 0."""
+        return Place(self.file, self.line + line + 1, column + 1, self.source, self.number)
 
 
 def documents(text: str, *, file: str, first: int) -> Iterator[Document]:

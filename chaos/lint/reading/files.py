@@ -12,7 +12,7 @@ from typing import Final
 
 from chaos.errors import InputError
 from chaos.lint.reading.git_ignored import ignored
-from chaos.lint.rules.finding import Finding
+from chaos.lint.rules.finding import Finding, Place
 from chaos.lint.rules.table import RULES
 
 STDIN: Final = "-"
@@ -29,31 +29,15 @@ LARGEST: Final = 64 * 2**20
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A file's bytes.
-
-    Args:
-        name: How the user would name it; ``-`` for standard input.
-        segments: Its folders and name, from the root of its repository; empty where they mean nothing.
-        content: What is in it.
-    """
+    """A file's bytes."""
 
     name: str
     segments: tuple[str, ...]
     content: bytes
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Skipped:
-    """Something that was not looked at.
-
-    Args:
-        note: What, and why.
-    """
-
-    note: str
-
-
-Found = Source | Skipped | Finding
+Found = Source | Finding | str
+"""A text says what was not looked at, and why."""
 
 
 def find(paths: Sequence[str]) -> Iterator[Found]:
@@ -82,7 +66,7 @@ def find(paths: Sequence[str]) -> Iterator[Found]:
         elif not stat.S_ISREG(mode):  # <(helm template …)
             yield Source(name=path, segments=(), content=_content(path, named=True))
         elif (chart := _chart_of(path)) is not None:
-            yield Skipped(note=_of_a_chart(path, chart))
+            yield _of_a_chart(path, chart)
         elif _is_new(path, seen):
             yield from _file(path, base, named=True)
 
@@ -96,7 +80,7 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
         troubles.append(_unreadable(str(error.filename), error))
 
     if (chart := _chart_of(os.path.join(top, "x"))) is not None:  # noqa: PTH118
-        yield Skipped(note=_of_a_chart(top, chart))
+        yield _of_a_chart(top, chart)
         return
     left_out = ignored(top)
     named: list[str] = []
@@ -109,29 +93,27 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
             listed[:] = [one for one in listed if one not in gone]
         if "templates" in folders and "Chart.yaml" in files:
             folders.remove("templates")
-            yield Skipped(note=_of_a_chart(os.path.join(folder, "templates"), folder))  # noqa: PTH118
+            yield _of_a_chart(os.path.join(folder, "templates"), folder)  # noqa: PTH118
         for one in folders:
             path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
             if os.path.islink(path):  # noqa: PTH114
                 where = "looked at where it leads to" if _inside(path, real_top) else f"out of {top}, not followed"
-                yield Skipped(note=f"{path}: a link to a folder, {where}")
+                yield f"{path}: a link to a folder, {where}"
         for one in sorted(files):
             path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
             if os.path.islink(path):  # noqa: PTH114
                 if not os.path.exists(path):  # noqa: PTH110
-                    yield Skipped(note=f"{path}: a link to nothing, or to itself")
+                    yield f"{path}: a link to nothing, or to itself"
                     continue
                 if not _inside(path, real_top):
-                    yield Skipped(note=f"{path}: a link out of {top}, not followed")
+                    yield f"{path}: a link out of {top}, not followed"
                     continue
             if _is_new(path, seen):
                 yield from _file(path, base, named=False)
     if named:
         more = f" and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
         told = ", ".join(sorted(named)[:_TOLD])
-        yield Skipped(
-            note=f"{told}{more}: ignored by Git, so not looked at; name it on the command line to have it looked at"
-        )
+        yield f"{told}{more}: ignored by Git, so not looked at; name it on the command line to have it looked at"
     yield from troubles
 
 
@@ -139,12 +121,10 @@ def _file(path: str, base: str, *, named: bool) -> Iterator[Found]:
     try:
         found = os.stat(path)  # noqa: PTH116
         if not stat.S_ISREG(found.st_mode):
-            yield Skipped(note=f"{path}: not a regular file")
+            yield f"{path}: not a regular file"
             return
         if found.st_size > LARGEST:
-            yield Skipped(
-                note=f"{path}: {found.st_size / 2**20:.0f} MiB, more than the {LARGEST // 2**20} MiB looked at"
-            )
+            yield f"{path}: {found.st_size / 2**20:.0f} MiB, more than the {LARGEST // 2**20} MiB looked at"
             return
         content = _content(path, named=named)
     except OSError as error:
@@ -166,10 +146,10 @@ def _content(path: str, *, named: bool) -> bytes:
 
 def _unreadable(path: str, error: OSError) -> Finding:
     return Finding(
-        rule=RULES["unreadable-file"],
-        message=f"can't be read: {error.strerror}",
-        hint="nothing is known of it: let it be read, or leave it out of the repository",
-        file=path,
+        RULES["unreadable-file"],
+        Place(path),
+        f"can't be read: {error.strerror}",
+        "nothing is known of it: let it be read, or leave it out of the repository",
     )
 
 

@@ -19,22 +19,11 @@ def ignored(folder: str) -> frozenset[str]:
     What is in the repository in spite of a pattern is not among them. Empty where the folder is in no repository, is itself
     ignored as a whole, or where Git is not there or fails: then more is looked at, never less.
     """
-    command = [
-        "git",
-        "-c",
-        "core.fsmonitor=false",
-        "-C",
-        folder,
-        "ls-files",
-        "--others",
-        "--ignored",
-        "--exclude-standard",
-    ]
+    listing = ("ls-files", "--others", "--ignored", "--exclude-standard", "--directory", "-z")
+    command = ["git", "-c", "core.fsmonitor=false", "-C", folder, *listing]
     environment = {name: value for name, value in os.environ.items() if name not in _OF_A_HOOK}
     try:
-        done = subprocess.run(
-            [*command, "--directory", "-z"], env=environment, capture_output=True, timeout=_LIMIT, check=True
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, timeout=_LIMIT, check=True)
     except (OSError, subprocess.SubprocessError):
         return frozenset()
     top = os.path.abspath(folder)  # noqa: PTH100 - links keep their names, as in what is walked over

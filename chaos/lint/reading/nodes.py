@@ -13,6 +13,7 @@ import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from chaos.lint.reading.documents import Document
+from chaos.lint.rules.finding import Place
 from chaos.lint.rules.manifest import Path
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Unreadable(Exception):
         self.problem, self.line, self.column = problem, line, column
 
 
-def locate(document: Document, path: Path) -> tuple[int, int]:
-    """Line and column in the file of a value's key, or of the nearest thing around it that is there."""
+def locate(document: Document, path: Path) -> Place:
+    """The place of a value's key, or of the nearest thing around it that is there."""
     node = compose(document.text)
     mark = node.start_mark if node is not None else None
     for step in path:
@@ -72,7 +73,7 @@ def locate(document: Document, path: Path) -> tuple[int, int]:
             mark = node.start_mark
         else:
             break
-    return (document.line + mark.line + 1, mark.column + 1) if mark is not None else (document.line + 1, 1)
+    return document.place(mark.line, mark.column) if mark is not None else document.place(0, 0)
 
 
 def scalar_spans(document: Document) -> list[tuple[tuple[int, int], tuple[int, int]]] | None:
@@ -83,12 +84,8 @@ def scalar_spans(document: Document) -> list[tuple[tuple[int, int], tuple[int, i
         while loader.check_token():
             token = loader.get_token()  # type: ignore[no-untyped-call]
             if isinstance(token, yaml.ScalarToken):
-                spans.append(
-                    (
-                        (token.start_mark.line, token.start_mark.column),
-                        (token.end_mark.line, token.end_mark.column),
-                    )
-                )
+                start, end = token.start_mark, token.end_mark
+                spans.append(((start.line, start.column), (end.line, end.column)))
     except yaml.YAMLError:
         return None
     finally:

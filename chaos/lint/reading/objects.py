@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from chaos.lint.reading.documents import Document
@@ -17,53 +16,29 @@ from chaos.model.marks import PREFIX
 _TEMPLATE: Final = re.compile(r"\{\{|\{%|<%|\$\[\[")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Read:
-    """What a document holds.
-
-    Args:
-        manifests: Its objects of interest.
-        findings: What is wrong with its form.
-        note: Why it was not judged, where that can't hide a fault.
-    """
-
-    manifests: tuple[Manifest, ...] = ()
-    findings: tuple[Finding, ...] = ()
-    note: str = ""
-
-
-def read(document: Document, *, namespace: str | None, segments: tuple[str, ...], stream: str) -> Read:
-    """The objects of a document."""
+def read(
+    document: Document, *, namespace: str | None, segments: tuple[str, ...], stream: str
+) -> Iterator[Manifest | Finding | str]:
+    """The objects of a document and what is wrong with its form; a note where it was not judged, and that hides no fault."""
     try:
         root = compose(document.text)
         if root is None:
-            return Read()
+            return
         values = Values()
         data = values.of(root)
-    except Unreadable as error:
-        return _not_read(document, error)
-    except RecursionError:
-        return _not_read(document, Unreadable("nested too deep, or an alias that holds itself"))
-    manifests = tuple(
-        manifest(one, document=document.number, at=at, namespace=namespace, segments=segments, stream=stream)
-        for at, one in _objects(data)
-    )
-    findings: tuple[Finding, ...] = ()
-    if values.twice and ISTIO in document.text:
-        findings = tuple(
-            Finding(
-                rule=RULES["duplicate-key"],
-                message=f"the key {key.value!r} is there twice in one mapping, and only the last counts",
-                hint="take out the one that is not meant",
-                file=document.file,
-                line=document.line + key.start_mark.line + 1,
-                column=key.start_mark.column + 1,
-                source=document.source,
-                document=document.number,
-            )
-            for key in values.twice
+    except (Unreadable, RecursionError) as error:
+        deep = Unreadable("nested too deep, or an alias that holds itself")
+        yield _not_read(document, error if isinstance(error, Unreadable) else deep)
+        return
+    for at, one in _objects(data):
+        yield manifest(one, document=document.number, at=at, namespace=namespace, segments=segments, stream=stream)
+    for key in values.twice if ISTIO in document.text else ():
+        yield Finding(
+            RULES["duplicate-key"],
+            document.place(key.start_mark.line, key.start_mark.column),
+            f"the key {key.value!r} is there twice in one mapping, and only the last counts",
+            "take out the one that is not meant",
         )
-    return Read(manifests=manifests, findings=findings)
 
 
 def _objects(data: Any, at: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -83,33 +58,26 @@ def _objects(data: Any, at: Path = ()) -> Iterator[tuple[Path, dict[str, Any]]]:
             yield at, data
 
 
-def _not_read(document: Document, error: Unreadable) -> Read:
+def _not_read(document: Document, error: Unreadable) -> Finding | str:
     template = _TEMPLATE.search(document.text)
     last = max(0, document.text.rstrip().count("\n"))
-    line, column = (error.line, error.column) if error.line <= last else (last, 0)
+    place = document.place(error.line, error.column) if error.line <= last else document.place(last, 0)
     if template is not None:  # where it begins to be one says more than where libyaml gave up
         begin = document.text.rfind("\n", 0, template.start()) + 1
-        line, column = document.text.count("\n", 0, begin), template.start() - begin
-    line, column = document.line + line + 1, column + 1
+        place = document.place(document.text.count("\n", 0, begin), template.start() - begin)
     if "VirtualService" not in document.text and f"{PREFIX}/" not in document.text:
         what = "a template, to be rendered first" if template else f"not YAML: {error.problem}"
-        return Read(note=f"{document.file}:{line}: not judged: {what}")
-    rule = RULES["unrendered-template" if template else "not-yaml"]
-    return Read(
-        findings=(
-            Finding(
-                rule=rule,
-                message=f"a VirtualService in a template, of which nothing is known before it is rendered ({error.problem})"
-                if template
-                else f"a VirtualService in a document that is not YAML: {error.problem}",
-                hint="lint what it becomes: helm template CHART | chaosctl lint -"
-                if template
-                else "mend the document: kubectl would refuse it as well",
-                file=document.file,
-                line=line,
-                column=column,
-                source=document.source,
-                document=document.number,
-            ),
+        return f"{place.file}:{place.line}: not judged: {what}"
+    if template:
+        return Finding(
+            RULES["unrendered-template"],
+            place,
+            f"a VirtualService in a template, of which nothing is known before it is rendered ({error.problem})",
+            "lint what it becomes: helm template CHART | chaosctl lint -",
         )
+    return Finding(
+        RULES["not-yaml"],
+        place,
+        f"a VirtualService in a document that is not YAML: {error.problem}",
+        "mend the document: kubectl would refuse it as well",
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from chaos.lint.rules.manifest import Manifest, Path
+from chaos.lint.rules.manifest import Hit
 
 if TYPE_CHECKING:
     from chaos.lint.rules.linted import Linted
@@ -23,23 +23,6 @@ class Severity(StrEnum):
     """Somebody outside staging may feel it, or it does not do what it says."""
     WARNING = "warning"
     """It depends on what is not in these files."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Hit:
-    """A place where a rule is broken.
-
-    Args:
-        manifest: The object.
-        path: Where in the object.
-        message: What is wrong, with the value.
-        hint: What would make it right.
-    """
-
-    manifest: Manifest
-    path: Path
-    message: str
-    hint: str
 
 
 Check = Callable[["Linted"], Iterable[Hit]]
@@ -67,33 +50,37 @@ class Rule:
         return f"{PAGE}#{self.id}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """A broken rule at its place, for people and machines. Lines and columns count from 1.
+@dataclass(frozen=True, order=True, slots=True)
+class Place:
+    """Where something stands. Lines and columns count from 1.
 
     Args:
-        rule: Which rule.
-        message: What is wrong, with the value.
-        hint: What would make it right.
         file: The file as it was named; ``-`` for standard input.
-        line: The line in that file.
-        column: The column in that line.
-        subject: The object, such as ``VirtualService shop/reviews``; empty where it is about the file.
         source: The template that a rendered document says it comes from; empty where it says nothing.
         document: Number of the document, over everything that is linted; -1 where it is about the file.
     """
 
-    rule: Rule
-    message: str
-    hint: str
     file: str
     line: int = 1
     column: int = 1
-    subject: str = ""
     source: str = ""
     document: int = -1
 
-    @property
-    def order(self) -> tuple[str, int, int, str]:
-        """Sort key: by place."""
-        return (self.file, self.line, self.column, self.rule.id)
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A broken rule at its place, for people and machines.
+
+    Args:
+        rule: Which rule.
+        place: Where.
+        message: What is wrong, with the value.
+        hint: What would make it right.
+        subject: The object, such as ``VirtualService shop/reviews``; empty where it is about the file.
+    """
+
+    rule: Rule
+    place: Place
+    message: str
+    hint: str
+    subject: str = ""

@@ -6,9 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from chaos.lint.rules.finding import Hit
 from chaos.lint.rules.linted import Linted
-from chaos.lint.rules.manifest import ISTIO, Manifest, Path
+from chaos.lint.rules.manifest import ISTIO, Hit, Manifest, Path
 from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, RUN_LABEL, TARGET, UNDO, route_name
 
 _ROUTE: Final = re.compile(rf"{route_name('')}[{ALPHABET}]{{8}}")

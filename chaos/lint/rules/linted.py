@@ -13,13 +13,19 @@ from chaos.istio.exports import export_of, export_of_service, reach_of
 from chaos.istio.hosts import host_matches, resolve_host, service_fqdn, service_of
 from chaos.istio.sidecars import imports_of, listeners_of, selected_by
 from chaos.istio.virtual_services import MESH, gateways_of
-from chaos.lint.rules.manifest import ISTIO, UNKNOWN, Manifest, Path, is_placeholder
+from chaos.lint.rules.manifest import ISTIO, UNKNOWN, Hit, Manifest, Path, is_placeholder
 from chaos.model.settings import Settings
 
 T = TypeVar("T")
+ByHost = tuple[Mapping[str, tuple[Manifest, ...]], tuple[tuple[str, Manifest], ...]]
+"""What has an exact host, by it; and what has a wildcard, or a host that is filled in later."""
 _ARGO: Final = "argoproj.io"
 _FLUX: Final = "kustomize.toolkit.fluxcd.io"
 _HELM: Final = "helm.toolkit.fluxcd.io"
+_AGENTS: Final = (
+    ("Application", _ARGO), ("ApplicationSet", _ARGO), ("Kustomization", _FLUX), ("HelmRelease", _HELM),
+    ("GitRepository", "source.toolkit.fluxcd.io"),
+)  # fmt: skip
 
 
 class Fault:
@@ -28,8 +34,14 @@ class Fault:
     def __init__(self, manifest: Manifest, index: int, route: Mapping[str, Any]) -> None:
         self.manifest = manifest
         self.route = route
-        self.path: Path = ("spec", "http", index, "fault")
+        self._path: Path = ("spec", "http", index, "fault")
         self.block: Mapping[str, Any] = route["fault"]
+
+    def hit(self, message: str, hint: str, *path: str) -> Hit:
+        """Something is wrong with it, or at a path inside it; the message goes on where the object's title ends."""
+        return Hit(
+            manifest=self.manifest, path=(*self._path, *path), message=f"{self.manifest.title}{message}", hint=hint
+        )
 
     @property
     def what(self) -> str:
@@ -49,12 +61,7 @@ def _share(part: Mapping[str, Any]) -> str:
 
 
 class Linted:
-    """All objects of a lint, by what they are.
-
-    Args:
-        manifests: The objects.
-        settings: Which namespaces are staging.
-    """
+    """All objects of a lint, by what they are; the settings say which namespaces are staging."""
 
     def __init__(self, manifests: Sequence[Manifest], settings: Settings) -> None:
         self.manifests = tuple(manifests)
@@ -117,12 +124,12 @@ class Linted:
     @cached_property
     def _unlabelled(self) -> Mapping[str, str]:
         """Namespaces whose manifest is here and lacks a staging label, with what it lacks."""
-        found = {}
-        for one in self._of("Namespace", ""):
-            missing = missing_labels(one.data, self.settings)
-            if missing:
-                found[one.name] = ", ".join(f"{key}={value}" for key, value in missing.items())
-        return found
+        missing = {one.name: missing_labels(one.data, self.settings) for one in self._of("Namespace", "")}
+        return {
+            name: ", ".join(f"{key}={value}" for key, value in lacks.items())
+            for name, lacks in missing.items()
+            if lacks
+        }
 
     def why_not_staging(self, namespace: str) -> str | None:
         """Why a namespace is not known to be staging; ``None`` where it is.
@@ -168,13 +175,7 @@ class Linted:
 
     @staticmethod
     def _is_agents(one: Manifest) -> bool:
-        return (
-            one.is_a("Application", _ARGO)
-            or one.is_a("ApplicationSet", _ARGO)
-            or one.is_a("Kustomization", _FLUX)
-            or one.is_a("GitRepository", "source.toolkit.fluxcd.io")
-            or one.is_a("HelmRelease", _HELM)
-        )
+        return any(one.is_a(kind, group) for kind, group in _AGENTS)
 
     @cached_property
     def filled_from_elsewhere(self) -> frozenset[str]:
@@ -233,13 +234,8 @@ class Linted:
         )
 
     @cached_property
-    def _entries(self) -> tuple[Mapping[str, tuple[Manifest, ...]], tuple[tuple[str, Manifest], ...]]:
-        """The ServiceEntries by exact host, and those with a wildcard or a host that is filled in later."""
-        hosts = [(own, one) for one in self.service_entries for own in one.spec.get("hosts", ())]
-        return (
-            _grouped(pair for pair in hosts if not _is_open(pair[0])),
-            tuple(pair for pair in hosts if _is_open(pair[0])),
-        )
+    def _entries(self) -> ByHost:
+        return _by_host((own, one) for one in self.service_entries for own in one.spec.get("hosts", ()))
 
     def visible_from(self, namespace: str, provider: Manifest) -> bool:
         """Whether proxies of a namespace see a Service or ServiceEntry, by its ``exportTo`` and their Sidecar."""
@@ -283,12 +279,8 @@ class Linted:
         return (*found, *exact.get(service_fqdn(name, UNKNOWN), ()))
 
     @cached_property
-    def _rules(self) -> tuple[Mapping[str, tuple[Manifest, ...]], tuple[tuple[str, Manifest], ...]]:
-        hosts = [(resolved(one.spec.get("host", ""), one), one) for one in self.destination_rules]
-        return (
-            _grouped(pair for pair in hosts if not _is_open(pair[0])),
-            tuple(pair for pair in hosts if _is_open(pair[0])),
-        )
+    def _rules(self) -> ByHost:
+        return _by_host((resolved(one.spec.get("host", ""), one), one) for one in self.destination_rules)
 
     @cached_property
     def _rules_by_name(self) -> Mapping[str, tuple[tuple[str, Manifest], ...]]:
@@ -305,8 +297,12 @@ def _grouped(pairs: Iterable[tuple[str, T]]) -> dict[str, tuple[T, ...]]:
     return {key: tuple(ones) for key, ones in found.items()}
 
 
-def _is_open(host: str) -> bool:
-    return "*" in host or is_placeholder(host)
+def _by_host(pairs: Iterable[tuple[str, Manifest]]) -> ByHost:
+    closed: list[tuple[str, Manifest]] = []
+    open_: list[tuple[str, Manifest]] = []
+    for host, one in pairs:
+        (open_ if "*" in host or is_placeholder(host) else closed).append((host, one))
+    return _grouped(closed), tuple(open_)
 
 
 def _places(one: Manifest) -> Iterator[object]:

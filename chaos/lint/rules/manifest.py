@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from chaos.faults.fault import FILTER_KINDS
 from chaos.istio.exports import Object
+from chaos.values.declared import dotted
 
 Path = tuple[str | int, ...]
 """Keys and indexes that lead to a value, from the root of its document."""
@@ -25,9 +26,8 @@ _PLACEHOLDER: Final = re.compile(r"\$\{|\{\{|\$\(|<%|\bENC\[")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Flaw:
-    """A value that is not of the form that its place asks for, or a key that is there twice."""
+    """A value that is not of the form that its place asks for."""
 
-    rule: str
     path: Path
     message: str
     hint: str
@@ -84,6 +84,16 @@ class Manifest:
         """Whether it is of this kind of this API group; the core group is empty."""
         found, _, version = str(self.data["apiVersion"]).rpartition("/")
         return self.data["kind"] == kind and found == group and bool(version)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """A place in an object where a rule is broken: what is wrong there, with the value, and what would make it right."""
+
+    manifest: Manifest
+    path: Path
+    message: str
+    hint: str
 
 
 def is_placeholder(value: Any) -> bool:
@@ -144,27 +154,15 @@ def manifest(
     namespace: str | None = None,
     segments: tuple[str, ...] = (),
     stream: str = "",
-    flaws: Sequence[Flaw] = (),
 ) -> Manifest:
-    """The object that ``data`` declares.
-
-    Args:
-        data: Plain values, as they stand in the file.
-        document: See :class:`Manifest`.
-        at: See :class:`Manifest`.
-        namespace: Where it will be applied, if it does not say so itself.
-        segments: See :class:`Manifest`.
-        stream: See :class:`Manifest`.
-        flaws: What was noticed when it was read.
-    """
+    """The object that the plain values of a file declare; ``namespace`` is where it will be applied, if it does not say so."""
     kind, version = _text(data.get("kind")), _text(data.get("apiVersion"))
     group = version.rpartition("/")[0]
-    found: list[Flaw] = list(flaws)
+    found: list[Flaw] = []
 
     def flawed(path: Path, expected: str, value: Any) -> None:
         found.append(
             Flaw(
-                rule="malformed",
                 path=path,
                 message=f"expected {expected} at {dotted(path)}, found {_kind(value)}",
                 hint=f"see the reference of {kind}: the API server would refuse this object",
@@ -185,14 +183,6 @@ def manifest(
         stream=stream,
         flaws=tuple(found),
     )
-
-
-def dotted(path: Path) -> str:
-    """A path as people write it: ``spec.http[0].fault``."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 def _formed(value: Any, form: Form, path: Path, flawed: Callable[[Path, str, Any], None]) -> Any:

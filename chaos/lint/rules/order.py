@@ -8,9 +8,8 @@ from itertools import combinations
 from chaos.istio.exports import export_of, reach
 from chaos.istio.hosts import is_wildcard
 from chaos.istio.virtual_services import hosts_of
-from chaos.lint.rules.finding import Hit
 from chaos.lint.rules.linted import Linted, bound_to_mesh
-from chaos.lint.rules.manifest import UNKNOWN, Manifest, is_placeholder
+from chaos.lint.rules.manifest import UNKNOWN, Hit, Manifest, is_placeholder
 from chaos.lint.rules.places import applied_together
 
 

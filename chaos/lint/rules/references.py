@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.istio.hosts import service_fqdn, service_of
-from chaos.lint.rules.finding import Hit
 from chaos.lint.rules.linted import Linted, bound_to_mesh, destinations, resolved
-from chaos.lint.rules.manifest import UNKNOWN, Manifest, Path, is_placeholder
+from chaos.lint.rules.manifest import UNKNOWN, Hit, Manifest, Path, is_placeholder
 from chaos.lint.rules.scope import literal
 
 

@@ -6,9 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from chaos.istio.regex import problem
-from chaos.lint.rules.finding import Hit
 from chaos.lint.rules.linted import Linted
-from chaos.lint.rules.manifest import Path, is_placeholder
+from chaos.lint.rules.manifest import Hit, Path, is_placeholder
 
 
 def regexes_are_taken(linted: Linted) -> Iterator[Hit]:

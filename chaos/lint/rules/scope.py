@@ -9,9 +9,8 @@ from chaos.istio.exports import export_of
 from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import service_of
 from chaos.istio.virtual_services import bound_gateways, delegates_of, gateways_of, ignored_selectors
-from chaos.lint.rules.finding import Hit
 from chaos.lint.rules.linted import Fault, Linted, bound_to_mesh, resolved
-from chaos.lint.rules.manifest import UNKNOWN, is_placeholder
+from chaos.lint.rules.manifest import UNKNOWN, Hit, is_placeholder
 from chaos.lint.rules.places import production_word, staging_word
 
 SETTINGS: Final = "[tool.chaos] in pyproject.toml, or chaos.toml"
@@ -25,11 +24,9 @@ def fault_is_in_staging(linted: Linted) -> Iterator[Hit]:
         reason = linted.why_not_staging(fault.manifest.namespace)
         if reason is not None:
             nameless = fault.manifest.namespace == UNKNOWN
-            yield Hit(
-                manifest=fault.manifest,
-                path=fault.path,
-                message=f"{fault.manifest.title} has a fault ({fault.what}), and {reason}",
-                hint="write metadata.namespace, lint what is rendered (kustomize build … | chaosctl lint -), or say --namespace NAME"
+            yield fault.hit(
+                f" has a fault ({fault.what}), and {reason}",
+                "write metadata.namespace, lint what is rendered (kustomize build … | chaosctl lint -), or say --namespace NAME"
                 if nameless
                 else f"take the fault out; if this really is a staging namespace, add it to namespaces in {SETTINGS}",
             )
@@ -42,11 +39,9 @@ def fault_is_not_deployed(linted: Linted) -> Iterator[Hit]:
         word = production_word(segments)
         reason = f"the path says production ({word!r})" if word else _why_applied(linted, segments)
         if reason is not None:
-            yield Hit(
-                manifest=fault.manifest,
-                path=fault.path,
-                message=f"{fault.manifest.title} has a fault ({fault.what}), and {reason}",
-                hint="an experiment puts its fault in and takes it out again: chaosctl run; "
+            yield fault.hit(
+                f" has a fault ({fault.what}), and {reason}",
+                "an experiment puts its fault in and takes it out again: chaosctl run; "
                 "a committed one stays until somebody notices",
             )
 
@@ -77,18 +72,14 @@ def fault_is_not_public(linted: Linted) -> Iterator[Hit]:
         for number, entry in enumerate(export_of(one.data)):
             if entry in (".", "~", one.namespace) or linted.is_staging(entry):
                 continue
+            hint = 'exportTo: ["."] keeps it to callers of its own namespace'
             if own:
                 message = f"{one.title} has a fault, and exportTo {entry!r} shows it to proxies outside staging"
+                yield Hit(manifest=one, path=("spec", "exportTo", number), message=message, hint=hint)
             else:
-                message = (
-                    f"{one.title} has a fault and no exportTo: every proxy of the mesh that calls its hosts gets it"
+                yield fault.hit(
+                    " has a fault and no exportTo: every proxy of the mesh that calls its hosts gets it", hint
                 )
-            yield Hit(
-                manifest=one,
-                path=("spec", "exportTo", number) if own else fault.path,
-                message=message,
-                hint='exportTo: ["."] keeps it to callers of its own namespace',
-            )
 
 
 def fault_governs_own_hosts(linted: Linted) -> Iterator[Hit]:
@@ -140,12 +131,10 @@ def fault_is_not_at_a_foreign_gateway(linted: Linted) -> Iterator[Hit]:
             namespace = named.rpartition("/")[0] or one.namespace
             if namespace == one.namespace or linted.is_staging(namespace):
                 continue
-            yield Hit(
-                manifest=one,
-                path=fault.path,
-                message=f"{one.title} has a fault at the gateway {gateway!r}: "
-                f"{linted.why_not_staging(namespace)}, and whoever comes through it gets the fault",
-                hint="put the fault on the service behind the gateway, as called by another workload of staging",
+            yield fault.hit(
+                f" has a fault at the gateway {gateway!r}: {linted.why_not_staging(namespace)}, "
+                "and whoever comes through it gets the fault",
+                "put the fault on the service behind the gateway, as called by another workload of staging",
             )
 
 
@@ -155,19 +144,12 @@ def fault_is_not_in_a_delegate(linted: Linted) -> Iterator[Hit]:
         one = fault.manifest
         if one.spec.get("hosts") or not one.name:
             continue
-        roots = sorted(
-            {
-                f"{root.title} ({', '.join(gateways_of(root.data))})"
-                for root in linted.virtual_services
-                if (one.namespace, one.name) in delegates_of(root.data)
-            }
-        )
-        yield Hit(
-            manifest=one,
-            path=fault.path,
-            message=f"{one.title} has a fault and no hosts: as a delegate it acts on every root that uses it"
+        users = [root for root in linted.virtual_services if (one.namespace, one.name) in delegates_of(root.data)]
+        roots = sorted({f"{root.title} ({', '.join(gateways_of(root.data))})" for root in users})
+        yield fault.hit(
+            " has a fault and no hosts: as a delegate it acts on every root that uses it"
             f" (here: {'; '.join(roots) or 'none is among what is linted'})",
-            hint="put the fault into the VirtualService that names the hosts",
+            "put the fault into the VirtualService that names the hosts",
         )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from chaos.lint.rules.finding import Finding, Rule
+from chaos.lint.rules.finding import Finding, Place, Rule
 
 FORM: Final = "# chaos-lint: ignore=RULE -- why it is right here"
 _NAMES: Final = re.compile(r":\s*ignore\s*=(.*)", re.DOTALL)
@@ -17,37 +17,24 @@ _OWN: Final = "ignore-"
 """What the rules about suppressions start with: they can't be suppressed."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Comment:
     """A comment that speaks to this linter.
 
     Args:
+        place: Where it stands.
         text: What stands after ``# chaos-lint``.
-        file: The file as it was named.
-        line: Its line, from 1.
-        column: Its column, from 1.
-        document: Number of its document.
         covers: The line that it is about; ``None`` for the whole document.
-        source: The template that the document says it comes from.
     """
 
+    place: Place
     text: str
-    file: str
-    line: int
-    column: int
-    document: int
     covers: int | None
-    source: str = ""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Suppressed:
-    """A finding that a comment silences.
-
-    Args:
-        finding: What would have been told.
-        reason: Why it is not.
-    """
+    """A finding that a comment silences, and why."""
 
     finding: Finding
     reason: str
@@ -66,57 +53,37 @@ def suppress(
         named = [name.strip() for name in understood[1].split(",")] if understood else []
         if not named or any(len(name.split()) != 1 for name in named):
             text = comment.text if len(comment.text) <= _SHOWN else comment.text[:_SHOWN] + "…"
-            kept.append(
-                _about(
-                    comment, rules["ignore-not-understood"], f"'# chaos-lint{text}' is not understood", f"write {FORM}"
-                )
-            )
+            message = f"'# chaos-lint{text}' is not understood"
+            kept.append(Finding(rules["ignore-not-understood"], comment.place, message, f"write {FORM}"))
             continue
         known = [name for name in named if name in rules and not name.startswith(_OWN)]
         kept += [_unknown(comment, name, rules) for name in named if name not in known]
         if not reason:
-            kept.append(
-                _about(comment, rules["ignore-without-reason"], f"ignore={','.join(named)} does not say why, and silences nothing",
-                       f"write {FORM}")
-            )  # fmt: skip
+            message = f"ignore={','.join(named)} does not say why, and silences nothing"
+            kept.append(Finding(rules["ignore-without-reason"], comment.place, message, f"write {FORM}"))
             continue
         for name in known:
             hit = [one for one in kept if one.rule.id == name and _covers(comment, one)]
-            silenced += [Suppressed(finding=one, reason=reason) for one in hit]
+            silenced += [Suppressed(one, reason) for one in hit]
             kept = [one for one in kept if one not in hit]
             if not hit and not any(one.finding.rule.id == name and _covers(comment, one.finding) for one in silenced):
-                kept.append(
-                    _about(comment, rules["ignore-without-effect"], f"there is no finding of {name} here to ignore",
-                           "take it out, or put it on the line of the finding, the line above, or the document's top")
-                )  # fmt: skip
-    return sorted(kept, key=lambda one: one.order), silenced
+                message = f"there is no finding of {name} here to ignore"
+                hint = "take it out, or put it on the line of the finding, the line above, or the document's top"
+                kept.append(Finding(rules["ignore-without-effect"], comment.place, message, hint))
+    return sorted(kept, key=lambda one: (one.place, one.rule.id)), silenced
 
 
 def _covers(comment: Comment, finding: Finding) -> bool:
     return (
-        finding.document == comment.document and not finding.rule.id.startswith(_OWN)
-        and (comment.covers is None or comment.covers == finding.line)
+        finding.place.document == comment.place.document and not finding.rule.id.startswith(_OWN)
+        and comment.covers in (None, finding.place.line)
     )  # fmt: skip
 
 
 def _unknown(comment: Comment, name: str, rules: Mapping[str, Rule]) -> Finding:
-    if name in rules:
-        return _about(
-            comment, rules["ignore-of-unknown-rule"], f"{name} can't be ignored", "mend the comment it is about"
-        )
-    near = difflib.get_close_matches(name, rules, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"the rules are: {', '.join(rules)}"
-    return _about(comment, rules["ignore-of-unknown-rule"], f"there is no rule {name!r}", hint)
-
-
-def _about(comment: Comment, rule: Rule, message: str, hint: str) -> Finding:
-    return Finding(
-        rule=rule,
-        message=message,
-        hint=hint,
-        file=comment.file,
-        line=comment.line,
-        column=comment.column,
-        source=comment.source,
-        document=comment.document,
-    )
+    message, hint = f"{name} can't be ignored", "mend the comment it is about"
+    if name not in rules:
+        near = difflib.get_close_matches(name, rules, n=1)
+        message = f"there is no rule {name!r}"
+        hint = f"did you mean {near[0]}?" if near else f"the rules are: {', '.join(rules)}"
+    return Finding(rules["ignore-of-unknown-rule"], comment.place, message, hint)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from chaos.lint.rules import leftovers, order, references, regexes, scope, values
-from chaos.lint.rules.finding import Hit, Rule, Severity
+from chaos.lint.rules.finding import Rule, Severity
 from chaos.lint.rules.linted import Linted
+from chaos.lint.rules.manifest import Hit
 
 _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 
@@ -58,4 +59,4 @@ def check(linted: Linted) -> Iterable[tuple[Rule, Hit]]:
     for one in linted.manifests:
         for flaw in one.flaws:
             hit = Hit(manifest=one, path=flaw.path, message=f"{one.title}: {flaw.message}", hint=flaw.hint)
-            yield RULES[flaw.rule], hit
+            yield RULES["malformed"], hit

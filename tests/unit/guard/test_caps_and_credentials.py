@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaos.engine.planning import reach_of_credentials
-from chaos.errors import MeshError
+from chaos.errors import InputError, MeshError
 from chaos.guard import Draft, check
 from chaos.injection.warnings import warnings
 from chaos.model.experiment import Experiment
@@ -81,7 +81,7 @@ def test_names_and_patterns(entry: str, name: str, listed: bool) -> None:
     "entry", ["*", "**", "?*", "a*", "*-*", "prod*", "*system", "l*i*v*e", "kube-*", "pro?uction", "Te*ms"]
 )
 def test_a_pattern_that_is_too_wide_is_an_error(entry: str) -> None:
-    with pytest.raises(ValueError, match="the pattern"):
+    with pytest.raises(InputError, match="the pattern"):
         Settings(namespaces=(entry,))
 
 

@@ -186,3 +186,8 @@ def test_nobody_calls_the_target() -> None:
         history(), marks=marks, recorded=tuple(r for r in history().recorded if r.question != Requests(host=INVENTORY))
     )
     assert codes(judge(silent)) == {ReasonCode.NO_CALLERS}
+
+
+@pytest.mark.parametrize("kind", TroubleKind)
+def test_every_trouble_is_a_reason(kind: TroubleKind) -> None:
+    assert ReasonCode(kind).value == kind.value

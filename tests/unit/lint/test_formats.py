@@ -9,30 +9,23 @@ from typing import Any
 
 import pytest
 
-from chaos.lint.reports.formats import FORMATS, summary
-from chaos.lint.reports.report import Report
-from chaos.lint.rules.finding import Finding
+from chaos.lint.reports import FORMATS, Report, summary
+from chaos.lint.rules.finding import Finding, Place
 from chaos.lint.rules.suppress import Suppressed
 from chaos.lint.rules.table import RULES
 
 FOUND = Finding(
     rule=RULES["fault-public"],
+    place=Place("overlays/a b/vs,1:2.yaml", line=7, column=3, document=0),
     message="100 % of it,\nseen: by all",
     hint="keep it",
-    file="overlays/a b/vs,1:2.yaml",
-    line=7,
-    column=3,
     subject="VirtualService shop/reviews",
-    document=0,
 )
 PIPED = Finding(
     rule=RULES["grpc-abort-on-http"],
+    place=Place("-", line=120, column=5, source="shop/templates/vs.yaml"),
     message="m",
     hint="h",
-    file="-",
-    line=120,
-    column=5,
-    source="shop/templates/vs.yaml",
 )
 REPORT = Report(
     findings=(FOUND, PIPED),
@@ -65,7 +58,7 @@ def test_json_has_everything() -> None:
     assert data["findings"][0] == {
         "rule": "fault-public",
         "severity": "error",
-        "file": FOUND.file,
+        "file": FOUND.place.file,
         "line": 7,
         "column": 3,
         "source": None,

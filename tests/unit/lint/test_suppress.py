@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.lint.reports.report import Report
+from chaos.lint.reports import Report
 from chaos.lint.repository import lint
 from tests.unit.lint.rules import STAGING
 
@@ -19,7 +19,7 @@ def report(tmp_path: Path, text: str, name: str = "vs.yaml") -> Report:
 
 
 def found(tmp_path: Path, text: str) -> list[tuple[int, str]]:
-    return [(one.line, one.rule.id) for one in report(tmp_path, text).findings]
+    return [(one.place.line, one.rule.id) for one in report(tmp_path, text).findings]
 
 
 def public_fault(*, top: str = "", above: str = "", behind: str = "") -> str:
@@ -87,7 +87,7 @@ def test_without_a_reason_nothing_is_silenced(tmp_path: Path, end: str) -> None:
 def test_a_rule_that_does_not_exist(tmp_path: Path) -> None:
     text = public_fault(top=f"# chaos-lint: ignore=fault-pubic,fault-public {REASON}\n")
     [one] = report(tmp_path, text).findings
-    assert (one.rule.id, one.line, one.column, one.hint) == (
+    assert (one.rule.id, one.place.line, one.place.column, one.hint) == (
         "ignore-of-unknown-rule",
         1,
         1,

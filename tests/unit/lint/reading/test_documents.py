@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from chaos.lint.reading.documents import documents, is_relevant
+from chaos.lint.reading.documents import Document, documents, is_relevant
 from chaos.lint.reading.nodes import locate
 from chaos.lint.reading.objects import read
 from chaos.lint.rules.finding import Finding
-from chaos.lint.rules.manifest import Manifest
+from chaos.lint.rules.manifest import Manifest, Path
 
 VS = "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: %s}\n"
 
@@ -21,8 +21,17 @@ def manifests(text: str) -> list[Manifest]:
     ]
 
 
-def objects(document: object) -> tuple[Manifest, ...]:
-    return read(document, namespace=None, segments=(), stream="f").manifests  # type: ignore[arg-type]
+def held(document: Document) -> list[Manifest | Finding | str]:
+    return list(read(document, namespace=None, segments=(), stream="f"))
+
+
+def objects(document: Document) -> list[Manifest]:
+    return [one for one in held(document) if isinstance(one, Manifest)]
+
+
+def at(document: Document, path: Path) -> tuple[int, int]:
+    place = locate(document, path)
+    return place.line, place.column
 
 
 def names(text: str) -> list[str]:
@@ -30,8 +39,8 @@ def names(text: str) -> list[str]:
 
 
 def troubles(text: str) -> list[Finding]:
-    found = [read(one, namespace=None, segments=(), stream="f") for one in documents(text, file="f", first=0)]
-    return [finding for one in found for finding in one.findings]
+    found = [one for document in documents(text, file="f", first=0) for one in held(document)]
+    return [one for one in found if isinstance(one, Finding)]
 
 
 def vs(name: str) -> dict[str, object]:
@@ -100,7 +109,7 @@ def test_documents_without_an_object_of_interest(text: str) -> None:
 def test_an_empty_document_is_none_and_the_next_one_is_read(before: str, end: str) -> None:
     text = f"{before}---\n# Source: shop/templates/vs.yaml\nkind: VirtualService\n".replace("\n", end)
     found = list(documents(text, file="f", first=0))
-    assert all(not read(one, namespace=None, segments=(), stream="f").findings for one in found)
+    assert not any(isinstance(one, Finding) for document in found for one in held(document))
     assert [one.kind for one in objects(found[-1])] == ["VirtualService"]
     assert found[-1].source == "shop/templates/vs.yaml"
     assert text.splitlines()[found[-1].line] == "---"
@@ -154,20 +163,21 @@ def test_many_aliases_cost_nothing() -> None:
 def test_text_that_can_not_be_read_is_told_with_its_place(tail: str, rule: str) -> None:
     [one] = troubles(VS % "a" + tail)
     assert one.rule.id == rule
-    assert 1 <= one.line <= 6
+    assert 1 <= one.place.line <= 6
 
 
 def test_the_documents_beside_one_that_is_broken_are_read() -> None:
     text = VS % "a" + "---\nkind: Service\nx: [\n---\n" + VS % "b"
     assert names(text) == ["a", "b"]
     [broken] = [one for one in documents(text, file="f", first=0) if "x: [" in one.text]
-    found = read(broken, namespace=None, segments=(), stream="f")
-    assert (found.findings, found.note.startswith("f:")) == ((), True)
+    [note] = held(broken)
+    assert isinstance(note, str)
+    assert note.startswith("f:")
 
 
 def test_keys_that_are_there_twice() -> None:
     [one] = troubles("# x\n---\n" + VS % "a" + "spec:\n  hosts: [a]\n  http: []\n  hosts: [b]\n")
-    assert (one.rule.id, one.line, one.column) == ("duplicate-key", 9, 3)
+    assert (one.rule.id, one.place.line, one.place.column) == ("duplicate-key", 9, 3)
     assert manifests(VS % "a" + "spec: {hosts: [a], hosts: [b]}")[0].spec["hosts"] == ["b"]
 
 
@@ -191,29 +201,29 @@ def test_places_of_values(path: tuple[str | int, ...], place: tuple[int, int], e
         + "spec:\n  hosts: [é€, b]\n  http:\n  - fault:\n     abort:\n      httpStatus: 503\n"
     )
     found = list(documents(text.replace("\n", end), file="f", first=0))
-    assert locate(found[1], path) == place
+    assert at(found[1], path) == place
 
 
 def test_places_in_items_of_lists_and_in_what_is_merged() -> None:
     text = "kind: List\nitems:\n- kind: Service\n  x: 1\n- &b\n  y: 2\n- <<: *b\n  z: 3\n"
     [one] = documents(text, file="f", first=0)
-    assert locate(one, ("items", 0, "x")) == (4, 3)
-    assert locate(one, ("items", 2, "y")) == (6, 3)
-    assert locate(one, ("items", 2, "z")) == (8, 3)
+    assert at(one, ("items", 0, "x")) == (4, 3)
+    assert at(one, ("items", 2, "y")) == (6, 3)
+    assert at(one, ("items", 2, "z")) == (8, 3)
 
 
 def test_of_a_key_that_is_there_twice_the_place_is_that_of_the_one_that_counts() -> None:
     [one] = documents("a: 1\nb: 2\na: 3\n", file="f", first=0)
-    assert locate(one, ("a",)) == (3, 1)
+    assert at(one, ("a",)) == (3, 1)
 
 
 def test_json_values_in_a_row_have_their_own_lines() -> None:
     text = json.dumps(vs("a"), indent=1) + " " + json.dumps(vs("b"), indent=1)
     first, second = documents(text, file="f", first=0)
-    assert locate(first, ("kind",)) == (3, 2)
+    assert at(first, ("kind",)) == (3, 2)
     # The second begins on the line on which the first ends.
-    assert locate(second, ("kind",)) == (text[: text.rindex('"kind"')].count("\n") + 1, 2)
-    assert locate(second, ()) == (text[: text.rindex("} {")].count("\n") + 1, 3)
+    assert at(second, ("kind",)) == (text[: text.rindex('"kind"')].count("\n") + 1, 2)
+    assert at(second, ()) == (text[: text.rindex("} {")].count("\n") + 1, 3)
 
 
 def test_helm_says_where_a_document_comes_from() -> None:

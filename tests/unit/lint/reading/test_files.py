@@ -10,7 +10,7 @@ import pytest
 
 from chaos.errors import InputError
 from chaos.lint.reading import files
-from chaos.lint.reading.files import Skipped, Source, find
+from chaos.lint.reading.files import Source, find
 from chaos.lint.rules.finding import Finding
 
 
@@ -33,7 +33,7 @@ def named(*paths: str) -> list[str]:
 
 
 def notes(*paths: str) -> list[str]:
-    return [one.note for one in find(paths) if isinstance(one, Skipped)]
+    return [one for one in find(paths) if isinstance(one, str)]
 
 
 def segments(*paths: str) -> list[str]:
@@ -139,7 +139,7 @@ def test_what_can_not_be_opened_is_a_finding(monkeypatch: pytest.MonkeyPatch) ->
     found = list(find(["."]))
     assert [type(one) for one in found] == [Finding, Source]
     assert isinstance(found[0], Finding)
-    assert (found[0].rule.id, found[0].file) == ("unreadable-file", "a.yaml")
+    assert (found[0].rule.id, found[0].place.file) == ("unreadable-file", "a.yaml")
 
 
 def test_files_that_are_too_large_or_none_are_said(monkeypatch: pytest.MonkeyPatch) -> None:

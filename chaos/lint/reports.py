@@ -1,20 +1,45 @@
-"""A lint's report for people and machines: text, JSON, SARIF 2.1.0, annotations of GitHub Actions."""
+"""All that a lint has to tell, for people and machines: text, JSON, SARIF 2.1.0, annotations of GitHub Actions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from chaos.lint.reports.report import Report
-from chaos.lint.rules.finding import PAGE, Finding, Rule, Severity
+from chaos.lint.rules.finding import PAGE, Finding, Place, Rule, Severity
+from chaos.lint.rules.suppress import Suppressed
 from chaos.lint.rules.table import RULES
 from chaos.version import __version__
 
 _SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 _STDIN: Final = "-"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """What was found, and what was looked at.
+
+    Args:
+        findings: By place.
+        suppressed: What comments silence.
+        notes: What was not judged, and why.
+        files: How many files were looked at; standard input is one.
+        objects: How many objects in them could matter and were judged.
+    """
+
+    findings: tuple[Finding, ...]
+    suppressed: tuple[Suppressed, ...] = ()
+    notes: tuple[str, ...] = ()
+    files: int = 0
+    objects: int = 0
+
+    @property
+    def errors(self) -> int:
+        """How many findings are errors."""
+        return sum(one.rule.severity is Severity.ERROR for one in self.findings)
 
 
 def summary(report: Report) -> str:
@@ -32,7 +57,7 @@ def summary(report: Report) -> str:
 def as_text(report: Report) -> str:
     """One finding after the other, each with its place first, as editors understand it."""
     return "\n".join(
-        f"{_place(one)}: {one.rule.severity}: {one.message} [{one.rule.id}]\n    hint: {one.hint}"
+        f"{_where(one.place)}: {one.rule.severity}: {one.message} [{one.rule.id}]\n    hint: {one.hint}"
         for one in report.findings
     )
 
@@ -93,20 +118,20 @@ FORMATS: Final[Mapping[str, Callable[[Report], str]]] = {
 }
 
 
-def _place(one: Finding) -> str:
+def _where(one: Place) -> str:
     file = "stdin" if one.file == _STDIN else one.file
-    place = f"{file}:{one.line}:{one.column}"
-    return f"{one.source} ({place})" if one.source else place
+    text = f"{file}:{one.line}:{one.column}"
+    return f"{one.source} ({text})" if one.source else text
 
 
 def _plain(one: Finding) -> dict[str, Any]:
     return {
         "rule": one.rule.id,
         "severity": one.rule.severity,
-        "file": one.file,
-        "line": one.line,
-        "column": one.column,
-        "source": one.source or None,
+        "file": one.place.file,
+        "line": one.place.line,
+        "column": one.place.column,
+        "source": one.place.source or None,
         "object": one.subject or None,
         "message": one.message,
         "hint": one.hint,
@@ -126,13 +151,13 @@ def _descriptor(rule: Rule) -> dict[str, Any]:
 
 
 def _result(one: Finding, index: Mapping[str, int]) -> dict[str, Any]:
-    where: dict[str, Any] = {"artifactLocation": {"uri": _uri(one)}}
+    where: dict[str, Any] = {"artifactLocation": {"uri": _uri(one.place)}}
     text = f"{one.message}\nhint: {one.hint}"
-    if one.file == _STDIN:
+    if one.place.file == _STDIN:
         # The lines are those of the rendered text, which nobody can open.
-        text += f"\n(line {one.line} of standard input)"
+        text += f"\n(line {one.place.line} of standard input)"
     else:
-        where["region"] = {"startLine": one.line, "startColumn": one.column}
+        where["region"] = {"startLine": one.place.line, "startColumn": one.place.column}
     return {
         "ruleId": one.rule.id,
         "ruleIndex": index[one.rule.id],
@@ -142,7 +167,7 @@ def _result(one: Finding, index: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _uri(one: Finding) -> str:
+def _uri(one: Place) -> str:
     if one.file == _STDIN:
         return quote(one.source or "stdin")
     file = Path(one.file)
@@ -152,10 +177,10 @@ def _uri(one: Finding) -> str:
 def _command(one: Finding) -> str:
     properties = {"title": one.rule.id}
     text = f"{one.message}\nhint: {one.hint}"
-    if one.file == _STDIN:
-        text += f"\n({_place(one)})"
+    if one.place.file == _STDIN:
+        text += f"\n({_where(one.place)})"
     else:
-        properties = {"file": one.file, "line": str(one.line), "col": str(one.column), **properties}
+        properties = {"file": one.place.file, "line": str(one.place.line), "col": str(one.place.column), **properties}
     level = "error" if one.rule.severity is Severity.ERROR else "warning"
     given = ",".join(f"{key}={_escaped(value, ':,')}" for key, value in properties.items())
     return f"::{level} {given}::{_escaped(text)}"
