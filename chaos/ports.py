@@ -12,7 +12,7 @@ from chaos.model.experiment import Load as LoadSpec
 from chaos.model.history import History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict
-from chaos.values.answers import ClaimResult
+from chaos.values.answers import ExpectationResult
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Series
@@ -194,7 +194,7 @@ class Progress:
     Args:
         elapsed: Seconds since the run began.
         rate: Answers per second of the last finished seconds, as the load generator saw them.
-        claims: The claims of the present phase as they stand.
+        expectations: The expectations of the present phase as they stand.
     """
 
     run: str
@@ -203,7 +203,7 @@ class Progress:
     elapsed: float
     rate: float | None = None
     good: float | None = None
-    claims: Sequence[ClaimResult] = ()
+    expectations: Sequence[ExpectationResult] = ()
     proof: Proof | None = None
 
 

@@ -171,7 +171,7 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
     """How the present phase stands."""
     seconds = facts.evidence.load.seconds[-4:-1]
     answered = sum(second.answered for second in seconds)
-    shares = [claim.tally.share for claim in standing.claims if claim.tally.share is not None]
+    shares = [expectation.tally.share for expectation in standing.expectations if expectation.tally.share is not None]
     return Progress(
         run=facts.plan.run,
         experiment=facts.experiment.name,
@@ -179,6 +179,6 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
         elapsed=standing.now - facts.started,
         rate=answered / len(seconds) if seconds else None,
         good=min(shares, default=None),
-        claims=standing.claims,
+        expectations=standing.expectations,
         proof=standing.proof if phase is PhaseName.OBSERVE else None,
     )

@@ -27,7 +27,7 @@ from chaos.values.answers import Answer
 QUICK: Final = 0.1
 """Seconds between two looks while the proxies' configuration changes."""
 WARM_UP: Final = 1.0
-"""Seconds of load that no claim counts: connections are opened, code is loaded."""
+"""Seconds of load that no expectation counts: connections are opened, code is loaded."""
 _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have the fault."""
 _FIRST_CALL: Final = 5

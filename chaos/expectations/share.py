@@ -12,7 +12,7 @@ from chaos.expectations.confidence import decide, interval
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.values.answers import Answer, ClaimResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
@@ -100,7 +100,7 @@ class ShareOfGood(Kind):
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
         return Finding(answer, settled if settled.total else counted, bound, confidence)
 
-    def tell(self, found: Finding, phase: Phase) -> ClaimResult:
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the share."""
         tally = found.tally
         shown = interval(tally.good, tally.total, confidence=found.confidence)
@@ -109,7 +109,7 @@ class ShareOfGood(Kind):
             least = "at least " if tally.lower_bound else ""
             share = f"{tally.good} of {tally.total} = {format_share(tally.share)}"
             observed = f"{least}{share}, {shown}"
-        return ClaimResult(
+        return ExpectationResult(
             title=self.title,
             phase=phase,
             expected=f"at least {self.bound_in(phase)} of events {self.good}",

@@ -14,7 +14,7 @@ from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +81,7 @@ class Draft:
         )
 
 
-Rule = Callable[[Draft], Iterable[Broken]]
+Rule = Callable[[Draft], Iterable[Refusal]]
 
 
 def missing_labels(namespace: Object, settings: Settings) -> dict[str, str]:

@@ -8,13 +8,13 @@ from chaos.guard.draft import Draft
 from chaos.istio.gateway_api import routes_service, waypoint_of
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.istio.virtual_services import title
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 
-def everything_was_read(draft: Draft) -> Iterator[Broken]:
+def everything_was_read(draft: Draft) -> Iterator[Refusal]:
     """What decides who is hit could be read; what is not seen is not taken for absent."""
     for right in draft.situation.unreadable:
-        yield Broken(
+        yield Refusal(
             rule="not-readable",
             value=right,
             message=f"the identity in use may not {right}, so it is not known whom the fault would hit",
@@ -22,11 +22,11 @@ def everything_was_read(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def one_domain_is_known(draft: Draft) -> Iterator[Broken]:
+def one_domain_is_known(draft: Draft) -> Iterator[Refusal]:
     """The registry's names end as the rules take it: with another DNS domain they would compare names that do not exist."""
     domains = {domain for one in draft.situation.workloads for domain in one.domains} - {CLUSTER_DOMAIN}
     for domain in sorted(domains):
-        yield Broken(
+        yield Refusal(
             rule="cluster-domain",
             value=domain,
             message=f"the proxies of {draft.namespace!r} were started for the DNS domain {domain!r}; the staging rules can tell whom "
@@ -35,12 +35,12 @@ def one_domain_is_known(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def revisions_agree(draft: Draft) -> Iterator[Broken]:
+def revisions_agree(draft: Draft) -> Iterator[Refusal]:
     """The control planes that configure the namespace take the same for a VirtualService's ``exportTo``."""
     defaults = draft.situation.default_exports
     if len(set(defaults.values())) > 1:
         revisions = ", ".join(sorted(defaults))
-        yield Broken(
+        yield Refusal(
             rule="revisions-differ",
             value=revisions,
             message=f"the proxies of {draft.namespace!r} follow the revisions {revisions}, which differ in their default of "
@@ -49,12 +49,12 @@ def revisions_agree(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def no_waypoint(draft: Draft) -> Iterator[Broken]:
+def no_waypoint(draft: Draft) -> Iterator[Refusal]:
     """A waypoint serves the callers of all namespaces, and asks neither exportTo nor, before 1.25, source selectors."""
     situation, name = draft.situation, draft.experiment.target.service
     waypoint = waypoint_of(situation.service(draft.namespace, name), situation.namespaces.get(draft.namespace))
     if waypoint:
-        yield Broken(
+        yield Refusal(
             rule="waypoint",
             value=waypoint,
             message=f"requests to the target go through the waypoint {waypoint!r}, where the fault would hit every caller",
@@ -62,13 +62,13 @@ def no_waypoint(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def no_http_route(draft: Draft) -> Iterator[Broken]:
+def no_http_route(draft: Draft) -> Iterator[Refusal]:
     """No HTTPRoute or GRPCRoute of the Gateway API is for the target: beside a VirtualService, what happens is undefined."""
     target = draft.experiment.target
     for route in draft.situation.http_routes:
         if routes_service(route, target.service, target.namespace):
             kind = route.get("kind", "HTTPRoute")
-            yield Broken(
+            yield Refusal(
                 rule="http-route",
                 value=title(route),
                 message=f"the {kind} {title(route)} routes the target's requests, and Istio does not "

@@ -8,7 +8,7 @@ from typing import Any, Final
 from chaos.guard.draft import Draft
 from chaos.injection.patching import taken_out
 from chaos.model.marks import route_name
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 _MANAGERS: Final = {
     "flagger": "Flagger",
@@ -41,7 +41,7 @@ def controller_of(obj: Mapping[str, Any]) -> str | None:
     return next((_MANAGERS[manager] for manager in managers if manager in _MANAGERS), None)
 
 
-def patch_only_inserts(draft: Draft) -> Iterator[Broken]:
+def patch_only_inserts(draft: Draft) -> Iterator[Refusal]:
     """Without our routes, somebody's object is what it was: neither its hosts nor its reach nor its routes are changed."""
     if draft.patched is None:
         return
@@ -49,7 +49,7 @@ def patch_only_inserts(draft: Draft) -> Iterator[Broken]:
     run = injection.route_names[0].removeprefix(route_name(""))
     if taken_out(injection.after, run)["spec"] != before["spec"]:
         where = f"{injection.namespace}/{injection.name}"
-        yield Broken(
+        yield Refusal(
             rule="patch-changes-more",
             value=where,
             message=f"{where} would be changed beyond the routes that carry the fault",
@@ -57,7 +57,7 @@ def patch_only_inserts(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def no_controller_overwrites(draft: Draft) -> Iterator[Broken]:
+def no_controller_overwrites(draft: Draft) -> Iterator[Refusal]:
     """A change of an object that a controller owns is reverted by it, sooner or later (fluxcd/flagger#703)."""
     if draft.patched is None:
         return
@@ -65,7 +65,7 @@ def no_controller_overwrites(draft: Draft) -> Iterator[Broken]:
     controller = controller_of(before)
     if controller is not None:
         where = f"{injection.namespace}/{injection.name}"
-        yield Broken(
+        yield Refusal(
             rule="controller-owned",
             value=where,
             message=f"{where} would have to be changed, but {controller} owns it and would write over the fault",

@@ -11,13 +11,13 @@ from chaos.istio.virtual_services import has_route_for, same, title
 from chaos.istio.workloads import Workload
 from chaos.model.experiment import Experiment
 from chaos.model.situation import Situation
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 NONE = "-"
 """Instead of a VirtualService's name, where requests go to the Service as it is."""
 
 
-def governing_of(experiment: Experiment, situation: Situation) -> Object | Broken | None:
+def governing_of(experiment: Experiment, situation: Situation) -> Object | Refusal | None:
     """The VirtualService that the declared callers follow now, ``None`` where there is none; or that they don't agree.
 
     A caller whose Sidecar does not know the target at a port follows nothing there and is not asked.
@@ -56,7 +56,7 @@ def why_not(
     governing: Object | None,
     experiment: Experiment,
     situation: Situation,
-) -> Broken | None:
+) -> Refusal | None:
     """Why an object of ours would not take effect on the declared callers, or would on others; ``None`` where all is well.
 
     ``routes`` are those that carry the fault; the situation is that without the object.
@@ -149,6 +149,6 @@ def name_of(vs: Object | None) -> str:
     return title(vs) if vs is not None else NONE
 
 
-def refuse(rule: str, value: str, message: str, hint: str) -> Broken:
+def refuse(rule: str, value: str, message: str, hint: str) -> Refusal:
     """A reason for which no object is made."""
-    return Broken(rule=rule, value=value, message=f"{message} ({value})", hint=hint)
+    return Refusal(rule=rule, value=value, message=f"{message} ({value})", hint=hint)

@@ -24,14 +24,14 @@ from chaos.model.experiment import Experiment
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.situation import Situation
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 API_VERSION = "networking.istio.io/v1"
 
 
 def choose(
     experiment: Experiment, situation: Situation, *, run: str, expires: datetime, file: str = "", since: str = ""
-) -> Injection | Broken:
+) -> Injection | Refusal:
     """The object to write for this experiment now, or why there is none that could take effect.
 
     ``expires`` says when the fault is void in any case, ``since`` (RFC 3339) tells those who find it when it was written.
@@ -39,15 +39,15 @@ def choose(
     target = experiment.target
     situation = without(situation, run)
     governing = governing_of(experiment, situation)
-    if isinstance(governing, Broken):
+    if isinstance(governing, Refusal):
         return governing
     strategy = Strategy.CREATE
     if governing is not None:
         private = reach(governing, target.namespace, default=situation.default_export) == "private"
         strategy = Strategy.PATCH if private else Strategy.OVERLAY
-    broken = _unusable(governing, strategy, experiment)
-    if broken is not None:
-        return broken
+    refusal = _unusable(governing, strategy, experiment)
+    if refusal is not None:
+        return refusal
     labels = labels_for(run=run, experiment=experiment.name, owner=experiment.owner)
     notes = annotations_for(expires=expires, file=file, target=_target(experiment, situation))
     scope = scopes(target.match, callers=target.callers, header=(RUN_HEADER, run) if target.only_our_load else None)
@@ -127,7 +127,7 @@ def _target(experiment: Experiment, situation: Situation) -> tuple[str, str]:
     return target.service, str(service["metadata"].get("uid", ""))
 
 
-def _unusable(vs: Object | None, strategy: Strategy, experiment: Experiment) -> Broken | None:
+def _unusable(vs: Object | None, strategy: Strategy, experiment: Experiment) -> Refusal | None:
     """Why the governing VirtualService is no base for what would be written."""
     if vs is None:
         return None
@@ -139,7 +139,7 @@ def _unusable(vs: Object | None, strategy: Strategy, experiment: Experiment) -> 
     )
 
 
-def _ungovernable(vs: Object, host: str) -> Broken | None:
+def _ungovernable(vs: Object, host: str) -> Refusal | None:
     """Why neither a copy of the governing VirtualService nor a change of it could take effect."""
     if RUN_LABEL in (vs["metadata"].get("labels") or {}) or undo_of(vs):
         return refuse(
@@ -173,7 +173,7 @@ def _ungovernable(vs: Object, host: str) -> Broken | None:
     return None
 
 
-def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Broken | None:
+def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Refusal | None:
     """Why the fault can't be put into a private VirtualService without hitting more than was declared."""
     others = sorted(set(hosts_of(vs)) - {host})
     if others:
@@ -196,7 +196,7 @@ def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Broken
     return None
 
 
-def _without_route(vs: Object, host: str) -> Broken | None:
+def _without_route(vs: Object, host: str) -> Refusal | None:
     if any(can_carry(route) for route in _base_routes(vs, host)):
         return None
     return refuse(

@@ -16,7 +16,7 @@ from chaos.judge.removal import judge_removal
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
-from chaos.values.answers import Answer, ClaimResult
+from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_share
 
 
@@ -37,8 +37,8 @@ def judge(history: History) -> Verdict:
         experiment=history.plan.experiment.name,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
-        baseline=before.claims,
-        fault=during.claims,
+        baseline=before.expectations,
+        fault=during.expectations,
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
@@ -62,15 +62,15 @@ def _reasons(
     facts: Facts,
     before: PhaseAnswer,
     during: PhaseAnswer,
-    guarded: tuple[ClaimResult, ...],
+    guarded: tuple[ExpectationResult, ...],
     removed: RemovalResult | None,
     after: RecoveryResult | None,
 ) -> Iterator[Reason]:
     """Everything that speaks against passing."""
     if history.plan.refusals:
-        for broken in history.plan.refusals:
-            text = f"{broken.rule}: {broken.message}"
-            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=broken.hint, more=broken.more)
+        for refusal in history.plan.refusals:
+            text = f"{refusal.rule}: {refusal.message}"
+            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=refusal.hint, more=refusal.more)
         return
     for trouble in history.troubles:
         yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=trouble.hint)
@@ -122,15 +122,15 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if history.troubles:
         return
     if before.answer is Answer.VIOLATED:
-        for claim in before.claims:
-            if claim.answer is Answer.VIOLATED:
-                text = f"not steady before the fault: {_told(claim)}"
+        for expectation in before.expectations:
+            if expectation.answer is Answer.VIOLATED:
+                text = f"not steady before the fault: {_told(expectation)}"
                 yield Reason(
-                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="mend the system, or the claim, first"
+                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="mend the system, or the expectation, first"
                 )
         return
     if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.claims, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -143,25 +143,25 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 
 
-def _undecided(claims: tuple[ClaimResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
-    for claim in claims:
-        if claim.answer is not Answer.UNDECIDED:
+def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+    for expectation in expectations:
+        if expectation.answer is not Answer.UNDECIDED:
             continue
-        if claim.tally.total == 0:
+        if expectation.tally.total == 0:
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{claim.title}: no event was counted ({claim.phase})",
+                message=f"{expectation.title}: no event was counted ({expectation.phase})",
                 hint="does the load reach this service, and does its caller have a proxy?",
             )
         else:
             yield Reason(
                 code=code,
-                message=f"not decided in time: {_told(claim)}",
+                message=f"not decided in time: {_told(expectation)}",
                 hint=f"raise {limit} or load.rate; shares close to the bound take many events",
             )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ClaimResult, ...]) -> Iterator[Reason]:
+def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
     proof = during.proof or Proof()
     for caller, faults in proof.outside.items():
         yield Reason(
@@ -169,24 +169,26 @@ def _during(history: History, during: PhaseAnswer, guarded: tuple[ClaimResult, .
             message=f"{caller}, which was not declared, felt {faults} faults",
             hint="look at the plan's callers and at who else calls the target",
         )
-    violated = [claim for claim in during.claims if claim.answer is Answer.VIOLATED]
-    tripped = [claim for claim in guarded if claim.answer is Answer.VIOLATED]
-    for claim in violated:
+    violated = [expectation for expectation in during.expectations if expectation.answer is Answer.VIOLATED]
+    tripped = [expectation for expectation in guarded if expectation.answer is Answer.VIOLATED]
+    for expectation in violated:
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
-            message=_told(claim),
+            message=_told(expectation),
             hint="does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
         )
-    for claim in tripped:
-        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(claim), hint="the fault was restored at once")
+    for expectation in tripped:
+        yield Reason(
+            code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(expectation), hint="the fault was restored at once"
+        )
     if violated or tripped or history.troubles:
         if not sum(proof.by_caller.values()):
             yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="and no fault was counted meanwhile")
         return
     yield from _unproven(history, proof)
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(during.claims, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
-        if not during.claims:
+        yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
 
@@ -228,7 +230,7 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
             "the scrape interval, and a small share of faults takes many requests until its absence shows",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(_told(claim) for claim in after.claims if claim.answer is Answer.VIOLATED)
+        told = "; ".join(_told(expectation) for expectation in after.claims if expectation.answer is Answer.VIOLATED)
         yield Reason(
             code=ReasonCode.NOT_RECOVERED,
             message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
@@ -269,5 +271,5 @@ def _all_held(
     )
 
 
-def _told(claim: ClaimResult) -> str:
-    return f"{claim.title}: expected {claim.expected}; observed {claim.observed}"
+def _told(expectation: ExpectationResult) -> str:
+    return f"{expectation.title}: expected {expectation.expected}; observed {expectation.observed}"

@@ -11,7 +11,7 @@ from pydantic import Field
 from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
 from chaos.values.frozen import Frozen
-from chaos.values.remarks import Broken, Warn
+from chaos.values.remarks import Refusal, Warn
 
 
 class Strategy(StrEnum):
@@ -69,7 +69,7 @@ class Plan(Frozen):
     injection: Injection | None = Field(None, description="None where the plan is refused before one could be made")
     callers: tuple[Caller, ...] = ()
     warnings: tuple[Warn, ...] = ()
-    refusals: tuple[Broken, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def host(self) -> str:

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from chaos.values.answers import Answer, ClaimResult, Interval, Tally
+from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.frozen import Frozen
 from chaos.values.quantities import format_share
 
@@ -179,7 +179,7 @@ class RecoveryResult(Frozen):
     uncertainty: float
     allowed: float
     answer: Answer
-    claims: tuple[ClaimResult, ...] = ()
+    claims: tuple[ExpectationResult, ...] = ()
 
 
 class Reason(Frozen):
@@ -198,9 +198,9 @@ class Verdict(Frozen):
     experiment: str
     outcome: Outcome
     reasons: tuple[Reason, ...]
-    baseline: tuple[ClaimResult, ...] = ()
-    fault: tuple[ClaimResult, ...] = ()
-    guardrails: tuple[ClaimResult, ...] = ()
+    baseline: tuple[ExpectationResult, ...] = ()
+    fault: tuple[ExpectationResult, ...] = ()
+    guardrails: tuple[ExpectationResult, ...] = ()
     proof: Proof | None = None
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None

@@ -24,7 +24,7 @@ from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
 from chaos.reporting.timeline import TIMELINE
-from chaos.values.answers import Answer, ClaimResult
+from chaos.values.answers import Answer, ExpectationResult
 
 _MARKDOWN: Final = "text/markdown"
 _CSV: Final = "text/csv"
@@ -146,33 +146,35 @@ def _describe(plan: Plan, marked: Collection[str]) -> None:
 def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
     """What was decided in a phase, each with its status."""
     if phase is PhaseName.BASELINE:
-        yield from map(_claim, verdict.baseline)
+        yield from map(_step, verdict.baseline)
     elif phase is PhaseName.PROVE and verdict.proof is not None:
         yield from map(_half, verdict.proof.shares)
         for caller, count in verdict.proof.outside.items():
             yield f"felt outside the declared scope: {caller} ({count})", Status.FAILED
     elif phase is PhaseName.OBSERVE:
-        yield from map(_claim, verdict.fault)
-        for claim in verdict.guardrails:
+        yield from map(_step, verdict.fault)
+        for expectation in verdict.guardrails:
             # A stop condition that is not surely violated has let the run go on.
-            status = Status.FAILED if claim.answer is Answer.VIOLATED else Status.PASSED
-            yield f"guardrail: {_sentence(claim)}", status
+            status = Status.FAILED if expectation.answer is Answer.VIOLATED else Status.PASSED
+            yield f"guardrail: {_sentence(expectation)}", status
     elif phase is PhaseName.RESTORE and verdict.removal is not None:
         yield f"removal: {removal_text(verdict.removal)}", _STATUSES[verdict.removal.answer]
     elif phase is PhaseName.RECOVER and verdict.recovery is not None:
         yield f"recovery: {recovery_text(verdict.recovery)}", _STATUSES[verdict.recovery.answer]
-        yield from map(_claim, verdict.recovery.claims)
+        yield from map(_step, verdict.recovery.claims)
     elif phase is PhaseName.RELEASE and verdict.outcome is Outcome.CLEANUP_FAILED:
         for reason in verdict.reasons:
             yield f"{reason.code}: {reason.message}", Status.FAILED
 
 
-def _claim(claim: ClaimResult) -> tuple[str, str]:
-    return _sentence(claim), _STATUSES[claim.answer]
+def _step(expectation: ExpectationResult) -> tuple[str, str]:
+    return _sentence(expectation), _STATUSES[expectation.answer]
 
 
-def _sentence(claim: ClaimResult) -> str:
-    return f"{claim.title}: {claim.answer}: expected {claim.expected}; observed {claim.observed}"
+def _sentence(expectation: ExpectationResult) -> str:
+    return (
+        f"{expectation.title}: {expectation.answer}: expected {expectation.expected}; observed {expectation.observed}"
+    )
 
 
 def _half(share: ShareProof) -> tuple[str, str]:

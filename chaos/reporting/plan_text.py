@@ -20,8 +20,8 @@ def plan_text(plan: Plan) -> str:
     lines = [f"{experiment.name}: {experiment.headline}"]
     if plan.refusals:
         lines.append("refused:")
-        for broken in plan.refusals:
-            lines += [f"  {broken.rule}: {broken.message}", f"    hint: {broken.hint}", f"    more: {broken.more}"]
+        for refusal in plan.refusals:
+            lines += [f"  {refusal.rule}: {refusal.message}", f"    hint: {refusal.hint}", f"    more: {refusal.more}"]
         return "\n".join(lines)
     if plan.injection is not None:
         lines.append(f"strategy:  {plan.injection.strategy} ({_meaning(plan.injection)})")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
-from chaos.values.answers import ClaimResult
+from chaos.values.answers import ExpectationResult
 
 _BAR = "\\|"
 _PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
@@ -31,11 +31,11 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _evidence(verdict: Verdict) -> Iterator[str]:
-    for claim in (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ())):
-        yield f"  {_PHASES[claim.phase]}: {claim.title}: {claim.answer}"
-        yield f"    expected {claim.expected}; observed {claim.observed}"
-    for claim in verdict.guardrails:
-        yield f"  guardrail: {claim.title}: {claim.answer}; observed {claim.observed}"
+    for expectation in (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ())):
+        yield f"  {_PHASES[expectation.phase]}: {expectation.title}: {expectation.answer}"
+        yield f"    expected {expectation.expected}; observed {expectation.observed}"
+    for expectation in verdict.guardrails:
+        yield f"  guardrail: {expectation.title}: {expectation.answer}; observed {expectation.observed}"
     if verdict.proof is not None:
         yield from (f"  {line}" for line in proof_lines(verdict.proof))
     if verdict.removal is not None:
@@ -93,12 +93,12 @@ def verdict_markdown(verdict: Verdict) -> str:
         hint = f" _{reason.hint}_" if reason.hint else ""
         more = f" (more: {reason.more})" if reason.more else ""
         lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
-    claims = (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ()))
-    if claims or verdict.guardrails:
-        lines += ["", "| when | claim | expected | observed | answer |", "|---|---|---|---|---|"]
-        for claim in claims:
-            lines.append(_markdown_row(_PHASES[claim.phase], claim))
-        lines += [_markdown_row("guardrail", claim) for claim in verdict.guardrails]
+    expectations = (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ()))
+    if expectations or verdict.guardrails:
+        lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
+        for expectation in expectations:
+            lines.append(_markdown_row(_PHASES[expectation.phase], expectation))
+        lines += [_markdown_row("guardrail", expectation) for expectation in verdict.guardrails]
     if verdict.proof is not None:
         lines += ["", *(f"- {line}" for line in proof_lines(verdict.proof))]
     if verdict.removal is not None:
@@ -108,7 +108,7 @@ def verdict_markdown(verdict: Verdict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_row(when: str, claim: ClaimResult) -> str:
-    cells = (when, claim.title, claim.expected, claim.observed, claim.answer)
+def _markdown_row(when: str, expectation: ExpectationResult) -> str:
+    cells = (when, expectation.title, expectation.expected, expectation.observed, expectation.answer)
     # A PromQL comparison may hold a bar, which would end the cell.
     return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"

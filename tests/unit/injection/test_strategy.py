@@ -8,7 +8,7 @@ import pytest
 from chaos.injection.patching import taken_out, undo_of
 from chaos.injection.strategy import choose
 from chaos.model.plan import Injection, Strategy
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 from tests.support.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
@@ -24,7 +24,7 @@ def made(*virtual_services: dict[str, Any], **target: object) -> Injection:
 
 def refused(*virtual_services: dict[str, Any], **target: object) -> str:
     chosen = choose(experiment(**target), situation(*virtual_services), run="r1", expires=EXPIRES)
-    assert isinstance(chosen, Broken)
+    assert isinstance(chosen, Refusal)
     return chosen.rule
 
 
@@ -140,7 +140,7 @@ def test_where_each_port_has_another_governor_it_is_refused() -> None:
     to = [{"destination": {"host": "inventory-svc"}}]
     base = virtual_service(http=[{"match": [{"port": 9080}], "route": to}])
     chosen = choose(experiment(), situation(base, services=[two, service("order-svc")]), run="r1", expires=EXPIRES)
-    assert isinstance(chosen, Broken)
+    assert isinstance(chosen, Refusal)
     assert chosen.rule == "ports-differ"
     assert "staging/inventory at port 9080" in chosen.message
 
@@ -223,7 +223,7 @@ def test_what_a_route_for_another_port_of_the_callers_leaves_out_has_no_effect()
         run="r1",
         expires=EXPIRES,
     )
-    assert isinstance(found, Broken)
+    assert isinstance(found, Refusal)
     assert (found.rule, found.value) == ("no-effect", "order-svc at port 9080")
 
 
@@ -233,7 +233,7 @@ def test_another_name_of_the_target_is_not_taken_away() -> None:
     at_80["spec"]["ports"][0]["port"] = 80
     other = virtual_service("other", "production", hosts=["inventory-svc.staging"])
     found = choose(experiment(), situation(other, services=[at_80, service("order-svc")]), run="r1", expires=EXPIRES)
-    assert isinstance(found, Broken)
+    assert isinstance(found, Refusal)
     assert (found.rule, found.value) == ("names-differ", "inventory-svc.staging")
     assert made(other).strategy is Strategy.CREATE  # at port 8080 the name is the Service's alone
 
@@ -245,7 +245,7 @@ def test_the_ports_that_a_service_entry_adds_are_looked_at_as_well() -> None:
     }
     at_9080 = virtual_service(http=[{"match": [{"port": 9080}], "route": [{"destination": {"host": "inventory-svc"}}]}])
     found = choose(experiment(), situation(at_9080, service_entries=[entry]), run="r1", expires=EXPIRES)
-    assert isinstance(found, Broken)
+    assert isinstance(found, Refusal)
     assert found.rule == "ports-differ"
 
 
