@@ -190,7 +190,7 @@ def run(
         if result.folder is not None:
             say(f"record    {result.folder}")
     if as_json:
-        give([result.verdict.model_dump(mode="json") for result in done])
+        give([result.verdict.model_dump(mode="json", by_alias=True) for result in done])
     raise typer.Exit(worst(result.verdict.outcome for result in done).exit_code)
 
 
@@ -207,7 +207,7 @@ def judge(
 
     verdicts = [Harness.judge(path) for path in records]
     if as_json:
-        give([verdict.model_dump(mode="json") for verdict in verdicts])
+        give([verdict.model_dump(mode="json", by_alias=True) for verdict in verdicts])
     else:
         show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)

@@ -50,7 +50,7 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
             answer, shown = Answer.VIOLATED, after
     look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
     expectations = judged(facts, experiment.steady_state, look)
-    return result.model_copy(update={"seconds": seconds, "answer": answer, "claims": expectations})
+    return result.model_copy(update={"seconds": seconds, "answer": answer, "expectations": expectations})
 
 
 def _answer(facts: Facts, window: Window, confidence: float) -> Answer:

@@ -179,7 +179,7 @@ class RecoveryResult(Frozen):
     uncertainty: float
     allowed: float
     answer: Answer
-    claims: tuple[ExpectationResult, ...] = ()
+    expectations: tuple[ExpectationResult, ...] = Field((), serialization_alias="claims")
 
 
 class Reason(Frozen):

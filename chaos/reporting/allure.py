@@ -161,7 +161,7 @@ def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
         yield f"removal: {removal_text(verdict.removal)}", _STATUSES[verdict.removal.answer]
     elif phase is PhaseName.RECOVER and verdict.recovery is not None:
         yield f"recovery: {recovery_text(verdict.recovery)}", _STATUSES[verdict.recovery.answer]
-        yield from map(_step, verdict.recovery.claims)
+        yield from map(_step, verdict.recovery.expectations)
     elif phase is PhaseName.RELEASE and verdict.outcome is Outcome.CLEANUP_FAILED:
         for reason in verdict.reasons:
             yield f"{reason.code}: {reason.message}", Status.FAILED

@@ -31,7 +31,7 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _evidence(verdict: Verdict) -> Iterator[str]:
-    for expectation in (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ())):
+    for expectation in (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ())):
         yield f"  {_PHASES[expectation.phase]}: {expectation.title}: {expectation.answer}"
         yield f"    expected {expectation.expected}; observed {expectation.observed}"
     for expectation in verdict.guardrails:
@@ -93,7 +93,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         hint = f" _{reason.hint}_" if reason.hint else ""
         more = f" (more: {reason.more})" if reason.more else ""
         lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
-    expectations = (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ()))
+    expectations = (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ()))
     if expectations or verdict.guardrails:
         lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
         for expectation in expectations:
