@@ -46,5 +46,5 @@ def _refusal(rule: str, where: str, value: str, cap: str) -> Refusal:
         rule=rule,
         value=value,
         message=f"{where} is {value}, and at most {cap} is allowed",
-        hint=f"ask for less, or raise the cap in caps of {CONFIGURE}",
+        hint=f"declare less, or raise the cap in caps of {CONFIGURE}",
     )

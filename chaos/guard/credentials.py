@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from chaos.guard.draft import Draft
 from chaos.values.remarks import Refusal
 
-REMEDY = "give it a Role in each staging namespace instead: chaosctl manifests rbac prints them"
+REMEDY = "give it a Role in each staging namespace only: chaosctl manifests rbac prints these Roles"
 
 
 def credentials_stay_inside(draft: Draft) -> Iterator[Refusal]:

@@ -15,7 +15,7 @@ from chaos.values.remarks import Refusal
 
 
 def target_exists(draft: Draft) -> Iterator[Refusal]:
-    """The target is a Service; a host that resolves to nothing would be governed silently."""
+    """The target is a Service; a VirtualService for a host that does not exist would silently do nothing."""
     target = draft.experiment.target
     if (
         draft.situation.service(target.namespace, target.service) is None
@@ -44,7 +44,7 @@ def target_speaks_http(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="port-not-http",
             value=target.service,
-            message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols)) or 'it has none'}",
+            message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols)) or 'it has no ports'}",
             hint="name the port http-… or grpc-…, or set appProtocol; Istio has no faults for TCP and TLS",
         )
     for kind in draft.experiment.kinds:
@@ -75,7 +75,7 @@ def only_the_target_is_governed(draft: Draft) -> Iterator[Refusal]:
                 rule="host-not-target",
                 value=host,
                 message=f"the object would govern {host!r}, and the declared target is {target!r}",
-                hint="an experiment faults its own target only",
+                hint="an experiment may only inject a fault into its own target",
             )
 
 
@@ -88,8 +88,8 @@ def target_is_no_alias(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="target-is-alias",
             value=leads_to,
-            message=f"{target.service!r} is an ExternalName for {leads_to!r}: the fault would miss, or hit what is behind it",
-            hint="target the Service that it leads to, if that is in a staging namespace",
+            message=f"{target.service!r} is an ExternalName for {leads_to!r}: the fault would have no effect, or hit that host",
+            hint="choose the Service behind it as the target, if that is in a staging namespace",
         )
 
 
@@ -105,7 +105,9 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:
     owner = draft.injection.namespace
     seen = set()
     routes = draft.injection.after["spec"].get("http") or ()
-    if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # else others' routes count, too
+    if draft.audience is not None and set(draft.audience.exported) <= {
+        owner
+    }:  # otherwise the routes of others count, too
         routes = list(followed(routes, owner))
     for route in routes:
         for destination in destinations_of(route):
@@ -121,5 +123,5 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:
                 value=host,
                 message=f"a route leads to {host!r}, which is "
                 + (f"an ExternalName for {alias!r}" if alias else "not a Service of an allowed namespace"),
-                hint="the governing VirtualService sends staging's requests out of staging: mend that first",
+                hint="the governing VirtualService sends staging's requests out of staging: correct it first",
             )

@@ -18,13 +18,13 @@ def cluster_is_configured(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="cluster-not-configured",
             value=draft.situation.cluster,
-            message=f"the cluster {draft.situation.cluster or '(unknown)'} is none of those configured",
+            message=f"the cluster {draft.situation.cluster or '(unknown)'} is not in clusters of the settings",
             hint=f"check the context; if it is right, add the UID of its namespace kube-system to clusters in {CONFIGURE}",
         )
 
 
 def namespace_exists(draft: Draft) -> Iterator[Refusal]:
-    """The target's namespace is there and can be read."""
+    """The target's namespace exists and can be read."""
     if draft.namespace not in draft.situation.namespaces:
         yield Refusal(
             rule="namespace-not-found",
@@ -47,7 +47,7 @@ def namespace_is_listed(draft: Draft) -> Iterator[Refusal]:
 
 
 def namespace_is_labelled(draft: Draft) -> Iterator[Refusal]:
-    """The target's namespace says itself that it is staging."""
+    """The target's namespace has the staging label."""
     found = draft.situation.namespaces.get(draft.namespace)
     if found is None:
         return
@@ -57,8 +57,8 @@ def namespace_is_labelled(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="namespace-not-labelled",
             value=draft.namespace,
-            message=f"the namespace {draft.namespace!r} does not carry the label {wanted}",
-            hint=f"its owner can say so: kubectl label namespace {draft.namespace} {wanted.replace(',', ' ')}",
+            message=f"the namespace {draft.namespace!r} lacks the staging label {wanted}",
+            hint=f"if it is a staging namespace, its owner can label it: kubectl label namespace {draft.namespace} {wanted.replace(',', ' ')}",
         )
 
 
@@ -69,7 +69,7 @@ def namespace_is_not_the_root(draft: Draft) -> Iterator[Refusal]:
             rule="root-namespace",
             value=draft.namespace,
             message=f"{draft.namespace!r} is the mesh's root namespace",
-            hint="nothing makes this right: choose a staging namespace",
+            hint="the root namespace can never be a target: choose a staging namespace",
         )
 
 

@@ -1,4 +1,4 @@
-"""Does a controller own the object that would be changed, and write over the change?"""
+"""Does a controller own the object that would be changed, and overwrite the change?"""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def patch_only_inserts(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="patch-changes-more",
             value=where,
-            message=f"{where} would be changed beyond the routes that carry the fault",
+            message=f"the change of {where} would do more than insert the fault",
             hint="this is a defect of the harness: please report it with the plan",
         )
 
@@ -68,6 +68,6 @@ def no_controller_overwrites(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="controller-owned",
             value=where,
-            message=f"{where} would have to be changed, but {controller} owns it and would write over the fault",
-            hint="export the VirtualService, so that a copy can take effect, or suspend the controller for the run",
+            message=f"the fault would have to go into {where}, but {controller} owns that object and would overwrite the fault",
+            hint="export the VirtualService, so that a private copy can take effect, or suspend the controller for the run",
         )

@@ -41,7 +41,7 @@ def export_stays_inside(draft: Draft) -> Iterator[Refusal]:
 
 
 def export_is_sure(draft: Draft) -> Iterator[Refusal]:
-    """What is private by the mesh's default alone is private for the control plane whose default was read, and no other."""
+    """An object that is private only by the mesh's default is private only for the control plane whose default was read."""
     injection = draft.injection
     if injection is None or injection.after["spec"].get("exportTo"):
         return
@@ -59,27 +59,27 @@ def export_is_sure(draft: Draft) -> Iterator[Refusal]:
 
 
 def gateways_stay_out(draft: Draft) -> Iterator[Refusal]:
-    """No gateway gets the fault: who comes through it is not known to be staging."""
+    """No gateway gets the fault: requests that enter there may come from outside staging."""
     for gateway in draft.audience.gateways if draft.audience else ():
         yield Refusal(
             rule="gateway-bound",
             value=gateway,
             message=f"the fault would be bound to the gateway {gateway!r}",
-            hint="target the service behind the gateway as called by another workload",
+            hint="choose the Service behind the gateway as the target, and another workload as its caller",
         )
 
 
 def no_root_delegates(draft: Draft) -> Iterator[Refusal]:
-    """The object is no delegate: what stands in one is felt by the callers of every root that uses it."""
+    """The object is no delegate: the callers of every root that delegates to it would feel its fault."""
     injection, audience = draft.injection, draft.audience
     if injection is None or audience is None or injection.after["spec"].get("hosts"):
         return
-    roots = ", ".join(audience.roots) or "none that is known"
+    roots = ", ".join(audience.roots) or "none is known"
     yield Refusal(
         rule="delegate-reached",
         value=f"{injection.namespace}/{injection.name}",
-        message=f"the object has no hosts, so it is a delegate, and its roots would feel the fault ({roots})",
-        hint="fault a VirtualService that names the target as its host",
+        message=f"the object has no hosts, so it is a delegate, and callers of all its roots would feel the fault ({roots})",
+        hint="choose a target whose VirtualService has hosts of its own",
     )
 
 
@@ -98,7 +98,7 @@ def selectors_are_heeded(draft: Draft) -> Iterator[Refusal]:
 
 
 def callers_stay_declared(draft: Draft) -> Iterator[Refusal]:
-    """Every match of the fault asks for the declared callers, and for the run's own requests where only those are meant."""
+    """Every match of the fault has the labels of the declared callers, and the run's header if ``onlyOurLoad`` is declared."""
     target, injection = draft.experiment.target, draft.injection
     if injection is None:
         return
@@ -113,14 +113,14 @@ def callers_stay_declared(draft: Draft) -> Iterator[Refusal]:
                 yield Refusal(
                     rule="scope-wider",
                     value=", ".join(missing),
-                    message=f"the fault would hit more than declared: a match does not ask for {', '.join(missing)}",
+                    message=f"the fault would hit more than declared: a match lacks {', '.join(missing)}",
                     hint="this is a defect of the harness: please report it with the plan",
                 )
                 return
 
 
 def known_callers_stay_inside(draft: Draft) -> Iterator[Refusal]:
-    """Nobody outside the allowed namespaces who called of late, by the metrics, may see the object."""
+    """No caller outside the allowed namespaces that the metrics show may see the object."""
     audience = draft.audience
     if audience is None:
         return
@@ -139,7 +139,7 @@ def known_callers_stay_inside(draft: Draft) -> Iterator[Refusal]:
 
 
 def the_write_is_of_what_was_checked(draft: Draft) -> Iterator[Refusal]:
-    """A change is tied to the version of the object that was checked."""
+    """A change carries the version of the object that was checked."""
     if draft.patched is None:
         return
     injection, before = draft.patched
@@ -148,6 +148,6 @@ def the_write_is_of_what_was_checked(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="version-not-checked",
             value=str(sent),
-            message=f"the write is tied to version {sent}, and version {checked} is what was checked",
+            message=f"the write carries version {sent}, but version {checked} was checked",
             hint="this is a defect of the harness: please report it with the plan",
         )

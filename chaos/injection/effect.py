@@ -37,15 +37,15 @@ def governing_of(experiment: Experiment, situation: Situation) -> Object | Refus
             return refuse(
                 "ports-differ",
                 ", ".join(f"{name} at port {port}" for name, port in own.items()),
-                f"{caller.name} follows different VirtualServices at different ports of the target, and it is not known which port it calls",
+                f"{caller.name} follows different VirtualServices at different ports of the target, and nothing shows which port it calls",
                 "give the target one VirtualService for all of its ports, without match.port",
             )
     if len(found) > 1:
         return refuse(
             "callers-differ",
             ", ".join(sorted(found)),
-            "the callers do not all follow the same VirtualService, by their Sidecars or by its source selectors",
-            "declare in target.callers which of them are meant",
+            "the callers do not all follow the same VirtualService, because of their Sidecars or of source selectors",
+            "declare in target.callers which of them you mean",
         )
     return next(iter(found.values()), None)
 
@@ -70,7 +70,7 @@ def why_not(
             "no-effect",
             ", ".join(missed),
             f"{title(after)} would have no effect on these callers: another VirtualService governs there, or no route with the "
-            "fault is for them",
+            "fault matches them",
             "narrow target.callers or target.match to callers that follow the target's VirtualService: kubectl get "
             "virtualservices -A",
         )
@@ -81,14 +81,14 @@ def why_not(
         return refuse(
             "callers-differ",
             ", ".join(strangers),
-            "workloads that are not declared callers would follow this object too, and follow another VirtualService, or none, now",
+            "workloads that are not declared callers would follow this object too; now they follow another VirtualService, or none",
             "give the target one VirtualService that all of the namespace follows",
         )
     if names:
         return refuse(
             "names-differ",
             ", ".join(names),
-            f"requests by another name of {host} follow another VirtualService, from which {title(after)} would take them away",
+            f"another VirtualService governs requests by another name of {host}, and {title(after)} would take that name over",
             "give the target one VirtualService, by its short name or as NAME.NAMESPACE.svc.cluster.local",
         )
     return None

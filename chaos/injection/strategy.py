@@ -62,7 +62,7 @@ def choose(
         return refuse(
             "match-not-expressible",
             str(error),
-            "target.match can't be joined with the routes' own matches",
+            "target.match can't be combined with the routes' own matches",
             "simplify target.match, or leave it out",
         )
     faulted = [route for route in after["spec"]["http"] if route.get("name") == route_name(run)]
@@ -145,21 +145,21 @@ def _ungovernable(vs: Object, host: str) -> Refusal | None:
         return refuse(
             "already-injected",
             name_of(vs),
-            "the governing VirtualService carries the marks of another run: its fault, or what its owners are still owed",
-            "wait for its end, or remove it with `chaosctl sweep`",
+            "the governing VirtualService has residue of another run: its fault, or fields that are not given back yet",
+            "wait until that run ends, or sweep: chaosctl sweep",
         )
     if host not in hosts_of(vs):
         return refuse(
             "wildcard-host",
             name_of(vs),
-            "a wildcard VirtualService governs the host, which a copy would not shadow as a whole",
+            "a VirtualService with a wildcard host governs, and a copy could not replace it for all of its hosts",
             "give the service a VirtualService of its own",
         )
     if host not in written_hosts_of(vs):
         return refuse(
             "host-in-upper-case",
             name_of(vs),
-            "a VirtualService writes the host in upper case, so that it governs from Istio 1.30 on, and not before",
+            "a VirtualService has upper-case letters in the host, so it governs from Istio 1.30 on, but not before",
             "write the host in lower case",
         )
     delegates = [f"{namespace}/{name}" for namespace, name in delegates_of(vs)]
@@ -167,7 +167,7 @@ def _ungovernable(vs: Object, host: str) -> Refusal | None:
         return refuse(
             "delegate",
             ", ".join(delegates),
-            f"the governing VirtualService {name_of(vs)} delegates its routes, which a copy would not follow as they change",
+            f"the governing VirtualService {name_of(vs)} delegates its routes, and a copy would not change with them",
             "give the target a VirtualService with routes of its own",
         )
     return None
@@ -189,8 +189,8 @@ def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Refusa
         return refuse(
             "gateway-and-source",
             name_of(vs),
-            "the VirtualService is bound to a gateway and to the mesh: keeping the fault off the gateway takes "
-            "match.gateways, beside which Istio ignores sourceLabels and sourceNamespace",
+            "the VirtualService is bound to a gateway and to the mesh: to keep the fault off the gateway, its matches would "
+            "need gateways, and beside gateways Istio ignores sourceLabels and sourceNamespace",
             "split it into one VirtualService for the gateway and one for the mesh",
         )
     return None

@@ -230,7 +230,9 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
             "the scrape interval, and a small share of faults takes many requests until its absence shows",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(_told(expectation) for expectation in after.expectations if expectation.answer is Answer.VIOLATED)
+        told = "; ".join(
+            _told(expectation) for expectation in after.expectations if expectation.answer is Answer.VIOLATED
+        )
         yield Reason(
             code=ReasonCode.NOT_RECOVERED,
             message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",

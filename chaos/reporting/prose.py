@@ -31,7 +31,11 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _evidence(verdict: Verdict) -> Iterator[str]:
-    for expectation in (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ())):
+    for expectation in (
+        *verdict.baseline,
+        *verdict.fault,
+        *(verdict.recovery.expectations if verdict.recovery else ()),
+    ):
         yield f"  {_PHASES[expectation.phase]}: {expectation.title}: {expectation.answer}"
         yield f"    expected {expectation.expected}; observed {expectation.observed}"
     for expectation in verdict.guardrails:
