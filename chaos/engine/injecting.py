@@ -1,4 +1,4 @@
-"""Writes the fault, and takes it away again, whatever the API answers meanwhile."""
+"""Writes the fault, and restores, whatever the API answers meanwhile."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Injector:
 
     def _trouble(self) -> str:
         try:
-            return "" if self._gone() else "the fault is still there after it was taken away"
+            return "" if self._gone() else "the fault is still there after the restore"
         except MeshError as error:
             return error.message
         except Exception as error:  # noqa: BLE001 - whatever it is, a fault is out there
@@ -117,7 +117,7 @@ class Injector:
         return carries_fault(found, self._run) if patches else carries(found, self._run)
 
     def give_back(self, *, said: Callable[[str], None]) -> str:
-        """Makes the fields of a changed object their owners' again, after the fault is out; see ``removal.give_back``.
+        """Gives the fields of a changed object back to their owners, after the fault is out; see ``removal.give_back``.
 
         Never raises: the fault is out, and the record of the rest is on the object for whoever cleans up.
         """

@@ -75,16 +75,16 @@ def removal_text(removal: RemovalResult) -> str:
     by = (
         f"caller proxies asked: {removal.asked}"
         if removal.asked
-        else "no proxy could be asked, so by the counted faults"
+        else "decided by the counted faults, since no proxy could be asked"
     )
     if removal.seconds is None:
-        return f"{removal.answer}: not seen; {allowed} ({by})"
+        return f"{removal.answer}: not seen to be gone; {allowed} ({by})"
     when = f"gone {removal.seconds:.1f} s after the API acknowledged the restore"
     return f"{removal.answer}: {when}, or up to {removal.uncertainty:.1f} s earlier; {allowed} ({by})"
 
 
 def recovery_text(recovery: RecoveryResult) -> str:
-    """When it held again."""
+    """When the steady state held again."""
     if recovery.seconds is None:
         return f"{recovery.answer} within {recovery.allowed:g} s"
     return f"within {recovery.seconds:g} ± {recovery.uncertainty:g} s of {recovery.allowed:g} s allowed"

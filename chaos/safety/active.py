@@ -45,7 +45,7 @@ class ActiveFault:
         return {**asdict(self), "hosts": list(self.hosts)}
 
     def __str__(self) -> str:
-        alive = "renewed" if self.renewed else "NOBODY RENEWS IT: chaosctl sweep removes it"
+        alive = "renewed" if self.renewed else "NOBODY RENEWS IT: run chaosctl sweep"
         return (
             f"{self.namespace}/{self.name}{' (inside it)' if self.inside else ''}  hosts {', '.join(self.hosts)}  run {self.run}  experiment {self.experiment}"
             f"  owner {self.owner or '-'}  age {self.age:.0f} s  expires {self.expires or '-'}  {alive}"
