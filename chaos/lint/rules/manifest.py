@@ -165,7 +165,7 @@ def manifest(
             Flaw(
                 path=path,
                 message=f"expected {expected} at {dotted(path)}, found {_kind(value)}",
-                hint=f"see the reference of {kind}: the API server would refuse this object",
+                hint=f"correct it by the reference of {kind}: the API server would refuse this object",
             )
         )
 
