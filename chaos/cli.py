@@ -45,9 +45,9 @@ cli_safety.add_to(app)
 app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
-Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]
+Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it, everything runs on the lab")]
 Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")]
-Entry = Annotated[str | None, typer.Option(help="where the load is sent to: the mesh's ingress")]
+Entry = Annotated[str | None, typer.Option(help="address at which the load enters the mesh: its ingress")]
 
 
 def main() -> None:
@@ -158,9 +158,12 @@ def run(
     prometheus: Prometheus = None,
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
-    report_dir: Annotated[Path, typer.Option(help="where records, pictures and results go")] = Path("reports"),
+    report_dir: Annotated[Path, typer.Option(help="folder for records, pictures and results")] = Path("reports"),
     wait: Annotated[
-        str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s refuses at once")
+        str,
+        typer.Option(
+            help="how long to wait for a target that another run holds, e.g. 10m; with 0s the run is refused at once"
+        ),
     ] = "0s",
     as_json: Json = False,
 ) -> None:

@@ -94,7 +94,7 @@ def _load(text: str, file: str) -> Any:
     if len(documents) != 1:
         raise broken(
             f"expected one experiment, found {len(documents)} documents",
-            hint="one file per experiment; see `chaosctl schema` for its form",
+            hint="write one file for each experiment; `chaosctl schema` prints its form",
         )
     if not isinstance(documents[0], dict):
         raise broken(f"expected a mapping with `experiment:`, found {_kind(documents[0])}")

@@ -288,7 +288,7 @@ class KubernetesApi:
             raise MeshError(
                 f"{what}: expected JSON from {self.server}, got {text[:80]!r}",
                 status=response.status,
-                hint="is this address really a Kubernetes API server?",
+                hint="check that this address is a Kubernetes API server",
             )
         warnings = ", ".join(response.headers.getlist("Warning"))
         return Answer(content, tuple(re.sub(r"\\(.)", r"\1", found) for found in _WARNING.findall(warnings)))
@@ -366,7 +366,7 @@ def _content(text: bytes) -> Any:
 
 def _hint(status: int, context: str) -> str | None:
     if status == 401:
-        return f"the credentials of the context {context!r} are not accepted: log in again?"
+        return f"the credentials of the context {context!r} are not accepted: log in again"
     if status == 403:
         return (
             f"the identity of the context {context!r} lacks a permission; `kubectl auth can-i --list` shows what it has, "

@@ -317,7 +317,7 @@ class KubernetesMesh:
                 raise MeshError(
                     f"the cluster at {self._api.server} does not serve {_ISTIO}",
                     status=404,
-                    hint="is Istio installed there? Its CRDs are missing",
+                    hint="Istio's CRDs are missing: check that Istio is installed there",
                 )
             served = [entry.get("version") for entry in group.get("versions") or ()]
             self._istio_version = next((version for version in _PREFERRED if version in served), _PREFERRED[0])

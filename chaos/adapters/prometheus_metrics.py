@@ -60,7 +60,7 @@ class PrometheusMetrics:
     def _unreachable(self, error: Exception) -> MetricsError:
         return MetricsError(
             f"Prometheus at {self.url} does not answer: {type(error).__name__}",
-            hint="is the address right, and can it be reached from here (kubectl port-forward)?",
+            hint="check the address, and that it can be reached from here (kubectl port-forward)",
         )
 
     def now(self) -> float:

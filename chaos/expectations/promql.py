@@ -34,7 +34,9 @@ class PromqlExpectation(Kind):
 
     decides_by_chance: ClassVar[bool] = False
 
-    promql: str = Field(description="a PromQL comparison; true where its result is not empty; it stands alone")
+    promql: str = Field(
+        description="a PromQL comparison, which is true if its result is not empty; without any other key"
+    )
 
     if TYPE_CHECKING:
 

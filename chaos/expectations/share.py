@@ -28,9 +28,9 @@ class ShareOfGood(Kind):
     """A share of good events among all; a kind of its own is whatever counts the events."""
 
     good: Good = Field(description="which events are good: by status, within a time, or both")
-    at_least: AtLeast = Field(description="least share of good events before and after the fault, such as 99%")
+    at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
     during_fault: AtLeast | None = Field(
-        None, description="least share while the fault is active; atLeast where absent"
+        None, description="smallest share while the fault is active; without it, atLeast"
     )
 
     def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
@@ -54,14 +54,14 @@ class ShareOfGood(Kind):
         for bound in (self.at_least, self.during_fault):
             if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
                 raise ValueError(
-                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% says nothing"
+                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% always holds"
                 )
         return self
 
     def as_guardrail(self) -> Self:
         """Itself: it has one bound."""
         if self.during_fault is not None:
-            raise ValueError("a guardrail has one bound, atLeast: expected no duringFault")
+            raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
         return self
 
     def bound_in(self, phase: Phase) -> Bound:

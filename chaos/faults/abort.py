@@ -27,7 +27,7 @@ class Abort(FilterKind):
 
     http_status: int | None = Field(
         None, ge=200, le=599, strict=True,
-        description="answer's status, 200 to 599 (Istio's webhook also lets 600 pass, which every Envoy rejects)",
+        description="answer's status, 200 to 599 (Istio's webhook also admits 600, which every Envoy rejects)",
     )  # fmt: skip
     grpc_status: str | None = Field(
         None,

@@ -43,7 +43,7 @@ def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Res
             at=history.ended or history.started,
             kind=TroubleKind.RECORD_LOST,
             message=f"the record can't be written to {folder}: {error.strerror or error}",
-            hint="is the disk full? choose another folder for reports",
+            hint="check whether the disk is full, or choose another folder for reports",
         )
         history = history.model_copy(update={"troubles": (*history.troubles, lost)})
         verdict, folder = judge.judge(history), None

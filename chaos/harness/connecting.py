@@ -43,7 +43,7 @@ class Options:
         if not self.context and (named := [str(setting) for setting, value in given.items() if value]):
             raise InputError(
                 f"{', '.join(named)} without {Setting.CONTEXT}: a cluster is touched only if its context is named",
-                hint=f"add {Setting.CONTEXT}, or leave all of them out to use the lab",
+                hint=f"add {Setting.CONTEXT}, or omit all of them to use the lab",
             )
 
 
@@ -56,7 +56,7 @@ def mesh_of(options: Options, settings: Settings | None = None) -> tuple[Kuberne
     if not options.context:
         raise InputError(
             "no context is named, so no cluster is touched",
-            hint=f"give {Setting.CONTEXT}, or leave it out together with all others to use the lab",
+            hint=f"give {Setting.CONTEXT}, or omit it and all others to use the lab",
         )
     return KubernetesMesh(options.kubeconfig, options.context), settings or read_settings(Path.cwd())
 

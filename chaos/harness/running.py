@@ -31,7 +31,7 @@ def watchdog_of(place: Place) -> Callable[[Plan, Path], Watch]:
     mesh = place.mesh
     if not isinstance(mesh, KubernetesMesh):
         raise InputError(
-            f"{type(mesh).__name__} can't be reached from another process, which would clean up if this one is killed",
+            f"{type(mesh).__name__} can't be reached from another process, so no watchdog could clean up if this process is killed",
             hint="hand in a watchdog; for a mesh in memory, which dies with the process: "
             "watchdog=lambda plan, folder: NoWatch()",
         )
@@ -68,7 +68,7 @@ def run(
     place, stop = around.place, around.stop
     if not place.environment.entry:
         raise InputError(
-            "no entry is named, so there is nowhere to send load to",
+            "no entry is named, so there is no address for the load",
             hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
         )
     with stop.on_signals():

@@ -66,7 +66,7 @@ class Plan(Frozen):
     experiment: Experiment
     file: str = Field("", description="where the experiment was declared")
     declared: str = Field("", description="its text as declared")
-    injection: Injection | None = Field(None, description="None where the plan is refused before one could be made")
+    injection: Injection | None = Field(None, description="None if the plan is refused before an object could be made")
     callers: tuple[Caller, ...] = ()
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()

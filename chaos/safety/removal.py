@@ -47,8 +47,8 @@ def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
         else:
             return True
     raise MeshError(
-        f"{describe(obj)} was written by others {CONFLICTS} times while the fault was taken out", status=409,
-        hint="it is tried again",
+        f"{describe(obj)} was written by others {CONFLICTS} times during the restore", status=409,
+        hint="the harness retries",
     )  # fmt: skip
 
 
@@ -80,7 +80,7 @@ def give_back(mesh: Mesh, namespace: str, name: str, *, run: str) -> str:
             return _what_is_left(live, wanted, stored)
     raise MeshError(
         f"{namespace}/{name} was written by others {CONFLICTS} times while its fields were given back", status=409,
-        hint="it is tried again",
+        hint="the harness retries",
     )  # fmt: skip
 
 
@@ -94,12 +94,12 @@ def _what_is_left(before: Object, wanted: Object, stored: Object) -> str:
         return f"{FIELD_MANAGER} still owns fields: their owner has to apply the object once with --force-conflicts"
     if not owners_are_known(before) and not route_owners(stored):
         return (
-            "it is not known who owned spec.http before, so nobody owns it now; the owner's next server-side apply takes it "
+            "the owners of spec.http before the run are unknown, so nobody owns it now; the owner's next server-side apply takes it "
             "without a conflict"
         )
     if route_owners(stored) != route_owners(wanted):
         return (
-            "the server did not take the list of earlier owners, so nobody owns spec.http now; the owner's next server-side "
+            "the server did not accept the list of earlier owners, so nobody owns spec.http now; the owner's next server-side "
             "apply takes it without a conflict"
         )
     return ""
