@@ -182,9 +182,9 @@ def run(
         return Listeners([terminal, *listeners(terminal.say)], say=terminal.say)
 
     chosen = read_experiments(files)
-    patience = duration_of(Setting.WAIT, wait)  # told before a lab is started
+    longest = duration_of(Setting.WAIT, wait)  # told before a lab is started
     options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
-    with Harness.at(options, report_dir=report_dir, wait=patience) as harness:
+    with Harness.at(options, report_dir=report_dir, wait=longest) as harness:
         heard = harness.heard_by(hearing)
         done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
     say("")

@@ -50,7 +50,7 @@ def lock(live: Live) -> None:
         headers={RUN_HEADER: plan.run},
         base=around.base,
     )
-    until = live.now() + around.patience
+    until = live.now() + around.wait
     while live.lease is None:
         try:
             live.lease = acquire(

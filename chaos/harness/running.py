@@ -97,7 +97,7 @@ def run(
 def _await_turn(experiment: Experiment, around: Surroundings) -> None:
     """Waits until no other run holds the target: a plan that is made meanwhile would find its fault."""
     target, clock = experiment.target, around.clock
-    until = clock.now() + around.patience
+    until = clock.now() + around.wait
     while clock.now() < until and not around.stop:
         if not is_held(around.place.mesh, namespace=target.namespace, service=target.service):
             return

@@ -40,10 +40,10 @@ class Caller(Frozen):
 
 
 class Injection(Frozen):
-    """The object to write and how to undo it.
+    """The object to write, before and after.
 
     Args:
-        strategy: How the fault gets in.
+        strategy: How the fault gets into the mesh.
         namespace: Where the object is written.
         name: Its name.
         before: The object as it governs now; ``None`` where there is none.
@@ -79,5 +79,5 @@ class Plan(Frozen):
 
     @property
     def allowed(self) -> bool:
-        """Whether every staging rule agrees."""
+        """Whether no staging rule refuses it."""
         return not self.refusals and self.injection is not None

@@ -1,4 +1,4 @@
-"""What a history amounts to."""
+"""The verdict on a history: an outcome, its reasons and its results."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ReasonCode(StrEnum):
     HEADER_NOT_FORWARDED = "header-not-forwarded"
     RECORD_LOST = "record-lost"
     BROKEN = "broken"
-    # failed: the system fell short
+    # failed: the system did not do what was expected
     EXPECTATION_VIOLATED = "expectation-violated"
     GUARDRAIL_TRIPPED = "guardrail-tripped"
     NOT_RECOVERED = "not-recovered"
@@ -150,12 +150,12 @@ class RemovalResult(Frozen):
 
     Args:
         seconds: From the acknowledged restore until the fault was surely gone; ``None``: not seen.
-        uncertainty: Seconds by which it may have been gone earlier: the time between two looks at the proxies, or since
+        uncertainty: Seconds by which it may have been gone earlier: the time between two answers of the proxies, or since
             the scrape that came before the last counted fault.
         allowed: Seconds that the experiment grants (``limits.removal``).
         answer: ``holds``: gone in time; ``violated``: not in time; ``undecided``: it could not be seen.
-        asked: Proxies that were asked; 0: none could be, so that only the counted faults tell.
-        having: Proxies that still had the fault at the last look.
+        asked: Proxies that were asked; 0: none could be, so that only the counted faults decide.
+        having: Proxies that still had the fault when they were last asked.
     """
 
     seconds: float | None
@@ -192,7 +192,7 @@ class Reason(Frozen):
 
 
 class Verdict(Frozen):
-    """The judgement of one history."""
+    """The verdict on one history."""
 
     run: str
     experiment: str
@@ -207,5 +207,5 @@ class Verdict(Frozen):
 
     @property
     def passed(self) -> bool:
-        """Green: steady before, provably faulted, held, recovered, nothing left."""
+        """Green: steady before, the fault provably hit, all expectations held, recovered, no residue."""
         return self.outcome is Outcome.PASSED

@@ -1,4 +1,4 @@
-"""A verdict in words: what was claimed, what was observed, why it is what it is, what to do."""
+"""A verdict in words: what was expected, what was observed, the reasons, and what to do."""
 
 from __future__ import annotations
 

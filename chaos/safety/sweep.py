@@ -119,7 +119,7 @@ def decide(
 
 
 def _named(run: str | None) -> str:
-    return "--run names it" if run is not None else "--all was given"
+    return "the run was named" if run is not None else "all runs were named"
 
 
 def _void(faults: Sequence[Object], leases: Sequence[Object], now: float) -> str:
