@@ -165,7 +165,7 @@ def test_a_line_takes_the_place_of_the_live_one(screen: Screen) -> None:
     terminal = Terminal(screen, width=80)
     terminal.progress(Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1))
     terminal.event("r1", GuardrailTripped(at=1040.0, title="on fire"))
-    assert screen.getvalue().endswith("\r\x1b[2K    0.0 s  guardrail: on fire: the fault is restored at once\n")
+    assert screen.getvalue().endswith("\r\x1b[2K    0.0 s  guardrail: on fire: the run restores at once\n")
 
 
 @pytest.mark.parametrize("told", ["FORCE_COLOR", "TERM=dumb"])

@@ -120,7 +120,7 @@ def test_a_fault_whose_marks_were_taken_off_is_known_by_its_routes(mesh: Kuberne
     team.merge("somebody", {"metadata": {"annotations": dict.fromkeys(notes), "labels": dict.fromkeys(labels)}})
     assert [fault.run for fault in active(mesh, ("staging",))] == [RUN]
     (swept,) = sweep(mesh, namespaces=("staging",))
-    assert str(swept).startswith(f"took the fault out of VirtualService staging/{NAME} (run {RUN}")
+    assert str(swept).startswith(f"restored VirtualService staging/{NAME} (run {RUN}")
     assert "fault" not in json.dumps(live(mesh)["spec"])
     assert team.apply(timeout="7s").status_code == 200
 
@@ -188,7 +188,7 @@ def test_a_list_that_the_server_passes_over_is_noticed(mesh: KubernetesMesh, tea
         return {**obj, "metadata": {**obj["metadata"], "managedFields": owners}}
 
     told = give_back(Meanwhile(mesh, spoilt), "staging", NAME, run=RUN)  # type: ignore[arg-type]
-    assert "did not take the list of earlier owners" in told
+    assert "did not accept the list of earlier owners" in told
     assert [one["manager"] for one in owners_of(live(mesh))] == ["team"]
     assert team.apply(timeout="7s").status_code == 200
 
@@ -234,9 +234,9 @@ def test_a_sweep_says_what_it_did_to_whose_object(mesh: KubernetesMesh, team: Te
     inject(mesh)
     where = f"VirtualService staging/{NAME} (run {RUN}: its run holds no lease)"
     (told,) = sweep(mesh, namespaces=("staging",), dry_run=True)
-    assert str(told) == f"would take the fault out of {where}"
+    assert str(told) == f"would restore {where}"
     (told,) = sweep(mesh, namespaces=("staging",))
-    assert str(told) == f"took the fault out of {where}"
+    assert str(told) == f"restored {where}"
     assert (told.as_dict()["part"], told.as_dict()["removed"]) == ("fault", True)
     assert team.apply(timeout="7s").status_code == 200
 
