@@ -56,7 +56,7 @@ def status(
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
 ) -> None:
-    """Show every fault of the harness that is active now, and whether somebody still renews it."""
+    """Show every fault of the harness that is active now, and whether its run is live."""
     from chaos.reporting.console import show
     from chaos.safety.active import active
 

@@ -119,7 +119,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ExperimentFile | None:
-    """YAML files with a top-level ``experiment:``, and every one in a folder ``experiments`` (its mistakes are told)."""
+    """YAML files with a top-level ``experiment:``, and every one in a folder ``experiments`` (its mistakes are reported)."""
     if file_path.suffix not in _SUFFIXES:
         return None
     if file_path.parent.name != "experiments":
@@ -325,7 +325,7 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
 
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> Harness:
-    """The session's harness, on the cluster that is named or on the lab; its verdicts are told in this test's reports."""
+    """The session's harness, on the cluster that is named or on the lab; its verdicts are in this test's reports."""
     try:
         return _harness_for(request.node)
     except HarnessError as error:

@@ -20,7 +20,7 @@ class Lab(Protocol):
     """The lab's door. ``chaos.lab.door`` is one, and says what each of these promises."""
 
     def running(self) -> MeshAccess | None:
-        """The lab that somebody has started to be used by all."""
+        """The default lab, if somebody has started it."""
 
     def use(self, own: str, *, owner: int, told: Callable[[str], None] = ...) -> MeshAccess:
         """The lab that is there for all, else one that ends with a process."""

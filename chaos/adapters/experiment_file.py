@@ -48,7 +48,7 @@ def read_experiment(file: Path, *, shown: Path | None = None) -> tuple[Experimen
 
     Args:
         file: Its path.
-        shown: How the file is called in messages; by its path where absent.
+        shown: The file's name in messages; by default its path.
 
     Raises:
         InputError: it can't be read.
@@ -67,7 +67,7 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
     """The experiment that ``text`` declares.
 
     Raises:
-        DocumentError: it is not YAML, or not an experiment; with every problem and where it stands.
+        DocumentError: it is not YAML, or not an experiment; it has every problem with its place.
     """
     document = _load(text, file)
     try:

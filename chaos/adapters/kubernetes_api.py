@@ -86,7 +86,7 @@ class KubernetesApi:
     """One cluster's API server.
 
     Args:
-        kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
+        kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         context: Name of one of its contexts; the current one is never used. ``in-cluster`` without a kubeconfig: the
             cluster of the pod that this runs in.
         timeouts: Seconds to connect, and seconds between two pieces of an answer.
@@ -207,7 +207,7 @@ class KubernetesApi:
     def delete(self, path: str, *, uid: str | None = None, version: str | None = None) -> bool:
         """Deletes something, only that of ``uid`` where given; whether there was one.
 
-        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        With ``version``, only in that version: ``MeshError`` of status 409 if somebody wrote it meanwhile.
         """
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         wanted = {"uid": uid, "resourceVersion": version}

@@ -30,7 +30,7 @@ def restore(live: Live) -> None:
         return
     live.mark(Mark.RESTORE_SENT)
     live.enter(PhaseName.RESTORE)
-    if left := made.remove(said=partial(_retried, live)):
+    if left := made.restore(said=partial(_retried, live)):
         live.trouble(TroubleKind.MESH_LOST, f"the run could not restore: {left}")
         return
     live.mark(Mark.RESTORED)
@@ -128,8 +128,8 @@ def _hand_back(live: Live) -> str:
 
 def _left(live: Live) -> list[str]:
     mesh, run, namespaces = live.place.mesh, live.plan.run, (live.plan.experiment.target.namespace,)
-    if left := residue.find(mesh, namespaces, run, faults_only=True) or live.injector.leftover():
-        live.injector.remove(said=partial(_retried, live), deadline=0)
+    if left := residue.find(mesh, namespaces, run, faults_only=True) or live.injector.residue():
+        live.injector.restore(said=partial(_retried, live), deadline=0)
         give_back(live)
         return left
     if live.lease is not None:

@@ -1,4 +1,4 @@
-"""A run while it goes on: what its phases share, what it notes and tells, and the tick that looks outside and judges once."""
+"""A run while it goes on: what its phases share and record, and the look that reads everything outside and judges once."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class Live:
         """Looks until something is decided, the limit is reached or the run must stop; whether it was decided.
 
         Raises:
-            Halt: a guardrail tripped, or somebody undeclared feels the fault.
+            Halt: a guardrail tripped, or a caller that was not declared felt the fault.
         """
         until = self.now() + limit
         while True:
@@ -79,7 +79,7 @@ class Live:
             self.clock.sleep(pause)
 
     def look(self) -> Standing:
-        """One tick: everything outside is looked at, and judged once."""
+        """One look: reads everything outside, and judges once."""
         now = self.now()
         self.observer.look(now)
         phase = self.recorder.phase or PhaseName.LOCK
@@ -168,7 +168,7 @@ class Live:
 
 
 def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
-    """How the present phase stands."""
+    """The current state of the phase."""
     seconds = facts.evidence.load.seconds[-4:-1]
     answered = sum(second.answered for second in seconds)
     shares = [expectation.tally.share for expectation in standing.expectations if expectation.tally.share is not None]

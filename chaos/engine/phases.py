@@ -1,6 +1,6 @@
 """The phases of a run up to what it wants to know: lock, baseline, inject, prove, observe; and recover.
 
-A phase that finds that the run can't go on says why and raises ``Halt``; taking the fault away is not its task.
+A phase that finds that the run can't go on records why and raises ``Halt``; restoring is not its task.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Looks, while a fault is active, whether it still is what was planned, off the thread that decides.
 
-An API server that hangs must not hold up a run: guardrails and signals are looked at meanwhile.
+An API server that hangs must not hold up a run, which has to check guardrails and signals meanwhile.
 """
 
 from __future__ import annotations

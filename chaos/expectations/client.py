@@ -27,7 +27,7 @@ class ClientExpectation(ShareOfGood):
 
     Args:
         title: What is expected, in words.
-        request: Only the load's requests of this name; all where absent.
+        request: Only the load's requests of this name; by default all.
         good: Which answers are good; or, instead of it, ``status`` and ``within``.
         status: ``"<500"``, ``"2xx"``, ``"200"``; no answer is never good.
         within: Answered within this time, in whole milliseconds.

@@ -1,4 +1,4 @@
-"""What every kind of expectation has: how it is declared, what must be recorded, how it is decided, how it is told."""
+"""What every kind of expectation has: how it is declared, what must be recorded, how it is decided, and its sentences."""
 
 from __future__ import annotations
 

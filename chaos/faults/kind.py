@@ -47,7 +47,7 @@ class Kind(Declared, ABC):
     def taken_from(cls, route: Route) -> dict[str, Any]:
         """A route without any fault of this kind, whatever was declared.
 
-        An undo drops our copies, and never asks; but where somebody removed every route beside them, one of them has to stay.
+        A restore deletes the run's copies; but if somebody removed every other route, one of the copies has to stay.
         """
 
     def felt(self, labels: Mapping[str, str]) -> bool:

@@ -1,4 +1,4 @@
-"""Could the harness's own identity do harm outside staging, if everything else here were wrong?"""
+"""Could the harness's own identity write outside staging, if every other rule failed?"""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ class Draft:
 
     @cached_property
     def injected(self) -> Sequence[Mapping[str, Any]]:
-        """The routes that carry the fault; where the whole object is ours, those are all: none may go astray."""
+        """The routes that carry the fault; if the harness made the whole object, these are all of its routes."""
         if self.injection is None:
             return ()
         routes = self.injection.after["spec"].get("http") or ()

@@ -1,4 +1,4 @@
-"""Does anything else decide about the target's requests, by rules of its own, or could it not be seen?"""
+"""Does anything else decide where the target's requests go, or could that not be read?"""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chaos.guard.draft import Draft
-from chaos.injection.patching import taken_out
+from chaos.injection.patching import without_fault
 from chaos.model.marks import route_name
 from chaos.values.remarks import Refusal
 
@@ -42,12 +42,12 @@ def controller_of(obj: Mapping[str, Any]) -> str | None:
 
 
 def patch_only_inserts(draft: Draft) -> Iterator[Refusal]:
-    """Without our routes, somebody's object is what it was: neither its hosts nor its reach nor its routes are changed."""
+    """Without the run's routes, the object of somebody else is what it was: same hosts, same exportTo, same routes."""
     if draft.patched is None:
         return
     injection, before = draft.patched
     run = injection.route_names[0].removeprefix(route_name(""))
-    if taken_out(injection.after, run)["spec"] != before["spec"]:
+    if without_fault(injection.after, run)["spec"] != before["spec"]:
         where = f"{injection.namespace}/{injection.name}"
         yield Refusal(
             rule="patch-changes-more",

@@ -17,16 +17,16 @@ from chaos.values.access import MeshAccess
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which cluster is meant, as a user says it to any front end; nothing said: the lab.
+    """Which cluster a user names, in any front end; without any of these, the lab.
 
     Args:
         context: Name of a context of the kubeconfig; the current one is never used.
-        kubeconfig: Path of a kubeconfig; the usual places where absent.
+        kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         prometheus: URL of the Prometheus that scrapes the mesh.
         entry: URL that load is sent to, e.g. the ingress gateway's.
 
     Raises:
-        InputError: something of a cluster is said, but not which.
+        InputError: there are options for a cluster, but none names its context.
     """
 
     context: str | None = None

@@ -57,7 +57,7 @@ def why_not(
     experiment: Experiment,
     situation: Situation,
 ) -> Refusal | None:
-    """Why an object of ours would not take effect on the declared callers, or would on others; ``None`` where all is well.
+    """Why an object of ours would not take effect on the declared callers, or would on others; ``None`` if it would be right.
 
     ``routes`` are those that carry the fault; the situation is that without the object.
     """

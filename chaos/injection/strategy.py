@@ -15,7 +15,7 @@ from typing import Any
 
 from chaos.injection.effect import governing_of, name_of, refuse, why_not
 from chaos.injection.matching import Block, NotExpressible, scopes
-from chaos.injection.patching import for_sidecars, put_in, taken_out, undo_of
+from chaos.injection.patching import for_sidecars, put_in, undo_of, without_fault
 from chaos.injection.routes import can_carry, inject
 from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
@@ -114,7 +114,7 @@ def without(situation: Situation, run: str) -> Situation:
     kept: list[Object] = []
     for vs in situation.virtual_services:
         if undo_of(vs).get("run") == run:
-            kept.append(taken_out(vs, run))
+            kept.append(without_fault(vs, run))
         elif (vs["metadata"].get("labels") or {}).get(RUN_LABEL) != run:
             kept.append(vs)
     return replace(situation, virtual_services=kept)

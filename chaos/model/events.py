@@ -1,4 +1,4 @@
-"""What happens in a run, one class a kind: its data, and the sentence that tells it.
+"""What happens in a run: one class for each kind of event, with its data and its sentence for people.
 
 A new kind is added here alone: its class, and its name in ``AnyEvent``.
 """

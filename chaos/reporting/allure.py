@@ -39,7 +39,7 @@ class AllureSteps(Listener):
     Args:
         results: Allure's results folder.
         reporter: The listener's own reporter.
-        categories: How the report sorts failures, copied beside the results; the package's own where absent.
+        categories: How the report sorts failures, copied beside the results; by default the package's own.
         marked: Tags that the test has as markers, which allure-pytest tells by itself.
     """
 

@@ -26,7 +26,7 @@ class Terminal(Listener):
     """Tells a terminal or a log what happens.
 
     Args:
-        stream: Where it writes; standard error where absent.
+        stream: Where it writes; by default standard error.
         width: Columns of a terminal that can't be asked.
         colour: Whether colours may be used.
     """

@@ -90,7 +90,7 @@ class Held:
         """Looks whether it still is ours; why it is not, else nothing.
 
         Raises:
-            MeshError: nobody can tell.
+            MeshError: the cluster can't be read.
         """
         if not self._lost:
             meta = self._obj["metadata"]

@@ -1,6 +1,6 @@
-"""Takes one object's fault away, and gives its fields back to their owners, whoever does it: the run, the watchdog, a sweep.
+"""Restores one object, and gives its fields back to their owners, for the run, the watchdog and a sweep alike.
 
-These are two steps, so that no fault waits for an owner: whoever cleans up takes all faults away before the first is given
+These are two steps, so that no fault waits for an owner: whoever cleans up restores all objects before the first is given
 back.
 """
 
@@ -21,11 +21,11 @@ CONFLICTS: Final = 8
 """Writes by others, one after the other, that a single removal outlasts; its caller may begin anew."""
 
 
-def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
+def restore(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
     """Deletes what a run created, and takes out what it put into somebody else's object; `give_back` has to follow there.
 
     Returns:
-        Whether there was anything to take away.
+        Whether there was anything to restore.
 
     Raises:
         MeshError: it may still be there.
@@ -53,7 +53,7 @@ def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
 
 
 def give_back(mesh: Mesh, namespace: str, name: str, *, run: str) -> str:
-    """Makes the fields of somebody else's object theirs again, once the fault is out of it; nothing where they are.
+    """Gives the fields of somebody else's object back to their owners, once the fault is out of it.
 
     A server takes a list of owners that it can't read with 200 and passes over it, so its answer is compared.
 

@@ -23,7 +23,7 @@ from chaos.safety.marks import (
     part_of,
     run_of,
 )
-from chaos.safety.removal import announce, give_back, take_away
+from chaos.safety.removal import announce, give_back, restore
 from chaos.safety.residue import everything_of_ours
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def _named(run: str | None) -> str:
 
 
 def _void(faults: Sequence[Object], leases: Sequence[Object], now: float) -> str:
-    """Why nobody answers for a run's objects any more; empty while somebody does."""
+    """Why a run counts as dead; empty while it is live."""
     if any(is_live(lease, now) for lease in leases):
         late = [end for fault in faults if (end := expires(fault)) is not None and end <= now]
         return f"expired {now - min(late):.0f} s ago" if late else ""
@@ -152,7 +152,7 @@ def sweep(
         run: Only what this run left, even if its lease is still renewed.
         everything: All of the harness's, live runs included.
         dead_only: With ``run``: only if its lease is no longer renewed.
-        now: Unix seconds; the API server's clock where absent.
+        now: Unix seconds; by default the API server's clock.
         dry_run: Only report what would be done.
 
     Returns:
@@ -190,14 +190,14 @@ def _remove(mesh: Mesh, one: Condemned) -> list[Swept]:
                 return []  # renewed at the last moment: the run lives
             return [_swept(obj, one, trouble=error.message) for obj in (*one.leases, *one.faults)]
         swept.append(_swept(lease, one, removed=removed))
-    return swept + [_take_away(mesh, fault, one) for fault in one.faults]
+    return swept + [_restore(mesh, fault, one) for fault in one.faults]
 
 
-def _take_away(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
+def _restore(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
     if part_of(fault, one.run) == "ownership":
         return _swept(fault, one)
     try:
-        removed = take_away(mesh, fault, run=one.run)
+        removed = restore(mesh, fault, run=one.run)
     except MeshError as error:
         return _swept(fault, one, trouble=error.message)
     # Kubernetes may have collected it together with its lease.

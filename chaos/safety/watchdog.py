@@ -61,7 +61,7 @@ class Watchdog:
             context: The cluster.
             namespaces: Where the run writes.
             run: Whose objects to remove.
-            folder: Where ``watchdog.json`` says what it did.
+            folder: Where ``watchdog.json`` reports what it did.
             patience: Seconds for which it keeps trying.
             client: What it cleans with: ``module:callable`` taking a kubeconfig and a context.
             cluster: UID of ``kube-system`` of the cluster that the run writes to. The kubeconfig is read anew, and may

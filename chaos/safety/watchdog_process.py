@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import HarnessError, MeshError
 from chaos.safety.marks import describe, describe_part, part_of, rfc3339
-from chaos.safety.removal import announce, give_back, take_away
+from chaos.safety.removal import announce, give_back, restore
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
@@ -132,7 +132,7 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
     found = [obj for namespace in namespaces for obj in mesh.injected(namespace, run=deeds.run)]
     removed = []
     for obj in found:
-        if obj.get("kind") != "Lease" and take_away(mesh, obj, run=deeds.run):
+        if obj.get("kind") != "Lease" and restore(mesh, obj, run=deeds.run):
             deeds.removed.append(f"{describe_part(obj, deeds.run)} after {elapsed():.2f} s")
             removed.append(obj)
     for lease in found:

@@ -17,7 +17,7 @@ class Answer(StrEnum):
 
 
 class Interval(Frozen):
-    """A confidence interval of a share, valid however often it was looked at."""
+    """A confidence interval of a share, valid however many looks there are."""
 
     low: float
     high: float

@@ -88,7 +88,7 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hit:
-    """A place in an object where a rule is broken: what is wrong there, with the value, and what would make it right."""
+    """A place in an object where a rule finds something: what is wrong there, with the value, and what to do."""
 
     manifest: Manifest
     path: Path

@@ -52,7 +52,7 @@ RULES: Final[Mapping[str, Rule]] = {rule.id: rule for rule in _ALL}
 
 
 def check(linted: Linted) -> Iterable[tuple[Rule, Hit]]:
-    """Every broken rule, at its place in an object."""
+    """Everything that the rules find, at its place in an object."""
     for rule in RULES.values():
         for hit in rule.check(linted) if rule.check else ():
             yield rule, hit

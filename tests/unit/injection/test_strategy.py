@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from chaos.injection.patching import taken_out, undo_of
+from chaos.injection.patching import undo_of, without_fault
 from chaos.injection.strategy import choose
 from chaos.model.plan import Injection, Strategy
 from chaos.values.remarks import Refusal
@@ -171,7 +171,7 @@ def test_a_private_virtual_service_is_patched() -> None:
     assert injection.after["metadata"]["resourceVersion"] == "7"
     assert undo_of(injection.after)["run"] == "r1"
     assert injection.after["spec"]["http"][0]["name"] == "chaos-r1"
-    assert taken_out(injection.after, "r1") == base
+    assert without_fault(injection.after, "r1") == base
 
 
 def test_a_fault_that_is_there_is_shadowed_and_comes_back() -> None:
@@ -181,7 +181,7 @@ def test_a_fault_that_is_there_is_shadowed_and_comes_back() -> None:
     injected = made(base).after
     assert injected["spec"]["http"][0]["fault"] != theirs
     assert injected["spec"]["http"][1] == route
-    assert taken_out(injected, "r1")["spec"] == base["spec"]
+    assert without_fault(injected, "r1")["spec"] == base["spec"]
     assert made(virtual_service(http=[route])).strategy is Strategy.OVERLAY
 
 
@@ -203,7 +203,7 @@ def test_source_selectors_that_istio_ignores_are_not_brought_to_life() -> None:
 def test_when_only_our_route_is_left_it_stays_without_the_fault() -> None:
     injected = made(virtual_service(exportTo=["."]), callers={}).after
     alone = {**injected, "spec": {**injected["spec"], "http": injected["spec"]["http"][:1]}}
-    clean = taken_out(alone, "r1")["spec"]["http"]
+    clean = without_fault(alone, "r1")["spec"]["http"]
     assert len(clean) == 1
     assert "fault" not in clean[0]
     assert clean[0]["route"]
