@@ -160,10 +160,7 @@ def run(
     kubeconfig: Kubeconfig = None,
     report_dir: Annotated[Path, typer.Option(help="folder for records, pictures and results")] = Path("reports"),
     wait: Annotated[
-        str,
-        typer.Option(
-            help="how long to wait for a target that another run holds, e.g. 10m; with 0s the run is refused at once"
-        ),
+        str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s: refused at once")
     ] = "0s",
     as_json: Json = False,
 ) -> None:

@@ -16,23 +16,15 @@ if TYPE_CHECKING:
 
 Context = Annotated[
     str | None,
-    typer.Option(
-        help="context of the kubeconfig, or `in-cluster` for the cluster of the pod; without it, the running lab"
-    ),
+    typer.Option(help="context of the kubeconfig, or `in-cluster` for a pod's own; by default the running lab"),
 ]
-Kubeconfig = Annotated[
-    str | None, typer.Option(help="path of the kubeconfig; without it, KUBECONFIG or ~/.kube/config")
-]
+Kubeconfig = Annotated[str | None, typer.Option(help="path; KUBECONFIG or ~/.kube/config by default")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 Namespaces = Annotated[
-    list[str] | None,
-    typer.Option("--namespace", "-n", help="only this namespace (several times); without it, those of the settings"),
+    list[str] | None, typer.Option("--namespace", "-n", help="only these; by default those of the settings")
 ]
 AllStaging = Annotated[
-    bool,
-    typer.Option(
-        "--all-staging", help="every namespace that carries the staging label, even if the settings do not list it"
-    ),
+    bool, typer.Option("--all-staging", help="every namespace with the staging label, listed or not")
 ]
 Expired = Annotated[bool, typer.Option("--expired", help="only dead runs, and whatever has expired (the default)")]
 Staging = Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace (several times)")]
@@ -83,9 +75,7 @@ def sweep(
     from chaos.safety.sweep import sweep as sweep_now
 
     if expired + (run_id is not None) + everything > 1:
-        raise InputError(
-            "expected at most one of --expired, --run and --all", hint="without any of them, it is --expired"
-        )
+        raise InputError("expected at most one of --expired, --run and --all", hint="without any, it is --expired")
     done = []
     if found := _mesh_of(context, kubeconfig):
         namespaces = _chosen(*found, namespace, all_staging=all_staging)
@@ -155,9 +145,7 @@ def _switch(
 @manifests_app.command()
 def janitor(
     namespace: Staging,
-    image: Annotated[
-        str, typer.Option(help="the name under which your cluster pulls the image that the Containerfile builds")
-    ],
+    image: Annotated[str, typer.Option(help="the image of the Containerfile, by the name that your cluster pulls")],
     home: Annotated[str, typer.Option(help="namespace in which the CronJob runs")] = "chaos-janitor",
     schedule: Annotated[str, typer.Option(help="when it runs, in the form of cron")] = "*/5 * * * *",
 ) -> None:
@@ -173,9 +161,7 @@ def rbac(
     namespace: Staging,
     home: AccountHome = "chaos-harness",
     account: Account = "chaos-harness",
-    without_exec: Annotated[
-        bool, typer.Option("--without-exec", help="without the right to read from the callers' proxies")
-    ] = False,
+    without_exec: Annotated[bool, typer.Option("--without-exec", help="no exec into the callers' proxies")] = False,
     root: Annotated[str, typer.Option(help="the mesh's root namespace")] = "istio-system",
     revision: Annotated[
         list[str] | None,
@@ -204,11 +190,7 @@ def rbac(
 def admission(
     namespace: Annotated[
         list[str] | None,
-        typer.Option(
-            "--namespace",
-            "-n",
-            help="a staging namespace or a pattern (several times); without it, those of the settings",
-        ),
+        typer.Option("--namespace", "-n", help="a staging namespace or a pattern; by default those of the settings"),
     ] = None,
     home: AccountHome = "chaos-harness",
     account: Account = "chaos-harness",
@@ -219,9 +201,7 @@ def admission(
     ] = None,
     default_export: Annotated[
         list[str] | None,
-        typer.Option(
-            help="an entry of the mesh's defaultVirtualServiceExportTo (several times); without it, Istio's own default, *"
-        ),
+        typer.Option(help="an entry of the mesh's defaultVirtualServiceExportTo; by default Istio's own, *"),
     ] = None,
     warn: Annotated[bool, typer.Option("--warn", help="only warn, to see first what would be denied")] = False,
 ) -> None:

@@ -46,9 +46,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """The harness's options."""
     group = parser.getgroup("chaos", "chaos experiments on an Istio mesh")
     group.addoption("--chaos-context", metavar="NAME", help="context of the kubeconfig; without it, the embedded lab")
-    group.addoption(
-        "--chaos-kubeconfig", metavar="PATH", help="path of the kubeconfig; without it, KUBECONFIG or ~/.kube/config"
-    )
+    group.addoption("--chaos-kubeconfig", metavar="PATH", help="path; KUBECONFIG or ~/.kube/config by default")
     group.addoption("--chaos-prometheus", metavar="URL", help="the Prometheus that scrapes the mesh")
     group.addoption("--chaos-entry", metavar="URL", help="address at which the load enters the mesh: its ingress")
     group.addoption(
@@ -58,10 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long to wait for a target that another run holds; with 0s the run is refused at once (default: 15m)",
     )
     group.addoption(
-        "--chaos-report-dir",
-        metavar="DIR",
-        default="reports",
-        help="folder for records and pictures (default: reports)",
+        "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
     )
 
 

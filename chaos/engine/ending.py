@@ -35,7 +35,7 @@ def restore(live: Live) -> None:
         return
     live.mark(Mark.RESTORED)
     live.event(events.Restored(at=live.now(), strategy=made.injection.strategy, exact=made.exact))
-    message = f"run {live.plan.run} restored: its fault is out of the API"
+    message = f"run {live.plan.run} ended its fault"
     announce(live.place.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
 
 

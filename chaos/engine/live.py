@@ -171,7 +171,7 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
     """The current state of the phase."""
     seconds = facts.evidence.load.seconds[-4:-1]
     answered = sum(second.answered for second in seconds)
-    shares = [expectation.tally.share for expectation in standing.expectations if expectation.tally.share is not None]
+    shares = [one.tally.share for one in standing.expectations if one.tally.share is not None]
     return Progress(
         run=facts.plan.run,
         experiment=facts.experiment.name,

@@ -34,10 +34,7 @@ def not_distributed(seconds: float, rejected: Mapping[str, int]) -> tuple[str, s
     """Why the callers' proxies do not have the fault after some seconds, and what to check."""
     told = f"the callers' proxies do not have the fault after {seconds:g} s"
     if not rejected:
-        return (
-            told,
-            "check that istiod runs and that the callers' proxies accept its configuration (istioctl proxy-status)",
-        )
+        return told, "check that istiod runs, and that the proxies accept its configuration (istioctl proxy-status)"
     counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(rejected.items()))
     return (
         f"{told}; meanwhile proxies rejected updates ({counts}): Envoy does not accept the configuration of some object",

@@ -113,9 +113,7 @@ def _callers(experiment: Experiment, situation: Situation, injection: Injection)
     namespace = experiment.target.namespace
     bare = [w.name for w in situation.workloads if w.bare and wanted and wanted.items() <= w.labels.items()]
     if bare:
-        yield Warn(
-            code="callers-without-proxy", message=f"pods without a sidecar do not feel the fault: {', '.join(bare)}"
-        )
+        yield Warn(code="callers-without-proxy", message=f"pods without a sidecar feel no fault: {', '.join(bare)}")
     elsewhere = sorted({f"{ns}/{workload}" for ns, workload in situation.calling if ns != namespace})
     if elsewhere:
         yield Warn(
@@ -136,7 +134,4 @@ def _callers(experiment: Experiment, situation: Situation, injection: Injection)
             message=f"{', '.join(through)} is a gateway: requests that enter through it do not feel the fault",
         )
     if not situation.calling:
-        yield Warn(
-            code="no-calls-yet",
-            message="the metrics show no call to the target yet; the baseline will show whether there are any",
-        )
+        yield Warn(code="no-calls-yet", message="the metrics show no call to the target yet; the baseline decides")

@@ -122,9 +122,9 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if history.troubles:
         return
     if before.answer is Answer.VIOLATED:
-        for expectation in before.expectations:
-            if expectation.answer is Answer.VIOLATED:
-                text = f"not steady before the fault: {_told(expectation)}"
+        for one in before.expectations:
+            if one.answer is Answer.VIOLATED:
+                text = f"not steady before the fault: {_told(one)}"
                 yield Reason(
                     code=ReasonCode.NOT_STEADY_BEFORE,
                     message=text,
@@ -146,19 +146,19 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
 
 
 def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
-    for expectation in expectations:
-        if expectation.answer is not Answer.UNDECIDED:
+    for one in expectations:
+        if one.answer is not Answer.UNDECIDED:
             continue
-        if expectation.tally.total == 0:
+        if one.tally.total == 0:
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{expectation.title}: no event was counted ({expectation.phase})",
+                message=f"{one.title}: no event was counted ({one.phase})",
                 hint="check that the load reaches this service, and that its caller has a sidecar",
             )
         else:
             yield Reason(
                 code=code,
-                message=f"not decided in time: {_told(expectation)}",
+                message=f"not decided in time: {_told(one)}",
                 hint=f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
 
@@ -171,16 +171,16 @@ def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationRes
             message=f"{caller}, which was not declared, felt {faults} faults",
             hint="compare the plan's callers with the workloads that call the target",
         )
-    violated = [expectation for expectation in during.expectations if expectation.answer is Answer.VIOLATED]
-    tripped = [expectation for expectation in guarded if expectation.answer is Answer.VIOLATED]
-    for expectation in violated:
+    violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
+    tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
+    for one in violated:
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
-            message=_told(expectation),
+            message=_told(one),
             hint="does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
         )
-    for expectation in tripped:
-        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(expectation), hint="the run restored at once")
+    for one in tripped:
+        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint="the run restored at once")
     if violated or tripped or history.troubles:
         if not sum(proof.by_caller.values()):
             text = "during the violation: look for another cause" if violated or tripped else "before the run ended"
@@ -231,9 +231,7 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
             "than the scrape interval, and the absence of a rare fault shows only after many requests",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(
-            _told(expectation) for expectation in after.expectations if expectation.answer is Answer.VIOLATED
-        )
+        told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.VIOLATED)
         yield Reason(
             code=ReasonCode.NOT_RECOVERED,
             message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
@@ -274,5 +272,5 @@ def _all_held(
     )
 
 
-def _told(expectation: ExpectationResult) -> str:
-    return f"{expectation.title}: expected {expectation.expected}; observed {expectation.observed}"
+def _told(one: ExpectationResult) -> str:
+    return f"{one.title}: expected {one.expected}; observed {one.observed}"

@@ -32,7 +32,7 @@ class PhaseAnswer:
 
 def together(expectations: Sequence[ExpectationResult | Finding]) -> Answer:
     """Violated once one is, holds once all do."""
-    answers = {expectation.answer for expectation in expectations}
+    answers = {one.answer for one in expectations}
     if Answer.VIOLATED in answers:
         return Answer.VIOLATED
     return Answer.HOLDS if answers == {Answer.HOLDS} else Answer.UNDECIDED

@@ -153,10 +153,10 @@ def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
             yield f"felt outside the declared scope: {caller} ({count})", Status.FAILED
     elif phase is PhaseName.OBSERVE:
         yield from map(_step, verdict.fault)
-        for expectation in verdict.guardrails:
+        for one in verdict.guardrails:
             # A stop condition that is not surely violated has let the run go on.
-            status = Status.FAILED if expectation.answer is Answer.VIOLATED else Status.PASSED
-            yield f"guardrail: {_sentence(expectation)}", status
+            status = Status.FAILED if one.answer is Answer.VIOLATED else Status.PASSED
+            yield f"guardrail: {_sentence(one)}", status
     elif phase is PhaseName.RESTORE and verdict.removal is not None:
         yield f"removal: {removal_text(verdict.removal)}", _STATUSES[verdict.removal.answer]
     elif phase is PhaseName.RECOVER and verdict.recovery is not None:
@@ -167,14 +167,12 @@ def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
             yield f"{reason.code}: {reason.message}", Status.FAILED
 
 
-def _step(expectation: ExpectationResult) -> tuple[str, str]:
-    return _sentence(expectation), _STATUSES[expectation.answer]
+def _step(one: ExpectationResult) -> tuple[str, str]:
+    return _sentence(one), _STATUSES[one.answer]
 
 
-def _sentence(expectation: ExpectationResult) -> str:
-    return (
-        f"{expectation.title}: {expectation.answer}: expected {expectation.expected}; observed {expectation.observed}"
-    )
+def _sentence(one: ExpectationResult) -> str:
+    return f"{one.title}: {one.answer}: expected {one.expected}; observed {one.observed}"
 
 
 def _half(share: ShareProof) -> tuple[str, str]:

@@ -31,15 +31,11 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _evidence(verdict: Verdict) -> Iterator[str]:
-    for expectation in (
-        *verdict.baseline,
-        *verdict.fault,
-        *(verdict.recovery.expectations if verdict.recovery else ()),
-    ):
-        yield f"  {_PHASES[expectation.phase]}: {expectation.title}: {expectation.answer}"
-        yield f"    expected {expectation.expected}; observed {expectation.observed}"
-    for expectation in verdict.guardrails:
-        yield f"  guardrail: {expectation.title}: {expectation.answer}; observed {expectation.observed}"
+    for one in (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ())):
+        yield f"  {_PHASES[one.phase]}: {one.title}: {one.answer}"
+        yield f"    expected {one.expected}; observed {one.observed}"
+    for one in verdict.guardrails:
+        yield f"  guardrail: {one.title}: {one.answer}; observed {one.observed}"
     if verdict.proof is not None:
         yield from (f"  {line}" for line in proof_lines(verdict.proof))
     if verdict.removal is not None:
@@ -100,9 +96,9 @@ def verdict_markdown(verdict: Verdict) -> str:
     expectations = (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ()))
     if expectations or verdict.guardrails:
         lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
-        for expectation in expectations:
-            lines.append(_markdown_row(_PHASES[expectation.phase], expectation))
-        lines += [_markdown_row("guardrail", expectation) for expectation in verdict.guardrails]
+        for one in expectations:
+            lines.append(_markdown_row(_PHASES[one.phase], one))
+        lines += [_markdown_row("guardrail", one) for one in verdict.guardrails]
     if verdict.proof is not None:
         lines += ["", *(f"- {line}" for line in proof_lines(verdict.proof))]
     if verdict.removal is not None:
@@ -112,7 +108,7 @@ def verdict_markdown(verdict: Verdict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_row(when: str, expectation: ExpectationResult) -> str:
-    cells = (when, expectation.title, expectation.expected, expectation.observed, expectation.answer)
+def _markdown_row(when: str, one: ExpectationResult) -> str:
+    cells = (when, one.title, one.expected, one.observed, one.answer)
     # A PromQL comparison may hold a bar, which would end the cell.
     return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"

@@ -91,7 +91,7 @@ def _progress(progress: Progress) -> str:
     if progress.good is not None:
         parts.append(f"good {format_share(progress.good)}")
     if progress.expectations:
-        decided = sum(expectation.answer is not Answer.UNDECIDED for expectation in progress.expectations)
+        decided = sum(one.answer is not Answer.UNDECIDED for one in progress.expectations)
         parts.append(f"{decided} of {len(progress.expectations)} decided")
     if progress.proof is not None and progress.proof.by_caller:
         parts.append(f"{sum(progress.proof.by_caller.values())} faulted")

@@ -201,12 +201,7 @@ def _restore(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
     except MeshError as error:
         return _swept(fault, one, trouble=error.message)
     # Kubernetes may have collected it together with its lease.
-    announce(
-        mesh,
-        fault,
-        reason="ChaosFaultCleaned",
-        message=f"a sweep restored: the fault of run {one.run} is out of the API ({one.why})",
-    )
+    announce(mesh, fault, reason="ChaosFaultCleaned", message=f"a sweep ended the fault of run {one.run}: {one.why}")
     return _swept(fault, one, removed=removed or bool(one.leases))
 
 

@@ -140,7 +140,7 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
         if lease.get("kind") == "Lease" and mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"]):
             deeds.removed.append(f"{describe(lease)} after {elapsed():.2f} s")
     for obj in removed:
-        message = f"the watchdog restored: the fault of run {deeds.run} is out of the API ({deeds.why})"
+        message = f"the watchdog ended the fault of run {deeds.run}: {deeds.why}"
         announce(mesh, obj, reason="ChaosFaultCleaned", message=message, warning=deeds.why == "run died")
     for obj in found:  # last, so that nothing else waits for it
         part, meta = part_of(obj, deeds.run), obj["metadata"]
