@@ -120,9 +120,7 @@ class LocustLoad:
         if not self._answered.wait(_READY):
             raise LoadError(
                 f"expected the load generator to be ready within {_READY:g} s; it is still loading",
-                hint="check why the locustfile takes so long"
-                if self._locustfile
-                else "check whether the machine is overloaded",
+                hint="see why the locustfile takes so long" if self._locustfile else "check the load of this machine",
             )
         if not self._ready:
             raise self._stillborn(process)

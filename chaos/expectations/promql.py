@@ -34,9 +34,7 @@ class PromqlExpectation(Kind):
 
     decides_by_chance: ClassVar[bool] = False
 
-    promql: str = Field(
-        description="a PromQL comparison, which is true if its result is not empty; without any other key"
-    )
+    promql: str = Field(description="a PromQL comparison, which is true if its result is not empty; no other key")
 
     if TYPE_CHECKING:
 

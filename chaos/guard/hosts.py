@@ -105,9 +105,7 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:
     owner = draft.injection.namespace
     seen = set()
     routes = draft.injection.after["spec"].get("http") or ()
-    if draft.audience is not None and set(draft.audience.exported) <= {
-        owner
-    }:  # otherwise the routes of others count, too
+    if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # otherwise, others' routes count
         routes = list(followed(routes, owner))
     for route in routes:
         for destination in destinations_of(route):

@@ -126,9 +126,7 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
             if one.answer is Answer.VIOLATED:
                 text = f"not steady before the fault: {_told(one)}"
                 yield Reason(
-                    code=ReasonCode.NOT_STEADY_BEFORE,
-                    message=text,
-                    hint="repair the system, or correct the expectation, first",
+                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
                 )
         return
     if before.answer is Answer.UNDECIDED:

@@ -178,9 +178,7 @@ class Load(Declared):
     requests: tuple[Request, ...] = ()
     locustfile: str | None = Field(None, description="path of a locustfile, relative to the experiment file")
     users: int = Field(10, ge=1, le=10_000, strict=True, description="users of the locustfile (closed model)")
-    timeout: Duration = Field(
-        timedelta(seconds=30), description="a request that has no answer within this time has failed"
-    )
+    timeout: Duration = Field(timedelta(seconds=30), description="a request without an answer by then has failed")
 
     if TYPE_CHECKING:
 

@@ -45,9 +45,7 @@ def fault_is_not_empty(linted: Linted) -> Iterator[Hit]:
     """A fault aborts, delays, or does both."""
     for fault in linted.faults:
         if all(fault.block.get(kind.key) is None for kind in FILTER_KINDS):
-            yield fault.hit(
-                ": a fault with neither abort nor delay does nothing", "write one of them, or delete the fault"
-            )
+            yield fault.hit(": a fault with neither abort nor delay does nothing", "write one of them, or delete it")
 
 
 def percentage_is_said(linted: Linted) -> Iterator[Hit]:
