@@ -22,7 +22,7 @@ _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
 class PrometheusMetrics:
-    """The ``Metrics`` port. One attempt a call: the engine asks again at its next tick and notes what it missed.
+    """The ``Metrics`` port. One attempt a call: the engine asks again at its next look and notes what it missed.
 
     Args:
         url: Prometheus' address, e.g. ``http://127.0.0.1:9090``.

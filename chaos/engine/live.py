@@ -58,7 +58,7 @@ class Live:
         """Unix seconds on Prometheus' clock."""
         return self.clock.now() + self.recorder.clock_offset
 
-    # --- the tick --------------------------------------------------------------------------------------------------
+    # --- the look --------------------------------------------------------------------------------------------------
 
     def until(self, limit: float, decided: Callable[[Standing], bool], *, pause: float = TICK) -> bool:
         """Looks until something is decided, the limit is reached or the run must stop; whether it was decided.
