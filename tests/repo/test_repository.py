@@ -225,7 +225,7 @@ def rules_in_code() -> set[str]:
         for call in (node for node in ast.walk(ast.parse(place.read_text())) if isinstance(node, ast.Call)):
             name = call.func.id if isinstance(call.func, ast.Name) else ""
             ids = [one.value for one in call.keywords if name == "Refusal" and one.arg == "rule"]
-            ids += call.args[:1] if name in ("refuse", "_broken") else []
+            ids += call.args[:1] if name in ("refuse", "_refusal") else []
             found |= {one.value for one in ids if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found
 

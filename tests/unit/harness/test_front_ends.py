@@ -71,7 +71,7 @@ def test_without_a_context_nothing_else_is_taken(tmp_path: Path, front_end: str,
     told = FRONT_ENDS[front_end](tmp_path, **{given: "http://127.0.0.1:1"})
     spelled = SPELLINGS[front_end]
     assert f"{spelled.format(given)} without {spelled.format('context')}: a cluster is touched only if" in told
-    assert f"hint: add {spelled.format('context')}, or leave" in told
+    assert f"hint: add {spelled.format('context')}, or omit" in told
 
 
 def test_a_missing_prometheus_is_told(tmp_path: Path, server: ApiServer, front_end: str) -> None:

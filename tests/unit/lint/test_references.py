@@ -208,7 +208,7 @@ def test_two_of_one_host_that_a_proxy_finds_in_the_same_place() -> None:
     other = virtual_service(NO_FAULT % "reviews", name="other", spec=PRIVATE)
     found = [one for one in hits(virtual_service(), other) if one[0] == "competing-virtual-services"]
     assert [(hit.manifest.name, hit.path) for _, hit in found] == [("reviews", ("spec", "hosts"))]
-    assert "VirtualService staging/other is for as well" in found[0][1].message
+    assert "VirtualService staging/other has the same host" in found[0][1].message
     assert competing(virtual_service(name="other")) == ["competing-virtual-services"]
 
 

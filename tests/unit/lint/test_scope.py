@@ -137,7 +137,7 @@ def test_beside_an_agents_objects_everything_is_applied(kind: str) -> None:
         ("fault-in-production-path", "apps/shop/vs.yaml"),
         ("fault-in-production-path", "apps/shop/deeper/vs.yaml"),
     ]
-    assert f"{kind} shop stands there" in found[0][1].message
+    assert f"{kind} shop is there" in found[0][1].message
     staging = ("apps/staging/agent.yaml", "apps/staging/vs.yaml")
     assert rules(AGENT[kind], virtual_service(), files=staging) == []
 
@@ -247,7 +247,7 @@ def test_a_delegate_acts_on_every_root() -> None:
     [(rule, hit)] = hits(root + elsewhere + virtual_service(spec="exportTo: ['.']"))
     assert rule == "fault-in-delegate"
     assert "(here: VirtualService staging/root (gw))" in hit.message
-    assert "none is among what is linted" in hits(virtual_service(spec="exportTo: ['.']"))[0][1].message
+    assert "none is linted" in hits(virtual_service(spec="exportTo: ['.']"))[0][1].message
 
 
 # ----------------------------------------------------------------------------------------- source-selectors-ignored

@@ -80,7 +80,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
                 steady_state=[ANSWERED],
                 guardrails=[Expectation("g", service="a", status="2xx", at_least="9%", during_fault="5%")],
             ),
-            "Experiment: guardrails[0]: a guardrail has one bound, at_least: expected no during_fault",
+            "Experiment: guardrails[0]: a guardrail has one bound, at_least, so expected no during_fault",
         ),
     ],
 )
