@@ -149,7 +149,8 @@ class Live:
     def event(self, event: events.AnyEvent) -> None:
         """Something happened."""
         self.recorder.events.append(event)
-        self.tell(lambda listener: listener.event(self.plan.run, event))
+        shown = event.model_copy(deep=True)  # what a listener does to it changes no fact
+        self.tell(lambda listener: listener.event(self.plan.run, shown))
 
     def trouble(self, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         """Something keeps the run from its answer."""
