@@ -18,7 +18,7 @@ report: ## build the HTML report of the last run again
 	@scripts/report
 
 test: setup ## run the harness's own tests
-	@.venv/bin/python -m pytest -n 4 --dist loadfile --timeout 300 tests $(ARGS)
+	@.venv/bin/python -m pytest -n 3 --dist loadfile --timeout 300 tests $(ARGS)
 
 answers: setup ## hold the model, the lab and the tests' oracle against all recorded answers of Istio (ISTIO_ANSWERS=FOLDER: others)
 	@ISTIO_ANSWERS_WHOLE=1 .venv/bin/python -m pytest -n 2 --dist load --timeout 300 tests/contract/test_istio_answers_*.py $(ARGS)

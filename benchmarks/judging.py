@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from chaos.adapters.experiment_file import parse_experiment
-from chaos.engine.progress import progress_of
+from chaos.engine.live import progress_of
 from chaos.engine.recorder import Recorder
 from chaos.judge import Facts, needed, stand
 from chaos.model.history import Environment, Mark, PhaseName, ProxySeen

@@ -77,6 +77,9 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
 
 
 def _load(text: str, file: str) -> Any:
+    def broken(message: str, *, line: int = 1, column: int = 1, hint: str | None = None) -> DocumentError:
+        return DocumentError([Problem(file=file, line=line, column=column, path="", message=message, hint=hint)])
+
     yaml = YAML(typ="rt")
     yaml.version = (1, 2)
     try:
@@ -85,28 +88,16 @@ def _load(text: str, file: str) -> Any:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         what = error.problem or error.context or "can't be read"
-        raise DocumentError(
-            [Problem(file=file, line=line, column=column, path="", message=f"expected YAML: {what}")]
-        ) from error
+        raise broken(f"expected YAML: {what}", line=line, column=column) from error
     except (YAMLError, ValueError, RecursionError) as error:
-        raise DocumentError(
-            [Problem(file=file, line=1, column=1, path="", message=f"expected YAML: {error}")]
-        ) from error
+        raise broken(f"expected YAML: {error}") from error
     if len(documents) != 1:
-        raise DocumentError([
-            Problem(
-                file=file, line=1, column=1, path="",
-                message=f"expected one experiment, found {len(documents)} documents",
-                hint="one file per experiment; see `chaosctl schema` for its form",
-            )
-        ])  # fmt: skip
+        raise broken(
+            f"expected one experiment, found {len(documents)} documents",
+            hint="one file per experiment; see `chaosctl schema` for its form",
+        )
     if not isinstance(documents[0], dict):
-        raise DocumentError([
-            Problem(
-                file=file, line=1, column=1, path="",
-                message=f"expected a mapping with `experiment:`, found {_kind(documents[0])}",
-            )
-        ])  # fmt: skip
+        raise broken(f"expected a mapping with `experiment:`, found {_kind(documents[0])}")
     return documents[0]
 
 

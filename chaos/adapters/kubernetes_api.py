@@ -52,12 +52,7 @@ class Answer:
 
 
 class Watch:
-    """The changes of a collection, as the server tells them: ``{"type": …, "object": …}``.
-
-    Args:
-        response: The answer, of which nothing is read yet.
-        unanswered: What to raise where it breaks off.
-    """
+    """The changes of a collection, as the server tells them: ``{"type": …, "object": …}``."""
 
     def __init__(self, response: Any, unanswered: Callable[[Exception], MeshError]) -> None:
         self._response = response
@@ -128,13 +123,7 @@ class KubernetesApi:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     def get(self, path: str, query: Query | None = None, *, patient: bool = True) -> Any:
-        """An object, or whatever a path gives.
-
-        Args:
-            path: The path, its parts already quoted.
-            query: Query parameters.
-            patient: Try again where the failure may pass.
-        """
+        """An object, or whatever a path gives, whose parts are already quoted; ``patient``: again where the failure may pass."""
         if not patient:
             return self._send("GET", path, query).body
         return read(lambda: self._send("GET", path, query)).body

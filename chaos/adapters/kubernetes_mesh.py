@@ -12,7 +12,7 @@ from chaos.istio.injection import REVISION_LABEL
 from chaos.istio.mesh_config import mesh_config, mesh_config_of
 from chaos.istio.proxy import CONTAINER
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
-from chaos.safety.marks import is_ours, run_of
+from chaos.safety.marks import belongs_to
 
 if TYPE_CHECKING:
     from chaos.adapters.kubernetes_api import KubernetesApi
@@ -227,7 +227,7 @@ class KubernetesMesh:
         """
         selector = f"{RUN_LABEL}={run}" if run else RUN_LABEL
         seen = self._api.list(self._istio("virtualservices", namespace))
-        faults = [vs for vs in seen if is_ours(vs) and run in (None, run_of(vs))]
+        faults = [vs for vs in seen if belongs_to(vs, run)]
         return [*faults, *self._api.list(_leases(namespace), selector=selector)]
 
     def lease(self, namespace: str, name: str) -> Object | None:

@@ -47,10 +47,7 @@ class Injector:
         return self.attempted and self.written is None
 
     def write(self, *, owner: Object | None) -> Object:
-        """Writes the fault.
-
-        Args:
-            owner: The run's lease; Kubernetes collects a created object with it.
+        """Writes the fault; a created object belongs to the run's lease, so that Kubernetes collects it with that.
 
         Raises:
             Overtaken: the object changed since it was read.

@@ -7,18 +7,17 @@ from typing import Final
 
 from chaos.engine.injecting import Injector
 from chaos.engine.observer import Observer
-from chaos.engine.progress import progress_of
 from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.engine.target import TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
-from chaos.judge import Standing, stand
+from chaos.judge import Facts, Standing, stand
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName, ProxySeen
 from chaos.model.plan import Plan
-from chaos.ports import Listener
+from chaos.ports import Listener, Progress
 from chaos.safety.lease import Held
 
 TICK: Final = 0.5
@@ -167,3 +166,20 @@ class Live:
         """Tells the listeners; one that fails is dropped, and never changes the run."""
         for listener, why in self.around.listeners.tell(call):
             self.recorder.events.append(events.ListenerDropped(at=self.now(), listener=listener, why=why))
+
+
+def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
+    """How the present phase stands."""
+    seconds = facts.evidence.load.seconds[-4:-1]
+    answered = sum(second.answered for second in seconds)
+    shares = [claim.tally.share for claim in standing.claims if claim.tally.share is not None]
+    return Progress(
+        run=facts.plan.run,
+        experiment=facts.experiment.name,
+        phase=phase,
+        elapsed=standing.now - facts.started,
+        rate=answered / len(seconds) if seconds else None,
+        good=min(shares, default=None),
+        claims=standing.claims,
+        proof=standing.proof if phase is PhaseName.OBSERVE else None,
+    )

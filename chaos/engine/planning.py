@@ -49,15 +49,7 @@ def look(
     root: str = ROOT_NAMESPACE,
     writable_outside: tuple[str, ...] = (),
 ) -> Situation:
-    """What bears on the experiment's target now.
-
-    Args:
-        mesh: The cluster.
-        metrics: Prometheus, which knows who calls.
-        experiment: Whose target.
-        cluster: The cluster's UID; asked for where absent.
-        root: The mesh's root namespace, where its configuration is.
-        writable_outside: What ``reach_of_credentials`` found.
+    """What bears on the experiment's target now; the cluster's UID is asked for where it is not known.
 
     Raises:
         MeshError: the API can't be read.

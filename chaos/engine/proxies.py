@@ -28,13 +28,7 @@ _AT_ONCE: Final = 8
 
 
 class Proxies:
-    """The callers' proxies, asked in rounds.
-
-    Args:
-        mesh: The cluster.
-        clock: Time.
-        plan: Whose callers; pods of theirs that came or went since are noticed once one does not answer.
-    """
+    """The callers' proxies, asked in rounds; that a pod came or went is noticed once one does not answer."""
 
     def __init__(self, mesh: Mesh, clock: Clock, plan: Plan) -> None:
         self._mesh = mesh

@@ -67,12 +67,7 @@ def without_faults(route: Route) -> dict[str, Any]:
 
 
 def felt_by(labels: Mapping[str, str], declared: Iterable[Kind]) -> frozenset[type[Kind]]:
-    """The kinds of fault that the requests of a series felt: declared ones, and those whose flag tells them, whoever's they are.
-
-    Args:
-        labels: Of ``istio_requests_total``.
-        declared: The experiment's.
-    """
+    """The kinds of fault that the requests of a series of ``istio_requests_total`` felt: declared ones, and those whose flag tells them, whoever's they are."""
     flags = flags_of(labels)
     known = {kind for kind in KINDS if kind.flag and kind.flag in flags}
     return frozenset(known | {type(kind) for kind in declared if kind.felt(labels)})

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chaos.istio.metrics import flags_of
 from chaos.values.declared import Declared
-from chaos.values.percentage import Percentage
+from chaos.values.quantities import Percentage
 from chaos.values.remarks import Broken
 
 Route = Mapping[str, Any]

@@ -95,9 +95,12 @@ def cluster(options: Options, settings: Settings | None = None) -> Place:
             hint=f"give {Setting.PROMETHEUS}, or prometheus in [tool.chaos], such as http://127.0.0.1:9090 "
             "(kubectl -n istio-system port-forward svc/prometheus 9090)",
         )
-    for setting, url in ((Setting.PROMETHEUS, prometheus), (Setting.ENTRY, entry)):
+    for setting, url, example in (
+        (Setting.PROMETHEUS, prometheus, "http://127.0.0.1:9090"),
+        (Setting.ENTRY, entry, "https://shop.staging.example"),
+    ):
         if url and not url.startswith(("http://", "https://")):
-            raise InputError(f"{setting}: expected a URL, got {url!r}", hint="for example https://shop.staging.example")
+            raise InputError(f"{setting}: expected a URL, got {url!r}", hint=f"for example {example}")
     return Place.of(mesh, PrometheusMetrics(prometheus), settings, entry=entry, prometheus=prometheus)
 
 

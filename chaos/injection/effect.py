@@ -29,7 +29,7 @@ def governing_of(experiment: Experiment, situation: Situation) -> Object | Broke
     for caller in callers_of(experiment, situation):
         own: dict[str, int] = {}
         for port in ports:
-            if situation.virtual_host(host, caller.namespace, caller.labels, port) is not None:
+            if situation.mesh.virtual_host(host, caller.namespace, caller.labels, port) is not None:
                 vs = situation.governor(host, caller.namespace, caller.labels, port)
                 own.setdefault(name_of(vs), port)
                 found.setdefault(name_of(vs), vs)
@@ -117,7 +117,7 @@ def _missed(
     fault = {"spec": {"http": routes}}
     for caller in callers_of(experiment, then):
         for port in then.ports_of(host):
-            if then.virtual_host(host, caller.namespace, caller.labels, port) is None:
+            if then.mesh.virtual_host(host, caller.namespace, caller.labels, port) is None:
                 continue  # the guard tells where no caller knows the target
             reached = has_route_for(fault, labels=caller.labels, namespace=caller.namespace, port=port)
             if not reached or not _follows(after, host, caller, port, then):
@@ -126,7 +126,7 @@ def _missed(
 
 def _follows(vs: Object | None, host: str, workload: Workload, port: int, situation: Situation) -> bool:
     """Whether a workload follows this VirtualService, or goes to the Service as it is where it is ``None``."""
-    found = situation.virtual_host(host, workload.namespace, workload.labels, port)
+    found = situation.mesh.virtual_host(host, workload.namespace, workload.labels, port)
     if found is None:
         return False
     return found.governor is None if vs is None else found.governor is not None and same(found.governor, vs)

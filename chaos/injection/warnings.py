@@ -96,7 +96,7 @@ def _names(experiment: Experiment, situation: Situation, injection: Injection, h
             for caller in callers_of(experiment, situation)
             for port in situation.ports_of(host)
             for name in other_names(host, caller.namespace)
-            if (found := then.virtual_host(name, caller.namespace, caller.labels, port)) is not None
+            if (found := then.mesh.virtual_host(name, caller.namespace, caller.labels, port)) is not None
             and (found.governor is None or not same(found.governor, injection.after))
         }
     )

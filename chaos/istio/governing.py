@@ -170,10 +170,7 @@ class Listener:
 def domains_of(service: Service, namespace: str, known: Collection[str]) -> list[str]:
     """What clients of a namespace may call a service (generateVirtualHostDomains).
 
-    Args:
-        service: The service.
-        namespace: The clients'.
-        known: Hosts of the registry; another name of a service that is one of them is that one's.
+    Another name of it that is a ``known`` host of the registry is that one's.
     """
     others = other_names(service.host, namespace)
     pods = [f"*.{name}" for name in (service.host, *others)] if service.headless else []

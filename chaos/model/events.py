@@ -13,7 +13,7 @@ from pydantic import Field
 
 from chaos.model.plan import Strategy
 from chaos.values.answers import Answer
-from chaos.values.series import Fact
+from chaos.values.frozen import Frozen
 
 
 class TroubleKind(StrEnum):
@@ -31,7 +31,7 @@ class TroubleKind(StrEnum):
     BROKEN = "broken"
 
 
-class Trouble(Fact):
+class Trouble(Frozen):
     """Something that kept the run from answering its question."""
 
     at: float
@@ -40,7 +40,7 @@ class Trouble(Fact):
     hint: str | None = None
 
 
-class Event(Fact):
+class Event(Frozen):
     """Something that happened in a run.
 
     Args:

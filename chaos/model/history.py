@@ -13,9 +13,10 @@ from pydantic import Field
 
 from chaos.model.events import AnyEvent, Trouble
 from chaos.model.plan import Plan
+from chaos.values.frozen import Frozen
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
-from chaos.values.series import Fact, Recorded
+from chaos.values.series import Recorded
 
 FORMAT: Final = 2
 
@@ -51,7 +52,7 @@ class Mark(StrEnum):
     LOAD_STOPPED = "load-stopped"
 
 
-class Span(Fact):
+class Span(Frozen):
     """A phase that was entered, and left unless the run died in it."""
 
     phase: PhaseName
@@ -59,7 +60,7 @@ class Span(Fact):
     end: float | None = None
 
 
-class ProxySeen(Fact):
+class ProxySeen(Frozen):
     """What a look into the callers' proxies found: how many have the injected route, of how many.
 
     Args:
@@ -74,7 +75,7 @@ class ProxySeen(Fact):
     of: int
 
 
-class Environment(Fact):
+class Environment(Frozen):
     """Where it ran."""
 
     context: str
@@ -90,7 +91,7 @@ class Environment(Fact):
     lab: bool = Field(False, description="whether it is the embedded lab")
 
 
-class History(Fact):
+class History(Frozen):
     """Everything that is known of one run."""
 
     format: int = FORMAT

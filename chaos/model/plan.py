@@ -6,17 +6,12 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
+from chaos.values.frozen import Frozen
 from chaos.values.remarks import Broken, Warn
-
-
-class Planned(BaseModel):
-    """Base of planned data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Strategy(StrEnum):
@@ -30,7 +25,7 @@ class Strategy(StrEnum):
     """The governing VirtualService itself, with its undo record in the same write."""
 
 
-class Caller(Planned):
+class Caller(Frozen):
     """A workload whose requests the fault will hit.
 
     Args:
@@ -44,7 +39,7 @@ class Caller(Planned):
     pods: tuple[str, ...] = ()
 
 
-class Injection(Planned):
+class Injection(Frozen):
     """The object to write and how to undo it.
 
     Args:
@@ -64,7 +59,7 @@ class Injection(Planned):
     route_names: tuple[str, ...]
 
 
-class Plan(Planned):
+class Plan(Frozen):
     """An experiment, bound to what the cluster has now."""
 
     run: str

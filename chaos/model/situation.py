@@ -9,8 +9,8 @@ from typing import Final
 
 from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import PUBLIC, Object
-from chaos.istio.governing import Mesh, VirtualHost
-from chaos.istio.hosts import service_fqdn, service_of
+from chaos.istio.governing import Mesh
+from chaos.istio.hosts import service_of
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.registry import registered
 from chaos.istio.virtual_services import same
@@ -78,19 +78,14 @@ class Situation:
             root_namespace=self.root_namespace,
         )
 
-    def virtual_host(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> VirtualHost | None:
-        """How a workload's sidecar routes requests to a name at a port; ``None`` where it does not know the name there."""
-        return self.mesh.virtual_host(host, namespace, labels, port)
-
     def governor(self, host: str, namespace: str, labels: Mapping[str, str], port: int) -> Object | None:
         """The VirtualService that a workload's sidecar follows for a name at a port; ``None`` where it follows none."""
-        found = self.virtual_host(host, namespace, labels, port)
+        found = self.mesh.virtual_host(host, namespace, labels, port)
         if found is None or found.governor is None:
             return None
         governor = found.governor
-        return next(
-            vs for vs in self.virtual_services if same(vs, governor)
-        )  # as it was read: a root with its delegates
+        # As it was read: a root with its delegates.
+        return next(vs for vs in self.virtual_services if same(vs, governor))
 
     def ports_of(self, host: str) -> tuple[int, ...]:
         """The ports at which faults may hit requests to a Service: those at which it has HTTP, by its registry host.
@@ -114,10 +109,6 @@ class Situation:
         """The DestinationRule that clients of a namespace follow for a Service, by its registry host."""
         home = service_of(service)
         return DestinationRules(self.destination_rules).for_client(namespace, service, home=home[0]) if home else None
-
-    def hosts(self) -> frozenset[str]:
-        """Registry names of all Services that were read."""
-        return frozenset(service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]) for s in self.services)
 
 
 def services_right(namespace: str) -> str:

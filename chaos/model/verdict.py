@@ -7,7 +7,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from chaos.values.answers import Answer, ClaimResult, Interval, Judged, Tally
+from chaos.values.answers import Answer, ClaimResult, Interval, Tally
+from chaos.values.frozen import Frozen
 from chaos.values.quantities import format_share
 
 
@@ -101,7 +102,7 @@ _OUTCOMES = {
 }
 
 
-class ShareProof(Judged):
+class ShareProof(Frozen):
     """One kind of a fault (``abort``, ``delay``, …): declared against counted.
 
     Args:
@@ -124,7 +125,7 @@ class ShareProof(Judged):
         return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests, {self.interval}"
 
 
-class Proof(Judged):
+class Proof(Frozen):
     """Whether the fault provably hit real traffic, and only the declared one.
 
     Args:
@@ -144,7 +145,7 @@ class Proof(Judged):
         return self.complete and not self.outside and all(share.proven for share in self.shares)
 
 
-class RemovalResult(Judged):
+class RemovalResult(Frozen):
     """When the callers' proxies had lost the fault, which is later than the API's acknowledgement of the restore.
 
     Args:
@@ -165,7 +166,7 @@ class RemovalResult(Judged):
     having: int = 0
 
 
-class RecoveryResult(Judged):
+class RecoveryResult(Frozen):
     """When the steady state held again.
 
     Args:
@@ -181,15 +182,8 @@ class RecoveryResult(Judged):
     claims: tuple[ClaimResult, ...] = ()
 
 
-class Reason(Judged):
-    """Why the verdict is what it is.
-
-    Args:
-        code: Its kind.
-        message: The sentence for people.
-        hint: What would make it right.
-        more: Where to read on.
-    """
+class Reason(Frozen):
+    """Why the verdict is what it is."""
 
     code: ReasonCode
     message: str
@@ -197,7 +191,7 @@ class Reason(Judged):
     more: str | None = None
 
 
-class Verdict(Judged):
+class Verdict(Frozen):
     """The judgement of one history."""
 
     run: str

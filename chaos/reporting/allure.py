@@ -6,6 +6,7 @@ Works inside a test while allure-pytest is active; its listener keeps the result
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
@@ -14,14 +15,14 @@ from allure_commons.model2 import Status, StatusDetails, TestStepResult
 from allure_commons.reporter import AllureReporter
 from allure_commons.utils import uuid4
 
-from chaos.model.history import History, PhaseName, Span
+from chaos.model.history import Environment, History, PhaseName, Span
 from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ShareProof, Verdict
 from chaos.ports import Listener, Result
-from chaos.reporting.allure_results import write_surroundings
 from chaos.reporting.evidence_csv import load_csv, query_csv
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import recovery_text, removal_text, share_text, verdict_markdown
+from chaos.reporting.record import write_atomically
 from chaos.reporting.timeline import TIMELINE
 from chaos.values.answers import Answer, ClaimResult
 
@@ -74,7 +75,7 @@ class AllureSteps(Listener):
             _attach("load statistics", load_csv(history), _CSV, "csv")
         for span in history.spans:
             self._phase(span, history, verdict)
-        write_surroundings(self._results, history.environment, self._categories)
+        _write_surroundings(self._results, history.environment, self._categories)
 
     def _phase(self, span: Span, history: History, verdict: Verdict) -> None:
         uuid = uuid4()
@@ -102,6 +103,29 @@ class AllureSteps(Listener):
             StatusDetails(message="\n".join(f"{one.kind}: {one.message}" for one in troubles)) if troubles else None
         )
         self._reporter.stop_step(uuid, stop=stop, status=_worst(statuses), statusDetails=details)
+
+
+def _write_surroundings(results: Path, environment: Environment, categories: Path | None) -> None:
+    """Writes what lies beside the results: where the run was, and how the report sorts failures.
+
+    Each file is written whole, since several workers write the same. Without categories of the suite, the package's are taken.
+    """
+    results.mkdir(parents=True, exist_ok=True)
+    rows = {
+        "Context": environment.context,
+        "Cluster": environment.cluster,
+        "Kubernetes": environment.kubernetes,
+        "Istio": environment.istio or ("embedded lab" if environment.lab else "unknown"),
+        "Prometheus": environment.prometheus,
+        "Entry": environment.entry,
+        "Scrape.interval": f"{environment.scrape_interval:g} s",
+        "Harness": environment.harness,
+    }
+    text = "".join(f"{key}={value}\n" for key, value in rows.items() if value)
+    write_atomically(results / "environment.properties", text)
+    own = categories if categories is not None and categories.is_file() else None
+    source = own or files("chaos.reporting").joinpath("categories.json")
+    write_atomically(results / "categories.json", source.read_text(encoding="utf-8"))
 
 
 def _describe(plan: Plan, marked: Collection[str]) -> None:

@@ -53,15 +53,7 @@ def acquire(
 ) -> Held:
     """Takes the lease of a target and keeps renewing it. What a dead run left on the target is swept first.
 
-    Args:
-        mesh: The cluster.
-        namespace: Namespace of the target, and of the lease.
-        service: The target.
-        run: Who takes it.
-        experiment: What for.
-        owner: Who answers for it.
-        duration: Seconds without a renewal after which it runs out; whole seconds, as Kubernetes stores them.
-        sleep: Waits between two attempts.
+    The lease runs out after ``duration`` seconds without a renewal: whole ones, as Kubernetes stores them.
 
     Raises:
         Locked: another run holds it.

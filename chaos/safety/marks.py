@@ -40,6 +40,17 @@ def run_of(obj: Object) -> str:
     return str(found or "")
 
 
+def belongs_to(obj: Object, run: str | None) -> bool:
+    """Whether an object has something of a run, or, with ``None``, of any run.
+
+    Of a run that is named, a route with exactly its name is enough: others may have removed every other mark. Without a run
+    it is not: ``chaos-`` may begin the names of other people's routes, too.
+    """
+    if run is None:
+        return is_ours(obj)
+    return (is_ours(obj) and run_of(obj) == run) or carries_fault(obj, run)
+
+
 def is_made(obj: Object, run: str) -> bool:
     """Whether a run created this object, so that undoing is deleting; else it is somebody else's, with a fault in it."""
     return bool(run) and str(obj["metadata"]["name"]).startswith(object_prefix(run)) and not undo_of(obj)

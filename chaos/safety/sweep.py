@@ -17,9 +17,9 @@ from chaos.safety.lease import holder_of, is_live, runs_out
 from chaos.safety.marks import (
     Object,
     Part,
+    belongs_to,
     describe,
     expires,
-    is_ours,
     part_of,
     run_of,
 )
@@ -105,8 +105,9 @@ def decide(
     """
     groups: dict[tuple[str, str], tuple[list[Object], list[Object]]] = {}
     for obj in objects:
-        if is_ours(obj) and (run is None or run_of(obj) == run):
-            faults, leases = groups.setdefault((obj["metadata"].get("namespace", ""), run_of(obj)), ([], []))
+        if belongs_to(obj, run):
+            whose = run_of(obj) if run is None else run
+            faults, leases = groups.setdefault((obj["metadata"].get("namespace", ""), whose), ([], []))
             (leases if obj.get("kind") == "Lease" else faults).append(obj)
     condemned = []
     for (_, whose), (faults, leases) in sorted(groups.items()):

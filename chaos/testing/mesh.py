@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from chaos.errors import MeshError
 from chaos.ports import Clock, Identity, Informer, Object
-from chaos.safety.marks import is_ours, rfc3339, run_of
+from chaos.safety.marks import belongs_to, rfc3339
 
 _VS: Final = "VirtualService"
 
@@ -133,7 +133,7 @@ class MemoryMesh:
     def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
         """Every VirtualService and Lease that the harness wrote, or wrote into; of one run where named."""
         found = (*self.objects(_VS, namespace), *self.objects("Lease", namespace))
-        return [obj for obj in found if is_ours(obj) and run in (None, run_of(obj))]
+        return [obj for obj in found if belongs_to(obj, run)]
 
     def lease(self, namespace: str, name: str) -> Object | None:
         """A Lease, or ``None``."""

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict
-
+from chaos.values.frozen import Frozen
 from chaos.values.quantities import format_share
-
-
-class Judged(BaseModel):
-    """Base of judged data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Answer(StrEnum):
@@ -23,7 +16,7 @@ class Answer(StrEnum):
     UNDECIDED = "undecided"
 
 
-class Interval(Judged):
+class Interval(Frozen):
     """A confidence interval of a share, valid however often it was looked at."""
 
     low: float
@@ -37,7 +30,7 @@ class Interval(Judged):
         )
 
 
-class Tally(Judged):
+class Tally(Frozen):
     """Exact counts of one claim's events.
 
     Args:
@@ -54,7 +47,7 @@ class Tally(Judged):
         return self.good / self.total if self.total else None
 
 
-class ClaimResult(Judged):
+class ClaimResult(Frozen):
     """What became of one expectation in one phase.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaos.values.series import Fact
+from chaos.values.frozen import Frozen
 
 
-class LoadCell(Fact):
+class LoadCell(Frozen):
     """Answers of one second with one name and one status.
 
     Args:
@@ -28,7 +28,7 @@ class LoadCell(Fact):
         return sum(self.latencies.values())
 
 
-class LoadSecond(Fact):
+class LoadSecond(Frozen):
     """What the load generator did and got in one second.
 
     Args:

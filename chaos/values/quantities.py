@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
 
 from chaos.errors import InputError
 from chaos.istio.durations import nanoseconds
@@ -78,6 +79,16 @@ def format_share(value: float) -> str:
     return f"{Decimal(repr(round(value * 100, 4))).normalize():f}%"
 
 
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("expected a plain number, such as 50 or 0.5")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("expected a finite number, such as 50 or 0.5")
+    if abs(value) <= 1000 and Decimal(repr(value)) % Decimal("0.0001"):
+        raise ValueError("expected steps of 0.0001 (Envoy counts in millionths)")
+    return value
+
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
@@ -90,3 +101,5 @@ Share = Annotated[
     PlainSerializer(format_share, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["99%", "99.5%"]}),
 ]
+Percentage = Annotated[float, BeforeValidator(_number), Field(gt=0, le=100)]
+"""Percent of requests, over 0 to 100. Istio ignores a fault without one, so it is required."""

@@ -1,11 +1,16 @@
-"""What may be asked of the mesh's metrics. How a back end is asked, in PromQL for instance, is for its adapter alone."""
+"""What may be asked of the mesh's metrics. How a back end is asked, in PromQL for instance, is for its adapter alone.
+
+Questions are frozen, so each is its own key.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from chaos.values.frozen import Frozen
 
 
 class Side(StrEnum):
@@ -17,13 +22,7 @@ class Side(StrEnum):
     """Those of the service itself: they see callers that have no proxy."""
 
 
-class Asked(BaseModel):
-    """Base of questions: frozen, so that a question is its own key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Requests(Asked):
+class Requests(Frozen):
     """Requests towards a host since its proxies began: a counter for each caller, status and flags."""
 
     kind: Literal["requests"] = "requests"
@@ -34,7 +33,7 @@ class Requests(Asked):
         return f"requests of {self.host}, counted by {self.side}"
 
 
-class Durations(Asked):
+class Durations(Frozen):
     """Requests towards a host as the callers' duration histogram counts them, at its own, later moments.
 
     Args:
@@ -50,7 +49,7 @@ class Durations(Asked):
         return f"durations of {self.host}{bound}"
 
 
-class Comparison(Asked):
+class Comparison(Frozen):
     """Whether a PromQL comparison has a result: one sample each time it is asked, 1 where it has and 0 where not."""
 
     kind: Literal["comparison"] = "comparison"
@@ -60,7 +59,7 @@ class Comparison(Asked):
         return f"comparison {self.promql}"
 
 
-class Rejections(Asked):
+class Rejections(Frozen):
     """Updates that proxies rejected since istiod began: a counter for each type, in its label ``type``.
 
     A type that was never rejected has no series (istiod ``pilot/pkg/xds/monitoring.go``).

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from chaos.values.frozen import Frozen
 
 RULES_AT: Final = "docs/explanation/safety.md"
 """Where every rule is explained, each under an anchor of its name."""
 
 
-class Remark(BaseModel):
-    """Base of both."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Warn(Remark):
+class Warn(Frozen):
     """What the experiment can't show, or what its reader should know; never a reason to stop."""
 
     code: str
     message: str
 
 
-class Broken(Remark):
+class Broken(Frozen):
     """A staging rule that says no.
 
     Args:

@@ -4,25 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
-
+from chaos.values.frozen import Frozen
 from chaos.values.questions import Question
 
 
-class Fact(BaseModel):
-    """Base of recorded data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class Series(Fact):
+class Series(Frozen):
     """Raw samples of one series: ``(time, value)`` as they were scraped, in the order of time."""
 
     labels: Mapping[str, str]
     samples: tuple[tuple[float, float], ...]
 
 
-class Recorded(Fact):
+class Recorded(Frozen):
     """One question and all samples that it gave.
 
     Args:

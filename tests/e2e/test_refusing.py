@@ -66,8 +66,8 @@ def test_another_cluster_than_the_configured_is_refused(lab: LabState, tmp_path:
         ("--context", "nope", "nope"),
         ("--kubeconfig", "/does/not/exist", "/does/not/exist"),
         ("--prometheus", "http://127.0.0.1:1", "does not answer"),
-        ("--prometheus", "127.0.0.1:9090", "as a URL"),
-        ("--entry", "127.0.0.1", "as a URL"),
+        ("--prometheus", "127.0.0.1:9090", "expected a URL"),
+        ("--entry", "127.0.0.1", "expected a URL"),
     ],
 )
 def test_wrong_surroundings_are_wrong_input(lab: LabState, tmp_path: Path, option: str, value: str, says: str) -> None:

@@ -13,7 +13,7 @@ from chaos.lab.api.errors import ApiError
 from chaos.lab.api.resources import LEASES, NAMESPACES, VIRTUAL_SERVICES
 from chaos.lab.api.store import Store
 from chaos.model.marks import FIELD_MANAGER
-from chaos.safety.marks import is_ours, run_of
+from chaos.safety.marks import belongs_to
 
 Object = dict[str, Any]
 NAME = "inventory"
@@ -105,7 +105,7 @@ class StoreMesh:
 
     def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
         everything = [*self.store.list(VIRTUAL_SERVICES, namespace), *self.store.list(LEASES, namespace)]
-        return copy.deepcopy([obj for obj in everything if is_ours(obj) and run in (None, run_of(obj))])
+        return copy.deepcopy([obj for obj in everything if belongs_to(obj, run)])
 
     def record_event(self, involved: Object, **told: Any) -> None:
         pass

@@ -35,12 +35,10 @@ _SOURCE: Final = re.compile(r"^# Source: (\S[^\r\n]*?)[ \t\r]*$", re.MULTILINE)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Document:
-    """One document of a text.
+    """One document of a text, with its number over everything that is linted.
 
-    Args:
-        number: Over everything that is linted.
-        line: How many lines of the file come before it.
-        source: The template that it says it was rendered from, as ``helm template`` writes it; else empty.
+    ``line`` is how many lines of the file come before it; ``source`` the template that it says it was rendered from, as
+    ``helm template`` writes it, else empty.
     """
 
     number: int

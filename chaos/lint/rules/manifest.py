@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from chaos.faults.fault import FILTER_KINDS
 from chaos.istio.exports import Object
+from chaos.values.declared import dotted
 
 Path = tuple[str | int, ...]
 """Keys and indexes that lead to a value, from the root of its document."""
@@ -182,14 +183,6 @@ def manifest(
         stream=stream,
         flaws=tuple(found),
     )
-
-
-def dotted(path: Path) -> str:
-    """A path as people write it: ``spec.http[0].fault``."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 def _formed(value: Any, form: Form, path: Path, flawed: Callable[[Path, str, Any], None]) -> Any:

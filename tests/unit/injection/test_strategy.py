@@ -255,7 +255,7 @@ def test_a_younger_service_entry_for_the_targets_host_and_port_stands_for_it() -
         "spec": {"hosts": [HOST], "ports": [{"number": 8080, "name": "tcp", "protocol": "TCP"}]},
     }
     there = situation(virtual_service(), service_entries=[entry])
-    assert there.virtual_host(HOST, "staging", {"app": "order-svc"}, 8080) is None
+    assert there.mesh.virtual_host(HOST, "staging", {"app": "order-svc"}, 8080) is None
     # Elsewhere, callers of the Service's namespace take the Service.
     elsewhere = {**entry, "metadata": {**entry["metadata"], "namespace": "production"}}
     found = situation(virtual_service(), service_entries=[elsewhere])

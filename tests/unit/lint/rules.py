@@ -7,9 +7,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from chaos.lint.rules.linted import Linted
-from chaos.lint.rules.manifest import Hit, Manifest, dotted, manifest
+from chaos.lint.rules.manifest import Hit, Manifest, manifest
 from chaos.lint.rules.table import check
 from chaos.model.settings import Settings
+from chaos.values.declared import dotted
 
 STAGING = Settings(namespaces=("staging", "team-*-staging"))
 SERVICES = """

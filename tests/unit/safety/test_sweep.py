@@ -195,3 +195,19 @@ def test_active_faults(mesh: KubernetesMesh) -> None:
     assert live.as_dict()["run"] == "live"
     assert active(mesh, ("production",)) == []
     held.release()
+
+
+def test_of_a_named_run_the_route_is_enough(mesh: KubernetesMesh, server: ApiServer) -> None:
+    """Somebody may remove every label and annotation; route names of people may begin like ours."""
+    theirs: dict[str, Any] = fault("research")
+    theirs["metadata"] = {"name": "inventory", "namespace": "staging"}
+    own = [{"route": theirs["spec"]["http"][0]["route"]}]
+    theirs["spec"]["http"] += own
+    mesh.create_virtual_service(theirs)
+    assert sweep(mesh, namespaces=("staging",)) == []
+    assert sweep(mesh, namespaces=("staging",), run="k3x9q2ab") == []
+    swept = sweep(mesh, namespaces=("staging",), run="research")
+    assert [(one.part, one.removed, one.trouble) for one in swept] == [("fault", True, "")]
+    live = mesh.virtual_service("staging", "inventory")
+    assert live is not None
+    assert live["spec"]["http"] == own
