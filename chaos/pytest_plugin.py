@@ -324,4 +324,5 @@ def harness(request: pytest.FixtureRequest) -> Harness:
     try:
         return _harness_for(request.node)
     except HarnessError as error:
-        pytest.fail(f"error: {error.told(option)}", pytrace=False)
+        told = error.told(option)
+    pytest.fail(f"error: {told}", pytrace=False)  # outside, where no other exception is being handled
