@@ -262,7 +262,7 @@ def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
     if rows or not report.failed:
         return rows
     crash = getattr(report.longrepr, "reprcrash", None)
-    told = crash.message if crash is not None else report.longreprtext
+    told = crash.message if crash is not None else str(report.longrepr)  # longreprtext begins with the worker
     reason = next((line for line in told.splitlines() if line.strip()), "").removeprefix("error: ")
     return [{"name": name, "outcome": "error", "reasons": [reason], "folder": ""} for name in names]
 

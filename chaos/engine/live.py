@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Final
 
 from chaos.engine.injecting import Injector
@@ -86,7 +87,7 @@ class Live:
         if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
         standing = stand(self.recorder.facts, phase, now)
-        progress = progress_of(self.recorder.facts, phase, standing)
+        progress = deepcopy(progress_of(self.recorder.facts, phase, standing))
         self.tell(lambda listener: listener.progress(progress))
         return standing
 

@@ -52,10 +52,11 @@ def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pyteste
         assert any(line.startswith(f"{name} ") for line in after.splitlines())
 
 
-def test_an_experiment_without_a_verdict_is_in_the_table(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_an_experiment_without_a_verdict_is_in_the_table(pytester: pytest.Pytester, workers: list[str]) -> None:
     write(pytester, "good")
-    found = pytester.runpytest_subprocess("--chaos-prometheus=http://p", *QUIET)
-    found.stdout.fnmatch_lines(["*chaos experiments*", "good *error *--chaos-prometheus without --chaos-context*"])
+    found = pytester.runpytest_subprocess("--chaos-prometheus=http://p", *workers, *QUIET)
+    found.stdout.fnmatch_lines(["*chaos experiments*", "good *error    --chaos-prometheus without --chaos-context*"])
 
 
 def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytester) -> None:

@@ -18,7 +18,7 @@ from chaos.model.history import History, Mark, PhaseName
 from chaos.model.marks import FROZEN
 from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
-from chaos.ports import Listener
+from chaos.ports import Listener, Progress
 from chaos.safety.lock import acquire
 from chaos.testing.shop import Shop
 
@@ -112,6 +112,11 @@ class Spoiling(Listener):
     def event(self, run: str, event: Event) -> None:
         if isinstance(event, Injected):
             event.stored["metadata"].clear()
+
+    def progress(self, progress: Progress) -> None:
+        if progress.proof is not None:
+            progress.proof.by_caller.clear()
+            progress.proof.outside["prod/somebody"] = 9
 
 
 def test_what_a_listener_does_to_what_it_hears_changes_nothing(world: World) -> None:
