@@ -37,6 +37,7 @@ class ShareOfGood(Kind):
     )
 
     def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
+        __tracebackhide__ = True
         if status is not None or within is not None:
             if "good" in fields:
                 raise InputError(f"{type(self).__name__}: expected either good, or status and within")

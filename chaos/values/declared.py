@@ -58,6 +58,7 @@ class Declared(BaseModel):
     """A field whose own fields may be given in its place."""
 
     def __init__(self, /, *values: Any, **fields: Any) -> None:
+        __tracebackhide__ = True  # pytest's traceback ends where the value was made
         kind = type(self).__name__
         if len(values) > len(self.positional):
             raise TypeError(f"{kind}: expected at most {len(self.positional)} values by their place, got {len(values)}")

@@ -223,3 +223,10 @@ def test_the_reason_of_a_bug_is_its_message(pytester: pytest.Pytester) -> None:
     with_outcomes(pytester, "nameless")  # the stand-in has no history of this name
     found = pytester.runpytest_subprocess(*MESH, *QUIET)
     found.stdout.fnmatch_lines(["*chaos experiments*", "nameless *error *KeyError: 'nameless'"])
+
+
+def test_a_wrong_value_is_told_where_it_was_made(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("from chaos import Request\n\ndef test_it():\n    Request('orders')\n")
+    found = pytester.runpytest_subprocess(*QUIET)
+    found.stdout.fnmatch_lines(["E *InputError: Request: path: 'orders': expected a path *"])
+    assert "declared.py" not in found.stdout.str(), "the traceback ends in the user's own test"
