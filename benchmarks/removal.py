@@ -88,7 +88,7 @@ class Removing:
         return seen
 
     def remove(self) -> None:
-        assert self._injector.remove(said=print) is None
+        assert self._injector.restore(said=print) == ""
         self.mark(Mark.RESTORED)
         self._proxies = Proxies(self._mesh, self._clock, self.plan)
 

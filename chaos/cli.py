@@ -46,9 +46,9 @@ cli_safety.add_to(app)
 app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
-Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it everything runs on the lab")]
+Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it, everything runs on the lab")]
 Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")]
-Entry = Annotated[str | None, typer.Option(help="where the load is sent to: the mesh's ingress")]
+Entry = Annotated[str | None, typer.Option(help="address at which the load enters the mesh: its ingress")]
 
 
 def main() -> None:
@@ -159,9 +159,9 @@ def run(
     prometheus: Prometheus = None,
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
-    report_dir: Annotated[Path, typer.Option(help="where records, pictures and results go")] = Path("reports"),
+    report_dir: Annotated[Path, typer.Option(help="folder for records, pictures and results")] = Path("reports"),
     wait: Annotated[
-        str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s refuses at once")
+        str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s: refused at once")
     ] = "0s",
     as_json: Json = False,
 ) -> None:
@@ -180,10 +180,10 @@ def run(
         return Listeners([terminal, *listeners(terminal.say)], say=terminal.say)
 
     chosen = read_experiments(files)
-    patience = duration_of(Setting.WAIT, wait)  # told before a lab is started
+    longest = duration_of(Setting.WAIT, wait)  # told before a lab is started
     options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
     # What somebody's listener or locustfile prints is no data of ours.
-    with Harness.at(options, report_dir=report_dir, wait=patience) as harness, redirect_stdout(sys.stderr):
+    with Harness.at(options, report_dir=report_dir, wait=longest) as harness, redirect_stdout(sys.stderr):
         heard = harness.heard_by(hearing)
         done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
     say("")
@@ -192,7 +192,7 @@ def run(
         if result.folder is not None:
             say(f"record    {result.folder}")
     if as_json:
-        give([result.verdict.model_dump(mode="json") for result in done])
+        give([result.verdict.model_dump(mode="json", by_alias=True) for result in done])
     raise typer.Exit(worst(result.verdict.outcome for result in done).exit_code)
 
 
@@ -209,7 +209,7 @@ def judge(
 
     verdicts = [Harness.judge(path) for path in records]
     if as_json:
-        give([verdict.model_dump(mode="json") for verdict in verdicts])
+        give([verdict.model_dump(mode="json", by_alias=True) for verdict in verdicts])
     else:
         show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)

@@ -16,20 +16,18 @@ if TYPE_CHECKING:
 
 Context = Annotated[
     str | None,
-    typer.Option(help="context of the kubeconfig, or `in-cluster` for a pod's own; without it the running lab"),
+    typer.Option(help="context of the kubeconfig, or `in-cluster` for a pod's own; by default the running lab"),
 ]
-Kubeconfig = Annotated[str | None, typer.Option(help="path of the kubeconfig; the usual places where absent")]
+Kubeconfig = Annotated[str | None, typer.Option(help="path; KUBECONFIG or ~/.kube/config by default")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 Namespaces = Annotated[
-    list[str] | None, typer.Option("--namespace", "-n", help="only these; those of the settings where absent")
+    list[str] | None, typer.Option("--namespace", "-n", help="only these; by default those of the settings")
 ]
 AllStaging = Annotated[
-    bool, typer.Option("--all-staging", help="every namespace that carries the staging label, listed or not")
+    bool, typer.Option("--all-staging", help="every namespace with the staging label, listed or not")
 ]
-Expired = Annotated[
-    bool, typer.Option("--expired", help="only what nobody renews, or what is past its time (the default)")
-]
-Staging = Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace; several times")]
+Expired = Annotated[bool, typer.Option("--expired", help="only dead runs, and whatever has expired (the default)")]
+Staging = Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace (several times)")]
 Account = Annotated[str, typer.Option(help="name of the harness's service account")]
 AccountHome = Annotated[str, typer.Option(help="namespace of the harness's service account")]
 
@@ -50,7 +48,7 @@ def status(
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
 ) -> None:
-    """Show every fault of the harness that is active now, and whether somebody still renews it."""
+    """Show every fault of the harness that is active now, and whether its run is live."""
     from chaos.reporting.console import show
     from chaos.safety.active import active
 
@@ -66,11 +64,9 @@ def sweep(
     namespace: Namespaces = None,
     all_staging: AllStaging = False,
     expired: Expired = False,
-    run_id: Annotated[
-        str | None, typer.Option("--run", help="what this run left, even if its lease still holds")
-    ] = None,
-    everything: Annotated[bool, typer.Option("--all", help="all of the harness's, live runs included")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="only say what would be removed")] = False,
+    run_id: Annotated[str | None, typer.Option("--run", help="only this run, even if it is live")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="everything of the harness's, live runs included")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only print what would be done")] = False,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
@@ -79,7 +75,7 @@ def sweep(
     from chaos.safety.sweep import sweep as sweep_now
 
     if expired + (run_id is not None) + everything > 1:
-        raise InputError("expected at most one of --expired, --run and --all", hint="without any, --expired holds")
+        raise InputError("expected at most one of --expired, --run and --all", hint="without any, it is --expired")
     done = []
     if found := _mesh_of(context, kubeconfig):
         namespaces = _chosen(*found, namespace, all_staging=all_staging)
@@ -87,7 +83,7 @@ def sweep(
     if as_json:
         give([swept.as_dict() for swept in done])
     else:
-        give("\n".join(str(swept) for swept in done) or "nothing to remove")
+        give("\n".join(str(swept) for swept in done) or "nothing to sweep")
     if any(swept.trouble for swept in done):
         raise typer.Exit(1)
 
@@ -95,7 +91,7 @@ def sweep(
 def freeze(
     namespace: Namespaces = None,
     all_staging: AllStaging = False,
-    reason: Annotated[str, typer.Option(help="why, for those who run into it")] = "frozen by chaosctl freeze",
+    reason: Annotated[str, typer.Option(help="the reason, which refusals show")] = "frozen by chaosctl freeze",
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
@@ -149,9 +145,9 @@ def _switch(
 @manifests_app.command()
 def janitor(
     namespace: Staging,
-    image: Annotated[str, typer.Option(help="the image that the Containerfile builds, as your cluster pulls it")],
-    home: Annotated[str, typer.Option(help="namespace that the CronJob runs in")] = "chaos-janitor",
-    schedule: Annotated[str, typer.Option(help="when, in cron's form")] = "*/5 * * * *",
+    image: Annotated[str, typer.Option(help="the image of the Containerfile, by the name that your cluster pulls")],
+    home: Annotated[str, typer.Option(help="namespace in which the CronJob runs")] = "chaos-janitor",
+    schedule: Annotated[str, typer.Option(help="when it runs, in the form of cron")] = "*/5 * * * *",
 ) -> None:
     """Print a CronJob that sweeps the staging namespaces, with one least-privilege Role in each."""
     from chaos.manifests.janitor import janitor as objects
@@ -165,12 +161,12 @@ def rbac(
     namespace: Staging,
     home: AccountHome = "chaos-harness",
     account: Account = "chaos-harness",
-    without_exec: Annotated[bool, typer.Option("--without-exec", help="no look into the callers' proxies")] = False,
+    without_exec: Annotated[bool, typer.Option("--without-exec", help="no exec into the callers' proxies")] = False,
     root: Annotated[str, typer.Option(help="the mesh's root namespace")] = "istio-system",
     revision: Annotated[
         list[str] | None,
         typer.Option(
-            help="a revision of the control plane that staging's proxies follow; several times; `default` where absent"
+            help="a revision of the control plane that staging's proxies follow (several times); without it, `default`"
         ),
     ] = None,
 ) -> None:
@@ -194,18 +190,18 @@ def rbac(
 def admission(
     namespace: Annotated[
         list[str] | None,
-        typer.Option("--namespace", "-n", help="a staging namespace or a pattern; those of the settings where absent"),
+        typer.Option("--namespace", "-n", help="a staging namespace or a pattern; by default those of the settings"),
     ] = None,
     home: AccountHome = "chaos-harness",
     account: Account = "chaos-harness",
     kubernetes: Annotated[str, typer.Option(help="the cluster's version")] = "1.30",
     lifetime: Annotated[
         str | None,
-        typer.Option(help="how long after its creation a fault may expire; the longest fault and an hour where absent"),
+        typer.Option(help="how long after its creation a fault may expire; without it, the longest fault and an hour"),
     ] = None,
     default_export: Annotated[
         list[str] | None,
-        typer.Option(help="an entry of the mesh's defaultVirtualServiceExportTo; Istio's own default, *, where absent"),
+        typer.Option(help="an entry of the mesh's defaultVirtualServiceExportTo; by default Istio's own, *"),
     ] = None,
     warn: Annotated[bool, typer.Option("--warn", help="only warn, to see first what would be denied")] = False,
 ) -> None:
@@ -257,7 +253,7 @@ def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Setting
 
     found = mesh_that_runs(Options(context=context, kubeconfig=kubeconfig))
     if found is None:
-        say("no lab is running and no context is named, so there is nothing to look at")
+        say("no lab is running and no context is named, so there is nothing to show or to sweep")
     return found
 
 

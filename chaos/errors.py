@@ -1,13 +1,13 @@
-"""The errors of this package: what the system did wrong, and what we or the user did.
+"""The errors of this package: a verdict that isn't green, and mistakes of the harness or its user.
 
 ChaosError
 ├── NotPassed                 a verdict that isn't green
-│   ├── ExperimentFailed         the system fell short                              (exit code 1)
-│   ├── ExperimentInconclusive   the question could not be answered                 (exit code 3)
-│   └── ExperimentRefused        a staging rule said no: nothing was started        (exit code 4)
-└── HarnessError              the harness, its user or its surroundings are at fault
-    ├── InputError               what the user gave is wrong: file, option, value   (exit code 2)
-    ├── Refused                  what is asked for is not free to be had            (exit code 4)
+│   ├── ExperimentFailed         the system did not do what was expected            (exit code 1)
+│   ├── ExperimentInconclusive   the run could not answer the question              (exit code 3)
+│   └── ExperimentRefused        a staging rule refused the plan                    (exit code 4)
+└── HarnessError              the harness, its user, the cluster or the lab is at fault
+    ├── InputError               a value, an option or a file of the user is wrong  (exit code 2)
+    ├── Refused                  another run holds what this one needs              (exit code 4)
     ├── MeshError                the Kubernetes API did not do what was asked
     ├── MetricsError             Prometheus did not answer as expected
     ├── LoadError                the load generator could not be started or died
@@ -23,7 +23,7 @@ from typing import Final
 
 
 class Setting(Enum):
-    """Something that a user sets. Each front end spells it its own way; a message names it by ``f"{Setting.ENTRY}"``."""
+    """Something that a user sets. Each front end has its own name for it; messages contain ``f"{Setting.ENTRY}"``."""
 
     CONTEXT = "context"
     KUBECONFIG = "kubeconfig"
@@ -66,27 +66,27 @@ class NotPassed(ChaosError):
 
 
 class ExperimentFailed(NotPassed, AssertionError):
-    """The system fell short: failed, blast-radius-violated or cleanup-failed."""
+    """The outcome is ``failed``, ``blast-radius-violated`` or ``cleanup-failed``."""
 
 
 class ExperimentInconclusive(NotPassed):
-    """The question could not be answered. Never green."""
+    """The run could not answer the question. Never green."""
 
 
 class ExperimentRefused(NotPassed):
-    """A staging rule said no, and nothing was started. Never green."""
+    """A staging rule refused the plan, and nothing was started. Never green."""
 
 
 class Stopped(SystemExit):
-    """A run was asked to stop by SIGTERM or SIGHUP, and has cleaned up; no error, but the process's end."""
+    """A run received SIGTERM or SIGHUP and has cleaned up. Not an error: the process should end."""
 
 
 class HarnessError(ChaosError):
-    """The harness, its user or its surroundings are at fault.
+    """The harness, its user, the cluster or the lab is at fault.
 
     Args:
-        message: What was expected, what came instead and where.
-        hint: What would make it right, in one sentence.
+        message: What was expected, what was found instead, and where.
+        hint: What to do, in one sentence.
     """
 
     exit_code = 2
@@ -97,7 +97,7 @@ class HarnessError(ChaosError):
         self.hint = hint
 
     def told(self, spell: Callable[[str], str] = argument) -> str:
-        """Message and hint, with the settings that they name as a front end spells them."""
+        """Message and hint, in which settings have the names of a front end."""
         text = f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
         return _SETTING.sub(lambda found: spell(found[1]), text)
 
@@ -106,11 +106,11 @@ class HarnessError(ChaosError):
 
 
 class InputError(HarnessError):
-    """What the user gave can't be used."""
+    """A value, an option or a file of the user can't be used."""
 
 
 class Refused(HarnessError):
-    """What is asked for is not free to be had; nothing was written."""
+    """Another run holds what this one needs; nothing was written."""
 
     exit_code = 4
 
@@ -119,9 +119,9 @@ class MeshError(HarnessError):
     """The Kubernetes API refused, failed or can't be reached.
 
     Args:
-        message: What was asked and what came back.
-        status: HTTP status of the answer; ``None`` where there was none (the write may or may not have happened).
-        hint: What would make it right.
+        message: What was asked, and the answer.
+        status: HTTP status of the answer; ``None`` without an answer (the write may or may not have happened).
+        hint: What to do.
     """
 
     def __init__(self, message: str, *, status: int | None = None, hint: str | None = None) -> None:
@@ -130,12 +130,12 @@ class MeshError(HarnessError):
 
     @property
     def refused(self) -> bool:
-        """Whether the server surely did nothing; else a write may have happened, and only reading tells."""
+        """Whether the server surely did nothing; otherwise a write may have happened, which only reading can show."""
         return self.status is not None and 400 <= self.status < 500
 
 
 class MetricsError(HarnessError):
-    """Prometheus can't be reached or does not have what is needed."""
+    """Prometheus can't be reached, or did not answer as expected."""
 
 
 class LoadError(HarnessError):

@@ -1,4 +1,4 @@
-"""What the engine needs from the outside, as protocols; adapters and tests implement them."""
+"""What the engine needs from outside, as protocols, which adapters and ``chaos.testing`` implement."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chaos.model.experiment import Load as LoadSpec
 from chaos.model.history import History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict
-from chaos.values.answers import ClaimResult
+from chaos.values.answers import ExpectationResult
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Series
@@ -39,10 +39,10 @@ class Informer(Protocol):
         """A number that grows whenever something changed."""
 
     def objects(self) -> Sequence[Object]:
-        """All objects, as last heard; what is written now may be heard a moment later. May wait for the first answer."""
+        """All objects as last received; a write may show a moment later. May wait for the first answer."""
 
     def stop(self) -> None:
-        """Follows it no longer; never waits, safe to call twice."""
+        """Ends the watch; never waits, safe to call twice."""
 
 
 class Mesh(Protocol):
@@ -55,7 +55,7 @@ class Mesh(Protocol):
         """A namespace, or ``None`` where there is none of this name."""
 
     def namespaces(self) -> Sequence[Object]:
-        """All namespaces; those that may be read where not all may."""
+        """All namespaces, or those that may be read."""
 
     def services(self, namespace: str) -> Sequence[Object]:
         """The Services of a namespace."""
@@ -91,33 +91,33 @@ class Mesh(Protocol):
         """The Gateway API's GRPCRoutes of all namespaces; none where these are not served."""
 
     def mesh_config(self, root: str, revision: str) -> Object | None:
-        """The configuration of a revision's control plane; ``None`` where there is none, so that all is by default."""
+        """The configuration of a revision's control plane; ``None`` if there is none, which means Istio's defaults."""
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
         """Creates it; the object as stored and the server's warnings."""
 
     def replace_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
-        """Replaces it by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
 
     def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
-        """Deletes it, only that of ``uid`` where given; whether there was one."""
+        """Deletes it, only that of ``uid`` if given; whether there was one."""
 
     def injected(self, namespace: str | None = None, *, run: str | None = None) -> Sequence[Object]:
-        """Every VirtualService and Lease that the harness wrote, or wrote into; of one run where named."""
+        """Every VirtualService and Lease that the harness created or changed; only of one run if ``run`` is given."""
 
     def lease(self, namespace: str, name: str) -> Object | None:
         """A Lease, or ``None``."""
 
     def create_lease(self, obj: Object) -> Object:
-        """Creates a Lease; ``MeshError`` of status 409 where there is one."""
+        """Creates a Lease; ``MeshError`` of status 409 if it exists."""
 
     def replace_lease(self, obj: Object) -> Object:
-        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
 
     def delete_lease(self, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> bool:
-        """Deletes a Lease, only that of ``uid`` where given; whether there was one.
+        """Deletes a Lease, only that of ``uid`` if given; whether there was one.
 
-        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        With ``version``, only in that version: ``MeshError`` of status 409 if somebody wrote it meanwhile.
         """
 
     def may(self, verb: str, resource: str, *, group: str = "", namespace: str | None = None) -> bool:
@@ -130,11 +130,11 @@ class Mesh(Protocol):
         """Writes a Kubernetes Event on an object."""
 
     def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
-        """The routes that a pod's proxy runs now, as its admin prints them; ``None`` where exec is denied."""
+        """The routes that a pod's proxy has now, as its admin interface prints them; ``None`` if exec is denied."""
 
 
 class Metrics(Protocol):
-    """Whatever keeps the mesh's metrics, such as Prometheus. Every call raises ``MetricsError`` when it fails."""
+    """The back end of the mesh's metrics, such as Prometheus. Every call raises ``MetricsError`` when it fails."""
 
     def now(self) -> float:
         """Its own clock, Unix seconds."""
@@ -146,7 +146,7 @@ class Metrics(Protocol):
         """The longest scrape interval in seconds among the targets that carry Istio's metrics."""
 
     def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
+        """Raw samples of the last ``seconds`` of every series that answers a question; for a comparison, whether it is true now."""
 
     def wording(self, question: Question) -> str:
         """A question as it is sent, for people who read the record."""
@@ -165,7 +165,7 @@ class Load(Protocol):
         """The seconds that were finished since the last call; times on the machine's wall clock."""
 
     def failure(self) -> str | None:
-        """Why it is no longer running although it was not stopped; ``None`` while it is well."""
+        """Why it no longer runs although nobody stopped it; ``None`` while it works."""
 
     def stop(self) -> None:
         """Stops it and waits for its end; safe to call twice, and before ``start``."""
@@ -175,26 +175,26 @@ class Clock(Protocol):
     """Time. ``now`` never jumps, even if the machine's clock is set meanwhile."""
 
     def now(self) -> float:
-        """Unix seconds at the first call, plus what has passed since."""
+        """Unix seconds at the first call, plus the seconds since then."""
 
     def sleep(self, seconds: float) -> None:
         """Waits; may return early when the run is asked to stop."""
 
     def wake(self) -> None:
-        """Ends a sleep, since the run is asked to stop; called in a signal's handler."""
+        """Ends a sleep when the run is asked to stop; a signal's handler calls it."""
 
     def beside(self, work: Callable[[], None]) -> None:
-        """Does something that may hang, off the thread that decides; at once in virtual time. It must not raise."""
+        """Calls something that may hang, on a thread of its own; in virtual time, at once. It must not raise."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """A look at a running experiment, for people.
+    """The current state of a run, for people.
 
     Args:
         elapsed: Seconds since the run began.
-        rate: Answers per second of the last finished seconds, as the load generator saw them.
-        claims: The claims of the present phase as they stand.
+        rate: Answers per second of the last finished seconds, by the load generator.
+        expectations: The current results of the expectations in this phase.
     """
 
     run: str
@@ -203,16 +203,16 @@ class Progress:
     elapsed: float
     rate: float | None = None
     good: float | None = None
-    claims: Sequence[ClaimResult] = ()
+    expectations: Sequence[ExpectationResult] = ()
     proof: Proof | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """A run's end: everything that was recorded and what it amounts to.
+    """What a run returns: its history and its verdict.
 
     Args:
-        folder: Where the record is; ``None`` where it could not be written.
+        folder: The folder of the record; ``None`` if it could not be written.
     """
 
     history: History
@@ -221,11 +221,11 @@ class Result:
 
 
 class Listener:
-    """Hears what happens in a run. A report, a chat message or a dashboard overrides the methods that it needs.
+    """Receives the events of a run. A report, a chat message or a dashboard overrides the methods that it needs.
 
-    The run waits for each of them, but not for long, since its fault may be in the mesh: they are called one after the other
-    on a thread of the harness's own. ``finished`` comes when all is over, on the thread of the experiment, and may take its
-    time. One that raises, or does not return, is named and dropped; it never changes a run or its verdict.
+    The run waits for each call, but not for long, since its fault may be in the mesh. The calls come one after the other,
+    on a thread of the harness. ``finished`` is called when all is over, on the thread of the experiment, and may take
+    long. A listener that raises, or does not return, is named and dropped; it never changes a run or its verdict.
     """
 
     def started(self, plan: Plan) -> None:
@@ -235,10 +235,10 @@ class Listener:
         """A phase was entered, ``at`` in Unix seconds on Prometheus' clock."""
 
     def event(self, run: str, event: Event) -> None:
-        """Something happened: see ``chaos.model.events`` for the kinds."""
+        """An event happened: see ``chaos.model.events`` for the kinds."""
 
     def progress(self, progress: Progress) -> None:
-        """A look at how the present phase stands, about twice a second."""
+        """The current state of the phase, about twice a second."""
 
     def finished(self, result: Result) -> None:
-        """The run is over, judged and recorded; everything is restored, or known not to be. Also after a refusal."""
+        """The run is over, judged and recorded; it has restored, or the verdict says that it could not. Also after a refusal."""

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @pytest.hookspec(firstresult=True)
 def pytest_chaos_harness(config: pytest.Config) -> Harness | None:
-    """A harness of the suite's own for all experiments of this session; ``None``: as the options say."""
+    """The suite's own harness, for all experiments of this session; ``None``: by the options."""
 
 
 @pytest.hookspec
 def pytest_chaos_listeners(item: pytest.Item) -> Sequence[Listener] | None:
-    """Listeners for the run of one experiment, made anew for each run. Hook wrappers are passed over.
+    """Listeners for the run of one experiment, made anew for each run. Hook wrappers are ignored.
 
     Called where the experiment runs: with pytest-xdist that is a worker, which has no terminal.
     """

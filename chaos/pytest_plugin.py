@@ -45,15 +45,15 @@ _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The harness's options."""
     group = parser.getgroup("chaos", "chaos experiments on an Istio mesh")
-    group.addoption("--chaos-context", metavar="NAME", help="context of the kubeconfig; without it: the embedded lab")
-    group.addoption("--chaos-kubeconfig", metavar="PATH", help="kubeconfig; the usual places where absent")
+    group.addoption("--chaos-context", metavar="NAME", help="context of the kubeconfig; without it, the embedded lab")
+    group.addoption("--chaos-kubeconfig", metavar="PATH", help="path; KUBECONFIG or ~/.kube/config by default")
     group.addoption("--chaos-prometheus", metavar="URL", help="the Prometheus that scrapes the mesh")
-    group.addoption("--chaos-entry", metavar="URL", help="where load is sent to: the mesh's ingress")
+    group.addoption("--chaos-entry", metavar="URL", help="address at which the load enters the mesh: its ingress")
     group.addoption(
         "--chaos-wait",
         metavar="TIME",
         default="15m",
-        help="how long to wait for a target that another run holds; 0s refuses at once (default: 15m)",
+        help="how long to wait for a target that another run holds; with 0s the run is refused at once (default: 15m)",
     )
     group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
@@ -84,7 +84,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     try:
         chaos.verify()
     except HarnessError as error:
-        chaos.left.append(f"it can't be told whether anything is left: {error.told(option)}")
+        chaos.left.append(f"the session could not check for residue: {error.told(option)}")
     if chaos.is_worker:
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output.update(chaos_left=chaos.left, chaos_ran=chaos.ran)
@@ -114,7 +114,7 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ExperimentFile | None:
-    """YAML files with a top-level ``experiment:``, and every one in a folder ``experiments`` (its mistakes are told)."""
+    """YAML files with a top-level ``experiment:``, and every one in a folder ``experiments`` (its mistakes are reported)."""
     if file_path.suffix not in _SUFFIXES:
         return None
     if file_path.parent.name != "experiments":
@@ -284,7 +284,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     session = terminalreporter.config.stash[_SESSION]
     left = session.left
     if left:
-        terminalreporter.section("left behind", red=True)
+        terminalreporter.section("residue", red=True)
         for line in (*left, "hint: chaosctl status shows it; chaosctl sweep removes it"):
             terminalreporter.write_line(line)
     reports = [one for group in terminalreporter.stats.values() for one in group if isinstance(one, pytest.TestReport)]
@@ -314,13 +314,13 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
     """The embedded lab of this session, shared by all workers; skips where a cluster is named."""
     session = request.config.stash[_SESSION]
     if session.option("context"):
-        pytest.skip("needs the embedded lab, and a cluster is named")
+        pytest.skip("this test needs the embedded lab, but the options name a cluster")
     return session.lab()
 
 
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> Harness:
-    """The session's harness, on the cluster that is named or on the lab; its verdicts are told in this test's reports."""
+    """The session's harness, on the cluster that is named or on the lab; its verdicts are in this test's reports."""
     try:
         return _harness_for(request.node)
     except HarnessError as error:

@@ -103,7 +103,7 @@ class ChaosSession:
         """At the end nothing of a dead run may be left; ``left`` says what could not be removed.
 
         Raises:
-            HarnessError: nobody can tell.
+            HarnessError: the cluster can't be read.
         """
         if not self.ran:
             return

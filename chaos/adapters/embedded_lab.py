@@ -20,7 +20,7 @@ class Lab(Protocol):
     """The lab's door. ``chaos.lab.door`` is one, and says what each of these promises."""
 
     def running(self) -> MeshAccess | None:
-        """The lab that somebody has started to be used by all."""
+        """The default lab, if somebody has started it."""
 
     def use(self, own: str, *, owner: int, told: Callable[[str], None] = ...) -> MeshAccess:
         """The lab that is there for all, else one that ends with a process."""
@@ -42,14 +42,14 @@ def find_lab() -> Lab:
     if found is None:
         raise LabError(
             f"the embedded lab is not installed: no package has an entry point {GROUP!r}",
-            hint="install the harness (scripts/setup in a checkout), or name a cluster's context",
+            hint="install the harness (scripts/setup in a checkout), or name the context of a cluster",
         )
     try:
         lab: Lab = found.load()
     except ImportError as error:
         raise LabError(
             f"the embedded lab can't be loaded: {error}",
-            hint="pip install 'istio-chaos[lab]', or name a cluster's context",
+            hint="pip install 'istio-chaos[lab]', or name the context of a cluster",
         ) from error
     return lab
 

@@ -48,7 +48,7 @@ def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Exp
 
     Args:
         file: Its path.
-        shown: How the file is called in messages; by its path where absent.
+        shown: The file's name in messages; by default its path.
 
     Raises:
         InputError: it can't be read.
@@ -67,7 +67,7 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
     """The experiment that ``text`` declares.
 
     Raises:
-        DocumentError: it is not YAML, or not an experiment; with every problem and where it stands.
+        DocumentError: it is not YAML, or not an experiment; it has every problem with its place.
     """
     document = _load(text, file)
     try:
@@ -94,7 +94,7 @@ def _load(text: str, file: str) -> Any:
     if len(documents) != 1:
         raise broken(
             f"expected one experiment, found {len(documents)} documents",
-            hint="one file per experiment; see `chaosctl schema` for its form",
+            hint="write one file for each experiment; `chaosctl schema` prints its form",
         )
     if not isinstance(documents[0], dict):
         raise broken(f"expected a mapping with `experiment:`, found {_kind(documents[0])}")

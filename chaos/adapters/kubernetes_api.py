@@ -86,7 +86,7 @@ class KubernetesApi:
     """One cluster's API server.
 
     Args:
-        kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
+        kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         context: Name of one of its contexts; the current one is never used. ``in-cluster`` without a kubeconfig: the
             cluster of the pod that this runs in.
         timeouts: Seconds to connect, and seconds between two pieces of an answer.
@@ -207,7 +207,7 @@ class KubernetesApi:
     def delete(self, path: str, *, uid: str | None = None, version: str | None = None) -> bool:
         """Deletes something, only that of ``uid`` where given; whether there was one.
 
-        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        With ``version``, only in that version: ``MeshError`` of status 409 if somebody wrote it meanwhile.
         """
         options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         wanted = {"uid": uid, "resourceVersion": version}
@@ -288,7 +288,7 @@ class KubernetesApi:
             raise MeshError(
                 f"{what}: expected JSON from {self.server}, got {text[:80]!r}",
                 status=response.status,
-                hint="is this address really a Kubernetes API server?",
+                hint="check that this address is a Kubernetes API server",
             )
         warnings = ", ".join(response.headers.getlist("Warning"))
         return Answer(content, tuple(re.sub(r"\\(.)", r"\1", found) for found in _WARNING.findall(warnings)))
@@ -366,7 +366,7 @@ def _content(text: bytes) -> Any:
 
 def _hint(status: int, context: str) -> str | None:
     if status == 401:
-        return f"the credentials of the context {context!r} are not accepted: log in again?"
+        return f"the credentials of the context {context!r} are not accepted: log in again"
     if status == 403:
         return (
             f"the identity of the context {context!r} lacks a permission; `kubectl auth can-i --list` shows what it has, "

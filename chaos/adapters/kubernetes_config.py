@@ -52,7 +52,7 @@ def _of_pod() -> Loaded:
         namespace = (token.parent / "namespace").read_text(encoding="utf-8").strip()
     except (kubernetes.config.ConfigException, OSError) as error:
         raise InputError(
-            f"the context {IN_CLUSTER!r} is for pods with a service account, and this is none: {error}",
+            f"the context {IN_CLUSTER!r} is for pods with a service account, but this process is not in one: {error}",
             hint=f"give {Setting.CONTEXT}, one of your kubeconfig's",
         ) from error
     configuration.retries = False
@@ -82,7 +82,7 @@ def _of_file(files: str, context: str) -> Loaded:
     if context not in known:
         raise InputError(
             f"expected a context of the kubeconfig {files}, got {context!r}",
-            hint=f"known are: {', '.join(known)}" if known else "it has no contexts at all",
+            hint=f"its contexts are: {', '.join(known)}" if known else "it has no contexts",
         )
     refresh = configuration.refresh_api_key_hook
     if refresh is not None:  # several threads may find the token old; a plugin that rotates it must run once

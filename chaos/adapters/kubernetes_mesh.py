@@ -34,7 +34,7 @@ class KubernetesMesh:
     is resolved by reading the object back.
 
     Args:
-        kubeconfig: Path of a kubeconfig; ``KUBECONFIG`` or ``~/.kube/config`` where absent.
+        kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         context: Name of one of its contexts; the current one is never used.
         timeouts: Seconds to connect, and seconds between two pieces of an answer.
 
@@ -201,7 +201,7 @@ class KubernetesMesh:
         return found if run is not None and stored == run else None
 
     def replace_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
-        """Replaces it by its resourceVersion; ``MeshError`` of status 409 where somebody was faster.
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile.
 
         What others put into their object is theirs to judge, so unknown fields are warned of, not refused.
         """
@@ -240,7 +240,7 @@ class KubernetesMesh:
         return stored
 
     def replace_lease(self, obj: Object) -> Object:
-        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
         meta = obj["metadata"]
         stored: Object = self._api.put(f"{_leases(meta['namespace'])}/{quote(meta['name'])}", obj, _WRITE).body
         return stored
@@ -248,7 +248,7 @@ class KubernetesMesh:
     def delete_lease(self, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> bool:
         """Deletes a Lease, only that of ``uid`` where given; whether there was one.
 
-        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        With ``version``, only in that version: ``MeshError`` of status 409 if somebody wrote it meanwhile.
         """
         return self._api.delete(f"{_leases(namespace)}/{quote(name)}", uid=uid, version=version)
 
@@ -317,7 +317,7 @@ class KubernetesMesh:
                 raise MeshError(
                     f"the cluster at {self._api.server} does not serve {_ISTIO}",
                     status=404,
-                    hint="is Istio installed there? Its CRDs are missing",
+                    hint="Istio's CRDs are missing: check that Istio is installed there",
                 )
             served = [entry.get("version") for entry in group.get("versions") or ()]
             self._istio_version = next((version for version in _PREFERRED if version in served), _PREFERRED[0])

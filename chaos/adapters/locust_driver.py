@@ -242,7 +242,7 @@ def main() -> int:
             return 2
 
         def ended(**_: Any) -> None:
-            over.set(f"{file} has ended the test by itself")
+            over.set(f"{file} ended the test by itself")
 
         environment.events.test_stop.add_listener(ended)
     else:

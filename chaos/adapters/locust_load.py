@@ -119,8 +119,8 @@ class LocustLoad:
             raise LoadError("the load generator was not prepared")
         if not self._answered.wait(_READY):
             raise LoadError(
-                f"expected the load generator to be ready within {_READY:g} s; it still loads",
-                hint="see what takes the locustfile so long" if self._locustfile else "is the machine overloaded?",
+                f"expected the load generator to be ready within {_READY:g} s; it is still loading",
+                hint="see why the locustfile takes so long" if self._locustfile else "check the load of this machine",
             )
         if not self._ready:
             raise self._stillborn(process)
@@ -142,7 +142,7 @@ class LocustLoad:
         if code is not None:
             return self._tail() or _ended(code)
         if self._heard is not None and time.monotonic() - self._heard > self._silent:
-            return f"it has said nothing for {time.monotonic() - self._heard:.0f} s"
+            return f"it has reported nothing for {time.monotonic() - self._heard:.0f} s"
         return None
 
     def stop(self) -> None:
@@ -190,9 +190,9 @@ class LocustLoad:
         if code == _BROKEN_LOCUSTFILE and self._locustfile:
             return LoadError(
                 f"load.locustfile can't be loaded: {said}",
-                hint=f"it must load by itself: locust -f {self._locustfile} --list",
+                hint=f"check that it loads by itself: locust -f {self._locustfile} --list",
             )
-        return LoadError(f"the load generator did not come up: {said}")
+        return LoadError(f"the load generator did not start: {said}")
 
     def _say(self, line: str) -> None:
         assert self._process is not None and self._process.stdin is not None  # noqa: S101, PT018 - callers look
@@ -225,7 +225,7 @@ class LocustLoad:
 
 
 def _ended(code: int) -> str:
-    return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it has ended with exit code {code}"
+    return f"it was ended by {signal.Signals(-code).name}" if code < 0 else f"it ended with exit code {code}"
 
 
 def _second(line: str) -> LoadSecond:

@@ -22,7 +22,7 @@ _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
 class PrometheusMetrics:
-    """The ``Metrics`` port. One attempt a call: the engine asks again at its next tick and notes what it missed.
+    """The ``Metrics`` port. One attempt a call: the engine asks again at its next look and notes what it missed.
 
     Args:
         url: Prometheus' address, e.g. ``http://127.0.0.1:9090``.
@@ -60,7 +60,7 @@ class PrometheusMetrics:
     def _unreachable(self, error: Exception) -> MetricsError:
         return MetricsError(
             f"Prometheus at {self.url} does not answer: {type(error).__name__}",
-            hint="is the address right, and can it be reached from here (kubectl port-forward)?",
+            hint="check the address, and that it can be reached from here (kubectl port-forward)",
         )
 
     def now(self) -> float:

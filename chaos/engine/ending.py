@@ -1,4 +1,4 @@
-"""How a run ends, on every way out: the fault is taken away, its removal is awaited, and everything is given back."""
+"""How a run ends, in every case: it restores, waits for the fault's removal, and gives everything back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _RELEASE: Final = 15.0
 
 
 def restore(live: Live) -> None:
-    """Takes the fault away, where a write of it was attempted."""
+    """Takes the fault out of the API, if a write of it was attempted."""
     if live.target is not None:
         live.target.stop()
     made = live.injector
@@ -30,12 +30,12 @@ def restore(live: Live) -> None:
         return
     live.mark(Mark.RESTORE_SENT)
     live.enter(PhaseName.RESTORE)
-    if left := made.remove(said=partial(_retried, live)):
-        live.trouble(TroubleKind.MESH_LOST, f"the fault could not be removed: {left}")
+    if left := made.restore(said=partial(_retried, live)):
+        live.trouble(TroubleKind.MESH_LOST, f"the run could not restore: {left}")
         return
     live.mark(Mark.RESTORED)
     live.event(events.Restored(at=live.now(), strategy=made.injection.strategy, exact=made.exact))
-    message = f"run {live.plan.run} removed its fault"
+    message = f"run {live.plan.run} ended its fault"
     announce(live.place.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
 
 
@@ -120,7 +120,7 @@ def _hand_back(live: Live) -> str:
         unknown = f"{type(error).__name__}: {error}"
     else:
         live.recorder.residue = tuple(left)
-        return f"left: {', '.join(left)}" if left else ""
+        return f"residue: {', '.join(left)}" if left else ""
     touched = live.injector.attempted or live.lease is not None
     live.recorder.residue = (f"not known: {unknown}",) if touched else ()
     return unknown
@@ -128,8 +128,8 @@ def _hand_back(live: Live) -> str:
 
 def _left(live: Live) -> list[str]:
     mesh, run, namespaces = live.place.mesh, live.plan.run, (live.plan.experiment.target.namespace,)
-    if left := residue.find(mesh, namespaces, run, faults_only=True) or live.injector.leftover():
-        live.injector.remove(said=partial(_retried, live), deadline=0)
+    if left := residue.find(mesh, namespaces, run, faults_only=True) or live.injector.residue():
+        live.injector.restore(said=partial(_retried, live), deadline=0)
         give_back(live)
         return left
     if live.lease is not None:

@@ -1,4 +1,4 @@
-"""Writes the fault, and takes it away again, whatever the API answers meanwhile."""
+"""Writes the fault, and restores, whatever the API answers meanwhile."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chaos.model.plan import Injection, Strategy
 from chaos.ports import Clock, Mesh, Object
 from chaos.safety.lease import owner_reference
 from chaos.safety.marks import describe_part
-from chaos.safety.removal import give_back, take_away
+from chaos.safety.removal import give_back, restore
 from chaos.safety.retry import Unsettled, persist, settle
 
 RESTORE_DEADLINE: Final = 60.0
@@ -82,21 +82,21 @@ class Injector:
         """The object as it is now, ``None`` where it is gone."""
         return self._mesh.virtual_service(self.injection.namespace, self.injection.name)
 
-    def remove(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str:
+    def restore(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str:
         """Takes the fault away and makes sure that it is gone; who owns which field is for `give_back`.
 
         Args:
-            said: Told about every attempt that failed.
+            said: Called with every attempt that failed.
             deadline: Seconds after which it gives up.
 
         Returns:
-            What kept it from being removed; empty when it is gone.
+            Why it could not restore; empty once the fault is out of the API.
         """
         return persist(self._trouble, clock=self._clock, deadline=deadline, pause=_PAUSE, said=said)
 
     def _trouble(self) -> str:
         try:
-            return "" if self._gone() else "the fault is still there after it was taken away"
+            return "" if self._gone() else "the fault is still there after the restore"
         except MeshError as error:
             return error.message
         except Exception as error:  # noqa: BLE001 - whatever it is, a fault is out there
@@ -106,7 +106,7 @@ class Injector:
         found = self.live()
         if found is None or not self._is_in(found):
             return True
-        take_away(self._mesh, found, run=self._run)
+        restore(self._mesh, found, run=self._run)
         left = self.live()
         if left is not None and self.injection.strategy is Strategy.PATCH:
             self.exact = is_as_before(found, left)
@@ -117,7 +117,7 @@ class Injector:
         return carries_fault(found, self._run) if patches else carries(found, self._run)
 
     def give_back(self, *, said: Callable[[str], None]) -> str:
-        """Makes the fields of a changed object their owners' again, after the fault is out; see ``removal.give_back``.
+        """Gives the fields of a changed object back to their owners, after the fault is out; see ``removal.give_back``.
 
         Never raises: the fault is out, and the record of the rest is on the object for whoever cleans up.
         """
@@ -131,7 +131,7 @@ class Injector:
             )
             return ""
 
-    def leftover(self) -> list[str]:
+    def residue(self) -> list[str]:
         """What the object still has of the run, even if somebody removed its marks."""
         found = self.live() if self.attempted else None
         return [describe_part(found, self._run)] if found is not None and carries(found, self._run) else []

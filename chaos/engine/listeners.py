@@ -25,7 +25,7 @@ class Listeners:
 
     Args:
         listeners: Whom to tell, in this order.
-        say: Told about each that is dropped.
+        say: Called with each that is dropped.
         patience: Seconds within which each must have heard; not at the end of the run, when the fault is gone.
     """
 

@@ -1,4 +1,4 @@
-"""A run while it goes on: what its phases share, what it notes and tells, and the tick that looks outside and judges once."""
+"""A run while it goes on: what its phases share and record, and the look that reads everything outside and judges once."""
 
 from __future__ import annotations
 
@@ -59,13 +59,13 @@ class Live:
         """Unix seconds on Prometheus' clock."""
         return self.clock.now() + self.recorder.clock_offset
 
-    # --- the tick --------------------------------------------------------------------------------------------------
+    # --- the look --------------------------------------------------------------------------------------------------
 
     def until(self, limit: float, decided: Callable[[Standing], bool], *, pause: float = TICK) -> bool:
         """Looks until something is decided, the limit is reached or the run must stop; whether it was decided.
 
         Raises:
-            Halt: a guardrail tripped, or somebody undeclared feels the fault.
+            Halt: a guardrail tripped, or a caller that was not declared felt the fault.
         """
         until = self.now() + limit
         while True:
@@ -80,7 +80,7 @@ class Live:
             self.clock.sleep(pause)
 
     def look(self) -> Standing:
-        """One tick: everything outside is looked at, and judged once."""
+        """One look: reads everything outside, and judges once."""
         now = self.now()
         self.observer.look(now)
         phase = self.recorder.phase or PhaseName.LOCK
@@ -170,10 +170,10 @@ class Live:
 
 
 def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
-    """How the present phase stands."""
+    """The current state of the phase."""
     seconds = facts.evidence.load.seconds[-4:-1]
     answered = sum(second.answered for second in seconds)
-    shares = [claim.tally.share for claim in standing.claims if claim.tally.share is not None]
+    shares = [one.tally.share for one in standing.expectations if one.tally.share is not None]
     return Progress(
         run=facts.plan.run,
         experiment=facts.experiment.name,
@@ -181,6 +181,6 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
         elapsed=standing.now - facts.started,
         rate=answered / len(seconds) if seconds else None,
         good=min(shares, default=None),
-        claims=standing.claims,
+        expectations=standing.expectations,
         proof=standing.proof if phase is PhaseName.OBSERVE else None,
     )

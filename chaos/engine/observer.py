@@ -1,4 +1,4 @@
-"""Looks at metrics and load, once a tick, and notes what it sees and what it could not see."""
+"""Reads metrics and load at each look, and records what it reads and what it could not read."""
 
 from __future__ import annotations
 

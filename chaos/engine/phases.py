@@ -1,6 +1,6 @@
 """The phases of a run up to what it wants to know: lock, baseline, inject, prove, observe; and recover.
 
-A phase that finds that the run can't go on says why and raises ``Halt``; taking the fault away is not its task.
+A phase that finds that the run can't go on records why and raises ``Halt``; restoring is not its task.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chaos.values.answers import Answer
 QUICK: Final = 0.1
 """Seconds between two looks while the proxies' configuration changes."""
 WARM_UP: Final = 1.0
-"""Seconds of load that no claim counts: connections are opened, code is loaded."""
+"""Seconds of load that no expectation counts: connections are opened, code is loaded."""
 _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have the fault."""
 _FIRST_CALL: Final = 5
@@ -50,7 +50,7 @@ def lock(live: Live) -> None:
         headers={RUN_HEADER: plan.run},
         base=around.base,
     )
-    until = live.now() + around.patience
+    until = live.now() + around.wait
     while live.lease is None:
         try:
             live.lease = acquire(
@@ -131,7 +131,7 @@ def inject(live: Live) -> None:
         live.event(events.Injected(at=now, strategy=fresh.injection.strategy, stored=written))
         message = f"run {live.plan.run} ({live.plan.experiment.name}) injects a fault"
         announce(mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
-        _, situation = _planned_again(live)  # see there: what a write can't be tied to is looked at once more
+        _, situation = _planned_again(live)  # see there: objects to which a write can't be tied are checked once more
         live.target = TargetWatch(mesh, live.clock, live.plan, situation, written)
         return
     live.trouble(TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row")
@@ -139,17 +139,17 @@ def inject(live: Live) -> None:
 
 
 def _planned_again(live: Live) -> tuple[Plan, Situation]:
-    """The plan by what is live now: every rule is asked again, and what would be written must be the same.
+    """The plan by what is live now: every rule is checked again, and the object to write must be the same.
 
-    Asked right before the write, and right after it. A change carries the version of the object that was checked; but
-    Kubernetes ties no write to other objects, so what changed in the moment between is seen by the second look, and
-    the fault, which that looks past, is taken away again.
+    Checked right before the write, and right after it. A change carries the version of the object that was checked; but
+    Kubernetes can't tie a write to other objects. If one of these changed in between, the second check sees it, and the
+    run restores. The second check ignores the run's own fault.
     """
     plan = live.plan
     situation = live.place.look(plan.experiment)
     fresh = live.place.decide(plan.experiment, situation, run=plan.run, file=plan.file, declared=plan.declared)
     if fresh.refusals:
-        live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule says no now: {fresh.refusals[0].message}")
+        live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule refuses it now: {fresh.refusals[0].message}")
         raise Halt
     assert plan.injection is not None  # noqa: S101 - only an allowed plan is run
     if fresh.injection is None or fresh.injection.after["spec"] != plan.injection.after["spec"]:

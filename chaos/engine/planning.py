@@ -26,7 +26,7 @@ from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 from chaos.values.questions import Requests
-from chaos.values.remarks import Broken, Warn
+from chaos.values.remarks import Refusal, Warn
 
 T = TypeVar("T")
 _SPARE: Final = timedelta(minutes=10)
@@ -159,7 +159,7 @@ def make_plan(
     refusals = list(
         guard.check(Draft(experiment=experiment, situation=situation, settings=settings, injection=injection))
     )
-    if isinstance(chosen, Broken):
+    if isinstance(chosen, Refusal):
         refusals.append(chosen)
     host = service_fqdn(experiment.target.service, experiment.target.namespace)
     return Plan(
@@ -206,13 +206,13 @@ def dry_run(mesh: Mesh, plan: Plan) -> Plan:
     except MeshError as error:
         if not error.refused:
             raise
-        broken = Broken(
+        refusal = Refusal(
             rule="rejected-by-api",
             value=f"{plan.injection.namespace}/{plan.injection.name}",
             message=f"the API server rejects the object: {error.message}",
             hint=error.hint or "see the object with `chaosctl plan`",
         )
-        return plan.model_copy(update={"refusals": (*plan.refusals, broken)})
+        return plan.model_copy(update={"refusals": (*plan.refusals, refusal)})
     warned = tuple(Warn(code="api-warning", message=text) for text in said)
     return plan.model_copy(update={"warnings": (*plan.warnings, *warned)})
 
@@ -220,4 +220,4 @@ def dry_run(mesh: Mesh, plan: Plan) -> Plan:
 def governing_now(mesh: Mesh, plan: Plan, situation: Situation) -> Object | None:
     """The VirtualService that governs the target's callers at this moment; all else is as the situation has it."""
     found = governing_of(plan.experiment, replace(situation, virtual_services=mesh.virtual_services()))
-    return None if isinstance(found, Broken) else found
+    return None if isinstance(found, Refusal) else found

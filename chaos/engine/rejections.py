@@ -31,12 +31,12 @@ def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
 
 
 def not_distributed(seconds: float, rejected: Mapping[str, int]) -> tuple[str, str]:
-    """Why the callers' proxies do not have the fault after some seconds, and what to look at."""
-    told = f"after {seconds:g} s the callers' proxies do not have the fault"
+    """Why the callers' proxies do not have the fault after some seconds, and what to check."""
+    told = f"the callers' proxies do not have the fault after {seconds:g} s"
     if not rejected:
-        return told, "is istiod up, and do the callers' proxies take its configuration? (istioctl proxy-status)"
+        return told, "check that istiod runs, and that the proxies accept its configuration (istioctl proxy-status)"
     counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(rejected.items()))
     return (
-        f"{told}; meanwhile proxies rejected updates ({counts}): Envoy does not accept the configuration that was made of some object",
+        f"{told}; meanwhile proxies rejected updates ({counts}): Envoy does not accept the configuration of some object",
         "find the object and correct it: istiod's log names the proxies and the reason; on the lab, chaosctl lab status names the object",
     )

@@ -31,7 +31,7 @@ class Run:
         return self._live.recorder.history()
 
     def execute(self) -> History:
-        """Runs all phases and returns what happened; whatever happens, the fault is taken away first."""
+        """Runs all phases and returns what happened; whatever happens, it restores first."""
         live, stop = self._live, self._live.around.stop
         shown = live.plan.model_copy(deep=True)  # what a listener does to it changes nothing that is written
         live.tell(lambda listener: listener.started(shown))
@@ -49,7 +49,7 @@ class Run:
             except Exception as error:  # noqa: BLE001 - the engine's edge: a bug of ours must not leave a fault behind
                 live.trouble(TroubleKind.BROKEN, f"{type(error).__name__}: {error}")
             except BaseException:
-                live.trouble(TroubleKind.INTERRUPTED, "broken off from outside")
+                live.trouble(TroubleKind.INTERRUPTED, "stopped by an exception from outside the run")
                 raise
             finally:
                 with stop.shield():

@@ -41,7 +41,7 @@ class Surroundings:
 
     Args:
         watch: Starts whoever cleans up when this process is killed; called before the first write.
-        patience: Seconds for which a target that another run holds is waited for; 0: refuse at once.
+        wait: Seconds to wait for a target that another run holds; 0: the run is refused at once.
         base: Folder of the experiment file; relative paths in it start there.
         lease: Seconds without a renewal after which the run counts as dead.
     """
@@ -52,6 +52,6 @@ class Surroundings:
     stop: StopRequest
     watch: Callable[[Plan], Watch]
     listeners: Listeners = field(default_factory=Listeners)
-    patience: float = 0.0
+    wait: float = 0.0
     base: Path = field(default_factory=Path)
     lease: float = LEASE_SECONDS

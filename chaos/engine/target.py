@@ -1,6 +1,6 @@
 """Looks, while a fault is active, whether it still is what was planned, off the thread that decides.
 
-An API server that hangs must not hold up a run: guardrails and signals are looked at meanwhile.
+An API server that hangs must not hold up a run, which has to check guardrails and signals meanwhile.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chaos.model.marks import FROZEN
 from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Clock, Mesh, Object
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 EVERY: Final = 2.0
 """Seconds between two looks."""
@@ -85,7 +85,7 @@ class TargetWatch:
             others = [vs for vs in self._followed.objects() if _place(vs) != _place(self._written)]
             situation = replace(self._situation, virtual_services=[*others, own] if own is not None else others)
             found = governing_of(self._plan.experiment, situation)
-            if wrong := self._wrong(found if not isinstance(found, Broken) else None):
+            if wrong := self._wrong(found if not isinstance(found, Refusal) else None):
                 # What is heard may be late, so the last word is a list's.
                 wrong = self._wrong(governing_now(self._mesh, self._plan, self._situation))
             if wrong:

@@ -27,7 +27,7 @@ class ClientExpectation(ShareOfGood):
 
     Args:
         title: What is expected, in words.
-        request: Only the load's requests of this name; all where absent.
+        request: Only the load's requests of this name; by default all.
         good: Which answers are good; or, instead of it, ``status`` and ``within``.
         status: ``"<500"``, ``"2xx"``, ``"200"``; no answer is never good.
         within: Answered within this time, in whole milliseconds.
@@ -41,7 +41,7 @@ class ClientExpectation(ShareOfGood):
     model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})
 
     source: Literal["client"] = Field("client", alias="from", description=FROM)
-    service: Name | None = Field(None, description="for people: whatever answers the load is counted")
+    service: Name | None = Field(None, description="for people only: every request of the load is counted")
     request: str | None = Field(None, description="only the load's requests of this name")
 
     if TYPE_CHECKING:

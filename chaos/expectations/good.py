@@ -20,10 +20,10 @@ class Good(Declared):
     status: str | None = Field(
         None,
         pattern=r"^((<=|<|>=|>|=)?\s*\d{3}|[1-5]xx)$",
-        description='"<500", "2xx" or "200"; no answer is never good',
+        description='"<500", "2xx" or "200"; a request without an answer is never good',
     )
     within: Duration | None = Field(
-        None, description="answered within this time; must be a bucket bound of the mesh's histogram"
+        None, description="an answer within this time is good; must be a bucket bound of the mesh's histogram"
     )
 
     if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What every kind of expectation has: how it is declared, what must be recorded, how it is decided, how it is told."""
+"""What every kind of expectation has: how it is declared, what must be recorded, how it is decided, and its sentences."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from chaos.expectations.evidence import Evidence, Window
-from chaos.values.answers import Answer, ClaimResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Declared
 from chaos.values.questions import Question
 
@@ -80,7 +80,7 @@ class Kind(Declared, ABC):
         """What the evidence says in a window."""
 
     @abstractmethod
-    def tell(self, found: Finding, phase: Phase) -> ClaimResult:
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """What was decided, with the sentences of what was expected and what was observed."""
 
     def in_steady_state(self) -> Self:

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 
 from chaos.expectations.evidence import Evidence
 from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.values.answers import Answer, ClaimResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.questions import Comparison, Question
 
 _LOOKS: Final = 3
@@ -34,7 +34,7 @@ class PromqlExpectation(Kind):
 
     decides_by_chance: ClassVar[bool] = False
 
-    promql: str = Field(description="a PromQL comparison; true where its result is not empty; it stands alone")
+    promql: str = Field(description="a PromQL comparison, which is true if its result is not empty; no other key")
 
     if TYPE_CHECKING:
 
@@ -69,10 +69,10 @@ class PromqlExpectation(Kind):
             answer if good == total else Answer.VIOLATED, Tally(good=good, total=total), 1.0, look.confidence
         )
 
-    def tell(self, found: Finding, phase: Phase) -> ClaimResult:
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """By the looks."""
         tally = found.tally
-        return ClaimResult(
+        return ExpectationResult(
             title=self.title,
             phase=phase,
             expected=f"{self.promql} is true at every look",

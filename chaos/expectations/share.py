@@ -13,7 +13,7 @@ from chaos.expectations.confidence import decide, interval
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.values.answers import Answer, ClaimResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
@@ -31,9 +31,9 @@ class ShareOfGood(Kind):
     opened = "good"
 
     good: Good = Field(description="which events are good: by status, within a time, or both")
-    at_least: AtLeast = Field(description="least share of good events before and after the fault, such as 99%")
+    at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
     during_fault: AtLeast | None = Field(
-        None, description="least share while the fault is active; atLeast where absent"
+        None, description="smallest share while the fault is active; without it, atLeast"
     )
 
     def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
@@ -58,14 +58,14 @@ class ShareOfGood(Kind):
         for bound in (self.at_least, self.during_fault):
             if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
                 raise ValueError(
-                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% says nothing"
+                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% always holds"
                 )
         return self
 
     def as_guardrail(self) -> Self:
         """Itself: it has one bound."""
         if self.during_fault is not None:
-            raise ValueError("a guardrail has one bound, atLeast: expected no duringFault")
+            raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
         return self
 
     def bound_in(self, phase: Phase) -> Bound:
@@ -104,7 +104,7 @@ class ShareOfGood(Kind):
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
         return Finding(answer, settled if settled.total else counted, bound, confidence)
 
-    def tell(self, found: Finding, phase: Phase) -> ClaimResult:
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the share."""
         tally = found.tally
         shown = interval(tally.good, tally.total, confidence=found.confidence)
@@ -113,7 +113,7 @@ class ShareOfGood(Kind):
             least = "at least " if tally.lower_bound else ""
             share = f"{tally.good} of {tally.total} = {format_share(tally.share)}"
             observed = f"{least}{share}, {shown}"
-        return ClaimResult(
+        return ExpectationResult(
             title=self.title,
             phase=phase,
             expected=f"at least {self.bound_in(phase)} of events {self.good}",

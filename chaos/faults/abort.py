@@ -11,7 +11,7 @@ from chaos.faults.delay import Delay
 from chaos.faults.kind import FilterKind
 from chaos.istio.metrics import flags_of
 from chaos.istio.ports import GRPC
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 
 class Abort(FilterKind):
@@ -27,7 +27,7 @@ class Abort(FilterKind):
 
     http_status: int | None = Field(
         None, ge=200, le=599, strict=True,
-        description="answer's status, 200 to 599 (Istio's webhook also lets 600 pass, which every Envoy rejects)",
+        description="answer's status, 200 to 599 (Istio's webhook also admits 600, which every Envoy rejects)",
     )  # fmt: skip
     grpc_status: str | None = Field(
         None,
@@ -57,11 +57,11 @@ class Abort(FilterKind):
         flags = flags_of(labels)
         return Delay.flag not in flags or self.flag in flags or labels.get("response_code") != "0"
 
-    def unfit_for(self, protocols: Collection[str | None], service: str) -> Broken | None:
+    def unfit_for(self, protocols: Collection[str | None], service: str) -> Refusal | None:
         """A client that does not speak gRPC takes a gRPC status for HTTP 200."""
         if self.grpc_status is None or any(protocol in GRPC for protocol in protocols):
             return None
-        return Broken(
+        return Refusal(
             rule="grpc-abort-on-http",
             value=self.grpc_status,
             message=f"grpcStatus {self.grpc_status} on {service!r}, which has no gRPC port: callers would get HTTP 200",

@@ -12,7 +12,7 @@ from pydantic import Field
 from chaos.istio.metrics import flags_of
 from chaos.values.declared import Declared
 from chaos.values.quantities import Percentage
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 Route = Mapping[str, Any]
 """A route of a VirtualService, ``http[]``."""
@@ -47,7 +47,7 @@ class Kind(Declared, ABC):
     def taken_from(cls, route: Route) -> dict[str, Any]:
         """A route without any fault of this kind, whatever was declared.
 
-        An undo drops our copies, and never asks; but where somebody removed every route beside them, one of them has to stay.
+        A restore deletes the run's copies; but if somebody removed every other route, one of the copies has to stay.
         """
 
     def felt(self, labels: Mapping[str, str]) -> bool:
@@ -63,7 +63,7 @@ class Kind(Declared, ABC):
         """How long it holds a request back, by which its count comes later than those of others."""
         return timedelta(0)
 
-    def unfit_for(self, protocols: Collection[str | None], service: str) -> Broken | None:  # noqa: ARG002 - for those that are
+    def unfit_for(self, protocols: Collection[str | None], service: str) -> Refusal | None:  # noqa: ARG002 - for those that are
         """Why it can't be shown at a service whose ports speak these protocols; ``None`` where it can."""
         return None
 

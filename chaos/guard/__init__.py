@@ -9,7 +9,7 @@ from typing import Final
 
 from chaos.guard import callers, caps, credentials, hosts, mixing, namespaces, owners, scope
 from chaos.guard.draft import Draft, Rule
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 RULES: Final[tuple[Rule, ...]] = (
     namespaces.cluster_is_configured,
@@ -50,9 +50,9 @@ RULES: Final[tuple[Rule, ...]] = (
 )
 
 
-def check(draft: Draft) -> tuple[Broken, ...]:
+def check(draft: Draft) -> tuple[Refusal, ...]:
     """Every violated rule; empty where the object may be written."""
-    return tuple(broken for rule in RULES for broken in rule(draft))
+    return tuple(refusal for rule in RULES for refusal in rule(draft))
 
 
 __all__ = ["RULES", "Draft", "check"]

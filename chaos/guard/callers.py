@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from chaos.guard.draft import Draft
 from chaos.istio.hosts import service_fqdn
 from chaos.model.situation import pods_right
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 
-def callers_are_there(draft: Draft) -> Iterator[Broken]:
+def callers_are_there(draft: Draft) -> Iterator[Refusal]:
     """The declared callers exist and have a proxy, since it is the caller's proxy that injects."""
     wanted = draft.experiment.target.callers
     if not wanted or draft.namespace not in draft.situation.namespaces:
@@ -21,34 +21,34 @@ def callers_are_there(draft: Draft) -> Iterator[Broken]:
     here = [w for w in draft.situation.workloads if w.namespace == draft.namespace]
     found = [w for w in here if wanted.items() <= w.labels.items()]
     if not found:
-        yield Broken(
+        yield Refusal(
             rule="no-callers",
             value=text,
             message=f"no workload in {draft.namespace!r} has the labels {text} of target.callers",
             hint="check the labels of the calling pods: kubectl get pods --show-labels -n " + draft.namespace,
         )
     elif not any(workload.proxied for workload in found):
-        yield Broken(
+        yield Refusal(
             rule="callers-without-proxy",
             value=text,
-            message=f"no pod of the declared callers ({text}) has Istio's proxy, which is what injects the fault",
+            message=f"no pod of the declared callers ({text}) has a sidecar, so nothing could inject the fault",
             hint="label the namespace istio-injection=enabled and restart the pods",
         )
 
 
-def callers_can_see(draft: Draft) -> Iterator[Broken]:
-    """Some of the declared callers would feel the fault; else the fault would be written and felt by nobody."""
+def callers_can_see(draft: Draft) -> Iterator[Refusal]:
+    """Some of the declared callers would feel the fault; otherwise nobody would."""
     felt, wanted = draft.felt, draft.experiment.target.callers
     host = service_fqdn(draft.experiment.target.service, draft.namespace)
     if felt is None or not draft.situation.ports_of(host):
-        return  # the rules about the target tell what is wrong
+        return  # the rules about the target report that
     hidden = [w.name for w in felt.hidden if wanted.items() <= w.labels.items()]
     seeing = [w.name for w in felt.workloads if wanted.items() <= w.labels.items()]
     if hidden and not seeing:
-        yield Broken(
+        yield Refusal(
             rule="hidden-from-callers",
             value=", ".join(hidden),
             message=f"none of the callers would feel the fault: the Sidecar of {', '.join(hidden)} does not import the target "
-            "or the object, or another VirtualService governs, or no route with the fault is for them",
-            hint="where a Sidecar hides it, add ./* to its egress.hosts; see who governs: kubectl get virtualservices -A",
+            "or the object, or another VirtualService governs, or no route with the fault matches them",
+            hint="if a Sidecar hides it, add ./* to its egress.hosts; to see what governs: kubectl get virtualservices -A",
         )

@@ -1,20 +1,20 @@
-"""Could the harness's own identity do harm outside staging, if everything else here were wrong?"""
+"""Could the harness's own identity write outside staging, if every other rule failed?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from chaos.guard.draft import Draft
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
-REMEDY = "give it a Role in each staging namespace instead: chaosctl manifests rbac prints them"
+REMEDY = "give it a Role in each staging namespace only: chaosctl manifests rbac prints these Roles"
 
 
-def credentials_stay_inside(draft: Draft) -> Iterator[Broken]:
+def credentials_stay_inside(draft: Draft) -> Iterator[Refusal]:
     """Its identity may write VirtualServices in allowed namespaces only, where the settings ask for that."""
     outside = draft.situation.writable_outside
     if outside and draft.settings.credentials == "refuse":
-        yield Broken(
+        yield Refusal(
             rule="credentials-too-wide",
             value=", ".join(outside),
             message=f"the identity in use may write VirtualServices outside the allowed namespaces: {told(outside)}",

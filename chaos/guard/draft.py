@@ -14,7 +14,7 @@ from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Draft:
 
     @cached_property
     def injected(self) -> Sequence[Mapping[str, Any]]:
-        """The routes that carry the fault; where the whole object is ours, those are all: none may go astray."""
+        """The routes that carry the fault; if the harness made the whole object, these are all of its routes."""
         if self.injection is None:
             return ()
         routes = self.injection.after["spec"].get("http") or ()
@@ -81,7 +81,7 @@ class Draft:
         )
 
 
-Rule = Callable[[Draft], Iterable[Broken]]
+Rule = Callable[[Draft], Iterable[Refusal]]
 
 
 def missing_labels(namespace: Object, settings: Settings) -> dict[str, str]:

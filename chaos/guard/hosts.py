@@ -11,11 +11,11 @@ from chaos.istio.ports import declared_protocol
 from chaos.istio.routing import followed
 from chaos.istio.virtual_services import destinations_of
 from chaos.model.situation import services_right
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 
-def target_exists(draft: Draft) -> Iterator[Broken]:
-    """The target is a Service; a host that resolves to nothing would be governed silently."""
+def target_exists(draft: Draft) -> Iterator[Refusal]:
+    """The target is a Service; a VirtualService for a host that does not exist would silently do nothing."""
     target = draft.experiment.target
     if (
         draft.situation.service(target.namespace, target.service) is None
@@ -25,7 +25,7 @@ def target_exists(draft: Draft) -> Iterator[Broken]:
         known = sorted(
             s["metadata"]["name"] for s in draft.situation.services if s["metadata"]["namespace"] == target.namespace
         )
-        yield Broken(
+        yield Refusal(
             rule="service-not-found",
             value=service_fqdn(target.service, target.namespace),
             message=f"there is no Service {target.service!r} in namespace {target.namespace!r}",
@@ -33,7 +33,7 @@ def target_exists(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def target_speaks_http(draft: Draft) -> Iterator[Broken]:
+def target_speaks_http(draft: Draft) -> Iterator[Refusal]:
     """A fault exists only for HTTP; a port that is declared as anything else never feels it."""
     target = draft.experiment.target
     service = draft.situation.service(target.namespace, target.service)
@@ -41,10 +41,10 @@ def target_speaks_http(draft: Draft) -> Iterator[Broken]:
         return
     protocols = [declared_protocol(port) for port in service.get("spec", {}).get("ports") or ()]
     if not draft.situation.ports_of(service_fqdn(target.service, target.namespace)) and not _alias_of(service):
-        yield Broken(
+        yield Refusal(
             rule="port-not-http",
             value=target.service,
-            message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols)) or 'it has none'}",
+            message=f"no port of {target.service!r} is declared as HTTP: {', '.join(map(str, protocols)) or 'it has no ports'}",
             hint="name the port http-… or grpc-…, or set appProtocol; Istio has no faults for TCP and TLS",
         )
     for kind in draft.experiment.kinds:
@@ -53,12 +53,12 @@ def target_speaks_http(draft: Draft) -> Iterator[Broken]:
             yield unfit
 
 
-def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:
+def hosts_stay_inside(draft: Draft) -> Iterator[Refusal]:
     """Every host that the object would govern is a Service of an allowed namespace."""
     for host in draft.governed:
         service = service_of(host)
         if service is None or not draft.allowed(service[0]):
-            yield Broken(
+            yield Refusal(
                 rule="host-outside",
                 value=host,
                 message=f"the host {host!r} is not a Service of an allowed namespace",
@@ -66,30 +66,30 @@ def hosts_stay_inside(draft: Draft) -> Iterator[Broken]:
             )
 
 
-def only_the_target_is_governed(draft: Draft) -> Iterator[Broken]:
+def only_the_target_is_governed(draft: Draft) -> Iterator[Refusal]:
     """The object governs the declared target and no other service, in staging or not."""
     target = service_fqdn(draft.experiment.target.service, draft.namespace)
     for host in draft.governed:
         if host != target:
-            yield Broken(
+            yield Refusal(
                 rule="host-not-target",
                 value=host,
                 message=f"the object would govern {host!r}, and the declared target is {target!r}",
-                hint="an experiment faults its own target only",
+                hint="an experiment may only inject a fault into its own target",
             )
 
 
-def target_is_no_alias(draft: Draft) -> Iterator[Broken]:
+def target_is_no_alias(draft: Draft) -> Iterator[Refusal]:
     """The target is no ExternalName, which Istio takes for another name of what it leads to (from 1.21 on)."""
     target = draft.experiment.target
     service = draft.situation.service(target.namespace, target.service)
     leads_to = _alias_of(service)
     if leads_to:
-        yield Broken(
+        yield Refusal(
             rule="target-is-alias",
             value=leads_to,
-            message=f"{target.service!r} is an ExternalName for {leads_to!r}: the fault would miss, or hit what is behind it",
-            hint="target the Service that it leads to, if that is in a staging namespace",
+            message=f"{target.service!r} is an ExternalName for {leads_to!r}: the fault would have no effect, or hit that host",
+            hint="choose the Service behind it as the target, if that is in a staging namespace",
         )
 
 
@@ -98,14 +98,14 @@ def _alias_of(service: Mapping[str, Any] | None) -> str:
     return str(spec.get("externalName") or "?") if spec.get("type") == "ExternalName" else ""
 
 
-def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
+def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:
     """Routes that anybody in staging can follow lead only to Services of allowed namespaces."""
     if draft.injection is None:
         return
     owner = draft.injection.namespace
     seen = set()
     routes = draft.injection.after["spec"].get("http") or ()
-    if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # else others' routes count, too
+    if draft.audience is not None and set(draft.audience.exported) <= {owner}:  # otherwise, others' routes count
         routes = list(followed(routes, owner))
     for route in routes:
         for destination in destinations_of(route):
@@ -116,10 +116,10 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Broken]:
             if host in seen or (inside and not alias):
                 continue
             seen.add(host)
-            yield Broken(
+            yield Refusal(
                 rule="destination-outside",
                 value=host,
                 message=f"a route leads to {host!r}, which is "
                 + (f"an ExternalName for {alias!r}" if alias else "not a Service of an allowed namespace"),
-                hint="the governing VirtualService sends staging's requests out of staging: mend that first",
+                hint="the governing VirtualService sends staging's requests out of staging: correct it first",
             )

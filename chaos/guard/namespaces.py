@@ -6,27 +6,27 @@ from collections.abc import Iterator
 
 from chaos.guard.draft import Draft, missing_labels
 from chaos.model.marks import FROZEN
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 CONFIGURE = "[tool.chaos] in pyproject.toml, or chaos.toml"
 
 
-def cluster_is_configured(draft: Draft) -> Iterator[Broken]:
+def cluster_is_configured(draft: Draft) -> Iterator[Refusal]:
     """Once any cluster is configured, only those may be touched."""
     clusters = draft.settings.clusters
     if clusters and draft.situation.cluster not in clusters:
-        yield Broken(
+        yield Refusal(
             rule="cluster-not-configured",
             value=draft.situation.cluster,
-            message=f"the cluster {draft.situation.cluster or '(unknown)'} is none of those configured",
+            message=f"the cluster {draft.situation.cluster or '(unknown)'} is not in clusters of the settings",
             hint=f"check the context; if it is right, add the UID of its namespace kube-system to clusters in {CONFIGURE}",
         )
 
 
-def namespace_exists(draft: Draft) -> Iterator[Broken]:
-    """The target's namespace is there and can be read."""
+def namespace_exists(draft: Draft) -> Iterator[Refusal]:
+    """The target's namespace exists and can be read."""
     if draft.namespace not in draft.situation.namespaces:
-        yield Broken(
+        yield Refusal(
             rule="namespace-not-found",
             value=draft.namespace,
             message=f"there is no namespace {draft.namespace!r} in this cluster, or it can't be read",
@@ -34,11 +34,11 @@ def namespace_exists(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def namespace_is_listed(draft: Draft) -> Iterator[Broken]:
+def namespace_is_listed(draft: Draft) -> Iterator[Refusal]:
     """The target's namespace is on the allow list."""
     if not draft.settings.lists(draft.namespace):
         allowed = ", ".join(draft.settings.namespaces) or "none"
-        yield Broken(
+        yield Refusal(
             rule="namespace-not-allowed",
             value=draft.namespace,
             message=f"the namespace {draft.namespace!r} is not allowed (allowed: {allowed})",
@@ -46,38 +46,38 @@ def namespace_is_listed(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def namespace_is_labelled(draft: Draft) -> Iterator[Broken]:
-    """The target's namespace says itself that it is staging."""
+def namespace_is_labelled(draft: Draft) -> Iterator[Refusal]:
+    """The target's namespace has the staging label."""
     found = draft.situation.namespaces.get(draft.namespace)
     if found is None:
         return
     missing = missing_labels(found, draft.settings)
     if missing:
         wanted = ",".join(f"{key}={value}" for key, value in missing.items())
-        yield Broken(
+        yield Refusal(
             rule="namespace-not-labelled",
             value=draft.namespace,
-            message=f"the namespace {draft.namespace!r} does not carry the label {wanted}",
-            hint=f"its owner can say so: kubectl label namespace {draft.namespace} {wanted.replace(',', ' ')}",
+            message=f"the namespace {draft.namespace!r} lacks the staging label {wanted}",
+            hint=f"if it is a staging namespace, its owner can label it: kubectl label namespace {draft.namespace} {wanted.replace(',', ' ')}",
         )
 
 
-def namespace_is_not_the_root(draft: Draft) -> Iterator[Broken]:
+def namespace_is_not_the_root(draft: Draft) -> Iterator[Refusal]:
     """Objects in the mesh's root namespace apply to the whole mesh."""
     if draft.namespace == draft.settings.root_namespace:
-        yield Broken(
+        yield Refusal(
             rule="root-namespace",
             value=draft.namespace,
             message=f"{draft.namespace!r} is the mesh's root namespace",
-            hint="nothing makes this right: choose a staging namespace",
+            hint="the root namespace can never be a target: choose a staging namespace",
         )
 
 
-def namespace_is_not_frozen(draft: Draft) -> Iterator[Broken]:
+def namespace_is_not_frozen(draft: Draft) -> Iterator[Refusal]:
     """The freeze switch is off."""
     found = draft.situation.namespaces.get(draft.namespace)
     if found is not None and FROZEN in (found["metadata"].get("annotations") or {}):
-        yield Broken(
+        yield Refusal(
             rule="frozen",
             value=draft.namespace,
             message=f"the namespace {draft.namespace!r} is frozen: {found['metadata']['annotations'][FROZEN] or 'no reason given'}",

@@ -1,4 +1,4 @@
-"""Does a controller own the object that would be changed, and write over the change?"""
+"""Does a controller own the object that would be changed, and overwrite the change?"""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from chaos.guard.draft import Draft
-from chaos.injection.patching import taken_out
+from chaos.injection.patching import without_fault
 from chaos.model.marks import route_name
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 _MANAGERS: Final = {
     "flagger": "Flagger",
@@ -41,23 +41,23 @@ def controller_of(obj: Mapping[str, Any]) -> str | None:
     return next((_MANAGERS[manager] for manager in managers if manager in _MANAGERS), None)
 
 
-def patch_only_inserts(draft: Draft) -> Iterator[Broken]:
-    """Without our routes, somebody's object is what it was: neither its hosts nor its reach nor its routes are changed."""
+def patch_only_inserts(draft: Draft) -> Iterator[Refusal]:
+    """Without the run's routes, the object of somebody else is what it was: same hosts, same exportTo, same routes."""
     if draft.patched is None:
         return
     injection, before = draft.patched
     run = injection.route_names[0].removeprefix(route_name(""))
-    if taken_out(injection.after, run)["spec"] != before["spec"]:
+    if without_fault(injection.after, run)["spec"] != before["spec"]:
         where = f"{injection.namespace}/{injection.name}"
-        yield Broken(
+        yield Refusal(
             rule="patch-changes-more",
             value=where,
-            message=f"{where} would be changed beyond the routes that carry the fault",
+            message=f"the change of {where} would do more than insert the fault",
             hint="this is a defect of the harness: please report it with the plan",
         )
 
 
-def no_controller_overwrites(draft: Draft) -> Iterator[Broken]:
+def no_controller_overwrites(draft: Draft) -> Iterator[Refusal]:
     """A change of an object that a controller owns is reverted by it, sooner or later (fluxcd/flagger#703)."""
     if draft.patched is None:
         return
@@ -65,9 +65,9 @@ def no_controller_overwrites(draft: Draft) -> Iterator[Broken]:
     controller = controller_of(before)
     if controller is not None:
         where = f"{injection.namespace}/{injection.name}"
-        yield Broken(
+        yield Refusal(
             rule="controller-owned",
             value=where,
-            message=f"{where} would have to be changed, but {controller} owns it and would write over the fault",
-            hint="export the VirtualService, so that a copy can take effect, or suspend the controller for the run",
+            message=f"the fault would have to go into {where}, but {controller} owns that object and would overwrite the fault",
+            hint="export the VirtualService, so that a private copy can take effect, or suspend the controller for the run",
         )

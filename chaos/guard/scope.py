@@ -9,16 +9,16 @@ from chaos.istio.exports import export_of
 from chaos.istio.injection import DEFAULT_REVISION, injecting_revision
 from chaos.istio.virtual_services import ignored_selectors
 from chaos.model.marks import RUN_HEADER, route_name
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 
-def object_is_at_home(draft: Draft) -> Iterator[Broken]:
+def object_is_at_home(draft: Draft) -> Iterator[Refusal]:
     """The object is in the target's namespace: in another one, ``.`` in its ``exportTo`` would be that one."""
     injection = draft.injection
     if injection is None:
         return
     for namespace in {injection.namespace, injection.after["metadata"]["namespace"]} - {draft.namespace}:
-        yield Broken(
+        yield Refusal(
             rule="object-elsewhere",
             value=namespace,
             message=f"the object would be in the namespace {namespace!r}, and the target is in {draft.namespace!r}",
@@ -26,13 +26,13 @@ def object_is_at_home(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def export_stays_inside(draft: Draft) -> Iterator[Broken]:
+def export_stays_inside(draft: Draft) -> Iterator[Refusal]:
     """Only callers of the object's own namespace, or of other allowed ones, may see it."""
     if draft.injection is None:
         return
     for entry in export_of(draft.injection.after, default=draft.situation.default_export):
         if entry != "." and not draft.allowed(entry):
-            yield Broken(
+            yield Refusal(
                 rule="export-outside",
                 value=entry,
                 message=f"exportTo {entry!r} would show the fault to callers outside the allowed namespaces",
@@ -40,8 +40,8 @@ def export_stays_inside(draft: Draft) -> Iterator[Broken]:
             )
 
 
-def export_is_sure(draft: Draft) -> Iterator[Broken]:
-    """What is private by the mesh's default alone is private for the control plane whose default was read, and no other."""
+def export_is_sure(draft: Draft) -> Iterator[Refusal]:
+    """An object that is private only by the mesh's default is private only for the control plane whose default was read."""
     injection = draft.injection
     if injection is None or injection.after["spec"].get("exportTo"):
         return
@@ -49,7 +49,7 @@ def export_is_sure(draft: Draft) -> Iterator[Broken]:
     followed = {injecting_revision(namespace) for namespace in draft.situation.namespaces.values()} - {None, *known}
     revisions = sorted(map(str, followed))
     if revisions:
-        yield Broken(
+        yield Refusal(
             rule="export-by-default",
             value=", ".join(revisions),
             message=f"{injection.namespace}/{injection.name} has no exportTo, and the revisions {', '.join(revisions)} "
@@ -58,37 +58,37 @@ def export_is_sure(draft: Draft) -> Iterator[Broken]:
         )
 
 
-def gateways_stay_out(draft: Draft) -> Iterator[Broken]:
-    """No gateway gets the fault: who comes through it is not known to be staging."""
+def gateways_stay_out(draft: Draft) -> Iterator[Refusal]:
+    """No gateway gets the fault: requests that enter there may come from outside staging."""
     for gateway in draft.audience.gateways if draft.audience else ():
-        yield Broken(
+        yield Refusal(
             rule="gateway-bound",
             value=gateway,
             message=f"the fault would be bound to the gateway {gateway!r}",
-            hint="target the service behind the gateway as called by another workload",
+            hint="choose the Service behind the gateway as the target, and another workload as its caller",
         )
 
 
-def no_root_delegates(draft: Draft) -> Iterator[Broken]:
-    """The object is no delegate: what stands in one is felt by the callers of every root that uses it."""
+def no_root_delegates(draft: Draft) -> Iterator[Refusal]:
+    """The object is no delegate: the callers of every root that delegates to it would feel its fault."""
     injection, audience = draft.injection, draft.audience
     if injection is None or audience is None or injection.after["spec"].get("hosts"):
         return
-    roots = ", ".join(audience.roots) or "none that is known"
-    yield Broken(
+    roots = ", ".join(audience.roots) or "none is known"
+    yield Refusal(
         rule="delegate-reached",
         value=f"{injection.namespace}/{injection.name}",
-        message=f"the object has no hosts, so it is a delegate, and its roots would feel the fault ({roots})",
-        hint="fault a VirtualService that names the target as its host",
+        message=f"the object has no hosts, so it is a delegate, and callers of all its roots would feel the fault ({roots})",
+        hint="choose a target whose VirtualService has hosts of its own",
     )
 
 
-def selectors_are_heeded(draft: Draft) -> Iterator[Broken]:
+def selectors_are_heeded(draft: Draft) -> Iterator[Refusal]:
     """No match has gateways beside source selectors, which Istio would silently ignore (route.go sourceMatchHTTP)."""
     for block in (block for route in draft.injected for block in route.get("match") or ()):
         ignored = ignored_selectors(block)
         if ignored:
-            yield Broken(
+            yield Refusal(
                 rule="selectors-ignored",
                 value=", ".join(ignored),
                 message=f"a match has gateways beside {', '.join(ignored)}, which Istio then ignores: all callers are hit",
@@ -97,8 +97,8 @@ def selectors_are_heeded(draft: Draft) -> Iterator[Broken]:
             return
 
 
-def callers_stay_declared(draft: Draft) -> Iterator[Broken]:
-    """Every match of the fault asks for the declared callers, and for the run's own requests where only those are meant."""
+def callers_stay_declared(draft: Draft) -> Iterator[Refusal]:
+    """Every match of the fault has the labels of the declared callers, and the run's header if ``onlyOurLoad`` is declared."""
     target, injection = draft.experiment.target, draft.injection
     if injection is None:
         return
@@ -110,17 +110,17 @@ def callers_stay_declared(draft: Draft) -> Iterator[Broken]:
             if target.only_our_load and (block.get("headers") or {}).get(RUN_HEADER) != {"exact": run}:
                 missing.append(RUN_HEADER)
             if missing:
-                yield Broken(
+                yield Refusal(
                     rule="scope-wider",
                     value=", ".join(missing),
-                    message=f"the fault would hit more than declared: a match does not ask for {', '.join(missing)}",
+                    message=f"the fault would hit more than declared: a match lacks {', '.join(missing)}",
                     hint="this is a defect of the harness: please report it with the plan",
                 )
                 return
 
 
-def known_callers_stay_inside(draft: Draft) -> Iterator[Broken]:
-    """Nobody outside the allowed namespaces who called of late, by the metrics, may see the object."""
+def known_callers_stay_inside(draft: Draft) -> Iterator[Refusal]:
+    """No caller outside the allowed namespaces that the metrics show may see the object."""
     audience = draft.audience
     if audience is None:
         return
@@ -130,7 +130,7 @@ def known_callers_stay_inside(draft: Draft) -> Iterator[Broken]:
         seen = set(audience.exported) - {draft.namespace} if unknown else audience.reaches(namespace)
         if seen and not draft.allowed(namespace):
             caller = f"{namespace or 'unknown'}/{workload or 'unknown'}"
-            yield Broken(
+            yield Refusal(
                 rule="caller-outside",
                 value=caller,
                 message=f"{caller} calls the target, is in no allowed namespace, and would see the fault",
@@ -138,16 +138,16 @@ def known_callers_stay_inside(draft: Draft) -> Iterator[Broken]:
             )
 
 
-def the_write_is_of_what_was_checked(draft: Draft) -> Iterator[Broken]:
-    """A change is tied to the version of the object that was checked."""
+def the_write_is_of_what_was_checked(draft: Draft) -> Iterator[Refusal]:
+    """A change carries the version of the object that was checked."""
     if draft.patched is None:
         return
     injection, before = draft.patched
     checked, sent = (obj["metadata"].get("resourceVersion") for obj in (before, injection.after))
     if checked != sent:
-        yield Broken(
+        yield Refusal(
             rule="version-not-checked",
             value=str(sent),
-            message=f"the write is tied to version {sent}, and version {checked} is what was checked",
+            message=f"the write carries version {sent}, but version {checked} was checked",
             hint="this is a defect of the harness: please report it with the plan",
         )

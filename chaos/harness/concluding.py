@@ -1,4 +1,4 @@
-"""The end of a run: it is judged, recorded and told."""
+"""The end of a run: it is judged, recorded and reported."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_folder(report_dir: Path, run: str) -> Path:
 
 
 def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Result:
-    """Judges, records and tells. A verdict whose record can't be written is never green: nobody could check it."""
+    """Judges, records and reports. A verdict whose record can't be written is never green: nobody could check it."""
     verdict = judge.judge(history)
     folder: Path | None = run_folder(report_dir, history.run)
     try:
@@ -43,7 +43,7 @@ def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Res
             at=history.ended or history.started,
             kind=TroubleKind.RECORD_LOST,
             message=f"the record can't be written to {folder}: {error.strerror or error}",
-            hint="is the disk full? choose another folder for reports",
+            hint="check whether the disk is full, or choose another folder for reports",
         )
         history = history.model_copy(update={"troubles": (*history.troubles, lost)})
         verdict, folder = judge.judge(history), None
@@ -58,7 +58,7 @@ def raise_unless_passed(verdict: Verdict) -> None:
     Raises:
         ExperimentFailed: the system fell short.
         ExperimentInconclusive: the question could not be answered.
-        ExperimentRefused: a staging rule said no.
+        ExperimentRefused: a staging rule refused the plan.
     """
     __tracebackhide__ = True
     if verdict.passed:

@@ -17,16 +17,16 @@ from chaos.values.access import MeshAccess
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Which cluster is meant, as a user says it to any front end; nothing said: the lab.
+    """Which cluster a user names, in any front end; without any of these, the lab.
 
     Args:
         context: Name of a context of the kubeconfig; the current one is never used.
-        kubeconfig: Path of a kubeconfig; the usual places where absent.
+        kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         prometheus: URL of the Prometheus that scrapes the mesh.
         entry: URL that load is sent to, e.g. the ingress gateway's.
 
     Raises:
-        InputError: something of a cluster is said, but not which.
+        InputError: there are options for a cluster, but none names its context.
     """
 
     context: str | None = None
@@ -43,7 +43,7 @@ class Options:
         if not self.context and (named := [str(setting) for setting, value in given.items() if value]):
             raise InputError(
                 f"{', '.join(named)} without {Setting.CONTEXT}: a cluster is touched only if its context is named",
-                hint=f"add {Setting.CONTEXT}, or leave all of them out to use the lab",
+                hint=f"add {Setting.CONTEXT}, or omit all of them to use the lab",
             )
 
 
@@ -56,7 +56,7 @@ def mesh_of(options: Options, settings: Settings | None = None) -> tuple[Kuberne
     if not options.context:
         raise InputError(
             "no context is named, so no cluster is touched",
-            hint=f"give {Setting.CONTEXT}, or leave it out together with all others to use the lab",
+            hint=f"give {Setting.CONTEXT}, or omit it and all others to use the lab",
         )
     return KubernetesMesh(options.kubeconfig, options.context), settings or read_settings(Path.cwd())
 

@@ -35,7 +35,7 @@ from chaos.safety.sweep import Swept, sweep
 from chaos.values.quantities import duration_of
 
 _WATCHDOGS: Final = 10.0
-"""Seconds within which a watchdog surely has cleaned up."""
+"""Seconds within which a watchdog has surely cleaned up."""
 
 
 class Means(TypedDict, total=False):
@@ -59,11 +59,11 @@ class Harness:
     Args:
         place: Where; ``connect`` and ``on_lab`` find it, ``Place.of`` makes one of your own mesh and metrics.
         load: Makes the load generator of a run.
-        watchdog: Starts whoever cleans up when this process is killed, for a plan and the folder of its record.
-        clock: The time that runs go by.
-        listeners: Who hears what happens; the harness's own reports and those of installed packages where absent.
-        report_dir: Where records go.
-        wait: How long a target that another run holds is waited for, e.g. ``"10m"``; refused at once by default.
+        watchdog: Starts the watchdog for a plan and the folder of its record; by default a process.
+        clock: The clock that runs use.
+        listeners: Reports; by default the harness's own and those of installed packages.
+        report_dir: The folder for records.
+        wait: How long to wait for a target that another run holds, e.g. ``"10m"``; by default the run is refused at once.
         lease: Seconds without a sign of life after which a run counts as dead.
 
     Raises:
@@ -83,7 +83,7 @@ class Harness:
         lease: float = LEASE_SECONDS,
     ) -> None:
         self.place = place
-        self._patience = duration_of(Setting.WAIT, wait).total_seconds()
+        self._wait = duration_of(Setting.WAIT, wait).total_seconds()
         self._load = load
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
@@ -109,14 +109,14 @@ class Harness:
 
         Args:
             context: Name of a context of the kubeconfig; the current one is never used.
-            prometheus: URL of the Prometheus that scrapes the mesh; that of the settings where absent.
-            entry: URL that load is sent to, e.g. the ingress gateway's; that of the settings where absent.
-            kubeconfig: Path of a kubeconfig; the usual places where absent.
-            settings: What may be touched; ``[tool.chaos]`` of the nearest ``pyproject.toml``, or ``chaos.toml``, where absent.
+            prometheus: URL of the Prometheus that scrapes the mesh; by default that of the settings.
+            entry: URL at which the load enters the mesh, e.g. the ingress gateway's; by default that of the settings.
+            kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
+            settings: What may be touched; by default ``[tool.chaos]`` of the nearest ``pyproject.toml``, or ``chaos.toml``.
             means: As for ``Harness``.
 
         Raises:
-            InputError: something is missing or not of the right form.
+            InputError: an argument is missing or wrong.
             MeshError: the API can't be reached.
             MetricsError: Prometheus can't be reached.
         """
@@ -125,10 +125,10 @@ class Harness:
 
     @classmethod
     def on_lab(cls, **means: Unpack[Means]) -> Self:
-        """The embedded lab: the one that runs, else one that ends with the harness, at the latest with this process.
+        """On the embedded lab: the default lab if it runs, otherwise one that ends with the harness, at the latest with the process.
 
         Raises:
-            LabError: there is none and none can be started.
+            LabError: no lab runs, and none can be started.
         """
         with ExitStack() as closing:
             made = cls(connecting.on_lab(closing.enter_context(lab_in_use())), **means)
@@ -137,21 +137,21 @@ class Harness:
 
     @classmethod
     def at(cls, options: Options, **means: Unpack[Means]) -> Self:
-        """Where a front end's user says: the cluster that is named, or the lab.
+        """At the place that the options of a front end name: a cluster, or the lab.
 
         Raises:
-            HarnessError: it can't be reached, or the options do not fit together.
+            HarnessError: the place can't be reached, or the options contradict each other.
         """
         return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
 
     def heard_by(self, make: Callable[[], Listeners]) -> Self:
-        """The same harness, whose runs are heard by others, made anew for each run. Only the first one has to be closed."""
+        """The same harness with other listeners, which are made anew for each run. Only the first harness has to be closed."""
         other = copy(self)
         other._listeners, other._closing = make, ExitStack()
         return other
 
     def close(self) -> None:
-        """Ends the lab, where one was started for this harness."""
+        """Ends the lab, if this harness started one."""
         self._closing.close()
 
     def __enter__(self) -> Self:
@@ -178,18 +178,18 @@ class Harness:
         return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
 
     def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", run_id: str = "") -> Result:
-        """Runs an experiment, judges it and leaves its record, whatever its outcome.
+        """Runs an experiment, judges it and writes its record, whatever the outcome.
 
         Args:
             experiment: What to run.
-            file: Where it was declared; relative paths in it start there, in the working directory where absent.
+            file: Where it was declared: relative paths in it start there; by default in the working directory.
             declared: Its text.
-            run_id: How the run is called; a new id where absent.
+            run_id: The run's id; by default a new one.
 
         Raises:
-            HarnessError: it could not even be begun; nothing was written.
-            KeyboardInterrupt: it was asked to stop by SIGINT, and has cleaned up.
-            Stopped: it was asked to stop by SIGTERM or SIGHUP, and has cleaned up.
+            HarnessError: the run could not begin; nothing was written.
+            KeyboardInterrupt: the run received SIGINT, and has cleaned up.
+            Stopped: the run received SIGTERM or SIGHUP, and has cleaned up.
         """
         around = Surroundings(
             place=self.place,
@@ -198,7 +198,7 @@ class Harness:
             stop=StopRequest(self._clock),
             watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
             listeners=self._listeners(),
-            patience=self._patience,
+            wait=self._wait,
             base=file.parent if file else Path.cwd(),
             lease=self._lease,
         )
@@ -208,10 +208,10 @@ class Harness:
         """Runs an experiment as ``run`` does; anything but passed raises.
 
         Raises:
-            ExperimentFailed: the system fell short.
-            ExperimentInconclusive: the question could not be answered.
-            ExperimentRefused: a staging rule said no.
-            HarnessError: it could not even be begun; nothing was written.
+            ExperimentFailed: the system did not do what was expected.
+            ExperimentInconclusive: the run could not answer the question.
+            ExperimentRefused: a staging rule refused the plan.
+            HarnessError: the run could not begin; nothing was written.
         """
         __tracebackhide__ = True
         result = self.run(experiment, file=file, declared=declared)

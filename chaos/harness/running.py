@@ -31,7 +31,7 @@ def watchdog_of(place: Place) -> Callable[[Plan, Path], Watch]:
     mesh = place.mesh
     if not isinstance(mesh, KubernetesMesh):
         raise InputError(
-            f"{type(mesh).__name__} can't be reached from another process, which would clean up if this one is killed",
+            f"{type(mesh).__name__} can't be reached from another process, so no watchdog could clean up if this process is killed",
             hint="hand in a watchdog; for a mesh in memory, which dies with the process: "
             "watchdog=lambda plan, folder: NoWatch()",
         )
@@ -68,7 +68,7 @@ def run(
     place, stop = around.place, around.stop
     if not place.environment.entry:
         raise InputError(
-            "no entry is named, so there is nowhere to send load to",
+            "no entry is named, so there is no address for the load",
             hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
         )
     with stop.on_signals():
@@ -97,7 +97,7 @@ def run(
 def _await_turn(experiment: Experiment, around: Surroundings) -> None:
     """Waits until no other run holds the target: a plan that is made meanwhile would find its fault."""
     target, clock = experiment.target, around.clock
-    until = clock.now() + around.patience
+    until = clock.now() + around.wait
     while clock.now() < until and not around.stop:
         if not is_held(around.place.mesh, namespace=target.namespace, service=target.service):
             return

@@ -11,13 +11,13 @@ from chaos.istio.virtual_services import has_route_for, same, title
 from chaos.istio.workloads import Workload
 from chaos.model.experiment import Experiment
 from chaos.model.situation import Situation
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 NONE = "-"
 """Instead of a VirtualService's name, where requests go to the Service as it is."""
 
 
-def governing_of(experiment: Experiment, situation: Situation) -> Object | Broken | None:
+def governing_of(experiment: Experiment, situation: Situation) -> Object | Refusal | None:
     """The VirtualService that the declared callers follow now, ``None`` where there is none; or that they don't agree.
 
     A caller whose Sidecar does not know the target at a port follows nothing there and is not asked.
@@ -37,15 +37,15 @@ def governing_of(experiment: Experiment, situation: Situation) -> Object | Broke
             return refuse(
                 "ports-differ",
                 ", ".join(f"{name} at port {port}" for name, port in own.items()),
-                f"{caller.name} follows different VirtualServices at different ports of the target, and it is not known which port it calls",
+                f"{caller.name} follows different VirtualServices at different ports of the target, and nothing shows which port it calls",
                 "give the target one VirtualService for all of its ports, without match.port",
             )
     if len(found) > 1:
         return refuse(
             "callers-differ",
             ", ".join(sorted(found)),
-            "the callers do not all follow the same VirtualService, by their Sidecars or by its source selectors",
-            "declare in target.callers which of them are meant",
+            "the callers do not all follow the same VirtualService, because of their Sidecars or of source selectors",
+            "declare in target.callers which of them you mean",
         )
     return next(iter(found.values()), None)
 
@@ -56,8 +56,8 @@ def why_not(
     governing: Object | None,
     experiment: Experiment,
     situation: Situation,
-) -> Broken | None:
-    """Why an object of ours would not take effect on the declared callers, or would on others; ``None`` where all is well.
+) -> Refusal | None:
+    """Why an object of ours would not take effect on the declared callers, or would on others; ``None`` if it would be right.
 
     ``routes`` are those that carry the fault; the situation is that without the object.
     """
@@ -70,7 +70,7 @@ def why_not(
             "no-effect",
             ", ".join(missed),
             f"{title(after)} would have no effect on these callers: another VirtualService governs there, or no route with the "
-            "fault is for them",
+            "fault matches them",
             "narrow target.callers or target.match to callers that follow the target's VirtualService: kubectl get "
             "virtualservices -A",
         )
@@ -81,14 +81,14 @@ def why_not(
         return refuse(
             "callers-differ",
             ", ".join(strangers),
-            "workloads that are not declared callers would follow this object too, and follow another VirtualService, or none, now",
+            "workloads that are not declared callers would follow this object too; now they follow another VirtualService, or none",
             "give the target one VirtualService that all of the namespace follows",
         )
     if names:
         return refuse(
             "names-differ",
             ", ".join(names),
-            f"requests by another name of {host} follow another VirtualService, from which {title(after)} would take them away",
+            f"another VirtualService governs requests by another name of {host}, and {title(after)} would take that name over",
             "give the target one VirtualService, by its short name or as NAME.NAMESPACE.svc.cluster.local",
         )
     return None
@@ -149,6 +149,6 @@ def name_of(vs: Object | None) -> str:
     return title(vs) if vs is not None else NONE
 
 
-def refuse(rule: str, value: str, message: str, hint: str) -> Broken:
+def refuse(rule: str, value: str, message: str, hint: str) -> Refusal:
     """A reason for which no object is made."""
-    return Broken(rule=rule, value=value, message=f"{message} ({value})", hint=hint)
+    return Refusal(rule=rule, value=value, message=f"{message} ({value})", hint=hint)

@@ -92,7 +92,7 @@ def _narrow_string(one: Mapping[str, str], two: Mapping[str, str], what: str) ->
         if "prefix" in first and "prefix" in second:
             longer, shorter = sorted((first["prefix"], second["prefix"]), key=len, reverse=True)
             return {"prefix": longer} if longer.startswith(shorter) else None
-    raise NotExpressible(f"{what}: {dict(one)} and {dict(two)} can't be joined in one match")
+    raise NotExpressible(f"{what}: {dict(one)} and {dict(two)} can't be combined in one match")
 
 
 def scopes(

@@ -25,7 +25,7 @@ def owners_of(vs: Object) -> Sequence[Entry]:
 
 
 def others(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries without ours, those that an earlier run left behind included."""
+    """The entries without ours, and without those that are residue of an earlier run."""
     return [entry for entry in entries if not _is_ours(entry)]
 
 

@@ -1,8 +1,8 @@
-"""A fault inside somebody else's VirtualService, and how it is taken out again. Pure.
+"""A fault inside somebody else's VirtualService, and how it is restored. Pure.
 
 A copy of each route in scope, with the fault, stands right before the original, which is never changed: first match wins,
-so the copy shadows it. Taking the fault out is dropping the copies. That is exact where nobody else wrote, and where
-somebody did it leaves all that is theirs; a fault that a route carried before lies in the original and comes back.
+so the copy shadows it. To restore is to drop the copies. That is exact if nobody else wrote, and if
+somebody did, it keeps all that is theirs; a fault that a route carried before lies in the original and comes back.
 
 It takes two writes: the first takes the fault out and leaves the undo record, the second gives the fields back to their
 owners and drops the record. So whoever comes after a crash between the two finds what is left to do.
@@ -133,7 +133,7 @@ def carries(vs: Object, run: str) -> bool:
     return carries_fault(vs, run) or undo_of(vs).get("run") == run
 
 
-def taken_out(vs: Object, run: str) -> dict[str, Any]:
+def without_fault(vs: Object, run: str) -> dict[str, Any]:
     """The live object without anything of a run; all that others wrote meanwhile stays.
 
     Where somebody removed every route but ours, these stay without the fault: Istio rejects an object without routes.
@@ -158,7 +158,7 @@ def undone(vs: Object, run: str) -> dict[str, Any]:
     The owners in the record are brought up to date, since this write takes the routes from whoever wrote them meanwhile.
     Where they are lost, or the record finds no room, those of now are all that can be kept: the fault goes first.
     """
-    clean = taken_out(vs, run)
+    clean = without_fault(vs, run)
     if owners_of(vs) and _is_only(vs, run):
         kept = kept_owners(vs)
         record = {**undo_of(vs), "run": run, "owners": given_back(kept or (), owners_of(vs))}
@@ -168,7 +168,7 @@ def undone(vs: Object, run: str) -> dict[str, Any]:
 
 def given_back_to_owners(vs: Object, run: str) -> dict[str, Any]:
     """The object from which the fault is out, as the second write has it: its owners as without us, and no record."""
-    clean = taken_out(vs, run)
+    clean = without_fault(vs, run)
     owners = given_back(kept_owners(vs) or (), owners_of(vs))
     if owners:  # an empty list is passed over, and would leave all as it is
         clean["metadata"]["managedFields"] = owners

@@ -15,7 +15,7 @@ from typing import Any
 
 from chaos.injection.effect import governing_of, name_of, refuse, why_not
 from chaos.injection.matching import Block, NotExpressible, scopes
-from chaos.injection.patching import for_sidecars, put_in, taken_out, undo_of
+from chaos.injection.patching import for_sidecars, put_in, undo_of, without_fault
 from chaos.injection.routes import can_carry, inject
 from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
@@ -24,14 +24,14 @@ from chaos.model.experiment import Experiment
 from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.situation import Situation
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 
 API_VERSION = "networking.istio.io/v1"
 
 
 def choose(
     experiment: Experiment, situation: Situation, *, run: str, expires: datetime, file: str = "", since: str = ""
-) -> Injection | Broken:
+) -> Injection | Refusal:
     """The object to write for this experiment now, or why there is none that could take effect.
 
     ``expires`` says when the fault is void in any case, ``since`` (RFC 3339) tells those who find it when it was written.
@@ -39,15 +39,15 @@ def choose(
     target = experiment.target
     situation = without(situation, run)
     governing = governing_of(experiment, situation)
-    if isinstance(governing, Broken):
+    if isinstance(governing, Refusal):
         return governing
     strategy = Strategy.CREATE
     if governing is not None:
         private = reach(governing, target.namespace, default=situation.default_export) == "private"
         strategy = Strategy.PATCH if private else Strategy.OVERLAY
-    broken = _unusable(governing, strategy, experiment)
-    if broken is not None:
-        return broken
+    refusal = _unusable(governing, strategy, experiment)
+    if refusal is not None:
+        return refusal
     labels = labels_for(run=run, experiment=experiment.name, owner=experiment.owner)
     notes = annotations_for(expires=expires, file=file, target=_target(experiment, situation))
     scope = scopes(target.match, callers=target.callers, header=(RUN_HEADER, run) if target.only_our_load else None)
@@ -62,7 +62,7 @@ def choose(
         return refuse(
             "match-not-expressible",
             str(error),
-            "target.match can't be joined with the routes' own matches",
+            "target.match can't be combined with the routes' own matches",
             "simplify target.match, or leave it out",
         )
     faulted = [route for route in after["spec"]["http"] if route.get("name") == route_name(run)]
@@ -114,7 +114,7 @@ def without(situation: Situation, run: str) -> Situation:
     kept: list[Object] = []
     for vs in situation.virtual_services:
         if undo_of(vs).get("run") == run:
-            kept.append(taken_out(vs, run))
+            kept.append(without_fault(vs, run))
         elif (vs["metadata"].get("labels") or {}).get(RUN_LABEL) != run:
             kept.append(vs)
     return replace(situation, virtual_services=kept)
@@ -127,7 +127,7 @@ def _target(experiment: Experiment, situation: Situation) -> tuple[str, str]:
     return target.service, str(service["metadata"].get("uid", ""))
 
 
-def _unusable(vs: Object | None, strategy: Strategy, experiment: Experiment) -> Broken | None:
+def _unusable(vs: Object | None, strategy: Strategy, experiment: Experiment) -> Refusal | None:
     """Why the governing VirtualService is no base for what would be written."""
     if vs is None:
         return None
@@ -139,27 +139,27 @@ def _unusable(vs: Object | None, strategy: Strategy, experiment: Experiment) -> 
     )
 
 
-def _ungovernable(vs: Object, host: str) -> Broken | None:
+def _ungovernable(vs: Object, host: str) -> Refusal | None:
     """Why neither a copy of the governing VirtualService nor a change of it could take effect."""
     if RUN_LABEL in (vs["metadata"].get("labels") or {}) or undo_of(vs):
         return refuse(
             "already-injected",
             name_of(vs),
-            "the governing VirtualService carries the marks of another run: its fault, or what its owners are still owed",
-            "wait for its end, or remove it with `chaosctl sweep`",
+            "the governing VirtualService has residue of another run: its fault, or fields that are not given back yet",
+            "wait until that run ends, or sweep: chaosctl sweep",
         )
     if host not in hosts_of(vs):
         return refuse(
             "wildcard-host",
             name_of(vs),
-            "a wildcard VirtualService governs the host, which a copy would not shadow as a whole",
+            "a VirtualService with a wildcard host governs, and a copy could not replace it for all of its hosts",
             "give the service a VirtualService of its own",
         )
     if host not in written_hosts_of(vs):
         return refuse(
             "host-in-upper-case",
             name_of(vs),
-            "a VirtualService writes the host in upper case, so that it governs from Istio 1.30 on, and not before",
+            "a VirtualService has upper-case letters in the host, so it governs from Istio 1.30 on, but not before",
             "write the host in lower case",
         )
     delegates = [f"{namespace}/{name}" for namespace, name in delegates_of(vs)]
@@ -167,13 +167,13 @@ def _ungovernable(vs: Object, host: str) -> Broken | None:
         return refuse(
             "delegate",
             ", ".join(delegates),
-            f"the governing VirtualService {name_of(vs)} delegates its routes, which a copy would not follow as they change",
+            f"the governing VirtualService {name_of(vs)} delegates its routes, and a copy would not change with them",
             "give the target a VirtualService with routes of its own",
         )
     return None
 
 
-def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Broken | None:
+def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Refusal | None:
     """Why the fault can't be put into a private VirtualService without hitting more than was declared."""
     others = sorted(set(hosts_of(vs)) - {host})
     if others:
@@ -189,14 +189,14 @@ def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Broken
         return refuse(
             "gateway-and-source",
             name_of(vs),
-            "the VirtualService is bound to a gateway and to the mesh: keeping the fault off the gateway takes "
-            "match.gateways, beside which Istio ignores sourceLabels and sourceNamespace",
+            "the VirtualService is bound to a gateway and to the mesh: to keep the fault off the gateway, its matches would "
+            "need gateways, and beside gateways Istio ignores sourceLabels and sourceNamespace",
             "split it into one VirtualService for the gateway and one for the mesh",
         )
     return None
 
 
-def _without_route(vs: Object, host: str) -> Broken | None:
+def _without_route(vs: Object, host: str) -> Refusal | None:
     if any(can_carry(route) for route in _base_routes(vs, host)):
         return None
     return refuse(

@@ -24,8 +24,8 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
         meta = injection.before["metadata"]
         yield Warn(
             code="base-shadowed",
-            message=f"edits of {meta['namespace']}/{meta['name']} have no effect on callers in {injection.namespace} "
-            "during the run: a private copy governs them",
+            message=f"during the run, changes of {meta['namespace']}/{meta['name']} have no effect on callers in "
+            f"{injection.namespace}: a private copy governs",
         )
     if situation.writable_outside:
         where = "every namespace" if "*" in situation.writable_outside else ", ".join(situation.writable_outside)
@@ -37,13 +37,13 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     if injection.strategy is Strategy.PATCH:
         yield Warn(
             code="patched",
-            message=f"{injection.namespace}/{injection.name} is private, so the fault is put into it and taken out again",
+            message=f"{injection.namespace}/{injection.name} is private, so the run inserts the fault into it, and restores it afterwards",
         )
     if any("fault" in route for route in (injection.before or {}).get("spec", {}).get("http") or ()):
         yield Warn(
             code="already-faulted",
-            message="the governing VirtualService already injects a fault that is not ours: it is shadowed during the "
-            "run and comes back after it; if it hits anybody in the baseline, nothing is injected",
+            message="the governing VirtualService already has a fault of its own: the injected object replaces it during "
+            "the run, and afterwards it acts again; if it hits a request in the baseline, the run injects nothing",
         )
     if experiment.target.only_our_load:
         yield Warn(
@@ -65,8 +65,8 @@ def _policies_of_the_hop(
         names = ", ".join(sorted(found))
         yield Warn(
             code="hop-policies-not-tested",
-            message=f"{names} of {host} never see an injected fault (it is decided in the caller's proxy before the "
-            "router): the run tests the callers' own code; to test these policies fault a hop further down",
+            message=f"{names} of {host} will not see the injected fault, because the caller's proxy injects it before its "
+            "router: the run tests the callers' own code; to test these policies, inject a fault into a service that the target calls",
         )
 
 
@@ -81,7 +81,7 @@ def _gateways(situation: Situation, host: str) -> Iterator[Warn]:
         if bound and routed and not any(host_matches(pattern, host) for pattern in hosts_of(vs)):
             yield Warn(
                 code="gateway-not-hit",
-                message=f"requests that come in through {', '.join(bound)} do not feel the fault: "
+                message=f"requests that enter through {', '.join(bound)} do not feel the fault: "
                 "a VirtualService of the mesh does not apply at a gateway",
             )
             return
@@ -103,8 +103,8 @@ def _names(experiment: Experiment, situation: Situation, injection: Injection, h
     if missed:
         yield Warn(
             code="names-not-hit",
-            message=f"requests to {', '.join(missed)} do not follow the injected object, since this name is governed apart, and do "
-            "not feel the fault; call the target by its short or its whole name",
+            message=f"requests to {', '.join(missed)} do not feel the fault, because another VirtualService governs that name; "
+            "call the target by its short name or its full name",
         )
 
 
@@ -113,12 +113,12 @@ def _callers(experiment: Experiment, situation: Situation, injection: Injection)
     namespace = experiment.target.namespace
     bare = [w.name for w in situation.workloads if w.bare and wanted and wanted.items() <= w.labels.items()]
     if bare:
-        yield Warn(code="callers-without-proxy", message=f"pods without a proxy feel nothing: {', '.join(bare)}")
+        yield Warn(code="callers-without-proxy", message=f"pods without a sidecar feel no fault: {', '.join(bare)}")
     elsewhere = sorted({f"{ns}/{workload}" for ns, workload in situation.calling if ns != namespace})
     if elsewhere:
         yield Warn(
             code="callers-elsewhere",
-            message=f"{', '.join(elsewhere)} call the target too and feel nothing: the fault is private to {namespace}",
+            message=f"{', '.join(elsewhere)} call the target too, but do not feel the fault: it is private to {namespace}",
         )
     hidden = [w.name for w in audience_of(injection.after, situation).hidden if wanted.items() <= w.labels.items()]
     if hidden:
@@ -131,7 +131,7 @@ def _callers(experiment: Experiment, situation: Situation, injection: Injection)
     if through:
         yield Warn(
             code="gateway-not-hit",
-            message=f"{', '.join(through)} is a gateway: requests that come in through it do not feel the fault",
+            message=f"{', '.join(through)} is a gateway: requests that enter through it do not feel the fault",
         )
     if not situation.calling:
-        yield Warn(code="no-calls-yet", message="the metrics know of no call to the target yet; the baseline will tell")
+        yield Warn(code="no-calls-yet", message="the metrics show no call to the target yet; the baseline decides")

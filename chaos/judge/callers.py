@@ -35,19 +35,19 @@ def judge_callers(facts: Facts) -> Reason | None:
     if bare:
         return Reason(
             code=ReasonCode.CALLERS_WITHOUT_PROXY,
-            message=f"{bare} requests arrived at {plan.host} from callers without a proxy, which feel no fault, and none "
+            message=f"{bare} requests arrived at {plan.host} from callers without a sidecar, which never feel the fault, and none "
             f"from {wanted}",
             hint="inject the sidecar into the calling pods (label istio-injection=enabled, then restart them)",
         )
     if not seen and not arrived:
         return Reason(
             code=ReasonCode.NO_CALLERS,
-            message=f"during the baseline nobody called {plan.host}, and {wanted} should have",
+            message=f"nobody called {plan.host} during the baseline; {wanted} should have",
             hint="send load that reaches the target",
         )
     others = ", ".join(sorted(seen))
     return Reason(
         code=ReasonCode.NO_CALLERS,
-        message=f"during the baseline {wanted} did not call {plan.host}" + (f"; only {others} did" if others else ""),
+        message=f"{wanted} did not call {plan.host} during the baseline" + (f"; only {others} did" if others else ""),
         hint="send load that reaches the target, or correct target.callers",
     )

@@ -16,7 +16,7 @@ from chaos.judge.removal import judge_removal
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
-from chaos.values.answers import Answer, ClaimResult
+from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_share
 
 
@@ -37,8 +37,8 @@ def judge(history: History) -> Verdict:
         experiment=history.plan.experiment.name,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
-        baseline=before.claims,
-        fault=during.claims,
+        baseline=before.expectations,
+        fault=during.expectations,
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
@@ -62,15 +62,15 @@ def _reasons(
     facts: Facts,
     before: PhaseAnswer,
     during: PhaseAnswer,
-    guarded: tuple[ClaimResult, ...],
+    guarded: tuple[ExpectationResult, ...],
     removed: RemovalResult | None,
     after: RecoveryResult | None,
 ) -> Iterator[Reason]:
-    """Everything that speaks against passing."""
+    """Every reason against passing."""
     if history.plan.refusals:
-        for broken in history.plan.refusals:
-            text = f"{broken.rule}: {broken.message}"
-            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=broken.hint, more=broken.more)
+        for refusal in history.plan.refusals:
+            text = f"{refusal.rule}: {refusal.message}"
+            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=refusal.hint, more=refusal.more)
         return
     for trouble in history.troubles:
         yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=trouble.hint)
@@ -97,10 +97,10 @@ def _reasons(
 def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
     hint = f"chaosctl sweep --run {history.run}"
     for left in history.residue:
-        yield Reason(code=ReasonCode.RESIDUE, message=f"left behind: {left}", hint=hint)
+        yield Reason(code=ReasonCode.RESIDUE, message=f"there is residue: {left}", hint=hint)
     written = Mark.INJECTED in history.marks or Mark.RESTORE_SENT in history.marks
     if written and Mark.RESTORED not in history.marks and not history.residue:
-        yield Reason(code=ReasonCode.RESIDUE, message="the restore was never acknowledged", hint=hint)
+        yield Reason(code=ReasonCode.RESIDUE, message="the API never acknowledged the restore", hint=hint)
     if removed is not None and removed.answer is Answer.VIOLATED:
         yield _still_faulted(removed)
 
@@ -113,8 +113,8 @@ def _still_faulted(removed: RemovalResult) -> Reason:
     return Reason(
         code=ReasonCode.STILL_FAULTED,
         message=f"{seen}; limits.removal allows {removed.allowed:g} s",
-        hint="see whether istiod runs and the proxies take its configuration (istioctl proxy-status), and whether another "
-        "fault is active on the target (chaosctl status); a control plane that is only slow needs a larger limits.removal",
+        hint="check that istiod runs and that the proxies accept its configuration (istioctl proxy-status), and that no other "
+        "fault is active on the target (chaosctl status); if the control plane is only slow, raise limits.removal",
     )
 
 
@@ -122,71 +122,72 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if history.troubles:
         return
     if before.answer is Answer.VIOLATED:
-        for claim in before.claims:
-            if claim.answer is Answer.VIOLATED:
-                text = f"not steady before the fault: {_told(claim)}"
+        for one in before.expectations:
+            if one.answer is Answer.VIOLATED:
+                text = f"not steady before the fault: {_told(one)}"
                 yield Reason(
-                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="mend the system, or the claim, first"
+                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
                 )
         return
     if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.claims, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
         yield Reason(
             code=ReasonCode.FOREIGN_FAULT,
-            message=f"{foreign} faults that are not ours were counted on the target before ours was injected",
-            hint="another fault is active on the target: remove it first, so that the baseline is a baseline",
+            message=f"{foreign} faults that this run did not inject were counted at the target during the baseline",
+            hint="another fault is active on the target: end it first, since a baseline must be without faults",
         )
         return
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 
 
-def _undecided(claims: tuple[ClaimResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
-    for claim in claims:
-        if claim.answer is not Answer.UNDECIDED:
+def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+    for one in expectations:
+        if one.answer is not Answer.UNDECIDED:
             continue
-        if claim.tally.total == 0:
+        if one.tally.total == 0:
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{claim.title}: no event was counted ({claim.phase})",
-                hint="does the load reach this service, and does its caller have a proxy?",
+                message=f"{one.title}: no event was counted ({one.phase})",
+                hint="check that the load reaches this service, and that its caller has a sidecar",
             )
         else:
             yield Reason(
                 code=code,
-                message=f"not decided in time: {_told(claim)}",
-                hint=f"raise {limit} or load.rate; shares close to the bound take many events",
+                message=f"not decided in time: {_told(one)}",
+                hint=f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ClaimResult, ...]) -> Iterator[Reason]:
+def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
     proof = during.proof or Proof()
     for caller, faults in proof.outside.items():
         yield Reason(
             code=ReasonCode.FAULT_OUTSIDE_SCOPE,
             message=f"{caller}, which was not declared, felt {faults} faults",
-            hint="look at the plan's callers and at who else calls the target",
+            hint="compare the plan's callers with the workloads that call the target",
         )
-    violated = [claim for claim in during.claims if claim.answer is Answer.VIOLATED]
-    tripped = [claim for claim in guarded if claim.answer is Answer.VIOLATED]
-    for claim in violated:
+    violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
+    tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
+    for one in violated:
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
-            message=_told(claim),
+            message=_told(one),
             hint="does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
         )
-    for claim in tripped:
-        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(claim), hint="the fault was restored at once")
+    for one in tripped:
+        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint="the run restored at once")
     if violated or tripped or history.troubles:
         if not sum(proof.by_caller.values()):
-            yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="and no fault was counted meanwhile")
+            text = "during the violation: look for another cause" if violated or tripped else "before the run ended"
+            yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message=f"no injected fault was counted {text}")
         return
     yield from _unproven(history, proof)
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(during.claims, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
-        if not during.claims:
+        yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
 
@@ -198,20 +199,20 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
             callers = ", ".join(f"{one.namespace}/{one.workload}" for one in history.plan.callers) or "the callers"
             yield Reason(
                 code=ReasonCode.HEADER_NOT_FORWARDED,
-                message=f"{callers} sent {share.tally.total} requests and none carried this run's header",
+                message=f"{callers} sent {share.tally.total} requests, but none had this run's header",
                 hint=f"{callers}, or an application before it, must forward x-chaos-run",
             )
         elif share.tally.good == 0:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
                 message=str(share),
-                hint="do the declared callers call the target under this load?",
+                hint="check that the declared callers call the target under this load",
             )
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
                 message=str(share),
-                hint="another VirtualService, or a proxy without the configuration, takes part of the calls",
+                hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault",
             )
     if not proof.shares:
         yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
@@ -223,21 +224,21 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
     if removed.answer is Answer.UNDECIDED:
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message="the fault was not seen to be gone from the proxies, or not surely in time",
-            hint="let the run end by itself; does Prometheus scrape the callers' proxies? limits.removal has to be longer than "
-            "the scrape interval, and a small share of faults takes many requests until its absence shows",
+            message="it is not proven that the proxies lost the fault, or that they did in time",
+            hint="do not stop the run, and check that Prometheus scrapes the callers' proxies; limits.removal has to be longer "
+            "than the scrape interval, and the absence of a rare fault shows only after many requests",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(_told(claim) for claim in after.claims if claim.answer is Answer.VIOLATED)
+        told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.VIOLATED)
         yield Reason(
             code=ReasonCode.NOT_RECOVERED,
             message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
-            hint="do breakers close, pools refill and queues drain after the dependency is back?",
+            hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
         )
     elif after.answer is Answer.UNDECIDED:
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message=f"it can't be told whether the steady state held again within {after.allowed:g} s",
+            message=f"there were not enough events to decide whether the steady state held again within {after.allowed:g} s",
             hint="raise limits.baseline or load.rate",
         )
 
@@ -245,7 +246,7 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
 def _all_held(
     history: History, proof: Proof | None, removed: RemovalResult | None, after: RecoveryResult | None
 ) -> Reason:
-    """Nothing speaks against it; still, each part of the promise has to be there."""
+    """No reason is against passing; still, each part of the proof has to be there."""
     needed = (Mark.BASELINE_UNTIL, Mark.INJECTED, Mark.FAULT_FROM, Mark.RESTORED, Mark.LOAD_STOPPED)
     missing = [mark.value for mark in needed if mark not in history.marks]
     if proof is None or not proof.proven:
@@ -265,9 +266,9 @@ def _all_held(
         code=ReasonCode.ALL_HELD,
         message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
-        f"recovered within {after.seconds:g} ± {after.uncertainty:g} s after that, nothing left",
+        f"recovered within {after.seconds:g} ± {after.uncertainty:g} s after that, no residue",
     )
 
 
-def _told(claim: ClaimResult) -> str:
-    return f"{claim.title}: expected {claim.expected}; observed {claim.observed}"
+def _told(one: ExpectationResult) -> str:
+    return f"{one.title}: expected {one.expected}; observed {one.observed}"

@@ -12,7 +12,7 @@ from chaos.judge.facts import Facts
 from chaos.judge.proof import judge_proof
 from chaos.model.history import Mark
 from chaos.model.verdict import Proof
-from chaos.values.answers import Answer, ClaimResult
+from chaos.values.answers import Answer, ExpectationResult
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class PhaseAnswer:
     """How a phase's question stands.
 
     Args:
-        answer: Of all its claims together.
+        answer: Of all its expectations together.
         done: Nothing more is to be learned by waiting.
     """
 
     answer: Answer
     done: bool
-    claims: tuple[ClaimResult, ...]
+    expectations: tuple[ExpectationResult, ...]
     proof: Proof | None = None
 
 
-def together(claims: Sequence[ClaimResult | Finding]) -> Answer:
+def together(expectations: Sequence[ExpectationResult | Finding]) -> Answer:
     """Violated once one is, holds once all do."""
-    answers = {claim.answer for claim in claims}
+    answers = {one.answer for one in expectations}
     if Answer.VIOLATED in answers:
         return Answer.VIOLATED
     return Answer.HOLDS if answers == {Answer.HOLDS} else Answer.UNDECIDED
@@ -50,7 +50,7 @@ def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float) ->
     )
 
 
-def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[ClaimResult, ...]:
+def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[ExpectationResult, ...]:
     """What became of expectations in a window."""
     return tuple(one.tell(one.decide(facts.evidence, look), look.phase) for one in kinds)
 
@@ -61,9 +61,9 @@ def baseline_answer(facts: Facts, now: float) -> PhaseAnswer:
     if start is None:
         return PhaseAnswer(Answer.UNDECIDED, False, ())  # noqa: FBT003 - a field by its place
     end = min(now, facts.marks.get(Mark.BASELINE_UNTIL, now))
-    claims = _steady_state(facts, "baseline", Window(start, end))
-    answer = together(claims)
-    return PhaseAnswer(answer, answer is not Answer.UNDECIDED, claims)
+    expectations = _steady_state(facts, "baseline", Window(start, end))
+    answer = together(expectations)
+    return PhaseAnswer(answer, answer is not Answer.UNDECIDED, expectations)
 
 
 def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
@@ -73,24 +73,24 @@ def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
     if start is None:
         return PhaseAnswer(Answer.UNDECIDED, bool(proof.outside), (), proof)
     end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
-    claims = _steady_state(facts, "fault", Window(start, end))
-    answer = together(claims)
+    expectations = _steady_state(facts, "fault", Window(start, end))
+    answer = together(expectations)
     done = answer is Answer.VIOLATED or bool(proof.outside) or (answer is Answer.HOLDS and proof.complete)
-    return PhaseAnswer(answer, done, claims, proof)
+    return PhaseAnswer(answer, done, expectations, proof)
 
 
-def _steady_state(facts: Facts, phase: Phase, window: Window) -> tuple[ClaimResult, ...]:
+def _steady_state(facts: Facts, phase: Phase, window: Window) -> tuple[ExpectationResult, ...]:
     look = look_at(facts, phase, window, confidence=share_of_confidence(facts.experiment))
     return judged(facts, facts.experiment.steady_state, look)
 
 
-def guardrails(facts: Facts, now: float) -> tuple[ClaimResult, ...]:
+def guardrails(facts: Facts, now: float) -> tuple[ExpectationResult, ...]:
     """The stop conditions, from the moment the fault was written."""
     look = _guarded(facts, now)
     return judged(facts, facts.experiment.guardrails, look) if look else ()
 
 
-def guardrail_tripped(facts: Facts, now: float) -> ClaimResult | None:
+def guardrail_tripped(facts: Facts, now: float) -> ExpectationResult | None:
     """The first stop condition that is surely violated."""
     look = _guarded(facts, now)
     for one in facts.experiment.guardrails if look else ():

@@ -37,7 +37,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
                 return Reason(
                     code=ReasonCode.METRICS_LOST,
                     message=f"the last {end - newest:.0f} s of the {phase} are missing: no sample of {question}",
-                    hint="are the proxies still scraped? (Prometheus' page of targets)",
+                    hint="check on Prometheus' page of targets that it still scrapes the proxies",
                 )
     return None
 

@@ -49,8 +49,8 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         if after == allowed and found is Answer.VIOLATED and _violated_when_drained(facts, gone, now):
             answer, shown = Answer.VIOLATED, after
     look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
-    claims = judged(facts, experiment.steady_state, look)
-    return result.model_copy(update={"seconds": seconds, "answer": answer, "claims": claims})
+    expectations = judged(facts, experiment.steady_state, look)
+    return result.model_copy(update={"seconds": seconds, "answer": answer, "expectations": expectations})
 
 
 def _answer(facts: Facts, window: Window, confidence: float) -> Answer:

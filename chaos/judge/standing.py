@@ -12,7 +12,7 @@ from chaos.judge.recovery import judge_recovery, recovery_done
 from chaos.judge.removal import judge_removal
 from chaos.model.history import Mark, PhaseName
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult
-from chaos.values.answers import ClaimResult
+from chaos.values.answers import ExpectationResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Standing:
     now: float
     answer: PhaseAnswer | None = None
     proof: Proof | None = None
-    tripped: ClaimResult | None = None
+    tripped: ExpectationResult | None = None
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
 
@@ -40,10 +40,10 @@ class Standing:
         return self.answer is not None and self.answer.done
 
     @property
-    def claims(self) -> Sequence[ClaimResult]:
+    def expectations(self) -> Sequence[ExpectationResult]:
         """The expectations as they stand."""
         judged = self.recovery or self.answer
-        return judged.claims if judged else ()
+        return judged.expectations if judged else ()
 
 
 def stand(facts: Facts, phase: PhaseName | None, now: float) -> Standing:

@@ -26,9 +26,9 @@ def lint(
         ),
     ],
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="where objects are applied that do not say their namespace")
+        str | None, typer.Option("--namespace", "-n", help="namespace of objects that have none of their own")
     ] = None,
-    form: Annotated[Format, typer.Option("--format", help="how findings are printed")] = Format.TEXT,
+    form: Annotated[Format, typer.Option("--format", help="the format in which findings are printed")] = Format.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="the same as --format json")] = False,
 ) -> None:
     """Find committed faults and Istio's pitfalls in manifests. Exit code 1 if there are findings, 2 if nothing can be read."""

@@ -43,8 +43,8 @@ class Report:
 
 
 def summary(report: Report) -> str:
-    """One line: what was looked at and what was found."""
-    looked = f"{_count(report.files, 'file')} looked at, {_count(report.objects, 'object')} judged"
+    """One line: what was checked and what was found."""
+    looked = f"{_count(report.files, 'file')} read, {_count(report.objects, 'object')} checked"
     if report.findings:
         warnings = len(report.findings) - report.errors
         found = f"{_count(len(report.findings), 'finding')} ({_count(report.errors, 'error')}, {_count(warnings, 'warning')})"

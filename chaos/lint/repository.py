@@ -39,8 +39,8 @@ def lint(paths: Sequence[str], *, settings: Settings, namespace: str | None = No
     if not gathered.files and not gathered.findings:
         more = "".join(f"\nnote: {note}" for note in gathered.notes)
         raise InputError(
-            f"{', '.join(paths)}: expected manifests (*.yaml, *.yml, *.json), found none to look at{more}",
-            hint="name a file or folder, or pipe what is rendered: kustomize build … | chaosctl lint -",
+            f"{', '.join(paths)}: expected manifests (*.yaml, *.yml, *.json), found none to check{more}",
+            hint="name a file or folder, or pipe rendered manifests: kustomize build … | chaosctl lint -",
         )
     return gathered.report(settings)
 
@@ -66,11 +66,11 @@ class _Gathered:
         if source.name == STDIN and not content.strip():
             raise InputError(
                 "expected manifests on standard input, found nothing",
-                hint="did the command before the pipe fail? `set -o pipefail` shows that",
+                hint="check whether the command before the pipe failed; `set -o pipefail` makes the shell notice that",
             )
         if not wide and source.name != STDIN and not INTERESTING.search(content):
             if b"\0" in content[:_BEGINNING]:
-                self.notes.append(f"{source.name}: binary, not judged")
+                self.notes.append(f"{source.name}: binary, not checked")
             return
         text = self._decoded(source, wide=wide)
         if text is None:
@@ -78,7 +78,7 @@ class _Gathered:
         if source.name == STDIN and not has_object(text):
             raise InputError(
                 "expected manifests on standard input, found text without any object (kind: …)",
-                hint="did the command before the pipe print an error?",
+                hint="check whether the command before the pipe printed an error",
             )
         for document in documents(text, file=source.name, first=self._next):
             self._next = document.number + 1
@@ -88,13 +88,13 @@ class _Gathered:
         if not wide and b"\0" in source.content:
             if source.name == STDIN:
                 raise InputError("expected manifests on standard input, found binary data")
-            self.notes.append(f"{source.name}: binary, not judged")
+            self.notes.append(f"{source.name}: binary, not checked")
             return None
         try:
             return source.content.decode("utf-16" if wide else "utf-8-sig")
         except UnicodeDecodeError as error:
             self.notes.append(
-                f"{source.name}: not UTF-8 ({error.reason} at byte {error.start}), judged as far as it goes"
+                f"{source.name}: not UTF-8 ({error.reason} at byte {error.start}), checked as far as possible"
             )
             return source.content.decode("utf-8", errors="replace")
 

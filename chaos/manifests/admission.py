@@ -108,7 +108,7 @@ def without_policies(version: str) -> str:
         "- the Roles that are printed now: the harness's identity can write VirtualServices in staging namespaces only. Take "
         "that right away from everybody in other namespaces who does not need it: nothing else stops them there;\n"
         "- chaosctl lint, in the pipelines of the repositories that clusters are fed from, and before commits;\n"
-        "- chaosctl manifests janitor, which takes away what no run renews."
+        "- chaosctl manifests janitor, which sweeps the faults of dead runs."
     )
 
 
@@ -129,7 +129,7 @@ def admission(
         home: Namespace of the harness's service account.
         account: Its name.
         api_version: Of both objects.
-        lifetime: How far after its creation an object of the harness may expire; the longest fault and an hour where absent.
+        lifetime: How far after its creation an object of the harness may expire; by default the longest fault and an hour.
         default_export: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo`` of the mesh's
             configuration). The API server gives a policy one object and no configuration, so it holds as it was printed.
         warn: Only tell, and deny nothing.
@@ -262,7 +262,7 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"only the harness adds or changes labels and annotations of {PREFIX} and routes named chaos-<run>",
             f"request.userInfo.username + ' may not add or change labels and annotations of {PREFIX} and routes named "
             "chaos-<run> of ' + variables.subject + '; take them out, also from backups and files'",
-            "by its marks the harness finds what it has to take away; what others copy or restore with them would be "
+            "by its marks the harness finds what it has to restore; what others copy with them, or put back from a backup, would be "
             "taken for a run's. Taking them away is open to everybody",
         ),
         Validation(

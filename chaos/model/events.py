@@ -1,4 +1,4 @@
-"""What happens in a run, one class a kind: its data, and the sentence that tells it.
+"""What happens in a run: one class for each kind of event, with its data and its sentence for people.
 
 A new kind is added here alone: its class, and its name in ``AnyEvent``.
 """
@@ -87,12 +87,12 @@ class NotSteady(Event):
 
 
 class ForeignFault(Event):
-    """Somebody else's faults hit the target before ours."""
+    """Faults that this run did not inject hit the target in the baseline."""
 
     label = "foreign fault"
     kind: Literal["foreign-fault"] = "foreign-fault"
     count: int
-    words = "{count} faults of somebody else hit the target: nothing is injected"
+    words = "{count} faults that this run did not inject hit the target: nothing is injected"
 
 
 class NoCallers(Event):
@@ -100,7 +100,7 @@ class NoCallers(Event):
 
     label = "no callers"
     kind: Literal["no-callers"] = "no-callers"
-    words = "nobody whose proxy could inject calls the target: nothing is injected"
+    words = "no caller whose proxy could inject calls the target: nothing is injected"
 
 
 # --- while it is injected ----------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class GuardrailTripped(Event):
     label = "guardrail"
     kind: Literal["guardrail"] = "guardrail"
     title: str
-    words = "{title}: the fault is restored at once"
+    words = "{title}: the run restores at once"
 
 
 class OutsideScope(Event):
@@ -148,25 +148,26 @@ class OutsideScope(Event):
     @property
     def sentence(self) -> str:
         """All who felt it."""
-        return f"{', '.join(self.callers)} felt the fault and was not declared: the fault is restored at once"
+        were = "was" if len(self.callers) == 1 else "were"
+        return f"{', '.join(self.callers)} felt the fault and {were} not declared: the run restores at once"
 
 
 class ApiSilent(Event):
-    """The Kubernetes API did not answer when the target was looked at."""
+    """The Kubernetes API did not answer when the run checked the target."""
 
     live = False
     kind: Literal["api-silent"] = "api-silent"
     answer: str
-    words = "the target could not be looked at: {answer}"
+    words = "the target could not be read: {answer}"
 
 
-# --- when it is taken away ---------------------------------------------------------------------------------------------
+# --- when it is restored -----------------------------------------------------------------------------------------------
 
 
 class RestoreRetried(Event):
-    """An attempt to take the fault away failed, and another one follows."""
+    """An attempt to restore failed, and another one follows."""
 
-    label = "restore tried again"
+    label = "restore retried"
     kind: Literal["restore-retried"] = "restore-retried"
     why: str
     words = "{why}"
@@ -192,7 +193,7 @@ class Restored(Event):
         if self.exact:
             return "the object's spec is what it was before"
         others = "others wrote the object meanwhile: " if self.exact is False else ""
-        return f"{others}only our part was taken out"
+        return f"{others}only the fault was taken out of it"
 
 
 class Gone(Event):
@@ -207,7 +208,7 @@ class ProxiesSilent(Event):
     """The callers' proxies can't be asked."""
 
     kind: Literal["proxies-silent"] = "proxies-silent"
-    words = "the callers' proxies can't be asked: the counted faults tell"
+    words = "the callers' proxies can't be asked: the counted faults decide"
 
 
 class RemovalNotAwaited(Event):
@@ -218,7 +219,7 @@ class RemovalNotAwaited(Event):
 
 
 class Ownership(Event):
-    """Fields of a patched object do not belong to whom they belonged before."""
+    """Fields of a patched object do not belong to their owners of before."""
 
     label = "owners not as before"
     kind: Literal["ownership"] = "ownership"

@@ -43,7 +43,7 @@ class StringMatch(Declared):
         if sum(value is not None for value in (self.exact, self.prefix, self.regex)) > 1:
             raise ValueError("expected one of exact, prefix and regex")
         if self.regex is not None and (wrong := regex_problem(self.regex)):
-            raise ValueError(f"regex: expected one that Istio takes: {wrong}")
+            raise ValueError(f"regex: expected one that Istio accepts: {wrong}")
         return self
 
 
@@ -91,7 +91,7 @@ class Target(Declared):
     namespace: Name = Field(description="a staging namespace")
     service: Name = Field(description="the Kubernetes Service whose callers feel the fault")
     callers: dict[str, str] = Field(
-        default_factory=dict, description="pod labels of the callers that are hit; all callers where empty"
+        default_factory=dict, description="pod labels of the callers that are hit; without labels, all callers"
     )
     match: tuple[Match, ...] = Field((), description="only requests that match one of these blocks")
     only_our_load: bool = Field(
@@ -134,7 +134,7 @@ class Request(Declared):
     weight: int = Field(1, ge=1, le=10_000, strict=True)
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None
-    name: str | None = Field(None, min_length=1, description="how it is called in statistics; METHOD path where absent")
+    name: str | None = Field(None, min_length=1, description="its name in statistics; without it, METHOD path")
 
     if TYPE_CHECKING:
 
@@ -178,7 +178,7 @@ class Load(Declared):
     requests: tuple[Request, ...] = ()
     locustfile: str | None = Field(None, description="path of a locustfile, relative to the experiment file")
     users: int = Field(10, ge=1, le=10_000, strict=True, description="users of the locustfile (closed model)")
-    timeout: Duration = Field(timedelta(seconds=30), description="a request without answer by then has failed")
+    timeout: Duration = Field(timedelta(seconds=30), description="a request without an answer by then has failed")
 
     if TYPE_CHECKING:
 
@@ -221,7 +221,7 @@ class Limits(Declared):
     fault: Duration = timedelta(seconds=120)
     removal: Duration = Field(
         timedelta(seconds=30),
-        description="how soon after the API acknowledged the restore the callers' proxies must have lost the fault",
+        description="longest time from the acknowledged restore until the callers' proxies have lost the fault",
     )
 
     if TYPE_CHECKING:
@@ -247,9 +247,9 @@ class Experiment(Declared):
     positional: ClassVar[tuple[str, ...]] = ("experiment",)
 
     experiment: Name = Field(description="its name, unique in the suite")
-    title: str | None = Field(None, description="one line for people; made from the name where absent")
+    title: str | None = Field(None, description="one line for people; without it, made from the name")
     description: str | None = None
-    owner: str | None = Field(None, description="team that answers for it")
+    owner: str | None = Field(None, description="team that is responsible for it")
     severity: Severity = "normal"
     tags: tuple[Name, ...] = ()
     target: Target

@@ -35,7 +35,7 @@ class PhaseName(StrEnum):
 
 
 class Mark(StrEnum):
-    """Moments on which judging leans."""
+    """Moments from which judging computes its windows."""
 
     LOAD_STARTED = "load-started"
     BASELINE_FROM = "baseline-from"
@@ -48,7 +48,7 @@ class Mark(StrEnum):
     RESTORE_SENT = "restore-sent"
     """The decision to restore: the fault's observation ends here."""
     RESTORED = "restored"
-    """The API acknowledged the restore; when the proxies had lost the fault is for the judge to tell."""
+    """The API acknowledged the restore; the judge decides when the proxies had lost the fault."""
     LOAD_STOPPED = "load-stopped"
 
 
@@ -61,12 +61,12 @@ class Span(Frozen):
 
 
 class ProxySeen(Frozen):
-    """What a look into the callers' proxies found: how many have the injected route, of how many.
+    """What the callers' proxies answered: how many have the injected route, of how many.
 
     Args:
         at: When all had answered.
         asked: When they were asked.
-        of: Proxies; 0 where they can't be asked, so that from here on only counts tell.
+        of: Number of proxies; 0 if they can't be asked, so that from then on only counts decide.
     """
 
     at: float
@@ -76,7 +76,7 @@ class ProxySeen(Frozen):
 
 
 class Environment(Frozen):
-    """Where it ran."""
+    """The place of a run, as recorded."""
 
     context: str
     cluster: str = Field("", description="UID of the namespace kube-system")
@@ -92,7 +92,7 @@ class Environment(Frozen):
 
 
 class History(Frozen):
-    """Everything that is known of one run."""
+    """Everything that was recorded of one run."""
 
     format: int = FORMAT
     run: str
@@ -107,7 +107,7 @@ class History(Frozen):
     recorded: tuple[Recorded, ...] = ()
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
-    residue: tuple[str, ...] = Field((), description="what was still there after the last attempt to clean up")
+    residue: tuple[str, ...] = Field((), description="residue after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 
     def find(self, question: Question) -> Recorded | None:

@@ -11,7 +11,7 @@ from pydantic import Field
 from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
 from chaos.values.frozen import Frozen
-from chaos.values.remarks import Broken, Warn
+from chaos.values.remarks import Refusal, Warn
 
 
 class Strategy(StrEnum):
@@ -40,10 +40,10 @@ class Caller(Frozen):
 
 
 class Injection(Frozen):
-    """The object to write and how to undo it.
+    """The object to write, before and after.
 
     Args:
-        strategy: How the fault gets in.
+        strategy: How the fault gets into the mesh.
         namespace: Where the object is written.
         name: Its name.
         before: The object as it governs now; ``None`` where there is none.
@@ -66,10 +66,10 @@ class Plan(Frozen):
     experiment: Experiment
     file: str = Field("", description="where the experiment was declared")
     declared: str = Field("", description="its text as declared")
-    injection: Injection | None = Field(None, description="None where the plan is refused before one could be made")
+    injection: Injection | None = Field(None, description="None if the plan is refused before an object could be made")
     callers: tuple[Caller, ...] = ()
     warnings: tuple[Warn, ...] = ()
-    refusals: tuple[Broken, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
 
     @property
     def host(self) -> str:
@@ -79,5 +79,5 @@ class Plan(Frozen):
 
     @property
     def allowed(self) -> bool:
-        """Whether every staging rule agrees."""
+        """Whether no staging rule refuses it."""
         return not self.refusals and self.injection is not None

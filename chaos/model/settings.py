@@ -1,4 +1,4 @@
-"""Where the harness may act. Without any configuration: nowhere but on the embedded lab."""
+"""Where the harness may act. Without settings: only on the embedded lab."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def _namespace(name: str) -> str:
 
 
 class Caps(Declared):
-    """The most that an experiment may ask for.
+    """The most that an experiment may declare.
 
     Args:
-        percentage: Of requests, by abort or delay.
+        percentage: Of the requests, for each kind of fault.
         delay: The longest ``fixedDelay``.
         duration: The longest ``limits.fault``.
         rate: Arrivals per second of the load.
@@ -74,12 +74,12 @@ class Settings(Declared):
     Args:
         namespaces: Names of the namespaces that experiments may touch, or patterns of them (``team-*-staging``).
         labels: Labels that such a namespace must carry.
-        clusters: UIDs of ``kube-system`` of the clusters that may be touched; any where empty.
+        clusters: UIDs of ``kube-system`` of the clusters that may be touched; if empty, any cluster.
         root_namespace: The mesh's root namespace, never touched.
-        caps: The most that an experiment may ask for.
-        credentials: What to do where the harness's own identity may write VirtualServices outside these namespaces.
-        prometheus: The Prometheus that scrapes the mesh, where none is named.
-        entry: Where load is sent to, where nothing is named.
+        caps: The most that an experiment may declare.
+        credentials: What to do if the harness's own identity may write VirtualServices outside these namespaces.
+        prometheus: URL of the Prometheus that scrapes the mesh, if no option names one.
+        entry: URL at which the load enters the mesh, if no option names one.
     """
 
     model_config = ConfigDict(alias_generator=None)

@@ -30,7 +30,7 @@ class Situation:
         virtual_services: All that could be read.
         destination_rules: All that could be read.
         workloads: Of the target's namespace.
-        calling: ``(namespace, workload)`` that called the target of late, by the metrics.
+        calling: ``(namespace, workload)`` that called the target in the last hour, by the metrics.
         writable_outside: Namespaces outside the allowed ones in which the harness's own identity may write
             VirtualServices; ``*`` for all.
         default_exports: What ``exportTo`` is where a VirtualService has none (``defaultVirtualServiceExportTo``), by the

@@ -1,4 +1,4 @@
-"""What a history amounts to."""
+"""The verdict on a history: an outcome, its reasons and its results."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from chaos.values.answers import Answer, ClaimResult, Interval, Tally
+from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.frozen import Frozen
 from chaos.values.quantities import format_share
 
@@ -70,7 +70,7 @@ class ReasonCode(StrEnum):
     HEADER_NOT_FORWARDED = "header-not-forwarded"
     RECORD_LOST = "record-lost"
     BROKEN = "broken"
-    # failed: the system fell short
+    # failed: the system did not do what was expected
     EXPECTATION_VIOLATED = "expectation-violated"
     GUARDRAIL_TRIPPED = "guardrail-tripped"
     NOT_RECOVERED = "not-recovered"
@@ -150,12 +150,12 @@ class RemovalResult(Frozen):
 
     Args:
         seconds: From the acknowledged restore until the fault was surely gone; ``None``: not seen.
-        uncertainty: Seconds by which it may have been gone earlier: the time between two looks at the proxies, or since
+        uncertainty: Seconds by which it may have been gone earlier: the time between two answers of the proxies, or since
             the scrape that came before the last counted fault.
         allowed: Seconds that the experiment grants (``limits.removal``).
         answer: ``holds``: gone in time; ``violated``: not in time; ``undecided``: it could not be seen.
-        asked: Proxies that were asked; 0: none could be, so that only the counted faults tell.
-        having: Proxies that still had the fault at the last look.
+        asked: Proxies that were asked; 0: none could be, so that only the counted faults decide.
+        having: Proxies that still had the fault when they were last asked.
     """
 
     seconds: float | None
@@ -179,7 +179,7 @@ class RecoveryResult(Frozen):
     uncertainty: float
     allowed: float
     answer: Answer
-    claims: tuple[ClaimResult, ...] = ()
+    expectations: tuple[ExpectationResult, ...] = Field((), serialization_alias="claims")
 
 
 class Reason(Frozen):
@@ -192,20 +192,20 @@ class Reason(Frozen):
 
 
 class Verdict(Frozen):
-    """The judgement of one history."""
+    """The verdict on one history."""
 
     run: str
     experiment: str
     outcome: Outcome
     reasons: tuple[Reason, ...]
-    baseline: tuple[ClaimResult, ...] = ()
-    fault: tuple[ClaimResult, ...] = ()
-    guardrails: tuple[ClaimResult, ...] = ()
+    baseline: tuple[ExpectationResult, ...] = ()
+    fault: tuple[ExpectationResult, ...] = ()
+    guardrails: tuple[ExpectationResult, ...] = ()
     proof: Proof | None = None
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
 
     @property
     def passed(self) -> bool:
-        """Green: steady before, provably faulted, held, recovered, nothing left."""
+        """Green: steady before, the fault provably hit, all expectations held, recovered, no residue."""
         return self.outcome is Outcome.PASSED

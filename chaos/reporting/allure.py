@@ -24,7 +24,7 @@ from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
 from chaos.reporting.timeline import TIMELINE
-from chaos.values.answers import Answer, ClaimResult
+from chaos.values.answers import Answer, ExpectationResult
 
 _MARKDOWN: Final = "text/markdown"
 _CSV: Final = "text/csv"
@@ -39,7 +39,7 @@ class AllureSteps(Listener):
     Args:
         results: Allure's results folder.
         reporter: The listener's own reporter.
-        categories: How the report sorts failures, copied beside the results; the package's own where absent.
+        categories: How the report sorts failures, copied beside the results; by default the package's own.
         marked: Tags that the test has as markers, which allure-pytest tells by itself.
     """
 
@@ -146,33 +146,33 @@ def _describe(plan: Plan, marked: Collection[str]) -> None:
 def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
     """What was decided in a phase, each with its status."""
     if phase is PhaseName.BASELINE:
-        yield from map(_claim, verdict.baseline)
+        yield from map(_step, verdict.baseline)
     elif phase is PhaseName.PROVE and verdict.proof is not None:
         yield from map(_half, verdict.proof.shares)
         for caller, count in verdict.proof.outside.items():
             yield f"felt outside the declared scope: {caller} ({count})", Status.FAILED
     elif phase is PhaseName.OBSERVE:
-        yield from map(_claim, verdict.fault)
-        for claim in verdict.guardrails:
+        yield from map(_step, verdict.fault)
+        for one in verdict.guardrails:
             # A stop condition that is not surely violated has let the run go on.
-            status = Status.FAILED if claim.answer is Answer.VIOLATED else Status.PASSED
-            yield f"guardrail: {_sentence(claim)}", status
+            status = Status.FAILED if one.answer is Answer.VIOLATED else Status.PASSED
+            yield f"guardrail: {_sentence(one)}", status
     elif phase is PhaseName.RESTORE and verdict.removal is not None:
         yield f"removal: {removal_text(verdict.removal)}", _STATUSES[verdict.removal.answer]
     elif phase is PhaseName.RECOVER and verdict.recovery is not None:
         yield f"recovery: {recovery_text(verdict.recovery)}", _STATUSES[verdict.recovery.answer]
-        yield from map(_claim, verdict.recovery.claims)
+        yield from map(_step, verdict.recovery.expectations)
     elif phase is PhaseName.RELEASE and verdict.outcome is Outcome.CLEANUP_FAILED:
         for reason in verdict.reasons:
             yield f"{reason.code}: {reason.message}", Status.FAILED
 
 
-def _claim(claim: ClaimResult) -> tuple[str, str]:
-    return _sentence(claim), _STATUSES[claim.answer]
+def _step(one: ExpectationResult) -> tuple[str, str]:
+    return _sentence(one), _STATUSES[one.answer]
 
 
-def _sentence(claim: ClaimResult) -> str:
-    return f"{claim.title}: {claim.answer}: expected {claim.expected}; observed {claim.observed}"
+def _sentence(one: ExpectationResult) -> str:
+    return f"{one.title}: {one.answer}: expected {one.expected}; observed {one.observed}"
 
 
 def _half(share: ShareProof) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Records of earlier formats in today's form. Nothing else knows what they looked like."""
+"""Records of earlier formats, converted to the current one. Only this module knows their form."""
 
 from __future__ import annotations
 

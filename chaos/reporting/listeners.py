@@ -24,7 +24,7 @@ def listeners(say: Callable[[str], None] = complain) -> Iterator[Listener]:
     """New listeners for one run, apart from what the caller shows by itself.
 
     Args:
-        say: Told about each that another package offers and that can't be used; a run does without it.
+        say: Called with each that another package offers and that can't be used; a run does without it.
     """
     yield from (own() for own in _OWN)
     for entry in _offered():

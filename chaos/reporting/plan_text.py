@@ -20,8 +20,8 @@ def plan_text(plan: Plan) -> str:
     lines = [f"{experiment.name}: {experiment.headline}"]
     if plan.refusals:
         lines.append("refused:")
-        for broken in plan.refusals:
-            lines += [f"  {broken.rule}: {broken.message}", f"    hint: {broken.hint}", f"    more: {broken.more}"]
+        for refusal in plan.refusals:
+            lines += [f"  {refusal.rule}: {refusal.message}", f"    hint: {refusal.hint}", f"    more: {refusal.more}"]
         return "\n".join(lines)
     if plan.injection is not None:
         lines.append(f"strategy:  {plan.injection.strategy} ({_meaning(plan.injection)})")
@@ -71,7 +71,7 @@ def _plain(node: Any) -> Any:
 
 def _meaning(injection: Injection) -> str:
     return {
-        "create": "the host has no VirtualService: one is written and deleted again",
-        "overlay": "a private copy of the governing one is written and deleted again",
-        "patch": "the fault is put into the private one that governs, and taken out again",
+        "create": "the host has no VirtualService: the run creates one, and deletes it afterwards",
+        "overlay": "the run creates a private copy of the governing VirtualService, and deletes it afterwards",
+        "patch": "the run inserts the fault into the private VirtualService that governs, and restores it afterwards",
     }.get(injection.strategy, injection.strategy.value)

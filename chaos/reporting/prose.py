@@ -1,11 +1,11 @@
-"""A verdict in words: what was claimed, what was observed, why it is what it is, what to do."""
+"""A verdict in words: what was expected, what was observed, the reasons, and what to do."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
-from chaos.values.answers import ClaimResult
+from chaos.values.answers import ExpectationResult
 
 _BAR = "\\|"
 _PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
@@ -31,11 +31,11 @@ def verdict_text(verdict: Verdict) -> str:
 
 
 def _evidence(verdict: Verdict) -> Iterator[str]:
-    for claim in (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ())):
-        yield f"  {_PHASES[claim.phase]}: {claim.title}: {claim.answer}"
-        yield f"    expected {claim.expected}; observed {claim.observed}"
-    for claim in verdict.guardrails:
-        yield f"  guardrail: {claim.title}: {claim.answer}; observed {claim.observed}"
+    for one in (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ())):
+        yield f"  {_PHASES[one.phase]}: {one.title}: {one.answer}"
+        yield f"    expected {one.expected}; observed {one.observed}"
+    for one in verdict.guardrails:
+        yield f"  guardrail: {one.title}: {one.answer}; observed {one.observed}"
     if verdict.proof is not None:
         yield from (f"  {line}" for line in proof_lines(verdict.proof))
     if verdict.removal is not None:
@@ -71,16 +71,16 @@ def removal_text(removal: RemovalResult) -> str:
     by = (
         f"caller proxies asked: {removal.asked}"
         if removal.asked
-        else "no proxy could be asked, so by the counted faults"
+        else "decided by the counted faults, since no proxy could be asked"
     )
     if removal.seconds is None:
-        return f"{removal.answer}: not seen; {allowed} ({by})"
+        return f"{removal.answer}: not seen to be gone; {allowed} ({by})"
     when = f"gone {removal.seconds:.1f} s after the API acknowledged the restore"
     return f"{removal.answer}: {when}, or up to {removal.uncertainty:.1f} s earlier; {allowed} ({by})"
 
 
 def recovery_text(recovery: RecoveryResult) -> str:
-    """When it held again."""
+    """When the steady state held again."""
     if recovery.seconds is None:
         return f"{recovery.answer} within {recovery.allowed:g} s"
     return f"within {recovery.seconds:g} ± {recovery.uncertainty:g} s of {recovery.allowed:g} s allowed"
@@ -93,12 +93,12 @@ def verdict_markdown(verdict: Verdict) -> str:
         hint = f" _{reason.hint}_" if reason.hint else ""
         more = f" (more: {reason.more})" if reason.more else ""
         lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
-    claims = (*verdict.baseline, *verdict.fault, *(verdict.recovery.claims if verdict.recovery else ()))
-    if claims or verdict.guardrails:
-        lines += ["", "| when | claim | expected | observed | answer |", "|---|---|---|---|---|"]
-        for claim in claims:
-            lines.append(_markdown_row(_PHASES[claim.phase], claim))
-        lines += [_markdown_row("guardrail", claim) for claim in verdict.guardrails]
+    expectations = (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ()))
+    if expectations or verdict.guardrails:
+        lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
+        for one in expectations:
+            lines.append(_markdown_row(_PHASES[one.phase], one))
+        lines += [_markdown_row("guardrail", one) for one in verdict.guardrails]
     if verdict.proof is not None:
         lines += ["", *(f"- {line}" for line in proof_lines(verdict.proof))]
     if verdict.removal is not None:
@@ -108,7 +108,7 @@ def verdict_markdown(verdict: Verdict) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _markdown_row(when: str, claim: ClaimResult) -> str:
-    cells = (when, claim.title, claim.expected, claim.observed, claim.answer)
+def _markdown_row(when: str, one: ExpectationResult) -> str:
+    cells = (when, one.title, one.expected, one.observed, one.answer)
     # A PromQL comparison may hold a bar, which would end the cell.
     return f"| {' | '.join(cell.replace('|', _BAR) for cell in cells)} |"

@@ -26,7 +26,7 @@ class Terminal(Listener):
     """Tells a terminal or a log what happens.
 
     Args:
-        stream: Where it writes; standard error where absent.
+        stream: Where it writes; by default standard error.
         width: Columns of a terminal that can't be asked.
         colour: Whether colours may be used.
     """
@@ -66,7 +66,7 @@ class Terminal(Listener):
             self._console.control(_CLEAR)
             # A line that wraps could not be taken back: only its last row would be cleared.
             self._console.print(_progress(progress)[: self._console.width - 1], end="")
-        elif progress.elapsed >= self._next and progress.claims:
+        elif progress.elapsed >= self._next and progress.expectations:
             self._next = progress.elapsed + _EVERY
             self.say(_progress(progress))
 
@@ -90,9 +90,9 @@ def _progress(progress: Progress) -> str:
         parts.append(f"{progress.rate:.0f} answers/s")
     if progress.good is not None:
         parts.append(f"good {format_share(progress.good)}")
-    if progress.claims:
-        decided = sum(claim.answer is not Answer.UNDECIDED for claim in progress.claims)
-        parts.append(f"{decided} of {len(progress.claims)} decided")
+    if progress.expectations:
+        decided = sum(one.answer is not Answer.UNDECIDED for one in progress.expectations)
+        parts.append(f"{decided} of {len(progress.expectations)} decided")
     if progress.proof is not None and progress.proof.by_caller:
         parts.append(f"{sum(progress.proof.by_caller.values())} faulted")
     return ", ".join(parts)

@@ -1,4 +1,4 @@
-"""Every fault of the harness that is in the mesh now, and whether somebody still answers for it."""
+"""Every fault of the harness that is in the mesh now, and whether its run is live."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ActiveFault:
     """A fault of the harness that is in the mesh now.
 
     Args:
-        inside: It was put into somebody else's object, so removing it is taking it out.
+        inside: It is inside somebody else's object, from which a sweep takes it out.
         hosts: The hosts whose requests it hits.
         age: Seconds since it was written.
         expires: RFC 3339 time from which it is void in any case; empty where it does not say.
-        renewed: Whether somebody still renews the run's lease.
+        renewed: Whether the run still renews its lease.
         lease_until: RFC 3339 time at which the lease runs out; empty without a lease.
     """
 
@@ -45,7 +45,7 @@ class ActiveFault:
         return {**asdict(self), "hosts": list(self.hosts)}
 
     def __str__(self) -> str:
-        alive = "renewed" if self.renewed else "NOBODY RENEWS IT: chaosctl sweep removes it"
+        alive = "renewed" if self.renewed else "NOBODY RENEWS IT: run chaosctl sweep"
         return (
             f"{self.namespace}/{self.name}{' (inside it)' if self.inside else ''}  hosts {', '.join(self.hosts)}  run {self.run}  experiment {self.experiment}"
             f"  owner {self.owner or '-'}  age {self.age:.0f} s  expires {self.expires or '-'}  {alive}"

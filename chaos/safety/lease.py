@@ -90,7 +90,7 @@ class Held:
         """Looks whether it still is ours; why it is not, else nothing.
 
         Raises:
-            MeshError: nobody can tell.
+            MeshError: the cluster can't be read.
         """
         if not self._lost:
             meta = self._obj["metadata"]
@@ -132,7 +132,7 @@ class Held:
                 if time.monotonic() - self._renewed > self._duration:
                     self._lost = f"it could not be renewed for {self._duration:g} s: {error.message}"
             except Exception as error:  # noqa: BLE001 - the thread's edge: whatever it is, the run has to know
-                self._lost = f"renewing broke: {type(error).__name__}: {error}"
+                self._lost = f"renewing it failed: {type(error).__name__}: {error}"
             if self._lost:
                 return
 

@@ -82,7 +82,7 @@ def acquire(
         raise MeshError(
             f"the lease {namespace}/{name} could not be taken by run {run} in {_CONTESTS} attempts; at last: {error.message}",
             status=409,
-            hint="other runs compete for this target, or the API is ill: try again",
+            hint="other runs compete for this target, or the API does not work: try again",
         ) from error
 
 
@@ -113,8 +113,8 @@ def _refuse_if_held(lease: Object, now: float) -> None:
     where, age = f"{meta['namespace']}/{meta['name']}", max(0.0, now - taken)
     if not is_ours(lease):
         raise Locked(
-            f"the lease {where} exists, and the harness did not write it",
-            holder=holder, age=age, until=until, hint="rename or remove that Lease",
+            f"the lease {where} exists, but the harness did not write it",
+            holder=holder, age=age, until=until, hint="rename or delete that Lease",
         )  # fmt: skip
     if is_live(lease, now):
         raise Locked(
@@ -122,7 +122,7 @@ def _refuse_if_held(lease: Object, now: float) -> None:
             holder=holder,
             age=age,
             until=until,
-            hint=f"wait for its end; if nobody renews it, it is free in {until - now:.0f} s",
+            hint=f"wait until that run ends; if nobody renews the lease, the target is free in {until - now:.0f} s",
         )
 
 
@@ -132,6 +132,6 @@ def _clear(mesh: Mesh, lease: Object) -> None:
     failed = next((one for one in swept if one.trouble), None)
     if failed is not None:
         raise MeshError(
-            f"what the dead run {run_of(lease)} left can't be removed: {failed}",
+            f"the residue of the dead run {run_of(lease)} can't be removed: {failed}",
             hint=f"chaosctl sweep --run {run_of(lease)}",
         )

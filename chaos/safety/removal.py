@@ -1,6 +1,6 @@
-"""Takes one object's fault away, and gives its fields back to their owners, whoever does it: the run, the watchdog, a sweep.
+"""Restores one object, and gives its fields back to their owners, for the run, the watchdog and a sweep alike.
 
-These are two steps, so that no fault waits for an owner: whoever cleans up takes all faults away before the first is given
+These are two steps, so that no fault waits for an owner: whoever cleans up restores all objects before the first is given
 back.
 """
 
@@ -21,11 +21,11 @@ CONFLICTS: Final = 8
 """Writes by others, one after the other, that a single removal outlasts; its caller may begin anew."""
 
 
-def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
+def restore(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
     """Deletes what a run created, and takes out what it put into somebody else's object; `give_back` has to follow there.
 
     Returns:
-        Whether there was anything to take away.
+        Whether there was anything to restore.
 
     Raises:
         MeshError: it may still be there.
@@ -47,13 +47,13 @@ def take_away(mesh: Mesh, obj: Object, *, run: str = "") -> bool:
         else:
             return True
     raise MeshError(
-        f"{describe(obj)} was written by others {CONFLICTS} times while the fault was taken out", status=409,
-        hint="it is tried again",
+        f"{describe(obj)} was written by others {CONFLICTS} times during the restore", status=409,
+        hint="the harness retries",
     )  # fmt: skip
 
 
 def give_back(mesh: Mesh, namespace: str, name: str, *, run: str) -> str:
-    """Makes the fields of somebody else's object theirs again, once the fault is out of it; nothing where they are.
+    """Gives the fields of somebody else's object back to their owners, once the fault is out of it.
 
     A server takes a list of owners that it can't read with 200 and passes over it, so its answer is compared.
 
@@ -80,7 +80,7 @@ def give_back(mesh: Mesh, namespace: str, name: str, *, run: str) -> str:
             return _what_is_left(live, wanted, stored)
     raise MeshError(
         f"{namespace}/{name} was written by others {CONFLICTS} times while its fields were given back", status=409,
-        hint="it is tried again",
+        hint="the harness retries",
     )  # fmt: skip
 
 
@@ -94,12 +94,12 @@ def _what_is_left(before: Object, wanted: Object, stored: Object) -> str:
         return f"{FIELD_MANAGER} still owns fields: their owner has to apply the object once with --force-conflicts"
     if not owners_are_known(before) and not route_owners(stored):
         return (
-            "it is not known who owned spec.http before, so nobody owns it now; the owner's next server-side apply takes it "
+            "the owners of spec.http before the run are unknown, so nobody owns it now; the owner's next server-side apply takes it "
             "without a conflict"
         )
     if route_owners(stored) != route_owners(wanted):
         return (
-            "the server did not take the list of earlier owners, so nobody owns spec.http now; the owner's next server-side "
+            "the server did not accept the list of earlier owners, so nobody owns spec.http now; the owner's next server-side "
             "apply takes it without a conflict"
         )
     return ""

@@ -19,7 +19,7 @@ def find(mesh: Mesh, namespaces: Sequence[str], run: str, *, faults_only: bool =
     """Everything in these namespaces that carries a run's marks, as ``VirtualService staging/chaos-…``.
 
     Raises:
-        MeshError: nobody can tell.
+        MeshError: the cluster can't be read.
     """
     return [
         describe_part(obj, run)
@@ -33,7 +33,7 @@ def everything_of_ours(mesh: Mesh, namespaces: Sequence[str] | None, run: str | 
     """Everything that the harness wrote or wrote into, the faults before the leases; in these namespaces, or everywhere.
 
     Raises:
-        MeshError: nobody can tell.
+        MeshError: the cluster can't be read.
     """
     if namespaces is None or len(namespaces) >= _ALL_AT_ONCE:
         try:

@@ -73,7 +73,7 @@ def settle(attempt: Callable[[], _T], *, tries: int, pause: float, sleep: Callab
 def persist(
     attempt: Callable[[], str], *, clock: Clock, deadline: float, pause: float, said: Callable[[str], None]
 ) -> str:
-    """Makes attempts at a clean-up, one at least, until one says that nothing is wrong or the deadline has passed.
+    """Attempts a clean-up, at least once, until an attempt succeeds or the deadline has passed.
 
     Args:
         attempt: Says what is wrong still; empty where nothing is.

@@ -1,9 +1,9 @@
-"""Finds faults that nobody answers for any more, and removes them. Needs nothing but the cluster.
+"""Restores faults of dead runs, and removes their objects. Needs nothing but the cluster.
 
 Safe at any time, twice, concurrently and beside live runs: the lease goes first, by its ``resourceVersion``, which fails if
 the run has renewed it meanwhile; so the run knows, too. A fault without a lease is one that a sweep did not get to.
-Everything is removed by its UID, and taken out of others' objects by their ``resourceVersion``. Their fields are given back
-to their owners once all faults are out; that is also done where no record is left of who they were.
+Objects are removed by their UID, and others' objects restored by their ``resourceVersion``. Fields are given back to their
+owners once all faults are out, also if no undo record says who the owners were.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chaos.safety.marks import (
     part_of,
     run_of,
 )
-from chaos.safety.removal import announce, give_back, take_away
+from chaos.safety.removal import announce, give_back, restore
 from chaos.safety.residue import everything_of_ours
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 _SAID: Final[dict[Part, tuple[str, str, str, str]]] = {
     "object": ("removed", "would remove", "could not remove", "already gone:"),
-    "fault": ("took the fault out of", "would take the fault out of", "could not take the fault out of", "no fault any more in"),
+    "fault": ("restored", "would restore", "could not restore", "already restored:"),
     "ownership": (
-        "gave back the fields of", "would give back the fields of", "could not give back the fields of", "nothing to give back in",
+        "gave back the fields of", "would give back the fields of", "could not give back the fields of", "no fields to give back in",
     ),
 }  # fmt: skip
 
@@ -119,19 +119,19 @@ def decide(
 
 
 def _named(run: str | None) -> str:
-    return "the run was named" if run is not None else "everything was asked for"
+    return "the run was named" if run is not None else "all runs were named"
 
 
 def _void(faults: Sequence[Object], leases: Sequence[Object], now: float) -> str:
-    """Why nobody answers for a run's objects any more; empty while somebody does."""
+    """Why a run counts as dead; empty while it is live."""
     if any(is_live(lease, now) for lease in leases):
         late = [end for fault in faults if (end := expires(fault)) is not None and end <= now]
         return f"expired {now - min(late):.0f} s ago" if late else ""
     if not leases:
         known = any(run_of(fault) for fault in faults)
-        return "its run holds no lease" if known else "a run left itself as the owner of its fields, and no record"
+        return "its run holds no lease" if known else "the harness still owns its fields, and no undo record is there"
     last = max(runs_out(lease) for lease in leases)
-    return f"its lease ran out {now - last:.0f} s ago" if last and holder_of(leases[0]) else "its lease is void"
+    return f"its lease expired {now - last:.0f} s ago" if last and holder_of(leases[0]) else "its lease is void"
 
 
 def sweep(
@@ -144,7 +144,7 @@ def sweep(
     now: float | None = None,
     dry_run: bool = False,
 ) -> list[Swept]:
-    """Removes what nobody answers for any more. An object that can't be removed does not keep the others.
+    """Restores faults of dead runs, and removes their objects. One that can't be removed does not keep the others.
 
     Args:
         mesh: The cluster.
@@ -152,8 +152,8 @@ def sweep(
         run: Only what this run left, even if its lease is still renewed.
         everything: All of the harness's, live runs included.
         dead_only: With ``run``: only if its lease is no longer renewed.
-        now: Unix seconds; the API server's clock where absent.
-        dry_run: Only say what would be removed.
+        now: Unix seconds; by default the API server's clock.
+        dry_run: Only report what would be done.
 
     Returns:
         What became of each object; look for ``trouble``.
@@ -190,18 +190,18 @@ def _remove(mesh: Mesh, one: Condemned) -> list[Swept]:
                 return []  # renewed at the last moment: the run lives
             return [_swept(obj, one, trouble=error.message) for obj in (*one.leases, *one.faults)]
         swept.append(_swept(lease, one, removed=removed))
-    return swept + [_take_away(mesh, fault, one) for fault in one.faults]
+    return swept + [_restore(mesh, fault, one) for fault in one.faults]
 
 
-def _take_away(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
+def _restore(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
     if part_of(fault, one.run) == "ownership":
         return _swept(fault, one)
     try:
-        removed = take_away(mesh, fault, run=one.run)
+        removed = restore(mesh, fault, run=one.run)
     except MeshError as error:
         return _swept(fault, one, trouble=error.message)
     # Kubernetes may have collected it together with its lease.
-    announce(mesh, fault, reason="ChaosFaultCleaned", message=f"a sweep removed the fault of run {one.run}: {one.why}")
+    announce(mesh, fault, reason="ChaosFaultCleaned", message=f"a sweep ended the fault of run {one.run}: {one.why}")
     return _swept(fault, one, removed=removed or bool(one.leases))
 
 

@@ -61,7 +61,7 @@ class Watchdog:
             context: The cluster.
             namespaces: Where the run writes.
             run: Whose objects to remove.
-            folder: Where ``watchdog.json`` says what it did.
+            folder: Where ``watchdog.json`` reports what it did.
             patience: Seconds for which it keeps trying.
             client: What it cleans with: ``module:callable`` taking a kubeconfig and a context.
             cluster: UID of ``kube-system`` of the cluster that the run writes to. The kubeconfig is read anew, and may
@@ -96,7 +96,7 @@ class Watchdog:
                 )
         except OSError as error:
             raise HarnessError(
-                f"the watchdog could not be started: {error}", hint=f"can {folder} be written to?"
+                f"the watchdog could not be started: {error}", hint=f"check that {folder} can be written to"
             ) from error
         try:
             _await_ready(process, orders, log)
@@ -161,8 +161,8 @@ def _await_ready(process: subprocess.Popen[bytes], orders: Orders, log: Path) ->
     readable = poll.poll(_READY_WITHIN * 1000)
     line = process.stdout.readline() if readable else b""
     if not line:
-        said = log.read_text(errors="replace")[-500:].strip() or ("it said nothing" if readable else "it hangs")
-        raise HarnessError(f"the watchdog did not get ready within {_READY_WITHIN:g} s: {said}", hint=f"see {log}")
+        said = log.read_text(errors="replace")[-500:].strip() or ("it reported nothing" if readable else "it hangs")
+        raise HarnessError(f"the watchdog was not ready within {_READY_WITHIN:g} s: {said}", hint=f"see {log}")
     answer = json.loads(line)
     if "error" in answer:
         raise MeshError(f"the watchdog can't clean up: {answer['error']}", hint=answer.get("hint"))

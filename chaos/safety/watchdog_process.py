@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import HarnessError, MeshError
 from chaos.safety.marks import describe, describe_part, part_of, rfc3339
-from chaos.safety.removal import announce, give_back, take_away
+from chaos.safety.removal import announce, give_back, restore
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
@@ -132,7 +132,7 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
     found = [obj for namespace in namespaces for obj in mesh.injected(namespace, run=deeds.run)]
     removed = []
     for obj in found:
-        if obj.get("kind") != "Lease" and take_away(mesh, obj, run=deeds.run):
+        if obj.get("kind") != "Lease" and restore(mesh, obj, run=deeds.run):
             deeds.removed.append(f"{describe_part(obj, deeds.run)} after {elapsed():.2f} s")
             removed.append(obj)
     for lease in found:
@@ -140,7 +140,7 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
         if lease.get("kind") == "Lease" and mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"]):
             deeds.removed.append(f"{describe(lease)} after {elapsed():.2f} s")
     for obj in removed:
-        message = f"the watchdog of run {deeds.run} removed its fault: {deeds.why}"
+        message = f"the watchdog ended the fault of run {deeds.run}: {deeds.why}"
         announce(mesh, obj, reason="ChaosFaultCleaned", message=message, warning=deeds.why == "run died")
     for obj in found:  # last, so that nothing else waits for it
         part, meta = part_of(obj, deeds.run), obj["metadata"]

@@ -158,7 +158,7 @@ class MemoryMesh:
         return self._create(obj, dry_run=dry_run), ()
 
     def replace_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
-        """Replaces it by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
         return self._replace(obj, dry_run=dry_run), ()
 
     def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
@@ -172,13 +172,13 @@ class MemoryMesh:
         return self._create(obj)
 
     def replace_lease(self, obj: Object) -> Object:
-        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 where somebody was faster."""
+        """Replaces a Lease by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
         return self._replace(obj)
 
     def delete_lease(self, namespace: str, name: str, *, uid: str | None = None, version: str | None = None) -> bool:
         """Deletes a Lease, only that of ``uid`` where given; whether there was one.
 
-        With ``version`` only as it was then: ``MeshError`` of status 409 where somebody wrote it meanwhile.
+        With ``version``, only in that version: ``MeshError`` of status 409 if somebody wrote it meanwhile.
         """
         found = self._find("Lease", namespace, name)
         if found is None or uid not in (None, found["metadata"]["uid"]):

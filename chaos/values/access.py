@@ -1,4 +1,4 @@
-"""What somebody needs who wants to use a mesh: plain data, whoever runs the mesh."""
+"""What one needs to use a mesh, as plain data, whether it is a cluster or the lab."""
 
 from __future__ import annotations
 

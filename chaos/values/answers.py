@@ -1,4 +1,4 @@
-"""Answers: what the evidence says of one claim."""
+"""Answers: what the evidence says of one expectation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chaos.values.quantities import format_share
 
 
 class Answer(StrEnum):
-    """What the evidence says of one claim so far."""
+    """What the evidence says of one expectation so far."""
 
     HOLDS = "holds"
     VIOLATED = "violated"
@@ -17,7 +17,7 @@ class Answer(StrEnum):
 
 
 class Interval(Frozen):
-    """A confidence interval of a share, valid however often it was looked at."""
+    """A confidence interval of a share, valid however many looks there are."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ class Interval(Frozen):
 
 
 class Tally(Frozen):
-    """Exact counts of one claim's events.
+    """Exact counts of one expectation's events.
 
     Args:
         lower_bound: A counter was reset meanwhile, so there were at least this many.
@@ -47,7 +47,7 @@ class Tally(Frozen):
         return self.good / self.total if self.total else None
 
 
-class ClaimResult(Frozen):
+class ExpectationResult(Frozen):
     """What became of one expectation in one phase.
 
     Args:

@@ -61,7 +61,7 @@ class Declared(BaseModel):
         __tracebackhide__ = True  # pytest's traceback ends where the value was made
         kind = type(self).__name__
         if len(values) > len(self.positional):
-            raise TypeError(f"{kind}: expected at most {len(self.positional)} values by their place, got {len(values)}")
+            raise TypeError(f"{kind}: expected at most {len(self.positional)} positional values, got {len(values)}")
         placed = dict(zip(self.positional, values, strict=False))
         if twice := placed.keys() & fields:
             raise TypeError(f"{kind}: got two values for {', '.join(sorted(twice))}")

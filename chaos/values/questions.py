@@ -37,7 +37,7 @@ class Durations(Frozen):
     """Requests towards a host as the callers' duration histogram counts them, at its own, later moments.
 
     Args:
-        within: Only those that were answered within so many milliseconds, a bound of the histogram; all where absent.
+        within: Only those that were answered within so many milliseconds, a bound of the histogram; by default all.
     """
 
     kind: Literal["durations"] = "durations"

@@ -1,4 +1,4 @@
-"""What planning has to say of an experiment: a staging rule that says no, or something that its reader should know."""
+"""What planning reports of an experiment: a refusal by a staging rule, or something that its reader should know."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Warn(Frozen):
     message: str
 
 
-class Broken(Frozen):
-    """A staging rule that says no.
+class Refusal(Frozen):
+    """The plan's no, by a staging rule.
 
     Args:
         rule: Stable identifier such as ``namespace-not-allowed``.
         value: What was found.
-        message: Which rule, which value.
-        hint: What would make it right.
+        message: What is wrong, with the value.
+        hint: What to do.
     """
 
     rule: str

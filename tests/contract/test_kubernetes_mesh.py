@@ -141,7 +141,7 @@ def test_the_context_has_to_be_named(tmp_path: Path) -> None:
         KubernetesMesh(str(tmp_path / "k"), "")
     with pytest.raises(InputError, match="got 'stagign'") as caught:
         KubernetesMesh(str(tmp_path / "k"), "stagign")
-    assert caught.value.hint == f"known are: not-to-be-used, {CONTEXT}"
+    assert caught.value.hint == f"its contexts are: not-to-be-used, {CONTEXT}"
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def test_a_locustfile_that_ends_its_own_test_is_a_failure(server: Server, load: 
     )
     begin(load, Load(locustfile="mine.py", users=1), server.url, base=tmp_path)
     until(lambda: load.failure() is not None)
-    assert "mine.py has ended the test by itself" in str(load.failure())
+    assert "mine.py ended the test by itself" in str(load.failure())
 
 
 # --- the process ---------------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from chaos.adapters.experiment_file import parse_experiment
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.errors import MeshError
 from chaos.injection.ownership import others, owners_of
-from chaos.injection.patching import carries, taken_out
+from chaos.injection.patching import carries, without_fault
 from chaos.injection.strategy import choose
 from chaos.lab.api import ownership
 from chaos.lab.api.errors import ApiError
@@ -34,7 +34,7 @@ from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, new_run
 from chaos.model.plan import Injection
 from chaos.model.situation import Situation
 from chaos.safety.marks import is_ours, run_of
-from chaos.safety.removal import take_away
+from chaos.safety.removal import restore
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
 from chaos.testing.clock import VirtualClock
@@ -315,7 +315,7 @@ class OtherWriters(RuleBasedStateMachine):
         for vs in self.mesh.virtual_services("staging"):
             if carries(vs, self.run):
                 with contextlib.suppress(MeshError):  # others wrote eight times in a row
-                    take_away(self.mesh, vs, run=self.run)  # type: ignore[arg-type]
+                    restore(self.mesh, vs, run=self.run)  # type: ignore[arg-type]
 
     @precondition(lambda self: self.injector is not None)
     @rule(who=st.sampled_from(["run", "watchdog", "sweep"]))
@@ -324,7 +324,7 @@ class OtherWriters(RuleBasedStateMachine):
         here = self.here.find()
         nobodys = who != "run" and here is not None and is_ours(here) and not run_of(here)
         if who == "run":
-            assert self.injector.remove(said=lambda text: None, deadline=30) == ""
+            assert self.injector.restore(said=lambda text: None, deadline=30) == ""
             for _ in range(3):
                 self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":
@@ -376,7 +376,7 @@ class OtherWriters(RuleBasedStateMachine):
         global STEPS
         STEPS += 1
         for live in self.mesh.virtual_services("staging"):
-            found = taken_out(live, self.run) if self.run else live
+            found = without_fault(live, self.run) if self.run else live
             if live["metadata"]["name"] != NAME:
                 assert self.run, "something of ours is left"
                 continue
@@ -412,5 +412,5 @@ def test_others_edits_survive_and_ours_vanish(record_property: Callable[[str, ob
 
 def test_the_marks_are_all_that_the_harness_adds_to_metadata() -> None:
     made = manifest("a", 1, faulted=False)
-    assert taken_out(made, "r1") == made
+    assert without_fault(made, "r1") == made
     assert RUN_LABEL not in made["metadata"]["labels"]

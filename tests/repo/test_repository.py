@@ -14,7 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from chaos.model.verdict import Outcome
-from chaos.values.remarks import RULES_AT, Broken
+from chaos.values.remarks import RULES_AT, Refusal
 from tests.support.repository import ROOT, pages, relative, text_of, tracked
 
 LONGEST = 450
@@ -224,7 +224,7 @@ def rules_in_code() -> set[str]:
     for place in places:
         for call in (node for node in ast.walk(ast.parse(place.read_text())) if isinstance(node, ast.Call)):
             name = call.func.id if isinstance(call.func, ast.Name) else ""
-            ids = [one.value for one in call.keywords if name == "Broken" and one.arg == "rule"]
+            ids = [one.value for one in call.keywords if name == "Refusal" and one.arg == "rule"]
             ids += call.args[:1] if name in ("refuse", "_broken") else []
             found |= {one.value for one in ids if isinstance(one, ast.Constant) and isinstance(one.value, str)}
     return found
@@ -238,4 +238,4 @@ def test_every_staging_rule_has_its_place_on_the_safety_page_and_a_test() -> Non
     assert sorted(anchor for anchor, _ in anchors) == sorted(rules)
     tests = "\n".join(text_of(file) for file in tracked() if file.is_relative_to(ROOT / "tests"))
     assert [rule for rule in sorted(rules) if f'"{rule}"' not in tests] == []
-    assert Broken(rule="frozen", value="", message="", hint="").more == f"{RULES_AT}#frozen"
+    assert Refusal(rule="frozen", value="", message="", hint="").more == f"{RULES_AT}#frozen"

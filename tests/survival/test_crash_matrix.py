@@ -154,9 +154,9 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
         assert not any(fault.renewed for fault in shown)
         if cleaner == "sweep":
             text = chaosctl(world, "sweep")
-            words = ("removed", "took the fault out of", "gave back the fields of")
+            words = ("removed", "restored", "gave back the fields of")
             assert any(word in text for word in words) == (bool(injected) or "nothing" not in text)
-            assert "nothing to remove" in chaosctl(world, "sweep"), "a second sweep finds nothing"
+            assert "nothing to sweep" in chaosctl(world, "sweep"), "a second sweep finds nothing"
         else:
             shop = FastShop(world.api.address)
             Harness(Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()

@@ -179,7 +179,7 @@ def test_a_session_that_can_not_clean_up_is_red(world: World) -> None:
     world.proxy.before = refuse  # type: ignore[assignment]
     session = Session(world)
     assert session.end() == 1, session.text
-    assert "left behind" in session.text
+    assert "residue" in session.text
     assert "1 passed" in session.text
     assert "chaosctl sweep" in session.text
 

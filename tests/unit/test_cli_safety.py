@@ -44,7 +44,7 @@ def test_status_and_sweep_need_nothing_but_the_cluster(server: ApiServer, mesh: 
     assert len(server.left()) == 4
     done = json.loads(chaosctl(server, "sweep", "-n", "staging", "--expired", "--json").output)
     assert [(one["run"], one["removed"]) for one in done] == [("dead", True)] * 2
-    assert chaosctl(server, "sweep", "-n", "staging").output == "nothing to remove\n"
+    assert chaosctl(server, "sweep", "-n", "staging").output == "nothing to sweep\n"
     assert "live" in chaosctl(server, "sweep", "-n", "staging", "--all").output
     assert server.left() == []
     assert chaosctl(server, "status", "-n", "staging").output == "no active faults\n"
@@ -81,7 +81,7 @@ def test_what_can_not_be_meant_is_told(server: ApiServer, arguments: list[str], 
 
 @pytest.mark.parametrize(
     ("command", "told"),
-    [(["status"], "no active faults\n"), (["sweep"], "nothing to remove\n"), (["status", "--json"], "[]\n")],
+    [(["status"], "no active faults\n"), (["sweep"], "nothing to sweep\n"), (["status", "--json"], "[]\n")],
 )
 def test_where_no_lab_runs_there_is_nothing(tmp_path: Path, command: list[str], told: str) -> None:
     done = CliRunner().invoke(app, command, env={"CHAOS_LAB_HOME": str(tmp_path)})

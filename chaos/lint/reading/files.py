@@ -97,7 +97,7 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
         for one in folders:
             path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
             if os.path.islink(path):  # noqa: PTH114
-                where = "looked at where it leads to" if _inside(path, real_top) else f"out of {top}, not followed"
+                where = "checked at its destination" if _inside(path, real_top) else f"out of {top}, not followed"
                 yield f"{path}: a link to a folder, {where}"
         for one in sorted(files):
             path = os.path.normpath(os.path.join(folder, one))  # noqa: PTH118
@@ -113,7 +113,7 @@ def _below(top: str, base: str, seen: set[str] | None) -> Iterator[Found]:
     if named:
         more = f" and {len(named) - _TOLD} more" if len(named) > _TOLD else ""
         told = ", ".join(sorted(named)[:_TOLD])
-        yield f"{told}{more}: ignored by Git, so not looked at; name it on the command line to have it looked at"
+        yield f"{told}{more}: ignored by Git, so not checked; name it on the command line to check it"
     yield from troubles
 
 
@@ -124,7 +124,7 @@ def _file(path: str, base: str, *, named: bool) -> Iterator[Found]:
             yield f"{path}: not a regular file"
             return
         if found.st_size > LARGEST:
-            yield f"{path}: {found.st_size / 2**20:.0f} MiB, more than the {LARGEST // 2**20} MiB looked at"
+            yield f"{path}: {found.st_size / 2**20:.0f} MiB, and at most {LARGEST // 2**20} MiB are checked"
             return
         content = _content(path, named=named)
     except OSError as error:
@@ -149,7 +149,7 @@ def _unreadable(path: str, error: OSError) -> Finding:
         RULES["unreadable-file"],
         Place(path),
         f"can't be read: {error.strerror}",
-        "nothing is known of it: let it be read, or leave it out of the repository",
+        "it can't be checked: make it readable, or delete it from the repository",
     )
 
 
@@ -177,7 +177,7 @@ def _chart_of(path: str) -> str | None:
 
 def _of_a_chart(path: str, chart: str) -> str:
     path, chart = os.path.normpath(path), os.path.normpath(chart)
-    return f"{path}: templates of a chart, not judged; render them: helm template {chart} | chaosctl lint -"
+    return f"{path}: templates of a chart, not checked; render them: helm template {chart} | chaosctl lint -"
 
 
 def _inside(path: str, real_top: str) -> bool:

@@ -36,8 +36,8 @@ def read(
         yield Finding(
             RULES["duplicate-key"],
             document.place(key.start_mark.line, key.start_mark.column),
-            f"the key {key.value!r} is there twice in one mapping, and only the last counts",
-            "take out the one that is not meant",
+            f"the key {key.value!r} is twice in one mapping, and only the last one counts",
+            "delete the wrong one",
         )
 
 
@@ -66,18 +66,18 @@ def _not_read(document: Document, error: Unreadable) -> Finding | str:
         begin = document.text.rfind("\n", 0, template.start()) + 1
         place = document.place(document.text.count("\n", 0, begin), template.start() - begin)
     if "VirtualService" not in document.text and f"{PREFIX}/" not in document.text:
-        what = "a template, to be rendered first" if template else f"not YAML: {error.problem}"
-        return f"{place.file}:{place.line}: not judged: {what}"
+        what = "a template, which has to be rendered first" if template else f"not YAML: {error.problem}"
+        return f"{place.file}:{place.line}: not checked: {what}"
     if template:
         return Finding(
             RULES["unrendered-template"],
             place,
-            f"a VirtualService in a template, of which nothing is known before it is rendered ({error.problem})",
-            "lint what it becomes: helm template CHART | chaosctl lint -",
+            f"a VirtualService in a template, which can't be checked before it is rendered ({error.problem})",
+            "lint the rendered manifest: helm template CHART | chaosctl lint -",
         )
     return Finding(
         RULES["not-yaml"],
         place,
         f"a VirtualService in a document that is not YAML: {error.problem}",
-        "mend the document: kubectl would refuse it as well",
+        "correct the document: kubectl would refuse it as well",
     )

@@ -69,7 +69,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A broken rule at its place, for people and machines.
+    """What a rule found, at its place, for people and machines.
 
     Args:
         rule: Which rule.

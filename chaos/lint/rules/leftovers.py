@@ -23,7 +23,7 @@ def nothing_of_a_run_is_committed(linted: Linted) -> Iterator[Hit]:
                 manifest=one,
                 path=path,
                 message=f"{one.title} carries {what}: a run of this harness wrote it",
-                hint="it was exported while a run was going on: take it out, and look with chaosctl status whether it is over",
+                hint="somebody exported it during a run: delete it, and check with chaosctl status whether that run has ended",
             )
 
 

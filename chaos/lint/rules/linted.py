@@ -138,14 +138,14 @@ class Linted:
         is linted, that carries the staging labels.
         """
         if namespace == UNKNOWN:
-            return "which namespace it will be in is not said, so it may be any"
+            return "it has no namespace, so it may be applied to any"
         if namespace == self.settings.root_namespace:
             return f"{namespace!r} is the mesh's root namespace"
         if not self.settings.lists(namespace):
             allowed = ", ".join(self.settings.namespaces) or "none"
             return f"{namespace!r} is not a staging namespace of the settings (those are: {allowed})"
         if namespace in self._unlabelled:
-            return f"the manifest of the namespace {namespace!r} lacks the label {self._unlabelled[namespace]}"
+            return f"the manifest of the namespace {namespace!r} lacks the staging label {self._unlabelled[namespace]}"
         return None
 
     def is_staging(self, namespace: str) -> bool:
@@ -158,7 +158,7 @@ class Linted:
     def synced_folders(self) -> Mapping[tuple[str, ...], str]:
         """Folders in which a GitOps agent's own objects stand, with which one."""
         agents = (one for one in self.manifests if self._is_agents(one) and one.segments)
-        return {one.segments[:-1]: f"{one.title} stands there" for one in agents}
+        return {one.segments[:-1]: f"{one.title} is there" for one in agents}
 
     @cached_property
     def synced_paths(self) -> Mapping[tuple[str, ...], str]:

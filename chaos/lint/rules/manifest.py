@@ -88,7 +88,7 @@ class Manifest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hit:
-    """A place in an object where a rule is broken: what is wrong there, with the value, and what would make it right."""
+    """A place in an object where a rule finds something: what is wrong there, with the value, and what to do."""
 
     manifest: Manifest
     path: Path
@@ -165,7 +165,7 @@ def manifest(
             Flaw(
                 path=path,
                 message=f"expected {expected} at {dotted(path)}, found {_kind(value)}",
-                hint=f"see the reference of {kind}: the API server would refuse this object",
+                hint=f"correct it by the reference of {kind}: the API server would refuse this object",
             )
         )
 

@@ -33,9 +33,9 @@ def fault_does_not_compete(linted: Linted) -> Iterator[Hit]:
                 yield Hit(
                     manifest=second,
                     path=("spec", "hosts"),
-                    message=f"{second.title} has a fault for {host!r}, which {first.title} is for as well: sidecars do not "
-                    "merge, the older object governs and the other never takes effect",
-                    hint='put the fault into a copy of the governing one with exportTo: ["."] (chaosctl plan does that), '
+                    message=f"{second.title} has a fault for {host!r}, and {first.title} has the same host: sidecars do not "
+                    "merge them, so the older object governs and the other never takes effect",
+                    hint='put the fault into a copy of the governing one with exportTo: ["."], as chaosctl plan does, '
                     "or merge the two",
                 )
 

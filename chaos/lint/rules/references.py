@@ -41,8 +41,8 @@ def hosts_are_whole(linted: Linted) -> Iterator[Hit]:
                 yield Hit(
                     manifest=one,
                     path=("spec", "hosts", number),
-                    message=f"{one.title} names the host {host!r}, which is taken as it is: requests to http://{host}/ on port 80 "
-                    f"follow it, and those to the Service {meant[1]!r} by its other names or ports do not",
+                    message=f"{one.title} names the host {host!r}, which Istio takes literally: requests to http://{host}/ on port 80 "
+                    f"follow it, but requests to the Service {meant[1]!r} by its other names or ports do not",
                     hint=f"write {service_fqdn(meant[1], meant[0])}",
                 )
 
@@ -54,8 +54,8 @@ def _problem(linted: Linted, one: Manifest, host: str, *, governed: bool) -> tup
         if governed:
             return None  # told by host-taken-literally
         return (
-            f"a name with a dot is taken as it is, so this is not the Service {meant[1]!r} of the namespace {meant[0]!r}: "
-            "every request there is answered with 503",
+            f"Istio takes a name with a dot literally, so this is not the Service {meant[1]!r} of the namespace {meant[0]!r}: "
+            "Envoy answers every such request with 503",
             f"write {service_fqdn(meant[1], meant[0])}",
         )
     providers = (*linted.services_for(name), *linted.entries_for(name))
@@ -66,15 +66,15 @@ def _problem(linted: Linted, one: Manifest, host: str, *, governed: bool) -> tup
         known = sorted(
             {found.name for ones in linted.services.values() for found in ones if found.namespace == named[0]}
         )
-        where = f"the namespace {named[0]!r}" if named[0] != UNKNOWN else "what stands beside it"
+        where = f"the namespace {named[0]!r}" if named[0] != UNKNOWN else "the files beside it"
         return (
             f"no Service of that name is in {where}, and no ServiceEntry has it; routes for it silently do nothing",
             f"Services there: {', '.join(known[:10])}{', …' if len(known) > 10 else ''}",
         )
     if bound_to_mesh(one) and not any(linted.visible_from(one.namespace, provider) for provider in providers):
         return (
-            f"{providers[0].title} has it, and proxies of {one.namespace!r} do not see that",
-            "look at its exportTo, and at the Sidecar of the namespace",
+            f"{providers[0].title} has it, but proxies of {one.namespace!r} do not see that object",
+            "check its exportTo, and the Sidecar of the namespace",
         )
     return None
 
@@ -101,8 +101,8 @@ def subsets_are_defined(linted: Linted) -> Iterator[Hit]:
                 manifest=one,
                 path=(*path, "subset"),
                 message=f"{one.title} sends to the subset {subset!r} of {host!r}, which no DestinationRule defines: "
-                "every request there is answered with 503",
+                "Envoy answers every such request with 503",
                 hint=f"define it, and apply the DestinationRule first (defined for this host: {defined})"
                 if rules
-                else f"no DestinationRule for {host!r} is among what is linted",
+                else f"no DestinationRule for {host!r} is linted",
             )

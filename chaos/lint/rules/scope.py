@@ -19,16 +19,16 @@ _ROOTS: Final = ("clusters",)
 
 
 def fault_is_in_staging(linted: Linted) -> Iterator[Hit]:
-    """A fault belongs into a namespace that is known to be staging."""
+    """A fault belongs in a namespace that is known to be staging."""
     for fault in linted.faults:
         reason = linted.why_not_staging(fault.manifest.namespace)
         if reason is not None:
             nameless = fault.manifest.namespace == UNKNOWN
             yield fault.hit(
                 f" has a fault ({fault.what}), and {reason}",
-                "write metadata.namespace, lint what is rendered (kustomize build … | chaosctl lint -), or say --namespace NAME"
+                "write metadata.namespace, lint rendered manifests (kustomize build … | chaosctl lint -), or give --namespace NAME"
                 if nameless
-                else f"take the fault out; if this really is a staging namespace, add it to namespaces in {SETTINGS}",
+                else f"delete the fault; if this really is a staging namespace, add it to namespaces in {SETTINGS}",
             )
 
 
@@ -37,12 +37,12 @@ def fault_is_not_deployed(linted: Linted) -> Iterator[Hit]:
     for fault in linted.first_faults:
         segments = fault.manifest.segments
         word = production_word(segments)
-        reason = f"the path says production ({word!r})" if word else _why_applied(linted, segments)
+        reason = f"the path is for production ({word!r})" if word else _why_applied(linted, segments)
         if reason is not None:
             yield fault.hit(
                 f" has a fault ({fault.what}), and {reason}",
-                "an experiment puts its fault in and takes it out again: chaosctl run; "
-                "a committed one stays until somebody notices",
+                "delete it, and let an experiment inject it and restore: chaosctl run; "
+                "a committed fault stays until somebody notices",
             )
 
 
@@ -72,7 +72,7 @@ def fault_is_not_public(linted: Linted) -> Iterator[Hit]:
         for number, entry in enumerate(export_of(one.data)):
             if entry in (".", "~", one.namespace) or linted.is_staging(entry):
                 continue
-            hint = 'exportTo: ["."] keeps it to callers of its own namespace'
+            hint = 'write exportTo: ["."], which limits it to callers of its own namespace'
             if own:
                 message = f"{one.title} has a fault, and exportTo {entry!r} shows it to proxies outside staging"
                 yield Hit(manifest=one, path=("spec", "exportTo", number), message=message, hint=hint)
@@ -95,15 +95,15 @@ def fault_governs_own_hosts(linted: Linted) -> Iterator[Hit]:
                     manifest=one,
                     path=("spec", "hosts", number),
                     message=f"{one.title} has a fault for the host {host!r}: {problem}",
-                    hint="name Services of its own staging namespace, by their short names or as NAME.NAMESPACE.svc.cluster.local",
+                    hint="list hosts of Services in its own staging namespace, by their short names or as NAME.NAMESPACE.svc.cluster.local",
                 )
 
 
 def _foreign(linted: Linted, fault: Fault, host: str) -> str | None:
     if is_placeholder(host):
-        return "it is filled in later, so it may be any"
+        return "it is filled in later, so it may be any host"
     if "*" in host:
-        return "a wildcard covers services that nobody thought of"
+        return "a wildcard also covers Services that nobody meant"
     name = resolved(host, fault.manifest)
     service = service_of(name)
     if service is not None:
@@ -133,8 +133,8 @@ def fault_is_not_at_a_foreign_gateway(linted: Linted) -> Iterator[Hit]:
                 continue
             yield fault.hit(
                 f" has a fault at the gateway {gateway!r}: {linted.why_not_staging(namespace)}, "
-                "and whoever comes through it gets the fault",
-                "put the fault on the service behind the gateway, as called by another workload of staging",
+                "and every request that enters there gets the fault",
+                "put the fault on the Service behind the gateway, for another workload of staging as its caller",
             )
 
 
@@ -147,9 +147,9 @@ def fault_is_not_in_a_delegate(linted: Linted) -> Iterator[Hit]:
         users = [root for root in linted.virtual_services if (one.namespace, one.name) in delegates_of(root.data)]
         roots = sorted({f"{root.title} ({', '.join(gateways_of(root.data))})" for root in users})
         yield fault.hit(
-            " has a fault and no hosts: as a delegate it acts on every root that uses it"
-            f" (here: {'; '.join(roots) or 'none is among what is linted'})",
-            "put the fault into the VirtualService that names the hosts",
+            " has a fault and no hosts: as a delegate it acts in every root that delegates to it"
+            f" (here: {'; '.join(roots) or 'none is linted'})",
+            "put the fault into the VirtualService that has the hosts",
         )
 
 
@@ -166,7 +166,7 @@ def source_selectors_count(linted: Linted) -> Iterator[Hit]:
                         path=("spec", "http", index, "match", number, ignored[0]),
                         message=f"{one.title}: {' and '.join(ignored)} beside gateways {block['gateways']} in one match block:"
                         " istiod ignores the source, so every caller matches",
-                        hint="take gateways out of this match block (write it once for the whole VirtualService)",
+                        hint="delete gateways from this match block (write it once for the whole VirtualService)",
                     )
 
 

@@ -59,7 +59,7 @@ def suppress(
         known = [name for name in named if name in rules and not name.startswith(_OWN)]
         kept += [_unknown(comment, name, rules) for name in named if name not in known]
         if not reason:
-            message = f"ignore={','.join(named)} does not say why, and silences nothing"
+            message = f"ignore={','.join(named)} has no reason, so it silences nothing"
             kept.append(Finding(rules["ignore-without-reason"], comment.place, message, f"write {FORM}"))
             continue
         for name in known:
@@ -68,7 +68,7 @@ def suppress(
             kept = [one for one in kept if one not in hit]
             if not hit and not any(one.finding.rule.id == name and _covers(comment, one.finding) for one in silenced):
                 message = f"there is no finding of {name} here to ignore"
-                hint = "take it out, or put it on the line of the finding, the line above, or the document's top"
+                hint = "delete it, or move it to the line of the finding, the line above, or the document's top"
                 kept.append(Finding(rules["ignore-without-effect"], comment.place, message, hint))
     return sorted(kept, key=lambda one: (one.place, one.rule.id)), silenced
 
@@ -81,7 +81,7 @@ def _covers(comment: Comment, finding: Finding) -> bool:
 
 
 def _unknown(comment: Comment, name: str, rules: Mapping[str, Rule]) -> Finding:
-    message, hint = f"{name} can't be ignored", "mend the comment it is about"
+    message, hint = f"{name} can't be ignored", "correct the comment itself"
     if name not in rules:
         near = difflib.get_close_matches(name, rules, n=1)
         message = f"there is no rule {name!r}"

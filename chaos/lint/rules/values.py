@@ -45,14 +45,14 @@ def fault_is_not_empty(linted: Linted) -> Iterator[Hit]:
     """A fault aborts, delays, or does both."""
     for fault in linted.faults:
         if all(fault.block.get(kind.key) is None for kind in FILTER_KINDS):
-            yield fault.hit(": a fault with neither abort nor delay does nothing", "write one of them, or take it out")
+            yield fault.hit(": a fault with neither abort nor delay does nothing", "write one of them, or delete it")
 
 
 def percentage_is_said(linted: Linted) -> Iterator[Hit]:
     """Without a percentage, no request is aborted and none delayed."""
     for fault, name, part in _parts(linted, *FILTER_KINDS):
         if (part.get("percentage") or {}).get("value") is None and not (name == Delay.key and part.get("percent")):
-            message = f": {name} without percentage.value: Istio takes that as 0, and nothing happens"
+            message = f": {name} without percentage.value: Istio uses 0, so it never acts"
             yield fault.hit(message, f"write {name}.percentage.value, such as 100", name)
 
 
@@ -65,7 +65,7 @@ def percentage_is_possible(linted: Linted) -> Iterator[Hit]:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         # Said so that NaN, which compares with nothing, is out of range as well.
         if not (number and (value == 0 or _SMALLEST <= value <= 100)):
-            message = f": {name}.percentage.value is {value!r}, and Istio takes 0 or a number from 0.0001 to 100"
+            message = f": {name}.percentage.value is {value!r}, but Istio accepts 0 or a number from 0.0001 to 100"
             yield fault.hit(message, "write a plain number, such as 50 or 0.5", name, "percentage", "value")
 
 
@@ -104,9 +104,9 @@ def http_status_is_possible(linted: Linted) -> Iterator[Hit]:
         number = isinstance(value, int) and not isinstance(value, bool)
         if not (number and _LOWEST <= value <= _HIGHEST):
             worse = (
-                ": Istio's webhook lets it pass, and every Envoy rejects the update and keeps its old routes"
+                ": Istio's webhook admits it, but every Envoy rejects the update and keeps its old routes"
                 if number and value == _REJECTED
-                else ", and Istio takes a number from 200 to 599"
+                else ", but Istio accepts a number from 200 to 599"
             )
             message = f": abort.httpStatus is {value!r}{worse}"
             yield fault.hit(message, "write a number, such as 503", Abort.key, "httpStatus")
@@ -116,7 +116,7 @@ def grpc_status_is_known(linted: Linted) -> Iterator[Hit]:
     """A gRPC status is given by its name in capitals, not by its number."""
     for fault, value in _said(linted, Abort, "grpcStatus"):
         if value not in GRPC_STATUSES:
-            message = f": abort.grpcStatus is {value!r}, which is no name of a gRPC status"
+            message = f": abort.grpcStatus is {value!r}, which is not the name of a gRPC status"
             yield fault.hit(message, f"one of {', '.join(GRPC_STATUSES[1:])}", Abort.key, "grpcStatus")
 
 
@@ -129,7 +129,7 @@ def grpc_abort_meets_grpc(linted: Linted) -> Iterator[Hit]:
             if ports and not any(declared_protocol(port) in GRPC for port in ports):
                 yield fault.hit(
                     f": abort.grpcStatus {part['grpcStatus']} for {host!r}, whose Service declares no gRPC port: "
-                    "clients that speak plain HTTP get 200",
+                    "HTTP clients get status 200",
                     "write httpStatus, or name the Service's port grpc-…",
                     name,
                     "grpcStatus",

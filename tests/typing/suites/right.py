@@ -155,7 +155,7 @@ class Chat(Listener):
             print(event.trouble, event.message)
 
     def progress(self, progress: Progress) -> None:
-        print(progress.phase, progress.elapsed, [claim.answer for claim in progress.claims])
+        print(progress.phase, progress.elapsed, [expectation.answer for expectation in progress.expectations])
 
     def finished(self, result: Result) -> None:
         verdict: Verdict = result.verdict

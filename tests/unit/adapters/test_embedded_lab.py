@@ -41,14 +41,14 @@ def test_without_an_entry_point_it_is_said_what_is_missing(monkeypatch: pytest.M
     monkeypatch.setattr(embedded_lab, "GROUP", "chaos.lab.nobody")
     with pytest.raises(LabError, match="the embedded lab is not installed") as caught:
         find_lab()
-    assert "name a cluster's context" in str(caught.value)
+    assert "name the context of a cluster" in str(caught.value)
 
 
 def test_a_lab_that_lacks_a_package_is_told_with_its_name(installed: Path) -> None:
     (installed / "a_lab.py").write_text("import a_package_that_nobody_has\n")
     with pytest.raises(LabError, match="a_package_that_nobody_has") as caught:
         find_lab()
-    assert caught.value.hint == "pip install 'istio-chaos[lab]', or name a cluster's context"
+    assert caught.value.hint == "pip install 'istio-chaos[lab]', or name the context of a cluster"
 
 
 def test_what_the_extra_needs_is_told_by_its_name() -> None:

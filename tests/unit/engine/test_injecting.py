@@ -110,7 +110,7 @@ def test_a_write_that_never_happened_is_tried_again_and_then_left_to_the_watchdo
         one.write(owner=None)
     assert one.attempted, "nobody can be sure: the clean-up has to look"
     assert one.unaccounted, "and somebody has to look again later"
-    assert one.remove(said=lambda text: None) == ""
+    assert one.restore(said=lambda text: None) == ""
     api.plan = {name: [("before", 503)] * 2 for name in ("create_virtual_service", "replace_virtual_service")}
     again = injector(api, created() if strategy == "create" else patched(mesh))
     assert carries(again.write(owner=None), RUN), "the third attempt gets through"
@@ -165,7 +165,7 @@ def test_removing_goes_on_until_it_is_gone(api: Failing, mesh: KubernetesMesh, s
         "virtual_service": [("before", None)],
     }
     said: list[str] = []
-    assert one.remove(said=said.append) == ""
+    assert one.restore(said=said.append) == ""
     assert faulted(mesh) == []
     assert said
     api.plan = {}
@@ -191,7 +191,7 @@ def test_what_others_write_meanwhile_stays(api: Failing, mesh: KubernetesMesh) -
     api.meanwhile = others()
     api.plan = {"replace_virtual_service": [("meanwhile", 0)] * 20}
     said: list[str] = []
-    assert one.remove(said=said.append) == ""
+    assert one.restore(said=said.append) == ""
     left = mesh.virtual_service("staging", "theirs")
     assert left is not None
     assert [route["route"][0]["weight"] for route in left["spec"]["http"]] == [20]
@@ -215,7 +215,7 @@ def test_removing_outlasts_errors_that_nobody_expected(
 
     monkeypatch.setattr(api, "delete_virtual_service", delete, raising=False)
     said: list[str] = []
-    assert one.remove(said=said.append) == ""
+    assert one.restore(said=said.append) == ""
     assert said == ["ValueError: not JSON", "KeyError: 'metadata'"]
     assert held(mesh) == []
 
@@ -224,6 +224,6 @@ def test_removing_gives_up_at_its_deadline_and_says_why(api: Failing, mesh: Kube
     one = injector(api, created())
     one.write(owner=None)
     api.plan = {"delete_virtual_service": [("before", None)] * 100}
-    assert one.remove(said=lambda text: None, deadline=5) == "delete_virtual_service: None"
+    assert one.restore(said=lambda text: None, deadline=5) == "delete_virtual_service: None"
     assert held(mesh)
-    assert one.leftover() == [f"VirtualService staging/chaos-{RUN}-inventory-svc"]
+    assert one.residue() == [f"VirtualService staging/chaos-{RUN}-inventory-svc"]

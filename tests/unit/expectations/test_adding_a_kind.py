@@ -22,7 +22,7 @@ from tests.support.histories import EXPERIMENT, history, plan
 entry = {entry!r}
 twice = history(plan=plan(EXPERIMENT.replace("guardrails:", entry + "guardrails:")))
 assert [one.title for one in judge(twice).fault][-1] == "inventory is asked at most twice for an order"
-(*_, found) = baseline_answer(Facts.of(twice), 1029.0).claims
+(*_, found) = baseline_answer(Facts.of(twice), 1029.0).expectations
 assert found.answer == "holds", found
 assert found.observed == "1.00 attempts per request (2700 requests)", found.observed
 once = plan(EXPERIMENT.replace("guardrails:", "guardrails:" + chr(10) + entry.replace("atMost: 2", "atMost: 0.5").rstrip()))

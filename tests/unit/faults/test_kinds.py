@@ -13,7 +13,7 @@ from chaos.faults.abort import Abort
 from chaos.faults.delay import Delay
 from chaos.faults.fault import KINDS, Fault, felt_by, without_faults
 from chaos.faults.kind import Kind
-from chaos.injection.patching import put_in, taken_out
+from chaos.injection.patching import put_in, without_fault
 from chaos.lab.istio.validation.virtual_service import validate_virtual_service
 from chaos.model.experiment import Experiment
 from tests.support.documented_fault import documented, fault_of
@@ -66,7 +66,7 @@ def test_put_into_an_object_it_can_be_taken_out_whatever_else_is_gone(kind: Kind
     there = put_in(base, fault, run="r1", scope=[{}], labels={}, annotations={})
     assert [route.get("name") for route in there["spec"]["http"]] == ["chaos-r1", "own"]
     assert there["spec"]["http"][0] == {**kind.put_into(ROUTE), "name": "chaos-r1"}
-    assert taken_out(there, "r1")["spec"] == base["spec"]
+    assert without_fault(there, "r1")["spec"] == base["spec"]
 
 
 @pytest.mark.parametrize("kind", [one for one in SAMPLES if type(one) in KINDS], ids=str)
@@ -76,7 +76,7 @@ def test_where_only_our_route_is_left_it_stays_without_the_fault(kind: Kind) -> 
         fault_of(kind), run="r1", scope=[{}], labels={}, annotations={},
     )  # fmt: skip
     there["spec"]["http"] = there["spec"]["http"][:1]
-    (left,) = taken_out(there, "r1")["spec"]["http"]
+    (left,) = without_fault(there, "r1")["spec"]["http"]
     assert left == {key: value for key, value in ROUTE.items() if key != "name"}
 
 

@@ -14,7 +14,7 @@ from chaos.model.audience import audience_of
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import LAB
 from chaos.model.situation import Situation
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 from tests.property.meshes import EXPIRES
 from tests.support.drafts import broken, draft, with_spec
 from tests.support.situations import experiment, namespace, service, situation, virtual_service
@@ -158,7 +158,7 @@ def test_a_root_that_governs_is_refused_with_its_delegates() -> None:
     root = virtual_service(http=[{"delegate": {"name": "leaf", "namespace": "production"}}])
     leaf = virtual_service("leaf", "production", hosts=None)
     found = choose(experiment(), situation(root, leaf), run="r1", expires=EXPIRES)
-    assert isinstance(found, Broken)
+    assert isinstance(found, Refusal)
     assert (found.rule, found.value) == ("delegate", "production/leaf")
 
 
@@ -236,7 +236,7 @@ def test_a_write_that_is_not_tied_to_what_was_checked_is_refused() -> None:
     assert broken(found) == {"version-not-checked"}
 
 
-def choice(found: Situation, **target: Any) -> Injection | Broken:
+def choice(found: Situation, **target: Any) -> Injection | Refusal:
     return choose(experiment(**target), found, run="r1", expires=EXPIRES)
 
 
@@ -245,7 +245,7 @@ def test_callers_whose_sidecars_see_different_virtualservices_are_not_taken_for_
     apart = situation(public, workloads=[ORDER, WEB], sidecars=[sidecar("./*", app="web")])
     for callers in (None, {"app": "order-svc"}, {"app": "web"}):
         found = choice(apart, callers=callers)
-        assert isinstance(found, Broken), callers
+        assert isinstance(found, Refusal), callers
         assert found.rule == "callers-differ"
     hidden = situation(public, workloads=[ORDER, WEB], sidecars=[sidecar("~/*", app="web")])
     found = choice(hidden, callers={"app": "order-svc"})

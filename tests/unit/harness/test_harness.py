@@ -111,7 +111,7 @@ def test_without_an_entry_nothing_is_begun(tmp_path: Path) -> None:
     shop = Shop()
     place = Place.of(shop.mesh, shop.metrics, Settings(namespaces=("staging",)))
     harness = Harness(place, watchdog=lambda plan, folder: pytest.fail("begun"), report_dir=tmp_path)
-    with pytest.raises(InputError, match="nowhere to send load to\n\nhint: give entry=: a URL"):
+    with pytest.raises(InputError, match="so there is no address for the load\n\nhint: give entry=: a URL"):
         harness.run(experiment())
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from chaos.injection.patching import taken_out, undo_of
+from chaos.injection.patching import undo_of, without_fault
 from chaos.injection.strategy import choose
 from chaos.model.plan import Injection, Strategy
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 from tests.support.situations import experiment, service, situation, virtual_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
@@ -24,7 +24,7 @@ def made(*virtual_services: dict[str, Any], **target: object) -> Injection:
 
 def refused(*virtual_services: dict[str, Any], **target: object) -> str:
     chosen = choose(experiment(**target), situation(*virtual_services), run="r1", expires=EXPIRES)
-    assert isinstance(chosen, Broken)
+    assert isinstance(chosen, Refusal)
     return chosen.rule
 
 
@@ -140,7 +140,7 @@ def test_where_each_port_has_another_governor_it_is_refused() -> None:
     to = [{"destination": {"host": "inventory-svc"}}]
     base = virtual_service(http=[{"match": [{"port": 9080}], "route": to}])
     chosen = choose(experiment(), situation(base, services=[two, service("order-svc")]), run="r1", expires=EXPIRES)
-    assert isinstance(chosen, Broken)
+    assert isinstance(chosen, Refusal)
     assert chosen.rule == "ports-differ"
     assert "staging/inventory at port 9080" in chosen.message
 
@@ -171,7 +171,7 @@ def test_a_private_virtual_service_is_patched() -> None:
     assert injection.after["metadata"]["resourceVersion"] == "7"
     assert undo_of(injection.after)["run"] == "r1"
     assert injection.after["spec"]["http"][0]["name"] == "chaos-r1"
-    assert taken_out(injection.after, "r1") == base
+    assert without_fault(injection.after, "r1") == base
 
 
 def test_a_fault_that_is_there_is_shadowed_and_comes_back() -> None:
@@ -181,7 +181,7 @@ def test_a_fault_that_is_there_is_shadowed_and_comes_back() -> None:
     injected = made(base).after
     assert injected["spec"]["http"][0]["fault"] != theirs
     assert injected["spec"]["http"][1] == route
-    assert taken_out(injected, "r1")["spec"] == base["spec"]
+    assert without_fault(injected, "r1")["spec"] == base["spec"]
     assert made(virtual_service(http=[route])).strategy is Strategy.OVERLAY
 
 
@@ -203,7 +203,7 @@ def test_source_selectors_that_istio_ignores_are_not_brought_to_life() -> None:
 def test_when_only_our_route_is_left_it_stays_without_the_fault() -> None:
     injected = made(virtual_service(exportTo=["."]), callers={}).after
     alone = {**injected, "spec": {**injected["spec"], "http": injected["spec"]["http"][:1]}}
-    clean = taken_out(alone, "r1")["spec"]["http"]
+    clean = without_fault(alone, "r1")["spec"]["http"]
     assert len(clean) == 1
     assert "fault" not in clean[0]
     assert clean[0]["route"]
@@ -223,7 +223,7 @@ def test_what_a_route_for_another_port_of_the_callers_leaves_out_has_no_effect()
         run="r1",
         expires=EXPIRES,
     )
-    assert isinstance(found, Broken)
+    assert isinstance(found, Refusal)
     assert (found.rule, found.value) == ("no-effect", "order-svc at port 9080")
 
 
@@ -233,7 +233,7 @@ def test_another_name_of_the_target_is_not_taken_away() -> None:
     at_80["spec"]["ports"][0]["port"] = 80
     other = virtual_service("other", "production", hosts=["inventory-svc.staging"])
     found = choose(experiment(), situation(other, services=[at_80, service("order-svc")]), run="r1", expires=EXPIRES)
-    assert isinstance(found, Broken)
+    assert isinstance(found, Refusal)
     assert (found.rule, found.value) == ("names-differ", "inventory-svc.staging")
     assert made(other).strategy is Strategy.CREATE  # at port 8080 the name is the Service's alone
 
@@ -245,7 +245,7 @@ def test_the_ports_that_a_service_entry_adds_are_looked_at_as_well() -> None:
     }
     at_9080 = virtual_service(http=[{"match": [{"port": 9080}], "route": [{"destination": {"host": "inventory-svc"}}]}])
     found = choose(experiment(), situation(at_9080, service_entries=[entry]), run="r1", expires=EXPIRES)
-    assert isinstance(found, Broken)
+    assert isinstance(found, Refusal)
     assert found.rule == "ports-differ"
 
 

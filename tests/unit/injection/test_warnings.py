@@ -21,7 +21,7 @@ def test_a_name_of_the_target_that_another_virtual_service_has_is_not_hit() -> N
     made = choose(experiment(), there, run="r1", expires=EXPIRES)
     assert isinstance(made, Injection)
     told = {one.code: one.message for one in warnings(experiment(), there, made, host=HOST)}
-    assert "requests to inventory-svc.staging do not follow the injected object" in told["names-not-hit"]
+    assert "requests to inventory-svc.staging do not feel the fault" in told["names-not-hit"]
     plain = situation(services=[at_80, service("order-svc")])
     assert "names-not-hit" not in {one.code for one in warnings(experiment(), plain, made, host=HOST)}
 

@@ -56,11 +56,11 @@ def at(one: History, moment: float) -> History:
 
 
 def answers(one: History, title: str) -> set[Answer]:
-    """What a claim was answered at every half second of the fault."""
+    """What a expectation was answered at every half second of the fault."""
     found = set()
     for half in range(2 * 1031, 2 * 1060):
-        claims = fault_answer(Facts.of(at(one, half / 2)), half / 2).claims
-        found |= {claim.answer for claim in claims if claim.title == title}
+        expectations = fault_answer(Facts.of(at(one, half / 2)), half / 2).expectations
+        found |= {expectation.answer for expectation in expectations if expectation.title == title}
     return found
 
 
@@ -92,8 +92,8 @@ def test_a_sure_violation_does_not_wait_for_the_delay() -> None:
     soon = fault_answer(Facts.of(at(broken, 1034.0)), 1034.0)
     assert soon.answer is Answer.VIOLATED
     assert soon.done
-    (claim,) = [one for one in soon.claims if one.title == "answered"]
-    assert claim.tally.total > claim.tally.good > 0
+    (expectation,) = [one for one in soon.expectations if one.title == "answered"]
+    assert expectation.tally.total > expectation.tally.good > 0
 
 
 def overdue(one: History, start: float, end: float) -> int:

@@ -12,7 +12,7 @@ from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.values.answers import Answer
 from chaos.values.questions import Durations, Requests
-from chaos.values.remarks import Broken
+from chaos.values.remarks import Refusal
 from tests.support.histories import (
     EXPERIMENT,
     INVENTORY,
@@ -103,7 +103,7 @@ def test_no_trouble_is_ever_green(kind: TroubleKind) -> None:
 
 
 def test_a_refused_plan_is_refused() -> None:
-    broken = Broken(rule="r", value="v", message="m", hint="h")
+    broken = Refusal(rule="r", value="v", message="m", hint="h")
     refused = without(history(), plan=plan(refusals=(broken,)), marks={}, recorded=(), load=())
     assert judge(refused).outcome is Outcome.REFUSED
 

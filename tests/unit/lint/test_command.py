@@ -63,8 +63,7 @@ def test_a_fault_that_was_committed_to_production() -> None:
     assert "[fault-outside-staging]" in done.stdout
     assert "[fault-in-production-path]" in done.stdout
     assert done.stderr == (
-        "2 files looked at, 2 objects judged: 2 findings (2 errors, 0 warnings); "
-        "the rules are in docs/reference/lint.md\n"
+        "2 files read, 2 objects checked: 2 findings (2 errors, 0 warnings); the rules are in docs/reference/lint.md\n"
     )
 
 
@@ -72,7 +71,7 @@ def test_nothing_found_is_nothing_on_stdout() -> None:
     write("overlays/staging/vs.yaml", FAULT)
     done = chaosctl("overlays", "--namespace", "staging")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr == "1 file looked at, 1 object judged: no findings\n"
+    assert done.stderr == "1 file read, 1 object checked: no findings\n"
 
 
 def test_what_helm_renders_is_judged_and_named_by_its_template() -> None:

@@ -30,7 +30,7 @@ PIPED = Finding(
 REPORT = Report(
     findings=(FOUND, PIPED),
     suppressed=(Suppressed(finding=FOUND, reason="a drill"),),
-    notes=("x: binary, not judged",),
+    notes=("x: binary, not checked",),
     files=1200,
     objects=1,
 )
@@ -48,9 +48,9 @@ def test_text_has_the_place_first() -> None:
 
 def test_the_summary_counts() -> None:
     assert summary(REPORT) == (
-        "1,200 files looked at, 1 object judged: 2 findings (1 error, 1 warning), 1 ignored by comments; the rules are in docs/reference/lint.md"
+        "1,200 files read, 1 object checked: 2 findings (1 error, 1 warning), 1 ignored by comments; the rules are in docs/reference/lint.md"
     )
-    assert summary(EMPTY) == "1 file looked at, 0 objects judged: no findings"
+    assert summary(EMPTY) == "1 file read, 0 objects checked: no findings"
 
 
 def test_json_has_everything() -> None:
@@ -68,7 +68,7 @@ def test_json_has_everything() -> None:
         "page": "docs/reference/lint.md#fault-public",
     }
     assert data["suppressed"][0]["reason"] == "a drill"
-    assert (data["files"], data["objects"], data["notes"]) == (1200, 1, ["x: binary, not judged"])
+    assert (data["files"], data["objects"], data["notes"]) == (1200, 1, ["x: binary, not checked"])
 
 
 def test_annotations_are_one_line_each_and_escaped() -> None:

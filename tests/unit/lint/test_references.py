@@ -116,7 +116,7 @@ def test_a_service_that_is_not_exported_to_the_callers() -> None:
     one = plain("ratings.shop.svc.cluster.local")
     [(rule, hit)] = hits(SERVICES + hidden + one)
     assert rule == "host-matches-nothing"
-    assert "Service shop/ratings has it, and proxies of 'staging' do not see that" in hit.message
+    assert "Service shop/ratings has it, but proxies of 'staging' do not see that object" in hit.message
     assert rules(SERVICES + service("ratings", "shop", "{networking.istio.io/exportTo: 'x, staging'}") + one) == []
     assert rules(SERVICES + service("ratings", "shop", "{networking.istio.io/exportTo: ''}") + one) == []
     # Which namespace a gateway's proxies are in is not known.

@@ -60,7 +60,7 @@ def test_an_object_without_a_namespace_may_be_applied_anywhere() -> None:
 def test_the_manifest_of_a_namespace_has_to_agree_that_it_is_staging() -> None:
     assert rules(NAMESPACE % "staging" + virtual_service()) == []
     [(rule, hit)] = hits(NAMESPACE % "prod" + virtual_service())
-    assert (rule, "lacks the label env=staging" in hit.message) == ("fault-outside-staging", True)
+    assert (rule, "lacks the staging label env=staging" in hit.message) == ("fault-outside-staging", True)
     # The label alone lists nothing.
     assert rules(NAMESPACE % "staging" + virtual_service(), settings=Settings()) == ["fault-outside-staging"]
 

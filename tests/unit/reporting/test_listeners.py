@@ -26,7 +26,7 @@ from chaos.reporting.prose import share_text, verdict_markdown
 from chaos.reporting.summary import VARIABLE, JobSummary
 from chaos.reporting.table import Row, row_of, write_table
 from chaos.reporting.terminal import Terminal
-from chaos.values.answers import Answer, ClaimResult, Interval, Tally
+from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from tests.support.histories import MARKS, history, is_faulted, orders, without
 
 ROOT = Path(__file__).parents[3]
@@ -117,12 +117,12 @@ def test_a_summary_that_cannot_be_written_costs_no_verdict(
 
 
 def test_a_bar_in_a_claim_does_not_end_its_cell() -> None:
-    claim = ClaimResult(
+    expectation = ExpectationResult(
         title="a | b", phase="fault", expected="up > 3", observed="1 of 1", bound=1.0, tally=Tally(good=1, total=1),
         interval=Interval(low=0, high=1, confidence=0.95), answer=Answer.HOLDS,
     )  # fmt: skip
     verdict = Verdict(
-        run="r1", experiment="e", outcome=Outcome.PASSED, fault=(claim,),
+        run="r1", experiment="e", outcome=Outcome.PASSED, fault=(expectation,),
         reasons=(Reason(code=ReasonCode.ALL_HELD, message="m"),),
     )  # fmt: skip
     (row,) = [line for line in verdict_markdown(verdict).splitlines() if "a " in line and line.startswith("|")]
@@ -154,7 +154,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 def test_the_live_line_never_wraps(screen: Screen) -> None:
     Terminal(screen, width=40).progress(
         Progress(
-            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, good=1.0, claims=judge(GOOD).baseline,
+            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, good=1.0, expectations=judge(GOOD).baseline,
             proof=judge(GOOD).proof,
         )
     )  # fmt: skip
@@ -165,7 +165,7 @@ def test_a_line_takes_the_place_of_the_live_one(screen: Screen) -> None:
     terminal = Terminal(screen, width=80)
     terminal.progress(Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1))
     terminal.event("r1", GuardrailTripped(at=1040.0, title="on fire"))
-    assert screen.getvalue().endswith("\r\x1b[2K    0.0 s  guardrail: on fire: the fault is restored at once\n")
+    assert screen.getvalue().endswith("\r\x1b[2K    0.0 s  guardrail: on fire: the run restores at once\n")
 
 
 @pytest.mark.parametrize("told", ["FORCE_COLOR", "TERM=dumb"])
@@ -175,7 +175,7 @@ def test_nothing_is_redrawn_where_it_can_not_be(screen: Screen, monkeypatch: pyt
     out = screen if value else io.StringIO()
     terminal = Terminal(out, width=80)
     terminal.progress(
-        Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=9, claims=judge(GOOD).baseline)
+        Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=9, expectations=judge(GOOD).baseline)
     )
     terminal.finished(Result(history=GOOD, verdict=judge(GOOD)))
     assert "\r" not in out.getvalue()

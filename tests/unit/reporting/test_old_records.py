@@ -22,7 +22,7 @@ def test_a_record_of_format_1_is_judged_as_it_was(name: str, tmp_path: Path) -> 
     assert verdict.proof is not None
     assert verdict.removal is not None
     assert verdict.recovery is not None
-    results = (*verdict.baseline, *verdict.fault, *verdict.guardrails, *verdict.recovery.claims)
+    results = (*verdict.baseline, *verdict.fault, *verdict.guardrails, *verdict.recovery.expectations)
     assert json.loads((RECORDS / f"{name}.verdict.json").read_text()) == {
         "outcome": verdict.outcome,
         "reasons": [reason.code for reason in verdict.reasons],

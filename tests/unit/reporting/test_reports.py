@@ -75,7 +75,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
     sink.started(plan())
     sink.phase("r1", PhaseName.BASELINE, 1000.0)
     for second in range(12):
-        claims = judge(GOOD).baseline
+        expectations = judge(GOOD).baseline
         sink.progress(
             Progress(
                 run="r1",
@@ -84,7 +84,7 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
                 elapsed=second,
                 rate=60,
                 good=1.0,
-                claims=claims,
+                expectations=expectations,
             )
         )
     sink.finished(Result(history=GOOD, verdict=judge(GOOD)))

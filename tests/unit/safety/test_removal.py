@@ -18,7 +18,7 @@ from chaos.injection.patching import carries, put_in
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for
 from chaos.safety import residue
 from chaos.safety.active import active
-from chaos.safety.removal import CONFLICTS, give_back, take_away
+from chaos.safety.removal import CONFLICTS, give_back, restore
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
 from tests.support.owners import same_owners
@@ -71,8 +71,8 @@ def inject(mesh: KubernetesMesh) -> Any:
     return owners_of(before)
 
 
-def restore(mesh: Any) -> str:
-    assert take_away(mesh, live(mesh), run=RUN)
+def restored(mesh: Any) -> str:
+    assert restore(mesh, live(mesh), run=RUN)
     return give_back(mesh, "staging", NAME, run=RUN)
 
 
@@ -81,7 +81,7 @@ def test_after_it_the_owners_are_those_of_before_and_their_next_apply_is_no_conf
 ) -> None:
     before = inject(mesh)
     assert team.apply(timeout="7s").status_code == 409, "while the fault is in, nobody takes it out by mistake"
-    assert restore(mesh) == ""
+    assert restored(mesh) == ""
     assert owners_of(live(mesh)) == before
     assert not carries(live(mesh), RUN)
     assert team.apply(timeout="7s").status_code == 200
@@ -89,7 +89,7 @@ def test_after_it_the_owners_are_those_of_before_and_their_next_apply_is_no_conf
 
 def test_taking_the_fault_out_alone_would_be_a_conflict_for_them(mesh: KubernetesMesh, team: Team) -> None:
     inject(mesh)
-    assert take_away(mesh, live(mesh), run=RUN)
+    assert restore(mesh, live(mesh), run=RUN)
     assert "fault" not in json.dumps(live(mesh)["spec"])
     refused = team.apply(timeout="7s")
     assert refused.status_code == 409
@@ -100,7 +100,7 @@ def test_whoever_comes_after_a_crash_between_the_two_writes_finds_what_is_left(
     mesh: KubernetesMesh, team: Team
 ) -> None:
     before = inject(mesh)
-    take_away(mesh, live(mesh), run=RUN)
+    restore(mesh, live(mesh), run=RUN)
     told = f"the field ownership of VirtualService staging/{NAME}"
     assert residue.find(mesh, ("staging",), RUN) == [told]
     assert active(mesh, ("staging",)) == [], "no request is hit any more"
@@ -120,7 +120,7 @@ def test_a_fault_whose_marks_were_taken_off_is_known_by_its_routes(mesh: Kuberne
     team.merge("somebody", {"metadata": {"annotations": dict.fromkeys(notes), "labels": dict.fromkeys(labels)}})
     assert [fault.run for fault in active(mesh, ("staging",))] == [RUN]
     (swept,) = sweep(mesh, namespaces=("staging",))
-    assert str(swept).startswith(f"took the fault out of VirtualService staging/{NAME} (run {RUN}")
+    assert str(swept).startswith(f"restored VirtualService staging/{NAME} (run {RUN}")
     assert "fault" not in json.dumps(live(mesh)["spec"])
     assert team.apply(timeout="7s").status_code == 200
 
@@ -142,7 +142,7 @@ class Meanwhile:
 
 def test_what_somebody_writes_between_the_two_writes_is_theirs(mesh: KubernetesMesh, team: Team) -> None:
     before = inject(mesh)
-    take_away(mesh, live(mesh), run=RUN)
+    restore(mesh, live(mesh), run=RUN)
     busy = Meanwhile(mesh, lambda obj: team.merge("third", {"metadata": {"labels": {"z": "1"}}}))
     assert give_back(busy, "staging", NAME, run=RUN) == ""  # type: ignore[arg-type]
     third = [one for one in owners_of(live(mesh)) if one["manager"] == "third"]
@@ -153,7 +153,7 @@ def test_what_somebody_writes_between_the_two_writes_is_theirs(mesh: KubernetesM
 
 def test_it_gives_up_when_others_write_all_the_time_and_says_so(mesh: KubernetesMesh, team: Team) -> None:
     inject(mesh)
-    take_away(mesh, live(mesh), run=RUN)
+    restore(mesh, live(mesh), run=RUN)
     writes = [lambda obj, n=n: team.merge("third", {"metadata": {"labels": {"z": str(n)}}}) for n in range(CONFLICTS)]
     with pytest.raises(MeshError, match="while its fields were given back"):
         give_back(Meanwhile(mesh, *writes), "staging", NAME, run=RUN)  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def test_where_the_record_is_lost_only_our_own_entry_goes_and_that_is_said(
     gone: dict[str, Any] = {"metadata": {"annotations": {UNDO: None}}}
     if when == "before":
         team.merge("somebody", gone)
-    assert take_away(mesh, live(mesh), run=RUN)
+    assert restore(mesh, live(mesh), run=RUN)
     if when == "between":
         team.merge("somebody", gone)
     assert "nobody owns it now" in give_back(mesh, "staging", NAME, run=RUN)
@@ -181,21 +181,21 @@ def test_where_the_record_is_lost_only_our_own_entry_goes_and_that_is_said(
 def test_a_list_that_the_server_passes_over_is_noticed(mesh: KubernetesMesh, team: Team) -> None:
     """It answers 200 all the same."""
     inject(mesh)
-    take_away(mesh, live(mesh), run=RUN)
+    restore(mesh, live(mesh), run=RUN)
 
     def spoilt(obj: dict[str, Any]) -> dict[str, Any]:
         owners = [{**one, "fieldsType": "V9"} for one in obj["metadata"]["managedFields"]]
         return {**obj, "metadata": {**obj["metadata"], "managedFields": owners}}
 
     told = give_back(Meanwhile(mesh, spoilt), "staging", NAME, run=RUN)  # type: ignore[arg-type]
-    assert "did not take the list of earlier owners" in told
+    assert "did not accept the list of earlier owners" in told
     assert [one["manager"] for one in owners_of(live(mesh))] == ["team"]
     assert team.apply(timeout="7s").status_code == 200
 
 
 def test_a_server_that_takes_no_list_at_all_is_said_with_what_helps(mesh: KubernetesMesh, team: Team) -> None:
     inject(mesh)
-    take_away(mesh, live(mesh), run=RUN)
+    restore(mesh, live(mesh), run=RUN)
 
     def without(obj: dict[str, Any]) -> dict[str, Any]:
         return {**obj, "metadata": {**obj["metadata"], "managedFields": []}}
@@ -209,7 +209,7 @@ def test_a_server_that_takes_no_list_at_all_is_said_with_what_helps(mesh: Kubern
 def test_the_owner_may_use_another_version_than_the_harness(mesh: KubernetesMesh, team: Team) -> None:
     assert team.apply(version="v1beta1", timeout="3s").status_code == 200
     before = inject(mesh)
-    assert restore(mesh) == ""
+    assert restored(mesh) == ""
     assert owners_of(live(mesh)) == before
     assert team.apply(version="v1beta1", timeout="7s").status_code == 200
 
@@ -234,9 +234,9 @@ def test_a_sweep_says_what_it_did_to_whose_object(mesh: KubernetesMesh, team: Te
     inject(mesh)
     where = f"VirtualService staging/{NAME} (run {RUN}: its run holds no lease)"
     (told,) = sweep(mesh, namespaces=("staging",), dry_run=True)
-    assert str(told) == f"would take the fault out of {where}"
+    assert str(told) == f"would restore {where}"
     (told,) = sweep(mesh, namespaces=("staging",))
-    assert str(told) == f"took the fault out of {where}"
+    assert str(told) == f"restored {where}"
     assert (told.as_dict()["part"], told.as_dict()["removed"]) == ("fault", True)
     assert team.apply(timeout="7s").status_code == 200
 

@@ -27,8 +27,8 @@ def test_a_live_run_is_left_alone() -> None:
 
 
 def test_what_nobody_renews_goes() -> None:
-    assert condemned(fault("r1"), lease("r1", renewed=NOW - 42)) == {"r1": "its lease ran out 12 s ago"}
-    assert condemned(lease("r1", renewed=NOW - 31)) == {"r1": "its lease ran out 1 s ago"}
+    assert condemned(fault("r1"), lease("r1", renewed=NOW - 42)) == {"r1": "its lease expired 12 s ago"}
+    assert condemned(lease("r1", renewed=NOW - 31)) == {"r1": "its lease expired 1 s ago"}
     assert condemned(fault("r1")) == {"r1": "its run holds no lease"}
     assert condemned(fault("r1"), lease("r1", holder="")) == {"r1": "its lease is void"}
     assert condemned(fault("r1"), lease("r1", renewed=None)) == {"r1": "its lease is void"}

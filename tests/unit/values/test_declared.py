@@ -125,7 +125,7 @@ def test_all_mistakes_of_an_object_at_once() -> None:
 
 
 def test_what_python_itself_would_not_take_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="Abort: expected at most 0 values by their place, got 1"):
+    with pytest.raises(TypeError, match="Abort: expected at most 0 positional values, got 1"):
         Abort(50, http_status=503)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="Target: got two values for namespace"):
         Target("staging", "a", namespace="b")  # type: ignore[misc]

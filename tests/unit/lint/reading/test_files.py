@@ -102,7 +102,7 @@ def test_templates_of_a_chart_are_left_out_and_that_is_said() -> None:
         "charts/shop/Chart.yaml", "charts/shop/templates/deep/vs.yaml", "templates/vs.yaml", "charts/shop/values.yaml"
     )
     assert named(".") == ["charts/shop/Chart.yaml", "charts/shop/values.yaml", "templates/vs.yaml"]
-    note = "templates of a chart, not judged; render them: helm template charts/shop | chaosctl lint -"
+    note = "templates of a chart, not checked; render them: helm template charts/shop | chaosctl lint -"
     assert notes(".") == [f"charts/shop/templates: {note}"]
     assert notes("charts/shop/templates") == [f"charts/shop/templates: {note}"]
     assert notes("charts/shop/templates/deep/vs.yaml") == [f"charts/shop/templates/deep/vs.yaml: {note}"]
@@ -119,7 +119,7 @@ def test_links_stay_inside_and_end(tmp_path: Path) -> None:
     # A link is looked at under its own name: that is what says production.
     assert named(".") == ["base/vs.yaml", "overlays/production/vs.yaml", "overlays/production/x.yaml"]
     assert notes(".") == [
-        "base/loop: a link to a folder, looked at where it leads to",
+        "base/loop: a link to a folder, checked at its destination",
         "base/out: a link to a folder, out of ., not followed",
         "base/out.yaml: a link out of ., not followed",
         "base/self.yaml: a link to nothing, or to itself",
