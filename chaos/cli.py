@@ -9,6 +9,7 @@ import json
 import sys
 import sysconfig
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -181,7 +182,8 @@ def run(
     chosen = read_experiments(files)
     longest = duration_of(Setting.WAIT, wait)  # told before a lab is started
     options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
-    with Harness.at(options, report_dir=report_dir, wait=longest) as harness:
+    # What somebody's listener or locustfile prints is no data of ours.
+    with Harness.at(options, report_dir=report_dir, wait=longest) as harness, redirect_stdout(sys.stderr):
         heard = harness.heard_by(hearing)
         done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
     say("")

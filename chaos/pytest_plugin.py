@@ -262,7 +262,7 @@ def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
     if rows or not report.failed:
         return rows
     crash = getattr(report.longrepr, "reprcrash", None)
-    told = crash.message if crash is not None else report.longreprtext
+    told = crash.message if crash is not None else str(report.longrepr)  # longreprtext begins with the worker
     reason = next((line for line in told.splitlines() if line.strip()), "").removeprefix("error: ")
     return [{"name": name, "outcome": "error", "reasons": [reason], "folder": ""} for name in names]
 
@@ -324,4 +324,5 @@ def harness(request: pytest.FixtureRequest) -> Harness:
     try:
         return _harness_for(request.node)
     except HarnessError as error:
-        pytest.fail(f"error: {error.told(option)}", pytrace=False)
+        told = error.told(option)
+    pytest.fail(f"error: {told}", pytrace=False)  # outside, where no other exception is being handled

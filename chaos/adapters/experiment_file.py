@@ -43,7 +43,7 @@ class DocumentError(InputError):
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
 
-def read_experiment(file: Path, *, shown: Path | None = None) -> tuple[Experiment, str]:
+def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Experiment, str]:
     """The experiment of a file, and the file's text.
 
     Args:
@@ -54,9 +54,9 @@ def read_experiment(file: Path, *, shown: Path | None = None) -> tuple[Experimen
         InputError: it can't be read.
         DocumentError: it is not YAML, or not an experiment.
     """
-    shown = shown or file
+    shown = shown or Path(file)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = Path(file).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{shown}: expected an experiment file that can be read: {reason}") from error

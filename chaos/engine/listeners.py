@@ -75,4 +75,8 @@ def describe(error: BaseException) -> str:
     """What went wrong in somebody else's code, and where."""
     place = traceback.extract_tb(error.__traceback__)[-1:]
     where = "".join(f" ({one.filename}:{one.lineno})" for one in place)
-    return f"{type(error).__name__}: {error}{where}"
+    try:
+        told = str(error)
+    except Exception:  # noqa: BLE001 - it is somebody else's, too
+        told = "it can't say what went wrong"
+    return f"{type(error).__name__}: {told}{where}"

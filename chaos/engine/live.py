@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Final
 
 from chaos.engine.injecting import Injector
@@ -86,7 +87,7 @@ class Live:
         if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
         standing = stand(self.recorder.facts, phase, now)
-        progress = progress_of(self.recorder.facts, phase, standing)
+        progress = deepcopy(progress_of(self.recorder.facts, phase, standing))
         self.tell(lambda listener: listener.progress(progress))
         return standing
 
@@ -148,7 +149,8 @@ class Live:
     def event(self, event: events.AnyEvent) -> None:
         """Something happened."""
         self.recorder.events.append(event)
-        self.tell(lambda listener: listener.event(self.plan.run, event))
+        shown = event.model_copy(deep=True)  # what a listener does to it changes no fact
+        self.tell(lambda listener: listener.event(self.plan.run, shown))
 
     def trouble(self, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         """Something keeps the run from its answer."""

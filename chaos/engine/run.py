@@ -33,7 +33,8 @@ class Run:
     def execute(self) -> History:
         """Runs all phases and returns what happened; whatever happens, it restores first."""
         live, stop = self._live, self._live.around.stop
-        live.tell(lambda listener: listener.started(live.plan))
+        shown = live.plan.model_copy(deep=True)  # what a listener does to it changes nothing that is written
+        live.tell(lambda listener: listener.started(shown))
         try:
             try:
                 phases.lock(live)

@@ -70,7 +70,7 @@ class Expectation(ShareOfGood):
         if self.good.milliseconds is not None and self.good.milliseconds not in BUCKETS_MS:
             bounds = ", ".join(f"{b:g}" for b in BUCKETS_MS[:13])
             raise ValueError(
-                f"good.within: expected a bucket bound of the mesh's histogram (ms: {bounds}, …), or from: client"
+                f"good.within: expected a bucket bound of the mesh's histogram (ms: {bounds}, …), or from: client (in Python a ClientExpectation)"
             )
         return self
 

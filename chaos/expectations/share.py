@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 
 from pydantic import Field, field_validator
 
+from chaos.errors import InputError
 from chaos.expectations.bound import AtLeast, Bound
 from chaos.expectations.confidence import decide, interval
 from chaos.expectations.evidence import Evidence, Window
@@ -27,6 +28,8 @@ _EDGE: Final = 1e-4
 class ShareOfGood(Kind):
     """A share of good events among all; a kind of its own is whatever counts the events."""
 
+    opened = "good"
+
     good: Good = Field(description="which events are good: by status, within a time, or both")
     at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
     during_fault: AtLeast | None = Field(
@@ -34,9 +37,10 @@ class ShareOfGood(Kind):
     )
 
     def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
+        __tracebackhide__ = True
         if status is not None or within is not None:
             if "good" in fields:
-                raise TypeError("expected either good, or status and within")
+                raise InputError(f"{type(self).__name__}: expected either good, or status and within")
             fields["good"] = {"status": status, "within": within}
         super().__init__(*values, **fields)
 

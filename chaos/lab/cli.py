@@ -85,6 +85,7 @@ def shop(
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="where the shop is put")] = "staging",
 ) -> None:
     """Print the lab's demo shop for a real cluster with Istio, to try experiments there."""
+    commands.require_packages()
     from chaos.lab.shop_elsewhere import shop as shop_of
     from chaos.values.documents import as_documents
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -18,16 +19,7 @@ from chaos.lab import supervising
 from chaos.lab.processes import Memory, memory_of, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
 
-_PACKAGES: Final = (
-    "cryptography",
-    "envoy",
-    "httptools",
-    "jsonpatch",
-    "prometheus_client",
-    "starlette",
-    "uvicorn",
-    "websockets",
-)
+_OF_THE_EXTRA: Final = re.compile(r"""([\w.-]+).*;.*extra == ["']lab["']""")
 START_TIMEOUT: Final = 120.0
 
 
@@ -104,7 +96,7 @@ def up(
         LabError: Something is missing, a part died, or it took too long. Nothing is left running then.
     """
     files = LabFiles.of(name)
-    _require_packages()
+    require_packages()
     deadline = time.monotonic() + timeout
     if behaviours is not None and not manifests:
         raise InputError("behaviours are for manifests of your own", hint="add --manifests PATH")
@@ -239,13 +231,23 @@ def running(name: str = DEFAULT_NAME) -> LabState | None:
     return files.read_state() if SupervisorLock.is_held(files.lock) else None
 
 
-def _require_packages() -> None:
-    missing = [package for package in _PACKAGES if find_spec(package) is None]
-    if missing:
+def require_packages() -> None:
+    """Whether all is installed that the lab needs.
+
+    Raises:
+        LabError: Something is not; it names all of it.
+    """
+    if missing := missing_of(metadata.requires("istio-chaos") or ()):
         raise LabError(
-            f"the lab needs packages that are not installed: {', '.join(missing)}",
-            hint="pip install 'istio-chaos[lab]'",
+            f"the embedded lab needs packages that are not installed: {', '.join(missing)}",
+            hint="pip install 'istio-chaos[lab]', or name a cluster's context",
         )
+
+
+def missing_of(requirements: Iterable[str]) -> list[str]:
+    """The packages that the extra ``lab`` names in a package's requirements and that are not installed."""
+    named = (_OF_THE_EXTRA.match(one) for one in requirements)
+    return [one[1] for one in named if one and not any(metadata.distributions(name=one[1]))]
 
 
 def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:

@@ -19,7 +19,7 @@ from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
-from chaos.values.declared import Declared, Name
+from chaos.values.declared import PATH_PATTERN, Declared, Name
 from chaos.values.quantities import Duration, Share
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
@@ -130,7 +130,7 @@ class Request(Declared):
     positional: ClassVar[tuple[str, ...]] = ("path",)
 
     method: Method = "GET"
-    path: str = Field(pattern=r"^/\S*$", description="path at the entry")
+    path: str = Field(pattern=PATH_PATTERN, description="path at the entry")
     weight: int = Field(1, ge=1, le=10_000, strict=True)
     headers: dict[str, str] = Field(default_factory=dict)
     body: str | None = None

@@ -44,7 +44,7 @@ def made(make: Callable[[], Any], whose: str, say: Callable[[str], None]) -> lis
         wrong = [one for one in found if not isinstance(one, Listener)]
         if not wrong:
             return found
-        why = f"expected a chaos.Listener, got {wrong[0]!r}"
+        why = f"expected a chaos.Listener, got a {type(wrong[0]).__qualname__}"
     say(f"{whose} gives no listener: {why}")
     return []
 

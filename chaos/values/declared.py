@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
 from pydantic.alias_generators import to_camel
@@ -13,6 +13,8 @@ from pydantic.alias_generators import to_camel
 from chaos.errors import InputError
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+PATH_PATTERN: Final = r"^/\S*$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
 
@@ -26,7 +28,15 @@ _MESSAGES: Final = {
 _WORDS: Final = (
     ("Input should", "should"),
     ("String should", "should"),
+    ("a valid dictionary or instance of A", "an A"),
+    ("a valid dictionary or instance of E", "an E"),
     ("a valid dictionary or instance of", "a"),
+    ("a valid dictionary", "a mapping"),
+    ("a valid tuple", "a list"),
+    ("a valid string", "text"),
+    ("a valid integer", "a whole number"),
+    (f"should match pattern '{NAME_PATTERN}'", "expected only lower-case letters, digits and '-', such as order-svc"),
+    (f"should match pattern '{PATH_PATTERN}'", "expected a path that begins with / and has no spaces"),
 )
 
 
@@ -44,8 +54,11 @@ class Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, alias_generator=to_camel)
 
     positional: ClassVar[tuple[str, ...]] = ()
+    opened: ClassVar[str] = ""
+    """A field whose own fields may be given in its place."""
 
     def __init__(self, /, *values: Any, **fields: Any) -> None:
+        __tracebackhide__ = True  # pytest's traceback ends where the value was made
         kind = type(self).__name__
         if len(values) > len(self.positional):
             raise TypeError(f"{kind}: expected at most {len(self.positional)} positional values, got {len(values)}")
@@ -55,11 +68,16 @@ class Declared(BaseModel):
         try:
             super().__init__(**placed, **fields)
         except ValidationError as error:
-            problems = list(_in_python(type(self), error, {**placed, **fields}))
+            problems = list(dict.fromkeys(_in_python(type(self), error, {**placed, **fields})))
             told = problems[0] if len(problems) == 1 else "\n  ".join(["", *problems])
             raise InputError(f"{kind}: {told}") from None  # what pydantic says adds nothing to it
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # validation of YAML goes past it
+
+    if not TYPE_CHECKING:  # else a checker would let any attribute be set
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            raise AttributeError(f"{type(self).__name__} is frozen: {name} can't be set, make another one")
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -106,11 +124,20 @@ def dotted(path: tuple[int | str, ...]) -> str:
 def _in_python(kind: type[Declared], error: ValidationError, given: dict[str, Any]) -> Iterator[str]:
     """The problems of an object that is made in Python, by the names that its user wrote."""
     names = {field.alias: name for name, field in kind.model_fields.items()}
-    for item in error.errors(include_url=False):
+    errors = error.errors(include_url=False)
+    spoilt = {item["loc"][:1] for item in errors if len(item["loc"]) > 1}
+    for item in errors:
+        if item["type"] == "too_short" and item["loc"] in spoilt:
+            continue  # there are enough entries: those that are wrong were not counted
         first, *rest = item["loc"] or ("",)
         path = dotted(path_in(given, (names.get(str(first), first), *rest)))
         message = _CAMEL.sub(lambda found: _python_names().get(found[0], found[0]), wrong(item))
-        near = difflib.get_close_matches(path, kind.model_fields, n=1) if item["type"] == "extra_forbidden" else []
+        if kind.opened:
+            path, message = path.removeprefix(f"{kind.opened}."), message.removeprefix(f"{kind.opened}.")
+        if rest and isinstance(rest[0], int) and isinstance(given.get(path), BaseModel):
+            message = f"expected a list: {path}=[…]"
+        unknown = item["type"] == "extra_forbidden" and not rest
+        near = difflib.get_close_matches(path, kind.model_fields, n=1) if unknown else []
         hint = f"; did you mean {near[0]}?" if near else ""
         yield (f"{path}: {message}" if path else message) + hint
 

@@ -53,6 +53,15 @@ def test_the_reports_of_other_packages_hear_of_it(lab: LabState, tmp_path: Path)
     assert "absent = absent:Chat of chat-verdict gives no listener: ModuleNotFoundError" in done.stderr
 
 
+def test_what_a_report_prints_is_not_among_the_data(lab: LabState, tmp_path: Path) -> None:
+    loud = "from chaos import Listener\nclass Loud(Listener):\n    def finished(self, result): print('LOUD')\n"
+    installed = install(tmp_path / "site", code=loud, loud="chat_verdict:Loud")
+    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=tmp_path, **installed)
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["outcome"] == "refused"
+    assert "LOUD" in done.stderr
+
+
 def test_another_cluster_than_the_configured_is_refused(lab: LabState, tmp_path: Path) -> None:
     where = configured(tmp_path, 'namespaces = ["staging"]\nclusters = ["another"]\n')
     done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=where)

@@ -63,7 +63,7 @@ TOLD = {
     "absent:Chat": "entry point report0 = absent:Chat of chat-verdict gives no listener: ModuleNotFoundError",
     "chat_verdict:Exits": "gives no listener: SystemExit: 0",
     "chat_verdict:sys.getsizeof": "gives no listener: TypeError",
-    "builtins:dict": "gives no listener: expected a chaos.Listener, got {}",
+    "builtins:dict": "gives no listener: expected a chaos.Listener, got a dict",
     "chat_verdict:Raises": "the listener chat_verdict.Raises is dropped: OSError: no disk",
     "chat_verdict:Skips": "the listener chat_verdict.Skips is dropped: Skipped: not today",
 }

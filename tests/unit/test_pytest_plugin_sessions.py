@@ -52,10 +52,11 @@ def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pyteste
         assert any(line.startswith(f"{name} ") for line in after.splitlines())
 
 
-def test_an_experiment_without_a_verdict_is_in_the_table(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_an_experiment_without_a_verdict_is_in_the_table(pytester: pytest.Pytester, workers: list[str]) -> None:
     write(pytester, "good")
-    found = pytester.runpytest_subprocess("--chaos-prometheus=http://p", *QUIET)
-    found.stdout.fnmatch_lines(["*chaos experiments*", "good *error *--chaos-prometheus without --chaos-context*"])
+    found = pytester.runpytest_subprocess("--chaos-prometheus=http://p", *workers, *QUIET)
+    found.stdout.fnmatch_lines(["*chaos experiments*", "good *error    --chaos-prometheus without --chaos-context*"])
 
 
 def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytester) -> None:
@@ -222,3 +223,10 @@ def test_the_reason_of_a_bug_is_its_message(pytester: pytest.Pytester) -> None:
     with_outcomes(pytester, "nameless")  # the stand-in has no history of this name
     found = pytester.runpytest_subprocess(*MESH, *QUIET)
     found.stdout.fnmatch_lines(["*chaos experiments*", "nameless *error *KeyError: 'nameless'"])
+
+
+def test_a_wrong_value_is_told_where_it_was_made(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("from chaos import Request\n\ndef test_it():\n    Request('orders')\n")
+    found = pytester.runpytest_subprocess(*QUIET)
+    found.stdout.fnmatch_lines(["E *InputError: Request: path: 'orders': expected a path *"])
+    assert "declared.py" not in found.stdout.str(), "the traceback ends in the user's own test"

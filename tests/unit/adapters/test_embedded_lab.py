@@ -51,6 +51,18 @@ def test_a_lab_that_lacks_a_package_is_told_with_its_name(installed: Path) -> No
     assert caught.value.hint == "pip install 'istio-chaos[lab]', or name the context of a cluster"
 
 
+def test_what_the_extra_needs_is_told_by_its_name() -> None:
+    requirements = [
+        "pytest>=8",
+        "absent>=2",
+        "no-such>=1; extra == 'lab'",
+        'h2>=4; extra == "lab"',
+        "nor-this; extra == 'dev'",
+    ]
+    assert commands.missing_of(requirements) == ["no-such"]
+    commands.require_packages()
+
+
 def test_somebody_elses_lab_is_used_and_ended_in_the_same_way(installed: Path) -> None:
     (installed / "a_lab.py").write_text(
         "said = []\n"

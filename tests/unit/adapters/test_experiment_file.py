@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 from ruamel.yaml import YAML
 
-from chaos.adapters.experiment_file import DocumentError, parse_experiment
+from chaos.adapters.experiment_file import DocumentError, parse_experiment, read_experiment
 from chaos.expectations import ClientExpectation, Expectation, Guardrail, PromqlExpectation, SteadyState
 from chaos.model.experiment import Experiment
 
@@ -87,9 +88,13 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
         (('status: "<500"', "status: ok"), "x.yaml:13:12: steadyState[0].good.status", "pattern"),
         (("rate: 40", "rate: -1"), "x.yaml:7:3: load.rate", "greater than 0"),
         (("rate: 40", "ratee: 40"), "x.yaml:7:3: load.ratee", "did you mean 'rate'?"),
-        (("namespace: staging", "namespace: Staging"), "x.yaml:2:10: target.namespace", "pattern"),
-        (("experiment: orders", "experiment: 'or ders'"), "x.yaml:1:1: experiment", "pattern"),
-        (("path: /orders/42", "path: orders"), "x.yaml:9:8: load.requests[0].path", "pattern"),
+        (
+            ("namespace: staging", "namespace: Staging"),
+            "x.yaml:2:10: target.namespace",
+            "expected only lower-case letters",
+        ),
+        (("experiment: orders", "experiment: 'or ders'"), "x.yaml:1:1: experiment", "expected only lower-case letters"),
+        (("path: /orders/42", "path: orders"), "x.yaml:9:8: load.requests[0].path", "begins with /"),
     ],
 )
 def test_a_mistake_is_told_with_its_place(change: tuple[str, str], place: str, says: str) -> None:
@@ -227,3 +232,9 @@ def test_the_schema_says_what_validation_says(item: str, role: str, fits: bool) 
     else:
         with pytest.raises(ValidationError):
             adapter.validate_python(value)
+
+
+def test_a_path_may_be_text(tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(GOOD)
+    assert read_experiment(str(file)) == read_experiment(file)

@@ -55,10 +55,20 @@ def enter(listener: Listener) -> None:
     listener.phase("r1", PhaseName.OBSERVE, 1.0)
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError("mute")
+
+
+def raise_mute() -> None:
+    raise Mute
+
+
 @pytest.mark.parametrize(
     ("fail", "why"),
     [
         (lambda: 1 / 0, "ZeroDivisionError: division by zero"),
+        (raise_mute, "Mute: it can't say what went wrong"),
         (exit_now, "SystemExit: 0"),
         (skip, "Skipped: not today"),
     ],
@@ -78,7 +88,7 @@ def test_one_that_raises_is_named_and_dropped(fail: Callable[[], object], why: s
     assert len(said) == 1
 
 
-@pytest.mark.parametrize("fail", [lambda: 1 / 0, exit_now, skip])
+@pytest.mark.parametrize("fail", [lambda: 1 / 0, exit_now, skip, raise_mute])
 def test_one_that_raises_at_the_end_changes_no_verdict(fail: Callable[[], object]) -> None:
     said: list[str] = []
     after = Hearing()

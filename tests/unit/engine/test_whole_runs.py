@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.errors import Stopped
-from chaos.model.events import TroubleKind
+from chaos.model.events import Event, Injected, TroubleKind
 from chaos.model.history import History, Mark, PhaseName
 from chaos.model.marks import FROZEN
+from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.ports import Listener, Progress
 from chaos.safety.lock import acquire
 from chaos.testing.shop import Shop
 
@@ -98,6 +100,31 @@ def test_a_shop_that_bears_the_fault_passes(world: World) -> None:
 
 def test_the_same_run_gives_the_same_history() -> None:
     assert World().run() == World().run()
+
+
+class Spoiling(Listener):
+    """Changes all that it is handed while the run goes on."""
+
+    def started(self, plan: Plan) -> None:
+        assert plan.injection is not None
+        plan.injection.after["spec"].clear()
+
+    def event(self, run: str, event: Event) -> None:
+        if isinstance(event, Injected):
+            event.stored["metadata"].clear()
+
+    def progress(self, progress: Progress) -> None:
+        if progress.proof is not None:
+            progress.proof.by_caller.clear()
+            progress.proof.outside["prod/somebody"] = 9
+
+
+def test_what_a_listener_does_to_what_it_hears_changes_nothing(world: World) -> None:
+    with TemporaryDirectory() as folder:
+        harness = world.harness(report_dir=folder, listeners=[Spoiling()])
+        heard = harness.run(parse_experiment(EXPERIMENT.format(fault=ABORT, more="")), run_id=RUN)
+    assert heard.verdict == World().run()[1]
+    assert heard.verdict.passed
 
 
 def test_a_delay_is_seen_by_those_who_wait_for_the_answer(world: World) -> None:

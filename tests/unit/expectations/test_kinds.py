@@ -60,11 +60,11 @@ def test_a_comparison_is_true_at_every_look(looks: tuple[int, ...], answer: Answ
 
 
 def test_what_python_users_get_wrong_is_told() -> None:
-    with pytest.raises(TypeError, match="either good, or status and within"):
+    with pytest.raises(InputError, match="either good, or status and within"):
         Expectation("t", service="s", good=Good(status="2xx"), within="1s", at_least="9%")
     with pytest.raises(InputError, match="bucket bound"):
         Expectation("t", service="s", within="300ms", at_least="9%")
     with pytest.raises(InputError, match="only during_fault can be relative"):
         ClientExpectation("t", within="300ms", at_least="baseline")
-    with pytest.raises(InputError, match=r"good\.status"):
+    with pytest.raises(InputError, match="Expectation: status: 'fine'"):
         Expectation("t", service="s", status="fine", at_least="9%")

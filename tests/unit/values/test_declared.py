@@ -13,6 +13,7 @@ from chaos import (
     Expectation,
     Experiment,
     Fault,
+    Good,
     InputError,
     Limits,
     Load,
@@ -42,9 +43,28 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
         (lambda: Delay(percentage=1, fixed_delay="3"), "Delay: fixed_delay: '3': expected a duration with its unit"),
         (lambda: Delay(percentage=1, fixed_delay="0s"), "fixed_delay: expected at least 1ms"),
         (lambda: Fault(), "Fault: expected at least one of abort, delay"),
-        (lambda: Target("Staging", "a"), "Target: namespace: 'Staging': should match pattern"),
-        (lambda: Request.post("orders"), "Request: path: 'orders': should match pattern"),
+        (
+            lambda: Target("Staging", "a"),
+            "Target: namespace: 'Staging': expected only lower-case letters, digits and '-', such as",
+        ),
+        (
+            lambda: Request.post("orders"),
+            "Request: path: 'orders': expected a path that begins with / and has no spaces",
+        ),
         (lambda: Request.get("/", weight=0), "Request: weight: 0: should be greater than or equal to 1"),
+        (lambda: Load(requests=Request("/a")), "Load: requests: expected a list: requests=[…]"),  # type: ignore[arg-type]
+        (lambda: Target("a", "b", callers="c"), "Target: callers: 'c': should be a mapping"),  # type: ignore[arg-type]
+        (lambda: Fault(abort=TARGET), "Fault: abort: should be an Abort"),  # type: ignore[arg-type]
+        (lambda: Expectation("a", service="b", status="5x", at_least="9%"), "Expectation: status: '5x': "),
+        (lambda: Expectation("a", service="b", within="3ms", at_least="9%"), "Expectation: within: expected a bucket"),
+        (
+            lambda: Expectation("a", service="b", good=Good(status="2xx"), status="2xx", at_least="9%"),
+            "Expectation: expected either good, or status and within",
+        ),
+        (
+            lambda: Experiment("orders", target=TARGET, faults=[TARGET], load=LOAD, steady_state=[ANSWERED]),  # type: ignore[list-item]
+            "Experiment: faults[0]: should be a Fault",
+        ),
         (lambda: Load(), "Load: expected either requests or a locustfile"),
         (lambda: Load(requests=[Request("/a"), Request("/a")]), "Load: expected requests with names of their own"),
         (
@@ -97,7 +117,7 @@ def test_all_mistakes_of_an_object_at_once() -> None:
         Experiment("Orders", target=3, faults=[ABORT], load=LOAD, steady_state=[], severity="high")  # type: ignore[arg-type]
     assert str(caught.value).splitlines() == [
         "Experiment: ",
-        "  experiment: 'Orders': should match pattern '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'",
+        "  experiment: 'Orders': expected only lower-case letters, digits and '-', such as order-svc",
         "  severity: 'high': should be 'blocker', 'critical', 'normal', 'minor' or 'trivial'",
         "  target: 3: should be a Target",
         "  steady_state: has too few entries",
@@ -109,6 +129,11 @@ def test_what_python_itself_would_not_take_is_a_type_error() -> None:
         Abort(50, http_status=503)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="Target: got two values for namespace"):
         Target("staging", "a", namespace="b")  # type: ignore[misc]
+
+
+def test_a_value_is_frozen() -> None:
+    with pytest.raises(AttributeError, match="Abort is frozen: percentage can't be set, make another one"):
+        ABORT.percentage = 3  # type: ignore[misc]
 
 
 def test_values_by_their_place_and_by_name_are_the_same() -> None:
