@@ -83,7 +83,7 @@ class Injector:
         return self._mesh.virtual_service(self.injection.namespace, self.injection.name)
 
     def restore(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str:
-        """Takes the fault away and makes sure that it is gone; who owns which field is for `give_back`.
+        """Takes the fault out of the API and makes sure that it is out; who owns which field is for `give_back`.
 
         Args:
             said: Called with every attempt that failed.

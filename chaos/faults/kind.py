@@ -19,7 +19,7 @@ Route = Mapping[str, Any]
 
 
 class Kind(Declared, ABC):
-    """One kind of fault. It changes a copy of a route; ``chaos.injection`` decides which, and takes the copy away again."""
+    """One kind of fault. It changes a copy of a route; ``chaos.injection`` decides which, and drops the copy again."""
 
     key: ClassVar[str]
     """Its name: the key in an experiment file, and the word in reports."""

@@ -263,7 +263,7 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"request.userInfo.username + ' may not add or change labels and annotations of {PREFIX} and routes named "
             "chaos-<run> of ' + variables.subject + '; take them out, also from backups and files'",
             "by its marks the harness finds what it has to restore; what others copy with them, or put back from a backup, would be "
-            "taken for a run's. Taking them away is open to everybody",
+            "taken for a run's. Everybody may delete them",
         ),
         Validation(
             "fault-without-expiry",
