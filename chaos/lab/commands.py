@@ -232,7 +232,7 @@ def running(name: str = DEFAULT_NAME) -> LabState | None:
 
 
 def require_packages() -> None:
-    """Whether all is installed that the lab needs.
+    """Makes sure that everything is installed that the lab needs.
 
     Raises:
         LabError: Something is not; it names all of it.

