@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Final
 
 from chaos.ports import Listener, Result
@@ -42,10 +42,21 @@ class Listeners:
         return [(self._drop(listener, why), why) for listener, why in failed if why]
 
     def finish(self, result: Result) -> None:
-        """Tells the end, on the caller's own thread; all is restored and judged by now."""
+        """Tells the end, on the caller's own thread; all is restored and judged by now.
+
+        Raises:
+            KeyboardInterrupt: one of them was interrupted; the others have been told.
+        """
+        interrupted = False
         for listener in tuple(self._listeners):
-            if why := _failure(lambda listener: listener.finished(result), listener):
-                self._drop(listener, why)
+            try:
+                if why := _failure(lambda listener: listener.finished(result), listener):
+                    self._drop(listener, why)
+            except KeyboardInterrupt:
+                interrupted = True
+                self._drop(listener, "it was interrupted")
+        if interrupted:
+            raise KeyboardInterrupt("a listener was interrupted")
 
     def _within_patience(self, call: Callable[[Listener], None], listener: Listener) -> str:
         failures: list[str] = []
@@ -66,6 +77,10 @@ class Listeners:
 def _failure(call: Callable[[Listener], None], listener: Listener) -> str:
     try:
         call(listener)
+    except KeyboardInterrupt:
+        if current_thread() is main_thread():
+            raise  # the user's, not the listener's
+        return "KeyboardInterrupt"
     except BaseException as error:  # noqa: BLE001 - SystemExit and pytest's skip are no Exceptions
         return describe(error)
     return ""

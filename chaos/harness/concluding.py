@@ -1,11 +1,10 @@
-"""The end of a run: it is judged, recorded and reported."""
+"""The end of a run: it is judged and recorded."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from chaos import judge
-from chaos.engine.listeners import Listeners
 from chaos.errors import ExperimentFailed, ExperimentInconclusive, ExperimentRefused, InputError, Setting
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History
@@ -32,8 +31,8 @@ def make_folder(report_dir: Path, run: str) -> Path:
     return folder
 
 
-def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Result:
-    """Judges, records and reports. A verdict whose record can't be written is never green: nobody could check it."""
+def conclude(history: History, *, report_dir: Path) -> Result:
+    """Judges and records. A verdict whose record can't be written is never green: nobody could check it."""
     verdict = judge.judge(history)
     folder: Path | None = run_folder(report_dir, history.run)
     try:
@@ -47,9 +46,7 @@ def conclude(history: History, *, listeners: Listeners, report_dir: Path) -> Res
         )
         history = history.model_copy(update={"troubles": (*history.troubles, lost)})
         verdict, folder = judge.judge(history), None
-    result = Result(history=history, verdict=verdict, folder=folder)
-    listeners.finish(result)
-    return result
+    return Result(history=history, verdict=verdict, folder=folder)
 
 
 def raise_unless_passed(verdict: Verdict) -> None:

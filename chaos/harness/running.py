@@ -82,11 +82,12 @@ def run(
             try:
                 history = one.execute()
             except BaseException:  # pytest-timeout's, or an exit from elsewhere: all is restored, and it goes on up
-                conclude(one.history(), listeners=around.listeners, report_dir=report_dir)
+                around.listeners.finish(conclude(one.history(), report_dir=report_dir))
                 raise
         else:
             history = _refused(plan, place, around.clock)
-        result = conclude(history, listeners=around.listeners, report_dir=report_dir)
+        result = conclude(history, report_dir=report_dir)
+    around.listeners.finish(result)  # signals act at once again: a report that hangs can be interrupted
     if stop.signal == signal.SIGINT:
         raise KeyboardInterrupt(stop.why)
     if stop.signal is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -97,6 +99,22 @@ def test_listeners_hear_every_run_and_a_view_of_the_harness_has_its_own(tmp_path
     one = harness.run(experiment())
     other = harness.heard_by(lambda: Listeners([second])).run(experiment())
     assert (first.results, second.results) == ([one], [other])
+
+
+class Hanging(Listener):
+    """Does not return before somebody interrupts it."""
+
+    def finished(self, result: Result) -> None:
+        signal.raise_signal(signal.SIGINT)
+        threading.Event().wait()
+
+
+def test_a_report_that_hangs_can_be_interrupted_and_the_others_are_told(tmp_path: Path) -> None:
+    heard = Heard()
+    with pytest.raises(KeyboardInterrupt):
+        Shop().harness(report_dir=tmp_path, listeners=[Hanging(), heard]).run(experiment())
+    (result,) = heard.results
+    assert Harness.judge(tmp_path / "runs" / result.verdict.run) == result.verdict
 
 
 def test_a_mesh_of_ones_own_needs_a_watchdog_of_its_own() -> None:
