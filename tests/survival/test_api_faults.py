@@ -87,7 +87,7 @@ def chosen(calls: list[Call], strategy: Strategy) -> Iterator[tuple[Place, Call,
         for kind, spoil in enumerate(SPOILS):
             turn = number + kind + STRATEGIES.index(strategy)
             if EVERY or (
-                turn % 4 == 0 if call.writes else turn % len(SPOILS) == 0 and number % 3 == STRATEGIES.index(strategy)
+                turn % 8 == 0 if call.writes else turn % len(SPOILS) == 0 and number % 3 == STRATEGIES.index(strategy)
             ):
                 yield place, call, spoil
 
