@@ -138,7 +138,9 @@ def test_plan_shows_the_object_and_writes_nothing(lab: LabState, tmp_path: Path)
     assert "callers:   staging/order-svc (1 pods)" in done.stdout
     assert "+  exportTo:" in done.stdout
     assert "hop-policies-not-tested" in done.stdout
-    machine = chaosctl("plan", quick(tmp_path, name="refused"), *on(lab), "--json", cwd=configured(tmp_path))
+    machine = chaosctl(
+        "plan", quick(tmp_path, name="refused", service="user-svc"), *on(lab), "--json", cwd=configured(tmp_path)
+    )
     (plan,) = json.loads(machine.stdout)
     assert plan["injection"]["strategy"] == "create"
     assert marked(lab, experiment="refused") == []
