@@ -9,7 +9,16 @@ from typing import Any, Final, Literal
 
 from chaos.injection.ownership import still_owns
 from chaos.injection.patching import carries_fault, undo_of
-from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, OWNER_LABEL, RUN_LABEL, TARGET, object_prefix
+from chaos.model.marks import (
+    ALPHABET,
+    EXPERIMENT_LABEL,
+    EXPIRES,
+    OWNER_LABEL,
+    RUN_LABEL,
+    TARGET,
+    object_prefix,
+    route_name,
+)
 
 Object = Mapping[str, Any]
 Part = Literal["object", "fault", "ownership"]
@@ -43,12 +52,13 @@ def run_of(obj: Object) -> str:
 def belongs_to(obj: Object, run: str | None) -> bool:
     """Whether an object has something of a run, or, with ``None``, of any run.
 
-    Of a run that is named, a route with exactly its name is enough: others may have removed every other mark. Without a run
-    it is not: ``chaos-`` may begin the names of other people's routes, too.
+    Of a run that is named, a route with exactly its name is enough, if that is a run's at all: others may have removed every
+    other mark. Without a run it is not: ``chaos-`` may begin the names of other people's routes, too.
     """
     if run is None:
         return is_ours(obj)
-    return (is_ours(obj) and run_of(obj) == run) or carries_fault(obj, run)
+    by_route = _ROUTE.fullmatch(route_name(run)) is not None and carries_fault(obj, run)
+    return by_route or (is_ours(obj) and run_of(obj) == run)
 
 
 def is_made(obj: Object, run: str) -> bool:

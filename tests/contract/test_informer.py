@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,20 +13,8 @@ from chaos.adapters import kubernetes_informer
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.errors import MeshError
 from chaos.ports import Informer
-from tests.support.api_server import CONTEXT, ApiServer, fault
+from tests.support.api_server import ApiServer, fault
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ApiServer]:
-    server = ApiServer(tmp_path)
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def mesh(server: ApiServer) -> KubernetesMesh:
-    return KubernetesMesh(str(server.kubeconfig), CONTEXT)
 
 
 @pytest.fixture

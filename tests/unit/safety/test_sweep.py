@@ -199,6 +199,9 @@ def test_active_faults(mesh: KubernetesMesh) -> None:
 
 def test_of_a_named_run_the_route_is_enough(mesh: KubernetesMesh, server: ApiServer) -> None:
     """Somebody may remove every label and annotation; route names of people may begin like ours."""
+    other: dict[str, Any] = fault("default")
+    other["metadata"] = {"name": "other", "namespace": "staging"}
+    mesh.create_virtual_service(other)
     theirs: dict[str, Any] = fault("research")
     theirs["metadata"] = {"name": "inventory", "namespace": "staging"}
     own = [{"route": theirs["spec"]["http"][0]["route"]}]
@@ -206,6 +209,7 @@ def test_of_a_named_run_the_route_is_enough(mesh: KubernetesMesh, server: ApiSer
     mesh.create_virtual_service(theirs)
     assert sweep(mesh, namespaces=("staging",)) == []
     assert sweep(mesh, namespaces=("staging",), run="k3x9q2ab") == []
+    assert sweep(mesh, namespaces=("staging",), run="default") == [], "no run has such an id"
     swept = sweep(mesh, namespaces=("staging",), run="research")
     assert [(one.part, one.removed, one.trouble) for one in swept] == [("fault", True, "")]
     live = mesh.virtual_service("staging", "inventory")
