@@ -17,7 +17,7 @@ from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
 from chaos.values.answers import Answer, ExpectationResult
-from chaos.values.quantities import format_share
+from chaos.values.quantities import format_confidence
 
 
 def judge(history: History) -> Verdict:
@@ -261,7 +261,7 @@ def _all_held(
         return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
     hit = sum(proof.by_caller.values())
-    confidence = format_share(share_of_confidence(history.plan.experiment))
+    confidence = format_confidence(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
         message=f"steady before, {hit} faulted requests at the declared share, every expectation held "

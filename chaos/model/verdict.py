@@ -120,9 +120,10 @@ class ShareProof(Frozen):
 
     def __str__(self) -> str:
         declared = f"{self.kind}: declared for {format_share(self.declared)}"
-        if not self.tally.total:
+        if self.tally.share is None:
             return f"{declared}, the fault was too short to count its share"
-        return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests, {self.interval}"
+        share = self.interval.around(self.tally.share, bound=self.declared)
+        return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests = {share}"
 
 
 class Proof(Frozen):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
 from chaos.values.answers import ExpectationResult
+from chaos.values.quantities import format_confidence
 
 _BAR = "\\|"
 _PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
@@ -30,8 +31,20 @@ def verdict_text(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
+def _results(verdict: Verdict) -> tuple[ExpectationResult, ...]:
+    return (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ()))
+
+
+def _confidence(verdict: Verdict) -> Iterator[str]:
+    """How sure the intervals are, of which each has a confidence of its own."""
+    intervals = [one.interval for one in (*_results(verdict), *verdict.guardrails) if one.interval is not None]
+    if intervals:
+        least = format_confidence(min(interval.confidence for interval in intervals))
+        yield f"intervals: each contains the true share with a confidence of at least {least}"
+
+
 def _evidence(verdict: Verdict) -> Iterator[str]:
-    for one in (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ())):
+    for one in _results(verdict):
         yield f"  {_PHASES[one.phase]}: {one.title}: {one.answer}"
         yield f"    expected {one.expected}; observed {one.observed}"
     for one in verdict.guardrails:
@@ -42,6 +55,7 @@ def _evidence(verdict: Verdict) -> Iterator[str]:
         yield f"  removal: {removal_text(verdict.removal)}"
     if verdict.recovery is not None:
         yield f"  recovery: {recovery_text(verdict.recovery)}"
+    yield from (f"  {line}" for line in _confidence(verdict))
 
 
 def proof_lines(proof: Proof) -> list[str]:
@@ -93,7 +107,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         hint = f" _{reason.hint}_" if reason.hint else ""
         more = f" (more: {reason.more})" if reason.more else ""
         lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
-    expectations = (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ()))
+    expectations = _results(verdict)
     if expectations or verdict.guardrails:
         lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
         for one in expectations:
@@ -105,6 +119,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         lines += ["", f"- removal: {removal_text(verdict.removal)}"]
     if verdict.recovery is not None:
         lines += ["", f"- recovery: {recovery_text(verdict.recovery)}"]
+    lines += [f"\n- {line}" for line in _confidence(verdict)]
     return "\n".join(lines) + "\n"
 
 

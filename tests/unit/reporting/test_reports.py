@@ -83,7 +83,6 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
                 phase=PhaseName.BASELINE,
                 elapsed=second,
                 rate=60,
-                good=1.0,
                 expectations=expectations,
             )
         )
