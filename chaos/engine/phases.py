@@ -199,6 +199,6 @@ def recover(live: Live) -> None:
     live.enter(PhaseName.RECOVER)
     experiment = live.plan.experiment
     limits = experiment.limits
-    limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
+    limit = (experiment.recovery.within + experiment.stays_good_for + limits.baseline + limits.removal).total_seconds()
     limit += judge.drain(live.recorder.facts, live.look().now)
     live.until(limit, lambda standing: standing.done)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from chaos.expectations.dependence import BATCH
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.values.answers import Tally
@@ -72,6 +73,11 @@ class ClientExpectation(ShareOfGood):
         """The declared one."""
         if self.request is not None:
             yield self.request
+
+    def batch_seconds(self, evidence: Evidence) -> float:
+        """The load generator tells every second."""
+        del evidence
+        return BATCH
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers of the seconds wholly inside a window."""

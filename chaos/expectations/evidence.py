@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
 from chaos.expectations.load_log import LoadLog
+from chaos.values.answers import Tally
 from chaos.values.questions import Durations, Question
 from chaos.values.series import Series
+
+_SETTLED: Final = 3
+"""Scrape intervals before the newest sample for which no further sample is expected."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,8 @@ class Evidence:
         self.load = LoadLog()
         self.scrapes = Scrapes()
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
+        self._newest = float("-inf")
+        self._courses: dict[tuple[Hashable, float], list[Tally]] = {}
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
         """Takes an answer's samples; one that is there already is not taken twice."""
@@ -42,7 +50,9 @@ class Evidence:
             counter = counters.get(key)
             if counter is None:
                 counter = counters[key] = Counter(series.labels)
-            self.scrapes.note(counter.source, counter.add(series.samples))
+            new = counter.add(series.samples)
+            self._newest = max(self._newest, *new[-1:])
+            self.scrapes.note(counter.source, new)
 
     def answered(self) -> Iterator[tuple[Question, Sequence[Counter]]]:
         """Every question that was answered, with its series."""
@@ -89,6 +99,26 @@ class Evidence:
                     bucket, one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval
                 )
                 yield one, min(within.events, every.events), self._bounded(one, every, until)
+
+    def batches(
+        self, key: Hashable, tally: Callable[[Window], Tally], window: Window, seconds: float
+    ) -> Sequence[tuple[int, int]]:
+        """Good and all events of a window, cut into batches of so many seconds; those without an event are left out.
+
+        What was summed up of moments that are long past is not looked at again; ``key`` stands for ``tally``.
+        """
+        past = min(window.end, self._newest) - _SETTLED * self.scrape_interval
+        known = self._courses.setdefault((key, window.start), [Tally()])
+        whole = max(1, int((window.end - window.start) / seconds))
+        course = known[:whole]
+        for number in range(len(course), whole):
+            at = window.start + number * seconds
+            course.append(tally(Window(window.start, at)))
+            if at <= past and number == len(known):
+                known.append(course[-1])
+        course.append(tally(window))
+        steps = ((b.good - a.good, b.total - a.total) for a, b in pairwise(course))
+        return [(min(max(0, good), total), total) for good, total in steps if total > 0]
 
     def _bounded(self, one: Counter, found: Count, until: float) -> Count:
         missing = found.events > 0 and one.is_gone(until, self.scrape_interval)

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from chaos.expectations.counting import Counter
 from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.kind import Look
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.metrics import BUCKETS_MS
@@ -82,6 +83,21 @@ class Expectation(ShareOfGood):
         else:
             yield Durations(host=host, within=self.good.milliseconds)
             yield Durations(host=host)
+
+    def windows(self, evidence: Evidence, look: Look) -> tuple[Window, Window]:
+        """Those of a histogram, which trails its counters.
+
+        The fault's last answers come in after it, and belong to it. The first ones of a recovery may be from before it: they
+        can't show that there was none, but they can keep it from being seen.
+        """
+        window = look.window
+        if self.good.milliseconds is None:
+            return window, window
+        if look.phase == "fault":
+            late = Window(window.start, window.end + evidence.histogram_lag)
+            return late, late
+        early = Window(window.start - evidence.histogram_lag, window.end)
+        return window, early if look.phase == "recovery" else window
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers in a window, over all series."""

@@ -266,7 +266,7 @@ def _all_held(
         code=ReasonCode.ALL_HELD,
         message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
-        f"recovered within {after.seconds:g} ± {after.uncertainty:g} s after that, no residue",
+        f"recovered {after.told} after that and stayed good, no residue",
     )
 
 

@@ -172,7 +172,7 @@ class RecoveryResult(Frozen):
 
     Args:
         seconds: From the moment the fault was gone to the first from which everything holds; ``None``: not seen.
-        uncertainty: Seconds by which that may be off (the scrape interval).
+        uncertainty: Seconds by which it may have been earlier: before that, something was surely not good yet.
         allowed: Seconds that the experiment grants.
     """
 
@@ -181,6 +181,13 @@ class RecoveryResult(Frozen):
     allowed: float
     answer: Answer
     expectations: tuple[ExpectationResult, ...] = Field((), serialization_alias="claims")
+
+    @property
+    def told(self) -> str:
+        """The range in which it lies: ``between 8 and 9 s``, ``within 2 s``."""
+        seconds = self.seconds or 0.0
+        least = seconds - self.uncertainty
+        return f"between {least:.3g} and {seconds:.3g} s" if least > 0 else f"within {seconds:.3g} s"
 
 
 class Reason(Frozen):

@@ -97,7 +97,7 @@ def recovery_text(recovery: RecoveryResult) -> str:
     """When the steady state held again."""
     if recovery.seconds is None:
         return f"{recovery.answer} within {recovery.allowed:g} s"
-    return f"within {recovery.seconds:g} ± {recovery.uncertainty:g} s of {recovery.allowed:g} s allowed"
+    return f"{recovery.told} of {recovery.allowed:g} s allowed"
 
 
 def verdict_markdown(verdict: Verdict) -> str:

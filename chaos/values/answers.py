@@ -60,6 +60,7 @@ class ExpectationResult(Frozen):
         observed: What was observed, in words, with its interval.
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
+        effect: Events that are worth one independent event: over 1 where events come in bursts.
     """
 
     title: str
@@ -69,4 +70,5 @@ class ExpectationResult(Frozen):
     bound: float
     tally: Tally
     interval: Interval | None = None
+    effect: float = 1.0
     answer: Answer
