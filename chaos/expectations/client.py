@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -74,10 +74,9 @@ class ClientExpectation(ShareOfGood):
         if self.request is not None:
             yield self.request
 
-    def batch_seconds(self, evidence: Evidence) -> float:
-        """The load generator tells every second."""
-        del evidence
-        return BATCH
+    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+        """As short as they may be: the load generator tells every second."""
+        return evidence.batches(lambda part: self.tally(evidence, part, namespace), window, BATCH)
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers of the seconds wholly inside a window."""

@@ -14,7 +14,7 @@ from chaos.values.questions import Durations, Question
 from chaos.values.series import Series
 
 _SETTLED: Final = 3
-"""Scrape intervals before the newest sample for which no further sample is expected."""
+"""Scrape intervals after which a further sample of a moment is not expected; where one comes, all is summed up again."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Evidence:
         self.load = LoadLog()
         self.scrapes = Scrapes()
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
-        self._newest = float("-inf")
+        self._newest = self._past = float("-inf")
         self._courses: dict[tuple[Hashable, float], list[Tally]] = {}
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
@@ -51,7 +51,9 @@ class Evidence:
             if counter is None:
                 counter = counters[key] = Counter(series.labels)
             new = counter.add(series.samples)
-            self._newest = max(self._newest, *new[-1:])
+            self._newest = max([self._newest, *new[-1:]])
+            if new and new[0] <= self._past:
+                self._courses.clear()  # it came late: what was summed up lacks it
             self.scrapes.note(counter.source, new)
 
     def answered(self) -> Iterator[tuple[Question, Sequence[Counter]]]:
@@ -101,14 +103,15 @@ class Evidence:
                 yield one, min(within.events, every.events), self._bounded(one, every, until)
 
     def batches(
-        self, key: Hashable, tally: Callable[[Window], Tally], window: Window, seconds: float
+        self, tally: Callable[[Window], Tally], window: Window, seconds: float, *, key: Hashable = None
     ) -> Sequence[tuple[int, int]]:
         """Good and all events of a window, cut into batches of so many seconds; those without an event are left out.
 
-        What was summed up of moments that are long past is not looked at again; ``key`` stands for ``tally``.
+        With a ``key``, which stands for ``tally``, sums of counted samples up to moments that are long past are kept.
         """
         past = min(window.end, self._newest) - _SETTLED * self.scrape_interval
-        known = self._courses.setdefault((key, window.start), [Tally()])
+        self._past = max(self._past, past)
+        known = self._courses.setdefault((key, window.start), [Tally()]) if key is not None else [Tally()]
         whole = max(1, int((window.end - window.start) / seconds))
         course = known[:whole]
         for number in range(len(course), whole):

@@ -87,15 +87,14 @@ class Expectation(ShareOfGood):
     def windows(self, evidence: Evidence, look: Look) -> tuple[Window, Window]:
         """Those of a histogram, which trails its counters.
 
-        The fault's last answers come in after it, and belong to it. The first ones of a recovery may be from before it: they
-        can't show that there was none, but they can keep it from being seen.
+        The fault's last answers come in after it; they can violate, but not show that it held. The first ones of a recovery may
+        be from before it: they can't violate, but keep it from being seen.
         """
         window = look.window
         if self.good.milliseconds is None:
             return window, window
         if look.phase == "fault":
-            late = Window(window.start, window.end + evidence.histogram_lag)
-            return late, late
+            return Window(window.start, window.end + evidence.histogram_lag), window
         early = Window(window.start - evidence.histogram_lag, window.end)
         return window, early if look.phase == "recovery" else window
 

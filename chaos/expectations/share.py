@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -77,9 +78,12 @@ class ShareOfGood(Kind):
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all events in a window."""
 
-    def batch_seconds(self, evidence: Evidence) -> float:
-        """Seconds of the shortest batch in which its events can be told apart."""
-        return max(BATCH, evidence.scrape_interval)
+    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+        """Good and all events of a window, in the shortest batches in which they can be told apart."""
+        seconds = max(BATCH, evidence.scrape_interval)
+        return evidence.batches(
+            lambda part: self.tally(evidence, part, namespace), window, seconds, key=(self, namespace)
+        )
 
     def windows(self, evidence: Evidence, look: Look) -> tuple[Window, Window]:
         """The windows whose events can show that it is violated, and that it holds."""
@@ -115,13 +119,7 @@ class ShareOfGood(Kind):
         tally = self.tally(evidence, window, look.namespace)
         if look.at_once or tally.good in (0, tally.total):
             return _Counted(tally)
-        batches = evidence.batches(
-            (self, look.namespace),
-            lambda part: self.tally(evidence, part, look.namespace),
-            window,
-            self.batch_seconds(evidence),
-        )
-        return _Counted(tally, design_effect(batches))
+        return _Counted(tally, design_effect(self.batches(evidence, window, look.namespace)))
 
     def _answer(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import product
 from typing import Final
 
 from chaos.expectations.evidence import Window
@@ -92,17 +93,20 @@ def _earliest(facts: Facts, gone: float, before: float | None, after: float, end
 
 
 def _not_before(facts: Facts, gone: float, seconds: float) -> float:
-    """The end of the last stretch before a moment in which an expectation was surely violated; 0 where there was none."""
+    """The latest moment from which a stretch of time was surely not good, so that it recovered after that; 0 without one."""
     interval = facts.environment.scrape_interval
     ends = [n * interval for n in range(int(seconds / interval), 0, -1)]
     confidence = 1 - (1 - share_of_confidence(facts.experiment)) / max(1, len(ends) * len(_STRETCHES))
-    for end in ends:
-        for length in _STRETCHES:
-            window = Window(gone + max(0.0, end - length * interval), gone + end)
-            look = replace(look_at(facts, "recovery", window, confidence=confidence), at_least=0.0, at_once=True)
-            if any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state):
-                return end
-    return 0.0
+    latest = 0.0
+    for end, length in product(ends, _STRETCHES):
+        start = max(0.0, end - length * interval)
+        if start <= latest:
+            continue
+        look = look_at(facts, "recovery", Window(gone + start, gone + end), confidence=confidence)
+        look = replace(look, at_least=0.0, at_once=True)
+        if any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state):
+            latest = start
+    return latest
 
 
 def _violated_when_drained(facts: Facts, gone: float, now: float, confidence: float) -> bool:

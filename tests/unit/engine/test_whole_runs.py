@@ -29,6 +29,7 @@ owner: checkout
 target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
 faults: [{fault}]
 load: {{rate: 10, requests: [{{path: /orders/42}}]}}
+profile: quick
 steadyState:
   - {{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 90%}}
   {more}
