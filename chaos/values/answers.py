@@ -70,3 +70,13 @@ class ExpectationResult(Frozen):
     tally: Tally
     interval: Interval | None = None
     answer: Answer
+
+    @property
+    def when(self) -> str:
+        """Its phase as people say it."""
+        return {"baseline": "before", "fault": "during the fault", "recovery": "after"}.get(self.phase, self.phase)
+
+    @property
+    def told(self) -> str:
+        """What was expected and what was observed."""
+        return f"expected {self.expected}; observed {self.observed}"
