@@ -88,8 +88,10 @@ def _reasons(
     if Mark.INJECT_SENT not in history.marks:
         yield from _not_injected(history, facts, before)
         return
-    if before.answer is not Answer.HOLDS:
-        yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
+    yield from _outside(during.proof or Proof())
+    if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
+        yield from _not_steady(before)
+        return
     yield from _during(history, during, guarded)
     yield from _after(history, removed, after)
 
@@ -121,16 +123,8 @@ def _still_faulted(removed: RemovalResult) -> Reason:
 def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     if history.troubles:
         return
-    if before.answer is Answer.VIOLATED:
-        for one in before.expectations:
-            if one.answer is Answer.VIOLATED:
-                text = f"not steady before the fault: {_told(one)}"
-                yield Reason(
-                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
-                )
-        return
-    if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+    if before.answer is not Answer.HOLDS:
+        yield from _not_steady(before)
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -141,6 +135,18 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
         )
         return
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
+
+
+def _not_steady(before: PhaseAnswer) -> Iterator[Reason]:
+    """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
+    if before.answer is Answer.UNDECIDED:
+        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+    for one in before.expectations:
+        if one.answer is Answer.VIOLATED:
+            text = f"not steady before the fault: {_told(one)}"
+            yield Reason(
+                code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
+            )
 
 
 def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
@@ -161,14 +167,17 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
             )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
-    proof = during.proof or Proof()
+def _outside(proof: Proof) -> Iterator[Reason]:
     for caller, faults in proof.outside.items():
         yield Reason(
             code=ReasonCode.FAULT_OUTSIDE_SCOPE,
             message=f"{caller}, which was not declared, felt {faults} faults",
             hint="compare the plan's callers with the workloads that call the target",
         )
+
+
+def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
+    proof = during.proof or Proof()
     violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
     tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
     for one in violated:
@@ -271,4 +280,4 @@ def _all_held(
 
 
 def _told(one: ExpectationResult) -> str:
-    return f"{one.title}: expected {one.expected}; observed {one.observed}"
+    return f"{one.title}: {one.told}"

@@ -55,4 +55,9 @@ def _question(recorded: Document) -> Document:
     return {"kind": "requests", "host": rest, "side": "called" if what == "arrivals" else "callers"}
 
 
-_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1}
+def _from_2(document: Document) -> Document:
+    """A record had no verdict."""
+    return document
+
+
+_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1, 2: _from_2}

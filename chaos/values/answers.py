@@ -72,3 +72,13 @@ class ExpectationResult(Frozen):
     interval: Interval | None = None
     effect: float = 1.0
     answer: Answer
+
+    @property
+    def when(self) -> str:
+        """Its phase as people say it."""
+        return {"baseline": "before", "fault": "during the fault", "recovery": "after"}.get(self.phase, self.phase)
+
+    @property
+    def told(self) -> str:
+        """What was expected and what was observed."""
+        return f"expected {self.expected}; observed {self.observed}"
