@@ -55,6 +55,7 @@ class Finding:
         confidence: Of the answer.
         value: What was held against the bound, where it is not the share of good events.
         effect: Events that are worth one independent event, for those that come in bursts.
+        where: At which part of the service it was found, in words; empty where it is of the whole.
     """
 
     answer: Answer
@@ -63,6 +64,7 @@ class Finding:
     confidence: float
     value: float | None = None
     effect: float = 1.0
+    where: str = ""
 
 
 class Kind(Declared, ABC):

@@ -85,10 +85,10 @@ class ShareOfGood(Kind):
             lambda part: self.tally(evidence, part, namespace), window, seconds, key=(self, namespace)
         )
 
-    def windows(self, evidence: Evidence, look: Look) -> tuple[Window, Window]:
-        """The windows whose events can show that it is violated, and that it holds."""
+    def holding(self, evidence: Evidence, look: Look) -> Window:
+        """The window whose events can show that it holds; all of the window can show that it is violated."""
         del evidence
-        return look.window, look.window
+        return look.window
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated by all events of a window, as soon as that is sure; held by those after the slow ones have come in.
@@ -99,16 +99,16 @@ class ShareOfGood(Kind):
         becomes of them.
         """
         bounds = self._bounds(evidence, look)
-        against, for_it = self.windows(evidence, look)
+        holding = self.holding(evidence, look)
         confidence = 1 - (1 - look.confidence) * bounds.alpha
-        counted = self._worth(evidence, against, look)
+        counted = self._worth(evidence, look.window, look)
         if self._answer(counted, evidence, look, bounds.least, confidence, late_are=1) is Answer.VIOLATED:
             return Finding(Answer.VIOLATED, counted.tally, bounds.told, confidence, effect=counted.effect)
         late, part = _settling(evidence, look, bounds.most) if look.phase == "fault" else (0.0, 1.0)
         confidence = 1 - (1 - confidence) * part
         settled = counted
-        if late or for_it != against:
-            settled = self._worth(evidence, Window(for_it.start + late, for_it.end), look)
+        if late or holding != look.window:
+            settled = self._worth(evidence, Window(holding.start + late, holding.end), look)
         answer = self._answer(settled, evidence, look, bounds.most, confidence, late_are=0)
         if not settled.tally.total:
             settled = counted
