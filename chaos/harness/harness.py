@@ -16,12 +16,12 @@ from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch
-from chaos.errors import Setting
+from chaos.errors import InputError, Setting
 from chaos.harness import connecting, running
 from chaos.harness.again import judge_again
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
-from chaos.model.experiment import Experiment
+from chaos.model.experiment import Experiment, Profile, profile_of
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
@@ -48,6 +48,7 @@ class Means(TypedDict, total=False):
     report_dir: Path | str
     wait: timedelta | str
     lease: float
+    profile: Profile | None
 
 
 class Harness:
@@ -65,6 +66,7 @@ class Harness:
         report_dir: The folder for records.
         wait: How long to wait for a target that another run holds, e.g. ``"10m"``; by default the run is refused at once.
         lease: Seconds without a sign of life after which a run counts as dead.
+        profile: How long to observe: ``"quick"`` for trying, ``"nightly"`` for longer; by default as each experiment declares.
 
     Raises:
         InputError: a value can't be used.
@@ -81,6 +83,7 @@ class Harness:
         report_dir: Path | str = "reports",
         wait: timedelta | str = timedelta(0),
         lease: float = LEASE_SECONDS,
+        profile: Profile | None = None,
     ) -> None:
         self.place = place
         self._wait = duration_of(Setting.WAIT, wait).total_seconds()
@@ -90,6 +93,7 @@ class Harness:
         self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
+        self._profile = profile_of(profile)
         self._closing = ExitStack()
 
     # --- where -----------------------------------------------------------------------------------------------------
@@ -175,7 +179,7 @@ class Harness:
         Raises:
             MeshError: the API can't be read.
         """
-        return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
+        return self.place.plan(self._profiled(experiment), run=new_run(), file=str(file or ""), declared=declared)
 
     def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", run_id: str = "") -> Result:
         """Runs an experiment, judges it and writes its record, whatever the outcome.
@@ -202,6 +206,7 @@ class Harness:
             base=file.parent if file else Path.cwd(),
             lease=self._lease,
         )
+        experiment = self._profiled(experiment)
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, run_id=run_id)
 
     def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Result:
@@ -217,6 +222,14 @@ class Harness:
         result = self.run(experiment, file=file, declared=declared)
         raise_unless_passed(result.verdict)
         return result
+
+    def _profiled(self, experiment: Experiment) -> Experiment:
+        if self._profile is None:
+            return experiment
+        try:
+            return experiment.in_profile(self._profile)
+        except ValueError as error:
+            raise InputError(f"{experiment.name}: {error}") from error
 
     @staticmethod
     def judge(record: Path | str, *, what_if: Mapping[str, object] | None = None) -> Verdict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts
@@ -35,6 +36,7 @@ def judge(history: History) -> Verdict:
     return Verdict(
         run=history.run,
         experiment=history.plan.experiment.name,
+        profile=history.plan.experiment.profile,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
         baseline=before.expectations,
@@ -158,6 +160,13 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.title}: {one.observed} was counted ({one.phase})",
                 hint="check that the load reaches this service, and that its caller has a sidecar",
+            )
+        elif one.effect >= BURSTY:
+            yield Reason(
+                code=ReasonCode.BURSTY,
+                message=f"not decided in time, since events came in bursts: {_told(one)}",
+                hint="look at what fails for a moment again and again; to decide it, more bursts must be seen: raise "
+                f"observe.atLeast and {limit}",
             )
         else:
             yield Reason(

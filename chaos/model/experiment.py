@@ -15,6 +15,7 @@ from pydantic import (
     model_validator,
 )
 
+from chaos.errors import InputError, Setting
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
@@ -209,6 +210,18 @@ _PROFILES: Final[Mapping[Profile, timedelta]] = {
     "nightly": timedelta(seconds=60),
 }
 """How long each profile observes a fault at least, and how long the steady state must stay good after it."""
+
+
+def profile_of(name: str | None) -> Profile | None:
+    """The profile that an option names, if it names one.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    found = next((profile for profile in _PROFILES if profile == name), None)
+    if name and found is None:
+        raise InputError(f"{Setting.PROFILE} {name!r}: expected one of {', '.join(_PROFILES)}")
+    return found
 
 
 class Observe(Declared):

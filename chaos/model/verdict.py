@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from chaos.model.experiment import Profile
 from chaos.model.judged import Again
 from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.frozen import Frozen
@@ -54,6 +55,7 @@ class ReasonCode(StrEnum):
     UNDECIDED_BEFORE = "undecided-before"
     UNDECIDED_DURING_FAULT = "undecided-during-fault"
     UNDECIDED_RECOVERY = "undecided-recovery"
+    BURSTY = "bursty"
     NO_TRAFFIC = "no-traffic"
     NO_CALLERS = "no-callers"
     FOREIGN_FAULT = "foreign-fault"
@@ -210,6 +212,7 @@ class Verdict(Frozen):
 
     run: str
     experiment: str
+    profile: Profile = "default"
     outcome: Outcome
     reasons: tuple[Reason, ...]
     baseline: tuple[ExpectationResult, ...] = ()
