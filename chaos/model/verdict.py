@@ -188,8 +188,10 @@ class RecoveryResult(Frozen):
 
     @property
     def told(self) -> str:
-        """The range in which it lies: ``between 8 and 9 s``, ``within 2 s``."""
+        """The range in which it lies: ``between 8 and 9 s``, ``within 2 s``, ``at once``."""
         seconds = self.seconds or 0.0
+        if not seconds:
+            return "at once"
         least = seconds - self.uncertainty
         return f"between {least:.3g} and {seconds:.3g} s" if least > 0 else f"within {seconds:.3g} s"
 

@@ -115,7 +115,7 @@ def recovery_text(recovery: RecoveryResult) -> str:
     """When the steady state held again."""
     if recovery.seconds is None:
         return f"{recovery.answer} within {recovery.allowed:g} s"
-    return f"{recovery.told} of {recovery.allowed:g} s allowed"
+    return f"{recovery.told}; {recovery.allowed:g} s are allowed"
 
 
 def verdict_markdown(verdict: Verdict) -> str:
