@@ -8,7 +8,7 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
-from chaos.judge.load import judge_load
+from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
@@ -90,7 +90,7 @@ def _reasons(
         return
     if before.answer is not Answer.HOLDS:
         yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
-    yield from _during(history, during, guarded)
+    yield from _during(history, facts, during, guarded)
     yield from _after(history, removed, after)
 
 
@@ -130,7 +130,7 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
                 )
         return
     if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -143,14 +143,17 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 
 
-def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+def _undecided(
+    facts: Facts, expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str
+) -> Iterator[Reason]:
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
         if one.tally.total == 0:
+            got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{one.title}: no event was counted ({one.phase})",
+                message=f"{one.title}: no event was counted ({one.phase})" + (f"; the load got {got}" if got else ""),
                 hint="check that the load reaches this service, and that its caller has a sidecar",
             )
         else:
@@ -161,7 +164,9 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
             )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
+def _during(
+    history: History, facts: Facts, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]
+) -> Iterator[Reason]:
     proof = during.proof or Proof()
     for caller, faults in proof.outside.items():
         yield Reason(
@@ -186,7 +191,7 @@ def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationRes
         return
     yield from _unproven(history, proof)
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 

@@ -16,7 +16,11 @@ NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 PATH_PATTERN: Final = r"^/\S*$"
 
+HOST_PATTERN: Final = r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$"
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
+
+HostName = Annotated[str, Field(pattern=HOST_PATTERN, max_length=253)]
 
 _MESSAGES: Final = {
     "missing": "is missing",
@@ -37,6 +41,10 @@ _WORDS: Final = (
     ("a valid integer", "a whole number"),
     (f"should match pattern '{NAME_PATTERN}'", "expected only lower-case letters, digits and '-', such as order-svc"),
     (f"should match pattern '{PATH_PATTERN}'", "expected a path that begins with / and has no spaces"),
+    (
+        f"should match pattern '{HOST_PATTERN}'",
+        "expected the name of a host without scheme and port, such as shop.example",
+    ),
 )
 
 
