@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
 
 from chaos.adapters.embedded_lab import lab_in_use
+from chaos.adapters.http_probe import HttpProbe
 from chaos.adapters.locust_load import LocustLoad
 from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
@@ -26,7 +27,7 @@ from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
-from chaos.ports import Clock, Listener, Load, Result
+from chaos.ports import Clock, Listener, Load, Probe, Result
 from chaos.reporting.listeners import listeners as reports
 from chaos.reporting.record import run_folder
 from chaos.safety.active import ActiveFault, active
@@ -42,6 +43,7 @@ class Means(TypedDict, total=False):
     """What ``Harness`` takes beside its place, each with a default; see there."""
 
     load: Callable[[], Load]
+    probe: Callable[[], Probe]
     watchdog: Callable[[Plan, Path], Watch] | None
     clock: Clock
     listeners: Sequence[Listener] | None
@@ -60,6 +62,7 @@ class Harness:
     Args:
         place: Where; ``connect`` and ``on_lab`` find it, ``Place.of`` makes one of your own mesh and metrics.
         load: Makes the load generator of a run.
+        probe: Makes what looks at the mesh's entry before anything is written; by default by HTTP.
         watchdog: Starts the watchdog for a plan and the folder of its record; by default a process.
         clock: The clock that runs use.
         listeners: Reports; by default the harness's own and those of installed packages.
@@ -77,6 +80,7 @@ class Harness:
         place: Place,
         *,
         load: Callable[[], Load] = LocustLoad,
+        probe: Callable[[], Probe] = HttpProbe,
         watchdog: Callable[[Plan, Path], Watch] | None = None,
         clock: Clock | None = None,
         listeners: Sequence[Listener] | None = None,
@@ -87,7 +91,7 @@ class Harness:
     ) -> None:
         self.place = place
         self._wait = duration_of(Setting.WAIT, wait).total_seconds()
-        self._load = load
+        self._load, self._probe = load, probe
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
         self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
@@ -198,6 +202,7 @@ class Harness:
         around = Surroundings(
             place=self.place,
             load=self._load(),
+            probe=self._probe(),
             clock=self._clock,
             stop=StopRequest(self._clock),
             watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),

@@ -9,7 +9,7 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
-from chaos.judge.load import judge_load
+from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
@@ -92,9 +92,9 @@ def _reasons(
         return
     yield from _outside(during.proof or Proof())
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
-        yield from _not_steady(before)
+        yield from _not_steady(facts, before)
         return
-    yield from _during(history, during, guarded)
+    yield from _during(history, facts, during, guarded)
     yield from _after(history, removed, after)
 
 
@@ -126,7 +126,7 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if history.troubles:
         return
     if before.answer is not Answer.HOLDS:
-        yield from _not_steady(before)
+        yield from _not_steady(facts, before)
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -139,10 +139,10 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 
 
-def _not_steady(before: PhaseAnswer) -> Iterator[Reason]:
+def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
     if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
     for one in before.expectations:
         if one.answer is Answer.VIOLATED:
             text = f"not steady before the fault: {_told(one)}"
@@ -151,14 +151,18 @@ def _not_steady(before: PhaseAnswer) -> Iterator[Reason]:
             )
 
 
-def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+def _undecided(
+    facts: Facts, expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str
+) -> Iterator[Reason]:
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
         if one.tally.total == 0:
+            got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{one.title}: {one.observed} was counted ({one.phase})",
+                message=f"{one.title}: {one.observed} was counted ({one.phase})"
+                + (f"; the load got {got}" if got else ""),
                 hint="check that the load reaches this service, and that its caller has a sidecar",
             )
         elif one.effect >= BURSTY:
@@ -185,7 +189,9 @@ def _outside(proof: Proof) -> Iterator[Reason]:
         )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
+def _during(
+    history: History, facts: Facts, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]
+) -> Iterator[Reason]:
     proof = during.proof or Proof()
     violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
     tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
@@ -204,7 +210,7 @@ def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationRes
         return
     yield from _unproven(history, proof)
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 

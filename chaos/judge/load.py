@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Final
 
 from chaos.judge.facts import Facts
@@ -16,6 +17,9 @@ _LATE_SECONDS: Final = 0.05
 """Share of seconds with such a request that is still taken."""
 _EDGES: Final = 3.0
 """Seconds at the edges of a window, and on the way to the harness, that are not missed."""
+
+_TOLD: Final = 3
+"""Statuses that are told; further ones are rare."""
 
 
 def judge_load(facts: Facts) -> Reason | None:
@@ -42,4 +46,15 @@ def judge_load(facts: Facts) -> Reason | None:
         message=f"the load generator sent {sent} of {intended} intended requests and was over {_LATE:g} s late in "
         f"{late} of {len(seconds)} seconds",
         hint=hint,
+    )
+
+
+def statuses(facts: Facts) -> str:
+    """What the load got all along, most frequent first: ``404 on 300 of 300 requests``; empty before its first answer."""
+    counts = Counter[str]()
+    for second in facts.evidence.load.seconds:
+        for cell in second.cells:
+            counts[str(cell.status) if cell.status else f"no answer ({cell.error})"] += cell.count
+    return ", ".join(f"{got} on {count}" for got, count in counts.most_common(_TOLD)) + (
+        f" of {counts.total()} requests" if counts else ""
     )

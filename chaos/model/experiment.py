@@ -20,7 +20,7 @@ from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
-from chaos.values.declared import PATH_PATTERN, Declared, Name
+from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name
 from chaos.values.quantities import Duration, Share, format_duration
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
@@ -180,6 +180,9 @@ class Load(Declared):
     locustfile: str | None = Field(None, description="path of a locustfile, relative to the experiment file")
     users: int = Field(10, ge=1, le=10_000, strict=True, description="users of the locustfile (closed model)")
     timeout: Duration = Field(timedelta(seconds=30), description="a request without an answer by then has failed")
+    host: HostName | None = Field(
+        None, description="Host header and TLS name, for a gateway that is reached by an address"
+    )
 
     if TYPE_CHECKING:
 
@@ -191,6 +194,7 @@ class Load(Declared):
             locustfile: str | None = None,
             users: int = 10,
             timeout: timedelta | str = "30s",
+            host: str | None = None,
         ) -> None: ...
 
     @model_validator(mode="after")

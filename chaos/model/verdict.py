@@ -85,6 +85,7 @@ class ReasonCode(StrEnum):
     # refused: nothing was started
     STAGING_RULE = "staging-rule"
     LOCKED = "locked"
+    ENTRY_UNUSABLE = "entry-unusable"
 
     @property
     def outcome(self) -> Outcome:
@@ -103,6 +104,7 @@ _OUTCOMES = {
     ReasonCode.STILL_FAULTED: Outcome.CLEANUP_FAILED,
     ReasonCode.STAGING_RULE: Outcome.REFUSED,
     ReasonCode.LOCKED: Outcome.REFUSED,
+    ReasonCode.ENTRY_UNUSABLE: Outcome.REFUSED,
 }
 
 
