@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import ConfigDict, Field
 
 from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.values.answers import Tally
+from chaos.values.content import Marker
 from chaos.values.declared import Name
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
-
-if TYPE_CHECKING:
-    from chaos.expectations.good import Good
 
 
 class ClientExpectation(ShareOfGood):
@@ -24,6 +23,12 @@ class ClientExpectation(ShareOfGood):
 
         >>> ClientExpectation("customers wait at most 300 ms", within="300ms", at_least="99%").good.milliseconds
         300.0
+
+    It alone knows the content of answers, such as whose data they hold:
+
+        >>> mine = Good(status="2xx", json_path={"order.id": "42"})
+        >>> str(ClientExpectation("everybody gets their own order", request="GET /orders/42", good=mine, at_least="99%").good)
+        'with status 2xx and with JSON order.id = "42"'
 
     Args:
         title: What is expected, in words.
@@ -68,6 +73,10 @@ class ClientExpectation(ShareOfGood):
         del namespace
         yield from ()
 
+    def markers(self) -> Iterator[Marker]:
+        """Those of good answers."""
+        yield from self.good.markers
+
     def names_of_load(self) -> Iterator[str]:
         """The declared one."""
         if self.request is not None:
@@ -81,10 +90,11 @@ class ClientExpectation(ShareOfGood):
 
     def _counted(self, second: LoadSecond) -> tuple[int, int]:
         within = self.good.milliseconds
+        wanted = {str(marker) for marker in self.good.markers}
         good = total = 0
         for cell in second.cells:
             if self.request is None or cell.request == self.request:
                 total += cell.count
-                if self.good.status_is_good(cell.status):
+                if self.good.status_is_good(cell.status) and wanted <= set(cell.matched):
                     good += sum(n for took, n in cell.latencies.items() if within is None or took <= within)
         return good, total

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.content import Marker
 from chaos.values.declared import Declared
 from chaos.values.questions import Question
 
@@ -98,6 +99,10 @@ class Kind(Declared, ABC):
             ValueError: it is none.
         """
         return self
+
+    def markers(self) -> Iterator[Marker]:
+        """What it wants to know of the content of the load's answers."""
+        yield from ()
 
     def names_of_load(self) -> Iterator[str]:
         """Names of the load's requests that it counts apart from others."""

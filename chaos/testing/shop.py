@@ -25,6 +25,9 @@ class Shop:
         bears: Share of the orders that succeed although their call of ``inventory-svc`` was aborted.
         heals: Seconds for which as many orders fail after a fault as it had aborted calls.
         broken: Share of the orders that fail in any case.
+        degrades: Share of the orders that bear an aborted call whose answer says so (``x-stock: unknown``, ``"degraded": true``).
+        mixes: Share of them whose answer holds somebody else's order (``"order": {"id": "7"}``).
+        sticks: Seconds for which as many answers are degraded, or somebody else's, after a fault as there were during it.
         kept: Share of the arrivals that the load generator manages to send.
         scrape_interval: Whole seconds between two samples of the metrics.
     """
@@ -35,6 +38,9 @@ class Shop:
         bears: float = 1.0,
         heals: float = 0.0,
         broken: float = 0.0,
+        degrades: float = 1.0,
+        mixes: float = 0.0,
+        sticks: float = 0.0,
         kept: float = 1.0,
         scrape_interval: float = 1.0,
     ) -> None:
@@ -42,6 +48,7 @@ class Shop:
         self.mesh = MemoryMesh(self.clock, _manifests())
         self.traffic = Traffic(self.clock, self.mesh)
         self.traffic.bears, self.traffic.heals, self.traffic.broken, self.traffic.kept = bears, heals, broken, kept
+        self.traffic.degrades, self.traffic.mixes, self.traffic.sticks = degrades, mixes, sticks
         self.traffic.scrape_interval = scrape_interval
         self.metrics = ShopMetrics(self.clock, self.traffic)
         self.load = ShopLoad(self.traffic)

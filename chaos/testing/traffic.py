@@ -11,6 +11,8 @@ from chaos.errors import LoadError, MetricsError
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.model.experiment import Load as LoadSpec
 from chaos.ports import Clock, Object
+from chaos.testing.orders import FAILED, Order, Says
+from chaos.values.content import Marker
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import Comparison, Durations, Question, Requests
@@ -20,8 +22,6 @@ NAMESPACE: Final = "staging"
 ENTRY: Final = "order-svc"
 TARGET: Final = "inventory-svc"
 _HOST: Final = service_fqdn(TARGET, NAMESPACE)
-_LATENCY: Final = 20.0
-"""Milliseconds that an answer takes where nothing is delayed."""
 _BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of the histogram, in milliseconds; some of Istio's."""
 
@@ -51,10 +51,14 @@ class Traffic:
         self._counters: dict[tuple[Question, Labels], tuple[int, list[tuple[float, float]]]] = {}
         self._owed: dict[object, float] = {}
         self._hit = (0.0, float("-inf"))
+        self._borne = (0.0, float("-inf"))
         self.rate = 0.0
         self.seconds: list[LoadSecond] = []
         """What the load generator did and got and has not told yet."""
+        self.markers: Sequence[Marker] = ()
+        """What the load generator looks for in the content of answers."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
+        self.degrades, self.mixes, self.sticks = 1.0, 0.0, 0.0
         self.scrape_interval = 1.0
 
     def catch_up(self) -> None:
@@ -83,22 +87,27 @@ class Traffic:
         for (flags, code), count in self._shared_out(calls, number).items():
             self._count(Requests(host=_HOST), ENTRY, code, flags, count)
         bad = min(1.0, self.broken + self._failing(abort, at))
-        slow = (1 - bad) * delay
-        answers = {(200, _LATENCY): 1 - bad - slow, (200, _LATENCY + late): slow, (500, _LATENCY): bad}
-        orders = self._shared_out(answers, number)
+        shares: dict[Order, float] = {}
+        for says, share in self._said(abort, at, 1 - bad).items():
+            shares |= {Order(says=says): share * (1 - delay), Order(slow=True, says=says): share * delay}
+        orders = self._shared_out({**shares, FAILED: bad}, number)
         host = service_fqdn(ENTRY, NAMESPACE)
-        for (code, took), count in orders.items():
+        for order, count in orders.items():
             for question in (Requests(host=host), Durations(host=host)):
-                self._count(question, "ingress", str(code), "-", count)
+                self._count(question, "ingress", str(order.code), "-", count)
             for bound in _BOUNDS:
-                within = count if took <= bound else 0
-                self._count(Durations(host=host, within=bound), "ingress", str(code), "-", within)
+                within = count if order.takes(late) <= bound else 0
+                self._count(Durations(host=host, within=bound), "ingress", str(order.code), "-", within)
         if (at + 1) % self.scrape_interval == 0:
             for total, samples in self._counters.values():
                 samples.append((at + 1, float(total)))
         if self.rate:
             cells = (
-                LoadCell(request="orders", status=code, latencies={took: n}) for (code, took), n in orders.items() if n
+                LoadCell(
+                    request="orders", status=order.code, matched=self._matched(order), latencies={order.takes(late): n}
+                )
+                for order, n in orders.items()
+                if n
             )
             self.seconds.append(LoadSecond(at=at, intended=round(self.rate), sent=number, cells=tuple(cells)))
 
@@ -109,6 +118,19 @@ class Traffic:
             return (1 - self.bears) * abort
         share, last = self._hit
         return share if at - last <= self.heals else 0.0
+
+    def _said(self, abort: float, at: float, good: float) -> Mapping[Says, float]:
+        """Of the good orders, which share says what: the fault shows while it is there, or for some time after it."""
+        if abort:
+            self._borne = (self.bears * abort, at)
+        share, last = self._borne
+        borne = min(good, share) if at - last <= self.sticks else 0.0
+        degraded, foreign = borne * self.degrades, borne * self.mixes
+        return {Says.WHOLE: good - degraded - foreign, Says.DEGRADED: degraded, Says.FOREIGN: foreign}
+
+    def _matched(self, order: Order) -> tuple[str, ...]:
+        """The markers that its answer has."""
+        return tuple(str(marker) for marker in self.markers if marker.matches(order.says.value))
 
     def _fault(self, at: float) -> tuple[float, str, float, float]:
         """Share and status of what is aborted, share and milliseconds of what is delayed."""
@@ -193,11 +215,19 @@ class ShopLoad:
         self.died = ""
         """Why it is not running; nothing while it is well."""
 
-    def prepare(self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path) -> None:  # noqa: ARG002
-        """Takes note of the rate; ``LoadError`` where it has died."""
+    def prepare(
+        self,
+        spec: LoadSpec,
+        *,
+        entry: str,  # noqa: ARG002
+        headers: Mapping[str, str],  # noqa: ARG002
+        base: Path,  # noqa: ARG002
+        markers: Sequence[Marker] = (),
+    ) -> None:
+        """Takes note of the rate and the markers; ``LoadError`` where it has died."""
         if self.died:
             raise LoadError(self.died)
-        self._rate = spec.rate
+        self._rate, self._traffic.markers = spec.rate, markers
 
     def start(self) -> None:
         """Orders from now on."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Validat
 from pydantic.alias_generators import to_camel
 
 from chaos.errors import InputError
+from chaos.values.content import JSON_PATH
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
@@ -37,6 +38,7 @@ _WORDS: Final = (
     ("a valid integer", "a whole number"),
     (f"should match pattern '{NAME_PATTERN}'", "expected only lower-case letters, digits and '-', such as order-svc"),
     (f"should match pattern '{PATH_PATTERN}'", "expected a path that begins with / and has no spaces"),
+    (f"should match pattern '{JSON_PATH}'", "expected names and places, such as stock.lines[0].source"),
 )
 
 
