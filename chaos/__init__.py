@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
+    from chaos.expectations.replicas import ReplicaExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
@@ -86,6 +87,7 @@ _HOMES: Final = {
     "ReasonCode": "chaos.model.verdict",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
+    "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
     "Stopped": "chaos.errors",
@@ -135,6 +137,7 @@ __all__ = [
     "ReasonCode",
     "Recovery",
     "Refused",
+    "ReplicaExpectation",
     "Request",
     "Result",
     "Settings",

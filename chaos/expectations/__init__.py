@@ -15,6 +15,7 @@ from chaos.expectations.fallback import FallbackExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
+from chaos.expectations.replicas import ReplicaExpectation
 
 __all__ = [
     "KINDS",
@@ -24,6 +25,7 @@ __all__ = [
     "FallbackExpectation",
     "Guardrail",
     "PromqlExpectation",
+    "ReplicaExpectation",
     "SteadyState",
 ]
 
@@ -31,6 +33,7 @@ Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
     | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
+    | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]
 )
 """Every kind, each tagged by its name; the first that recognises what a file declares takes it."""

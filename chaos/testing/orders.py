@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from chaos.values.content import Content
-
-LATENCY: Final = 20.0
-"""Milliseconds that an answer takes where nothing is delayed."""
 
 
 class Says(Enum):
@@ -19,25 +16,14 @@ class Says(Enum):
     """Without the stock, and it says so."""
     FOREIGN = Content({"x-stock": "live"}, b'{"order": {"id": "7"}, "stock": 7, "degraded": false}')
     """Somebody else's order."""
-    FAILED = Content({}, b"inventory-svc does not answer")
+    NOTHING = Content({}, b"")
+    """It failed."""
 
 
 class Order(NamedTuple):
-    """How an order ends.
+    """How an order ends: its status, Envoy's flags, the milliseconds that it took, and the content of its answer."""
 
-    Args:
-        code: HTTP status.
-        slow: Its call was delayed.
-        says: The content of its answer.
-    """
-
-    code: int = 200
-    slow: bool = False
-    says: Says = Says.WHOLE
-
-    def takes(self, late: float) -> float:
-        """Milliseconds, where a delay has ``late``."""
-        return LATENCY + late * self.slow
-
-
-FAILED: Final = Order(code=500, says=Says.FAILED)
+    code: int
+    flags: str
+    took: float
+    says: Says

@@ -168,7 +168,7 @@ def problems_of(item: str, *, role: str = "steadyState") -> list[str]:
             "steadyState[0].fallback.jsonPath.a..b",
             "lines[0]",
         ),
-        ("{title: a, fallback: {}, atLeast: 9%}", "steadyState[0].fallback", "at least one of status, within, header"),
+        ("{title: a, fallback: {}, atLeast: 9%}", "steadyState[0].fallback", "at least one of status, grpc, within"),
         ("some text", "steadyState[0]", "expected an expectation"),
     ],
 )

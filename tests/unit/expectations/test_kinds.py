@@ -13,6 +13,7 @@ from chaos.expectations import (
     Expectation,
     FallbackExpectation,
     PromqlExpectation,
+    ReplicaExpectation,
 )
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
@@ -27,6 +28,7 @@ SAMPLES = (
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
     ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
     FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
+    ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )
 LOOK = Look(phase="fault", window=Window(0, 100), namespace="staging", confidence=0.99)
