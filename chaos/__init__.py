@@ -30,9 +30,11 @@ if TYPE_CHECKING:
         Stopped,
     )
     from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.fallback import FallbackExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
+    from chaos.expectations.replicas import ReplicaExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
@@ -59,6 +61,7 @@ _HOMES: Final = {
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
+    "FallbackExpectation": "chaos.expectations.fallback",
     "Fault": "chaos.faults.fault",
     "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
@@ -84,6 +87,7 @@ _HOMES: Final = {
     "ReasonCode": "chaos.model.verdict",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
+    "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
     "Stopped": "chaos.errors",
@@ -108,6 +112,7 @@ __all__ = [
     "ExperimentFailed",
     "ExperimentInconclusive",
     "ExperimentRefused",
+    "FallbackExpectation",
     "Fault",
     "Good",
     "Harness",
@@ -132,6 +137,7 @@ __all__ = [
     "ReasonCode",
     "Recovery",
     "Refused",
+    "ReplicaExpectation",
     "Request",
     "Result",
     "Settings",

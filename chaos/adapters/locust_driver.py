@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
@@ -32,8 +32,10 @@ from locust.argument_parser import get_parser
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
+from pydantic import TypeAdapter
 
 from chaos.adapters.locust_seconds import Seconds, by_weight, in_words
+from chaos.values.content import Body, Content, Header, Json, Marker
 
 _CONNECTIONS: Final = 100_000
 """More than an open model at any rate that is allowed needs: the pool must never be what limits."""
@@ -189,7 +191,9 @@ def _reason(file: Path, error: BaseException) -> str:
 # --- the run -------------------------------------------------------------------------------------------------------
 
 
-def listen(environment: Environment, seconds: Seconds, *, counts_sending: bool) -> None:
+def listen(
+    environment: Environment, seconds: Seconds, markers: Sequence[Header | Body | Json], *, counts_sending: bool
+) -> None:
     """Counts every HTTP request that Locust reports; events without an HTTP answer are flows and the like."""
 
     def note(
@@ -206,9 +210,22 @@ def listen(environment: Environment, seconds: Seconds, *, counts_sending: bool) 
             seconds.sent(0.0)
             if name.startswith(("/", "http://", "https://")):
                 name = f"{request_type} {name}"  # as declared requests are called that have no name
-        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0)
+        matched = () if error else matching(markers, response)
+        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched)
 
     environment.events.request.add_listener(note)
+
+
+def matching(markers: Sequence[Header | Body | Json], response: Any) -> tuple[str, ...]:
+    """The markers that an answer has. Where a locustfile streams an answer, it is read here."""
+    if not markers:
+        return ()
+    try:
+        body = response.content or b""
+    except FAILURE_EXCEPTIONS:
+        body = b""
+    content = Content(response.headers or {}, body)
+    return tuple(str(marker) for marker in markers if marker.matches(content))
 
 
 def main() -> int:
@@ -248,7 +265,8 @@ def main() -> int:
     else:
         environment = Environment(user_classes=[arrivals(work, seconds)], host=work["entry"])
         runner = environment.create_local_runner()
-    listen(environment, seconds, counts_sending=own)
+    markers = TypeAdapter(tuple[Marker, ...]).validate_python(work["markers"])
+    listen(environment, seconds, markers, counts_sending=own)
     harness.tell("ready")
     if next(said, "stop") != "start":
         return 0

@@ -73,7 +73,7 @@ def in_words(error: BaseException) -> str:
 class _Second:
     sent: int = 0
     lag: float = 0.0
-    cells: dict[tuple[str, int, str], dict[float, int]] = field(default_factory=dict)
+    cells: dict[tuple[str, int, str, tuple[str, ...]], dict[float, int]] = field(default_factory=dict)
 
 
 class Seconds:
@@ -103,9 +103,11 @@ class Seconds:
         second.sent += 1
         second.lag = max(second.lag, lag)
 
-    def answered(self, request: str, status: int, error: str, milliseconds: float) -> None:
-        """A request has ended just now."""
-        cell = self._second().cells.setdefault((request, status, error), {})
+    def answered(
+        self, request: str, status: int, error: str, milliseconds: float, *, matched: tuple[str, ...] = ()
+    ) -> None:
+        """A request has ended just now; ``matched`` names the markers that its answer has."""
+        cell = self._second().cells.setdefault((request, status, error, matched), {})
         took = rounded_up(milliseconds)
         cell[took] = cell.get(took, 0) + 1
 
@@ -118,8 +120,8 @@ class Seconds:
             "sent": second.sent,
             "worst_lag": round(second.lag, 4),
             "cells": [
-                {"request": request, "status": status, "error": error, "latencies": latencies}
-                for (request, status, error), latencies in second.cells.items()
+                {"request": request, "status": status, "error": error, "matched": matched, "latencies": latencies}
+                for (request, status, error, matched), latencies in second.cells.items()
             ],
         }
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.values.answers import Tally
-from chaos.values.declared import Name
+from chaos.values.content import Marker
+from chaos.values.declared import Placed
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
-
-if TYPE_CHECKING:
-    from chaos.expectations.good import Good
 
 
 class ClientExpectation(ShareOfGood):
@@ -24,6 +23,12 @@ class ClientExpectation(ShareOfGood):
 
         >>> ClientExpectation("customers wait at most 300 ms", within="300ms", at_least="99%").good.milliseconds
         300.0
+
+    It alone knows the content of answers, such as whose data they hold:
+
+        >>> mine = Good(status="2xx", json_path={"order.id": "42"})
+        >>> str(ClientExpectation("everybody gets their own order", request="GET /orders/42", good=mine, at_least="99%").good)
+        'with status 2xx and with JSON order.id = "42"'
 
     Args:
         title: What is expected, in words.
@@ -41,7 +46,7 @@ class ClientExpectation(ShareOfGood):
     model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})
 
     source: Literal["client"] = Field("client", alias="from", description=FROM)
-    service: Name | None = Field(None, description="for people only: every request of the load is counted")
+    service: Placed | None = Field(None, description="for people only: every request of the load is counted")
     request: str | None = Field(None, description="only the load's requests of this name")
 
     if TYPE_CHECKING:
@@ -63,10 +68,20 @@ class ClientExpectation(ShareOfGood):
         """By ``from: client``."""
         return bool(declared.get("from", "mesh") != "mesh")
 
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if self.good.grpc is not None:
+            raise ValueError("good.grpc: expected status, since the load speaks HTTP; the mesh counts gRPC statuses")
+        return self
+
     def questions(self, namespace: str) -> Iterator[Question]:
         """None: the load generator's seconds are recorded anyway."""
         del namespace
         yield from ()
+
+    def markers(self) -> Iterator[Marker]:
+        """Those of good answers."""
+        yield from self.good.markers
 
     def names_of_load(self) -> Iterator[str]:
         """The declared one."""
@@ -81,10 +96,11 @@ class ClientExpectation(ShareOfGood):
 
     def _counted(self, second: LoadSecond) -> tuple[int, int]:
         within = self.good.milliseconds
+        wanted = {str(marker) for marker in self.good.markers}
         good = total = 0
         for cell in second.cells:
             if self.request is None or cell.request == self.request:
                 total += cell.count
-                if self.good.status_is_good(cell.status):
+                if self.good.status_is_good(cell.status) and wanted <= set(cell.matched):
                     good += sum(n for took, n in cell.latencies.items() if within is None or took <= within)
         return good, total

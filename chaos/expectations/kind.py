@@ -11,6 +11,7 @@ from pydantic import Field
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.content import Marker
 from chaos.values.declared import Declared
 from chaos.values.questions import Question
 
@@ -45,6 +46,7 @@ class Finding:
         bound: What they were held against.
         confidence: Of the answer.
         value: What was held against the bound, where it is not the share of good events.
+        where: At which part of the service it was found, in words; empty where it is of the whole.
     """
 
     answer: Answer
@@ -52,6 +54,7 @@ class Finding:
     bound: float
     confidence: float
     value: float | None = None
+    where: str = ""
 
 
 class Kind(Declared, ABC):
@@ -98,6 +101,10 @@ class Kind(Declared, ABC):
             ValueError: it is none.
         """
         return self
+
+    def markers(self) -> Iterator[Marker]:
+        """What it wants to know of the content of the load's answers."""
+        yield from ()
 
     def names_of_load(self) -> Iterator[str]:
         """Names of the load's requests that it counts apart from others."""

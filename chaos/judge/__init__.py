@@ -6,7 +6,7 @@ from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
 from chaos.judge.proof import faults_before
-from chaos.judge.questions import needed
+from chaos.judge.questions import looked_for, needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
 from chaos.judge.what_if import supposed
@@ -18,6 +18,7 @@ __all__ = [
     "faults_before",
     "judge",
     "judge_callers",
+    "looked_for",
     "needed",
     "new_evidence",
     "stand",

@@ -8,18 +8,20 @@ from chaos.values.frozen import Frozen
 
 
 class LoadCell(Frozen):
-    """Answers of one second with one name and one status.
+    """Answers of one second with one name, one status and the same markers.
 
     Args:
         request: The request's name.
         status: HTTP status; 0 where no answer came.
         error: Why none came, in a word or two; empty where one came.
+        matched: The declared markers that their content has, in words.
         latencies: Count by milliseconds from the *intended* start, rounded up to three significant digits.
     """
 
     request: str
     status: int
     error: str = ""
+    matched: tuple[str, ...] = ()
     latencies: Mapping[float, int]
 
     @property

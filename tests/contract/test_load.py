@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,21 @@ import pytest
 from chaos.adapters.locust_load import LocustLoad
 from chaos.errors import LoadError
 from chaos.model.experiment import Load
+from chaos.values.content import Body, Header, Json
 from chaos.values.load import LoadSecond
 from tests.contract.load_server import Server
 from tests.support.processes import is_alive
 from tests.support.waiting import until
 
 HEADERS = {"x-chaos-run": "k3x9q2ab"}
+MARKERS = (
+    Header(name="x-stock", value="unknown"),
+    Body(text="Bündel"),
+    Json(path="stock", value=None),
+    Json(path="stock", value=7),
+)
+DEGRADED = tuple(str(marker) for marker in MARKERS[:3])
+"""Those of the answer of ``/stock``."""
 
 
 @pytest.fixture
@@ -67,6 +76,16 @@ def outcomes(found: list[LoadSecond]) -> dict[str, set[tuple[int, str]]]:
     return result
 
 
+def recognised(found: list[LoadSecond]) -> dict[str, set[tuple[str, ...]]]:
+    """Markers by the request's name, where any matched."""
+    result: dict[str, set[tuple[str, ...]]] = {}
+    for second in found:
+        for cell in second.cells:
+            if cell.matched:
+                result.setdefault(cell.request, set()).add(cell.matched)
+    return result
+
+
 def latencies(found: list[LoadSecond]) -> list[float]:
     """All of them, in milliseconds."""
     return sorted(
@@ -82,10 +101,8 @@ def requests(*paths: str, **more: Any) -> Load:
     return Load.model_validate({"requests": [{"path": path} for path in paths], **more})
 
 
-def begin(
-    load: LocustLoad, spec: Load, entry: str, *, base: Path = Path(), headers: Mapping[str, str] = HEADERS
-) -> None:
-    load.prepare(spec, entry=entry, headers=headers, base=base)
+def begin(load: LocustLoad, spec: Load, entry: str, *, base: Path = Path()) -> None:
+    load.prepare(spec, entry=entry, headers=HEADERS, base=base, markers=MARKERS)
     load.start()
 
 
@@ -103,6 +120,7 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
                 {"path": "/closed"},
                 {"path": "/half"},
                 {"path": "/redirect"},
+                {"path": "/stock"},
                 {"path": "/cookie"},
                 {"method": "HEAD", "path": "/ok"},
                 {
@@ -124,10 +142,12 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
         "GET /closed": {(0, "connection closed")},
         "GET /half": {(0, "incomplete answer")},
         "GET /redirect": {(302, "")},
+        "GET /stock": {(200, "")},
         "GET /cookie": {(200, "")},
         "HEAD /ok": {(200, "")},
         "POST /orders": {(200, "")},
     }
+    assert recognised(found) == {"GET /stock": {DEGRADED}}
     assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
     order = next(seen for seen in server.seen if seen.method == "POST")
     assert (order.headers["content-type"], json.loads(order.body)) == ("application/json", {"n": "ü"})
@@ -237,6 +257,7 @@ def test_the_users_locustfile_runs_unchanged(
                 def look(self):
                     print("looking")
                     self.client.get("/status/404")
+                    self.client.get("/stock", name="web stock", stream=True)
                     with self.client.get("/ok?item=1", name="item", catch_response=True) as response:
                         response.failure("its content is not what it should be")
 
@@ -251,6 +272,7 @@ def test_the_users_locustfile_runs_unchanged(
                 def buy(self):
                     self.client.get(CHECKOUT)
                     self.client.get("/half")
+                    self.client.get("/stock", name="fast stock")
                     self.environment.events.request.fire(
                         request_type="flow", name="buying", response_time=1, response_length=0, exception=None
                     )
@@ -266,10 +288,13 @@ def test_the_users_locustfile_runs_unchanged(
     assert outcomes(found) == {
         "POST /login": {(200, "")},
         "GET /status/404": {(404, "")},
+        "web stock": {(200, "")},
+        "fast stock": {(200, "")},
         "item": {(200, "")},
         "GET /checkout": {(200, "")},
         "GET /half": {(0, "incomplete answer")},
     }
+    assert recognised(found) == {"web stock": {DEGRADED}, "fast stock": {DEGRADED}}
     assert all(second.intended == second.sent for second in found)
     assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
     assert {seen.headers["x-own"] for seen in server.seen if seen.path == "/checkout"} == {"1"}

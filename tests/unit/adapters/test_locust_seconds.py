@@ -88,7 +88,7 @@ def test_what_is_counted_is_told_once() -> None:
     found = next(one for one in told if one["cells"])
     assert (found["intended"], found["sent"], found["worst_lag"]) == (2, 2, 0.25)
     assert found["cells"] == [
-        {"request": "GET /", "status": 200, "error": "", "latencies": {"12.4": 2}},
-        {"request": "GET /", "status": 0, "error": "timeout", "latencies": {"30000.0": 1}},
+        {"request": "GET /", "status": 200, "error": "", "matched": [], "latencies": {"12.4": 2}},
+        {"request": "GET /", "status": 0, "error": "timeout", "matched": [], "latencies": {"30000.0": 1}},
     ]
     assert seconds.take(found["at"])["cells"] == []
