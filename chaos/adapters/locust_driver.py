@@ -45,6 +45,10 @@ _GRACE: Final = 0.05
 _GOODBYE: Final = 1.2
 """Seconds that the users of a locustfile have for their ``on_stop``."""
 _PR_SET_PDEATHSIG: Final = 1
+_LAG: Final = "chaos-lag"
+"""In the context of a request: the seconds by which it was started late."""
+_BEAT: Final = 0.02
+"""Seconds between two signs of life."""
 
 
 class Harness:
@@ -118,7 +122,8 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
 
         def send(self, kind: Mapping[str, Any], intended: float) -> None:
             """Latency counts from the intended start, so that a stalled system can't hide its stall."""
-            seconds.sent(max(0.0, time.perf_counter() - intended))
+            lag = max(0.0, time.perf_counter() - intended)
+            seconds.sent(lag)
             try:
                 # The client's own timeouts are per read: an answer that trickles in would never end.
                 with (
@@ -130,12 +135,13 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
                         data=kind["body"],
                         headers=kind["headers"],
                         catch_response=True,
+                        context={_LAG: lag},
                     ) as answer,
                 ):
                     answer.request_meta["response_time"] = (time.perf_counter() - intended) * 1000
             except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - whatever it is, an arrival that got no answer is counted
                 took = (time.perf_counter() - intended) * 1000
-                seconds.answered(kind["label"], 0, in_words(error), took)
+                seconds.answered(kind["label"], 0, in_words(error), took, lag=lag)
 
     return Arrivals
 
@@ -197,7 +203,13 @@ def listen(
     """Counts every HTTP request that Locust reports; events without an HTTP answer are flows and the like."""
 
     def note(
-        request_type: str, name: str, response_time: float, response: Any = None, exception: Any = None, **_: Any
+        request_type: str,
+        name: str,
+        response_time: float,
+        response: Any = None,
+        exception: Any = None,
+        context: Mapping[str, Any] | None = None,
+        **_: Any,
     ) -> None:
         status = getattr(response, "status_code", None)
         if status is None:
@@ -211,7 +223,8 @@ def listen(
             if name.startswith(("/", "http://", "https://")):
                 name = f"{request_type} {name}"  # as declared requests are called that have no name
         matched = () if error else matching(markers, response)
-        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched)
+        lag = (context or {}).get(_LAG, 0.0)
+        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched, lag=lag)
 
     environment.events.request.add_listener(note)
 
@@ -271,11 +284,11 @@ def main() -> int:
     if next(said, "stop") != "start":
         return 0
     users = work["spec"]["users"] if own else 1
-    teller = gevent.spawn(_tell_seconds, harness, seconds)
+    teller, heart = gevent.spawn(_tell_seconds, harness, seconds), gevent.spawn(_beat, seconds)
     runner.start(users, spawn_rate=users)
     gevent.spawn(_wait_for_word, said, over)
     by_itself = over.get()
-    teller.kill()
+    gevent.killall([teller, heart])
     if by_itself:
         sys.stderr.write(f"{by_itself}\n")
         return 3
@@ -294,6 +307,12 @@ def _allow_many_connections() -> None:
 def _wait_for_word(said: Iterator[str], over: Any) -> None:
     next(said, None)  # the word to stop, or the harness's end
     over.set("")
+
+
+def _beat(seconds: Seconds) -> None:
+    while True:
+        seconds.alive()
+        gevent.sleep(_BEAT)
 
 
 def _tell_seconds(harness: Harness, seconds: Seconds) -> None:

@@ -240,12 +240,15 @@ def _second(line: str) -> LoadSecond:
         intended=found["intended"],
         sent=found["sent"],
         worst_lag=found["worst_lag"],
+        cpu=found["cpu"],
         cells=tuple(
             LoadCell.model_construct(
                 request=cell["request"],
                 status=cell["status"],
                 error=cell["error"],
                 matched=tuple(cell["matched"]),
+                lag=cell["lag"],
+                held=cell["held"],
                 latencies={float(took): count for took, count in cell["latencies"].items()},
             )
             for cell in found["cells"]

@@ -86,9 +86,10 @@ class ShareOfGood(Kind):
         window, confidence = look.window, look.confidence
         counted = self.tally(evidence, window, look.namespace)
         bound = self._resolved(evidence, look)
-        if decide(counted.good, counted.total, bound, confidence=confidence) is Answer.VIOLATED:
+        at_best = counted.good + counted.doubtful
+        if decide(at_best, counted.total, bound, confidence=confidence) is Answer.VIOLATED:
             open_ = evidence.load.overdue(window.start, window.end, rest=_rest(bound))
-            if decide(counted.good + open_, counted.total + open_, bound, confidence=confidence) is Answer.VIOLATED:
+            if decide(at_best + open_, counted.total + open_, bound, confidence=confidence) is Answer.VIOLATED:
                 return Finding(Answer.VIOLATED, counted, bound, confidence)
         settled = counted
         if look.phase == "fault":
@@ -110,7 +111,8 @@ class ShareOfGood(Kind):
         observed = "no event"
         if tally.share is not None:
             least = "at least " if tally.lower_bound else ""
-            observed = f"{least}{tally.good} of {tally.total} = {shown.around(tally.share, bound=found.bound)}"
+            late = f"; {tally.doubtful} more may be good: the load generator was late" if tally.doubtful else ""
+            observed = f"{least}{tally.good} of {tally.total} = {shown.around(tally.share, bound=found.bound)}{late}"
         return ExpectationResult(
             title=self.title,
             phase=phase,

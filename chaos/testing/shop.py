@@ -70,6 +70,12 @@ class Shop:
         self.metrics = ShopMetrics(self.clock, self.traffic)
         self.load = ShopLoad(self.traffic)
 
+    def stall(self, seconds: float) -> None:
+        """The machine stands still: no request is sent, nothing is scraped, and the run itself goes on only afterwards."""
+        self.traffic.catch_up()
+        self.traffic.arrivals.stall(self.clock.now(), seconds)
+        self.clock.sleep(seconds)
+
     def harness(self, **means: Unpack[Means]) -> Harness:
         """A harness at this shop, which takes what ``Harness`` takes, by default without reports; runs last milliseconds."""
         place = Place.of(self.mesh, self.metrics, Settings(namespaces=(NAMESPACE,)), entry=_ENTRY_URL)

@@ -14,6 +14,7 @@ from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.model.experiment import Load as LoadSpec
 from chaos.ports import Clock, Object
 from chaos.testing.orders import Order, Says
+from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
@@ -73,6 +74,7 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.scrape_interval = 1.0
+        self.arrivals = Arrivals()
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -91,7 +93,8 @@ class Traffic:
         return found
 
     def _happen(self, at: float) -> None:
-        number = round(self.rate * self.kept)
+        lags = self.arrivals.lags(at, round(self.rate * self.kept))
+        number = len(lags)
         abort, status, delay, late = self._fault(at)
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
@@ -101,18 +104,22 @@ class Traffic:
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
         self._ask(arrived * self.asks * _tries(abort, self.tries), abort, status, delay)
-        if (at + 1) % self.scrape_interval == 0:
+        if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for total, samples in self._counters.values():
                 samples.append((at + 1, float(total)))
         if self.rate:
-            cells = (
+            cells = [
                 LoadCell(
                     request="orders", status=order.code, matched=self._matched(order), latencies={order.took: count}
                 )
                 for order, count in orders.items()
                 if count
+            ]
+            worst = max(lags, default=0.0) / 1000
+            answers = tuple(split(cells, lags))
+            self.seconds.append(
+                LoadSecond(at=at, intended=round(self.rate), sent=number, worst_lag=worst, cells=answers)
             )
-            self.seconds.append(LoadSecond(at=at, intended=round(self.rate), sent=number, cells=tuple(cells)))
 
     def _orders(
         self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]

@@ -198,6 +198,26 @@ def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(server: Serv
     assert max(second.worst_lag for second in found) < 0.5
 
 
+def test_what_the_generator_itself_was_late_with_is_told_apart(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=50), server.url)
+    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 2)
+    assert load.pid is not None
+    os.kill(load.pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(load.pid, signal.SIGCONT)
+    found += collect(load, lambda seconds: len(seconds) >= 4)
+    cells = [(cell, took, n) for second in found for cell in second.cells for took, n in cell.latencies.items()]
+    # 75 arrivals were intended meanwhile; they are late from 1.5 s down to nothing, evenly.
+    assert sum(n for cell, _, n in cells if cell.lag > 500) >= 44
+    assert sum(n for _, took, n in cells if took > 1000) >= 20, "latency counts from the intended start"
+    slow = [took for cell, took, _ in cells if took - cell.lag - cell.held > 700]
+    assert slow == [], "the system was not slow"
+    worst = max(found, key=lambda second: second.worst_lag)
+    assert worst.worst_lag > 1.4
+    assert worst.cpu is not None
+    assert worst.cpu < 0.5, "it had no processor"
+
+
 def test_without_an_answer_by_the_timeout_it_has_failed(server: Server, load: LocustLoad) -> None:
     begin(load, requests("/silent", "/drip", "/ok", rate=30, timeout="600ms"), server.url)
     found = collect(load, lambda seconds: len([s for s in seconds if len(s.cells) == 3]) >= 2)
