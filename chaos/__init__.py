@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Stopped,
     )
     from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.fallback import FallbackExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
@@ -60,6 +61,7 @@ _HOMES: Final = {
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
+    "FallbackExpectation": "chaos.expectations.fallback",
     "Fault": "chaos.faults.fault",
     "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
@@ -111,6 +113,7 @@ __all__ = [
     "ExperimentFailed",
     "ExperimentInconclusive",
     "ExperimentRefused",
+    "FallbackExpectation",
     "Fault",
     "Good",
     "Harness",

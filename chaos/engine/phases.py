@@ -51,6 +51,7 @@ def lock(live: Live) -> None:
         entry=live.place.environment.entry,
         headers={RUN_HEADER: plan.run},
         base=around.base,
+        markers=judge.looked_for(plan),
     )
     until = live.now() + around.wait
     while live.lease is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.content import Marker
 from chaos.values.declared import Declared
 from chaos.values.questions import Question
 
@@ -76,6 +78,8 @@ class Kind(Declared, ABC):
     positional: ClassVar[tuple[str, ...]] = ("title",)
     decides_by_chance: ClassVar[bool] = True
     """Whether it takes part of what the experiment's confidence leaves for errors."""
+    counted_by_load: ClassVar[bool] = False
+    """Whether the load generator counts it, which then has to be well."""
 
     title: str = Field(min_length=1, description="what is expected, in words; unique in the experiment")
 
@@ -111,6 +115,15 @@ class Kind(Declared, ABC):
             ValueError: it is none.
         """
         return self
+
+    def markers(self) -> Iterator[Marker]:
+        """What it wants to know of the content of the load's answers."""
+        yield from ()
+
+    @property
+    def endures(self) -> float:
+        """Seconds by which the load generator may be late before that matters."""
+        return math.inf
 
     def names_of_load(self) -> Iterator[str]:
         """Names of the load's requests that it counts apart from others."""

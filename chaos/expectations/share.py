@@ -131,8 +131,12 @@ class ShareOfGood(Kind):
         *,
         late_are: Literal[0, 1],
     ) -> Answer:
-        """What independent events of the same worth say, also if all requests without an answer become good or bad ones."""
-        good, total, effect = counted.tally.good, counted.tally.total, counted.effect
+        """What independent events of the same worth say, also if all requests without an answer become good or bad ones.
+
+        Those that only the load generator's own lateness made bad may be good ones too.
+        """
+        total, effect = counted.tally.total, counted.effect
+        good = counted.tally.good + late_are * counted.tally.doubtful
         answer = decide(good / effect, total / effect, bound, confidence=confidence)
         if answer is not Answer.UNDECIDED:
             open_ = evidence.load.overdue(look.window.start, look.window.end, rest=_rest(bound))
@@ -147,6 +151,8 @@ class ShareOfGood(Kind):
         if tally.share is not None:
             least = "at least " if tally.lower_bound else ""
             observed = f"{least}{tally.good} of {tally.total} = {shown.around(tally.share, bound=found.bound)}"
+            if tally.doubtful:
+                observed += f"; {tally.doubtful} more may be good: the load generator was late"
             if found.effect >= BURSTY:
                 worth = max(1, round(tally.total / found.effect))
                 observed += f"; bad and good events come in bursts, so these are worth {worth} independent ones"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
@@ -94,8 +94,11 @@ def _reasons(
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
         yield from _not_steady(facts, before)
         return
-    yield from _during(history, facts, during, guarded)
-    yield from _after(history, removed, after)
+    # A load generator that was not well itself says nothing against the system.
+    kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
+    excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
+    yield from _during(history, facts, during, guarded, excused)
+    yield from _after(history, removed, after, excused)
 
 
 def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
@@ -189,12 +192,19 @@ def _outside(proof: Proof) -> Iterator[Reason]:
         )
 
 
+def _violated(results: Iterable[ExpectationResult], excused: Collection[str]) -> list[ExpectationResult]:
+    return [one for one in results if one.answer is Answer.VIOLATED and one.title not in excused]
+
+
 def _during(
-    history: History, facts: Facts, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]
+    history: History,
+    facts: Facts,
+    during: PhaseAnswer,
+    guarded: tuple[ExpectationResult, ...],
+    excused: Collection[str],
 ) -> Iterator[Reason]:
     proof = during.proof or Proof()
-    violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
-    tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
+    violated, tripped = _violated(during.expectations, excused), _violated(guarded, excused)
     for one in violated:
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
@@ -242,7 +252,9 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
         yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
 
 
-def _after(history: History, removed: RemovalResult | None, after: RecoveryResult | None) -> Iterator[Reason]:
+def _after(
+    history: History, removed: RemovalResult | None, after: RecoveryResult | None, excused: Collection[str]
+) -> Iterator[Reason]:
     if removed is None or after is None or history.troubles or removed.answer is Answer.VIOLATED:
         return
     if removed.answer is Answer.UNDECIDED:
@@ -253,12 +265,13 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
             "than the scrape interval, and the absence of a rare fault shows only after many requests",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.VIOLATED)
-        yield Reason(
-            code=ReasonCode.NOT_RECOVERED,
-            message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
-            hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
-        )
+        told = "; ".join(_told(one) for one in _violated(after.expectations, excused))
+        if told:
+            yield Reason(
+                code=ReasonCode.NOT_RECOVERED,
+                message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
+                hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
+            )
     elif after.answer is Answer.UNDECIDED:
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,

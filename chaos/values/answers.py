@@ -39,11 +39,13 @@ class Tally(Frozen):
 
     Args:
         lower_bound: A counter was reset meanwhile, so there were at least this many.
+        doubtful: Events that look bad, but only because the load generator itself may have been late.
     """
 
     good: int = 0
     total: int = 0
     lower_bound: bool = False
+    doubtful: int = 0
 
     @property
     def share(self) -> float | None:

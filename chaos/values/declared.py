@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, Validat
 from pydantic.alias_generators import to_camel
 
 from chaos.errors import InputError
+from chaos.values.content import JSON_PATH
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
@@ -54,6 +55,7 @@ _WORDS: Final = (
         f"should match pattern '{HOST_PATTERN}'",
         "expected the name of a host without scheme and port, such as shop.example",
     ),
+    (f"should match pattern '{JSON_PATH}'", "expected names and places, such as stock.lines[0].source"),
 )
 
 
