@@ -97,6 +97,9 @@ def baseline(live: Live) -> None:
     if judge.judge_callers(facts) is not None:
         live.event(events.NoCallers(at=now))
         raise Halt
+    if (reason := next(judge.untested_before(facts), None)) is not None:
+        live.event(events.NothingToTest(at=now, why=reason.message))
+        raise Halt
 
 
 def _steady_and_called(live: Live, standing: Standing) -> bool:

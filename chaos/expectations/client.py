@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -39,6 +39,7 @@ class ClientExpectation(ShareOfGood):
     """
 
     model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})
+    broken_by_errors: ClassVar[bool] = True
 
     source: Literal["client"] = Field("client", alias="from", description=FROM)
     service: Name | None = Field(None, description="for people only: every request of the load is counted")
@@ -78,6 +79,17 @@ class ClientExpectation(ShareOfGood):
         del namespace
         good, total = evidence.load.total(self, self._counted, window.start, window.end)
         return Tally(good=good, total=total)
+
+    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
+        """By the answers' status; ``none`` where there was no answer."""
+        del namespace
+        found: dict[str, int] = {}
+        for second in evidence.load.between(window.start, window.end):
+            for cell in second.cells:
+                if self.request is None or cell.request == self.request:
+                    status = str(cell.status) if cell.status else "none"
+                    found[status] = found.get(status, 0) + cell.count
+        return found
 
     def _counted(self, second: LoadSecond) -> tuple[int, int]:
         within = self.good.milliseconds

@@ -12,6 +12,12 @@ from chaos.values.declared import Declared
 from chaos.values.quantities import Duration
 
 _STATUS: Final = re.compile(r"(<=|<|>=|>|=)?\s*(\d{3})|([1-5])xx")
+_SUCCESS: Final = frozenset(map(str, (101, *range(200, 300), 304)))
+
+
+def is_success(status: str) -> bool:
+    """Whether an answer did what was asked, by its status as text: 2xx, 304 or 101. A redirect may lead to a login page."""
+    return status in _SUCCESS
 
 
 class Good(Declared):
@@ -23,7 +29,9 @@ class Good(Declared):
         description='"<500", "2xx" or "200"; a request without an answer is never good',
     )
     within: Duration | None = Field(
-        None, description="an answer within this time is good; must be a bucket bound of the mesh's histogram"
+        None,
+        description="an answer within this time is good, and without a status, one that is no error (5xx); must be a bucket "
+        "bound of the mesh's histogram",
     )
 
     if TYPE_CHECKING:
@@ -46,7 +54,7 @@ class Good(Declared):
         if code == 0:
             return False
         if self.status is None:
-            return True
+            return code < 500
         found = _STATUS.fullmatch(self.status)
         assert found is not None  # noqa: S101 - the pattern of the field has seen to it
         if found[3]:
@@ -57,8 +65,13 @@ class Good(Declared):
             None: code == bound,
         }[found[1]]  # fmt: skip
 
+    @property
+    def takes_success(self) -> bool:
+        """Whether answers that succeed are good; where only others are, that is what somebody declared."""
+        return any(self.status_is_good(int(code)) for code in _SUCCESS)
+
     def __str__(self) -> str:
-        parts = [f"with status {self.status}"] if self.status else []
+        parts = [f"with status {self.status}"] if self.status else ["without an error"]
         if self.milliseconds is not None:
             parts.append(f"within {int(self.milliseconds)} ms")
         return " and ".join(parts)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from chaos.expectations.counting import Counter
+from chaos.expectations.counting import Count, Counter
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.istio.hosts import service_fqdn
-from chaos.istio.metrics import BUCKETS_MS
+from chaos.istio.metrics import BUCKETS_MS, status_of
 from chaos.values.answers import Tally
 from chaos.values.declared import Name
 from chaos.values.questions import Durations, Question, Requests
@@ -39,6 +39,8 @@ class Expectation(ShareOfGood):
     Raises:
         InputError: a value is not of its form.
     """
+
+    broken_by_errors: ClassVar[bool] = True
 
     service: Name = Field(
         description="the service whose answers are counted, in the target's namespace; `from: client` needs none"
@@ -99,9 +101,29 @@ class Expectation(ShareOfGood):
                 good += fine
         return Tally(good=good, total=total, lower_bound=lower)
 
+    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
+        """By the answers' status, and that of gRPC where it is an error."""
+        host, bound = service_fqdn(self.service, namespace), self.good.milliseconds
+        question = Requests(host=host) if bound is None else Durations(host=host)
+        return by_status(evidence.counted(question, window))
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:
+        """Histograms trail their counters."""
+        late = 0.0 if self.good.milliseconds is None else evidence.histogram_lag
+        return Window(window.start + late, window.end)
+
     def _is_good(self, one: Counter) -> bool:
         """By status; a gRPC answer with an error is HTTP 200 and still not good."""
         code = one.labels.get("response_code", "0")
-        if self.good.status is not None and one.labels.get("grpc_response_status", "") not in ("", "0"):
+        if one.labels.get("grpc_response_status", "") not in ("", "0"):
             return False
         return self.good.status_is_good(int(code) if code.isdigit() else 0)
+
+
+def by_status(counted: Iterable[tuple[Counter, Count]]) -> Mapping[str, int]:
+    """The events of series by their status."""
+    found: dict[str, int] = {}
+    for one, every in counted:
+        if every.events:
+            found[status_of(one.labels)] = found.get(status_of(one.labels), 0) + every.events
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any, Final, Self
 
 from pydantic import Field, field_validator
@@ -19,7 +20,7 @@ from chaos.values.quantities import format_share
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
 """Seconds; what the load generator's numbers can tell apart."""
-_FIRST: Final = 0.8
+FIRST: Final = 0.8
 """Part of alpha for callers that do not wait longer than the declared delay."""
 _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
@@ -76,6 +77,14 @@ class ShareOfGood(Kind):
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all events in a window."""
 
+    @abstractmethod
+    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
+        """All events of a window by their status: ``{"200": 640, "404": 3}``."""
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
+        """The part of a window in which it counts."""
+        return window
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated by all events of a window, as soon as that is sure; held by those after the slow ones have come in.
 
@@ -88,7 +97,7 @@ class ShareOfGood(Kind):
         counted = self.tally(evidence, window, look.namespace)
         bound = self._resolved(evidence, look)
         if decide(counted.good, counted.total, bound, confidence=confidence) is Answer.VIOLATED:
-            open_ = evidence.load.overdue(window.start, window.end, rest=_rest(bound))
+            open_ = evidence.load.overdue(window.start, window.end, rest=rest_of(bound))
             if decide(counted.good + open_, counted.total + open_, bound, confidence=confidence) is Answer.VIOLATED:
                 return Finding(Answer.VIOLATED, counted, bound, confidence)
         settled = counted
@@ -99,7 +108,7 @@ class ShareOfGood(Kind):
                 settled = self.tally(evidence, Window(window.start + late, window.end), look.namespace)
         answer = decide(settled.good, settled.total, bound, confidence=confidence)
         if answer is Answer.HOLDS:
-            open_ = evidence.load.overdue(window.start, window.end, rest=_rest(bound))
+            open_ = evidence.load.overdue(window.start, window.end, rest=rest_of(bound))
             answer = decide(settled.good, settled.total + open_, bound, confidence=confidence)
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
         return Finding(answer, settled if settled.total else counted, bound, confidence)
@@ -135,7 +144,7 @@ class ShareOfGood(Kind):
         return min(1 - _EDGE, max(_EDGE, (share if share is not None else 1.0) - bound.share))
 
 
-def _rest(bound: float) -> float:
+def rest_of(bound: float) -> float:
     """A quarter of the events that may be bad: so few that it does not matter when they come."""
     return (1 - bound) / 4
 
@@ -147,10 +156,10 @@ def _settling(evidence: Evidence, look: Look, bound: float) -> tuple[float, floa
     that all answers keep but a quarter of those that may be bad. Alpha is shared among the doublings, for the choice
     among them follows from what was seen.
     """
-    slow = evidence.load.longest_wait(look.window.start, look.window.end, rest=_rest(bound))
-    late, part = look.delay + _SECOND, 1 - _FIRST
+    slow = evidence.load.longest_wait(look.window.start, look.window.end, rest=rest_of(bound))
+    late, part = look.delay + _SECOND, 1 - FIRST
     if slow <= late:
-        return look.delay, _FIRST
+        return look.delay, FIRST
     while late < slow:
         late, part = 2 * late, part / 2
     return late, part

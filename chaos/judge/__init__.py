@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.judge.beforehand import hopeless
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
@@ -9,15 +10,18 @@ from chaos.judge.proof import faults_before
 from chaos.judge.questions import needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
+from chaos.judge.tested import untested_before
 
 __all__ = [
     "Facts",
     "Standing",
     "drain",
     "faults_before",
+    "hopeless",
     "judge",
     "judge_callers",
     "needed",
     "new_evidence",
     "stand",
+    "untested_before",
 ]

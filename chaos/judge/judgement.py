@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
@@ -13,11 +14,15 @@ from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
+from chaos.judge.tested import hanging, untested_before, untested_during
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_share
+
+_UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCode.CANNOT_DECIDE)}
+"""Refusals of experiments that could show nothing, by their rule."""
 
 
 def judge(history: History) -> Verdict:
@@ -29,7 +34,7 @@ def judge(history: History) -> Verdict:
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
     after = judge_recovery(facts, removed, now) if removed is not None else None
     guarded = guardrails(facts, now)
-    reasons = list(_reasons(history, facts, before, during, guarded, removed, after))
+    reasons = list(_reasons(history, facts, before, during, guarded, removed, after, now))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     return Verdict(
@@ -65,12 +70,14 @@ def _reasons(
     guarded: tuple[ExpectationResult, ...],
     removed: RemovalResult | None,
     after: RecoveryResult | None,
+    now: float,
 ) -> Iterator[Reason]:
     """Every reason against passing."""
     if history.plan.refusals:
         for refusal in history.plan.refusals:
-            text = f"{refusal.rule}: {refusal.message}"
-            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=refusal.hint, more=refusal.more)
+            code = _UNFIT.get(refusal.rule, ReasonCode.STAGING_RULE)
+            text = refusal.message if refusal.rule == code else f"{refusal.rule}: {refusal.message}"
+            yield Reason(code=code, message=text, hint=refusal.hint, more=refusal.more)
         return
     for trouble in history.troubles:
         yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=trouble.hint)
@@ -90,7 +97,8 @@ def _reasons(
         return
     if before.answer is not Answer.HOLDS:
         yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
-    yield from _during(history, during, guarded)
+    yield from untested_before(facts)
+    yield from _during(history, facts, during, guarded, now)
     yield from _after(history, removed, after)
 
 
@@ -130,7 +138,7 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
                 )
         return
     if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -140,10 +148,13 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
             hint="another fault is active on the target: end it first, since a baseline must be without faults",
         )
         return
-    yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
+    untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
+    yield from untested or [Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")]
 
 
-def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+def _undecided(
+    facts: Facts, expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str
+) -> Iterator[Reason]:
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
@@ -153,6 +164,13 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
                 message=f"{one.title}: no event was counted ({one.phase})",
                 hint="check that the load reaches this service, and that its caller has a sidecar",
             )
+        elif hang := hanging(facts, one):
+            yield Reason(
+                code=ReasonCode.REQUESTS_HANG,
+                message=f"not decided in time: {_told(one)}; {hang} requests of the load were still without an answer, for longer "
+                "than answers took, and may end well or badly",
+                hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
+            )
         else:
             yield Reason(
                 code=code,
@@ -161,7 +179,9 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
             )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
+def _during(
+    history: History, facts: Facts, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...], now: float
+) -> Iterator[Reason]:
     proof = during.proof or Proof()
     for caller, faults in proof.outside.items():
         yield Reason(
@@ -185,8 +205,9 @@ def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationRes
             yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message=f"no injected fault was counted {text}")
         return
     yield from _unproven(history, proof)
+    yield from untested_during(facts, during.expectations, guarded, now)
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
@@ -201,6 +222,12 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
                 code=ReasonCode.HEADER_NOT_FORWARDED,
                 message=f"{callers} sent {share.tally.total} requests, but none had this run's header",
                 hint=f"{callers}, or an application before it, must forward x-chaos-run",
+            )
+        elif share.tally.good and not share.off:
+            yield Reason(
+                code=ReasonCode.TOO_FEW_FAULTED,
+                message=f"{share}: at least {share.needed} faulted requests are needed to say that the share agrees",
+                hint="raise limits.fault or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
             yield Reason(

@@ -103,6 +103,19 @@ class NoCallers(Event):
     words = "no caller whose proxy could inject calls the target: nothing is injected"
 
 
+class NothingToTest(Event):
+    """The baseline held, but showed no system that a fault could test.
+
+    Args:
+        why: The message of the verdict's reason.
+    """
+
+    label = "nothing to test"
+    kind: Literal["nothing-to-test"] = "nothing-to-test"
+    why: str
+    words = "{why}: nothing is injected"
+
+
 # --- while it is injected ----------------------------------------------------------------------------------------------
 
 
@@ -268,7 +281,7 @@ class Noted(Event):
 
 
 AnyEvent = Annotated[
-    Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
+    Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | ListenerDropped | Noted,
     Field(discriminator="kind"),

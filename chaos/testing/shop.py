@@ -27,6 +27,8 @@ class Shop:
         broken: Share of the orders that fail in any case.
         kept: Share of the arrivals that the load generator manages to send.
         scrape_interval: Whole seconds between two samples of the metrics.
+
+    ``Traffic`` has further ones.
     """
 
     def __init__(

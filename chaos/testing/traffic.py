@@ -55,6 +55,18 @@ class Traffic:
         self.seconds: list[LoadSecond] = []
         """What the load generator did and got and has not told yet."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
+        self.asks = 1.0
+        """Share of the load's orders that ask the target."""
+        self.others = 0.0
+        """Orders per second that somebody else sends, through ``mobile``: each asks the target, and succeeds."""
+        self.stuck = 0.0
+        """Share of the load's orders that are never answered while there is a fault."""
+        self.status = 200
+        """Of the orders that do not fail."""
+        self.target_status = "200"
+        """Of the target's answers."""
+        self.dark: set[str] = set()
+        """Proxies that are scraped no more."""
         self.scrape_interval = 1.0
 
     def catch_up(self) -> None:
@@ -76,31 +88,41 @@ class Traffic:
     def _happen(self, at: float) -> None:
         number = round(self.rate * self.kept)
         abort, status, delay, late = self._fault(at)
+        fine = self.target_status
         calls = {
-            ("-", "200"): (1 - abort) * (1 - delay), ("DI", "200"): (1 - abort) * delay,
+            ("-", fine): (1 - abort) * (1 - delay), ("DI", fine): (1 - abort) * delay,
             ("FI", status): abort * (1 - delay), ("DI,FI", status): abort * delay,
         }  # fmt: skip
-        for (flags, code), count in self._shared_out(calls, number).items():
+        for (flags, code), count in self._shared_out(calls, round(self.asks * number + self.others)).items():
             self._count(Requests(host=_HOST), ENTRY, code, flags, count)
         bad = min(1.0, self.broken + self._failing(abort, at))
-        slow = (1 - bad) * delay
-        answers = {(200, _LATENCY): 1 - bad - slow, (200, _LATENCY + late): slow, (500, _LATENCY): bad}
+        slow, hangs = (1 - bad) * delay, self.stuck if abort or delay else 0.0
+        answers = {
+            (self.status, _LATENCY): 1 - bad - slow - hangs, (self.status, _LATENCY + late): slow, (500, _LATENCY): bad,
+            (0, 0.0): hangs,
+        }  # fmt: skip
         orders = self._shared_out(answers, number)
-        host = service_fqdn(ENTRY, NAMESPACE)
-        for (code, took), count in orders.items():
-            for question in (Requests(host=host), Durations(host=host)):
-                self._count(question, "ingress", str(code), "-", count)
-            for bound in _BOUNDS:
-                within = count if took <= bound else 0
-                self._count(Durations(host=host, within=bound), "ingress", str(code), "-", within)
+        orders.pop((0, 0.0))  # what hangs is not counted
+        self._count_orders("ingress", orders)
+        self._count_orders("mobile", {(self.status, _LATENCY): round(self.others)})
         if (at + 1) % self.scrape_interval == 0:
-            for total, samples in self._counters.values():
-                samples.append((at + 1, float(total)))
+            for (_, labels), (total, samples) in self._counters.items():
+                if dict(labels)["instance"] not in self.dark:
+                    samples.append((at + 1, float(total)))
         if self.rate:
             cells = (
                 LoadCell(request="orders", status=code, latencies={took: n}) for (code, took), n in orders.items() if n
             )
             self.seconds.append(LoadSecond(at=at, intended=round(self.rate), sent=number, cells=tuple(cells)))
+
+    def _count_orders(self, caller: str, orders: Mapping[tuple[int, float], int]) -> None:
+        host = service_fqdn(ENTRY, NAMESPACE)
+        for (code, took), count in orders.items():
+            for question in (Requests(host=host), Durations(host=host)):
+                self._count(question, caller, str(code), "-", count)
+            for bound in _BOUNDS:
+                within = count if took <= bound else 0
+                self._count(Durations(host=host, within=bound), caller, str(code), "-", within)
 
     def _failing(self, abort: float, at: float) -> float:
         """The share of the orders that fail for the fault's sake: while it is there, or for some time after it."""

@@ -1,0 +1,138 @@
+"""Was anything tested? A system that did not work, or that nothing could break, holds every expectation and shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from chaos.expectations.confidence import decide
+from chaos.expectations.evidence import Window
+from chaos.expectations.good import is_success
+from chaos.expectations.mesh import by_status
+from chaos.expectations.share import ShareOfGood, rest_of
+from chaos.judge.alpha import longest_delay, share_of_confidence
+from chaos.judge.facts import Facts
+from chaos.judge.proof import caller_of, counted, is_declared, is_faulted
+from chaos.model.history import Mark
+from chaos.model.verdict import Reason, ReasonCode
+from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.quantities import format_share
+
+_WORKS: Final = 0.1
+"""Share of successful answers below which almost nothing succeeds."""
+_PHASES: Final = {
+    "baseline": (Mark.BASELINE_FROM, Mark.BASELINE_UNTIL),
+    "fault": (Mark.FAULT_FROM, Mark.RESTORE_SENT),
+}
+
+
+# --- before the fault --------------------------------------------------------------------------------------------------
+
+
+def untested_before(facts: Facts) -> Iterator[Reason]:
+    """Why the baseline shows no system that works, although its expectations hold."""
+    window = facts.baseline
+    if window is None:
+        return
+    answers = _of_target(facts, window)
+    if sum(answers.values()) and _succeeding(answers) < _WORKS:
+        yield Reason(
+            code=ReasonCode.TARGET_NOT_ANSWERING,
+            message=f"{facts.plan.host} did not work before the fault: {_told(answers)}",
+            hint="check that the target has ready pods (kubectl get endpointslices), and that its callers' requests are right: "
+            "a fault at a service that fails anyway changes nothing",
+        )
+    for one in facts.experiment.steady_state:
+        if not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
+            continue
+        answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
+        if sum(answers.values()) and _succeeding(answers) < _WORKS:
+            yield Reason(
+                code=ReasonCode.NO_SUCCESS_BEFORE,
+                message=f"{one.title}: almost no answer was a success before the fault: {_told(answers)}",
+                hint="check the load's paths, its headers (Host, credentials) and its data; if these answers are what is "
+                f"expected, declare them alone: status: {max(answers, key=answers.__getitem__)!r}",
+            )
+
+
+def _of_target(facts: Facts, window: Window) -> Mapping[str, int]:
+    found = facts.evidence.counted(facts.requests, window)
+    return by_status((one, count) for one, count in found if is_declared(facts.plan, caller_of(one)))
+
+
+def _succeeding(answers: Mapping[str, int]) -> float:
+    return sum(n for status, n in answers.items() if is_success(status)) / max(1, sum(answers.values()))
+
+
+def _told(answers: Mapping[str, int]) -> str:
+    """``404 for 640 of 650 answers, 200 for 10``."""
+    total = sum(answers.values())
+    parts = [f"{status} for {n}" for status, n in sorted(answers.items(), key=lambda item: -item[1])]
+    return f"{parts[0]} of {total} requests" + "".join(f", {part}" for part in parts[1:])
+
+
+# --- during the fault --------------------------------------------------------------------------------------------------
+
+
+def untested_during(
+    facts: Facts, expectations: Sequence[ExpectationResult], guarded: Sequence[ExpectationResult], now: float
+) -> Iterator[Reason]:
+    """Why what held during the fault shows nothing."""
+    for one in guarded:
+        if not one.tally.total:
+            yield Reason(
+                code=ReasonCode.GUARDRAIL_BLIND,
+                message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it",
+                hint="check its service, or its request, and that the load reaches it",
+            )
+    start = facts.marks.get(Mark.FAULT_FROM)
+    if start is None:
+        return
+    window = Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now)))
+    yield from _could_not_break(facts, expectations, window)
+
+
+def hanging(facts: Facts, result: ExpectationResult) -> int:
+    """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
+    begin, end = _PHASES[result.phase]
+    start, until = facts.marks.get(begin), facts.marks.get(end)
+    if start is None or until is None:
+        return 0
+    return facts.evidence.load.overdue(start, until, rest=rest_of(result.bound))
+
+
+def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], window: Window) -> Iterator[Reason]:
+    """Expectations that would have held if each faulted request had made one more answer bad.
+
+    That is the worst that a system can make of them, however many calls of the target it makes for an answer. Requests that
+    the target would have failed anyway are not worse for the fault.
+    """
+    if facts.baseline is None:
+        return
+    experiment, evidence = facts.experiment, facts.evidence
+    namespace, confidence = experiment.target.namespace, share_of_confidence(experiment)
+    works = _succeeding(_of_target(facts, facts.baseline))
+    settled = Window(window.start + longest_delay(experiment), window.end)
+    for one, result in zip(experiment.steady_state, expectations, strict=True):
+        if not isinstance(one, ShareOfGood) or not one.broken_by_errors:
+            continue
+        tally = one.tally(evidence, settled, namespace)
+        hit = round(works * _faulted(facts, one.counting(evidence, settled)))
+        good = max(0, tally.good - hit)
+        if decide(good, tally.total, result.bound, confidence=confidence) is Answer.HOLDS:
+            yield Reason(
+                code=ReasonCode.FAULT_TOO_SMALL,
+                message=f"{one.title}: {tally.total} answers were counted and {hit} faulted requests; if each of these had made "
+                f"one answer bad, {format_share(good / tally.total)} would have been good, and at least {format_share(result.bound)} is enough",
+                hint="raise the fault's percentage or the bound, send load that calls the target more often, or expect "
+                "something of the requests that do",
+            )
+
+
+def _faulted(facts: Facts, window: Window) -> int:
+    """Faulted requests of declared callers."""
+    return sum(
+        events
+        for series, events in counted(facts, window.start, window.end)
+        if is_faulted(series, facts) and is_declared(facts.plan, caller_of(series))
+    )
