@@ -235,6 +235,7 @@ def _second(line: str) -> LoadSecond:
         intended=found["intended"],
         sent=found["sent"],
         worst_lag=found["worst_lag"],
+        waiting=tuple(found["waiting"]),
         cells=tuple(
             LoadCell.model_construct(
                 request=cell["request"],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, TypeVar
+
+Answered = TypeVar("Answered")
 
 _DIGITS: Final = 3
 
@@ -89,6 +92,8 @@ class Seconds:
         self.began: float | None = None
         self._wall = time.time() - time.perf_counter()
         self._found: dict[int, _Second] = {}
+        self._under_way: dict[int, float] = {}
+        self._numbers = count()
 
     def now(self) -> float:
         """Unix seconds."""
@@ -102,6 +107,19 @@ class Seconds:
         second = self._second()
         second.sent += 1
         second.lag = max(second.lag, lag)
+
+    def watched(self, request: Callable[..., Answered]) -> Callable[..., Answered]:
+        """A client's way to send a request, that tells for how long each has waited that is under way."""
+
+        def send(*arguments: Any, **options: Any) -> Answered:
+            number = next(self._numbers)
+            self._under_way[number] = self.now()
+            try:
+                return request(*arguments, **options)
+            finally:
+                del self._under_way[number]
+
+        return send
 
     def answered(self, request: str, status: int, error: str, milliseconds: float) -> None:
         """A request has ended just now."""
@@ -117,6 +135,7 @@ class Seconds:
             "intended": second.sent if self.rate is None else self._intended(at, self.rate),
             "sent": second.sent,
             "worst_lag": round(second.lag, 4),
+            "waiting": [round(at + 1 - begun, 3) for begun in self._under_way.values() if begun <= at],
             "cells": [
                 {"request": request, "status": status, "error": error, "latencies": latencies}
                 for (request, status, error), latencies in second.cells.items()

@@ -6,6 +6,7 @@ from chaos.judge.beforehand import hopeless
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
+from chaos.judge.ours import called_since, must_listen
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import needed
 from chaos.judge.removal import drain
@@ -15,11 +16,13 @@ from chaos.judge.tested import untested_before
 __all__ = [
     "Facts",
     "Standing",
+    "called_since",
     "drain",
     "faults_before",
     "hopeless",
     "judge",
     "judge_callers",
+    "must_listen",
     "needed",
     "new_evidence",
     "stand",

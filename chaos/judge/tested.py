@@ -12,10 +12,11 @@ from chaos.expectations.mesh import by_status
 from chaos.expectations.share import ShareOfGood, rest_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.judge.ours import listened, share_of_load
 from chaos.judge.proof import caller_of, counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
 _WORKS: Final = 0.1
@@ -34,8 +35,8 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
     window = facts.baseline
     if window is None:
         return
-    answers = _of_target(facts, window)
-    if sum(answers.values()) and _succeeding(answers) < _WORKS:
+    answers = _of_target(facts)
+    if _succeeding(answers) < _WORKS:
         yield Reason(
             code=ReasonCode.TARGET_NOT_ANSWERING,
             message=f"{facts.plan.host} did not work before the fault: {_told(answers)}",
@@ -46,7 +47,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
         if not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
             continue
         answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
-        if sum(answers.values()) and _succeeding(answers) < _WORKS:
+        if _succeeding(answers) < _WORKS:
             yield Reason(
                 code=ReasonCode.NO_SUCCESS_BEFORE,
                 message=f"{one.title}: almost no answer was a success before the fault: {_told(answers)}",
@@ -55,13 +56,17 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
             )
 
 
-def _of_target(facts: Facts, window: Window) -> Mapping[str, int]:
-    found = facts.evidence.counted(facts.requests, window)
+def _of_target(facts: Facts) -> Mapping[str, int]:
+    """The target's answers to declared callers since the load began, by status."""
+    start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)
+    found = facts.evidence.counted(facts.requests, Window(start, end)) if start and end else ()
     return by_status((one, count) for one, count in found if is_declared(facts.plan, caller_of(one)))
 
 
 def _succeeding(answers: Mapping[str, int]) -> float:
-    return sum(n for status, n in answers.items() if is_success(status)) / max(1, sum(answers.values()))
+    """The share of successes; all where no answer was counted, which is another matter."""
+    total = sum(answers.values())
+    return sum(n for status, n in answers.items() if is_success(status)) / total if total else 1.0
 
 
 def _told(answers: Mapping[str, int]) -> str:
@@ -85,11 +90,28 @@ def untested_during(
                 message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it",
                 hint="check its service, or its request, and that the load reaches it",
             )
+    yield from _stuck(facts, expectations)
     start = facts.marks.get(Mark.FAULT_FROM)
     if start is None:
         return
     window = Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now)))
     yield from _could_not_break(facts, expectations, window)
+
+
+def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[Reason]:
+    """A user of a locustfile who waits sends no further requests: what the others count is not what users got."""
+    load = facts.experiment.load
+    for result in expectations if load.locustfile else ():
+        stuck = hanging(facts, result)
+        if stuck > (1 - result.bound) * load.users:
+            yield Reason(
+                code=ReasonCode.REQUESTS_HANG,
+                message=f"{result.title}: {stuck} of {load.users} users of the locustfile still waited for an answer when the fault "
+                "ended, longer than any answer took; as long as they wait they count no event",
+                hint="give the callers of the target a time-out; to see how the requests end, give those of the locustfile one that "
+                "is shorter than the fault (timeout=)",
+            )
+            return
 
 
 def hanging(facts: Facts, result: ExpectationResult) -> int:
@@ -105,28 +127,40 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
     """Expectations that would have held if each faulted request had made one more answer bad.
 
     That is the worst that a system can make of them, however many calls of the target it makes for an answer. Requests that
-    the target would have failed anyway are not worse for the fault.
+    the target would have failed anyway are not worse for the fault; nor are those of others, where only the load is answered.
     """
-    if facts.baseline is None:
-        return
     experiment, evidence = facts.experiment, facts.evidence
     namespace, confidence = experiment.target.namespace, share_of_confidence(experiment)
-    works = _succeeding(_of_target(facts, facts.baseline))
+    works, heard = _succeeding(_of_target(facts)), listened(facts)
     settled = Window(window.start + longest_delay(experiment), window.end)
     for one, result in zip(experiment.steady_state, expectations, strict=True):
         if not isinstance(one, ShareOfGood) or not one.broken_by_errors:
             continue
         tally = one.tally(evidence, settled, namespace)
-        hit = round(works * _faulted(facts, one.counting(evidence, settled)))
-        good = max(0, tally.good - hit)
-        if decide(good, tally.total, result.bound, confidence=confidence) is Answer.HOLDS:
+        faulted = round(works * _faulted(facts, one.counting(evidence, settled)))
+        if _holds_without(faulted, tally, result.bound, confidence):
             yield Reason(
                 code=ReasonCode.FAULT_TOO_SMALL,
-                message=f"{one.title}: {tally.total} answers were counted and {hit} faulted requests; if each of these had made "
-                f"one answer bad, {format_share(good / tally.total)} would have been good, and at least {format_share(result.bound)} is enough",
+                message=f"{one.title}: {tally.total} answers were counted and {faulted} faulted requests that the target would "
+                f"have answered; if each had made one answer bad, still at least {format_share(result.bound)} would have been good",
                 hint="raise the fault's percentage or the bound, send load that calls the target more often, or expect "
                 "something of the requests that do",
             )
+        elif heard is not None and not one.tally(evidence, heard, namespace).total:
+            ours = share_of_load(facts, heard)
+            if _holds_without(round(ours * faulted), tally, result.bound, confidence):
+                yield Reason(
+                    code=ReasonCode.FAULT_HITS_OTHERS,
+                    message=f"{one.title}: it is about answers to the load, and only {format_share(ours)} of the calls of the target "
+                    "are surely made for the load: others called it before the load began, and felt the fault",
+                    hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
+                    "or run while others are quiet",
+                )
+
+
+def _holds_without(bad: int, tally: Tally, bound: float, confidence: float) -> bool:
+    """Whether a bound surely holds although some good answers had been bad ones."""
+    return decide(max(0, tally.good - bad), tally.total, bound, confidence=confidence) is Answer.HOLDS
 
 
 def _faulted(facts: Facts, window: Window) -> int:

@@ -63,6 +63,7 @@ class ReasonCode(StrEnum):
     FAULT_SHARE_OFF = "fault-share-off"
     TOO_FEW_FAULTED = "too-few-faulted"
     FAULT_TOO_SMALL = "fault-too-small"
+    FAULT_HITS_OTHERS = "fault-hits-others"
     GUARDRAIL_BLIND = "guardrail-blind"
     REQUESTS_HANG = "requests-hang"
     NOT_DISTRIBUTED = "not-distributed"

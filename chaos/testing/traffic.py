@@ -61,6 +61,8 @@ class Traffic:
         """Orders per second that somebody else sends, through ``mobile``: each asks the target, and succeeds."""
         self.stuck = 0.0
         """Share of the load's orders that are never answered while there is a fault."""
+        self.waiting: tuple[float, ...] = ()
+        """Seconds for which users of a locustfile wait for their answers."""
         self.status = 200
         """Of the orders that do not fail."""
         self.target_status = "200"
@@ -113,7 +115,8 @@ class Traffic:
             cells = (
                 LoadCell(request="orders", status=code, latencies={took: n}) for (code, took), n in orders.items() if n
             )
-            self.seconds.append(LoadSecond(at=at, intended=round(self.rate), sent=number, cells=tuple(cells)))
+            second = LoadSecond(at=at, intended=round(self.rate), sent=number, waiting=self.waiting, cells=tuple(cells))
+            self.seconds.append(second)
 
     def _count_orders(self, caller: str, orders: Mapping[tuple[int, float], int]) -> None:
         host = service_fqdn(ENTRY, NAMESPACE)

@@ -36,6 +36,8 @@ class LoadSecond(Frozen):
         intended: Arrivals that the declared rate asked for.
         sent: Requests that were started.
         worst_lag: Longest time in seconds by which a request started after its intended moment.
+        waiting: Seconds for which requests had waited that were under way when it ended, where that was over one; told for
+            a locustfile only, whose requests are counted when they end.
         cells: Answers that came in this second.
     """
 
@@ -43,6 +45,7 @@ class LoadSecond(Frozen):
     intended: int
     sent: int
     worst_lag: float = 0.0
+    waiting: tuple[float, ...] = ()
     cells: tuple[LoadCell, ...] = ()
 
     @property

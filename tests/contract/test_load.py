@@ -277,6 +277,17 @@ def test_the_users_locustfile_runs_unchanged(
     assert server.paths()["/login"] == server.paths()["/logout"] == 2
 
 
+@pytest.mark.parametrize("kind", ["HttpUser", "FastHttpUser"])
+def test_users_of_a_locustfile_that_wait_are_told(server: Server, load: LocustLoad, tmp_path: Path, kind: str) -> None:
+    task = "self.client.get('/ok'); self.client.get('/silent', catch_response=True).__enter__()"
+    text = f"import locust\nclass Web(locust.{kind}):\n    @locust.task\n    def wait(self): {task}\n"
+    (tmp_path / "mine.py").write_text(text)
+    begin(load, Load(locustfile="mine.py", users=2), server.url, base=tmp_path)
+    found = collect(load, lambda seconds: any(len(second.waiting) == 2 for second in seconds))
+    assert all(waited >= 1 for second in found for waited in second.waiting)
+    assert outcomes(found) == {"GET /ok": {(200, "")}}, "those that wait are not counted"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [

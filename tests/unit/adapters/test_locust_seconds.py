@@ -92,3 +92,18 @@ def test_what_is_counted_is_told_once() -> None:
         {"request": "GET /", "status": 0, "error": "timeout", "latencies": {"30000.0": 1}},
     ]
     assert seconds.take(found["at"])["cells"] == []
+
+
+def test_requests_under_way_are_told_with_the_time_they_have_waited() -> None:
+    seconds = Seconds()
+    at = int(seconds.now())
+
+    def request(path: str) -> str:
+        assert path == "/slow"
+        assert seconds.take(at)["waiting"] == [], "not for a second yet"
+        (waited,) = seconds.take(at + 2)["waiting"]
+        assert 1 < waited < 3
+        return "answer"
+
+    assert seconds.watched(request)("/slow") == "answer"
+    assert seconds.take(at + 3)["waiting"] == []

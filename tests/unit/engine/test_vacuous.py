@@ -97,6 +97,16 @@ WAYS: Mapping[str, Way] = {
             "fault": "abort: {percentage: 5, httpStatus: 503}",
         },
     ),
+    "faults hit the orders of others": Way(
+        R.FAULT_HITS_OTHERS,
+        expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'),
+        traffic={"asks": 0.0, "others": 20.0},
+    ),
+    "faults hit the orders of others mostly": Way(
+        R.FAULT_HITS_OTHERS,
+        expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'),
+        traffic={"asks": 0.1, "others": 40.0},
+    ),
     # too little was seen
     "a few faulted requests": Way(R.TOO_FEW_FAULTED, traffic={"asks": 0.05}, added="limits: {fault: 20s}"),
     "fewer faulted requests than are asked for": Way(
@@ -137,6 +147,9 @@ WAYS: Mapping[str, Way] = {
     "requests that are never answered": Way(
         R.REQUESTS_HANG, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"stuck": 0.3}
     ),
+    "users of a locustfile who are never answered": Way(
+        R.REQUESTS_HANG, {"load": "locustfile: shop.py, users: 10"}, faulted={"waiting": (3.5, 3.5, 3.5)}
+    ),
     # others
     "no load reaches the system": Way(R.NO_TRAFFIC, traffic={"kept": 0.0}),
     "the load does not call the target": Way(R.NO_CALLERS, traffic={"asks": 0.0}),
@@ -166,6 +179,7 @@ def run(way: Way) -> tuple[Shop, Verdict]:
         setattr(shop.mesh, name, writing)
 
     change(way.traffic)()
+    shop.clock.sleep(10)  # what was there before, the metrics know
     after("create_virtual_service", 3.0, way.faulted)
     after("delete_virtual_service", 1.0, way.restored)
     text = FORM.format(**{**EXPERIMENT, **way.experiment}) + way.added
