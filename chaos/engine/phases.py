@@ -115,7 +115,8 @@ def _listen(live: Live) -> None:
     if not judge.must_listen(live.plan.experiment):
         return
     begun, interval = live.now(), live.place.environment.scrape_interval
-    while live.look() and not live.around.stop:
+    while not live.around.stop:
+        live.look()
         calm = live.now() - _CALM * interval
         if not judge.called_since(live.recorder.facts, calm):
             live.mark(Mark.LISTENED_FROM, calm)

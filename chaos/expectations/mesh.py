@@ -105,7 +105,7 @@ class Expectation(ShareOfGood):
         """By the answers' status, and that of gRPC where it is an error."""
         host, bound = service_fqdn(self.service, namespace), self.good.milliseconds
         question = Requests(host=host) if bound is None else Durations(host=host)
-        return by_status(evidence.counted(question, window))
+        return by_status(evidence.counted(question, self.counting(evidence, window)))
 
     def counting(self, evidence: Evidence, window: Window) -> Window:
         """Histograms trail their counters."""

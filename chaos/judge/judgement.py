@@ -14,7 +14,7 @@ from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
-from chaos.judge.tested import hanging, untested_before, untested_during
+from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
@@ -42,7 +42,7 @@ def judge(history: History) -> Verdict:
         experiment=history.plan.experiment.name,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
-        baseline=before.expectations,
+        baseline=with_statuses(facts, before.expectations),
         fault=during.expectations,
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,

@@ -56,6 +56,23 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
             )
 
 
+def with_statuses(facts: Facts, results: Sequence[ExpectationResult]) -> tuple[ExpectationResult, ...]:
+    """What became of the expectations in the baseline, and how the answers were that they took for good or bad."""
+    if facts.baseline is None or not results:
+        return tuple(results)
+    told = []
+    for one, result in zip(facts.experiment.steady_state, results, strict=True):
+        answers = (
+            one.statuses(facts.evidence, facts.baseline, facts.experiment.target.namespace)
+            if isinstance(one, ShareOfGood)
+            else {}
+        )
+        told.append(
+            result.model_copy(update={"observed": f"{result.observed}; status {_told(answers)}"}) if answers else result
+        )
+    return tuple(told)
+
+
 def _of_target(facts: Facts) -> Mapping[str, int]:
     """The target's answers to declared callers since the load began, by status."""
     start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)

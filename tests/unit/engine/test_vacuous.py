@@ -187,9 +187,55 @@ def run(way: Way) -> tuple[Shop, Verdict]:
         return shop, shop.harness(report_dir=folder).run(parse_experiment(text)).verdict
 
 
-def test_the_same_experiment_passes_where_something_is_tested() -> None:
-    _, verdict = run(Way(R.ALL_HELD))
+TESTED: Mapping[str, Way] = {
+    "the same": Way(R.ALL_HELD),
+    "a rare fault at a target that is called five times for an order": Way(
+        R.ALL_HELD,
+        {"target": f"{EXPERIMENT['target']}, callsPerRequest: 5", "fault": "abort: {percentage: 5, httpStatus: 503}"},
+        traffic={"asks": 5.0},
+    ),
+    "404 that is declared": Way(
+        R.ALL_HELD, expecting('service: order-svc, good: {status: "404"}, atLeast: 90%'), traffic={"status": 404}
+    ),
+    "a target that fails now and then anyway": Way(R.ALL_HELD, traffic={"broken": 0.02}),
+    "others who call less than the load": Way(
+        R.ALL_HELD, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"others": 5.0}
+    ),
+    "others whose orders are counted too": Way(R.ALL_HELD, traffic={"others": 40.0}),
+    "some requests that are answered late": Way(
+        R.ALL_HELD,
+        {"load": "locustfile: shop.py, users: 10", "fault": "delay: {percentage: 50, fixedDelay: 2s}"},
+        faulted={"waiting": (1.5, 1.5)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TESTED)
+def test_a_run_that_tests_something_is_green(name: str) -> None:
+    _, verdict = run(TESTED[name])
     assert verdict.passed, verdict.reasons
+
+
+def test_the_next_run_does_not_take_the_last_ones_load_for_that_of_others() -> None:
+    shop = Shop()
+    text = FORM.format(**{**EXPERIMENT, **expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%')})
+    with TemporaryDirectory() as folder:
+        harness = shop.harness(report_dir=folder)
+        verdicts = [harness.run(parse_experiment(text)).verdict for _ in range(2)]
+    assert all(verdict.passed for verdict in verdicts), verdicts
+
+
+def test_fast_errors_are_not_in_time() -> None:
+    way = Way(
+        R.EXPECTATION_VIOLATED,
+        expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"),
+        traffic={"bears": 0.0},
+    )
+    _, verdict = run(way)
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.baseline[0].observed.endswith(
+        f"status 200 for {verdict.baseline[0].tally.total} of {verdict.baseline[0].tally.total} requests"
+    )
 
 
 @pytest.mark.parametrize("name", WAYS)
