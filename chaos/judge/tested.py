@@ -21,10 +21,6 @@ from chaos.values.quantities import format_share
 
 _WORKS: Final = 0.1
 """Share of successful answers below which almost nothing succeeds."""
-_PHASES: Final = {
-    "baseline": (Mark.BASELINE_FROM, Mark.BASELINE_UNTIL),
-    "fault": (Mark.FAULT_FROM, Mark.RESTORE_SENT),
-}
 
 
 # --- before the fault --------------------------------------------------------------------------------------------------
@@ -39,37 +35,41 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
     if _succeeding(answers) < _WORKS:
         yield Reason(
             code=ReasonCode.TARGET_NOT_ANSWERING,
-            message=f"{facts.plan.host} did not work before the fault: {_told(answers)}",
+            message=f"{facts.plan.host} did not work before the fault: status {_told(answers)}",
             hint="check that the target has ready pods (kubectl get endpointslices), and that its callers' requests are right: "
             "a fault at a service that fails anyway changes nothing",
         )
+    yield from _no_success(facts, window, "before the fault")
+
+
+def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
+    """Expectations that 404 for all would hold, or a redirect to a login page, although nobody declared that."""
     for one in facts.experiment.steady_state:
         if not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
             continue
         answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
         if _succeeding(answers) < _WORKS:
             yield Reason(
-                code=ReasonCode.NO_SUCCESS_BEFORE,
-                message=f"{one.title}: almost no answer was a success before the fault: {_told(answers)}",
-                hint="check the load's paths, its headers (Host, credentials) and its data; if these answers are what is "
-                f"expected, declare them alone: status: {max(answers, key=answers.__getitem__)!r}",
+                code=ReasonCode.NO_SUCCESS,
+                message=f"{one.title}: almost no answer {when} was a success: status {_told(answers)}",
+                hint="check the load's paths, its headers (Host, credentials) and its data; if these answers are what you expect, "
+                f'declare their status alone, such as status: "{max(answers, key=answers.__getitem__)}"',
             )
 
 
-def with_statuses(facts: Facts, results: Sequence[ExpectationResult]) -> tuple[ExpectationResult, ...]:
-    """What became of the expectations in the baseline, and how the answers were that they took for good or bad."""
-    if facts.baseline is None or not results:
+def with_statuses(
+    facts: Facts, results: Sequence[ExpectationResult], window: Window | None
+) -> tuple[ExpectationResult, ...]:
+    """What became of expectations in a window, and by which statuses: these tell what was taken for good."""
+    if window is None or not results:
         return tuple(results)
     told = []
     for one, result in zip(facts.experiment.steady_state, results, strict=True):
-        answers = (
-            one.statuses(facts.evidence, facts.baseline, facts.experiment.target.namespace)
-            if isinstance(one, ShareOfGood)
-            else {}
-        )
-        told.append(
-            result.model_copy(update={"observed": f"{result.observed}; status {_told(answers)}"}) if answers else result
-        )
+        answers: Mapping[str, int] = {}
+        if isinstance(one, ShareOfGood):
+            answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
+        more = f"{result.observed}; status {_told(answers)}" if answers else result.observed
+        told.append(result.model_copy(update={"observed": more}))
     return tuple(told)
 
 
@@ -108,10 +108,10 @@ def untested_during(
                 hint="check its service, or its request, and that the load reaches it",
             )
     yield from _stuck(facts, expectations)
-    start = facts.marks.get(Mark.FAULT_FROM)
-    if start is None:
+    window = facts.faulted(now)
+    if window is None:
         return
-    window = Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now)))
+    yield from _no_success(facts, window, "during the fault")
     yield from _could_not_break(facts, expectations, window)
 
 
@@ -133,11 +133,8 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
 
 def hanging(facts: Facts, result: ExpectationResult) -> int:
     """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
-    begin, end = _PHASES[result.phase]
-    start, until = facts.marks.get(begin), facts.marks.get(end)
-    if start is None or until is None:
-        return 0
-    return facts.evidence.load.overdue(start, until, rest=rest_of(result.bound))
+    window = facts.baseline if result.phase == "baseline" else facts.faulted(float("inf"))
+    return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(result.bound)) if window else 0
 
 
 def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], window: Window) -> Iterator[Reason]:

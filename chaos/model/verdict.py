@@ -56,7 +56,7 @@ class ReasonCode(StrEnum):
     NO_TRAFFIC = "no-traffic"
     NO_CALLERS = "no-callers"
     TARGET_NOT_ANSWERING = "target-not-answering"
-    NO_SUCCESS_BEFORE = "no-success-before"
+    NO_SUCCESS = "no-success"
     FOREIGN_FAULT = "foreign-fault"
     CALLERS_WITHOUT_PROXY = "callers-without-proxy"
     FAULT_NOT_SEEN = "fault-not-seen"

@@ -38,7 +38,7 @@ class Way:
 
     Args:
         traffic: Attributes of the shop's traffic.
-        faulted: The same, from three seconds after the fault was written.
+        faulted: The same, right after the fault was written.
         restored: The same, once it is taken out.
     """
 
@@ -63,15 +63,14 @@ WAYS: Mapping[str, Way] = {
     "the target knows no path": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "404"}),
     "the target lets nobody in": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "403"}),
     "the target never answers": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "0"}),
-    "the entry knows no path": Way(R.NO_SUCCESS_BEFORE, traffic={"status": 404}),
-    "the entry wants credentials": Way(R.NO_SUCCESS_BEFORE, traffic={"status": 401}),
-    "the entry redirects to a login": Way(R.NO_SUCCESS_BEFORE, traffic={"status": 302}),
+    "the entry knows no path": Way(R.NO_SUCCESS, traffic={"status": 404}),
+    "the entry wants credentials": Way(R.NO_SUCCESS, traffic={"status": 401}),
+    "the entry redirects to a login": Way(R.NO_SUCCESS, traffic={"status": 302}),
     "404 for clients": Way(
-        R.NO_SUCCESS_BEFORE, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"status": 404}
+        R.NO_SUCCESS, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"status": 404}
     ),
-    "404 in time": Way(
-        R.NO_SUCCESS_BEFORE, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}
-    ),
+    "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
+    "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
     "only a time, and fast errors from the start": Way(
         R.NOT_STEADY_BEFORE, expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"), traffic={"broken": 1.0}
     ),
@@ -180,7 +179,7 @@ def run(way: Way) -> tuple[Shop, Verdict]:
 
     change(way.traffic)()
     shop.clock.sleep(10)  # what was there before, the metrics know
-    after("create_virtual_service", 3.0, way.faulted)
+    after("create_virtual_service", 0.0, way.faulted)
     after("delete_virtual_service", 1.0, way.restored)
     text = FORM.format(**{**EXPERIMENT, **way.experiment}) + way.added
     with TemporaryDirectory() as folder:
