@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from chaos.adapters.loopback import is_loopback
 from chaos.errors import InputError, MetricsError
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import Comparison, Durations, Question, Rejections, Requests, Side
@@ -41,9 +42,14 @@ class PrometheusMetrics:
     def _client(self) -> PrometheusConnect:
         if self._opened is None:
             from prometheus_api_client import PrometheusConnect
+            from requests import Session
             from urllib3.util.retry import Retry
 
-            self._opened = PrometheusConnect(url=self.url, retry=Retry(total=0), timeout=_TIMEOUT)
+            session = Session()
+            session.trust_env = not is_loopback(
+                self.url
+            )  # else a proxy of the environment is asked for this very machine
+            self._opened = PrometheusConnect(url=self.url, retry=Retry(total=0), timeout=_TIMEOUT, session=session)
         return self._opened
 
     def _query(self, query: str) -> Any:
@@ -105,9 +111,9 @@ class PrometheusMetrics:
         match question:
             case Requests(host=host, side=side):
                 return f'istio_requests_total{{{_SIDES[side]},destination_service="{host}"}}'
-            case Durations(host=host, within=within):
+            case Durations(host=host, within=within, side=side):
                 suffix, bucket = ("count", "") if within is None else ("bucket", f',le=~"{_le(within)}"')
-                labels = f'{_SIDES[Side.CALLERS]},destination_service="{host}"{bucket}'
+                labels = f'{_SIDES[side]},destination_service="{host}"{bucket}'
                 return f"istio_request_duration_milliseconds_{suffix}{{{labels}}}"
             case Comparison(promql=promql):
                 return promql

@@ -28,6 +28,8 @@ _MANY: Final = 10**9
 _EXACT: Final = 1e-9
 _EDGE: Final = 1e-4
 """As a relative bound is kept from 100 % (:mod:`chaos.expectations.share`)."""
+_COMPARING: Final = 0.5
+"""Part of alpha that is left to decide by a relative bound."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def _undecidable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
     for phase, limit, late, sure in phases:
         bound = one.bound_in(phase)
         least = min(1 - _EDGE, 1 - bound.share) if bound.relative else bound.share
-        needed = events_to_hold(least, sure)
+        needed = events_to_hold(least, 1 - (1 - sure) * _COMPARING if bound.relative else sure)
         if needed > rate * (limit - late):
             key = "duringFault" if phase == "fault" and one.during_fault is not None else "atLeast"
             yield Hopeless(

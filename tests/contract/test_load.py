@@ -10,84 +10,19 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from chaos.adapters.locust_load import LocustLoad
 from chaos.errors import LoadError
-from chaos.model.experiment import Load
-from chaos.values.load import LoadSecond
+from chaos.model.experiment import Load, Request
 from tests.contract.load_server import Server
+from tests.contract.loads import DEGRADED, HEADERS, begin, collect, latencies, outcomes, recognised, requests, whole
+from tests.support.certificates import certificate
 from tests.support.processes import is_alive
+from tests.support.tls_server import over_tls
 from tests.support.waiting import until
-
-HEADERS = {"x-chaos-run": "k3x9q2ab"}
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture
-def load() -> Iterator[LocustLoad]:
-    load = LocustLoad()
-    yield load
-    load.stop()
-
-
-def collect(load: LocustLoad, enough: Callable[[list[LoadSecond]], bool], seconds: float = 20.0) -> list[LoadSecond]:
-    """Polls as the engine does until there is enough."""
-    found: list[LoadSecond] = []
-
-    def more() -> bool:
-        found.extend(load.poll())
-        return enough(found)
-
-    until(more, within=seconds)
-    return found
-
-
-def whole(found: list[LoadSecond]) -> list[LoadSecond]:
-    """The seconds from the first to the last full one: neither the one in which it began nor those before."""
-    first = next(index for index, second in enumerate(found) if second.sent)
-    return found[first + 1 :]
-
-
-def outcomes(found: list[LoadSecond]) -> dict[str, set[tuple[int, str]]]:
-    """Status and error by the request's name."""
-    result: dict[str, set[tuple[int, str]]] = {}
-    for second in found:
-        for cell in second.cells:
-            result.setdefault(cell.request, set()).add((cell.status, cell.error))
-    return result
-
-
-def latencies(found: list[LoadSecond]) -> list[float]:
-    """All of them, in milliseconds."""
-    return sorted(
-        took
-        for second in found
-        for cell in second.cells
-        for took, count in cell.latencies.items()
-        for _ in range(count)
-    )
-
-
-def requests(*paths: str, **more: Any) -> Load:
-    return Load.model_validate({"requests": [{"path": path} for path in paths], **more})
-
-
-def begin(
-    load: LocustLoad, spec: Load, entry: str, *, base: Path = Path(), headers: Mapping[str, str] = HEADERS
-) -> None:
-    load.prepare(spec, entry=entry, headers=headers, base=base)
-    load.start()
-
 
 # --- the open model ------------------------------------------------------------------------------------------------
 
@@ -96,13 +31,15 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
     spec = Load.model_validate(
         {
             "rate": 40,
+            "host": "shop.example",
             "requests": [
                 {"path": "/ok", "name": "fine"},
-                {"path": "/status/503"},
+                {"path": "/status/503", "headers": {"Host": "other.example"}},
                 {"path": "/status/404"},
                 {"path": "/closed"},
                 {"path": "/half"},
                 {"path": "/redirect"},
+                {"path": "/stock"},
                 {"path": "/cookie"},
                 {"method": "HEAD", "path": "/ok"},
                 {
@@ -124,11 +61,15 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
         "GET /closed": {(0, "connection closed")},
         "GET /half": {(0, "incomplete answer")},
         "GET /redirect": {(302, "")},
+        "GET /stock": {(200, "")},
         "GET /cookie": {(200, "")},
         "HEAD /ok": {(200, "")},
         "POST /orders": {(200, "")},
     }
+    assert recognised(found) == {"GET /stock": {DEGRADED}}
     assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
+    hosts = {(seen.path == "/status/503", seen.headers["host"]) for seen in server.seen}
+    assert hosts == {(False, "shop.example"), (True, "other.example")}
     order = next(seen for seen in server.seen if seen.method == "POST")
     assert (order.headers["content-type"], json.loads(order.body)) == ("application/json", {"n": "ü"})
     # One arrival is one request: not sent again where no answer came, no redirect followed, no cookie kept.
@@ -178,6 +119,26 @@ def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(server: Serv
     assert max(second.worst_lag for second in found) < 0.5
 
 
+def test_what_the_generator_itself_was_late_with_is_told_apart(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=50), server.url)
+    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 2)
+    assert load.pid is not None
+    os.kill(load.pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(load.pid, signal.SIGCONT)
+    found += collect(load, lambda seconds: len(seconds) >= 4)
+    cells = [(cell, took, n) for second in found for cell in second.cells for took, n in cell.latencies.items()]
+    # 75 arrivals were intended meanwhile; they are late from 1.5 s down to nothing, evenly.
+    assert sum(n for cell, _, n in cells if cell.lag > 500) >= 44
+    assert sum(n for _, took, n in cells if took > 1000) >= 20, "latency counts from the intended start"
+    slow = [took for cell, took, _ in cells if took - cell.lag - cell.held > 700]
+    assert slow == [], "the system was not slow"
+    worst = max(found, key=lambda second: second.worst_lag)
+    assert worst.worst_lag > 1.4
+    assert worst.cpu is not None
+    assert worst.cpu < 0.5, "it had no processor"
+
+
 def test_without_an_answer_by_the_timeout_it_has_failed(server: Server, load: LocustLoad) -> None:
     begin(load, requests("/silent", "/drip", "/ok", rate=30, timeout="600ms"), server.url)
     found = collect(load, lambda seconds: len([s for s in seconds if len(s.cells) == 3]) >= 2)
@@ -200,130 +161,12 @@ def test_an_entry_that_cannot_be_reached_is_not_an_error(load: LocustLoad) -> No
     assert load.failure() is None
 
 
-# --- the user's locustfile -----------------------------------------------------------------------------------------
-
-
-def test_the_users_locustfile_runs_unchanged(
-    server: Server, load: LocustLoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # meant for pytest's process; here it would block the users
-    (tmp_path / "load").mkdir()
-    (tmp_path / "load" / "flows.py").write_text("CHECKOUT = '/checkout'\n")
-    file = tmp_path / "load" / "locustfile.py"
-    file.write_text(
-        textwrap.dedent(
-            """
-            from flows import CHECKOUT
-            from locust import FastHttpUser, HttpUser, constant, events, task
-
-            print("said while it is loaded")
-
-            @events.init_command_line_parser.add_listener
-            def _(parser):
-                parser.add_argument("--shop-name", default="corner")
-
-            @events.test_start.add_listener
-            def began(environment, **_):
-                print("began on", environment.host)
-
-            class Web(HttpUser):
-                host = "http://127.0.0.1:9"  # never this one
-                wait_time = constant(0.05)
-
-                def on_start(self):
-                    self.client.post("/login", json={"shop": self.environment.parsed_options.shop_name})
-
-                @task
-                def look(self):
-                    print("looking")
-                    self.client.get("/status/404")
-                    with self.client.get("/ok?item=1", name="item", catch_response=True) as response:
-                        response.failure("its content is not what it should be")
-
-                def on_stop(self):
-                    self.client.post("/logout")
-
-            class Fast(FastHttpUser):
-                wait_time = constant(0.05)
-                default_headers = {"x-own": "1"}
-
-                @task
-                def buy(self):
-                    self.client.get(CHECKOUT)
-                    self.client.get("/half")
-                    self.environment.events.request.fire(
-                        request_type="flow", name="buying", response_time=1, response_length=0, exception=None
-                    )
-            """
-        )
-    )
-    spec = Load.model_validate({"locustfile": "../load/locustfile.py", "users": 4})
-    base = tmp_path / "experiments"
-    base.mkdir()
-    begin(load, spec, server.url, base=base)
-    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 3)
-    load.stop()
-    assert outcomes(found) == {
-        "POST /login": {(200, "")},
-        "GET /status/404": {(404, "")},
-        "item": {(200, "")},
-        "GET /checkout": {(200, "")},
-        "GET /half": {(0, "incomplete answer")},
-    }
-    assert all(second.intended == second.sent for second in found)
-    assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
-    assert {seen.headers["x-own"] for seen in server.seen if seen.path == "/checkout"} == {"1"}
-    assert {json.loads(seen.body)["shop"] for seen in server.seen if seen.path == "/login"} == {"corner"}
-    assert server.paths()["/login"] == server.paths()["/logout"] == 2
-
-
-@pytest.mark.parametrize("kind", ["HttpUser", "FastHttpUser"])
-def test_users_of_a_locustfile_that_wait_are_told(server: Server, load: LocustLoad, tmp_path: Path, kind: str) -> None:
-    task = "self.client.get('/ok'); self.client.get('/silent', catch_response=True).__enter__()"
-    text = f"import locust\nclass Web(locust.{kind}):\n    @locust.task\n    def wait(self): {task}\n"
-    (tmp_path / "mine.py").write_text(text)
-    begin(load, Load(locustfile="mine.py", users=2), server.url, base=tmp_path)
-    found = collect(load, lambda seconds: any(len(second.waiting) == 2 for second in seconds))
-    assert all(waited >= 1 for second in found for waited in second.waiting)
-    assert outcomes(found) == {"GET /ok": {(200, "")}}, "those that wait are not counted"
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (None, "No such file"),
-        ("def broken(:\n", "SyntaxError: invalid syntax"),
-        ("import os\nlimit = int('many')\n", "line 2: ValueError: invalid literal for int()"),
-        ("import nowhere_to_be_found\n", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
-        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
-        ("import locust\n", "no User class"),
-    ],
-)
-def test_a_broken_locustfile_is_named_with_its_reason(
-    load: LocustLoad, tmp_path: Path, text: str | None, reason: str
-) -> None:
-    if text is not None:
-        (tmp_path / "mine.py").write_text(text)
-    with pytest.raises(LoadError) as caught:
-        begin(load, Load(locustfile="mine.py"), "http://127.0.0.1:9", base=tmp_path)
-    assert reason in caught.value.message
-    assert "mine.py" in caught.value.message
-    assert "Traceback" not in str(caught.value)
-    assert "locust -f" in str(caught.value.hint)
-
-
-def test_a_locustfile_that_ends_its_own_test_is_a_failure(server: Server, load: LocustLoad, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(
-        "from locust import FastHttpUser, task\n"
-        "class Web(FastHttpUser):\n"
-        "    @task\n"
-        "    def once(self):\n"
-        "        self.client.get('/ok')\n"
-        "        self.environment.runner.quit()\n"
-    )
-    begin(load, Load(locustfile="mine.py", users=1), server.url, base=tmp_path)
-    until(lambda: load.failure() is not None)
-    assert "mine.py ended the test by itself" in str(load.failure())
+def test_a_gateway_that_is_reached_by_an_address_is_told_the_host(load: LocustLoad, tmp_path: Path) -> None:
+    with over_tls(tmp_path, "shop.example", certificate("an authority")) as (url, seen):
+        begin(load, Load(rate=10, requests=[Request.get("/ok")], host="shop.example"), url)
+        found = collect(load, lambda seconds: bool(latencies(seconds)))
+    assert outcomes(found) == {"GET /ok": {(200, "")}}
+    assert seen[:2] == ["sni shop.example", "Host: shop.example"]
 
 
 # --- the process ---------------------------------------------------------------------------------------------------
@@ -408,7 +251,7 @@ def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: 
         import sys, time
         from pathlib import Path
         from chaos.adapters.locust_load import LocustLoad
-        from chaos.model.experiment import Load
+        from chaos.model.experiment import Load, Request
         load = LocustLoad()
         load.prepare(Load(locustfile="mine.py", users=1), entry=sys.argv[1], headers={}, base=Path(sys.argv[2]))
         load.start()

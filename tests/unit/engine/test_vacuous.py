@@ -107,7 +107,7 @@ WAYS: Mapping[str, Way] = {
         traffic={"asks": 0.1, "others": 40.0},
     ),
     # too little was seen
-    "a few faulted requests": Way(R.TOO_FEW_FAULTED, traffic={"asks": 0.05}, added="limits: {fault: 20s}"),
+    "a few faulted requests": Way(R.TOO_FEW_FAULTED, traffic={"asks": 0.05}, added="limits: {fault: 40s}"),
     "fewer faulted requests than are asked for": Way(
         R.TOO_FEW_FAULTED, traffic={"asks": 0.5}, added="minFaulted: 1000"
     ),
