@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.errors import InputError
 from chaos.judge import judge
 from chaos.judge.facts import Facts
@@ -15,6 +16,7 @@ from chaos.model.history import Mark
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import headline
+from chaos.testing.shop import Shop
 from chaos.values.answers import Answer
 from tests.support.histories import EXPERIMENT, MARKS, experiment, history, is_faulted, orders, plan
 
@@ -111,3 +113,13 @@ def test_a_limit_has_room_for_its_phase(limits: str) -> None:
     with pytest.raises(InputError, match=r"is shorter than .*observe.atLeast"):
         experiment(f"{DEFAULT}limits: {limits}\n")
     assert experiment(f"{DEFAULT}profile: quick\nlimits: {limits}\n").profile == "quick"
+
+
+def test_a_recovery_that_no_scrape_could_show_is_refused() -> None:
+    shop = Shop(scrape_interval=15.0)
+    soon = parse_experiment(DEFAULT.replace("within: 20s", "within: 10s"))
+    with shop.harness() as harness:
+        refused = harness.plan(soon)
+        assert [one.rule for one in refused.refusals] == ["cannot-decide"]
+        assert "scraped every 15 s" in refused.refusals[0].message
+        assert not harness.plan(parse_experiment(DEFAULT.replace("within: 20s", "within: 15s"))).refusals
