@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -85,8 +86,8 @@ class Place:
         known = self.mesh.namespaces() if self.settings.has_patterns else ()
         return self.settings.listed(str(one["metadata"]["name"]) for one in known)
 
-    def look(self, experiment: Experiment) -> Situation:
-        """What bears on an experiment's target at this moment.
+    def look(self, experiment: Experiment) -> tuple[Situation, ...]:
+        """What bears on each target of an experiment at this moment.
 
         Raises:
             MeshError: the API can't be read.
@@ -110,7 +111,7 @@ class Place:
         return dry_run(self.mesh, plan)
 
     def decide(
-        self, experiment: Experiment, situation: Situation, *, run: str, file: str = "", declared: str = ""
+        self, experiment: Experiment, situations: Sequence[Situation], *, run: str, file: str = "", declared: str = ""
     ) -> Plan:
         """The plan by what was found, without the API server's own opinion of it.
 
@@ -118,4 +119,4 @@ class Place:
             MeshError: the API server can't be asked for its time.
         """
         now = self.mesh.server_time()
-        return make_plan(experiment, situation, self.settings, run=run, now=now, file=file, declared=declared)
+        return make_plan(experiment, situations, self.settings, run=run, now=now, file=file, declared=declared)

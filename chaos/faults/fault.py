@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from chaos.faults.abort import Abort
 from chaos.faults.delay import Delay
 from chaos.faults.kind import FilterKind, Kind, Route
+from chaos.faults.target import Target
 from chaos.istio.metrics import flags_of
 from chaos.values.declared import Declared
 
@@ -25,10 +26,13 @@ class Fault(Declared):
 
     abort: Abort | None = None
     delay: Delay | None = None
+    target: Target | None = Field(None, description="whose requests it hits; without it, the target of the experiment")
 
     if TYPE_CHECKING:
 
-        def __init__(self, *, abort: Abort | None = None, delay: Delay | None = None) -> None: ...
+        def __init__(
+            self, *, abort: Abort | None = None, delay: Delay | None = None, target: Target | None = None
+        ) -> None: ...
 
     @model_validator(mode="before")
     @classmethod

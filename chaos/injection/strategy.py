@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chaos.injection.effect import governing_of, name_of, refuse, why_not
+from chaos.injection.effect import governing_of, known_callers, name_of, refuse, why_not
 from chaos.injection.matching import Block, NotExpressible, scopes
 from chaos.injection.patching import for_sidecars, put_in, undo_of, without_fault
 from chaos.injection.routes import can_carry, inject
@@ -21,7 +21,7 @@ from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.istio.virtual_services import MESH, delegates_of, destinations_of, gateways_of, hosts_of, written_hosts_of
 from chaos.model.experiment import Experiment
-from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
+from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, own_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.situation import Situation
 from chaos.values.remarks import Refusal
@@ -50,14 +50,22 @@ def choose(
         return refusal
     labels = labels_for(run=run, experiment=experiment.name, owner=experiment.owner)
     notes = annotations_for(expires=expires, file=file, target=_target(experiment, situation))
+    name = own_name(run, target.service)
     scope = scopes(target.match, callers=target.callers, header=(RUN_HEADER, run) if target.only_our_load else None)
     try:
         if strategy is Strategy.PATCH and governing is not None:
             after = put_in(
-                governing, experiment.fault, run=run, scope=scope, labels=labels, annotations=notes, since=since
+                governing,
+                experiment.fault,
+                run=run,
+                name=name,
+                scope=scope,
+                labels=labels,
+                annotations=notes,
+                since=since,
             )
         else:
-            after = _made(governing, experiment, run=run, scope=scope, labels=labels, annotations=notes)
+            after = _made(governing, experiment, name=name, scope=scope, labels=labels, annotations=notes)
     except NotExpressible as error:
         return refuse(
             "match-not-expressible",
@@ -65,7 +73,7 @@ def choose(
             "target.match can't be combined with the routes' own matches",
             "simplify target.match, or leave it out",
         )
-    faulted = [route for route in after["spec"]["http"] if route.get("name") == route_name(run)]
+    faulted = [route for route in after["spec"]["http"] if route.get("name") == name]
     if not faulted:
         return refuse(
             "match-matches-nothing",
@@ -74,12 +82,15 @@ def choose(
             "compare target.match with its routes: kubectl get virtualservice NAME -o yaml",
         )
     return why_not(after, faulted, governing, experiment, situation) or Injection(
+        target=target,
+        fault=experiment.fault,
+        callers=known_callers(experiment, situation),
         strategy=strategy,
         namespace=target.namespace,
         name=after["metadata"]["name"],
         before=dict(governing) if governing is not None else None,
         after=after,
-        route_names=(route_name(run),),
+        route_name=name,
     )
 
 
@@ -87,7 +98,7 @@ def _made(
     governing: Object | None,
     experiment: Experiment,
     *,
-    run: str,
+    name: str,
     scope: Sequence[Block],
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
@@ -95,12 +106,12 @@ def _made(
     """An object of our own, private to the target's namespace, that routes as the governing one does, plus the fault."""
     target = experiment.target
     host = service_fqdn(target.service, target.namespace)
-    routes = inject(_base_routes(governing, host), experiment.fault, name=route_name(run), scope=scope)
+    routes = inject(_base_routes(governing, host), experiment.fault, name=name, scope=scope)
     return {
         "apiVersion": API_VERSION,
         "kind": "VirtualService",
         "metadata": {
-            "name": object_name(run, target.service),
+            "name": name,
             "namespace": target.namespace,
             "labels": labels,
             "annotations": annotations,

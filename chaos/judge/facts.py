@@ -9,7 +9,6 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment, History, Mark, ProxySeen
 from chaos.model.plan import Plan
-from chaos.values.questions import Requests
 
 
 @dataclass
@@ -36,11 +35,6 @@ class Facts:
     def experiment(self) -> Experiment:
         """What is run."""
         return self.plan.experiment
-
-    @property
-    def requests(self) -> Requests:
-        """The question for the requests towards the target."""
-        return Requests(host=self.plan.host)
 
     @property
     def baseline(self) -> Window | None:

@@ -15,7 +15,18 @@ from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
-from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
+from chaos.model.plan import Injection
+from chaos.model.verdict import (
+    Outcome,
+    Proof,
+    Reason,
+    ReasonCode,
+    RecoveryResult,
+    RemovalResult,
+    TargetProof,
+    Verdict,
+    worst,
+)
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_share
 
@@ -163,12 +174,13 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
 
 def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
     proof = during.proof or Proof()
-    for caller, faults in proof.outside.items():
-        yield Reason(
-            code=ReasonCode.FAULT_OUTSIDE_SCOPE,
-            message=f"{caller}, which was not declared, felt {faults} faults",
-            hint="compare the plan's callers with the workloads that call the target",
-        )
+    for one_target in proof.targets:
+        for caller, faults in one_target.outside.items():
+            yield Reason(
+                code=ReasonCode.FAULT_OUTSIDE_SCOPE,
+                message=f"{caller}, which was not declared, felt {faults} faults of {one_target.target}",
+                hint="compare the plan's callers with the workloads that call the target",
+            )
     violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
     tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
     for one in violated:
@@ -180,42 +192,46 @@ def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationRes
     for one in tripped:
         yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint="the run restored at once")
     if violated or tripped or history.troubles:
-        if not sum(proof.by_caller.values()):
+        if not proof.counted:
             text = "during the violation: look for another cause" if violated or tripped else "before the run ended"
             yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message=f"no injected fault was counted {text}")
         return
-    yield from _unproven(history, proof)
+    for injection, found in zip(history.plan.injections, proof.targets, strict=True):
+        yield from _unproven(injection, found)
     if during.answer is Answer.UNDECIDED:
         yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
 
-def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
+def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
     for share in proof.shares:
         if share.proven:
             continue
-        if share.tally.good == 0 and history.plan.experiment.target.only_our_load and share.tally.total:
-            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in history.plan.callers) or "the callers"
+        told = f"{proof.target}: {share}"
+        if share.tally.good == 0 and injection.target.only_our_load and share.tally.total:
+            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "the callers"
             yield Reason(
                 code=ReasonCode.HEADER_NOT_FORWARDED,
-                message=f"{callers} sent {share.tally.total} requests, but none had this run's header",
+                message=f"{callers} sent {share.tally.total} requests to {proof.target}, but none had this run's header",
                 hint=f"{callers}, or an application before it, must forward x-chaos-run",
             )
         elif share.tally.good == 0:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=str(share),
+                message=told,
                 hint="check that the declared callers call the target under this load",
             )
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=str(share),
+                message=told,
                 hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault",
             )
     if not proof.shares:
-        yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
+        yield Reason(
+            code=ReasonCode.FAULT_NOT_SEEN, message=f"{proof.target}: no request was counted while the fault was active"
+        )
 
 
 def _after(history: History, removed: RemovalResult | None, after: RecoveryResult | None) -> Iterator[Reason]:
@@ -260,11 +276,10 @@ def _all_held(
     if missing:
         return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
-    hit = sum(proof.by_caller.values())
     confidence = format_share(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
-        message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
+        message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
         f"recovered within {after.seconds:g} ± {after.uncertainty:g} s after that, no residue",
     )

@@ -23,7 +23,7 @@ from chaos.faults.fault import FILTER_KINDS
 from chaos.istio.exports import PUBLIC
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.manifests.rbac import NAME as ACCOUNT
-from chaos.model.marks import ALPHABET, EXPIRES, PREFIX, RUN_LABEL, route_name
+from chaos.model.marks import ALPHABET, EXPIRES, PREFIX, RUN_LABEL, prefix_of
 from chaos.model.settings import Settings
 from chaos.values.quantities import format_duration
 
@@ -36,7 +36,7 @@ _CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _NAMESPACE: Final = re.compile(r"[a-z0-9*?\-\[\]!]+")
 _ENTRY: Final = re.compile(r"[.*~]|[a-z0-9-]+")
 _SIMPLE: Final = re.compile(r"[\w./:^$()|*+?{}\[\]-]*")
-_OURS: Final = f"^{route_name(f'[{ALPHABET}]{{8}}')}$"
+_OURS: Final = f"^{prefix_of(f'[{ALPHABET}]{{8}}')}"
 
 
 @dataclass(frozen=True)

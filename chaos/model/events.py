@@ -177,11 +177,13 @@ class Restored(Event):
     """The API acknowledged the restore.
 
     Args:
+        object: What was written, as ``namespace/name``.
         strategy: How the fault was in.
         exact: Whether a patched object's spec is what it was before; ``None``: not known.
     """
 
     kind: Literal["restored"] = "restored"
+    object: str
     strategy: Strategy
     exact: bool | None = None
 
@@ -189,11 +191,11 @@ class Restored(Event):
     def sentence(self) -> str:
         """What became of the object that was written or changed."""
         if self.strategy is not Strategy.PATCH:
-            return "the injected object is deleted"
+            return f"{self.object} is deleted"
         if self.exact:
-            return "the object's spec is what it was before"
-        others = "others wrote the object meanwhile: " if self.exact is False else ""
-        return f"{others}only the fault was taken out of it"
+            return f"the spec of {self.object} is what it was before"
+        others = "others wrote meanwhile: " if self.exact is False else ""
+        return f"{others}only the fault was taken out of {self.object}"
 
 
 class Gone(Event):

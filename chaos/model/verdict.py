@@ -125,24 +125,62 @@ class ShareProof(Frozen):
         return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests, {self.interval}"
 
 
-class Proof(Frozen):
-    """Whether the fault provably hit real traffic, and only the declared one.
+class TargetProof(Frozen):
+    """What was counted at one target.
 
     Args:
+        target: As ``namespace/service``.
+        shares: Each kind of its fault.
+        by_caller: Faults by caller, as ``namespace/workload``.
         outside: Callers outside the declared scope that felt a fault, with how many.
-        proxies: ``12 of 12`` caller proxies had the route; empty where proxies can't be asked.
     """
 
+    target: str
     shares: tuple[ShareProof, ...] = ()
     by_caller: dict[str, int] = Field(default_factory=dict)
     outside: dict[str, int] = Field(default_factory=dict)
-    proxies: str = ""
-    complete: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether more faults would not change the answer."""
+        return bool(self.shares) and all(share.proven or share.off for share in self.shares)
 
     @property
     def proven(self) -> bool:
-        """All declared faults were counted at their share, and none elsewhere."""
-        return self.complete and not self.outside and all(share.proven for share in self.shares)
+        """All kinds of the fault were counted at their share, and none elsewhere."""
+        return bool(self.shares) and not self.outside and all(share.proven for share in self.shares)
+
+
+class Proof(Frozen):
+    """Whether the faults provably hit real traffic, and only the declared one.
+
+    Args:
+        targets: Each target, in the order of the experiment's faults.
+        proxies: ``12 of 12`` caller proxies had the routes; empty where proxies can't be asked.
+    """
+
+    targets: tuple[TargetProof, ...] = ()
+    proxies: str = ""
+
+    @property
+    def counted(self) -> int:
+        """Faults at all targets."""
+        return sum(sum(one.by_caller.values()) for one in self.targets)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Callers outside the declared scope that felt a fault."""
+        return tuple(dict.fromkeys(caller for one in self.targets for caller in one.outside))
+
+    @property
+    def complete(self) -> bool:
+        """Whether more faults would not change the answer."""
+        return bool(self.targets) and all(one.complete for one in self.targets)
+
+    @property
+    def proven(self) -> bool:
+        """All declared faults were counted at their share at every target, and none elsewhere."""
+        return bool(self.targets) and all(one.proven for one in self.targets)
 
 
 class RemovalResult(Frozen):

@@ -37,6 +37,24 @@ def _from_1(document: Document) -> Document:
     }
 
 
+def _from_2(document: Document) -> Document:
+    """A plan had one fault, and the callers were the plan's; that a fault was restored was told without the object's name."""
+    plan = document["plan"]
+    found, experiment = plan.get("injection"), plan["experiment"]
+    kept = {key: value for key, value in plan.items() if key not in ("injection", "callers")}
+    whose = {"target": experiment["target"], "fault": experiment["faults"][0], "callers": plan.get("callers", ())}
+    own = {key: value for key, value in (found or {}).items() if key != "route_names"}
+    injections = [{**own, **whose, "route_name": found["route_names"][0]}] if found else []
+    place = f"{found['namespace']}/{found['name']}" if found else ""
+    return {
+        **document,
+        "plan": {**kept, "injections": injections},
+        "events": [
+            {**event, "object": place} if event["kind"] == "restored" else event for event in document.get("events", ())
+        ],
+    }
+
+
 def _expectation(declared: Document) -> Document:
     if declared["promql"] is not None:
         return {"title": declared["title"], "promql": declared["promql"]}
@@ -55,4 +73,4 @@ def _question(recorded: Document) -> Document:
     return {"kind": "requests", "host": rest, "side": "called" if what == "arrivals" else "callers"}
 
 
-_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1}
+_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1, 2: _from_2}

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from chaos.adapters.experiment_file import parse_experiment
-from chaos.engine.injecting import Injector, Overtaken
+from chaos.engine.injecting import Injector, Overtaken, restore_all
 from chaos.errors import MeshError
 from chaos.injection.ownership import others, owners_of
 from chaos.injection.patching import carries, without_fault
@@ -324,7 +324,7 @@ class OtherWriters(RuleBasedStateMachine):
         here = self.here.find()
         nobodys = who != "run" and here is not None and is_ours(here) and not run_of(here)
         if who == "run":
-            assert self.injector.restore(said=lambda text: None, deadline=30) == ""
+            assert restore_all([self.injector], clock=VirtualClock(), said=lambda text: None, deadline=30) == ""
             for _ in range(3):
                 self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":

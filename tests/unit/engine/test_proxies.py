@@ -18,7 +18,7 @@ from chaos.ports import Mesh
 from chaos.testing.clock import VirtualClock
 from tests.support.histories import plan
 
-HAS, HAS_NOT = '{"name": "chaos-r1"}', '{"name": "default"}'
+HAS, HAS_NOT = '{"name": "chaos-r1-inventory-svc"}', '{"name": "default"}'
 
 
 class Pods:
@@ -73,7 +73,7 @@ class StepClock(VirtualClock):
 
 def proxies(pods: Pods, clock: StepClock, *names: str) -> Proxies:
     callers = (Caller(namespace="staging", workload="order-svc", pods=names or ("o-1", "o-2")),)
-    return Proxies(cast("Mesh", pods), clock, plan(callers=callers))
+    return Proxies(cast("Mesh", pods), clock, plan(callers=callers).injections, every=True)
 
 
 def seen(one: Proxies, *, until: Callable[[], bool] = lambda: False) -> ProxySeen | None:
@@ -142,7 +142,7 @@ def test_a_list_that_fails_leaves_it_to_the_counts(pods: Pods) -> None:
 
 
 def test_without_known_pods_nobody_is_asked(pods: Pods) -> None:
-    one = Proxies(cast("Mesh", pods), StepClock(), plan(callers=()))
+    one = Proxies(cast("Mesh", pods), StepClock(), plan(callers=()).injections, every=True)
     assert one.silent
     assert one.look(0.0) == ProxySeen(at=0.0, having=0, of=0)
 

@@ -15,7 +15,7 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import SystemClock
 from chaos.engine.planning import make_plan
-from chaos.engine.target import EVERY, Found, TargetWatch
+from chaos.engine.target import EVERY, Found, TargetWatch, Watched
 from chaos.model.events import TroubleKind
 from chaos.model.marks import FROZEN
 from chaos.model.settings import Settings
@@ -49,11 +49,11 @@ class Injected:
         other = virtual_service("a-first", hosts=["payment-svc"], exportTo=["."])
         self.mesh.create_virtual_service({**other, "metadata": {"name": "a-first", "namespace": "staging"}})
         found = replace(situation(), virtual_services=self.mesh.virtual_services())
-        plan = make_plan(experiment(), found, Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
-        assert plan.injection is not None, plan.refusals
-        self.written, _ = self.mesh.create_virtual_service(plan.injection.after)
+        plan = make_plan(experiment(), [found], Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
+        assert plan.allowed, plan.refusals
+        self.written, _ = self.mesh.create_virtual_service(plan.injections[0].after)
         self.clock = Skipping()
-        self.watch = TargetWatch(self.mesh, self.clock, plan, found, self.written)
+        self.watch = TargetWatch(self.mesh, self.clock, [Watched(experiment(), found, self.written)])
 
     def look(self) -> Found:
         """The next look's answer, a period later."""

@@ -27,7 +27,7 @@ def test_a_record_of_format_1_is_judged_as_it_was(name: str, tmp_path: Path) -> 
         "outcome": verdict.outcome,
         "reasons": [reason.code for reason in verdict.reasons],
         "tallies": {f"{one.phase}: {one.title}": [one.tally.good, one.tally.total, one.answer] for one in results},
-        "shares": [[share.tally.good, share.tally.total] for share in verdict.proof.shares],
+        "shares": [[share.tally.good, share.tally.total] for one in verdict.proof.targets for share in one.shares],
         "removal": verdict.removal.seconds,
         "recovery": verdict.recovery.seconds,
     }
