@@ -199,20 +199,32 @@ def run(
 @app.command()
 def judge(
     records: Annotated[list[Path], typer.Argument(help="record.json files, or folders of a run")],
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLACE=VALUE", help="suppose another value, e.g. atLeast=99.5% or recovery.within=10s"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge recorded runs again, offline."""
+    """Judge recorded runs again, offline; nothing is written."""
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
     from chaos.reporting.console import show
     from chaos.reporting.prose import verdict_text
 
-    verdicts = [Harness.judge(path) for path in records]
+    changes = dict(_supposed(text) for text in what_if or ())
+    verdicts = [Harness.judge(path, what_if=changes) for path in records]
     if as_json:
         give([verdict.model_dump(mode="json", by_alias=True) for verdict in verdicts])
     else:
         show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
+
+
+def _supposed(text: str) -> tuple[str, str]:
+    place, equals, value = text.partition("=")
+    if not (place and equals and value):
+        raise InputError(f"--what-if {text!r}: expected a place and a value, such as atLeast=99.5%")
+    return place.strip(), value.strip()
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

@@ -202,7 +202,6 @@ class Progress:
     phase: PhaseName
     elapsed: float
     rate: float | None = None
-    good: float | None = None
     expectations: Sequence[ExpectationResult] = ()
     proof: Proof | None = None
 

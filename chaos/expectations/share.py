@@ -14,7 +14,6 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.values.answers import Answer, ExpectationResult, Tally
-from chaos.values.quantities import format_share
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
@@ -111,8 +110,7 @@ class ShareOfGood(Kind):
         observed = "no event"
         if tally.share is not None:
             least = "at least " if tally.lower_bound else ""
-            share = f"{tally.good} of {tally.total} = {format_share(tally.share)}"
-            observed = f"{least}{share}, {shown}"
+            observed = f"{least}{tally.good} of {tally.total} = {shown.around(tally.share, bound=found.bound)}"
         return ExpectationResult(
             title=self.title,
             phase=phase,

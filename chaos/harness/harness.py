@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from datetime import timedelta
@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
 
-from chaos import judge
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.locust_load import LocustLoad
 from chaos.engine.clock import StopRequest, SystemClock
@@ -19,6 +18,7 @@ from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.errors import Setting
 from chaos.harness import connecting, running
+from chaos.harness.again import judge_again
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
 from chaos.model.experiment import Experiment
@@ -28,7 +28,7 @@ from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Result
 from chaos.reporting.listeners import listeners as reports
-from chaos.reporting.record import read_record, run_folder
+from chaos.reporting.record import run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.sweep import Swept, sweep
@@ -219,16 +219,17 @@ class Harness:
         return result
 
     @staticmethod
-    def judge(record: Path | str) -> Verdict:
-        """Judges a recorded run again, offline.
+    def judge(record: Path | str, *, what_if: Mapping[str, object] | None = None) -> Verdict:
+        """Judges a recorded run again, offline; ``Verdict.again`` has what is to be said about the record.
 
         Args:
             record: A ``record.json``, or the folder that holds one.
+            what_if: Other values than the declared ones, e.g. ``{"atLeast": "99.5%"}``, which make the verdict hypothetical.
 
         Raises:
-            InputError: it is no record.
+            InputError: it is no record, or can't be judged by such values.
         """
-        return judge.judge(read_record(Path(record)))
+        return judge_again(Path(record), what_if or {})
 
     # --- cleaning up -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from chaos.judge.proof import faults_before
 from chaos.judge.questions import needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
+from chaos.judge.what_if import supposed
 
 __all__ = [
     "Facts",
@@ -20,4 +21,5 @@ __all__ = [
     "needed",
     "new_evidence",
     "stand",
+    "supposed",
 ]

@@ -28,7 +28,7 @@ from chaos.model.verdict import (
     worst,
 )
 from chaos.values.answers import Answer, ExpectationResult
-from chaos.values.quantities import format_share
+from chaos.values.quantities import format_confidence
 
 
 def judge(history: History) -> Verdict:
@@ -99,8 +99,10 @@ def _reasons(
     if Mark.INJECT_SENT not in history.marks:
         yield from _not_injected(history, facts, before)
         return
-    if before.answer is not Answer.HOLDS:
-        yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
+    yield from _outside(during.proof or Proof())
+    if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
+        yield from _not_steady(before)
+        return
     yield from _during(history, during, guarded)
     yield from _after(history, removed, after)
 
@@ -132,16 +134,8 @@ def _still_faulted(removed: RemovalResult) -> Reason:
 def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     if history.troubles:
         return
-    if before.answer is Answer.VIOLATED:
-        for one in before.expectations:
-            if one.answer is Answer.VIOLATED:
-                text = f"not steady before the fault: {_told(one)}"
-                yield Reason(
-                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
-                )
-        return
-    if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+    if before.answer is not Answer.HOLDS:
+        yield from _not_steady(before)
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -152,6 +146,18 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
         )
         return
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
+
+
+def _not_steady(before: PhaseAnswer) -> Iterator[Reason]:
+    """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
+    if before.answer is Answer.UNDECIDED:
+        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+    for one in before.expectations:
+        if one.answer is Answer.VIOLATED:
+            text = f"not steady before the fault: {_told(one)}"
+            yield Reason(
+                code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
+            )
 
 
 def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
@@ -172,15 +178,18 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
             )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
-    proof = during.proof or Proof()
-    for one_target in proof.targets:
-        for caller, faults in one_target.outside.items():
+def _outside(proof: Proof) -> Iterator[Reason]:
+    for one in proof.targets:
+        for caller, faults in one.outside.items():
             yield Reason(
                 code=ReasonCode.FAULT_OUTSIDE_SCOPE,
-                message=f"{caller}, which was not declared, felt {faults} faults of {one_target.target}",
+                message=f"{caller}, which was not declared, felt {faults} faults of {one.target}",
                 hint="compare the plan's callers with the workloads that call the target",
             )
+
+
+def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
+    proof = during.proof or Proof()
     violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
     tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
     for one in violated:
@@ -276,7 +285,7 @@ def _all_held(
     if missing:
         return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
-    confidence = format_share(share_of_confidence(history.plan.experiment))
+    confidence = format_confidence(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
         message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held "
@@ -286,4 +295,4 @@ def _all_held(
 
 
 def _told(one: ExpectationResult) -> str:
-    return f"{one.title}: expected {one.expected}; observed {one.observed}"
+    return f"{one.title}: {one.told}"

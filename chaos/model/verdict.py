@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from chaos.model.judged import Again
 from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.frozen import Frozen
 from chaos.values.quantities import format_share
@@ -69,6 +70,7 @@ class ReasonCode(StrEnum):
     FROZEN = "frozen"
     HEADER_NOT_FORWARDED = "header-not-forwarded"
     RECORD_LOST = "record-lost"
+    RECORD_CHANGED = "record-changed"
     BROKEN = "broken"
     # failed: the system did not do what was expected
     EXPECTATION_VIOLATED = "expectation-violated"
@@ -120,9 +122,10 @@ class ShareProof(Frozen):
 
     def __str__(self) -> str:
         declared = f"{self.kind}: declared for {format_share(self.declared)}"
-        if not self.tally.total:
+        if self.tally.share is None:
             return f"{declared}, the fault was too short to count its share"
-        return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests, {self.interval}"
+        share = self.interval.around(self.tally.share, bound=self.declared)
+        return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests = {share}"
 
 
 class TargetProof(Frozen):
@@ -230,7 +233,11 @@ class Reason(Frozen):
 
 
 class Verdict(Frozen):
-    """The verdict on one history."""
+    """The verdict on one history.
+
+    Args:
+        again: What is to be said of a record that was judged again; ``None`` where it is as it was, and so is its verdict.
+    """
 
     run: str
     experiment: str
@@ -242,6 +249,18 @@ class Verdict(Frozen):
     proof: Proof | None = None
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
+    again: Again | None = None
+
+    @property
+    def results(self) -> tuple[ExpectationResult, ...]:
+        """What became of each expectation in each phase."""
+        return (*self.baseline, *self.fault, *(self.recovery.expectations if self.recovery else ()))
+
+    def but(self, reason: Reason) -> Verdict:
+        """The same with a further reason against passing."""
+        outcome = worst((self.outcome, reason.code.outcome))
+        others = (one for one in self.reasons if one.code is not ReasonCode.ALL_HELD)
+        return self.model_copy(update={"outcome": outcome, "reasons": (*others, reason)})
 
     @property
     def passed(self) -> bool:

@@ -38,7 +38,10 @@ def _from_1(document: Document) -> Document:
 
 
 def _from_2(document: Document) -> Document:
-    """A plan had one fault, and the callers were the plan's; that a fault was restored was told without the object's name."""
+    """A record had no verdict, and its plan one fault, whose callers were the plan's.
+
+    That a fault was restored was told without its object.
+    """
     plan = document["plan"]
     found, experiment = plan.get("injection"), plan["experiment"]
     kept = {key: value for key, value in plan.items() if key not in ("injection", "callers")}

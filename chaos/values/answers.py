@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from chaos.values.frozen import Frozen
-from chaos.values.quantities import format_share
+from chaos.values.quantities import measured_share
 
 
 class Answer(StrEnum):
@@ -23,11 +23,15 @@ class Interval(Frozen):
     high: float
     confidence: float
 
-    def __str__(self) -> str:
-        return (
-            f"between {format_share(self.low)} and {format_share(self.high)} "
-            f"({format_share(self.confidence)} confidence)"
-        )
+    def around(self, share: float, *, bound: float | None = None) -> str:
+        """A measured share with this interval, and with the digits that they carry: ``53% (21% to 84%)``.
+
+        Args:
+            share: Within the interval.
+            bound: What it is held against, which the digits must not hide.
+        """
+        told, low, high = measured_share(share, self.low, self.high, bound=bound)
+        return f"{told} ({low} to {high})"
 
 
 class Tally(Frozen):
@@ -66,3 +70,13 @@ class ExpectationResult(Frozen):
     tally: Tally
     interval: Interval | None = None
     answer: Answer
+
+    @property
+    def when(self) -> str:
+        """Its phase as people say it."""
+        return {"baseline": "before", "fault": "during the fault", "recovery": "after"}.get(self.phase, self.phase)
+
+    @property
+    def told(self) -> str:
+        """What was expected and what was observed."""
+        return f"expected {self.expected}; observed {self.observed}"

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
+from chaos.faults.target import Match
 from chaos.injection.matching import narrow, scopes
 from chaos.injection.routes import inject
-from chaos.faults.target import Match
 
 FAULT = Fault(abort=Abort(percentage=50, http_status=503))
 PATHS = ("/", "/a", "/a/b", "/b", "/ab")

@@ -63,7 +63,7 @@ def test_callers_that_leave_during_the_delay_draw_no_abort() -> None:
         (history(order=orders(slow=lambda s: 0.3 if is_faulted(s) else 0)), Outcome.FAILED, ReasonCode.EXPECTATION_VIOLATED),
         (history(order=orders(bad=lambda s: 0.1 if s > 1060 else 0)), Outcome.FAILED, ReasonCode.NOT_RECOVERED),
         (history(load=load(status=lambda s: 500 if s > 1060 else 200)), Outcome.FAILED, ReasonCode.NOT_RECOVERED),
-        (history(load=load(took=5000)), Outcome.FAILED, ReasonCode.BROKEN),
+        (history(load=load(took=5000)), Outcome.INCONCLUSIVE, ReasonCode.NOT_STEADY_BEFORE),
         (history(load=load(sent=80)), Outcome.INCONCLUSIVE, ReasonCode.LOAD_STARVED),
         (history(residue=("VirtualService staging/x",)), Outcome.CLEANUP_FAILED, ReasonCode.RESIDUE),
         (

@@ -156,7 +156,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 def test_the_live_line_never_wraps(screen: Screen) -> None:
     Terminal(screen, width=40).progress(
         Progress(
-            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, good=1.0, expectations=judge(GOOD).baseline,
+            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, expectations=judge(GOOD).baseline,
             proof=judge(GOOD).proof,
         )
     )  # fmt: skip

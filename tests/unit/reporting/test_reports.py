@@ -33,8 +33,8 @@ def test_prose_says_claim_expectation_observation_and_hint() -> None:
 
 def test_a_record_can_be_read_back(tmp_path: Path) -> None:
     folder = write_record(GOOD, judge(GOOD), tmp_path)
-    assert read_record(folder) == GOOD
-    assert read_record(folder / "record.json") == GOOD
+    assert read_record(folder).history == GOOD
+    assert read_record(folder / "record.json").history == GOOD
     assert (folder / "verdict.txt").read_text().startswith("orders: PASSED")
     assert sorted(path.name for path in folder.iterdir()) == ["plan.txt", "record.json", "verdict.txt"]
 
@@ -83,7 +83,6 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
                 phase=PhaseName.BASELINE,
                 elapsed=second,
                 rate=60,
-                good=1.0,
                 expectations=expectations,
             )
         )
