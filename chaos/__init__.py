@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
+    from chaos.expectations.replicas import ReplicaExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
@@ -85,6 +86,7 @@ _HOMES: Final = {
     "ReasonCode": "chaos.model.verdict",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
+    "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
     "Stopped": "chaos.errors",
@@ -133,6 +135,7 @@ __all__ = [
     "ReasonCode",
     "Recovery",
     "Refused",
+    "ReplicaExpectation",
     "Request",
     "Result",
     "Settings",

@@ -14,6 +14,7 @@ from chaos.expectations.client import ClientExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
+from chaos.expectations.replicas import ReplicaExpectation
 
 __all__ = [
     "KINDS",
@@ -22,12 +23,14 @@ __all__ = [
     "Expectation",
     "Guardrail",
     "PromqlExpectation",
+    "ReplicaExpectation",
     "SteadyState",
 ]
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
+    | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]
 )
 """Every kind, each tagged by its name; the first that recognises what a file declares takes it."""

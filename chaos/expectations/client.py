@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, model_validator
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.values.answers import Tally
-from chaos.values.declared import Name
+from chaos.values.declared import Placed
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 
@@ -41,7 +41,7 @@ class ClientExpectation(ShareOfGood):
     model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})
 
     source: Literal["client"] = Field("client", alias="from", description=FROM)
-    service: Name | None = Field(None, description="for people only: every request of the load is counted")
+    service: Placed | None = Field(None, description="for people only: every request of the load is counted")
     request: str | None = Field(None, description="only the load's requests of this name")
 
     if TYPE_CHECKING:
@@ -62,6 +62,12 @@ class ClientExpectation(ShareOfGood):
     def recognises(cls, declared: Mapping[str, Any]) -> bool:
         """By ``from: client``."""
         return bool(declared.get("from", "mesh") != "mesh")
+
+    @model_validator(mode="after")
+    def _countable(self) -> Self:
+        if self.good.grpc is not None:
+            raise ValueError("good.grpc: expected status, since the load speaks HTTP; the mesh counts gRPC statuses")
+        return self
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """None: the load generator's seconds are recorded anyway."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
 from chaos.expectations.load_log import LoadLog
-from chaos.values.questions import Durations, Question
+from chaos.values.questions import Durations, Question, Side
 from chaos.values.series import Series
 
 
@@ -33,6 +34,16 @@ class Evidence:
         self.load = LoadLog()
         self.scrapes = Scrapes()
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
+        self._counts: Callable[[Mapping[str, str]], bool] | None = None
+
+    def only(self, counts: Callable[[Mapping[str, str]], bool]) -> Evidence:
+        """The same evidence, which goes on growing, of those series alone whose labels ``counts`` takes.
+
+        The requests of one caller, for instance, or those that one replica got.
+        """
+        found = copy(self)
+        found._counts = counts
+        return found
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
         """Takes an answer's samples; one that is there already is not taken twice."""
@@ -54,11 +65,13 @@ class Evidence:
 
     def counters(self, question: Question) -> Iterable[Counter]:
         """The series of a question; none where it was never answered."""
-        return self._counters.get(question, {}).values()
+        every, counts = self._counters.get(question, {}).values(), self._counts
+        return every if counts is None else [one for one in every if counts(one.labels)]
 
     def last_scrape(self, question: Question) -> float:
         """The newest sample of any series of a question; minus infinity without one."""
-        return max((one.times[-1] for one in self.counters(question) if one.times), default=float("-inf"))
+        every = self._counters.get(question, {}).values()
+        return max((one.times[-1] for one in every if one.times), default=float("-inf"))
 
     def counted(self, question: Question, window: Window) -> Iterator[tuple[Counter, Count]]:
         """The events of each series of a question in a window.
@@ -70,15 +83,17 @@ class Evidence:
             found = count(one, window.start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
 
-    def timed(self, host: str, bound: float, window: Window) -> Iterator[tuple[Counter, int, Count]]:
+    def timed(
+        self, host: str, bound: float, window: Window, *, side: Side = Side.CALLERS
+    ) -> Iterator[tuple[Counter, int, Count]]:
         """Each histogram towards a host with its events in a window: how many of them within a bound in milliseconds, and all.
 
         Histograms trail their counters, so the window starts later. One whose bucket was not recorded can't tell what
         was in time.
         """
-        whole = Durations(host=host)
+        whole = Durations(host=host, side=side)
         buckets: Mapping[frozenset[tuple[str, str]], Counter] = {
-            bucket.histogram: bucket for bucket in self.counters(Durations(host=host, within=bound))
+            bucket.histogram: bucket for bucket in self.counters(Durations(host=host, within=bound, side=side))
         }
         until = min(window.end, self.last_scrape(whole))
         start = window.start + self.histogram_lag

@@ -45,6 +45,7 @@ class Finding:
         bound: What they were held against.
         confidence: Of the answer.
         value: What was held against the bound, where it is not the share of good events.
+        where: At which part of the service it was found, in words; empty where it is of the whole.
     """
 
     answer: Answer
@@ -52,6 +53,7 @@ class Finding:
     bound: float
     confidence: float
     value: float | None = None
+    where: str = ""
 
 
 class Kind(Declared, ABC):

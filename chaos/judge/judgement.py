@@ -167,7 +167,7 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
         if one.tally.total == 0:
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{one.title}: no event was counted ({one.phase})",
+                message=f"{one.title}: {one.observed} was counted ({one.phase})",
                 hint="check that the load reaches this service, and that its caller has a sidecar",
             )
         else:

@@ -18,6 +18,11 @@ PATH_PATTERN: Final = r"^/\S*$"
 
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
 
+PLACED_PATTERN: Final = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+Placed = Annotated[str, Field(pattern=PLACED_PATTERN, max_length=127)]
+"""A name in the target's namespace, or ``namespace/name`` anywhere."""
+
 _MESSAGES: Final = {
     "missing": "is missing",
     "extra_forbidden": "is not known here",
@@ -36,6 +41,10 @@ _WORDS: Final = (
     ("a valid string", "text"),
     ("a valid integer", "a whole number"),
     (f"should match pattern '{NAME_PATTERN}'", "expected only lower-case letters, digits and '-', such as order-svc"),
+    (
+        f"should match pattern '{PLACED_PATTERN}'",
+        "expected a name such as order-svc, or namespace/name such as shop/order-svc",
+    ),
     (f"should match pattern '{PATH_PATTERN}'", "expected a path that begins with / and has no spaces"),
 )
 

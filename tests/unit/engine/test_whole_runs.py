@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +20,7 @@ from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.ports import Listener, Progress
 from chaos.safety.lock import acquire
-from chaos.testing.shop import Shop
+from chaos.testing.shop import Behaviour, Shop
 
 RUN = "abcdefgh"
 EXPERIMENT = """\
@@ -54,7 +54,7 @@ class Watch:
 class World(Shop):
     """A shop, and one run on it."""
 
-    def __init__(self, **behaviour: float) -> None:
+    def __init__(self, **behaviour: Unpack[Behaviour]) -> None:
         super().__init__(**behaviour)
         self.watch = Watch()
 
