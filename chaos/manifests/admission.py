@@ -259,9 +259,9 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"variables.annotations.all(k, !k.startsWith('{PREFIX}/') ||\n"
             "  (k in variables.annotationsBefore && variables.annotationsBefore[k] == variables.annotations[k])) &&\n"
             f"variables.routes.all(r, !has(r.name) || !r.name.matches('{_OURS}') || {_SHAPE} in variables.shapesBefore))",
-            f"only the harness adds or changes labels and annotations of {PREFIX} and routes named chaos-<run>",
+            f"only the harness adds or changes labels and annotations of {PREFIX} and routes named chaos-<run>-…",
             f"request.userInfo.username + ' may not add or change labels and annotations of {PREFIX} and routes named "
-            "chaos-<run> of ' + variables.subject + '; take them out, also from backups and files'",
+            "chaos-<run>-… of ' + variables.subject + '; take them out, also from backups and files'",
             "by its marks the harness finds what it has to restore; what others copy with them, or put back from a backup, would be "
             "taken for a run's. Everybody may delete them",
         ),

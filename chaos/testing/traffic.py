@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor
+from math import floor, prod
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
@@ -21,7 +21,7 @@ from chaos.values.series import Series
 NAMESPACE: Final = "staging"
 ENTRY: Final = "order-svc"
 TARGET: Final = "inventory-svc"
-_HOST: Final = service_fqdn(TARGET, NAMESPACE)
+SECOND: Final = "payment-svc"
 _ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
 _LATENCY: Final = 20.0
 """Milliseconds that an answer takes where nothing is delayed."""
@@ -43,7 +43,7 @@ class Obeyed(Protocol):
 
 
 class Traffic:
-    """The load calls ``order-svc``, and each order calls ``inventory-svc``, whose faults are those of the mesh.
+    """The load calls ``order-svc``, and each order calls ``inventory-svc`` and ``payment-svc``, whose faults are those of the mesh.
 
     How the shop behaves is said by the attributes that ``Shop`` describes; they may be changed at any moment.
 
@@ -87,7 +87,10 @@ class Traffic:
 
     def _happen(self, at: float) -> None:
         number = round(self.rate * self.kept)
-        abort, status, delay, late = self._fault(at)
+        faults = {service: self._fault(service, at) for service in (TARGET, SECOND)}
+        abort = 1 - prod(1 - one.abort for one in faults.values())
+        delay = 1 - prod(1 - one.delay for one in faults.values())
+        late = max(one.late for one in faults.values())
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
         took = {_LATENCY: 1 - delay, _LATENCY + late: delay} if delay else {_LATENCY: 1.0}
@@ -95,7 +98,8 @@ class Traffic:
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
-        self._ask(arrived * self.asks * _tries(abort, self.tries), abort, status, delay)
+        self._ask(TARGET, arrived * self.asks * _tries(faults[TARGET].abort, self.tries), faults[TARGET])
+        self._ask(SECOND, arrived, faults[SECOND])
         if (at + 1) % self.scrape_interval == 0:
             for total, samples in self._counters.values():
                 samples.append((at + 1, float(total)))
@@ -133,16 +137,17 @@ class Traffic:
             self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
         return arrived
 
-    def _ask(self, calls: float, abort: float, status: str, delay: float) -> None:
-        """The calls of ``inventory-svc``; those that the fault answers do not get there."""
+    def _ask(self, service: str, calls: float, fault: _Felt) -> None:
+        """The calls of a service; those that the fault answers do not get there."""
+        host, abort, delay = service_fqdn(service, NAMESPACE), fault.abort, fault.delay
         shares = {
-            ("-", "200"): (1 - abort) * (1 - delay), ("DI", "200"): (1 - abort) * delay,
-            ("FI", status): abort * (1 - delay), ("DI,FI", status): abort * delay,
+            (service, "-", "200"): (1 - abort) * (1 - delay), (service, "DI", "200"): (1 - abort) * delay,
+            (service, "FI", fault.status): abort * (1 - delay), (service, "DI,FI", fault.status): abort * delay,
         }  # fmt: skip
-        for (flags, code), count in self._shared_out(shares, self._whole("calls", calls)).items():
-            self._count(Requests(host=_HOST), ENTRY, ENTRY, code, flags, count)
+        for (_, flags, code), count in self._shared_out(shares, self._whole(service, calls)).items():
+            self._count(Requests(host=host), ENTRY, ENTRY, code, flags, count)
             if "FI" not in flags:
-                self._count(Requests(host=_HOST, side=Side.CALLED), ENTRY, f"{TARGET}-1-a", code, "-", count)
+                self._count(Requests(host=host, side=Side.CALLED), ENTRY, f"{service}-1-a", code, "-", count)
 
     def _in_rotation(self, at: float) -> Sequence[str]:
         """The replicas of ``order-svc`` that get requests; the last is the one that may be spoilt."""
@@ -162,16 +167,16 @@ class Traffic:
         share, last = self._hit
         return share if at - last <= self.heals else 0.0
 
-    def _fault(self, at: float) -> tuple[float, str, float, float]:
-        """Share and status of what is aborted, share and milliseconds of what is delayed."""
+    def _fault(self, service: str, at: float) -> _Felt:
+        """What the calls of a service feel."""
         for vs in self._mesh.in_effect(at):
             hosts = [resolve_host(host, vs["metadata"]["namespace"]) for host in vs["spec"].get("hosts") or ()]
-            for route in vs["spec"].get("http") or () if _HOST in hosts else ():
+            for route in vs["spec"].get("http") or () if service_fqdn(service, NAMESPACE) in hosts else ():
                 if fault := route.get("fault"):
                     abort, delay = fault.get("abort") or {}, fault.get("delay") or {}
                     late = parse_duration(delay["fixedDelay"]).total_seconds() * 1000 if delay else 0.0
-                    return _share(abort), str(abort.get("httpStatus", "")), _share(delay), late
-        return 0.0, "", 0.0, 0.0
+                    return _Felt(_share(abort), str(abort.get("httpStatus", "")), _share(delay), late)
+        return _Felt()
 
     def _shared_out(self, shares: Mapping[Any, float], number: int) -> dict[Any, int]:
         """Whole requests by their shares; what is left of one second is owed to the next, so that shares are kept."""
@@ -208,6 +213,16 @@ class Traffic:
         if number or key in self._counters:
             total, samples = self._counters.get(key, (0, []))
             self._counters[key] = (total + number, samples)
+
+
+@dataclass(frozen=True)
+class _Felt:
+    """A fault: share and status of what is aborted, share and milliseconds of what is delayed."""
+
+    abort: float = 0.0
+    status: str = ""
+    delay: float = 0.0
+    late: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ steadyState:
 recovery: {within: 20s}
 limits: {baseline: 30s, fault: 60s}
 """
+SEVERAL = EXPERIMENT.replace(
+    "faults: [",
+    "faults: [{target: {namespace: staging, service: payment-svc}, abort: {percentage: 20, httpStatus: 500}}, ",
+)
 
 
 @dataclass(kw_only=True)
@@ -53,6 +57,7 @@ class Orders:
         alarm_in: Phase at whose beginning an alarm's handler raises, as pytest-timeout's does.
         lost_in: Phase at whose beginning Prometheus goes away.
         hangs_in: Phase whose beginning another listener hears and never returns.
+        several: There are two targets.
     """
 
     api: tuple[str, int]
@@ -72,6 +77,7 @@ class Orders:
     clock_step: float = 0.0
     stepped_in: str = ""
     hangs_in: str = ""
+    several: bool = False
 
     @property
     def result(self) -> Path:
@@ -166,7 +172,7 @@ def main(orders: Orders) -> None:
             report_dir=orders.folder,
             lease=orders.lease,
         )
-        harness.run(parse_experiment(EXPERIMENT), run_id=orders.run)
+        harness.run(parse_experiment(SEVERAL if orders.several else EXPERIMENT), run_id=orders.run)
     except HarnessError as error:
         result = {"outcome": "error", "reasons": [error.message]}
     except Alarm:

@@ -11,6 +11,7 @@ from chaos.errors import InputError
 from chaos.judge import judge
 from chaos.model.history import FORMAT
 from chaos.reporting.record import read_record, write_record
+from tests.support.histories import as_dict, history
 
 RECORDS = Path(__file__).parent / "format_1"
 
@@ -54,6 +55,23 @@ def test_what_happened_in_a_record_of_format_1_is_still_told(tmp_path: Path) -> 
     assert [(event.kind, event.at, event.sentence) for event in read_record(tmp_path).history.events] == [
         ("noted", 1030.2, "injected: create: staging/chaos-r1")
     ]
+
+
+def test_in_a_record_of_format_2_a_plan_had_one_fault(tmp_path: Path) -> None:
+    document = as_dict(history())
+    (injection,) = document["plan"].pop("injections")
+    document["plan"]["callers"] = injection.pop("callers")
+    old = {key: value for key, value in injection.items() if key not in ("target", "fault", "route_name")}
+    document["plan"]["injection"] = {**old, "route_names": [injection["route_name"]]}
+    document["format"] = 2
+    document["events"] = [{"kind": "restored", "at": 1060.1, "strategy": "create", "exact": None}]
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    read = read_record(tmp_path).history
+    assert read.plan == history().plan
+    assert [event.sentence for event in read.events] == ["staging/chaos-r1-inventory-svc is deleted"]
+    document["plan"]["injection"] = None
+    (tmp_path / "record.json").write_text(json.dumps({**document, "events": []}))
+    assert not read_record(tmp_path).history.plan.allowed
 
 
 @pytest.mark.parametrize(
