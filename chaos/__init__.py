@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
+    from chaos.faults.stage import Stage
     from chaos.faults.target import Match, StringMatch, Target
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
@@ -89,6 +90,7 @@ _HOMES: Final = {
     "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
+    "Stage": "chaos.faults.stage",
     "Stopped": "chaos.errors",
     "StringMatch": "chaos.faults.target",
     "Target": "chaos.faults.target",
@@ -139,6 +141,7 @@ __all__ = [
     "Request",
     "Result",
     "Settings",
+    "Stage",
     "Stopped",
     "StringMatch",
     "Target",

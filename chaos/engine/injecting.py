@@ -7,7 +7,7 @@ from typing import Final
 
 from chaos.errors import MeshError
 from chaos.injection.patching import carries, carries_fault, is_as_before
-from chaos.model.plan import Injection, Strategy
+from chaos.model.plan import Change, Injection, Strategy
 from chaos.ports import Clock, Mesh, Object
 from chaos.safety.lease import owner_reference
 from chaos.safety.marks import describe_part
@@ -77,6 +77,37 @@ class Injector:
                 raise Overtaken(error.message) from error
             raise Unsettled(error.message, status=error.status, hint=error.hint) from error
         return self.written
+
+    def change(self, to: Change) -> Object:
+        """Writes the next stage of the fault into the object, by the version that is there now.
+
+        A write that arrives after the restore fits no version any more, so none of these can bring the fault back.
+
+        Raises:
+            Overtaken: the spec is not what this run wrote, so somebody else's is not touched.
+            MeshError: it was not written, or nobody can tell.
+        """
+        self.written = settle(lambda: self._changed(to), tries=_TRIES, pause=_PAUSE, sleep=self._clock.sleep)
+        return self.written
+
+    def _changed(self, to: Change) -> Object:
+        assert self.written is not None  # noqa: S101 - a stage follows another
+        try:
+            found = self.live()
+        except MeshError as error:
+            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+        if found is None or found["metadata"]["uid"] != self.written["metadata"]["uid"]:
+            raise Overtaken(f"{self.injection.place} was deleted")
+        if found["spec"] == to.spec:
+            return found  # an attempt before this one, whose answer was lost
+        if found["spec"] != self.written["spec"]:
+            raise Overtaken(f"somebody edited {self.injection.place}")
+        try:
+            return self._mesh.replace_virtual_service({**found, "spec": to.spec})[0]
+        except MeshError as error:
+            if error.refused and error.status not in (404, 409):
+                raise
+            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
 
     def live(self) -> Object | None:
         """The object as it is now, ``None`` where it is gone."""

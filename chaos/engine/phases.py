@@ -13,6 +13,7 @@ from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.live import Halt, Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
+from chaos.engine.staging import Staging
 from chaos.engine.target import TargetWatch, Watched
 from chaos.judge import Standing
 from chaos.model import events
@@ -154,7 +155,7 @@ def _planned_again(live: Live) -> tuple[Sequence[Injection], Sequence[Situation]
         live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule refuses it now: {fresh.refusals[0].message}")
         raise Halt
     for now, before in zip(fresh.injections, plan.injections, strict=True):
-        if now.after["spec"] != before.after["spec"]:
+        if now.after["spec"] != before.after["spec"] or now.changes != before.changes:
             live.trouble(TroubleKind.TARGET_CHANGED, "the target's VirtualServices changed between plan and injection")
             raise Halt
     known = [
@@ -167,7 +168,7 @@ def _planned_again(live: Live) -> tuple[Sequence[Injection], Sequence[Situation]
 def prove(live: Live) -> None:
     """Waits until every caller's proxy has the fault."""
     live.enter(PhaseName.PROVE)
-    live.proxies = Proxies(live.place.mesh, live.clock, live.plan.injections, every=True)
+    live.proxies = Proxies(live.place.mesh, live.clock, [one.stages[0] for one in live.plan.injections], every=True)
     reached = live.until(_DISTRIBUTION, lambda standing: _distributed(live, standing), pause=QUICK)
     live.stop_if_asked()
     if not reached and live.look().tripped is None:
@@ -194,9 +195,19 @@ def _distributed(live: Live, standing: Standing) -> bool:
 
 
 def observe(live: Live) -> None:
-    """Looks until the expectations are decided, or the fault's time is over."""
+    """Looks until the expectations are decided and the last stage is over, or the fault's time is over."""
     live.enter(PhaseName.OBSERVE)
-    live.until(live.plan.experiment.limits.fault.total_seconds(), lambda standing: standing.done)
+    watched = live.targets.watched if live.targets is not None else ()
+    staged = [
+        Staging(live, made, one) for made, one in zip(live.injectors, watched, strict=True) if made.injection.changes
+    ]
+
+    def decided(standing: Standing) -> bool:
+        for one in staged:
+            one.look()
+        return standing.done
+
+    live.until(live.plan.experiment.limits.fault.total_seconds(), decided)
     live.stop_if_asked()
 
 

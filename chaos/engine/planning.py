@@ -179,8 +179,12 @@ def make_plan(
     for one, situation in planned:
         chosen = choose(one, situation, run=run, expires=expires, file=file, since=rfc3339(now))
         injection = chosen if isinstance(chosen, Injection) else None
-        found = guard.check(Draft(experiment=one, situation=situation, settings=settings, injection=injection))
-        refused[str(one.target)] = (*found, chosen) if isinstance(chosen, Refusal) else found
+        found = [
+            refusal
+            for stage in (injection.stages if injection else (None,))
+            for refusal in guard.check(Draft(experiment=one, situation=situation, settings=settings, injection=stage))
+        ]
+        refused[str(one.target)] = [*found, chosen] if isinstance(chosen, Refusal) else found
         injections += [injection] if injection is not None else []
     refusals = tuple(_by_target(refused))
     warned: dict[str, Sequence[Warn]] = {}

@@ -34,7 +34,7 @@ class Proxies:
         mesh: The mesh.
         clock: Time.
         injections: Whose callers are asked.
-        every: A proxy counts once it has the routes of all targets that its workload calls; else once it has any of them.
+        every: A proxy counts once it has all routes that its workload may have; else once it has any of them.
     """
 
     def __init__(self, mesh: Mesh, clock: Clock, injections: Sequence[Injection], *, every: bool) -> None:
@@ -44,9 +44,9 @@ class Proxies:
         self._names: dict[tuple[str, str], tuple[str, ...]] = {}
         self._pods: dict[Pod, tuple[str, ...]] = {}
         """The pods to ask, each with the names of the routes that its proxy may have."""
-        for caller, name in ((caller, one.route_name) for one in injections for caller in one.callers):
+        for caller, names in ((caller, one.route_names) for one in injections for caller in one.callers):
             workload = (caller.namespace, caller.workload)
-            self._names[workload] = (*self._names.get(workload, ()), name)
+            self._names[workload] = (*self._names.get(workload, ()), *names)
             self._pods |= {(caller.namespace, pod): self._names[workload] for pod in caller.pods}
         self._round: _Round | None = None
         known = [any(caller.pods for caller in one.callers) for one in injections]

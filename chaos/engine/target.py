@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from chaos.engine.planning import governing_now
 from chaos.errors import MeshError
@@ -31,13 +31,24 @@ class Found:
     message: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Watched:
-    """A target, as an experiment with that target alone, what there was around it, and the injected object as written."""
+    """A target that is watched.
+
+    Args:
+        experiment: With that target alone.
+        situation: What there was around it.
+        written: The injected object as it was written first.
+        specs: What its spec may be now; while a stage follows another, that of either.
+    """
 
     experiment: Experiment
     situation: Situation
     written: Object
+    specs: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.specs = self.specs or (self.written.get("spec"),)
 
 
 class TargetWatch:
@@ -50,7 +61,7 @@ class TargetWatch:
     def __init__(self, mesh: Mesh, clock: Clock, watched: Sequence[Watched]) -> None:
         self._mesh = mesh
         self._clock = clock
-        self._watched = watched
+        self.watched = watched
         self._followed = mesh.follow_virtual_services()
         self._begun = float("-inf")
         self._looking = False
@@ -81,11 +92,11 @@ class TargetWatch:
             self._looking = False
 
     def _asked(self) -> Found:
-        for namespace in dict.fromkeys(one.written["metadata"]["namespace"] for one in self._watched):
+        for namespace in dict.fromkeys(one.written["metadata"]["namespace"] for one in self.watched):
             place = self._mesh.namespace(namespace)
             if place is None or FROZEN in (place["metadata"].get("annotations") or {}):
                 return Found(TroubleKind.FROZEN, f"the namespace {namespace} was frozen")
-        wrong = next(filter(None, map(self._changed, self._watched)), "")
+        wrong = next(filter(None, map(self._changed, self.watched)), "")
         return Found(TroubleKind.TARGET_CHANGED, wrong) if wrong else Found()
 
     def _changed(self, one: Watched) -> str:
@@ -111,7 +122,7 @@ class TargetWatch:
 def _wrong(one: Watched, found: Object | None) -> str:
     if found is None or found["metadata"].get("uid") != one.written["metadata"].get("uid"):
         return f"the injected object no longer governs {one.experiment.target}"
-    edited = found.get("spec") != one.written.get("spec")
+    edited = found.get("spec") not in one.specs
     return f"somebody edited the object with the fault for {one.experiment.target}" if edited else ""
 
 

@@ -23,6 +23,7 @@ from chaos.model.verdict import (
     ReasonCode,
     RecoveryResult,
     RemovalResult,
+    ShareProof,
     TargetProof,
     Verdict,
     worst,
@@ -218,7 +219,13 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
         if share.proven:
             continue
         told = f"{proof.target}: {share}"
-        if share.tally.good == 0 and injection.target.only_our_load and share.tally.total:
+        if share.kind == "off" and share.tally.good:
+            yield Reason(
+                code=ReasonCode.FAULT_SHARE_OFF,
+                message=told,
+                hint="requests felt a fault while this stage had none: is another fault active on the target (chaosctl status)?",
+            )
+        elif share.tally.good == 0 and injection.target.only_our_load and share.tally.total:
             callers = ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "the callers"
             yield Reason(
                 code=ReasonCode.HEADER_NOT_FORWARDED,
@@ -229,7 +236,7 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
                 message=told,
-                hint="check that the declared callers call the target under this load",
+                hint=_too_short(share) or "check that the declared callers call the target under this load",
             )
         else:
             yield Reason(
@@ -241,6 +248,13 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
         yield Reason(
             code=ReasonCode.FAULT_NOT_SEEN, message=f"{proof.target}: no request was counted while the fault was active"
         )
+
+
+def _too_short(share: ShareProof) -> str:
+    """What helps where nothing was counted in a stage of a fault."""
+    if not share.stage or share.tally.total:
+        return ""
+    return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
 
 
 def _after(history: History, removed: RemovalResult | None, after: RecoveryResult | None) -> Iterator[Reason]:

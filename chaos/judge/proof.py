@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
 
 from chaos.expectations.confidence import interval
 from chaos.expectations.counting import Counter
 from chaos.expectations.evidence import Window
-from chaos.faults.fault import felt_by
+from chaos.faults.fault import Fault, felt_by
 from chaos.faults.kind import Kind
 from chaos.faults.target import Target
 from chaos.judge.alpha import longest_delay, share_of_confidence
@@ -16,6 +18,9 @@ from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Proof, ShareProof, TargetProof
 from chaos.values.answers import Tally
+
+_LATE: Final = 1.0
+"""Seconds within which requests that drew a delay, and were held back for it, are answered once they are sent on."""
 
 
 def is_faulted(series: Counter, injection: Injection) -> bool:
@@ -58,29 +63,82 @@ def _at(facts: Facts, injection: Injection, end: float, now: float) -> TargetPro
     for series, events in counted(facts, injection, facts.marks[Mark.INJECT_SENT], now):
         if is_faulted(series, injection):
             by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
-    begin = facts.marks.get(Mark.FAULT_FROM)
-    shares: tuple[ShareProof, ...] = ()
-    if begin is not None:
-        shares = tuple(_shares(facts, injection, Window(begin + longest_delay(facts.experiment), end)))
     return TargetProof(
         target=str(injection.target),
-        shares=shares,
+        shares=tuple(share for part in _parts(facts, injection, end) for share in _shares(facts, injection, part)),
         by_caller={caller: n for caller, n in sorted(by_caller.items()) if n},
         outside={caller: n for caller, n in by_caller.items() if n and not is_declared(injection, caller)},
     )
 
 
-def _shares(facts: Facts, injection: Injection, window: Window) -> Iterator[ShareProof]:
+@dataclass(frozen=True)
+class _Part:
+    """A part of a fault's time, with the fault as it was then; stage 0 is all of a fault that has no stages."""
+
+    stage: int
+    fault: Fault
+    window: Window
+
+
+def _parts(facts: Facts, injection: Injection, end: float) -> Iterator[_Part]:
+    """The parts whose shares are to be proven; nothing is counted in a stage that did not begin."""
+    begin, delay = facts.marks.get(Mark.FAULT_FROM), longest_delay(facts.experiment)
+    if begin is None:
+        return
+    if not injection.fault.course:
+        yield _Part(0, injection.fault, Window(begin + delay, end))
+    seen = {one.number: one for one in facts.stages if one.target == str(injection.target)}
+    for number, stage in enumerate(injection.fault.course, 1):
+        found = seen.get(number)
+        since = found.since if found is not None and found.since is not None else end
+        until = found.until if found is not None and found.until is not None else end
+        yield _Part(
+            number, injection.fault.at(stage), Window(since + delay + (_LATE if stage.off else 0), min(until, end))
+        )
+
+
+def course_is_over(facts: Facts, now: float) -> bool:
+    """Whether every stage of every fault has lasted as long as it was to."""
+    for one in facts.plan.injections:
+        course = one.fault.course
+        last = next(
+            (seen for seen in facts.stages if (seen.target, seen.number) == (str(one.target), len(course))), None
+        )
+        if course and (last is None or last.since is None or now < last.since + course[-1].lasts.total_seconds()):
+            return False
+    return True
+
+
+def _shares(facts: Facts, injection: Injection, part: _Part) -> Iterator[ShareProof]:
+    window = part.window
     mine = [
         (series.labels, events)
-        for series, events in counted(facts, injection, window.start, window.end)
+        for series, events in counted(facts, injection, window.start, max(window.start, window.end))
         if is_declared(injection, caller_of(series))
     ]
     confidence = share_of_confidence(facts.experiment)
-    for kind in injection.fault.kinds:
+    for kind in part.fault.kinds:
         hit = sum(events for labels, events in mine if kind.felt(labels))
         drawn = sum(events for labels, events in mine if kind.drawn(labels))
-        yield _share(kind, Tally(good=hit, total=drawn), injection.target, confidence)
+        share = _share(kind, Tally(good=hit, total=drawn), injection.target, confidence)
+        yield share.model_copy(update={"stage": part.stage})
+    if not part.fault.kinds:
+        hit = sum(events for labels, events in mine if felt_by(labels, injection.fault.kinds))
+        yield _none(Tally(good=hit, total=sum(events for _, events in mine)), part.stage, confidence)
+
+
+def _none(tally: Tally, stage: int, confidence: float) -> ShareProof:
+    """Of a stage that is off: requests were counted, and none of them felt a fault."""
+    return ShareProof(
+        kind="off",
+        flag="",
+        stage=stage,
+        declared=0.0,
+        tally=tally,
+        interval=interval(tally.good, tally.total, confidence=confidence),
+        proven=tally.total > 0 and not tally.good,
+        off=tally.good > 0,
+    )
 
 
 def _share(kind: Kind, tally: Tally, target: Target, confidence: float) -> ShareProof:

@@ -106,8 +106,11 @@ def _would_have_shown(facts: Facts, injection: Injection, since: float, now: flo
     for series, events in counted(facts, injection, since, now):
         quiet[caller_of(series)] = quiet.get(caller_of(series), 0) + events
     confidence = share_of_confidence(facts.experiment)
+    least = (
+        injection.fault.least / 100 if injection.fault.course else 1.0
+    )  # the last stage's share may be less than all have
     return all(
-        interval_of(0, quiet.get(caller, 0), confidence=confidence).high < faulted / sent
+        interval_of(0, quiet.get(caller, 0), confidence=confidence).high < min(faulted / sent, least)
         for caller, (faulted, sent) in felt.items()
         if faulted
     )

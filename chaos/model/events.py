@@ -129,6 +129,18 @@ class Injected(Event):
     words = "{strategy}: {stored[metadata][namespace]}/{stored[metadata][name]}"
 
 
+class StageBegan(Event):
+    """Every caller's proxy has the next stage of a fault."""
+
+    label = "stage"
+    kind: Literal["stage"] = "stage"
+    target: str
+    number: int
+    of: int
+    fault: str
+    words = "{target}: stage {number} of {of}: {fault}"
+
+
 class GuardrailTripped(Event):
     """A stop condition is surely violated."""
 
@@ -270,7 +282,7 @@ class Noted(Event):
 
 
 AnyEvent = Annotated[
-    Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
+    Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | StageBegan | GuardrailTripped | OutsideScope | ApiSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | ListenerDropped | Noted,
     Field(discriminator="kind"),

@@ -18,9 +18,10 @@ from pydantic import (
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
+from chaos.faults.stage import CHANGE
 from chaos.faults.target import Target
 from chaos.values.declared import PATH_PATTERN, Declared, Name
-from chaos.values.quantities import Duration, Share
+from chaos.values.quantities import Duration, Share, format_duration
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 
@@ -213,6 +214,13 @@ class Experiment(Declared):
                     f"request {request!r}: expected one of the load's requests: {', '.join(sorted(names))}"
                 )
         self._targets_are_its_own()
+        for fault in self.faults:
+            lasts = sum((stage.lasts + CHANGE for stage in fault.course), timedelta(0))
+            if lasts > self.limits.fault:
+                raise ValueError(
+                    f"stages: expected at most {format_duration(self.limits.fault)} (limits.fault) in all, with "
+                    f"{format_duration(CHANGE)} for each change, and they take {format_duration(lasts)}"
+                )
         return self
 
     def _targets_are_its_own(self) -> None:
@@ -253,5 +261,6 @@ class Experiment(Declared):
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What all of its faults are made of."""
-        return tuple(kind for fault in self.faults for kind in fault.kinds)
+        """What all of its faults are made of, in each of their stages: as many shares are to be proven."""
+        every = (one for fault in self.faults for one in ([fault.at(stage) for stage in fault.course] or [fault]))
+        return tuple(kind for fault in every for kind in fault.kinds)

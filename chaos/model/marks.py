@@ -37,12 +37,13 @@ def new_run() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
-def own_name(run: str, service: str) -> str:
+def own_name(run: str, service: str, *, stage: int = 1) -> str:
     """Name of the VirtualService that a run creates for a target, and of the routes with its fault, as proxies show them.
 
     A run has one of each name, so that a write of unknown fate can be read back, and a proxy be asked for one target's fault.
+    From the second stage of a fault on, its routes have the number of the stage in their name.
     """
-    return f"{prefix_of(run)}{service}"
+    return f"{prefix_of(run)}{service}" + (f".{stage}" if stage > 1 else "")
 
 
 def run_of_route(name: str) -> str:

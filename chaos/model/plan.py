@@ -42,6 +42,18 @@ class Caller(Frozen):
     pods: tuple[str, ...] = ()
 
 
+class Change(Frozen):
+    """What a later stage of a fault makes of the object.
+
+    Args:
+        spec: The object's whole spec.
+        route_name: Name of the injected routes in this stage.
+    """
+
+    spec: Mapping[str, Any]
+    route_name: str
+
+
 class Injection(Frozen):
     """One fault as a run injects it: whom it hits, and the object to write, before and after.
 
@@ -55,6 +67,7 @@ class Injection(Frozen):
         before: The object as it governs now; ``None`` where there is none.
         after: The object as it will be written.
         route_name: Name of the injected routes as proxies will show it.
+        changes: The further stages of the fault, each as one more write of the object.
     """
 
     target: Target
@@ -66,6 +79,22 @@ class Injection(Frozen):
     before: Mapping[str, Any] | None
     after: Mapping[str, Any]
     route_name: str
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def route_names(self) -> tuple[str, ...]:
+        """The routes' names in every stage."""
+        return (self.route_name, *(one.route_name for one in self.changes))
+
+    @property
+    def stages(self) -> tuple[Injection, ...]:
+        """The injection as it is in every stage, each without any other."""
+        first = self.model_copy(update={"changes": ()})
+        later = (
+            first.model_copy(update={"after": {**self.after, "spec": one.spec}, "route_name": one.route_name})
+            for one in self.changes
+        )
+        return (first, *later)
 
     @property
     def host(self) -> str:

@@ -108,12 +108,15 @@ class ShareProof(Frozen):
     """One kind of a fault (``abort``, ``delay``, …): declared against counted.
 
     Args:
+        kind: The kind; ``off`` for a stage without a fault.
+        stage: The number of the fault's stage, from 1; 0 where it has none.
         tally: Faulted requests (``good`` counts the faulted) of all requests of the declared callers in scope.
         proven: Faults were counted and their share agrees with the declared one.
     """
 
     kind: str
     flag: str
+    stage: int = 0
     declared: float
     tally: Tally
     interval: Interval
@@ -121,7 +124,8 @@ class ShareProof(Frozen):
     off: bool
 
     def __str__(self) -> str:
-        declared = f"{self.kind}: declared for {format_share(self.declared)}"
+        stage = f"stage {self.stage}: " if self.stage else ""
+        declared = f"{stage}{self.kind}: declared for {format_share(self.declared)}"
         if self.tally.share is None:
             return f"{declared}, the fault was too short to count its share"
         share = self.interval.around(self.tally.share, bound=self.declared)

@@ -30,7 +30,8 @@ def _answers(verdict: Verdict) -> Iterator[tuple[str, Told]]:
     for one in verdict.proof.targets if verdict.proof else ():
         for share in one.shares:
             answer = Answer.HOLDS if share.proven else Answer.VIOLATED if share.off else Answer.UNDECIDED
-            yield f"proof: {one.target}: {share.kind}", Told(answer=answer, text=share_text(share))
+            stage = f"stage {share.stage}: " if share.stage else ""
+            yield f"proof: {one.target}: {stage}{share.kind}", Told(answer=answer, text=share_text(share))
     if verdict.removal is not None:
         yield "removal", Told(answer=verdict.removal.answer, text=removal_text(verdict.removal))
     if verdict.recovery is not None:

@@ -56,6 +56,7 @@ def draw(history: History, verdict: Verdict, path: Path) -> Path:
     _errors(panels[1], at, seconds)
     _latency(panels[2], at, seconds)
     _faults(panels[3], history, zero)
+    _stages(panels[3], history, zero)
     for panel in panels:
         _shade(panel, history, zero)
         panel.grid(axis="y", color="#e5e5e5", linewidth=0.8)
@@ -113,6 +114,21 @@ def _faults(panel: Axes, history: History, zero: float) -> None:
         panel.legend(loc="upper right", ncols=2, frameon=False)
     else:
         panel.text(0.5, 0.5, "no fault was counted", transform=panel.transAxes, ha="center", color="#757575")
+
+
+def _stages(panel: Axes, history: History, zero: float) -> None:
+    """Shades each stage of a fault, the stronger the more requests it was to hit, and says how many."""
+    for injection in history.plan.injections:
+        course = injection.fault.course
+        for seen in (one for one in history.stages if one.target == str(injection.target) and one.since is not None):
+            kinds = injection.fault.at(course[seen.number - 1]).kinds
+            strength = max((kind.percentage for kind in kinds), default=0.0)
+            start = (seen.since or 0.0) - zero
+            end = (seen.until or history.marks.get(Mark.RESTORE_SENT, seen.since or 0.0)) - zero
+            panel.axvspan(start, end, color=injection.fault.kinds[0].colour, alpha=0.25 * strength / 100, linewidth=0)
+            panel.text(
+                (start + end) / 2, 50, f"{strength:g} %" if kinds else "off", ha="center", va="center", fontsize=9
+            )
 
 
 def _fault_shares(history: History, injection: Injection, kind: type[Kind]) -> Iterator[tuple[float, float]]:

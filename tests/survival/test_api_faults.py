@@ -20,10 +20,10 @@ from chaos.lab.api.resources import VIRTUAL_SERVICES
 from tests.conftest import FIGURE
 from tests.support.waiting import until
 from tests.survival.proxy import SPOILS, Call, Spoil
-from tests.survival.world import EVERY, WITH_SEVERAL, Strategy, World
+from tests.survival.world import CASES, EVERY, Strategy, World
 
 
-@pytest.fixture(params=WITH_SEVERAL)
+@pytest.fixture(params=CASES)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path, request.param)
     yield made
@@ -68,8 +68,8 @@ class Places:
     """Tells the place of each call of a run as it comes."""
 
     def __init__(self, strategy: Strategy) -> None:
-        targets = 2 if strategy == "several" else 1
-        self._ends = (targets, 2 * targets, 2 * targets + 1)
+        targets, changes = 2 if strategy == "several" else 1, 1 if strategy == "staged" else 0
+        self._ends = (targets, 2 * targets + changes, 2 * targets + changes + 1)
         self._writes = 0
         self._seen: Counter[tuple[int, str]] = Counter()
 
@@ -89,11 +89,11 @@ def chosen(calls: list[Call], strategy: Strategy) -> Iterator[tuple[Place, Call,
         if place.part == 1 and place.nth > 1:
             continue  # one look around is like the other
         for kind, spoil in enumerate(SPOILS):
-            turn = number + kind + WITH_SEVERAL.index(strategy)
+            turn = number + kind + CASES.index(strategy)
             if EVERY or (
                 turn % 8 == 0
                 if call.writes
-                else turn % len(SPOILS) == 0 and number % len(WITH_SEVERAL) == WITH_SEVERAL.index(strategy)
+                else turn % len(SPOILS) == 0 and number % len(CASES) == CASES.index(strategy)
             ):
                 yield place, call, spoil
 

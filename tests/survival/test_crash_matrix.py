@@ -27,7 +27,7 @@ from tests.support.waiting import until
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
 from tests.survival.simulated import FastShop
-from tests.survival.world import EVERY, WITH_SEVERAL, World
+from tests.survival.world import CASES, EVERY, STRATEGIES, World
 
 CLEANERS = ("watchdog", "sweep", "next session")
 
@@ -94,7 +94,7 @@ def crash(world: World, cell: Cell, *, alone: bool) -> Orders:
     return orders
 
 
-@pytest.fixture(params=WITH_SEVERAL)
+@pytest.fixture(params=CASES)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path, request.param)
     yield made
@@ -116,13 +116,13 @@ def test_nothing_is_left_wherever_a_run_is_killed(
 ) -> None:
     """With the watchdog alive it cleans; without it a sweep, or the next session, once the lease has run out.
 
-    Each moment of each strategy is cleaned up by one of the cleaners in turn, of two targets every other moment; with
+    Each moment of each strategy is cleaned up by one of the cleaners in turn, with two targets or stages every other moment; with
     ``make survive`` each by all of them.
     """
     told, slowest = [], 0.0
     every = list(cells(world))
-    turn = CLEANERS.index(cleaner) + WITH_SEVERAL.index(world.strategy)
-    share = len(CLEANERS) * (2 if world.strategy == "several" else 1)
+    turn = CLEANERS.index(cleaner) + CASES.index(world.strategy)
+    share = len(CLEANERS) * (1 if world.strategy in STRATEGIES else 2)
     found = [cell for number, cell in enumerate(every) if EVERY or (number + turn) % share == 0]
     for cell in found:
         orders = crash(world, cell, alone=cleaner == "watchdog")

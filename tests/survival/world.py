@@ -22,10 +22,10 @@ from tests.support.waiting import until
 from tests.survival import child
 from tests.survival.proxy import Proxy
 
-Strategy = Literal["create", "overlay", "patch", "several"]
+Strategy = Literal["create", "overlay", "patch", "several", "staged"]
 STRATEGIES: tuple[Strategy, ...] = ("create", "overlay", "patch")
-WITH_SEVERAL: tuple[Strategy, ...] = (*STRATEGIES, "several")
-"""And two targets at once, of which one is patched and the other's object created."""
+CASES: tuple[Strategy, ...] = (*STRATEGIES, "several", "staged")
+"""And two targets at once, of which one is patched and the other's object created; and a patch in two stages."""
 EVERY = os.environ.get("CHAOS_EVERY") == "1"
 """Whether to take every combination (`make survive`), or a part of each kind that keeps the usual tests short."""
 ONE_OR_ALL: tuple[Strategy, ...] = STRATEGIES if EVERY else ("patch",)
@@ -113,7 +113,7 @@ class World:
         return child.Orders(
             **{
                 "api": self.api.address, "kubeconfig": str(self.kubeconfig), "watched": str(self.api.kubeconfig),
-                "folder": str(folder), "run": run, "several": self.strategy == "several", **changes,
+                "folder": str(folder), "run": run, "experiment": child.EXPERIMENTS.get(self.strategy, child.EXPERIMENT), **changes,
             }
         )  # fmt: skip
 
