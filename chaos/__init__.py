@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Stopped,
     )
     from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.fallback import FallbackExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from chaos.faults.target import Match, StringMatch, Target
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment, Limits, Load, Recovery, Request
+    from chaos.model.experiment import Experiment, Limits, Load, Observe, Recovery, Request
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
@@ -62,6 +63,7 @@ _HOMES: Final = {
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
+    "FallbackExpectation": "chaos.expectations.fallback",
     "Fault": "chaos.faults.fault",
     "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
@@ -85,6 +87,7 @@ _HOMES: Final = {
     "Progress": "chaos.ports",
     "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
+    "Observe": "chaos.model.experiment",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
     "ReplicaExpectation": "chaos.expectations.replicas",
@@ -113,6 +116,7 @@ __all__ = [
     "ExperimentFailed",
     "ExperimentInconclusive",
     "ExperimentRefused",
+    "FallbackExpectation",
     "Fault",
     "Good",
     "Harness",
@@ -129,6 +133,7 @@ __all__ = [
     "MetricsError",
     "NoWatch",
     "NotPassed",
+    "Observe",
     "Outcome",
     "Place",
     "Plan",

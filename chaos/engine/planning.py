@@ -216,7 +216,8 @@ def _by_target(found: Mapping[str, Sequence[R]]) -> Iterator[R]:
 def longest(experiment: Experiment) -> timedelta:
     """The longest that a run of this experiment can take, cleaning up aside."""
     limits = experiment.limits
-    return limits.baseline * 2 + limits.fault + limits.removal + experiment.recovery.within + timedelta(seconds=60)
+    after = limits.removal + experiment.recovery.within + experiment.stays_good_for
+    return limits.baseline * 2 + limits.fault + after + timedelta(seconds=60)
 
 
 def dry_run(mesh: Mesh, plan: Plan) -> Plan:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from chaos.expectations.client import ClientExpectation
+from chaos.expectations.fallback import FallbackExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
@@ -21,6 +22,7 @@ __all__ = [
     "AnyExpectation",
     "ClientExpectation",
     "Expectation",
+    "FallbackExpectation",
     "Guardrail",
     "PromqlExpectation",
     "ReplicaExpectation",
@@ -29,6 +31,7 @@ __all__ = [
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]

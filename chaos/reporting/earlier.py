@@ -38,7 +38,7 @@ def _from_1(document: Document) -> Document:
 
 
 def _from_2(document: Document) -> Document:
-    """A record had no verdict, and its plan one fault, whose callers were the plan's.
+    """A record had no verdict, a phase ended as soon as it was decided, and a plan had one fault, whose callers were the plan's.
 
     That a fault was restored was told without its object.
     """
@@ -49,9 +49,10 @@ def _from_2(document: Document) -> Document:
     own = {key: value for key, value in (found or {}).items() if key != "route_names"}
     injections = [{**own, **whose, "route_name": found["route_names"][0]}] if found else []
     place = f"{found['namespace']}/{found['name']}" if found else ""
+    times = {"observe": {"atLeast": "0s"}, "recovery": {**experiment["recovery"], "stayGood": "0s"}}
     return {
         **document,
-        "plan": {**kept, "injections": injections},
+        "plan": {**kept, "experiment": {**experiment, **times}, "injections": injections},
         "events": [
             {**event, "object": place} if event["kind"] == "restored" else event for event in document.get("events", ())
         ],

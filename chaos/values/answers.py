@@ -39,11 +39,13 @@ class Tally(Frozen):
 
     Args:
         lower_bound: A counter was reset meanwhile, so there were at least this many.
+        doubtful: Events that look bad, but only because the load generator itself may have been late.
     """
 
     good: int = 0
     total: int = 0
     lower_bound: bool = False
+    doubtful: int = 0
 
     @property
     def share(self) -> float | None:
@@ -60,6 +62,7 @@ class ExpectationResult(Frozen):
         observed: What was observed, in words, with its interval.
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
+        effect: Events that are worth one independent event: over 1 where events come in bursts.
     """
 
     title: str
@@ -69,6 +72,7 @@ class ExpectationResult(Frozen):
     bound: float
     tally: Tally
     interval: Interval | None = None
+    effect: float = 1.0
     answer: Answer
 
     @property

@@ -24,6 +24,7 @@ from tests.unit.engine.test_whole_runs import RUN, World, codes, nothing_left
 
 TEXT = """\
 experiment: orders
+profile: quick
 target: {namespace: staging, service: inventory-svc, callers: {app: order-svc}}
 faults:
   - abort: {percentage: 50, httpStatus: 503}
@@ -205,6 +206,7 @@ def test_in_python_it_is_the_same() -> None:
     read = parse_experiment(TEXT)
     made = Experiment(
         "orders",
+        profile="quick",
         target=read.target,
         faults=[
             Abort(percentage=50, http_status=503),

@@ -11,6 +11,7 @@ from chaos.expectations import (
     AnyExpectation,
     ClientExpectation,
     Expectation,
+    FallbackExpectation,
     PromqlExpectation,
     ReplicaExpectation,
 )
@@ -25,6 +26,8 @@ SAMPLES = (
     Expectation("taken", service="order-svc", status="<500", at_least="95%", during_fault="baseline - 1%"),
     Expectation("taken soon", service="order-svc", within="1s", at_least=0.95),
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
+    ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
+    FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )

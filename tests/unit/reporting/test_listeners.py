@@ -64,7 +64,7 @@ def test_a_step_has_what_was_decided_in_its_phase(tmp_path: Path, monkeypatch: p
     assert [step.name.split(": ")[:2] for step in steps["prove"].steps] == [
         ["staging/inventory-svc", kind] for kind in ("abort", "delay")
     ]
-    assert steps["recover"].steps[0].name.startswith("recovery: within")
+    assert steps["recover"].steps[0].name.startswith("recovery: at once")
 
 
 def test_a_trouble_is_told_in_the_step_in_which_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
