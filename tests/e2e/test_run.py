@@ -181,11 +181,14 @@ def private(lab: LabState, nothing_is_left: None) -> Iterator[KubernetesMesh]:
 SECOND = "target: {namespace: staging, service: payment-svc}, delay: {percentage: 40, fixedDelay: 100ms}"
 
 
-def test_a_private_virtual_service_is_patched_and_comes_back_beside_another_target(
+STAGED = "abort: {percentage: 60, httpStatus: 503}, stages: [{for: 5s, percentage: 30}, {for: 5s}]"
+
+
+def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_another_target(
     private: KubernetesMesh, lab: LabState, tmp_path: Path
 ) -> None:
     before = private.virtual_service("staging", "mine")
-    both = f"{{abort: {{percentage: 50, httpStatus: 503}}}}\n  - {{{SECOND}}}"
+    both = f"{{{STAGED}}}\n  - {{{SECOND}}}"
     file = quick(tmp_path, path="/orders, method: POST", fault=both)
     compared = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
     file.write_text(file.read_text().replace("recovery:", compared))
@@ -202,6 +205,7 @@ def test_a_private_virtual_service_is_patched_and_comes_back_beside_another_targ
     proofs = verdict["proof"]["targets"]
     assert [one["target"] for one in proofs] == ["staging/inventory-svc", "staging/payment-svc"]
     assert all(share["proven"] for one in proofs for share in one["shares"])
+    assert [(share["stage"], share["declared"]) for share in proofs[0]["shares"]] == [(1, 0.3), (2, 0.6)]
     (looks,) = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
     assert {value for _, value in looks["samples"]} == {1.0}
     assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True, None]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -16,8 +17,9 @@ from chaos.faults.fault import Fault
 from chaos.faults.target import Target
 from chaos.injection.patching import carries, carries_fault, put_in
 from chaos.model.marks import labels_for, own_name
-from chaos.model.plan import Injection, Strategy
+from chaos.model.plan import Change, Injection, Strategy
 from chaos.safety.marks import is_made
+from chaos.safety.sweep import sweep
 from chaos.testing.clock import VirtualClock
 from tests.support.api_server import fault
 
@@ -237,3 +239,64 @@ def test_removing_gives_up_at_its_deadline_and_says_why(api: Failing, mesh: Kube
     assert restored(one, deadline=5) == "delete_virtual_service: None"
     assert held(mesh)
     assert one.residue() == [f"VirtualService staging/chaos-{RUN}-inventory-svc"]
+
+
+def staged(mesh: KubernetesMesh, strategy: str) -> Injection:
+    """With a second stage, in which all requests are hit."""
+    first = created() if strategy == "create" else patched(mesh)
+    name, spec = own_name(RUN, "inventory-svc", stage=2), copy.deepcopy(dict(first.after["spec"]))
+    for route in (route for route in spec["http"] if route.get("name") == first.route_name):
+        route["name"], route["fault"]["abort"]["percentage"] = name, {"value": 100}
+    return first.model_copy(update={"changes": (Change(spec=spec, route_name=name),)})
+
+
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_a_stage_that_arrives_after_the_restore_brings_nothing_back(mesh: KubernetesMesh, strategy: str) -> None:
+    injection = staged(mesh, strategy)
+    one = injector(mesh, injection)
+    late = {**one.write(owner=None), "spec": injection.changes[0].spec}
+    assert restored(one) == ""
+    for _ in range(2):
+        with pytest.raises(MeshError) as caught:
+            mesh.replace_virtual_service(late)
+        assert caught.value.status in (404, 409)
+        assert faulted(mesh) == []
+        one.give_back(said=print)
+    with pytest.raises(Overtaken):
+        one.change(injection.changes[0])
+    assert held(mesh) == []
+
+
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_a_stage_that_arrives_during_the_restore_is_restored_too(
+    api: Failing, mesh: KubernetesMesh, strategy: str
+) -> None:
+    injection = staged(mesh, strategy)
+    one = injector(api, injection)
+    one.write(owner=None)
+
+    def arrive() -> Iterator[None]:
+        same = injector(mesh, injection)
+        same.written = one.written
+        same.change(injection.changes[0])
+        yield
+
+    api.meanwhile = arrive()
+    call = "delete_virtual_service" if strategy == "create" else "replace_virtual_service"
+    api.plan = {call: [("meanwhile", 0)]}
+    assert restored(one) == ""
+    assert faulted(mesh) == []
+    one.give_back(said=print)
+    assert held(mesh) == []
+
+
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_whatever_stage_it_is_in_anybody_takes_it_out(mesh: KubernetesMesh, strategy: str) -> None:
+    injection = staged(mesh, strategy)
+    one = injector(mesh, injection)
+    one.write(owner=None)
+    written = one.change(injection.changes[0])
+    assert [route["name"] for route in written["spec"]["http"] if "name" in route] == [injection.changes[0].route_name]
+    swept = sweep(mesh, namespaces=("staging",), run=RUN)
+    assert [(one.removed, one.trouble) for one in swept] == [(True, "")]
+    assert held(mesh) == []
