@@ -12,7 +12,7 @@ from typing import Final
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.live import Live
 from chaos.engine.proxies import Proxies
-from chaos.engine.rejections import not_distributed
+from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.target import Watched
 from chaos.errors import MeshError
 from chaos.faults.stage import CHANGE
@@ -88,7 +88,7 @@ class Staging:
                 return
         elif seen is None or seen.having < seen.of:
             if now > self._sent + _DISTRIBUTION:
-                message, hint = not_distributed(_DISTRIBUTION, {})
+                message, hint = not_distributed(_DISTRIBUTION, rejected_since(live.place.metrics, self._sent))
                 live.trouble(TroubleKind.NOT_DISTRIBUTED, f"stage {self._stage.number}: {message}", hint=hint)
             return
         self._note(self._stage.model_copy(update={"since": now}))

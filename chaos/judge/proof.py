@@ -12,7 +12,7 @@ from chaos.expectations.evidence import Window
 from chaos.faults.fault import Fault, felt_by
 from chaos.faults.kind import Kind
 from chaos.faults.target import Target
-from chaos.judge.alpha import longest_delay, share_of_confidence
+from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -82,7 +82,7 @@ class _Part:
 
 def _parts(facts: Facts, injection: Injection, end: float) -> Iterator[_Part]:
     """The parts whose shares are to be proven; nothing is counted in a stage that did not begin."""
-    begin, delay = facts.marks.get(Mark.FAULT_FROM), longest_delay(facts.experiment)
+    begin, delay = facts.marks.get(Mark.FAULT_FROM), max(kind.held.total_seconds() for kind in injection.fault.kinds)
     if begin is None:
         return
     if not injection.fault.course:

@@ -27,6 +27,8 @@ _MARKS: Final = {Mark.INJECTED: "injected", Mark.RESTORED: "restored", Mark.FAUL
 """Lines and their labels; the fault's arrival has none, being a fraction of a second after the injection."""
 _STYLES: Final = ("-", "--", ":", "-.")
 """Lines of the targets, in their order."""
+_BAR: Final = 16
+"""Height of the bar of a fault's stages, in percent points of the shares above it."""
 _APART: Final = 0.06
 """Labels nearer to each other than this part of the picture's width become one."""
 _COLOURS: Final = {Outcome.PASSED: "#2e7d32", Outcome.INCONCLUSIVE: "#b26a00", Outcome.REFUSED: "#b26a00"}
@@ -117,18 +119,24 @@ def _faults(panel: Axes, history: History, zero: float) -> None:
 
 
 def _stages(panel: Axes, history: History, zero: float) -> None:
-    """Shades each stage of a fault, the stronger the more requests it was to hit, and says how many."""
-    for injection in history.plan.injections:
-        course = injection.fault.course
+    """A bar for each fault that has stages, below its shares: the darker, the more requests a stage was to hit."""
+    from matplotlib.colors import to_rgba
+
+    staged = [one for one in history.plan.injections if one.fault.course]
+    for row, injection in enumerate(staged, 1):
         for seen in (one for one in history.stages if one.target == str(injection.target) and one.since is not None):
-            kinds = injection.fault.at(course[seen.number - 1]).kinds
+            kinds = injection.fault.at(injection.fault.course[seen.number - 1]).kinds
             strength = max((kind.percentage for kind in kinds), default=0.0)
             start = (seen.since or 0.0) - zero
             end = (seen.until or history.marks.get(Mark.RESTORE_SENT, seen.since or 0.0)) - zero
-            panel.axvspan(start, end, color=injection.fault.kinds[0].colour, alpha=0.25 * strength / 100, linewidth=0)
-            panel.text(
-                (start + end) / 2, 50, f"{strength:g} %" if kinds else "off", ha="center", va="center", fontsize=9
+            colour = to_rgba(injection.fault.kinds[0].colour, 0.1 + 0.6 * strength / 100 if kinds else 0.0)
+            panel.broken_barh(
+                [(start, end - start)], (-_BAR * row, 0.8 * _BAR), facecolors=[colour], edgecolors="#757575", zorder=3
             )
+            told = f"{strength:g} %" if kinds else "off"
+            panel.text((start + end) / 2, -_BAR * (row - 0.4), told, ha="center", va="center", fontsize=8, zorder=4)
+    panel.set_ylim(bottom=-2 - _BAR * len(staged))
+    panel.set_yticks(range(0, 101, 20))
 
 
 def _fault_shares(history: History, injection: Injection, kind: type[Kind]) -> Iterator[tuple[float, float]]:
