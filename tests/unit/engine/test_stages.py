@@ -268,3 +268,20 @@ def test_in_python_it_is_the_same() -> None:
     assert str(made) == "abort of 50 % with 503, in stages: 10 % for 10s, off for 10s; 2 times"
     assert [str(made.at(stage)) for stage in made.course] == ["abort of 10 % with 503", ""] * 2
     assert type(read).model_validate_json(read.model_dump_json(by_alias=True)) == read
+
+
+def test_proxies_that_keep_a_later_stage_have_the_fault(world: World) -> None:
+    world.when_faulted(lambda: setattr(world.mesh, "distribution", 8.0), after=20)
+    history, verdict = run(world, "{for: 10s, percentage: 10}, {for: 15s, percentage: 100}")
+    assert verdict.passed, verdict.reasons
+    assert verdict.removal is not None
+    assert 7 < (verdict.removal.seconds or 0) < 10
+    assert any(seen.having for seen in history.proxies if seen.at > history.marks[Mark.RESTORED])
+
+
+def test_what_was_rare_at_last_is_not_gone_after_a_few_quiet_seconds(world: World) -> None:
+    """The counts alone tell: in all stages together faults were frequent, and in the last one they were not."""
+    world.mesh.answers_exec = False
+    world.when_faulted(lambda: setattr(world.mesh, "distribution", 90.0), after=25)
+    _, verdict = run(world, "{for: 10s, percentage: 100}, {for: 60s, percentage: 0.2}")
+    assert not verdict.passed, "the proxies have it for a minute and a half after the restore"

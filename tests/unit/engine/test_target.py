@@ -162,3 +162,18 @@ def test_an_api_server_that_is_gone_is_told_and_is_no_trouble_of_the_target(inje
     assert found.trouble is None
     assert "no answer" in found.message
     injected.server.start()
+
+
+def test_while_a_stage_follows_another_the_spec_may_be_that_of_either(injected: Injected) -> None:
+    (watched,) = injected.watch.watched
+    before = injected.written["spec"]
+    after = {**before, "http": [{**before["http"][0], "timeout": "7s"}, *before["http"][1:]]}
+    watched.specs = (before, after)
+    assert injected.look() == Found()
+    written, _ = injected.mesh.replace_virtual_service({**injected.written, "spec": after})
+    assert injected.look() == Found()
+    watched.specs = (after,)
+    assert injected.look() == Found()
+    injected.mesh.replace_virtual_service({**written, "spec": before})
+    found = until(lambda: one if (one := injected.look()) != Found() else None, "it is noticed")
+    assert found.trouble is TroubleKind.TARGET_CHANGED, "nobody goes back to a stage that is over"
