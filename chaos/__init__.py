@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Refused,
         Stopped,
     )
+    from chaos.expectations.attempts import AttemptsExpectation
     from chaos.expectations.client import ClientExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
+    "AttemptsExpectation": "chaos.expectations.attempts",
     "Caps": "chaos.model.settings",
     "ChaosError": "chaos.errors",
     "ClientExpectation": "chaos.expectations.client",
@@ -99,6 +101,7 @@ _HOMES: Final = {
 
 __all__ = [
     "Abort",
+    "AttemptsExpectation",
     "Caps",
     "ChaosError",
     "ClientExpectation",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from chaos.expectations.attempts import AttemptsExpectation
 from chaos.expectations.client import ClientExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
@@ -19,6 +20,7 @@ from chaos.expectations.replicas import ReplicaExpectation
 __all__ = [
     "KINDS",
     "AnyExpectation",
+    "AttemptsExpectation",
     "ClientExpectation",
     "Expectation",
     "Guardrail",
@@ -29,6 +31,7 @@ __all__ = [
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]
