@@ -30,7 +30,10 @@ if TYPE_CHECKING:
         Stopped,
     )
     from chaos.expectations.attempts import AttemptsExpectation
+    from chaos.expectations.breaker import BreakerExpectation
     from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.ejection import EjectionExpectation
+    from chaos.expectations.flags import FlagsExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
@@ -51,11 +54,13 @@ if TYPE_CHECKING:
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
     "AttemptsExpectation": "chaos.expectations.attempts",
+    "BreakerExpectation": "chaos.expectations.breaker",
     "Caps": "chaos.model.settings",
     "ChaosError": "chaos.errors",
     "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
+    "EjectionExpectation": "chaos.expectations.ejection",
     "Event": "chaos.model.events",
     "Expectation": "chaos.expectations.mesh",
     "Experiment": "chaos.model.experiment",
@@ -63,6 +68,7 @@ _HOMES: Final = {
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
     "Fault": "chaos.faults.fault",
+    "FlagsExpectation": "chaos.expectations.flags",
     "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
     "Harness": "chaos.harness.harness",
@@ -102,11 +108,13 @@ _HOMES: Final = {
 __all__ = [
     "Abort",
     "AttemptsExpectation",
+    "BreakerExpectation",
     "Caps",
     "ChaosError",
     "ClientExpectation",
     "Delay",
     "DocumentError",
+    "EjectionExpectation",
     "Event",
     "Expectation",
     "Experiment",
@@ -114,6 +122,7 @@ __all__ = [
     "ExperimentInconclusive",
     "ExperimentRefused",
     "Fault",
+    "FlagsExpectation",
     "Good",
     "Harness",
     "HarnessError",

@@ -11,7 +11,10 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from chaos.expectations.attempts import AttemptsExpectation
+from chaos.expectations.breaker import BreakerExpectation
 from chaos.expectations.client import ClientExpectation
+from chaos.expectations.ejection import EjectionExpectation
+from chaos.expectations.flags import FlagsExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
@@ -21,8 +24,11 @@ __all__ = [
     "KINDS",
     "AnyExpectation",
     "AttemptsExpectation",
+    "BreakerExpectation",
     "ClientExpectation",
+    "EjectionExpectation",
     "Expectation",
+    "FlagsExpectation",
     "Guardrail",
     "PromqlExpectation",
     "ReplicaExpectation",
@@ -32,6 +38,9 @@ __all__ = [
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
     | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
+    | Annotated[BreakerExpectation, Tag("BreakerExpectation")]
+    | Annotated[FlagsExpectation, Tag("FlagsExpectation")]
+    | Annotated[EjectionExpectation, Tag("EjectionExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]

@@ -1,4 +1,4 @@
-"""Bounds as people write them: the least share of good events, the largest number of attempts."""
+"""Bounds as people write them: a least share, a largest share, a largest number."""
 
 from __future__ import annotations
 
@@ -83,4 +83,33 @@ AtMost = Annotated[
         "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^baseline\s*\*\s*\d+(\.\d+)?$"}],
         "examples": [2, "baseline * 2"],
     }),
+]  # fmt: skip
+
+
+class Limit(BaseModel):
+    """A least or a largest share."""
+
+    model_config = ConfigDict(frozen=True)
+    share: float
+    least: bool = False
+
+    def __str__(self) -> str:
+        return f"at {'least' if self.least else 'most'} {format_share(self.share)}"
+
+
+def _limit(value: Any) -> Any:
+    if isinstance(value, Limit):
+        return value
+    found = _LIMIT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("expected 'at most 5%' or 'at least 20%'")
+    return Limit(share=parse_share(found[2]), least=found[1] == "least")
+
+
+_LIMIT: Final = re.compile(r"at (least|most)\s+(.+)")
+AtLeastOrMost = Annotated[
+    Limit,
+    BeforeValidator(_limit),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^at (least|most) \d+(\.\d+)?\s*%$", "examples": ["at most 5%", "at least 20%"]}),
 ]  # fmt: skip

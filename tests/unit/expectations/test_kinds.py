@@ -10,8 +10,11 @@ from chaos.expectations import (
     KINDS,
     AnyExpectation,
     AttemptsExpectation,
+    BreakerExpectation,
     ClientExpectation,
+    EjectionExpectation,
     Expectation,
+    FlagsExpectation,
     PromqlExpectation,
     ReplicaExpectation,
 )
@@ -28,6 +31,11 @@ SAMPLES = (
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
     AttemptsExpectation("few", attempts="stock", per="web", caller="web", at_most=1.5, during_fault="baseline * 2"),
     AttemptsExpectation("few in all", attempts="shop/stock", at_most="baseline * 1.5"),
+    FlagsExpectation(
+        "not shed", service="shop/order-svc", flags=["UO", "UH"], at_most="1%", during_fault="at least 5%"
+    ),
+    BreakerExpectation("opens", breaker="order-svc", flags="UH", opens_within="8s"),
+    EjectionExpectation("out", ejection="order-svc", within="8s"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )
