@@ -14,12 +14,14 @@ from chaos.expectations.confidence import interval
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import sent_by
+from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import flags_of
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question, Requests, Side
+from chaos.values.remarks import Refusal, Warn
 
 _ABORTED: Final = "FI"
 _SECOND: Final = 1.0
@@ -92,6 +94,12 @@ class AttemptsExpectation(Kind):
         yield Requests(host=host_of(self.attempts, namespace))
         if self.per is not None:
             yield Requests(host=host_of(self.per, namespace), side=Side.CALLED)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """Both services need proxies that count."""
+        for service in (self.attempts, self.per):
+            if service is not None:
+                yield from scene.uncounted(service)
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated if there were surely more, whatever is still under way; holds if there were surely no more.

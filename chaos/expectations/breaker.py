@@ -13,12 +13,14 @@ from chaos.expectations.evidence import Evidence
 from chaos.expectations.flags import Flagged, Flags
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import sent_by
+from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import flags_of
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.declared import Placed
 from chaos.values.quantities import Duration, Share, format_duration
 from chaos.values.questions import Question, Requests
+from chaos.values.remarks import Refusal, Warn
 
 
 class BreakerExpectation(Kind):
@@ -79,6 +81,13 @@ class BreakerExpectation(Kind):
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""
         yield Requests(host=host_of(self.breaker, namespace))
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """It is not that of the faulted hop, and there is one."""
+        yield from scene.unreached(self.breaker, "the breaker")
+        for flag, policy in (("UO", "connectionPool"), ("UH", "outlierDetection")):
+            if flag in self.flags:
+                yield from scene.unlimited(self.breaker, policy)
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """During the fault by the first request that it refused; its moment is known to lie between two scrapes.

@@ -14,11 +14,13 @@ from chaos.expectations.confidence import interval
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.replicas import got_by, replicas_in
+from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import Duration, format_duration
 from chaos.values.questions import Question, Requests, Side
+from chaos.values.remarks import Refusal, Warn
 
 _SEVERAL: Final = 2
 """Replicas, without which none can be missing among others."""
@@ -64,6 +66,20 @@ class EjectionExpectation(Kind):
     def questions(self, namespace: str) -> Iterator[Question]:
         """The requests that the replicas got."""
         yield Requests(host=host_of(self.ejection, namespace), side=Side.CALLED)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """It is not of the faulted hop, some proxies count, there are several, and something ejects."""
+        yield from scene.unreached(self.ejection, "an ejection")
+        yield from scene.uncounted(self.ejection)
+        yield from scene.unlimited(self.ejection, "outlierDetection")
+        pods = scene.pods.get(scene.host(self.ejection))
+        if pods is not None and pods.proxied + pods.bare == 1:
+            yield Refusal(
+                rule="one-replica",
+                value=self.ejection,
+                message=f"{self.ejection} has one pod, so no replica can be left out while others get requests",
+                hint="scale it to two pods or more",
+            )
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """During the fault: one was out from within the time on. Before it and after it: each got requests, and none was out."""

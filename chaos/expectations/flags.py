@@ -12,6 +12,7 @@ from chaos.expectations.bound import AtLeastOrMost, Bound, Limit
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import sent_by
+from chaos.expectations.scene import Scene
 from chaos.expectations.share import Share
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import FLAGS, INJECTED, flags_of
@@ -19,6 +20,7 @@ from chaos.values.answers import ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import Share as ShareOf
 from chaos.values.questions import Question, Requests
+from chaos.values.remarks import Refusal, Warn
 
 KNOWN: Final = tuple(sorted(FLAGS.keys() - INJECTED))
 
@@ -107,6 +109,11 @@ class FlagsExpectation(Kind):
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""
         yield Requests(host=host_of(self.service, namespace))
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """A fault answers before the router, which sets the flags: it can't be what makes them appear at its own hop."""
+        if self.during_fault is not None and self.during_fault.least:
+            yield from scene.unreached(self.service, f"{' or '.join(self.flags)}")
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """As a share is decided."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -13,9 +13,11 @@ from pydantic import ConfigDict, Field
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Look, Phase
 from chaos.expectations.mesh import Expectation
+from chaos.expectations.scene import Scene
 from chaos.istio.metrics import replica_of
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.questions import Question, Side
+from chaos.values.remarks import Refusal, Warn
 
 if TYPE_CHECKING:
     from chaos.expectations.good import Good
@@ -69,6 +71,10 @@ class ReplicaExpectation(Expectation):
     def recognises(cls, declared: Mapping[str, Any]) -> bool:
         """By ``per``."""
         return "per" in declared
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """The replicas need proxies that count."""
+        yield from scene.uncounted(self.service)
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated once one replica is, holds once all do; each has its part of alpha.

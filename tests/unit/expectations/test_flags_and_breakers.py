@@ -80,7 +80,12 @@ def test_an_ejection_that_is_not_as_expected_is_found_out(ejected: Times, reason
 
 
 def test_one_replica_alone_is_never_ejected_from_others() -> None:
-    assert set(reasons(run(Shop(), EJECTED))) == {ReasonCode.UNDECIDED_BEFORE}
+    verdict = run(Shop(), EJECTED)
+    assert verdict.outcome is Outcome.REFUSED
+    assert "order-svc has one pod" in reasons(verdict)[ReasonCode.STAGING_RULE]
+    shop = Shop(replicas=2)
+    shop.traffic.replicas = 1
+    assert set(reasons(run(shop, EJECTED))) == {ReasonCode.UNDECIDED_BEFORE}, "its pod is there, but gets no request"
 
 
 ORDERS = Requests(host="order-svc.staging.svc.cluster.local")
