@@ -40,7 +40,12 @@ def _sealed(experiment: Experiment, situation: Situation) -> bool:
     target = experiment.target
     whole = any(kind.answers and kind.percentage == _SURE for kind in experiment.kinds)
     callers = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
-    return whole and not target.match and not target.only_our_load and set(situation.calling) <= {(w.namespace, w.name) for w in callers}
+    return (
+        whole
+        and not target.match
+        and not target.only_our_load
+        and set(situation.calling) <= {(w.namespace, w.name) for w in callers}
+    )
 
 
 def _pods(service: Object, situation: Situation) -> Pods:
