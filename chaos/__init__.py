@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from chaos.expectations.breaker import BreakerExpectation
     from chaos.expectations.client import ClientExpectation
     from chaos.expectations.ejection import EjectionExpectation
+    from chaos.expectations.fallback import FallbackExpectation
     from chaos.expectations.flags import FlagsExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from chaos.faults.fault import Fault
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment, Limits, Load, Match, Recovery, Request, StringMatch, Target
+    from chaos.model.experiment import Experiment, Limits, Load, Match, Observe, Recovery, Request, StringMatch, Target
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
@@ -67,6 +68,7 @@ _HOMES: Final = {
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
+    "FallbackExpectation": "chaos.expectations.fallback",
     "Fault": "chaos.faults.fault",
     "FlagsExpectation": "chaos.expectations.flags",
     "Good": "chaos.expectations.good",
@@ -91,6 +93,7 @@ _HOMES: Final = {
     "Progress": "chaos.ports",
     "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
+    "Observe": "chaos.model.experiment",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
     "ReplicaExpectation": "chaos.expectations.replicas",
@@ -121,6 +124,7 @@ __all__ = [
     "ExperimentFailed",
     "ExperimentInconclusive",
     "ExperimentRefused",
+    "FallbackExpectation",
     "Fault",
     "FlagsExpectation",
     "Good",
@@ -138,6 +142,7 @@ __all__ = [
     "MetricsError",
     "NoWatch",
     "NotPassed",
+    "Observe",
     "Outcome",
     "Place",
     "Plan",

@@ -9,10 +9,13 @@ from typing import Any, Protocol
 
 from chaos.model.events import Event
 from chaos.model.experiment import Load as LoadSpec
+from chaos.model.experiment import Request
 from chaos.model.history import History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict
 from chaos.values.answers import ExpectationResult
+from chaos.values.content import Marker
+from chaos.values.entry import Contact
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Series
@@ -155,8 +158,18 @@ class Metrics(Protocol):
 class Load(Protocol):
     """The load generator, in its own process. Raises ``LoadError`` when it can't be started."""
 
-    def prepare(self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path) -> None:
-        """Starts the process, which loads its code and then waits; ``base`` is the folder of the experiment file."""
+    def prepare(
+        self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path, markers: Sequence[Marker] = ()
+    ) -> None:
+        """Starts the process, which loads its code and then waits.
+
+        Args:
+            spec: What to send.
+            entry: The mesh's entry.
+            headers: Sent with every request.
+            base: The folder of the experiment file.
+            markers: What each answer's content is looked at for; the seconds tell which ones matched.
+        """
 
     def start(self) -> None:
         """Sends from now on."""
@@ -169,6 +182,16 @@ class Load(Protocol):
 
     def stop(self) -> None:
         """Stops it and waits for its end; safe to call twice, and before ``start``."""
+
+
+class Probe(Protocol):
+    """Looks at the mesh's entry before anything is written. Never raises: what went wrong is in the ``Contact``."""
+
+    def connect(self, entry: str, *, host: str | None) -> Contact:
+        """Connects, with TLS where the URL asks for it, and sends no request; ``host`` is the name that TLS is told."""
+
+    def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:
+        """Sends one request, which must be safe to send at any time; ``host`` is its Host header, if it names none itself."""
 
 
 class Clock(Protocol):
@@ -202,7 +225,6 @@ class Progress:
     phase: PhaseName
     elapsed: float
     rate: float | None = None
-    good: float | None = None
     expectations: Sequence[ExpectationResult] = ()
     proof: Proof | None = None
 

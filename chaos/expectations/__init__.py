@@ -14,6 +14,7 @@ from chaos.expectations.attempts import AttemptsExpectation
 from chaos.expectations.breaker import BreakerExpectation
 from chaos.expectations.client import ClientExpectation
 from chaos.expectations.ejection import EjectionExpectation
+from chaos.expectations.fallback import FallbackExpectation
 from chaos.expectations.flags import FlagsExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
@@ -28,6 +29,7 @@ __all__ = [
     "ClientExpectation",
     "EjectionExpectation",
     "Expectation",
+    "FallbackExpectation",
     "FlagsExpectation",
     "Guardrail",
     "PromqlExpectation",
@@ -41,6 +43,7 @@ Declarable = (
     | Annotated[BreakerExpectation, Tag("BreakerExpectation")]
     | Annotated[FlagsExpectation, Tag("FlagsExpectation")]
     | Annotated[EjectionExpectation, Tag("EjectionExpectation")]
+    | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]

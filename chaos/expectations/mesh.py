@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
 from chaos.expectations.counting import Count, Counter
 from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
+from chaos.expectations.kind import Look
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.istio.hosts import host_of, placed
 from chaos.istio.metrics import BUCKETS_MS, caller_of
 from chaos.values.answers import Tally
 from chaos.values.declared import Placed
 from chaos.values.questions import Durations, Question, Requests, Side
-
-if TYPE_CHECKING:
-    from chaos.expectations.good import Good
 
 
 class Expectation(ShareOfGood):
@@ -75,14 +74,19 @@ class Expectation(ShareOfGood):
         del declared
         return True
 
-    @model_validator(mode="after")
-    def _countable(self) -> Self:
-        if self.good.milliseconds is not None and self.good.milliseconds not in BUCKETS_MS:
+    @field_validator("good")
+    @classmethod
+    def _countable(cls, value: Good) -> Good:
+        if value.markers:
+            raise ValueError(
+                "proxies don't count by content, so header, body and jsonPath need from: client (in Python a ClientExpectation)"
+            )
+        if value.milliseconds is not None and value.milliseconds not in BUCKETS_MS:
             bounds = ", ".join(f"{b:g}" for b in BUCKETS_MS[:13])
             raise ValueError(
-                f"good.within: expected a bucket bound of the mesh's histogram (ms: {bounds}, …), or from: client (in Python a ClientExpectation)"
+                f"within: expected a bucket bound of the mesh's histogram (ms: {bounds}, …), or from: client (in Python a ClientExpectation)"
             )
-        return self
+        return value
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests; with a time, its histogram at that bound and as a whole."""
@@ -92,6 +96,12 @@ class Expectation(ShareOfGood):
         else:
             yield Durations(host=host, within=self.good.milliseconds, side=side)
             yield Durations(host=host, side=side)
+
+    def holding(self, evidence: Evidence, look: Look) -> Window:
+        """Histograms trail their counters, so the fault's last answers come in after it: a recovery shows only if they are good too."""
+        if self.good.milliseconds is None or look.phase != "recovery":
+            return look.window
+        return Window(look.window.start - evidence.histogram_lag, look.window.end)
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers in a window."""

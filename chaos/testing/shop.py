@@ -11,7 +11,7 @@ from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
-from chaos.testing.traffic import ENTRY, NAMESPACE, TARGET, ShopLoad, ShopMetrics, Times, Traffic, pods_of
+from chaos.testing.traffic import ENTRY, NAMESPACE, TARGET, ShopLoad, ShopMetrics, ShopProbe, Times, Traffic, pods_of
 
 _ENTRY_URL: Final = "http://shop.memory"
 
@@ -22,6 +22,9 @@ class Behaviour(TypedDict, total=False):
     bears: float
     heals: float
     broken: float
+    degrades: float
+    mixes: float
+    sticks: float
     kept: float
     asks: int
     tries: int
@@ -42,6 +45,9 @@ class Shop:
         bears: Share of the orders that succeed although their call of ``inventory-svc`` was aborted.
         heals: Seconds for which as many orders fail after a fault as it had aborted calls.
         broken: Share of the orders that fail in any case.
+        degrades: Share of the orders that bear an aborted call whose answer says so (``x-stock: unknown``, ``"degraded": true``).
+        mixes: Share of them whose answer holds somebody else's order (``"order": {"id": "7"}``).
+        sticks: Seconds for which as many answers are degraded, or somebody else's, after a fault as there were during it.
         kept: Share of the arrivals that the load generator manages to send.
         asks: How often an order calls ``inventory-svc``.
         tries: How often ``order-svc`` tries each of these calls while they are aborted, the first time included.
@@ -63,11 +69,19 @@ class Shop:
             setattr(self.traffic, name, value)
         self.metrics = ShopMetrics(self.clock, self.traffic)
         self.load = ShopLoad(self.traffic)
+        self.probe = ShopProbe()
+
+    def stall(self, seconds: float) -> None:
+        """The machine stands still: no request is sent, nothing is scraped, and the run itself goes on only afterwards."""
+        self.traffic.catch_up()
+        self.traffic.arrivals.stall(self.clock.now(), seconds)
+        self.clock.sleep(seconds)
 
     def harness(self, **means: Unpack[Means]) -> Harness:
         """A harness at this shop, which takes what ``Harness`` takes, by default without reports; runs last milliseconds."""
         place = Place.of(self.mesh, self.metrics, Settings(namespaces=(NAMESPACE,)), entry=_ENTRY_URL)
         means.setdefault("load", lambda: self.load)
+        means.setdefault("probe", lambda: self.probe)
         means.setdefault("watchdog", lambda _plan, _folder: NoWatch())
         means.setdefault("clock", self.clock)
         means.setdefault("listeners", ())

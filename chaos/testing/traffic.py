@@ -12,7 +12,12 @@ from typing import Any, Final, Protocol
 from chaos.errors import LoadError, MetricsError
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.model.experiment import Load as LoadSpec
+from chaos.model.experiment import Request
 from chaos.ports import Clock, Object
+from chaos.testing.orders import Order, Says
+from chaos.testing.stalls import Arrivals, split
+from chaos.values.content import Marker
+from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import Comparison, Durations, Question, Requests, Side
@@ -63,11 +68,15 @@ class Traffic:
         self.rate = 0.0
         self.seconds: list[LoadSecond] = []
         """What the load generator did and got and has not told yet."""
+        self.markers: Sequence[Marker] = ()
+        """What the load generator looks for in the content of answers."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
+        self.degrades, self.mixes, self.sticks = 1.0, 0.0, 0.0
         self.asks, self.tries, self.retries = 1, 1, 0
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.scrape_interval = 1.0
+        self.arrivals = Arrivals()
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -86,39 +95,59 @@ class Traffic:
         return found
 
     def _happen(self, at: float) -> None:
-        number = round(self.rate * self.kept)
+        lags = self.arrivals.lags(at, round(self.rate * self.kept))
+        number = len(lags)
         abort, status, delay, late = self._fault(at)
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
         took = {_LATENCY: 1 - delay, _LATENCY + late: delay} if delay else {_LATENCY: 1.0}
         bad = {replica: self._bad(replica, abort, at) for replica in self._in_rotation(at)}
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
-        orders = self._orders(number, sum(bad.values()) / len(bad), shed, took)
+        orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
         self._ask(arrived * self.asks * _tries(abort, self.tries), abort, status, delay)
-        if (at + 1) % self.scrape_interval == 0:
+        if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for total, samples in self._counters.values():
                 samples.append((at + 1, float(total)))
         if self.rate:
-            cells = (
-                LoadCell(request="orders", status=code, latencies={took: n})
-                for (code, _, took), n in orders.items()
-                if n
+            cells = [
+                LoadCell(
+                    request="orders", status=order.code, matched=self._matched(order), latencies={order.took: count}
+                )
+                for order, count in orders.items()
+                if count
+            ]
+            worst = max(lags, default=0.0) / 1000
+            answers = tuple(split(cells, lags))
+            self.seconds.append(
+                LoadSecond(at=at, intended=round(self.rate), sent=number, worst_lag=worst, cells=answers)
             )
-            self.seconds.append(LoadSecond(at=at, intended=round(self.rate), sent=number, cells=tuple(cells)))
 
     def _orders(
-        self, number: int, bad: float, shed: float, took: Mapping[float, float]
-    ) -> Mapping[tuple[int, str, float], int]:
-        """The orders of a second by status, flags and milliseconds, as the ingress gateway counts them: each once."""
+        self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
+    ) -> Mapping[Order, int]:
+        """The orders of a second, as the ingress gateway counts them: each once."""
         failed = (1 - shed) * bad ** (1 + self.retries)
-        fine = 1 - shed - failed
-        shares = {(200, "-", milliseconds): fine * share for milliseconds, share in took.items()}
-        shares |= {(500, "URX" if self.retries else "-", _LATENCY): failed, (503, "UO", _AT_ONCE): shed}
-        found: Mapping[tuple[int, str, float], int] = self._shared_out(shares, number)
-        for (code, flags, milliseconds), count in found.items():
-            self._answered(Side.CALLERS, "ingress", (str(code), flags), milliseconds, count)
+        shares = {
+            Order(200, "-", milliseconds, says): part * share
+            for says, part in self._said(at, 1 - shed - failed).items()
+            for milliseconds, share in took.items()
+        }
+        shares |= {
+            Order(500, "URX" if self.retries else "-", _LATENCY, Says.NOTHING): failed,
+            Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
+        }
+        found: Mapping[Order, int] = self._shared_out(shares, number)
+        for order, count in found.items():
+            self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count)
         return found
+
+    def _said(self, at: float, good: float) -> Mapping[Says, float]:
+        """Of the good orders, which share says what: the fault shows while it is there, or for some time after it."""
+        share, last = self._hit
+        borne = min(good, self.bears * share) if at - last <= self.sticks else 0.0
+        degraded, foreign = borne * self.degrades, borne * self.mixes
+        return {Says.WHOLE: good - degraded - foreign, Says.DEGRADED: degraded, Says.FOREIGN: foreign}
 
     def _arrive(self, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
         """How often the gateway tried, as the replicas of ``order-svc`` count it."""
@@ -161,6 +190,10 @@ class Traffic:
             return (1 - self.bears) * abort
         share, last = self._hit
         return share if at - last <= self.heals else 0.0
+
+    def _matched(self, order: Order) -> tuple[str, ...]:
+        """The markers that its answer has."""
+        return tuple(str(marker) for marker in self.markers if marker.matches(order.says.value))
 
     def _fault(self, at: float) -> tuple[float, str, float, float]:
         """Share and status of what is aborted, share and milliseconds of what is delayed."""
@@ -279,6 +312,27 @@ class ShopMetrics:
             raise MetricsError(self.lost)
 
 
+class ShopProbe:
+    """The ``Probe`` port: the shop's entry, which answers everything with 200 unless it is told what to do."""
+
+    def __init__(self) -> None:
+        self.connection = Contact()
+        """What becomes of a connection."""
+        self.answers: dict[str, Contact] = {}
+        """What becomes of requests, by their paths."""
+        self.asked: list[str] = []
+        """The labels of the requests that were sent."""
+
+    def connect(self, entry: str, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``connection`` says."""
+        return self.connection
+
+    def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``answers`` says."""
+        self.asked.append(request.label)
+        return self.answers.get(request.path, Contact(status=200))
+
+
 class ShopLoad:
     """The ``Load`` port: orders at the declared rate."""
 
@@ -288,11 +342,19 @@ class ShopLoad:
         self.died = ""
         """Why it is not running; nothing while it is well."""
 
-    def prepare(self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path) -> None:  # noqa: ARG002
-        """Takes note of the rate; ``LoadError`` where it has died."""
+    def prepare(
+        self,
+        spec: LoadSpec,
+        *,
+        entry: str,  # noqa: ARG002
+        headers: Mapping[str, str],  # noqa: ARG002
+        base: Path,  # noqa: ARG002
+        markers: Sequence[Marker] = (),
+    ) -> None:
+        """Takes note of the rate and the markers; ``LoadError`` where it has died."""
         if self.died:
             raise LoadError(self.died)
-        self._rate = spec.rate
+        self._rate, self._traffic.markers = spec.rate, markers
 
     def start(self) -> None:
         """Orders from now on."""

@@ -14,6 +14,7 @@ from chaos.expectations import (
     ClientExpectation,
     EjectionExpectation,
     Expectation,
+    FallbackExpectation,
     FlagsExpectation,
     PromqlExpectation,
     ReplicaExpectation,
@@ -36,6 +37,8 @@ SAMPLES = (
     ),
     BreakerExpectation("opens", breaker="order-svc", flags="UH", opens_within="8s"),
     EjectionExpectation("out", ejection="order-svc", within="8s"),
+    ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
+    FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )
