@@ -67,10 +67,14 @@ class Fault(Declared):
         return self.stages * self.repeat
 
     @property
+    def steps(self) -> tuple[Fault, ...]:
+        """The fault as it is in each of its stages; itself alone where it has none."""
+        return tuple(map(self.at, self.course)) or (self,)
+
+    @property
     def least(self) -> float:
         """The smallest percentage that it has while it is not off."""
-        own = min(kind.percentage for kind in self.kinds)
-        return min([own if one.percentage is None else one.percentage for one in self.course if not one.off] or [own])
+        return min(kind.percentage for step in self.steps for kind in step.kinds)
 
     def at(self, stage: Stage) -> Fault:
         """The fault as it is in a stage; without any kind where the stage is off."""

@@ -69,10 +69,9 @@ def choose(
         }
 
     fault = experiment.fault
-    faults = [fault.at(stage) for stage in fault.course] or [fault]
-    names = [own_name(run, target.service, stage=number) for number in range(1, len(faults) + 1)]
+    names = [own_name(run, target.service, stage=number) for number in range(1, len(fault.steps) + 1)]
     try:
-        after, *later = map(written, faults, names)
+        after, *later = map(written, fault.steps, names)
     except NotExpressible as error:
         return refuse(
             "match-not-expressible",

@@ -335,10 +335,16 @@ class Experiment(Declared):
         return self.title or self.experiment.replace("-", " ")
 
     def each(self) -> tuple[Self, ...]:
-        """One experiment for each of its faults, with that fault alone and its target: each is planned by itself."""
-        return tuple(
-            self.model_copy(update={"target": fault.target or self.target, "faults": (fault,)}) for fault in self.faults
-        )
+        """One experiment for each of its faults, with that fault alone and its target: each is planned by itself.
+
+        Expectations are about services of one namespace, so that of a target elsewhere has none.
+        """
+        return tuple(map(self._with, self.faults))
+
+    def _with(self, fault: Fault) -> Self:
+        target = fault.target or self.target
+        expected = {} if target.namespace == self.target.namespace else {"steady_state": (), "guardrails": ()}
+        return self.model_copy(update={"target": target, "faults": (fault,), **expected})
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -353,5 +359,4 @@ class Experiment(Declared):
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """What all of its faults are made of, in each of their stages: as many shares are to be proven."""
-        every = (one for fault in self.faults for one in ([fault.at(stage) for stage in fault.course] or [fault]))
-        return tuple(kind for fault in every for kind in fault.kinds)
+        return tuple(kind for fault in self.faults for step in fault.steps for kind in step.kinds)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.adapters.experiment_file import DocumentError, parse_experiment
+from chaos.engine.place import Place
 from chaos.errors import MeshError
 from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
@@ -16,6 +17,7 @@ from chaos.model.events import Injected, Locked, Restored, TroubleKind
 from chaos.model.experiment import Experiment
 from chaos.model.history import History, Mark, PhaseName
 from chaos.model.marks import FROZEN
+from chaos.model.settings import Settings
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.safety.lock import acquire
 from chaos.testing.mesh import MemoryMesh
@@ -218,3 +220,24 @@ def test_in_python_it_is_the_same() -> None:
     assert made == read
     assert [str(one.target) for one in made.each()] == ["staging/inventory-svc", "staging/payment-svc"]
     assert Experiment.model_validate_json(made.model_dump_json(by_alias=True)) == made
+
+
+def test_targets_may_be_in_several_namespaces(world: World) -> None:
+    elsewhere = {"name": "cart-svc", "namespace": "team", "labels": {"app": "cart-svc"}}
+    world.mesh.put({"kind": "Namespace", "metadata": {"name": "team", "labels": {"env": "staging"}}})
+    world.mesh.put({"kind": "Service", "metadata": elsewhere, "spec": {"ports": [{"name": "http", "port": 80}]}})
+    asked = parse_experiment(
+        TEXT.replace("{namespace: staging, service: payment-svc}", "{namespace: team, service: cart-svc}")
+    )
+    assert asked.namespaces == ("staging", "team")
+    assert [len(one.steady_state) for one in asked.each()] == [1, 0], "what is expected is about services in staging"
+    refused = world.harness().plan(asked)
+    assert refused.refusals[0].message == "team/cart-svc: the namespace 'team' is not allowed (allowed: staging)"
+    assert all(refusal.message.startswith("team/cart-svc: ") for refusal in refused.refusals)
+    place = Place.of(world.mesh, world.metrics, Settings(namespaces=("staging", "team")))
+    plan = place.plan(asked, run=RUN)
+    assert plan.allowed, plan.refusals
+    assert [(one.namespace, one.after["metadata"]["namespace"]) for one in plan.injections] == [
+        ("staging", "staging"),
+        ("team", "team"),
+    ]
