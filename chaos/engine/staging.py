@@ -19,9 +19,13 @@ from chaos.faults.stage import CHANGE
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, StageSeen
+from chaos.safety.retry import Unsettled, settle
 
 _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have a stage."""
+_TRIES: Final = 3
+_PAUSE: Final = 0.5
+"""Seconds between two tries to read what is live before a stage is written."""
 
 
 class Staging:
@@ -65,17 +69,33 @@ class Staging:
     def _write(self) -> None:
         change = self._injector.injection.changes[self._stage.number - 2]
         try:
+            settle(self._look_again, tries=_TRIES, pause=_PAUSE, sleep=self._live.clock.sleep)
             self._watched.specs = (*self._watched.specs, change.spec)
             written = self._injector.change(change)
             self._watched.specs = (written["spec"],)
         except Overtaken as error:
-            self._failed = TroubleKind.TARGET_CHANGED, f"{error.args[0]} while a stage followed another"
+            self._failed = TroubleKind.TARGET_CHANGED, f"stage {self._stage.number} was not written: {error.args[0]}"
         except MeshError as error:
             self._failed = TroubleKind.MESH_LOST, f"stage {self._stage.number} was not written: {error.message}"
         except Exception as error:  # noqa: BLE001 - the thread's edge: a bug of ours must not leave the run waiting
             self._failed = TroubleKind.BROKEN, f"{type(error).__name__}: {error}"
         finally:
             self._writing = False
+
+    def _look_again(self) -> None:
+        """Asks every staging rule about what is live now, as before the first write.
+
+        Raises:
+            Overtaken: one of them refuses.
+            Unsettled: the API can't be read.
+        """
+        place, plan, one = self._live.place, self._live.plan, self._watched.experiment
+        try:
+            fresh = place.decide(one, place.look(one), run=plan.run, file=plan.file, declared=plan.declared)
+        except MeshError as error:
+            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+        if fresh.refusals:
+            raise Overtaken(f"a staging rule refuses it now: {fresh.refusals[0].message}")
 
     def _ask(self) -> None:
         live, now = self._live, self._live.now()

@@ -186,6 +186,22 @@ def test_what_others_write_beside_the_spec_stays(world: World) -> None:
     assert nothing_left(world, history)
 
 
+def test_every_rule_is_asked_again_before_a_stage_is_written(world: World) -> None:
+    def unlabel() -> None:
+        found = world.mesh.namespace("staging")
+        assert found is not None
+        world.mesh.put({**found, "metadata": {**found["metadata"], "labels": {}}})
+
+    world.when_faulted(unlabel, after=4)
+    history, verdict = run(world)
+    (reason,) = verdict.reasons
+    assert reason.code is ReasonCode.TARGET_CHANGED
+    assert reason.message.startswith(
+        "stage 2 was not written: a staging rule refuses it now: the namespace 'staging' lacks"
+    )
+    assert nothing_left(world, history)
+
+
 @pytest.mark.parametrize(
     ("status", "times", "ends"), [(None, 1, False), (500, 1, False), (500, 9, True), (403, 1, True)]
 )
