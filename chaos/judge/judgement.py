@@ -156,7 +156,9 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
-        if one.tally.total == 0:
+        if one.missing:
+            yield Reason(code=ReasonCode.NO_DATA, message=_told(one), hint=one.hint)
+        elif one.tally.total == 0 and one.hint is None:
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.title}: {one.observed} was counted ({one.phase})",
@@ -166,7 +168,7 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
             yield Reason(
                 code=code,
                 message=f"not decided in time: {_told(one)}",
-                hint=f"raise {limit} or load.rate; a share close to its bound needs many events",
+                hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
 
 

@@ -10,16 +10,13 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypedDict, Unpack
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, model_validator
 
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
-from chaos.values.declared import PATH_PATTERN, Declared, Name
+from chaos.values.declared import PATH_PATTERN, Declared, Name, is_recorded
 from chaos.values.quantities import Duration, Share
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
@@ -284,13 +281,15 @@ class Experiment(Declared):
         ) -> None: ...
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self, info: ValidationInfo) -> Self:
         every = (*self.steady_state, *self.guardrails)
         titles = [one.title for one in every]
         if len(set(titles)) != len(titles):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
         if not 0.5 <= self.confidence < 1:
             raise ValueError("confidence: expected 50% or more, and under 100%")
+        for one in () if is_recorded(info) else every:
+            one.fits(min(self.limits.baseline, self.limits.fault))
         names = {request.label for request in self.load.requests}
         for request in (name for one in every for name in one.names_of_load()):
             if names and request not in names:

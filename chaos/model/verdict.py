@@ -55,6 +55,7 @@ class ReasonCode(StrEnum):
     UNDECIDED_DURING_FAULT = "undecided-during-fault"
     UNDECIDED_RECOVERY = "undecided-recovery"
     NO_TRAFFIC = "no-traffic"
+    NO_DATA = "no-data"
     NO_CALLERS = "no-callers"
     FOREIGN_FAULT = "foreign-fault"
     CALLERS_WITHOUT_PROXY = "callers-without-proxy"

@@ -62,6 +62,8 @@ class ExpectationResult(Frozen):
         observed: What was observed, in words, with its interval.
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
+        missing: The metrics had no data at a look, which says neither yes nor no.
+        hint: What to do where it is undecided, if that is not to wait for more events.
     """
 
     title: str
@@ -71,6 +73,8 @@ class ExpectationResult(Frozen):
     bound: float
     tally: Tally
     interval: Interval | None = None
+    missing: bool = False
+    hint: str | None = None
     answer: Answer
 
     @property
