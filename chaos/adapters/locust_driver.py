@@ -85,7 +85,7 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
     """A user that lets requests arrive at a fixed rate whatever the answers do."""
     rate = float(work["spec"]["rate"])
     kinds = [{**kind, "headers": _merged(kind["headers"], work["headers"])} for kind in work["spec"]["requests"]]
-    limit = float(work["timeout"])
+    limit, host = float(work["timeout"]), work["spec"]["host"]
 
     class Arrivals(FastHttpUser):  # type: ignore[misc]
         """One user for all arrivals; each runs in a greenlet of its own."""
@@ -94,6 +94,7 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
         network_timeout = connection_timeout = limit
         max_redirects = 0  # the redirect is the answer; what it points to need not be in the mesh
         max_retries = 0
+        default_headers = _host(work)
 
         def on_start(self) -> None:
             agent = self.client.client
@@ -101,6 +102,8 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
             agent.cookiejar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             # Every answer is an answer; what is not "valid" is decoded for a message, which fails for other than UTF-8.
             agent.valid_response_codes = frozenset(range(100, 1000))
+            if host:
+                agent.clientpool.client_args["ssl_options"] = {"server_hostname": host}
             # geventhttpclient sends a request again for each place in its pool when a connection is closed without
             # an answer (HTTPClient.request: attempts_left = size + 1). The pool's semaphore is made by now, and its
             # size is read for nothing else.
@@ -144,6 +147,12 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
                 seconds.answered(kind["label"], 0, in_words(error), took, lag=lag)
 
     return Arrivals
+
+
+def _host(work: Mapping[str, Any]) -> dict[str, str]:
+    """The header that names the host, if one is declared."""
+    host = work["spec"]["host"]
+    return {"Host": host} if host else {}
 
 
 def _merged(own: Mapping[str, str], runs: Mapping[str, str]) -> dict[str, str]:
@@ -259,7 +268,7 @@ def main() -> int:
         file = Path(work["locustfile"])
         try:
             environment = Environment(
-                user_classes=users_of(file, work["headers"]),
+                user_classes=users_of(file, {**_host(work), **work["headers"]}),
                 host=work["entry"],
                 events=locust.events,  # those for which the locustfile has registered its own listeners
                 locustfile=file.name,

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from chaos.adapters.loopback import directly
 from chaos.errors import LoadError
 from chaos.model.experiment import Load
 from chaos.values.content import Marker
@@ -103,7 +104,7 @@ class LocustLoad:
                 stderr=self._log,
                 text=True,
                 encoding="utf-8",
-                env={key: value for key, value in os.environ.items() if key not in unpatched},
+                env={key: value for key, value in directly(entry).items() if key not in unpatched},
                 start_new_session=True,
             )
         except OSError as error:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from chaos.expectations.dependence import BATCH
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.share import FROM, ShareOfGood
@@ -97,6 +98,10 @@ class ClientExpectation(ShareOfGood):
     def endures(self) -> float:
         """The time within which answers are good; a status says nothing of times."""
         return math.inf if self.good.milliseconds is None else self.good.milliseconds / 1000
+
+    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+        """As short as they may be: the load generator tells every second."""
+        return evidence.batches(lambda part: self.tally(evidence, part, namespace), window, BATCH)
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers of the seconds wholly inside a window."""

@@ -29,6 +29,8 @@ class Look:
         confidence: Of this one decision, for all looks together.
         delay: Seconds by which a faulted request may be counted later than others that came with it.
         baseline: The baseline's window, once it has ended.
+        at_least: Seconds of which nothing is claimed before they are over.
+        at_once: A stop condition acts on what was seen; it does not ask whether it came in a burst.
     """
 
     phase: Phase
@@ -37,6 +39,13 @@ class Look:
     confidence: float
     delay: float = 0.0
     baseline: Window | None = None
+    at_least: float = 0.0
+    at_once: bool = False
+
+    @property
+    def too_short(self) -> bool:
+        """Whether the window does not last long enough yet."""
+        return self.window.end - self.window.start < self.at_least
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,7 @@ class Finding:
         bound: What they were held against.
         confidence: Of the answer.
         value: What was held against the bound, where it is not the share of good events.
+        effect: Events that are worth one independent event, for those that come in bursts.
         seen: Values that were seen, in words.
         missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
@@ -58,6 +68,7 @@ class Finding:
     bound: float
     confidence: float
     value: float | None = None
+    effect: float = 1.0
     where: str = ""
     seen: str = ""
     missing: bool = False

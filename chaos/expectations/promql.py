@@ -82,10 +82,13 @@ class PromqlExpectation(Kind):
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated at the first look at which it is false; holds after some at which it was true, if none was without data.
 
-        Data may be missing until they come for the first time, which is in the baseline.
+        Data may be missing until they come for the first time, which is in the baseline. A stop condition acts at once, also on
+        a window that begins before the fault.
         """
-        back = read_comparison(self.promql).looks_back.total_seconds() + evidence.scrape_interval
-        window = Window(look.window.start + back, look.window.end)
+        window = look.window
+        if not look.at_once:
+            back = read_comparison(self.promql).looks_back.total_seconds() + evidence.scrape_interval
+            window = Window(window.start + back, window.end)
         held: list[float] = []
         seen: dict[str, list[float]] = {}
         for one in evidence.counters(Comparison(promql=self.promql)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chaos.judge.callers import judge_callers
+from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
 from chaos.judge.proof import faults_before
@@ -12,12 +13,15 @@ from chaos.judge.standing import Standing, stand
 from chaos.judge.what_if import supposed
 
 __all__ = [
+    "SAFE",
+    "EntryFinding",
     "Facts",
     "Standing",
     "drain",
     "faults_before",
     "judge",
     "judge_callers",
+    "judge_entry",
     "looked_for",
     "needed",
     "new_evidence",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 
+from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
-from chaos.judge.load import judge_load
+from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
@@ -35,6 +36,7 @@ def judge(history: History) -> Verdict:
     return Verdict(
         run=history.run,
         experiment=history.plan.experiment.name,
+        profile=history.plan.experiment.profile,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
         baseline=before.expectations,
@@ -90,12 +92,12 @@ def _reasons(
         return
     yield from _outside(during.proof or Proof())
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
-        yield from _not_steady(before)
+        yield from _not_steady(facts, before)
         return
     # A load generator that was not well itself says nothing against the system.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
-    yield from _during(history, during, guarded, excused)
+    yield from _during(history, facts, during, guarded, excused)
     yield from _after(history, removed, after, excused)
 
 
@@ -127,7 +129,7 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if history.troubles:
         return
     if before.answer is not Answer.HOLDS:
-        yield from _not_steady(before)
+        yield from _not_steady(facts, before)
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -140,10 +142,10 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 
 
-def _not_steady(before: PhaseAnswer) -> Iterator[Reason]:
+def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
     if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
     for one in before.expectations:
         if one.answer is Answer.VIOLATED:
             text = f"not steady before the fault: {_told(one)}"
@@ -152,17 +154,28 @@ def _not_steady(before: PhaseAnswer) -> Iterator[Reason]:
             )
 
 
-def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+def _undecided(
+    facts: Facts, expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str
+) -> Iterator[Reason]:
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
         if one.missing:
             yield Reason(code=ReasonCode.NO_DATA, message=_told(one), hint=one.hint)
         elif one.tally.total == 0 and one.hint is None:
+            got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{one.title}: {one.observed} was counted ({one.phase})",
+                message=f"{one.title}: {one.observed} was counted ({one.phase})"
+                + (f"; the load got {got}" if got else ""),
                 hint="check that the load reaches this service, and that its caller has a sidecar",
+            )
+        elif one.effect >= BURSTY:
+            yield Reason(
+                code=ReasonCode.BURSTY,
+                message=f"not decided in time, since events came in bursts: {_told(one)}",
+                hint="look at what fails for a moment again and again; to decide it, more bursts must be seen: raise "
+                f"observe.atLeast and {limit}",
             )
         else:
             yield Reason(
@@ -186,7 +199,11 @@ def _violated(results: Iterable[ExpectationResult], excused: Collection[str]) ->
 
 
 def _during(
-    history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...], excused: Collection[str]
+    history: History,
+    facts: Facts,
+    during: PhaseAnswer,
+    guarded: tuple[ExpectationResult, ...],
+    excused: Collection[str],
 ) -> Iterator[Reason]:
     proof = during.proof or Proof()
     violated, tripped = _violated(during.expectations, excused), _violated(guarded, excused)
@@ -205,7 +222,7 @@ def _during(
         return
     yield from _unproven(history, proof)
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
@@ -288,7 +305,7 @@ def _all_held(
         code=ReasonCode.ALL_HELD,
         message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
-        f"recovered within {after.seconds:g} ± {after.uncertainty:g} s after that, no residue",
+        f"recovered {after.told} after that and stayed good, no residue",
     )
 
 

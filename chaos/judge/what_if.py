@@ -19,7 +19,7 @@ from chaos.values.declared import RECORDED, dotted, path_in, wrong
 
 Path = tuple[int | str, ...]
 _ROLES: Final = ("steadyState", "guardrails")
-_JUDGED: Final = (*_ROLES, "recovery", "confidence", "limits.removal")
+_JUDGED: Final = (*_ROLES, "recovery", "confidence", "limits.removal", "observe", "profile")
 """Parts of an experiment by which the facts are judged; all else decides what happens in a run."""
 
 

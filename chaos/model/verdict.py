@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from chaos.model.experiment import Profile
 from chaos.model.judged import Again
 from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.frozen import Frozen
@@ -54,6 +55,7 @@ class ReasonCode(StrEnum):
     UNDECIDED_BEFORE = "undecided-before"
     UNDECIDED_DURING_FAULT = "undecided-during-fault"
     UNDECIDED_RECOVERY = "undecided-recovery"
+    BURSTY = "bursty"
     NO_TRAFFIC = "no-traffic"
     NO_DATA = "no-data"
     NO_CALLERS = "no-callers"
@@ -84,6 +86,7 @@ class ReasonCode(StrEnum):
     # refused: nothing was started
     STAGING_RULE = "staging-rule"
     LOCKED = "locked"
+    ENTRY_UNUSABLE = "entry-unusable"
 
     @property
     def outcome(self) -> Outcome:
@@ -102,6 +105,7 @@ _OUTCOMES = {
     ReasonCode.STILL_FAULTED: Outcome.CLEANUP_FAILED,
     ReasonCode.STAGING_RULE: Outcome.REFUSED,
     ReasonCode.LOCKED: Outcome.REFUSED,
+    ReasonCode.ENTRY_UNUSABLE: Outcome.REFUSED,
 }
 
 
@@ -175,7 +179,7 @@ class RecoveryResult(Frozen):
 
     Args:
         seconds: From the moment the fault was gone to the first from which everything holds; ``None``: not seen.
-        uncertainty: Seconds by which that may be off (the scrape interval).
+        uncertainty: Seconds by which it may have been earlier: before that, something was surely not good yet.
         allowed: Seconds that the experiment grants.
     """
 
@@ -184,6 +188,15 @@ class RecoveryResult(Frozen):
     allowed: float
     answer: Answer
     expectations: tuple[ExpectationResult, ...] = Field((), serialization_alias="claims")
+
+    @property
+    def told(self) -> str:
+        """The range in which it lies: ``between 8 and 9 s``, ``within 2 s``, ``at once``."""
+        seconds = self.seconds or 0.0
+        if not seconds:
+            return "at once"
+        least = seconds - self.uncertainty
+        return f"between {least:.3g} and {seconds:.3g} s" if least > 0 else f"within {seconds:.3g} s"
 
 
 class Reason(Frozen):
@@ -204,6 +217,7 @@ class Verdict(Frozen):
 
     run: str
     experiment: str
+    profile: Profile = "default"
     outcome: Outcome
     reasons: tuple[Reason, ...]
     baseline: tuple[ExpectationResult, ...] = ()

@@ -56,8 +56,12 @@ def _question(recorded: Document) -> Document:
 
 
 def _from_2(document: Document) -> Document:
-    """A record had no verdict."""
-    return document
+    """A record had no verdict, and a phase ended as soon as it was decided."""
+    plan = document["plan"]
+    experiment = plan["experiment"]
+    recovery = {**experiment["recovery"], "stayGood": "0s"}
+    times = {"observe": {"atLeast": "0s"}, "recovery": recovery}
+    return {**document, "plan": {**plan, "experiment": {**experiment, **times}}}
 
 
 _STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1, 2: _from_2}

@@ -16,16 +16,17 @@ _UNKNOWN = "the record holds no verdict, so it can't tell whether it was changed
 def headline(verdict: Verdict) -> str:
     """One line: outcome, reason, message. Its first word is the outcome, by which reports sort it."""
     first = verdict.reasons[0]
-    return f"{verdict.outcome} ({_hypothetical(verdict)}{first.code}): {first.message}"
+    return f"{verdict.outcome} ({_remarks(verdict)}{first.code}): {first.message}"
 
 
-def _hypothetical(verdict: Verdict) -> str:
-    return "hypothetical, " if verdict.again and verdict.again.what_if else ""
+def _remarks(verdict: Verdict) -> str:
+    hypothetical = "hypothetical, " if verdict.again and verdict.again.what_if else ""
+    return hypothetical + ("quick, for trying only, " if verdict.profile == "quick" else "")
 
 
 def verdict_text(verdict: Verdict) -> str:
     """The whole verdict as plain text."""
-    lines = [f"{verdict.experiment}: {verdict.outcome.upper()} ({_hypothetical(verdict)}run {verdict.run})"]
+    lines = [f"{verdict.experiment}: {verdict.outcome.upper()} ({_remarks(verdict)}run {verdict.run})"]
     lines += [f"  {line}" for line in _again(verdict.again)]
     for reason in verdict.reasons:
         lines.append(f"  {reason.code}: {reason.message}")
@@ -114,12 +115,12 @@ def recovery_text(recovery: RecoveryResult) -> str:
     """When the steady state held again."""
     if recovery.seconds is None:
         return f"{recovery.answer} within {recovery.allowed:g} s"
-    return f"within {recovery.seconds:g} ± {recovery.uncertainty:g} s of {recovery.allowed:g} s allowed"
+    return f"{recovery.told}; {recovery.allowed:g} s are allowed"
 
 
 def verdict_markdown(verdict: Verdict) -> str:
     """The whole verdict as Markdown, for reports."""
-    run = f"{_hypothetical(verdict)}run".capitalize()
+    run = f"{_remarks(verdict)}run".capitalize()
     lines = [f"## {verdict.outcome.upper()}: {verdict.experiment}", "", f"{run} `{verdict.run}`", ""]
     lines += [f"- {line}" for line in _again(verdict.again)]
     for reason in verdict.reasons:

@@ -12,10 +12,12 @@ from typing import Any, Final, Protocol
 from chaos.errors import LoadError, MetricsError
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.model.experiment import Load as LoadSpec
+from chaos.model.experiment import Request
 from chaos.ports import Clock, Object
 from chaos.testing.orders import Order, Says
 from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
+from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Question, Requests, Side
@@ -311,6 +313,27 @@ class ShopMetrics:
         self._traffic.catch_up()
         if self.lost:
             raise MetricsError(self.lost)
+
+
+class ShopProbe:
+    """The ``Probe`` port: the shop's entry, which answers everything with 200 unless it is told what to do."""
+
+    def __init__(self) -> None:
+        self.connection = Contact()
+        """What becomes of a connection."""
+        self.answers: dict[str, Contact] = {}
+        """What becomes of requests, by their paths."""
+        self.asked: list[str] = []
+        """The labels of the requests that were sent."""
+
+    def connect(self, entry: str, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``connection`` says."""
+        return self.connection
+
+    def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``answers`` says."""
+        self.asked.append(request.label)
+        return self.answers.get(request.path, Contact(status=200))
 
 
 class ShopLoad:

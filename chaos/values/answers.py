@@ -62,6 +62,7 @@ class ExpectationResult(Frozen):
         observed: What was observed, in words, with its interval.
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
+        effect: Events that are worth one independent event: over 1 where events come in bursts.
         missing: The metrics had no data at a look, which says neither yes nor no.
         hint: What to do where it is undecided, if that is not to wait for more events.
     """
@@ -73,6 +74,7 @@ class ExpectationResult(Frozen):
     bound: float
     tally: Tally
     interval: Interval | None = None
+    effect: float = 1.0
     missing: bool = False
     hint: str | None = None
     answer: Answer

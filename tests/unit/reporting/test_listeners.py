@@ -62,7 +62,7 @@ def test_a_step_has_what_was_decided_in_its_phase(tmp_path: Path, monkeypatch: p
     assert "expected at least 99%" in inner["answered"].name
     assert (inner["answered"].start, inner["answered"].stop) == (steps["observe"].start, steps["observe"].stop)
     assert [step.name.split(":")[0] for step in steps["prove"].steps] == ["abort", "delay"]
-    assert steps["recover"].steps[0].name.startswith("recovery: within")
+    assert steps["recover"].steps[0].name.startswith("recovery: at once")
 
 
 def test_a_trouble_is_told_in_the_step_in_which_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
