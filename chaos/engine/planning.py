@@ -19,6 +19,7 @@ from chaos.istio.hosts import service_fqdn
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.istio.workloads import Workload, workloads_of
+from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Plan, Strategy
 from chaos.model.settings import Settings
@@ -186,7 +187,7 @@ def make_plan(
         ]
         refused[str(one.target)] = [*found, chosen] if isinstance(chosen, Refusal) else found
         injections += [injection] if injection is not None else []
-    refusals = tuple(_by_target(refused))
+    refusals = (*_by_target(refused), *(one.refusal for one in hopeless(experiment)))
     warned: dict[str, Sequence[Warn]] = {}
     if not refusals:
         for (one, situation), injection in zip(planned, injections, strict=True):

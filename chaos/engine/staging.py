@@ -89,9 +89,10 @@ class Staging:
             Overtaken: one of them refuses.
             Unsettled: the API can't be read.
         """
-        place, plan, one = self._live.place, self._live.plan, self._watched.experiment
+        place, plan = self._live.place, self._live.plan
+        whole = plan.experiment
         try:
-            fresh = place.decide(one, place.look(one), run=plan.run, file=plan.file, declared=plan.declared)
+            fresh = place.decide(whole, place.look(whole), run=plan.run, file=plan.file, declared=plan.declared)
         except MeshError as error:
             raise Unsettled(error.message, status=error.status, hint=error.hint) from error
         if fresh.refusals:

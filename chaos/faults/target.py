@@ -84,6 +84,10 @@ class Target(Declared):
         False,
         description="only requests that carry this run's header, which the load sends",
     )
+    calls_per_request: int = Field(
+        1, ge=1, le=1000, strict=True,
+        description="how often one request of the load calls the target at most, where that is more than once",
+    )  # fmt: skip
 
     if TYPE_CHECKING:
 
@@ -95,6 +99,7 @@ class Target(Declared):
             callers: Mapping[str, str] = ...,
             match: Sequence[Match] = (),
             only_our_load: bool = False,
+            calls_per_request: int = 1,
         ) -> None: ...
 
     def __str__(self) -> str:

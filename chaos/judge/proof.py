@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from chaos.expectations.confidence import interval
@@ -14,6 +15,7 @@ from chaos.faults.kind import Kind
 from chaos.faults.target import Target
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.model.experiment import Experiment
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Proof, ShareProof, TargetProof
@@ -21,6 +23,8 @@ from chaos.values.answers import Tally
 
 _LATE: Final = 1.0
 """Seconds within which requests that drew a delay, and were held back for it, are answered once they are sent on."""
+_KNOWN: Final = 0.5
+"""Least part of the declared share at which the counted one's interval may begin."""
 
 
 def is_faulted(series: Counter, injection: Injection) -> bool:
@@ -116,15 +120,17 @@ def _shares(facts: Facts, injection: Injection, part: _Part) -> Iterator[SharePr
         for series, events in counted(facts, injection, window.start, max(window.start, window.end))
         if is_declared(injection, caller_of(series))
     ]
-    confidence = share_of_confidence(facts.experiment)
+    experiment = facts.experiment
     for kind in part.fault.kinds:
         hit = sum(events for labels, events in mine if kind.felt(labels))
         drawn = sum(events for labels, events in mine if kind.drawn(labels))
-        share = _share(kind, Tally(good=hit, total=drawn), injection.target, confidence)
+        share = _share(kind, Tally(good=hit, total=drawn), injection.target, experiment)
         yield share.model_copy(update={"stage": part.stage})
     if not part.fault.kinds:
         hit = sum(events for labels, events in mine if felt_by(labels, injection.fault.kinds))
-        yield _none(Tally(good=hit, total=sum(events for _, events in mine)), part.stage, confidence)
+        yield _none(
+            Tally(good=hit, total=sum(events for _, events in mine)), part.stage, share_of_confidence(experiment)
+        )
 
 
 def _none(tally: Tally, stage: int, confidence: float) -> ShareProof:
@@ -141,21 +147,37 @@ def _none(tally: Tally, stage: int, confidence: float) -> ShareProof:
     )
 
 
-def _share(kind: Kind, tally: Tally, target: Target, confidence: float) -> ShareProof:
+def _share(kind: Kind, tally: Tally, target: Target, experiment: Experiment) -> ShareProof:
     """With a narrowed scope the metrics can't tell how many requests were in it: the share can only be too high."""
     declared = kind.percentage / 100
     narrowed = bool(target.match) or target.only_our_load
+    confidence = share_of_confidence(experiment)
     found = interval(tally.good, tally.total, confidence=confidence)
     off = found.low > declared or (found.high < declared and not narrowed)
+    needed = max(experiment.min_faulted, fewest(1.0 if narrowed else declared, confidence))
     return ShareProof(
         kind=kind.key,
         flag=kind.flag,
         declared=declared,
         tally=tally,
         interval=found,
-        proven=tally.good > 0 and not off,
+        proven=tally.good >= needed and not off,
         off=off,
+        needed=needed,
     )
+
+
+@cache
+def fewest(declared: float, confidence: float) -> int:
+    """Faulted requests from which on a share is known well enough to say that it agrees with the declared one.
+
+    That is where the interval of as many requests, if exactly the declared share of them is faulted, begins above half
+    of it. One of one, or 2 of 134, agree with almost anything.
+    """
+    few = 1
+    while interval(few, round(few / declared), confidence=confidence).low < declared * _KNOWN:
+        few += 1
+    return few
 
 
 def counted(facts: Facts, injection: Injection, start: float, end: float) -> Iterator[tuple[Counter, int]]:

@@ -10,10 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypedDict, Unpack
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, model_validator
 
 from chaos.errors import InputError, Setting
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
@@ -21,7 +18,7 @@ from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.faults.stage import CHANGE
 from chaos.faults.target import Target
-from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name
+from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, format_duration
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
@@ -224,6 +221,10 @@ class Experiment(Declared):
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()
     confidence: Share = Field(0.95, description="of the whole verdict; shared among the expectations")
+    min_faulted: int = Field(
+        1, ge=1, strict=True,
+        description="least count of requests that each kind of fault must hit; the confidence asks for some dozens in any case",
+    )  # fmt: skip
 
     if TYPE_CHECKING:
 
@@ -247,16 +248,19 @@ class Experiment(Declared):
             severity: Severity = "normal",
             tags: Sequence[str] = (),
             confidence: float | str = 0.95,
+            min_faulted: int = 1,
         ) -> None: ...
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self, info: ValidationInfo) -> Self:
         every = (*self.steady_state, *self.guardrails)
         titles = [one.title for one in every]
         if len(set(titles)) != len(titles):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
         if not 0.5 <= self.confidence < 1:
             raise ValueError("confidence: expected 50% or more, and under 100%")
+        for one in () if is_recorded(info) else every:
+            one.fits(min(self.limits.baseline, self.limits.fault))
         self._fits()
         names = {request.label for request in self.load.requests}
         for request in (name for one in every for name in one.names_of_load()):

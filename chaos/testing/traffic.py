@@ -20,7 +20,7 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Comparison, Durations, Question, Requests, Side
+from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Question, Requests, Side
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
@@ -34,6 +34,9 @@ _AT_ONCE: Final = 1.0
 """Milliseconds after which a breaker answers."""
 _BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of the histogram, in milliseconds; some of Istio's."""
+
+_UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
+"""An order that hangs, and is not counted."""
 
 Counted = Requests | Durations
 Labels = tuple[tuple[str, str], ...]
@@ -72,11 +75,16 @@ class Traffic:
         """What the load generator looks for in the content of answers."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
         self.degrades, self.mixes, self.sticks = 1.0, 0.0, 0.0
-        self.asks, self.tries, self.retries = 1, 1, 0
+        self.asks, self.tries, self.retries = 1.0, 1, 0
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
+        self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
+        self.waiting: tuple[float, ...] = ()
+        """Seconds for which users of a locustfile wait for their answers."""
+        self.dark: set[str] = set()
+        """Pods whose proxies are scraped no more."""
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -108,11 +116,14 @@ class Traffic:
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
-        self._ask(TARGET, arrived * self.asks * _tries(faults[TARGET].abort, self.tries), faults[TARGET])
+        self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), _LATENCY, round(self.others))
+        asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
+        self._ask(TARGET, asked, faults[TARGET])
         self._ask(SECOND, arrived, faults[SECOND])
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
-            for total, samples in self._counters.values():
-                samples.append((at + 1, float(total)))
+            for (_, labels), (total, samples) in self._counters.items():
+                if dict(labels)["instance"] not in self.dark:
+                    samples.append((at + 1, float(total)))
         if self.rate:
             cells = [
                 LoadCell(
@@ -123,25 +134,29 @@ class Traffic:
             ]
             worst = max(lags, default=0.0) / 1000
             answers = tuple(split(cells, lags))
-            self.seconds.append(
-                LoadSecond(at=at, intended=round(self.rate), sent=number, worst_lag=worst, cells=answers)
+            second = LoadSecond(
+                at=at, intended=round(self.rate), sent=number, worst_lag=worst, waiting=self.waiting, cells=answers
             )
+            self.seconds.append(second)
 
     def _orders(
         self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
     ) -> Mapping[Order, int]:
         """The orders of a second, as the ingress gateway counts them: each once."""
         failed = (1 - shed) * bad ** (1 + self.retries)
+        hangs = self.stuck if at == self._faulted[1] else 0.0
         shares = {
-            Order(200, "-", milliseconds, says): part * share
-            for says, part in self._said(at, 1 - shed - failed).items()
+            Order(self.status, "-", milliseconds, says): part * share
+            for says, part in self._said(at, 1 - shed - failed - hangs).items()
             for milliseconds, share in took.items()
         }
         shares |= {
             Order(500, "URX" if self.retries else "-", _LATENCY, Says.NOTHING): failed,
             Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
+            _UNANSWERED: hangs,
         }
-        found: Mapping[Order, int] = self._shared_out(shares, number)
+        found = self._shared_out(shares, number)
+        found.pop(_UNANSWERED)
         for order, count in found.items():
             self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count)
         return found
@@ -169,8 +184,9 @@ class Traffic:
     def _ask(self, service: str, calls: float, fault: _Felt) -> None:
         """The calls of a service; those that the fault answers do not get there."""
         host, abort, delay = service_fqdn(service, NAMESPACE), fault.abort, fault.delay
+        fine = self.target_status if service == TARGET else "200"
         shares = {
-            (service, "-", "200"): (1 - abort) * (1 - delay), (service, "DI", "200"): (1 - abort) * delay,
+            (service, "-", fine): (1 - abort) * (1 - delay), (service, "DI", fine): (1 - abort) * delay,
             (service, "FI", fault.status): abort * (1 - delay), (service, "DI,FI", fault.status): abort * delay,
         }  # fmt: skip
         for (_, flags, code), count in self._shared_out(shares, self._whole(service, calls)).items():
@@ -294,7 +310,9 @@ class ShopMetrics:
         self.lost = ""
         """Why they do not answer; nothing while they do."""
         self.untrue: set[str] = set()
-        """Comparisons that have no result; all others have."""
+        """Comparisons that are false; all others are true."""
+        self.unknown: set[str] = set()
+        """Comparisons for which there are no data."""
 
     def now(self) -> float:
         """The shop's clock."""
@@ -313,8 +331,9 @@ class ShopMetrics:
         """Raw samples of the last seconds."""
         self._answer()
         if isinstance(question, Comparison):
-            holds = float(question.promql not in self.untrue)
-            return [Series(labels={}, samples=((self._clock.now(), holds),))]
+            known = NO_DATA if question.promql in self.unknown else TRUE
+            held = FALSE if question.promql in self.untrue else known
+            return [Series(labels={}, samples=((self._clock.now(), held),))]
         return self._traffic.series(question, seconds=seconds)
 
     def wording(self, question: Question) -> str:

@@ -193,10 +193,7 @@ def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path
 
 
 def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path) -> None:
-    first = quick(tmp_path)
-    first.write_text(
-        first.read_text().replace("atLeast: 85%", "atLeast: 99.9%")
-    )  # its baseline lasts: no fault, a lease
+    first = quick(tmp_path, at_least="99.9%", baseline="5m", limit="5m")  # its baseline lasts: no fault, a lease
     process = start(lab, first, tmp_path)
     until(lambda: marked(lab), what="the lease")
     other = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path / "other", cwd=configured(tmp_path))
@@ -374,7 +371,8 @@ def nobody_goes_on() -> Iterator[None]:
 
 def start(lab: LabState, file: Path, tmp_path: Path) -> subprocess.Popen[str]:
     """Starts a run and returns while it goes on; slow to decide, so that there is time to meddle."""
-    file.write_text(file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.9%"))
+    text = file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.9%")
+    file.write_text(text.replace("fault: 30s", "fault: 5m"))
     process = subprocess.Popen(
         [sys.executable, "-m", "chaos", "run", str(file), *on(lab), "--report-dir", str(tmp_path)],
         stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ from chaos.errors import MeshError
 from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
 from chaos.faults.target import Target
+from chaos.judge import hopeless
 from chaos.model.events import Injected, Locked, Restored, TroubleKind
 from chaos.model.experiment import Experiment
 from chaos.model.history import History, Mark, PhaseName
@@ -220,6 +221,13 @@ def test_in_python_it_is_the_same() -> None:
     assert made == read
     assert [str(one.target) for one in made.each()] == ["staging/inventory-svc", "staging/payment-svc"]
     assert Experiment.model_validate_json(made.model_dump_json(by_alias=True)) == made
+
+
+@pytest.mark.parametrize(("first", "second", "can"), [(50, 5, True), (6, 6, True), (4, 4, False)])
+def test_several_small_faults_may_break_together_what_none_breaks_alone(first: int, second: int, can: bool) -> None:
+    text = TEXT.replace("percentage: 50", f"percentage: {first}").replace("percentage: 30", f"percentage: {second}")
+    found = {one.code for one in hopeless(parse_experiment(text.replace("rate: 20", "rate: 900")))}
+    assert found == (set() if can else {ReasonCode.CANNOT_BREAK})
 
 
 def test_targets_may_be_in_several_namespaces(world: World) -> None:

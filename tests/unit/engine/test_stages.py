@@ -93,7 +93,7 @@ def test_flapping_ends_after_its_repetitions_and_nothing_is_felt_while_it_is_off
 
 def test_expectations_are_judged_over_the_whole_fault(world: World) -> None:
     world.traffic.bears = 0.7
-    history, verdict = run(world, "{for: 10s, percentage: 1}, {for: 30s, percentage: 100}")
+    history, verdict = run(world, "{for: 10s, percentage: 10}, {for: 30s, percentage: 100}")
     assert codes(verdict) == {ReasonCode.EXPECTATION_VIOLATED}
     assert [one.number for one in history.stages] == [1, 2]
     assert nothing_left(world, history)
@@ -262,6 +262,14 @@ def test_a_fault_that_is_felt_while_it_is_off_proves_nothing(world: World) -> No
 def test_stages_that_make_no_sense_are_told(stages: str, more: str, told: str) -> None:
     with pytest.raises(DocumentError, match=told):
         parse_experiment(TEXT.format(stages=stages, more=more))
+
+
+def test_a_stage_that_is_too_short_for_its_share_is_refused(world: World) -> None:
+    _, verdict = run(world, "{for: 10s, percentage: 1}, {for: 30s, percentage: 100}")
+    (reason,) = verdict.reasons
+    assert (verdict.outcome, reason.code) == (Outcome.REFUSED, ReasonCode.CANNOT_DECIDE)
+    assert "abort of 1 % with 503 can't be proven" in reason.message
+    assert "raise the stage's for to" in (reason.hint or "")
 
 
 def test_a_stage_that_exceeds_the_cap_is_refused(world: World) -> None:
