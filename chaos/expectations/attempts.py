@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, inf, sqrt
+from math import ceil, floor, inf, sqrt
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import Field
@@ -161,6 +161,7 @@ class AttemptsExpectation(Kind):
 
     def _counts(self, evidence: Evidence, window: Window, look: Look) -> tuple[_Counted, _Counted, _Counted]:
         """Counts by which there were at least so many attempts for each request, those of the window, and at most so many."""
+        window = self._known(evidence, window, look.namespace)
         plain = self._counted(evidence, window, window, look.namespace)
         pairs = [self._extremes(evidence, window, plain, look.namespace, rest=rest) for rest in _RESTS]
         fewest = max((one for one, _ in pairs), key=lambda one: one.attempts / max(1, one.requests))
@@ -188,6 +189,16 @@ class AttemptsExpectation(Kind):
             replace(fewest, requests=fewest.requests + astray),
             replace(utmost, requests=max(0, utmost.requests - astray)),
         )
+
+    def _known(self, evidence: Evidence, window: Window, namespace: str) -> Window:
+        """The window up to where every proxy was scraped, in whole scrapes: what is counted there, a later look counts too."""
+        counters = (one for question in self.questions(namespace) for one in evidence.counters(question))
+        ends = [
+            one.times[-1] for one in counters if one.times and not one.is_gone(window.end, evidence.scrape_interval)
+        ]
+        ends += [second.at + 1 for second in evidence.load.seconds[-1:]]
+        scrapes = floor((min(window.end, *ends) - window.start) / evidence.scrape_interval)
+        return Window(window.start, window.start + max(0, scrapes) * evidence.scrape_interval)
 
     def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         key = (self, namespace) if self.per is not None else None  # the load tells its seconds at times of its own
