@@ -60,8 +60,9 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     file = ROOT / "experiments" / "orders-survive-degraded-inventory.yaml"
     begun = time.monotonic()
     done = chaosctl(
-        "run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path), **BEHIND_A_PROXY
-    )
+        "run", file, *on(lab), "--profile", "quick", "--report-dir", tmp_path, "--json", cwd=configured(tmp_path),
+        **BEHIND_A_PROXY,
+    )  # fmt: skip
     took = time.monotonic() - begun
     assert done.returncode == 0, done.stderr
     (verdict,) = json.loads(done.stdout)
@@ -106,7 +107,9 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
 
 def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: Path) -> None:
     file = ROOT / "experiments" / "teaching" / "naive-orders-survive-degraded-inventory.yaml"
-    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    done = chaosctl(
+        "run", file, *on(lab), "--profile", "quick", "--report-dir", tmp_path, "--json", cwd=configured(tmp_path)
+    )
     assert done.returncode == 1, done.stderr
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "failed"
@@ -192,10 +195,7 @@ def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path
 
 
 def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path) -> None:
-    first = quick(tmp_path)
-    first.write_text(
-        first.read_text().replace("atLeast: 85%", "atLeast: 99.9%")
-    )  # its baseline lasts: no fault, a lease
+    first = quick(tmp_path, at_least="99.9%", baseline="5m", limit="5m")  # its baseline lasts: no fault, a lease
     process = start(lab, first, tmp_path)
     until(lambda: marked(lab), what="the lease")
     other = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path / "other", cwd=configured(tmp_path))
@@ -357,7 +357,8 @@ def nobody_goes_on() -> Iterator[None]:
 
 def start(lab: LabState, file: Path, tmp_path: Path) -> subprocess.Popen[str]:
     """Starts a run and returns while it goes on; slow to decide, so that there is time to meddle."""
-    file.write_text(file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.9%"))
+    text = file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.9%")
+    file.write_text(text.replace("fault: 30s", "fault: 5m"))
     process = subprocess.Popen(
         [sys.executable, "-m", "chaos", "run", str(file), *on(lab), "--report-dir", str(tmp_path)],
         stdout=subprocess.PIPE,
