@@ -67,7 +67,19 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
 
 
 def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refusal]:
-    """That a recovery is to be seen sooner than two scrapes can tell."""
+    """That a recovery is to be seen sooner than two scrapes can tell, or a stage of a fault is over before."""
+    for fault in experiment.faults:
+        least = 2 * scrape_interval + max(kind.held for kind in fault.kinds).total_seconds()
+        shortest = min((stage.lasts.total_seconds() for stage in fault.stages), default=least)
+        if shortest < least:
+            yield Refusal(
+                rule=ReasonCode.CANNOT_DECIDE,
+                value=f"{shortest:g}s",
+                message=f"a stage of {fault} lasts {shortest:g} s, and the metrics are scraped every {scrape_interval:g} s: nobody could "
+                "count what is faulted in it",
+                hint=f"let each stage last at least {least:g}s, or scrape the proxies more often",
+                page=JUDGING_AT,
+            )
     allowed = experiment.recovery.within.total_seconds()
     if allowed < scrape_interval:
         yield Refusal(
