@@ -30,15 +30,17 @@ if TYPE_CHECKING:
         Stopped,
     )
     from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.fallback import FallbackExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
+    from chaos.expectations.replicas import ReplicaExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment, Limits, Load, Match, Recovery, Request, StringMatch, Target
+    from chaos.model.experiment import Experiment, Limits, Load, Match, Observe, Recovery, Request, StringMatch, Target
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
@@ -59,6 +61,7 @@ _HOMES: Final = {
     "ExperimentFailed": "chaos.errors",
     "ExperimentInconclusive": "chaos.errors",
     "ExperimentRefused": "chaos.errors",
+    "FallbackExpectation": "chaos.expectations.fallback",
     "Fault": "chaos.faults.fault",
     "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
@@ -82,8 +85,10 @@ _HOMES: Final = {
     "Progress": "chaos.ports",
     "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
+    "Observe": "chaos.model.experiment",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
+    "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
     "Stopped": "chaos.errors",
@@ -108,6 +113,7 @@ __all__ = [
     "ExperimentFailed",
     "ExperimentInconclusive",
     "ExperimentRefused",
+    "FallbackExpectation",
     "Fault",
     "Good",
     "Harness",
@@ -124,6 +130,7 @@ __all__ = [
     "MetricsError",
     "NoWatch",
     "NotPassed",
+    "Observe",
     "Outcome",
     "Place",
     "Plan",
@@ -132,6 +139,7 @@ __all__ = [
     "ReasonCode",
     "Recovery",
     "Refused",
+    "ReplicaExpectation",
     "Request",
     "Result",
     "Settings",

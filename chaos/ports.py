@@ -14,6 +14,7 @@ from chaos.model.history import History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict
 from chaos.values.answers import ExpectationResult
+from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
@@ -157,8 +158,18 @@ class Metrics(Protocol):
 class Load(Protocol):
     """The load generator, in its own process. Raises ``LoadError`` when it can't be started."""
 
-    def prepare(self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path) -> None:
-        """Starts the process, which loads its code and then waits; ``base`` is the folder of the experiment file."""
+    def prepare(
+        self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path, markers: Sequence[Marker] = ()
+    ) -> None:
+        """Starts the process, which loads its code and then waits.
+
+        Args:
+            spec: What to send.
+            entry: The mesh's entry.
+            headers: Sent with every request.
+            base: The folder of the experiment file.
+            markers: What each answer's content is looked at for; the seconds tell which ones matched.
+        """
 
     def start(self) -> None:
         """Sends from now on."""
@@ -214,7 +225,6 @@ class Progress:
     phase: PhaseName
     elapsed: float
     rate: float | None = None
-    good: float | None = None
     expectations: Sequence[ExpectationResult] = ()
     proof: Proof | None = None
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -101,6 +101,10 @@ def _load(text: str, file: str) -> Any:
     return documents[0]
 
 
+_FEW: Final = 2
+"""Kinds of expectation that a hint names."""
+
+
 def _plain(node: Any) -> Any:
     """Plain Python values; ruamel's number and string classes would leak into frozen data."""
     if isinstance(node, dict):
@@ -158,9 +162,9 @@ def _hint(kind: str, loc: Sequence[int | str]) -> str | None:
     near = difflib.get_close_matches(key, every, n=1)
     if near and near[0] != key:
         return f"did you mean {near[0]!r}?"
-    elsewhere = [other["description"] for other in others if key in other["properties"]]
+    elsewhere = [_in_a_sentence(other["description"]) for other in others if key in other["properties"]]
     where = f"this is {_in_a_sentence(schema['description'])}; " if others else ""
-    where = f"{key!r} goes with {_in_a_sentence(elsewhere[0])}; " if len(elsewhere) == 1 else where
+    where = f"{key!r} goes with {', or '.join(elsewhere)}; " if 0 < len(elsewhere) <= _FEW else where
     return f"{where}known here: {', '.join(sorted(known))}" if known else None
 
 

@@ -17,7 +17,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
@@ -32,8 +32,10 @@ from locust.argument_parser import get_parser
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
 from locust.env import Environment
 from locust.util.load_locustfile import load_locustfile
+from pydantic import TypeAdapter
 
 from chaos.adapters.locust_seconds import Seconds, by_weight, in_words
+from chaos.values.content import Body, Content, Header, Json, Marker
 
 _CONNECTIONS: Final = 100_000
 """More than an open model at any rate that is allowed needs: the pool must never be what limits."""
@@ -43,6 +45,10 @@ _GRACE: Final = 0.05
 _GOODBYE: Final = 1.2
 """Seconds that the users of a locustfile have for their ``on_stop``."""
 _PR_SET_PDEATHSIG: Final = 1
+_LAG: Final = "chaos-lag"
+"""In the context of a request: the seconds by which it was started late."""
+_BEAT: Final = 0.02
+"""Seconds between two signs of life."""
 
 
 class Harness:
@@ -119,7 +125,8 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
 
         def send(self, kind: Mapping[str, Any], intended: float) -> None:
             """Latency counts from the intended start, so that a stalled system can't hide its stall."""
-            seconds.sent(max(0.0, time.perf_counter() - intended))
+            lag = max(0.0, time.perf_counter() - intended)
+            seconds.sent(lag)
             try:
                 # The client's own timeouts are per read: an answer that trickles in would never end.
                 with (
@@ -131,12 +138,13 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
                         data=kind["body"],
                         headers=kind["headers"],
                         catch_response=True,
+                        context={_LAG: lag},
                     ) as answer,
                 ):
                     answer.request_meta["response_time"] = (time.perf_counter() - intended) * 1000
             except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - whatever it is, an arrival that got no answer is counted
                 took = (time.perf_counter() - intended) * 1000
-                seconds.answered(kind["label"], 0, in_words(error), took)
+                seconds.answered(kind["label"], 0, in_words(error), took, lag=lag)
 
     return Arrivals
 
@@ -198,11 +206,19 @@ def _reason(file: Path, error: BaseException) -> str:
 # --- the run -------------------------------------------------------------------------------------------------------
 
 
-def listen(environment: Environment, seconds: Seconds, *, counts_sending: bool) -> None:
+def listen(
+    environment: Environment, seconds: Seconds, markers: Sequence[Header | Body | Json], *, counts_sending: bool
+) -> None:
     """Counts every HTTP request that Locust reports; events without an HTTP answer are flows and the like."""
 
     def note(
-        request_type: str, name: str, response_time: float, response: Any = None, exception: Any = None, **_: Any
+        request_type: str,
+        name: str,
+        response_time: float,
+        response: Any = None,
+        exception: Any = None,
+        context: Mapping[str, Any] | None = None,
+        **_: Any,
     ) -> None:
         status = getattr(response, "status_code", None)
         if status is None:
@@ -215,9 +231,23 @@ def listen(environment: Environment, seconds: Seconds, *, counts_sending: bool) 
             seconds.sent(0.0)
             if name.startswith(("/", "http://", "https://")):
                 name = f"{request_type} {name}"  # as declared requests are called that have no name
-        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0)
+        matched = () if error else matching(markers, response)
+        lag = (context or {}).get(_LAG, 0.0)
+        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched, lag=lag)
 
     environment.events.request.add_listener(note)
+
+
+def matching(markers: Sequence[Header | Body | Json], response: Any) -> tuple[str, ...]:
+    """The markers that an answer has. Where a locustfile streams an answer, it is read here."""
+    if not markers:
+        return ()
+    try:
+        body = response.content or b""
+    except FAILURE_EXCEPTIONS:
+        body = b""
+    content = Content(response.headers or {}, body)
+    return tuple(str(marker) for marker in markers if marker.matches(content))
 
 
 def main() -> int:
@@ -257,16 +287,17 @@ def main() -> int:
     else:
         environment = Environment(user_classes=[arrivals(work, seconds)], host=work["entry"])
         runner = environment.create_local_runner()
-    listen(environment, seconds, counts_sending=own)
+    markers = TypeAdapter(tuple[Marker, ...]).validate_python(work["markers"])
+    listen(environment, seconds, markers, counts_sending=own)
     harness.tell("ready")
     if next(said, "stop") != "start":
         return 0
     users = work["spec"]["users"] if own else 1
-    teller = gevent.spawn(_tell_seconds, harness, seconds)
+    teller, heart = gevent.spawn(_tell_seconds, harness, seconds), gevent.spawn(_beat, seconds)
     runner.start(users, spawn_rate=users)
     gevent.spawn(_wait_for_word, said, over)
     by_itself = over.get()
-    teller.kill()
+    gevent.killall([teller, heart])
     if by_itself:
         sys.stderr.write(f"{by_itself}\n")
         return 3
@@ -285,6 +316,12 @@ def _allow_many_connections() -> None:
 def _wait_for_word(said: Iterator[str], over: Any) -> None:
     next(said, None)  # the word to stop, or the harness's end
     over.set("")
+
+
+def _beat(seconds: Seconds) -> None:
+    while True:
+        seconds.alive()
+        gevent.sleep(_BEAT)
 
 
 def _tell_seconds(harness: Harness, seconds: Seconds) -> None:

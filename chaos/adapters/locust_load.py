@@ -18,6 +18,7 @@ from typing import IO, Final
 from chaos.adapters.loopback import directly
 from chaos.errors import LoadError
 from chaos.model.experiment import Load
+from chaos.values.content import Marker
 from chaos.values.load import LoadCell, LoadSecond
 
 _DRIVER: Final = "chaos.adapters.locust_driver"
@@ -62,7 +63,9 @@ class LocustLoad:
         """The process's id once it is prepared."""
         return None if self._process is None else self._process.pid
 
-    def prepare(self, spec: Load, *, entry: str, headers: Mapping[str, str], base: Path) -> None:
+    def prepare(
+        self, spec: Load, *, entry: str, headers: Mapping[str, str], base: Path, markers: Sequence[Marker] = ()
+    ) -> None:
         """Starts the process; it loads Locust while the harness goes on.
 
         To be called from a thread that lives as long as the run: Linux ends the process when the thread that started it
@@ -73,6 +76,7 @@ class LocustLoad:
             entry: The mesh's entry, such as ``http://127.0.0.1:8080``.
             headers: Sent with every request; they win over those that a request declares.
             base: The folder that the locustfile's path starts from.
+            markers: What each answer's content is looked at for.
 
         Raises:
             LoadError: the process can't be started.
@@ -87,6 +91,7 @@ class LocustLoad:
             "timeout": spec.timeout.total_seconds(),
             "entry": entry,
             "headers": dict(headers),
+            "markers": [marker.model_dump() for marker in markers],
             "locustfile": str(self._locustfile) if self._locustfile else None,
         }
         # Set for the harness's own process, these would leave Locust's users waiting for each other.
@@ -236,11 +241,15 @@ def _second(line: str) -> LoadSecond:
         intended=found["intended"],
         sent=found["sent"],
         worst_lag=found["worst_lag"],
+        cpu=found["cpu"],
         cells=tuple(
             LoadCell.model_construct(
                 request=cell["request"],
                 status=cell["status"],
                 error=cell["error"],
+                matched=tuple(cell["matched"]),
+                lag=cell["lag"],
+                held=cell["held"],
                 latencies={float(took): count for took, count in cell["latencies"].items()},
             )
             for cell in found["cells"]

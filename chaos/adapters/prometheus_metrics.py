@@ -111,9 +111,9 @@ class PrometheusMetrics:
         match question:
             case Requests(host=host, side=side):
                 return f'istio_requests_total{{{_SIDES[side]},destination_service="{host}"}}'
-            case Durations(host=host, within=within):
+            case Durations(host=host, within=within, side=side):
                 suffix, bucket = ("count", "") if within is None else ("bucket", f',le=~"{_le(within)}"')
-                labels = f'{_SIDES[Side.CALLERS]},destination_service="{host}"{bucket}'
+                labels = f'{_SIDES[side]},destination_service="{host}"{bucket}'
                 return f"istio_request_duration_milliseconds_{suffix}{{{labels}}}"
             case Comparison(promql=promql):
                 return promql

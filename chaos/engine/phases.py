@@ -51,6 +51,7 @@ def lock(live: Live) -> None:
         entry=live.place.environment.entry,
         headers={RUN_HEADER: plan.run},
         base=around.base,
+        markers=judge.looked_for(plan),
     )
     until = live.now() + around.wait
     while live.lease is None:
@@ -201,6 +202,6 @@ def recover(live: Live) -> None:
     live.enter(PhaseName.RECOVER)
     experiment = live.plan.experiment
     limits = experiment.limits
-    limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
+    limit = (experiment.recovery.within + experiment.stays_good_for + limits.baseline + limits.removal).total_seconds()
     limit += judge.drain(live.recorder.facts, live.look().now)
     live.until(limit, lambda standing: standing.done)

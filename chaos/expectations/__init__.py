@@ -11,23 +11,29 @@ from typing import Annotated, Any, Final, get_args
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from chaos.expectations.client import ClientExpectation
+from chaos.expectations.fallback import FallbackExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
+from chaos.expectations.replicas import ReplicaExpectation
 
 __all__ = [
     "KINDS",
     "AnyExpectation",
     "ClientExpectation",
     "Expectation",
+    "FallbackExpectation",
     "Guardrail",
     "PromqlExpectation",
+    "ReplicaExpectation",
     "SteadyState",
 ]
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
+    | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]
 )
 """Every kind, each tagged by its name; the first that recognises what a file declares takes it."""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Annotated, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from chaos.istio.grpc import GRPC_STATUSES
+from chaos.values.content import JSON_PATH, Body, Header, Json, Scalar
 from chaos.values.declared import Declared
 from chaos.values.quantities import Duration
 
@@ -15,31 +18,95 @@ _STATUS: Final = re.compile(r"(<=|<|>=|>|=)?\s*(\d{3})|([1-5])xx")
 
 
 class Good(Declared):
-    """Which events are good: the status, the duration, or both."""
+    """Which events are good: by status, of HTTP or of gRPC, by duration, by content; all that is declared must be so.
+
+    Args:
+        status: ``"<500"``, ``"2xx"``, ``"200"``; no answer is never good.
+        grpc: In place of ``status``: ``"OK"``, or several such as ``"OK|NOT_FOUND"``.
+        within: Answered within this time.
+        header: Values of the answer's headers, by their names.
+        body: A text that the answer's body holds.
+        json_path: Values in the answer's JSON, by their paths, such as ``{"stock.lines[0].source": "cache"}``.
+    """
 
     status: str | None = Field(
         None,
         pattern=r"^((<=|<|>=|>|=)?\s*\d{3}|[1-5]xx)$",
         description='"<500", "2xx" or "200"; a request without an answer is never good',
     )
+    grpc: str | None = Field(
+        None, description="gRPC statuses: OK, or several such as OK|NOT_FOUND; an answer without one is not good"
+    )
     within: Duration | None = Field(
         None, description="an answer within this time is good; must be a bucket bound of the mesh's histogram"
     )
 
+    header: dict[str, str] = Field(
+        default_factory=dict, description="values of the answer's headers, by their names; with from: client"
+    )
+    body: str | None = Field(None, min_length=1, description="a text in the answer's body; with from: client")
+    json_path: dict[Annotated[str, Field(pattern=JSON_PATH)], Scalar] = Field(
+        default_factory=dict,
+        description="values in the answer's JSON, by paths such as stock.lines[0].source; with from: client",
+    )
+
     if TYPE_CHECKING:
 
-        def __init__(self, *, status: str | None = None, within: timedelta | str | None = None) -> None: ...
+        def __init__(
+            self,
+            *,
+            status: str | None = None,
+            grpc: str | None = None,
+            within: timedelta | str | None = None,
+            header: Mapping[str, str] = ...,
+            body: str | None = None,
+            json_path: Mapping[str, Scalar] = ...,
+        ) -> None: ...
+
+    @field_validator("grpc")
+    @classmethod
+    def _statuses(cls, value: str | None) -> str | None:
+        for name in value.split("|") if value is not None else ():
+            if name not in GRPC_STATUSES:
+                raise ValueError(
+                    f"expected gRPC statuses, joined by | if there are several: {', '.join(GRPC_STATUSES)}"
+                )
+        return value
 
     @model_validator(mode="after")
     def _something(self) -> Self:
-        if self.status is None and self.within is None:
-            raise ValueError("expected status, within or both")
+        if not (self.status or self.grpc or self.within or self.markers):
+            raise ValueError("expected at least one of status, grpc, within, header, body and jsonPath")
+        if self.status is not None and self.grpc is not None:
+            raise ValueError("expected status, which is HTTP's, or grpc; not both")
         return self
+
+    @property
+    def markers(self) -> tuple[Header | Body | Json, ...]:
+        """What a good answer's content has."""
+        return (
+            *(Header(name=name, value=value) for name, value in self.header.items()),
+            *([Body(text=self.body)] if self.body is not None else []),
+            *(Json(path=path, value=value) for path, value in self.json_path.items()),
+        )
 
     @property
     def milliseconds(self) -> float | None:
         """The bound of ``within``."""
         return None if self.within is None else self.within / timedelta(milliseconds=1)
+
+    def is_met_by(self, labels: Mapping[str, str]) -> bool:
+        """Whether the answers that a series counts have a good status, whatever time they took.
+
+        A gRPC answer with an error is HTTP 200, and still not good.
+        """
+        status = labels.get("grpc_response_status", "")
+        if self.grpc is not None:
+            return status in {str(GRPC_STATUSES.index(name)) for name in self.grpc.split("|")}
+        if self.status is not None and status not in ("", "0"):
+            return False
+        code = labels.get("response_code", "0")
+        return self.status_is_good(int(code) if code.isdigit() else 0)
 
     def status_is_good(self, code: int) -> bool:
         """Whether an answer of this status is good; code 0 says that there was no answer."""
@@ -57,8 +124,14 @@ class Good(Declared):
             None: code == bound,
         }[found[1]]  # fmt: skip
 
+    def __hash__(self) -> int:
+        """By its words, since mappings have no hash."""
+        return hash(str(self))
+
     def __str__(self) -> str:
         parts = [f"with status {self.status}"] if self.status else []
+        parts += [f"with gRPC status {self.grpc.replace('|', ' or ')}"] if self.grpc else []
         if self.milliseconds is not None:
             parts.append(f"within {int(self.milliseconds)} ms")
+        parts += [f"with {marker}" for marker in self.markers]
         return " and ".join(parts)

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator
 
-from chaos.expectations.counting import Counter
+from chaos.expectations.counting import Count, Counter
 from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
+from chaos.expectations.kind import Look
 from chaos.expectations.share import FROM, ShareOfGood
-from chaos.istio.hosts import service_fqdn
-from chaos.istio.metrics import BUCKETS_MS
+from chaos.istio.hosts import host_of, placed
+from chaos.istio.metrics import BUCKETS_MS, caller_of
 from chaos.values.answers import Tally
-from chaos.values.declared import Name
-from chaos.values.questions import Durations, Question, Requests
-
-if TYPE_CHECKING:
-    from chaos.expectations.good import Good
+from chaos.values.declared import Placed
+from chaos.values.questions import Durations, Question, Requests, Side
 
 
 class Expectation(ShareOfGood):
@@ -29,7 +28,8 @@ class Expectation(ShareOfGood):
 
     Args:
         title: What is expected, in words.
-        service: The service whose answers are counted, in the target's namespace.
+        service: The service whose answers are counted: its name in the target's namespace, or ``namespace/name`` anywhere.
+        caller: Only the requests of this workload, by its name in the target's namespace or ``namespace/name``.
         good: Which answers are good; or, instead of it, ``status`` and ``within``.
         status: ``"<500"``, ``"2xx"``, ``"200"``; no answer is never good, nor is a gRPC answer with an error status.
         within: Answered within this time, which must be a bound of the mesh's histogram: 500 ms, 1 s, 2.5 s ….
@@ -40,8 +40,16 @@ class Expectation(ShareOfGood):
         InputError: a value is not of its form.
     """
 
-    service: Name = Field(
-        description="the service whose answers are counted, in the target's namespace; `from: client` needs none"
+    side: ClassVar[Side] = Side.CALLERS
+    """Whose proxies count."""
+
+    service: Placed = Field(
+        description="the service whose answers are counted: a name in the target's namespace, or namespace/name in any; "
+        "`from: client` needs none"
+    )
+    caller: Placed | None = Field(
+        None,
+        description="only the requests that this workload sends (name, or namespace/name); without it, of all callers",
     )
     source: Literal["mesh"] = Field("mesh", alias="from", description=FROM)
 
@@ -53,6 +61,7 @@ class Expectation(ShareOfGood):
             *,
             service: str,
             at_least: float | str,
+            caller: str | None = None,
             good: Good | None = None,
             status: str | None = None,
             within: timedelta | str | None = None,
@@ -65,43 +74,57 @@ class Expectation(ShareOfGood):
         del declared
         return True
 
-    @model_validator(mode="after")
-    def _countable(self) -> Self:
-        if self.good.milliseconds is not None and self.good.milliseconds not in BUCKETS_MS:
+    @field_validator("good")
+    @classmethod
+    def _countable(cls, value: Good) -> Good:
+        if value.markers:
+            raise ValueError(
+                "proxies don't count by content, so header, body and jsonPath need from: client (in Python a ClientExpectation)"
+            )
+        if value.milliseconds is not None and value.milliseconds not in BUCKETS_MS:
             bounds = ", ".join(f"{b:g}" for b in BUCKETS_MS[:13])
             raise ValueError(
-                f"good.within: expected a bucket bound of the mesh's histogram (ms: {bounds}, …), or from: client (in Python a ClientExpectation)"
+                f"within: expected a bucket bound of the mesh's histogram (ms: {bounds}, …), or from: client (in Python a ClientExpectation)"
             )
-        return self
+        return value
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests; with a time, its histogram at that bound and as a whole."""
-        host = service_fqdn(self.service, namespace)
+        host, side = host_of(self.service, namespace), self.side
         if self.good.milliseconds is None:
-            yield Requests(host=host)
+            yield Requests(host=host, side=side)
         else:
-            yield Durations(host=host, within=self.good.milliseconds)
-            yield Durations(host=host)
+            yield Durations(host=host, within=self.good.milliseconds, side=side)
+            yield Durations(host=host, side=side)
+
+    def holding(self, evidence: Evidence, look: Look) -> Window:
+        """Histograms trail their counters, so the fault's last answers come in after it: a recovery shows only if they are good too."""
+        if self.good.milliseconds is None or look.phase != "recovery":
+            return look.window
+        return Window(look.window.start - evidence.histogram_lag, look.window.end)
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
-        """Good and all answers in a window, over all series."""
-        host, bound = service_fqdn(self.service, namespace), self.good.milliseconds
+        """Good and all answers in a window."""
+        host, bound = host_of(self.service, namespace), self.good.milliseconds
+        if self.caller is not None:
+            evidence = evidence.only(sent_by(self.caller, namespace))
         good = total = 0
         lower = False
+        found: Iterator[tuple[Counter, int, Count]]
         if bound is None:
-            found = ((one, every.events, every) for one, every in evidence.counted(Requests(host=host), window))
+            requests = Requests(host=host, side=self.side)
+            found = ((one, every.events, every) for one, every in evidence.counted(requests, window))
         else:
-            found = ((one, within, every) for one, within, every in evidence.timed(host, bound, window))
+            found = evidence.timed(host, bound, window, side=self.side)
         for one, fine, every in found:
             total += every.events
             lower |= every.lower_bound
-            if every.events and self._is_good(one):
+            if every.events and self.good.is_met_by(one.labels):
                 good += fine
         return Tally(good=good, total=total, lower_bound=lower)
 
-    def _is_good(self, one: Counter) -> bool:
-        """By status; a gRPC answer with an error is HTTP 200 and still not good."""
-        code = one.labels.get("response_code", "0")
-        if self.good.status is not None and one.labels.get("grpc_response_status", "") not in ("", "0"):
-            return False
-        return self.good.status_is_good(int(code) if code.isdigit() else 0)
+
+def sent_by(caller: str, namespace: str) -> Callable[[Mapping[str, str]], bool]:
+    """What takes the series of one workload's requests; it is in ``namespace`` if it does not name one."""
+    wanted = "/".join(placed(caller, namespace))
+    return lambda labels: caller_of(labels) == wanted

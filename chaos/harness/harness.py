@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from datetime import timedelta
@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
 
-from chaos import judge
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.http_probe import HttpProbe
 from chaos.adapters.locust_load import LocustLoad
@@ -18,18 +17,19 @@ from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch
-from chaos.errors import Setting
+from chaos.errors import InputError, Setting
 from chaos.harness import connecting, running
+from chaos.harness.again import judge_again
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
-from chaos.model.experiment import Experiment
+from chaos.model.experiment import Experiment, Profile, profile_of
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Probe, Result
 from chaos.reporting.listeners import listeners as reports
-from chaos.reporting.record import read_record, run_folder
+from chaos.reporting.record import run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.sweep import Swept, sweep
@@ -50,6 +50,7 @@ class Means(TypedDict, total=False):
     report_dir: Path | str
     wait: timedelta | str
     lease: float
+    profile: Profile | None
 
 
 class Harness:
@@ -68,6 +69,7 @@ class Harness:
         report_dir: The folder for records.
         wait: How long to wait for a target that another run holds, e.g. ``"10m"``; by default the run is refused at once.
         lease: Seconds without a sign of life after which a run counts as dead.
+        profile: How long to observe: ``"quick"`` for trying, ``"nightly"`` for longer; by default as each experiment declares.
 
     Raises:
         InputError: a value can't be used.
@@ -85,6 +87,7 @@ class Harness:
         report_dir: Path | str = "reports",
         wait: timedelta | str = timedelta(0),
         lease: float = LEASE_SECONDS,
+        profile: Profile | None = None,
     ) -> None:
         self.place = place
         self._wait = duration_of(Setting.WAIT, wait).total_seconds()
@@ -94,6 +97,7 @@ class Harness:
         self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
+        self._profile = profile_of(profile)
         self._closing = ExitStack()
 
     # --- where -----------------------------------------------------------------------------------------------------
@@ -179,7 +183,7 @@ class Harness:
         Raises:
             MeshError: the API can't be read.
         """
-        return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
+        return self.place.plan(self._profiled(experiment), run=new_run(), file=str(file or ""), declared=declared)
 
     def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", run_id: str = "") -> Result:
         """Runs an experiment, judges it and writes its record, whatever the outcome.
@@ -207,6 +211,7 @@ class Harness:
             base=file.parent if file else Path.cwd(),
             lease=self._lease,
         )
+        experiment = self._profiled(experiment)
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, run_id=run_id)
 
     def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Result:
@@ -223,17 +228,26 @@ class Harness:
         raise_unless_passed(result.verdict)
         return result
 
+    def _profiled(self, experiment: Experiment) -> Experiment:
+        if self._profile is None:
+            return experiment
+        try:
+            return experiment.in_profile(self._profile)
+        except ValueError as error:
+            raise InputError(f"{experiment.name}: {error}") from error
+
     @staticmethod
-    def judge(record: Path | str) -> Verdict:
-        """Judges a recorded run again, offline.
+    def judge(record: Path | str, *, what_if: Mapping[str, object] | None = None) -> Verdict:
+        """Judges a recorded run again, offline; ``Verdict.again`` has what is to be said about the record.
 
         Args:
             record: A ``record.json``, or the folder that holds one.
+            what_if: Other values than the declared ones, e.g. ``{"atLeast": "99.5%"}``, which make the verdict hypothetical.
 
         Raises:
-            InputError: it is no record.
+            InputError: it is no record, or can't be judged by such values.
         """
-        return judge.judge(read_record(Path(record)))
+        return judge_again(Path(record), what_if or {})
 
     # --- cleaning up -----------------------------------------------------------------------------------------------
 

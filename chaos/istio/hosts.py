@@ -25,6 +25,18 @@ def service_fqdn(name: str, namespace: str, *, domain: str = CLUSTER_DOMAIN) -> 
     return f"{name}.{namespace}.svc.{domain}"
 
 
+def placed(name: str, namespace: str) -> tuple[str, str]:
+    """``(namespace, name)`` of what people write as ``name`` or ``namespace/name``; the former is in ``namespace``."""
+    home, slash, rest = name.partition("/")
+    return (home, rest) if slash else (namespace, name)
+
+
+def host_of(service: str, namespace: str) -> str:
+    """The registry name of a Service that people write as ``name``, in ``namespace``, or as ``namespace/name``."""
+    home, name = placed(service, namespace)
+    return service_fqdn(name, home)
+
+
 def service_of(fqdn: str, *, domain: str = CLUSTER_DOMAIN) -> tuple[str, str] | None:
     """``(namespace, name)`` of the Kubernetes Service with this registry name; ``None`` for any other host."""
     suffix = f".svc.{domain}"

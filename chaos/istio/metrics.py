@@ -12,6 +12,32 @@ BUCKETS_MS: Final = (
 """Upper bounds in milliseconds of Istio's request duration histogram (Envoy histogram_impl.cc defaultBuckets)."""
 
 
+FLAGS: Final[Mapping[str, str]] = {
+    "DC": "the client went away", "DF": "the name was not resolved", "DI": "delayed by an injected fault",
+    "DO": "dropped by overload", "DPE": "the client broke the protocol", "DR": "the client reset its stream",
+    "DT": "the connection or stream lasted too long", "FI": "aborted by an injected fault", "IH": "a header was not valid",
+    "LH": "the own health check failed", "LR": "reset by the proxy itself", "NC": "no such cluster", "NFCF": "no filter configuration",
+    "NR": "no route", "OM": "the overload manager ended it", "RL": "rate limited", "RLSE": "the rate limit service failed",
+    "SI": "idle for too long", "UAEX": "denied by external authorization", "UC": "the connection to the service ended",
+    "UF": "no connection to the service", "UH": "no healthy replica", "UMSDR": "the stream lasted too long",
+    "UO": "no room in the connection pool (circuit breaker)", "UPE": "the service broke the protocol", "UR": "the service reset the stream",
+    "URX": "all retries, or connection attempts, were used", "UT": "no answer within the time-out",
+}  # fmt: skip
+"""Envoy's response flags (``source/common/stream_info/utility.h``)."""
+INJECTED: Final = frozenset({"FI", "DI"})
+"""Flags of injected faults."""
+
+
+def caller_of(labels: Mapping[str, str]) -> str:
+    """``namespace/workload`` of whoever sent the requests that a series counts."""
+    return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
+
+
+def replica_of(labels: Mapping[str, str]) -> str:
+    """The pod whose proxy counted; its address where Prometheus does not add the pod's name."""
+    return labels.get("pod") or labels.get("instance", "")
+
+
 def flags_of(labels: Mapping[str, str]) -> frozenset[str]:
     """Envoy's response flags of the requests that a series counts.
 

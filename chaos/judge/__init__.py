@@ -7,9 +7,10 @@ from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
 from chaos.judge.proof import faults_before
-from chaos.judge.questions import needed
+from chaos.judge.questions import looked_for, needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
+from chaos.judge.what_if import supposed
 
 __all__ = [
     "SAFE",
@@ -21,7 +22,9 @@ __all__ = [
     "judge",
     "judge_callers",
     "judge_entry",
+    "looked_for",
     "needed",
     "new_evidence",
     "stand",
+    "supposed",
 ]

@@ -1,8 +1,9 @@
-"""What a run must ask the metrics so that it can be judged."""
+"""What a run must ask the metrics and the load's answers so that it can be judged."""
 
 from __future__ import annotations
 
 from chaos.model.plan import Plan
+from chaos.values.content import Marker
 from chaos.values.questions import Question, Requests, Side
 
 
@@ -13,3 +14,10 @@ def needed(plan: Plan) -> tuple[Question, ...]:
     for one in (*experiment.steady_state, *experiment.guardrails):
         found += one.questions(experiment.target.namespace)
     return tuple(dict.fromkeys(found))
+
+
+def looked_for(plan: Plan) -> tuple[Marker, ...]:
+    """Every marker by which an expectation recognises answers, once."""
+    experiment = plan.experiment
+    declared = (*experiment.steady_state, *experiment.guardrails)
+    return tuple({str(marker): marker for one in declared for marker in one.markers()}.values())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Unpack
+from typing import Any, Final, TypedDict, Unpack
 
 from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
@@ -11,41 +11,71 @@ from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
-from chaos.testing.traffic import ENTRY, NAMESPACE, TARGET, ShopLoad, ShopMetrics, ShopProbe, Traffic
+from chaos.testing.traffic import ENTRY, NAMESPACE, TARGET, ShopLoad, ShopMetrics, ShopProbe, Times, Traffic, pods_of
 
 _ENTRY_URL: Final = "http://shop.memory"
+
+
+class Behaviour(TypedDict, total=False):
+    """How a shop behaves; see ``Shop``."""
+
+    bears: float
+    heals: float
+    broken: float
+    degrades: float
+    mixes: float
+    sticks: float
+    kept: float
+    asks: int
+    tries: int
+    retries: int
+    spoilt: float
+    ejected: Times
+    breaker: Times
+    sheds: float
+    scrape_interval: float
 
 
 class Shop:
     """``order-svc``, which takes orders, and ``inventory-svc``, which each order asks, in the namespace ``staging``.
 
-    What it does with a fault is said here or at any moment of a run, by these attributes of ``traffic``:
+    What it does with a fault is said here or at any moment of a run, by the attributes of ``traffic`` of these names:
 
     Args:
         bears: Share of the orders that succeed although their call of ``inventory-svc`` was aborted.
         heals: Seconds for which as many orders fail after a fault as it had aborted calls.
         broken: Share of the orders that fail in any case.
+        degrades: Share of the orders that bear an aborted call whose answer says so (``x-stock: unknown``, ``"degraded": true``).
+        mixes: Share of them whose answer holds somebody else's order (``"order": {"id": "7"}``).
+        sticks: Seconds for which as many answers are degraded, or somebody else's, after a fault as there were during it.
         kept: Share of the arrivals that the load generator manages to send.
+        asks: How often an order calls ``inventory-svc``.
+        tries: How often ``order-svc`` tries each of these calls while they are aborted, the first time included.
+        retries: How often the gateway's proxy sends an order again that failed; beyond that, Envoy's flag is ``URX``.
+        replicas: Replicas of ``order-svc``.
+        spoilt: Share of the orders at the last replica that fail while there is a fault.
+        ejected: When the last replica gets no orders, by the fault.
+        breaker: When the gateway's proxy refuses orders because its connection pool is full (``UO``), by the fault.
+        sheds: Share of the orders that it then refuses.
         scrape_interval: Whole seconds between two samples of the metrics.
     """
 
-    def __init__(
-        self,
-        *,
-        bears: float = 1.0,
-        heals: float = 0.0,
-        broken: float = 0.0,
-        kept: float = 1.0,
-        scrape_interval: float = 1.0,
-    ) -> None:
+    def __init__(self, *, replicas: int = 1, **behaviour: Unpack[Behaviour]) -> None:
         self.clock = VirtualClock()
-        self.mesh = MemoryMesh(self.clock, _manifests())
+        self.mesh = MemoryMesh(self.clock, _manifests(replicas))
         self.traffic = Traffic(self.clock, self.mesh)
-        self.traffic.bears, self.traffic.heals, self.traffic.broken, self.traffic.kept = bears, heals, broken, kept
-        self.traffic.scrape_interval = scrape_interval
+        self.traffic.replicas = replicas
+        for name, value in behaviour.items():
+            setattr(self.traffic, name, value)
         self.metrics = ShopMetrics(self.clock, self.traffic)
         self.load = ShopLoad(self.traffic)
         self.probe = ShopProbe()
+
+    def stall(self, seconds: float) -> None:
+        """The machine stands still: no request is sent, nothing is scraped, and the run itself goes on only afterwards."""
+        self.traffic.catch_up()
+        self.traffic.arrivals.stall(self.clock.now(), seconds)
+        self.clock.sleep(seconds)
 
     def harness(self, **means: Unpack[Means]) -> Harness:
         """A harness at this shop, which takes what ``Harness`` takes, by default without reports; runs last milliseconds."""
@@ -58,24 +88,21 @@ class Shop:
         return Harness(place, **means)
 
 
-def _manifests() -> Sequence[Mapping[str, Any]]:
+def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
-    for name in (ENTRY, TARGET):
+    for name, number in ((ENTRY, replicas), (TARGET, 1)):
         meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
-        replicas = {"kind": "ReplicaSet", "name": f"{name}-1", "uid": "-", "controller": True}
-        pod = {
-            "name": f"{name}-1-a", "generateName": f"{name}-1-", "namespace": NAMESPACE, "ownerReferences": [replicas],
-            "labels": {"app": name, "pod-template-hash": "1"},
-        }  # fmt: skip
-        found += [
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": meta,
-                "spec": {"ports": [{"name": "http", "port": 8080}]},
-            },
-            {"apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": {"containers": [{"name": "istio-proxy"}]}},
-        ]
+        spec = {"ports": [{"name": "http", "port": 8080}]}
+        found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
+        owner = {"kind": "ReplicaSet", "name": f"{name}-1", "uid": "-", "controller": True}
+        for one in pods_of(name, number):
+            pod = {
+                "name": one, "generateName": f"{name}-1-", "namespace": NAMESPACE, "ownerReferences": [owner],
+                "labels": {"app": name, "pod-template-hash": "1"},
+            }  # fmt: skip
+            found.append({
+                "apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": {"containers": [{"name": "istio-proxy"}]}
+            })  # fmt: skip
     return found

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import floor
 from pathlib import Path
+from string import ascii_lowercase
 from typing import Any, Final, Protocol
 
 from chaos.errors import LoadError, MetricsError
@@ -12,21 +14,28 @@ from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.model.experiment import Load as LoadSpec
 from chaos.model.experiment import Request
 from chaos.ports import Clock, Object
+from chaos.testing.orders import Order, Says
+from chaos.testing.stalls import Arrivals, split
+from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Comparison, Durations, Question, Requests
+from chaos.values.questions import Comparison, Durations, Question, Requests, Side
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
 ENTRY: Final = "order-svc"
 TARGET: Final = "inventory-svc"
 _HOST: Final = service_fqdn(TARGET, NAMESPACE)
+_ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
 _LATENCY: Final = 20.0
 """Milliseconds that an answer takes where nothing is delayed."""
+_AT_ONCE: Final = 1.0
+"""Milliseconds after which a breaker answers."""
 _BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of the histogram, in milliseconds; some of Istio's."""
 
+Counted = Requests | Durations
 Labels = tuple[tuple[str, str], ...]
 
 
@@ -41,6 +50,8 @@ class Obeyed(Protocol):
 class Traffic:
     """The load calls ``order-svc``, and each order calls ``inventory-svc``, whose faults are those of the mesh.
 
+    How the shop behaves is said by the attributes that ``Shop`` describes; they may be changed at any moment.
+
     Args:
         clock: Time; seconds happen when somebody looks.
         mesh: Whose VirtualServices decide which calls are faulted.
@@ -53,11 +64,19 @@ class Traffic:
         self._counters: dict[tuple[Question, Labels], tuple[int, list[tuple[float, float]]]] = {}
         self._owed: dict[object, float] = {}
         self._hit = (0.0, float("-inf"))
+        self._faulted = (float("inf"), float("-inf"))
         self.rate = 0.0
         self.seconds: list[LoadSecond] = []
         """What the load generator did and got and has not told yet."""
+        self.markers: Sequence[Marker] = ()
+        """What the load generator looks for in the content of answers."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
+        self.degrades, self.mixes, self.sticks = 1.0, 0.0, 0.0
+        self.asks, self.tries, self.retries = 1, 1, 0
+        self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
+        self.sheds, self.breaker = 0.3, Times(None)
         self.scrape_interval = 1.0
+        self.arrivals = Arrivals()
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -76,33 +95,93 @@ class Traffic:
         return found
 
     def _happen(self, at: float) -> None:
-        number = round(self.rate * self.kept)
+        lags = self.arrivals.lags(at, round(self.rate * self.kept))
+        number = len(lags)
         abort, status, delay, late = self._fault(at)
-        calls = {
-            ("-", "200"): (1 - abort) * (1 - delay), ("DI", "200"): (1 - abort) * delay,
-            ("FI", status): abort * (1 - delay), ("DI,FI", status): abort * delay,
-        }  # fmt: skip
-        for (flags, code), count in self._shared_out(calls, number).items():
-            self._count(Requests(host=_HOST), ENTRY, code, flags, count)
-        bad = min(1.0, self.broken + self._failing(abort, at))
-        slow = (1 - bad) * delay
-        answers = {(200, _LATENCY): 1 - bad - slow, (200, _LATENCY + late): slow, (500, _LATENCY): bad}
-        orders = self._shared_out(answers, number)
-        host = service_fqdn(ENTRY, NAMESPACE)
-        for (code, took), count in orders.items():
-            for question in (Requests(host=host), Durations(host=host)):
-                self._count(question, "ingress", str(code), "-", count)
-            for bound in _BOUNDS:
-                within = count if took <= bound else 0
-                self._count(Durations(host=host, within=bound), "ingress", str(code), "-", within)
-        if (at + 1) % self.scrape_interval == 0:
+        if abort or delay:
+            self._faulted = (min(at, self._faulted[0]), at)
+        took = {_LATENCY: 1 - delay, _LATENCY + late: delay} if delay else {_LATENCY: 1.0}
+        bad = {replica: self._bad(replica, abort, at) for replica in self._in_rotation(at)}
+        shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
+        orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
+        arrived = self._arrive(number * (1 - shed), bad, took)
+        self._ask(arrived * self.asks * _tries(abort, self.tries), abort, status, delay)
+        if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for total, samples in self._counters.values():
                 samples.append((at + 1, float(total)))
         if self.rate:
-            cells = (
-                LoadCell(request="orders", status=code, latencies={took: n}) for (code, took), n in orders.items() if n
+            cells = [
+                LoadCell(
+                    request="orders", status=order.code, matched=self._matched(order), latencies={order.took: count}
+                )
+                for order, count in orders.items()
+                if count
+            ]
+            worst = max(lags, default=0.0) / 1000
+            answers = tuple(split(cells, lags))
+            self.seconds.append(
+                LoadSecond(at=at, intended=round(self.rate), sent=number, worst_lag=worst, cells=answers)
             )
-            self.seconds.append(LoadSecond(at=at, intended=round(self.rate), sent=number, cells=tuple(cells)))
+
+    def _orders(
+        self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
+    ) -> Mapping[Order, int]:
+        """The orders of a second, as the ingress gateway counts them: each once."""
+        failed = (1 - shed) * bad ** (1 + self.retries)
+        shares = {
+            Order(200, "-", milliseconds, says): part * share
+            for says, part in self._said(at, 1 - shed - failed).items()
+            for milliseconds, share in took.items()
+        }
+        shares |= {
+            Order(500, "URX" if self.retries else "-", _LATENCY, Says.NOTHING): failed,
+            Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
+        }
+        found: Mapping[Order, int] = self._shared_out(shares, number)
+        for order, count in found.items():
+            self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count)
+        return found
+
+    def _said(self, at: float, good: float) -> Mapping[Says, float]:
+        """Of the good orders, which share says what: the fault shows while it is there, or for some time after it."""
+        share, last = self._hit
+        borne = min(good, self.bears * share) if at - last <= self.sticks else 0.0
+        degraded, foreign = borne * self.degrades, borne * self.mixes
+        return {Says.WHOLE: good - degraded - foreign, Says.DEGRADED: degraded, Says.FOREIGN: foreign}
+
+    def _arrive(self, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
+        """How often the gateway tried, as the replicas of ``order-svc`` count it."""
+        arrived = self._whole("arrived", orders * _tries(sum(bad.values()) / len(bad), 1 + self.retries))
+        shares = {
+            (replica, code, milliseconds): share * part / len(bad)
+            for replica, failing in bad.items()
+            for code, share in (("200", 1 - failing), ("500", failing))
+            for milliseconds, part in took.items()
+        }
+        for (replica, code, milliseconds), count in self._shared_out(shares, arrived).items():
+            self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
+        return arrived
+
+    def _ask(self, calls: float, abort: float, status: str, delay: float) -> None:
+        """The calls of ``inventory-svc``; those that the fault answers do not get there."""
+        shares = {
+            ("-", "200"): (1 - abort) * (1 - delay), ("DI", "200"): (1 - abort) * delay,
+            ("FI", status): abort * (1 - delay), ("DI,FI", status): abort * delay,
+        }  # fmt: skip
+        for (flags, code), count in self._shared_out(shares, self._whole("calls", calls)).items():
+            self._count(Requests(host=_HOST), ENTRY, ENTRY, code, flags, count)
+            if "FI" not in flags:
+                self._count(Requests(host=_HOST, side=Side.CALLED), ENTRY, f"{TARGET}-1-a", code, "-", count)
+
+    def _in_rotation(self, at: float) -> Sequence[str]:
+        """The replicas of ``order-svc`` that get requests; the last is the one that may be spoilt."""
+        names = pods_of(ENTRY, self.replicas)
+        return names[:-1] if self.replicas > 1 and self.ejected.cover(self._faulted, at) else names
+
+    def _bad(self, replica: str, abort: float, at: float) -> float:
+        """The share of a replica's orders that fail."""
+        spoilt = at == self._faulted[1] and replica == pods_of(ENTRY, self.replicas)[-1]
+        return min(1.0, self.broken + self._failing(abort, at) + (self.spoilt if spoilt else 0.0))
 
     def _failing(self, abort: float, at: float) -> float:
         """The share of the orders that fail for the fault's sake: while it is there, or for some time after it."""
@@ -111,6 +190,10 @@ class Traffic:
             return (1 - self.bears) * abort
         share, last = self._hit
         return share if at - last <= self.heals else 0.0
+
+    def _matched(self, order: Order) -> tuple[str, ...]:
+        """The markers that its answer has."""
+        return tuple(str(marker) for marker in self.markers if marker.matches(order.says.value))
 
     def _fault(self, at: float) -> tuple[float, str, float, float]:
         """Share and status of what is aborted, share and milliseconds of what is delayed."""
@@ -133,15 +216,58 @@ class Traffic:
         self._owed |= {key: owed[key] - count for key, count in found.items()}
         return found
 
-    def _count(self, question: Question, caller: str, code: str, flags: str, number: int) -> None:
+    def _whole(self, key: str, number: float) -> int:
+        """A number in whole requests; what is left of one second is owed to the next."""
+        owed = self._owed.get(key, 0.0) + number
+        self._owed[key] = owed - round(owed)
+        return round(owed)
+
+    def _answered(self, side: Side, pod: str, answer: tuple[str, str], took: float, number: int) -> None:
+        """Counts orders, in the histogram too; ``answer`` is their status and flags, ``pod`` that whose proxy counts."""
+        for question in (Requests(host=_ORDERS, side=side), Durations(host=_ORDERS, side=side)):
+            self._count(question, "ingress", pod, *answer, number)
+        for bound in _BOUNDS:
+            question = Durations(host=_ORDERS, within=bound, side=side)
+            self._count(question, "ingress", pod, *answer, number if took <= bound else 0)
+
+    def _count(self, question: Counted, caller: str, pod: str, code: str, flags: str, number: int) -> None:
         labels = {
-            "job": "istio-proxies", "instance": caller, "reporter": "source", "source_workload": caller,
-            "source_workload_namespace": NAMESPACE, "grpc_response_status": "", "response_code": code, "response_flags": flags,
+            "job": "istio-proxies", "instance": pod, "pod": pod,
+            "reporter": "destination" if question.side is Side.CALLED else "source",
+            "source_workload": caller, "source_workload_namespace": NAMESPACE, "grpc_response_status": "",
+            "response_code": code, "response_flags": flags,
         }  # fmt: skip
         key = (question, tuple(labels.items()))
         if number or key in self._counters:
             total, samples = self._counters.get(key, (0, []))
             self._counters[key] = (total + number, samples)
+
+
+@dataclass(frozen=True)
+class Times:
+    """When something lasts, by the fault.
+
+    Args:
+        since: Seconds after the fault's begin from which; ``None``: never.
+        after: Seconds after the fault's end up to which.
+    """
+
+    since: float | None
+    after: float = 0.0
+
+    def cover(self, fault: tuple[float, float], at: float) -> bool:
+        """Whether it lasts at a moment; ``fault``: the first and the last second with one."""
+        return self.since is not None and fault[0] + self.since <= at <= fault[1] + self.after
+
+
+def pods_of(workload: str, replicas: int) -> Sequence[str]:
+    """The names of its pods."""
+    return [f"{workload}-1-{letter}" for letter in ascii_lowercase[:replicas]]
+
+
+def _tries(failing: float, most: int) -> float:
+    """The mean number of tries, if each fails with a share and the last one is the ``most``-th."""
+    return sum(failing**before for before in range(most))
 
 
 class ShopMetrics:
@@ -216,11 +342,19 @@ class ShopLoad:
         self.died = ""
         """Why it is not running; nothing while it is well."""
 
-    def prepare(self, spec: LoadSpec, *, entry: str, headers: Mapping[str, str], base: Path) -> None:  # noqa: ARG002
-        """Takes note of the rate; ``LoadError`` where it has died."""
+    def prepare(
+        self,
+        spec: LoadSpec,
+        *,
+        entry: str,  # noqa: ARG002
+        headers: Mapping[str, str],  # noqa: ARG002
+        base: Path,  # noqa: ARG002
+        markers: Sequence[Marker] = (),
+    ) -> None:
+        """Takes note of the rate and the markers; ``LoadError`` where it has died."""
         if self.died:
             raise LoadError(self.died)
-        self._rate = spec.rate
+        self._rate, self._traffic.markers = spec.rate, markers
 
     def start(self) -> None:
         """Orders from now on."""

@@ -34,7 +34,7 @@ class Requests(Frozen):
 
 
 class Durations(Frozen):
-    """Requests towards a host as the callers' duration histogram counts them, at its own, later moments.
+    """Requests towards a host as the proxies' duration histogram counts them, at its own, later moments.
 
     Args:
         within: Only those that were answered within so many milliseconds, a bound of the histogram; by default all.
@@ -43,10 +43,11 @@ class Durations(Frozen):
     kind: Literal["durations"] = "durations"
     host: str
     within: float | None = None
+    side: Side = Side.CALLERS
 
     def __str__(self) -> str:
         bound = "" if self.within is None else f" within {self.within:g} ms"
-        return f"durations of {self.host}{bound}"
+        return f"durations of {self.host}{bound}, counted by {self.side}"
 
 
 class Comparison(Frozen):

@@ -90,6 +90,8 @@ class Server:
                 status, extra = "302 Found", "Location: /followed\r\n"
             case "cookie":
                 extra = "Set-Cookie: session=1; Path=/\r\n"
+            case "stock":
+                extra, content = "X-Stock: unknown\r\n", '{"stock": null, "note": "ein Bündel"}'.encode()
             case "closed":
                 return False
             case "half":

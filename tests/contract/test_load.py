@@ -10,7 +10,7 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 from chaos.adapters.locust_load import LocustLoad
 from chaos.errors import LoadError
 from chaos.model.experiment import Load, Request
+from chaos.values.content import Body, Header, Json
 from chaos.values.load import LoadSecond
 from tests.contract.load_server import Server
 from tests.support.certificates import certificate
@@ -27,6 +28,14 @@ from tests.support.tls_server import over_tls
 from tests.support.waiting import until
 
 HEADERS = {"x-chaos-run": "k3x9q2ab"}
+MARKERS = (
+    Header(name="x-stock", value="unknown"),
+    Body(text="Bündel"),
+    Json(path="stock", value=None),
+    Json(path="stock", value=7),
+)
+DEGRADED = tuple(str(marker) for marker in MARKERS[:3])
+"""Those of the answer of ``/stock``."""
 
 
 @pytest.fixture
@@ -69,6 +78,16 @@ def outcomes(found: list[LoadSecond]) -> dict[str, set[tuple[int, str]]]:
     return result
 
 
+def recognised(found: list[LoadSecond]) -> dict[str, set[tuple[str, ...]]]:
+    """Markers by the request's name, where any matched."""
+    result: dict[str, set[tuple[str, ...]]] = {}
+    for second in found:
+        for cell in second.cells:
+            if cell.matched:
+                result.setdefault(cell.request, set()).add(cell.matched)
+    return result
+
+
 def latencies(found: list[LoadSecond]) -> list[float]:
     """All of them, in milliseconds."""
     return sorted(
@@ -84,10 +103,8 @@ def requests(*paths: str, **more: Any) -> Load:
     return Load.model_validate({"requests": [{"path": path} for path in paths], **more})
 
 
-def begin(
-    load: LocustLoad, spec: Load, entry: str, *, base: Path = Path(), headers: Mapping[str, str] = HEADERS
-) -> None:
-    load.prepare(spec, entry=entry, headers=headers, base=base)
+def begin(load: LocustLoad, spec: Load, entry: str, *, base: Path = Path()) -> None:
+    load.prepare(spec, entry=entry, headers=HEADERS, base=base, markers=MARKERS)
     load.start()
 
 
@@ -106,6 +123,7 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
                 {"path": "/closed"},
                 {"path": "/half"},
                 {"path": "/redirect"},
+                {"path": "/stock"},
                 {"path": "/cookie"},
                 {"method": "HEAD", "path": "/ok"},
                 {
@@ -127,10 +145,12 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
         "GET /closed": {(0, "connection closed")},
         "GET /half": {(0, "incomplete answer")},
         "GET /redirect": {(302, "")},
+        "GET /stock": {(200, "")},
         "GET /cookie": {(200, "")},
         "HEAD /ok": {(200, "")},
         "POST /orders": {(200, "")},
     }
+    assert recognised(found) == {"GET /stock": {DEGRADED}}
     assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
     hosts = {(seen.path == "/status/503", seen.headers["host"]) for seen in server.seen}
     assert hosts == {(False, "shop.example"), (True, "other.example")}
@@ -181,6 +201,26 @@ def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(server: Serv
     assert 1900 <= took[-1] <= 2400
     assert all(second.sent >= 45 for second in whole(found)), "arrivals go on while nothing is answered"
     assert max(second.worst_lag for second in found) < 0.5
+
+
+def test_what_the_generator_itself_was_late_with_is_told_apart(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=50), server.url)
+    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 2)
+    assert load.pid is not None
+    os.kill(load.pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(load.pid, signal.SIGCONT)
+    found += collect(load, lambda seconds: len(seconds) >= 4)
+    cells = [(cell, took, n) for second in found for cell in second.cells for took, n in cell.latencies.items()]
+    # 75 arrivals were intended meanwhile; they are late from 1.5 s down to nothing, evenly.
+    assert sum(n for cell, _, n in cells if cell.lag > 500) >= 44
+    assert sum(n for _, took, n in cells if took > 1000) >= 20, "latency counts from the intended start"
+    slow = [took for cell, took, _ in cells if took - cell.lag - cell.held > 700]
+    assert slow == [], "the system was not slow"
+    worst = max(found, key=lambda second: second.worst_lag)
+    assert worst.worst_lag > 1.4
+    assert worst.cpu is not None
+    assert worst.cpu < 0.5, "it had no processor"
 
 
 def test_without_an_answer_by_the_timeout_it_has_failed(server: Server, load: LocustLoad) -> None:
@@ -257,6 +297,7 @@ def test_the_users_locustfile_runs_unchanged(
                 def look(self):
                     print("looking")
                     self.client.get("/status/404")
+                    self.client.get("/stock", name="web stock", stream=True)
                     with self.client.get("/ok?item=1", name="item", catch_response=True) as response:
                         response.failure("its content is not what it should be")
 
@@ -271,6 +312,7 @@ def test_the_users_locustfile_runs_unchanged(
                 def buy(self):
                     self.client.get(CHECKOUT)
                     self.client.get("/half")
+                    self.client.get("/stock", name="fast stock")
                     self.environment.events.request.fire(
                         request_type="flow", name="buying", response_time=1, response_length=0, exception=None
                     )
@@ -286,10 +328,13 @@ def test_the_users_locustfile_runs_unchanged(
     assert outcomes(found) == {
         "POST /login": {(200, "")},
         "GET /status/404": {(404, "")},
+        "web stock": {(200, "")},
+        "fast stock": {(200, "")},
         "item": {(200, "")},
         "GET /checkout": {(200, "")},
         "GET /half": {(0, "incomplete answer")},
     }
+    assert recognised(found) == {"web stock": {DEGRADED}, "fast stock": {DEGRADED}}
     assert all(second.intended == second.sent for second in found)
     assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
     assert {seen.headers["host"] for seen in server.seen} == {"shop.example"}

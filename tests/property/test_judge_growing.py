@@ -11,10 +11,11 @@ from chaos.engine.recorder import Recorder
 from chaos.judge import Facts, stand
 from chaos.model.history import History, PhaseName, ProxySeen
 from chaos.values.load import LoadCell, LoadSecond
-from chaos.values.questions import Comparison, Question
+from chaos.values.questions import Comparison, Question, Requests, Side
 from chaos.values.series import Recorded, Series
 from tests.support.histories import (
     EXPERIMENT,
+    ORDERS,
     SHARES,
     history,
     is_faulted,
@@ -24,9 +25,11 @@ from tests.support.histories import (
     through_json,
 )
 
-TEXT = EXPERIMENT.replace("guardrails:", "  - {title: up, promql: sum(up) > 3}\nguardrails:").replace(
-    "duringFault: 90%", "duringFault: baseline - 2%"
-)
+MORE = """\
+  - {title: up, promql: sum(up) > 3}
+  - {title: each, service: order-svc, per: replica, good: {status: "<500"}, atLeast: 95%}
+guardrails:"""
+TEXT = EXPERIMENT.replace("guardrails:", MORE).replace("duringFault: 90%", "duringFault: baseline - 2%")
 
 
 def spoiled(series: Series, chance: random.Random) -> Series:
@@ -39,6 +42,16 @@ def spoiled(series: Series, chance: random.Random) -> Series:
         if born <= at <= dead and chance.random() > 0.02:
             samples.append((at, value - base))
     return series.model_copy(update={"samples": tuple(samples)})
+
+
+def at_replicas(order: Recorded) -> Recorded:
+    """The same orders as two replicas count them."""
+    series = (
+        one.model_copy(update={"labels": {**one.labels, "reporter": "destination", "instance": replica}})
+        for one in order.series
+        for replica in ("a:15020", "b:15020")
+    )
+    return Recorded(question=Requests(host=ORDERS, side=Side.CALLED), query="q", series=tuple(series))
 
 
 def load(chance: random.Random) -> tuple[LoadSecond, ...]:
@@ -63,7 +76,7 @@ def some_history(chance: random.Random) -> History:
     )
     elsewhere = requests_to_target({"FI": 0.2}, caller="other", namespace=chance.choice(["staging", "production"]))
     target = requests_to_target(SHARES) + (elsewhere if chance.random() < 0.3 else [])
-    one = history(target=target, order=order, load=load(chance), plan=plan(TEXT))
+    one = history(target=target, order=[*order, at_replicas(order[0])], load=load(chance), plan=plan(TEXT))
     recorded = [
         each.model_copy(update={"series": tuple(spoiled(series, chance) for series in each.series)})
         for each in one.recorded

@@ -33,6 +33,7 @@ owner: checkout
 target: {namespace: staging, service: inventory-svc}
 faults: [abort: {percentage: 50, httpStatus: 503}]
 load: {rate: 1000, requests: [{path: /orders/42}]}
+profile: quick
 steadyState:
   - {title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}
 recovery: {within: 20s}

@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Unpack
 
 import pytest
 from hypothesis import given, settings
@@ -21,7 +21,7 @@ from chaos.model.plan import Plan
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.ports import Listener, Progress
 from chaos.safety.lock import acquire
-from chaos.testing.shop import Shop
+from chaos.testing.shop import Behaviour, Shop
 
 RUN = "abcdefgh"
 EXPERIMENT = """\
@@ -30,6 +30,7 @@ owner: checkout
 target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
 faults: [{fault}]
 load: {{rate: 10, requests: [{{path: /orders/42}}]}}
+profile: quick
 steadyState:
   - {{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 90%}}
   {more}
@@ -55,7 +56,7 @@ class Watch:
 class World(Shop):
     """A shop, and one run on it."""
 
-    def __init__(self, **behaviour: float) -> None:
+    def __init__(self, **behaviour: Unpack[Behaviour]) -> None:
         super().__init__(**behaviour)
         self.watch = Watch()
 

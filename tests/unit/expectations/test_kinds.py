@@ -6,7 +6,15 @@ import pytest
 from pydantic import TypeAdapter
 
 from chaos.errors import InputError
-from chaos.expectations import KINDS, AnyExpectation, ClientExpectation, Expectation, PromqlExpectation
+from chaos.expectations import (
+    KINDS,
+    AnyExpectation,
+    ClientExpectation,
+    Expectation,
+    FallbackExpectation,
+    PromqlExpectation,
+    ReplicaExpectation,
+)
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Kind, Look
@@ -18,6 +26,9 @@ SAMPLES = (
     Expectation("taken", service="order-svc", status="<500", at_least="95%", during_fault="baseline - 1%"),
     Expectation("taken soon", service="order-svc", within="1s", at_least=0.95),
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
+    ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
+    FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
+    ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )
 LOOK = Look(phase="fault", window=Window(0, 100), namespace="staging", confidence=0.99)

@@ -1,0 +1,129 @@
+"""A degraded answer that shows while the fault is there, and not before or after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import Field, field_validator
+
+from chaos.expectations.client import ClientExpectation
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.values.answers import ExpectationResult, Tally
+from chaos.values.content import Marker
+from chaos.values.quantities import Share, format_share
+from chaos.values.questions import Question
+
+
+class FallbackExpectation(Kind):
+    """A share of the load's answers has a mark of degradation during the fault, and hardly any before and after (``fallback``).
+
+        >>> degraded = Good(json_path={"stock": "unknown"})
+        >>> FallbackExpectation("orders degrade", fallback=degraded, at_least="20%").at_most
+        0.01
+
+    So it finds a fallback that never shows, and one that is never taken back, such as a cached one.
+
+    Args:
+        title: What is expected, in words.
+        fallback: How a degraded answer is recognised: by header, body, JSON or status.
+        at_least: Least share of such answers during the fault.
+        at_most: Largest share of them before and after it.
+        request: Only the load's requests of this name; by default all.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    counted_by_load: ClassVar[bool] = True
+
+    fallback: Good = Field(
+        description="how a degraded answer is recognised: by header, body, jsonPath, status; all of it"
+    )
+    at_least: Share = Field(description="smallest share of degraded answers during the fault, such as 20%")
+    at_most: Share = Field(0.01, description="largest share of degraded answers before and after the fault")
+    request: str | None = Field(None, description="only the load's requests of this name")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            title: str,
+            *,
+            fallback: Good,
+            at_least: float | str,
+            at_most: float | str = 0.01,
+            request: str | None = None,
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "fallback" in declared
+
+    @field_validator("fallback")
+    @classmethod
+    def _recognisable(cls, value: Good) -> Good:
+        if value.within is not None:
+            raise ValueError(
+                "a degraded answer is recognised by header, body, jsonPath or status, so expected no within"
+            )
+        return value
+
+    @field_validator("at_least", "at_most")
+    @classmethod
+    def _decidable(cls, value: float) -> float:
+        if not 0 < value < 1:
+            raise ValueError("expected a share over 0% and under 100%: no number of events can prove either")
+        return value
+
+    def as_guardrail(self) -> Self:
+        """None: it says what must be there with the fault, so nothing could be stopped in time."""
+        raise ValueError(
+            "a fallback is no guardrail: as a stop condition, declare a share of good answers (from: client)"
+        )
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """None: the load generator counts."""
+        del namespace
+        yield from ()
+
+    def markers(self) -> Iterator[Marker]:
+        """Those of a degraded answer."""
+        yield from self.fallback.markers
+
+    def names_of_load(self) -> Iterator[str]:
+        """The declared one."""
+        if self.request is not None:
+            yield self.request
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """As a share of degraded answers during the fault, and of others before and after it."""
+        return self._shares[look.phase == "fault"].decide(evidence, look)
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the interval of the share."""
+        faulted = phase == "fault"
+        bound = f"at least {format_share(self.at_least)}" if faulted else f"at most {format_share(self.at_most)}"
+        told = self._shares[faulted].tell(found, phase)
+        without = "" if faulted else f", so at least {format_share(1 - self.at_most)} not"
+        return told.model_copy(update={"expected": f"{bound} of answers {self.fallback}{without}"})
+
+    @cached_property
+    def _shares(self) -> tuple[ClientExpectation, ClientExpectation]:
+        """Without the fault, and with it."""
+        declared = {"title": self.title, "request": self.request, "good": self.fallback}
+        before = _Others.model_validate({**declared, "at_least": 1 - self.at_most})
+        during = ClientExpectation.model_validate({**declared, "at_least": self.at_least})
+        return before, during
+
+
+class _Others(ClientExpectation):
+    """The share of answers that are not degraded; those that never came are not, either."""
+
+    def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
+        degraded = super().tally(evidence, window, namespace)
+        return Tally(good=degraded.total - degraded.good, total=degraded.total)
