@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.judge import judge
 from chaos.lab import commands
 from chaos.lab.state import LabState
@@ -39,7 +40,13 @@ def all_is_well_again(lab: LabState) -> Iterator[None]:
     commands.control_plane(lab.name, power="up")
     answer_execs(lab, True)
     until(lambda: not marked(lab), within=40, what="nothing left")
-    until(lambda: not faulted_now(lab), within=40, what="no fault in the proxies")
+    mesh = KubernetesMesh(lab.kubeconfig, lab.context)
+    callers = [pod["metadata"] for pod in mesh.pods("staging") if pod["metadata"]["labels"].get("app") == "order-svc"]
+    assert callers
+    until(
+        lambda: all('"chaos-' not in (mesh.routes_of_proxy("staging", one["name"]) or '"chaos-') for one in callers),
+        within=40, what="no fault in the proxies",
+    )  # fmt: skip
 
 
 def answer_execs(lab: LabState, answers: bool) -> None:

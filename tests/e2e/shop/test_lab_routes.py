@@ -13,17 +13,10 @@ import pytest
 from chaos.lab.istio.proxy import STATS_PORT
 from chaos.lab.state import LabState
 from tests.support import waiting
-from tests.support.labs import own_lab
 
 pytestmark = pytest.mark.lab
 URL = "http://inventory-svc:8080"
 DESTINATION = {"route": [{"destination": {"host": "inventory-svc"}}]}
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with own_lab(tmp_path_factory.mktemp("labs"), "routes") as made:
-        yield made
 
 
 @pytest.fixture

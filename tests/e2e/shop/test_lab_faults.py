@@ -13,23 +13,16 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.support.labs import own_lab
 from tests.support.waiting import seconds_until, until
 
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with own_lab(tmp_path_factory.mktemp("labs"), "faults") as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def clean(lab: LabState) -> Iterator[None]:
     yield
-    commands.control_plane("faults", power="up")
-    commands.control_plane("faults", delay=0)
+    commands.control_plane(lab.name, power="up")
+    commands.control_plane(lab.name, delay=0)
     httpx.delete(f"{services(lab)}/inventory-svc", trust_env=False)
     until(lambda: asked(lab, "order-svc").status_code == 200)
 
@@ -131,18 +124,18 @@ def test_a_write_takes_effect_within_half_a_second(lab: LabState) -> None:
 
 
 def test_a_slow_control_plane_is_slow(lab: LabState) -> None:
-    commands.control_plane("faults", delay=2)
+    commands.control_plane(lab.name, delay=2)
     httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
     assert seconds_until(lambda: asked(lab, "order-svc").status_code == 503) > 1.8
 
 
 def test_a_stopped_control_plane_distributes_nothing_until_it_is_back(lab: LabState) -> None:
-    commands.control_plane("faults", power="down")
+    commands.control_plane(lab.name, power="down")
     httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
     end = time.monotonic() + 1
     while time.monotonic() < end:
         assert asked(lab, "order-svc").status_code == 200  # traffic goes on with what the proxies have
-    commands.control_plane("faults", power="up")
+    commands.control_plane(lab.name, power="up")
     until(lambda: asked(lab, "order-svc").status_code == 503)
 
 
