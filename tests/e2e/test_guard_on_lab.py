@@ -6,7 +6,6 @@ Of the meshes are left out: waypoints, which the lab has not, a gateway of stagi
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import random
@@ -17,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -27,6 +25,7 @@ from chaos.injection.strategy import choose
 from chaos.lab.state import LabState
 from chaos.model.plan import Injection, Strategy
 from tests.conftest import FIGURE
+from tests.e2e.callers import Connection
 from tests.e2e.kinds import whole
 from tests.property import meshes
 from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, changed
@@ -76,41 +75,21 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
         yield made
 
 
-class Caller:
-    """Requests through one proxy, on one connection; some fifteen thousand, so by the standard library, which costs little."""
-
-    ERRORS = (http.client.HTTPException, OSError)
-
-    def __init__(self, address: str, port: int) -> None:
-        self._connection = http.client.HTTPConnection(address, port, timeout=10)
-
-    def get(self, host: str, path: str, **headers: str) -> tuple[int, bytes]:
-        """Status and body."""
-        try:
-            self._connection.request("GET", path, headers={"Host": host, **headers})
-            answer = self._connection.getresponse()
-            return answer.status, answer.read()
-        except self.ERRORS:
-            self.close()  # the next request makes a new connection
-            raise
-
-    def close(self) -> None:
-        self._connection.close()
-
-
 class Cluster:
     """The lab, as this test uses it."""
 
     def __init__(self, lab: LabState) -> None:
         self.api = httpx.Client(base_url=lab.api, trust_env=False)
-        self.callers: list[tuple[Proxy, Caller]] = []
+        self.callers: list[tuple[Proxy, Connection]] = []
         for pod in self.api.get("/api/v1/pods").json()["items"]:
             meta = pod["metadata"]
             app = meta["labels"].get("app", "")
             if meta["namespace"] in meshes.PLACES and app in ("order", "web"):
-                self.callers.append((Proxy(meta["namespace"], app), Caller(pod["status"]["podIP"], 15001)))
-        entry = urlsplit(next(iter(lab.entries.values())) if lab.entries else lab.entry)
-        self.callers.append((meshes.GATEWAY, Caller(entry.hostname or "", entry.port or 80)))
+                self.callers.append(
+                    (Proxy(meta["namespace"], app), Connection(f"http://{pod['status']['podIP']}:15001"))
+                )
+        entry = next(iter(lab.entries.values())) if lab.entries else lab.entry
+        self.callers.append((meshes.GATEWAY, Connection(entry)))
         self._written: list[str] = []
         self._marked = 0
 
@@ -183,17 +162,17 @@ class Cluster:
         waiting = [caller for _, caller in self.callers]
 
         def all_have_it() -> bool:
-            waiting[:] = [caller for caller in waiting if caller.get(MARKER, "/")[1] != wanted]
+            waiting[:] = [caller for caller in waiting if caller.get(MARKER, "/")[2] != wanted]
             return not waiting
 
-        until(all_have_it, tolerate=Caller.ERRORS)
+        until(all_have_it, tolerate=Connection.ERRORS)
 
     def agrees(self, pool: ThreadPoolExecutor, mesh: meshes.Mesh) -> dict[Proxy, list[Done]]:
         """Sends every caller's requests, compares with the oracle; what that says."""
         said = {proxy: behaviour(mesh.world(), proxy, REQUESTS) for proxy, _ in self.callers}
         self.distributed()
 
-        def differs(caller: tuple[Proxy, Caller]) -> list[str]:
+        def differs(caller: tuple[Proxy, Connection]) -> list[str]:
             proxy, client = caller
             answers = [seen(proxy, client, one) for one in REQUESTS]
             pairs = zip(REQUESTS, answers, said[proxy], strict=True)
@@ -206,7 +185,7 @@ class Cluster:
         wrong: list[str] = []
         try:
             # Routes may be there before the cluster that they lead to; that passes, a difference of opinion does not.
-            until(all_agree, within=3, tolerate=Caller.ERRORS)
+            until(all_agree, within=3, tolerate=Connection.ERRORS)
         except AssertionError as error:
             raise AssertionError("\n".join([*wrong, *map(str, described(mesh))])) from error
         return said
@@ -223,9 +202,9 @@ def described(mesh: meshes.Mesh) -> list[Any]:
     return [mesh.default, *([one["metadata"][key] for key in keys] + [one["spec"]] for one in objects)]
 
 
-def seen(proxy: Proxy, client: Caller, asked: Request) -> str:
+def seen(proxy: Proxy, client: Connection, asked: Request) -> str:
     host = asked.host if proxy.gateway else f"{asked.host}:{PORT}"
-    status, body = client.get(host, asked.path, **({"x-user": asked.user} if asked.user else {}))
+    status, _, body = client.get(host, asked.path, **({"x-user": asked.user} if asked.user else {}))
     if status != 200:
         return str(status)
     said = json.loads(body)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.e2e.callers import ask
 from tests.support.waiting import seconds_until, until
 
 pytestmark = pytest.mark.lab
@@ -73,27 +73,12 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
     before = counted(lab, f'response_flags=~"(.*,)?FI(,.*)?",{inventory}')
     delayed = counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}')
 
-    async def load() -> list[tuple[int, float, str]]:
-        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=30) as client:
-            few = asyncio.Semaphore(50)
-
-            async def one() -> tuple[int, float, str]:
-                async with few:
-                    return await ask()
-
-            async def ask() -> tuple[int, float, str]:
-                begin = time.monotonic()
-                answer = await client.get("http://inventory-svc:8080/stock/check")
-                return answer.status_code, time.monotonic() - begin, answer.text
-
-            return list(await asyncio.gather(*(one() for _ in range(300))))
-
-    answers = asyncio.run(load())
-    statuses = Counter(status for status, _, _ in answers)
+    answers = ask(proxy, "http://inventory-svc:8080/stock/check", 300)
+    statuses = Counter(one.status for one in answers)
     assert set(statuses) == {200, 503}
     assert 110 < statuses[503] < 190  # 150 ± 4.6 standard deviations
-    assert {text for status, _, text in answers if status == 503} == {"fault filter abort"}
-    slow = sum(1 for _, seconds, _ in answers if seconds >= 3)  # a busy machine makes others slow, too
+    assert {one.text for one in answers if one.status == 503} == {"fault filter abort"}
+    slow = sum(one.seconds >= 3 for one in answers)  # a busy machine makes others slow, too
     until(lambda: counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}') - delayed > 54, within=10)
     assert 54 < counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}') - delayed < 130  # 90 ± 4.5
     assert slow > 54
