@@ -44,7 +44,7 @@ target: {{namespace: staging, service: {service}, callers: {{app: {caller}}}}}
 faults: [abort: {{percentage: 50, httpStatus: 503}}]
 load: {{rate: 40, requests: [{{path: /}}]}}
 profile: quick
-steadyState: [{{title: answered, service: {service}, good: {{status: "<500"}}, atLeast: 1%}}]
+steadyState: [{{title: answered, service: {service}, good: {{status: "<500"}}, atLeast: 99%}}]
 limits: {{removal: 60s}}
 """
 TARGETS = {

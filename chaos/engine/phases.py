@@ -10,7 +10,7 @@ from typing import Final
 from chaos import judge
 from chaos.engine.entering import look_at_entry
 from chaos.engine.injecting import Overtaken
-from chaos.engine.live import Halt, Live
+from chaos.engine.live import TICK, Halt, Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.target import TargetWatch
@@ -33,6 +33,10 @@ _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have the fault."""
 _FIRST_CALL: Final = 5
 """Scrape intervals of baseline within which a call of the target must have been counted."""
+_CALM: Final = 2
+"""Scrape intervals without a call of the target after which nobody calls it."""
+_LISTEN: Final = 5
+"""Scrape intervals for which the calls of others are counted."""
 _TURN: Final = 1.0
 """Seconds between two tries to get a target that another run holds."""
 _OVERTAKEN: Final = 3
@@ -78,6 +82,7 @@ def lock(live: Live) -> None:
 def baseline(live: Live) -> None:
     """Sends load, and sees that the steady state holds, that the target is called and that nobody faults it yet."""
     live.enter(PhaseName.BASELINE)
+    _listen(live)
     live.around.load.start()
     live.observer.loading = True
     live.mark(Mark.LOAD_STARTED)
@@ -100,6 +105,29 @@ def baseline(live: Live) -> None:
     if judge.judge_callers(facts) is not None:
         live.event(events.NoCallers(at=now))
         raise Halt
+    if (reason := next(judge.untested_before(facts), None)) is not None:
+        live.event(events.NothingToTest(at=now, why=reason.message))
+        raise Halt
+
+
+def _listen(live: Live) -> None:
+    """Learns whether others call the target, where faults of their requests could pass for the load's.
+
+    The metrics know the time before the run. Where nobody called lately, there is nothing to wait for.
+    """
+    if not judge.must_listen(live.plan.experiment):
+        return
+    begun, interval = live.now(), live.place.environment.scrape_interval
+    while not live.around.stop:
+        live.look()
+        calm = live.now() - _CALM * interval
+        if not judge.called_since(live.recorder.facts, calm):
+            live.mark(Mark.LISTENED_FROM, calm)
+            return
+        if live.now() - begun > _LISTEN * interval:
+            live.mark(Mark.LISTENED_FROM, begun)
+            return
+        live.clock.sleep(TICK)
 
 
 def _steady_and_called(live: Live, standing: Standing) -> bool:

@@ -19,6 +19,7 @@ from chaos.istio.hosts import service_fqdn
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.istio.workloads import Workload, workloads_of
+from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Caller, Injection, Plan, Strategy
 from chaos.model.settings import Settings
@@ -161,6 +162,7 @@ def make_plan(
     )
     if isinstance(chosen, Refusal):
         refusals.append(chosen)
+    refusals += [one.refusal for one in hopeless(experiment)]
     host = service_fqdn(experiment.target.service, experiment.target.namespace)
     return Plan(
         run=run,

@@ -78,6 +78,8 @@ class Kind(Declared, ABC):
     positional: ClassVar[tuple[str, ...]] = ("title",)
     decides_by_chance: ClassVar[bool] = True
     """Whether it takes part of what the experiment's confidence leaves for errors."""
+    broken_by_errors: ClassVar[bool] = False
+    """Whether it is a share of answers of which each becomes bad at once where a faulted request goes wrong."""
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 

@@ -48,6 +48,11 @@ class Facts:
         start, end = self.marks.get(Mark.BASELINE_FROM), self.marks.get(Mark.BASELINE_UNTIL)
         return None if start is None or end is None else Window(start, end)
 
+    def faulted(self, now: float) -> Window | None:
+        """The fault's window up to now, or to the decision to restore; ``None`` before all callers had it."""
+        start = self.marks.get(Mark.FAULT_FROM)
+        return None if start is None else Window(start, min(now, self.marks.get(Mark.RESTORE_SENT, now)))
+
 
 def new_evidence(environment: Environment) -> Evidence:
     """Evidence without anything in it yet."""

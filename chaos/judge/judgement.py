@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
@@ -14,11 +15,15 @@ from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
+from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_confidence
+
+_UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCode.CANNOT_DECIDE)}
+"""Refusals of experiments that could show nothing, by their rule."""
 
 
 def judge(history: History) -> Verdict:
@@ -30,7 +35,7 @@ def judge(history: History) -> Verdict:
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
     after = judge_recovery(facts, removed, now) if removed is not None else None
     guarded = guardrails(facts, now)
-    reasons = list(_reasons(history, facts, before, during, guarded, removed, after))
+    reasons = list(_reasons(history, facts, before, during, guarded, removed, after, now))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     return Verdict(
@@ -39,8 +44,8 @@ def judge(history: History) -> Verdict:
         profile=history.plan.experiment.profile,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
-        baseline=before.expectations,
-        fault=during.expectations,
+        baseline=with_statuses(facts, before.expectations, facts.baseline),
+        fault=with_statuses(facts, during.expectations, facts.faulted(now)),
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
@@ -67,12 +72,14 @@ def _reasons(
     guarded: tuple[ExpectationResult, ...],
     removed: RemovalResult | None,
     after: RecoveryResult | None,
+    now: float,
 ) -> Iterator[Reason]:
     """Every reason against passing."""
     if history.plan.refusals:
         for refusal in history.plan.refusals:
-            text = f"{refusal.rule}: {refusal.message}"
-            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=refusal.hint, more=refusal.more)
+            code = _UNFIT.get(refusal.rule, ReasonCode.STAGING_RULE)
+            text = refusal.message if refusal.rule == code else f"{refusal.rule}: {refusal.message}"
+            yield Reason(code=code, message=text, hint=refusal.hint, more=refusal.more)
         return
     for trouble in history.troubles:
         yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=trouble.hint)
@@ -94,10 +101,11 @@ def _reasons(
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
         yield from _not_steady(facts, before)
         return
+    yield from untested_before(facts)
     # A load generator that was not well itself says nothing against the system.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
-    yield from _during(history, facts, during, guarded, excused)
+    yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, removed, after, excused)
 
 
@@ -139,7 +147,8 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
             hint="another fault is active on the target: end it first, since a baseline must be without faults",
         )
         return
-    yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
+    untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
+    yield from untested or [Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")]
 
 
 def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
@@ -167,6 +176,13 @@ def _undecided(
                 message=f"{one.title}: {one.observed} was counted ({one.phase})"
                 + (f"; the load got {got}" if got else ""),
                 hint="check that the load reaches this service, and that its caller has a sidecar",
+            )
+        elif hang := hanging(facts, one):
+            yield Reason(
+                code=ReasonCode.REQUESTS_HANG,
+                message=f"not decided in time: {_told(one)}; {hang} requests of the load were still without an answer, for longer "
+                "than answers took, and may end well or badly",
+                hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
             )
         elif one.effect >= BURSTY:
             yield Reason(
@@ -202,6 +218,7 @@ def _during(
     during: PhaseAnswer,
     guarded: tuple[ExpectationResult, ...],
     excused: Collection[str],
+    now: float,
 ) -> Iterator[Reason]:
     proof = during.proof or Proof()
     violated, tripped = _violated(during.expectations, excused), _violated(guarded, excused)
@@ -219,6 +236,7 @@ def _during(
             yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message=f"no injected fault was counted {text}")
         return
     yield from _unproven(history, proof)
+    yield from untested_during(facts, during.expectations, guarded, now)
     if during.answer is Answer.UNDECIDED:
         yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
@@ -235,6 +253,12 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
                 code=ReasonCode.HEADER_NOT_FORWARDED,
                 message=f"{callers} sent {share.tally.total} requests, but none had this run's header",
                 hint=f"{callers}, or an application before it, must forward x-chaos-run",
+            )
+        elif share.tally.good and not share.off:
+            yield Reason(
+                code=ReasonCode.TOO_FEW_FAULTED,
+                message=f"{share}: at least {share.needed} faulted requests are needed to say that the share agrees",
+                hint="raise limits.fault or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
             yield Reason(

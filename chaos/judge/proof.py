@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Final
 
 from chaos.expectations.confidence import interval
 from chaos.expectations.counting import Counter
@@ -16,6 +18,9 @@ from chaos.model.history import Mark
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, ShareProof
 from chaos.values.answers import Tally
+
+_KNOWN: Final = 0.5
+"""Least part of the declared share at which the counted one's interval may begin."""
 
 
 def is_faulted(series: Counter, facts: Facts) -> bool:
@@ -83,17 +88,33 @@ def _share(kind: Kind, tally: Tally, experiment: Experiment) -> ShareProof:
     """With a narrowed scope the metrics can't tell how many requests were in it: the share can only be too high."""
     declared, target = kind.percentage / 100, experiment.target
     narrowed = bool(target.match) or target.only_our_load
-    found = interval(tally.good, tally.total, confidence=share_of_confidence(experiment))
+    confidence = share_of_confidence(experiment)
+    found = interval(tally.good, tally.total, confidence=confidence)
     off = found.low > declared or (found.high < declared and not narrowed)
+    needed = max(experiment.min_faulted, fewest(1.0 if narrowed else declared, confidence))
     return ShareProof(
         kind=kind.key,
         flag=kind.flag,
         declared=declared,
         tally=tally,
         interval=found,
-        proven=tally.good > 0 and not off,
+        proven=tally.good >= needed and not off,
         off=off,
+        needed=needed,
     )
+
+
+@cache
+def fewest(declared: float, confidence: float) -> int:
+    """Faulted requests from which on a share is known well enough to say that it agrees with the declared one.
+
+    That is where the interval of as many requests, if exactly the declared share of them is faulted, begins above half
+    of it. One of one, or 2 of 134, agree with almost anything.
+    """
+    few = 1
+    while interval(few, round(few / declared), confidence=confidence).low < declared * _KNOWN:
+        few += 1
+    return few
 
 
 def counted(facts: Facts, start: float, end: float) -> Iterator[tuple[Counter, int]]:

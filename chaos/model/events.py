@@ -112,6 +112,19 @@ class NoCallers(Event):
     words = "no caller whose proxy could inject calls the target: nothing is injected"
 
 
+class NothingToTest(Event):
+    """The baseline held, but showed no system that a fault could test.
+
+    Args:
+        why: The message of the verdict's reason.
+    """
+
+    label = "nothing to test"
+    kind: Literal["nothing-to-test"] = "nothing-to-test"
+    why: str
+    words = "{why}: nothing is injected"
+
+
 # --- while it is injected ----------------------------------------------------------------------------------------------
 
 
@@ -277,7 +290,7 @@ class Noted(Event):
 
 
 AnyEvent = Annotated[
-    EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
+    EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | ListenerDropped | Noted,
     Field(discriminator="kind"),

@@ -99,6 +99,10 @@ class Target(Declared):
         False,
         description="only requests that carry this run's header, which the load sends",
     )
+    calls_per_request: int = Field(
+        1, ge=1, le=1000, strict=True,
+        description="how often one request of the load calls the target at most, where that is more than once",
+    )  # fmt: skip
 
     if TYPE_CHECKING:
 
@@ -110,6 +114,7 @@ class Target(Declared):
             callers: Mapping[str, str] = ...,
             match: Sequence[Match] = (),
             only_our_load: bool = False,
+            calls_per_request: int = 1,
         ) -> None: ...
 
 
@@ -308,6 +313,10 @@ class Experiment(Declared):
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()
     confidence: Share = Field(0.95, description="of the whole verdict; shared among the expectations")
+    min_faulted: int = Field(
+        1, ge=1, strict=True,
+        description="least count of requests that each kind of fault must hit; the confidence asks for some dozens in any case",
+    )  # fmt: skip
 
     if TYPE_CHECKING:
 
@@ -331,6 +340,7 @@ class Experiment(Declared):
             severity: Severity = "normal",
             tags: Sequence[str] = (),
             confidence: float | str = 0.95,
+            min_faulted: int = 1,
         ) -> None: ...
 
     @model_validator(mode="after")

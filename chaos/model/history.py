@@ -37,6 +37,8 @@ class PhaseName(StrEnum):
 class Mark(StrEnum):
     """Moments from which judging computes its windows."""
 
+    LISTENED_FROM = "listened-from"
+    """Who calls the target without the load was counted from here until the load started."""
     LOAD_STARTED = "load-started"
     BASELINE_FROM = "baseline-from"
     BASELINE_UNTIL = "baseline-until"

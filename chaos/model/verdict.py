@@ -58,14 +58,22 @@ class ReasonCode(StrEnum):
     BURSTY = "bursty"
     NO_TRAFFIC = "no-traffic"
     NO_CALLERS = "no-callers"
+    TARGET_NOT_ANSWERING = "target-not-answering"
+    NO_SUCCESS = "no-success"
     FOREIGN_FAULT = "foreign-fault"
     CALLERS_WITHOUT_PROXY = "callers-without-proxy"
     FAULT_NOT_SEEN = "fault-not-seen"
     FAULT_SHARE_OFF = "fault-share-off"
+    TOO_FEW_FAULTED = "too-few-faulted"
+    FAULT_TOO_SMALL = "fault-too-small"
+    FAULT_HITS_OTHERS = "fault-hits-others"
+    GUARDRAIL_BLIND = "guardrail-blind"
+    REQUESTS_HANG = "requests-hang"
     NOT_DISTRIBUTED = "not-distributed"
     LOAD_STARVED = "load-starved"
     LOAD_DIED = "load-died"
     METRICS_LOST = "metrics-lost"
+    CALLER_NOT_SCRAPED = "caller-not-scraped"
     MESH_LOST = "mesh-lost"
     TARGET_CHANGED = "target-changed"
     INTERRUPTED = "interrupted"
@@ -84,6 +92,8 @@ class ReasonCode(StrEnum):
     STILL_FAULTED = "still-faulted"
     # refused: nothing was started
     STAGING_RULE = "staging-rule"
+    CANNOT_BREAK = "cannot-break"
+    CANNOT_DECIDE = "cannot-decide"
     LOCKED = "locked"
     ENTRY_UNUSABLE = "entry-unusable"
 
@@ -103,6 +113,8 @@ _OUTCOMES = {
     ReasonCode.RESIDUE: Outcome.CLEANUP_FAILED,
     ReasonCode.STILL_FAULTED: Outcome.CLEANUP_FAILED,
     ReasonCode.STAGING_RULE: Outcome.REFUSED,
+    ReasonCode.CANNOT_BREAK: Outcome.REFUSED,
+    ReasonCode.CANNOT_DECIDE: Outcome.REFUSED,
     ReasonCode.LOCKED: Outcome.REFUSED,
     ReasonCode.ENTRY_UNUSABLE: Outcome.REFUSED,
 }
@@ -113,7 +125,9 @@ class ShareProof(Frozen):
 
     Args:
         tally: Faulted requests (``good`` counts the faulted) of all requests of the declared callers in scope.
-        proven: Faults were counted and their share agrees with the declared one.
+        proven: Enough faults were counted to say that their share agrees with the declared one, and it does.
+        off: The share surely is another one.
+        needed: Faulted requests without which nothing is proven.
     """
 
     kind: str
@@ -123,6 +137,7 @@ class ShareProof(Frozen):
     interval: Interval
     proven: bool
     off: bool
+    needed: int = 1
 
     def __str__(self) -> str:
         declared = f"{self.kind}: declared for {format_share(self.declared)}"

@@ -26,13 +26,17 @@ class Behaviour(TypedDict, total=False):
     mixes: float
     sticks: float
     kept: float
-    asks: int
+    asks: float
     tries: int
     retries: int
     spoilt: float
     ejected: Times
     breaker: Times
     sheds: float
+    others: float
+    stuck: float
+    status: int
+    target_status: str
     scrape_interval: float
 
 
@@ -57,7 +61,13 @@ class Shop:
         ejected: When the last replica gets no orders, by the fault.
         breaker: When the gateway's proxy refuses orders because its connection pool is full (``UO``), by the fault.
         sheds: Share of the orders that it then refuses.
+        others: Orders per second that somebody else sends, each of which calls ``inventory-svc`` and succeeds.
+        stuck: Share of the orders that are never answered while there is a fault.
+        status: Of the orders that do not fail.
+        target_status: Of the calls of ``inventory-svc`` that are not aborted.
         scrape_interval: Whole seconds between two samples of the metrics.
+
+    ``Traffic`` has further ones.
     """
 
     def __init__(self, *, replicas: int = 1, **behaviour: Unpack[Behaviour]) -> None:

@@ -35,6 +35,9 @@ _AT_ONCE: Final = 1.0
 _BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of the histogram, in milliseconds; some of Istio's."""
 
+_UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
+"""An order that hangs, and is not counted."""
+
 Counted = Requests | Durations
 Labels = tuple[tuple[str, str], ...]
 
@@ -72,11 +75,16 @@ class Traffic:
         """What the load generator looks for in the content of answers."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
         self.degrades, self.mixes, self.sticks = 1.0, 0.0, 0.0
-        self.asks, self.tries, self.retries = 1, 1, 0
+        self.asks, self.tries, self.retries = 1.0, 1, 0
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
+        self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
+        self.waiting: tuple[float, ...] = ()
+        """Seconds for which users of a locustfile wait for their answers."""
+        self.dark: set[str] = set()
+        """Pods whose proxies are scraped no more."""
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -105,10 +113,12 @@ class Traffic:
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
-        self._ask(arrived * self.asks * _tries(abort, self.tries), abort, status, delay)
+        self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), _LATENCY, round(self.others))
+        self._ask(arrived * self.asks * _tries(abort, self.tries) + self.others, abort, status, delay)
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
-            for total, samples in self._counters.values():
-                samples.append((at + 1, float(total)))
+            for (_, labels), (total, samples) in self._counters.items():
+                if dict(labels)["instance"] not in self.dark:
+                    samples.append((at + 1, float(total)))
         if self.rate:
             cells = [
                 LoadCell(
@@ -119,25 +129,29 @@ class Traffic:
             ]
             worst = max(lags, default=0.0) / 1000
             answers = tuple(split(cells, lags))
-            self.seconds.append(
-                LoadSecond(at=at, intended=round(self.rate), sent=number, worst_lag=worst, cells=answers)
+            second = LoadSecond(
+                at=at, intended=round(self.rate), sent=number, worst_lag=worst, waiting=self.waiting, cells=answers
             )
+            self.seconds.append(second)
 
     def _orders(
         self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
     ) -> Mapping[Order, int]:
         """The orders of a second, as the ingress gateway counts them: each once."""
         failed = (1 - shed) * bad ** (1 + self.retries)
+        hangs = self.stuck if at == self._faulted[1] else 0.0
         shares = {
-            Order(200, "-", milliseconds, says): part * share
-            for says, part in self._said(at, 1 - shed - failed).items()
+            Order(self.status, "-", milliseconds, says): part * share
+            for says, part in self._said(at, 1 - shed - failed - hangs).items()
             for milliseconds, share in took.items()
         }
         shares |= {
             Order(500, "URX" if self.retries else "-", _LATENCY, Says.NOTHING): failed,
             Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
+            _UNANSWERED: hangs,
         }
-        found: Mapping[Order, int] = self._shared_out(shares, number)
+        found = self._shared_out(shares, number)
+        found.pop(_UNANSWERED)
         for order, count in found.items():
             self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count)
         return found
@@ -164,8 +178,9 @@ class Traffic:
 
     def _ask(self, calls: float, abort: float, status: str, delay: float) -> None:
         """The calls of ``inventory-svc``; those that the fault answers do not get there."""
+        fine = self.target_status
         shares = {
-            ("-", "200"): (1 - abort) * (1 - delay), ("DI", "200"): (1 - abort) * delay,
+            ("-", fine): (1 - abort) * (1 - delay), ("DI", fine): (1 - abort) * delay,
             ("FI", status): abort * (1 - delay), ("DI,FI", status): abort * delay,
         }  # fmt: skip
         for (flags, code), count in self._shared_out(shares, self._whole("calls", calls)).items():

@@ -17,7 +17,7 @@ from chaos.reporting.prose import headline, verdict_markdown, verdict_text
 from chaos.testing.shop import Shop
 
 ANSWERED = Expectation("orders are answered", service="order-svc", status="<500", at_least="90%", during_fault="60%")
-SOON = ClientExpectation("customers wait at most 1 s", within="1s", at_least="85%")
+SOON = ClientExpectation("customers wait at most 1 s", within="1s", at_least="75%")
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,167 @@
+"""What is sure before a run: an experiment whose verdict could show nothing, whatever the system does.
+
+Two imaginary systems tell. One in which every faulted request goes wrong must be found out by each expectation; and one
+without any bad event must be decided within the limits. Both by the functions that decide of real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil, prod
+from typing import Final
+
+from chaos.expectations import ClientExpectation
+from chaos.expectations.confidence import decide
+from chaos.expectations.kind import Phase
+from chaos.expectations.share import FIRST, ShareOfGood
+from chaos.judge.alpha import longest_delay, share_of_confidence
+from chaos.judge.proof import fewest
+from chaos.model.experiment import Experiment
+from chaos.model.verdict import ReasonCode
+from chaos.values.answers import Answer
+from chaos.values.quantities import format_share
+from chaos.values.remarks import JUDGING_AT, Refusal
+
+_MANY: Final = 10**9
+"""Events that nobody waits for."""
+_EXACT: Final = 1e-9
+_EDGE: Final = 1e-4
+"""As a relative bound is kept from 100 % (:mod:`chaos.expectations.share`)."""
+_COMPARING: Final = 0.5
+"""Part of alpha that is left to decide by a relative bound."""
+
+
+@dataclass(frozen=True)
+class Hopeless:
+    """Why a run could show nothing.
+
+    Args:
+        code: ``cannot-break`` or ``cannot-decide``.
+        where: The place in the experiment, as keys and indices of its file.
+        value: What is declared there.
+        message: What is wrong with it.
+        hint: What to do.
+    """
+
+    code: ReasonCode
+    where: tuple[str | int, ...]
+    value: str
+    message: str
+    hint: str
+
+    @property
+    def refusal(self) -> Refusal:
+        """The plan's no."""
+        return Refusal(rule=self.code, value=self.value, message=self.message, hint=self.hint, page=JUDGING_AT)
+
+
+def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
+    """Everything for which the experiment can have no verdict that means something; nothing where it is fit to run."""
+    for place, one in enumerate(experiment.steady_state):
+        if isinstance(one, ShareOfGood):
+            yield from _unbreakable(experiment, one, place)
+            yield from _undecidable(experiment, one, place)
+    yield from _unprovable(experiment)
+
+
+def faulted_share(experiment: Experiment) -> float:
+    """The largest share of the load's requests of which at least one call of the target is faulted."""
+    spared = prod(1 - kind.percentage / 100 for kind in experiment.kinds)
+    return 1 - spared**experiment.target.calls_per_request
+
+
+def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
+    bound, share = one.bound_in("fault"), faulted_share(experiment)
+    allowed = bound.share if bound.relative else 1 - bound.share
+    if not one.broken_by_errors or share > allowed + _EXACT:
+        return
+    key = "atLeast" if one.during_fault is None else "duringFault"
+    yield Hopeless(
+        code=ReasonCode.CANNOT_BREAK,
+        where=("steadyState", place, key),
+        value=str(bound),
+        message=f"{one.title!r} holds by at least {bound}, and {experiment.fault} hits {format_share(share)} of the requests: "
+        "even if each of these went wrong, nothing would be violated",
+        hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
+        "if one request of the load calls the target several times, declare it: target.callsPerRequest",
+    )
+
+
+def _undecidable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
+    """Before and during the fault; the recovery has more time than the baseline."""
+    if not experiment.load.requests:
+        return  # how fast the users of a locustfile are is not declared
+    rate, confidence = _rate(experiment, one), share_of_confidence(experiment)
+    limits, delay = experiment.limits, longest_delay(experiment)
+    during = 1 - (1 - confidence) * FIRST
+    phases: tuple[tuple[Phase, float, float, float], ...] = (
+        ("baseline", limits.baseline.total_seconds(), 0.0, confidence),
+        ("fault", limits.fault.total_seconds(), delay, during),
+    )
+    for phase, limit, late, sure in phases:
+        bound = one.bound_in(phase)
+        least = min(1 - _EDGE, 1 - bound.share) if bound.relative else bound.share
+        needed = events_to_hold(least, 1 - (1 - sure) * _COMPARING if bound.relative else sure)
+        if needed > rate * (limit - late):
+            key = "duringFault" if phase == "fault" and one.during_fault is not None else "atLeast"
+            yield Hopeless(
+                code=ReasonCode.CANNOT_DECIDE,
+                where=("steadyState", place, key),
+                value=str(bound),
+                message=f"{one.title!r} can't be decided in the {phase}: at least {bound} takes {needed} events without a bad "
+                f"one, and {limit:g} s at {rate:g}/s have {max(0, int(rate * (limit - late)))}",
+                hint=_more(experiment, f"limits.{phase}", needed, rate, limit, late),
+            )
+
+
+def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:
+    """Faults that are so rare that the fault's time can't show their share."""
+    if not experiment.load.requests:
+        return
+    limit, late = experiment.limits.fault.total_seconds(), longest_delay(experiment)
+    rate = experiment.load.rate * experiment.target.calls_per_request
+    for number, fault in enumerate(experiment.faults):
+        for kind in fault.kinds:
+            share = kind.percentage / 100
+            hits = max(experiment.min_faulted, fewest(share, share_of_confidence(experiment)))
+            needed = ceil(hits / share)
+            if needed > rate * (limit - late):
+                yield Hopeless(
+                    code=ReasonCode.CANNOT_DECIDE,
+                    where=("faults", number, kind.key, "percentage"),
+                    value=f"{kind.percentage:g}",
+                    message=f"{kind} can't be proven: {hits} faulted requests take {needed} calls of the target, and {limit:g} s "
+                    f"at {rate:g}/s have {max(0, int(rate * (limit - late)))}",
+                    hint=_more(experiment, "limits.fault", needed, rate, limit, late),
+                )
+
+
+def _more(experiment: Experiment, key: str, needed: int, rate: float, limit: float, late: float) -> str:
+    """The time or the rate that it takes; the limit is the longest that the phase may take, and costs nothing else."""
+    faster = (
+        f", or load.rate to {ceil(experiment.load.rate * needed / (rate * (limit - late)))}" if limit > late else ""
+    )
+    return f"raise {key} to {ceil(needed / rate + late)}s{faster}: a phase ends as soon as its question is answered"
+
+
+def _rate(experiment: Experiment, one: ShareOfGood) -> float:
+    """Events per second that one answer for each request of the load makes."""
+    requests = experiment.load.requests
+    named = one.request if isinstance(one, ClientExpectation) else None
+    weights = sum(request.weight for request in requests if named in (None, request.label))
+    return experiment.load.rate * weights / sum(request.weight for request in requests)
+
+
+def events_to_hold(bound: float, confidence: float) -> int:
+    """Good events that decide a bound if there is no bad one."""
+    few, enough = 0, 1
+    while enough < _MANY and decide(enough, enough, bound, confidence=confidence) is not Answer.HOLDS:
+        few, enough = enough, 2 * enough
+    while enough - few > 1:
+        middle = (few + enough) // 2
+        if decide(middle, middle, bound, confidence=confidence) is Answer.HOLDS:
+            enough = middle
+        else:
+            few = middle
+    return enough
