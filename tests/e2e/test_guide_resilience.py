@@ -19,13 +19,12 @@ from functools import partial
 from itertools import pairwise
 from typing import Self
 
-import httpx
 import pytest
 
 from chaos.lab.state import LabState
 from chaos.lab.workloads.grpc_client import GrpcClient
 from tests.conftest import FIGURE
-from tests.e2e.callers import AtOnce, Reply, agrees, applying, ask, kubectl, reply_of, sidecar
+from tests.e2e.callers import AtOnce, Connection, Reply, agrees, applying, ask, kubectl, sidecar
 from tests.e2e.guide_mesh import (
     AB_TEST,
     DESTINATION_RULE,
@@ -75,8 +74,8 @@ def apply(lab: LabState) -> Iterator[Callable[[str], None]]:
 
 def one_by_one(proxy: str, url: str, times: int) -> list[Reply]:
     """The replies to requests of which each waits for the one before."""
-    with httpx.Client(proxy=proxy, trust_env=False, timeout=30) as client:
-        return [reply_of(client.get(url)) for _ in range(times)]
+    with contextlib.closing(Connection(proxy)) as connection:
+        return [connection.reply(url) for _ in range(times)]
 
 
 class Caller:
@@ -97,9 +96,9 @@ class Caller:
         self._thread.join()
 
     def _go_on(self) -> None:
-        with httpx.Client(proxy=self._proxy, trust_env=False, timeout=30) as client:
+        with contextlib.closing(Connection(self._proxy)) as connection:
             while not self._stopped.wait(0.02):
-                reply = reply_of(client.get(self._url))
+                reply = connection.reply(self._url)
                 self.replies.append((time.monotonic(), reply))
 
     def failures(self) -> list[tuple[float, Reply]]:
