@@ -76,8 +76,9 @@ class TargetWatch:
     def _asked(self) -> Found:
         meta = self._written["metadata"]
         place = self._mesh.namespace(meta["namespace"])
-        if place is None or FROZEN in (place["metadata"].get("annotations") or {}):
-            return Found(TroubleKind.FROZEN, f"the namespace {meta['namespace']} was frozen")
+        marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
+        if FROZEN in marks:
+            return Found(TroubleKind.FROZEN, f"the namespace {meta['namespace']} was frozen: {marks[FROZEN]}")
         changes = self._followed.changes
         own = self._mesh.virtual_service(meta["namespace"], meta["name"])
         state = (changes, str(own["metadata"].get("resourceVersion")) if own is not None else "")
