@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
+from chaos.judge import too_coarse
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment
 from chaos.model.plan import Plan
@@ -118,4 +119,6 @@ class Place:
             MeshError: the API server can't be asked for its time.
         """
         now = self.mesh.server_time()
-        return make_plan(experiment, situation, self.settings, run=run, now=now, file=file, declared=declared)
+        plan = make_plan(experiment, situation, self.settings, run=run, now=now, file=file, declared=declared)
+        unseen = tuple(too_coarse(experiment, self.environment.scrape_interval))
+        return plan.model_copy(update={"refusals": (*plan.refusals, *unseen)})

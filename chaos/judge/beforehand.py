@@ -65,6 +65,20 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
     yield from _unprovable(experiment)
 
 
+def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refusal]:
+    """That a recovery is to be seen sooner than two scrapes can tell."""
+    allowed = experiment.recovery.within.total_seconds()
+    if allowed < scrape_interval:
+        yield Refusal(
+            rule=ReasonCode.CANNOT_DECIDE,
+            value=f"{allowed:g}s",
+            message=f"recovery.within is {allowed:g} s, and the metrics are scraped every {scrape_interval:g} s: nobody could see "
+            "a recovery so soon",
+            hint=f"allow at least {scrape_interval:g} s, or scrape the proxies more often",
+            page=JUDGING_AT,
+        )
+
+
 def faulted_share(experiment: Experiment) -> float:
     """The largest share of the load's requests of which at least one call of the target is faulted."""
     spared = prod(1 - kind.percentage / 100 for kind in experiment.kinds)
