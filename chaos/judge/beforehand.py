@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Final
 
-from chaos.expectations import ClientExpectation
+from chaos.expectations import ClientExpectation, Expectation
 from chaos.expectations.confidence import decide
 from chaos.expectations.kind import Phase
 from chaos.expectations.share import FIRST, ShareOfGood
+from chaos.istio.hosts import placed
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.proof import fewest
 from chaos.model.experiment import Experiment
@@ -23,6 +24,8 @@ from chaos.values.answers import Answer
 from chaos.values.quantities import format_share
 from chaos.values.remarks import JUDGING_AT, Refusal
 
+_SPARE: Final = 1.2
+"""Times the least events, since scrapes come some seconds after the events that they count."""
 _MANY: Final = 10**9
 """Events that nobody waits for."""
 _EXACT: Final = 1e-9
@@ -65,14 +68,19 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
     yield from _unprovable(experiment)
 
 
-def faulted_share(experiment: Experiment) -> float:
-    """The largest share of the load's requests of which at least one call of the target is faulted."""
+def _broken_share(experiment: Experiment, one: ShareOfGood) -> float:
+    """The largest share of the counted answers for each of which at least one call of the target is faulted."""
+    target = experiment.target
     spared = prod(1 - kind.percentage / 100 for kind in experiment.kinds)
-    return 1 - spared**experiment.target.calls_per_request
+    its_own = isinstance(one, Expectation) and placed(one.service, target.namespace) == (
+        target.namespace,
+        target.service,
+    )
+    return 1 - spared ** (1 if its_own else target.calls_per_request)
 
 
 def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
-    bound, share = one.bound_in("fault"), faulted_share(experiment)
+    bound, share = one.bound_in("fault"), _broken_share(experiment, one)
     allowed = bound.share if bound.relative else 1 - bound.share
     if not one.broken_by_errors or share > allowed + _EXACT:
         return
@@ -138,7 +146,8 @@ def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:
 
 
 def _more(experiment: Experiment, key: str, needed: int, rate: float, limit: float, late: float) -> str:
-    """The time or the rate that it takes; the limit is the longest that the phase may take, and costs nothing else."""
+    """The time or the rate that it takes, with some to spare; a longer limit costs nothing where it is not needed."""
+    needed = ceil(_SPARE * needed)
     faster = (
         f", or load.rate to {ceil(experiment.load.rate * needed / (rate * (limit - late)))}" if limit > late else ""
     )
