@@ -80,20 +80,28 @@ def _broken_share(experiment: Experiment, one: ShareOfGood) -> float:
 
 
 def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
+    if not one.broken_by_errors:
+        return
     bound, share = one.bound_in("fault"), _broken_share(experiment, one)
     allowed = bound.share if bound.relative else 1 - bound.share
-    if not one.broken_by_errors or share > allowed + _EXACT:
-        return
-    key = "atLeast" if one.during_fault is None else "duringFault"
-    yield Hopeless(
-        code=ReasonCode.CANNOT_BREAK,
-        where=("steadyState", place, key),
-        value=str(bound),
-        message=f"{one.title!r} holds by at least {bound}, and {experiment.fault} hits {format_share(share)} of the requests: "
-        "even if each of these went wrong, nothing would be violated",
-        hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
-        "if one request of the load calls the target several times, declare it: target.callsPerRequest",
-    )
+    if one.good.takes_everything:
+        yield Hopeless(
+            code=ReasonCode.CANNOT_BREAK,
+            where=("steadyState", place, "good", "status"),
+            value=str(one.good.status),
+            message=f"{one.title!r} takes every answer for good, errors too",
+            hint='declare which answers are good, such as status: "<500"',
+        )
+    elif share <= allowed + _EXACT:
+        yield Hopeless(
+            code=ReasonCode.CANNOT_BREAK,
+            where=("steadyState", place, "atLeast" if one.during_fault is None else "duringFault"),
+            value=str(bound),
+            message=f"{one.title!r} holds by at least {bound}, and {experiment.fault} hits {format_share(share)} of the requests: "
+            "even if each of these went wrong, nothing would be violated",
+            hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
+            "if one request of the load calls the target several times, declare it: target.callsPerRequest",
+        )
 
 
 def _undecidable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:

@@ -165,7 +165,7 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
             if _holds_without(round(ours * faulted), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
-                    message=f"{one.title}: it is about answers to the load, and only {format_share(ours)} of the calls of the target "
+                    message=f"{one.title}: it is about answers to the load, and only {ours:.0%} of the calls of the target "
                     "are surely made for the load: others called it before the load began, and felt the fault",
                     hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
                     "or run while others are quiet",

@@ -23,6 +23,7 @@ EXPERIMENT: Mapping[str, str] = {
 }
 FORM = """\
 experiment: orders
+profile: quick
 target: {{{target}}}
 faults: [{{{fault}}}]
 load: {{{load}}}
@@ -88,6 +89,7 @@ WAYS: Mapping[str, Way] = {
         R.CANNOT_BREAK,
         expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: baseline - 60%'),
     ),
+    "every answer is good": Way(R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<600"}, atLeast: 90%')),
     "few of the load's requests call the target": Way(R.FAULT_TOO_SMALL, traffic={"asks": 0.1}),
     "the load's requests call the target less often than declared": Way(
         R.FAULT_TOO_SMALL,
