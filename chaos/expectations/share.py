@@ -167,7 +167,7 @@ class ShareOfGood(Kind):
         return ExpectationResult(
             title=self.title,
             phase=phase,
-            expected=f"at least {self.bound_in(phase)} of events {self.good}",
+            expected=f"at least {self.bound_in(phase).resolved(found.bound)} of events {self.good}",
             observed=observed,
             bound=found.bound,
             tally=tally,

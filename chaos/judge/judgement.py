@@ -169,7 +169,9 @@ def _undecided(
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
-        if one.tally.total == 0:
+        if one.missing:
+            yield Reason(code=ReasonCode.NO_DATA, message=_told(one), hint=one.hint)
+        elif one.tally.total == 0 and one.hint is None:
             got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
@@ -195,7 +197,7 @@ def _undecided(
             yield Reason(
                 code=code,
                 message=f"not decided in time: {_told(one)}",
-                hint=f"raise {limit} or load.rate; a share close to its bound needs many events",
+                hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
 
 

@@ -10,17 +10,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypedDict, Unpack
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, model_validator
 
 from chaos.errors import InputError, Setting
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
-from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name
+from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, format_duration
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
@@ -344,13 +341,15 @@ class Experiment(Declared):
         ) -> None: ...
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self, info: ValidationInfo) -> Self:
         every = (*self.steady_state, *self.guardrails)
         titles = [one.title for one in every]
         if len(set(titles)) != len(titles):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
         if not 0.5 <= self.confidence < 1:
             raise ValueError("confidence: expected 50% or more, and under 100%")
+        for one in () if is_recorded(info) else every:
+            one.fits(min(self.limits.baseline, self.limits.fault))
         self._fits()
         names = {request.label for request in self.load.requests}
         for request in (name for one in every for name in one.names_of_load()):

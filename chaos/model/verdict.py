@@ -57,6 +57,7 @@ class ReasonCode(StrEnum):
     UNDECIDED_RECOVERY = "undecided-recovery"
     BURSTY = "bursty"
     NO_TRAFFIC = "no-traffic"
+    NO_DATA = "no-data"
     NO_CALLERS = "no-callers"
     TARGET_NOT_ANSWERING = "target-not-answering"
     NO_SUCCESS = "no-success"

@@ -20,7 +20,7 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Comparison, Durations, Question, Requests, Side
+from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Question, Requests, Side
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
@@ -294,7 +294,9 @@ class ShopMetrics:
         self.lost = ""
         """Why they do not answer; nothing while they do."""
         self.untrue: set[str] = set()
-        """Comparisons that have no result; all others have."""
+        """Comparisons that are false; all others are true."""
+        self.unknown: set[str] = set()
+        """Comparisons for which there are no data."""
 
     def now(self) -> float:
         """The shop's clock."""
@@ -313,8 +315,9 @@ class ShopMetrics:
         """Raw samples of the last seconds."""
         self._answer()
         if isinstance(question, Comparison):
-            holds = float(question.promql not in self.untrue)
-            return [Series(labels={}, samples=((self._clock.now(), holds),))]
+            known = NO_DATA if question.promql in self.unknown else TRUE
+            held = FALSE if question.promql in self.untrue else known
+            return [Series(labels={}, samples=((self._clock.now(), held),))]
         return self._traffic.series(question, seconds=seconds)
 
     def wording(self, question: Question) -> str:

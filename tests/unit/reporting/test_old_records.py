@@ -47,6 +47,13 @@ def test_a_record_of_format_1_may_not_say_whether_it_is_the_labs(tmp_path: Path,
     assert read_record(tmp_path).history.environment.lab is not lab
 
 
+def test_what_was_allowed_when_a_record_was_written_is_not_refused_now(tmp_path: Path) -> None:
+    text = (RECORDS / "held.json").read_text()
+    (tmp_path / "record.json").write_text(text.replace("sum(up) > 3", "vector(1) > 0"))
+    (up,) = [one for one in judge(read_record(tmp_path).history).baseline if one.title == "up"]
+    assert up.expected == "vector(1) > 0 is true at every look"
+
+
 def test_what_happened_in_a_record_of_format_1_is_still_told(tmp_path: Path) -> None:
     document = json.loads((RECORDS / "held.json").read_text())
     document["events"] = [{"at": 1030.2, "kind": "injected", "message": "create: staging/chaos-r1", "data": {}}]
