@@ -16,6 +16,7 @@ from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.replicas import ReplicaExpectation
+from chaos.expectations.unaffected import UnaffectedExpectation
 
 __all__ = [
     "KINDS",
@@ -27,11 +28,13 @@ __all__ = [
     "PromqlExpectation",
     "ReplicaExpectation",
     "SteadyState",
+    "UnaffectedExpectation",
 ]
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
     | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
+    | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.guard import callers, caps, credentials, hosts, mixing, namespaces, owners, scope
+from chaos.guard import callers, caps, credentials, hosts, mixing, namespaces, observed, owners, scope
 from chaos.guard.draft import Draft, Rule
 from chaos.values.remarks import Refusal
 
@@ -47,6 +47,8 @@ RULES: Final[tuple[Rule, ...]] = (
     caps.duration_is_capped,
     caps.rate_is_capped,
     credentials.credentials_stay_inside,
+    observed.observed_services_exist,
+    observed.target_is_affected,
 )
 
 

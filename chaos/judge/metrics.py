@@ -10,7 +10,7 @@ from chaos.expectations.counting import Counter
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Comparison, Requests, Side
+from chaos.values.questions import Comparison, Edges, Requests, Side
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4
@@ -28,7 +28,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
     patience = _SCRAPES * facts.environment.scrape_interval + _SLOW
     arrivals = Requests(host=facts.plan.host, side=Side.CALLED)
     for question, counters in facts.evidence.answered():
-        if isinstance(question, Comparison) or question == arrivals:
+        if isinstance(question, Comparison | Edges) or question == arrivals:
             continue
         for mark, phase in _ENDS.items():
             end = facts.marks.get(mark)

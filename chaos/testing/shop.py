@@ -11,7 +11,7 @@ from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
-from chaos.testing.traffic import ENTRY, NAMESPACE, TARGET, ShopLoad, ShopMetrics, Times, Traffic, pods_of
+from chaos.testing.traffic import ENTRY, NAMESPACE, OTHERS, TARGET, ShopLoad, ShopMetrics, Times, Traffic, pods_of
 
 _ENTRY_URL: Final = "http://shop.memory"
 
@@ -33,6 +33,7 @@ class Behaviour(TypedDict, total=False):
     ejected: Times
     breaker: Times
     sheds: float
+    spreads: float
     scrape_interval: float
 
 
@@ -57,6 +58,7 @@ class Shop:
         ejected: When the last replica gets no orders, by the fault.
         breaker: When the gateway's proxy refuses orders because its connection pool is full (``UO``), by the fault.
         sheds: Share of the orders that it then refuses.
+        spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
         scrape_interval: Whole seconds between two samples of the metrics.
     """
 
@@ -84,7 +86,8 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
-    for name, number in ((ENTRY, replicas), (TARGET, 1)):
+    here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
+    for name, number in ((ENTRY, replicas), (TARGET, 1), *here):
         meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
         spec = {"ports": [{"name": "http", "port": 8080}]}
         found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})

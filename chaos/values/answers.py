@@ -56,6 +56,7 @@ class ExpectationResult(Frozen):
         observed: What was observed, in words, with its interval.
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
+        hint: What to do if it is violated, where the kind of expectation knows.
     """
 
     title: str
@@ -65,4 +66,5 @@ class ExpectationResult(Frozen):
     bound: float
     tally: Tally
     interval: Interval | None = None
+    hint: str | None = None
     answer: Answer

@@ -28,6 +28,8 @@ from tests.support.histories import (
 MORE = """\
   - {title: up, promql: sum(up) > 3}
   - {title: each, service: order-svc, per: replica, good: {status: "<500"}, atLeast: 95%}
+  - {title: the rest, unaffected: [order-svc], margin: 2%}
+  - {title: degraded, fallback: {status: "503"}, atLeast: 1%, atMost: 5%}
 guardrails:"""
 TEXT = EXPERIMENT.replace("guardrails:", MORE).replace("duringFault: 90%", "duringFault: baseline - 2%")
 
