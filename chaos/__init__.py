@@ -29,8 +29,12 @@ if TYPE_CHECKING:
         Refused,
         Stopped,
     )
+    from chaos.expectations.attempts import AttemptsExpectation
+    from chaos.expectations.breaker import BreakerExpectation
     from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.ejection import EjectionExpectation
     from chaos.expectations.fallback import FallbackExpectation
+    from chaos.expectations.flags import FlagsExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
@@ -51,11 +55,14 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
+    "AttemptsExpectation": "chaos.expectations.attempts",
+    "BreakerExpectation": "chaos.expectations.breaker",
     "Caps": "chaos.model.settings",
     "ChaosError": "chaos.errors",
     "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
+    "EjectionExpectation": "chaos.expectations.ejection",
     "Event": "chaos.model.events",
     "Expectation": "chaos.expectations.mesh",
     "Experiment": "chaos.model.experiment",
@@ -64,6 +71,7 @@ _HOMES: Final = {
     "ExperimentRefused": "chaos.errors",
     "FallbackExpectation": "chaos.expectations.fallback",
     "Fault": "chaos.faults.fault",
+    "FlagsExpectation": "chaos.expectations.flags",
     "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
     "Harness": "chaos.harness.harness",
@@ -103,11 +111,14 @@ _HOMES: Final = {
 
 __all__ = [
     "Abort",
+    "AttemptsExpectation",
+    "BreakerExpectation",
     "Caps",
     "ChaosError",
     "ClientExpectation",
     "Delay",
     "DocumentError",
+    "EjectionExpectation",
     "Event",
     "Expectation",
     "Experiment",
@@ -116,6 +127,7 @@ __all__ = [
     "ExperimentRefused",
     "FallbackExpectation",
     "Fault",
+    "FlagsExpectation",
     "Good",
     "Harness",
     "HarnessError",

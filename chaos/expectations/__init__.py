@@ -10,8 +10,12 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from chaos.expectations.attempts import AttemptsExpectation
+from chaos.expectations.breaker import BreakerExpectation
 from chaos.expectations.client import ClientExpectation
+from chaos.expectations.ejection import EjectionExpectation
 from chaos.expectations.fallback import FallbackExpectation
+from chaos.expectations.flags import FlagsExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
@@ -21,9 +25,13 @@ from chaos.expectations.unaffected import UnaffectedExpectation
 __all__ = [
     "KINDS",
     "AnyExpectation",
+    "AttemptsExpectation",
+    "BreakerExpectation",
     "ClientExpectation",
+    "EjectionExpectation",
     "Expectation",
     "FallbackExpectation",
+    "FlagsExpectation",
     "Guardrail",
     "PromqlExpectation",
     "ReplicaExpectation",
@@ -35,6 +43,10 @@ Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
     | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]
+    | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
+    | Annotated[BreakerExpectation, Tag("BreakerExpectation")]
+    | Annotated[FlagsExpectation, Tag("FlagsExpectation")]
+    | Annotated[EjectionExpectation, Tag("EjectionExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -82,6 +83,23 @@ class Evidence:
         for one in self.counters(question):
             found = count(one, window.start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
+
+    def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
+        """The scrapes of a window between which any series of a question rose, in the order of time.
+
+        The birth of a series is a rise since the scrape before it.
+        """
+        found = []
+        for one in self.counters(question):
+            times = one.times
+            first = bisect_right(one.changes, window.start, key=times.__getitem__)
+            last = bisect_right(one.changes, window.end, key=times.__getitem__)
+            found += [(times[place - 1], times[place]) for place in one.changes[first:last]]
+            if times and one.values[0] and times[0] <= window.end:
+                scrapes = self.scrapes.get(one.source, ())
+                earlier = bisect_left(scrapes, times[0])
+                found.append((scrapes[earlier - 1] if earlier else times[0] - self.scrape_interval, times[0]))
+        return sorted((rise for rise in found if rise[0] >= window.start), key=lambda rise: rise[1])
 
     def timed(
         self, host: str, bound: float, window: Window, *, side: Side = Side.CALLERS

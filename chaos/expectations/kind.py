@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
 from chaos.values.questions import Question
+from chaos.values.remarks import Refusal, Warn
 
 Phase = Literal["baseline", "fault", "recovery"]
 
@@ -101,6 +103,11 @@ class Kind(Declared, ABC):
             ValueError: it is none.
         """
         return self
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """What a plan has to say of it: a refusal where the mesh surely can't show it, a warning where that is only likely."""
+        del scene
+        yield from ()
 
     def markers(self) -> Iterator[Marker]:
         """What it wants to know of the content of the load's answers."""

@@ -25,52 +25,16 @@ _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
 
 
-class ShareOfGood(Kind):
-    """A share of good events among all; a kind of its own is whatever counts the events."""
+class Share(Kind):
+    """Whatever expects a share of good events among all; a kind of its own says which events these are."""
 
-    opened = "good"
-
-    good: Good = Field(description="which events are good: by status, within a time, or both")
-    at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
-    during_fault: AtLeast | None = Field(
-        None, description="smallest share while the fault is active; without it, atLeast"
-    )
-
-    def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
-        __tracebackhide__ = True
-        if status is not None or within is not None:
-            if "good" in fields:
-                raise InputError(f"{type(self).__name__}: expected either good, or status and within")
-            fields["good"] = {"status": status, "within": within}
-        super().__init__(*values, **fields)
-
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in Declared
-
-    @field_validator("at_least")
-    @classmethod
-    def _absolute(cls, value: Bound) -> Bound:
-        if value.relative:
-            raise ValueError("expected a share; only duringFault can be relative, since atLeast judges the baseline")
-        return value
-
-    def in_steady_state(self) -> Self:
-        """Itself: its bounds can be decided."""
-        for bound in (self.at_least, self.during_fault):
-            if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
-                raise ValueError(
-                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% always holds"
-                )
-        return self
-
-    def as_guardrail(self) -> Self:
-        """Itself: it has one bound."""
-        if self.during_fault is not None:
-            raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
-        return self
-
+    @abstractmethod
     def bound_in(self, phase: Phase) -> Bound:
-        """The bound that holds in a phase."""
-        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
+        """The least share in a phase."""
+
+    @abstractmethod
+    def expected(self, phase: Phase) -> str:
+        """What is expected in a phase, in words."""
 
     @abstractmethod
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
@@ -116,7 +80,7 @@ class ShareOfGood(Kind):
         return ExpectationResult(
             title=self.title,
             phase=phase,
-            expected=f"at least {self.bound_in(phase)} of events {self.good}",
+            expected=self.expected(phase),
             observed=observed,
             bound=found.bound,
             tally=tally,
@@ -133,6 +97,58 @@ class ShareOfGood(Kind):
             return 1 - _EDGE
         share = self.tally(evidence, look.baseline, look.namespace).share
         return min(1 - _EDGE, max(_EDGE, (share if share is not None else 1.0) - bound.share))
+
+
+class ShareOfGood(Share):
+    """A share of good answers, and its bounds as people write them; a kind of its own is whatever counts the answers."""
+
+    opened = "good"
+
+    good: Good = Field(description="which events are good: by status, within a time, or both")
+    at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
+    during_fault: AtLeast | None = Field(
+        None, description="smallest share while the fault is active; without it, atLeast"
+    )
+
+    def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
+        __tracebackhide__ = True
+        if status is not None or within is not None:
+            if "good" in fields:
+                raise InputError(f"{type(self).__name__}: expected either good, or status and within")
+            fields["good"] = {"status": status, "within": within}
+        super().__init__(*values, **fields)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in Declared
+
+    @field_validator("at_least")
+    @classmethod
+    def _absolute(cls, value: Bound) -> Bound:
+        if value.relative:
+            raise ValueError("expected a share; only duringFault can be relative, since atLeast judges the baseline")
+        return value
+
+    def in_steady_state(self) -> Self:
+        """Itself: its bounds can be decided."""
+        for bound in (self.at_least, self.during_fault):
+            if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
+                raise ValueError(
+                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% always holds"
+                )
+        return self
+
+    def as_guardrail(self) -> Self:
+        """Itself: it has one bound."""
+        if self.during_fault is not None:
+            raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
+        return self
+
+    def bound_in(self, phase: Phase) -> Bound:
+        """The bound that holds in a phase."""
+        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
+
+    def expected(self, phase: Phase) -> str:
+        """By the bound and by what is good."""
+        return f"at least {self.bound_in(phase)} of events {self.good}"
 
 
 def _rest(bound: float) -> float:

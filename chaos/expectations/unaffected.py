@@ -14,10 +14,12 @@ from chaos.expectations.evidence import Evidence
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import Expectation
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.declared import Placed
 from chaos.values.quantities import Share
 from chaos.values.questions import Question
+from chaos.values.remarks import Refusal, Warn
 
 _WORST_FIRST: Final = (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS)
 
@@ -94,6 +96,17 @@ class UnaffectedExpectation(Kind):
         """Those of each service."""
         for one in self._services:
             yield from one.questions(namespace)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """The target has to be none of them: its callers get the fault in place of its answers."""
+        for one in self.unaffected:
+            if scene.host(one) == scene.target:
+                yield Refusal(
+                    rule="target-is-affected",
+                    value=one,
+                    message=f"{self.title}: {one} is the target and can't be unaffected, since its callers get the fault in place of its answers",
+                    hint="name the services that shall not feel the fault",
+                )
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated once one service is, holds once all do; each has its part of alpha."""

@@ -89,7 +89,7 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
     here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
     for name, number in ((ENTRY, replicas), (TARGET, 1), *here):
         meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
-        spec = {"ports": [{"name": "http", "port": 8080}]}
+        spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
         found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
         owner = {"kind": "ReplicaSet", "name": f"{name}-1", "uid": "-", "controller": True}
         for one in pods_of(name, number):

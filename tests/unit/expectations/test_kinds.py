@@ -9,9 +9,13 @@ from chaos.errors import InputError
 from chaos.expectations import (
     KINDS,
     AnyExpectation,
+    AttemptsExpectation,
+    BreakerExpectation,
     ClientExpectation,
+    EjectionExpectation,
     Expectation,
     FallbackExpectation,
+    FlagsExpectation,
     PromqlExpectation,
     ReplicaExpectation,
     UnaffectedExpectation,
@@ -29,6 +33,13 @@ SAMPLES = (
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
     ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
     FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
+    AttemptsExpectation("few", attempts="stock", per="web", caller="web", at_most=1.5, during_fault="baseline * 2"),
+    AttemptsExpectation("few in all", attempts="shop/stock", at_most="baseline * 1.5"),
+    FlagsExpectation(
+        "not shed", service="shop/order-svc", flags=["UO", "UH"], at_most="1%", during_fault="at least 5%"
+    ),
+    BreakerExpectation("opens", breaker="order-svc", flags="UH", opens_within="8s"),
+    EjectionExpectation("out", ejection="order-svc", within="8s"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     UnaffectedExpectation("the rest", unaffected=["catalog-svc", "platform/session-svc"], margin="2%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
@@ -75,6 +86,8 @@ def test_a_comparison_is_true_at_every_look(looks: tuple[int, ...], answer: Answ
 def test_what_python_users_get_wrong_is_told() -> None:
     with pytest.raises(InputError, match="either good, or status and within"):
         Expectation("t", service="s", good=Good(status="2xx"), within="1s", at_least="9%")
+    with pytest.raises(InputError, match=r"at_most: '2x': expected a number over 0, such as 2, or 'baseline \* 2'"):
+        AttemptsExpectation("t", attempts="s", at_most="2x")
     with pytest.raises(InputError, match="bucket bound"):
         Expectation("t", service="s", within="300ms", at_least="9%")
     with pytest.raises(InputError, match="only during_fault can be relative"):

@@ -1,15 +1,20 @@
-"""Can the expectations be seen at all? A mistake in a name would else cost a whole run."""
+"""Can the mesh show what is expected?"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.expectations.unaffected import UnaffectedExpectation
 from chaos.guard.draft import Draft
-from chaos.istio.hosts import host_of, service_fqdn, service_of
+from chaos.istio.hosts import service_of
+from chaos.model.scene import unshown
 from chaos.model.situation import services_right
 from chaos.values.questions import Durations, Requests
 from chaos.values.remarks import Refusal
+
+
+def expectations_can_be_shown(draft: Draft) -> Iterator[Refusal]:
+    """Nothing is claimed that the mesh surely can't show; what it may not show is a warning."""
+    yield from (one for one in unshown(draft.experiment, draft.situation) if isinstance(one, Refusal))
 
 
 def observed_services_exist(draft: Draft) -> Iterator[Refusal]:
@@ -29,17 +34,3 @@ def observed_services_exist(draft: Draft) -> Iterator[Refusal]:
                     hint=f"Services there: {', '.join(known) or 'none'}; of another namespace, write namespace/name",
                 )
                 break
-
-
-def target_is_affected(draft: Draft) -> Iterator[Refusal]:
-    """Nobody expects that the target's answers stay as they were: the fault is in them."""
-    target = draft.experiment.target
-    host = service_fqdn(target.service, target.namespace)
-    for one in draft.experiment.steady_state:
-        if isinstance(one, UnaffectedExpectation) and any(host_of(s, target.namespace) == host for s in one.unaffected):
-            yield Refusal(
-                rule="target-is-affected",
-                value=target.service,
-                message=f"{one.title}: the target {target.service!r} can't be unaffected, since its callers get the fault in place of its answers",
-                hint="name the services that shall not feel the fault",
-            )

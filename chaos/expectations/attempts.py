@@ -1,0 +1,207 @@
+"""How often a service is asked for each request of another one, or of the load: retries multiply it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import sqrt
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic import Field
+
+from chaos.expectations.bound import AtMost, Most
+from chaos.expectations.confidence import interval
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.mesh import sent_by
+from chaos.expectations.scene import Scene
+from chaos.istio.hosts import host_of
+from chaos.istio.metrics import flags_of
+from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.declared import Placed
+from chaos.values.load import LoadSecond
+from chaos.values.questions import Question, Requests, Side
+from chaos.values.remarks import Refusal, Warn
+
+_ABORTED: Final = "FI"
+_SECOND: Final = 1.0
+"""Seconds; what the load generator's numbers can tell apart."""
+
+
+class AttemptsExpectation(Kind):
+    """At most so many attempts at a service for each request of another one, or for each request of the load (``attempts``).
+
+        >>> AttemptsExpectation("no retry storm", attempts="inventory-svc", per="order-svc", at_most=2).at_most.number
+        2.0
+
+    An attempt is a request that the service's own proxies count, which see each retry of a caller's proxy (that proxy counts
+    them as one), or that an injected abort answered in the service's place. The requests of ``per`` are counted by its own
+    proxies too. What fails before it reaches a proxy of the service (no connection, a full pool) is no load on it, and not counted.
+
+    Both counts together are a share, requests among requests and attempts, which is at least 1/(1 + n) exactly if there are at most n
+    attempts for each request. So it is decided as shares are. That is right for two independent streams of events (Przyborowski &
+    Wilenski 1940, Biometrika 31), and on the safe side for attempts that requests cause, as long as their number for one
+    request varies no more than a geometric one: up to m for one request, for any m up to twice the mean and 1.
+
+    Args:
+        title: What is expected, in words.
+        attempts: The service that is asked: its name in the target's namespace, or ``namespace/name`` anywhere.
+        caller: Only attempts of this workload, by its name in the target's namespace or ``namespace/name``.
+        per: The service whose requests cause them; without it, the requests that the load sends.
+        at_most: Largest mean number for each request before and after the fault, such as 2; ``"baseline * 2"`` is relative to
+            the observed baseline.
+        during_fault: Largest mean number during the fault; without it, ``at_most``.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    attempts: Placed = Field(description="the service that is asked; retries of its callers' proxies count")
+    caller: Placed | None = Field(None, description="only attempts of this workload; without it, of all callers")
+    per: Placed | None = Field(
+        None, description="the service whose requests cause them; without it, the requests that the load sends"
+    )
+    at_most: AtMost = Field(description="largest mean number for each request, such as 2, or 'baseline * 2'")
+    during_fault: AtMost | None = Field(None, description="largest mean number during the fault; without it, atMost")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            title: str,
+            *,
+            attempts: str,
+            at_most: float | str,
+            caller: str | None = None,
+            per: str | None = None,
+            during_fault: float | str | None = None,
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "attempts" in declared
+
+    def as_guardrail(self) -> Self:
+        """Itself: it has one bound."""
+        if self.during_fault is not None:
+            raise ValueError("a guardrail has one bound, atMost, so expected no duringFault")
+        return self
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """What the service's proxies count, what its callers' do, and the requests that cause it."""
+        yield self._arrivals(namespace)
+        yield Requests(host=host_of(self.attempts, namespace))
+        if self.per is not None:
+            yield Requests(host=host_of(self.per, namespace), side=Side.CALLED)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """Both services need proxies that count."""
+        for service in (self.attempts, self.per):
+            if service is not None:
+                yield from scene.uncounted(service)
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """Violated if there were surely more, whatever is still under way; holds if there were surely no more.
+
+        An attempt is counted before the request that caused it, or, where the load counts, after it was sent; by the longest
+        answer's time, and by a scrape where two proxies count. So each way has windows that can only speak against it.
+        A baseline to which others are relative has to be known well enough that they can be decided.
+        """
+        most = self._most(look.phase)
+        if next(iter(evidence.counters(self._arrivals(look.namespace))), None) is None:
+            return Finding(Answer.UNDECIDED, Tally(), most.number, look.confidence)
+        part = 1 - (1 - look.confidence) / (2 if most.relative else 1)
+        fewest, utmost = self._extremes(evidence, look.window, look.namespace)
+        plain = self._counted(evidence, look.window, look.window, look.namespace)
+        if most.relative and look.baseline is None:  # it is the baseline itself that is judged
+            known = plain.requests and fewest.mean(part)[0] * sqrt(most.number) >= plain.attempts / plain.requests
+            return Finding(Answer.HOLDS if known else Answer.UNDECIDED, plain.tally, most.number, part)
+        least, largest = self._bounds(most, evidence, look, part)
+        if fewest.mean(part)[0] > largest:
+            return Finding(Answer.VIOLATED, fewest.tally, largest, part)
+        if utmost.mean(part)[1] <= least:
+            return Finding(Answer.HOLDS, utmost.tally, least, part)
+        return Finding(Answer.UNDECIDED, plain.tally, largest, part)
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the interval of the mean number."""
+        per = f"request of {self.per}" if self.per is not None else "request of the load"
+        counted = _Counted(found.tally.total - found.tally.good, found.tally.good)
+        observed = f"no request, or no attempt that the proxies of {self.attempts} saw,"
+        if counted.requests:
+            mean, (low, high) = counted.attempts / counted.requests, counted.mean(found.confidence)
+            numbers = f"{counted.attempts} for {counted.requests}"
+            observed = f"{mean:.2f} attempts per request ({numbers}), between {low:.2f} and {high:.2f}"
+        by = f" of {self.caller}" if self.caller is not None else ""
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=f"at most {self._most(phase)} attempts{by} at {self.attempts} for each {per}",
+            observed=observed,
+            bound=found.bound,
+            tally=found.tally,
+            answer=found.answer,
+        )
+
+    def _most(self, phase: Phase) -> Most:
+        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_most
+
+    def _bounds(self, most: Most, evidence: Evidence, look: Look, confidence: float) -> tuple[float, float]:
+        """What the mean number surely may be, and what it surely may not exceed; a baseline's mean is itself uncertain."""
+        if look.baseline is None or not most.relative:
+            return most.number, most.number
+        fewest, utmost = self._extremes(evidence, look.baseline, look.namespace)
+        return most.number * fewest.mean(confidence)[0], most.number * utmost.mean(confidence)[1]
+
+    def _extremes(self, evidence: Evidence, window: Window, namespace: str) -> tuple[_Counted, _Counted]:
+        """Counts by which there were at least so many attempts for each request, and at most so many."""
+        start, end = window.start, window.end
+        edge = max(evidence.scrape_interval, _SECOND)
+        late = evidence.load.longest_wait(start, end, rest=0.0) + edge
+        first, last = (edge, late) if self.per is not None else (late, edge)
+        inner, shorter = Window(start + first, end - last), Window(start + last, end - first)
+        fewest = self._counted(evidence, inner, window, namespace)
+        waiting = evidence.load.overdue(start, end)
+        return (
+            _Counted(fewest.attempts, fewest.requests + waiting),
+            self._counted(evidence, window, shorter, namespace),
+        )
+
+    def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:
+        """Attempts in one window and requests in another."""
+        mine = evidence if self.caller is None else evidence.only(sent_by(self.caller, namespace))
+        sent = mine.counted(Requests(host=host_of(self.attempts, namespace)), attempts)
+        aborted = sum(found.events for one, found in sent if _ABORTED in flags_of(one.labels))
+        arrived = sum(found.events for _, found in mine.counted(self._arrivals(namespace), attempts))
+        if self.per is None:
+            asked, _ = evidence.load.total("sent", _sent, requests.start, requests.end)
+        else:
+            causes = Requests(host=host_of(self.per, namespace), side=Side.CALLED)
+            asked = sum(found.events for _, found in evidence.counted(causes, requests))
+        return _Counted(aborted + arrived, asked)
+
+    def _arrivals(self, namespace: str) -> Requests:
+        return Requests(host=host_of(self.attempts, namespace), side=Side.CALLED)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    attempts: int
+    requests: int
+
+    @property
+    def tally(self) -> Tally:
+        """Requests among both."""
+        return Tally(good=self.requests, total=self.attempts + self.requests)
+
+    def mean(self, confidence: float) -> tuple[float, float]:
+        """Attempts for each request, at least and at most; anything without a request."""
+        if not self.requests:
+            return 0.0, float("inf")
+        share = interval(self.requests, self.attempts + self.requests, confidence=confidence)
+        return 1 / share.high - 1, 1 / share.low - 1 if share.low else float("inf")
+
+
+def _sent(second: LoadSecond) -> tuple[int, int]:
+    return second.sent, second.sent
