@@ -28,6 +28,7 @@ experiment: long
 target: {namespace: staging, service: inventory-svc}
 faults: [{abort: {percentage: 50, httpStatus: 503}, delay: {percentage: 30, fixedDelay: 1s}}]
 load: {rate: 100, requests: [{path: /orders/42}]}
+profile: quick
 steadyState:
   - {title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}
   - {title: soon, service: order-svc, good: {within: 1s}, atLeast: 99%, duringFault: baseline - 2%}

@@ -43,6 +43,7 @@ experiment: {service}
 target: {{namespace: staging, service: {service}, callers: {{app: {caller}}}}}
 faults: [abort: {{percentage: 50, httpStatus: 503}}]
 load: {{rate: 40, requests: [{{path: /}}]}}
+profile: quick
 steadyState: [{{title: answered, service: {service}, good: {{status: "<500"}}, atLeast: 1%}}]
 limits: {{removal: 60s}}
 """

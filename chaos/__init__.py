@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from chaos.faults.fault import Fault
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment, Limits, Load, Match, Recovery, Request, StringMatch, Target
+    from chaos.model.experiment import Experiment, Limits, Load, Match, Observe, Recovery, Request, StringMatch, Target
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
@@ -94,6 +94,7 @@ _HOMES: Final = {
     "Progress": "chaos.ports",
     "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
+    "Observe": "chaos.model.experiment",
     "Recovery": "chaos.model.experiment",
     "Refused": "chaos.errors",
     "ReplicaExpectation": "chaos.expectations.replicas",
@@ -143,6 +144,7 @@ __all__ = [
     "MetricsError",
     "NoWatch",
     "NotPassed",
+    "Observe",
     "Outcome",
     "Place",
     "Plan",

@@ -49,6 +49,13 @@ Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders 
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it, everything runs on the lab")]
 Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")]
 Entry = Annotated[str | None, typer.Option(help="address at which the load enters the mesh: its ingress")]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(
+        "--profile",
+        help="how long to observe: quick (for trying), default or nightly; by default as each experiment declares",
+    ),
+]
 
 
 def main() -> None:
@@ -133,16 +140,19 @@ def plan(
     prometheus: Prometheus = None,
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
+    profile: ProfileOption = None,
     as_json: Json = False,
 ) -> None:
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
+    from chaos.model.experiment import profile_of
     from chaos.reporting.console import show
     from chaos.reporting.plan_text import plan_text
 
     chosen = read_experiments(files)
-    with Harness.at(Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)) as harness:
+    options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
+    with Harness.at(options, profile=profile_of(profile)) as harness:
         plans = [harness.plan(experiment, file=file, declared=text) for file, experiment, text in chosen]
     if as_json:
         give([made.model_dump(mode="json", by_alias=True) for made in plans])
@@ -163,12 +173,14 @@ def run(
     wait: Annotated[
         str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s: refused at once")
     ] = "0s",
+    profile: ProfileOption = None,
     as_json: Json = False,
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
     from chaos.engine.listeners import Listeners
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
+    from chaos.model.experiment import profile_of
     from chaos.model.verdict import worst
     from chaos.reporting.listeners import listeners
     from chaos.reporting.table import row_of, write_table
@@ -180,10 +192,13 @@ def run(
         return Listeners([terminal, *listeners(terminal.say)], say=terminal.say)
 
     chosen = read_experiments(files)
-    longest = duration_of(Setting.WAIT, wait)  # told before a lab is started
+    longest, observing = duration_of(Setting.WAIT, wait), profile_of(profile)  # told before a lab is started
     options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
     # What somebody's listener or locustfile prints is no data of ours.
-    with Harness.at(options, report_dir=report_dir, wait=longest) as harness, redirect_stdout(sys.stderr):
+    with (
+        Harness.at(options, report_dir=report_dir, wait=longest, profile=observing) as harness,
+        redirect_stdout(sys.stderr),
+    ):
         heard = harness.heard_by(hearing)
         done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
     say("")
@@ -199,20 +214,32 @@ def run(
 @app.command()
 def judge(
     records: Annotated[list[Path], typer.Argument(help="record.json files, or folders of a run")],
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PLACE=VALUE", help="suppose another value, e.g. atLeast=99.5% or recovery.within=10s"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge recorded runs again, offline."""
+    """Judge recorded runs again, offline; nothing is written."""
     from chaos.harness.harness import Harness
     from chaos.model.verdict import worst
     from chaos.reporting.console import show
     from chaos.reporting.prose import verdict_text
 
-    verdicts = [Harness.judge(path) for path in records]
+    changes = dict(_supposed(text) for text in what_if or ())
+    verdicts = [Harness.judge(path, what_if=changes) for path in records]
     if as_json:
         give([verdict.model_dump(mode="json", by_alias=True) for verdict in verdicts])
     else:
         show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
+
+
+def _supposed(text: str) -> tuple[str, str]:
+    place, equals, value = text.partition("=")
+    if not (place and equals and value):
+        raise InputError(f"--what-if {text!r}: expected a place and a value, such as atLeast=99.5%")
+    return place.strip(), value.strip()
 
 
 @app.command(add_help_option=False, context_settings={"ignore_unknown_options": True, "allow_extra_args": True})

@@ -31,6 +31,7 @@ class Setting(Enum):
     ENTRY = "entry"
     REPORT_DIR = "report_dir"
     WAIT = "wait"
+    PROFILE = "profile"
 
     def __str__(self) -> str:
         return f"<{self.value}>"

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 
 from chaos.model.events import Event
 from chaos.model.experiment import Load as LoadSpec
+from chaos.model.experiment import Request
 from chaos.model.history import History, PhaseName
 from chaos.model.plan import Plan
 from chaos.model.verdict import Proof, Verdict
 from chaos.values.answers import ExpectationResult
 from chaos.values.content import Marker
+from chaos.values.entry import Contact
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Series
@@ -182,6 +184,16 @@ class Load(Protocol):
         """Stops it and waits for its end; safe to call twice, and before ``start``."""
 
 
+class Probe(Protocol):
+    """Looks at the mesh's entry before anything is written. Never raises: what went wrong is in the ``Contact``."""
+
+    def connect(self, entry: str, *, host: str | None) -> Contact:
+        """Connects, with TLS where the URL asks for it, and sends no request; ``host`` is the name that TLS is told."""
+
+    def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:
+        """Sends one request, which must be safe to send at any time; ``host`` is its Host header, if it names none itself."""
+
+
 class Clock(Protocol):
     """Time. ``now`` never jumps, even if the machine's clock is set meanwhile."""
 
@@ -213,7 +225,6 @@ class Progress:
     phase: PhaseName
     elapsed: float
     rate: float | None = None
-    good: float | None = None
     expectations: Sequence[ExpectationResult] = ()
     proof: Proof | None = None
 

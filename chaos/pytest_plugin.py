@@ -56,6 +56,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="how long to wait for a target that another run holds; with 0s the run is refused at once (default: 15m)",
     )
     group.addoption(
+        "--chaos-profile",
+        metavar="NAME",
+        choices=("quick", "default", "nightly"),
+        help="how long to observe: quick (for trying), default or nightly; by default as each experiment declares",
+    )
+    group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
     )
 

@@ -78,6 +78,7 @@ class ChaosSession:
         from chaos.errors import Setting
         from chaos.harness import connecting
         from chaos.harness.harness import Harness
+        from chaos.model.experiment import profile_of
         from chaos.values.quantities import duration_of
 
         options = connecting.Options(
@@ -88,7 +89,8 @@ class ChaosSession:
         )
         wait = duration_of(Setting.WAIT, self.option("wait") or "0s")  # told before a lab is started
         place = connecting.cluster(options) if options.context else connecting.on_lab(self.lab())
-        return Harness(place, report_dir=self.option("report_dir") or "reports", wait=wait)
+        reports = self.option("report_dir") or "reports"
+        return Harness(place, report_dir=reports, wait=wait, profile=profile_of(self.option("profile")))
 
     def begin(self) -> Harness:
         """The harness; for a session's first experiment, its place is swept of what dead runs left there."""

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import kubernetes.client
 import kubernetes.config
 from kubernetes.config import incluster_config, kube_config
 
+from chaos.adapters.loopback import excepting, is_loopback
 from chaos.errors import InputError, Setting
 
 IN_CLUSTER: Final = "in-cluster"
@@ -61,7 +60,6 @@ def _of_pod() -> Loaded:
 
 def _of_file(files: str, context: str) -> Loaded:
     configuration = kubernetes.client.Configuration()
-    inherited = configuration.proxy
     known: list[str] = []
     try:
         merger = kube_config.KubeConfigMerger(files)
@@ -95,14 +93,7 @@ def _of_file(files: str, context: str) -> Loaded:
         configuration.refresh_api_key_hook = refreshed
     # The client's own retries would repeat writes whose answer was lost.
     configuration.retries = False
-    if configuration.proxy and configuration.proxy == inherited and _is_loopback(configuration.host):
-        configuration.proxy = None  # as Go's clients do: a proxy of the environment is not for this very machine
+    if not hasattr(loader, "proxy") and is_loopback(configuration.host):  # else the kubeconfig's own proxy-url holds
+        # As Go's clients do. With no proxy at all, the client for exec would look into the environment by itself.
+        configuration.no_proxy = excepting(configuration.host, configuration.no_proxy)
     return Loaded(configuration, str(namespace or "default"))
-
-
-def _is_loopback(host: str) -> bool:
-    name = urlsplit(host).hostname or ""
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"

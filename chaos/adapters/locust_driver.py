@@ -45,6 +45,10 @@ _GRACE: Final = 0.05
 _GOODBYE: Final = 1.2
 """Seconds that the users of a locustfile have for their ``on_stop``."""
 _PR_SET_PDEATHSIG: Final = 1
+_LAG: Final = "chaos-lag"
+"""In the context of a request: the seconds by which it was started late."""
+_BEAT: Final = 0.02
+"""Seconds between two signs of life."""
 
 
 class Harness:
@@ -81,7 +85,7 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
     """A user that lets requests arrive at a fixed rate whatever the answers do."""
     rate = float(work["spec"]["rate"])
     kinds = [{**kind, "headers": _merged(kind["headers"], work["headers"])} for kind in work["spec"]["requests"]]
-    limit = float(work["timeout"])
+    limit, host = float(work["timeout"]), work["spec"]["host"]
 
     class Arrivals(FastHttpUser):  # type: ignore[misc]
         """One user for all arrivals; each runs in a greenlet of its own."""
@@ -90,6 +94,7 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
         network_timeout = connection_timeout = limit
         max_redirects = 0  # the redirect is the answer; what it points to need not be in the mesh
         max_retries = 0
+        default_headers = _host(work)
 
         def on_start(self) -> None:
             agent = self.client.client
@@ -97,6 +102,8 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
             agent.cookiejar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             # Every answer is an answer; what is not "valid" is decoded for a message, which fails for other than UTF-8.
             agent.valid_response_codes = frozenset(range(100, 1000))
+            if host:
+                agent.clientpool.client_args["ssl_options"] = {"server_hostname": host}
             # geventhttpclient sends a request again for each place in its pool when a connection is closed without
             # an answer (HTTPClient.request: attempts_left = size + 1). The pool's semaphore is made by now, and its
             # size is read for nothing else.
@@ -118,7 +125,8 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
 
         def send(self, kind: Mapping[str, Any], intended: float) -> None:
             """Latency counts from the intended start, so that a stalled system can't hide its stall."""
-            seconds.sent(max(0.0, time.perf_counter() - intended))
+            lag = max(0.0, time.perf_counter() - intended)
+            seconds.sent(lag)
             try:
                 # The client's own timeouts are per read: an answer that trickles in would never end.
                 with (
@@ -130,14 +138,21 @@ def arrivals(work: Mapping[str, Any], seconds: Seconds) -> type[User]:
                         data=kind["body"],
                         headers=kind["headers"],
                         catch_response=True,
+                        context={_LAG: lag},
                     ) as answer,
                 ):
                     answer.request_meta["response_time"] = (time.perf_counter() - intended) * 1000
             except (Exception, gevent.Timeout) as error:  # noqa: BLE001 - whatever it is, an arrival that got no answer is counted
                 took = (time.perf_counter() - intended) * 1000
-                seconds.answered(kind["label"], 0, in_words(error), took)
+                seconds.answered(kind["label"], 0, in_words(error), took, lag=lag)
 
     return Arrivals
+
+
+def _host(work: Mapping[str, Any]) -> dict[str, str]:
+    """The header that names the host, if one is declared."""
+    host = work["spec"]["host"]
+    return {"Host": host} if host else {}
 
 
 def _merged(own: Mapping[str, str], runs: Mapping[str, str]) -> dict[str, str]:
@@ -197,7 +212,13 @@ def listen(
     """Counts every HTTP request that Locust reports; events without an HTTP answer are flows and the like."""
 
     def note(
-        request_type: str, name: str, response_time: float, response: Any = None, exception: Any = None, **_: Any
+        request_type: str,
+        name: str,
+        response_time: float,
+        response: Any = None,
+        exception: Any = None,
+        context: Mapping[str, Any] | None = None,
+        **_: Any,
     ) -> None:
         status = getattr(response, "status_code", None)
         if status is None:
@@ -211,7 +232,8 @@ def listen(
             if name.startswith(("/", "http://", "https://")):
                 name = f"{request_type} {name}"  # as declared requests are called that have no name
         matched = () if error else matching(markers, response)
-        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched)
+        lag = (context or {}).get(_LAG, 0.0)
+        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched, lag=lag)
 
     environment.events.request.add_listener(note)
 
@@ -246,7 +268,7 @@ def main() -> int:
         file = Path(work["locustfile"])
         try:
             environment = Environment(
-                user_classes=users_of(file, work["headers"]),
+                user_classes=users_of(file, {**_host(work), **work["headers"]}),
                 host=work["entry"],
                 events=locust.events,  # those for which the locustfile has registered its own listeners
                 locustfile=file.name,
@@ -271,11 +293,11 @@ def main() -> int:
     if next(said, "stop") != "start":
         return 0
     users = work["spec"]["users"] if own else 1
-    teller = gevent.spawn(_tell_seconds, harness, seconds)
+    teller, heart = gevent.spawn(_tell_seconds, harness, seconds), gevent.spawn(_beat, seconds)
     runner.start(users, spawn_rate=users)
     gevent.spawn(_wait_for_word, said, over)
     by_itself = over.get()
-    teller.kill()
+    gevent.killall([teller, heart])
     if by_itself:
         sys.stderr.write(f"{by_itself}\n")
         return 3
@@ -294,6 +316,12 @@ def _allow_many_connections() -> None:
 def _wait_for_word(said: Iterator[str], over: Any) -> None:
     next(said, None)  # the word to stop, or the harness's end
     over.set("")
+
+
+def _beat(seconds: Seconds) -> None:
+    while True:
+        seconds.alive()
+        gevent.sleep(_BEAT)
 
 
 def _tell_seconds(harness: Harness, seconds: Seconds) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
 
+from chaos.adapters.loopback import directly
 from chaos.errors import LoadError
 from chaos.model.experiment import Load
 from chaos.values.content import Marker
@@ -103,7 +104,7 @@ class LocustLoad:
                 stderr=self._log,
                 text=True,
                 encoding="utf-8",
-                env={key: value for key, value in os.environ.items() if key not in unpatched},
+                env={key: value for key, value in directly(entry).items() if key not in unpatched},
                 start_new_session=True,
             )
         except OSError as error:
@@ -240,12 +241,15 @@ def _second(line: str) -> LoadSecond:
         intended=found["intended"],
         sent=found["sent"],
         worst_lag=found["worst_lag"],
+        cpu=found["cpu"],
         cells=tuple(
             LoadCell.model_construct(
                 request=cell["request"],
                 status=cell["status"],
                 error=cell["error"],
                 matched=tuple(cell["matched"]),
+                lag=cell["lag"],
+                held=cell["held"],
                 latencies={float(took): count for took, count in cell["latencies"].items()},
             )
             for cell in found["cells"]

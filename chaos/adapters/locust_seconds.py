@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 _DIGITS: Final = 3
+_BLOCKED: Final = 0.05
+"""Seconds without a sign of life from which the process was blocked."""
+_REMEMBERED: Final = 64
+"""Times at which it was blocked, the last ones."""
+_LATE: Final = 10.0
+"""Milliseconds below which nothing counts as late."""
+_APART: Final = 0.1
+"""Seconds between two readings of the processor's time that tell a share of it."""
 
 _WORDS: Final[Mapping[str, str]] = {
     "ConnectionRefusedError": "connection refused",
@@ -37,6 +46,14 @@ def rounded_up(milliseconds: float) -> float:
         return 0.0
     step = 10.0 ** (math.floor(math.log10(milliseconds)) - _DIGITS + 1)
     return round(math.ceil(milliseconds / step - 1e-9) * step, 6)
+
+
+def _in_two_digits(milliseconds: float, rounded: Callable[[float], int]) -> float:
+    """To two significant digits, so that a late second has few cells; what is hardly late is not late."""
+    if milliseconds < _LATE:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(milliseconds)) - 1)
+    return float(rounded(milliseconds / step) * step)
 
 
 def by_weight(weights: Sequence[int]) -> Iterator[int]:
@@ -73,7 +90,10 @@ def in_words(error: BaseException) -> str:
 class _Second:
     sent: int = 0
     lag: float = 0.0
-    cells: dict[tuple[str, int, str, tuple[str, ...]], dict[float, int]] = field(default_factory=dict)
+    cells: dict[_Key, dict[float, int]] = field(default_factory=dict)
+
+
+_Key = tuple[str, int, str, tuple[str, ...], float, float]
 
 
 class Seconds:
@@ -89,6 +109,17 @@ class Seconds:
         self.began: float | None = None
         self._wall = time.time() - time.perf_counter()
         self._found: dict[int, _Second] = {}
+        self._alive: float | None = None
+        self._blocked: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
+        self._read = (time.perf_counter(), time.process_time())
+        self._cpu = 0.0
+
+    def alive(self) -> None:
+        """The process runs. To be called often: where some time has passed without it, nothing could be sent or read then."""
+        now = time.perf_counter()
+        if self._alive is not None and now - self._alive > _BLOCKED:
+            self._blocked.append((self._alive, now))
+        self._alive = now
 
     def now(self) -> float:
         """Unix seconds."""
@@ -99,15 +130,35 @@ class Seconds:
 
     def sent(self, lag: float) -> None:
         """A request was started, ``lag`` seconds after its intended moment."""
+        self.alive()
         second = self._second()
         second.sent += 1
         second.lag = max(second.lag, lag)
 
     def answered(
-        self, request: str, status: int, error: str, milliseconds: float, *, matched: tuple[str, ...] = ()
+        self,
+        request: str,
+        status: int,
+        error: str,
+        milliseconds: float,
+        *,
+        matched: tuple[str, ...] = (),
+        lag: float = 0.0,
     ) -> None:
-        """A request has ended just now; ``matched`` names the markers that its answer has."""
-        cell = self._second().cells.setdefault((request, status, error, matched), {})
+        """A request has ended just now.
+
+        Args:
+            request: Its name.
+            status: Its status; 0 without an answer.
+            error: Why it has none.
+            milliseconds: Since its intended start.
+            matched: The markers that its answer has.
+            lag: Seconds by which it was started late.
+        """
+        self.alive()
+        held = self._held(time.perf_counter() - milliseconds / 1000 + lag)
+        key = (request, status, error, matched, _in_two_digits(lag * 1000, math.floor), _in_two_digits(held, math.ceil))
+        cell = self._second().cells.setdefault(key, {})
         took = rounded_up(milliseconds)
         cell[took] = cell.get(took, 0) + 1
 
@@ -119,11 +170,25 @@ class Seconds:
             "intended": second.sent if self.rate is None else self._intended(at, self.rate),
             "sent": second.sent,
             "worst_lag": round(second.lag, 4),
+            "cpu": self._share_of_processor(),
             "cells": [
-                {"request": request, "status": status, "error": error, "matched": matched, "latencies": latencies}
-                for (request, status, error, matched), latencies in second.cells.items()
+                {"request": request, "status": status, "error": error, "matched": matched, "lag": lag, "held": held,
+                 "latencies": latencies}
+                for (request, status, error, matched, lag, held), latencies in second.cells.items()
             ],
-        }
+        }  # fmt: skip
+
+    def _held(self, started: float) -> float:
+        """Milliseconds for which the process was blocked since a moment."""
+        return 1000 * sum(end - max(begin, started) for begin, end in self._blocked if end > started)
+
+    def _share_of_processor(self) -> float:
+        """What the process had of one since the last reading, or at that one if it was just now."""
+        wall, mine = time.perf_counter(), time.process_time()
+        if wall - self._read[0] > _APART:
+            self._cpu = round((mine - self._read[1]) / (wall - self._read[0]), 3)
+            self._read = wall, mine
+        return self._cpu
 
     def line(self, at: int) -> str:
         """What happened in a second, as a line of JSON."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
+from chaos.adapters.loopback import is_loopback
 from chaos.errors import InputError, MetricsError
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import Comparison, Durations, Edges, End, Question, Rejections, Requests, Side
@@ -42,9 +43,14 @@ class PrometheusMetrics:
     def _client(self) -> PrometheusConnect:
         if self._opened is None:
             from prometheus_api_client import PrometheusConnect
+            from requests import Session
             from urllib3.util.retry import Retry
 
-            self._opened = PrometheusConnect(url=self.url, retry=Retry(total=0), timeout=_TIMEOUT)
+            session = Session()
+            session.trust_env = not is_loopback(
+                self.url
+            )  # else a proxy of the environment is asked for this very machine
+            self._opened = PrometheusConnect(url=self.url, retry=Retry(total=0), timeout=_TIMEOUT, session=session)
         return self._opened
 
     def _query(self, query: str) -> Any:

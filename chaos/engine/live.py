@@ -173,14 +173,12 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
     """The current state of the phase."""
     seconds = facts.evidence.load.seconds[-4:-1]
     answered = sum(second.answered for second in seconds)
-    shares = [one.tally.share for one in standing.expectations if one.tally.share is not None]
     return Progress(
         run=facts.plan.run,
         experiment=facts.experiment.name,
         phase=phase,
         elapsed=standing.now - facts.started,
         rate=answered / len(seconds) if seconds else None,
-        good=min(shares, default=None),
         expectations=standing.expectations,
         proof=standing.proof if phase is PhaseName.OBSERVE else None,
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from chaos import judge
+from chaos.engine.entering import look_at_entry
 from chaos.engine.injecting import Overtaken
 from chaos.engine.live import Halt, Live
 from chaos.engine.proxies import Proxies
@@ -39,8 +40,9 @@ _OVERTAKEN: Final = 3
 
 
 def lock(live: Live) -> None:
-    """Starts what cleans up when this process is killed, gets the load ready, and takes the target's lease."""
+    """Looks at the entry, starts what cleans up when this process is killed, gets the load ready, and takes the target's lease."""
     live.enter(PhaseName.LOCK)
+    look_at_entry(live)
     around, plan = live.around, live.plan
     target = plan.experiment.target
     live.watchdog = around.watch(plan)
@@ -200,6 +202,6 @@ def recover(live: Live) -> None:
     live.enter(PhaseName.RECOVER)
     experiment = live.plan.experiment
     limits = experiment.limits
-    limit = (experiment.recovery.within + limits.baseline + limits.removal).total_seconds()
+    limit = (experiment.recovery.within + experiment.stays_good_for + limits.baseline + limits.removal).total_seconds()
     limit += judge.drain(live.recorder.facts, live.look().now)
     live.until(limit, lambda standing: standing.done)

@@ -177,7 +177,8 @@ def make_plan(
 def longest(experiment: Experiment) -> timedelta:
     """The longest that a run of this experiment can take, cleaning up aside."""
     limits = experiment.limits
-    return limits.baseline * 2 + limits.fault + limits.removal + experiment.recovery.within + timedelta(seconds=60)
+    after = limits.removal + experiment.recovery.within + experiment.stays_good_for
+    return limits.baseline * 2 + limits.fault + after + timedelta(seconds=60)
 
 
 def _callers(experiment: Experiment, situation: Situation) -> tuple[Caller, ...]:

@@ -11,7 +11,7 @@ from chaos.engine.clock import StopRequest
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.model.plan import Plan
-from chaos.ports import Clock, Load
+from chaos.ports import Clock, Load, Probe
 from chaos.safety.lease import LEASE_SECONDS
 
 
@@ -40,6 +40,7 @@ class Surroundings:
     """A place, and what one run has there for itself.
 
     Args:
+        probe: Looks at the mesh's entry before anything is written.
         watch: Starts whoever cleans up when this process is killed; called before the first write.
         wait: Seconds to wait for a target that another run holds; 0: the run is refused at once.
         base: Folder of the experiment file; relative paths in it start there.
@@ -48,6 +49,7 @@ class Surroundings:
 
     place: Place
     load: Load
+    probe: Probe
     clock: Clock
     stop: StopRequest
     watch: Callable[[Plan], Watch]

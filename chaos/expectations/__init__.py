@@ -41,12 +41,12 @@ __all__ = [
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
-    | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]
     | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
     | Annotated[BreakerExpectation, Tag("BreakerExpectation")]
     | Annotated[FlagsExpectation, Tag("FlagsExpectation")]
     | Annotated[EjectionExpectation, Tag("EjectionExpectation")]
+    | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]
     | Annotated[Expectation, Tag("Expectation")]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from math import sqrt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, sqrt
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import Field
 
 from chaos.expectations.bound import AtMost, Most
 from chaos.expectations.confidence import interval
+from chaos.expectations.dependence import BATCH, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import sent_by
@@ -41,7 +42,8 @@ class AttemptsExpectation(Kind):
     Both counts together are a share, requests among requests and attempts, which is at least 1/(1 + n) exactly if there are at most n
     attempts for each request. So it is decided as shares are. That is right for two independent streams of events (Przyborowski &
     Wilenski 1940, Biometrika 31), and on the safe side for attempts that requests cause, as long as their number for one
-    request varies no more than a geometric one: up to m for one request, for any m up to twice the mean and 1.
+    request varies no more than a geometric one: up to m for one request, for any m up to twice the mean and 1. What varies
+    more comes in bursts, for which the counts are worth less, as those of any share (:mod:`chaos.expectations.dependence`).
 
     Args:
         title: What is expected, in words.
@@ -112,22 +114,21 @@ class AttemptsExpectation(Kind):
         if next(iter(evidence.counters(self._arrivals(look.namespace))), None) is None:
             return Finding(Answer.UNDECIDED, Tally(), most.number, look.confidence)
         part = 1 - (1 - look.confidence) / (2 if most.relative else 1)
-        fewest, utmost = self._extremes(evidence, look.window, look.namespace)
-        plain = self._counted(evidence, look.window, look.window, look.namespace)
+        fewest, plain, utmost = self._counts(evidence, look.window, look)
         if most.relative and look.baseline is None:  # it is the baseline itself that is judged
             known = plain.requests and fewest.mean(part)[0] * sqrt(most.number) >= plain.attempts / plain.requests
-            return Finding(Answer.HOLDS if known else Answer.UNDECIDED, plain.tally, most.number, part)
+            return plain.found(Answer.HOLDS if known else Answer.UNDECIDED, most.number, part)
         least, largest = self._bounds(most, evidence, look, part)
         if fewest.mean(part)[0] > largest:
-            return Finding(Answer.VIOLATED, fewest.tally, largest, part)
+            return fewest.found(Answer.VIOLATED, largest, part)
         if utmost.mean(part)[1] <= least:
-            return Finding(Answer.HOLDS, utmost.tally, least, part)
-        return Finding(Answer.UNDECIDED, plain.tally, largest, part)
+            return utmost.found(Answer.HOLDS, least, part)
+        return plain.found(Answer.UNDECIDED, largest, part)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the mean number."""
         per = f"request of {self.per}" if self.per is not None else "request of the load"
-        counted = _Counted(found.tally.total - found.tally.good, found.tally.good)
+        counted = _Counted(found.tally.total - found.tally.good, found.tally.good, found.effect)
         observed = f"no request, or no attempt that the proxies of {self.attempts} saw,"
         if counted.requests:
             mean, (low, high) = counted.attempts / counted.requests, counted.mean(found.confidence)
@@ -151,21 +152,28 @@ class AttemptsExpectation(Kind):
         """What the mean number surely may be, and what it surely may not exceed; a baseline's mean is itself uncertain."""
         if look.baseline is None or not most.relative:
             return most.number, most.number
-        fewest, utmost = self._extremes(evidence, look.baseline, look.namespace)
+        fewest, _, utmost = self._counts(evidence, look.baseline, look)
         return most.number * fewest.mean(confidence)[0], most.number * utmost.mean(confidence)[1]
 
-    def _extremes(self, evidence: Evidence, window: Window, namespace: str) -> tuple[_Counted, _Counted]:
-        """Counts by which there were at least so many attempts for each request, and at most so many."""
-        start, end = window.start, window.end
+    def _counts(self, evidence: Evidence, window: Window, look: Look) -> tuple[_Counted, _Counted, _Counted]:
+        """Counts by which there were at least so many attempts for each request, those of the window, and at most so many."""
+        start, end, namespace = window.start, window.end, look.namespace
         edge = max(evidence.scrape_interval, _SECOND)
         late = evidence.load.longest_wait(start, end, rest=0.0) + edge
         first, last = (edge, late) if self.per is not None else (late, edge)
         inner, shorter = Window(start + first, end - last), Window(start + last, end - first)
+        plain = self._counted(evidence, window, window, namespace)
         fewest = self._counted(evidence, inner, window, namespace)
-        waiting = evidence.load.overdue(start, end)
-        return (
-            _Counted(fewest.attempts, fewest.requests + waiting),
-            self._counted(evidence, window, shorter, namespace),
+        utmost = self._counted(evidence, window, shorter, namespace)
+        fewest = replace(fewest, requests=fewest.requests + evidence.load.overdue(start, end))
+        effect = 1.0 if look.at_once else design_effect(self._batches(evidence, window, namespace))
+        return replace(fewest, effect=effect), replace(plain, effect=effect), replace(utmost, effect=effect)
+
+    def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+        key = (self, namespace) if self.per is not None else None  # the load tells its seconds at times of its own
+        seconds = max(BATCH, evidence.scrape_interval)
+        return evidence.batches(
+            lambda part: self._counted(evidence, part, part, namespace).tally, window, seconds, key=key
         )
 
     def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:
@@ -187,8 +195,11 @@ class AttemptsExpectation(Kind):
 
 @dataclass(frozen=True)
 class _Counted:
+    """Both counts, and how many of them are worth one independent event."""
+
     attempts: int
     requests: int
+    effect: float = 1.0
 
     @property
     def tally(self) -> Tally:
@@ -198,9 +209,14 @@ class _Counted:
     def mean(self, confidence: float) -> tuple[float, float]:
         """Attempts for each request, at least and at most; anything without a request."""
         if not self.requests:
-            return 0.0, float("inf")
-        share = interval(self.requests, self.attempts + self.requests, confidence=confidence)
-        return 1 / share.high - 1, 1 / share.low - 1 if share.low else float("inf")
+            return 0.0, inf
+        worth = self.requests / self.effect, (self.attempts + self.requests) / self.effect
+        share = interval(*worth, confidence=confidence)
+        return 1 / share.high - 1, 1 / share.low - 1 if share.low else inf
+
+    def found(self, answer: Answer, bound: float, confidence: float) -> Finding:
+        """An answer that rests on them."""
+        return Finding(answer, self.tally, bound, confidence, effect=self.effect)
 
 
 def _sent(second: LoadSecond) -> tuple[int, int]:

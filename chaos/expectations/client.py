@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from chaos.expectations.dependence import BATCH
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.values.answers import Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Placed
-from chaos.values.load import LoadSecond
+from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import Question
 
 
 class ClientExpectation(ShareOfGood):
     """A share of good answers to the load, counted by its generator from the intended start of each request (``from: client``).
+
+    What the generator itself was late with is no latency of the system, so it is taken off.
 
         >>> ClientExpectation("customers wait at most 300 ms", within="300ms", at_least="99%").good.milliseconds
         300.0
@@ -42,6 +46,8 @@ class ClientExpectation(ShareOfGood):
     Raises:
         InputError: a value is not of its form.
     """
+
+    counted_by_load: ClassVar[bool] = True
 
     model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})
 
@@ -88,19 +94,40 @@ class ClientExpectation(ShareOfGood):
         if self.request is not None:
             yield self.request
 
+    @property
+    def endures(self) -> float:
+        """The time within which answers are good; a status says nothing of times."""
+        return math.inf if self.good.milliseconds is None else self.good.milliseconds / 1000
+
+    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+        """As short as they may be: the load generator tells every second."""
+        return evidence.batches(lambda part: self.tally(evidence, part, namespace), window, BATCH)
+
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers of the seconds wholly inside a window."""
         del namespace
         good, total = evidence.load.total(self, self._counted, window.start, window.end)
-        return Tally(good=good, total=total)
+        fine, _ = evidence.load.total((self, "at best"), self._counted_at_best, window.start, window.end)
+        return Tally(good=good, total=total, doubtful=fine - good)
 
     def _counted(self, second: LoadSecond) -> tuple[int, int]:
+        """Good and all answers; one that the generator may have read late is no good one."""
+        return self._good(second, lambda cell: cell.lag), sum(cell.count for cell in self._mine(second))
+
+    def _counted_at_best(self, second: LoadSecond) -> tuple[int, int]:
+        """Good answers, if those that the generator may have read late were all read late."""
+        return self._good(second, lambda cell: cell.lag + cell.held), 0
+
+    def _good(self, second: LoadSecond, late: Callable[[LoadCell], float]) -> int:
         within = self.good.milliseconds
         wanted = {str(marker) for marker in self.good.markers}
-        good = total = 0
-        for cell in second.cells:
-            if self.request is None or cell.request == self.request:
-                total += cell.count
-                if self.good.status_is_good(cell.status) and wanted <= set(cell.matched):
-                    good += sum(n for took, n in cell.latencies.items() if within is None or took <= within)
-        return good, total
+        return sum(
+            count
+            for cell in self._mine(second)
+            if self.good.status_is_good(cell.status) and wanted <= set(cell.matched)
+            for took, count in cell.latencies.items()
+            if within is None or took - late(cell) <= within
+        )
+
+    def _mine(self, second: LoadSecond) -> Iterator[LoadCell]:
+        return (cell for cell in second.cells if self.request is None or cell.request == self.request)

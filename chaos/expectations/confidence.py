@@ -28,7 +28,7 @@ _BETTORS: Final = tuple(
 _STEPS: Final = 34
 
 
-def log_wealth(good: int, bad: int, bound: float) -> float:
+def log_wealth(good: float, bad: float, bound: float) -> float:
     """Logarithm of the evidence against "the share is at most ``bound``"; rises with good events, sinks with the bound.
 
     Most of the stake is on systems far better than the bound, so that one without a bad event is decided soon.
@@ -43,12 +43,12 @@ def log_wealth(good: int, bad: int, bound: float) -> float:
     return top + math.log(sum(math.exp(term - top) for term in terms))
 
 
-def decide(good: int, total: int, bound: float, *, confidence: float) -> Answer:
+def decide(good: float, total: float, bound: float, *, confidence: float) -> Answer:
     """Whether a share of at least ``bound`` holds, is violated, or is not decided yet.
 
     Args:
-        good: Good events.
-        total: All events.
+        good: Good events; where events depend on each other, as many independent ones as they are worth.
+        total: All events, likewise.
         bound: From 0 to 1. One bad event violates 1, which no number of good ones can prove; 0 is never violated.
         confidence: Of this one decision, both ways together, for all looks together.
     """
@@ -65,7 +65,7 @@ def decide(good: int, total: int, bound: float, *, confidence: float) -> Answer:
     return Answer.UNDECIDED
 
 
-def interval(good: int, total: int, *, confidence: float) -> Interval:
+def interval(good: float, total: float, *, confidence: float) -> Interval:
     """The shares that are not refuted: exactly those bounds that :func:`decide` leaves undecided."""
     limit = math.log(2 / (1 - confidence))
     bad = total - good
@@ -74,7 +74,7 @@ def interval(good: int, total: int, *, confidence: float) -> Interval:
     return Interval(low=low, high=max(low, high), confidence=confidence)
 
 
-def _boundary(good: int, bad: int, limit: float) -> float:
+def _boundary(good: float, bad: float, limit: float) -> float:
     """The largest bound that is refuted from below; evidence sinks as the bound rises, so halving finds it."""
     if good == 0:
         return 0.0

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
 
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
 from chaos.expectations.load_log import LoadLog
+from chaos.values.answers import Tally
 from chaos.values.questions import Durations, Question, Side
 from chaos.values.series import Series
+
+_SETTLED: Final = 3
+"""Scrape intervals after which a further sample of a moment is not expected; where one comes, all is summed up again."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,27 @@ class Window:
 
     start: float
     end: float
+
+
+class _Courses(dict[tuple[Hashable, Hashable, float], list[Tally]]):
+    """Sums of events from a moment on up to each of a row of later ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._newest = self._past = float("-inf")
+
+    def note(self, new: Sequence[float]) -> None:
+        """There are samples of these times. If they came late, what was summed up lacks them."""
+        if new:
+            self._newest = max(self._newest, new[-1])
+            if new[0] <= self._past:
+                self.clear()
+
+    def until(self, end: float, *, less: float) -> float:
+        """Up to when sums may be kept: so many seconds less than to the newest sample, or to a moment before it."""
+        until = min(end, self._newest) - less
+        self._past = max(self._past, until)
+        return until
 
 
 class Evidence:
@@ -35,15 +62,19 @@ class Evidence:
         self.load = LoadLog()
         self.scrapes = Scrapes()
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
+        self._courses = _Courses()
+        self._part: Hashable = None
         self._counts: Callable[[Mapping[str, str]], bool] | None = None
 
-    def only(self, counts: Callable[[Mapping[str, str]], bool]) -> Evidence:
+    def only(self, counts: Callable[[Mapping[str, str]], bool], *, part: Hashable = None) -> Evidence:
         """The same evidence, which goes on growing, of those series alone whose labels ``counts`` takes.
 
-        The requests of one caller, for instance, or those that one replica got.
+        The requests of one caller, for instance, or those that one replica got; of a part of the evidence, a part of that.
+        ``part`` stands for ``counts``, where one expectation looks at several parts.
         """
-        found = copy(self)
-        found._counts = counts
+        found, before = copy(self), self._counts
+        found._counts = counts if before is None else lambda labels: before(labels) and counts(labels)
+        found._part = self._part if part is None else part
         return found
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
@@ -54,7 +85,9 @@ class Evidence:
             counter = counters.get(key)
             if counter is None:
                 counter = counters[key] = Counter(series.labels)
-            self.scrapes.note(counter.source, counter.add(series.samples))
+            new = counter.add(series.samples)
+            self._courses.note(new)
+            self.scrapes.note(counter.source, new)
 
     def answered(self) -> Iterator[tuple[Question, Sequence[Counter]]]:
         """Every question that was answered, with its series."""
@@ -122,6 +155,26 @@ class Evidence:
                     bucket, one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval
                 )
                 yield one, min(within.events, every.events), self._bounded(one, every, until)
+
+    def batches(
+        self, tally: Callable[[Window], Tally], window: Window, seconds: float, *, key: Hashable = None
+    ) -> Sequence[tuple[int, int]]:
+        """Good and all events of a window, cut into batches of so many seconds; those without an event are left out.
+
+        With a ``key``, which stands for ``tally``, sums of counted samples up to moments that are long past are kept.
+        """
+        past = self._courses.until(window.end, less=_SETTLED * self.scrape_interval)
+        known = self._courses.setdefault((self._part, key, window.start), [Tally()]) if key is not None else [Tally()]
+        whole = max(1, int((window.end - window.start) / seconds))
+        course = known[:whole]
+        for number in range(len(course), whole):
+            at = window.start + number * seconds
+            course.append(tally(Window(window.start, at)))
+            if at <= past and number == len(known):
+                known.append(course[-1])
+        course.append(tally(window))
+        steps = ((b.good - a.good, b.total - a.total) for a, b in pairwise(course))
+        return [(min(max(0, good), total), total) for good, total in steps if total > 0]
 
     def _bounded(self, one: Counter, found: Count, until: float) -> Count:
         missing = found.events > 0 and one.is_gone(until, self.scrape_interval)

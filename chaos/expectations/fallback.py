@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field, field_validator
 
@@ -37,6 +37,8 @@ class FallbackExpectation(Kind):
     Raises:
         InputError: a value is not of its form.
     """
+
+    counted_by_load: ClassVar[bool] = True
 
     fallback: Good = Field(
         description="how a degraded answer is recognised: by header, body, jsonPath, status; all of it"

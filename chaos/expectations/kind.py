@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Look:
         confidence: Of this one decision, for all looks together.
         delay: Seconds by which a faulted request may be counted later than others that came with it.
         baseline: The baseline's window, once it has ended.
+        at_least: Seconds of which nothing is claimed before they are over.
+        at_once: A stop condition acts on what was seen; it does not ask whether it came in a burst.
     """
 
     phase: Phase
@@ -37,6 +40,13 @@ class Look:
     confidence: float
     delay: float = 0.0
     baseline: Window | None = None
+    at_least: float = 0.0
+    at_once: bool = False
+
+    @property
+    def too_short(self) -> bool:
+        """Whether the window does not last long enough yet."""
+        return self.window.end - self.window.start < self.at_least
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,7 @@ class Finding:
         bound: What they were held against.
         confidence: Of the answer.
         value: What was held against the bound, where it is not the share of good events.
+        effect: Events that are worth one independent event, for those that come in bursts.
         where: At which part of the service it was found, in words; empty where it is of the whole.
     """
 
@@ -56,6 +67,7 @@ class Finding:
     bound: float
     confidence: float
     value: float | None = None
+    effect: float = 1.0
     where: str = ""
 
 
@@ -68,6 +80,8 @@ class Kind(Declared, ABC):
     positional: ClassVar[tuple[str, ...]] = ("title",)
     decides_by_chance: ClassVar[bool] = True
     """Whether it takes part of what the experiment's confidence leaves for errors."""
+    counted_by_load: ClassVar[bool] = False
+    """Whether the load generator counts it, which then has to be well."""
 
     title: str = Field(min_length=1, description="what is expected, in words; unique in the experiment")
 
@@ -112,6 +126,11 @@ class Kind(Declared, ABC):
     def markers(self) -> Iterator[Marker]:
         """What it wants to know of the content of the load's answers."""
         yield from ()
+
+    @property
+    def endures(self) -> float:
+        """Seconds by which the load generator may be late before that matters."""
+        return math.inf
 
     def names_of_load(self) -> Iterator[str]:
         """Names of the load's requests that it counts apart from others."""

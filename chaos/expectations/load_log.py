@@ -55,7 +55,7 @@ class LoadLog:
         Events are counted when they end, so a request that hangs is not counted at all, neither as good nor as bad: shortly
         after a fault begins, only what is fast has been seen. What waits longer than all that was seen may become either.
         The second in which an answered request began follows from its latency, up to the second's edge; chance that comes
-        from there is taken off. Load of a locustfile, which counts a request when it ends, tells nothing.
+        from there is taken off; what was started late began late. Load of a locustfile, which counts a request when it ends, tells nothing.
         """
         last = self._ended_by(end)
         if not last:
@@ -96,7 +96,8 @@ class _Waits:
     def extend(self, seconds: Sequence[LoadSecond], until: int) -> None:
         for second in seconds[self.until : until]:
             for cell in second.cells:
-                for took, count in cell.latencies.items():
+                for latency, count in cell.latencies.items():
+                    took = latency - cell.lag
                     if took not in self._counts:
                         insort(self._order, took)
                     self._counts[took] = self._counts.get(took, 0) + count
@@ -119,7 +120,7 @@ def _sent_and_answered(second: LoadSecond) -> Pair:
 def _begun_by(edge: float, second: LoadSecond) -> list[tuple[float, int]]:
     """The answers of a second: how likely they began before ``edge``, and how many."""
     return [
-        (min(1.0, max(0.0, edge - (second.at - took / 1000))), count)
+        (min(1.0, max(0.0, edge - (second.at - (took - cell.lag) / 1000))), count)
         for cell in second.cells
         for took, count in cell.latencies.items()
     ]

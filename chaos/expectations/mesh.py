@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from chaos.expectations.counting import Count, Counter
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
+from chaos.expectations.kind import Look
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.istio.hosts import host_of, placed
 from chaos.istio.metrics import BUCKETS_MS, caller_of
@@ -100,6 +101,12 @@ class Expectation(ShareOfGood):
         else:
             yield Durations(host=host, within=self.good.milliseconds, side=side)
             yield Durations(host=host, side=side)
+
+    def holding(self, evidence: Evidence, look: Look) -> Window:
+        """Histograms trail their counters, so the fault's last answers come in after it: a recovery shows only if they are good too."""
+        if self.good.milliseconds is None or look.phase != "recovery":
+            return look.window
+        return Window(look.window.start - evidence.histogram_lag, look.window.end)
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers in a window."""

@@ -86,7 +86,9 @@ class ReplicaExpectation(Expectation):
         if not replicas:
             return super().decide(evidence, look)
         part = replace(look, confidence=1 - (1 - look.confidence) / len(replicas))
-        found = {one: super(ReplicaExpectation, self).decide(evidence.only(got_by(one)), part) for one in replicas}
+        found = {
+            one: super(ReplicaExpectation, self).decide(evidence.only(got_by(one), part=one), part) for one in replicas
+        }
         answers = {one.answer for one in found.values()}
         answer = next(one for one in (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS) if one in answers)
         same = {name: one for name, one in found.items() if one.answer is answer}

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, Final, Self
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
 
 from pydantic import Field, field_validator
 
 from chaos.errors import InputError
 from chaos.expectations.bound import AtLeast, Bound
 from chaos.expectations.confidence import decide, interval
+from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.values.answers import Answer, ExpectationResult, Tally
-from chaos.values.quantities import format_share
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
@@ -40,6 +42,18 @@ class Share(Kind):
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all events in a window."""
 
+    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+        """Good and all events of a window, in the shortest batches in which they can be told apart."""
+        seconds = max(BATCH, evidence.scrape_interval)
+        return evidence.batches(
+            lambda part: self.tally(evidence, part, namespace), window, seconds, key=(self, namespace)
+        )
+
+    def holding(self, evidence: Evidence, look: Look) -> Window:
+        """The window whose events can show that it holds; all of the window can show that it is violated."""
+        del evidence
+        return look.window
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated by all events of a window, as soon as that is sure; held by those after the slow ones have come in.
 
@@ -48,35 +62,64 @@ class Share(Kind):
         (:meth:`chaos.expectations.load_log.LoadLog.overdue`): neither way is an answer until it would stand whatever
         becomes of them.
         """
-        window, confidence = look.window, look.confidence
-        counted = self.tally(evidence, window, look.namespace)
-        bound = self._resolved(evidence, look)
-        if decide(counted.good, counted.total, bound, confidence=confidence) is Answer.VIOLATED:
-            open_ = evidence.load.overdue(window.start, window.end, rest=_rest(bound))
-            if decide(counted.good + open_, counted.total + open_, bound, confidence=confidence) is Answer.VIOLATED:
-                return Finding(Answer.VIOLATED, counted, bound, confidence)
+        bounds = self._bounds(evidence, look)
+        holding = self.holding(evidence, look)
+        confidence = 1 - (1 - look.confidence) * bounds.alpha
+        counted = self._worth(evidence, look.window, look)
+        if self._answer(counted, evidence, look, bounds.least, confidence, late_are=1) is Answer.VIOLATED:
+            return Finding(Answer.VIOLATED, counted.tally, bounds.told, confidence, effect=counted.effect)
+        late, part = _settling(evidence, look, bounds.most) if look.phase == "fault" else (0.0, 1.0)
+        confidence = 1 - (1 - confidence) * part
         settled = counted
-        if look.phase == "fault":
-            late, part = _settling(evidence, look, bound)
-            confidence = 1 - (1 - confidence) * part
-            if late:
-                settled = self.tally(evidence, Window(window.start + late, window.end), look.namespace)
-        answer = decide(settled.good, settled.total, bound, confidence=confidence)
-        if answer is Answer.HOLDS:
-            open_ = evidence.load.overdue(window.start, window.end, rest=_rest(bound))
-            answer = decide(settled.good, settled.total + open_, bound, confidence=confidence)
+        if late or holding != look.window:
+            settled = self._worth(evidence, Window(holding.start + late, holding.end), look)
+        answer = self._answer(settled, evidence, look, bounds.most, confidence, late_are=0)
+        if not settled.tally.total:
+            settled = counted
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
-        return Finding(answer, settled if settled.total else counted, bound, confidence)
+        return Finding(answer, settled.tally, bounds.told, confidence, effect=settled.effect)
+
+    def _worth(self, evidence: Evidence, window: Window, look: Look) -> _Counted:
+        tally = self.tally(evidence, window, look.namespace)
+        if look.at_once or tally.good in (0, tally.total):
+            return _Counted(tally)
+        return _Counted(tally, design_effect(self.batches(evidence, window, look.namespace)))
+
+    def _answer(
+        self,
+        counted: _Counted,
+        evidence: Evidence,
+        look: Look,
+        bound: float,
+        confidence: float,
+        *,
+        late_are: Literal[0, 1],
+    ) -> Answer:
+        """What independent events of the same worth say, also if all requests without an answer become good or bad ones.
+
+        Those that only the load generator's own lateness made bad may be good ones too.
+        """
+        total, effect = counted.tally.total, counted.effect
+        good = counted.tally.good + late_are * counted.tally.doubtful
+        answer = decide(good / effect, total / effect, bound, confidence=confidence)
+        if answer is not Answer.UNDECIDED:
+            open_ = evidence.load.overdue(look.window.start, look.window.end, rest=_rest(bound))
+            answer = decide((good + late_are * open_) / effect, (total + open_) / effect, bound, confidence=confidence)
+        return answer
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the share."""
         tally = found.tally
-        shown = interval(tally.good, tally.total, confidence=found.confidence)
+        shown = interval(tally.good / found.effect, tally.total / found.effect, confidence=found.confidence)
         observed = "no event"
         if tally.share is not None:
             least = "at least " if tally.lower_bound else ""
-            share = f"{tally.good} of {tally.total} = {format_share(tally.share)}"
-            observed = f"{least}{share}, {shown}"
+            observed = f"{least}{tally.good} of {tally.total} = {shown.around(tally.share, bound=found.bound)}"
+            if tally.doubtful:
+                observed += f"; {tally.doubtful} more may be good: the load generator was late"
+            if found.effect >= BURSTY:
+                worth = max(1, round(tally.total / found.effect))
+                observed += f"; bad and good events come in bursts, so these are worth {worth} independent ones"
         return ExpectationResult(
             title=self.title,
             phase=phase,
@@ -85,18 +128,44 @@ class Share(Kind):
             bound=found.bound,
             tally=tally,
             interval=shown,
+            effect=found.effect,
             answer=found.answer,
         )
 
-    def _resolved(self, evidence: Evidence, look: Look) -> float:
-        """The bound as a share; a relative one is the baseline's observed share less the margin."""
+    def _bounds(self, evidence: Evidence, look: Look) -> _Bounds:
+        """A relative bound compares two uncertain shares: the baseline's interval, with half of alpha, gives its range."""
         bound = self.bound_in(look.phase)
         if not bound.relative:
-            return bound.share
+            return _Bounds(bound.share, bound.share, bound.share)
         if look.baseline is None:
-            return 1 - _EDGE
-        share = self.tally(evidence, look.baseline, look.namespace).share
-        return min(1 - _EDGE, max(_EDGE, (share if share is not None else 1.0) - bound.share))
+            return _Bounds(1 - _EDGE, _EDGE, 1 - _EDGE)
+        before = self._worth(evidence, look.baseline, look)
+        good, total, effect = before.tally.good, before.tally.total, before.effect
+        known = interval(good / effect, total / effect, confidence=1 - (1 - look.confidence) / 2)
+        share = before.tally.share
+        told, least, most = (
+            min(1 - _EDGE, max(_EDGE, edge - bound.share))
+            for edge in (share if share is not None else 1.0, known.low, known.high)
+        )
+        return _Bounds(told, least, most, alpha=0.5)
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    """A bound as it is told, and what it is at least and at most; and the part of alpha that is left to decide by it."""
+
+    told: float
+    least: float
+    most: float
+    alpha: float = 1.0
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Events, and how many of them are worth one independent event."""
+
+    tally: Tally
+    effect: float = 1.0
 
 
 class ShareOfGood(Share):

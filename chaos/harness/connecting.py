@@ -88,7 +88,7 @@ def cluster(options: Options, settings: Settings | None = None) -> Place:
     """
     mesh, settings = mesh_of(options, settings)
     prometheus = options.prometheus or settings.prometheus
-    entry = options.entry or settings.entry or ""
+    entry = (options.entry or settings.entry or "").rstrip("/")
     if not prometheus:
         raise InputError(
             f"no Prometheus is named for the context {options.context!r}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from datetime import timedelta
@@ -10,25 +10,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
 
-from chaos import judge
 from chaos.adapters.embedded_lab import lab_in_use
+from chaos.adapters.http_probe import HttpProbe
 from chaos.adapters.locust_load import LocustLoad
 from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch
-from chaos.errors import Setting
+from chaos.errors import InputError, Setting
 from chaos.harness import connecting, running
+from chaos.harness.again import judge_again
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
-from chaos.model.experiment import Experiment
+from chaos.model.experiment import Experiment, Profile, profile_of
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.verdict import Verdict
-from chaos.ports import Clock, Listener, Load, Result
+from chaos.ports import Clock, Listener, Load, Probe, Result
 from chaos.reporting.listeners import listeners as reports
-from chaos.reporting.record import read_record, run_folder
+from chaos.reporting.record import run_folder
 from chaos.safety.active import ActiveFault, active
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.sweep import Swept, sweep
@@ -42,12 +43,14 @@ class Means(TypedDict, total=False):
     """What ``Harness`` takes beside its place, each with a default; see there."""
 
     load: Callable[[], Load]
+    probe: Callable[[], Probe]
     watchdog: Callable[[Plan, Path], Watch] | None
     clock: Clock
     listeners: Sequence[Listener] | None
     report_dir: Path | str
     wait: timedelta | str
     lease: float
+    profile: Profile | None
 
 
 class Harness:
@@ -59,12 +62,14 @@ class Harness:
     Args:
         place: Where; ``connect`` and ``on_lab`` find it, ``Place.of`` makes one of your own mesh and metrics.
         load: Makes the load generator of a run.
+        probe: Makes what looks at the mesh's entry before anything is written; by default by HTTP.
         watchdog: Starts the watchdog for a plan and the folder of its record; by default a process.
         clock: The clock that runs use.
         listeners: Reports; by default the harness's own and those of installed packages.
         report_dir: The folder for records.
         wait: How long to wait for a target that another run holds, e.g. ``"10m"``; by default the run is refused at once.
         lease: Seconds without a sign of life after which a run counts as dead.
+        profile: How long to observe: ``"quick"`` for trying, ``"nightly"`` for longer; by default as each experiment declares.
 
     Raises:
         InputError: a value can't be used.
@@ -75,21 +80,24 @@ class Harness:
         place: Place,
         *,
         load: Callable[[], Load] = LocustLoad,
+        probe: Callable[[], Probe] = HttpProbe,
         watchdog: Callable[[Plan, Path], Watch] | None = None,
         clock: Clock | None = None,
         listeners: Sequence[Listener] | None = None,
         report_dir: Path | str = "reports",
         wait: timedelta | str = timedelta(0),
         lease: float = LEASE_SECONDS,
+        profile: Profile | None = None,
     ) -> None:
         self.place = place
         self._wait = duration_of(Setting.WAIT, wait).total_seconds()
-        self._load = load
+        self._load, self._probe = load, probe
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
         self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
+        self._profile = profile_of(profile)
         self._closing = ExitStack()
 
     # --- where -----------------------------------------------------------------------------------------------------
@@ -175,7 +183,7 @@ class Harness:
         Raises:
             MeshError: the API can't be read.
         """
-        return self.place.plan(experiment, run=new_run(), file=str(file or ""), declared=declared)
+        return self.place.plan(self._profiled(experiment), run=new_run(), file=str(file or ""), declared=declared)
 
     def run(self, experiment: Experiment, *, file: Path | None = None, declared: str = "", run_id: str = "") -> Result:
         """Runs an experiment, judges it and writes its record, whatever the outcome.
@@ -194,6 +202,7 @@ class Harness:
         around = Surroundings(
             place=self.place,
             load=self._load(),
+            probe=self._probe(),
             clock=self._clock,
             stop=StopRequest(self._clock),
             watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
@@ -202,6 +211,7 @@ class Harness:
             base=file.parent if file else Path.cwd(),
             lease=self._lease,
         )
+        experiment = self._profiled(experiment)
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, run_id=run_id)
 
     def check(self, experiment: Experiment, *, file: Path | None = None, declared: str = "") -> Result:
@@ -218,17 +228,26 @@ class Harness:
         raise_unless_passed(result.verdict)
         return result
 
+    def _profiled(self, experiment: Experiment) -> Experiment:
+        if self._profile is None:
+            return experiment
+        try:
+            return experiment.in_profile(self._profile)
+        except ValueError as error:
+            raise InputError(f"{experiment.name}: {error}") from error
+
     @staticmethod
-    def judge(record: Path | str) -> Verdict:
-        """Judges a recorded run again, offline.
+    def judge(record: Path | str, *, what_if: Mapping[str, object] | None = None) -> Verdict:
+        """Judges a recorded run again, offline; ``Verdict.again`` has what is to be said about the record.
 
         Args:
             record: A ``record.json``, or the folder that holds one.
+            what_if: Other values than the declared ones, e.g. ``{"atLeast": "99.5%"}``, which make the verdict hypothetical.
 
         Raises:
-            InputError: it is no record.
+            InputError: it is no record, or can't be judged by such values.
         """
-        return judge.judge(read_record(Path(record)))
+        return judge_again(Path(record), what_if or {})
 
     # --- cleaning up -----------------------------------------------------------------------------------------------
 

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from chaos.judge.callers import judge_callers
+from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import looked_for, needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
+from chaos.judge.what_if import supposed
 
 __all__ = [
+    "SAFE",
+    "EntryFinding",
     "Facts",
     "Standing",
     "drain",
     "faults_before",
     "judge",
     "judge_callers",
+    "judge_entry",
     "looked_for",
     "needed",
     "new_evidence",
     "stand",
+    "supposed",
 ]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 
+from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
-from chaos.judge.load import judge_load
+from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
@@ -18,7 +19,7 @@ from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
 from chaos.values.answers import Answer, ExpectationResult
-from chaos.values.quantities import format_share
+from chaos.values.quantities import format_confidence
 
 
 def judge(history: History) -> Verdict:
@@ -36,6 +37,7 @@ def judge(history: History) -> Verdict:
     return Verdict(
         run=history.run,
         experiment=history.plan.experiment.name,
+        profile=history.plan.experiment.profile,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
         baseline=before.expectations,
@@ -90,10 +92,15 @@ def _reasons(
     if Mark.INJECT_SENT not in history.marks:
         yield from _not_injected(history, facts, before)
         return
-    if before.answer is not Answer.HOLDS:
-        yield Reason(code=ReasonCode.BROKEN, message="a fault was injected although the baseline did not hold")
-    yield from _during(history, during, guarded)
-    yield from _after(history, removed, after)
+    yield from _outside(during.proof or Proof())
+    if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
+        yield from _not_steady(facts, before)
+        return
+    # A load generator that was not well itself says nothing against the system.
+    kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
+    excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
+    yield from _during(history, facts, during, guarded, excused)
+    yield from _after(history, removed, after, excused)
 
 
 def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
@@ -123,16 +130,8 @@ def _still_faulted(removed: RemovalResult) -> Reason:
 def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     if history.troubles:
         return
-    if before.answer is Answer.VIOLATED:
-        for one in before.expectations:
-            if one.answer is Answer.VIOLATED:
-                text = f"not steady before the fault: {_told(one)}"
-                yield Reason(
-                    code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
-                )
-        return
-    if before.answer is Answer.UNDECIDED:
-        yield from _undecided(before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+    if before.answer is not Answer.HOLDS:
+        yield from _not_steady(facts, before)
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
@@ -145,15 +144,38 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
 
 
-def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str) -> Iterator[Reason]:
+def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
+    """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
+    if before.answer is Answer.UNDECIDED:
+        yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+    for one in before.expectations:
+        if one.answer is Answer.VIOLATED:
+            text = f"not steady before the fault: {_told(one)}"
+            yield Reason(
+                code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
+            )
+
+
+def _undecided(
+    facts: Facts, expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str
+) -> Iterator[Reason]:
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
         if one.tally.total == 0:
+            got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{one.title}: {one.observed} was counted ({one.phase})",
+                message=f"{one.title}: {one.observed} was counted ({one.phase})"
+                + (f"; the load got {got}" if got else ""),
                 hint="check that the load reaches this service, and that its caller has a sidecar",
+            )
+        elif one.effect >= BURSTY:
+            yield Reason(
+                code=ReasonCode.BURSTY,
+                message=f"not decided in time, since events came in bursts: {_told(one)}",
+                hint="look at what fails for a moment again and again; to decide it, more bursts must be seen: raise "
+                f"observe.atLeast and {limit}",
             )
         else:
             yield Reason(
@@ -163,16 +185,28 @@ def _undecided(expectations: tuple[ExpectationResult, ...], code: ReasonCode, li
             )
 
 
-def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationResult, ...]) -> Iterator[Reason]:
-    proof = during.proof or Proof()
+def _outside(proof: Proof) -> Iterator[Reason]:
     for caller, faults in proof.outside.items():
         yield Reason(
             code=ReasonCode.FAULT_OUTSIDE_SCOPE,
             message=f"{caller}, which was not declared, felt {faults} faults",
             hint="compare the plan's callers with the workloads that call the target",
         )
-    violated = [one for one in during.expectations if one.answer is Answer.VIOLATED]
-    tripped = [one for one in guarded if one.answer is Answer.VIOLATED]
+
+
+def _violated(results: Iterable[ExpectationResult], excused: Collection[str]) -> list[ExpectationResult]:
+    return [one for one in results if one.answer is Answer.VIOLATED and one.title not in excused]
+
+
+def _during(
+    history: History,
+    facts: Facts,
+    during: PhaseAnswer,
+    guarded: tuple[ExpectationResult, ...],
+    excused: Collection[str],
+) -> Iterator[Reason]:
+    proof = during.proof or Proof()
+    violated, tripped = _violated(during.expectations, excused), _violated(guarded, excused)
     for one in violated:
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
@@ -189,7 +223,7 @@ def _during(history: History, during: PhaseAnswer, guarded: tuple[ExpectationRes
         return
     yield from _unproven(history, proof)
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
@@ -221,7 +255,9 @@ def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
         yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
 
 
-def _after(history: History, removed: RemovalResult | None, after: RecoveryResult | None) -> Iterator[Reason]:
+def _after(
+    history: History, removed: RemovalResult | None, after: RecoveryResult | None, excused: Collection[str]
+) -> Iterator[Reason]:
     if removed is None or after is None or history.troubles or removed.answer is Answer.VIOLATED:
         return
     if removed.answer is Answer.UNDECIDED:
@@ -232,12 +268,13 @@ def _after(history: History, removed: RemovalResult | None, after: RecoveryResul
             "than the scrape interval, and the absence of a rare fault shows only after many requests",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.VIOLATED)
-        yield Reason(
-            code=ReasonCode.NOT_RECOVERED,
-            message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
-            hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
-        )
+        told = "; ".join(_told(one) for one in _violated(after.expectations, excused))
+        if told:
+            yield Reason(
+                code=ReasonCode.NOT_RECOVERED,
+                message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
+                hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
+            )
     elif after.answer is Answer.UNDECIDED:
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
@@ -264,14 +301,14 @@ def _all_held(
         return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
     hit = sum(proof.by_caller.values())
-    confidence = format_share(share_of_confidence(history.plan.experiment))
+    confidence = format_confidence(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
         message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
-        f"recovered within {after.seconds:g} ± {after.uncertainty:g} s after that, no residue",
+        f"recovered {after.told} after that and stayed good, no residue",
     )
 
 
 def _told(one: ExpectationResult) -> str:
-    return f"{one.title}: expected {one.expected}; observed {one.observed}"
+    return f"{one.title}: {one.told}"

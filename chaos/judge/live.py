@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
@@ -40,19 +40,32 @@ def together(expectations: Sequence[ExpectationResult | Finding]) -> Answer:
 
 def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float) -> Look:
     """What is asked of every expectation in a window."""
+    experiment = facts.experiment
+    least = {
+        "baseline": experiment.observed_for / 2,
+        "fault": experiment.observed_for,
+        "recovery": experiment.stays_good_for,
+    }
     return Look(
         phase=phase,
         window=window,
-        namespace=facts.experiment.target.namespace,
+        namespace=experiment.target.namespace,
         confidence=confidence,
-        delay=longest_delay(facts.experiment),
+        delay=longest_delay(experiment),
         baseline=facts.baseline,
+        at_least=least[phase].total_seconds(),
     )
 
 
 def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[ExpectationResult, ...]:
     """What became of expectations in a window."""
-    return tuple(one.tell(one.decide(facts.evidence, look), look.phase) for one in kinds)
+    return tuple(one.tell(decided(facts, one, look), look.phase) for one in kinds)
+
+
+def decided(facts: Facts, kind: Kind, look: Look) -> Finding:
+    """What the evidence says of an expectation; nothing yet in a window that is too short to claim anything."""
+    found = kind.decide(facts.evidence, look)
+    return replace(found, answer=Answer.UNDECIDED) if look.too_short else found
 
 
 def baseline_answer(facts: Facts, now: float) -> PhaseAnswer:
@@ -106,4 +119,5 @@ def _guarded(facts: Facts, now: float) -> Look | None:
     if start is None:
         return None
     window = Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now)))
-    return look_at(facts, "fault", window, confidence=confidence_of_guardrail(facts.experiment))
+    look = look_at(facts, "fault", window, confidence=confidence_of_guardrail(facts.experiment))
+    return replace(look, at_least=0.0, at_once=True)

@@ -1,15 +1,24 @@
-"""When did the steady state hold again?"""
+"""When did the steady state hold again, and did it stay?"""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+from typing import Final
 
 from chaos.expectations.evidence import Window
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
-from chaos.judge.live import judged, look_at, together
+from chaos.judge.live import decided, judged, look_at
 from chaos.judge.removal import drain
 from chaos.model.history import Mark
 from chaos.model.verdict import RecoveryResult, RemovalResult
 from chaos.values.answers import Answer
+
+_HALVINGS: Final = 4
+"""Times that the stretch in which the recovery lies is halved."""
+_STRETCHES: Final = (2, 4, 8)
+"""Scrape intervals of a stretch that is looked at for what was surely not good."""
 
 
 def candidates(interval: float, allowed: float) -> tuple[float, ...]:
@@ -23,9 +32,11 @@ def candidates(interval: float, allowed: float) -> tuple[float, ...]:
 
 
 def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> RecoveryResult:
-    """The earliest candidate from which every expectation holds; alpha is shared among the candidates.
+    """The earliest moment from which every expectation holds and has stayed good; alpha is shared among all that may be tried.
 
-    Nothing recovers while its fault is still in the proxies, so the time starts when that was gone.
+    Nothing recovers while its fault is still in the proxies, so the time starts when that was gone. The moments that are
+    tried double, and the last stretch is halved a few times. The result is a range: the steady state holds from its end on, and
+    a stretch of time that ends at its beginning was surely not good.
     """
     experiment, interval = facts.experiment, facts.environment.scrape_interval
     allowed = experiment.recovery.within.total_seconds()
@@ -35,37 +46,77 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         return result
     gone = restored + removal.seconds
     starts = candidates(interval, allowed)
-    confidence = 1 - (1 - share_of_confidence(experiment)) / len(starts)
+    tries = len(starts) * 2**_HALVINGS
+    confidence = 1 - (1 - share_of_confidence(experiment)) / tries
     end = min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
     shown = starts[0]
-    answer, seconds = Answer.UNDECIDED, None
-    for after in starts:
+    answer, seconds, least = Answer.UNDECIDED, None, 0.0
+    for before, after in zip((None, *starts), starts, strict=False):
         if gone + after >= end:
             break
-        found = _answer(facts, Window(gone + after, end), confidence)
-        if found is Answer.HOLDS:
-            answer, seconds, shown = Answer.HOLDS, after, after
+        if _holds(facts, Window(gone + after, end), confidence):
+            seconds = _earliest(facts, gone, before, after, end, confidence)
+            answer, shown, least = Answer.HOLDS, seconds, _not_before(facts, gone, seconds)
             break
-        if after == allowed and found is Answer.VIOLATED and _violated_when_drained(facts, gone, now):
+        if after == allowed and _violated_when_drained(facts, gone, now, confidence):
             answer, shown = Answer.VIOLATED, after
     look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
     expectations = judged(facts, experiment.steady_state, look)
-    return result.model_copy(update={"seconds": seconds, "answer": answer, "expectations": expectations})
+    changed = {"seconds": seconds, "answer": answer, "expectations": expectations}
+    if seconds is not None:
+        changed["uncertainty"] = seconds - least
+    return result.model_copy(update=changed)
 
 
-def _answer(facts: Facts, window: Window, confidence: float) -> Answer:
+def _holds(facts: Facts, window: Window, confidence: float) -> bool:
     look = look_at(facts, "recovery", window, confidence=confidence)
-    return together([one.decide(facts.evidence, look) for one in facts.experiment.steady_state])
+    return all(decided(facts, one, look).answer is Answer.HOLDS for one in facts.experiment.steady_state)
 
 
-def _violated_when_drained(facts: Facts, gone: float, now: float) -> bool:
-    """Whether it is surely violated without the requests that still wait for a delay that they drew before."""
-    experiment = facts.experiment
-    start = gone + max(experiment.recovery.within.total_seconds(), drain(facts, now))
-    window = Window(start, min(now, facts.marks.get(Mark.LOAD_STOPPED, now)))
-    if window.start >= window.end:
+def _violated(facts: Facts, window: Window, confidence: float) -> bool:
+    look = look_at(facts, "recovery", window, confidence=confidence)
+    return any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state)
+
+
+def _earliest(facts: Facts, gone: float, before: float | None, after: float, end: float, confidence: float) -> float:
+    """The earliest moment between two candidates from which everything holds, to a scrape interval."""
+    low, high = before if before is not None else after, after
+    for _ in range(_HALVINGS):
+        if high - low <= facts.environment.scrape_interval:
+            break
+        middle = (low + high) / 2
+        if _holds(facts, Window(gone + middle, end), confidence):
+            high = middle
+        else:
+            low = middle
+    return high
+
+
+def _not_before(facts: Facts, gone: float, seconds: float) -> float:
+    """The latest moment from which a stretch of time was surely not good, so that it recovered after that; 0 without one."""
+    interval = facts.environment.scrape_interval
+    ends = [n * interval for n in range(int(seconds / interval), 0, -1)]
+    confidence = 1 - (1 - share_of_confidence(facts.experiment)) / max(1, len(ends) * len(_STRETCHES))
+    latest = 0.0
+    for end, length in product(ends, _STRETCHES):
+        start = max(0.0, end - length * interval)
+        if start <= latest:
+            continue
+        look = look_at(facts, "recovery", Window(gone + start, gone + end), confidence=confidence)
+        look = replace(look, at_least=0.0, at_once=True)
+        if any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state):
+            latest = start
+    return latest
+
+
+def _violated_when_drained(facts: Facts, gone: float, now: float, confidence: float) -> bool:
+    """Whether it is surely violated, also without the requests that still wait for a delay that they drew before."""
+    end = min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
+    start = gone + facts.experiment.recovery.within.total_seconds()
+    drained = max(start, gone + drain(facts, now))
+    if drained >= end or not _violated(facts, Window(start, end), confidence):
         return False
-    return _answer(facts, window, share_of_confidence(experiment)) is Answer.VIOLATED
+    return _violated(facts, Window(drained, end), share_of_confidence(facts.experiment))
 
 
 def recovery_done(removal: RemovalResult, recovery: RecoveryResult) -> bool:

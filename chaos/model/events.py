@@ -27,6 +27,7 @@ class TroubleKind(StrEnum):
     INTERRUPTED = "interrupted"
     FROZEN = "frozen"
     LOCKED = "locked"
+    ENTRY_UNUSABLE = "entry-unusable"
     RECORD_LOST = "record-lost"
     BROKEN = "broken"
 
@@ -65,6 +66,14 @@ class Event(Frozen):
 
 
 # --- before the fault --------------------------------------------------------------------------------------------------
+
+
+class EntryNoted(Event):
+    """What the mesh's entry answered before anything was written, where that is no reason to stop."""
+
+    kind: Literal["entry"] = "entry"
+    text: str
+    words = "{text}"
 
 
 class Locked(Event):
@@ -268,7 +277,7 @@ class Noted(Event):
 
 
 AnyEvent = Annotated[
-    Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
+    EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | ListenerDropped | Noted,
     Field(discriminator="kind"),

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypedDict, Unpack
 
 from pydantic import (
     Field,
     model_validator,
 )
 
+from chaos.errors import InputError, Setting
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.istio.regex import problem as regex_problem
-from chaos.values.declared import PATH_PATTERN, Declared, Name
-from chaos.values.quantities import Duration, Share
+from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name
+from chaos.values.quantities import Duration, Share, format_duration
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 
@@ -179,6 +180,9 @@ class Load(Declared):
     locustfile: str | None = Field(None, description="path of a locustfile, relative to the experiment file")
     users: int = Field(10, ge=1, le=10_000, strict=True, description="users of the locustfile (closed model)")
     timeout: Duration = Field(timedelta(seconds=30), description="a request without an answer by then has failed")
+    host: HostName | None = Field(
+        None, description="Host header and TLS name, for a gateway that is reached by an address"
+    )
 
     if TYPE_CHECKING:
 
@@ -190,6 +194,7 @@ class Load(Declared):
             locustfile: str | None = None,
             users: int = 10,
             timeout: timedelta | str = "30s",
+            host: str | None = None,
         ) -> None: ...
 
     @model_validator(mode="after")
@@ -202,16 +207,54 @@ class Load(Declared):
         return self
 
 
+Profile = Literal["quick", "default", "nightly"]
+_PROFILES: Final[Mapping[Profile, timedelta]] = {
+    "quick": timedelta(seconds=3),
+    "default": timedelta(seconds=30),
+    "nightly": timedelta(seconds=60),
+}
+"""How long each profile observes a fault at least, and how long the steady state must stay good after it."""
+
+
+def profile_of(name: str | None) -> Profile | None:
+    """The profile that an option names, if it names one.
+
+    Raises:
+        InputError: there is none of this name.
+    """
+    found = next((profile for profile in _PROFILES if profile == name), None)
+    if name and found is None:
+        raise InputError(f"{Setting.PROFILE} {name!r}: expected one of {', '.join(_PROFILES)}")
+    return found
+
+
+class Observe(Declared):
+    """How long is observed; what comes more rarely than a phase shows is not claimed."""
+
+    positional: ClassVar[tuple[str, ...]] = ("at_least",)
+
+    at_least: Duration | None = Field(
+        None, description="shortest time of the fault; the baseline takes half of it; without it, by the profile"
+    )
+
+    if TYPE_CHECKING:
+
+        def __init__(self, at_least: timedelta | str | None = None) -> None: ...
+
+
 class Recovery(Declared):
     """How soon the steady state must hold again, from the moment at which the callers' proxies had lost the fault."""
 
     positional: ClassVar[tuple[str, ...]] = ("within",)
 
     within: Duration = timedelta(seconds=60)
+    stay_good: Duration | None = Field(
+        None, description="how long it must hold from then on; without it, by the profile"
+    )
 
     if TYPE_CHECKING:
 
-        def __init__(self, within: timedelta | str = "60s") -> None: ...
+        def __init__(self, within: timedelta | str = "60s", *, stay_good: timedelta | str | None = None) -> None: ...
 
 
 class Limits(Declared):
@@ -256,6 +299,11 @@ class Experiment(Declared):
     faults: tuple[Fault, ...] = Field(min_length=1, max_length=1)
     load: Load
     steady_state: tuple[SteadyState, ...] = Field(min_length=1)
+    profile: Profile = Field(
+        "default",
+        description="quick is for trying; nightly observes for longer, so that it sees what comes more rarely",
+    )
+    observe: Observe = Observe()
     recovery: Recovery = Recovery()
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()
@@ -273,6 +321,8 @@ class Experiment(Declared):
             load: Load,
             steady_state: Sequence[AnyExpectation],
             guardrails: Sequence[AnyExpectation] = (),
+            profile: Profile = "default",
+            observe: Observe = ...,
             recovery: Recovery = ...,
             limits: Limits = ...,
             title: str | None = None,
@@ -291,6 +341,7 @@ class Experiment(Declared):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
         if not 0.5 <= self.confidence < 1:
             raise ValueError("confidence: expected 50% or more, and under 100%")
+        self._fits()
         names = {request.label for request in self.load.requests}
         for request in (name for one in every for name in one.names_of_load()):
             if names and request not in names:
@@ -298,6 +349,46 @@ class Experiment(Declared):
                     f"request {request!r}: expected one of the load's requests: {', '.join(sorted(names))}"
                 )
         return self
+
+    def _fits(self) -> None:
+        """Each phase may take as long as it has to.
+
+        Raises:
+            ValueError: a limit is shorter.
+        """
+        for limit, least, where in (
+            (self.limits.fault, self.observed_for, "observe.atLeast"),
+            (self.limits.baseline, self.observed_for / 2, "half of observe.atLeast"),
+        ):
+            if limit < least:
+                raise ValueError(
+                    f"limits: {format_duration(limit)} is shorter than {where}, {format_duration(least)}: raise the limit, "
+                    "declare a shorter observe.atLeast, or `profile: quick` for trying"
+                )
+
+    @property
+    def observed_for(self) -> timedelta:
+        """How long the fault is observed at least; the baseline takes half of it."""
+        return self.observe.at_least if self.observe.at_least is not None else _PROFILES[self.profile]
+
+    @property
+    def stays_good_for(self) -> timedelta:
+        """How long the steady state must hold after the fault before it counts as recovered."""
+        return self.recovery.stay_good if self.recovery.stay_good is not None else _PROFILES[self.profile]
+
+    def in_profile(self, profile: Profile) -> Self:
+        """Itself in another profile; what it declares itself stays, but ``quick`` shortens that too.
+
+        Raises:
+            ValueError: a limit is shorter than the profile's times.
+        """
+        changed: dict[str, object] = {"profile": profile}
+        if profile == "quick":
+            changed["observe"] = Observe()
+            changed["recovery"] = self.recovery.model_copy(update={"stay_good": None})
+        found = self.model_copy(update=changed)
+        found._fits()
+        return found
 
     @property
     def name(self) -> str:

@@ -18,7 +18,7 @@ from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Recorded
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 
 
 class PhaseName(StrEnum):

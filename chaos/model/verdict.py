@@ -7,6 +7,8 @@ from enum import StrEnum
 
 from pydantic import Field
 
+from chaos.model.experiment import Profile
+from chaos.model.judged import Again
 from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.frozen import Frozen
 from chaos.values.quantities import format_share
@@ -53,6 +55,7 @@ class ReasonCode(StrEnum):
     UNDECIDED_BEFORE = "undecided-before"
     UNDECIDED_DURING_FAULT = "undecided-during-fault"
     UNDECIDED_RECOVERY = "undecided-recovery"
+    BURSTY = "bursty"
     NO_TRAFFIC = "no-traffic"
     NO_CALLERS = "no-callers"
     FOREIGN_FAULT = "foreign-fault"
@@ -69,6 +72,7 @@ class ReasonCode(StrEnum):
     FROZEN = "frozen"
     HEADER_NOT_FORWARDED = "header-not-forwarded"
     RECORD_LOST = "record-lost"
+    RECORD_CHANGED = "record-changed"
     BROKEN = "broken"
     # failed: the system did not do what was expected
     EXPECTATION_VIOLATED = "expectation-violated"
@@ -81,6 +85,7 @@ class ReasonCode(StrEnum):
     # refused: nothing was started
     STAGING_RULE = "staging-rule"
     LOCKED = "locked"
+    ENTRY_UNUSABLE = "entry-unusable"
 
     @property
     def outcome(self) -> Outcome:
@@ -99,6 +104,7 @@ _OUTCOMES = {
     ReasonCode.STILL_FAULTED: Outcome.CLEANUP_FAILED,
     ReasonCode.STAGING_RULE: Outcome.REFUSED,
     ReasonCode.LOCKED: Outcome.REFUSED,
+    ReasonCode.ENTRY_UNUSABLE: Outcome.REFUSED,
 }
 
 
@@ -120,9 +126,10 @@ class ShareProof(Frozen):
 
     def __str__(self) -> str:
         declared = f"{self.kind}: declared for {format_share(self.declared)}"
-        if not self.tally.total:
+        if self.tally.share is None:
             return f"{declared}, the fault was too short to count its share"
-        return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests, {self.interval}"
+        share = self.interval.around(self.tally.share, bound=self.declared)
+        return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests = {share}"
 
 
 class Proof(Frozen):
@@ -171,7 +178,7 @@ class RecoveryResult(Frozen):
 
     Args:
         seconds: From the moment the fault was gone to the first from which everything holds; ``None``: not seen.
-        uncertainty: Seconds by which that may be off (the scrape interval).
+        uncertainty: Seconds by which it may have been earlier: before that, something was surely not good yet.
         allowed: Seconds that the experiment grants.
     """
 
@@ -180,6 +187,15 @@ class RecoveryResult(Frozen):
     allowed: float
     answer: Answer
     expectations: tuple[ExpectationResult, ...] = Field((), serialization_alias="claims")
+
+    @property
+    def told(self) -> str:
+        """The range in which it lies: ``between 8 and 9 s``, ``within 2 s``, ``at once``."""
+        seconds = self.seconds or 0.0
+        if not seconds:
+            return "at once"
+        least = seconds - self.uncertainty
+        return f"between {least:.3g} and {seconds:.3g} s" if least > 0 else f"within {seconds:.3g} s"
 
 
 class ChangedEdge(Frozen):
@@ -223,10 +239,15 @@ class Reason(Frozen):
 
 
 class Verdict(Frozen):
-    """The verdict on one history."""
+    """The verdict on one history.
+
+    Args:
+        again: What is to be said of a record that was judged again; ``None`` where it is as it was, and so is its verdict.
+    """
 
     run: str
     experiment: str
+    profile: Profile = "default"
     outcome: Outcome
     reasons: tuple[Reason, ...]
     baseline: tuple[ExpectationResult, ...] = ()
@@ -236,6 +257,18 @@ class Verdict(Frozen):
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
     changed: tuple[ChangedEdge, ...] = Field((), description="what else changed during the fault; no reason by itself")
+    again: Again | None = None
+
+    @property
+    def results(self) -> tuple[ExpectationResult, ...]:
+        """What became of each expectation in each phase."""
+        return (*self.baseline, *self.fault, *(self.recovery.expectations if self.recovery else ()))
+
+    def but(self, reason: Reason) -> Verdict:
+        """The same with a further reason against passing."""
+        outcome = worst((self.outcome, reason.code.outcome))
+        others = (one for one in self.reasons if one.code is not ReasonCode.ALL_HELD)
+        return self.model_copy(update={"outcome": outcome, "reasons": (*others, reason)})
 
     @property
     def passed(self) -> bool:

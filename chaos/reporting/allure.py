@@ -173,7 +173,7 @@ def _step(one: ExpectationResult) -> tuple[str, str]:
 
 
 def _sentence(one: ExpectationResult) -> str:
-    return f"{one.title}: {one.answer}: expected {one.expected}; observed {one.observed}"
+    return f"{one.title}: {one.answer}: {one.told}"
 
 
 def _half(share: ShareProof) -> tuple[str, str]:

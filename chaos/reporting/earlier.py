@@ -55,4 +55,13 @@ def _question(recorded: Document) -> Document:
     return {"kind": "requests", "host": rest, "side": "called" if what == "arrivals" else "callers"}
 
 
-_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1}
+def _from_2(document: Document) -> Document:
+    """A record had no verdict, and a phase ended as soon as it was decided."""
+    plan = document["plan"]
+    experiment = plan["experiment"]
+    recovery = {**experiment["recovery"], "stayGood": "0s"}
+    times = {"observe": {"atLeast": "0s"}, "recovery": recovery}
+    return {**document, "plan": {**plan, "experiment": {**experiment, **times}}}
+
+
+_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1, 2: _from_2}

@@ -14,7 +14,7 @@ from chaos.values.series import Recorded
 def load_csv(history: History) -> str:
     """A line for each second."""
     out = io.StringIO()
-    out.write("second,intended,sent,answered,bad,worst_lag_s,p50_ms,p99_ms\n")
+    out.write("second,intended,sent,answered,bad,worst_lag_s,cpu,p50_ms,p99_ms\n")
     for second in history.load:
         took = ["" if value is None else value for value in (second.quantile(0.5), second.quantile(0.99))]
         row = (
@@ -24,6 +24,7 @@ def load_csv(history: History) -> str:
             second.answered,
             second.errors,
             second.worst_lag,
+            "" if second.cpu is None else second.cpu,
             *took,
         )
         out.write(",".join(map(str, row)) + "\n")

@@ -9,7 +9,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Plan, Strategy
+from chaos.values.quantities import format_duration
 
 _SERVER_SIDE = ("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields", "selfLink")
 
@@ -27,6 +29,7 @@ def plan_text(plan: Plan) -> str:
         lines.append(f"strategy:  {plan.injection.strategy} ({_meaning(plan.injection)})")
         lines.append(f"target:    {plan.host}")
         lines.append(f"fault:     {' and '.join(map(str, experiment.kinds))}")
+        lines.append(f"observes:  {_observed(experiment)}")
         callers = [f"{c.namespace}/{c.workload} ({len(c.pods)} pods)" for c in plan.callers]
         lines.append(f"callers:   {', '.join(callers) or 'none known yet'}")
         lines += [f"warning:   {warning.code}: {warning.message}" for warning in plan.warnings]
@@ -67,6 +70,17 @@ def _plain(node: Any) -> Any:
     if isinstance(node, Mapping):
         return {str(key): _plain(value) for key, value in node.items()}
     return [_plain(value) for value in node] if isinstance(node, list | tuple) else node
+
+
+def _observed(experiment: Experiment) -> str:
+    """How long, and what such a phase does not see: at a mean of one in ``t / 3``, it sees one with 95 %."""
+    seconds = experiment.observed_for.total_seconds()
+    stays = format_duration(experiment.stays_good_for)
+    quick = " (quick: for trying only)" if experiment.profile == "quick" else ""
+    return (
+        f"the fault for at least {seconds:g} s, and that all stays good for {stays} afterwards{quick}; errors that come more "
+        f"rarely than every {seconds / 3:.0f} s on average are not claimed to be seen"
+    )
 
 
 def _meaning(injection: Injection) -> str:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.model.judged import Again
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
 from chaos.values.answers import ExpectationResult
+from chaos.values.quantities import format_confidence
 
 _BAR = "\\|"
-_PHASES = {"baseline": "before", "fault": "during the fault", "recovery": "after"}
+_UNKNOWN = "the record holds no verdict, so it can't tell whether it was changed after the run"
 
 
 def headline(verdict: Verdict) -> str:
     """One line: outcome, reason, message. Its first word is the outcome, by which reports sort it."""
     first = verdict.reasons[0]
-    return f"{verdict.outcome} ({first.code}): {first.message}"
+    return f"{verdict.outcome} ({_remarks(verdict)}{first.code}): {first.message}"
+
+
+def _remarks(verdict: Verdict) -> str:
+    hypothetical = "hypothetical, " if verdict.again and verdict.again.what_if else ""
+    return hypothetical + ("quick, for trying only, " if verdict.profile == "quick" else "")
 
 
 def verdict_text(verdict: Verdict) -> str:
     """The whole verdict as plain text."""
-    lines = [f"{verdict.experiment}: {verdict.outcome.upper()} (run {verdict.run})"]
+    lines = [f"{verdict.experiment}: {verdict.outcome.upper()} ({_remarks(verdict)}run {verdict.run})"]
+    lines += [f"  {line}" for line in _again(verdict.again)]
     for reason in verdict.reasons:
         lines.append(f"  {reason.code}: {reason.message}")
         if reason.hint:
@@ -30,10 +38,33 @@ def verdict_text(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
+def _confidence(verdict: Verdict) -> Iterator[str]:
+    """How sure the intervals are, of which each has a confidence of its own."""
+    intervals = [one.interval for one in (*verdict.results, *verdict.guardrails) if one.interval is not None]
+    if intervals:
+        least = format_confidence(min(interval.confidence for interval in intervals))
+        yield f"intervals: each contains the true share with a confidence of at least {least}"
+
+
+def _again(again: Again | None) -> Iterator[str]:
+    """What is to be said of a record that was judged again."""
+    if again is None:
+        return
+    if again.what_if:
+        supposed = ", ".join(f"{place} = {value}" for place, value in again.what_if.items())
+        yield f"what if {supposed}? The run ended its phases by the values that were declared; what stays undecided only a run can tell"
+    if again.changed is None:
+        yield _UNKNOWN
+    for one in again.differences:
+        yield f"differs from {again.by}: {one}"
+    if again.what_if and not again.differences:
+        yield f"nothing differs from {again.by}"
+
+
 def _evidence(verdict: Verdict) -> Iterator[str]:
-    for one in (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ())):
-        yield f"  {_PHASES[one.phase]}: {one.title}: {one.answer}"
-        yield f"    expected {one.expected}; observed {one.observed}"
+    for one in verdict.results:
+        yield f"  {one.when}: {one.title}: {one.answer}"
+        yield f"    {one.told}"
     for one in verdict.guardrails:
         yield f"  guardrail: {one.title}: {one.answer}; observed {one.observed}"
     if verdict.proof is not None:
@@ -43,6 +74,7 @@ def _evidence(verdict: Verdict) -> Iterator[str]:
     if verdict.recovery is not None:
         yield f"  recovery: {recovery_text(verdict.recovery)}"
     yield from (f"  {line}" for line in changed_lines(verdict))
+    yield from (f"  {line}" for line in _confidence(verdict))
 
 
 def proof_lines(proof: Proof) -> list[str]:
@@ -89,21 +121,21 @@ def recovery_text(recovery: RecoveryResult) -> str:
     """When the steady state held again."""
     if recovery.seconds is None:
         return f"{recovery.answer} within {recovery.allowed:g} s"
-    return f"within {recovery.seconds:g} ± {recovery.uncertainty:g} s of {recovery.allowed:g} s allowed"
+    return f"{recovery.told}; {recovery.allowed:g} s are allowed"
 
 
 def verdict_markdown(verdict: Verdict) -> str:
     """The whole verdict as Markdown, for reports."""
-    lines = [f"## {verdict.outcome.upper()}: {verdict.experiment}", "", f"Run `{verdict.run}`", ""]
+    run = f"{_remarks(verdict)}run".capitalize()
+    lines = [f"## {verdict.outcome.upper()}: {verdict.experiment}", "", f"{run} `{verdict.run}`", ""]
+    lines += [f"- {line}" for line in _again(verdict.again)]
     for reason in verdict.reasons:
         hint = f" _{reason.hint}_" if reason.hint else ""
         more = f" (more: {reason.more})" if reason.more else ""
         lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
-    expectations = (*verdict.baseline, *verdict.fault, *(verdict.recovery.expectations if verdict.recovery else ()))
-    if expectations or verdict.guardrails:
+    if verdict.results or verdict.guardrails:
         lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
-        for one in expectations:
-            lines.append(_markdown_row(_PHASES[one.phase], one))
+        lines += [_markdown_row(one.when, one) for one in verdict.results]
         lines += [_markdown_row("guardrail", one) for one in verdict.guardrails]
     if verdict.proof is not None:
         lines += ["", *(f"- {line}" for line in proof_lines(verdict.proof))]
@@ -113,6 +145,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         lines += ["", f"- recovery: {recovery_text(verdict.recovery)}"]
     if verdict.changed:
         lines += ["", *(f"- {line}" for line in changed_lines(verdict))]
+    lines += [f"\n- {line}" for line in _confidence(verdict)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,23 +1,45 @@
-"""The record of a run: everything that was noted, enough to judge it again."""
+"""The record of a run: everything that was noted, enough to judge it again, and the verdict that it was given."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from chaos.errors import InputError
 from chaos.model.history import FORMAT, History
+from chaos.model.judged import Judged
 from chaos.model.verdict import Verdict
 from chaos.reporting.earlier import upgraded
+from chaos.reporting.judged import summed_up
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import verdict_text
 
 RECORD: Final = "record.json"
+_JUDGED: Final = "judged"
+"""The key of the verdict, beside the facts."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """A record as it was read.
+
+    Args:
+        history: The facts.
+        judged: The verdict that they were given; ``None`` in records of earlier formats, or where somebody took it out.
+        changed: Whether the facts are others than those that were judged; ``None`` where there is no verdict.
+    """
+
+    history: History
+    judged: Judged | None
+    changed: bool | None
 
 
 def run_folder(report_dir: Path, run: str) -> Path:
@@ -33,7 +55,9 @@ def write_record(history: History, verdict: Verdict, report_dir: Path) -> Path:
     """
     folder = run_folder(report_dir, history.run)
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / RECORD, history.model_dump_json(by_alias=True))
+    facts = _loaded(history.model_dump_json(by_alias=True))
+    judged = summed_up(verdict, digest=_digest(facts)).model_dump(mode="json")
+    write_atomically(folder / RECORD, json.dumps({**facts, _JUDGED: judged}, separators=(",", ":")))
     write_atomically(folder / "plan.txt", plan_text(history.plan) + "\n")
     write_atomically(folder / "verdict.txt", verdict_text(verdict) + "\n")
     return folder
@@ -52,8 +76,8 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def read_record(path: Path) -> History:
-    """A recorded history.
+def read_record(path: Path) -> Record:
+    """What was recorded of a run.
 
     Args:
         path: A record.json, or the folder that holds one.
@@ -68,10 +92,13 @@ def read_record(path: Path) -> History:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{file}: expected a record that can be read: {reason}") from error
     try:
-        document = json.loads(text)
+        document = _loaded(text)
+        judged = document.pop(_JUDGED, None)
         found = document["format"]
         if found in range(1, FORMAT + 1):
-            return History.model_validate(upgraded(document))
+            before = None if judged is None else Judged.model_validate(judged)
+            history = History.model_validate(upgraded(document))
+            return Record(history, before, None if before is None else before.digest != _digest(document))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise _no_record(file, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
@@ -81,6 +108,23 @@ def read_record(path: Path) -> History:
         f"{file}: expected a record of format {FORMAT} or an earlier one, found {found}",
         hint="judge it with the version of the harness that wrote it",
     )
+
+
+def _loaded(text: str) -> dict[str, Any]:
+    """JSON in which a number is the same however it was written: 1.0 is 1."""
+
+    def number(written: str) -> float:
+        value = float(written)
+        return int(value) if value.is_integer() else value
+
+    document: dict[str, Any] = json.loads(text, parse_float=number)
+    return document
+
+
+def _digest(facts: Mapping[str, Any]) -> str:
+    """Of facts as canonical JSON: neither the order of keys nor spaces count."""
+    canonical = json.dumps(facts, sort_keys=True, separators=(",", ":"))
+    return f"sha256:{sha256(canonical.encode()).hexdigest()}"
 
 
 def _no_record(file: Path, what: str) -> InputError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from operator import itemgetter
 from typing import Final
 
 from rich.control import Control
@@ -15,7 +16,6 @@ from chaos.ports import Listener, Progress, Result
 from chaos.reporting.console import STYLES, Stream, console
 from chaos.reporting.prose import changed_lines, headline
 from chaos.values.answers import Answer
-from chaos.values.quantities import format_share
 
 _EVERY: Final = 5.0
 """Seconds between two plain lines of one phase."""
@@ -90,8 +90,14 @@ def _progress(progress: Progress) -> str:
     parts = [f"  {progress.elapsed:5.1f} s  {progress.phase}"]
     if progress.rate is not None:
         parts.append(f"{progress.rate:.0f} answers/s")
-    if progress.good is not None:
-        parts.append(f"good {format_share(progress.good)}")
+    shares = [
+        (one.tally.share, one.interval)
+        for one in progress.expectations
+        if one.tally.share is not None and one.interval is not None
+    ]
+    if shares:
+        share, interval = min(shares, key=itemgetter(0))
+        parts.append(f"good {interval.around(share)}")
     if progress.expectations:
         decided = sum(one.answer is not Answer.UNDECIDED for one in progress.expectations)
         parts.append(f"{decided} of {len(progress.expectations)} decided")

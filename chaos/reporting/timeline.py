@@ -62,7 +62,7 @@ def draw(history: History, verdict: Verdict, path: Path) -> Path:
         panel.margins(x=0.01)
     _label(panels[0], history, zero)
     panels[-1].set_xlabel("seconds since the load started")
-    title = f"{history.plan.experiment.headline}: {verdict.outcome}"
+    title = f"{history.plan.experiment.headline}: {verdict.outcome}{' (quick)' if verdict.profile == 'quick' else ''}"
     figure.suptitle(title, fontsize=15, color=_COLOURS.get(verdict.outcome, "#b3261e"))
     figure.savefig(path)
     return path

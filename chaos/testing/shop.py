@@ -11,7 +11,18 @@ from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
-from chaos.testing.traffic import ENTRY, NAMESPACE, OTHERS, TARGET, ShopLoad, ShopMetrics, Times, Traffic, pods_of
+from chaos.testing.traffic import (
+    ENTRY,
+    NAMESPACE,
+    OTHERS,
+    TARGET,
+    ShopLoad,
+    ShopMetrics,
+    ShopProbe,
+    Times,
+    Traffic,
+    pods_of,
+)
 
 _ENTRY_URL: Final = "http://shop.memory"
 
@@ -71,11 +82,19 @@ class Shop:
             setattr(self.traffic, name, value)
         self.metrics = ShopMetrics(self.clock, self.traffic)
         self.load = ShopLoad(self.traffic)
+        self.probe = ShopProbe()
+
+    def stall(self, seconds: float) -> None:
+        """The machine stands still: no request is sent, nothing is scraped, and the run itself goes on only afterwards."""
+        self.traffic.catch_up()
+        self.traffic.arrivals.stall(self.clock.now(), seconds)
+        self.clock.sleep(seconds)
 
     def harness(self, **means: Unpack[Means]) -> Harness:
         """A harness at this shop, which takes what ``Harness`` takes, by default without reports; runs last milliseconds."""
         place = Place.of(self.mesh, self.metrics, Settings(namespaces=(NAMESPACE,)), entry=_ENTRY_URL)
         means.setdefault("load", lambda: self.load)
+        means.setdefault("probe", lambda: self.probe)
         means.setdefault("watchdog", lambda _plan, _folder: NoWatch())
         means.setdefault("clock", self.clock)
         means.setdefault("listeners", ())

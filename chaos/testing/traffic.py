@@ -12,9 +12,12 @@ from typing import Any, Final, Protocol
 from chaos.errors import LoadError, MetricsError
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.model.experiment import Load as LoadSpec
+from chaos.model.experiment import Request
 from chaos.ports import Clock, Object
 from chaos.testing.orders import Order, Says
+from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
+from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import Comparison, Durations, Edges, End, Question, Requests, Side
@@ -76,6 +79,7 @@ class Traffic:
         self.sheds, self.breaker = 0.3, Times(None)
         self.spreads = 0.0
         self.scrape_interval = 1.0
+        self.arrivals = Arrivals()
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -95,7 +99,8 @@ class Traffic:
         return found
 
     def _happen(self, at: float) -> None:
-        number = round(self.rate * self.kept)
+        lags = self.arrivals.lags(at, round(self.rate * self.kept))
+        number = len(lags)
         abort, status, delay, late = self._fault(at)
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
@@ -106,18 +111,22 @@ class Traffic:
         arrived = self._arrive(number * (1 - shed), bad, took)
         self._ask_others(arrived, at)
         self._ask(arrived * self.asks * _tries(abort, self.tries), abort, status, delay)
-        if (at + 1) % self.scrape_interval == 0:
+        if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for total, samples in self._counters.values():
                 samples.append((at + 1, float(total)))
         if self.rate:
-            cells = (
+            cells = [
                 LoadCell(
                     request="orders", status=order.code, matched=self._matched(order), latencies={order.took: count}
                 )
                 for order, count in orders.items()
                 if count
+            ]
+            worst = max(lags, default=0.0) / 1000
+            answers = tuple(split(cells, lags))
+            self.seconds.append(
+                LoadSecond(at=at, intended=round(self.rate), sent=number, worst_lag=worst, cells=answers)
             )
-            self.seconds.append(LoadSecond(at=at, intended=round(self.rate), sent=number, cells=tuple(cells)))
 
     def _orders(
         self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
@@ -321,6 +330,27 @@ class ShopMetrics:
         self._traffic.catch_up()
         if self.lost:
             raise MetricsError(self.lost)
+
+
+class ShopProbe:
+    """The ``Probe`` port: the shop's entry, which answers everything with 200 unless it is told what to do."""
+
+    def __init__(self) -> None:
+        self.connection = Contact()
+        """What becomes of a connection."""
+        self.answers: dict[str, Contact] = {}
+        """What becomes of requests, by their paths."""
+        self.asked: list[str] = []
+        """The labels of the requests that were sent."""
+
+    def connect(self, entry: str, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``connection`` says."""
+        return self.connection
+
+    def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``answers`` says."""
+        self.asked.append(request.label)
+        return self.answers.get(request.path, Contact(status=200))
 
 
 class ShopLoad:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from chaos.values.frozen import Frozen
-from chaos.values.quantities import format_share
+from chaos.values.quantities import measured_share
 
 
 class Answer(StrEnum):
@@ -23,11 +23,15 @@ class Interval(Frozen):
     high: float
     confidence: float
 
-    def __str__(self) -> str:
-        return (
-            f"between {format_share(self.low)} and {format_share(self.high)} "
-            f"({format_share(self.confidence)} confidence)"
-        )
+    def around(self, share: float, *, bound: float | None = None) -> str:
+        """A measured share with this interval, and with the digits that they carry: ``53% (21% to 84%)``.
+
+        Args:
+            share: Within the interval.
+            bound: What it is held against, which the digits must not hide.
+        """
+        told, low, high = measured_share(share, self.low, self.high, bound=bound)
+        return f"{told} ({low} to {high})"
 
 
 class Tally(Frozen):
@@ -35,11 +39,13 @@ class Tally(Frozen):
 
     Args:
         lower_bound: A counter was reset meanwhile, so there were at least this many.
+        doubtful: Events that look bad, but only because the load generator itself may have been late.
     """
 
     good: int = 0
     total: int = 0
     lower_bound: bool = False
+    doubtful: int = 0
 
     @property
     def share(self) -> float | None:
@@ -56,6 +62,7 @@ class ExpectationResult(Frozen):
         observed: What was observed, in words, with its interval.
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
+        effect: Events that are worth one independent event: over 1 where events come in bursts.
         hint: What to do if it is violated, where the kind of expectation knows.
     """
 
@@ -66,5 +73,16 @@ class ExpectationResult(Frozen):
     bound: float
     tally: Tally
     interval: Interval | None = None
+    effect: float = 1.0
     hint: str | None = None
     answer: Answer
+
+    @property
+    def when(self) -> str:
+        """Its phase as people say it."""
+        return {"baseline": "before", "fault": "during the fault", "recovery": "after"}.get(self.phase, self.phase)
+
+    @property
+    def told(self) -> str:
+        """What was expected and what was observed."""
+        return f"expected {self.expected}; observed {self.observed}"

@@ -17,12 +17,16 @@ NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 PATH_PATTERN: Final = r"^/\S*$"
 
+HOST_PATTERN: Final = r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$"
+
 Name = Annotated[str, Field(pattern=NAME_PATTERN, max_length=63)]
 
 PLACED_PATTERN: Final = r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 Placed = Annotated[str, Field(pattern=PLACED_PATTERN, max_length=127)]
 """A name in the target's namespace, or ``namespace/name`` anywhere."""
+
+HostName = Annotated[str, Field(pattern=HOST_PATTERN, max_length=253)]
 
 _MESSAGES: Final = {
     "missing": "is missing",
@@ -47,6 +51,10 @@ _WORDS: Final = (
         "expected a name such as order-svc, or namespace/name such as shop/order-svc",
     ),
     (f"should match pattern '{PATH_PATTERN}'", "expected a path that begins with / and has no spaces"),
+    (
+        f"should match pattern '{HOST_PATTERN}'",
+        "expected the name of a host without scheme and port, such as shop.example",
+    ),
     (f"should match pattern '{JSON_PATH}'", "expected names and places, such as stock.lines[0].source"),
 )
 

@@ -8,13 +8,17 @@ from chaos.values.frozen import Frozen
 
 
 class LoadCell(Frozen):
-    """Answers of one second with one name, one status and the same markers.
+    """Answers of one second that have the same name, status and markers, and for which the generator was equally late.
+
+    Latency counts from the intended start. What the generator itself was late with is in it, but not the system's.
 
     Args:
         request: The request's name.
         status: HTTP status; 0 where no answer came.
         error: Why none came, in a word or two; empty where one came.
         matched: The declared markers that their content has, in words.
+        lag: Milliseconds by which the generator started them late, at least.
+        held: Milliseconds for which the generator was blocked while they were under way, at most: it may have read them late.
         latencies: Count by milliseconds from the *intended* start, rounded up to three significant digits.
     """
 
@@ -22,6 +26,8 @@ class LoadCell(Frozen):
     status: int
     error: str = ""
     matched: tuple[str, ...] = ()
+    lag: float = 0.0
+    held: float = 0.0
     latencies: Mapping[float, int]
 
     @property
@@ -38,6 +44,7 @@ class LoadSecond(Frozen):
         intended: Arrivals that the declared rate asked for.
         sent: Requests that were started.
         worst_lag: Longest time in seconds by which a request started after its intended moment.
+        cpu: Share of one processor that the generator's process had; ``None`` where that was not recorded.
         cells: Answers that came in this second.
     """
 
@@ -45,6 +52,7 @@ class LoadSecond(Frozen):
     intended: int
     sent: int
     worst_lag: float = 0.0
+    cpu: float | None = None
     cells: tuple[LoadCell, ...] = ()
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from datetime import timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -15,6 +15,8 @@ from chaos.istio.durations import nanoseconds
 
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _LONGEST: Final = 7 * 24 * 3600 * 10**9
+_MOST_DIGITS: Final = 4
+"""Decimals of a percentage, which experiment files have at most."""
 
 DURATION_PATTERN: Final = r"^(\d+(\.\d+)?(h|ms|m|s))+$"
 
@@ -75,8 +77,50 @@ def parse_share(value: Any) -> float:
 
 
 def format_share(value: float) -> str:
-    """The share as people write it: ``99%``, ``99.53%``."""
-    return f"{Decimal(repr(round(value * 100, 4))).normalize():f}%"
+    """A declared share as people write it, exactly: ``99%``, ``99.53%``."""
+    return f"{Decimal(repr(round(value * 100, _MOST_DIGITS))).normalize():f}%"
+
+
+def measured_share(value: float, low: float, high: float, *, bound: float | None = None) -> tuple[str, str, str]:
+    """A measured share and its interval in the digits that they carry: ``53%``, ``21%``, ``84%``.
+
+    Two digits of the interval's width count. The limits are rounded outwards, so that never more is claimed than was
+    measured; a bound that the interval excludes, or contains, gets the digits that show it.
+    """
+    digits = _carried(high - low)
+    while digits < _MOST_DIGITS and bound is not None and not _is_shown(bound, low, high, digits):
+        digits += 1
+    return (
+        _in_digits(value, digits, ROUND_HALF_EVEN),
+        _in_digits(low, digits, ROUND_FLOOR),
+        _in_digits(high, digits, ROUND_CEILING),
+    )
+
+
+def format_confidence(value: float) -> str:
+    """A confidence, of whose rest two digits count: ``99.44%``."""
+    return f"{_percent(value, _carried(1 - value), ROUND_FLOOR).normalize():f}%"
+
+
+def _carried(width: float) -> int:
+    """Decimals of a percentage whose uncertainty has this width, as a share."""
+    return min(_MOST_DIGITS, max(0, 1 - math.floor(math.log10(100 * width)))) if width > 0 else _MOST_DIGITS
+
+
+def _is_shown(bound: float, low: float, high: float, digits: int) -> bool:
+    shown_low, shown_high = _percent(low, digits, ROUND_FLOOR), _percent(high, digits, ROUND_CEILING)
+    at = _percent(bound, _MOST_DIGITS, ROUND_HALF_EVEN)
+    return (shown_low <= at <= shown_high) == (low <= bound <= high)
+
+
+def _percent(value: float, digits: int, rounding: str) -> Decimal:
+    exact = Decimal(repr(round(value, 12))) * 100  # 0.29 * 100 is less than 29 as floats have it
+    return exact.quantize(Decimal(1).scaleb(-digits), rounding=rounding)
+
+
+def _in_digits(value: float, digits: int, rounding: str) -> str:
+    """All and nothing are exact, and so are their words."""
+    return f"{_percent(value, 0 if value in (0.0, 1.0) else digits, rounding):f}%"
 
 
 def _number(value: Any) -> Any:

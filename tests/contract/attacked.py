@@ -21,6 +21,7 @@ TEXT = textwrap.dedent("""\
     target: {{namespace: {namespace}, service: {service}{more}}}
     faults: [{fault}]
     load: {{requests: [{{path: /}}]}}
+    profile: quick
     steadyState: [{{title: a, service: order-svc, good: {{status: "<500"}}, atLeast: 99%}}]
 """)
 FAULT = "abort: {percentage: 50, httpStatus: 503}"

@@ -18,11 +18,13 @@ import pytest
 
 from chaos.adapters.locust_load import LocustLoad
 from chaos.errors import LoadError
-from chaos.model.experiment import Load
+from chaos.model.experiment import Load, Request
 from chaos.values.content import Body, Header, Json
 from chaos.values.load import LoadSecond
 from tests.contract.load_server import Server
+from tests.support.certificates import certificate
 from tests.support.processes import is_alive
+from tests.support.tls_server import over_tls
 from tests.support.waiting import until
 
 HEADERS = {"x-chaos-run": "k3x9q2ab"}
@@ -113,9 +115,10 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
     spec = Load.model_validate(
         {
             "rate": 40,
+            "host": "shop.example",
             "requests": [
                 {"path": "/ok", "name": "fine"},
-                {"path": "/status/503"},
+                {"path": "/status/503", "headers": {"Host": "other.example"}},
                 {"path": "/status/404"},
                 {"path": "/closed"},
                 {"path": "/half"},
@@ -149,6 +152,8 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
     }
     assert recognised(found) == {"GET /stock": {DEGRADED}}
     assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
+    hosts = {(seen.path == "/status/503", seen.headers["host"]) for seen in server.seen}
+    assert hosts == {(False, "shop.example"), (True, "other.example")}
     order = next(seen for seen in server.seen if seen.method == "POST")
     assert (order.headers["content-type"], json.loads(order.body)) == ("application/json", {"n": "ü"})
     # One arrival is one request: not sent again where no answer came, no redirect followed, no cookie kept.
@@ -198,6 +203,26 @@ def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(server: Serv
     assert max(second.worst_lag for second in found) < 0.5
 
 
+def test_what_the_generator_itself_was_late_with_is_told_apart(server: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=50), server.url)
+    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 2)
+    assert load.pid is not None
+    os.kill(load.pid, signal.SIGSTOP)
+    time.sleep(1.5)
+    os.kill(load.pid, signal.SIGCONT)
+    found += collect(load, lambda seconds: len(seconds) >= 4)
+    cells = [(cell, took, n) for second in found for cell in second.cells for took, n in cell.latencies.items()]
+    # 75 arrivals were intended meanwhile; they are late from 1.5 s down to nothing, evenly.
+    assert sum(n for cell, _, n in cells if cell.lag > 500) >= 44
+    assert sum(n for _, took, n in cells if took > 1000) >= 20, "latency counts from the intended start"
+    slow = [took for cell, took, _ in cells if took - cell.lag - cell.held > 700]
+    assert slow == [], "the system was not slow"
+    worst = max(found, key=lambda second: second.worst_lag)
+    assert worst.worst_lag > 1.4
+    assert worst.cpu is not None
+    assert worst.cpu < 0.5, "it had no processor"
+
+
 def test_without_an_answer_by_the_timeout_it_has_failed(server: Server, load: LocustLoad) -> None:
     begin(load, requests("/silent", "/drip", "/ok", rate=30, timeout="600ms"), server.url)
     found = collect(load, lambda seconds: len([s for s in seconds if len(s.cells) == 3]) >= 2)
@@ -220,6 +245,14 @@ def test_an_entry_that_cannot_be_reached_is_not_an_error(load: LocustLoad) -> No
     assert load.failure() is None
 
 
+def test_a_gateway_that_is_reached_by_an_address_is_told_the_host(load: LocustLoad, tmp_path: Path) -> None:
+    with over_tls(tmp_path, "shop.example", certificate("an authority")) as (url, seen):
+        begin(load, Load(rate=10, requests=[Request.get("/ok")], host="shop.example"), url)
+        found = collect(load, lambda seconds: bool(latencies(seconds)))
+    assert outcomes(found) == {"GET /ok": {(200, "")}}
+    assert seen[:2] == ["sni shop.example", "Host: shop.example"]
+
+
 # --- the user's locustfile -----------------------------------------------------------------------------------------
 
 
@@ -227,6 +260,13 @@ def test_the_users_locustfile_runs_unchanged(
     server: Server, load: LocustLoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # meant for pytest's process; here it would block the users
+    for name in (
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+    ):  # requests, under HttpUser, would ask it for this machine, too
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "elsewhere.example")
     (tmp_path / "load").mkdir()
     (tmp_path / "load" / "flows.py").write_text("CHECKOUT = '/checkout'\n")
     file = tmp_path / "load" / "locustfile.py"
@@ -279,7 +319,7 @@ def test_the_users_locustfile_runs_unchanged(
             """
         )
     )
-    spec = Load.model_validate({"locustfile": "../load/locustfile.py", "users": 4})
+    spec = Load.model_validate({"locustfile": "../load/locustfile.py", "users": 4, "host": "shop.example"})
     base = tmp_path / "experiments"
     base.mkdir()
     begin(load, spec, server.url, base=base)
@@ -297,6 +337,7 @@ def test_the_users_locustfile_runs_unchanged(
     assert recognised(found) == {"web stock": {DEGRADED}, "fast stock": {DEGRADED}}
     assert all(second.intended == second.sent for second in found)
     assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
+    assert {seen.headers["host"] for seen in server.seen} == {"shop.example"}
     assert {seen.headers["x-own"] for seen in server.seen if seen.path == "/checkout"} == {"1"}
     assert {json.loads(seen.body)["shop"] for seen in server.seen if seen.path == "/login"} == {"corner"}
     assert server.paths()["/login"] == server.paths()["/logout"] == 2
@@ -422,7 +463,7 @@ def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: 
         import sys, time
         from pathlib import Path
         from chaos.adapters.locust_load import LocustLoad
-        from chaos.model.experiment import Load
+        from chaos.model.experiment import Load, Request
         load = LocustLoad()
         load.prepare(Load(locustfile="mine.py", users=1), entry=sys.argv[1], headers={}, base=Path(sys.argv[2]))
         load.start()

@@ -25,6 +25,7 @@ QUICK = textwrap.dedent("""\
     load:
       rate: 40
       requests: [{{path: {path}}}]
+    profile: quick
     steadyState:
       - {{title: answered, service: {answers}, good: {{status: "<500"}}, atLeast: {at_least}}}
     recovery: {{within: 10s}}

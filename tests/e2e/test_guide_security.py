@@ -12,10 +12,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chaos.adapters.http_probe import HttpProbe
 from chaos.lab.state import LabState
+from chaos.model.experiment import Request
+from chaos.values.entry import Contact, Hindrance
 from tests.e2e.callers import address, applying, ask, kubectl, sidecar
-from tests.e2e.certificates import certificate, pem
 from tests.e2e.experiments import query
+from tests.support.certificates import certificate, pem
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
 from tests.support.waiting import until
@@ -255,3 +258,14 @@ def test_the_gateway_ends_tls_and_redirects_plain_http(
     assert answer.headers["location"] == "https://bookinfo.example.com/productpage?x=1"
     with pytest.raises(httpx.ConnectError, match="certificate"):
         at_gateway(lab, 8443, "/productpage", ssl.create_default_context())
+
+    # What a run finds out of such a gateway before it begins.
+    probe, page, ip = HttpProbe(), Request.get("/productpage"), address(lab, "istio=ingressgateway", "istio-system")
+    tls, plain, host = f"https://{ip}:8443", f"http://{ip}:8080", "bookinfo.example.com"
+    assert "issuer certificate" in probe.connect(tls, host=host).certificate
+    assert probe.ask(tls, page, host=host).status == 200
+    assert probe.connect(tls, host=None).hindrance is Hindrance.TLS_FAILED, "no server of it has an address as its name"
+    assert probe.connect(plain.replace("http:", "https:"), host=host).hindrance is Hindrance.NO_TLS
+    assert probe.ask(tls.replace("https:", "http:"), page, host=host).hindrance is Hindrance.TLS_ONLY
+    assert probe.ask(plain, page, host=host).location == f"https://{host}/productpage"
+    assert probe.ask(tls, Request.get("/productpages"), host=host) == Contact(status=404, by_gateway=True)

@@ -19,8 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chaos.lab.state import LabState
-from tests.e2e.certificates import certificate, pem
 from tests.e2e.kinds import whole
+from tests.support.certificates import certificate, pem
 from tests.support.labs import own_lab
 from tests.support.waiting import until
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,12 @@ import httpx
 import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.judge import judge
 from chaos.lab.state import LabState
+from chaos.model.experiment import Experiment
+from chaos.model.history import History
+from chaos.reporting.record import read_record
+from chaos.values.answers import Answer
 from tests.e2e.experiments import (
     chaosctl,
     configured,
@@ -32,6 +37,12 @@ from tests.support.waiting import until
 # One after the other, by being in one file: runs on one target exclude each other.
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parent.parent.parent
+STAGED = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
+YAML_BODY = {"content-type": "application/yaml"}
+BEHIND_A_PROXY = dict.fromkeys(
+    ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
+)
+"""An environment that names a proxy, at which nobody listens, and makes no exception for this machine."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +59,9 @@ def nothing_is_left(lab: LabState) -> Iterator[None]:
 def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> None:
     file = ROOT / "experiments" / "orders-survive-degraded-inventory.yaml"
     begun = time.monotonic()
-    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    done = chaosctl(
+        "run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path), **BEHIND_A_PROXY
+    )
     took = time.monotonic() - begun
     assert done.returncode == 0, done.stderr
     (verdict,) = json.loads(done.stdout)
@@ -100,6 +113,56 @@ def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: P
     assert {reason["code"] for reason in verdict["reasons"]} == {"expectation-violated"}
     assert verdict["recovery"]["answer"] == "holds", "it is naive, not broken"
     assert "Traceback" not in done.stderr
+
+
+RETRIED = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: retried, namespace: staging}
+spec:
+  hosts: ["*"]
+  gateways: [shop-gateway]
+  http:
+    - match: [{uri: {prefix: /retried/orders}}]
+      rewrite: {uri: /orders}
+      retries: {attempts: 1, retryOn: 5xx}
+      route: [{destination: {host: order-naive, port: {number: 8080}}}]
+"""
+RETRIES = """\
+  - {title: few calls, attempts: inventory-svc, per: order-naive, caller: order-naive, atMost: 1.5}
+  - {title: few tries, attempts: order-naive, atMost: 1.3, duringFault: 2}
+  - {title: tries run out, service: order-naive, flags: URX, atMost: 5%, duringFault: at least 5%}
+recovery:"""
+
+
+def test_the_gateways_retries_show_at_the_service_and_by_their_flag(lab: LabState, tmp_path: Path) -> None:
+    """Half of the orders fail, and are tried once more: 1.5 tries, of which a quarter of the orders stay failed."""
+    naive = {"callers": "{app: order-naive}", "answers": "order-naive", "path": "/retried/orders/1"}
+    file = quick(tmp_path, **naive, at_least="50%", limit="60s")
+    file.write_text(file.read_text().replace("recovery:", RETRIES))
+    route = httpx.post(f"{lab.api}{STAGED}", content=RETRIED, headers=YAML_BODY, trust_env=False)
+    assert route.status_code == 201, route.text
+    try:
+        until(lambda: httpx.get(f"{lab.entry}/retried/orders/1", trust_env=False).status_code == 200)
+        done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
+    finally:
+        httpx.delete(f"{lab.api}{STAGED}/retried", trust_env=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    history = read_record(next((tmp_path / "runs").iterdir()))
+    broken: dict[str, dict[str, object]] = {
+        "few tries": {"duringFault": 1.1}, "tries run out": {"duringFault": "at least 60%"}
+    }  # fmt: skip
+    assert violated(history, broken) == set(broken)
+
+
+def violated(history: History, changes: Mapping[str, dict[str, object]]) -> set[str]:
+    """The titles of what would have been violated during the fault with other bounds."""
+    declared = history.plan.experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for one in declared["steadyState"]:
+        one.update(changes.get(one["title"], {}))
+    plan = history.plan.model_copy(update={"experiment": Experiment.model_validate(declared)})
+    verdict = judge(history.model_copy(update={"plan": plan}))
+    return {one.title for one in verdict.fault if one.answer is Answer.VIOLATED}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -258,12 +321,13 @@ def test_nobody_calls_the_target(lab: LabState, tmp_path: Path) -> None:
     assert "injected" not in record_in(tmp_path)["marks"], "nothing was written for a fault that nobody could feel"
 
 
-def test_a_broken_system_is_not_faulted_on_top(lab: LabState, tmp_path: Path) -> None:
-    file = quick(tmp_path, path="/nothing/here", answers="order-svc", baseline="4s")
+def test_a_load_for_which_the_gateway_has_no_route_is_not_begun(lab: LabState, tmp_path: Path) -> None:
+    file = quick(tmp_path, path="/nothing/here")
     done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
-    assert done.returncode == 3, done.stderr
-    assert "no-traffic" in done.stderr
-    assert "injected" not in record_in(tmp_path)["marks"]
+    assert done.returncode == 4, done.stderr
+    assert "entry-unusable" in done.stderr
+    (reason,) = record_in(tmp_path)["troubles"]
+    assert f"{lab.entry} can't be used: GET /nothing/here: 404, it seems from the gateway itself" in reason["message"]
 
 
 def faults(lab: LabState) -> list[str]:

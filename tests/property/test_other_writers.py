@@ -54,6 +54,7 @@ owner: checkout
 target: {{namespace: staging, service: {HOST}{scope}}}
 faults: [abort: {{percentage: 50, httpStatus: 503}}]
 load: {{rate: 10, requests: [{{path: /}}]}}
+profile: quick
 steadyState: [{{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 99%}}]
 """
     )

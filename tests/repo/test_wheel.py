@@ -25,6 +25,7 @@ owner: checkout
 target: {namespace: staging, service: inventory-svc, callers: {app: order-svc}}
 faults: [{abort: {percentage: 50, httpStatus: 503}}]
 load: {requests: [{path: /orders/42}]}
+profile: quick
 steadyState: [{title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}]
 """
 IN_MEMORY = ROOT / "docs" / "how-to" / "testing-in-memory.md"

@@ -29,13 +29,14 @@ faults:
   - abort: {percentage: 50, httpStatus: 503}
     delay: {percentage: 30, fixedDelay: 1s}
 load: {rate: 100, requests: [{path: /orders/42}]}
+observe: {atLeast: 3s}
 steadyState:
   - {title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}
   - {title: soon, service: order-svc, good: {within: 1s}, atLeast: 99%, duringFault: 90%}
   - {title: soon for clients, from: client, good: {status: "<500", within: 1s}, atLeast: 99%}
 guardrails:
   - {title: on fire, service: order-svc, good: {status: "<500"}, atLeast: 50%}
-recovery: {within: 20s}
+recovery: {within: 20s, stayGood: 3s}
 """
 INVENTORY = "inventory-svc.staging.svc.cluster.local"
 ORDERS = "order-svc.staging.svc.cluster.local"

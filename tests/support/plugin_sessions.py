@@ -15,6 +15,8 @@ GOOD = textwrap.dedent("""\
     faults:
       - abort: {{percentage: 50, httpStatus: 503}}
     load: {{requests: [{{path: /orders/42}}]}}
+    observe: {{atLeast: 3s}}
+    recovery: {{stayGood: 3s}}
     steadyState:
       - {{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 99%}}
 """)

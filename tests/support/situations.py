@@ -17,6 +17,7 @@ EXPERIMENT = textwrap.dedent("""\
     faults:
       - abort: {percentage: 50, httpStatus: 503}
     load: {requests: [{path: /orders/42}]}
+    profile: quick
     steadyState:
       - {title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}
 """)

@@ -23,6 +23,7 @@ from chaos.model.plan import Plan
 from chaos.model.settings import LAB
 from chaos.ports import Listener, Result
 from chaos.safety.watchdog import Watchdog
+from chaos.testing.traffic import ShopProbe
 from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastShop
 
@@ -32,6 +33,7 @@ owner: checkout
 target: {namespace: staging, service: inventory-svc}
 faults: [abort: {percentage: 50, httpStatus: 503}]
 load: {rate: 1000, requests: [{path: /orders/42}]}
+profile: quick
 steadyState:
   - {title: answered, service: order-svc, good: {status: "<500"}, atLeast: 99%}
 recovery: {within: 20s}
@@ -160,6 +162,7 @@ def main(orders: Orders) -> None:
         harness = Harness(
             Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True),
             load=lambda: shop.load,
+            probe=ShopProbe,
             watchdog=lambda plan, folder: _watch(orders, mesh, plan, folder),
             clock=shop.clock,
             listeners=[saboteur, _Hanging(orders)],

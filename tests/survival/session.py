@@ -11,6 +11,7 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
 from chaos.harness.harness import Harness
 from chaos.model.settings import LAB
+from chaos.testing.traffic import ShopProbe
 from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastShop
 
@@ -38,6 +39,7 @@ def harness(config: pytest.Config, address: tuple[str, int]) -> Harness:
     return Harness(
         place,
         load=lambda: shop.load,
+        probe=ShopProbe,
         clock=shop.clock,
         report_dir=config.getoption("chaos_report_dir"),
         wait=config.getoption("chaos_wait"),

@@ -27,6 +27,7 @@ from chaos.model.history import History, Mark, PhaseName
 from chaos.model.marks import FROZEN
 from chaos.model.settings import LAB
 from chaos.ports import Listener, Result
+from chaos.testing.traffic import ShopProbe
 from tests.support.api_server import CONTEXT
 from tests.survival.child import EXPERIMENT
 from tests.survival.simulated import FastShop
@@ -81,6 +82,7 @@ class Runs:
         harness = Harness(
             Place.of(self.mesh, self.shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True),
             load=lambda: self.shop.load,
+            probe=ShopProbe,
             watchdog=lambda plan, folder: NoWatch(),
             clock=self.shop.clock,
             listeners=[end],

@@ -172,6 +172,7 @@ harness.run(Experiment(
     target=Target("staging", "inventory-svc"),
     faults=[Abort(percentage=50, http_status=503)],
     load=Load(requests=[Request.get("/orders/42")]),
+    profile="quick",
     steady_state=[Expectation("answered", service="order-svc", status="<500", at_least="99%")],
 ))
 """

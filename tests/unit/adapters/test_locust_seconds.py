@@ -12,6 +12,8 @@ import pytest
 
 from chaos.adapters.locust_seconds import Seconds, by_weight, in_words, rounded_up
 
+PROMPT = {"lag": 0.0, "held": 0.0}
+
 
 @pytest.mark.parametrize(
     ("took", "expected"),
@@ -88,7 +90,35 @@ def test_what_is_counted_is_told_once() -> None:
     found = next(one for one in told if one["cells"])
     assert (found["intended"], found["sent"], found["worst_lag"]) == (2, 2, 0.25)
     assert found["cells"] == [
-        {"request": "GET /", "status": 200, "error": "", "matched": [], "latencies": {"12.4": 2}},
-        {"request": "GET /", "status": 0, "error": "timeout", "matched": [], "latencies": {"30000.0": 1}},
+        {"request": "GET /", "status": 200, "error": "", "matched": [], **PROMPT, "latencies": {"12.4": 2}},
+        {"request": "GET /", "status": 0, "error": "timeout", "matched": [], **PROMPT, "latencies": {"30000.0": 1}},
     ]
     assert seconds.take(found["at"])["cells"] == []
+
+
+def test_a_request_that_was_started_late_and_one_that_was_under_way_while_nothing_ran_are_told_apart() -> None:
+    seconds = Seconds()
+    seconds.alive()
+    time.sleep(0.2)
+    seconds.answered("GET /", 200, "", 300.0)
+    seconds.answered("GET /", 200, "", 300.0, lag=0.3)
+    seconds.answered("GET /", 200, "", 20.0, lag=0.004)
+    now = int(seconds.now())
+    cells = [cell for at in (now - 1, now) for cell in seconds.take(at)["cells"]]
+    under_way, late, prompt = [(cell["lag"], cell["held"]) for cell in cells]
+    assert under_way[0] == 0.0
+    assert 200 <= under_way[1] <= 300, "it was blocked for two tenths of a second, or a little longer"
+    assert late == (300.0, 0.0), "it was started when that was over"
+    assert prompt[0] == 0.0, "four milliseconds are nothing"
+
+
+def test_what_it_had_of_the_processor_is_told() -> None:
+    seconds = Seconds()
+    until = time.process_time() + 0.2
+    while time.process_time() < until:
+        pass
+    worked = seconds.take(0)["cpu"]
+    time.sleep(0.3)
+    idle = seconds.take(1)["cpu"]
+    assert idle < worked
+    assert seconds.take(2)["cpu"] == idle, "two that are told at once have the same"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
@@ -29,6 +30,7 @@ owner: checkout
 target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
 faults: [{fault}]
 load: {{rate: 10, requests: [{{path: /orders/42}}]}}
+profile: quick
 steadyState:
   - {{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 90%}}
   {more}
@@ -141,6 +143,21 @@ def test_a_shop_that_fails_with_its_target_is_found_out(world: World) -> None:
     history, verdict = world.run()
     assert (verdict.outcome, codes(verdict)) == (Outcome.FAILED, {ReasonCode.EXPECTATION_VIOLATED})
     assert nothing_left(world, history)
+
+
+def test_an_expectation_without_events_says_what_the_load_got(world: World) -> None:
+    world.traffic.broken = 0.05
+    _, verdict = world.run(more='- {title: seen, service: nobody, good: {status: "<500"}, atLeast: 90%}')
+    (reason,) = verdict.reasons
+    assert reason.code is ReasonCode.NO_TRAFFIC
+    told = re.fullmatch(
+        r"seen: no event was counted \(baseline\); the load got 200 on (\d+), 500 on (\d+) of (\d+) requests",
+        reason.message,
+    )
+    assert told is not None, reason.message
+    good, bad, every = map(int, told.groups())
+    assert good + bad == every
+    assert bad == pytest.approx(0.05 * every, rel=0.2)
 
 
 def test_recovery_takes_as_long_as_it_took(world: World) -> None:

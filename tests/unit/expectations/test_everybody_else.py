@@ -24,7 +24,7 @@ def test_services_that_keep_their_baseline_pass_and_nothing_changed() -> None:
     assert told.observed.startswith("the worst of 2 services: ")
 
 
-@pytest.mark.parametrize("spreads", [0.3, 0.05])
+@pytest.mark.parametrize("spreads", [0.3, 0.15])
 def test_a_fault_that_spreads_is_found_out_and_named(spreads: float) -> None:
     verdict = run(Shop(spreads=spreads), REST)
     assert list(reasons(verdict)) == [ReasonCode.EXPECTATION_VIOLATED]

@@ -31,8 +31,6 @@ SAMPLES = (
     Expectation("taken", service="order-svc", status="<500", at_least="95%", during_fault="baseline - 1%"),
     Expectation("taken soon", service="order-svc", within="1s", at_least=0.95),
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
-    ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
-    FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     AttemptsExpectation("few", attempts="stock", per="web", caller="web", at_most=1.5, during_fault="baseline * 2"),
     AttemptsExpectation("few in all", attempts="shop/stock", at_most="baseline * 1.5"),
     FlagsExpectation(
@@ -40,6 +38,8 @@ SAMPLES = (
     ),
     BreakerExpectation("opens", breaker="order-svc", flags="UH", opens_within="8s"),
     EjectionExpectation("out", ejection="order-svc", within="8s"),
+    ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
+    FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     UnaffectedExpectation("the rest", unaffected=["catalog-svc", "platform/session-svc"], margin="2%"),
     PromqlExpectation("up", promql="sum(up) > 3"),

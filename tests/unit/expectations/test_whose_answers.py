@@ -24,9 +24,11 @@ LOOK = Look(phase="fault", window=Window(0, 10), namespace="staging", confidence
 
 
 def evidence(question: Requests, *counted: tuple[dict[str, str], int]) -> Evidence:
-    """Counters that rise to these numbers between second 1 and 9."""
+    """Counters that rise evenly to these numbers between second 1 and 9."""
     found = Evidence(scrape_interval=1.0, histogram_lag=5.0)
-    found.add(question, [Series(labels=labels, samples=((1.0, 0.0), (9.0, float(n)))) for labels, n in counted])
+    for labels, n in counted:
+        samples = tuple((1.0 + second, float(n * second // 8)) for second in range(9))
+        found.add(question, [Series(labels=labels, samples=samples)])
     return found
 
 
@@ -106,3 +108,11 @@ def test_each_replica_has_its_own_baseline_and_a_part_of_alpha() -> None:
                        *((answered(code, pod=pod), n) for pod in ("a", "b") for code, n in (("200", 98), ("500", 2))))  # fmt: skip
     one = ReplicaExpectation("t", service="order-svc", status="<500", at_least="90%")
     assert one.decide(counted, LOOK).confidence == pytest.approx(1 - 0.01 / 2 * 0.8)
+
+
+def test_of_a_replica_only_the_callers_requests_count() -> None:
+    counted = evidence(Requests(host=ORDERS.host, side=Side.CALLED), (answered("200", pod="a"), 500), (answered("200", pod="b"), 500),
+                       (answered("500", pod="b", source_workload="batch"), 500))  # fmt: skip
+    for caller, answer in (("web", "holds"), (None, "violated")):
+        one = ReplicaExpectation("t", service="order-svc", caller=caller, status="<500", at_least="90%")
+        assert one.decide(counted, LOOK).answer == answer

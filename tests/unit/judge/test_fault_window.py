@@ -89,7 +89,7 @@ def test_requests_that_hang_are_waited_for() -> None:
 def test_a_sure_violation_does_not_wait_for_the_delay() -> None:
     text = EXPERIMENT.replace("fixedDelay: 1s", "fixedDelay: 20s")
     broken = history(plan=plan(text), order=orders(bad=lambda second: 0.5 if is_faulted(second) else 0))
-    soon = fault_answer(Facts.of(at(broken, 1034.0)), 1034.0)
+    soon = fault_answer(Facts.of(at(broken, 1042.0)), 1042.0)
     assert soon.answer is Answer.VIOLATED
     assert soon.done
     (expectation,) = [one for one in soon.expectations if one.title == "answered"]

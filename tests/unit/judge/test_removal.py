@@ -239,7 +239,7 @@ def test_requests_that_end_slowly_since_they_drew_a_delay_before_make_no_recover
     slow_until: int, answer: Answer
 ) -> None:
     """Twenty seconds of delay, five for the recovery: what is slow up to 1080.3 may have waited; what is slow later did not."""
-    text = EXPERIMENT.replace("fixedDelay: 1s", "fixedDelay: 20s").replace("within: 20s}", "within: 5s}")
+    text = EXPERIMENT.replace("fixedDelay: 1s", "fixedDelay: 20s").replace("within: 20s", "within: 5s")
     slow = orders(slow=lambda second: 0.3 if 1031 <= second <= slow_until else 0.0)
     one = history(plan=plan(text), order=slow, proxies=looks((1060.3, 0)))
     assert recovery_of(one, _ENDED).answer is answer

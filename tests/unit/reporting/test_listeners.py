@@ -62,7 +62,7 @@ def test_a_step_has_what_was_decided_in_its_phase(tmp_path: Path, monkeypatch: p
     assert "expected at least 99%" in inner["answered"].name
     assert (inner["answered"].start, inner["answered"].stop) == (steps["observe"].start, steps["observe"].stop)
     assert [step.name.split(":")[0] for step in steps["prove"].steps] == ["abort", "delay"]
-    assert steps["recover"].steps[0].name.startswith("recovery: within")
+    assert steps["recover"].steps[0].name.startswith("recovery: at once")
 
 
 def test_a_trouble_is_told_in_the_step_in_which_it_came(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
 def test_the_live_line_never_wraps(screen: Screen) -> None:
     Terminal(screen, width=40).progress(
         Progress(
-            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, good=1.0, expectations=judge(GOOD).baseline,
+            run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1, rate=60, expectations=judge(GOOD).baseline,
             proof=judge(GOOD).proof,
         )
     )  # fmt: skip

@@ -17,7 +17,7 @@ RECORDS = Path(__file__).parent / "format_1"
 
 @pytest.mark.parametrize("name", ["held", "violated"])
 def test_a_record_of_format_1_is_judged_as_it_was(name: str, tmp_path: Path) -> None:
-    history = read_record(RECORDS / f"{name}.json")
+    history = read_record(RECORDS / f"{name}.json").history
     verdict = judge(history)
     assert verdict.proof is not None
     assert verdict.removal is not None
@@ -32,7 +32,7 @@ def test_a_record_of_format_1_is_judged_as_it_was(name: str, tmp_path: Path) -> 
         "recovery": verdict.recovery.seconds,
     }
     assert history.format == FORMAT
-    again = read_record(write_record(history, verdict, tmp_path))
+    again = read_record(write_record(history, verdict, tmp_path)).history
     assert again == history, "written anew, it is of today's format"
 
 
@@ -41,17 +41,17 @@ def test_a_record_of_format_1_may_not_say_whether_it_is_the_labs(tmp_path: Path,
     document = json.loads((RECORDS / "held.json").read_text())
     document["environment"]["context"] = context
     (tmp_path / "record.json").write_text(json.dumps(document))
-    assert read_record(tmp_path).environment.lab is lab
+    assert read_record(tmp_path).history.environment.lab is lab
     document["environment"]["lab"] = not lab
     (tmp_path / "record.json").write_text(json.dumps(document))
-    assert read_record(tmp_path).environment.lab is not lab
+    assert read_record(tmp_path).history.environment.lab is not lab
 
 
 def test_what_happened_in_a_record_of_format_1_is_still_told(tmp_path: Path) -> None:
     document = json.loads((RECORDS / "held.json").read_text())
     document["events"] = [{"at": 1030.2, "kind": "injected", "message": "create: staging/chaos-r1", "data": {}}]
     (tmp_path / "record.json").write_text(json.dumps(document))
-    assert [(event.kind, event.at, event.sentence) for event in read_record(tmp_path).events] == [
+    assert [(event.kind, event.at, event.sentence) for event in read_record(tmp_path).history.events] == [
         ("noted", 1030.2, "injected: create: staging/chaos-r1")
     ]
 

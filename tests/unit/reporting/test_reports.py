@@ -8,7 +8,7 @@ import pytest
 
 from chaos.errors import InputError
 from chaos.judge import judge
-from chaos.model.history import PhaseName
+from chaos.model.history import FORMAT, PhaseName
 from chaos.ports import Progress, Result
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import headline, verdict_markdown, verdict_text
@@ -33,8 +33,8 @@ def test_prose_says_claim_expectation_observation_and_hint() -> None:
 
 def test_a_record_can_be_read_back(tmp_path: Path) -> None:
     folder = write_record(GOOD, judge(GOOD), tmp_path)
-    assert read_record(folder) == GOOD
-    assert read_record(folder / "record.json") == GOOD
+    assert read_record(folder).history == GOOD
+    assert read_record(folder / "record.json").history == GOOD
     assert (folder / "verdict.txt").read_text().startswith("orders: PASSED")
     assert sorted(path.name for path in folder.iterdir()) == ["plan.txt", "record.json", "verdict.txt"]
 
@@ -49,8 +49,8 @@ def test_what_is_no_record_is_said(tmp_path: Path, text: str) -> None:
 def test_a_record_of_another_format_is_not_guessed_at(tmp_path: Path) -> None:
     folder = write_record(GOOD, judge(GOOD), tmp_path)
     file = folder / "record.json"
-    file.write_text(file.read_text().replace('"format":2', '"format":3', 1))
-    with pytest.raises(InputError, match="format 2 or an earlier one, found 3"):
+    file.write_text(file.read_text().replace(f'"format":{FORMAT}', f'"format":{FORMAT + 1}', 1))
+    with pytest.raises(InputError, match=f"format {FORMAT} or an earlier one, found {FORMAT + 1}"):
         read_record(file)
 
 
@@ -83,7 +83,6 @@ def test_plain_lines_where_there_is_no_terminal() -> None:
                 phase=PhaseName.BASELINE,
                 elapsed=second,
                 rate=60,
-                good=1.0,
                 expectations=expectations,
             )
         )

@@ -56,7 +56,10 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
         (lambda: Target("a", "b", callers="c"), "Target: callers: 'c': should be a mapping"),  # type: ignore[arg-type]
         (lambda: Fault(abort=TARGET), "Fault: abort: should be an Abort"),  # type: ignore[arg-type]
         (lambda: Expectation("a", service="b", status="5x", at_least="9%"), "Expectation: status: '5x': "),
-        (lambda: Expectation("a", service="b", within="3ms", at_least="9%"), "Expectation: within: expected a bucket"),
+        (
+            lambda: Expectation("a", service="b", within="3ms", at_least="9%"),
+            "Expectation: good: within: expected a bucket",
+        ),
         (
             lambda: Expectation("a", service="b", good=Good(status="2xx"), status="2xx", at_least="9%"),
             "Expectation: expected either good, or status and within",

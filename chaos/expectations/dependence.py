@@ -1,0 +1,79 @@
+"""How many independent events a phase's events are worth, since errors of real systems come in bursts.
+
+The bets of :mod:`chaos.expectations.confidence` take events as independent of each other. If they come in bursts, the number
+of bad events scatters more than independent ones would, by a factor that survey statistics calls the *design effect*
+(Kish 1965): ``n`` events are worth ``n / effect`` independent ones. It is estimated here by *batch means* (Conway 1963;
+Schmeiser 1982): the phase is cut into batches, and the scatter of the bad events among them is divided by what independent
+events would scatter. A batch that is longer than a burst holds it whole, so the batches are tried in doubling lengths and
+the largest estimate counts. Few batches tell their scatter badly: the estimate is raised to the edge of what they leave open.
+
+The effect is never under 1. Therefore the bets keep their guarantee for independent events whatever the estimate: by
+Jensen's inequality, the wealth that scaled counts give is never larger than the wealth that the counts themselves give, to the
+power of ``1 / effect``. For bursts the guarantee is asymptotic; ``benchmarks/verdicts.py`` shows what it is in phases of a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+Pair = tuple[int, int]
+"""Good and all events."""
+
+BATCH: Final = 2.0
+"""Seconds of the shortest batch."""
+BATCHES: Final = 5
+"""Batches from which their scatter tells anything; with fewer, the bad events of each count as one burst."""
+BURSTY: Final = 2.0
+"""An effect from which it is said that events come in bursts; estimates for independent events are rarely as high."""
+_LONGER: Final = 8
+"""Batches that must be left when they are made longer."""
+_CAUTION: Final = 0.8
+"""Standard deviations by which the scatter of the shortest batches is taken as larger than seen: the upper edge at 79 %."""
+
+
+def design_effect(batches: Sequence[Pair]) -> float:
+    """Events that are worth one independent event; 1 for independent ones.
+
+    Args:
+        batches: Good and all events of batches that follow each other and are equally long.
+    """
+    effect, caution = 1.0, _CAUTION
+    while True:
+        effect = max(effect, _effect(batches, caution))
+        if len(batches) < 2 * _LONGER:
+            return effect
+        batches, caution = list(_in_pairs(batches)), 0.0
+
+
+def _effect(batches: Sequence[Pair], caution: float) -> float:
+    """Of one length of batches; never more than if all bad events of a batch, or all good ones, were one burst."""
+    good, total = (sum(column) for column in zip(*batches, strict=True)) if batches else (0, 0)
+    if good in (0, total):
+        return 1.0
+    most = min(_one_burst_each([n - g for g, n in batches]), _one_burst_each([g for g, _ in batches]))
+    freedom = len(batches) - 1
+    if len(batches) < BATCHES:
+        return most
+    share = good / total
+    scatter = sum((g - share * n) ** 2 for g, n in batches) * len(batches) / freedom
+    cautious = scatter / (total * share * (1 - share)) / _least_of_chi_squared(freedom, caution)
+    return min(most, cautious)
+
+
+def _one_burst_each(events: Sequence[int]) -> float:
+    return sum(n * n for n in events) / sum(events)
+
+
+def _in_pairs(batches: Sequence[Pair]) -> Iterator[Pair]:
+    """Batches of twice the length; what is over at the beginning belongs to the first."""
+    for place in range(len(batches) % 2, len(batches), 2):
+        first = 0 if place == 1 else place
+        parts = batches[first : place + 2]
+        yield sum(g for g, _ in parts), sum(n for _, n in parts)
+
+
+def _least_of_chi_squared(freedom: int, deviations: float) -> float:
+    """A low quantile of chi-squared over its degrees of freedom (Wilson & Hilferty 1931)."""
+    part = 2 / (9 * freedom)
+    return float((1 - part - deviations * part**0.5) ** 3)

@@ -1,0 +1,47 @@
+"""A record is judged again: by another version, after it was changed, or with other values than the declared ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from chaos import judge
+from chaos.model.judged import Again, differences
+from chaos.model.verdict import Reason, ReasonCode, Verdict
+from chaos.reporting.judged import summed_up
+from chaos.reporting.record import read_record
+
+
+def judge_again(path: Path, what_if: Mapping[str, object]) -> Verdict:
+    """The verdict by this version, with what there is to say about the record, and about the verdict that it holds.
+
+    Args:
+        path: A ``record.json``, or the folder that holds one.
+        what_if: Other values than the declared ones, see :func:`chaos.judge.what_if.supposed`. With any, the verdict is
+            hypothetical, and is compared with the one by the declared values.
+
+    Raises:
+        InputError: it is no record, or can't be judged by such values.
+    """
+    record = read_record(path)
+    verdict = judge.judge(record.history)
+    before, by = record.judged, f"version {record.judged.harness}" if record.judged else ""
+    values: Mapping[str, str] = {}
+    if what_if:
+        before, by = summed_up(verdict), "the declared values"
+        history, values = judge.supposed(record.history, what_if)
+        verdict = judge.judge(history)
+    found = tuple(differences(before, summed_up(verdict))) if before else ()
+    again = Again(what_if=values, changed=record.changed, by=by, differences=found)
+    if record.changed:
+        verdict = verdict.but(_CHANGED)
+    return verdict if again.is_plain else verdict.model_copy(update={"again": again})
+
+
+_CHANGED: Final = Reason(
+    code=ReasonCode.RECORD_CHANGED,
+    message="the record was changed after its verdict, so it does not tell what happened in the run",
+    hint="judge the record as the run left it (the digest that tells a change is no signature: whoever changes a record on "
+    "purpose can change the digest, too)",
+)

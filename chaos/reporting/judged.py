@@ -1,0 +1,36 @@
+"""A verdict as it is stored with the facts that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chaos.model.judged import Judged, Told
+from chaos.model.verdict import ReasonCode, Verdict
+from chaos.reporting.prose import recovery_text, removal_text, share_text
+from chaos.values.answers import Answer
+from chaos.version import __version__
+
+
+def summed_up(verdict: Verdict, *, digest: str = "") -> Judged:
+    """A verdict by this version, on facts that have this digest."""
+    messages: dict[str, tuple[str, ...]] = {}
+    for reason in verdict.reasons:
+        if reason.code is not ReasonCode.ALL_HELD:
+            messages[reason.code] = (*messages.get(reason.code, ()), reason.message)
+    return Judged(
+        harness=__version__, digest=digest, outcome=verdict.outcome, reasons=messages, answers=dict(_answers(verdict))
+    )
+
+
+def _answers(verdict: Verdict) -> Iterator[tuple[str, Told]]:
+    for one in verdict.results:
+        yield f"{one.when}: {one.title}", Told(answer=one.answer, text=one.told)
+    for one in verdict.guardrails:
+        yield f"guardrail: {one.title}", Told(answer=one.answer, text=one.told)
+    for share in verdict.proof.shares if verdict.proof else ():
+        answer = Answer.HOLDS if share.proven else Answer.VIOLATED if share.off else Answer.UNDECIDED
+        yield f"proof: {share.kind}", Told(answer=answer, text=share_text(share))
+    if verdict.removal is not None:
+        yield "removal", Told(answer=verdict.removal.answer, text=removal_text(verdict.removal))
+    if verdict.recovery is not None:
+        yield "recovery", Told(answer=verdict.recovery.answer, text=recovery_text(verdict.recovery))
