@@ -8,6 +8,7 @@ from typing import Final
 from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
+from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load, statuses
@@ -50,6 +51,7 @@ def judge(history: History) -> Verdict:
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
         recovery=after,
+        changed=changed_edges(facts, now),
     )
 
 
@@ -228,7 +230,8 @@ def _during(
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
             message=_told(one),
-            hint="does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
+            hint=one.hint
+            or "does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
         )
     for one in tripped:
         yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint="the run restored at once")

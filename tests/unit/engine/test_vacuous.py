@@ -129,8 +129,8 @@ WAYS: Mapping[str, Way] = {
         {"load": "rate: 20, requests: [{path: /orders/42, weight: 99}, {path: /rare}]"}
         | expecting(CLIENT + 'request: GET /rare, good: {status: "<500"}, atLeast: 90%'),
     ),
-    "a guardrail at a service that nobody calls": Way(
-        R.GUARDRAIL_BLIND, {"guardrail": 'service: cart-svc, good: {status: "<500"}, atLeast: 30%'}
+    "a guardrail for a caller that there is not": Way(
+        R.GUARDRAIL_BLIND, {"guardrail": 'service: order-svc, caller: nobody, good: {status: "<500"}, atLeast: 30%'}
     ),
     "a guardrail for a request that nobody sends": Way(
         R.GUARDRAIL_BLIND,
