@@ -61,8 +61,9 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     file = ROOT / "experiments" / "orders-survive-degraded-inventory.yaml"
     begun = time.monotonic()
     done = chaosctl(
-        "run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path), **BEHIND_A_PROXY
-    )
+        "run", file, *on(lab), "--profile", "quick", "--report-dir", tmp_path, "--json", cwd=configured(tmp_path),
+        **BEHIND_A_PROXY,
+    )  # fmt: skip
     took = time.monotonic() - begun
     assert done.returncode == 0, done.stderr
     (verdict,) = json.loads(done.stdout)
@@ -107,7 +108,9 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
 
 def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: Path) -> None:
     file = ROOT / "experiments" / "teaching" / "naive-orders-survive-degraded-inventory.yaml"
-    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    done = chaosctl(
+        "run", file, *on(lab), "--profile", "quick", "--report-dir", tmp_path, "--json", cwd=configured(tmp_path)
+    )
     assert done.returncode == 1, done.stderr
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "failed"
