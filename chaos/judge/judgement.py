@@ -8,6 +8,7 @@ from typing import Final
 from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
+from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
 from chaos.judge.hints import BROKEN_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
@@ -68,6 +69,7 @@ def judge(history: History) -> Verdict:
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
         recovery=after,
+        changed=changed_edges(facts, now),
     )
 
 
@@ -252,18 +254,19 @@ def _during(
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
             message=_told(one),
-            hint="does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
+            hint=one.hint
+            or "does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
         )
     for one in tripped:
         yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint=_TRIPPED)
     if violated or tripped or history.troubles:
         if not proof.counted:
-            found = bool(violated or tripped)
+            broke = bool(violated or tripped)
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=f"no injected fault was counted before the {'violation' if found else 'end of the run'}",
+                message=f"no injected fault was counted before the {'violation' if broke else 'end of the run'}",
                 hint="look for another cause of the violation: the fault is none"
-                if found
+                if broke
                 else "repair what ended the run, and run again",
             )
         return

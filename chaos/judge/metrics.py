@@ -10,7 +10,7 @@ from chaos.expectations.counting import Counter, Source
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Comparison, Question
+from chaos.values.questions import Comparison, Edges, Question
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4
@@ -31,7 +31,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
     arrivals = {one.arrivals for one in facts.plan.injections}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
-        if isinstance(question, Comparison) or question in arrivals:
+        if isinstance(question, Comparison | Edges) or question in arrivals:
             continue
         for mark, phase in _ENDS.items():
             end = facts.marks.get(mark)
