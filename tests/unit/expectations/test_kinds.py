@@ -9,9 +9,13 @@ from chaos.errors import InputError
 from chaos.expectations import (
     KINDS,
     AnyExpectation,
+    AttemptsExpectation,
+    BreakerExpectation,
     ClientExpectation,
+    EjectionExpectation,
     Expectation,
     FallbackExpectation,
+    FlagsExpectation,
     PromqlExpectation,
     ReplicaExpectation,
 )
@@ -19,13 +23,18 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Kind, Look
 from chaos.values.answers import Answer
-from chaos.values.questions import Comparison
-from chaos.values.series import Series
 
 SAMPLES = (
     Expectation("taken", service="order-svc", status="<500", at_least="95%", during_fault="baseline - 1%"),
     Expectation("taken soon", service="order-svc", within="1s", at_least=0.95),
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
+    AttemptsExpectation("few", attempts="stock", per="web", caller="web", at_most=1.5, during_fault="baseline * 2"),
+    AttemptsExpectation("few in all", attempts="shop/stock", at_most="baseline * 1.5"),
+    FlagsExpectation(
+        "not shed", service="shop/order-svc", flags=["UO", "UH"], at_most="1%", during_fault="at least 5%"
+    ),
+    BreakerExpectation("opens", breaker="order-svc", flags="UH", opens_within="8s"),
+    EjectionExpectation("out", ejection="order-svc", within="8s"),
     ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
     FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
@@ -57,22 +66,11 @@ def test_nothing_is_concluded_from_nothing(one: Kind) -> None:
     assert told.observed.startswith("no ")
 
 
-@pytest.mark.parametrize(("looks", "answer"), [
-    ((1, 1), Answer.UNDECIDED), ((1, 1, 1), Answer.HOLDS), ((1, 1, 0, 1), Answer.VIOLATED), ((0,), Answer.VIOLATED),
-])  # fmt: skip
-def test_a_comparison_is_true_at_every_look(looks: tuple[int, ...], answer: Answer) -> None:
-    evidence = nothing()
-    samples = tuple((float(at), float(value)) for at, value in enumerate(looks))
-    evidence.add(Comparison(promql="sum(up) > 3"), [Series(labels={}, samples=samples)])
-    up = SAMPLES[-1]
-    found = up.decide(evidence, LOOK)
-    assert found.answer is answer
-    assert up.tell(found, "fault").observed == f"true at {sum(looks)} of {len(looks)} looks"
-
-
 def test_what_python_users_get_wrong_is_told() -> None:
     with pytest.raises(InputError, match="either good, or status and within"):
         Expectation("t", service="s", good=Good(status="2xx"), within="1s", at_least="9%")
+    with pytest.raises(InputError, match=r"at_most: '2x': expected a number over 0, such as 2, or 'baseline \* 2'"):
+        AttemptsExpectation("t", attempts="s", at_most="2x")
     with pytest.raises(InputError, match="bucket bound"):
         Expectation("t", service="s", within="300ms", at_least="9%")
     with pytest.raises(InputError, match="only during_fault can be relative"):
