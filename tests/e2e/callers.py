@@ -34,6 +34,10 @@ class Reply:
     text: str = ""
     """The body of an answer that no service of the mesh gave."""
 
+    def lasted(self, seconds: float) -> bool:
+        """Whether it took that long. Envoy's timers count from the beginning of a turn of its loop, so they may end some milliseconds early."""
+        return self.seconds > seconds - 0.05
+
     @property
     def who(self) -> str:
         """The version that answered well, or the status."""

@@ -102,7 +102,7 @@ def test_the_delay_hits_only_jason(lab: LabState, apply: Callable[[str], None]) 
 
     def late() -> list[Reply] | None:
         found = ask(reviews, url, 10, **JASON)
-        return found if all(one.seconds >= 7 for one in found) else None
+        return found if all(one.lasted(7) for one in found) else None
 
     assert {one.status for one in until(late, "jason is delayed, each time")} == {200}
     assert all(one.seconds < 7 for one in ask(reviews, url, 40))

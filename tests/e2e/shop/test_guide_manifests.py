@@ -110,7 +110,7 @@ def test_fault_injection_half_fail_and_a_third_is_late(lab: LabState) -> None:
     statuses = Counter(one.status for one in answers)
     assert set(statuses) == {200, 503}
     assert agrees(statuses[503], 300, 0.5), statuses
-    late = sum(one.seconds >= 3 for one in answers)
+    late = sum(one.lasted(3) for one in answers)
     assert agrees(late, 300, 0.3), late
     with ThreadPoolExecutor(20) as pool:
         placed = pool.map(lambda _: httpx.get(f"{lab.entry}/orders/42", trust_env=False, timeout=20).json(), range(20))
