@@ -42,6 +42,10 @@ class Share(Kind):
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all events in a window."""
 
+    def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
+        """The part of a window in which it counts."""
+        return window
+
     def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         """Good and all events of a window, in the shortest batches in which they can be told apart."""
         seconds = max(BATCH, evidence.scrape_interval)
@@ -218,10 +222,6 @@ class ShareOfGood(Share):
     @abstractmethod
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """All events of a window by their status: ``{"200": 640, "404": 3}``."""
-
-    def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
-        """The part of a window in which it counts."""
-        return window
 
     def expected(self, phase: Phase, bound: float) -> str:
         """By the bound and by what is good."""
