@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from pydantic import Field
 
 from chaos.expectations.bound import AtMost, Most
-from chaos.expectations.confidence import interval
+from chaos.expectations.confidence import decide, interval
 from chaos.expectations.dependence import BATCH, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
@@ -115,25 +115,27 @@ class AttemptsExpectation(Kind):
             return Finding(Answer.UNDECIDED, Tally(), most.number, look.confidence)
         part = 1 - (1 - look.confidence) / (2 if most.relative else 1)
         fewest, plain, utmost = self._counts(evidence, look.window, look)
-        if most.relative and look.baseline is None:  # it is the baseline itself that is judged
-            known = plain.requests and fewest.mean(part)[0] * sqrt(most.number) >= plain.attempts / plain.requests
-            return plain.found(Answer.HOLDS if known else Answer.UNDECIDED, most.number, part)
         least, largest = self._bounds(most, evidence, look, part)
-        if fewest.mean(part)[0] > largest:
-            return fewest.found(Answer.VIOLATED, largest, part)
-        if utmost.mean(part)[1] <= least:
-            return utmost.found(Answer.HOLDS, least, part)
-        return plain.found(Answer.UNDECIDED, largest, part)
+        answer, value = Answer.UNDECIDED, plain.attempts / plain.requests if plain.requests else None
+        if value is not None and most.relative and look.baseline is None:  # it is the baseline itself that is judged
+            answer = Answer.HOLDS if fewest.mean(part)[0] * sqrt(most.number) >= value else answer
+        elif value is not None and fewest.against(largest, part) is Answer.VIOLATED:
+            answer = Answer.VIOLATED
+        elif value is not None and utmost.against(least, part) is Answer.HOLDS:
+            answer = Answer.HOLDS
+        between = fewest.tally, utmost.tally
+        return Finding(answer, plain.tally, least, part, value=value, between=between, effect=plain.effect)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the mean number."""
         per = f"request of {self.per}" if self.per is not None else "request of the load"
-        counted = _Counted(found.tally.total - found.tally.good, found.tally.good, found.effect)
         observed = f"no request, or no attempt that the proxies of {self.attempts} saw,"
-        if counted.requests:
-            mean, (low, high) = counted.attempts / counted.requests, counted.mean(found.confidence)
-            numbers = f"{counted.attempts} for {counted.requests}"
-            observed = f"{mean:.2f} attempts per request ({numbers}), between {low:.2f} and {high:.2f}"
+        if found.value is not None and found.between is not None:
+            fewest, utmost = (_Counted.of(tally, found.effect).mean(found.confidence) for tally in found.between)
+            low, high = fewest[0], utmost[1]
+            to = f"{low:.2f} to {high:.2f}" if high < inf else f"{low:.2f} or more"
+            numbers = f"{found.tally.total - found.tally.good} attempts for {found.tally.good} requests"
+            observed = f"{numbers} = {found.value:.2f} ({to})"
         by = f" of {self.caller}" if self.caller is not None else ""
         return ExpectationResult(
             title=self.title,
@@ -201,6 +203,11 @@ class _Counted:
     requests: int
     effect: float = 1.0
 
+    @classmethod
+    def of(cls, tally: Tally, effect: float) -> Self:
+        """Those of a tally."""
+        return cls(tally.total - tally.good, tally.good, effect)
+
     @property
     def tally(self) -> Tally:
         """Requests among both."""
@@ -210,13 +217,16 @@ class _Counted:
         """Attempts for each request, at least and at most; anything without a request."""
         if not self.requests:
             return 0.0, inf
-        worth = self.requests / self.effect, (self.attempts + self.requests) / self.effect
-        share = interval(*worth, confidence=confidence)
+        share = interval(*self._worth, confidence=confidence)
         return 1 / share.high - 1, 1 / share.low - 1 if share.low else inf
 
-    def found(self, answer: Answer, bound: float, confidence: float) -> Finding:
-        """An answer that rests on them."""
-        return Finding(answer, self.tally, bound, confidence, effect=self.effect)
+    def against(self, most: float, confidence: float) -> Answer:
+        """Whether there are at most so many attempts for each request."""
+        return decide(*self._worth, 1 / (1 + most), confidence=confidence)
+
+    @property
+    def _worth(self) -> tuple[float, float]:
+        return self.requests / self.effect, (self.attempts + self.requests) / self.effect
 
 
 def _sent(second: LoadSecond) -> tuple[int, int]:

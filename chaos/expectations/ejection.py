@@ -89,21 +89,19 @@ class EjectionExpectation(Kind):
         tally, limit = Tally(good=total, total=total), self.within.total_seconds()
         hanging = evidence.load.overdue(window.start, window.end)
         if len(service.least) < _SEVERAL or hanging:
-            where = f"{hanging} requests hang" if hanging else f"{len(service.least)} replicas got requests before"
+            where = f"{hanging} requests hang" if hanging else f"of {len(service.least)} replicas"
             return Finding(Answer.UNDECIDED, tally, limit, look.confidence, where=where)
-        until = window.start + limit if look.phase == "fault" else window.end
-        out = {one: gap for one in service.least if service.is_out(one, gap := service.longest_gap(one, window, until))}
-        seen = all(
-            service.rises(one, Window(until if look.phase == "fault" else window.start, window.end))
-            for one in service.least
-        )
+        faulted, allowed = look.phase == "fault", window.start + limit
+        gaps = {one: service.longest_gap(one, window, allowed if faulted else window.end) for one in service.least}
+        out = {one: gap for one, gap in gaps.items() if service.is_out(one, gap)}
+        asked = Window(allowed, window.end) if faulted else window
         answer = Answer.UNDECIDED
-        if look.phase == "fault":
-            answer = Answer.HOLDS if out else Answer.VIOLATED if seen else answer
-        elif out or seen:
-            answer = Answer.VIOLATED if out else Answer.HOLDS
+        if out:
+            answer = Answer.HOLDS if faulted else Answer.VIOLATED
+        elif all(service.rises(one, asked) for one in service.least):
+            answer = Answer.VIOLATED if faulted else Answer.HOLDS
         least = min(out.values(), key=lambda gap: gap.start, default=None)
-        where = f"{', '.join(out)} of {len(service.least)} replicas"
+        where = f"{', '.join(out)} of {len(service.least)} replicas" if out else "and some replica got none"
         value = least.start - window.start if least is not None else None
         return Finding(answer, tally, limit, look.confidence, value=value, where=where)
 
@@ -115,7 +113,7 @@ class EjectionExpectation(Kind):
         observed = f"{found.tally.total} requests, and no replica was surely left out"
         if found.value is not None:
             observed = f"{found.where} got none from {found.value:.1f} s on, while the others did"
-        elif found.answer is Answer.UNDECIDED and found.where:
+        elif found.answer is Answer.UNDECIDED:
             observed = f"{found.tally.total} requests, {found.where}"
         return ExpectationResult(
             title=self.title,
@@ -130,7 +128,7 @@ class EjectionExpectation(Kind):
 
 @dataclass(frozen=True)
 class _Service:
-    """The replicas of a service that got requests before the fault, with the share of all that each surely gets.
+    """The replicas that a service had before the fault, with the share of all requests that each surely gets.
 
     Args:
         alpha: Chance of a replica that is called out for nothing.
@@ -147,7 +145,7 @@ class _Service:
         blank = cls(evidence, question, {}, alpha)
         counts = {one: blank.got(before, one) for one in replicas_in(evidence, (question,), before)}
         total, part = sum(counts.values()), 1 - alpha / max(1, len(counts))
-        least = {one: interval(n, total, confidence=part).low for one, n in counts.items() if n}
+        least = {one: interval(n, total, confidence=part).low for one, n in counts.items()}
         return cls(evidence, question, least, alpha)
 
     def got(self, window: Window, replica: str | None = None) -> int:

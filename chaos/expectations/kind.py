@@ -59,6 +59,7 @@ class Finding:
         confidence: Of the answer.
         value: What was held against the bound, where it is not the share of good events.
         effect: Events that are worth one independent event, for those that come in bursts.
+        between: Tallies by which it is at least something, and at most something, where one tally does not tell both.
         where: At which part of the service it was found, in words; empty where it is of the whole.
     """
 
@@ -67,6 +68,7 @@ class Finding:
     bound: float
     confidence: float
     value: float | None = None
+    between: tuple[Tally, Tally] | None = None
     effect: float = 1.0
     where: str = ""
 

@@ -136,6 +136,18 @@ def test_a_replica_that_hangs_is_not_ejected(answered: int, answer: Answer) -> N
     assert ("requests hang" in one.tell(decided, "fault").observed) is (answer is Answer.UNDECIDED)
 
 
+def test_a_replica_that_got_nothing_from_the_beginning_is_no_steady_state() -> None:
+    found = Evidence(scrape_interval=1.0, histogram_lag=5.0)
+    for pod, rate in (("a", 20.0), ("b", 20.0), ("c", 0.0)):
+        samples = tuple((float(at), 100 + rate * at) for at in range(51))
+        orders = Requests(host=ORDERS.host, side=Side.CALLED)
+        found.add(orders, [Series(labels={"pod": pod, "instance": pod}, samples=samples)])
+    one = EjectionExpectation("t", ejection="order-svc", within="10s")
+    decided = one.decide(found, Look(phase="baseline", window=Window(0, 50), namespace="staging", confidence=0.99))
+    assert decided.answer is Answer.UNDECIDED
+    assert one.tell(decided, "baseline").observed == "2000 requests, and some replica got none"
+
+
 def test_what_users_get_wrong_is_told() -> None:
     with pytest.raises(InputError, match=r"flags: expected response flags of Envoy \(.*UO.*\), not XX"):
         FlagsExpectation("t", service="s", flags=["UO", "XX"], at_most="1%")
