@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from chaos.lab.state import LabState
 from tests.support.kubectl import needs_kubectl, run_kubectl
-from tests.support.labs import own_lab
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, needs_kubectl]
@@ -69,12 +67,6 @@ spec:
 """
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with own_lab(tmp_path_factory.mktemp("labs"), "metrics") as made:
-        yield made
-
-
 def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
     return run_kubectl(lab.kubeconfig, *arguments, context=lab.context, stdin=stdin)
 
@@ -118,8 +110,7 @@ def test_a_fault_makes_the_right_alert_fire_and_its_end_resolves_it(lab: LabStat
         def asked() -> set[int]:
             return {client.get("http://inventory-svc:8080/stock/1").status_code for _ in range(10)}
 
-        until(lambda: asked() == {200})
-        assert "IstioHighErrorRate" not in firing(lab)
+        until(lambda: asked() == {200} and "IstioHighErrorRate" not in firing(lab))
         kubectl(lab, "apply", "-f", "-", stdin=FAULT)
         until(lambda: asked() == {503} and "IstioHighErrorRate" in firing(lab), within=40)
         assert firing(lab)["IstioHighErrorRate"]["destination_service_name"] == "inventory-svc"
