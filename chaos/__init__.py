@@ -29,8 +29,12 @@ if TYPE_CHECKING:
         Refused,
         Stopped,
     )
+    from chaos.expectations.attempts import AttemptsExpectation
+    from chaos.expectations.breaker import BreakerExpectation
     from chaos.expectations.client import ClientExpectation
+    from chaos.expectations.ejection import EjectionExpectation
     from chaos.expectations.fallback import FallbackExpectation
+    from chaos.expectations.flags import FlagsExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
@@ -38,9 +42,11 @@ if TYPE_CHECKING:
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
+    from chaos.faults.stage import Stage
+    from chaos.faults.target import Match, StringMatch, Target
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment, Limits, Load, Match, Observe, Recovery, Request, StringMatch, Target
+    from chaos.model.experiment import Experiment, Limits, Load, Observe, Recovery, Request
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
@@ -50,11 +56,14 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
+    "AttemptsExpectation": "chaos.expectations.attempts",
+    "BreakerExpectation": "chaos.expectations.breaker",
     "Caps": "chaos.model.settings",
     "ChaosError": "chaos.errors",
     "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
     "DocumentError": "chaos.adapters.experiment_file",
+    "EjectionExpectation": "chaos.expectations.ejection",
     "Event": "chaos.model.events",
     "Expectation": "chaos.expectations.mesh",
     "Experiment": "chaos.model.experiment",
@@ -63,6 +72,7 @@ _HOMES: Final = {
     "ExperimentRefused": "chaos.errors",
     "FallbackExpectation": "chaos.expectations.fallback",
     "Fault": "chaos.faults.fault",
+    "FlagsExpectation": "chaos.expectations.flags",
     "Good": "chaos.expectations.good",
     "Result": "chaos.ports",
     "Harness": "chaos.harness.harness",
@@ -74,7 +84,7 @@ _HOMES: Final = {
     "Listener": "chaos.ports",
     "Load": "chaos.model.experiment",
     "LoadError": "chaos.errors",
-    "Match": "chaos.model.experiment",
+    "Match": "chaos.faults.target",
     "MeshError": "chaos.errors",
     "MetricsError": "chaos.errors",
     "NoWatch": "chaos.engine.surroundings",
@@ -91,9 +101,10 @@ _HOMES: Final = {
     "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
+    "Stage": "chaos.faults.stage",
     "Stopped": "chaos.errors",
-    "StringMatch": "chaos.model.experiment",
-    "Target": "chaos.model.experiment",
+    "StringMatch": "chaos.faults.target",
+    "Target": "chaos.faults.target",
     "Verdict": "chaos.model.verdict",
     "__version__": "chaos.version",
     "parse_experiment": "chaos.adapters.experiment_file",
@@ -102,11 +113,14 @@ _HOMES: Final = {
 
 __all__ = [
     "Abort",
+    "AttemptsExpectation",
+    "BreakerExpectation",
     "Caps",
     "ChaosError",
     "ClientExpectation",
     "Delay",
     "DocumentError",
+    "EjectionExpectation",
     "Event",
     "Expectation",
     "Experiment",
@@ -115,6 +129,7 @@ __all__ = [
     "ExperimentRefused",
     "FallbackExpectation",
     "Fault",
+    "FlagsExpectation",
     "Good",
     "Harness",
     "HarnessError",
@@ -143,6 +158,7 @@ __all__ = [
     "Request",
     "Result",
     "Settings",
+    "Stage",
     "Stopped",
     "StringMatch",
     "Target",

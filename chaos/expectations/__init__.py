@@ -10,8 +10,12 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from chaos.expectations.attempts import AttemptsExpectation
+from chaos.expectations.breaker import BreakerExpectation
 from chaos.expectations.client import ClientExpectation
+from chaos.expectations.ejection import EjectionExpectation
 from chaos.expectations.fallback import FallbackExpectation
+from chaos.expectations.flags import FlagsExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
@@ -20,9 +24,13 @@ from chaos.expectations.replicas import ReplicaExpectation
 __all__ = [
     "KINDS",
     "AnyExpectation",
+    "AttemptsExpectation",
+    "BreakerExpectation",
     "ClientExpectation",
+    "EjectionExpectation",
     "Expectation",
     "FallbackExpectation",
+    "FlagsExpectation",
     "Guardrail",
     "PromqlExpectation",
     "ReplicaExpectation",
@@ -31,6 +39,10 @@ __all__ = [
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
+    | Annotated[BreakerExpectation, Tag("BreakerExpectation")]
+    | Annotated[FlagsExpectation, Tag("FlagsExpectation")]
+    | Annotated[EjectionExpectation, Tag("EjectionExpectation")]
     | Annotated[FallbackExpectation, Tag("FallbackExpectation")]
     | Annotated[ClientExpectation, Tag("ClientExpectation")]
     | Annotated[ReplicaExpectation, Tag("ReplicaExpectation")]

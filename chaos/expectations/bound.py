@@ -1,8 +1,9 @@
-"""The least share of good events, as people write it."""
+"""Bounds as people write them: a least share, a largest share, a largest number."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import re
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
@@ -45,3 +46,74 @@ AtLeast = Annotated[
     PlainSerializer(str, return_type=str),
     WithJsonSchema({"type": "string", "examples": ["99%", "baseline - 0.5%"]}),
 ]
+
+
+class Most(BaseModel):
+    """The largest mean number of something: a number, or so many times the mean of the baseline."""
+
+    model_config = ConfigDict(frozen=True)
+    number: float
+    relative: bool = False
+
+    def __str__(self) -> str:
+        return f"baseline * {self.number:g}" if self.relative else f"{self.number:g}"
+
+
+_NUMBER: Final = re.compile(r"\d+(\.\d+)?")
+_TIMES: Final = re.compile(r"baseline\s*\*\s*(\d+(\.\d+)?)")
+
+
+def _most(value: Any) -> Any:
+    if isinstance(value, Most):
+        return value
+    if isinstance(value, str) and (found := _TIMES.fullmatch(value.strip())):
+        if float(found[1]) <= 1:
+            raise ValueError(
+                "expected 'baseline * ' and a number over 1, since nothing surely stays below its own mean"
+            )
+        return Most(number=float(found[1]), relative=True)
+    if isinstance(value, str) and _NUMBER.fullmatch(value):
+        value = float(value)  # as a record has it
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e6:
+        raise ValueError("expected a number over 0, such as 2, or 'baseline * 2'")
+    return Most(number=float(value))
+
+
+AtMost = Annotated[
+    Most,
+    BeforeValidator(_most),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({
+        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^baseline\s*\*\s*\d+(\.\d+)?$"}],
+        "examples": [2, "baseline * 2"],
+    }),
+]  # fmt: skip
+
+
+class Limit(BaseModel):
+    """A least or a largest share."""
+
+    model_config = ConfigDict(frozen=True)
+    share: float
+    least: bool = False
+
+    def __str__(self) -> str:
+        return f"at {'least' if self.least else 'most'} {format_share(self.share)}"
+
+
+def _limit(value: Any) -> Any:
+    if isinstance(value, Limit):
+        return value
+    found = _LIMIT.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("expected 'at most 5%' or 'at least 20%'")
+    return Limit(share=parse_share(found[2]), least=found[1] == "least")
+
+
+_LIMIT: Final = re.compile(r"at (least|most)\s+(.+)")
+AtLeastOrMost = Annotated[
+    Limit,
+    BeforeValidator(_limit),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^at (least|most) \d+(\.\d+)?\s*%$", "examples": ["at most 5%", "at least 20%"]}),
+]  # fmt: skip

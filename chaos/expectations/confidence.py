@@ -13,6 +13,7 @@ at the bound. The two sides of a bound are two such tests, each with half of alp
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Final
 
 from chaos.values.answers import Answer, Interval
@@ -65,6 +66,7 @@ def decide(good: float, total: float, bound: float, *, confidence: float) -> Ans
     return Answer.UNDECIDED
 
 
+@lru_cache(maxsize=4096)
 def interval(good: float, total: float, *, confidence: float) -> Interval:
     """The shares that are not refuted: exactly those bounds that :func:`decide` leaves undecided."""
     limit = math.log(2 / (1 - confidence))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -68,11 +69,12 @@ class Evidence:
     def only(self, counts: Callable[[Mapping[str, str]], bool], *, part: Hashable = None) -> Evidence:
         """The same evidence, which goes on growing, of those series alone whose labels ``counts`` takes.
 
-        The requests of one caller, for instance, or those that one replica got. ``part`` stands for ``counts``, where one
-        expectation looks at several parts.
+        The requests of one caller, for instance, or those that one replica got; of a part of the evidence, a part of that.
+        ``part`` stands for ``counts``, where one expectation looks at several parts.
         """
-        found = copy(self)
-        found._counts, found._part = counts, part
+        found, before = copy(self), self._counts
+        found._counts = counts if before is None else lambda labels: before(labels) and counts(labels)
+        found._part = self._part if part is None else part
         return found
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
@@ -114,6 +116,23 @@ class Evidence:
         for one in self.counters(question):
             found = count(one, window.start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
+
+    def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
+        """The scrapes of a window between which any series of a question rose, in the order of time.
+
+        The birth of a series is a rise since the scrape before it.
+        """
+        found = []
+        for one in self.counters(question):
+            times = one.times
+            first = bisect_right(one.changes, window.start, key=times.__getitem__)
+            last = bisect_right(one.changes, window.end, key=times.__getitem__)
+            found += [(times[place - 1], times[place]) for place in one.changes[first:last]]
+            if times and one.values[0] and times[0] <= window.end:
+                scrapes = self.scrapes.get(one.source, ())
+                earlier = bisect_left(scrapes, times[0])
+                found.append((scrapes[earlier - 1] if earlier else times[0] - self.scrape_interval, times[0]))
+        return sorted((rise for rise in found if rise[0] >= window.start), key=lambda rise: rise[1])
 
     def timed(
         self, host: str, bound: float, window: Window, *, side: Side = Side.CALLERS

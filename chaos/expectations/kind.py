@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Literal, Self
 from pydantic import Field
 
 from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
 from chaos.values.questions import Question
+from chaos.values.remarks import Refusal, Warn
 
 Phase = Literal["baseline", "fault", "recovery"]
 
@@ -58,6 +60,7 @@ class Finding:
         confidence: Of the answer.
         value: What was held against the bound, where it is not the share of good events.
         effect: Events that are worth one independent event, for those that come in bursts.
+        between: Tallies by which it is at least something, and at most something, where one tally does not tell both.
         seen: Values that were seen, in words.
         missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
@@ -68,6 +71,7 @@ class Finding:
     bound: float
     confidence: float
     value: float | None = None
+    between: tuple[Tally, Tally] | None = None
     effect: float = 1.0
     where: str = ""
     seen: str = ""
@@ -122,6 +126,11 @@ class Kind(Declared, ABC):
             ValueError: it is none.
         """
         return self
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """What a plan has to say of it: a refusal where the mesh surely can't show it, a warning where that is only likely."""
+        del scene
+        yield from ()
 
     def markers(self) -> Iterator[Marker]:
         """What it wants to know of the content of the load's answers."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from chaos.expectations.evidence import Evidence
+from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Look, Phase
 from chaos.expectations.mesh import Expectation
+from chaos.expectations.scene import Scene
 from chaos.istio.metrics import replica_of
 from chaos.values.answers import Answer, ExpectationResult
-from chaos.values.questions import Side
+from chaos.values.questions import Question, Side
+from chaos.values.remarks import Refusal, Warn
 
 if TYPE_CHECKING:
     from chaos.expectations.good import Good
@@ -70,18 +72,22 @@ class ReplicaExpectation(Expectation):
         """By ``per``."""
         return "per" in declared
 
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """The replicas need proxies that count."""
+        yield from scene.uncounted(self.service)
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated once one replica is, holds once all do; each has its part of alpha.
 
         That a bad replica is missed is as unlikely as that one decision is wrong; the parts are for the other way, since any
         good replica may be called bad. A replica that was scraped in the window and got no request leaves it undecided.
         """
-        replicas = self._replicas(evidence, look)
+        replicas = replicas_in(evidence, self.questions(look.namespace), look.window)
         if not replicas:
             return super().decide(evidence, look)
         part = replace(look, confidence=1 - (1 - look.confidence) / len(replicas))
         found = {
-            one: super(ReplicaExpectation, self).decide(evidence.only(_got_by(one), part=one), part) for one in replicas
+            one: super(ReplicaExpectation, self).decide(evidence.only(got_by(one), part=one), part) for one in replicas
         }
         answers = {one.answer for one in found.values()}
         answer = next(one for one in (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS) if one in answers)
@@ -98,17 +104,18 @@ class ReplicaExpectation(Expectation):
             update={"expected": f"{told.expected} at each replica", "observed": f"{where}{told.observed}"}
         )
 
-    def _replicas(self, evidence: Evidence, look: Look) -> Sequence[str]:
-        """Those that were scraped in the window; one that never got any request has no series, so nothing tells of it."""
-        start, end = look.window.start, look.window.end
-        found = {
-            replica_of(one.labels)
-            for question in self.questions(look.namespace)
-            for one in evidence.counters(question)
-            if bisect_left(one.times, start) < bisect_right(one.times, end)
-        }
-        return sorted(found)
+
+def replicas_in(evidence: Evidence, questions: Iterable[Question], window: Window) -> Sequence[str]:
+    """Those that were scraped in a window; one that never got any request has no series, so nothing tells of it."""
+    found = {
+        replica_of(one.labels)
+        for question in questions
+        for one in evidence.counters(question)
+        if bisect_left(one.times, window.start) < bisect_right(one.times, window.end)
+    }
+    return sorted(found)
 
 
-def _got_by(replica: str) -> Callable[[Mapping[str, str]], bool]:
+def got_by(replica: str) -> Callable[[Mapping[str, str]], bool]:
+    """What takes the series of one replica's own proxy."""
     return lambda labels: replica_of(labels) == replica

@@ -27,60 +27,20 @@ _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
 
 
-class ShareOfGood(Kind):
-    """A share of good events among all; a kind of its own is whatever counts the events."""
+class Share(Kind):
+    """Whatever expects a share of good events among all; a kind of its own says which events these are."""
 
-    opened = "good"
-
-    good: Good = Field(description="which events are good: by status, within a time, or both")
-    at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
-    during_fault: AtLeast | None = Field(
-        None, description="smallest share while the fault is active; without it, atLeast"
-    )
-
-    def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
-        __tracebackhide__ = True
-        if status is not None or within is not None:
-            if "good" in fields:
-                raise InputError(f"{type(self).__name__}: expected either good, or status and within")
-            fields["good"] = {"status": status, "within": within}
-        super().__init__(*values, **fields)
-
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in Declared
-
-    @field_validator("at_least")
-    @classmethod
-    def _absolute(cls, value: Bound) -> Bound:
-        if value.relative:
-            raise ValueError("expected a share; only duringFault can be relative, since atLeast judges the baseline")
-        return value
-
-    def in_steady_state(self) -> Self:
-        """Itself: its bounds can be decided."""
-        for bound in (self.at_least, self.during_fault):
-            if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
-                raise ValueError(
-                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% always holds"
-                )
-        return self
-
-    def as_guardrail(self) -> Self:
-        """Itself: it has one bound."""
-        if self.during_fault is not None:
-            raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
-        return self
-
+    @abstractmethod
     def bound_in(self, phase: Phase) -> Bound:
-        """The bound that holds in a phase."""
-        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
+        """The least share in a phase."""
+
+    @abstractmethod
+    def expected(self, phase: Phase, bound: float) -> str:
+        """What is expected in a phase, in words; ``bound`` is the share that a relative bound came to."""
 
     @abstractmethod
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all events in a window."""
-
-    @abstractmethod
-    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
-        """All events of a window by their status: ``{"200": 640, "404": 3}``."""
 
     def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
         """The part of a window in which it counts."""
@@ -167,7 +127,7 @@ class ShareOfGood(Kind):
         return ExpectationResult(
             title=self.title,
             phase=phase,
-            expected=f"at least {self.bound_in(phase).resolved(found.bound)} of events {self.good}",
+            expected=self.expected(phase, found.bound),
             observed=observed,
             bound=found.bound,
             tally=tally,
@@ -210,6 +170,62 @@ class _Counted:
 
     tally: Tally
     effect: float = 1.0
+
+
+class ShareOfGood(Share):
+    """A share of good answers, and its bounds as people write them; a kind of its own is whatever counts the answers."""
+
+    opened = "good"
+
+    good: Good = Field(description="which events are good: by status, within a time, or both")
+    at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
+    during_fault: AtLeast | None = Field(
+        None, description="smallest share while the fault is active; without it, atLeast"
+    )
+
+    def __init__(self, /, *values: Any, status: Any = None, within: Any = None, **fields: Any) -> None:
+        __tracebackhide__ = True
+        if status is not None or within is not None:
+            if "good" in fields:
+                raise InputError(f"{type(self).__name__}: expected either good, or status and within")
+            fields["good"] = {"status": status, "within": within}
+        super().__init__(*values, **fields)
+
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in Declared
+
+    @field_validator("at_least")
+    @classmethod
+    def _absolute(cls, value: Bound) -> Bound:
+        if value.relative:
+            raise ValueError("expected a share; only duringFault can be relative, since atLeast judges the baseline")
+        return value
+
+    def in_steady_state(self) -> Self:
+        """Itself: its bounds can be decided."""
+        for bound in (self.at_least, self.during_fault):
+            if bound is not None and not bound.relative and bound.share in (0.0, 1.0):
+                raise ValueError(
+                    "expected a share over 0% and under 100%: no number of events can prove 100%, and 0% always holds"
+                )
+        return self
+
+    def as_guardrail(self) -> Self:
+        """Itself: it has one bound."""
+        if self.during_fault is not None:
+            raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
+        return self
+
+    def bound_in(self, phase: Phase) -> Bound:
+        """The bound that holds in a phase."""
+        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
+
+    @abstractmethod
+    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
+        """All events of a window by their status: ``{"200": 640, "404": 3}``."""
+
+    def expected(self, phase: Phase, bound: float) -> str:
+        """By the bound and by what is good."""
+        return f"at least {self.bound_in(phase).resolved(bound)} of events {self.good}"
 
 
 def rest_of(bound: float) -> float:

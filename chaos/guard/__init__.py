@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.guard import callers, caps, credentials, hosts, mixing, namespaces, owners, scope
+from chaos.guard import callers, caps, credentials, hosts, mixing, namespaces, owners, scope, shown
 from chaos.guard.draft import Draft, Rule
 from chaos.values.remarks import Refusal
 
@@ -42,6 +42,7 @@ RULES: Final[tuple[Rule, ...]] = (
     scope.the_write_is_of_what_was_checked,
     owners.patch_only_inserts,
     owners.no_controller_overwrites,
+    shown.expectations_can_be_shown,
     caps.percentage_is_capped,
     caps.delay_is_capped,
     caps.duration_is_capped,

@@ -10,6 +10,7 @@ from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same
 from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Strategy
+from chaos.model.scene import unshown
 from chaos.model.situation import Situation
 from chaos.values.remarks import Warn
 
@@ -20,6 +21,7 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     yield from _gateways(situation, host)
     yield from _callers(experiment, situation, injection)
     yield from _names(experiment, situation, injection, host)
+    yield from (one for one in unshown(experiment, situation) if isinstance(one, Warn))
     if injection.strategy is Strategy.OVERLAY and injection.before is not None:
         meta = injection.before["metadata"]
         yield Warn(

@@ -19,7 +19,19 @@ from chaos.judge.removal import judge_removal
 from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
-from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
+from chaos.model.plan import Injection
+from chaos.model.verdict import (
+    Outcome,
+    Proof,
+    Reason,
+    ReasonCode,
+    RecoveryResult,
+    RemovalResult,
+    ShareProof,
+    TargetProof,
+    Verdict,
+    worst,
+)
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_confidence
 
@@ -212,13 +224,14 @@ def _undecided(
 
 
 def _outside(proof: Proof) -> Iterator[Reason]:
-    for caller, faults in proof.outside.items():
-        yield Reason(
-            code=ReasonCode.FAULT_OUTSIDE_SCOPE,
-            message=f"{caller}, which was not declared, felt {faults} faults",
-            hint="if these callers may be hit, declare them in target.callers; else narrow the target (match, onlyOurLoad), and look "
-            "at the plan for whom its VirtualService governs (chaosctl plan)",
-        )
+    for one in proof.targets:
+        for caller, faults in one.outside.items():
+            yield Reason(
+                code=ReasonCode.FAULT_OUTSIDE_SCOPE,
+                message=f"{caller}, which was not declared, felt {faults} faults of {one.target}",
+                hint="if these callers may be hit, declare them in target.callers; else narrow the target (match, onlyOurLoad), and "
+                "look at the plan for whom its VirtualService governs (chaosctl plan)",
+            )
 
 
 def _violated(results: Iterable[ExpectationResult], excused: Collection[str]) -> list[ExpectationResult]:
@@ -244,17 +257,18 @@ def _during(
     for one in tripped:
         yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint=_TRIPPED)
     if violated or tripped or history.troubles:
-        if not sum(proof.by_caller.values()):
-            found = bool(violated or tripped)
+        if not proof.counted:
+            seen = bool(violated or tripped)
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=f"no injected fault was counted before the {'violation' if found else 'end of the run'}",
+                message=f"no injected fault was counted before the {'violation' if seen else 'end of the run'}",
                 hint="look for another cause of the violation: the fault is none"
-                if found
+                if seen
                 else "repair what ended the run, and run again",
             )
         return
-    yield from _unproven(history, proof)
+    for injection, found in zip(history.plan.injections, proof.targets, strict=True):
+        yield from _unproven(injection, found)
     yield from untested_during(facts, during.expectations, guarded, now)
     if during.answer is Answer.UNDECIDED:
         yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
@@ -262,43 +276,61 @@ def _during(
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
 
-def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
+def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
     for share in proof.shares:
         if share.proven:
             continue
-        if share.tally.good == 0 and history.plan.experiment.target.only_our_load and share.tally.total:
-            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in history.plan.callers) or "the callers"
+        told = f"{proof.target}: {share}"
+        if share.kind == "off" and share.tally.good:
+            yield Reason(
+                code=ReasonCode.FAULT_SHARE_OFF,
+                message=told,
+                hint="requests felt a fault while this stage had none: is another fault active on the target (chaosctl status)?",
+            )
+        elif share.tally.good == 0 and injection.target.only_our_load and share.tally.total:
+            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "the callers"
             yield Reason(
                 code=ReasonCode.HEADER_NOT_FORWARDED,
-                message=f"{callers} sent {share.tally.total} requests, but none had this run's header",
+                message=f"{callers} sent {share.tally.total} requests to {proof.target}, but none had this run's header",
                 hint=f"{callers}, or an application before it, must forward x-chaos-run",
             )
         elif share.tally.good and not share.off:
             yield Reason(
                 code=ReasonCode.TOO_FEW_FAULTED,
-                message=f"{share}: at least {share.needed} faulted requests are needed to say that the share agrees",
+                message=f"{told}: at least {share.needed} faulted requests are needed to say that the share agrees",
                 hint="raise limits.fault or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=f"no injected fault was counted: {share}",
-                hint="compare the hosts, ports and paths that the callers use with those of the plan (chaosctl plan): their requests "
-                "follow a route without the fault",
+                message=f"no injected fault was counted: {told}",
+                hint=_uncounted(share),
             )
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=f"not the declared share of requests was hit: {share}",
+                message=f"not the declared share of requests was hit: {told}",
                 hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault: compare the "
                 "hosts and ports that the callers use with those of the plan (chaosctl plan)",
             )
     if not proof.shares:
         yield Reason(
             code=ReasonCode.FAULT_NOT_SEEN,
-            message="no request to the target was counted while the fault was active",
+            message=f"{proof.target}: no request was counted while the fault was active",
             hint="check that the load goes on calling the target, and that Prometheus scrapes its callers' proxies",
         )
+
+
+def _uncounted(share: ShareProof) -> str:
+    """What helps where no fault was counted."""
+    if share.tally.total:
+        return (
+            "compare the hosts, ports and paths that the callers use with those of the plan (chaosctl plan): their requests follow "
+            "a route without the fault"
+        )
+    if share.stage:
+        return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
+    return "check that the declared callers go on calling the target under this load, and raise limits.fault if a delay is that long"
 
 
 def _after(
@@ -347,11 +379,10 @@ def _all_held(
     if missing:
         return _broken(f"the record lacks what a green verdict rests on: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
-    hit = sum(proof.by_caller.values())
     confidence = format_confidence(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
-        message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
+        message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
         f"recovered {after.told} after that and stayed good, no residue",
     )

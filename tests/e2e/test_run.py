@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,12 @@ import httpx
 import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.judge import judge
 from chaos.lab.state import LabState
+from chaos.model.experiment import Experiment
+from chaos.model.history import History
+from chaos.reporting.record import read_record
+from chaos.values.answers import Answer
 from tests.e2e.experiments import (
     chaosctl,
     configured,
@@ -32,6 +37,8 @@ from tests.support.waiting import until
 # One after the other, by being in one file: runs on one target exclude each other.
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parent.parent.parent
+STAGED = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
+YAML_BODY = {"content-type": "application/yaml"}
 BEHIND_A_PROXY = dict.fromkeys(
     ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
 )
@@ -61,9 +68,10 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "passed"
     assert [reason["code"] for reason in verdict["reasons"]] == ["all-held"]
-    assert {share["kind"] for share in verdict["proof"]["shares"]} == {"abort", "delay"}
-    assert all(share["proven"] for share in verdict["proof"]["shares"])
-    assert list(verdict["proof"]["by_caller"]) == ["staging/order-svc"]
+    (proof,) = verdict["proof"]["targets"]
+    assert {share["kind"] for share in proof["shares"]} == {"abort", "delay"}
+    assert all(share["proven"] for share in proof["shares"])
+    assert list(proof["by_caller"]) == ["staging/order-svc"]
     assert verdict["proof"]["proxies"] == "1 of 1"
     assert took < 90, "the figure itself is measured elsewhere; this is far off"
 
@@ -86,7 +94,7 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert meta["uid"], "it is what Kubernetes acknowledged"
     assert meta["resourceVersion"]
     assert [owner["kind"] for owner in meta["ownerReferences"]] == ["Lease"], "the plan does not know the run's lease"
-    assert injected["stored"]["spec"] == record["plan"]["injection"]["after"]["spec"]
+    assert injected["stored"]["spec"] == record["plan"]["injections"][0]["after"]["spec"]
     sent = sum(second["sent"] for second in record["load"])
     counted = sum(
         series["samples"][-1][1] - series["samples"][0][1]
@@ -109,6 +117,57 @@ def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: P
     assert {reason["code"] for reason in verdict["reasons"]} == {"expectation-violated"}
     assert verdict["recovery"]["answer"] == "holds", "it is naive, not broken"
     assert "Traceback" not in done.stderr
+
+
+RETRIED = """\
+apiVersion: networking.istio.io/v1
+kind: VirtualService
+metadata: {name: retried, namespace: staging}
+spec:
+  hosts: ["*"]
+  gateways: [shop-gateway]
+  http:
+    - match: [{uri: {prefix: /retried/orders}}]
+      rewrite: {uri: /orders}
+      retries: {attempts: 3, retryOn: 5xx}
+      route: [{destination: {host: order-naive, port: {number: 8080}}}]
+"""
+RETRIES = """\
+  - {title: few calls, attempts: inventory-svc, per: order-naive, caller: order-naive, atMost: 2}
+  - {title: few tries, attempts: order-naive, atMost: 1.8, duringFault: 6}
+  - {title: tries run out, service: order-naive, flags: URX, atMost: 10%, duringFault: at least 5%}
+recovery: {within: 30s}
+"""
+
+
+def test_the_gateways_retries_show_at_the_service_and_by_their_flag(lab: LabState, tmp_path: Path) -> None:
+    """Seven of ten orders fail, and are tried up to three times more: 2.5 tries, and a quarter of the orders stay failed."""
+    naive = {"callers": "{app: order-naive}", "answers": "order-naive", "path": "/retried/orders/1"}
+    file = quick(tmp_path, **naive, fault="abort: {percentage: 70, httpStatus: 503}", at_least="50%", limit="60s")
+    file.write_text(file.read_text().replace("recovery: {within: 10s}\n", RETRIES))
+    route = httpx.post(f"{lab.api}{STAGED}", content=RETRIED, headers=YAML_BODY, trust_env=False)
+    assert route.status_code == 201, route.text
+    try:
+        until(lambda: httpx.get(f"{lab.entry}/retried/orders/1", trust_env=False).status_code == 200)
+        done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
+    finally:
+        httpx.delete(f"{lab.api}{STAGED}/retried", trust_env=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    history = read_record(next((tmp_path / "runs").iterdir())).history
+    broken: dict[str, dict[str, object]] = {
+        "few tries": {"duringFault": 1.01}, "tries run out": {"duringFault": "at least 60%"}
+    }  # fmt: skip
+    assert violated(history, broken) == set(broken)
+
+
+def violated(history: History, changes: Mapping[str, dict[str, object]]) -> set[str]:
+    """The titles of what would have been violated during the fault with other bounds."""
+    declared = history.plan.experiment.model_dump(mode="json", by_alias=True, exclude_none=True)
+    for one in declared["steadyState"]:
+        one.update(changes.get(one["title"], {}))
+    plan = history.plan.model_copy(update={"experiment": Experiment.model_validate(declared)})
+    verdict = judge(history.model_copy(update={"plan": plan}))
+    return {one.title for one in verdict.fault if one.answer is Answer.VIOLATED}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -177,11 +236,18 @@ def private(lab: LabState, nothing_is_left: None) -> Iterator[KubernetesMesh]:
     mesh.delete_virtual_service("staging", "mine")
 
 
-def test_a_private_virtual_service_is_patched_and_comes_back(
+SECOND = "target: {namespace: staging, service: payment-svc}, delay: {percentage: 40, fixedDelay: 100ms}"
+
+
+STAGED = "abort: {percentage: 60, httpStatus: 503}, stages: [{for: 5s, percentage: 30}, {for: 5s}]"
+
+
+def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_another_target(
     private: KubernetesMesh, lab: LabState, tmp_path: Path
 ) -> None:
     before = private.virtual_service("staging", "mine")
-    file = quick(tmp_path)
+    both = f"{{{STAGED}}}\n  - {{{SECOND}}}"
+    file = quick(tmp_path, path="/orders, method: POST", fault=both)
     compared = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
     file.write_text(file.read_text().replace("recovery:", compared))
     done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
@@ -192,12 +258,21 @@ def test_a_private_virtual_service_is_patched_and_comes_back(
     assert after["spec"] == before["spec"]
     assert {k: v for k, v in after["metadata"].items() if k in ("labels", "annotations")} == {}
     record = record_in(tmp_path)
-    assert record["plan"]["injection"]["strategy"] == "patch"
+    assert [one["strategy"] for one in record["plan"]["injections"]] == ["patch", "overlay"]
+    (verdict,) = json.loads(done.stdout)
+    proofs = verdict["proof"]["targets"]
+    assert [one["target"] for one in proofs] == ["staging/inventory-svc", "staging/payment-svc"]
+    assert all(share["proven"] for one in proofs for share in one["shares"])
+    assert [(share["stage"], share["declared"]) for share in proofs[0]["shares"]] == [(1, 0.3), (2, 0.6)]
     (looks,) = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
     assert {value for _, value in looks["samples"]} == {1.0}
-    assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True]
+    assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True, None]
     posted = [(one["reason"], one["involvedObject"]["name"]) for one in events(lab, record["run"])]
-    assert posted == [("ChaosFaultStarted", "inventory-svc"), ("ChaosFaultEnded", "inventory-svc")]
+    assert sorted(posted) == [
+        (reason, service)
+        for reason in ("ChaosFaultEnded", "ChaosFaultStarted")
+        for service in ("inventory-svc", "payment-svc")
+    ]
 
 
 @pytest.mark.parametrize("strategy", ["overlay", "patch"])

@@ -25,11 +25,23 @@ from tests.support.histories import (
     through_json,
 )
 
-MORE = """\
-  - {title: up, promql: sum(up) > 3}
-  - {title: each, service: order-svc, per: replica, good: {status: "<500"}, atLeast: 95%}
-guardrails:"""
-TEXT = EXPERIMENT.replace("guardrails:", MORE).replace("duringFault: 90%", "duringFault: baseline - 2%")
+MORE = (
+    "{title: up, promql: sum(up) > 3}",
+    "{title: each, service: order-svc, per: replica, good: {status: '<500'}, atLeast: 95%}",
+    "{title: few, attempts: inventory-svc, per: order-svc, atMost: baseline * 3}",
+    "{title: few in all, attempts: order-svc, caller: gateway, atMost: 1.5}",
+    "{title: no flag, service: inventory-svc, flags: [UO, UC], atMost: 5%, duringFault: at least 10%}",
+    "{title: opens, breaker: inventory-svc, opensWithin: 8s}",
+    "{title: out, ejection: order-svc, within: 20s}",
+)
+
+
+def text(chance: random.Random) -> str:
+    """The experiment with some expectations of the other kinds, of which each takes its time."""
+    more = "".join(f"  - {one}\n" for one in chance.sample(MORE, 3))
+    return EXPERIMENT.replace("guardrails:", more + "guardrails:").replace(
+        "duringFault: 90%", "duringFault: baseline - 2%"
+    )
 
 
 def spoiled(series: Series, chance: random.Random) -> Series:
@@ -74,9 +86,14 @@ def some_history(chance: random.Random) -> History:
     order = orders(
         bad=lambda second: bad if is_faulted(second) else 0.0, slow=lambda second: slow if is_faulted(second) else 0.0
     )
+    shed = requests_to_target({"UO": 0.2}, caller="batch")
     elsewhere = requests_to_target({"FI": 0.2}, caller="other", namespace=chance.choice(["staging", "production"]))
-    target = requests_to_target(SHARES) + (elsewhere if chance.random() < 0.3 else [])
-    one = history(target=target, order=[*order, at_replicas(order[0])], load=load(chance), plan=plan(TEXT))
+    target = (
+        requests_to_target(SHARES)
+        + (elsewhere if chance.random() < 0.3 else [])
+        + (shed if chance.random() < 0.5 else [])
+    )
+    one = history(target=target, order=[*order, at_replicas(order[0])], load=load(chance), plan=plan(text(chance)))
     recorded = [
         each.model_copy(update={"series": tuple(spoiled(series, chance) for series in each.series)})
         for each in one.recorded

@@ -219,6 +219,7 @@ def rules_in_code() -> set[str]:
         *(ROOT / "chaos/guard").glob("*.py"),
         *(ROOT / "chaos/injection").glob("*.py"),
         *(ROOT / "chaos/faults").glob("*.py"),
+        *(ROOT / "chaos/expectations").glob("*.py"),
         ROOT / "chaos/engine/planning.py",
     ]
     for place in places:

@@ -9,9 +9,13 @@ from chaos.errors import InputError
 from chaos.expectations import (
     KINDS,
     AnyExpectation,
+    AttemptsExpectation,
+    BreakerExpectation,
     ClientExpectation,
+    EjectionExpectation,
     Expectation,
     FallbackExpectation,
+    FlagsExpectation,
     PromqlExpectation,
     ReplicaExpectation,
 )
@@ -24,6 +28,13 @@ SAMPLES = (
     Expectation("taken", service="order-svc", status="<500", at_least="95%", during_fault="baseline - 1%"),
     Expectation("taken soon", service="order-svc", within="1s", at_least=0.95),
     ClientExpectation("seen soon", within="300ms", at_least="99%", request="GET /orders"),
+    AttemptsExpectation("few", attempts="stock", per="web", caller="web", at_most=1.5, during_fault="baseline * 2"),
+    AttemptsExpectation("few in all", attempts="shop/stock", at_most="baseline * 1.5"),
+    FlagsExpectation(
+        "not shed", service="shop/order-svc", flags=["UO", "UH"], at_most="1%", during_fault="at least 5%"
+    ),
+    BreakerExpectation("opens", breaker="order-svc", flags="UH", opens_within="8s"),
+    EjectionExpectation("out", ejection="order-svc", within="8s"),
     ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
     FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
@@ -58,6 +69,8 @@ def test_nothing_is_concluded_from_nothing(one: Kind) -> None:
 def test_what_python_users_get_wrong_is_told() -> None:
     with pytest.raises(InputError, match="either good, or status and within"):
         Expectation("t", service="s", good=Good(status="2xx"), within="1s", at_least="9%")
+    with pytest.raises(InputError, match=r"at_most: '2x': expected a number over 0, such as 2, or 'baseline \* 2'"):
+        AttemptsExpectation("t", attempts="s", at_most="2x")
     with pytest.raises(InputError, match="bucket bound"):
         Expectation("t", service="s", within="300ms", at_least="9%")
     with pytest.raises(InputError, match="only during_fault can be relative"):

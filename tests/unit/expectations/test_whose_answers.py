@@ -108,3 +108,11 @@ def test_each_replica_has_its_own_baseline_and_a_part_of_alpha() -> None:
                        *((answered(code, pod=pod), n) for pod in ("a", "b") for code, n in (("200", 98), ("500", 2))))  # fmt: skip
     one = ReplicaExpectation("t", service="order-svc", status="<500", at_least="90%")
     assert one.decide(counted, LOOK).confidence == pytest.approx(1 - 0.01 / 2 * 0.8)
+
+
+def test_of_a_replica_only_the_callers_requests_count() -> None:
+    counted = evidence(Requests(host=ORDERS.host, side=Side.CALLED), (answered("200", pod="a"), 500), (answered("200", pod="b"), 500),
+                       (answered("500", pod="b", source_workload="batch"), 500))  # fmt: skip
+    for caller, answer in (("web", "holds"), (None, "violated")):
+        one = ReplicaExpectation("t", service="order-svc", caller=caller, status="<500", at_least="90%")
+        assert one.decide(counted, LOOK).answer == answer

@@ -1,0 +1,262 @@
+"""How often a service is asked for each request of another one, or of the load: retries multiply it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, floor, inf, sqrt
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic import Field
+
+from chaos.expectations.bound import AtMost, Most
+from chaos.expectations.confidence import decide, interval
+from chaos.expectations.dependence import BATCH, design_effect
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.mesh import sent_by
+from chaos.expectations.scene import Scene
+from chaos.istio.hosts import host_of
+from chaos.istio.metrics import flags_of
+from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.declared import Placed
+from chaos.values.load import LoadSecond
+from chaos.values.questions import Question, Requests, Side
+from chaos.values.remarks import Refusal, Warn
+
+_ABORTED: Final = "FI"
+_RESTS: Final = (0.0, 0.05)
+"""Shares of slow answers that may be left out of account, so that a single one does not keep all from being decided."""
+_SECOND: Final = 1.0
+"""Seconds; what the load generator's numbers can tell apart."""
+
+
+class AttemptsExpectation(Kind):
+    """At most so many attempts at a service for each request of another one, or for each request of the load (``attempts``).
+
+        >>> AttemptsExpectation("no retry storm", attempts="inventory-svc", per="order-svc", at_most=2).at_most.number
+        2.0
+
+    An attempt is a request that the service's own proxies count, which see each retry of a caller's proxy (that proxy counts
+    them as one), or that an injected abort answered in the service's place. The requests of ``per`` are counted by its own
+    proxies too. What fails before it reaches a proxy of the service (no connection, a full pool) is no load on it, and not counted.
+
+    Both counts together are a share, requests among requests and attempts, which is at least 1/(1 + n) exactly if there are at most n
+    attempts for each request. So it is decided as shares are. That is right for two independent streams of events (Przyborowski &
+    Wilenski 1940, Biometrika 31), and on the safe side for attempts that requests cause, as long as their number for one
+    request varies no more than a geometric one: up to m for one request, for any m up to twice the mean and 1. What varies
+    more comes in bursts, for which the counts are worth less, as those of any share (:mod:`chaos.expectations.dependence`).
+
+    Args:
+        title: What is expected, in words.
+        attempts: The service that is asked: its name in the target's namespace, or ``namespace/name`` anywhere.
+        caller: Only attempts of this workload, by its name in the target's namespace or ``namespace/name``.
+        per: The service whose requests cause them; without it, the requests that the load sends.
+        at_most: Largest mean number for each request before and after the fault, such as 2; ``"baseline * 2"`` is relative to
+            the observed baseline.
+        during_fault: Largest mean number during the fault; without it, ``at_most``.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    attempts: Placed = Field(description="the service that is asked; retries of its callers' proxies count")
+    caller: Placed | None = Field(None, description="only attempts of this workload; without it, of all callers")
+    per: Placed | None = Field(
+        None, description="the service whose requests cause them; without it, the requests that the load sends"
+    )
+    at_most: AtMost = Field(description="largest mean number for each request, such as 2, or 'baseline * 2'")
+    during_fault: AtMost | None = Field(None, description="largest mean number during the fault; without it, atMost")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            title: str,
+            *,
+            attempts: str,
+            at_most: float | str,
+            caller: str | None = None,
+            per: str | None = None,
+            during_fault: float | str | None = None,
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "attempts" in declared
+
+    def as_guardrail(self) -> Self:
+        """Itself: it has one bound."""
+        if self.during_fault is not None:
+            raise ValueError("a guardrail has one bound, atMost, so expected no duringFault")
+        return self
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """What the service's proxies count, what its callers' do, and the requests that cause it."""
+        yield self._arrivals(namespace)
+        yield Requests(host=host_of(self.attempts, namespace))
+        if self.per is not None:
+            yield Requests(host=host_of(self.per, namespace), side=Side.CALLED)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """Both services need proxies that count."""
+        for service in (self.attempts, self.per):
+            if service is not None:
+                yield from scene.uncounted(service)
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """Violated if there were surely more, whatever is still under way; holds if there were surely no more.
+
+        An attempt is counted before the request that caused it, or, where the load counts, after it was sent; by the longest
+        answer's time, and by a scrape where two proxies count. So each way has windows that can only speak against it.
+        A baseline to which others are relative has to be known well enough that they can be decided.
+        """
+        most = self._most(look.phase)
+        if next(iter(evidence.counters(self._arrivals(look.namespace))), None) is None:
+            return Finding(Answer.UNDECIDED, Tally(), most.number, look.confidence)
+        part = 1 - (1 - look.confidence) / (2 if most.relative else 1)
+        fewest, plain, utmost = self._counts(evidence, look.window, look)
+        least, largest = self._bounds(most, evidence, look, part)
+        answer, value = Answer.UNDECIDED, plain.attempts / plain.requests if plain.requests else None
+        if value is not None and most.relative and look.baseline is None:  # it is the baseline itself that is judged
+            answer = Answer.HOLDS if fewest.mean(part)[0] * sqrt(most.number) >= value else answer
+        elif value is not None and fewest.against(largest, part) is Answer.VIOLATED:
+            answer = Answer.VIOLATED
+        elif value is not None and utmost.against(least, part) is Answer.HOLDS:
+            answer = Answer.HOLDS
+        between = fewest.tally, utmost.tally
+        return Finding(answer, plain.tally, least, part, value=value, between=between, effect=plain.effect)
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the interval of the mean number."""
+        per = f"request of {self.per}" if self.per is not None else "request of the load"
+        observed = f"no request, or no attempt that the proxies of {self.attempts} saw,"
+        if found.value is not None and found.between is not None:
+            fewest, utmost = (_Counted.of(tally, found.effect).mean(found.confidence) for tally in found.between)
+            low, high = fewest[0], utmost[1]
+            to = f"{low:.2f} to {high:.2f}" if high < inf else f"{low:.2f} or more"
+            numbers = f"{found.tally.total - found.tally.good} attempts for {found.tally.good} requests"
+            observed = f"{numbers} = {found.value:.2f} ({to})"
+        by = f" of {self.caller}" if self.caller is not None else ""
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=f"at most {self._most(phase)} attempts{by} at {self.attempts} for each {per}",
+            observed=observed,
+            bound=found.bound,
+            tally=found.tally,
+            answer=found.answer,
+        )
+
+    def _most(self, phase: Phase) -> Most:
+        return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_most
+
+    def _bounds(self, most: Most, evidence: Evidence, look: Look, confidence: float) -> tuple[float, float]:
+        """What the mean number surely may be, and what it surely may not exceed; a baseline's mean is itself uncertain."""
+        if look.baseline is None or not most.relative:
+            return most.number, most.number
+        fewest, _, utmost = self._counts(evidence, look.baseline, look)
+        return most.number * fewest.mean(confidence)[0], most.number * utmost.mean(confidence)[1]
+
+    def _counts(self, evidence: Evidence, window: Window, look: Look) -> tuple[_Counted, _Counted, _Counted]:
+        """Counts by which there were at least so many attempts for each request, those of the window, and at most so many."""
+        window = self._known(evidence, window, look.namespace)
+        plain = self._counted(evidence, window, window, look.namespace)
+        pairs = [self._extremes(evidence, window, plain, look.namespace, rest=rest) for rest in _RESTS]
+        fewest = max((one for one, _ in pairs), key=lambda one: one.attempts / max(1, one.requests))
+        utmost = min((one for _, one in pairs), key=lambda one: one.attempts / one.requests if one.requests else inf)
+        effect = 1.0 if look.at_once else design_effect(self._batches(evidence, window, look.namespace))
+        return replace(fewest, effect=effect), replace(plain, effect=effect), replace(utmost, effect=effect)
+
+    def _extremes(
+        self, evidence: Evidence, window: Window, plain: _Counted, namespace: str, *, rest: float
+    ) -> tuple[_Counted, _Counted]:
+        """Windows by which there were at least so many attempts for each request, and at most so many.
+
+        Both are cut by what all answers of the load took, but for a ``rest`` of them. Those, and the ones that hang, may have had
+        their attempts in the window but not their requests, or the other way round.
+        """
+        start, end = window.start, window.end
+        edge = max(evidence.scrape_interval, _SECOND)
+        late = evidence.load.longest_wait(start, end, rest=rest) + edge
+        first, last = (edge, late) if self.per is not None else (late, edge)
+        fewest = self._counted(evidence, Window(start + first, end - last), window, namespace)
+        utmost = self._counted(evidence, window, Window(start + last, end - first), namespace)
+        _, answered = evidence.load.total("sent and answered", _sent_and_answered, start, end)
+        astray = evidence.load.overdue(start, end, rest=rest) + ceil(rest * max(answered, plain.requests))
+        return (
+            replace(fewest, requests=fewest.requests + astray),
+            replace(utmost, requests=max(0, utmost.requests - astray)),
+        )
+
+    def _known(self, evidence: Evidence, window: Window, namespace: str) -> Window:
+        """The window up to where every proxy was scraped, in whole scrapes: what is counted there, a later look counts too."""
+        counters = (one for question in self.questions(namespace) for one in evidence.counters(question))
+        ends = [
+            one.times[-1] for one in counters if one.times and not one.is_gone(window.end, evidence.scrape_interval)
+        ]
+        ends += [second.at + 1 for second in evidence.load.seconds[-1:]]
+        scrapes = floor((min(window.end, *ends) - window.start) / evidence.scrape_interval)
+        return Window(window.start, window.start + max(0, scrapes) * evidence.scrape_interval)
+
+    def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
+        key = (self, namespace) if self.per is not None else None  # the load tells its seconds at times of its own
+        seconds = max(BATCH, evidence.scrape_interval)
+        return evidence.batches(
+            lambda part: self._counted(evidence, part, part, namespace).tally, window, seconds, key=key
+        )
+
+    def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:
+        """Attempts in one window and requests in another."""
+        mine = evidence if self.caller is None else evidence.only(sent_by(self.caller, namespace))
+        sent = mine.counted(Requests(host=host_of(self.attempts, namespace)), attempts)
+        aborted = sum(found.events for one, found in sent if _ABORTED in flags_of(one.labels))
+        arrived = sum(found.events for _, found in mine.counted(self._arrivals(namespace), attempts))
+        if self.per is None:
+            asked, _ = evidence.load.total("sent and answered", _sent_and_answered, requests.start, requests.end)
+        else:
+            causes = Requests(host=host_of(self.per, namespace), side=Side.CALLED)
+            asked = sum(found.events for _, found in evidence.counted(causes, requests))
+        return _Counted(aborted + arrived, asked)
+
+    def _arrivals(self, namespace: str) -> Requests:
+        return Requests(host=host_of(self.attempts, namespace), side=Side.CALLED)
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """Both counts, and how many of them are worth one independent event."""
+
+    attempts: int
+    requests: int
+    effect: float = 1.0
+
+    @classmethod
+    def of(cls, tally: Tally, effect: float) -> Self:
+        """Those of a tally."""
+        return cls(tally.total - tally.good, tally.good, effect)
+
+    @property
+    def tally(self) -> Tally:
+        """Requests among both."""
+        return Tally(good=self.requests, total=self.attempts + self.requests)
+
+    def mean(self, confidence: float) -> tuple[float, float]:
+        """Attempts for each request, at least and at most; anything without a request."""
+        if not self.requests:
+            return 0.0, inf
+        share = interval(*self._worth, confidence=confidence)
+        return 1 / share.high - 1, 1 / share.low - 1 if share.low else inf
+
+    def against(self, most: float, confidence: float) -> Answer:
+        """Whether there are at most so many attempts for each request."""
+        return decide(*self._worth, 1 / (1 + most), confidence=confidence)
+
+    @property
+    def _worth(self) -> tuple[float, float]:
+        return self.requests / self.effect, (self.attempts + self.requests) / self.effect
+
+
+def _sent_and_answered(second: LoadSecond) -> tuple[int, int]:
+    return second.sent, second.answered

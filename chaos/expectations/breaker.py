@@ -1,0 +1,144 @@
+"""A circuit breaker that opens soon after a fault began, and is closed before the fault and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import Field
+
+from chaos.expectations.bound import Limit
+from chaos.expectations.evidence import Evidence
+from chaos.expectations.flags import Flagged, Flags
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.mesh import sent_by
+from chaos.expectations.scene import Scene
+from chaos.istio.hosts import host_of
+from chaos.istio.metrics import flags_of
+from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.declared import Placed
+from chaos.values.quantities import Duration, Share, format_duration
+from chaos.values.questions import Question, Requests
+from chaos.values.remarks import Refusal, Warn
+
+
+class BreakerExpectation(Kind):
+    """A breaker of a service opens within a time of the fault, and is closed before it and after the recovery (``breaker``).
+
+        >>> BreakerExpectation("it opens", breaker="order-svc", opens_within="10s").flags
+        ('UO',)
+
+    It is open once a proxy of the service's callers refuses a request: ``UO`` where the connection pool has no room
+    (``trafficPolicy.connectionPool``), ``UH`` where every replica is ejected (``outlierDetection``). It is closed while hardly any is
+    refused; that it closes again in time is a matter of ``recovery.within``. Each caller's proxy has a breaker of its own, and an
+    injected fault never reaches the one of the faulted hop: declare the breaker of a service that calls the target.
+
+    Args:
+        title: What is expected, in words.
+        breaker: The service that it protects: its name in the target's namespace, or ``namespace/name`` anywhere.
+        caller: Only the breaker of this workload's proxies; without it, of any caller.
+        flags: Envoy's response flags of what it refuses, ``UO`` by default.
+        opens_within: Longest time from the fault until it refuses a request.
+        at_most: Largest share of requests that are refused while it is closed, 1 % by default.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    breaker: Placed = Field(
+        description="the service that it protects: a name in the target's namespace, or namespace/name"
+    )
+    caller: Placed | None = Field(None, description="only the breaker of this workload's proxies")
+    flags: Flags = Field(
+        ("UO",), description="response flags of what it refuses: UO of a full pool, UH of ejected replicas"
+    )
+    opens_within: Duration = Field(description="longest time from the fault until it refuses a request")
+    at_most: Share = Field(0.01, gt=0, lt=1, description="largest share of refused requests before and after the fault")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            title: str,
+            *,
+            breaker: str,
+            opens_within: timedelta | str,
+            caller: str | None = None,
+            flags: str | Sequence[str] = "UO",
+            at_most: float | str = 0.01,
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "breaker" in declared
+
+    def as_guardrail(self) -> Self:
+        """None: what has to happen is no reason to stop."""
+        raise ValueError("expected a guardrail that is violated by what happens; a breaker belongs into steadyState")
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """The service's requests."""
+        yield Requests(host=host_of(self.breaker, namespace))
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """It is not that of the faulted hop, and there is one."""
+        yield from scene.unreached(self.breaker, "the breaker")
+        for flag, policy in (("UO", "connectionPool"), ("UH", "outlierDetection")):
+            if flag in self.flags:
+                yield from scene.unlimited(self.breaker, policy)
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """During the fault by the first request that it refused; its moment is known to lie between two scrapes.
+
+        It surely did not open in time once every caller's proxy was scraped after that time, and none had refused any.
+        """
+        if look.phase != "fault":
+            return self._closed.decide(evidence, look)
+        if self.caller is not None:
+            evidence = evidence.only(sent_by(self.caller, look.namespace))
+        question, window = Requests(host=host_of(self.breaker, look.namespace)), look.window
+        refused = evidence.only(lambda labels: bool(flags_of(labels) & set(self.flags)))
+        tally = self._opened.tally(evidence, window, look.namespace)
+        limit = window.start + self.opens_within.total_seconds()
+        first = next(iter(refused.rises(question, window)), None)
+        scraped = [one.times[-1] for one in evidence.counters(question) if one.times and one.times[-1] > window.start]
+        answer = Answer.UNDECIDED
+        if first is not None and first[1] <= limit:
+            answer = Answer.HOLDS
+        elif tally.total and (first[0] >= limit if first is not None else min(scraped) >= limit):
+            answer = Answer.VIOLATED
+        return Finding(
+            answer, tally, 0.0, look.confidence, value=first[1] - window.start if first is not None else None
+        )
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the time that it took to open."""
+        if phase != "fault":
+            return self._closed.tell(found, phase)
+        flags, tally = " or ".join(self.flags), found.tally
+        observed = f"none of {tally.total} requests had one" if tally.total else "no request"
+        if found.value is not None:
+            observed = f"the first one within {found.value:.1f} s, in all {tally.good} of {tally.total} requests"
+        within = format_duration(self.opens_within)
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=f"the breaker of {self.breaker} opens within {within}: it refuses a request (flag {flags})",
+            observed=observed,
+            bound=self.opens_within.total_seconds(),
+            tally=tally,
+            answer=found.answer,
+        )
+
+    @property
+    def _closed(self) -> Flagged:
+        return self._flagged(Limit(share=self.at_most))
+
+    @property
+    def _opened(self) -> Flagged:
+        return self._flagged(Limit(share=self.at_most, least=True))
+
+    def _flagged(self, limit: Limit) -> Flagged:
+        return Flagged(title=self.title, service=self.breaker, caller=self.caller, flags=self.flags, limit=limit)

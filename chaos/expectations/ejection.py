@@ -1,0 +1,173 @@
+"""A replica that is ejected soon after a fault began, and back after it: it gets no requests while the others do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from math import inf, log
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic import Field
+
+from chaos.expectations.confidence import interval
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.replicas import got_by, replicas_in
+from chaos.expectations.scene import Scene
+from chaos.istio.hosts import host_of
+from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.declared import Placed
+from chaos.values.quantities import Duration, format_duration
+from chaos.values.questions import Question, Requests, Side
+from chaos.values.remarks import Refusal, Warn
+
+_SEVERAL: Final = 2
+"""Replicas, without which none can be missing among others."""
+
+
+class EjectionExpectation(Kind):
+    """A replica of a service is ejected within a time of the fault, and all get requests before it and after (``ejection``).
+
+        >>> EjectionExpectation("the bad one is out", ejection="order-svc", within="20s").within.total_seconds()
+        20.0
+
+    Istio's metrics have no ejections (``outlierDetection``). What shows is that a replica's own proxy counts no request while those
+    of the others go on counting. It is out if chance alone would pass it by as often, at any place among all requests, with less than
+    alpha's probability; each request reaches it by chance with at least the share that it surely had before the fault. While
+    requests hang somewhere, nothing is concluded: a replica that hangs counts none either. That all are back in time is a
+    matter of ``recovery.within``.
+
+    Args:
+        title: What is expected, in words.
+        ejection: The service: its name in the target's namespace, or ``namespace/name`` anywhere.
+        within: Longest time from the fault until a replica gets no request any more.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    ejection: Placed = Field(description="the service of which a replica is ejected")
+    within: Duration = Field(description="longest time from the fault until a replica gets no request any more")
+
+    if TYPE_CHECKING:
+
+        def __init__(self, title: str, *, ejection: str, within: timedelta | str) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "ejection" in declared
+
+    def as_guardrail(self) -> Self:
+        """None: what has to happen is no reason to stop."""
+        raise ValueError("expected a guardrail that is violated by what happens; an ejection belongs into steadyState")
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """The requests that the replicas got."""
+        yield Requests(host=host_of(self.ejection, namespace), side=Side.CALLED)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """It is not of the faulted hop, some proxies count, there are several, and something ejects."""
+        yield from scene.unreached(self.ejection, "an ejection")
+        yield from scene.uncounted(self.ejection)
+        yield from scene.unlimited(self.ejection, "outlierDetection")
+        pods = scene.pods.get(scene.host(self.ejection))
+        if pods is not None and pods.proxied + pods.bare == 1:
+            yield Refusal(
+                rule="one-replica",
+                value=self.ejection,
+                message=f"{self.ejection} has one pod, so no replica can be left out while others get requests",
+                hint="scale it to two pods or more",
+            )
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """During the fault: one was out from within the time on. Before it and after it: each got requests, and none was out."""
+        (question,) = self.questions(look.namespace)
+        service, window = _Service.of(evidence, question, look), look.window
+        total = service.got(window)
+        tally, limit = Tally(good=total, total=total), self.within.total_seconds()
+        hanging = evidence.load.overdue(window.start, window.end)
+        if len(service.least) < _SEVERAL or hanging:
+            where = f"{hanging} requests hang" if hanging else f"of {len(service.least)} replicas"
+            return Finding(Answer.UNDECIDED, tally, limit, look.confidence, where=where)
+        faulted, allowed = look.phase == "fault", window.start + limit
+        gaps = {one: service.longest_gap(one, window, allowed if faulted else window.end) for one in service.least}
+        out = {one: gap for one, gap in gaps.items() if service.is_out(one, gap)}
+        asked = Window(allowed, window.end) if faulted else window
+        answer = Answer.UNDECIDED
+        if out:
+            answer = Answer.HOLDS if faulted else Answer.VIOLATED
+        elif all(service.rises(one, asked) for one in service.least):
+            answer = Answer.VIOLATED if faulted else Answer.HOLDS
+        least = min(out.values(), key=lambda gap: gap.start, default=None)
+        where = f"{', '.join(out)} of {len(service.least)} replicas" if out else "and some replica got none"
+        value = least.start - window.start if least is not None else None
+        return Finding(answer, tally, limit, look.confidence, value=value, where=where)
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the replicas that were out."""
+        expected = f"every replica of {self.ejection} gets requests"
+        if phase == "fault":
+            expected = f"a replica of {self.ejection} gets no requests any more within {format_duration(self.within)}"
+        observed = f"{found.tally.total} requests, and no replica was surely left out"
+        if found.value is not None:
+            observed = f"{found.where} got none from {found.value:.1f} s on, while the others did"
+        elif found.answer is Answer.UNDECIDED:
+            observed = f"{found.tally.total} requests, {found.where}"
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=expected,
+            observed=observed if found.tally.total else "no request",
+            bound=found.bound,
+            tally=found.tally,
+            answer=found.answer,
+        )
+
+
+@dataclass(frozen=True)
+class _Service:
+    """The replicas that a service had before the fault, with the share of all requests that each surely gets.
+
+    Args:
+        alpha: Chance of a replica that is called out for nothing.
+    """
+
+    evidence: Evidence
+    question: Question
+    least: Mapping[str, float]
+    alpha: float
+
+    @classmethod
+    def of(cls, evidence: Evidence, question: Question, look: Look) -> _Service:
+        before, alpha = look.baseline or look.window, (1 - look.confidence) / 2
+        blank = cls(evidence, question, {}, alpha)
+        counts = {one: blank.got(before, one) for one in replicas_in(evidence, (question,), before)}
+        total, part = sum(counts.values()), 1 - alpha / max(1, len(counts))
+        least = {one: interval(n, total, confidence=part).low for one, n in counts.items()}
+        return cls(evidence, question, least, alpha)
+
+    def got(self, window: Window, replica: str | None = None) -> int:
+        """Requests in a window, of one replica or of all."""
+        evidence = self.evidence if replica is None else self.evidence.only(got_by(replica))
+        return sum(found.events for _, found in evidence.counted(self.question, window))
+
+    def rises(self, replica: str, window: Window) -> Sequence[tuple[float, float]]:
+        """The scrapes between which a replica got requests."""
+        return self.evidence.only(got_by(replica)).rises(self.question, window)
+
+    def longest_gap(self, replica: str, window: Window, until: float) -> Window:
+        """The longest time without a request that began by a moment, as far as the replica was scraped."""
+        mine = self.evidence.only(got_by(replica)).counters(self.question)
+        scraped = max((one.times[-1] for one in mine), default=window.start)
+        rises = self.rises(replica, window)
+        edges = zip((window.start, *(at for _, at in rises)), (*(before for before, _ in rises), scraped), strict=True)
+        gaps = [Window(start, min(end, window.end)) for start, end in edges if start <= until]
+        return max(gaps, key=lambda gap: gap.end - gap.start)
+
+    def is_out(self, replica: str, gap: Window) -> bool:
+        """Whether chance does not pass a replica by so often, at any place among all requests."""
+        others = self.got(gap) - self.got(gap, replica)
+        chance = log(max(1, self.got(Window(-inf, gap.end)))) + others * log(1 - min(self.least[replica], 1 - 1e-9))
+        return chance < log(self.alpha / len(self.least))

@@ -1,0 +1,73 @@
+"""What is known of the mesh before a run, by which an expectation can tell whether the mesh will show what it claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from chaos.istio.hosts import host_of
+from chaos.values.remarks import Refusal, Warn
+
+
+@dataclass(frozen=True)
+class Pods:
+    """How many pods a service has, with a proxy and without."""
+
+    proxied: int = 0
+    bare: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scene:
+    """The mesh as a plan finds it.
+
+    Args:
+        namespace: The target's.
+        target: The target's host.
+        sealed: Every request to the target is answered by the fault, so its callers' proxies send none on.
+        pods: Of the services whose pods are known, by their hosts.
+        policies: What the DestinationRules of services have in their traffic policies, by their hosts.
+    """
+
+    namespace: str
+    target: str
+    sealed: bool = False
+    pods: Mapping[str, Pods] = field(default_factory=dict)
+    policies: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+    def host(self, service: str) -> str:
+        """The host of a service as it is declared."""
+        return host_of(service, self.namespace)
+
+    def uncounted(self, service: str) -> Iterator[Refusal]:
+        """Nobody counts what the service's own proxies should."""
+        pods = self.pods.get(self.host(service))
+        if pods is not None and pods.bare and not pods.proxied:
+            yield Refusal(
+                rule="counted-by-nobody",
+                value=service,
+                message=f"the requests that {service} gets are counted by the proxies of its pods, and none of them has one",
+                hint="inject the sidecar into its pods (label istio-injection=enabled, then restart them)",
+            )
+
+    def unreached(self, service: str, what: str) -> Iterator[Refusal | Warn]:
+        """What a caller's proxy does when it sends a request on, at the hop whose requests the fault answers before that."""
+        if self.host(service) != self.target:
+            return
+        text = f"{what} of {service} is decided when a caller's proxy sends a request on, and the fault hits it before that"
+        hint = f"inject the fault into a service that {service} calls"
+        if self.sealed:
+            yield Refusal(rule="hop-not-reached", value=service, message=f"{text}: it answers every request", hint=hint)
+        else:
+            yield Warn(
+                code="hop-not-reached", message=f"{text}: only its effect on the load may show; to test it, {hint}"
+            )
+
+    def unlimited(self, service: str, policy: str) -> Iterator[Warn]:
+        """A policy that no DestinationRule gives the service, and that Istio does not set by itself."""
+        if policy not in self.policies.get(self.host(service), {policy}):
+            yield Warn(
+                code="policy-not-set",
+                message=f"no DestinationRule that callers in {self.namespace} follow gives {service} {policy} in its "
+                "trafficPolicy, and Istio sets none by default",
+            )

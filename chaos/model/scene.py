@@ -1,0 +1,66 @@
+"""What a plan tells the expectations of the mesh, and what they say to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from chaos.expectations.scene import Pods, Scene
+from chaos.istio.exports import Object
+from chaos.istio.hosts import service_fqdn
+from chaos.model.experiment import Experiment
+from chaos.model.situation import Situation
+from chaos.values.remarks import Refusal, Warn
+
+_SURE: Final = 100.0
+"""Percent."""
+
+
+def unshown(experiment: Experiment, situation: Situation) -> Iterator[Refusal | Warn]:
+    """What the mesh can't show of what is expected: a refusal where that is sure."""
+    scene = scene_of(experiment, situation)
+    for one in (*experiment.steady_state, *experiment.guardrails):
+        yield from one.unshown(scene)
+
+
+def scene_of(experiment: Experiment, situation: Situation) -> Scene:
+    """The mesh as a plan finds it; pods are known in the target's namespace only."""
+    namespace = experiment.target.namespace
+    hosts = {service_fqdn(s["metadata"]["name"], s["metadata"]["namespace"]): s for s in situation.services}
+    return Scene(
+        namespace=namespace,
+        target=service_fqdn(experiment.target.service, namespace),
+        sealed=_sealed(experiment, situation),
+        pods={host: _pods(service, situation) for host, service in hosts.items()},
+        policies={host: _policies(situation.rule_for(host, namespace)) for host in hosts},
+    )
+
+
+def _sealed(experiment: Experiment, situation: Situation) -> bool:
+    target = experiment.target
+    whole = all(
+        any(kind.answers and kind.percentage == _SURE for kind in step.kinds) for step in experiment.fault.steps
+    )
+    callers = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
+    return (
+        whole
+        and not target.match
+        and not target.only_our_load
+        and set(situation.calling) <= {(w.namespace, w.name) for w in callers}
+    )
+
+
+def _pods(service: Object, situation: Situation) -> Pods:
+    """Of the workloads that a Service selects; one without a selector tells nothing."""
+    wanted: Mapping[str, str] = service.get("spec", {}).get("selector") or {}
+    home = service["metadata"]["namespace"]
+    found = [w for w in situation.workloads if wanted and w.namespace == home and wanted.items() <= w.labels.items()]
+    return Pods(proxied=sum(len(w.proxied) for w in found), bare=sum(len(w.bare) for w in found))
+
+
+def _policies(rule: Object | None) -> frozenset[str]:
+    """The keys of its traffic policies, those of subsets and ports too."""
+    spec = (rule or {}).get("spec", {})
+    policies = [one.get("trafficPolicy") or {} for one in (spec, *(spec.get("subsets") or ()))]
+    policies += [port for policy in policies for port in policy.get("portLevelSettings") or ()]
+    return frozenset(key for policy in policies for key in policy)

@@ -1,0 +1,92 @@
+"""What the mesh can't show of an expectation is refused by the plan, and what it may not show is a warning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from chaos.adapters.experiment_file import parse_experiment
+from chaos.istio.workloads import Workload
+from chaos.model.scene import unshown
+from chaos.values.remarks import Refusal
+from tests.support.situations import EXPERIMENT, service, situation
+
+SOLID = "percentage: 100, httpStatus: 503"
+HALF = "percentage: 50, httpStatus: 503"
+GROWS = "percentage: 100, httpStatus: 503}\n    stages:\n      - {for: 9s, percentage: 50}\n      - {for: 9s"
+ORDERS = Workload("order-svc", "staging", {"app": "order-svc"}, proxied=("order-1", "order-2"))
+STOCK = Workload("inventory-svc", "staging", {"app": "inventory-svc"}, proxied=("stock-1", "stock-2"))
+OPENS = "{title: t, breaker: inventory-svc, opensWithin: 5s}"
+SHED = "{title: t, service: inventory-svc, flags: UO, atMost: 1%, duringFault: at least 5%}"
+OUT = "{title: t, ejection: order-svc, within: 5s}"
+FEW = "{title: t, attempts: inventory-svc, per: order-svc, atMost: 2}"
+EACH = "{title: t, service: order-svc, per: replica, good: {status: '<500'}, atLeast: 9%}"
+POOL: dict[str, Any] = {"trafficPolicy": {"connectionPool": {}}}
+DETECTION: dict[str, Any] = {"subsets": [{"name": "v1", "trafficPolicy": {"outlierDetection": {}}}]}
+AT_A_PORT: dict[str, Any] = {"trafficPolicy": {"portLevelSettings": [{"port": {"number": 80}, "outlierDetection": {}}]}}
+
+
+def rule(host: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": host, "namespace": "staging"}, "spec": {"host": host, **spec}}
+
+
+def bare(workload: Workload, *, pods: int = 2) -> Workload:
+    return Workload(workload.name, workload.namespace, workload.labels, bare=workload.proxied[:pods])
+
+
+def told(
+    expected: str,
+    *workloads: Workload,
+    fault: str = HALF,
+    rules: Sequence[Any] = (),
+    calling: Sequence[tuple[str, str]] = (),
+) -> set[str]:
+    """The rules of its refusals, and the codes of its warnings."""
+    services = [service(name) for name in ("inventory-svc", "order-svc")]
+    for one in services:
+        one["spec"]["selector"] = {"app": one["metadata"]["name"]}
+    there = situation(
+        services=services, workloads=workloads or (ORDERS, STOCK), destination_rules=rules, calling=calling
+    )
+    text = EXPERIMENT.replace(HALF, fault).replace("steadyState:\n", f"steadyState:\n  - {expected}\n")
+    found = unshown(parse_experiment(text), there)
+    return {one.rule if isinstance(one, Refusal) else f"warning: {one.code}" for one in found}
+
+
+@pytest.mark.parametrize(("expected", "fault", "remarks"), [
+    (OPENS, SOLID, {"hop-not-reached", "warning: policy-not-set"}), (OPENS, HALF, {"warning: hop-not-reached", "warning: policy-not-set"}),
+    (SHED, SOLID, {"hop-not-reached"}), (SHED, HALF, {"warning: hop-not-reached"}), (SHED, GROWS, {"warning: hop-not-reached"}),
+    (SHED.replace("least", "most"), SOLID, set()),
+    (SHED.replace("inventory", "order"), SOLID, set()), (SHED.replace("inventory-svc", "shop/inventory-svc"), SOLID, set()),
+    (OUT.replace("order", "inventory"), SOLID, {"hop-not-reached", "warning: policy-not-set"}),
+])  # fmt: skip
+def test_a_fault_never_reaches_the_policies_of_its_own_hop(expected: str, fault: str, remarks: set[str]) -> None:
+    assert told(expected, fault=fault) == remarks
+
+
+def test_others_who_call_the_target_may_reach_them() -> None:
+    assert told(SHED, fault=SOLID, calling=[("staging", "order-svc")]) == {"hop-not-reached"}
+    assert told(SHED, fault=SOLID, calling=[("staging", "order-svc"), ("shop", "web")]) == {"warning: hop-not-reached"}
+
+
+@pytest.mark.parametrize(("expected", "workloads", "remarks"), [
+    (FEW, (ORDERS, STOCK), set()), (FEW, (ORDERS, bare(STOCK)), {"counted-by-nobody"}),
+    (FEW, (bare(ORDERS), STOCK), {"counted-by-nobody"}), (FEW, (ORDERS,), set()),
+    (EACH, (bare(ORDERS),), {"counted-by-nobody"}), (EACH, (ORDERS,), set()),
+    (OUT, (bare(ORDERS),), {"counted-by-nobody", "warning: policy-not-set"}), (OUT, (ORDERS,), {"warning: policy-not-set"}),
+    (OUT, (Workload("order-svc", "staging", {"app": "order-svc"}, proxied=("o-1",)),), {"one-replica", "warning: policy-not-set"}),
+])  # fmt: skip
+def test_what_a_services_own_proxies_count_needs_proxies(
+    expected: str, workloads: tuple[Workload, ...], remarks: set[str]
+) -> None:
+    assert told(expected, *workloads) == remarks
+
+
+@pytest.mark.parametrize(("expected", "spec", "remarks"), [
+    (OPENS, POOL, set()), (OPENS, DETECTION, {"warning: policy-not-set"}), (OUT, DETECTION, set()), (OUT, AT_A_PORT, set()),
+    (OUT, POOL, {"warning: policy-not-set"}), (OPENS.replace("opens", "flags: UH, opens"), DETECTION, set()),
+])  # fmt: skip
+def test_a_breaker_is_there_where_a_rule_sets_one(expected: str, spec: dict[str, Any], remarks: set[str]) -> None:
+    assert told(expected.replace("inventory-svc", "order-svc"), rules=[rule("order-svc", **spec)]) == remarks
