@@ -128,8 +128,8 @@ def test_attempts_of_requests_that_hang_may_still_come() -> None:
 def so_far(until: float) -> Evidence:
     """One attempt for each request, as far as proxies were scraped and the load has told, each at its own moments."""
     found = Evidence(scrape_interval=1.0, histogram_lag=5.0)
-    for question, offset in ((Requests(host=STOCK, side=Side.CALLED), 0.9), (ORDERS, 0.2)):
-        samples = tuple((at + offset, 20.0 * at) for at in range(60) if at + offset <= until)
+    for question, offset, late in ((Requests(host=STOCK, side=Side.CALLED), 0.9, 0.8), (ORDERS, 0.2, 0.1)):
+        samples = tuple((at + offset, 20.0 * at) for at in range(60) if at + offset + late <= until)
         found.add(question, [Series(labels={"instance": question.host}, samples=samples)])
     cells = (LoadCell(request="orders", status=200, latencies={30.0: 20}),)
     seconds = (LoadSecond(at=float(at), intended=20, sent=20, cells=cells) for at in range(60))
@@ -137,13 +137,12 @@ def so_far(until: float) -> Evidence:
     return found
 
 
-@pytest.mark.parametrize("one", [PLAIN, IN_ALL_FEW], ids=str)
-def test_what_held_at_a_look_holds_when_the_rest_has_come_in(one: AttemptsExpectation) -> None:
+@pytest.mark.parametrize("per", ["order-svc", None])
+def test_what_held_at_its_first_look_holds_when_the_rest_has_come_in(per: str | None) -> None:
     """Else a phase would end as decided, and the verdict would be that it was not."""
-    held = 0
-    for number in range(120):
-        until = 12 + number * 0.37
-        if one.decide(so_far(until), look(until)).answer is Answer.HOLDS:
-            held += 1
-            assert one.decide(so_far(until + 3), look(until)).answer is Answer.HOLDS, until
-    assert held > 20
+    looks = [12 + number * 0.37 for number in range(120)]
+    seen, whole = [so_far(at) for at in looks], [so_far(at + 3) for at in looks]
+    for tenths in range(13, 30):
+        one = AttemptsExpectation("few", attempts="inventory-svc", per=per, at_most=tenths / 10)
+        first = next(n for n, at in enumerate(looks) if one.decide(seen[n], look(at)).answer is Answer.HOLDS)
+        assert one.decide(whole[first], look(looks[first])).answer is Answer.HOLDS, (tenths, looks[first])
