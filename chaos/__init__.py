@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
+    from chaos.faults.stage import Stage
+    from chaos.faults.target import Match, StringMatch, Target
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment, Limits, Load, Match, Observe, Recovery, Request, StringMatch, Target
+    from chaos.model.experiment import Experiment, Limits, Load, Observe, Recovery, Request
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
@@ -82,7 +84,7 @@ _HOMES: Final = {
     "Listener": "chaos.ports",
     "Load": "chaos.model.experiment",
     "LoadError": "chaos.errors",
-    "Match": "chaos.model.experiment",
+    "Match": "chaos.faults.target",
     "MeshError": "chaos.errors",
     "MetricsError": "chaos.errors",
     "NoWatch": "chaos.engine.surroundings",
@@ -99,9 +101,10 @@ _HOMES: Final = {
     "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
+    "Stage": "chaos.faults.stage",
     "Stopped": "chaos.errors",
-    "StringMatch": "chaos.model.experiment",
-    "Target": "chaos.model.experiment",
+    "StringMatch": "chaos.faults.target",
+    "Target": "chaos.faults.target",
     "Verdict": "chaos.model.verdict",
     "__version__": "chaos.version",
     "parse_experiment": "chaos.adapters.experiment_file",
@@ -155,6 +158,7 @@ __all__ = [
     "Request",
     "Result",
     "Settings",
+    "Stage",
     "Stopped",
     "StringMatch",
     "Target",

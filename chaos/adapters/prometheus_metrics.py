@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from chaos.adapters.loopback import is_loopback
 from chaos.errors import InputError, MetricsError
+from chaos.values.promql import read_comparison
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Comparison, Durations, Question, Rejections, Requests, Side
+from chaos.values.questions import (
+    COMPARED,
+    FALSE,
+    LEAST,
+    MOST,
+    NO_DATA,
+    TRUE,
+    Comparison,
+    Durations,
+    Question,
+    Rejections,
+    Requests,
+    Side,
+)
 from chaos.values.series import Series
 
 if TYPE_CHECKING:
@@ -52,12 +67,12 @@ class PrometheusMetrics:
             self._opened = PrometheusConnect(url=self.url, retry=Retry(total=0), timeout=_TIMEOUT, session=session)
         return self._opened
 
-    def _query(self, query: str) -> Any:
+    def _query(self, query: str, **parameters: float) -> Any:
         from prometheus_api_client import PrometheusApiClientException
         from requests import RequestException
 
         try:
-            return self._client.custom_query(query)
+            return self._client.custom_query(query, params=parameters)
         except PrometheusApiClientException as error:
             raise MetricsError(f"Prometheus at {self.url} can't answer {query!r}: {_detail(error)}") from error
         except (RequestException, ValueError, KeyError) as error:
@@ -96,7 +111,7 @@ class PrometheusMetrics:
     def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
         """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
         if isinstance(question, Comparison):
-            return [Series(labels={}, samples=((self.now(), float(bool(self._query(question.promql)))),))]
+            return self._compared(question.promql)
         found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]")
         return [
             Series.model_construct(
@@ -105,6 +120,22 @@ class PrometheusMetrics:
             )
             for item in found
         ]
+
+    def _compared(self, promql: str) -> Sequence[Series]:
+        """Whether a comparison is true at this moment, and the values of its telling side; an empty result may be no data."""
+        at, reading = self.now(), read_comparison(promql)
+
+        def ask(query: str) -> Any:
+            return self._query(query, time=at)
+
+        held = TRUE if ask(promql) else FALSE
+        if held == FALSE and not any(all(map(ask, sides)) for sides in reading.needed):
+            held = NO_DATA
+        found = [Series(labels={}, samples=((at, held),))]
+        if values := _values(ask(reading.shown)):
+            shown = ((LEAST, min(values)), (MOST, max(values)))
+            found += [Series(labels={COMPARED: which}, samples=((at, value),)) for which, value in shown]
+        return found
 
     def wording(self, question: Question) -> str:
         """A question as a PromQL selector, or as the comparison that it is."""
@@ -120,6 +151,12 @@ class PrometheusMetrics:
             case Rejections():
                 return "pilot_total_xds_rejects"
         assert_never(question)
+
+
+def _values(result: Any) -> Sequence[float]:
+    """The numbers of an instant vector or a scalar; what is no number is left out, since JSON has none for it."""
+    items = [one["value"] if isinstance(one, dict) else result for one in result]
+    return [value for _, text in items if math.isfinite(value := float(text))]
 
 
 def _le(bound: float) -> str:

@@ -35,8 +35,8 @@ class Share(Kind):
         """The least share in a phase."""
 
     @abstractmethod
-    def expected(self, phase: Phase) -> str:
-        """What is expected in a phase, in words."""
+    def expected(self, phase: Phase, bound: float) -> str:
+        """What is expected in a phase, in words; ``bound`` is the share that a relative bound came to."""
 
     @abstractmethod
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
@@ -127,7 +127,7 @@ class Share(Kind):
         return ExpectationResult(
             title=self.title,
             phase=phase,
-            expected=self.expected(phase),
+            expected=self.expected(phase, found.bound),
             observed=observed,
             bound=found.bound,
             tally=tally,
@@ -223,9 +223,9 @@ class ShareOfGood(Share):
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """All events of a window by their status: ``{"200": 640, "404": 3}``."""
 
-    def expected(self, phase: Phase) -> str:
+    def expected(self, phase: Phase, bound: float) -> str:
         """By the bound and by what is good."""
-        return f"at least {self.bound_in(phase)} of events {self.good}"
+        return f"at least {self.bound_in(phase).resolved(bound)} of events {self.good}"
 
 
 def rest_of(bound: float) -> float:

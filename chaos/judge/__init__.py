@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.judge.beforehand import hopeless
+from chaos.judge.beforehand import hopeless, too_coarse
 from chaos.judge.callers import judge_callers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
@@ -33,5 +33,6 @@ __all__ = [
     "new_evidence",
     "stand",
     "supposed",
+    "too_coarse",
     "untested_before",
 ]

@@ -15,6 +15,7 @@ from chaos.expectations import ClientExpectation
 from chaos.expectations.confidence import decide
 from chaos.expectations.kind import Phase
 from chaos.expectations.share import FIRST, ShareOfGood
+from chaos.faults.kind import Kind
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.proof import fewest
 from chaos.model.experiment import Experiment
@@ -65,10 +66,29 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
     yield from _unprovable(experiment)
 
 
+def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refusal]:
+    """That a recovery is to be seen sooner than two scrapes can tell."""
+    allowed = experiment.recovery.within.total_seconds()
+    if allowed < scrape_interval:
+        yield Refusal(
+            rule=ReasonCode.CANNOT_DECIDE,
+            value=f"{allowed:g}s",
+            message=f"recovery.within is {allowed:g} s, and the metrics are scraped every {scrape_interval:g} s: nobody could see "
+            "a recovery so soon",
+            hint=f"allow at least {scrape_interval:g} s, or scrape the proxies more often",
+            page=JUDGING_AT,
+        )
+
+
 def faulted_share(experiment: Experiment) -> float:
     """The largest share of the load's requests of which at least one call of the target is faulted."""
-    spared = prod(1 - kind.percentage / 100 for kind in experiment.kinds)
-    return 1 - spared**experiment.target.calls_per_request
+    return 1 - prod(_spared(one) for one in experiment.each())
+
+
+def _spared(one: Experiment) -> float:
+    """The smallest share, over the stages of its only fault, of requests that call the target and feel nothing."""
+    spared = min(prod(1 - kind.percentage / 100 for kind in step.kinds) for step in one.fault.steps)
+    return float(spared**one.target.calls_per_request)
 
 
 def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
@@ -81,7 +101,7 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
         code=ReasonCode.CANNOT_BREAK,
         where=("steadyState", place, key),
         value=str(bound),
-        message=f"{one.title!r} holds by at least {bound}, and {experiment.fault} hits {format_share(share)} of the requests: "
+        message=f"{one.title!r} holds by at least {bound}, and {'; '.join(map(str, experiment.faults))} hits {format_share(share)} of the requests: "
         "even if each of these went wrong, nothing would be violated",
         hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
         "if one request of the load calls the target several times, declare it: target.callsPerRequest",
@@ -119,22 +139,32 @@ def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:
     """Faults that are so rare that the fault's time can't show their share."""
     if not experiment.load.requests:
         return
-    limit, late = experiment.limits.fault.total_seconds(), longest_delay(experiment)
-    rate = experiment.load.rate * experiment.target.calls_per_request
-    for number, fault in enumerate(experiment.faults):
-        for kind in fault.kinds:
+    for number, one in enumerate(experiment.each()):
+        late = max(kind.held for kind in one.fault.kinds).total_seconds()
+        rate = experiment.load.rate * one.target.calls_per_request
+        for kind, limit, key, where in _proofs(one):
             share = kind.percentage / 100
             hits = max(experiment.min_faulted, fewest(share, share_of_confidence(experiment)))
             needed = ceil(hits / share)
             if needed > rate * (limit - late):
                 yield Hopeless(
                     code=ReasonCode.CANNOT_DECIDE,
-                    where=("faults", number, kind.key, "percentage"),
+                    where=("faults", number, *where),
                     value=f"{kind.percentage:g}",
                     message=f"{kind} can't be proven: {hits} faulted requests take {needed} calls of the target, and {limit:g} s "
                     f"at {rate:g}/s have {max(0, int(rate * (limit - late)))}",
-                    hint=_more(experiment, "limits.fault", needed, rate, limit, late),
+                    hint=_more(experiment, key, needed, rate, limit, late),
                 )
+
+
+def _proofs(one: Experiment) -> Iterator[tuple[Kind, float, str, tuple[str | int, ...]]]:
+    """Each kind of its only fault that is to be proven: the seconds for it, what gives more of them, and where it is declared."""
+    if not one.fault.stages:
+        limit = one.limits.fault.total_seconds()
+        yield from ((kind, limit, "limits.fault", (kind.key, "percentage")) for kind in one.fault.kinds)
+    for number, stage in enumerate(one.fault.stages):
+        for kind in one.fault.at(stage).kinds:
+            yield kind, stage.lasts.total_seconds(), "the stage's for", ("stages", number)
 
 
 def _more(experiment: Experiment, key: str, needed: int, rate: float, limit: float, late: float) -> str:

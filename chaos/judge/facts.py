@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.model.experiment import Experiment
-from chaos.model.history import Environment, History, Mark, ProxySeen
+from chaos.model.history import Environment, History, Mark, ProxySeen, StageSeen
 from chaos.model.plan import Plan
-from chaos.values.questions import Requests
 
 
 @dataclass
@@ -22,6 +21,7 @@ class Facts:
     marks: Mapping[Mark, float]
     proxies: Sequence[ProxySeen]
     evidence: Evidence
+    stages: Sequence[StageSeen] = ()
 
     @classmethod
     def of(cls, history: History) -> Facts:
@@ -30,17 +30,14 @@ class Facts:
         for recorded in history.recorded:
             evidence.add(recorded.question, recorded.series)
         evidence.load.add(history.load)
-        return cls(history.plan, history.environment, history.started, history.marks, history.proxies, evidence)
+        return cls(
+            history.plan, history.environment, history.started, history.marks, history.proxies, evidence, history.stages
+        )
 
     @property
     def experiment(self) -> Experiment:
         """What is run."""
         return self.plan.experiment
-
-    @property
-    def requests(self) -> Requests:
-        """The question for the requests towards the target."""
-        return Requests(host=self.plan.host)
 
     @property
     def baseline(self) -> Window | None:

@@ -18,7 +18,19 @@ from chaos.judge.removal import judge_removal
 from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
-from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
+from chaos.model.plan import Injection
+from chaos.model.verdict import (
+    Outcome,
+    Proof,
+    Reason,
+    ReasonCode,
+    RecoveryResult,
+    RemovalResult,
+    ShareProof,
+    TargetProof,
+    Verdict,
+    worst,
+)
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_confidence
 
@@ -169,7 +181,9 @@ def _undecided(
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
-        if one.tally.total == 0:
+        if one.missing:
+            yield Reason(code=ReasonCode.NO_DATA, message=_told(one), hint=one.hint)
+        elif one.tally.total == 0 and one.hint is None:
             got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
@@ -195,17 +209,18 @@ def _undecided(
             yield Reason(
                 code=code,
                 message=f"not decided in time: {_told(one)}",
-                hint=f"raise {limit} or load.rate; a share close to its bound needs many events",
+                hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
 
 
 def _outside(proof: Proof) -> Iterator[Reason]:
-    for caller, faults in proof.outside.items():
-        yield Reason(
-            code=ReasonCode.FAULT_OUTSIDE_SCOPE,
-            message=f"{caller}, which was not declared, felt {faults} faults",
-            hint="compare the plan's callers with the workloads that call the target",
-        )
+    for one in proof.targets:
+        for caller, faults in one.outside.items():
+            yield Reason(
+                code=ReasonCode.FAULT_OUTSIDE_SCOPE,
+                message=f"{caller}, which was not declared, felt {faults} faults of {one.target}",
+                hint="compare the plan's callers with the workloads that call the target",
+            )
 
 
 def _violated(results: Iterable[ExpectationResult], excused: Collection[str]) -> list[ExpectationResult]:
@@ -231,11 +246,12 @@ def _during(
     for one in tripped:
         yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint="the run restored at once")
     if violated or tripped or history.troubles:
-        if not sum(proof.by_caller.values()):
+        if not proof.counted:
             text = "during the violation: look for another cause" if violated or tripped else "before the run ended"
             yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message=f"no injected fault was counted {text}")
         return
-    yield from _unproven(history, proof)
+    for injection, found in zip(history.plan.injections, proof.targets, strict=True):
+        yield from _unproven(injection, found)
     yield from untested_during(facts, during.expectations, guarded, now)
     if during.answer is Answer.UNDECIDED:
         yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
@@ -243,37 +259,53 @@ def _during(
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
 
-def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
+def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
     for share in proof.shares:
         if share.proven:
             continue
-        if share.tally.good == 0 and history.plan.experiment.target.only_our_load and share.tally.total:
-            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in history.plan.callers) or "the callers"
+        told = f"{proof.target}: {share}"
+        if share.kind == "off" and share.tally.good:
+            yield Reason(
+                code=ReasonCode.FAULT_SHARE_OFF,
+                message=told,
+                hint="requests felt a fault while this stage had none: is another fault active on the target (chaosctl status)?",
+            )
+        elif share.tally.good == 0 and injection.target.only_our_load and share.tally.total:
+            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "the callers"
             yield Reason(
                 code=ReasonCode.HEADER_NOT_FORWARDED,
-                message=f"{callers} sent {share.tally.total} requests, but none had this run's header",
+                message=f"{callers} sent {share.tally.total} requests to {proof.target}, but none had this run's header",
                 hint=f"{callers}, or an application before it, must forward x-chaos-run",
             )
         elif share.tally.good and not share.off:
             yield Reason(
                 code=ReasonCode.TOO_FEW_FAULTED,
-                message=f"{share}: at least {share.needed} faulted requests are needed to say that the share agrees",
+                message=f"{told}: at least {share.needed} faulted requests are needed to say that the share agrees",
                 hint="raise limits.fault or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=str(share),
-                hint="check that the declared callers call the target under this load",
+                message=told,
+                hint=_too_short(share) or "check that the declared callers call the target under this load",
             )
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=str(share),
+                message=told,
                 hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault",
             )
     if not proof.shares:
-        yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
+        yield Reason(
+            code=ReasonCode.FAULT_NOT_SEEN, message=f"{proof.target}: no request was counted while the fault was active"
+        )
+
+
+def _too_short(share: ShareProof) -> str:
+    """What helps where nothing was counted in a stage of a fault."""
+    if not share.stage or share.tally.total:
+        return ""
+    return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
 
 
 def _after(
@@ -321,11 +353,10 @@ def _all_held(
     if missing:
         return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
-    hit = sum(proof.by_caller.values())
     confidence = format_confidence(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
-        message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
+        message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
         f"recovered {after.told} after that and stayed good, no residue",
     )

@@ -10,7 +10,7 @@ from chaos.expectations.counting import Counter, Source
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Comparison, Question, Requests, Side
+from chaos.values.questions import Comparison, Question
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4
@@ -28,10 +28,10 @@ def judge_metrics(facts: Facts) -> Reason | None:
     so that only the samples' own times can tell.
     """
     patience = _SCRAPES * facts.environment.scrape_interval + _SLOW
-    arrivals = Requests(host=facts.plan.host, side=Side.CALLED)
+    arrivals = {one.arrivals for one in facts.plan.injections}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
-        if isinstance(question, Comparison) or question == arrivals:
+        if isinstance(question, Comparison) or question in arrivals:
             continue
         for mark, phase in _ENDS.items():
             end = facts.marks.get(mark)

@@ -11,6 +11,7 @@ from chaos.judge.facts import Facts
 from chaos.judge.proof import caller_of, counted, is_declared
 from chaos.model.experiment import Experiment
 from chaos.model.history import Mark
+from chaos.model.plan import Injection
 
 _SURE: Final = 3.0
 """Standard deviations of a count."""
@@ -21,14 +22,14 @@ def must_listen(experiment: Experiment) -> bool:
 
     That is, where nothing tells them apart, and who calls is not declared, or an expectation is about the load alone.
     """
-    target = experiment.target
     alone = any(isinstance(one, ClientExpectation) for one in experiment.steady_state)
-    return not target.only_our_load and (alone or not target.callers)
+    targets = [one.target for one in experiment.each()]
+    return any(not target.only_our_load and (alone or not target.callers) for target in targets)
 
 
 def called_since(facts: Facts, start: float) -> int:
-    """Calls of the target by declared callers since a moment."""
-    return _calls(facts, Window(start, float("inf")))
+    """Calls of the targets by declared callers since a moment."""
+    return sum(_calls(facts, one, Window(start, float("inf"))) for one in facts.plan.injections)
 
 
 def listened(facts: Facts) -> Window | None:
@@ -37,12 +38,12 @@ def listened(facts: Facts) -> Window | None:
     return None if start is None or end is None else Window(start, end)
 
 
-def share_of_load(facts: Facts, before: Window) -> float:
-    """The share of the target's calls in the baseline that are surely for the load's sake, by those of the time before it."""
+def share_of_load(facts: Facts, injection: Injection, before: Window) -> float:
+    """The share of a target's calls in the baseline that are surely for the load's sake, by those of the time before it."""
     after = facts.baseline
     if after is None:
         return 1.0
-    others, every = _calls(facts, before), _calls(facts, after)
+    others, every = _calls(facts, injection, before), _calls(facts, injection, after)
     if not others or not every:
         return 1.0
     # What a window counts lies between its first sample and its last one.
@@ -54,7 +55,9 @@ def share_of_load(facts: Facts, before: Window) -> float:
     return max(0.0, 1 - (most + _SURE * sqrt(every)) / every)
 
 
-def _calls(facts: Facts, window: Window) -> int:
+def _calls(facts: Facts, injection: Injection, window: Window) -> int:
     return sum(
-        events for one, events in counted(facts, window.start, window.end) if is_declared(facts.plan, caller_of(one))
+        events
+        for one, events in counted(facts, injection, window.start, window.end)
+        if is_declared(injection, caller_of(one))
     )

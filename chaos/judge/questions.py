@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from chaos.model.plan import Plan
 from chaos.values.content import Marker
-from chaos.values.questions import Question, Requests, Side
+from chaos.values.questions import Question
 
 
 def needed(plan: Plan) -> tuple[Question, ...]:
-    """Every question, once: who calls the target, and what its expectations count."""
+    """Every question, once: who calls the targets, and what its expectations count."""
     experiment = plan.experiment
-    found: list[Question] = [Requests(host=plan.host), Requests(host=plan.host, side=Side.CALLED)]
+    found: list[Question] = []
+    for injection in plan.injections:
+        found += [injection.requests, injection.arrivals]
     for one in (*experiment.steady_state, *experiment.guardrails):
         found += one.questions(experiment.target.namespace)
     return tuple(dict.fromkeys(found))

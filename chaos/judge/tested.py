@@ -15,6 +15,7 @@ from chaos.judge.facts import Facts
 from chaos.judge.ours import listened, share_of_load
 from chaos.judge.proof import caller_of, counted, is_declared, is_faulted
 from chaos.model.history import Mark
+from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
@@ -31,14 +32,15 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
     window = facts.baseline
     if window is None:
         return
-    answers = _of_target(facts)
-    if _succeeding(answers) < _WORKS:
-        yield Reason(
-            code=ReasonCode.TARGET_NOT_ANSWERING,
-            message=f"{facts.plan.host} did not work before the fault: status {_told(answers)}",
-            hint="check that the target has ready pods (kubectl get endpointslices), and that its callers' requests are right: "
-            "a fault at a service that fails anyway changes nothing",
-        )
+    for injection in facts.plan.injections:
+        answers = _of_target(facts, injection)
+        if _succeeding(answers) < _WORKS:
+            yield Reason(
+                code=ReasonCode.TARGET_NOT_ANSWERING,
+                message=f"{injection.host} did not work before the fault: status {_told(answers)}",
+                hint="check that the target has ready pods (kubectl get endpointslices), and that its callers' requests are right: "
+                "a fault at a service that fails anyway changes nothing",
+            )
     yield from _no_success(facts, window, "before the fault")
 
 
@@ -73,11 +75,11 @@ def with_statuses(
     return tuple(told)
 
 
-def _of_target(facts: Facts) -> Mapping[str, int]:
-    """The target's answers to declared callers since the load began, by status."""
+def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:
+    """A target's answers to declared callers since the load began, by status."""
     start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)
-    found = facts.evidence.counted(facts.requests, Window(start, end)) if start and end else ()
-    return by_status((one, count) for one, count in found if is_declared(facts.plan, caller_of(one)))
+    found = facts.evidence.counted(injection.requests, Window(start, end)) if start and end else ()
+    return by_status((one, count) for one, count in found if is_declared(injection, caller_of(one)))
 
 
 def _succeeding(answers: Mapping[str, int]) -> float:
@@ -145,13 +147,16 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
     """
     experiment, evidence = facts.experiment, facts.evidence
     namespace, confidence = experiment.target.namespace, share_of_confidence(experiment)
-    works, heard = _succeeding(_of_target(facts)), listened(facts)
+    injections, heard = facts.plan.injections, listened(facts)
+    works = [_succeeding(_of_target(facts, injection)) for injection in injections]
     settled = Window(window.start + longest_delay(experiment), window.end)
     for one, result in zip(experiment.steady_state, expectations, strict=True):
         if not isinstance(one, ShareOfGood) or not one.broken_by_errors:
             continue
         tally = one.tally(evidence, settled, namespace)
-        faulted = round(works * _faulted(facts, one.counting(evidence, settled)))
+        felt = [_faulted(facts, injection, one.counting(evidence, settled)) for injection in injections]
+        hit = [round(part * number) for part, number in zip(works, felt, strict=True)]
+        faulted = sum(hit)
         if _holds_without(faulted, tally, result.bound, confidence):
             yield Reason(
                 code=ReasonCode.FAULT_TOO_SMALL,
@@ -161,12 +166,12 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
                 "something of the requests that do",
             )
         elif heard is not None and not one.tally(evidence, heard, namespace).total:
-            ours = share_of_load(facts, heard)
-            if _holds_without(round(ours * faulted), tally, result.bound, confidence):
+            ours = sum(share_of_load(facts, injection, heard) * n for injection, n in zip(injections, hit, strict=True))
+            if _holds_without(round(ours), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
-                    message=f"{one.title}: it is about answers to the load, and only {format_share(ours)} of the calls of the target "
-                    "are surely made for the load: others called it before the load began, and felt the fault",
+                    message=f"{one.title}: it is about answers to the load, and only {format_share(ours / faulted)} of the faulted calls "
+                    "are surely made for the load: others called the target before the load began, and felt the fault",
                     hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
                     "or run while others are quiet",
                 )
@@ -177,10 +182,10 @@ def _holds_without(bad: int, tally: Tally, bound: float, confidence: float) -> b
     return decide(max(0, tally.good - bad), tally.total, bound, confidence=confidence) is Answer.HOLDS
 
 
-def _faulted(facts: Facts, window: Window) -> int:
-    """Faulted requests of declared callers."""
+def _faulted(facts: Facts, injection: Injection, window: Window) -> int:
+    """Faulted requests of a target's declared callers."""
     return sum(
         events
-        for series, events in counted(facts, window.start, window.end)
-        if is_faulted(series, facts) and is_declared(facts.plan, caller_of(series))
+        for series, events in counted(facts, injection, window.start, window.end)
+        if is_faulted(series, injection) and is_declared(injection, caller_of(series))
     )

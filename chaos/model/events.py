@@ -151,6 +151,18 @@ class Injected(Event):
     words = "{strategy}: {stored[metadata][namespace]}/{stored[metadata][name]}"
 
 
+class StageBegan(Event):
+    """Every caller's proxy has the next stage of a fault."""
+
+    label = "stage"
+    kind: Literal["stage"] = "stage"
+    target: str
+    number: int
+    of: int
+    fault: str
+    words = "{target}: stage {number} of {of}: {fault}"
+
+
 class GuardrailTripped(Event):
     """A stop condition is surely violated."""
 
@@ -199,11 +211,13 @@ class Restored(Event):
     """The API acknowledged the restore.
 
     Args:
+        object: What was written, as ``namespace/name``.
         strategy: How the fault was in.
         exact: Whether a patched object's spec is what it was before; ``None``: not known.
     """
 
     kind: Literal["restored"] = "restored"
+    object: str
     strategy: Strategy
     exact: bool | None = None
 
@@ -211,11 +225,11 @@ class Restored(Event):
     def sentence(self) -> str:
         """What became of the object that was written or changed."""
         if self.strategy is not Strategy.PATCH:
-            return "the injected object is deleted"
+            return f"{self.object} is deleted"
         if self.exact:
-            return "the object's spec is what it was before"
-        others = "others wrote the object meanwhile: " if self.exact is False else ""
-        return f"{others}only the fault was taken out of it"
+            return f"the spec of {self.object} is what it was before"
+        others = "others wrote meanwhile: " if self.exact is False else ""
+        return f"{others}only the fault was taken out of {self.object}"
 
 
 class Gone(Event):
@@ -290,7 +304,8 @@ class Noted(Event):
 
 
 AnyEvent = Annotated[
-    EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
+    EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
+    | GuardrailTripped | OutsideScope | ApiSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | ListenerDropped | Noted,
     Field(discriminator="kind"),

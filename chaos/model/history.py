@@ -77,6 +77,22 @@ class ProxySeen(Frozen):
     of: int
 
 
+class StageSeen(Frozen):
+    """A stage of a fault, as it was.
+
+    Args:
+        target: As ``namespace/service``.
+        number: From 1.
+        since: From when every caller's proxy had it; ``None``: not seen.
+        until: When the write of the next stage was begun.
+    """
+
+    target: str
+    number: int
+    since: float | None = None
+    until: float | None = None
+
+
 class Environment(Frozen):
     """The place of a run, as recorded."""
 
@@ -109,6 +125,7 @@ class History(Frozen):
     recorded: tuple[Recorded, ...] = ()
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
+    stages: tuple[StageSeen, ...] = ()
     residue: tuple[str, ...] = Field((), description="residue after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 

@@ -11,7 +11,18 @@ from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
-from chaos.testing.traffic import ENTRY, NAMESPACE, TARGET, ShopLoad, ShopMetrics, ShopProbe, Times, Traffic, pods_of
+from chaos.testing.traffic import (
+    ENTRY,
+    NAMESPACE,
+    SECOND,
+    TARGET,
+    ShopLoad,
+    ShopMetrics,
+    ShopProbe,
+    Times,
+    Traffic,
+    pods_of,
+)
 
 _ENTRY_URL: Final = "http://shop.memory"
 
@@ -41,12 +52,14 @@ class Behaviour(TypedDict, total=False):
 
 
 class Shop:
-    """``order-svc``, which takes orders, and ``inventory-svc``, which each order asks, in the namespace ``staging``.
+    """``order-svc``, which takes orders, ``inventory-svc``, which each order asks, and ``payment-svc``, which each order calls too.
+
+    All are in the namespace ``staging``.
 
     What it does with a fault is said here or at any moment of a run, by the attributes of ``traffic`` of these names:
 
     Args:
-        bears: Share of the orders that succeed although their call of ``inventory-svc`` was aborted.
+        bears: Share of the orders that succeed although one of their calls was aborted.
         heals: Seconds for which as many orders fail after a fault as it had aborted calls.
         broken: Share of the orders that fail in any case.
         degrades: Share of the orders that bear an aborted call whose answer says so (``x-stock: unknown``, ``"degraded": true``).
@@ -102,7 +115,7 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
-    for name, number in ((ENTRY, replicas), (TARGET, 1)):
+    for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1)):
         meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
         spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
         found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor
+from math import floor, prod
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
@@ -20,13 +20,13 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Comparison, Durations, Question, Requests, Side
+from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Question, Requests, Side
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
 ENTRY: Final = "order-svc"
 TARGET: Final = "inventory-svc"
-_HOST: Final = service_fqdn(TARGET, NAMESPACE)
+SECOND: Final = "payment-svc"
 _ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
 _LATENCY: Final = 20.0
 """Milliseconds that an answer takes where nothing is delayed."""
@@ -51,7 +51,7 @@ class Obeyed(Protocol):
 
 
 class Traffic:
-    """The load calls ``order-svc``, and each order calls ``inventory-svc``, whose faults are those of the mesh.
+    """The load calls ``order-svc``, and each order calls ``inventory-svc`` and ``payment-svc``, whose faults are those of the mesh.
 
     How the shop behaves is said by the attributes that ``Shop`` describes; they may be changed at any moment.
 
@@ -105,7 +105,10 @@ class Traffic:
     def _happen(self, at: float) -> None:
         lags = self.arrivals.lags(at, round(self.rate * self.kept))
         number = len(lags)
-        abort, status, delay, late = self._fault(at)
+        faults = {service: self._fault(service, at) for service in (TARGET, SECOND)}
+        abort = 1 - prod(1 - one.abort for one in faults.values())
+        delay = 1 - prod(1 - one.delay for one in faults.values())
+        late = max(one.late for one in faults.values())
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
         took = {_LATENCY: 1 - delay, _LATENCY + late: delay} if delay else {_LATENCY: 1.0}
@@ -114,7 +117,9 @@ class Traffic:
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
         self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), _LATENCY, round(self.others))
-        self._ask(arrived * self.asks * _tries(abort, self.tries) + self.others, abort, status, delay)
+        asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
+        self._ask(TARGET, asked, faults[TARGET])
+        self._ask(SECOND, arrived, faults[SECOND])
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for (_, labels), (total, samples) in self._counters.items():
                 if dict(labels)["instance"] not in self.dark:
@@ -176,17 +181,18 @@ class Traffic:
             self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
         return arrived
 
-    def _ask(self, calls: float, abort: float, status: str, delay: float) -> None:
-        """The calls of ``inventory-svc``; those that the fault answers do not get there."""
-        fine = self.target_status
+    def _ask(self, service: str, calls: float, fault: _Felt) -> None:
+        """The calls of a service; those that the fault answers do not get there."""
+        host, abort, delay = service_fqdn(service, NAMESPACE), fault.abort, fault.delay
+        fine = self.target_status if service == TARGET else "200"
         shares = {
-            ("-", fine): (1 - abort) * (1 - delay), ("DI", fine): (1 - abort) * delay,
-            ("FI", status): abort * (1 - delay), ("DI,FI", status): abort * delay,
+            (service, "-", fine): (1 - abort) * (1 - delay), (service, "DI", fine): (1 - abort) * delay,
+            (service, "FI", fault.status): abort * (1 - delay), (service, "DI,FI", fault.status): abort * delay,
         }  # fmt: skip
-        for (flags, code), count in self._shared_out(shares, self._whole("calls", calls)).items():
-            self._count(Requests(host=_HOST), ENTRY, ENTRY, code, flags, count)
+        for (_, flags, code), count in self._shared_out(shares, self._whole(service, calls)).items():
+            self._count(Requests(host=host), ENTRY, ENTRY, code, flags, count)
             if "FI" not in flags:
-                self._count(Requests(host=_HOST, side=Side.CALLED), ENTRY, f"{TARGET}-1-a", code, "-", count)
+                self._count(Requests(host=host, side=Side.CALLED), ENTRY, f"{service}-1-a", code, "-", count)
 
     def _in_rotation(self, at: float) -> Sequence[str]:
         """The replicas of ``order-svc`` that get requests; the last is the one that may be spoilt."""
@@ -210,16 +216,16 @@ class Traffic:
         """The markers that its answer has."""
         return tuple(str(marker) for marker in self.markers if marker.matches(order.says.value))
 
-    def _fault(self, at: float) -> tuple[float, str, float, float]:
-        """Share and status of what is aborted, share and milliseconds of what is delayed."""
+    def _fault(self, service: str, at: float) -> _Felt:
+        """What the calls of a service feel."""
         for vs in self._mesh.in_effect(at):
             hosts = [resolve_host(host, vs["metadata"]["namespace"]) for host in vs["spec"].get("hosts") or ()]
-            for route in vs["spec"].get("http") or () if _HOST in hosts else ():
+            for route in vs["spec"].get("http") or () if service_fqdn(service, NAMESPACE) in hosts else ():
                 if fault := route.get("fault"):
                     abort, delay = fault.get("abort") or {}, fault.get("delay") or {}
                     late = parse_duration(delay["fixedDelay"]).total_seconds() * 1000 if delay else 0.0
-                    return _share(abort), str(abort.get("httpStatus", "")), _share(delay), late
-        return 0.0, "", 0.0, 0.0
+                    return _Felt(_share(abort), str(abort.get("httpStatus", "")), _share(delay), late)
+        return _Felt()
 
     def _shared_out(self, shares: Mapping[Any, float], number: int) -> dict[Any, int]:
         """Whole requests by their shares; what is left of one second is owed to the next, so that shares are kept."""
@@ -259,6 +265,16 @@ class Traffic:
 
 
 @dataclass(frozen=True)
+class _Felt:
+    """A fault: share and status of what is aborted, share and milliseconds of what is delayed."""
+
+    abort: float = 0.0
+    status: str = ""
+    delay: float = 0.0
+    late: float = 0.0
+
+
+@dataclass(frozen=True)
 class Times:
     """When something lasts, by the fault.
 
@@ -294,7 +310,9 @@ class ShopMetrics:
         self.lost = ""
         """Why they do not answer; nothing while they do."""
         self.untrue: set[str] = set()
-        """Comparisons that have no result; all others have."""
+        """Comparisons that are false; all others are true."""
+        self.unknown: set[str] = set()
+        """Comparisons for which there are no data."""
 
     def now(self) -> float:
         """The shop's clock."""
@@ -313,8 +331,9 @@ class ShopMetrics:
         """Raw samples of the last seconds."""
         self._answer()
         if isinstance(question, Comparison):
-            holds = float(question.promql not in self.untrue)
-            return [Series(labels={}, samples=((self._clock.now(), holds),))]
+            known = NO_DATA if question.promql in self.unknown else TRUE
+            held = FALSE if question.promql in self.untrue else known
+            return [Series(labels={}, samples=((self._clock.now(), held),))]
         return self._traffic.series(question, seconds=seconds)
 
     def wording(self, question: Question) -> str:

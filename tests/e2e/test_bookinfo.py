@@ -196,7 +196,7 @@ def test_an_experiment_runs_on_it(lab: LabState, tmp_path: Path) -> None:
     done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     record = record_in(tmp_path)
-    assert record["plan"]["injection"]["strategy"] == "create"
+    assert record["plan"]["injections"][0]["strategy"] == "create"
 
 
 def test_kubectl_sees_and_drives_workloads(lab: LabState) -> None:

@@ -68,9 +68,10 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "passed"
     assert [reason["code"] for reason in verdict["reasons"]] == ["all-held"]
-    assert {share["kind"] for share in verdict["proof"]["shares"]} == {"abort", "delay"}
-    assert all(share["proven"] for share in verdict["proof"]["shares"])
-    assert list(verdict["proof"]["by_caller"]) == ["staging/order-svc"]
+    (proof,) = verdict["proof"]["targets"]
+    assert {share["kind"] for share in proof["shares"]} == {"abort", "delay"}
+    assert all(share["proven"] for share in proof["shares"])
+    assert list(proof["by_caller"]) == ["staging/order-svc"]
     assert verdict["proof"]["proxies"] == "1 of 1"
     assert took < 90, "the figure itself is measured elsewhere; this is far off"
 
@@ -93,7 +94,7 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert meta["uid"], "it is what Kubernetes acknowledged"
     assert meta["resourceVersion"]
     assert [owner["kind"] for owner in meta["ownerReferences"]] == ["Lease"], "the plan does not know the run's lease"
-    assert injected["stored"]["spec"] == record["plan"]["injection"]["after"]["spec"]
+    assert injected["stored"]["spec"] == record["plan"]["injections"][0]["after"]["spec"]
     sent = sum(second["sent"] for second in record["load"])
     counted = sum(
         series["samples"][-1][1] - series["samples"][0][1]
@@ -235,11 +236,18 @@ def private(lab: LabState, nothing_is_left: None) -> Iterator[KubernetesMesh]:
     mesh.delete_virtual_service("staging", "mine")
 
 
-def test_a_private_virtual_service_is_patched_and_comes_back(
+SECOND = "target: {namespace: staging, service: payment-svc}, delay: {percentage: 40, fixedDelay: 100ms}"
+
+
+STAGED = "abort: {percentage: 60, httpStatus: 503}, stages: [{for: 5s, percentage: 30}, {for: 5s}]"
+
+
+def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_another_target(
     private: KubernetesMesh, lab: LabState, tmp_path: Path
 ) -> None:
     before = private.virtual_service("staging", "mine")
-    file = quick(tmp_path)
+    both = f"{{{STAGED}}}\n  - {{{SECOND}}}"
+    file = quick(tmp_path, path="/orders, method: POST", fault=both)
     compared = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
     file.write_text(file.read_text().replace("recovery:", compared))
     done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
@@ -250,12 +258,21 @@ def test_a_private_virtual_service_is_patched_and_comes_back(
     assert after["spec"] == before["spec"]
     assert {k: v for k, v in after["metadata"].items() if k in ("labels", "annotations")} == {}
     record = record_in(tmp_path)
-    assert record["plan"]["injection"]["strategy"] == "patch"
+    assert [one["strategy"] for one in record["plan"]["injections"]] == ["patch", "overlay"]
+    (verdict,) = json.loads(done.stdout)
+    proofs = verdict["proof"]["targets"]
+    assert [one["target"] for one in proofs] == ["staging/inventory-svc", "staging/payment-svc"]
+    assert all(share["proven"] for one in proofs for share in one["shares"])
+    assert [(share["stage"], share["declared"]) for share in proofs[0]["shares"]] == [(1, 0.3), (2, 0.6)]
     (looks,) = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
     assert {value for _, value in looks["samples"]} == {1.0}
-    assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True]
+    assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True, None]
     posted = [(one["reason"], one["involvedObject"]["name"]) for one in events(lab, record["run"])]
-    assert posted == [("ChaosFaultStarted", "inventory-svc"), ("ChaosFaultEnded", "inventory-svc")]
+    assert sorted(posted) == [
+        (reason, service)
+        for reason in ("ChaosFaultEnded", "ChaosFaultStarted")
+        for service in ("inventory-svc", "payment-svc")
+    ]
 
 
 @pytest.mark.parametrize("strategy", ["overlay", "patch"])

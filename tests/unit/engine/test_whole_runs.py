@@ -108,8 +108,7 @@ class Spoiling(Listener):
     """Changes all that it is handed while the run goes on."""
 
     def started(self, plan: Plan) -> None:
-        assert plan.injection is not None
-        plan.injection.after["spec"].clear()
+        plan.injections[0].after["spec"].clear()
 
     def event(self, run: str, event: Event) -> None:
         if isinstance(event, Injected):
@@ -117,8 +116,8 @@ class Spoiling(Listener):
 
     def progress(self, progress: Progress) -> None:
         if progress.proof is not None:
-            progress.proof.by_caller.clear()
-            progress.proof.outside["prod/somebody"] = 9
+            progress.proof.targets[0].by_caller.clear()
+            progress.proof.targets[0].outside["prod/somebody"] = 9
 
 
 def test_what_a_listener_does_to_what_it_hears_changes_nothing(world: World) -> None:

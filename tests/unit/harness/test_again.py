@@ -93,7 +93,7 @@ def test_where_this_version_judges_differently_is_told_with_what_was_said_before
         before = document["judged"]
         before.update(harness="0.0.9", outcome="failed", reasons={"not-recovered": ["not within 60 s"]})
         before["answers"]["recovery"] = {"answer": "violated", "text": "violated within 60 s"}
-        del before["answers"]["proof: abort"]
+        del before["answers"]["proof: staging/inventory-svc: abort"]
 
     change(record, older)
     verdict = Harness.judge(record)
@@ -104,7 +104,7 @@ def test_where_this_version_judges_differently_is_told_with_what_was_said_before
         "outcome: was failed, now passed",
         "not-recovered: was a reason (not within 60 s), now no reason",
         "recovery: was violated (violated within 60 s), now holds",
-        "proof: abort: was not judged, now holds",
+        "proof: staging/inventory-svc: abort: was not judged, now holds",
     }
     assert "differs from version 0.0.9: outcome: was failed, now passed" in verdict_text(verdict)
 
