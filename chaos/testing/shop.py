@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from random import Random
 from typing import Any, Final, TypedDict, Unpack
 
 from chaos.engine.place import Place
@@ -11,6 +12,7 @@ from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
+from chaos.testing.shares import Shares
 from chaos.testing.traffic import (
     ENTRY,
     NAMESPACE,
@@ -50,6 +52,10 @@ class Behaviour(TypedDict, total=False):
     status: int
     target_status: str
     spreads: float
+    leaks: float
+    fails_as: int
+    takes: float
+    patience: float
     scrape_interval: float
 
 
@@ -81,16 +87,24 @@ class Shop:
         status: Of the orders that do not fail.
         target_status: Of the calls of ``inventory-svc`` that are not aborted.
         spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
+        leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
+        fails_as: Status of the orders that fail.
+        takes: Milliseconds that an answer takes where nothing is delayed.
+        patience: Milliseconds after which ``order-svc`` goes on without a call that is delayed.
         scrape_interval: Whole seconds between two samples of the metrics.
+
+        seed: Each order's fate is drawn by chance from this seed; without one, the shares are kept evenly.
 
     ``Traffic`` has further ones.
     """
 
-    def __init__(self, *, replicas: int = 1, **behaviour: Unpack[Behaviour]) -> None:
+    def __init__(self, *, replicas: int = 1, seed: int | None = None, **behaviour: Unpack[Behaviour]) -> None:
         self.clock = VirtualClock()
         self.mesh = MemoryMesh(self.clock, _manifests(replicas))
         self.traffic = Traffic(self.clock, self.mesh)
         self.traffic.replicas = replicas
+        if seed is not None:
+            self.traffic.shares = Shares(Random(seed))  # noqa: S311 - a simulation
         for name, value in behaviour.items():
             setattr(self.traffic, name, value)
         self.metrics = ShopMetrics(self.clock, self.traffic)

@@ -15,6 +15,7 @@ from chaos.model.experiment import Load as LoadSpec
 from chaos.model.experiment import Request
 from chaos.ports import Clock, Object
 from chaos.testing.orders import Order, Says
+from chaos.testing.shares import Shares
 from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
 from chaos.values.entry import Contact
@@ -27,11 +28,11 @@ NAMESPACE: Final = "staging"
 ENTRY: Final = "order-svc"
 TARGET: Final = "inventory-svc"
 SECOND: Final = "payment-svc"
+STRANGER: Final = "report-svc"
+"""A caller of the target that no experiment declares."""
 OTHERS: Final = (("catalog-svc", NAMESPACE), ("session-svc", "platform"))
 """Services that each order asks too, and their namespaces."""
 _ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
-_LATENCY: Final = 20.0
-"""Milliseconds that an answer takes where nothing is delayed."""
 _AT_ONCE: Final = 1.0
 """Milliseconds after which a breaker answers."""
 _BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
@@ -67,7 +68,8 @@ class Traffic:
         self._mesh = mesh
         self._next = float(floor(clock.now()))
         self._counters: dict[tuple[Question, Labels], tuple[int, list[tuple[float, float]]]] = {}
-        self._owed: dict[object, float] = {}
+        self.shares = Shares()
+        """Whether requests are shared out evenly, or by chance."""
         self._hit = (0.0, float("-inf"))
         self._faulted = (float("inf"), float("-inf"))
         self.rate = 0.0
@@ -81,7 +83,8 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
-        self.spreads = 0.0
+        self.spreads, self.leaks, self.fails_as = 0.0, 0.0, 500
+        self.takes, self.patience = 20.0, float("inf")
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
@@ -115,16 +118,17 @@ class Traffic:
         late = max(one.late for one in faults.values())
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
-        took = {_LATENCY: 1 - delay, _LATENCY + late: delay} if delay else {_LATENCY: 1.0}
+        took = {self.takes: 1 - delay, self.takes + min(late, self.patience): delay} if delay else {self.takes: 1.0}
         bad = {replica: self._bad(replica, abort, at) for replica in self._in_rotation(at)}
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
-        self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), _LATENCY, round(self.others))
+        self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), self.takes, round(self.others), caller="mobile")
         self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
         self._ask(TARGET, asked, faults[TARGET])
         self._ask(SECOND, arrived, faults[SECOND])
+        self._ask(TARGET, self.leaks, faults[TARGET], caller=STRANGER)
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for (_, labels), (total, samples) in self._counters.items():
                 if dict(labels)["instance"] not in self.dark:
@@ -156,11 +160,11 @@ class Traffic:
             for milliseconds, share in took.items()
         }
         shares |= {
-            Order(500, "URX" if self.retries else "-", _LATENCY, Says.NOTHING): failed,
+            Order(self.fails_as, "URX" if self.retries else "-", self.takes, Says.NOTHING): failed,
             Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
             _UNANSWERED: hangs,
         }
-        found = self._shared_out(shares, number)
+        found = self.shares.out(shares, number)
         found.pop(_UNANSWERED)
         for order, count in found.items():
             self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count)
@@ -175,35 +179,41 @@ class Traffic:
 
     def _arrive(self, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
         """How often the gateway tried, as the replicas of ``order-svc`` count it."""
-        arrived = self._whole("arrived", orders * _tries(sum(bad.values()) / len(bad), 1 + self.retries))
+        arrived = self.shares.whole("arrived", orders * _tries(sum(bad.values()) / len(bad), 1 + self.retries))
         shares = {
             (replica, code, milliseconds): share * part / len(bad)
             for replica, failing in bad.items()
-            for code, share in (("200", 1 - failing), ("500", failing))
+            for code, share in (("200", 1 - failing), (str(self.fails_as), failing))
             for milliseconds, part in took.items()
         }
-        for (replica, code, milliseconds), count in self._shared_out(shares, arrived).items():
+        for (replica, code, milliseconds), count in self.shares.out(shares, arrived).items():
             self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
         return arrived
 
-    def _ask(self, service: str, calls: float, fault: _Felt) -> None:
+    def _ask(self, service: str, calls: float, fault: _Felt, *, caller: str = ENTRY) -> None:
         """The calls of a service; those that the fault answers do not get there."""
         host, abort, delay = service_fqdn(service, NAMESPACE), fault.abort, fault.delay
         fine = self.target_status if service == TARGET else "200"
         shares = {
-            (service, "-", fine): (1 - abort) * (1 - delay), (service, "DI", fine): (1 - abort) * delay,
-            (service, "FI", fault.status): abort * (1 - delay), (service, "DI,FI", fault.status): abort * delay,
-        }  # fmt: skip
-        for (_, flags, code), count in self._shared_out(shares, self._whole(service, calls)).items():
-            self._count(Requests(host=host), ENTRY, ENTRY, code, flags, count)
-            if "FI" not in flags:
-                self._count(Requests(host=host, side=Side.CALLED), ENTRY, f"{service}-1-a", code, "-", count)
+            (host, caller, "-", fine): (1 - abort) * (1 - delay),
+            (host, caller, "FI", fault.status): abort * (1 - delay),
+        }
+        if fault.late > self.patience:
+            shares[host, caller, "DI,DC", "0"] = delay  # Envoy decides on the abort after the delay
+        else:
+            shares[host, caller, "DI", fine] = (1 - abort) * delay
+            shares[host, caller, "DI,FI", fault.status] = abort * delay
+        number = self.shares.whole(f"{caller} {service}", calls)
+        for (*_, flags, code), count in self.shares.out(shares, number).items():
+            self._count(Requests(host=host), caller, caller, code, flags, count)
+            if flags in ("-", "DI"):
+                self._count(Requests(host=host, side=Side.CALLED), caller, f"{service}-1-a", code, "-", count)
 
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
         bad = self.spreads if at == self._faulted[1] else 0.0
         for name, home in OTHERS:
-            for (_, code), count in self._shared_out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
+            for (_, code), count in self.shares.out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
                 self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)
 
     def _in_rotation(self, at: float) -> Sequence[str]:
@@ -239,29 +249,15 @@ class Traffic:
                     return _Felt(_share(abort), str(abort.get("httpStatus", "")), _share(delay), late)
         return _Felt()
 
-    def _shared_out(self, shares: Mapping[Any, float], number: int) -> dict[Any, int]:
-        """Whole requests by their shares; what is left of one second is owed to the next, so that shares are kept."""
-        owed = {key: self._owed.get(key, 0.0) + share * number for key, share in shares.items()}
-        found = dict.fromkeys(shares, 0)
-        for key in sorted(shares, key=lambda key: -owed[key]):
-            found[key] = min(number - sum(found.values()), max(0, round(owed[key])))
-        found[next(iter(shares))] += number - sum(found.values())
-        self._owed |= {key: owed[key] - count for key, count in found.items()}
-        return found
-
-    def _whole(self, key: str, number: float) -> int:
-        """A number in whole requests; what is left of one second is owed to the next."""
-        owed = self._owed.get(key, 0.0) + number
-        self._owed[key] = owed - round(owed)
-        return round(owed)
-
-    def _answered(self, side: Side, pod: str, answer: tuple[str, str], took: float, number: int) -> None:
+    def _answered(
+        self, side: Side, pod: str, answer: tuple[str, str], took: float, number: int, *, caller: str = "ingress"
+    ) -> None:
         """Counts orders, in the histogram too; ``answer`` is their status and flags, ``pod`` that whose proxy counts."""
         for question in (Requests(host=_ORDERS, side=side), Durations(host=_ORDERS, side=side)):
-            self._count(question, "ingress", pod, *answer, number)
+            self._count(question, caller, pod, *answer, number)
         for bound in _BOUNDS:
             question = Durations(host=_ORDERS, within=bound, side=side)
-            self._count(question, "ingress", pod, *answer, number if took <= bound else 0)
+            self._count(question, caller, pod, *answer, number if took <= bound else 0)
 
     def _count(self, question: Counted, caller: str, pod: str, code: str, flags: str, number: int) -> None:
         labels = {
