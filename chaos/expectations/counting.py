@@ -114,7 +114,8 @@ def count(
     """The events of a series strictly inside a window: from its first sample in it to its last one in it.
 
     A series that was born inside counts from zero, if it is sure that its process had not counted these events before:
-    it was scraped in the window without the series, or a whole scrape interval of the window had passed.
+    it was scraped in the window without the series, or it was never scraped before, and a whole scrape interval of the window
+    had passed.
     """
     first = bisect_left(counter.times, start)
     last = bisect_right(counter.times, end) - 1
@@ -151,8 +152,10 @@ def count_pair(
 
 def _born_inside(counter: Counter, start: float, scrapes: Mapping[Source, Sequence[float]], interval: float) -> bool:
     birth = counter.times[0]
-    if birth > start + interval * 1.5:
-        return True
     times = scrapes.get(counter.source, ())
     earlier = bisect_left(times, start)
-    return earlier < len(times) and times[earlier] < birth
+    if earlier < len(times) and times[earlier] < birth:
+        return True
+    if earlier:  # it was not scraped for a while, in which it may have counted on both sides of the start
+        return False
+    return birth > start + interval * 1.5

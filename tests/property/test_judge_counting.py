@@ -1,7 +1,11 @@
-"""Several processes that restart, and histograms that are looked at a moment apart, against what really happened."""
+"""Processes that restart, are not scraped for a while or are told late and twice, against what really happened.
+
+``HISTORIES`` in the environment says how many histories each test draws: 200 by default.
+"""
 
 from __future__ import annotations
 
+import os
 import random
 from bisect import bisect_right
 
@@ -12,6 +16,7 @@ from chaos.expectations.counting import Counter, Scrapes, count, count_pair
 from chaos.values.series import Series
 
 _LONG = 60.0
+_HISTORIES = int(os.environ.get("HISTORIES", "200"))
 
 
 class Process:
@@ -52,7 +57,7 @@ def scrapes_of(*counters: Counter) -> Scrapes:
 windows = st.tuples(st.floats(0, 60), st.floats(0, 60)).map(sorted)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=_HISTORIES, deadline=None)
 @given(
     seed=st.integers(0, 10**9),
     interval=st.sampled_from([0.5, 1.0, 5.0]),
@@ -77,7 +82,7 @@ def test_never_an_event_that_did_not_happen(
                 assert found.events >= sure, "only what is next to the edges may be missed"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=_HISTORIES, deadline=None)
 @given(
     seed=st.integers(0, 10**9),
     interval=st.sampled_from([0.5, 1.0, 5.0]),
@@ -99,6 +104,53 @@ def test_a_bucket_and_its_histogram_are_cut_alike(
     if len(process.births) == 1:
         slow = process.happened(start, min(end, *looks), good=False)
         assert every.events - few.events <= slow, "a scrape that only one has seen makes no event slow"
+
+
+@settings(max_examples=_HISTORIES, deadline=None)
+@given(
+    seed=st.integers(0, 10**9),
+    interval=st.sampled_from([0.5, 1.0, 5.0]),
+    rate=st.sampled_from([0.3, 3.0]),
+    window=windows,
+    missed=st.sampled_from([0.0, 0.1, 0.5]),
+    lag=st.sampled_from([0.0, 2.0, 7.0]),
+    restarts=st.booleans(),
+)
+def test_gaps_lag_and_samples_that_are_told_twice(
+    seed: int, interval: float, rate: float, window: list[float], missed: float, lag: float, restarts: bool
+) -> None:
+    """What lies between two scrapes of the window is counted once, and nothing from before or after it."""
+    chance, (start, end) = random.Random(seed), window
+    process = Process("p", chance, interval, rate, restarts=restarts)
+    process.scrapes = [at for at in process.scrapes if chance.random() >= missed and at <= _LONG - lag]
+    stored = [process.series(good=good) for good in (True, False)]
+    counters = [told_in_pieces(series, chance) for series in stored]
+    scrapes = scrapes_of(*counters)
+    scrapes.note(("j", "p"), process.scrapes)  # by series of other services
+    inside = [at for at in process.scrapes if start <= at <= end]
+    for good, counter in zip((True, False), counters, strict=True):
+        found = count(counter, start, end, scrapes=scrapes, interval=interval)
+        assert found.events <= process.happened(start, end, good=good)
+        if len(process.births) == 1 and inside:
+            between = process.happened(inside[0], inside[-1], good=good)
+            early = process.happened(start, inside[0], good=good) if process.scrapes[0] == inside[0] else 0
+            assert between <= found.events <= between + early, (
+                "a process that was never scraped before may be a new one"
+            )
+            assert not found.lower_bound
+        elif not inside:
+            assert found.events == 0
+
+
+def told_in_pieces(series: Series, chance: random.Random) -> Counter:
+    """As looks get it: each answer has the samples of the last seconds, most of which were told before, some twice."""
+    counter = Counter(series.labels)
+    told = 0
+    while told < len(series.samples):
+        told = min(len(series.samples), told + chance.randint(0, 5))
+        piece = series.samples[max(0, told - chance.randint(5, 9)) : told]
+        counter.add(sample for sample in piece for _ in range(chance.choice((1, 1, 2))))
+    return counter
 
 
 def test_of_a_process_without_an_instance_nothing_is_concluded() -> None:
