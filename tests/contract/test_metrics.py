@@ -21,6 +21,8 @@ from chaos.values.questions import (
     TRUE,
     Comparison,
     Durations,
+    Edges,
+    End,
     Question,
     Requests,
     Side,
@@ -98,6 +100,15 @@ def test_requests_are_counted_by_caller_status_and_flags(metrics: Metrics) -> No
             "response_flags",
         } <= series.labels.keys()
         assert series.labels["reporter"] in ("source", "waypoint")
+
+
+def test_edges_are_found_by_either_end(metrics: Metrics) -> None:
+    for end in End:
+        found = metrics.samples(Edges(namespace="staging", end=end), seconds=60)
+        calls = {(one.labels["source_workload"], one.labels["destination_service"]) for one in found}
+        assert ("order-svc", "inventory-svc.staging.svc.cluster.local") in calls
+        assert {one.labels["reporter"] for one in found} <= {"source", "waypoint"}
+        assert list(metrics.samples(Edges(namespace="nowhere", end=end), seconds=60)) == []
 
 
 def test_samples_are_raw_in_the_order_of_time_and_of_the_last_seconds(mesh: Mesh, metrics: Metrics) -> None:

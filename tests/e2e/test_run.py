@@ -21,6 +21,7 @@ from chaos.model.experiment import Experiment
 from chaos.model.history import History
 from chaos.reporting.record import read_record
 from chaos.values.answers import Answer
+from tests.e2e.callers import kubectl
 from tests.e2e.experiments import (
     chaosctl,
     configured,
@@ -349,6 +350,20 @@ def test_a_load_for_which_the_gateway_has_no_route_is_not_begun(lab: LabState, t
     assert "entry-unusable" in done.stderr
     (reason,) = record_in(tmp_path)["troubles"]
     assert f"{lab.entry} can't be used: GET /nothing/here: 404, it seems from the gateway itself" in reason["message"]
+
+
+def test_a_target_without_an_endpoint_is_not_faulted(lab: LabState, tmp_path: Path) -> None:
+    """Its callers bear that it is away, so the steady state holds, as it would with the fault."""
+    kubectl(lab, "scale", "deploy/inventory-svc", "--replicas=0")
+    try:
+        done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
+    finally:
+        kubectl(lab, "scale", "deploy/inventory-svc", "--replicas=1")
+        kubectl(lab, "rollout", "status", "deploy/inventory-svc", "--timeout=60s")
+    assert done.returncode == 3, done.stderr
+    assert "target-not-answering" in done.stderr
+    assert "status 503 for " in done.stderr
+    assert "injected" not in record_in(tmp_path)["marks"]
 
 
 def faults(lab: LabState) -> list[str]:
