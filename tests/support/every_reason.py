@@ -153,7 +153,9 @@ EVERY: Final[Mapping[ReasonCode, Callable[[], Verdict]]] = {
     ),
     ReasonCode.UNDECIDED_RECOVERY: lambda: judge(history(marks={**MARKS, Mark.LOAD_STOPPED: 1063.0})),
     ReasonCode.BURSTY: lambda: judge(history(order=orders(bad=lambda s: 1.0 if s in (1040, 1050) else 0.0))),
-    ReasonCode.NO_TRAFFIC: lambda: _run(Shop(), expected=_ANSWERED.replace("order-svc", "cart-svc")),
+    ReasonCode.NO_TRAFFIC: lambda: _run(
+        Shop(), expected=_ANSWERED.replace("service: order-svc", "service: order-svc, caller: nobody")
+    ),
     ReasonCode.NO_DATA: lambda: _run(_without_data(), expected=f"{{title: orders come, promql: '{_COMPARISON}'}}"),
     ReasonCode.NO_CALLERS: lambda: _run(Shop(asks=0)),
     ReasonCode.CALLERS_WITHOUT_PROXY: lambda: _not_injected(with_arrivals(history(target=[]), arrivals("unknown"))),
