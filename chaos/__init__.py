@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Refused,
         Stopped,
     )
+    from chaos.expectations.alert import AlertExpectation
     from chaos.expectations.attempts import AttemptsExpectation
     from chaos.expectations.breaker import BreakerExpectation
     from chaos.expectations.client import ClientExpectation
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
+    "AlertExpectation": "chaos.expectations.alert",
     "AttemptsExpectation": "chaos.expectations.attempts",
     "BreakerExpectation": "chaos.expectations.breaker",
     "Caps": "chaos.model.settings",
@@ -112,6 +114,7 @@ _HOMES: Final = {
 
 __all__ = [
     "Abort",
+    "AlertExpectation",
     "AttemptsExpectation",
     "BreakerExpectation",
     "Caps",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 from chaos.adapters.loopback import is_loopback
 from chaos.errors import InputError, MetricsError
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Comparison, Durations, Edges, End, Question, Rejections, Requests, Side
+from chaos.values.questions import Alerts, Comparison, Durations, Edges, End, Question, Rejections, Requests, Side
 from chaos.values.series import Series
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ _FALLBACK_INTERVAL: Final = 15.0
 """Seconds; the interval of Istio's sample addon."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
 _ENDS: Final = {End.CALLER: "source_workload_namespace", End.SERVICE: "destination_service_namespace"}
+_RULES: Final = "/api/v1/rules?type=alert"
 _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
@@ -98,6 +99,8 @@ class PrometheusMetrics:
         """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
         if isinstance(question, Comparison):
             return [Series(labels={}, samples=((self.now(), float(bool(self._query(question.promql)))),))]
+        if isinstance(question, Alerts):
+            return self._alerts(question.name)
         found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]")
         return [
             Series.model_construct(
@@ -106,6 +109,23 @@ class PrometheusMetrics:
             )
             for item in found
         ]
+
+    def _alerts(self, name: str) -> Sequence[Series]:
+        """By the states of all alert rules; of several with one name, one that fires counts."""
+        import requests
+
+        try:
+            answer = requests.get(f"{self.url}{_RULES}", timeout=_TIMEOUT)
+            groups = answer.json()["data"]["groups"]
+        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+            raise self._unreachable(error) from error
+        fires: dict[str, bool] = {}
+        for rule in (rule for group in groups for rule in group["rules"]):
+            found = rule["state"] == "firing"
+            if found or (rule["name"] == name and rule.get("health") != "err"):
+                fires[rule["name"]] = found or fires.get(rule["name"], False)
+        now = self.now()
+        return [Series(labels={"alertname": one}, samples=((now, float(value)),)) for one, value in fires.items()]
 
     def wording(self, question: Question) -> str:
         """A question as a PromQL selector, or as the comparison that it is."""
@@ -120,6 +140,8 @@ class PrometheusMetrics:
                 return f'istio_requests_total{{{_SIDES[Side.CALLERS]},{_ENDS[end]}="{namespace}"}}'
             case Comparison(promql=promql):
                 return promql
+            case Alerts():
+                return _RULES
             case Rejections():
                 return "pilot_total_xds_rejects"
         assert_never(question)

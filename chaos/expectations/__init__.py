@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from chaos.expectations.alert import AlertExpectation
 from chaos.expectations.attempts import AttemptsExpectation
 from chaos.expectations.breaker import BreakerExpectation
 from chaos.expectations.client import ClientExpectation
@@ -24,6 +25,7 @@ from chaos.expectations.unaffected import UnaffectedExpectation
 
 __all__ = [
     "KINDS",
+    "AlertExpectation",
     "AnyExpectation",
     "AttemptsExpectation",
     "BreakerExpectation",
@@ -41,6 +43,7 @@ __all__ = [
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[AlertExpectation, Tag("AlertExpectation")]
     | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]
     | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
     | Annotated[BreakerExpectation, Tag("BreakerExpectation")]

@@ -20,7 +20,7 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Comparison, Durations, Edges, End, Question, Requests, Side
+from chaos.values.questions import Alerts, Comparison, Durations, Edges, End, Question, Requests, Side
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
@@ -78,6 +78,7 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.spreads = 0.0
+        self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
 
@@ -97,6 +98,12 @@ class Traffic:
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
+
+    def alerting(self, name: str) -> Mapping[str, bool]:
+        """Which alerts fire, and whether that of this name does, if there is one."""
+        self.catch_up()
+        fires = {one: times.cover(self._faulted, self._next - 1) for one, times in self.alerts.items()}
+        return {one: firing for one, firing in fires.items() if firing or one == name}
 
     def _happen(self, at: float) -> None:
         lags = self.arrivals.lags(at, round(self.rate * self.kept))
@@ -320,6 +327,12 @@ class ShopMetrics:
         if isinstance(question, Comparison):
             holds = float(question.promql not in self.untrue)
             return [Series(labels={}, samples=((self._clock.now(), holds),))]
+        if isinstance(question, Alerts):
+            sample = self._clock.now()
+            return [
+                Series(labels={"alertname": name}, samples=((sample, float(fires)),))
+                for name, fires in self._traffic.alerting(question.name).items()
+            ]
         return self._traffic.series(question, seconds=seconds)
 
     def wording(self, question: Question) -> str:
