@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
     from chaos.expectations.replicas import ReplicaExpectation
+    from chaos.expectations.throughput import ThroughputExpectation
     from chaos.expectations.unaffected import UnaffectedExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
@@ -105,6 +106,7 @@ _HOMES: Final = {
     "Stopped": "chaos.errors",
     "StringMatch": "chaos.model.experiment",
     "Target": "chaos.model.experiment",
+    "ThroughputExpectation": "chaos.expectations.throughput",
     "UnaffectedExpectation": "chaos.expectations.unaffected",
     "Verdict": "chaos.model.verdict",
     "__version__": "chaos.version",
@@ -163,6 +165,7 @@ __all__ = [
     "Stopped",
     "StringMatch",
     "Target",
+    "ThroughputExpectation",
     "UnaffectedExpectation",
     "Verdict",
     "__version__",

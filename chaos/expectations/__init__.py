@@ -21,6 +21,7 @@ from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.replicas import ReplicaExpectation
+from chaos.expectations.throughput import ThroughputExpectation
 from chaos.expectations.unaffected import UnaffectedExpectation
 
 __all__ = [
@@ -38,12 +39,14 @@ __all__ = [
     "PromqlExpectation",
     "ReplicaExpectation",
     "SteadyState",
+    "ThroughputExpectation",
     "UnaffectedExpectation",
 ]
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
     | Annotated[AlertExpectation, Tag("AlertExpectation")]
+    | Annotated[ThroughputExpectation, Tag("ThroughputExpectation")]
     | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]
     | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
     | Annotated[BreakerExpectation, Tag("BreakerExpectation")]

@@ -45,6 +45,7 @@ class Behaviour(TypedDict, total=False):
     breaker: Times
     sheds: float
     spreads: float
+    stuck: float
     alerts: Mapping[str, Times]
     scrape_interval: float
 
@@ -71,6 +72,7 @@ class Shop:
         breaker: When the gateway's proxy refuses orders because its connection pool is full (``UO``), by the fault.
         sheds: Share of the orders that it then refuses.
         spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
+        stuck: Share of the calls of these two that are not made any more after a fault, as from a pool that does not refill.
         alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
             and ``ShopDown`` never.
         scrape_interval: Whole seconds between two samples of the metrics.

@@ -77,7 +77,7 @@ class Traffic:
         self.asks, self.tries, self.retries = 1, 1, 0
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
-        self.spreads = 0.0
+        self.spreads = self.stuck = 0.0
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
@@ -188,6 +188,8 @@ class Traffic:
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
         bad = self.spreads if at == self._faulted[1] else 0.0
+        if float("-inf") < self._faulted[1] < at:
+            calls = self._whole("others", calls * (1 - self.stuck))
         for name, home in OTHERS:
             for (_, code), count in self._shared_out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
                 self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)
