@@ -41,7 +41,7 @@ def killed(lab: LabState, mesh: KubernetesMesh, folder: Path) -> tuple[float, fl
     def injected() -> bool:
         return '"chaos-' in (mesh.routes_of_proxy("staging", caller) or "")
 
-    file = quick(folder, limit="120s")
+    file = quick(folder, limit="30m")
     file.write_text(file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.99%"))
     process = subprocess.Popen(
         [sys.executable, "-m", "chaos", "run", str(file), *on(lab), "--report-dir", str(folder)],

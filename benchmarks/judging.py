@@ -18,7 +18,7 @@ from chaos.engine.live import progress_of
 from chaos.engine.recorder import Recorder
 from chaos.judge import Facts, needed, stand
 from chaos.model.history import Environment, Mark, PhaseName, ProxySeen
-from chaos.model.plan import Caller, Plan
+from chaos.model.plan import Caller, Injection, Plan, Strategy
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import Durations, Question
 from chaos.values.series import Series
@@ -67,7 +67,12 @@ def load(second: int) -> LoadSecond:
 def measured(phase: PhaseName, wanted: int, lengths: Sequence[int]) -> None:
     """A run that lasts in one phase, from its beginning on."""
     callers = tuple(Caller(namespace="staging", workload=f"caller-{n}") for n in range(CALLERS))
-    plan = Plan(run="r", experiment=parse_experiment(EXPERIMENT), callers=callers)
+    experiment = parse_experiment(EXPERIMENT)
+    injection = Injection(
+        target=experiment.target, fault=experiment.fault, callers=callers, strategy=Strategy.CREATE, namespace="staging",
+        name="chaos-r-inventory-svc", before=None, after={}, route_name="chaos-r-inventory-svc",
+    )  # fmt: skip
+    plan = Plan(run="r", experiment=experiment, injections=(injection,))
     environment = Environment(context="lab", scrape_interval=1.0)
     recorder = Recorder(plan, environment, clock_offset=0.0, started=float(BEGUN))
     questions = needed(plan)

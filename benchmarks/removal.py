@@ -21,7 +21,7 @@ import httpx
 from benchmarks.own_lab import own_lab
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.engine.clock import SystemClock
-from chaos.engine.injecting import Injector
+from chaos.engine.injecting import Injector, restore_all
 from chaos.engine.observer import Observer
 from chaos.engine.place import Place
 from chaos.engine.proxies import Proxies
@@ -44,7 +44,7 @@ target: {{namespace: staging, service: {service}, callers: {{app: {caller}}}}}
 faults: [abort: {{percentage: 50, httpStatus: 503}}]
 load: {{rate: 40, requests: [{{path: /}}]}}
 profile: quick
-steadyState: [{{title: answered, service: {service}, good: {{status: "<500"}}, atLeast: 1%}}]
+steadyState: [{{title: answered, service: {service}, good: {{status: "<500"}}, atLeast: 99%}}]
 limits: {{removal: 60s}}
 """
 TARGETS = {
@@ -63,15 +63,16 @@ class Removing:
         service, caller = TARGETS[strategy]
         experiment = parse_experiment(EXPERIMENT.format(service=service, caller=caller))
         self.plan: Plan = place.plan(experiment, run=new_run())
-        assert self.plan.injection is not None, self.plan.refusals
-        assert self.plan.injection.strategy is strategy, (strategy, self.plan.injection.strategy)
+        assert self.plan.allowed, self.plan.refusals
+        (injection,) = self.plan.injections
+        assert injection.strategy is strategy, (strategy, injection.strategy)
         self._clock = clock
         offset = place.metrics.now() - clock.now()
         self.recorder = Recorder(self.plan, place.environment, clock_offset=offset, started=clock.now() + offset)
         self._observer = Observer(self.recorder, place.metrics, cast("Load", None))
-        self._injector = Injector(place.mesh, self.plan.injection, self.plan.run, clock)
+        self._injector = Injector(place.mesh, injection, self.plan.run, clock)
         self._mesh = place.mesh
-        self._proxies = Proxies(place.mesh, clock, self.plan)
+        self._proxies = Proxies(place.mesh, clock, self.plan.injections, every=True)
 
     def mark(self, mark: Mark) -> None:
         self.recorder.mark(mark, self._clock.now() + self.recorder.clock_offset)
@@ -89,9 +90,9 @@ class Removing:
         return seen
 
     def remove(self) -> None:
-        assert self._injector.restore(said=print) == ""
+        assert restore_all([self._injector], clock=self._clock, said=print) == ""
         self.mark(Mark.RESTORED)
-        self._proxies = Proxies(self._mesh, self._clock, self.plan)
+        self._proxies = Proxies(self._mesh, self._clock, self.plan.injections, every=False)
 
     def give_back(self) -> None:
         self._injector.give_back(said=print)

@@ -20,7 +20,7 @@ from typing import Any
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import SystemClock
 from chaos.engine.planning import governing_now, make_plan
-from chaos.engine.target import EVERY, Found, TargetWatch
+from chaos.engine.target import EVERY, Found, TargetWatch, Watched
 from chaos.lab.api.resources import NAMESPACES, SERVICES
 from chaos.model.settings import Settings
 from tests.support.api_server import CONTEXT, ApiServer
@@ -98,14 +98,14 @@ def main() -> None:
         others = fill(server, mesh, total)
         server.app = counted = Counted(server.app)
         found = replace(situation(), virtual_services=mesh.virtual_services())
-        plan = make_plan(experiment(), found, Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
-        assert plan.injection is not None, plan.refusals
-        written, _ = mesh.create_virtual_service(plan.injection.after)
+        plan = make_plan(experiment(), [found], Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
+        assert plan.allowed, plan.refusals
+        written, _ = mesh.create_virtual_service(plan.injections[0].after)
         clock = SkippingClock()
-        watch = TargetWatch(mesh, clock, plan, found, written)
+        watch = TargetWatch(mesh, clock, [Watched(experiment(), found, written)])
 
         def listing() -> None:
-            governor = governing_now(mesh, plan, found)
+            governor = governing_now(mesh, experiment(), found)
             assert governor is not None
             assert governor["metadata"]["uid"] == written["metadata"]["uid"]
             assert mesh.namespace("staging") is not None

@@ -45,9 +45,11 @@ if TYPE_CHECKING:
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
+    from chaos.faults.stage import Stage
+    from chaos.faults.target import Match, StringMatch, Target
     from chaos.harness.harness import Harness
     from chaos.model.events import Event
-    from chaos.model.experiment import Experiment, Limits, Load, Match, Observe, Recovery, Request, StringMatch, Target
+    from chaos.model.experiment import Experiment, Limits, Load, Observe, Recovery, Request
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
@@ -86,7 +88,7 @@ _HOMES: Final = {
     "Listener": "chaos.ports",
     "Load": "chaos.model.experiment",
     "LoadError": "chaos.errors",
-    "Match": "chaos.model.experiment",
+    "Match": "chaos.faults.target",
     "MeshError": "chaos.errors",
     "MetricsError": "chaos.errors",
     "NoWatch": "chaos.engine.surroundings",
@@ -103,9 +105,10 @@ _HOMES: Final = {
     "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
+    "Stage": "chaos.faults.stage",
     "Stopped": "chaos.errors",
-    "StringMatch": "chaos.model.experiment",
-    "Target": "chaos.model.experiment",
+    "StringMatch": "chaos.faults.target",
+    "Target": "chaos.faults.target",
     "ThroughputExpectation": "chaos.expectations.throughput",
     "UnaffectedExpectation": "chaos.expectations.unaffected",
     "Verdict": "chaos.model.verdict",
@@ -162,6 +165,7 @@ __all__ = [
     "Request",
     "Result",
     "Settings",
+    "Stage",
     "Stopped",
     "StringMatch",
     "Target",

@@ -87,13 +87,13 @@ def _version(version: Annotated[bool, typer.Option("--version", help="print the 
 @app.command()
 def validate(files: Files, as_json: Json = False) -> None:
     """Check experiment files; every problem of every file at once."""
-    from chaos.adapters.experiment_file import DocumentError, read_experiment
+    from chaos.adapters.experiment_file import DocumentError, check_experiment
 
     problems: dict[Path, Sequence[Problem]] = {}
     for file in experiment_files(files):
         problems[file] = ()
         try:
-            read_experiment(file)
+            check_experiment(file)
         except DocumentError as error:
             problems[file] = error.problems
             if not as_json:

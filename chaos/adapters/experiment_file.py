@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chaos.errors import InputError
+from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
 from chaos.values.declared import dotted, path_in, wrong
 
@@ -61,6 +62,26 @@ def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Exp
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{shown}: expected an experiment file that can be read: {reason}") from error
     return parse_experiment(text, file=str(shown)), text
+
+
+def check_experiment(file: Path | str) -> None:
+    """Sees that a file is an experiment, and one whose run can show something.
+
+    Raises:
+        InputError: it can't be read.
+        DocumentError: it is not YAML, or not an experiment, or no run of it could be green or red by right.
+    """
+    experiment, text = read_experiment(file)
+    document = _load(text, str(file))
+    problems = []
+    for one in hopeless(experiment):
+        line, column = _position(document, one.where)
+        where = dotted(path_in(document, one.where))
+        problems.append(
+            Problem(file=str(file), line=line, column=column, path=where, message=one.message, hint=one.hint)
+        )
+    if problems:
+        raise DocumentError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
 
 def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:

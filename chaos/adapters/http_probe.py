@@ -7,6 +7,7 @@ import ssl
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from chaos.adapters.loopback import is_loopback
 from chaos.values.entry import Contact, Hindrance
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class HttpProbe:
         """Connects, with TLS for ``https``, and sends no request."""
         found = self._reach(entry, host, context=ssl.create_default_context())
         if found.certificate:  # whether all else is well
-            return self._reach(entry, host, context=_trusting()).model_copy(update={"certificate": found.certificate})
-        return found
+            found = self._reach(entry, host, context=_trusting()).model_copy(update={"certificate": found.certificate})
+        return found.model_copy(update={"proxied": _is_proxied(entry)})
 
     def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:
         """Sends one request; the body of its answer is not read."""
@@ -87,6 +88,13 @@ class HttpProbe:
         port = tls.port or _PORTS[tls.scheme]
         name = f"[{tls.hostname}]" if ":" in (tls.hostname or "") else tls.hostname
         return self._reach(f"https://{name}:{port}", host, context=_trusting()).hindrance is None
+
+
+def _is_proxied(entry: str) -> bool:
+    """Whether ``requests``, which locustfiles send by, would go through a proxy of the environment."""
+    from requests.utils import get_environ_proxies, select_proxy
+
+    return not is_loopback(entry) and bool(select_proxy(entry, get_environ_proxies(entry)))
 
 
 def _shake_hands(connection: socket.socket, context: ssl.SSLContext, name: str) -> Contact:

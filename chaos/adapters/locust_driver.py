@@ -164,8 +164,8 @@ def _merged(own: Mapping[str, str], runs: Mapping[str, str]) -> dict[str, str]:
 # --- the user's locustfile -----------------------------------------------------------------------------------------
 
 
-def users_of(file: Path, headers: Mapping[str, str]) -> list[type[User]]:
-    """The classes of the user's locustfile, whose clients send the run's headers too.
+def users_of(file: Path, headers: Mapping[str, str], seconds: Seconds) -> list[type[User]]:
+    """The classes of the user's locustfile, whose clients send the run's headers too, and whose waiting requests are known.
 
     A ``LoadTestShape`` in it is left alone: baseline and fault need the same number of users.
     """
@@ -173,20 +173,22 @@ def users_of(file: Path, headers: Mapping[str, str]) -> list[type[User]]:
     classes, _ = load_locustfile(str(file))
     if not classes:
         raise ValueError("no User class is in it")
-    return [_marked(cls, dict(headers)) for cls in classes.values()]
+    return [_marked(cls, dict(headers), seconds) for cls in classes.values()]
 
 
-def _marked(cls: type[User], headers: dict[str, str]) -> type[User]:
-    if issubclass(cls, FastHttpUser):
-        return type(cls.__name__, (cls,), {"default_headers": {**(cls.default_headers or {}), **headers}})
-    if not issubclass(cls, HttpUser):
+def _marked(cls: type[User], headers: dict[str, str], seconds: Seconds) -> type[User]:
+    if not issubclass(cls, HttpUser | FastHttpUser):
         return cls
+    fast = issubclass(cls, FastHttpUser)
 
     def __init__(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807 - it becomes the class's own
         cls.__init__(self, *arguments, **options)
-        self.client.headers.update(headers)
+        if not fast:
+            self.client.headers.update(headers)
+        self.client.request = seconds.watched(self.client.request)
 
-    return type(cls.__name__, (cls,), {"__init__": __init__})
+    own = {"default_headers": {**(cls.default_headers or {}), **headers}} if fast else {}
+    return type(cls.__name__, (cls,), {"__init__": __init__, **own})
 
 
 def options_of(file: Path, work: Mapping[str, Any]) -> Any:
@@ -268,7 +270,7 @@ def main() -> int:
         file = Path(work["locustfile"])
         try:
             environment = Environment(
-                user_classes=users_of(file, {**_host(work), **work["headers"]}),
+                user_classes=users_of(file, {**_host(work), **work["headers"]}, seconds),
                 host=work["entry"],
                 events=locust.events,  # those for which the locustfile has registered its own listeners
                 locustfile=file.name,

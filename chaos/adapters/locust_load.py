@@ -241,6 +241,7 @@ def _second(line: str) -> LoadSecond:
         intended=found["intended"],
         sent=found["sent"],
         worst_lag=found["worst_lag"],
+        waiting=tuple(found["waiting"]),
         cpu=found["cpu"],
         cells=tuple(
             LoadCell.model_construct(

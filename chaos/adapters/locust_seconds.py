@@ -8,7 +8,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, TypeVar
+
+Answered = TypeVar("Answered")
 
 _DIGITS: Final = 3
 _BLOCKED: Final = 0.05
@@ -109,6 +112,8 @@ class Seconds:
         self.began: float | None = None
         self._wall = time.time() - time.perf_counter()
         self._found: dict[int, _Second] = {}
+        self._under_way: dict[int, float] = {}
+        self._numbers = count()
         self._alive: float | None = None
         self._blocked: deque[tuple[float, float]] = deque(maxlen=_REMEMBERED)
         self._read = (time.perf_counter(), time.process_time())
@@ -134,6 +139,19 @@ class Seconds:
         second = self._second()
         second.sent += 1
         second.lag = max(second.lag, lag)
+
+    def watched(self, request: Callable[..., Answered]) -> Callable[..., Answered]:
+        """A client's way to send a request, that tells for how long each has waited that is under way."""
+
+        def send(*arguments: Any, **options: Any) -> Answered:
+            number = next(self._numbers)
+            self._under_way[number] = self.now()
+            try:
+                return request(*arguments, **options)
+            finally:
+                del self._under_way[number]
+
+        return send
 
     def answered(
         self,
@@ -170,6 +188,7 @@ class Seconds:
             "intended": second.sent if self.rate is None else self._intended(at, self.rate),
             "sent": second.sent,
             "worst_lag": round(second.lag, 4),
+            "waiting": [round(at + 1 - begun, 3) for begun in self._under_way.values() if begun <= at],
             "cpu": self._share_of_processor(),
             "cells": [
                 {"request": request, "status": status, "error": error, "matched": matched, "lag": lag, "held": held,

@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from chaos.adapters.loopback import is_loopback
 from chaos.errors import InputError, MetricsError
+from chaos.values.promql import read_comparison
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Alerts, Comparison, Durations, Edges, End, Question, Rejections, Requests, Side
+from chaos.values.questions import (
+    COMPARED,
+    FALSE,
+    LEAST,
+    MOST,
+    NO_DATA,
+    TRUE,
+    Alerts,
+    Comparison,
+    Durations,
+    Edges,
+    End,
+    Question,
+    Rejections,
+    Requests,
+    Side,
+)
 from chaos.values.series import Series
 
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
+    from requests import Session
 
 _TIMEOUT: Final = 5
 _FALLBACK_INTERVAL: Final = 15.0
@@ -44,22 +64,27 @@ class PrometheusMetrics:
     def _client(self) -> PrometheusConnect:
         if self._opened is None:
             from prometheus_api_client import PrometheusConnect
-            from requests import Session
             from urllib3.util.retry import Retry
 
-            session = Session()
-            session.trust_env = not is_loopback(
-                self.url
-            )  # else a proxy of the environment is asked for this very machine
-            self._opened = PrometheusConnect(url=self.url, retry=Retry(total=0), timeout=_TIMEOUT, session=session)
+            self._opened = PrometheusConnect(
+                url=self.url, retry=Retry(total=0), timeout=_TIMEOUT, session=self._session
+            )
         return self._opened
 
-    def _query(self, query: str) -> Any:
+    @cached_property
+    def _session(self) -> Session:
+        from requests import Session
+
+        session = Session()
+        session.trust_env = not is_loopback(self.url)  # else a proxy of the environment is asked for this very machine
+        return session
+
+    def _query(self, query: str, **parameters: float) -> Any:
         from prometheus_api_client import PrometheusApiClientException
         from requests import RequestException
 
         try:
-            return self._client.custom_query(query)
+            return self._client.custom_query(query, params=parameters)
         except PrometheusApiClientException as error:
             raise MetricsError(f"Prometheus at {self.url} can't answer {query!r}: {_detail(error)}") from error
         except (RequestException, ValueError, KeyError) as error:
@@ -98,7 +123,7 @@ class PrometheusMetrics:
     def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
         """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
         if isinstance(question, Comparison):
-            return [Series(labels={}, samples=((self.now(), float(bool(self._query(question.promql)))),))]
+            return self._compared(question.promql)
         if isinstance(question, Alerts):
             return self._alerts(question.name)
         found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]")
@@ -112,12 +137,12 @@ class PrometheusMetrics:
 
     def _alerts(self, name: str) -> Sequence[Series]:
         """By the states of all alert rules; of several with one name, one that fires counts."""
-        import requests
+        from requests import RequestException
 
         try:
-            answer = requests.get(f"{self.url}{_RULES}", timeout=_TIMEOUT)
+            answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT)
             groups = answer.json()["data"]["groups"]
-        except (requests.RequestException, ValueError, KeyError, TypeError) as error:
+        except (RequestException, ValueError, KeyError, TypeError) as error:
             raise self._unreachable(error) from error
         fires: dict[str, bool] = {}
         for rule in (rule for group in groups for rule in group["rules"]):
@@ -126,6 +151,22 @@ class PrometheusMetrics:
                 fires[rule["name"]] = found or fires.get(rule["name"], False)
         now = self.now()
         return [Series(labels={"alertname": one}, samples=((now, float(value)),)) for one, value in fires.items()]
+
+    def _compared(self, promql: str) -> Sequence[Series]:
+        """Whether a comparison is true at this moment, and the values of its telling side; an empty result may be no data."""
+        at, reading = self.now(), read_comparison(promql)
+
+        def ask(query: str) -> Any:
+            return self._query(query, time=at)
+
+        held = TRUE if ask(promql) else FALSE
+        if held == FALSE and not any(all(map(ask, sides)) for sides in reading.needed):
+            held = NO_DATA
+        found = [Series(labels={}, samples=((at, held),))]
+        if values := _values(ask(reading.shown)):
+            shown = ((LEAST, min(values)), (MOST, max(values)))
+            found += [Series(labels={COMPARED: which}, samples=((at, value),)) for which, value in shown]
+        return found
 
     def wording(self, question: Question) -> str:
         """A question as a PromQL selector, or as the comparison that it is."""
@@ -145,6 +186,12 @@ class PrometheusMetrics:
             case Rejections():
                 return "pilot_total_xds_rejects"
         assert_never(question)
+
+
+def _values(result: Any) -> Sequence[float]:
+    """The numbers of an instant vector or a scalar; what is no number is left out, since JSON has none for it."""
+    items = [one["value"] if isinstance(one, dict) else result for one in result]
+    return [value for _, text in items if math.isfinite(value := float(text))]
 
 
 def _le(bound: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
+from chaos.engine.injecting import restore_all
 from chaos.engine.live import TICK, Live
 from chaos.engine.phases import QUICK
 from chaos.engine.proxies import PATIENCE, Proxies
@@ -22,21 +23,25 @@ _RELEASE: Final = 15.0
 
 
 def restore(live: Live) -> None:
-    """Takes the fault out of the API, if a write of it was attempted."""
-    if live.target is not None:
-        live.target.stop()
-    made = live.injector
-    if not made.attempted:
+    """Takes every fault out of the API of which a write was attempted."""
+    if live.targets is not None:
+        live.targets.stop()
+    attempted = [made for made in live.injectors if made.attempted]
+    if not attempted:
         return
     live.mark(Mark.RESTORE_SENT)
     live.enter(PhaseName.RESTORE)
-    if left := made.restore(said=partial(_retried, live)):
+    if left := restore_all(attempted, clock=live.clock, said=partial(_retried, live)):
         live.trouble(TroubleKind.MESH_LOST, f"the run could not restore: {left}")
         return
     live.mark(Mark.RESTORED)
-    live.event(events.Restored(at=live.now(), strategy=made.injection.strategy, exact=made.exact))
-    message = f"run {live.plan.run} ended its fault"
-    announce(live.place.mesh, made.written or made.injection.after, reason="ChaosFaultEnded", message=message)
+    for made in attempted:
+        injection = made.injection
+        live.event(
+            events.Restored(at=live.now(), object=injection.place, strategy=injection.strategy, exact=made.exact)
+        )
+        message = f"run {live.plan.run} ended its fault"
+        announce(live.place.mesh, made.written or injection.after, reason="ChaosFaultEnded", message=message)
 
 
 def _retried(live: Live, why: str) -> None:
@@ -47,7 +52,7 @@ def await_removal(live: Live) -> None:
     """Waits until no caller's proxy has the fault any more, whatever ended the run but a wish to stop it."""
     if Mark.INJECTED not in live.recorder.marks or Mark.RESTORED not in live.recorder.marks:
         return
-    live.proxies = Proxies(live.place.mesh, live.clock, live.plan)
+    live.proxies = Proxies(live.place.mesh, live.clock, live.plan.injections, every=False)
     until = live.now() + live.plan.experiment.limits.removal.total_seconds() + PATIENCE
     looked = 0.0
     while not live.around.stop and live.now() < until and not _lost(live):
@@ -72,12 +77,13 @@ def _lost(live: Live) -> bool:
 
 def give_back(live: Live) -> None:
     """One attempt, after the proxies have lost the fault, which is measured; the release goes on until it is done."""
-    if left := live.injector.give_back(said=partial(_retried, live)):
-        live.event(events.Ownership(at=live.now(), left=left))
+    for made in live.injectors:
+        if left := made.give_back(said=partial(_retried, live)):
+            live.event(events.Ownership(at=live.now(), left=left))
 
 
 def release(live: Live) -> None:
-    """Stops the load, and gives the lease back once nothing is left."""
+    """Stops the load, and gives the leases back once nothing is left."""
     live.enter(PhaseName.RELEASE)
     loaded = Mark.LOAD_STARTED in live.recorder.marks
     if loaded:
@@ -96,22 +102,22 @@ def release(live: Live) -> None:
 
 
 def _let_go(live: Live) -> None:
-    """Gives the lease back once nothing is left; else somebody else has to clean up, and the lease tells them."""
+    """Gives the leases back once nothing is left; else somebody else has to clean up, and the leases tell them."""
     give_back(live)
     persist(
         partial(_hand_back, live), clock=live.clock, deadline=_RELEASE, pause=TICK,
         said=lambda why: live.event(events.ReleaseRetried(at=live.now(), why=why)),
     )  # fmt: skip
-    if live.lease is not None:
-        live.lease.stop()
-    if live.watchdog is not None and not live.recorder.residue and not live.injector.unaccounted:
+    live.leases.stop()
+    unaccounted = any(made.unaccounted for made in live.injectors)
+    if live.watchdog is not None and not live.recorder.residue and not unaccounted:
         live.watchdog.release()
     elif live.watchdog is not None:
         live.watchdog.abandon()
 
 
 def _hand_back(live: Live) -> str:
-    """One attempt to see that the fault is gone, and to give the lease back: what is wrong, noted as residue too."""
+    """One attempt to see that the faults are gone, and to give the leases back: what is wrong, noted as residue too."""
     try:
         left = _left(live)
     except MeshError as error:
@@ -121,17 +127,17 @@ def _hand_back(live: Live) -> str:
     else:
         live.recorder.residue = tuple(left)
         return f"residue: {', '.join(left)}" if left else ""
-    touched = live.injector.attempted or live.lease is not None
+    touched = bool(live.leases) or any(made.attempted for made in live.injectors)
     live.recorder.residue = (f"not known: {unknown}",) if touched else ()
     return unknown
 
 
 def _left(live: Live) -> list[str]:
-    mesh, run, namespaces = live.place.mesh, live.plan.run, (live.plan.experiment.target.namespace,)
-    if left := residue.find(mesh, namespaces, run, faults_only=True) or live.injector.residue():
-        live.injector.restore(said=partial(_retried, live), deadline=0)
+    mesh, run, namespaces = live.place.mesh, live.plan.run, live.plan.experiment.namespaces
+    found = residue.find(mesh, namespaces, run, faults_only=True)
+    if left := found or [what for made in live.injectors for what in made.residue()]:
+        restore_all(live.injectors, clock=live.clock, said=partial(_retried, live), deadline=0)
         give_back(live)
         return left
-    if live.lease is not None:
-        live.lease.release()
+    live.leases.release()
     return residue.find(mesh, namespaces, run)

@@ -1,13 +1,13 @@
-"""Writes the fault, and restores, whatever the API answers meanwhile."""
+"""Writes the faults, and restores, whatever the API answers meanwhile."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from chaos.errors import MeshError
 from chaos.injection.patching import carries, carries_fault, is_as_before
-from chaos.model.plan import Injection, Strategy
+from chaos.model.plan import Change, Injection, Strategy
 from chaos.ports import Clock, Mesh, Object
 from chaos.safety.lease import owner_reference
 from chaos.safety.marks import describe_part
@@ -78,25 +78,49 @@ class Injector:
             raise Unsettled(error.message, status=error.status, hint=error.hint) from error
         return self.written
 
+    def change(self, to: Change) -> Object:
+        """Writes the next stage of the fault into the object, by the version that is there now.
+
+        A write that arrives after the restore fits no version any more, so none of these can bring the fault back.
+
+        Raises:
+            Overtaken: the spec is not what this run wrote, so somebody else's is not touched.
+            MeshError: it was not written, or nobody can tell.
+        """
+        self.written = settle(lambda: self._changed(to), tries=_TRIES, pause=_PAUSE, sleep=self._clock.sleep)
+        return self.written
+
+    def _changed(self, to: Change) -> Object:
+        assert self.written is not None  # noqa: S101 - a stage follows another
+        try:
+            found = self.live()
+        except MeshError as error:
+            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+        if found is None or found["metadata"]["uid"] != self.written["metadata"]["uid"]:
+            raise Overtaken(f"{self.injection.place} was deleted")
+        if found["spec"] == to.spec:
+            return found  # an attempt before this one, whose answer was lost
+        if found["spec"] != self.written["spec"]:
+            raise Overtaken(f"somebody edited {self.injection.place}")
+        try:
+            return self._mesh.replace_virtual_service({**found, "spec": to.spec})[0]
+        except MeshError as error:
+            if error.refused and error.status not in (404, 409):
+                raise
+            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+
     def live(self) -> Object | None:
         """The object as it is now, ``None`` where it is gone."""
         return self._mesh.virtual_service(self.injection.namespace, self.injection.name)
 
-    def restore(self, *, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE) -> str:
-        """Takes the fault out of the API and makes sure that it is out; who owns which field is for `give_back`.
-
-        Args:
-            said: Called with every attempt that failed.
-            deadline: Seconds after which it gives up.
+    def restore(self) -> str:
+        """One attempt to take the fault out of the API; who owns which field is for `give_back`.
 
         Returns:
             Why it could not restore; empty once the fault is out of the API.
         """
-        return persist(self._trouble, clock=self._clock, deadline=deadline, pause=_PAUSE, said=said)
-
-    def _trouble(self) -> str:
         try:
-            return "" if self._gone() else "the fault is still there after the restore"
+            return "" if self._gone() else f"the fault is still in {self.injection.place} after the restore"
         except MeshError as error:
             return error.message
         except Exception as error:  # noqa: BLE001 - whatever it is, a fault is out there
@@ -126,12 +150,35 @@ class Injector:
         try:
             return give_back(self._mesh, self.injection.namespace, self.injection.name, run=self._run)
         except Exception as error:  # noqa: BLE001 - see above
-            said(
-                f"the fields of {self.injection.namespace}/{self.injection.name} could not be given back to their owners yet: {getattr(error, 'message', error)}"
-            )
+            told = getattr(error, "message", error)
+            said(f"the fields of {self.injection.place} could not be given back to their owners yet: {told}")
             return ""
 
     def residue(self) -> list[str]:
         """What the object still has of the run, even if somebody removed its marks."""
         found = self.live() if self.attempted else None
         return [describe_part(found, self._run)] if found is not None and carries(found, self._run) else []
+
+
+def restore_all(
+    injectors: Sequence[Injector], *, clock: Clock, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE
+) -> str:
+    """Takes all faults out of the API and makes sure that they are out; one that can't be does not keep the others.
+
+    Args:
+        injectors: Of the faults that may be in the mesh.
+        clock: The run's, on which it waits.
+        said: Called with every attempt that failed.
+        deadline: Seconds after which it gives up.
+
+    Returns:
+        Why it could not restore; empty once every fault is out.
+    """
+    left = list(injectors)
+
+    def attempt() -> str:
+        wrong = [(one, why) for one in left if (why := one.restore())]
+        left[:] = [one for one, _ in wrong]
+        return "; ".join(why for _, why in wrong)
+
+    return persist(attempt, clock=clock, deadline=deadline, pause=_PAUSE, said=said)

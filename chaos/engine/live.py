@@ -19,7 +19,7 @@ from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName, ProxySeen
 from chaos.model.plan import Plan
 from chaos.ports import Listener, Progress
-from chaos.safety.lease import Held
+from chaos.safety.leases import Leases
 
 TICK: Final = 0.5
 """Seconds between two looks."""
@@ -33,17 +33,24 @@ class Live:
     """A run while it goes on."""
 
     def __init__(self, plan: Plan, around: Surroundings) -> None:
-        if plan.injection is None or not plan.allowed:
+        if not plan.allowed:
             raise ValueError("only an allowed plan can be run")
         self.around, self.place, self.clock = around, around.place, around.clock
         offset = self._clock_offset()
         self.recorder = Recorder(plan, around.place.environment, clock_offset=offset, started=self.clock.now() + offset)
         self.observer = Observer(self.recorder, around.place.metrics, around.load)
-        self.injector = Injector(around.place.mesh, plan.injection, plan.run, around.clock)
-        self.proxies = Proxies(around.place.mesh, around.clock, plan)
-        self.lease: Held | None = None
+        self.injectors = tuple(Injector(around.place.mesh, one, plan.run, around.clock) for one in plan.injections)
+        self.proxies = Proxies(around.place.mesh, around.clock, plan.injections, every=True)
+        self.leases = Leases(
+            around.place.mesh,
+            [one.target for one in plan.injections],
+            run=plan.run,
+            experiment=plan.experiment.name,
+            owner=plan.experiment.owner,
+            duration=around.lease,
+        )
         self.watchdog: Watch | None = None
-        self.target: TargetWatch | None = None
+        self.targets: TargetWatch | None = None
 
     def _clock_offset(self) -> float:
         before = self.clock.now()
@@ -93,7 +100,7 @@ class Live:
 
     def _guard(self, standing: Standing) -> None:
         if standing.proof is not None and standing.proof.outside:
-            self.event(events.OutsideScope(at=standing.now, callers=tuple(standing.proof.outside)))
+            self.event(events.OutsideScope(at=standing.now, callers=standing.proof.outside))
         elif standing.tripped is not None:
             self.event(events.GuardrailTripped(at=standing.now, title=standing.tripped.title))
         else:
@@ -102,13 +109,13 @@ class Live:
         raise Halt
 
     def _check_target(self) -> None:
-        found = self.target.look() if self.target is not None else None
+        found = self.targets.look() if self.targets is not None else None
         if found is not None and found.trouble is not None:
             self.trouble(found.trouble, found.message)
         elif found is not None and found.message:
             self.event(events.ApiSilent(at=self.now(), answer=found.message))
-        elif self.lease is not None and self.lease.lost:
-            self.trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {self.lease.lost}")
+        elif lost := self.leases.lost:
+            self.trouble(TroubleKind.TARGET_CHANGED, lost)
 
     def asked(self) -> ProxySeen | None:
         """What the callers' proxies said, noted; ``None`` until all have; of none where they can't be asked."""

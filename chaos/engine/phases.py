@@ -5,23 +5,25 @@ A phase that finds that the run can't go on records why and raises ``Halt``; res
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from chaos import judge
 from chaos.engine.entering import look_at_entry
-from chaos.engine.injecting import Overtaken
-from chaos.engine.live import Halt, Live
+from chaos.engine.injecting import Injector, Overtaken
+from chaos.engine.live import TICK, Halt, Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
-from chaos.engine.target import TargetWatch
+from chaos.engine.staging import Staging
+from chaos.engine.target import TargetWatch, Watched
 from chaos.judge import Standing
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName
 from chaos.model.marks import RUN_HEADER
-from chaos.model.plan import Plan
+from chaos.model.plan import Injection
 from chaos.model.situation import Situation
-from chaos.safety.lock import Locked, acquire
+from chaos.safety.lock import Locked
 from chaos.safety.removal import announce
 from chaos.values.answers import Answer
 
@@ -33,6 +35,10 @@ _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have the fault."""
 _FIRST_CALL: Final = 5
 """Scrape intervals of baseline within which a call of the target must have been counted."""
+_CALM: Final = 2
+"""Scrape intervals without a call of the target after which nobody calls it."""
+_LISTEN: Final = 5
+"""Scrape intervals for which the calls of others are counted."""
 _TURN: Final = 1.0
 """Seconds between two tries to get a target that another run holds."""
 _OVERTAKEN: Final = 3
@@ -40,11 +46,10 @@ _OVERTAKEN: Final = 3
 
 
 def lock(live: Live) -> None:
-    """Looks at the entry, starts what cleans up when this process is killed, gets the load ready, and takes the target's lease."""
+    """Looks at the entry, starts what cleans up when this process is killed, gets the load ready, and takes the targets' leases."""
     live.enter(PhaseName.LOCK)
     look_at_entry(live)
     around, plan = live.around, live.plan
-    target = plan.experiment.target
     live.watchdog = around.watch(plan)
     around.load.prepare(
         plan.experiment.load,
@@ -54,30 +59,23 @@ def lock(live: Live) -> None:
         markers=judge.looked_for(plan),
     )
     until = live.now() + around.wait
-    while live.lease is None:
+    while not live.leases:
         try:
-            live.lease = acquire(
-                live.place.mesh,
-                namespace=target.namespace,
-                service=target.service,
-                run=plan.run,
-                experiment=plan.experiment.name,
-                owner=plan.experiment.owner,
-                duration=around.lease,
-                sleep=live.clock.sleep,
-            )
+            live.leases.take(sleep=live.clock.sleep)
         except Locked as error:
             live.stop_if_asked()
             if live.now() >= until:
                 live.trouble(TroubleKind.LOCKED, error.message, hint=error.hint)
                 raise Halt from error
             live.clock.sleep(_TURN)
-    live.event(events.Locked(at=live.now(), namespace=target.namespace, service=target.service))
+    for one in plan.injections:
+        live.event(events.Locked(at=live.now(), namespace=one.target.namespace, service=one.target.service))
 
 
 def baseline(live: Live) -> None:
     """Sends load, and sees that the steady state holds, that the target is called and that nobody faults it yet."""
     live.enter(PhaseName.BASELINE)
+    _listen(live)
     live.around.load.start()
     live.observer.loading = True
     live.mark(Mark.LOAD_STARTED)
@@ -100,6 +98,29 @@ def baseline(live: Live) -> None:
     if judge.judge_callers(facts) is not None:
         live.event(events.NoCallers(at=now))
         raise Halt
+    if (reason := next(judge.untested_before(facts), None)) is not None:
+        live.event(events.NothingToTest(at=now, why=reason.message))
+        raise Halt
+
+
+def _listen(live: Live) -> None:
+    """Learns whether others call the target, where faults of their requests could pass for the load's.
+
+    The metrics know the time before the run. Where nobody called lately, there is nothing to wait for.
+    """
+    if not judge.must_listen(live.plan.experiment):
+        return
+    begun, interval = live.now(), live.place.environment.scrape_interval
+    while not live.around.stop:
+        live.look()
+        calm = live.now() - _CALM * interval
+        if not judge.called_since(live.recorder.facts, calm):
+            live.mark(Mark.LISTENED_FROM, calm)
+            return
+        if live.now() - begun > _LISTEN * interval:
+            live.mark(Mark.LISTENED_FROM, begun)
+            return
+        live.clock.sleep(TICK)
 
 
 def _steady_and_called(live: Live, standing: Standing) -> bool:
@@ -112,59 +133,73 @@ def _steady_and_called(live: Live, standing: Standing) -> bool:
 
 
 def inject(live: Live) -> None:
-    """Writes the fault, by what is live at that moment, and watches the target from then on."""
+    """Writes the faults, by what is live at that moment, and watches their targets from then on."""
     live.enter(PhaseName.INJECT)
-    mesh = live.place.mesh
     for _ in range(_OVERTAKEN):
         fresh, _ = _planned_again(live)
-        assert fresh.injection is not None  # noqa: S101 - _planned_again has seen to it
-        live.recorder.facts.plan = live.plan.model_copy(update={"callers": fresh.callers or live.plan.callers})
-        live.injector.injection = fresh.injection
-        if live.lease is None or live.lease.check():
-            live.trouble(TroubleKind.TARGET_CHANGED, f"the lease was lost: {live.lease and live.lease.lost}")
+        live.recorder.facts.plan = live.plan.model_copy(update={"injections": tuple(fresh)})
+        if lost := live.leases.check():
+            live.trouble(TroubleKind.TARGET_CHANGED, lost)
         live.stop_if_asked()
-        live.mark(Mark.INJECT_SENT)
         try:
-            written = live.injector.write(owner=live.lease.obj if live.lease else None)
+            for made, injection in zip(live.injectors, fresh, strict=True):
+                if made.written is None:
+                    _write(live, made, injection)
         except Overtaken as error:
             live.event(events.Overtaken(at=live.now(), answer=error.args[0]))
             continue
-        now = live.now()
-        live.mark(Mark.INJECTED, now)
-        live.event(events.Injected(at=now, strategy=fresh.injection.strategy, stored=written))
-        message = f"run {live.plan.run} ({live.plan.experiment.name}) injects a fault"
-        announce(mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
-        _, situation = _planned_again(live)  # see there: objects to which a write can't be tied are checked once more
-        live.target = TargetWatch(mesh, live.clock, live.plan, situation, written)
+        _, situations = _planned_again(live)  # see there: objects to which a write can't be tied are checked once more
+        live.targets = TargetWatch(live.place.mesh, live.clock, list(_watched(live, situations)))
         return
-    live.trouble(TroubleKind.TARGET_CHANGED, f"somebody wrote the target's VirtualService {_OVERTAKEN} times in a row")
+    live.trouble(TroubleKind.TARGET_CHANGED, f"somebody wrote a target's VirtualService {_OVERTAKEN} times in a row")
     raise Halt
 
 
-def _planned_again(live: Live) -> tuple[Plan, Situation]:
-    """The plan by what is live now: every rule is checked again, and the object to write must be the same.
+def _watched(live: Live, situations: Sequence[Situation]) -> Iterator[Watched]:
+    for one, situation, made in zip(live.plan.experiment.each(), situations, live.injectors, strict=True):
+        assert made.written is not None  # noqa: S101 - all were just written
+        yield Watched(one, situation, made.written)
 
-    Checked right before the write, and right after it. A change carries the version of the object that was checked; but
+
+def _write(live: Live, made: Injector, injection: Injection) -> None:
+    made.injection = injection
+    live.mark(Mark.INJECT_SENT)
+    written = made.write(owner=live.leases.of(injection.target))
+    now = live.now()
+    live.mark(Mark.INJECTED, now)
+    live.event(events.Injected(at=now, strategy=injection.strategy, stored=written))
+    message = f"run {live.plan.run} ({live.plan.experiment.name}) injects a fault"
+    announce(live.place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+
+
+def _planned_again(live: Live) -> tuple[Sequence[Injection], Sequence[Situation]]:
+    """The injections by what is live now: every rule is checked again, and the objects to write must be the same.
+
+    Checked right before the writes, and right after them. A change carries the version of the object that was checked; but
     Kubernetes can't tie a write to other objects. If one of these changed in between, the second check sees it, and the
-    run restores. The second check ignores the run's own fault.
+    run restores. The second check ignores the run's own faults.
     """
     plan = live.plan
-    situation = live.place.look(plan.experiment)
-    fresh = live.place.decide(plan.experiment, situation, run=plan.run, file=plan.file, declared=plan.declared)
+    situations = live.place.look(plan.experiment)
+    fresh = live.place.decide(plan.experiment, situations, run=plan.run, file=plan.file, declared=plan.declared)
     if fresh.refusals:
         live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule refuses it now: {fresh.refusals[0].message}")
         raise Halt
-    assert plan.injection is not None  # noqa: S101 - only an allowed plan is run
-    if fresh.injection is None or fresh.injection.after["spec"] != plan.injection.after["spec"]:
-        live.trouble(TroubleKind.TARGET_CHANGED, "the target's VirtualServices changed between plan and injection")
-        raise Halt
-    return fresh, situation
+    for now, before in zip(fresh.injections, plan.injections, strict=True):
+        if now.after["spec"] != before.after["spec"] or now.changes != before.changes:
+            live.trouble(TroubleKind.TARGET_CHANGED, "the target's VirtualServices changed between plan and injection")
+            raise Halt
+    known = [
+        now if now.callers else now.model_copy(update={"callers": before.callers})
+        for now, before in zip(fresh.injections, plan.injections, strict=True)
+    ]
+    return known, situations
 
 
 def prove(live: Live) -> None:
     """Waits until every caller's proxy has the fault."""
     live.enter(PhaseName.PROVE)
-    live.proxies = Proxies(live.place.mesh, live.clock, live.plan)
+    live.proxies = Proxies(live.place.mesh, live.clock, [one.stages[0] for one in live.plan.injections], every=True)
     reached = live.until(_DISTRIBUTION, lambda standing: _distributed(live, standing), pause=QUICK)
     live.stop_if_asked()
     if not reached and live.look().tripped is None:
@@ -182,15 +217,28 @@ def _distributed(live: Live, standing: Standing) -> bool:
         return seen.having == seen.of
     if not live.proxies.silent:
         return False
-    counted = standing.proof.by_caller if standing.proof else {}
-    wanted = {f"{caller.namespace}/{caller.workload}" for caller in live.plan.callers}
-    return bool(counted) and wanted <= {caller for caller, count in counted.items() if count}
+    counted = standing.proof.targets if standing.proof else ()
+    return bool(counted) and all(
+        one.by_caller
+        and {f"{caller.namespace}/{caller.workload}" for caller in injection.callers} <= one.by_caller.keys()
+        for injection, one in zip(live.plan.injections, counted, strict=True)
+    )
 
 
 def observe(live: Live) -> None:
-    """Looks until the expectations are decided, or the fault's time is over."""
+    """Looks until the expectations are decided and the last stage is over, or the fault's time is over."""
     live.enter(PhaseName.OBSERVE)
-    live.until(live.plan.experiment.limits.fault.total_seconds(), lambda standing: standing.done)
+    watched = live.targets.watched if live.targets is not None else ()
+    staged = [
+        Staging(live, made, one) for made, one in zip(live.injectors, watched, strict=True) if made.injection.changes
+    ]
+
+    def decided(standing: Standing) -> bool:
+        for one in staged:
+            one.look()
+        return standing.done
+
+    live.until(live.plan.experiment.limits.fault.total_seconds(), decided)
     live.stop_if_asked()
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
 from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
+from chaos.judge import too_coarse
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment
 from chaos.model.plan import Plan
@@ -85,8 +87,8 @@ class Place:
         known = self.mesh.namespaces() if self.settings.has_patterns else ()
         return self.settings.listed(str(one["metadata"]["name"]) for one in known)
 
-    def look(self, experiment: Experiment) -> Situation:
-        """What bears on an experiment's target at this moment.
+    def look(self, experiment: Experiment) -> tuple[Situation, ...]:
+        """What bears on each target of an experiment at this moment.
 
         Raises:
             MeshError: the API can't be read.
@@ -110,7 +112,7 @@ class Place:
         return dry_run(self.mesh, plan)
 
     def decide(
-        self, experiment: Experiment, situation: Situation, *, run: str, file: str = "", declared: str = ""
+        self, experiment: Experiment, situations: Sequence[Situation], *, run: str, file: str = "", declared: str = ""
     ) -> Plan:
         """The plan by what was found, without the API server's own opinion of it.
 
@@ -118,4 +120,6 @@ class Place:
             MeshError: the API server can't be asked for its time.
         """
         now = self.mesh.server_time()
-        return make_plan(experiment, situation, self.settings, run=run, now=now, file=file, declared=declared)
+        plan = make_plan(experiment, situations, self.settings, run=run, now=now, file=file, declared=declared)
+        unseen = tuple(too_coarse(experiment, self.environment.scrape_interval))
+        return plan.model_copy(update={"refusals": (*plan.refusals, *unseen)})

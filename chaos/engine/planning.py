@@ -20,8 +20,9 @@ from chaos.istio.hosts import service_fqdn
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.istio.workloads import Workload, workloads_of
+from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
-from chaos.model.plan import Caller, Injection, Plan, Strategy
+from chaos.model.plan import Injection, Plan, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
@@ -30,6 +31,7 @@ from chaos.values.questions import Alerts, Requests
 from chaos.values.remarks import Refusal, Warn
 
 T = TypeVar("T")
+R = TypeVar("R", Refusal, Warn)
 _SPARE: Final = timedelta(minutes=10)
 """What an injected object may outlive the declared limits by, before it counts as expired."""
 _GROUP: Final = "networking.istio.io"
@@ -49,25 +51,40 @@ def look(
     cluster: str = "",
     root: str = ROOT_NAMESPACE,
     writable_outside: tuple[str, ...] = (),
-) -> Situation:
-    """What bears on the experiment's target now; the cluster's UID is asked for where it is not known.
+) -> tuple[Situation, ...]:
+    """What bears on each of the experiment's targets now; the cluster's UID is asked for where it is not known.
 
     Raises:
         MeshError: the API can't be read.
     """
-    target = experiment.target
+    around = {
+        namespace: _around(mesh, namespace, cluster=cluster, root=root, writable_outside=writable_outside)
+        for namespace in experiment.namespaces
+    }
+    unheard = tuple(_unknown_alerts(metrics, experiment)) if metrics is not None else ()
+    found = []
+    for target in (one.target for one in experiment.each()):
+        here = around[target.namespace]
+        if metrics is not None and target.namespace in here.namespaces:
+            calling = _calling(metrics, service_fqdn(target.service, target.namespace))
+            here = replace(here, calling=calling, unknown_alerts=unheard)
+        found.append(here)
+    return tuple(found)
+
+
+def _around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_outside: tuple[str, ...]) -> Situation:
+    """What bears on all targets of a namespace, but for who calls them."""
     namespaces = {n["metadata"]["name"]: n for n in mesh.namespaces()}
-    if target.namespace not in namespaces:
-        found = mesh.namespace(target.namespace)
+    if place not in namespaces:
+        found = mesh.namespace(place)
         if found is not None:
-            namespaces[target.namespace] = found
-    there = target.namespace in namespaces
+            namespaces[place] = found
+    there = place in namespaces
     blind: list[str] = []
     sidecars = _seen(mesh.sidecars, "list sidecars.networking.istio.io", blind) if there else ()
     entries = _seen(mesh.service_entries, "list serviceentries.networking.istio.io", blind) if there else ()
     routes = _seen(mesh.http_routes, "list httproutes.gateway.networking.k8s.io", blind) if there else ()
     of_grpc = _seen(mesh.grpc_routes, "list grpcroutes.gateway.networking.k8s.io", blind) if there else ()
-    place = target.namespace
     services = _seen(lambda: mesh.services(place), services_right(place), blind) if there else ()
     pods = _seen(lambda: mesh.pods(place), pods_right(place), blind) if there else ()
     workloads = workloads_of(pods or ())
@@ -78,7 +95,6 @@ def look(
         virtual_services=mesh.virtual_services() if there else (),
         destination_rules=mesh.destination_rules() if there else (),
         workloads=workloads,
-        calling=_calling(metrics, service_fqdn(target.service, target.namespace)) if metrics and there else (),
         writable_outside=writable_outside,
         default_exports=_default_exports(mesh, root, workloads, blind) if there else {},
         sidecars=sidecars or (),
@@ -86,7 +102,6 @@ def look(
         http_routes=(*(routes or ()), *(of_grpc or ())),
         root_namespace=root,
         unreadable=tuple(blind),
-        unknown_alerts=tuple(_unknown_alerts(metrics, experiment)) if metrics else (),
     )
 
 
@@ -153,7 +168,7 @@ def _unknown_alerts(metrics: Metrics, experiment: Experiment) -> Iterator[str]:
 
 def make_plan(
     experiment: Experiment,
-    situation: Situation,
+    situations: Sequence[Situation],
     settings: Settings,
     *,
     run: str,
@@ -161,30 +176,56 @@ def make_plan(
     file: str = "",
     declared: str = "",
 ) -> Plan:
-    """The plan, refused or not. Pure but for its inputs: the same situation gives the same plan.
+    """The plan, refused or not. Pure but for its inputs: the same situations give the same plan.
 
-    ``now`` is on the API server's clock, by which sweeps anywhere decide what has expired.
+    Args:
+        experiment: What to plan.
+        situations: One for each of its faults.
+        settings: What may be touched.
+        run: The run's id.
+        now: On the API server's clock, by which sweeps anywhere decide what has expired.
+        file: Where the experiment was declared.
+        declared: Its text as declared.
     """
-    since = datetime.fromtimestamp(now, UTC)
-    expires = since + longest(experiment) + _SPARE
-    chosen = choose(experiment, situation, run=run, expires=expires, file=file, since=rfc3339(now))
-    injection = chosen if isinstance(chosen, Injection) else None
-    refusals = list(
-        guard.check(Draft(experiment=experiment, situation=situation, settings=settings, injection=injection))
-    )
-    if isinstance(chosen, Refusal):
-        refusals.append(chosen)
-    host = service_fqdn(experiment.target.service, experiment.target.namespace)
+    expires = datetime.fromtimestamp(now, UTC) + longest(experiment) + _SPARE
+    injections: list[Injection] = []
+    refused: dict[str, Sequence[Refusal]] = {}
+    planned = list(zip(experiment.each(), situations, strict=True))
+    for one, situation in planned:
+        chosen = choose(one, situation, run=run, expires=expires, file=file, since=rfc3339(now))
+        injection = chosen if isinstance(chosen, Injection) else None
+        found = [
+            refusal
+            for stage in (injection.stages if injection else (None,))
+            for refusal in guard.check(Draft(experiment=one, situation=situation, settings=settings, injection=stage))
+        ]
+        refused[str(one.target)] = [*found, chosen] if isinstance(chosen, Refusal) else found
+        injections += [injection] if injection is not None else []
+    refusals = (*_by_target(refused), *(one.refusal for one in hopeless(experiment)))
+    warned: dict[str, Sequence[Warn]] = {}
+    if not refusals:
+        for (one, situation), injection in zip(planned, injections, strict=True):
+            warned[str(one.target)] = tuple(warnings(one, situation, injection, host=injection.host))
     return Plan(
         run=run,
         experiment=experiment,
         file=file,
         declared=declared,
-        injection=injection,
-        callers=_callers(experiment, situation),
-        warnings=tuple(warnings(experiment, situation, injection, host=host)) if injection and not refusals else (),
-        refusals=tuple(refusals),
+        injections=tuple(injections),
+        warnings=tuple(_by_target(warned)),
+        refusals=refusals,
     )
+
+
+def _by_target(found: Mapping[str, Sequence[R]]) -> Iterator[R]:
+    """What is to be told of the targets, each with its target; what is the same for all of several is told once."""
+    every = [one for remarks in found.values() for one in remarks]
+    for one in dict.fromkeys(every):
+        whose = [target for target, remarks in found.items() if one in remarks]
+        if len(whose) == len(found):
+            yield one
+        else:
+            yield one.model_copy(update={"message": f"{', '.join(whose)}: {one.message}"})
 
 
 def longest(experiment: Experiment) -> timedelta:
@@ -194,44 +235,33 @@ def longest(experiment: Experiment) -> timedelta:
     return limits.baseline * 2 + limits.fault + after + timedelta(seconds=60)
 
 
-def _callers(experiment: Experiment, situation: Situation) -> tuple[Caller, ...]:
-    """The declared callers, or those that the metrics know of; none known: empty."""
-    target = experiment.target
-    if target.callers:
-        chosen = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
-    else:
-        known = set(situation.calling)
-        chosen = [w for w in situation.workloads if (w.namespace, w.name) in known and not w.gateway]
-    return tuple(_caller(w) for w in chosen if w.proxied)
-
-
-def _caller(workload: Workload) -> Caller:
-    return Caller(namespace=workload.namespace, workload=workload.name, pods=workload.proxied)
-
-
 def dry_run(mesh: Mesh, plan: Plan) -> Plan:
-    """The plan, with the API server's own opinion of the object: its warnings, or its refusal."""
-    if not plan.allowed or plan.injection is None:
+    """The plan, with the API server's own opinion of its objects: warnings, or a refusal."""
+    if not plan.allowed:
         return plan
-    try:
-        patches = plan.injection.strategy is Strategy.PATCH
+    refusals, warned = list(plan.refusals), list(plan.warnings)
+    for injection in plan.injections:
+        patches = injection.strategy is Strategy.PATCH
         write = mesh.replace_virtual_service if patches else mesh.create_virtual_service
-        _, said = write(plan.injection.after, dry_run=True)
-    except MeshError as error:
-        if not error.refused:
-            raise
-        refusal = Refusal(
-            rule="rejected-by-api",
-            value=f"{plan.injection.namespace}/{plan.injection.name}",
-            message=f"the API server rejects the object: {error.message}",
-            hint=error.hint or "see the object with `chaosctl plan`",
-        )
-        return plan.model_copy(update={"refusals": (*plan.refusals, refusal)})
-    warned = tuple(Warn(code="api-warning", message=text) for text in said)
-    return plan.model_copy(update={"warnings": (*plan.warnings, *warned)})
+        try:
+            _, said = write(injection.after, dry_run=True)
+        except MeshError as error:
+            if not error.refused:
+                raise
+            refusals.append(
+                Refusal(
+                    rule="rejected-by-api",
+                    value=injection.place,
+                    message=f"the API server rejects the object: {error.message}",
+                    hint=error.hint or "see the object with `chaosctl plan`",
+                )
+            )
+        else:
+            warned += [Warn(code="api-warning", message=text) for text in said]
+    return plan.model_copy(update={"refusals": tuple(refusals), "warnings": tuple(warned)})
 
 
-def governing_now(mesh: Mesh, plan: Plan, situation: Situation) -> Object | None:
+def governing_now(mesh: Mesh, experiment: Experiment, situation: Situation) -> Object | None:
     """The VirtualService that governs the target's callers at this moment; all else is as the situation has it."""
-    found = governing_of(plan.experiment, replace(situation, virtual_services=mesh.virtual_services()))
+    found = governing_of(experiment, replace(situation, virtual_services=mesh.virtual_services()))
     return None if isinstance(found, Refusal) else found

@@ -13,7 +13,7 @@ from typing import Final
 from chaos.errors import HarnessError
 from chaos.istio.workloads import workloads_of
 from chaos.model.history import ProxySeen
-from chaos.model.plan import Plan
+from chaos.model.plan import Injection
 from chaos.ports import Clock, Mesh
 
 Pod = tuple[str, str]
@@ -28,16 +28,29 @@ _AT_ONCE: Final = 8
 
 
 class Proxies:
-    """The callers' proxies, asked in rounds; that a pod came or went is noticed once one does not answer."""
+    """The callers' proxies, asked in rounds; that a pod came or went is noticed once one does not answer.
 
-    def __init__(self, mesh: Mesh, clock: Clock, plan: Plan) -> None:
+    Args:
+        mesh: The mesh.
+        clock: Time.
+        injections: Whose callers are asked.
+        every: A proxy counts once it has all routes that its workload may have; else once it has any of them.
+    """
+
+    def __init__(self, mesh: Mesh, clock: Clock, injections: Sequence[Injection], *, every: bool) -> None:
         self._mesh = mesh
         self._clock = clock
-        self._callers = plan.callers
-        self._names = plan.injection.route_names if plan.injection else ()
-        self._pods: Sequence[Pod] = [(caller.namespace, pod) for caller in plan.callers for pod in caller.pods]
+        self._have = all if every else any
+        self._names: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._pods: dict[Pod, tuple[str, ...]] = {}
+        """The pods to ask, each with the names of the routes that its proxy may have."""
+        for caller, names in ((caller, one.route_names) for one in injections for caller in one.callers):
+            workload = (caller.namespace, caller.workload)
+            self._names[workload] = (*self._names.get(workload, ()), *names)
+            self._pods |= {(caller.namespace, pod): self._names[workload] for pod in caller.pods}
         self._round: _Round | None = None
-        self.silent = not self._pods
+        known = [any(caller.pods for caller in one.callers) for one in injections]
+        self.silent = not known or not all(known)
         """Whether some proxy can't be asked, so that the counts have to tell."""
         self._told = False
 
@@ -54,7 +67,7 @@ class Proxies:
             told, self._told = self._told, True
             return None if told else ProxySeen(at=self._clock.now() + offset, having=0, of=0)
         if self._round is None:
-            self._round = _Round(self._mesh, self._clock, self._pods)
+            self._round = _Round(self._mesh, self._clock, tuple(self._pods))
             return None
         begun, answers = self._round.begun, self._round.answers()
         if len(answers) < len(self._pods):
@@ -67,20 +80,26 @@ class Proxies:
             pods = self._live()
             self.silent, self._pods = not pods or set(pods) == set(self._pods), pods
             return None
-        having = sum(any(f'"{name}"' in (text or "") for name in self._names) for text in answers.values())
+        having = sum(
+            self._have(f'"{name}"' in (text or "") for name in self._pods[pod]) for pod, text in answers.items()
+        )
         return ProxySeen(at=self._clock.now() + offset, asked=begun + offset, having=having, of=len(answers))
 
-    def _live(self) -> Sequence[Pod]:
+    def _live(self) -> dict[Pod, tuple[str, ...]]:
         """The callers' pods that run now; as they were known where nobody can tell."""
-        wanted = {(caller.namespace, caller.workload) for caller in self._callers}
         try:
-            pods = [pod for namespace in {namespace for namespace, _ in wanted} for pod in self._mesh.pods(namespace)]
+            pods = [
+                pod for namespace in {namespace for namespace, _ in self._names} for pod in self._mesh.pods(namespace)
+            ]
         except HarnessError:
             return self._pods
         running = [pod for pod in pods if (pod.get("status") or {}).get("phase") != "Pending"]
-        return [
-            (w.namespace, pod) for w in workloads_of(running) if (w.namespace, w.name) in wanted for pod in w.proxied
-        ]
+        return {
+            (w.namespace, pod): self._names[w.namespace, w.name]
+            for w in workloads_of(running)
+            if (w.namespace, w.name) in self._names
+            for pod in w.proxied
+        }
 
 
 class _Round:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chaos.judge import Facts, new_evidence
 from chaos.model.events import AnyEvent, Trouble, TroubleKind
-from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span
+from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span, StageSeen
 from chaos.model.plan import Plan
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
@@ -23,10 +23,11 @@ class Recorder:
         self.events: list[AnyEvent] = []
         self.troubles: list[Trouble] = []
         self.proxies: list[ProxySeen] = []
+        self.stages: list[StageSeen] = []
         self.residue: tuple[str, ...] = ()
         self._spans: list[Span] = []
         self._wordings: dict[Question, str] = {}
-        self.facts = Facts(plan, environment, started, self.marks, self.proxies, new_evidence(environment))
+        self.facts = Facts(plan, environment, started, self.marks, self.proxies, new_evidence(environment), self.stages)
 
     def enter(self, phase: PhaseName, at: float) -> None:
         """A phase begins; the one before it ends."""
@@ -90,6 +91,7 @@ class Recorder:
             ),
             load=tuple(facts.evidence.load.seconds),
             proxies=tuple(self.proxies),
+            stages=tuple(self.stages),
             residue=self.residue,
             troubles=tuple(self.troubles),
         )

@@ -1,4 +1,4 @@
-"""Looks, while a fault is active, whether it still is what was planned, off the thread that decides.
+"""Looks, while faults are active, whether they still are what was planned, off the thread that decides.
 
 An API server that hangs must not hold up a run, which has to check guardrails and signals meanwhile.
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from chaos.engine.planning import governing_now
 from chaos.errors import MeshError
 from chaos.injection.effect import governing_of
 from chaos.model.events import TroubleKind
+from chaos.model.experiment import Experiment
 from chaos.model.marks import FROZEN
-from chaos.model.plan import Plan
 from chaos.model.situation import Situation
 from chaos.ports import Clock, Mesh, Object
 from chaos.values.remarks import Refusal
@@ -31,24 +31,42 @@ class Found:
     message: str = ""
 
 
-class TargetWatch:
-    """The injected object is still ours and still governs, and nobody froze the namespace.
+@dataclass
+class Watched:
+    """A target that is watched.
 
-    VirtualServices of all namespaces are followed, not listed at each look: one of any namespace may take over. All else is
-    taken to be as it was when the object was ``written``.
+    Args:
+        experiment: With that target alone.
+        situation: What there was around it.
+        written: The injected object as it was written first.
+        specs: What its spec may be now; while a stage follows another, that of either.
     """
 
-    def __init__(self, mesh: Mesh, clock: Clock, plan: Plan, situation: Situation, written: Object) -> None:
+    experiment: Experiment
+    situation: Situation
+    written: Object
+    specs: tuple[Any, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.specs = self.specs or (self.written.get("spec"),)
+
+
+class TargetWatch:
+    """The injected objects are still ours and still govern, and nobody froze their namespaces.
+
+    VirtualServices of all namespaces are followed, not listed at each look: one of any namespace may take over. All else is
+    taken to be as it was when the objects were written.
+    """
+
+    def __init__(self, mesh: Mesh, clock: Clock, watched: Sequence[Watched]) -> None:
         self._mesh = mesh
         self._clock = clock
-        self._plan = plan
-        self._situation = situation
-        self._written = written
+        self.watched = watched
         self._followed = mesh.follow_virtual_services()
         self._begun = float("-inf")
         self._looking = False
         self._found: Found | None = None
-        self._well: tuple[int, str] | None = None
+        self._well: dict[str, tuple[int, str]] = {}
 
     def look(self) -> Found | None:
         """What the latest look found, once; ``None`` while it lasts and until the next one is due. Never waits."""
@@ -74,30 +92,40 @@ class TargetWatch:
             self._looking = False
 
     def _asked(self) -> Found:
-        meta = self._written["metadata"]
-        place = self._mesh.namespace(meta["namespace"])
-        if place is None or FROZEN in (place["metadata"].get("annotations") or {}):
-            return Found(TroubleKind.FROZEN, f"the namespace {meta['namespace']} was frozen")
+        for namespace in dict.fromkeys(one.written["metadata"]["namespace"] for one in self.watched):
+            place = self._mesh.namespace(namespace)
+            marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
+            if FROZEN in marks:
+                return Found(TroubleKind.FROZEN, f"the namespace {namespace} was frozen: {marks[FROZEN]}")
+        wrong = next(filter(None, map(self._changed, self.watched)), "")
+        return Found(TroubleKind.TARGET_CHANGED, wrong) if wrong else Found()
+
+    def _changed(self, one: Watched) -> str:
+        """What somebody did to a target; empty where it is as it was written."""
         changes = self._followed.changes
-        own = self._mesh.virtual_service(meta["namespace"], meta["name"])
+        own = self._mesh.virtual_service(*_place(one.written))
         state = (changes, str(own["metadata"].get("resourceVersion")) if own is not None else "")
-        if state != self._well:
-            others = [vs for vs in self._followed.objects() if _place(vs) != _place(self._written)]
-            situation = replace(self._situation, virtual_services=[*others, own] if own is not None else others)
-            found = governing_of(self._plan.experiment, situation)
-            if wrong := self._wrong(found if not isinstance(found, Refusal) else None):
-                # What is heard may be late, so the last word is a list's.
-                wrong = self._wrong(governing_now(self._mesh, self._plan, self._situation))
-            if wrong:
-                return Found(TroubleKind.TARGET_CHANGED, wrong)
-            self._well = state
-        return Found()
-
-    def _wrong(self, found: Object | None) -> str:
-        if found is None or found["metadata"].get("uid") != self._written["metadata"].get("uid"):
-            return "the injected object no longer governs the target"
-        return "somebody edited the injected object" if found.get("spec") != self._written.get("spec") else ""
+        if state == self._well.get(str(one.experiment.target)):
+            return ""
+        others = [vs for vs in self._followed.objects() if _place(vs) != _place(one.written)]
+        situation = replace(one.situation, virtual_services=[*others, own] if own is not None else others)
+        found = governing_of(one.experiment, situation)
+        wrong = _wrong(one, found if not isinstance(found, Refusal) else None)
+        if wrong:
+            # What is heard may be late, so the last word is a list's.
+            wrong = _wrong(one, governing_now(self._mesh, one.experiment, one.situation))
+        if wrong:
+            return wrong
+        self._well[str(one.experiment.target)] = state
+        return ""
 
 
-def _place(obj: Object) -> Sequence[str]:
+def _wrong(one: Watched, found: Object | None) -> str:
+    if found is None or found["metadata"].get("uid") != one.written["metadata"].get("uid"):
+        return f"the injected object no longer governs {one.experiment.target}"
+    edited = found.get("spec") not in one.specs
+    return f"somebody edited the object with the fault for {one.experiment.target}" if edited else ""
+
+
+def _place(obj: Object) -> tuple[str, str]:
     return obj["metadata"]["namespace"], obj["metadata"]["name"]

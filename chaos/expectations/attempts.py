@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import inf, sqrt
+from math import ceil, floor, inf, sqrt
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import Field
@@ -25,6 +25,8 @@ from chaos.values.questions import Question, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
 _ABORTED: Final = "FI"
+_RESTS: Final = (0.0, 0.05)
+"""Shares of slow answers that may be left out of account, so that a single one does not keep all from being decided."""
 _SECOND: Final = 1.0
 """Seconds; what the load generator's numbers can tell apart."""
 
@@ -159,17 +161,44 @@ class AttemptsExpectation(Kind):
 
     def _counts(self, evidence: Evidence, window: Window, look: Look) -> tuple[_Counted, _Counted, _Counted]:
         """Counts by which there were at least so many attempts for each request, those of the window, and at most so many."""
-        start, end, namespace = window.start, window.end, look.namespace
-        edge = max(evidence.scrape_interval, _SECOND)
-        late = evidence.load.longest_wait(start, end, rest=0.0) + edge
-        first, last = (edge, late) if self.per is not None else (late, edge)
-        inner, shorter = Window(start + first, end - last), Window(start + last, end - first)
-        plain = self._counted(evidence, window, window, namespace)
-        fewest = self._counted(evidence, inner, window, namespace)
-        utmost = self._counted(evidence, window, shorter, namespace)
-        fewest = replace(fewest, requests=fewest.requests + evidence.load.overdue(start, end))
-        effect = 1.0 if look.at_once else design_effect(self._batches(evidence, window, namespace))
+        window = self._known(evidence, window, look.namespace)
+        plain = self._counted(evidence, window, window, look.namespace)
+        pairs = [self._extremes(evidence, window, plain, look.namespace, rest=rest) for rest in _RESTS]
+        fewest = max((one for one, _ in pairs), key=lambda one: one.attempts / max(1, one.requests))
+        utmost = min((one for _, one in pairs), key=lambda one: one.attempts / one.requests if one.requests else inf)
+        effect = 1.0 if look.at_once else design_effect(self._batches(evidence, window, look.namespace))
         return replace(fewest, effect=effect), replace(plain, effect=effect), replace(utmost, effect=effect)
+
+    def _extremes(
+        self, evidence: Evidence, window: Window, plain: _Counted, namespace: str, *, rest: float
+    ) -> tuple[_Counted, _Counted]:
+        """Windows by which there were at least so many attempts for each request, and at most so many.
+
+        Both are cut by what all answers of the load took, but for a ``rest`` of them. Those, and the ones that hang, may have had
+        their attempts in the window but not their requests, or the other way round.
+        """
+        start, end = window.start, window.end
+        edge = max(evidence.scrape_interval, _SECOND)
+        late = evidence.load.longest_wait(start, end, rest=rest) + edge
+        first, last = (edge, late) if self.per is not None else (late, edge)
+        fewest = self._counted(evidence, Window(start + first, end - last), window, namespace)
+        utmost = self._counted(evidence, window, Window(start + last, end - first), namespace)
+        _, answered = evidence.load.total("sent and answered", _sent_and_answered, start, end)
+        astray = evidence.load.overdue(start, end, rest=rest) + ceil(rest * max(answered, plain.requests))
+        return (
+            replace(fewest, requests=fewest.requests + astray),
+            replace(utmost, requests=max(0, utmost.requests - astray)),
+        )
+
+    def _known(self, evidence: Evidence, window: Window, namespace: str) -> Window:
+        """The window up to where every proxy was scraped, in whole scrapes: what is counted there, a later look counts too."""
+        counters = (one for question in self.questions(namespace) for one in evidence.counters(question))
+        ends = [
+            one.times[-1] for one in counters if one.times and not one.is_gone(window.end, evidence.scrape_interval)
+        ]
+        ends += [second.at + 1 for second in evidence.load.seconds[-1:]]
+        scrapes = floor((min(window.end, *ends) - window.start) / evidence.scrape_interval)
+        return Window(window.start, window.start + max(0, scrapes) * evidence.scrape_interval)
 
     def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         key = (self, namespace) if self.per is not None else None  # the load tells its seconds at times of its own
@@ -185,7 +214,7 @@ class AttemptsExpectation(Kind):
         aborted = sum(found.events for one, found in sent if _ABORTED in flags_of(one.labels))
         arrived = sum(found.events for _, found in mine.counted(self._arrivals(namespace), attempts))
         if self.per is None:
-            asked, _ = evidence.load.total("sent", _sent, requests.start, requests.end)
+            asked, _ = evidence.load.total("sent and answered", _sent_and_answered, requests.start, requests.end)
         else:
             causes = Requests(host=host_of(self.per, namespace), side=Side.CALLED)
             asked = sum(found.events for _, found in evidence.counted(causes, requests))
@@ -229,5 +258,5 @@ class _Counted:
         return self.requests / self.effect, (self.attempts + self.requests) / self.effect
 
 
-def _sent(second: LoadSecond) -> tuple[int, int]:
-    return second.sent, second.sent
+def _sent_and_answered(second: LoadSecond) -> tuple[int, int]:
+    return second.sent, second.answered

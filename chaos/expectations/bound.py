@@ -22,6 +22,10 @@ class Bound(BaseModel):
             return format_share(self.share)
         return f"baseline - {format_share(self.share)}" if self.share else "baseline"
 
+    def resolved(self, share: float) -> str:
+        """In words, with the share that a relative one came to."""
+        return f"{self} (here {100 * share:.4g}%)" if self.relative else str(self)
+
 
 def _bound(value: Any) -> Any:
     if isinstance(value, Bound):

@@ -50,6 +50,7 @@ class ClientExpectation(ShareOfGood):
     counted_by_load: ClassVar[bool] = True
 
     model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})
+    broken_by_errors: ClassVar[bool] = True
 
     source: Literal["client"] = Field("client", alias="from", description=FROM)
     service: Placed | None = Field(None, description="for people only: every request of the load is counted")
@@ -109,6 +110,16 @@ class ClientExpectation(ShareOfGood):
         good, total = evidence.load.total(self, self._counted, window.start, window.end)
         fine, _ = evidence.load.total((self, "at best"), self._counted_at_best, window.start, window.end)
         return Tally(good=good, total=total, doubtful=fine - good)
+
+    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
+        """By the answers' status; ``none`` where there was no answer."""
+        del namespace
+        found: dict[str, int] = {}
+        for second in evidence.load.between(window.start, window.end):
+            for cell in self._mine(second):
+                status = str(cell.status) if cell.status else "none"
+                found[status] = found.get(status, 0) + cell.count
+        return found
 
     def _counted(self, second: LoadSecond) -> tuple[int, int]:
         """Good and all answers; one that the generator may have read late is no good one."""

@@ -164,9 +164,9 @@ class Flagged(Share):
                 good += found.events
         return Tally(good=good, total=total, lower_bound=lower)
 
-    def expected(self, phase: Phase) -> str:
+    def expected(self, phase: Phase, bound: float) -> str:
         """The limit."""
-        del phase
+        del phase, bound
         by = f" of {self.caller}" if self.caller is not None else ""
         return f"{self.limit} of requests{by} to {self.service} with flag {' or '.join(self.flags)}"
 

@@ -15,6 +15,12 @@ from chaos.values.declared import Declared
 from chaos.values.quantities import Duration
 
 _STATUS: Final = re.compile(r"(<=|<|>=|>|=)?\s*(\d{3})|([1-5])xx")
+_SUCCESS: Final = frozenset(map(str, (101, *range(200, 300), 304)))
+
+
+def is_success(status: str) -> bool:
+    """Whether an answer did what was asked, by its status as text: 2xx, 304 or 101. A redirect may lead to a login page."""
+    return status in _SUCCESS
 
 
 class Good(Declared):
@@ -38,7 +44,9 @@ class Good(Declared):
         None, description="gRPC statuses: OK, or several such as OK|NOT_FOUND; an answer without one is not good"
     )
     within: Duration | None = Field(
-        None, description="an answer within this time is good; must be a bucket bound of the mesh's histogram"
+        None,
+        description="an answer within this time is good, and if nothing else is declared, one that is no error (5xx); must be a "
+        "bucket bound of the mesh's histogram",
     )
 
     header: dict[str, str] = Field(
@@ -103,7 +111,7 @@ class Good(Declared):
         status = labels.get("grpc_response_status", "")
         if self.grpc is not None:
             return status in {str(GRPC_STATUSES.index(name)) for name in self.grpc.split("|")}
-        if self.status is not None and status not in ("", "0"):
+        if status not in ("", "0"):
             return False
         code = labels.get("response_code", "0")
         return self.status_is_good(int(code) if code.isdigit() else 0)
@@ -113,7 +121,7 @@ class Good(Declared):
         if code == 0:
             return False
         if self.status is None:
-            return True
+            return code < 500 or bool(self.markers)
         found = _STATUS.fullmatch(self.status)
         assert found is not None  # noqa: S101 - the pattern of the field has seen to it
         if found[3]:
@@ -124,6 +132,20 @@ class Good(Declared):
             None: code == bound,
         }[found[1]]  # fmt: skip
 
+    @property
+    def takes_success(self) -> bool:
+        """Whether answers that succeed are good; where only others are, that is what somebody declared."""
+        if self.grpc is not None:
+            return "OK" in self.grpc.split("|")
+        return any(self.status_is_good(int(code)) for code in _SUCCESS)
+
+    @property
+    def takes_everything(self) -> bool:
+        """Whether only an answer that never came is bad."""
+        if self.grpc is not None or self.within is not None or self.markers:
+            return False
+        return all(self.status_is_good(code) for code in range(200, 600))
+
     def __hash__(self) -> int:
         """By its words, since mappings have no hash."""
         return hash(str(self))
@@ -131,6 +153,7 @@ class Good(Declared):
     def __str__(self) -> str:
         parts = [f"with status {self.status}"] if self.status else []
         parts += [f"with gRPC status {self.grpc.replace('|', ' or ')}"] if self.grpc else []
+        parts += [] if parts or self.markers else ["without an error"]
         if self.milliseconds is not None:
             parts.append(f"within {int(self.milliseconds)} ms")
         parts += [f"with {marker}" for marker in self.markers]

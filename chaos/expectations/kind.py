@@ -6,6 +6,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
@@ -60,6 +61,8 @@ class Finding:
         value: What was held against the bound, where it is not the share of good events.
         effect: Events that are worth one independent event, for those that come in bursts.
         between: Tallies by which it is at least something, and at most something, where one tally does not tell both.
+        seen: Values that were seen, in words.
+        missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
     """
 
@@ -71,6 +74,8 @@ class Finding:
     between: tuple[Tally, Tally] | None = None
     effect: float = 1.0
     where: str = ""
+    seen: str = ""
+    missing: bool = False
 
 
 class Kind(Declared, ABC):
@@ -82,6 +87,8 @@ class Kind(Declared, ABC):
     positional: ClassVar[tuple[str, ...]] = ("title",)
     decides_by_chance: ClassVar[bool] = True
     """Whether it takes part of what the experiment's confidence leaves for errors."""
+    broken_by_errors: ClassVar[bool] = False
+    """Whether it is a share of answers of which each becomes bad at once where a faulted request goes wrong."""
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 
@@ -133,6 +140,13 @@ class Kind(Declared, ABC):
     def endures(self) -> float:
         """Seconds by which the load generator may be late before that matters."""
         return math.inf
+
+    def fits(self, phase: timedelta) -> None:
+        """Whether it can be decided in a phase of this length.
+
+        Raises:
+            ValueError: it can't.
+        """
 
     def names_of_load(self) -> Iterator[str]:
         """Names of the load's requests that it counts apart from others."""

@@ -55,12 +55,16 @@ class LoadLog:
         Events are counted when they end, so a request that hangs is not counted at all, neither as good nor as bad: shortly
         after a fault begins, only what is fast has been seen. What waits longer than all that was seen may become either.
         The second in which an answered request began follows from its latency, up to the second's edge; chance that comes
-        from there is taken off; what was started late began late. Load of a locustfile, which counts a request when it ends, tells nothing.
+        from there is taken off; what was started late began late. Of a locustfile, whose requests are counted when they end, those
+        under way are told.
         """
         last = self._ended_by(end)
         if not last:
             return 0
-        edge = self._seconds[last - 1].at + 1 - max(1, math.ceil(self.longest_wait(start, end, rest=rest)))
+        longest = max(1, math.ceil(self.longest_wait(start, end, rest=rest)))
+        if hanging := sum(waited > longest for waited in self._seconds[last - 1].waiting):
+            return hanging
+        edge = self._seconds[last - 1].at + 1 - longest
         begun = min(last, self._ended_by(edge + 1e-6))
         sent, answered = self._sum("answered", _sent_and_answered, 0, begun)
         waiting, variance = float(sent - answered), 0.0

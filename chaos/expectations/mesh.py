@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -14,7 +14,7 @@ from chaos.expectations.good import Good
 from chaos.expectations.kind import Look
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.istio.hosts import host_of, placed
-from chaos.istio.metrics import BUCKETS_MS, caller_of
+from chaos.istio.metrics import BUCKETS_MS, caller_of, status_of
 from chaos.values.answers import Tally
 from chaos.values.declared import Placed
 from chaos.values.questions import Durations, Question, Requests, Side
@@ -40,6 +40,7 @@ class Expectation(ShareOfGood):
         InputError: a value is not of its form.
     """
 
+    broken_by_errors: ClassVar[bool] = True
     side: ClassVar[Side] = Side.CALLERS
     """Whose proxies count."""
 
@@ -127,6 +128,28 @@ class Expectation(ShareOfGood):
             if every.events and self.good.is_met_by(one.labels):
                 good += fine
         return Tally(good=good, total=total, lower_bound=lower)
+
+    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
+        """By the answers' status, and that of gRPC where it is an error."""
+        host, timed = host_of(self.service, namespace), self.good.milliseconds is not None
+        question = Durations(host=host, side=self.side) if timed else Requests(host=host, side=self.side)
+        if self.caller is not None:
+            evidence = evidence.only(sent_by(self.caller, namespace))
+        return by_status(evidence.counted(question, self.counting(evidence, window)))
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:
+        """Histograms trail their counters."""
+        late = 0.0 if self.good.milliseconds is None else evidence.histogram_lag
+        return Window(window.start + late, window.end)
+
+
+def by_status(counted: Iterable[tuple[Counter, Count]]) -> Mapping[str, int]:
+    """The events of series by their status."""
+    found: dict[str, int] = {}
+    for one, every in counted:
+        if every.events:
+            found[status_of(one.labels)] = found.get(status_of(one.labels), 0) + every.events
+    return found
 
 
 def sent_by(caller: str, namespace: str) -> Callable[[Mapping[str, str]], bool]:

@@ -1,25 +1,38 @@
-"""A PromQL comparison that must be true at every look."""
+"""A PromQL comparison that must be true at every look whose windows lie within the phase."""
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
+from itertools import dropwhile
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from chaos.expectations.evidence import Evidence
+from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.values.answers import Answer, ExpectationResult, Tally
-from chaos.values.questions import Comparison, Question
+from chaos.values.declared import is_recorded
+from chaos.values.promql import check_comparison, read_comparison
+from chaos.values.quantities import format_duration
+from chaos.values.questions import COMPARED, FALSE, LEAST, MOST, NO_DATA, TRUE, Comparison, Question
 
 _LOOKS: Final = 3
 """Looks at which it must be true, and at none false, before it holds."""
 
+_NO_DATA_HINT: Final = (
+    "look in Prometheus whether its series exist, and are scraped all along; if no series means zero, put "
+    "`(… or vector(0))` in parentheses before the comparison"
+)
+_WINDOW_HINT: Final = "raise limits.baseline and limits.fault, or use shorter windows in the comparison"
+
 
 class PromqlExpectation(Kind):
     """A PromQL comparison, true where its result is not empty; it must be true at every look (``promql``).
+
+    A look counts once everything that the comparison looks at lies within the phase: its windows (``[1m]``), its offsets, and
+    one scrape. Where there are no data, it is neither true nor false.
 
         >>> PromqlExpectation("three replicas are up", promql="sum(up) >= 3").promql
         'sum(up) >= 3'
@@ -29,7 +42,7 @@ class PromqlExpectation(Kind):
         promql: The comparison.
 
     Raises:
-        InputError: it is no comparison.
+        InputError: it is no comparison, or one that can't be both true and false.
     """
 
     decides_by_chance: ClassVar[bool] = False
@@ -47,10 +60,19 @@ class PromqlExpectation(Kind):
 
     @field_validator("promql")
     @classmethod
-    def _compares(cls, value: str) -> str:
-        if not re.search(r"[<>=!]=?", re.sub(r"\{[^}]*\}", "", value)):
-            raise ValueError("expected a comparison, such as `sum(up) > 3`")
+    def _compares(cls, value: str, info: ValidationInfo) -> str:
+        if not is_recorded(info):
+            check_comparison(value)
         return value
+
+    def fits(self, phase: timedelta) -> None:
+        """Its windows must lie within a phase at some looks."""
+        back = read_comparison(self.promql).looks_back
+        if back >= phase:
+            raise ValueError(
+                f"{self.title}: the comparison looks back {format_duration(back)}, and a phase lasts {format_duration(phase)} at most: "
+                "it would look at the time before it; use shorter windows, or raise limits.baseline and limits.fault"
+            )
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The comparison as it is."""
@@ -58,26 +80,58 @@ class PromqlExpectation(Kind):
         yield Comparison(promql=self.promql)
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
-        """Violated at the first look at which it is false; holds after some at which it was true."""
-        good = total = 0
-        for looks in evidence.counters(Comparison(promql=self.promql)):
-            first, last = bisect_left(looks.times, look.window.start), bisect_right(looks.times, look.window.end)
-            total += max(0, last - first)
-            good += sum(value > 0 for value in looks.values[first:last])
-        answer = Answer.HOLDS if total >= _LOOKS else Answer.UNDECIDED
+        """Violated at the first look at which it is false; holds after some at which it was true, if none was without data.
+
+        Data may be missing until they come for the first time, which is in the baseline. A stop condition acts at once, also on
+        a window that begins before the fault.
+        """
+        window = look.window
+        if not look.at_once:
+            back = read_comparison(self.promql).looks_back.total_seconds() + evidence.scrape_interval
+            window = Window(window.start + back, window.end)
+        held: list[float] = []
+        seen: dict[str, list[float]] = {}
+        for one in evidence.counters(Comparison(promql=self.promql)):
+            values = one.values[bisect_left(one.times, window.start) : bisect_right(one.times, window.end)]
+            if which := one.labels.get(COMPARED):
+                seen[which] = values
+            else:
+                held = values
+        if look.phase == "baseline":
+            held = list(dropwhile(lambda value: value == NO_DATA, held))
+        good, bad = held.count(TRUE), held.count(FALSE)
+        answer = Answer.VIOLATED if bad else Answer.HOLDS if good == len(held) >= _LOOKS else Answer.UNDECIDED
+        missing = answer is Answer.UNDECIDED and (good < len(held) or (not held and window.start < window.end))
         return Finding(
-            answer if good == total else Answer.VIOLATED, Tally(good=good, total=total), 1.0, look.confidence
+            answer, Tally(good=good, total=good + bad), 1.0, look.confidence, seen=_values(seen), missing=missing
         )
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
-        """By the looks."""
+        """By the looks, with the values that were compared."""
+        reading = read_comparison(self.promql)
         tally = found.tally
+        observed = f"true at {tally.good} of {tally.total} looks"
+        if not tally.total:
+            within = f"whose windows of {format_duration(reading.looks_back)} lie within the phase"
+            observed = "no look" if found.missing or not reading.looks_back else f"no look {within}"
+        if found.missing:
+            observed += ", without data at others" if tally.total else " with data"
         return ExpectationResult(
             title=self.title,
             phase=phase,
             expected=f"{self.promql} is true at every look",
-            observed=f"true at {tally.good} of {tally.total} looks" if tally.total else "no look",
+            observed=f"{observed}; {reading.shown} was {found.seen}" if found.seen else observed,
             bound=found.bound,
             tally=tally,
+            missing=found.missing,
+            hint=_NO_DATA_HINT if found.missing else _WINDOW_HINT,
             answer=found.answer,
         )
+
+
+def _values(seen: Mapping[str, Sequence[float]]) -> str:
+    """The range of what was compared."""
+    least, most = min(seen.get(LEAST, ()), default=None), max(seen.get(MOST, ()), default=None)
+    if least is None or most is None:
+        return ""
+    return f"{least:.4g}" if least == most else f"{least:.4g} to {most:.4g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -21,7 +21,7 @@ from chaos.values.answers import Answer, ExpectationResult, Tally
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
 """Seconds; what the load generator's numbers can tell apart."""
-_FIRST: Final = 0.8
+FIRST: Final = 0.8
 """Part of alpha for callers that do not wait longer than the declared delay."""
 _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
@@ -35,8 +35,8 @@ class Share(Kind):
         """The least share in a phase."""
 
     @abstractmethod
-    def expected(self, phase: Phase) -> str:
-        """What is expected in a phase, in words."""
+    def expected(self, phase: Phase, bound: float) -> str:
+        """What is expected in a phase, in words; ``bound`` is the share that a relative bound came to."""
 
     @abstractmethod
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
@@ -103,7 +103,7 @@ class Share(Kind):
         good = counted.tally.good + late_are * counted.tally.doubtful
         answer = decide(good / effect, total / effect, bound, confidence=confidence)
         if answer is not Answer.UNDECIDED:
-            open_ = evidence.load.overdue(look.window.start, look.window.end, rest=_rest(bound))
+            open_ = evidence.load.overdue(look.window.start, look.window.end, rest=rest_of(bound))
             answer = decide((good + late_are * open_) / effect, (total + open_) / effect, bound, confidence=confidence)
         return answer
 
@@ -123,7 +123,7 @@ class Share(Kind):
         return ExpectationResult(
             title=self.title,
             phase=phase,
-            expected=self.expected(phase),
+            expected=self.expected(phase, found.bound),
             observed=observed,
             bound=found.bound,
             tally=tally,
@@ -215,12 +215,20 @@ class ShareOfGood(Share):
         """The bound that holds in a phase."""
         return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
 
-    def expected(self, phase: Phase) -> str:
+    def expected(self, phase: Phase, bound: float) -> str:
         """By the bound and by what is good."""
-        return f"at least {self.bound_in(phase)} of events {self.good}"
+        return f"at least {self.bound_in(phase).resolved(bound)} of events {self.good}"
+
+    @abstractmethod
+    def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
+        """All events of a window by their status: ``{"200": 640, "404": 3}``."""
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
+        """The part of a window in which it counts."""
+        return window
 
 
-def _rest(bound: float) -> float:
+def rest_of(bound: float) -> float:
     """A quarter of the events that may be bad: so few that it does not matter when they come."""
     return (1 - bound) / 4
 
@@ -232,10 +240,10 @@ def _settling(evidence: Evidence, look: Look, bound: float) -> tuple[float, floa
     that all answers keep but a quarter of those that may be bad. Alpha is shared among the doublings, for the choice
     among them follows from what was seen.
     """
-    slow = evidence.load.longest_wait(look.window.start, look.window.end, rest=_rest(bound))
-    late, part = look.delay + _SECOND, 1 - _FIRST
+    slow = evidence.load.longest_wait(look.window.start, look.window.end, rest=rest_of(bound))
+    late, part = look.delay + _SECOND, 1 - FIRST
     if slow <= late:
-        return look.delay, _FIRST
+        return look.delay, FIRST
     while late < slow:
         late, part = 2 * late, part / 2
     return late, part

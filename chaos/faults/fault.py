@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from chaos.faults.abort import Abort
 from chaos.faults.delay import Delay
 from chaos.faults.kind import FilterKind, Kind, Route
+from chaos.faults.stage import Stage
+from chaos.faults.target import Target
 from chaos.istio.metrics import flags_of
 from chaos.values.declared import Declared
 
@@ -25,10 +27,23 @@ class Fault(Declared):
 
     abort: Abort | None = None
     delay: Delay | None = None
+    target: Target | None = Field(None, description="whose requests it hits; without it, the target of the experiment")
+    stages: tuple[Stage, ...] = Field(
+        (), description="its strength over time; without stages, it is as declared all the time"
+    )
+    repeat: int = Field(1, ge=1, le=100, strict=True, description="how often the stages follow each other")
 
     if TYPE_CHECKING:
 
-        def __init__(self, *, abort: Abort | None = None, delay: Delay | None = None) -> None: ...
+        def __init__(
+            self,
+            *,
+            abort: Abort | None = None,
+            delay: Delay | None = None,
+            target: Target | None = None,
+            stages: Sequence[Stage] = (),
+            repeat: int = 1,
+        ) -> None: ...
 
     @model_validator(mode="before")
     @classmethod
@@ -40,7 +55,34 @@ class Fault(Declared):
     def _something(self) -> Self:
         if not self.kinds:
             raise ValueError(f"expected at least one of {', '.join(kind.key for kind in KINDS)}")
+        if self.repeat > 1 and not self.stages:
+            raise ValueError("repeat: expected stages that can be repeated")
+        if self.stages and self.stages[0].off:
+            raise ValueError("stages: expected the first one not to be off: the run proves it before it goes on")
         return self
+
+    @property
+    def course(self) -> tuple[Stage, ...]:
+        """All of its stages in their order, as often as they are repeated; none where it is as declared all the time."""
+        return self.stages * self.repeat
+
+    @property
+    def steps(self) -> tuple[Fault, ...]:
+        """The fault as it is in each of its stages; itself alone where it has none."""
+        return tuple(map(self.at, self.course)) or (self,)
+
+    @property
+    def least(self) -> float:
+        """The smallest percentage that it has while it is not off."""
+        return min(kind.percentage for step in self.steps for kind in step.kinds)
+
+    def at(self, stage: Stage) -> Fault:
+        """The fault as it is in a stage; without any kind where the stage is off."""
+        found: dict[str, Kind | None] = {}
+        for kind in self.kinds:
+            share = kind.percentage if stage.percentage is None else stage.percentage
+            found[kind.key] = None if stage.off else kind.model_copy(update={"percentage": share})
+        return self.model_copy(update={**found, "stages": (), "repeat": 1})
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
@@ -55,7 +97,10 @@ class Fault(Declared):
         return made
 
     def __str__(self) -> str:
-        return " and ".join(map(str, self.kinds))
+        told = " and ".join(map(str, self.kinds))
+        if self.stages:
+            told += f", in stages: {', '.join(map(str, self.stages))}"
+        return f"{told}; {self.repeat} times" if self.repeat > 1 else told
 
 
 def without_faults(route: Route) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Draft:
         routes = self.injection.after["spec"].get("http") or ()
         if self.injection.strategy is not Strategy.PATCH:
             return tuple(routes)
-        return tuple(route for route in routes if route.get("name") in self.injection.route_names)
+        return tuple(route for route in routes if route.get("name") == self.injection.route_name)
 
     @cached_property
     def audience(self) -> Audience | None:
@@ -67,7 +67,7 @@ class Draft:
         if self.injection is None:
             return None
         routes = self.injection.after["spec"].get("http") or ()
-        carrying = [route for route in routes if route.get("name") in self.injection.route_names]
+        carrying = [route for route in routes if route.get("name") == self.injection.route_name]
         return audience_of(self.injection.after, self.situation, routes=carrying)
 
     def allowed(self, namespace: str) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from chaos.guard.draft import Draft
 from chaos.injection.patching import without_fault
-from chaos.model.marks import route_name
+from chaos.model.marks import run_of_route
 from chaos.values.remarks import Refusal
 
 _MANAGERS: Final = {
@@ -46,8 +46,7 @@ def patch_only_inserts(draft: Draft) -> Iterator[Refusal]:
     if draft.patched is None:
         return
     injection, before = draft.patched
-    run = injection.route_names[0].removeprefix(route_name(""))
-    if without_fault(injection.after, run)["spec"] != before["spec"]:
+    if without_fault(injection.after, run_of_route(injection.route_name))["spec"] != before["spec"]:
         where = f"{injection.namespace}/{injection.name}"
         yield Refusal(
             rule="patch-changes-more",

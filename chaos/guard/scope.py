@@ -8,7 +8,7 @@ from chaos.guard.draft import Draft
 from chaos.istio.exports import export_of
 from chaos.istio.injection import DEFAULT_REVISION, injecting_revision
 from chaos.istio.virtual_services import ignored_selectors
-from chaos.model.marks import RUN_HEADER, route_name
+from chaos.model.marks import RUN_HEADER, run_of_route
 from chaos.values.remarks import Refusal
 
 
@@ -102,8 +102,8 @@ def callers_stay_declared(draft: Draft) -> Iterator[Refusal]:
     target, injection = draft.experiment.target, draft.injection
     if injection is None:
         return
-    run = injection.route_names[0].removeprefix(route_name(""))
-    for route in (route for route in draft.injected if route.get("name") in injection.route_names):
+    run = run_of_route(injection.route_name)
+    for route in (route for route in draft.injected if route.get("name") == injection.route_name):
         for block in route.get("match") or [{}]:
             labels = block.get("sourceLabels") or {}
             missing = [f"sourceLabels {key}" for key, value in target.callers.items() if labels.get(key) != value]

@@ -40,7 +40,7 @@ def watchdog_of(place: Place) -> Callable[[Plan, Path], Watch]:
         return Watchdog.start(
             kubeconfig=mesh.kubeconfig,
             context=mesh.context,
-            namespaces=(plan.experiment.target.namespace,),
+            namespaces=plan.experiment.namespaces,
             run=plan.run,
             folder=folder,
             cluster=place.environment.cluster,
@@ -72,9 +72,9 @@ def run(
             hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
         )
     with stop.on_signals():
-        if place.settings.lists(experiment.target.namespace):
+        if all(place.settings.lists(namespace) for namespace in experiment.namespaces):
             _await_turn(experiment, around)
-            sweep(place.mesh, namespaces=(experiment.target.namespace,))  # what a dead run left must not be planned on
+            sweep(place.mesh, namespaces=experiment.namespaces)  # what a dead run left must not be planned on
         plan = place.plan(experiment, run=run_id or new_run(), file=str(file or ""), declared=declared)
         make_folder(report_dir, plan.run)
         if plan.allowed:
@@ -96,11 +96,11 @@ def run(
 
 
 def _await_turn(experiment: Experiment, around: Surroundings) -> None:
-    """Waits until no other run holds the target: a plan that is made meanwhile would find its fault."""
-    target, clock = experiment.target, around.clock
+    """Waits until no other run holds a target: a plan that is made meanwhile would find its fault."""
+    targets, clock = [one.target for one in experiment.each()], around.clock
     until = clock.now() + around.wait
     while clock.now() < until and not around.stop:
-        if not is_held(around.place.mesh, namespace=target.namespace, service=target.service):
+        if not any(is_held(around.place.mesh, namespace=one.namespace, service=one.service) for one in targets):
             return
         clock.sleep(1.0)
 

@@ -10,6 +10,7 @@ from chaos.istio.hosts import service_fqdn
 from chaos.istio.virtual_services import has_route_for, same, title
 from chaos.istio.workloads import Workload
 from chaos.model.experiment import Experiment
+from chaos.model.plan import Caller
 from chaos.model.situation import Situation
 from chaos.values.remarks import Refusal
 
@@ -137,6 +138,17 @@ def callers_of(experiment: Experiment, situation: Situation) -> Sequence[Workloa
     target = experiment.target
     here = [w for w in sidecars(situation, target.namespace) if target.callers.items() <= w.labels.items()]
     return here or [Workload("a caller", target.namespace, target.callers, proxied=(NONE,))]
+
+
+def known_callers(experiment: Experiment, situation: Situation) -> tuple[Caller, ...]:
+    """The declared callers, or those that the metrics know of; none known: empty."""
+    target = experiment.target
+    if target.callers:
+        chosen = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
+    else:
+        known = set(situation.calling)
+        chosen = [w for w in situation.workloads if (w.namespace, w.name) in known and not w.gateway]
+    return tuple(Caller(namespace=w.namespace, workload=w.name, pods=w.proxied) for w in chosen if w.proxied)
 
 
 def sidecars(situation: Situation, namespace: str) -> Sequence[Workload]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from chaos.model.experiment import Match, StringMatch
+from chaos.faults.target import Match, StringMatch
 
 Block = dict[str, Any]
 

@@ -21,7 +21,7 @@ from chaos.injection.matching import Block
 from chaos.injection.ownership import can_be_kept, given_back, others, owners_of, still_owns
 from chaos.injection.routes import faulted
 from chaos.istio.virtual_services import MESH, gateways_of
-from chaos.model.marks import EXPERIMENT_LABEL, EXPIRES, FILE, OWNER_LABEL, RUN_LABEL, TARGET, UNDO, route_name
+from chaos.model.marks import EXPERIMENT_LABEL, EXPIRES, FILE, OWNER_LABEL, RUN_LABEL, TARGET, UNDO, prefix_of
 
 Object = Mapping[str, Any]
 
@@ -64,6 +64,7 @@ def put_in(
     fault: Fault,
     *,
     run: str,
+    name: str,
     scope: Sequence[Block],
     labels: Mapping[str, str],
     annotations: Mapping[str, str],
@@ -71,7 +72,7 @@ def put_in(
 ) -> dict[str, Any]:
     """The VirtualService with the fault and its undo record, to be written by the ``resourceVersion`` that it was read with.
 
-    Bound to a gateway beside the mesh, the copies match requests of sidecars only.
+    The copies have the ``name``, which is a run's. Bound to a gateway beside the mesh, they match requests of sidecars only.
 
     Raises:
         NotExpressible: a route's match and the scope can't be joined.
@@ -80,7 +81,7 @@ def put_in(
     routes: list[dict[str, Any]] = []
     for route in spec.get("http") or ():
         seen = for_sidecars(route)
-        made = faulted(seen, fault, name=route_name(run), scope=scope) if seen is not None else None
+        made = faulted(seen, fault, name=name, scope=scope) if seen is not None else None
         if made is not None:
             if any(gateway != MESH for gateway in gateways_of(vs)):
                 made["match"] = [{**block, "gateways": [MESH]} for block in made.get("match") or [{}]]
@@ -119,13 +120,15 @@ def kept_owners(vs: Object) -> list[Any] | None:
     return owners if can_be_kept(owners) else None
 
 
+def is_of_run(route: Mapping[str, Any], run: str) -> bool:
+    """Whether a route is one that a run put in, by its name."""
+    return str(route.get("name", "")).startswith(prefix_of(run))
+
+
 def carries_fault(vs: Object, run: str) -> bool:
     """Whether an object has a run's routes or its label, so that something is still to be taken out."""
     routes = (vs.get("spec") or {}).get("http") or ()
-    return (
-        any(route.get("name") == route_name(run) for route in routes)
-        or (vs["metadata"].get("labels") or {}).get(RUN_LABEL) == run
-    )
+    return any(is_of_run(route, run) for route in routes) or (vs["metadata"].get("labels") or {}).get(RUN_LABEL) == run
 
 
 def carries(vs: Object, run: str) -> bool:
@@ -145,7 +148,7 @@ def without_fault(vs: Object, run: str) -> dict[str, Any]:
         _drop(meta, "annotations", _NOTES)
     spec = clean.get("spec") or {}
     if spec.get("http"):
-        kept = [route for route in spec["http"] if route.get("name") != route_name(run)]
+        kept = [route for route in spec["http"] if not is_of_run(route, run)]
         spec["http"] = kept or [
             {key: value for key, value in without_faults(route).items() if key != "name"} for route in spec["http"]
         ]

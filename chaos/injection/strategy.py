@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from chaos.injection.effect import governing_of, name_of, refuse, why_not
+from chaos.faults.fault import Fault
+from chaos.injection.effect import governing_of, known_callers, name_of, refuse, why_not
 from chaos.injection.matching import Block, NotExpressible, scopes
 from chaos.injection.patching import for_sidecars, put_in, undo_of, without_fault
 from chaos.injection.routes import can_carry, inject
@@ -21,8 +22,8 @@ from chaos.istio.exports import Object, reach
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.istio.virtual_services import MESH, delegates_of, destinations_of, gateways_of, hosts_of, written_hosts_of
 from chaos.model.experiment import Experiment
-from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, object_name, route_name
-from chaos.model.plan import Injection, Strategy
+from chaos.model.marks import RUN_HEADER, RUN_LABEL, annotations_for, labels_for, own_name
+from chaos.model.plan import Change, Injection, Strategy
 from chaos.model.situation import Situation
 from chaos.values.remarks import Refusal
 
@@ -37,6 +38,7 @@ def choose(
     ``expires`` says when the fault is void in any case, ``since`` (RFC 3339) tells those who find it when it was written.
     """
     target = experiment.target
+    host = service_fqdn(target.service, target.namespace)
     situation = without(situation, run)
     governing = governing_of(experiment, situation)
     if isinstance(governing, Refusal):
@@ -51,13 +53,25 @@ def choose(
     labels = labels_for(run=run, experiment=experiment.name, owner=experiment.owner)
     notes = annotations_for(expires=expires, file=file, target=_target(experiment, situation))
     scope = scopes(target.match, callers=target.callers, header=(RUN_HEADER, run) if target.only_our_load else None)
-    try:
+
+    def written(fault: Fault, name: str) -> dict[str, Any]:
         if strategy is Strategy.PATCH and governing is not None:
-            after = put_in(
-                governing, experiment.fault, run=run, scope=scope, labels=labels, annotations=notes, since=since
+            return put_in(
+                governing, fault, run=run, name=name, scope=scope, labels=labels, annotations=notes, since=since
             )
-        else:
-            after = _made(governing, experiment, run=run, scope=scope, labels=labels, annotations=notes)
+        spec = _spec(governing, host, fault, name=name, scope=scope)
+        meta = {"name": own_name(run, target.service), "namespace": target.namespace}
+        return {
+            "apiVersion": API_VERSION,
+            "kind": "VirtualService",
+            "metadata": {**meta, "labels": labels, "annotations": notes},
+            "spec": spec,
+        }
+
+    fault = experiment.fault
+    names = [own_name(run, target.service, stage=number) for number in range(1, len(fault.steps) + 1)]
+    try:
+        after, *later = map(written, fault.steps, names)
     except NotExpressible as error:
         return refuse(
             "match-not-expressible",
@@ -65,7 +79,7 @@ def choose(
             "target.match can't be combined with the routes' own matches",
             "simplify target.match, or leave it out",
         )
-    faulted = [route for route in after["spec"]["http"] if route.get("name") == route_name(run)]
+    faulted = [route for route in after["spec"]["http"] if route.get("name") == names[0]]
     if not faulted:
         return refuse(
             "match-matches-nothing",
@@ -74,39 +88,23 @@ def choose(
             "compare target.match with its routes: kubectl get virtualservice NAME -o yaml",
         )
     return why_not(after, faulted, governing, experiment, situation) or Injection(
+        target=target,
+        fault=fault,
+        callers=known_callers(experiment, situation),
         strategy=strategy,
         namespace=target.namespace,
         name=after["metadata"]["name"],
         before=dict(governing) if governing is not None else None,
         after=after,
-        route_names=(route_name(run),),
+        route_name=names[0],
+        changes=tuple(Change(spec=one["spec"], route_name=name) for one, name in zip(later, names[1:], strict=True)),
     )
 
 
-def _made(
-    governing: Object | None,
-    experiment: Experiment,
-    *,
-    run: str,
-    scope: Sequence[Block],
-    labels: Mapping[str, str],
-    annotations: Mapping[str, str],
-) -> dict[str, Any]:
-    """An object of our own, private to the target's namespace, that routes as the governing one does, plus the fault."""
-    target = experiment.target
-    host = service_fqdn(target.service, target.namespace)
-    routes = inject(_base_routes(governing, host), experiment.fault, name=route_name(run), scope=scope)
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "VirtualService",
-        "metadata": {
-            "name": object_name(run, target.service),
-            "namespace": target.namespace,
-            "labels": labels,
-            "annotations": annotations,
-        },
-        "spec": {"hosts": [host], "exportTo": ["."], "http": routes},
-    }
+def _spec(governing: Object | None, host: str, fault: Fault, *, name: str, scope: Sequence[Block]) -> dict[str, Any]:
+    """The spec of an object of our own, which routes as the governing one does, plus the fault: private to its namespace."""
+    routes = inject(_base_routes(governing, host), fault, name=name, scope=scope)
+    return {"hosts": [host], "exportTo": ["."], "http": routes}
 
 
 def without(situation: Situation, run: str) -> Situation:

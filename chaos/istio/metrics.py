@@ -44,3 +44,11 @@ def flags_of(labels: Mapping[str, str]) -> frozenset[str]:
     They are joined by commas in the order in which they were set: ``DI,FI``, ``DI,DC``.
     """
     return frozenset(labels.get("response_flags", "-").split(","))
+
+
+def status_of(labels: Mapping[str, str]) -> str:
+    """How the requests that a series counts were answered: ``404``, ``gRPC 14`` (an HTTP 200), or ``none``."""
+    grpc, code = labels.get("grpc_response_status", ""), labels.get("response_code", "0")
+    if grpc not in ("", "0"):
+        return f"gRPC {grpc}"
+    return "none" if code == "0" else code

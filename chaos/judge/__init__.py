@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from chaos.judge.beforehand import hopeless, too_coarse
 from chaos.judge.callers import judge_callers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
+from chaos.judge.ours import called_since, must_listen
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import looked_for, needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
+from chaos.judge.tested import untested_before
 from chaos.judge.what_if import supposed
 
 __all__ = [
@@ -17,14 +20,19 @@ __all__ = [
     "EntryFinding",
     "Facts",
     "Standing",
+    "called_since",
     "drain",
     "faults_before",
+    "hopeless",
     "judge",
     "judge_callers",
     "judge_entry",
     "looked_for",
+    "must_listen",
     "needed",
     "new_evidence",
     "stand",
     "supposed",
+    "too_coarse",
+    "untested_before",
 ]

@@ -1,4 +1,4 @@
-"""Who calls the target under this load, and can they be hit at all?"""
+"""Who calls the targets under this load, and can they be hit at all?"""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from chaos.expectations.evidence import Window
 from chaos.judge.facts import Facts
 from chaos.judge.proof import caller_of, is_declared
 from chaos.model.history import Mark
+from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Question, Requests, Side
+from chaos.values.questions import Question
 
 
 def calls(facts: Facts, question: Question) -> dict[str, int]:
@@ -24,30 +25,36 @@ def calls(facts: Facts, question: Question) -> dict[str, int]:
 
 
 def judge_callers(facts: Facts) -> Reason | None:
-    """Why nobody could feel the fault; ``None`` where the baseline saw a declared caller."""
-    plan = facts.plan
-    seen = calls(facts, facts.requests)
-    if any(is_declared(plan, caller) for caller in seen):
+    """Why nobody could feel a fault; ``None`` where the baseline saw a declared caller of each target."""
+    return next((why for one in facts.plan.injections if (why := _nobody(facts, one)) is not None), None)
+
+
+def _nobody(facts: Facts, injection: Injection) -> Reason | None:
+    seen = calls(facts, injection.requests)
+    if any(is_declared(injection, caller) for caller in seen):
         return None
-    arrived = calls(facts, Requests(host=plan.host, side=Side.CALLED))
+    arrived = calls(facts, injection.arrivals)
     bare = sum(n for caller, n in arrived.items() if caller.endswith("/unknown"))
-    wanted = ", ".join(f"{one.namespace}/{one.workload}" for one in plan.callers) or "any workload of the namespace"
+    wanted = (
+        ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "any workload of the namespace"
+    )
     if bare:
         return Reason(
             code=ReasonCode.CALLERS_WITHOUT_PROXY,
-            message=f"{bare} requests arrived at {plan.host} from callers without a sidecar, which never feel the fault, and none "
+            message=f"{bare} requests arrived at {injection.host} from callers without a sidecar, which never feel the fault, and none "
             f"from {wanted}",
             hint="inject the sidecar into the calling pods (label istio-injection=enabled, then restart them)",
         )
     if not seen and not arrived:
         return Reason(
             code=ReasonCode.NO_CALLERS,
-            message=f"nobody called {plan.host} during the baseline; {wanted} should have",
-            hint="send load that reaches the target",
+            message=f"nobody called {injection.host} during the baseline; {wanted} should have",
+            hint="send load whose answers need the target, and that no cache answers in its place",
         )
     others = ", ".join(sorted(seen))
     return Reason(
         code=ReasonCode.NO_CALLERS,
-        message=f"{wanted} did not call {plan.host} during the baseline" + (f"; only {others} did" if others else ""),
-        hint="send load that reaches the target, or correct target.callers",
+        message=f"{wanted} did not call {injection.host} during the baseline"
+        + (f"; only {others} did" if others else ""),
+        hint="send load that makes them call the target, or correct target.callers",
     )

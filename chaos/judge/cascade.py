@@ -56,12 +56,13 @@ class _Edges:
     def __init__(self, facts: Facts, window: Window) -> None:
         self.tallies: dict[Edge, Tally] = {}
         self.seconds = 0.0
+        targets = {one.host for one in facts.plan.injections}
         seen: set[frozenset[tuple[str, str]]] = set()
         for end in End:
             question = Edges(namespace=facts.experiment.target.namespace, end=end)
             for one, counted in facts.evidence.counted(question, window):
                 key = frozenset(one.labels.items())
-                if key not in seen and one.labels.get("destination_service") != facts.plan.host:
+                if key not in seen and one.labels.get("destination_service") not in targets:
                     self._add(one, counted.events, window)
                 seen.add(key)  # both ends of an edge may be in the namespace
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.model.experiment import Experiment
-from chaos.model.history import Environment, History, Mark, ProxySeen
+from chaos.model.history import Environment, History, Mark, ProxySeen, StageSeen
 from chaos.model.plan import Plan
-from chaos.values.questions import Requests
 
 
 @dataclass
@@ -22,6 +21,7 @@ class Facts:
     marks: Mapping[Mark, float]
     proxies: Sequence[ProxySeen]
     evidence: Evidence
+    stages: Sequence[StageSeen] = ()
 
     @classmethod
     def of(cls, history: History) -> Facts:
@@ -30,7 +30,9 @@ class Facts:
         for recorded in history.recorded:
             evidence.add(recorded.question, recorded.series)
         evidence.load.add(history.load)
-        return cls(history.plan, history.environment, history.started, history.marks, history.proxies, evidence)
+        return cls(
+            history.plan, history.environment, history.started, history.marks, history.proxies, evidence, history.stages
+        )
 
     @property
     def experiment(self) -> Experiment:
@@ -38,15 +40,15 @@ class Facts:
         return self.plan.experiment
 
     @property
-    def requests(self) -> Requests:
-        """The question for the requests towards the target."""
-        return Requests(host=self.plan.host)
-
-    @property
     def baseline(self) -> Window | None:
         """The baseline's window, once it has ended."""
         start, end = self.marks.get(Mark.BASELINE_FROM), self.marks.get(Mark.BASELINE_UNTIL)
         return None if start is None or end is None else Window(start, end)
+
+    def faulted(self, now: float) -> Window | None:
+        """The fault's window up to now, or to the decision to restore; ``None`` before all callers had it."""
+        start = self.marks.get(Mark.FAULT_FROM)
+        return None if start is None else Window(start, min(now, self.marks.get(Mark.RESTORE_SENT, now)))
 
 
 def new_evidence(environment: Environment) -> Evidence:

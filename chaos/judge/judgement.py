@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from typing import Final
 
 from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
+from chaos.judge.hints import BROKEN_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
+from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
-from chaos.model.verdict import Outcome, Proof, Reason, ReasonCode, RecoveryResult, RemovalResult, Verdict, worst
+from chaos.model.plan import Injection
+from chaos.model.verdict import (
+    Outcome,
+    Proof,
+    Reason,
+    ReasonCode,
+    RecoveryResult,
+    RemovalResult,
+    ShareProof,
+    TargetProof,
+    Verdict,
+    worst,
+)
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_confidence
+
+_UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCode.CANNOT_DECIDE)}
+"""Refusals of experiments that could show nothing, by their rule."""
+
+_TRIPPED: Final = (
+    "the run restored at once; find out why the system breaks that far, or begin with less: a smaller percentage, fewer callers, "
+    "onlyOurLoad"
+)
 
 
 def judge(history: History) -> Verdict:
@@ -31,7 +54,7 @@ def judge(history: History) -> Verdict:
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
     after = judge_recovery(facts, removed, now) if removed is not None else None
     guarded = guardrails(facts, now)
-    reasons = list(_reasons(history, facts, before, during, guarded, removed, after))
+    reasons = list(_reasons(history, facts, before, during, guarded, removed, after, now))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     return Verdict(
@@ -40,8 +63,8 @@ def judge(history: History) -> Verdict:
         profile=history.plan.experiment.profile,
         outcome=worst(reason.code.outcome for reason in reasons),
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
-        baseline=before.expectations,
-        fault=during.expectations,
+        baseline=with_statuses(facts, before.expectations, facts.baseline),
+        fault=with_statuses(facts, during.expectations, facts.faulted(now)),
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
@@ -69,19 +92,21 @@ def _reasons(
     guarded: tuple[ExpectationResult, ...],
     removed: RemovalResult | None,
     after: RecoveryResult | None,
+    now: float,
 ) -> Iterator[Reason]:
     """Every reason against passing."""
     if history.plan.refusals:
         for refusal in history.plan.refusals:
-            text = f"{refusal.rule}: {refusal.message}"
-            yield Reason(code=ReasonCode.STAGING_RULE, message=text, hint=refusal.hint, more=refusal.more)
+            code = _UNFIT.get(refusal.rule, ReasonCode.STAGING_RULE)
+            text = refusal.message if refusal.rule == code else f"{refusal.rule}: {refusal.message}"
+            yield Reason(code=code, message=text, hint=refusal.hint, more=refusal.more)
         return
     for trouble in history.troubles:
-        yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=trouble.hint)
+        yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=hint_for(trouble))
     yield from _left_behind(history, removed)
     if Mark.BASELINE_FROM not in history.marks:
         if not history.troubles:
-            yield Reason(code=ReasonCode.BROKEN, message="the run ended before its baseline began")
+            yield _broken("the run ended before its baseline began")
         return
     lost = judge_metrics(facts)
     if lost is not None and all(trouble.kind is not TroubleKind.METRICS_LOST for trouble in history.troubles):
@@ -96,15 +121,16 @@ def _reasons(
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
         yield from _not_steady(facts, before)
         return
+    yield from untested_before(facts)
     # A load generator that was not well itself says nothing against the system.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
-    yield from _during(history, facts, during, guarded, excused)
+    yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, removed, after, excused)
 
 
 def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
-    hint = f"chaosctl sweep --run {history.run}"
+    hint = f"run `chaosctl sweep --run {history.run}`, which takes it out; without it the fault may still hit requests"
     for left in history.residue:
         yield Reason(code=ReasonCode.RESIDUE, message=f"there is residue: {left}", hint=hint)
     written = Mark.INJECTED in history.marks or Mark.RESTORE_SENT in history.marks
@@ -137,11 +163,13 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if foreign:
         yield Reason(
             code=ReasonCode.FOREIGN_FAULT,
-            message=f"{foreign} faults that this run did not inject were counted at the target during the baseline",
-            hint="another fault is active on the target: end it first, since a baseline must be without faults",
+            message=f"{foreign} requests to the target felt a fault that this run did not inject, before it injected its own",
+            hint="another fault is active on the target: find it (chaosctl status; kubectl get virtualservices -A), end it, and run "
+            "again, since nothing can be compared with a baseline that has faults",
         )
         return
-    yield judge_callers(facts) or Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")
+    untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
+    yield from untested or [_broken("the run ended before its injection")]
 
 
 def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
@@ -152,7 +180,9 @@ def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
         if one.answer is Answer.VIOLATED:
             text = f"not steady before the fault: {_told(one)}"
             yield Reason(
-                code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
+                code=ReasonCode.NOT_STEADY_BEFORE,
+                message=text,
+                hint="find out why it is so without any fault, or declare what the system usually does (atLeast), and run again",
             )
 
 
@@ -162,13 +192,23 @@ def _undecided(
     for one in expectations:
         if one.answer is not Answer.UNDECIDED:
             continue
-        if one.tally.total == 0:
+        if one.missing:
+            yield Reason(code=ReasonCode.NO_DATA, message=_told(one), hint=one.hint)
+        elif one.tally.total == 0 and one.hint is None:
             got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.title}: {one.observed} was counted ({one.phase})"
                 + (f"; the load got {got}" if got else ""),
-                hint="check that the load reaches this service, and that its caller has a sidecar",
+                hint="check the name of the service, that the load's requests lead to it, that its callers have a sidecar, and "
+                "that Prometheus scrapes them",
+            )
+        elif hang := hanging(facts, one):
+            yield Reason(
+                code=ReasonCode.REQUESTS_HANG,
+                message=f"not decided in time: {_told(one)}; {hang} requests of the load were still without an answer, for longer "
+                "than answers took, and may end well or badly",
+                hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
             )
         elif one.effect >= BURSTY:
             yield Reason(
@@ -181,17 +221,19 @@ def _undecided(
             yield Reason(
                 code=code,
                 message=f"not decided in time: {_told(one)}",
-                hint=f"raise {limit} or load.rate; a share close to its bound needs many events",
+                hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
 
 
 def _outside(proof: Proof) -> Iterator[Reason]:
-    for caller, faults in proof.outside.items():
-        yield Reason(
-            code=ReasonCode.FAULT_OUTSIDE_SCOPE,
-            message=f"{caller}, which was not declared, felt {faults} faults",
-            hint="compare the plan's callers with the workloads that call the target",
-        )
+    for one in proof.targets:
+        for caller, faults in one.outside.items():
+            yield Reason(
+                code=ReasonCode.FAULT_OUTSIDE_SCOPE,
+                message=f"{caller}, which was not declared, felt {faults} faults of {one.target}",
+                hint="if these callers may be hit, declare them in target.callers; else narrow the target (match, onlyOurLoad), and "
+                "look at the plan for whom its VirtualService governs (chaosctl plan)",
+            )
 
 
 def _violated(results: Iterable[ExpectationResult], excused: Collection[str]) -> list[ExpectationResult]:
@@ -204,6 +246,7 @@ def _during(
     during: PhaseAnswer,
     guarded: tuple[ExpectationResult, ...],
     excused: Collection[str],
+    now: float,
 ) -> Iterator[Reason]:
     proof = during.proof or Proof()
     violated, tripped = _violated(during.expectations, excused), _violated(guarded, excused)
@@ -215,44 +258,79 @@ def _during(
             or "does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
         )
     for one in tripped:
-        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint="the run restored at once")
+        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint=_TRIPPED)
     if violated or tripped or history.troubles:
-        if not sum(proof.by_caller.values()):
-            text = "during the violation: look for another cause" if violated or tripped else "before the run ended"
-            yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message=f"no injected fault was counted {text}")
+        if not proof.counted:
+            broke = bool(violated or tripped)
+            yield Reason(
+                code=ReasonCode.FAULT_NOT_SEEN,
+                message=f"no injected fault was counted before the {'violation' if broke else 'end of the run'}",
+                hint="look for another cause of the violation: the fault is none"
+                if broke
+                else "repair what ended the run, and run again",
+            )
         return
-    yield from _unproven(history, proof)
+    for injection, found in zip(history.plan.injections, proof.targets, strict=True):
+        yield from _unproven(injection, found)
+    yield from untested_during(facts, during.expectations, guarded, now)
     if during.answer is Answer.UNDECIDED:
         yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
 
 
-def _unproven(history: History, proof: Proof) -> Iterator[Reason]:
+def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
     for share in proof.shares:
         if share.proven:
             continue
-        if share.tally.good == 0 and history.plan.experiment.target.only_our_load and share.tally.total:
-            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in history.plan.callers) or "the callers"
+        told = f"{proof.target}: {share}"
+        if share.kind == "off" and share.tally.good:
+            yield Reason(
+                code=ReasonCode.FAULT_SHARE_OFF,
+                message=told,
+                hint="requests felt a fault while this stage had none: is another fault active on the target (chaosctl status)?",
+            )
+        elif share.tally.good == 0 and injection.target.only_our_load and share.tally.total:
+            callers = ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "the callers"
             yield Reason(
                 code=ReasonCode.HEADER_NOT_FORWARDED,
-                message=f"{callers} sent {share.tally.total} requests, but none had this run's header",
+                message=f"{callers} sent {share.tally.total} requests to {proof.target}, but none had this run's header",
                 hint=f"{callers}, or an application before it, must forward x-chaos-run",
+            )
+        elif share.tally.good and not share.off:
+            yield Reason(
+                code=ReasonCode.TOO_FEW_FAULTED,
+                message=f"{told}: at least {share.needed} faulted requests are needed to say that the share agrees",
+                hint="raise limits.fault or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=str(share),
-                hint="check that the declared callers call the target under this load",
+                message=f"no injected fault was counted: {told}",
+                hint=_too_short(share)
+                or "compare the hosts, ports and paths that the callers use with those of the plan (chaosctl plan): their requests "
+                "follow a route without the fault",
             )
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=str(share),
-                hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault",
+                message=f"not the declared share of requests was hit: {told}",
+                hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault: compare the "
+                "hosts and ports that the callers use with those of the plan (chaosctl plan)",
             )
     if not proof.shares:
-        yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message="no request was counted while the fault was active")
+        yield Reason(
+            code=ReasonCode.FAULT_NOT_SEEN,
+            message=f"{proof.target}: no request was counted while the fault was active",
+            hint="check that the load goes on calling the target, and that Prometheus scrapes its callers' proxies",
+        )
+
+
+def _too_short(share: ShareProof) -> str:
+    """What helps where nothing was counted in a stage of a fault."""
+    if not share.stage or share.tally.total:
+        return ""
+    return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
 
 
 def _after(
@@ -276,10 +354,11 @@ def _after(
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
+        told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.UNDECIDED)
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message=f"there were not enough events to decide whether the steady state held again within {after.allowed:g} s",
-            hint="raise limits.baseline or load.rate",
+            message=f"not decided whether the steady state held again within {after.allowed:g} s after the fault was gone: {told}",
+            hint="raise load.rate, or limits.baseline, by which the run also waits longer for this answer",
         )
 
 
@@ -298,16 +377,19 @@ def _all_held(
     if history.ended is None:
         missing.append("end")
     if missing:
-        return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
+        return _broken(f"the record lacks what a green verdict rests on: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
-    hit = sum(proof.by_caller.values())
     confidence = format_confidence(share_of_confidence(history.plan.experiment))
     return Reason(
         code=ReasonCode.ALL_HELD,
-        message=f"steady before, {hit} faulted requests at the declared share, every expectation held "
+        message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held "
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
         f"recovered {after.told} after that and stayed good, no residue",
     )
+
+
+def _broken(message: str) -> Reason:
+    return Reason(code=ReasonCode.BROKEN, message=message, hint=BROKEN_HINT)
 
 
 def _told(one: ExpectationResult) -> str:

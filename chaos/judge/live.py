@@ -9,7 +9,7 @@ from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.judge.alpha import confidence_of_guardrail, longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
-from chaos.judge.proof import judge_proof
+from chaos.judge.proof import course_is_over, judge_proof
 from chaos.model.history import Mark
 from chaos.model.verdict import Proof
 from chaos.values.answers import Answer, ExpectationResult
@@ -88,7 +88,11 @@ def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
     end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
     expectations = _steady_state(facts, "fault", Window(start, end))
     answer = together(expectations)
-    done = answer is Answer.VIOLATED or bool(proof.outside) or (answer is Answer.HOLDS and proof.complete)
+    done = (
+        answer is Answer.VIOLATED
+        or bool(proof.outside)
+        or (answer is Answer.HOLDS and proof.complete and course_is_over(facts, end))
+    )
     return PhaseAnswer(answer, done, expectations, proof)
 
 

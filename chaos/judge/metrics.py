@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from chaos.expectations.counting import Counter
+from chaos.expectations.counting import Counter, Source
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Comparison, Edges, Requests, Side
+from chaos.values.questions import Comparison, Edges, Question
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4
 """Scrape intervals without any sample of a question after which its metrics are lost."""
+_MISSED: Final = 3
+"""Scrapes that one proxy lacks and another has, after which the first is lost."""
 _SLOW: Final = 5.0
 """Seconds that a scrape and the look at it may take."""
 
@@ -26,23 +28,49 @@ def judge_metrics(facts: Facts) -> Reason | None:
     so that only the samples' own times can tell.
     """
     patience = _SCRAPES * facts.environment.scrape_interval + _SLOW
-    arrivals = Requests(host=facts.plan.host, side=Side.CALLED)
+    arrivals = {one.arrivals for one in facts.plan.injections}
+    begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
-        if isinstance(question, Comparison | Edges) or question == arrivals:
+        if isinstance(question, Comparison | Edges) or question in arrivals:
             continue
         for mark, phase in _ENDS.items():
             end = facts.marks.get(mark)
-            newest = _newest(counters, end) if end is not None else None
-            if end is not None and newest is not None and newest < end - patience:
+            newest = _newest(counters, end) if end is not None else {}
+            if end is None or not newest:
+                continue
+            last = max(newest.values())
+            if last < end - patience:
                 return Reason(
                     code=ReasonCode.METRICS_LOST,
-                    message=f"the last {end - newest:.0f} s of the {phase} are missing: no sample of {question}",
+                    message=f"the last {end - last:.0f} s of the {phase} are missing: no sample of {question}",
                     hint="check on Prometheus' page of targets that it still scrapes the proxies",
                 )
+            behind = last - _MISSED * facts.environment.scrape_interval
+            lost = {source: at for source, at in newest.items() if begin <= at < behind}
+            if lost:
+                return _part_of_them(question, phase, end, lost, newest)
     return None
 
 
-def _newest(counters: Iterable[Counter], end: float) -> float | None:
-    """The newest sample up to a moment; ``None`` where there was none yet."""
-    found = [(counter, bisect_right(counter.times, end)) for counter in counters]
-    return max((counter.times[n - 1] for counter, n in found if n), default=None)
+def _part_of_them(
+    question: Question, phase: str, end: float, lost: Mapping[Source, float], newest: Mapping[Source, float]
+) -> Reason:
+    """What one proxy of several counted is missing: the others' counts look whole, and are not."""
+    names = ", ".join(sorted(instance for _, instance in lost))
+    return Reason(
+        code=ReasonCode.CALLER_NOT_SCRAPED,
+        message=f"{len(lost)} of {len(newest)} proxies were scraped no more for the last {end - min(lost.values()):.0f} s of the "
+        f"{phase}: {names}; they tell the {question}",
+        hint="check on Prometheus' page of targets that it still scrapes them; if their pods ended, because they were scaled down "
+        "or restarted, run again while nobody does that",
+    )
+
+
+def _newest(counters: Iterable[Counter], end: float) -> Mapping[Source, float]:
+    """The newest sample of each scraped process up to a moment, where it had one."""
+    found: dict[Source, float] = {}
+    for counter in counters:
+        number = bisect_right(counter.times, end)
+        if number:
+            found[counter.source] = max(counter.times[number - 1], found.get(counter.source, 0.0))
+    return found

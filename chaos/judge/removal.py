@@ -19,6 +19,7 @@ from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.proof import caller_of, counted, is_faulted
 from chaos.model.history import Mark
+from chaos.model.plan import Injection
 from chaos.model.verdict import RemovalResult
 from chaos.values.answers import Answer
 
@@ -60,7 +61,7 @@ def judge_removal(facts: Facts, now: float) -> RemovalResult:
     if askable:
         result = result.model_copy(update={"asked": looks[-1].of, "having": looks[-1].having})
     known = lost if lost is not None else last_had
-    rises = list(_rises(facts, restored, now))
+    rises = [rise for one in facts.plan.injections for rise in _rises(facts, one, restored, now)]
     late = [rise for rise in rises if rise.after >= known]
     if late:
         last = max(late, key=lambda rise: rise.by)
@@ -75,32 +76,41 @@ def judge_removal(facts: Facts, now: float) -> RemovalResult:
     sure = lost is None or not late or any(not rise.waited for rise in late)
     if sure and earliest - restored > allowed:
         return result.model_copy(update={"answer": Answer.VIOLATED})
-    if seconds is None or seconds > allowed or not facts.evidence.knows(facts.requests):
+    if (
+        seconds is None
+        or seconds > allowed
+        or not all(facts.evidence.knows(one.requests) for one in facts.plan.injections)
+    ):
         return result
     interval = facts.environment.scrape_interval
     quiet_from = max(gone, known + drain(facts, now))
-    seen = _scraped_until(facts, now) >= quiet_from + _QUIET * interval
+    seen = all(_scraped_until(facts, one, now) >= quiet_from + _QUIET * interval for one in facts.plan.injections)
     told_by_proxies = lost is not None and not late
-    if not seen or not (told_by_proxies or _would_have_shown(facts, quiet_from, now)):
+    if not seen or not (
+        told_by_proxies or all(_would_have_shown(facts, one, quiet_from, now) for one in facts.plan.injections)
+    ):
         return result
     return result.model_copy(update={"answer": Answer.HOLDS})
 
 
-def _would_have_shown(facts: Facts, since: float, now: float) -> bool:
+def _would_have_shown(facts: Facts, injection: Injection, since: float, now: float) -> bool:
     """Whether each caller that felt faults has sent so many requests without any since that its share of before is refuted.
 
     Two quiet scrapes say little of a caller that is hit once in ten seconds.
     """
     felt: dict[str, list[int]] = {}
-    for series, events in counted(facts, facts.marks.get(Mark.INJECT_SENT, since), now):
+    for series, events in counted(facts, injection, facts.marks.get(Mark.INJECT_SENT, since), now):
         faulted, sent = felt.setdefault(caller_of(series), [0, 0])
-        felt[caller_of(series)] = [faulted + events * is_faulted(series, facts), sent + events]
+        felt[caller_of(series)] = [faulted + events * is_faulted(series, injection), sent + events]
     quiet: dict[str, int] = {}
-    for series, events in counted(facts, since, now):
+    for series, events in counted(facts, injection, since, now):
         quiet[caller_of(series)] = quiet.get(caller_of(series), 0) + events
     confidence = share_of_confidence(facts.experiment)
+    least = (
+        injection.fault.least / 100 if injection.fault.course else 1.0
+    )  # the last stage's share may be less than all have
     return all(
-        interval_of(0, quiet.get(caller, 0), confidence=confidence).high < faulted / sent
+        interval_of(0, quiet.get(caller, 0), confidence=confidence).high < min(faulted / sent, least)
         for caller, (faulted, sent) in felt.items()
         if faulted
     )
@@ -121,10 +131,10 @@ def drain(facts: Facts, now: float) -> float:
     return max(delay + before, facts.evidence.load.longest_wait(begun, now, rest=0.0))
 
 
-def _rises(facts: Facts, since: float, now: float) -> Iterator[_Rise]:
+def _rises(facts: Facts, injection: Injection, since: float, now: float) -> Iterator[_Rise]:
     """Where the counts of faulted requests rose after a moment; one that was held back drew its fault before that."""
-    declared, longest = facts.experiment.kinds, drain(facts, now)
-    for series in facts.evidence.counters(facts.requests):
+    declared, longest = injection.fault.kinds, drain(facts, now)
+    for series in facts.evidence.counters(injection.requests):
         felt = felt_by(series.labels, declared)
         if not felt:
             continue
@@ -151,15 +161,15 @@ def _changes(facts: Facts, series: Counter, since: float) -> Iterator[tuple[floa
     yield from ((times[place - 1], times[place]) for place in series.changes[first:])
 
 
-def _scraped_until(facts: Facts, now: float) -> float:
+def _scraped_until(facts: Facts, injection: Injection, now: float) -> float:
     """Up to when every proxy that counted faults, and is still there, was scraped; any proxy where none counted one."""
     newest: dict[Source, float] = {}
     injecting: set[Source] = set()
-    for series in facts.evidence.counters(facts.requests):
+    for series in facts.evidence.counters(injection.requests):
         last = bisect_right(series.times, now)
         if last:
             newest[series.source] = max(newest.get(series.source, 0.0), series.times[last - 1])
-        if is_faulted(series, facts):
+        if is_faulted(series, injection):
             injecting.add(series.source)
     alive_from = max(newest.values(), default=0.0) - _GONE * facts.environment.scrape_interval
     alive = {source: at for source, at in newest.items() if at >= alive_from}

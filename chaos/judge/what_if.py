@@ -15,11 +15,11 @@ from chaos.errors import InputError
 from chaos.judge.questions import needed
 from chaos.model.experiment import Experiment
 from chaos.model.history import History
-from chaos.values.declared import dotted, path_in, wrong
+from chaos.values.declared import RECORDED, dotted, path_in, wrong
 
 Path = tuple[int | str, ...]
 _ROLES: Final = ("steadyState", "guardrails")
-_JUDGED: Final = (*_ROLES, "recovery", "confidence", "limits.removal")
+_JUDGED: Final = (*_ROLES, "recovery", "confidence", "limits.removal", "observe", "profile")
 """Parts of an experiment by which the facts are judged; all else decides what happens in a run."""
 
 
@@ -42,7 +42,7 @@ def supposed(history: History, changes: Mapping[str, object]) -> tuple[History, 
             _at(document, path[:-1])[path[-1]] = value
             values[dotted(path)] = str(value)
     try:
-        experiment = Experiment.model_validate(document)
+        experiment = Experiment.model_validate(document, context=RECORDED)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = dotted(path_in(document, first["loc"]))

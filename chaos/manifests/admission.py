@@ -23,7 +23,7 @@ from chaos.faults.fault import FILTER_KINDS
 from chaos.istio.exports import PUBLIC
 from chaos.istio.hosts import CLUSTER_DOMAIN
 from chaos.manifests.rbac import NAME as ACCOUNT
-from chaos.model.marks import ALPHABET, EXPIRES, PREFIX, RUN_LABEL, route_name
+from chaos.model.marks import ALPHABET, EXPIRES, PREFIX, RUN_LABEL, prefix_of
 from chaos.model.settings import Settings
 from chaos.values.quantities import format_duration
 
@@ -36,7 +36,7 @@ _CHARACTERS: Final = "abcdefghijklmnopqrstuvwxyz0123456789-"
 _NAMESPACE: Final = re.compile(r"[a-z0-9*?\-\[\]!]+")
 _ENTRY: Final = re.compile(r"[.*~]|[a-z0-9-]+")
 _SIMPLE: Final = re.compile(r"[\w./:^$()|*+?{}\[\]-]*")
-_OURS: Final = f"^{route_name(f'[{ALPHABET}]{{8}}')}$"
+_OURS: Final = f"^{prefix_of(f'[{ALPHABET}]{{8}}')}"
 
 
 @dataclass(frozen=True)
@@ -259,9 +259,9 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"variables.annotations.all(k, !k.startsWith('{PREFIX}/') ||\n"
             "  (k in variables.annotationsBefore && variables.annotationsBefore[k] == variables.annotations[k])) &&\n"
             f"variables.routes.all(r, !has(r.name) || !r.name.matches('{_OURS}') || {_SHAPE} in variables.shapesBefore))",
-            f"only the harness adds or changes labels and annotations of {PREFIX} and routes named chaos-<run>",
+            f"only the harness adds or changes labels and annotations of {PREFIX} and routes named chaos-<run>-…",
             f"request.userInfo.username + ' may not add or change labels and annotations of {PREFIX} and routes named "
-            "chaos-<run> of ' + variables.subject + '; take them out, also from backups and files'",
+            "chaos-<run>-… of ' + variables.subject + '; take them out, also from backups and files'",
             "by its marks the harness finds what it has to restore; what others copy with them, or put back from a backup, would be "
             "taken for a run's. Everybody may delete them",
         ),

@@ -112,6 +112,19 @@ class NoCallers(Event):
     words = "no caller whose proxy could inject calls the target: nothing is injected"
 
 
+class NothingToTest(Event):
+    """The baseline held, but showed no system that a fault could test.
+
+    Args:
+        why: The message of the verdict's reason.
+    """
+
+    label = "nothing to test"
+    kind: Literal["nothing-to-test"] = "nothing-to-test"
+    why: str
+    words = "{why}: nothing is injected"
+
+
 # --- while it is injected ----------------------------------------------------------------------------------------------
 
 
@@ -136,6 +149,18 @@ class Injected(Event):
     strategy: Strategy
     stored: Mapping[str, Any]
     words = "{strategy}: {stored[metadata][namespace]}/{stored[metadata][name]}"
+
+
+class StageBegan(Event):
+    """Every caller's proxy has the next stage of a fault."""
+
+    label = "stage"
+    kind: Literal["stage"] = "stage"
+    target: str
+    number: int
+    of: int
+    fault: str
+    words = "{target}: stage {number} of {of}: {fault}"
 
 
 class GuardrailTripped(Event):
@@ -186,11 +211,13 @@ class Restored(Event):
     """The API acknowledged the restore.
 
     Args:
+        object: What was written, as ``namespace/name``.
         strategy: How the fault was in.
         exact: Whether a patched object's spec is what it was before; ``None``: not known.
     """
 
     kind: Literal["restored"] = "restored"
+    object: str
     strategy: Strategy
     exact: bool | None = None
 
@@ -198,11 +225,11 @@ class Restored(Event):
     def sentence(self) -> str:
         """What became of the object that was written or changed."""
         if self.strategy is not Strategy.PATCH:
-            return "the injected object is deleted"
+            return f"{self.object} is deleted"
         if self.exact:
-            return "the object's spec is what it was before"
-        others = "others wrote the object meanwhile: " if self.exact is False else ""
-        return f"{others}only the fault was taken out of it"
+            return f"the spec of {self.object} is what it was before"
+        others = "others wrote meanwhile: " if self.exact is False else ""
+        return f"{others}only the fault was taken out of {self.object}"
 
 
 class Gone(Event):
@@ -277,7 +304,8 @@ class Noted(Event):
 
 
 AnyEvent = Annotated[
-    EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | Overtaken | Injected | GuardrailTripped | OutsideScope | ApiSilent
+    EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
+    | GuardrailTripped | OutsideScope | ApiSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | ListenerDropped | Noted,
     Field(discriminator="kind"),

@@ -10,107 +10,18 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypedDict, Unpack
 
-from pydantic import (
-    Field,
-    model_validator,
-)
+from pydantic import Field, ValidationInfo, model_validator
 
 from chaos.errors import InputError, Setting
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
 from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
-from chaos.istio.regex import problem as regex_problem
-from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name
+from chaos.faults.stage import CHANGE
+from chaos.faults.target import Target
+from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, format_duration
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
-
-
-class StringMatch(Declared):
-    """Istio's StringMatch: one of exact, prefix, regex."""
-
-    exact: str | None = None
-    prefix: str | None = None
-    regex: str | None = None
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self, *, exact: str | None = None, prefix: str | None = None, regex: str | None = None
-        ) -> None: ...
-
-    @model_validator(mode="after")
-    def _one(self) -> Self:
-        if sum(value is not None for value in (self.exact, self.prefix, self.regex)) > 1:
-            raise ValueError("expected one of exact, prefix and regex")
-        if self.regex is not None and (wrong := regex_problem(self.regex)):
-            raise ValueError(f"regex: expected one that Istio accepts: {wrong}")
-        return self
-
-
-class Match(Declared):
-    """The part of Istio's HTTPMatchRequest by which an experiment may narrow its target."""
-
-    uri: StringMatch | None = None
-    method: StringMatch | None = None
-    headers: dict[str, StringMatch] = Field(
-        default_factory=dict, description="keys in lower case; {} means: is present"
-    )
-    query_params: dict[str, StringMatch] = Field(default_factory=dict)
-    ignore_uri_case: bool = Field(False)
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            *,
-            uri: StringMatch | None = None,
-            method: StringMatch | None = None,
-            headers: Mapping[str, StringMatch] = ...,
-            query_params: Mapping[str, StringMatch] = ...,
-            ignore_uri_case: bool = False,
-        ) -> None: ...
-
-    @model_validator(mode="after")
-    def _usable(self) -> Self:
-        if not (self.uri or self.method or self.headers or self.query_params):
-            raise ValueError("expected at least one of uri, method, headers and queryParams")
-        for key in self.headers:
-            if key != key.lower() or key in ("uri", "scheme", "method", "authority"):
-                raise ValueError(f"headers: expected a lower-case header name, not {key!r} (Istio would ignore it)")
-        for value in (self.method, *self.headers.values(), *self.query_params.values()):
-            if value is not None and value.prefix == "":
-                raise ValueError("prefix: expected one that is not empty (Istio takes an empty prefix for uri only)")
-        return self
-
-
-class Target(Declared):
-    """Whose requests to which service are hit."""
-
-    positional: ClassVar[tuple[str, ...]] = ("namespace", "service")
-
-    namespace: Name = Field(description="a staging namespace")
-    service: Name = Field(description="the Kubernetes Service whose callers feel the fault")
-    callers: dict[str, str] = Field(
-        default_factory=dict, description="pod labels of the callers that are hit; without labels, all callers"
-    )
-    match: tuple[Match, ...] = Field((), description="only requests that match one of these blocks")
-    only_our_load: bool = Field(
-        False,
-        description="only requests that carry this run's header, which the load sends",
-    )
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            namespace: str,
-            service: str,
-            *,
-            callers: Mapping[str, str] = ...,
-            match: Sequence[Match] = (),
-            only_our_load: bool = False,
-        ) -> None: ...
 
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -295,8 +206,10 @@ class Experiment(Declared):
     owner: str | None = Field(None, description="team that is responsible for it")
     severity: Severity = "normal"
     tags: tuple[Name, ...] = ()
-    target: Target
-    faults: tuple[Fault, ...] = Field(min_length=1, max_length=1)
+    target: Target = Field(description="of the fault that names none; expectations are about services of its namespace")
+    faults: tuple[Fault, ...] = Field(
+        min_length=1, description="all are active at the same time, each on a target of its own"
+    )
     load: Load
     steady_state: tuple[SteadyState, ...] = Field(min_length=1)
     profile: Profile = Field(
@@ -308,6 +221,10 @@ class Experiment(Declared):
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()
     confidence: Share = Field(0.95, description="of the whole verdict; shared among the expectations")
+    min_faulted: int = Field(
+        1, ge=1, strict=True,
+        description="least count of requests that each kind of fault must hit; the confidence asks for some dozens in any case",
+    )  # fmt: skip
 
     if TYPE_CHECKING:
 
@@ -331,16 +248,19 @@ class Experiment(Declared):
             severity: Severity = "normal",
             tags: Sequence[str] = (),
             confidence: float | str = 0.95,
+            min_faulted: int = 1,
         ) -> None: ...
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self, info: ValidationInfo) -> Self:
         every = (*self.steady_state, *self.guardrails)
         titles = [one.title for one in every]
         if len(set(titles)) != len(titles):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
         if not 0.5 <= self.confidence < 1:
             raise ValueError("confidence: expected 50% or more, and under 100%")
+        for one in () if is_recorded(info) else every:
+            one.fits(min(self.limits.baseline, self.limits.fault))
         self._fits()
         names = {request.label for request in self.load.requests}
         for request in (name for one in every for name in one.names_of_load()):
@@ -348,7 +268,18 @@ class Experiment(Declared):
                 raise ValueError(
                     f"request {request!r}: expected one of the load's requests: {', '.join(sorted(names))}"
                 )
+        self._targets_are_its_own()
         return self
+
+    def _targets_are_its_own(self) -> None:
+        """A Service is hit by one fault: two would have to share one lease and one object."""
+        hit = [str(one.target) for one in self.each()]
+        if twice := next((one for one in hit if hit.count(one) > 1), None):
+            raise ValueError(f"faults: expected one for each target, and {twice} has several")
+        if str(self.target) not in hit:
+            raise ValueError(
+                "faults: expected one without a target of its own, which hits the target of the experiment"
+            )
 
     def _fits(self) -> None:
         """Each phase may take as long as it has to.
@@ -364,6 +295,13 @@ class Experiment(Declared):
                 raise ValueError(
                     f"limits: {format_duration(limit)} is shorter than {where}, {format_duration(least)}: raise the limit, "
                     "declare a shorter observe.atLeast, or `profile: quick` for trying"
+                )
+        for fault in self.faults:
+            lasts = sum((stage.lasts + CHANGE for stage in fault.course), timedelta(0))
+            if lasts > self.limits.fault:
+                raise ValueError(
+                    f"stages: expected at most {format_duration(self.limits.fault)} (limits.fault) in all, with "
+                    f"{format_duration(CHANGE)} for each change, and they take {format_duration(lasts)}"
                 )
 
     @property
@@ -400,12 +338,29 @@ class Experiment(Declared):
         """Its title, or its name as words."""
         return self.title or self.experiment.replace("-", " ")
 
+    def each(self) -> tuple[Self, ...]:
+        """One experiment for each of its faults, with that fault alone and its target: each is planned by itself.
+
+        Expectations are about services of one namespace, so that of a target elsewhere has none.
+        """
+        return tuple(map(self._with, self.faults))
+
+    def _with(self, fault: Fault) -> Self:
+        target = fault.target or self.target
+        expected = {} if target.namespace == self.target.namespace else {"steady_state": (), "guardrails": ()}
+        return self.model_copy(update={"target": target, "faults": (fault,), **expected})
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces of its targets, each once."""
+        return tuple(dict.fromkeys(one.target.namespace for one in self.each()))
+
     @property
     def fault(self) -> Fault:
-        """The fault; a list in the file so that more can follow without a new format."""
+        """The first of its faults, which is the only one of those from ``each``."""
         return self.faults[0]
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """What all of its faults are made of."""
-        return tuple(kind for fault in self.faults for kind in fault.kinds)
+        """What all of its faults are made of, in each of their stages: as many shares are to be proven."""
+        return tuple(kind for fault in self.faults for step in fault.steps for kind in step.kinds)

@@ -37,6 +37,8 @@ class PhaseName(StrEnum):
 class Mark(StrEnum):
     """Moments from which judging computes its windows."""
 
+    LISTENED_FROM = "listened-from"
+    """Who calls the target without the load was counted from here until the load started."""
     LOAD_STARTED = "load-started"
     BASELINE_FROM = "baseline-from"
     BASELINE_UNTIL = "baseline-until"
@@ -75,6 +77,22 @@ class ProxySeen(Frozen):
     of: int
 
 
+class StageSeen(Frozen):
+    """A stage of a fault, as it was.
+
+    Args:
+        target: As ``namespace/service``.
+        number: From 1.
+        since: From when every caller's proxy had it; ``None``: not seen.
+        until: When the write of the next stage was begun.
+    """
+
+    target: str
+    number: int
+    since: float | None = None
+    until: float | None = None
+
+
 class Environment(Frozen):
     """The place of a run, as recorded."""
 
@@ -107,6 +125,7 @@ class History(Frozen):
     recorded: tuple[Recorded, ...] = ()
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
+    stages: tuple[StageSeen, ...] = ()
     residue: tuple[str, ...] = Field((), description="residue after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 

@@ -37,14 +37,18 @@ def new_run() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(8))
 
 
-def route_name(run: str) -> str:
-    """Name of the injected routes, as proxies show it in their route configuration."""
-    return f"chaos-{run}"
+def own_name(run: str, service: str, *, stage: int = 1) -> str:
+    """Name of the VirtualService that a run creates for a target, and of the routes with its fault, as proxies show them.
+
+    A run has one of each name, so that a write of unknown fate can be read back, and a proxy be asked for one target's fault.
+    From the second stage of a fault on, its routes have the number of the stage in their name.
+    """
+    return f"{prefix_of(run)}{service}" + (f".{stage}" if stage > 1 else "")
 
 
-def object_name(run: str, service: str) -> str:
-    """Name of the injected VirtualService; unique for a run, so that a write of unknown fate can be read back."""
-    return f"{object_prefix(run)}{service}"[:63].rstrip("-")
+def run_of_route(name: str) -> str:
+    """The run whose route has this name, which ``own_name`` made."""
+    return name.split("-")[1]
 
 
 def label_value(text: str) -> str:
@@ -70,6 +74,6 @@ def annotations_for(*, expires: datetime, file: str = "", target: tuple[str, str
     return notes
 
 
-def object_prefix(run: str) -> str:
-    """What the names of all objects that a run creates start with; anything else with its label was patched."""
+def prefix_of(run: str) -> str:
+    """What the names of all objects that a run creates start with, and those of its routes in whatever object."""
     return f"chaos-{run}-"

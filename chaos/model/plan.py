@@ -8,9 +8,12 @@ from typing import Any
 
 from pydantic import Field
 
+from chaos.faults.fault import Fault
+from chaos.faults.target import Target
 from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
 from chaos.values.frozen import Frozen
+from chaos.values.questions import Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
 
@@ -39,24 +42,79 @@ class Caller(Frozen):
     pods: tuple[str, ...] = ()
 
 
-class Injection(Frozen):
-    """The object to write, before and after.
+class Change(Frozen):
+    """What a later stage of a fault makes of the object.
 
     Args:
+        spec: The object's whole spec.
+        route_name: Name of the injected routes in this stage.
+    """
+
+    spec: Mapping[str, Any]
+    route_name: str
+
+
+class Injection(Frozen):
+    """One fault as a run injects it: whom it hits, and the object to write, before and after.
+
+    Args:
+        target: Whose requests it hits.
+        fault: What it does to them.
+        callers: The workloads whose requests it hits, as far as they are known.
         strategy: How the fault gets into the mesh.
         namespace: Where the object is written.
         name: Its name.
         before: The object as it governs now; ``None`` where there is none.
         after: The object as it will be written.
-        route_names: Names of the injected routes as proxies will show them.
+        route_name: Name of the injected routes as proxies will show it.
+        changes: The further stages of the fault, each as one more write of the object.
     """
 
+    target: Target
+    fault: Fault
+    callers: tuple[Caller, ...] = ()
     strategy: Strategy
     namespace: str
     name: str
     before: Mapping[str, Any] | None
     after: Mapping[str, Any]
-    route_names: tuple[str, ...]
+    route_name: str
+    changes: tuple[Change, ...] = ()
+
+    @property
+    def route_names(self) -> tuple[str, ...]:
+        """The routes' names in every stage."""
+        return (self.route_name, *(one.route_name for one in self.changes))
+
+    @property
+    def stages(self) -> tuple[Injection, ...]:
+        """The injection as it is in every stage, each without any other."""
+        first = self.model_copy(update={"changes": ()})
+        later = (
+            first.model_copy(update={"after": {**self.after, "spec": one.spec}, "route_name": one.route_name})
+            for one in self.changes
+        )
+        return (first, *later)
+
+    @property
+    def host(self) -> str:
+        """The registry host whose requests are hit."""
+        return service_fqdn(self.target.service, self.target.namespace)
+
+    @property
+    def place(self) -> str:
+        """The object that is written, for people: ``staging/chaos-k3x9q2ab-inventory-svc``."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def requests(self) -> Requests:
+        """The question for the requests towards the target."""
+        return Requests(host=self.host)
+
+    @property
+    def arrivals(self) -> Requests:
+        """The question for those that arrive there, also from callers without a proxy."""
+        return Requests(host=self.host, side=Side.CALLED)
 
 
 class Plan(Frozen):
@@ -66,18 +124,11 @@ class Plan(Frozen):
     experiment: Experiment
     file: str = Field("", description="where the experiment was declared")
     declared: str = Field("", description="its text as declared")
-    injection: Injection | None = Field(None, description="None if the plan is refused before an object could be made")
-    callers: tuple[Caller, ...] = ()
+    injections: tuple[Injection, ...] = Field((), description="one for each fault, as far as an object could be made")
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 
     @property
-    def host(self) -> str:
-        """The registry host whose requests are hit."""
-        target = self.experiment.target
-        return service_fqdn(target.service, target.namespace)
-
-    @property
     def allowed(self) -> bool:
-        """Whether no staging rule refuses it."""
-        return not self.refusals and self.injection is not None
+        """Whether no staging rule refuses it, so that each fault has its object."""
+        return not self.refusals and len(self.injections) == len(self.experiment.faults)

@@ -40,7 +40,9 @@ def scene_of(experiment: Experiment, situation: Situation) -> Scene:
 
 def _sealed(experiment: Experiment, situation: Situation) -> bool:
     target = experiment.target
-    whole = any(kind.answers and kind.percentage == _SURE for kind in experiment.kinds)
+    whole = all(
+        any(kind.answers and kind.percentage == _SURE for kind in step.kinds) for step in experiment.fault.steps
+    )
     callers = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
     return (
         whole

@@ -57,15 +57,24 @@ class ReasonCode(StrEnum):
     UNDECIDED_RECOVERY = "undecided-recovery"
     BURSTY = "bursty"
     NO_TRAFFIC = "no-traffic"
+    NO_DATA = "no-data"
     NO_CALLERS = "no-callers"
+    TARGET_NOT_ANSWERING = "target-not-answering"
+    NO_SUCCESS = "no-success"
     FOREIGN_FAULT = "foreign-fault"
     CALLERS_WITHOUT_PROXY = "callers-without-proxy"
     FAULT_NOT_SEEN = "fault-not-seen"
     FAULT_SHARE_OFF = "fault-share-off"
+    TOO_FEW_FAULTED = "too-few-faulted"
+    FAULT_TOO_SMALL = "fault-too-small"
+    FAULT_HITS_OTHERS = "fault-hits-others"
+    GUARDRAIL_BLIND = "guardrail-blind"
+    REQUESTS_HANG = "requests-hang"
     NOT_DISTRIBUTED = "not-distributed"
     LOAD_STARVED = "load-starved"
     LOAD_DIED = "load-died"
     METRICS_LOST = "metrics-lost"
+    CALLER_NOT_SCRAPED = "caller-not-scraped"
     MESH_LOST = "mesh-lost"
     TARGET_CHANGED = "target-changed"
     INTERRUPTED = "interrupted"
@@ -84,6 +93,8 @@ class ReasonCode(StrEnum):
     STILL_FAULTED = "still-faulted"
     # refused: nothing was started
     STAGING_RULE = "staging-rule"
+    CANNOT_BREAK = "cannot-break"
+    CANNOT_DECIDE = "cannot-decide"
     LOCKED = "locked"
     ENTRY_UNUSABLE = "entry-unusable"
 
@@ -103,6 +114,8 @@ _OUTCOMES = {
     ReasonCode.RESIDUE: Outcome.CLEANUP_FAILED,
     ReasonCode.STILL_FAULTED: Outcome.CLEANUP_FAILED,
     ReasonCode.STAGING_RULE: Outcome.REFUSED,
+    ReasonCode.CANNOT_BREAK: Outcome.REFUSED,
+    ReasonCode.CANNOT_DECIDE: Outcome.REFUSED,
     ReasonCode.LOCKED: Outcome.REFUSED,
     ReasonCode.ENTRY_UNUSABLE: Outcome.REFUSED,
 }
@@ -112,44 +125,89 @@ class ShareProof(Frozen):
     """One kind of a fault (``abort``, ``delay``, …): declared against counted.
 
     Args:
+        kind: The kind; ``off`` for a stage without a fault.
+        stage: The number of the fault's stage, from 1; 0 where it has none.
         tally: Faulted requests (``good`` counts the faulted) of all requests of the declared callers in scope.
-        proven: Faults were counted and their share agrees with the declared one.
+        proven: Enough faults were counted to say that their share agrees with the declared one, and it does.
+        off: The share surely is another one.
+        needed: Faulted requests without which nothing is proven.
     """
 
     kind: str
     flag: str
+    stage: int = 0
     declared: float
     tally: Tally
     interval: Interval
     proven: bool
     off: bool
+    needed: int = 1
 
     def __str__(self) -> str:
-        declared = f"{self.kind}: declared for {format_share(self.declared)}"
+        stage = f"stage {self.stage}: " if self.stage else ""
+        declared = f"{stage}{self.kind}: declared for {format_share(self.declared)}"
         if self.tally.share is None:
             return f"{declared}, the fault was too short to count its share"
         share = self.interval.around(self.tally.share, bound=self.declared)
         return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests = {share}"
 
 
-class Proof(Frozen):
-    """Whether the fault provably hit real traffic, and only the declared one.
+class TargetProof(Frozen):
+    """What was counted at one target.
 
     Args:
+        target: As ``namespace/service``.
+        shares: Each kind of its fault.
+        by_caller: Faults by caller, as ``namespace/workload``.
         outside: Callers outside the declared scope that felt a fault, with how many.
-        proxies: ``12 of 12`` caller proxies had the route; empty where proxies can't be asked.
     """
 
+    target: str
     shares: tuple[ShareProof, ...] = ()
     by_caller: dict[str, int] = Field(default_factory=dict)
     outside: dict[str, int] = Field(default_factory=dict)
-    proxies: str = ""
-    complete: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether more faults would not change the answer."""
+        return bool(self.shares) and all(share.proven or share.off for share in self.shares)
 
     @property
     def proven(self) -> bool:
-        """All declared faults were counted at their share, and none elsewhere."""
-        return self.complete and not self.outside and all(share.proven for share in self.shares)
+        """All kinds of the fault were counted at their share, and none elsewhere."""
+        return bool(self.shares) and not self.outside and all(share.proven for share in self.shares)
+
+
+class Proof(Frozen):
+    """Whether the faults provably hit real traffic, and only the declared one.
+
+    Args:
+        targets: Each target, in the order of the experiment's faults.
+        proxies: ``12 of 12`` caller proxies had the routes; empty where proxies can't be asked.
+    """
+
+    targets: tuple[TargetProof, ...] = ()
+    proxies: str = ""
+
+    @property
+    def counted(self) -> int:
+        """Faults at all targets."""
+        return sum(sum(one.by_caller.values()) for one in self.targets)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Callers outside the declared scope that felt a fault."""
+        return tuple(dict.fromkeys(caller for one in self.targets for caller in one.outside))
+
+    @property
+    def complete(self) -> bool:
+        """Whether more faults would not change the answer."""
+        return bool(self.targets) and all(one.complete for one in self.targets)
+
+    @property
+    def proven(self) -> bool:
+        """All declared faults were counted at their share at every target, and none elsewhere."""
+        return bool(self.targets) and all(one.proven for one in self.targets)
 
 
 class RemovalResult(Frozen):

@@ -67,7 +67,10 @@ class AllureSteps(Listener):
             )
         plan = history.plan
         _attach(
-            f"plan: {plan.injection.strategy if plan.injection else 'refused'}", plan_text(plan), "text/plain", "txt"
+            f"plan: {', '.join(one.strategy for one in plan.injections) if plan.allowed else 'refused'}",
+            plan_text(plan),
+            "text/plain",
+            "txt",
         )
         if plan.declared:
             _attach("experiment as declared", plan.declared, "application/yaml", "yaml")
@@ -135,7 +138,7 @@ def _describe(plan: Plan, marked: Collection[str]) -> None:
     allure.dynamic.tag(*(tag for tag in experiment.tags if tag not in marked))
     allure.dynamic.parent_suite("chaos experiments")
     allure.dynamic.suite(experiment.target.namespace)
-    allure.dynamic.feature(f"{experiment.target.service} in {experiment.target.namespace}")
+    allure.dynamic.feature(*(f"{one.target.service} in {one.target.namespace}" for one in experiment.each()))
     allure.dynamic.parameter("run", plan.run, excluded=True)
     if experiment.owner:
         allure.dynamic.label("owner", experiment.owner)
@@ -148,15 +151,16 @@ def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
     if phase is PhaseName.BASELINE:
         yield from map(_step, verdict.baseline)
     elif phase is PhaseName.PROVE and verdict.proof is not None:
-        yield from map(_half, verdict.proof.shares)
-        for caller, count in verdict.proof.outside.items():
-            yield f"felt outside the declared scope: {caller} ({count})", Status.FAILED
+        for one in verdict.proof.targets:
+            yield from (_half(one.target, share) for share in one.shares)
+            for caller, count in one.outside.items():
+                yield f"{one.target}: felt outside the declared scope: {caller} ({count})", Status.FAILED
     elif phase is PhaseName.OBSERVE:
         yield from map(_step, verdict.fault)
-        for one in verdict.guardrails:
+        for guardrail in verdict.guardrails:
             # A stop condition that is not surely violated has let the run go on.
-            status = Status.FAILED if one.answer is Answer.VIOLATED else Status.PASSED
-            yield f"guardrail: {_sentence(one)}", status
+            status = Status.FAILED if guardrail.answer is Answer.VIOLATED else Status.PASSED
+            yield f"guardrail: {_sentence(guardrail)}", status
         yield from ((line, Status.PASSED) for line in changed_lines(verdict))
     elif phase is PhaseName.RESTORE and verdict.removal is not None:
         yield f"removal: {removal_text(verdict.removal)}", _STATUSES[verdict.removal.answer]
@@ -176,9 +180,9 @@ def _sentence(one: ExpectationResult) -> str:
     return f"{one.title}: {one.answer}: {one.told}"
 
 
-def _half(share: ShareProof) -> tuple[str, str]:
+def _half(target: str, share: ShareProof) -> tuple[str, str]:
     # A share that is off leaves the question open: the system itself did nothing wrong.
-    return share_text(share), Status.PASSED if share.proven else Status.BROKEN
+    return f"{target}: {share_text(share)}", Status.PASSED if share.proven else Status.BROKEN
 
 
 def _worst(statuses: Iterable[str]) -> str:

@@ -37,6 +37,28 @@ def _from_1(document: Document) -> Document:
     }
 
 
+def _from_2(document: Document) -> Document:
+    """A record had no verdict, a phase ended as soon as it was decided, and a plan had one fault, whose callers were the plan's.
+
+    That a fault was restored was told without its object.
+    """
+    plan = document["plan"]
+    found, experiment = plan.get("injection"), plan["experiment"]
+    kept = {key: value for key, value in plan.items() if key not in ("injection", "callers")}
+    whose = {"target": experiment["target"], "fault": experiment["faults"][0], "callers": plan.get("callers", ())}
+    own = {key: value for key, value in (found or {}).items() if key != "route_names"}
+    injections = [{**own, **whose, "route_name": found["route_names"][0]}] if found else []
+    place = f"{found['namespace']}/{found['name']}" if found else ""
+    times = {"observe": {"atLeast": "0s"}, "recovery": {**experiment["recovery"], "stayGood": "0s"}}
+    return {
+        **document,
+        "plan": {**kept, "experiment": {**experiment, **times}, "injections": injections},
+        "events": [
+            {**event, "object": place} if event["kind"] == "restored" else event for event in document.get("events", ())
+        ],
+    }
+
+
 def _expectation(declared: Document) -> Document:
     if declared["promql"] is not None:
         return {"title": declared["title"], "promql": declared["promql"]}
@@ -53,15 +75,6 @@ def _question(recorded: Document) -> Document:
     if what == "durations":
         return {"kind": "durations", "host": rest}
     return {"kind": "requests", "host": rest, "side": "called" if what == "arrivals" else "callers"}
-
-
-def _from_2(document: Document) -> Document:
-    """A record had no verdict, and a phase ended as soon as it was decided."""
-    plan = document["plan"]
-    experiment = plan["experiment"]
-    recovery = {**experiment["recovery"], "stayGood": "0s"}
-    times = {"observe": {"atLeast": "0s"}, "recovery": recovery}
-    return {**document, "plan": {**plan, "experiment": {**experiment, **times}}}
 
 
 _STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1, 2: _from_2}

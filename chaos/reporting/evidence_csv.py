@@ -39,7 +39,9 @@ def query_csv(recorded: Recorded) -> str:
         out.write(f"# {number}: {json.dumps(_short(series.labels), sort_keys=True)}\n")
         out.writelines(f"{number},{at:.3f},{value:g}\n" for at, value in series.samples)
     if isinstance(recorded.question, Comparison):
-        out.write("# 1: the comparison held at this look\n")
+        out.write(
+            "# without labels: 1: true at this look, 0: false, -1: no data; compared: the least and the most of the values\n"
+        )
     return out.getvalue()
 
 

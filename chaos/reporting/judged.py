@@ -23,13 +23,15 @@ def summed_up(verdict: Verdict, *, digest: str = "") -> Judged:
 
 
 def _answers(verdict: Verdict) -> Iterator[tuple[str, Told]]:
-    for one in verdict.results:
-        yield f"{one.when}: {one.title}", Told(answer=one.answer, text=one.told)
-    for one in verdict.guardrails:
-        yield f"guardrail: {one.title}", Told(answer=one.answer, text=one.told)
-    for share in verdict.proof.shares if verdict.proof else ():
-        answer = Answer.HOLDS if share.proven else Answer.VIOLATED if share.off else Answer.UNDECIDED
-        yield f"proof: {share.kind}", Told(answer=answer, text=share_text(share))
+    for result in verdict.results:
+        yield f"{result.when}: {result.title}", Told(answer=result.answer, text=result.told)
+    for result in verdict.guardrails:
+        yield f"guardrail: {result.title}", Told(answer=result.answer, text=result.told)
+    for one in verdict.proof.targets if verdict.proof else ():
+        for share in one.shares:
+            answer = Answer.HOLDS if share.proven else Answer.VIOLATED if share.off else Answer.UNDECIDED
+            stage = f"stage {share.stage}: " if share.stage else ""
+            yield f"proof: {one.target}: {stage}{share.kind}", Told(answer=answer, text=share_text(share))
     if verdict.removal is not None:
         yield "removal", Told(answer=verdict.removal.answer, text=removal_text(verdict.removal))
     if verdict.recovery is not None:

@@ -25,15 +25,18 @@ def plan_text(plan: Plan) -> str:
         for refusal in plan.refusals:
             lines += [f"  {refusal.rule}: {refusal.message}", f"    hint: {refusal.hint}", f"    more: {refusal.more}"]
         return "\n".join(lines)
-    if plan.injection is not None:
-        lines.append(f"strategy:  {plan.injection.strategy} ({_meaning(plan.injection)})")
-        lines.append(f"target:    {plan.host}")
-        lines.append(f"fault:     {' and '.join(map(str, experiment.kinds))}")
-        lines.append(f"observes:  {_observed(experiment)}")
-        callers = [f"{c.namespace}/{c.workload} ({len(c.pods)} pods)" for c in plan.callers]
-        lines.append(f"callers:   {', '.join(callers) or 'none known yet'}")
-        lines += [f"warning:   {warning.code}: {warning.message}" for warning in plan.warnings]
-        lines += ["", diff(plan.injection)]
+    for one in plan.injections:
+        callers = [f"{c.namespace}/{c.workload} ({len(c.pods)} pods)" for c in one.callers]
+        lines += [
+            f"strategy:  {one.strategy} ({_meaning(one)})",
+            f"target:    {one.host}",
+            f"fault:     {one.fault}",
+            f"callers:   {', '.join(callers) or 'none known yet'}",
+        ]
+    lines.append(f"observes:  {_observed(experiment)}")
+    lines += [f"warning:   {warning.code}: {warning.message}" for warning in plan.warnings]
+    for one in plan.injections:
+        lines += ["", diff(one)]
     return "\n".join(lines)
 
 
@@ -49,7 +52,7 @@ def diff(injection: Injection) -> str:
             before.splitlines(keepends=True),
             after.splitlines(keepends=True),
             fromfile=source,
-            tofile=f"{injection.namespace}/{injection.name}",
+            tofile=injection.place,
             n=100,
         )
     ).rstrip()

@@ -78,14 +78,15 @@ def _evidence(verdict: Verdict) -> Iterator[str]:
 
 
 def proof_lines(proof: Proof) -> list[str]:
-    """What was counted of the fault."""
-    lines = [f"proof: {share_text(share)}" for share in proof.shares]
-    if proof.by_caller:
-        lines.append("proof: felt by " + ", ".join(f"{who} ({n})" for who, n in proof.by_caller.items()))
-    if proof.outside:
-        lines.append("proof: OUTSIDE THE SCOPE: " + ", ".join(f"{who} ({n})" for who, n in proof.outside.items()))
+    """What was counted of the faults."""
+    lines = []
+    for one in proof.targets:
+        lines += [f"proof: {one.target}: {share_text(share)}" for share in one.shares]
+        for words, felt in (("felt by", one.by_caller), ("OUTSIDE THE SCOPE:", one.outside)):
+            if felt:
+                lines.append(f"proof: {one.target}: {words} " + ", ".join(f"{who} ({n})" for who, n in felt.items()))
     if proof.proxies:
-        lines.append(f"proof: {proof.proxies} caller proxies had the route")
+        lines.append(f"proof: {proof.proxies} caller proxies had the fault's routes")
     return lines
 
 

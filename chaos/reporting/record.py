@@ -21,6 +21,7 @@ from chaos.reporting.earlier import upgraded
 from chaos.reporting.judged import summed_up
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import verdict_text
+from chaos.values.declared import RECORDED
 
 RECORD: Final = "record.json"
 _JUDGED: Final = "judged"
@@ -97,7 +98,7 @@ def read_record(path: Path) -> Record:
         found = document["format"]
         if found in range(1, FORMAT + 1):
             before = None if judged is None else Judged.model_validate(judged)
-            history = History.model_validate(upgraded(document))
+            history = History.model_validate(upgraded(document), context=RECORDED)
             return Record(history, before, None if before is None else before.digest != _digest(document))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]

@@ -40,9 +40,9 @@ class Terminal(Listener):
 
     def started(self, plan: Plan) -> None:
         """Says what is going to be done."""
-        experiment, injection = plan.experiment, plan.injection
-        strategy = f", strategy {injection.strategy}" if injection else ""
-        self.say(f"{experiment.name}: {experiment.headline} (run {plan.run}{strategy})", style="bold")
+        experiment = plan.experiment
+        strategies = ", ".join(dict.fromkeys(one.strategy for one in plan.injections))
+        self.say(f"{experiment.name}: {experiment.headline} (run {plan.run}, strategy {strategies})", style="bold")
         for warning in plan.warnings:
             self.say(f"  warning: {warning.message}", style="yellow")
 
@@ -101,6 +101,6 @@ def _progress(progress: Progress) -> str:
     if progress.expectations:
         decided = sum(one.answer is not Answer.UNDECIDED for one in progress.expectations)
         parts.append(f"{decided} of {len(progress.expectations)} decided")
-    if progress.proof is not None and progress.proof.by_caller:
-        parts.append(f"{sum(progress.proof.by_caller.values())} faulted")
+    if progress.proof is not None and progress.proof.counted:
+        parts.append(f"{progress.proof.counted} faulted")
     return ", ".join(parts)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.faults.fault import KINDS, felt_by
 from chaos.faults.kind import Kind
 from chaos.model.history import History, Mark, PhaseName
+from chaos.model.plan import Injection
 from chaos.model.verdict import Outcome, Verdict
 from chaos.ports import Listener, Result
 from chaos.values.load import LoadSecond
-from chaos.values.questions import Requests
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,10 @@ _SHADES: Final = {
 }  # fmt: skip
 _MARKS: Final = {Mark.INJECTED: "injected", Mark.RESTORED: "restored", Mark.FAULT_FROM: ""}
 """Lines and their labels; the fault's arrival has none, being a fraction of a second after the injection."""
+_STYLES: Final = ("-", "--", ":", "-.")
+"""Lines of the targets, in their order."""
+_BAR: Final = 16
+"""Height of the bar of a fault's stages, in percent points of the shares above it."""
 _APART: Final = 0.06
 """Labels nearer to each other than this part of the picture's width become one."""
 _COLOURS: Final = {Outcome.PASSED: "#2e7d32", Outcome.INCONCLUSIVE: "#b26a00", Outcome.REFUSED: "#b26a00"}
@@ -54,6 +58,7 @@ def draw(history: History, verdict: Verdict, path: Path) -> Path:
     _errors(panels[1], at, seconds)
     _latency(panels[2], at, seconds)
     _faults(panels[3], history, zero)
+    _stages(panels[3], history, zero)
     for panel in panels:
         _shade(panel, history, zero)
         panel.grid(axis="y", color="#e5e5e5", linewidth=0.8)
@@ -98,11 +103,13 @@ def _latency(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> Non
 
 
 def _faults(panel: Axes, history: History, zero: float) -> None:
-    for kind in KINDS:
-        points = list(_fault_shares(history, kind))
-        if any(share for _, share in points):
-            at, shares = [at - zero for at, _ in points], [100 * share for _, share in points]
-            panel.plot(at, shares, color=kind.colour, label=kind.done)
+    for injection, style in zip(history.plan.injections, cycle(_STYLES)):
+        for kind in KINDS:
+            points = list(_fault_shares(history, injection, kind))
+            if any(share for _, share in points):
+                at, shares = [at - zero for at, _ in points], [100 * share for _, share in points]
+                label = f"{kind.done} at {injection.target.service}"
+                panel.plot(at, shares, style, color=kind.colour, label=label)
     panel.set_ylabel("fault at the target\n% of its requests")
     panel.set_ylim(-2, 102)
     if panel.get_lines():
@@ -111,9 +118,30 @@ def _faults(panel: Axes, history: History, zero: float) -> None:
         panel.text(0.5, 0.5, "no fault was counted", transform=panel.transAxes, ha="center", color="#757575")
 
 
-def _fault_shares(history: History, kind: type[Kind]) -> Iterator[tuple[float, float]]:
-    """Share of requests that felt a kind of fault between two scrapes, over all callers."""
-    recorded = history.find(Requests(host=history.plan.host))
+def _stages(panel: Axes, history: History, zero: float) -> None:
+    """A bar for each fault that has stages, below its shares: the darker, the more requests a stage was to hit."""
+    from matplotlib.colors import to_rgba
+
+    staged = [one for one in history.plan.injections if one.fault.course]
+    for row, injection in enumerate(staged, 1):
+        for seen in (one for one in history.stages if one.target == str(injection.target) and one.since is not None):
+            kinds = injection.fault.at(injection.fault.course[seen.number - 1]).kinds
+            strength = max((kind.percentage for kind in kinds), default=0.0)
+            start = (seen.since or 0.0) - zero
+            end = (seen.until or history.marks.get(Mark.RESTORE_SENT, seen.since or 0.0)) - zero
+            colour = to_rgba(injection.fault.kinds[0].colour, 0.1 + 0.6 * strength / 100 if kinds else 0.0)
+            panel.broken_barh(
+                [(start, end - start)], (-_BAR * row, 0.8 * _BAR), facecolors=[colour], edgecolors="#757575", zorder=3
+            )
+            told = f"{strength:g} %" if kinds else "off"
+            panel.text((start + end) / 2, -_BAR * (row - 0.4), told, ha="center", va="center", fontsize=8, zorder=4)
+    panel.set_ylim(bottom=-2 - _BAR * len(staged))
+    panel.set_yticks(range(0, 101, 20))
+
+
+def _fault_shares(history: History, injection: Injection, kind: type[Kind]) -> Iterator[tuple[float, float]]:
+    """Share of a target's requests that felt a kind of fault between two scrapes, over all callers."""
+    recorded = history.find(injection.requests)
     if recorded is None:
         return
     times = sorted({round(at) for series in recorded.series for at, _ in series.samples})
@@ -122,7 +150,7 @@ def _fault_shares(history: History, kind: type[Kind]) -> Iterator[tuple[float, f
         for series in recorded.series:
             grown = _value(series.samples, after + 0.5) - _value(series.samples, before + 0.5)
             total += grown
-            if kind in felt_by(series.labels, history.plan.experiment.kinds):
+            if kind in felt_by(series.labels, injection.fault.kinds):
                 faulted += grown
         if total > 0:
             yield after, faulted / total

@@ -60,7 +60,10 @@ def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = 
     """
     found = everything_of_ours(mesh, namespaces)
     moment = mesh.server_time() if now is None else now
-    leases = {(o["metadata"]["namespace"], run_of(o)): o for o in found if o.get("kind") == "Lease"}
+    held = sorted((o for o in found if o.get("kind") == "Lease"), key=runs_out)
+    leases = {
+        (o["metadata"]["namespace"], run_of(o)): o for o in held
+    }  # of several of a run the one that lasts longest
     faults = [
         _active(obj, leases.get((obj["metadata"]["namespace"], run_of(obj))), moment)
         for obj in found

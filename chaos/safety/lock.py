@@ -110,7 +110,7 @@ def _new(
 def _refuse_if_held(lease: Object, now: float) -> None:
     meta, holder, until = lease["metadata"], holder_of(lease), runs_out(lease)
     taken = unix((lease.get("spec") or {}).get("acquireTime")) or unix(meta.get("creationTimestamp")) or now
-    where, age = f"{meta['namespace']}/{meta['name']}", max(0.0, now - taken)
+    where, age = _title(lease), max(0.0, now - taken)
     if not is_ours(lease):
         raise Locked(
             f"the lease {where} exists, but the harness did not write it",
@@ -126,12 +126,28 @@ def _refuse_if_held(lease: Object, now: float) -> None:
         )
 
 
+def _title(lease: Object) -> str:
+    return f"{lease['metadata']['namespace']}/{lease['metadata']['name']}"
+
+
 def _clear(mesh: Mesh, lease: Object) -> None:
-    """Removes what the dead run of a lease left, and the lease."""
-    swept = sweep(mesh, namespaces=(lease["metadata"]["namespace"],), run=run_of(lease), dead_only=True)
+    """Removes what the dead run of a lease left, and the lease.
+
+    Raises:
+        Locked: the run lives after all: it renews the lease of another of its targets, or has just renewed this one.
+        MeshError: something can't be removed.
+    """
+    meta, holder = lease["metadata"], run_of(lease)
+    swept = sweep(mesh, namespaces=(meta["namespace"],), run=holder, dead_only=True)
+    found = mesh.lease(meta["namespace"], meta["name"]) if not swept else None
+    if found is not None and found["metadata"]["uid"] == meta["uid"]:
+        raise Locked(
+            f"the target is held by run {holder}: its lease {_title(lease)} has run out, but it still renews another one",
+            holder=holder, age=0.0, until=runs_out(lease), hint="wait until that run ends",
+        )  # fmt: skip
     failed = next((one for one in swept if one.trouble), None)
     if failed is not None:
         raise MeshError(
-            f"the residue of the dead run {run_of(lease)} can't be removed: {failed}",
-            hint=f"chaosctl sweep --run {run_of(lease)}",
+            f"the residue of the dead run {holder} can't be removed: {failed}",
+            hint=f"chaosctl sweep --run {holder}",
         )

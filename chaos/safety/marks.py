@@ -16,16 +16,15 @@ from chaos.model.marks import (
     OWNER_LABEL,
     RUN_LABEL,
     TARGET,
-    object_prefix,
-    route_name,
+    prefix_of,
 )
 
 Object = Mapping[str, Any]
 Part = Literal["object", "fault", "ownership"]
 """What of an object is a run's: all of it, a fault in somebody else's, or no more than who owns its fields."""
 
-_MADE: Final = re.compile(rf"chaos-([{ALPHABET}]{{8}})-")
-_ROUTE: Final = re.compile(rf"chaos-([{ALPHABET}]{{8}})")
+_OWN: Final = re.compile(prefix_of(f"([{ALPHABET}]{{8}})"))
+"""How the names of a run's objects and routes begin."""
 
 
 def _labels(obj: Object) -> Mapping[str, str]:
@@ -41,29 +40,29 @@ def run_of(obj: Object) -> str:
     """The run that wrote an object, or into it; by the other marks where somebody removed the label."""
     found = _labels(obj).get(RUN_LABEL) or undo_of(obj).get("run")
     if not found and EXPIRES in (obj["metadata"].get("annotations") or {}):
-        name = _MADE.match(str(obj["metadata"]["name"]))
+        name = _OWN.match(str(obj["metadata"]["name"]))
         found = name[1] if name else ""
     if not found and still_owns(obj):  # our marks were taken off, and our routes not
         names = (str(route.get("name")) for route in (obj.get("spec") or {}).get("http") or ())
-        found = next((route[1] for name in names if (route := _ROUTE.fullmatch(name))), "")
+        found = next((route[1] for name in names if (route := _OWN.match(name))), "")
     return str(found or "")
 
 
 def belongs_to(obj: Object, run: str | None) -> bool:
     """Whether an object has something of a run, or, with ``None``, of any run.
 
-    Of a run that is named, a route with exactly its name is enough, if that is a run's at all: others may have removed every
+    Of a run that is named, a route with its name is enough, if that is a run's at all: others may have removed every
     other mark. Without a run it is not: ``chaos-`` may begin the names of other people's routes, too.
     """
     if run is None:
         return is_ours(obj)
-    by_route = _ROUTE.fullmatch(route_name(run)) is not None and carries_fault(obj, run)
+    by_route = _OWN.fullmatch(prefix_of(run)) is not None and carries_fault(obj, run)
     return by_route or (is_ours(obj) and run_of(obj) == run)
 
 
 def is_made(obj: Object, run: str) -> bool:
     """Whether a run created this object, so that undoing is deleting; else it is somebody else's, with a fault in it."""
-    return bool(run) and str(obj["metadata"]["name"]).startswith(object_prefix(run)) and not undo_of(obj)
+    return bool(run) and str(obj["metadata"]["name"]).startswith(prefix_of(run)) and not undo_of(obj)
 
 
 def part_of(obj: Object, run: str) -> Part:

@@ -12,19 +12,20 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chaos.errors import HarnessError, MeshError
-from chaos.safety.marks import describe, describe_part, part_of, rfc3339
+from chaos.safety.marks import Object, describe, describe_part, part_of, rfc3339
 from chaos.safety.removal import announce, give_back, restore
 
 if TYPE_CHECKING:
     from chaos.ports import Mesh
 
+T = TypeVar("T")
 _ORPHANED: Final = 30.0
 """Seconds for which it goes on once its kubeconfig is gone and nothing answers: that cluster was a lab that has ended."""
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
@@ -128,13 +129,25 @@ def clean(
 
 
 def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable[[], float]) -> bool:
-    """One pass over the cluster; whether something is left."""
-    found = [obj for namespace in namespaces for obj in mesh.injected(namespace, run=deeds.run)]
-    removed = []
-    for obj in found:
+    """One pass over the cluster; whether something is left.
+
+    Raises:
+        MeshError: a fault is still there, and so are the leases; all other faults are out.
+    """
+    found: list[Object] = []
+    removed: list[Object] = []
+
+    def take_out(obj: Object) -> None:
         if obj.get("kind") != "Lease" and restore(mesh, obj, run=deeds.run):
             deeds.removed.append(f"{describe_part(obj, deeds.run)} after {elapsed():.2f} s")
             removed.append(obj)
+
+    def take_out_of(namespace: str) -> None:
+        here = mesh.injected(namespace, run=deeds.run)
+        found.extend(here)
+        _each(here, take_out)
+
+    _each(namespaces, take_out_of)
     for lease in found:
         meta = lease["metadata"]
         if lease.get("kind") == "Lease" and mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"]):
@@ -149,6 +162,22 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
             told = f"the field ownership of {describe(obj)} after {elapsed():.2f} s"
             deeds.removed.append(f"{told}: {left}" if left else told)
     return bool(found) and any(mesh.injected(namespace, run=deeds.run) for namespace in namespaces)
+
+
+def _each(things: Iterable[T], do: Callable[[T], object]) -> None:
+    """Does something with each; one that fails does not keep the others.
+
+    Raises:
+        Exception: the first failure.
+    """
+    failed: Exception | None = None
+    for thing in things:
+        try:
+            do(thing)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others come first
+            failed = failed or error
+    if failed is not None:
+        raise failed
 
 
 class _Pipe:

@@ -15,6 +15,7 @@ from chaos.testing.traffic import (
     ENTRY,
     NAMESPACE,
     OTHERS,
+    SECOND,
     TARGET,
     ShopLoad,
     ShopMetrics,
@@ -37,26 +38,32 @@ class Behaviour(TypedDict, total=False):
     mixes: float
     sticks: float
     kept: float
-    asks: int
+    asks: float
     tries: int
     retries: int
     spoilt: float
     ejected: Times
     breaker: Times
     sheds: float
-    spreads: float
+    others: float
     stuck: float
+    status: int
+    target_status: str
+    spreads: float
+    unfilled: float
     alerts: Mapping[str, Times]
     scrape_interval: float
 
 
 class Shop:
-    """``order-svc``, which takes orders, and ``inventory-svc``, which each order asks, in the namespace ``staging``.
+    """``order-svc``, which takes orders, ``inventory-svc``, which each order asks, and ``payment-svc``, which each order calls too.
+
+    All are in the namespace ``staging``.
 
     What it does with a fault is said here or at any moment of a run, by the attributes of ``traffic`` of these names:
 
     Args:
-        bears: Share of the orders that succeed although their call of ``inventory-svc`` was aborted.
+        bears: Share of the orders that succeed although one of their calls was aborted.
         heals: Seconds for which as many orders fail after a fault as it had aborted calls.
         broken: Share of the orders that fail in any case.
         degrades: Share of the orders that bear an aborted call whose answer says so (``x-stock: unknown``, ``"degraded": true``).
@@ -71,11 +78,17 @@ class Shop:
         ejected: When the last replica gets no orders, by the fault.
         breaker: When the gateway's proxy refuses orders because its connection pool is full (``UO``), by the fault.
         sheds: Share of the orders that it then refuses.
+        others: Orders per second that somebody else sends, each of which calls ``inventory-svc`` and succeeds.
+        stuck: Share of the orders that are never answered while there is a fault.
+        status: Of the orders that do not fail.
+        target_status: Of the calls of ``inventory-svc`` that are not aborted.
         spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
-        stuck: Share of the calls of these two that are not made any more after a fault, as from a pool that does not refill.
+        unfilled: Share of the calls of these two that are not made any more after a fault, as from a pool that does not refill.
         alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
             and ``ShopDown`` never.
         scrape_interval: Whole seconds between two samples of the metrics.
+
+    ``Traffic`` has further ones.
     """
 
     def __init__(self, *, replicas: int = 1, **behaviour: Unpack[Behaviour]) -> None:
@@ -111,7 +124,7 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
     here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
-    for name, number in ((ENTRY, replicas), (TARGET, 1), *here):
+    for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1), *here):
         meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
         spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
         found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})

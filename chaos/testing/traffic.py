@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor
+from math import floor, prod
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
@@ -20,15 +20,27 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import Alerts, Comparison, Durations, Edges, End, Question, Requests, Side
+from chaos.values.questions import (
+    FALSE,
+    NO_DATA,
+    TRUE,
+    Alerts,
+    Comparison,
+    Durations,
+    Edges,
+    End,
+    Question,
+    Requests,
+    Side,
+)
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
 ENTRY: Final = "order-svc"
 TARGET: Final = "inventory-svc"
+SECOND: Final = "payment-svc"
 OTHERS: Final = (("catalog-svc", NAMESPACE), ("session-svc", "platform"))
 """Services that each order asks too, and their namespaces."""
-_HOST: Final = service_fqdn(TARGET, NAMESPACE)
 _ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
 _LATENCY: Final = 20.0
 """Milliseconds that an answer takes where nothing is delayed."""
@@ -36,6 +48,9 @@ _AT_ONCE: Final = 1.0
 """Milliseconds after which a breaker answers."""
 _BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of the histogram, in milliseconds; some of Istio's."""
+
+_UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
+"""An order that hangs, and is not counted."""
 
 Counted = Requests | Durations
 Labels = tuple[tuple[str, str], ...]
@@ -50,7 +65,7 @@ class Obeyed(Protocol):
 
 
 class Traffic:
-    """The load calls ``order-svc``, and each order calls ``inventory-svc``, whose faults are those of the mesh.
+    """The load calls ``order-svc``, and each order calls ``inventory-svc`` and ``payment-svc``, whose faults are those of the mesh.
 
     How the shop behaves is said by the attributes that ``Shop`` describes; they may be changed at any moment.
 
@@ -74,13 +89,18 @@ class Traffic:
         """What the load generator looks for in the content of answers."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
         self.degrades, self.mixes, self.sticks = 1.0, 0.0, 0.0
-        self.asks, self.tries, self.retries = 1, 1, 0
+        self.asks, self.tries, self.retries = 1.0, 1, 0
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
-        self.spreads = self.stuck = 0.0
+        self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
+        self.spreads = self.unfilled = 0.0
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
+        self.waiting: tuple[float, ...] = ()
+        """Seconds for which users of a locustfile wait for their answers."""
+        self.dark: set[str] = set()
+        """Pods whose proxies are scraped no more."""
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -108,7 +128,10 @@ class Traffic:
     def _happen(self, at: float) -> None:
         lags = self.arrivals.lags(at, round(self.rate * self.kept))
         number = len(lags)
-        abort, status, delay, late = self._fault(at)
+        faults = {service: self._fault(service, at) for service in (TARGET, SECOND)}
+        abort = 1 - prod(1 - one.abort for one in faults.values())
+        delay = 1 - prod(1 - one.delay for one in faults.values())
+        late = max(one.late for one in faults.values())
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
         took = {_LATENCY: 1 - delay, _LATENCY + late: delay} if delay else {_LATENCY: 1.0}
@@ -116,11 +139,15 @@ class Traffic:
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
+        self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), _LATENCY, round(self.others))
         self._ask_others(arrived, at)
-        self._ask(arrived * self.asks * _tries(abort, self.tries), abort, status, delay)
+        asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
+        self._ask(TARGET, asked, faults[TARGET])
+        self._ask(SECOND, arrived, faults[SECOND])
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
-            for total, samples in self._counters.values():
-                samples.append((at + 1, float(total)))
+            for (_, labels), (total, samples) in self._counters.items():
+                if dict(labels)["instance"] not in self.dark:
+                    samples.append((at + 1, float(total)))
         if self.rate:
             cells = [
                 LoadCell(
@@ -131,25 +158,29 @@ class Traffic:
             ]
             worst = max(lags, default=0.0) / 1000
             answers = tuple(split(cells, lags))
-            self.seconds.append(
-                LoadSecond(at=at, intended=round(self.rate), sent=number, worst_lag=worst, cells=answers)
+            second = LoadSecond(
+                at=at, intended=round(self.rate), sent=number, worst_lag=worst, waiting=self.waiting, cells=answers
             )
+            self.seconds.append(second)
 
     def _orders(
         self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
     ) -> Mapping[Order, int]:
         """The orders of a second, as the ingress gateway counts them: each once."""
         failed = (1 - shed) * bad ** (1 + self.retries)
+        hangs = self.stuck if at == self._faulted[1] else 0.0
         shares = {
-            Order(200, "-", milliseconds, says): part * share
-            for says, part in self._said(at, 1 - shed - failed).items()
+            Order(self.status, "-", milliseconds, says): part * share
+            for says, part in self._said(at, 1 - shed - failed - hangs).items()
             for milliseconds, share in took.items()
         }
         shares |= {
             Order(500, "URX" if self.retries else "-", _LATENCY, Says.NOTHING): failed,
             Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
+            _UNANSWERED: hangs,
         }
-        found: Mapping[Order, int] = self._shared_out(shares, number)
+        found = self._shared_out(shares, number)
+        found.pop(_UNANSWERED)
         for order, count in found.items():
             self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count)
         return found
@@ -174,22 +205,24 @@ class Traffic:
             self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
         return arrived
 
-    def _ask(self, calls: float, abort: float, status: str, delay: float) -> None:
-        """The calls of ``inventory-svc``; those that the fault answers do not get there."""
+    def _ask(self, service: str, calls: float, fault: _Felt) -> None:
+        """The calls of a service; those that the fault answers do not get there."""
+        host, abort, delay = service_fqdn(service, NAMESPACE), fault.abort, fault.delay
+        fine = self.target_status if service == TARGET else "200"
         shares = {
-            ("-", "200"): (1 - abort) * (1 - delay), ("DI", "200"): (1 - abort) * delay,
-            ("FI", status): abort * (1 - delay), ("DI,FI", status): abort * delay,
+            (service, "-", fine): (1 - abort) * (1 - delay), (service, "DI", fine): (1 - abort) * delay,
+            (service, "FI", fault.status): abort * (1 - delay), (service, "DI,FI", fault.status): abort * delay,
         }  # fmt: skip
-        for (flags, code), count in self._shared_out(shares, self._whole("calls", calls)).items():
-            self._count(Requests(host=_HOST), ENTRY, ENTRY, code, flags, count)
+        for (_, flags, code), count in self._shared_out(shares, self._whole(service, calls)).items():
+            self._count(Requests(host=host), ENTRY, ENTRY, code, flags, count)
             if "FI" not in flags:
-                self._count(Requests(host=_HOST, side=Side.CALLED), ENTRY, f"{TARGET}-1-a", code, "-", count)
+                self._count(Requests(host=host, side=Side.CALLED), ENTRY, f"{service}-1-a", code, "-", count)
 
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
         bad = self.spreads if at == self._faulted[1] else 0.0
         if float("-inf") < self._faulted[1] < at:
-            calls = self._whole("others", calls * (1 - self.stuck))
+            calls = self._whole("others", calls * (1 - self.unfilled))
         for name, home in OTHERS:
             for (_, code), count in self._shared_out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
                 self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)
@@ -216,16 +249,16 @@ class Traffic:
         """The markers that its answer has."""
         return tuple(str(marker) for marker in self.markers if marker.matches(order.says.value))
 
-    def _fault(self, at: float) -> tuple[float, str, float, float]:
-        """Share and status of what is aborted, share and milliseconds of what is delayed."""
+    def _fault(self, service: str, at: float) -> _Felt:
+        """What the calls of a service feel."""
         for vs in self._mesh.in_effect(at):
             hosts = [resolve_host(host, vs["metadata"]["namespace"]) for host in vs["spec"].get("hosts") or ()]
-            for route in vs["spec"].get("http") or () if _HOST in hosts else ():
+            for route in vs["spec"].get("http") or () if service_fqdn(service, NAMESPACE) in hosts else ():
                 if fault := route.get("fault"):
                     abort, delay = fault.get("abort") or {}, fault.get("delay") or {}
                     late = parse_duration(delay["fixedDelay"]).total_seconds() * 1000 if delay else 0.0
-                    return _share(abort), str(abort.get("httpStatus", "")), _share(delay), late
-        return 0.0, "", 0.0, 0.0
+                    return _Felt(_share(abort), str(abort.get("httpStatus", "")), _share(delay), late)
+        return _Felt()
 
     def _shared_out(self, shares: Mapping[Any, float], number: int) -> dict[Any, int]:
         """Whole requests by their shares; what is left of one second is owed to the next, so that shares are kept."""
@@ -262,6 +295,16 @@ class Traffic:
         if number or key in self._counters:
             total, samples = self._counters.get(key, (0, []))
             self._counters[key] = (total + number, samples)
+
+
+@dataclass(frozen=True)
+class _Felt:
+    """A fault: share and status of what is aborted, share and milliseconds of what is delayed."""
+
+    abort: float = 0.0
+    status: str = ""
+    delay: float = 0.0
+    late: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -308,7 +351,9 @@ class ShopMetrics:
         self.lost = ""
         """Why they do not answer; nothing while they do."""
         self.untrue: set[str] = set()
-        """Comparisons that have no result; all others have."""
+        """Comparisons that are false; all others are true."""
+        self.unknown: set[str] = set()
+        """Comparisons for which there are no data."""
 
     def now(self) -> float:
         """The shop's clock."""
@@ -327,13 +372,13 @@ class ShopMetrics:
         """Raw samples of the last seconds."""
         self._answer()
         if isinstance(question, Comparison):
-            holds = float(question.promql not in self.untrue)
-            return [Series(labels={}, samples=((self._clock.now(), holds),))]
+            known = NO_DATA if question.promql in self.unknown else TRUE
+            held = FALSE if question.promql in self.untrue else known
+            return [Series(labels={}, samples=((self._clock.now(), held),))]
         if isinstance(question, Alerts):
-            sample = self._clock.now()
+            fires = self._traffic.alerting(question.name).items()
             return [
-                Series(labels={"alertname": name}, samples=((sample, float(fires)),))
-                for name, fires in self._traffic.alerting(question.name).items()
+                Series(labels={"alertname": name}, samples=((self._clock.now(), float(now)),)) for name, now in fires
             ]
         return self._traffic.series(question, seconds=seconds)
 

@@ -63,7 +63,8 @@ class ExpectationResult(Frozen):
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
         effect: Events that are worth one independent event: over 1 where events come in bursts.
-        hint: What to do if it is violated, where the kind of expectation knows.
+        missing: The metrics had no data at a look, which says neither yes nor no.
+        hint: What to do if it is violated, or undecided for want of something else than events, where the kind knows.
     """
 
     title: str
@@ -74,6 +75,7 @@ class ExpectationResult(Frozen):
     tally: Tally
     interval: Interval | None = None
     effect: float = 1.0
+    missing: bool = False
     hint: str | None = None
     answer: Answer
 

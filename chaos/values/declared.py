@@ -7,12 +7,14 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, ValidationInfo
 from pydantic.alias_generators import to_camel
 
 from chaos.errors import InputError
 from chaos.values.content import JSON_PATH
 
+RECORDED: Final = {"recorded": True}
+"""The context in which records are read: what was allowed when they were written is not refused now."""
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 PATH_PATTERN: Final = r"^/\S*$"
@@ -105,6 +107,11 @@ class Declared(BaseModel):
         described = handler.resolve_ref_schema(found)
         described["description"] = described.get("description", "").partition("\n\n")[0]
         return found
+
+
+def is_recorded(info: ValidationInfo) -> bool:
+    """Whether what is validated was read from a record."""
+    return info.context == RECORDED
 
 
 def wrong(item: Mapping[str, Any]) -> str:

@@ -44,6 +44,8 @@ class LoadSecond(Frozen):
         intended: Arrivals that the declared rate asked for.
         sent: Requests that were started.
         worst_lag: Longest time in seconds by which a request started after its intended moment.
+        waiting: Seconds for which requests had waited that were under way when it ended, where that was over one; told for
+            a locustfile only, whose requests are counted when they end.
         cpu: Share of one processor that the generator's process had; ``None`` where that was not recorded.
         cells: Answers that came in this second.
     """
@@ -52,6 +54,7 @@ class LoadSecond(Frozen):
     intended: int
     sent: int
     worst_lag: float = 0.0
+    waiting: tuple[float, ...] = ()
     cpu: float | None = None
     cells: tuple[LoadCell, ...] = ()
 

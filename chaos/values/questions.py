@@ -6,7 +6,7 @@ Questions are frozen, so each is its own key.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -72,8 +72,21 @@ class Durations(Frozen):
         return f"durations of {self.host}{bound}, counted by {self.side}"
 
 
+TRUE: Final = 1.0
+FALSE: Final = 0.0
+NO_DATA: Final = -1.0
+COMPARED: Final = "compared"
+"""The label of series that hold compared values, the ``least`` or the ``most`` of them at each look."""
+LEAST: Final = "least"
+MOST: Final = "most"
+
+
 class Comparison(Frozen):
-    """Whether a PromQL comparison has a result: one sample each time it is asked, 1 where it has and 0 where not."""
+    """Whether a PromQL comparison is true, which is where its result is not empty.
+
+    Its series without labels has a sample each time it is asked: ``TRUE``, ``FALSE``, or ``NO_DATA`` where nothing could be
+    compared. Further series, with the label ``COMPARED``, may hold the values of the side that is told.
+    """
 
     kind: Literal["comparison"] = "comparison"
     promql: str

@@ -7,7 +7,9 @@ from typing import Final
 from chaos.values.frozen import Frozen
 
 RULES_AT: Final = "docs/explanation/safety.md"
-"""Where every rule is explained, each under an anchor of its name."""
+"""Where every staging rule is explained, each under an anchor of its name."""
+JUDGING_AT: Final = "docs/explanation/judging.md"
+"""The same for what could show nothing."""
 
 
 class Warn(Frozen):
@@ -18,21 +20,23 @@ class Warn(Frozen):
 
 
 class Refusal(Frozen):
-    """The plan's no, by a staging rule.
+    """The plan's no, by a staging rule, or because the run could show nothing.
 
     Args:
         rule: Stable identifier such as ``namespace-not-allowed``.
         value: What was found.
         message: What is wrong, with the value.
         hint: What to do.
+        page: The page of the documentation that has the rule, under an anchor of its name.
     """
 
     rule: str
     value: str
     message: str
     hint: str
+    page: str = RULES_AT
 
     @property
     def more(self) -> str:
         """Where to read what the rule is for."""
-        return f"{RULES_AT}#{self.rule}"
+        return f"{self.page}#{self.rule}"

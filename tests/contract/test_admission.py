@@ -50,7 +50,7 @@ def ours(obj: dict[str, Any], *, expires: str = "2026-01-01T00:05:00Z") -> dict[
         "labels": {f"{PREFIX}/run": RUN},
         "annotations": {f"{PREFIX}/expires": expires},
     }
-    obj["spec"]["http"][0]["name"] = f"chaos-{RUN}"
+    obj["spec"]["http"][0]["name"] = f"chaos-{RUN}-inventory-svc"
     return obj
 
 
@@ -172,7 +172,7 @@ FORBIDDEN: list[tuple[str, dict[str, Any], str]] = [
     ("our marks", ours(vs(fault=abort())), "mark-of-the-harness"),
     ("our label alone", {**vs(), "metadata": {"name": "x", "namespace": "staging", "labels": {f"{PREFIX}/run": RUN}}}, "mark-of-the-harness"),
     ("our annotation alone", {**vs(), "metadata": {"name": "x", "namespace": "production", "annotations": {f"{PREFIX}/undo": "{}"}}}, "mark-of-the-harness"),
-    ("our route's name alone", vs(http=[{**vs()["spec"]["http"][0], "name": f"chaos-{RUN}"}]), "mark-of-the-harness"),
+    ("our route's name alone", vs(http=[{**vs()["spec"]["http"][0], "name": f"chaos-{RUN}-inventory-svc"}]), "mark-of-the-harness"),
 ]  # fmt: skip
 ALLOWED: list[tuple[str, dict[str, Any]]] = [
     ("no fault in production", vs(namespace="production", exportTo=None)),

@@ -16,7 +16,7 @@ from chaos.istio.governing import Mesh
 from chaos.istio.virtual_services import has_route_for, title
 from chaos.istio.workloads import Workload
 from chaos.model.experiment import Experiment
-from chaos.model.marks import route_name
+from chaos.model.marks import own_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
@@ -69,13 +69,22 @@ def injection_of(record: Record) -> Injection:
     (written,) = record["written"]
     before = next((one for one in of_kind(record["configs"], "VirtualService") if title(one) == title(written)), None)
     meta = written["metadata"]
+    experiment = EXPERIMENTS[0]
+    name = own_name(RUN, experiment.target.service)
+    # The recordings were made when a run's routes had names without the Service's.
+    http = [
+        {**one, "name": name} if one.get("name") == f"chaos-{RUN}" else one for one in written["spec"].get("http") or ()
+    ]
+    written = {**written, "spec": {**written["spec"], "http": http}}
     return Injection(
+        target=experiment.target,
+        fault=experiment.fault,
         strategy=Strategy.CREATE if before is None else Strategy.PATCH,
         namespace=meta["namespace"],
         name=meta["name"],
         before=before,
         after=written,
-        route_names=(route_name(RUN),),
+        route_name=name,
     )
 
 
@@ -146,7 +155,7 @@ def changed_outside(
 def feels(proxy: Proxy, injection: Injection, names: Governors) -> bool:
     """Whether any of these names is governed by the object, with a route that carries the fault for this proxy."""
     routes = injection.after["spec"].get("http") or ()
-    fault = {"spec": {"http": [one for one in routes if one.get("name") == route_name(RUN)]}}
+    fault = {"spec": {"http": [one for one in routes if one.get("name") == injection.route_name]}}
     return any(
         governor == title(injection.after)
         and has_route_for(fault, labels=proxy.labels, namespace=proxy.namespace, port=port)

@@ -10,7 +10,6 @@ import sys
 import textwrap
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,36 +17,12 @@ import pytest
 from chaos.adapters.locust_load import LocustLoad
 from chaos.errors import LoadError
 from chaos.model.experiment import Load, Request
-from tests.contract.load_seen import (
-    DEGRADED,
-    HEADERS,
-    begin,
-    collect,
-    latencies,
-    outcomes,
-    recognised,
-    requests,
-    whole,
-)
 from tests.contract.load_server import Server
+from tests.contract.loads import DEGRADED, HEADERS, begin, collect, latencies, outcomes, recognised, requests, whole
 from tests.support.certificates import certificate
 from tests.support.processes import is_alive
 from tests.support.tls_server import over_tls
 from tests.support.waiting import until
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
-
-
-@pytest.fixture
-def load() -> Iterator[LocustLoad]:
-    load = LocustLoad()
-    yield load
-    load.stop()
-
 
 # --- the open model ------------------------------------------------------------------------------------------------
 
@@ -192,134 +167,6 @@ def test_a_gateway_that_is_reached_by_an_address_is_told_the_host(load: LocustLo
         found = collect(load, lambda seconds: bool(latencies(seconds)))
     assert outcomes(found) == {"GET /ok": {(200, "")}}
     assert seen[:2] == ["sni shop.example", "Host: shop.example"]
-
-
-# --- the user's locustfile -----------------------------------------------------------------------------------------
-
-
-def test_the_users_locustfile_runs_unchanged(
-    server: Server, load: LocustLoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # meant for pytest's process; here it would block the users
-    for name in (
-        "HTTP_PROXY",
-        "http_proxy",
-        "ALL_PROXY",
-    ):  # requests, under HttpUser, would ask it for this machine, too
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setenv("no_proxy", "elsewhere.example")
-    (tmp_path / "load").mkdir()
-    (tmp_path / "load" / "flows.py").write_text("CHECKOUT = '/checkout'\n")
-    file = tmp_path / "load" / "locustfile.py"
-    file.write_text(
-        textwrap.dedent(
-            """
-            from flows import CHECKOUT
-            from locust import FastHttpUser, HttpUser, constant, events, task
-
-            print("said while it is loaded")
-
-            @events.init_command_line_parser.add_listener
-            def _(parser):
-                parser.add_argument("--shop-name", default="corner")
-
-            @events.test_start.add_listener
-            def began(environment, **_):
-                print("began on", environment.host)
-
-            class Web(HttpUser):
-                host = "http://127.0.0.1:9"  # never this one
-                wait_time = constant(0.05)
-
-                def on_start(self):
-                    self.client.post("/login", json={"shop": self.environment.parsed_options.shop_name})
-
-                @task
-                def look(self):
-                    print("looking")
-                    self.client.get("/status/404")
-                    self.client.get("/stock", name="web stock", stream=True)
-                    with self.client.get("/ok?item=1", name="item", catch_response=True) as response:
-                        response.failure("its content is not what it should be")
-
-                def on_stop(self):
-                    self.client.post("/logout")
-
-            class Fast(FastHttpUser):
-                wait_time = constant(0.05)
-                default_headers = {"x-own": "1"}
-
-                @task
-                def buy(self):
-                    self.client.get(CHECKOUT)
-                    self.client.get("/half")
-                    self.client.get("/stock", name="fast stock")
-                    self.environment.events.request.fire(
-                        request_type="flow", name="buying", response_time=1, response_length=0, exception=None
-                    )
-            """
-        )
-    )
-    spec = Load.model_validate({"locustfile": "../load/locustfile.py", "users": 4, "host": "shop.example"})
-    base = tmp_path / "experiments"
-    base.mkdir()
-    begin(load, spec, server.url, base=base)
-    found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 3)
-    load.stop()
-    assert outcomes(found) == {
-        "POST /login": {(200, "")},
-        "GET /status/404": {(404, "")},
-        "web stock": {(200, "")},
-        "fast stock": {(200, "")},
-        "item": {(200, "")},
-        "GET /checkout": {(200, "")},
-        "GET /half": {(0, "incomplete answer")},
-    }
-    assert recognised(found) == {"web stock": {DEGRADED}, "fast stock": {DEGRADED}}
-    assert all(second.intended == second.sent for second in found)
-    assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
-    assert {seen.headers["host"] for seen in server.seen} == {"shop.example"}
-    assert {seen.headers["x-own"] for seen in server.seen if seen.path == "/checkout"} == {"1"}
-    assert {json.loads(seen.body)["shop"] for seen in server.seen if seen.path == "/login"} == {"corner"}
-    assert server.paths()["/login"] == server.paths()["/logout"] == 2
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        (None, "No such file"),
-        ("def broken(:\n", "SyntaxError: invalid syntax"),
-        ("import os\nlimit = int('many')\n", "line 2: ValueError: invalid literal for int()"),
-        ("import nowhere_to_be_found\n", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
-        ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
-        ("import locust\n", "no User class"),
-    ],
-)
-def test_a_broken_locustfile_is_named_with_its_reason(
-    load: LocustLoad, tmp_path: Path, text: str | None, reason: str
-) -> None:
-    if text is not None:
-        (tmp_path / "mine.py").write_text(text)
-    with pytest.raises(LoadError) as caught:
-        begin(load, Load(locustfile="mine.py"), "http://127.0.0.1:9", base=tmp_path)
-    assert reason in caught.value.message
-    assert "mine.py" in caught.value.message
-    assert "Traceback" not in str(caught.value)
-    assert "locust -f" in str(caught.value.hint)
-
-
-def test_a_locustfile_that_ends_its_own_test_is_a_failure(server: Server, load: LocustLoad, tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text(
-        "from locust import FastHttpUser, task\n"
-        "class Web(FastHttpUser):\n"
-        "    @task\n"
-        "    def once(self):\n"
-        "        self.client.get('/ok')\n"
-        "        self.environment.runner.quit()\n"
-    )
-    begin(load, Load(locustfile="mine.py", users=1), server.url, base=tmp_path)
-    until(lambda: load.failure() is not None)
-    assert "mine.py ended the test by itself" in str(load.failure())
 
 
 # --- the process ---------------------------------------------------------------------------------------------------

@@ -13,11 +13,27 @@ from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.lab.state import LabState
 from chaos.ports import Metrics
 from chaos.testing.shop import Shop
-from chaos.values.questions import Alerts, Comparison, Durations, Edges, End, Question, Requests, Side
+from chaos.values.questions import (
+    COMPARED,
+    FALSE,
+    LEAST,
+    MOST,
+    NO_DATA,
+    TRUE,
+    Alerts,
+    Comparison,
+    Durations,
+    Edges,
+    End,
+    Question,
+    Requests,
+    Side,
+)
 from tests.support.waiting import until
 
 HOST = "order-svc.staging.svc.cluster.local"
 REQUESTS = 30
+HOLDS, DOES_NOT, UNKNOWN = "sum(up) > 0", "sum(up) < 1", "nobody_counts_this > 1"
 
 
 @dataclass
@@ -45,6 +61,8 @@ def on_the_lab(request: pytest.FixtureRequest) -> Mesh:
 def in_memory(request: pytest.FixtureRequest) -> Mesh:
     shop = Shop()
     shop.traffic.rate = REQUESTS
+    shop.metrics.untrue.add(DOES_NOT)
+    shop.metrics.unknown.add(UNKNOWN)
     shop.clock.sleep(3)
     return Mesh(shop.metrics, shop.clock.sleep)
 
@@ -122,9 +140,24 @@ def test_what_was_never_counted_has_no_series(metrics: Metrics) -> None:
     assert total(metrics, Requests(host=HOST, side=Side.CALLED)) >= 0
 
 
-def test_a_comparison_has_one_sample_of_now(metrics: Metrics) -> None:
-    ((at, value),) = metrics.samples(Comparison(promql="vector(1) > 0"), seconds=60)[0].samples
-    assert (value, abs(at - metrics.now()) < 5) == (1.0, True)
+@pytest.mark.parametrize(("promql", "held"), [(HOLDS, TRUE), (DOES_NOT, FALSE), (UNKNOWN, NO_DATA)])
+def test_a_comparison_has_one_sample_of_now(metrics: Metrics, promql: str, held: float) -> None:
+    found = metrics.samples(Comparison(promql=promql), seconds=60)
+    (((at, value),),) = [series.samples for series in found if not series.labels]
+    assert (value, abs(at - metrics.now()) < 5) == (held, True)
+
+
+@pytest.mark.lab
+def test_prometheus_tells_the_range_of_what_was_compared(lab: LabState) -> None:
+    metrics = PrometheusMetrics(lab.prometheus)
+
+    def compared(promql: str) -> dict[str, float]:
+        found = metrics.samples(Comparison(promql=promql), seconds=60)
+        return {series.labels[COMPARED]: series.samples[0][1] for series in found if series.labels}
+
+    assert compared("up > 7") == {LEAST: 1.0, MOST: 1.0}, "it is false, and says by which values"
+    assert compared("2 < time() - time() + sum(up)")[LEAST] > 2
+    assert compared(UNKNOWN) == {}
 
 
 def test_a_question_can_be_told(metrics: Metrics) -> None:

@@ -106,7 +106,7 @@ def test_the_meshs_configuration_and_sidecars_are_read(cluster: Cluster) -> None
     cluster.add(SIDECARS, {"metadata": {"name": "default", "namespace": "production"}, "spec": {"egress": []}})
     entry = {"hosts": ["a.example"], "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}], "resolution": "DNS"}
     cluster.add(SERVICE_ENTRIES, {"metadata": {"name": "outside", "namespace": "production"}, "spec": entry})
-    found = look(cluster.mesh, None, parse_experiment(written()))
+    (found,) = look(cluster.mesh, None, parse_experiment(written()))
     assert found.default_export == (".",)
     assert [one["metadata"]["name"] for one in found.service_entries] == ["outside"]
     assert [one["metadata"]["name"] for one in found.sidecars] == ["default"]
@@ -116,9 +116,9 @@ def test_the_meshs_configuration_and_sidecars_are_read(cluster: Cluster) -> None
 def test_the_configuration_is_that_of_the_revision_that_the_proxies_follow(cluster: Cluster) -> None:
     config(cluster, "defaultVirtualServiceExportTo: ['.']\n", "istio-canary")
     proxied(cluster, "order-svc", "canary")
-    assert look(cluster.mesh, None, parse_experiment(written())).default_exports == {"canary": (".",)}
+    assert look(cluster.mesh, None, parse_experiment(written()))[0].default_exports == {"canary": (".",)}
     proxied(cluster, "web", "default")
-    found = look(cluster.mesh, None, parse_experiment(written()))
+    (found,) = look(cluster.mesh, None, parse_experiment(written()))
     assert found.default_exports == {"canary": (".",), "default": ("*",)}
     assert [one.rule for one in planned(cluster.mesh).refusals] == ["revisions-differ"]
     denied = planned(Denied(cluster, "/configmaps/istio-canary"))
@@ -139,7 +139,7 @@ def test_callers_are_called_as_the_metrics_call_them(cluster: Cluster) -> None:
     cluster.server.store.replace(PODS, "staging", "order-svc-7cd44-x", {**pod, "metadata": meta})
     asked = parse_experiment(written(more=", callers: {app: order-svc}"))
     plan = make_plan(asked, look(cluster.mesh, None, asked), STAGING, run="abcdefgh", now=0.0)
-    assert [(one.namespace, one.workload) for one in plan.callers] == [("staging", "order-svc")]
+    assert [(one.namespace, one.workload) for one in plan.injections[0].callers] == [("staging", "order-svc")]
 
 
 def test_a_mesh_with_another_domain_is_refused(cluster: Cluster) -> None:

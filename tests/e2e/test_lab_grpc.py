@@ -208,4 +208,4 @@ def test_an_experiment_aborts_calls_with_a_status_of_grpc(lab: LabState, tmp_pat
     assert done.returncode == 0, done.stdout + done.stderr
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "passed"
-    assert verdict["proof"]["shares"][0]["proven"]
+    assert verdict["proof"]["targets"][0]["shares"][0]["proven"]

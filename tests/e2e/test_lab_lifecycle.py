@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -155,7 +156,8 @@ def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals,
 
 
 def test_two_labs_side_by_side_share_nothing() -> None:
-    first, second = commands.up("one", attached=True), commands.up("two", attached=True)
+    with ThreadPoolExecutor() as pool:  # at the same time, as two sessions would
+        first, second = pool.map(lambda name: commands.up(name, attached=True), ("one", "two"))
     for field in ("api", "prometheus", "entry", "context", "pid"):
         assert getattr(first, field) != getattr(second, field)
     assert {state.entry: _orders(state) for state in (first, second)} == {first.entry: 200, second.entry: 200}

@@ -111,7 +111,7 @@ def test_a_gateway_of_the_gateway_api_is_nobodys_caller(lab: LabState, objects: 
     until(is_counted, what="a request through the gateway that was counted")
     verdict = verdict_of(lab, quick(tmp_path, callers="{}"), tmp_path)
     assert verdict["outcome"] == "passed", verdict["reasons"]
-    assert "staging/door-istio" not in verdict["proof"]["by_caller"]
+    assert "staging/door-istio" not in verdict["proof"]["targets"][0]["by_caller"]
     assert verdict["proof"]["proxies"]
 
 
@@ -144,5 +144,5 @@ def test_runs_under_another_default_of_export_to_and_the_policy(
     objects.create_global("validatingadmissionpolicybindings", binding)
     verdict = verdict_of(lab, quick(tmp_path), tmp_path)
     assert verdict["outcome"] == "passed", verdict["reasons"]
-    assert list(verdict["proof"]["by_caller"]) == ["staging/order-svc"]
-    assert record_in(tmp_path)["plan"]["injection"]["strategy"] == strategy
+    assert list(verdict["proof"]["targets"][0]["by_caller"]) == ["staging/order-svc"]
+    assert record_in(tmp_path)["plan"]["injections"][0]["strategy"] == strategy

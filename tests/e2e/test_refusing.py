@@ -142,7 +142,7 @@ def test_plan_shows_the_object_and_writes_nothing(lab: LabState, tmp_path: Path)
         "plan", quick(tmp_path, name="refused", service="user-svc"), *on(lab), "--json", cwd=configured(tmp_path)
     )
     (plan,) = json.loads(machine.stdout)
-    assert plan["injection"]["strategy"] == "create"
+    assert plan["injections"][0]["strategy"] == "create"
     assert marked(lab, experiment="refused") == []
 
 

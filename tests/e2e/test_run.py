@@ -22,6 +22,7 @@ from chaos.model.experiment import Experiment
 from chaos.model.history import History
 from chaos.reporting.record import read_record
 from chaos.values.answers import Answer
+from tests.e2e.callers import kubectl
 from tests.e2e.experiments import (
     chaosctl,
     configured,
@@ -60,16 +61,18 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     file = ROOT / "experiments" / "orders-survive-degraded-inventory.yaml"
     begun = time.monotonic()
     done = chaosctl(
-        "run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path), **BEHIND_A_PROXY
-    )
+        "run", file, *on(lab), "--profile", "quick", "--report-dir", tmp_path, "--json", cwd=configured(tmp_path),
+        **BEHIND_A_PROXY,
+    )  # fmt: skip
     took = time.monotonic() - begun
     assert done.returncode == 0, done.stderr
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "passed"
     assert [reason["code"] for reason in verdict["reasons"]] == ["all-held"]
-    assert {share["kind"] for share in verdict["proof"]["shares"]} == {"abort", "delay"}
-    assert all(share["proven"] for share in verdict["proof"]["shares"])
-    assert list(verdict["proof"]["by_caller"]) == ["staging/order-svc"]
+    (proof,) = verdict["proof"]["targets"]
+    assert {share["kind"] for share in proof["shares"]} == {"abort", "delay"}
+    assert all(share["proven"] for share in proof["shares"])
+    assert list(proof["by_caller"]) == ["staging/order-svc"]
     assert verdict["proof"]["proxies"] == "1 of 1"
     assert took < 90, "the figure itself is measured elsewhere; this is far off"
 
@@ -92,7 +95,7 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert meta["uid"], "it is what Kubernetes acknowledged"
     assert meta["resourceVersion"]
     assert [owner["kind"] for owner in meta["ownerReferences"]] == ["Lease"], "the plan does not know the run's lease"
-    assert injected["stored"]["spec"] == record["plan"]["injection"]["after"]["spec"]
+    assert injected["stored"]["spec"] == record["plan"]["injections"][0]["after"]["spec"]
     sent = sum(second["sent"] for second in record["load"])
     counted = sum(
         series["samples"][-1][1] - series["samples"][0][1]
@@ -105,8 +108,13 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
 
 
 def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: Path) -> None:
-    file = ROOT / "experiments" / "teaching" / "naive-orders-survive-degraded-inventory.yaml"
-    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
+    shipped = ROOT / "experiments" / "teaching" / "naive-orders-survive-degraded-inventory.yaml"
+    file = tmp_path / "naive.yaml"
+    # For the wrong that it finds, fewer events are enough.
+    file.write_text(f"{shipped.read_text().replace('99%', '95%')}\nconfidence: 80%\n")
+    done = chaosctl(
+        "run", file, *on(lab), "--profile", "quick", "--report-dir", tmp_path, "--json", cwd=configured(tmp_path)
+    )
     assert done.returncode == 1, done.stderr
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "failed"
@@ -192,10 +200,7 @@ def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path
 
 
 def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path) -> None:
-    first = quick(tmp_path)
-    first.write_text(
-        first.read_text().replace("atLeast: 85%", "atLeast: 99.9%")
-    )  # its baseline lasts: no fault, a lease
+    first = quick(tmp_path, at_least="99.9%", baseline="5m", limit="5m")  # its baseline lasts: no fault, a lease
     process = start(lab, first, tmp_path)
     until(lambda: marked(lab), what="the lease")
     other = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path / "other", cwd=configured(tmp_path))
@@ -235,11 +240,18 @@ def private(lab: LabState, nothing_is_left: None) -> Iterator[KubernetesMesh]:
     mesh.delete_virtual_service("staging", "mine")
 
 
-def test_a_private_virtual_service_is_patched_and_comes_back(
+SECOND = "target: {namespace: staging, service: payment-svc}, delay: {percentage: 40, fixedDelay: 100ms}"
+
+
+STAGED = "abort: {percentage: 60, httpStatus: 503}, stages: [{for: 5s, percentage: 30}, {for: 5s}]"
+
+
+def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_another_target(
     private: KubernetesMesh, lab: LabState, tmp_path: Path
 ) -> None:
     before = private.virtual_service("staging", "mine")
-    file = quick(tmp_path)
+    both = f"{{{STAGED}}}\n  - {{{SECOND}}}"
+    file = quick(tmp_path, path="/orders, method: POST", fault=both)
     compared = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
     file.write_text(file.read_text().replace("recovery:", compared))
     done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
@@ -250,12 +262,21 @@ def test_a_private_virtual_service_is_patched_and_comes_back(
     assert after["spec"] == before["spec"]
     assert {k: v for k, v in after["metadata"].items() if k in ("labels", "annotations")} == {}
     record = record_in(tmp_path)
-    assert record["plan"]["injection"]["strategy"] == "patch"
+    assert [one["strategy"] for one in record["plan"]["injections"]] == ["patch", "overlay"]
+    (verdict,) = json.loads(done.stdout)
+    proofs = verdict["proof"]["targets"]
+    assert [one["target"] for one in proofs] == ["staging/inventory-svc", "staging/payment-svc"]
+    assert all(share["proven"] for one in proofs for share in one["shares"])
+    assert [(share["stage"], share["declared"]) for share in proofs[0]["shares"]] == [(1, 0.3), (2, 0.6)]
     (looks,) = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
     assert {value for _, value in looks["samples"]} == {1.0}
-    assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True]
+    assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True, None]
     posted = [(one["reason"], one["involvedObject"]["name"]) for one in events(lab, record["run"])]
-    assert posted == [("ChaosFaultStarted", "inventory-svc"), ("ChaosFaultEnded", "inventory-svc")]
+    assert sorted(posted) == [
+        (reason, service)
+        for reason in ("ChaosFaultEnded", "ChaosFaultStarted")
+        for service in ("inventory-svc", "payment-svc")
+    ]
 
 
 @pytest.mark.parametrize("strategy", ["overlay", "patch"])
@@ -331,6 +352,20 @@ def test_a_load_for_which_the_gateway_has_no_route_is_not_begun(lab: LabState, t
     assert f"{lab.entry} can't be used: GET /nothing/here: 404, it seems from the gateway itself" in reason["message"]
 
 
+def test_a_target_without_an_endpoint_is_not_faulted(lab: LabState, tmp_path: Path) -> None:
+    """Its callers bear that it is away, so the steady state holds, as it would with the fault."""
+    kubectl(lab, "scale", "deploy/inventory-svc", "--replicas=0")
+    try:
+        done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
+    finally:
+        kubectl(lab, "scale", "deploy/inventory-svc", "--replicas=1")
+        kubectl(lab, "rollout", "status", "deploy/inventory-svc", "--timeout=60s")
+    assert done.returncode == 3, done.stderr
+    assert "target-not-answering" in done.stderr
+    assert "status 503 for " in done.stderr
+    assert "injected" not in record_in(tmp_path)["marks"]
+
+
 def faults(lab: LabState) -> list[str]:
     """Injected VirtualServices now."""
     answer = httpx.get(
@@ -357,7 +392,8 @@ def nobody_goes_on() -> Iterator[None]:
 
 def start(lab: LabState, file: Path, tmp_path: Path) -> subprocess.Popen[str]:
     """Starts a run and returns while it goes on; slow to decide, so that there is time to meddle."""
-    file.write_text(file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.9%"))
+    text = file.read_text().replace("atLeast: 85%", "atLeast: 85%, duringFault: 99.9%")
+    file.write_text(text.replace("fault: 30s", "fault: 5m"))
     process = subprocess.Popen(
         [sys.executable, "-m", "chaos", "run", str(file), *on(lab), "--report-dir", str(tmp_path)],
         stdout=subprocess.PIPE,

@@ -16,7 +16,7 @@ from chaos.injection.patching import put_in
 from chaos.istio.workloads import Workload
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.model.experiment import Experiment
-from chaos.model.marks import route_name
+from chaos.model.marks import own_name
 from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
@@ -382,11 +382,21 @@ def into_theirs(vs: dict[str, Any], experiment: Experiment) -> Injection | None:
     if any("delegate" in one for one in vs["spec"].get("http") or [{"delegate": {}}]):
         return None
     try:
-        after = put_in(vs, experiment.fault, run=RUN, scope=({},), labels={}, annotations={})
+        after = put_in(
+            vs,
+            experiment.fault,
+            run=RUN,
+            name=own_name(RUN, experiment.target.service),
+            scope=({},),
+            labels={},
+            annotations={},
+        )
     except NotExpressible:
         return None
     meta = vs["metadata"]
     return Injection(
         strategy=Strategy.PATCH, namespace=meta["namespace"], name=meta["name"], before=vs, after=after,
-        route_names=(route_name(RUN),),
+        route_name=own_name(RUN, experiment.target.service),
+        target=experiment.target,
+        fault=experiment.fault,
     )  # fmt: skip

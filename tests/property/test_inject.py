@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
+from chaos.faults.stage import Stage
+from chaos.faults.target import Match
 from chaos.injection.matching import narrow, scopes
 from chaos.injection.routes import inject
-from chaos.model.experiment import Match
 
 FAULT = Fault(abort=Abort(percentage=50, http_status=503))
 PATHS = ("/", "/a", "/a/b", "/b", "/ab")
@@ -91,6 +92,7 @@ def action(one: dict[str, Any] | None) -> Any:
     callers=st.sampled_from([{}, {"app": "x"}]),
     marked=st.booleans(),
     asked=st.lists(request, min_size=1, max_size=8),
+    stage=st.sampled_from([Stage("5s", percentage=1), Stage("5s"), Stage("5s", off=True)]),
 )
 def test_only_requests_in_scope_are_faulted_and_nothing_is_rerouted(
     routes: list[dict[str, Any]],
@@ -98,11 +100,13 @@ def test_only_requests_in_scope_are_faulted_and_nothing_is_rerouted(
     callers: dict[str, str],
     marked: bool,
     asked: list[dict[str, Any]],
+    stage: Stage,
 ) -> None:
+    """In each stage of a fault; in one that is off, nothing is faulted."""
     before = copy.deepcopy(routes)
     header = ("x-chaos-run", "r1") if marked else None
     scope = scopes(wanted, callers=callers, header=header)
-    after = inject(routes, FAULT, name="chaos-r1", scope=scope)
+    after = inject(routes, FAULT.at(stage), name="chaos-r1-x", scope=scope)
     assert routes == before
     for one in asked:
         old, new = served(routes, one), served(after, one)
@@ -116,7 +120,8 @@ def test_only_requests_in_scope_are_faulted_and_nothing_is_rerouted(
                 not wanted or any(matches(m.model_dump(exclude_none=True, exclude_defaults=True), one) for m in wanted)
             )
         )
-        assert (new is not None and "fault" in new) == in_scope
+        assert (new is not None and new.get("name") == "chaos-r1-x") == in_scope
+        assert (new is not None and "fault" in new) == (in_scope and not stage.off)
 
 
 @settings(max_examples=400, deadline=None)

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from chaos.adapters.experiment_file import parse_experiment
-from chaos.engine.injecting import Injector, Overtaken
+from chaos.engine.injecting import Injector, Overtaken, restore_all
 from chaos.errors import MeshError
 from chaos.injection.ownership import others, owners_of
 from chaos.injection.patching import carries, without_fault
@@ -52,7 +52,7 @@ EXPERIMENTS = [
 experiment: orders
 owner: checkout
 target: {{namespace: staging, service: {HOST}{scope}}}
-faults: [abort: {{percentage: 50, httpStatus: 503}}]
+faults: [{{abort: {{percentage: 50, httpStatus: 503}}, stages: [{{for: 5s}}, {{for: 5s, off: true}}, {{for: 5s, percentage: 9}}]}}]
 load: {{rate: 10, requests: [{{path: /}}]}}
 profile: quick
 steadyState: [{{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 99%}}]
@@ -141,6 +141,7 @@ def without_maps(owners: Sequence[Any]) -> list[Any]:
 
 STEPS = 0
 INJECTED: Counter[str] = Counter()
+STAGED: Counter[str] = Counter()
 COMPARED: Counter[str] = Counter()
 """Restores after which the owners had to be exactly those of the world without us, by who restored."""
 
@@ -154,6 +155,7 @@ class OtherWriters(RuleBasedStateMachine):
         self.mesh = StoreMesh(self.here)
         self.run = ""
         self.injector: Injector | None = None
+        self.stage = 0
         self.routes_written = False
         """Whether somebody wrote the routes while ours were among them, and so became their owner by that alone."""
 
@@ -307,7 +309,19 @@ class OtherWriters(RuleBasedStateMachine):
                 raise
             return
         INJECTED[chosen.strategy] += 1
-        self.injector, self.run = injector, run
+        self.injector, self.run, self.stage = injector, run, 0
+
+    @precondition(lambda self: self.injector is not None)
+    @rule()
+    def we_go_on_to_the_next_stage(self) -> None:
+        """Only where nobody wrote the spec meanwhile; else the run restores."""
+        assert self.injector is not None
+        changes = self.injector.injection.changes
+        if self.stage < len(changes):
+            with contextlib.suppress(Overtaken, MeshError):  # written by others, or three times in a row
+                self.injector.change(changes[self.stage])
+                self.stage += 1
+                STAGED[self.injector.injection.strategy] += 1
 
     @precondition(lambda self: self.injector is not None)
     @rule()
@@ -325,7 +339,7 @@ class OtherWriters(RuleBasedStateMachine):
         here = self.here.find()
         nobodys = who != "run" and here is not None and is_ours(here) and not run_of(here)
         if who == "run":
-            assert self.injector.restore(said=lambda text: None, deadline=30) == ""
+            assert restore_all([self.injector], clock=VirtualClock(), said=lambda text: None, deadline=30) == ""
             for _ in range(3):
                 self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":
@@ -403,12 +417,13 @@ def test_others_edits_survive_and_ours_vanish(record_property: Callable[[str, ob
     told = ", ".join(f"{count} by {strategy}" for strategy, count in sorted(INJECTED.items()))
     record_property(
         FIGURE,
-        f"other writers: {STEPS} steps, injections {told}: no edit of others lost, nothing of ours left; owners of fields "
+        f"other writers: {STEPS} steps, injections {told}, {STAGED.total()} changes of stage: no edit of others lost, nothing of ours left; owners of fields "
         f"as without us after {COMPARED.total()} restores, ours after none",
     )
     assert STEPS >= 10_000
     assert min(COMPARED[who] for who in ("run", "watchdog", "sweep")) > STEPS / 1000
     assert INJECTED["patch"] > STEPS / 100
+    assert STAGED["patch"] > STEPS / 500
 
 
 def test_the_marks_are_all_that_the_harness_adds_to_metadata() -> None:

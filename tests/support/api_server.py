@@ -170,7 +170,7 @@ def fault(
             "hosts": [host],
             "exportTo": ["."],
             "http": [{
-                "name": f"chaos-{run}",
+                "name": f"chaos-{run}-{service}",
                 "fault": {"abort": {"percentage": {"value": 50}, "httpStatus": 503}},
                 "route": [{"destination": {"host": host}}],
             }],

@@ -59,17 +59,23 @@ def experiment(text: str = EXPERIMENT) -> Experiment:
     return parse_experiment(text)
 
 
-def plan(text: str = EXPERIMENT, **changes: Any) -> Plan:
+CALLERS = (Caller(namespace="staging", workload="order-svc", pods=("o-1",)),)
+
+
+def plan(text: str = EXPERIMENT, *, callers: tuple[Caller, ...] = CALLERS, **changes: Any) -> Plan:
+    asked = changes.get("experiment") or experiment(text)
     injection = Injection(
+        target=asked.target,
+        fault=asked.fault,
+        callers=callers,
         strategy=Strategy.CREATE,
         namespace="staging",
         name="chaos-r1-inventory-svc",
         before=None,
         after={"metadata": {"name": "chaos-r1-inventory-svc", "namespace": "staging"}, "spec": {}},
-        route_names=("chaos-r1",),
+        route_name="chaos-r1-inventory-svc",
     )
-    callers = (Caller(namespace="staging", workload="order-svc", pods=("o-1",)),)
-    values = {"run": "r1", "experiment": experiment(text), "injection": injection, "callers": callers}
+    values = {"run": "r1", "experiment": asked, "injections": (injection,)}
     return Plan(**{**values, **changes})
 
 

@@ -39,6 +39,15 @@ steadyState:
 recovery: {within: 20s}
 limits: {baseline: 30s, fault: 60s}
 """
+_SECOND = "{target: {namespace: staging, service: payment-svc}, abort: {percentage: 20, httpStatus: 500}}"
+_FAULT = "abort: {percentage: 50, httpStatus: 503}"
+_STAGES = "stages: [{for: 5s, percentage: 45}, {for: 5s}]"
+"""So near to each other that it does not matter if the simulated proxies are late with the second one."""
+EXPERIMENTS = {
+    "several": EXPERIMENT.replace(_FAULT, f"{_SECOND}, {_FAULT}"),
+    "staged": EXPERIMENT.replace(_FAULT, f"{{{_FAULT}, {_STAGES}}}"),
+}
+"""Others than the usual one, by what they have."""
 
 
 @dataclass(kw_only=True)
@@ -55,6 +64,7 @@ class Orders:
         alarm_in: Phase at whose beginning an alarm's handler raises, as pytest-timeout's does.
         lost_in: Phase at whose beginning Prometheus goes away.
         hangs_in: Phase whose beginning another listener hears and never returns.
+        experiment: What is run.
     """
 
     api: tuple[str, int]
@@ -74,6 +84,7 @@ class Orders:
     clock_step: float = 0.0
     stepped_in: str = ""
     hangs_in: str = ""
+    experiment: str = EXPERIMENT
 
     @property
     def result(self) -> Path:
@@ -169,7 +180,7 @@ def main(orders: Orders) -> None:
             report_dir=orders.folder,
             lease=orders.lease,
         )
-        harness.run(parse_experiment(EXPERIMENT), run_id=orders.run)
+        harness.run(parse_experiment(orders.experiment), run_id=orders.run)
     except HarnessError as error:
         result = {"outcome": "error", "reasons": [error.message]}
     except Alarm:

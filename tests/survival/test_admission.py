@@ -21,7 +21,7 @@ PLURALS = {
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", [*STRATEGIES, "staged"])
 @pytest.mark.parametrize("allowed", [True, False], ids=["its account", "another account"])
 def test_runs_pass_and_clean_up_under_the_policy(tmp_path: Path, strategy: Strategy, allowed: bool) -> None:
     world = World(tmp_path, strategy)

@@ -18,7 +18,7 @@ from tests.survival.child import EXPERIMENT
 from tests.survival.session import CONFTEST, OPTIONS, ROOT
 from tests.survival.world import ONE_OR_ALL, World
 
-ENDLESS = EXPERIMENT.replace("atLeast: 99%", "atLeast: 99%, duringFault: 99.9999%").replace("fault: 60s", "fault: 30m")
+ENDLESS = EXPERIMENT.replace("atLeast: 99%", "atLeast: 99%, duringFault: 99.999%").replace("fault: 60s", "fault: 30m")
 
 
 @pytest.fixture(params=ONE_OR_ALL)

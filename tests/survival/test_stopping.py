@@ -14,7 +14,7 @@ from chaos.model.history import PhaseName
 from tests.conftest import FIGURE
 from tests.support.waiting import until
 from tests.survival.proxy import Call
-from tests.survival.world import EVERY, ONE_OR_ALL, STRATEGIES, World
+from tests.survival.world import CASES, EVERY, ONE_OR_ALL, World
 
 SIGNALS = {
     "SIGINT": [signal.SIGINT],
@@ -25,7 +25,7 @@ SIGNALS = {
 }
 
 
-@pytest.fixture(params=STRATEGIES)
+@pytest.fixture(params=CASES)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     made = World(tmp_path, request.param)
     yield made
@@ -38,7 +38,7 @@ def test_a_signal_in_any_phase_restores_and_is_told(
 ) -> None:
     cells = 0
     for turn, (phase, (name, numbers)) in enumerate(itertools.product(PhaseName, SIGNALS.items())):
-        if EVERY or turn % 7 == STRATEGIES.index(world.strategy):
+        if EVERY or turn % 7 == CASES.index(world.strategy):
             orders = world.orders(signals={phase.value: numbers})
             found = world.run(orders)
             assert found.get("signal") == numbers[0], f"{name} in {phase}: {found}"

@@ -22,8 +22,10 @@ from tests.support.waiting import until
 from tests.survival import child
 from tests.survival.proxy import Proxy
 
-Strategy = Literal["create", "overlay", "patch"]
+Strategy = Literal["create", "overlay", "patch", "several", "staged"]
 STRATEGIES: tuple[Strategy, ...] = ("create", "overlay", "patch")
+CASES: tuple[Strategy, ...] = (*STRATEGIES, "several", "staged")
+"""And two targets at once, of which one is patched and the other's object created; and a patch in two stages."""
 EVERY = os.environ.get("CHAOS_EVERY") == "1"
 """Whether to take every combination (`make survive`), or a part of each kind that keeps the usual tests short."""
 ONE_OR_ALL: tuple[Strategy, ...] = STRATEGIES if EVERY else ("patch",)
@@ -50,13 +52,13 @@ class World:
         self._children: list[ForkServerProcess] = []
         self.sessions: list[subprocess.Popen[bytes]] = []
         """Sessions of pytest, each the leader of its group; those that still live end with the world."""
-        for name in ("order-svc", "inventory-svc"):
+        for name in ("order-svc", "inventory-svc", "payment-svc"):
             self.api.store.create(
                 SERVICES,
                 {"metadata": {"name": name, "namespace": "staging"}, "spec": {"ports": [{"name": "http", "port": 80}]}},
             )
         if strategy != "create":
-            assert self.apply(base(private=strategy == "patch")) == http.client.CREATED
+            assert self.apply(base(private=strategy != "overlay")) == http.client.CREATED
         self.before = self.specs()
 
     def apply(self, obj: dict[str, Any], *, dry_run: bool = False) -> int:
@@ -75,7 +77,7 @@ class World:
         """Whether a changed object of the team's, applied now, would be a conflict with somebody."""
         if self.strategy == "create":
             return False
-        changed = base(private=self.strategy == "patch")
+        changed = base(private=self.strategy != "overlay")
         changed["spec"]["http"][0]["timeout"] = "7s"
         return self.apply(changed, dry_run=True) == http.client.CONFLICT
 
@@ -111,7 +113,7 @@ class World:
         return child.Orders(
             **{
                 "api": self.api.address, "kubeconfig": str(self.kubeconfig), "watched": str(self.api.kubeconfig),
-                "folder": str(folder), "run": run, **changes,
+                "folder": str(folder), "run": run, "experiment": child.EXPERIMENTS.get(self.strategy, child.EXPERIMENT), **changes,
             }
         )  # fmt: skip
 

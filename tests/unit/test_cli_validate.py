@@ -46,3 +46,20 @@ def test_for_machines(files: list[str]) -> None:
 def test_right_files_are_fine_for_machines_too(files: list[str]) -> None:
     done = CliRunner().invoke(app, ["validate", "--json", files[0]])
     assert (done.exit_code, json.loads(done.stdout)) == (0, [{"file": files[0], "problems": []}])
+
+
+def test_an_experiment_that_could_show_nothing_is_found(tmp_path: Path) -> None:
+    file = tmp_path / "vacuous.yaml"
+    file.write_text(EXPERIMENT.replace("percentage: 50", "percentage: 1"))
+    done = CliRunner().invoke(app, ["validate", "--json", str(file)])
+    assert done.exit_code == 2
+    (told,) = json.loads(done.stdout)
+    lines = file.read_text().splitlines()
+    proven, broken = told["problems"]
+    assert broken["path"] == "steadyState[0].atLeast"
+    assert "atLeast" in lines[broken["line"] - 1]
+    assert "even if each of these went wrong" in broken["message"]
+    assert "target.callsPerRequest" in broken["hint"]
+    assert proven["path"] == "faults[0].abort.percentage"
+    assert "percentage" in lines[proven["line"] - 1]
+    assert "raise limits.fault to " in proven["hint"]

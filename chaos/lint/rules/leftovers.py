@@ -8,9 +8,9 @@ from typing import Final
 
 from chaos.lint.rules.linted import Linted
 from chaos.lint.rules.manifest import ISTIO, Hit, Manifest, Path
-from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, RUN_LABEL, TARGET, UNDO, route_name
+from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, RUN_LABEL, TARGET, UNDO, prefix_of
 
-_ROUTE: Final = re.compile(rf"{route_name('')}[{ALPHABET}]{{8}}")
+_ROUTE: Final = re.compile(prefix_of(f"[{ALPHABET}]{{8}}"))
 
 
 def nothing_of_a_run_is_committed(linted: Linted) -> Iterator[Hit]:
@@ -34,5 +34,5 @@ def _marks(one: Manifest) -> Iterator[tuple[Path, str]]:
             if key in metadata.get(place, {}):
                 yield ("metadata", place, key), f"the {place[:-1]} {key}"
     for index, route in enumerate(one.spec.get("http", ()) if one.is_a("VirtualService", ISTIO) else ()):
-        if _ROUTE.fullmatch(route.get("name", "")):
+        if _ROUTE.match(route.get("name", "")):
             yield ("spec", "http", index, "name"), f"the route {route['name']}"

@@ -7,9 +7,12 @@ import pytest
 
 from chaos import (
     Abort,
+    AttemptsExpectation,
+    BreakerExpectation,
     Caps,
     ChaosError,
     Delay,
+    EjectionExpectation,
     Event,
     Expectation,
     Experiment,
@@ -17,6 +20,8 @@ from chaos import (
     ExperimentInconclusive,
     ExperimentRefused,
     Fault,
+    FlagsExpectation,
+    Good,
     Harness,
     HarnessError,
     InputError,
@@ -29,9 +34,11 @@ from chaos import (
     Progress,
     ReasonCode,
     Recovery,
+    ReplicaExpectation,
     Request,
     Result,
     Settings,
+    Stage,
     StringMatch,
     Target,
     Verdict,
@@ -64,13 +71,34 @@ def orders(status: int, *, wait: timedelta | str = "3s") -> Experiment:
             match=[Match(uri=StringMatch(prefix="/pay"), headers={"x-user": StringMatch(exact="1")})],
             only_our_load=False,
         ),
-        faults=[Fault(abort=Abort(percentage=50, http_status=status), delay=Delay(percentage=30, fixed_delay=wait))],
+        faults=[
+            Fault(abort=Abort(percentage=50, http_status=status), delay=Delay(percentage=30, fixed_delay=wait)),
+            Fault(
+                target=Target("staging", "inventory-svc"),
+                delay=Delay(percentage=30, fixed_delay="1s"),
+                stages=[Stage("10s", percentage=10), Stage(timedelta(seconds=10), off=True)],
+                repeat=2,
+            ),
+        ],
         load=Load(
             rate=40,
             requests=(Request.post("/orders", weight=3, body="{}"), Request("/orders/42", headers={"x-user": "1"})),
             timeout=timedelta(seconds=10),
         ),
-        steady_state=[ANSWERED, SOON],
+        steady_state=[
+            ANSWERED,
+            SOON,
+            AttemptsExpectation(
+                "few tries", attempts="inventory-svc", per="order-svc", at_most=1.5, during_fault="baseline * 2"
+            ),
+            FlagsExpectation("none is shed", service="shop/order-svc", caller="web", flags="UO", at_most="1%"),
+            FlagsExpectation(
+                "some are", service="order-svc", flags=["UO", "UH"], at_most=0.01, during_fault="at least 5%"
+            ),
+            BreakerExpectation("it opens", breaker="order-svc", opens_within=timedelta(seconds=8)),
+            EjectionExpectation("the bad one is out", ejection="order-svc", within="20s"),
+            ReplicaExpectation("all are fine", service="order-svc", good=Good(grpc="OK|NOT_FOUND"), at_least="99%"),
+        ],
         guardrails=[Expectation("checkout is on fire", service="order-svc", status="<500", at_least="50%")],
         recovery=Recovery("30s"),
         limits=Limits(fault=timedelta(minutes=2), baseline="1m"),

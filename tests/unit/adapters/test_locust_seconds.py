@@ -96,6 +96,21 @@ def test_what_is_counted_is_told_once() -> None:
     assert seconds.take(found["at"])["cells"] == []
 
 
+def test_requests_under_way_are_told_with_the_time_they_have_waited() -> None:
+    seconds = Seconds()
+    at = int(seconds.now())
+
+    def request(path: str) -> str:
+        assert path == "/slow"
+        assert seconds.take(at)["waiting"] == [], "not for a second yet"
+        (waited,) = seconds.take(at + 2)["waiting"]
+        assert 1 < waited < 3
+        return "answer"
+
+    assert seconds.watched(request)("/slow") == "answer"
+    assert seconds.take(at + 3)["waiting"] == []
+
+
 def test_a_request_that_was_started_late_and_one_that_was_under_way_while_nothing_ran_are_told_apart() -> None:
     seconds = Seconds()
     seconds.alive()

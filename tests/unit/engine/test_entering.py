@@ -12,8 +12,9 @@ import pytest
 from chaos.engine.place import Place
 from chaos.expectations.mesh import Expectation
 from chaos.faults.abort import Abort
+from chaos.faults.target import Target
 from chaos.harness.harness import Harness
-from chaos.model.experiment import Experiment, Load, Request, Target
+from chaos.model.experiment import Experiment, Load, Request
 from chaos.model.history import PhaseName
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings

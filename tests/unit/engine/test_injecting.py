@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.engine.injecting import Injector, Overtaken
+from chaos.engine.injecting import Injector, Overtaken, restore_all
 from chaos.errors import MeshError
 from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
+from chaos.faults.target import Target
 from chaos.injection.patching import carries, carries_fault, put_in
-from chaos.model.marks import labels_for
-from chaos.model.plan import Injection, Strategy
+from chaos.model.marks import labels_for, own_name
+from chaos.model.plan import Change, Injection, Strategy
 from chaos.safety.marks import is_made
+from chaos.safety.sweep import sweep
 from chaos.testing.clock import VirtualClock
 from tests.support.api_server import fault
 
@@ -54,11 +57,15 @@ def api(mesh: KubernetesMesh) -> Failing:
     return Failing(mesh)
 
 
+TARGET = Target("staging", "inventory-svc")
+FAULT = Fault(abort=Abort(percentage=50, http_status=503))
+
+
 def created() -> Injection:
     after = fault(RUN)
     return Injection(
-        strategy=Strategy.CREATE, namespace="staging", name=after["metadata"]["name"], before=None, after=after,
-        route_names=(f"chaos-{RUN}",),
+        target=TARGET, fault=FAULT, strategy=Strategy.CREATE, namespace="staging", name=after["metadata"]["name"],
+        before=None, after=after, route_name=own_name(RUN, "inventory-svc"),
     )  # fmt: skip
 
 
@@ -68,16 +75,21 @@ def patched(mesh: KubernetesMesh) -> Injection:
     theirs["spec"]["http"] = [{"route": [{"destination": {"host": "inventory-svc"}}]}]
     before = mesh.virtual_service("staging", "theirs") or mesh.create_virtual_service(theirs)[0]
     after = put_in(
-        before, Fault(abort=Abort(percentage=50, http_status=503)), run=RUN, scope=[{}],
+        before, FAULT, run=RUN, name=own_name(RUN, "inventory-svc"), scope=[{}],
         labels=labels_for(run=RUN, experiment="e", owner=None), annotations={},
     )  # fmt: skip
     return Injection(
-        strategy=Strategy.PATCH, namespace="staging", name="theirs", before=before, after=after, route_names=(f"chaos-{RUN}",)
+        target=TARGET, fault=FAULT, strategy=Strategy.PATCH, namespace="staging", name="theirs", before=before, after=after,
+        route_name=own_name(RUN, "inventory-svc"),
     )  # fmt: skip
 
 
 def injector(api: Any, injection: Injection) -> Injector:
     return Injector(api, injection, RUN, VirtualClock())
+
+
+def restored(*ones: Injector, said: Callable[[str], None] = lambda text: None, deadline: float = 60) -> str:
+    return restore_all(ones, clock=VirtualClock(), said=said, deadline=deadline)
 
 
 def held(mesh: KubernetesMesh) -> Sequence[Any]:
@@ -110,7 +122,7 @@ def test_a_write_that_never_happened_is_tried_again_and_then_left_to_the_watchdo
         one.write(owner=None)
     assert one.attempted, "nobody can be sure: the clean-up has to look"
     assert one.unaccounted, "and somebody has to look again later"
-    assert one.restore(said=lambda text: None) == ""
+    assert restored(one) == ""
     api.plan = {name: [("before", 503)] * 2 for name in ("create_virtual_service", "replace_virtual_service")}
     again = injector(api, created() if strategy == "create" else patched(mesh))
     assert carries(again.write(owner=None), RUN), "the third attempt gets through"
@@ -165,7 +177,7 @@ def test_removing_goes_on_until_it_is_gone(api: Failing, mesh: KubernetesMesh, s
         "virtual_service": [("before", None)],
     }
     said: list[str] = []
-    assert one.restore(said=said.append) == ""
+    assert restored(one, said=said.append) == ""
     assert faulted(mesh) == []
     assert said
     api.plan = {}
@@ -191,7 +203,7 @@ def test_what_others_write_meanwhile_stays(api: Failing, mesh: KubernetesMesh) -
     api.meanwhile = others()
     api.plan = {"replace_virtual_service": [("meanwhile", 0)] * 20}
     said: list[str] = []
-    assert one.restore(said=said.append) == ""
+    assert restored(one, said=said.append) == ""
     left = mesh.virtual_service("staging", "theirs")
     assert left is not None
     assert [route["route"][0]["weight"] for route in left["spec"]["http"]] == [20]
@@ -215,7 +227,7 @@ def test_removing_outlasts_errors_that_nobody_expected(
 
     monkeypatch.setattr(api, "delete_virtual_service", delete, raising=False)
     said: list[str] = []
-    assert one.restore(said=said.append) == ""
+    assert restored(one, said=said.append) == ""
     assert said == ["ValueError: not JSON", "KeyError: 'metadata'"]
     assert held(mesh) == []
 
@@ -224,6 +236,67 @@ def test_removing_gives_up_at_its_deadline_and_says_why(api: Failing, mesh: Kube
     one = injector(api, created())
     one.write(owner=None)
     api.plan = {"delete_virtual_service": [("before", None)] * 100}
-    assert one.restore(said=lambda text: None, deadline=5) == "delete_virtual_service: None"
+    assert restored(one, deadline=5) == "delete_virtual_service: None"
     assert held(mesh)
     assert one.residue() == [f"VirtualService staging/chaos-{RUN}-inventory-svc"]
+
+
+def staged(mesh: KubernetesMesh, strategy: str) -> Injection:
+    """With a second stage, in which all requests are hit."""
+    first = created() if strategy == "create" else patched(mesh)
+    name, spec = own_name(RUN, "inventory-svc", stage=2), copy.deepcopy(dict(first.after["spec"]))
+    for route in (route for route in spec["http"] if route.get("name") == first.route_name):
+        route["name"], route["fault"]["abort"]["percentage"] = name, {"value": 100}
+    return first.model_copy(update={"changes": (Change(spec=spec, route_name=name),)})
+
+
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_a_stage_that_arrives_after_the_restore_brings_nothing_back(mesh: KubernetesMesh, strategy: str) -> None:
+    injection = staged(mesh, strategy)
+    one = injector(mesh, injection)
+    late = {**one.write(owner=None), "spec": injection.changes[0].spec}
+    assert restored(one) == ""
+    for _ in range(2):
+        with pytest.raises(MeshError) as caught:
+            mesh.replace_virtual_service(late)
+        assert caught.value.status in (404, 409)
+        assert faulted(mesh) == []
+        one.give_back(said=print)
+    with pytest.raises(Overtaken):
+        one.change(injection.changes[0])
+    assert held(mesh) == []
+
+
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_a_stage_that_arrives_during_the_restore_is_restored_too(
+    api: Failing, mesh: KubernetesMesh, strategy: str
+) -> None:
+    injection = staged(mesh, strategy)
+    one = injector(api, injection)
+    one.write(owner=None)
+
+    def arrive() -> Iterator[None]:
+        same = injector(mesh, injection)
+        same.written = one.written
+        same.change(injection.changes[0])
+        yield
+
+    api.meanwhile = arrive()
+    call = "delete_virtual_service" if strategy == "create" else "replace_virtual_service"
+    api.plan = {call: [("meanwhile", 0)]}
+    assert restored(one) == ""
+    assert faulted(mesh) == []
+    one.give_back(said=print)
+    assert held(mesh) == []
+
+
+@pytest.mark.parametrize("strategy", ["create", "patch"])
+def test_whatever_stage_it_is_in_anybody_takes_it_out(mesh: KubernetesMesh, strategy: str) -> None:
+    injection = staged(mesh, strategy)
+    one = injector(mesh, injection)
+    one.write(owner=None)
+    written = one.change(injection.changes[0])
+    assert [route["name"] for route in written["spec"]["http"] if "name" in route] == [injection.changes[0].route_name]
+    swept = sweep(mesh, namespaces=("staging",), run=RUN)
+    assert [(one.removed, one.trouble) for one in swept] == [(True, "")]
+    assert held(mesh) == []

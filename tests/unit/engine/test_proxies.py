@@ -18,7 +18,7 @@ from chaos.ports import Mesh
 from chaos.testing.clock import VirtualClock
 from tests.support.histories import plan
 
-HAS, HAS_NOT = '{"name": "chaos-r1"}', '{"name": "default"}'
+HAS, HAS_NOT = '{"name": "chaos-r1-inventory-svc"}', '{"name": "default"}'
 
 
 class Pods:
@@ -73,7 +73,7 @@ class StepClock(VirtualClock):
 
 def proxies(pods: Pods, clock: StepClock, *names: str) -> Proxies:
     callers = (Caller(namespace="staging", workload="order-svc", pods=names or ("o-1", "o-2")),)
-    return Proxies(cast("Mesh", pods), clock, plan(callers=callers))
+    return Proxies(cast("Mesh", pods), clock, plan(callers=callers).injections, every=True)
 
 
 def seen(one: Proxies, *, until: Callable[[], bool] = lambda: False) -> ProxySeen | None:
@@ -142,7 +142,7 @@ def test_a_list_that_fails_leaves_it_to_the_counts(pods: Pods) -> None:
 
 
 def test_without_known_pods_nobody_is_asked(pods: Pods) -> None:
-    one = Proxies(cast("Mesh", pods), StepClock(), plan(callers=()))
+    one = Proxies(cast("Mesh", pods), StepClock(), plan(callers=()).injections, every=True)
     assert one.silent
     assert one.look(0.0) == ProxySeen(at=0.0, having=0, of=0)
 
@@ -179,3 +179,15 @@ def test_a_replica_that_does_not_run_yet_has_no_proxy_to_ask(pods: Pods) -> None
     one = proxies(pods, StepClock())
     assert (found := seen(one)) is not None
     assert (found.having, found.of, one.silent) == (1, 1, False)
+
+
+def test_a_caller_of_two_targets_has_the_fault_with_both_routes_and_lost_it_without_any(pods: Pods) -> None:
+    (first,) = plan(callers=(Caller(namespace="staging", workload="order-svc", pods=("o-1", "o-2")),)).injections
+    second = first.model_copy(update={"route_name": "chaos-r1-payment-svc"})
+    pods.answers = {"o-1": HAS, "o-2": f'[{HAS}, {{"name": "chaos-r1-payment-svc"}}]'}
+    for every, having in ((True, 1), (False, 2)):
+        one = Proxies(cast("Mesh", pods), StepClock(), (first, second), every=every)
+        assert (found := seen(one)) is not None
+        assert (found.having, found.of) == (having, 2)
+    unknown = second.model_copy(update={"callers": ()})
+    assert Proxies(cast("Mesh", pods), StepClock(), (first, unknown), every=True).silent, "one target's are not known"

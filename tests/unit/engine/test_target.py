@@ -15,7 +15,7 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import SystemClock
 from chaos.engine.planning import make_plan
-from chaos.engine.target import EVERY, Found, TargetWatch
+from chaos.engine.target import EVERY, Found, TargetWatch, Watched
 from chaos.model.events import TroubleKind
 from chaos.model.marks import FROZEN
 from chaos.model.settings import Settings
@@ -49,11 +49,11 @@ class Injected:
         other = virtual_service("a-first", hosts=["payment-svc"], exportTo=["."])
         self.mesh.create_virtual_service({**other, "metadata": {"name": "a-first", "namespace": "staging"}})
         found = replace(situation(), virtual_services=self.mesh.virtual_services())
-        plan = make_plan(experiment(), found, Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
-        assert plan.injection is not None, plan.refusals
-        self.written, _ = self.mesh.create_virtual_service(plan.injection.after)
+        plan = make_plan(experiment(), [found], Settings(namespaces=("staging",)), run="k3x9q2ab", now=time.time())
+        assert plan.allowed, plan.refusals
+        self.written, _ = self.mesh.create_virtual_service(plan.injections[0].after)
         self.clock = Skipping()
-        self.watch = TargetWatch(self.mesh, self.clock, plan, found, self.written)
+        self.watch = TargetWatch(self.mesh, self.clock, [Watched(experiment(), found, self.written)])
 
     def look(self) -> Found:
         """The next look's answer, a period later."""
@@ -162,3 +162,18 @@ def test_an_api_server_that_is_gone_is_told_and_is_no_trouble_of_the_target(inje
     assert found.trouble is None
     assert "no answer" in found.message
     injected.server.start()
+
+
+def test_while_a_stage_follows_another_the_spec_may_be_that_of_either(injected: Injected) -> None:
+    (watched,) = injected.watch.watched
+    before = injected.written["spec"]
+    after = {**before, "http": [{**before["http"][0], "timeout": "7s"}, *before["http"][1:]]}
+    watched.specs = (before, after)
+    assert injected.look() == Found()
+    written, _ = injected.mesh.replace_virtual_service({**injected.written, "spec": after})
+    assert injected.look() == Found()
+    watched.specs = (after,)
+    assert injected.look() == Found()
+    injected.mesh.replace_virtual_service({**written, "spec": before})
+    found = until(lambda: one if (one := injected.look()) != Found() else None, "it is noticed")
+    assert found.trouble is TroubleKind.TARGET_CHANGED, "nobody goes back to a stage that is over"

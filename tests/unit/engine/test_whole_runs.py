@@ -108,8 +108,7 @@ class Spoiling(Listener):
     """Changes all that it is handed while the run goes on."""
 
     def started(self, plan: Plan) -> None:
-        assert plan.injection is not None
-        plan.injection.after["spec"].clear()
+        plan.injections[0].after["spec"].clear()
 
     def event(self, run: str, event: Event) -> None:
         if isinstance(event, Injected):
@@ -117,8 +116,8 @@ class Spoiling(Listener):
 
     def progress(self, progress: Progress) -> None:
         if progress.proof is not None:
-            progress.proof.by_caller.clear()
-            progress.proof.outside["prod/somebody"] = 9
+            progress.proof.targets[0].by_caller.clear()
+            progress.proof.targets[0].outside["prod/somebody"] = 9
 
 
 def test_what_a_listener_does_to_what_it_hears_changes_nothing(world: World) -> None:
@@ -130,11 +129,11 @@ def test_what_a_listener_does_to_what_it_hears_changes_nothing(world: World) -> 
 
 
 def test_a_delay_is_seen_by_those_who_wait_for_the_answer(world: World) -> None:
-    claim = "- {{title: quick, service: order-svc, good: {{within: 1s}}, atLeast: 95%, duringFault: {share}}}"
+    claim = "- {{title: quick, service: order-svc, good: {{within: {within}}}, atLeast: 95%}}"
     fault = "delay: {percentage: 50, fixedDelay: 2s}"
-    _, borne = world.run(fault, claim.format(share="35%"))
+    _, borne = world.run(fault, claim.format(within="2.5s"))
     assert borne.passed, borne.reasons
-    _, late = World().run(fault, claim.format(share="90%"))
+    _, late = World().run(fault, claim.format(within="1s"))
     assert codes(late) == {ReasonCode.EXPECTATION_VIOLATED}
 
 
@@ -147,7 +146,9 @@ def test_a_shop_that_fails_with_its_target_is_found_out(world: World) -> None:
 
 def test_an_expectation_without_events_says_what_the_load_got(world: World) -> None:
     world.traffic.broken = 0.05
-    _, verdict = world.run(more='- {title: seen, service: nobody, good: {status: "<500"}, atLeast: 90%}')
+    _, verdict = world.run(
+        more='- {title: seen, service: order-svc, caller: nobody, good: {status: "<500"}, atLeast: 90%}'
+    )
     (reason,) = verdict.reasons
     assert reason.code is ReasonCode.NO_TRAFFIC
     told = re.fullmatch(

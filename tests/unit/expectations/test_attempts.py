@@ -82,6 +82,7 @@ def at_both(attempts: int, requests: int, *, later: int = 0, answered: bool = Tr
     return found
 
 
+IN_ALL_FEW = AttemptsExpectation("few in all", attempts="inventory-svc", at_most=1.5)
 PLAIN = AttemptsExpectation("few", attempts="inventory-svc", per="order-svc", at_most=1.5)
 
 
@@ -105,3 +106,20 @@ def test_a_service_whose_proxies_count_nothing_is_not_called_calm() -> None:
     found = PLAIN.decide(at_both(0, 20), look(30))
     assert found.answer is Answer.UNDECIDED
     assert "no attempt that the proxies of inventory-svc saw" in PLAIN.tell(found, "fault").observed
+
+
+@pytest.mark.parametrize("one", [PLAIN, IN_ALL_FEW], ids=str)
+def test_a_single_slow_answer_keeps_nothing_from_being_decided(one: AttemptsExpectation) -> None:
+    found = at_both(20, 20)
+    slow = LoadCell(request="orders", status=200, latencies={25_000.0: 1})
+    found.load.add([LoadSecond(at=31.0, intended=0, sent=0, cells=(slow,))])
+    assert (
+        one.decide(found, Look(phase="fault", window=Window(0, 33), namespace="staging", confidence=0.99)).answer
+        == "holds"
+    )
+
+
+def test_attempts_of_requests_that_hang_may_still_come() -> None:
+    """So where the load is what they are counted for, their number is not known, and nothing holds."""
+    assert IN_ALL_FEW.decide(at_both(20, 20), look(30)).answer is Answer.HOLDS
+    assert IN_ALL_FEW.decide(at_both(1, 20, answered=False), look(30)).answer is Answer.UNDECIDED

@@ -26,8 +26,6 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Kind, Look
 from chaos.values.answers import Answer
-from chaos.values.questions import Comparison
-from chaos.values.series import Series
 
 SAMPLES = (
     Expectation("taken", service="order-svc", status="<500", at_least="95%", during_fault="baseline - 1%"),
@@ -72,19 +70,6 @@ def test_nothing_is_concluded_from_nothing(one: Kind) -> None:
     told = one.tell(found, "fault")
     assert (found.answer, told.answer, told.tally.total) == (Answer.UNDECIDED, Answer.UNDECIDED, 0)
     assert told.observed.startswith("no ")
-
-
-@pytest.mark.parametrize(("looks", "answer"), [
-    ((1, 1), Answer.UNDECIDED), ((1, 1, 1), Answer.HOLDS), ((1, 1, 0, 1), Answer.VIOLATED), ((0,), Answer.VIOLATED),
-])  # fmt: skip
-def test_a_comparison_is_true_at_every_look(looks: tuple[int, ...], answer: Answer) -> None:
-    evidence = nothing()
-    samples = tuple((float(at), float(value)) for at, value in enumerate(looks))
-    evidence.add(Comparison(promql="sum(up) > 3"), [Series(labels={}, samples=samples)])
-    up = SAMPLES[-1]
-    found = up.decide(evidence, LOOK)
-    assert found.answer is answer
-    assert up.tell(found, "fault").observed == f"true at {sum(looks)} of {len(looks)} looks"
 
 
 def test_what_python_users_get_wrong_is_told() -> None:

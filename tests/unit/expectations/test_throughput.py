@@ -24,9 +24,9 @@ def test_a_rate_that_returns_passes() -> None:
     assert told.observed == "20 per second, before 20"
 
 
-@pytest.mark.parametrize("stuck", [0.3, 1.0])
-def test_a_pool_that_stays_stuck_is_found_out(stuck: float) -> None:
-    verdict = run(Shop(stuck=stuck), REFILLS)
+@pytest.mark.parametrize("unfilled", [0.3, 1.0])
+def test_a_pool_that_stays_stuck_is_found_out(unfilled: float) -> None:
+    verdict = run(Shop(unfilled=unfilled), REFILLS)
     assert list(reasons(verdict)) == [ReasonCode.NOT_RECOVERED], "all answers that there are are good"
     assert (
         "the pool refills: expected at least 90% of the baseline's rate" in reasons(verdict)[ReasonCode.NOT_RECOVERED]

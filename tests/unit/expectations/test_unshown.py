@@ -15,6 +15,7 @@ from tests.support.situations import EXPERIMENT, service, situation
 
 SOLID = "percentage: 100, httpStatus: 503"
 HALF = "percentage: 50, httpStatus: 503"
+GROWS = "percentage: 100, httpStatus: 503}\n    stages:\n      - {for: 9s, percentage: 50}\n      - {for: 9s"
 ORDERS = Workload("order-svc", "staging", {"app": "order-svc"}, proxied=("order-1", "order-2"))
 STOCK = Workload("inventory-svc", "staging", {"app": "inventory-svc"}, proxied=("stock-1", "stock-2"))
 OPENS = "{title: t, breaker: inventory-svc, opensWithin: 5s}"
@@ -56,7 +57,8 @@ def told(
 
 @pytest.mark.parametrize(("expected", "fault", "remarks"), [
     (OPENS, SOLID, {"hop-not-reached", "warning: policy-not-set"}), (OPENS, HALF, {"warning: hop-not-reached", "warning: policy-not-set"}),
-    (SHED, SOLID, {"hop-not-reached"}), (SHED, HALF, {"warning: hop-not-reached"}), (SHED.replace("least", "most"), SOLID, set()),
+    (SHED, SOLID, {"hop-not-reached"}), (SHED, HALF, {"warning: hop-not-reached"}), (SHED, GROWS, {"warning: hop-not-reached"}),
+    (SHED.replace("least", "most"), SOLID, set()),
     (SHED.replace("inventory", "order"), SOLID, set()), (SHED.replace("inventory-svc", "shop/inventory-svc"), SOLID, set()),
     (OUT.replace("order", "inventory"), SOLID, {"hop-not-reached", "warning: policy-not-set"}),
 ])  # fmt: skip

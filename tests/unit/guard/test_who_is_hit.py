@@ -183,7 +183,7 @@ HERE = {"route": [{"destination": {"host": "inventory-svc"}}]}
     ],
 )
 def test_a_match_that_asks_for_less_than_was_declared_is_refused(match: dict[str, Any], rules: set[str]) -> None:
-    assert broken(with_spec(http=[{**HERE, "name": "chaos-r1", "match": [match]}])) == rules
+    assert broken(with_spec(http=[{**HERE, "name": "chaos-r1-inventory-svc", "match": [match]}])) == rules
 
 
 def test_a_fault_for_our_load_alone_asks_for_its_mark() -> None:

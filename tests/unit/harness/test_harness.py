@@ -150,8 +150,7 @@ def test_what_dead_runs_left_is_shown_and_swept(tmp_path: Path) -> None:
     shop = Shop()
     harness = shop.harness(report_dir=tmp_path)
     plan = harness.plan(experiment())
-    assert plan.injection is not None
-    shop.mesh.create_virtual_service(json.loads(json.dumps(dict(plan.injection.after))))
+    shop.mesh.create_virtual_service(json.loads(json.dumps(dict(plan.injections[0].after))))
     (fault,) = harness.active()
     assert (fault.run, fault.renewed) == (plan.run, False)
     (swept,) = harness.sweep()

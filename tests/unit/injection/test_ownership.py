@@ -11,7 +11,7 @@ from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
 from chaos.injection.ownership import given_back, owners_of, still_owns
 from chaos.injection.patching import carries, carries_fault, kept_owners, owes_owners, owners_are_known, put_in, undone
-from chaos.model.marks import UNDO, labels_for
+from chaos.model.marks import UNDO, labels_for, own_name
 from chaos.values.managed_fields import fields_of, with_fields
 from tests.support.owners import same_owners
 
@@ -39,7 +39,15 @@ def theirs(*owners: dict[str, Any], **annotations: str) -> dict[str, Any]:
 def injected(*owners: dict[str, Any], **annotations: str) -> dict[str, Any]:
     fault = Fault(abort=Abort(percentage=50, http_status=503))
     labels = labels_for(run=RUN, experiment="e", owner=None)
-    return put_in(theirs(*owners, **annotations), fault, run=RUN, scope=[{}], labels=labels, annotations={})
+    return put_in(
+        theirs(*owners, **annotations),
+        fault,
+        run=RUN,
+        name=own_name(RUN, "inventory-svc"),
+        scope=[{}],
+        labels=labels,
+        annotations={},
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,12 @@ def test_a_host_without_a_virtual_service_gets_one_that_routes_as_before() -> No
         "hosts": [HOST],
         "exportTo": ["."],
         "http": [
-            {**plain, "name": "chaos-r1", "fault": FAULT, "match": [{"sourceLabels": {"app": "order-svc"}}]},
+            {
+                **plain,
+                "name": "chaos-r1-inventory-svc",
+                "fault": FAULT,
+                "match": [{"sourceLabels": {"app": "order-svc"}}],
+            },
             plain,
         ],
     }
@@ -70,7 +75,7 @@ def test_a_public_virtual_service_is_overlaid_and_left_alone() -> None:
     assert injection.before == base
     http = injection.after["spec"]["http"]
     assert injection.after["spec"]["hosts"] == [HOST]
-    assert [route.get("name") for route in http] == ["chaos-r1", "stock", "chaos-r1", None]
+    assert [route.get("name") for route in http] == ["chaos-r1-inventory-svc", "stock", "chaos-r1-inventory-svc", None]
     assert http[0]["match"] == [
         {"uri": {"prefix": "/stock"}, "sourceLabels": {"app": "order-svc"}},
         {"uri": {"exact": "/x"}, "sourceLabels": {"app": "order-svc"}},
@@ -82,7 +87,7 @@ def test_a_public_virtual_service_is_overlaid_and_left_alone() -> None:
 
 def test_without_callers_and_match_the_routes_themselves_carry_the_fault() -> None:
     http = made(virtual_service(), callers={}).after["spec"]["http"]
-    assert http == [{"name": "chaos-r1", "fault": FAULT, "route": [{"destination": {"host": HOST}}]}]
+    assert http == [{"name": "chaos-r1-inventory-svc", "fault": FAULT, "route": [{"destination": {"host": HOST}}]}]
 
 
 def test_only_our_load_is_matched_by_its_header() -> None:
@@ -170,7 +175,7 @@ def test_a_private_virtual_service_is_patched() -> None:
     assert (injection.namespace, injection.name) == (base["metadata"]["namespace"], base["metadata"]["name"])
     assert injection.after["metadata"]["resourceVersion"] == "7"
     assert undo_of(injection.after)["run"] == "r1"
-    assert injection.after["spec"]["http"][0]["name"] == "chaos-r1"
+    assert injection.after["spec"]["http"][0]["name"] == "chaos-r1-inventory-svc"
     assert without_fault(injection.after, "r1") == base
 
 
@@ -188,7 +193,7 @@ def test_a_fault_that_is_there_is_shadowed_and_comes_back() -> None:
 def test_at_a_gateway_a_patched_fault_stays_off() -> None:
     base = virtual_service(exportTo=["."], gateways=["gw", "mesh"])
     injected = made(base, callers={}).after["spec"]["http"]
-    ours = [route for route in injected if route.get("name") == "chaos-r1"]
+    ours = [route for route in injected if route.get("name") == "chaos-r1-inventory-svc"]
     assert ours
     assert all(block["gateways"] == ["mesh"] for route in ours for block in route["match"])
 

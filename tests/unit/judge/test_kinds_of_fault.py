@@ -30,9 +30,10 @@ def test_it_is_proven_by_what_it_declares() -> None:
     verdict = judge(misrouted(is_faulted))
     assert verdict.outcome is Outcome.PASSED, verdict.reasons
     assert verdict.proof is not None
-    (share,) = verdict.proof.shares
+    (target,) = verdict.proof.targets
+    (share,) = target.shares
     assert (share.kind, share.flag, share.declared, share.proven) == ("misroute", "", 1.0, True)
-    assert list(verdict.proof.by_caller) == ["staging/order-svc"]
+    assert list(target.by_caller) == ["staging/order-svc"]
 
 
 def test_a_share_that_is_not_the_declared_one_is_told() -> None:

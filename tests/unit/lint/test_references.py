@@ -283,7 +283,7 @@ def test_what_a_run_wrote_is_not_for_a_repository(kind: str, metadata: str, plac
 
 
 def test_a_route_of_a_run_is_known_by_its_name() -> None:
-    route = "name: chaos-abcdefgh, route: [{destination: {host: reviews}}]"
+    route = "name: chaos-abcdefgh-reviews, route: [{destination: {host: reviews}}]"
     assert told(virtual_service(route)) == [("leftover-of-a-run", "spec.http[0].name")]
     assert told(virtual_service(route.replace("abcdefgh", "monkey"))) == []
 

@@ -61,7 +61,9 @@ def test_a_step_has_what_was_decided_in_its_phase(tmp_path: Path, monkeypatch: p
     assert inner["answered"].status == Status.FAILED
     assert "expected at least 99%" in inner["answered"].name
     assert (inner["answered"].start, inner["answered"].stop) == (steps["observe"].start, steps["observe"].stop)
-    assert [step.name.split(":")[0] for step in steps["prove"].steps] == ["abort", "delay"]
+    assert [step.name.split(": ")[:2] for step in steps["prove"].steps] == [
+        ["staging/inventory-svc", kind] for kind in ("abort", "delay")
+    ]
     assert steps["recover"].steps[0].name.startswith("recovery: at once")
 
 
@@ -133,7 +135,7 @@ def test_a_fault_too_short_to_count_is_not_zero_of_zero() -> None:
     short = history(marks={**MARKS, Mark.RESTORE_SENT: 1030.9, Mark.RESTORED: 1031.0})
     proof = judge(short).proof
     assert proof is not None
-    assert all("too short" in share_text(share) for share in proof.shares)
+    assert all("too short" in share_text(share) for one in proof.targets for share in one.shares)
 
 
 class Screen(io.StringIO):

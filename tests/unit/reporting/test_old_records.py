@@ -11,6 +11,7 @@ from chaos.errors import InputError
 from chaos.judge import judge
 from chaos.model.history import FORMAT
 from chaos.reporting.record import read_record, write_record
+from tests.support.histories import as_dict, history
 
 RECORDS = Path(__file__).parent / "format_1"
 
@@ -27,7 +28,7 @@ def test_a_record_of_format_1_is_judged_as_it_was(name: str, tmp_path: Path) -> 
         "outcome": verdict.outcome,
         "reasons": [reason.code for reason in verdict.reasons],
         "tallies": {f"{one.phase}: {one.title}": [one.tally.good, one.tally.total, one.answer] for one in results},
-        "shares": [[share.tally.good, share.tally.total] for share in verdict.proof.shares],
+        "shares": [[share.tally.good, share.tally.total] for one in verdict.proof.targets for share in one.shares],
         "removal": verdict.removal.seconds,
         "recovery": verdict.recovery.seconds,
     }
@@ -47,6 +48,13 @@ def test_a_record_of_format_1_may_not_say_whether_it_is_the_labs(tmp_path: Path,
     assert read_record(tmp_path).history.environment.lab is not lab
 
 
+def test_what_was_allowed_when_a_record_was_written_is_not_refused_now(tmp_path: Path) -> None:
+    text = (RECORDS / "held.json").read_text()
+    (tmp_path / "record.json").write_text(text.replace("sum(up) > 3", "vector(1) > 0"))
+    (up,) = [one for one in judge(read_record(tmp_path).history).baseline if one.title == "up"]
+    assert up.expected == "vector(1) > 0 is true at every look"
+
+
 def test_what_happened_in_a_record_of_format_1_is_still_told(tmp_path: Path) -> None:
     document = json.loads((RECORDS / "held.json").read_text())
     document["events"] = [{"at": 1030.2, "kind": "injected", "message": "create: staging/chaos-r1", "data": {}}]
@@ -54,6 +62,24 @@ def test_what_happened_in_a_record_of_format_1_is_still_told(tmp_path: Path) -> 
     assert [(event.kind, event.at, event.sentence) for event in read_record(tmp_path).history.events] == [
         ("noted", 1030.2, "injected: create: staging/chaos-r1")
     ]
+
+
+def test_in_a_record_of_format_2_a_plan_had_one_fault(tmp_path: Path) -> None:
+    document = as_dict(history())
+    (injection,) = document["plan"].pop("injections")
+    document["plan"]["callers"] = injection.pop("callers")
+    old = {key: value for key, value in injection.items() if key not in ("target", "fault", "route_name")}
+    document["plan"]["injection"] = {**old, "route_names": [injection["route_name"]]}
+    document["format"] = 2
+    document["events"] = [{"kind": "restored", "at": 1060.1, "strategy": "create", "exact": None}]
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    read = read_record(tmp_path).history
+    assert read.plan.injections == history().plan.injections
+    assert read.plan.allowed
+    assert [event.sentence for event in read.events] == ["staging/chaos-r1-inventory-svc is deleted"]
+    document["plan"]["injection"] = None
+    (tmp_path / "record.json").write_text(json.dumps({**document, "events": []}))
+    assert not read_record(tmp_path).history.plan.allowed
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
 from chaos.injection.ownership import owners_of
 from chaos.injection.patching import carries, put_in
-from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for
+from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for, own_name
 from chaos.safety import residue
 from chaos.safety.active import active
 from chaos.safety.removal import CONFLICTS, give_back, restore
@@ -67,7 +67,9 @@ def inject(mesh: KubernetesMesh) -> Any:
     before = live(mesh)
     labels = labels_for(run=RUN, experiment="e", owner=None)
     fault = Fault(abort=Abort(percentage=50, http_status=503))
-    mesh.replace_virtual_service(put_in(before, fault, run=RUN, scope=[{}], labels=labels, annotations={}))
+    mesh.replace_virtual_service(
+        put_in(before, fault, run=RUN, name=own_name(RUN, "inventory-svc"), scope=[{}], labels=labels, annotations={})
+    )
     return owners_of(before)
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaos.expectations.bound import Bound
 from chaos.expectations.confidence import interval
 from chaos.values.answers import Interval
 from chaos.values.quantities import format_confidence, format_share, measured_share
@@ -53,3 +54,8 @@ def test_a_confidence_is_told_by_what_it_leaves() -> None:
     assert [format_confidence(one) for one in (0.95, 0.994444, 0.99375, 0.9999167)] == [
         "95%", "99.44%", "99.37%", "99.9916%",
     ]  # fmt: skip
+
+
+def test_a_relative_bound_says_what_it_came_to() -> None:
+    assert Bound(share=0.005, relative=True).resolved(0.98874) == "baseline - 0.5% (here 98.87%)"
+    assert Bound(share=0.99).resolved(0.99) == "99%"

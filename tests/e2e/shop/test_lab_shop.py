@@ -17,16 +17,9 @@ import pytest
 from chaos.lab import commands
 from chaos.lab.state import LabState
 from tests.support.kubectl import needs_kubectl, run_kubectl
-from tests.support.labs import own_lab
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with own_lab(tmp_path_factory.mktemp("labs"), "shop") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -13,23 +12,17 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
-from tests.support.labs import own_lab
+from tests.e2e.callers import ask
 from tests.support.waiting import seconds_until, until
 
 pytestmark = pytest.mark.lab
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with own_lab(tmp_path_factory.mktemp("labs"), "faults") as made:
-        yield made
-
-
 @pytest.fixture(autouse=True)
 def clean(lab: LabState) -> Iterator[None]:
     yield
-    commands.control_plane("faults", power="up")
-    commands.control_plane("faults", delay=0)
+    commands.control_plane(lab.name, power="up")
+    commands.control_plane(lab.name, delay=0)
     httpx.delete(f"{services(lab)}/inventory-svc", trust_env=False)
     until(lambda: asked(lab, "order-svc").status_code == 200)
 
@@ -80,27 +73,12 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
     before = counted(lab, f'response_flags=~"(.*,)?FI(,.*)?",{inventory}')
     delayed = counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}')
 
-    async def load() -> list[tuple[int, float, str]]:
-        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=30) as client:
-            few = asyncio.Semaphore(50)
-
-            async def one() -> tuple[int, float, str]:
-                async with few:
-                    return await ask()
-
-            async def ask() -> tuple[int, float, str]:
-                begin = time.monotonic()
-                answer = await client.get("http://inventory-svc:8080/stock/check")
-                return answer.status_code, time.monotonic() - begin, answer.text
-
-            return list(await asyncio.gather(*(one() for _ in range(300))))
-
-    answers = asyncio.run(load())
-    statuses = Counter(status for status, _, _ in answers)
+    answers = ask(proxy, "http://inventory-svc:8080/stock/check", 300)
+    statuses = Counter(one.status for one in answers)
     assert set(statuses) == {200, 503}
     assert 110 < statuses[503] < 190  # 150 ± 4.6 standard deviations
-    assert {text for status, _, text in answers if status == 503} == {"fault filter abort"}
-    slow = sum(1 for _, seconds, _ in answers if seconds >= 3)  # a busy machine makes others slow, too
+    assert {one.text for one in answers if one.status == 503} == {"fault filter abort"}
+    slow = sum(one.lasted(3) for one in answers)  # a busy machine makes others slow, too
     until(lambda: counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}') - delayed > 54, within=10)
     assert 54 < counted(lab, f'response_flags=~"(.*,)?DI(,.*)?",{inventory}') - delayed < 130  # 90 ± 4.5
     assert slow > 54
@@ -131,18 +109,18 @@ def test_a_write_takes_effect_within_half_a_second(lab: LabState) -> None:
 
 
 def test_a_slow_control_plane_is_slow(lab: LabState) -> None:
-    commands.control_plane("faults", delay=2)
+    commands.control_plane(lab.name, delay=2)
     httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
     assert seconds_until(lambda: asked(lab, "order-svc").status_code == 503) > 1.8
 
 
 def test_a_stopped_control_plane_distributes_nothing_until_it_is_back(lab: LabState) -> None:
-    commands.control_plane("faults", power="down")
+    commands.control_plane(lab.name, power="down")
     httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
     end = time.monotonic() + 1
     while time.monotonic() < end:
         assert asked(lab, "order-svc").status_code == 200  # traffic goes on with what the proxies have
-    commands.control_plane("faults", power="up")
+    commands.control_plane(lab.name, power="up")
     until(lambda: asked(lab, "order-svc").status_code == 503)
 
 

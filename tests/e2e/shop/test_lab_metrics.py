@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import subprocess
-from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,7 +12,6 @@ from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.lab.state import LabState
 from chaos.values.questions import Alerts
 from tests.support.kubectl import needs_kubectl, run_kubectl
-from tests.support.labs import own_lab
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, needs_kubectl]
@@ -69,12 +67,6 @@ spec:
     hosts: [torn.example]
     tls: {mode: SIMPLE, credentialName: torn}
 """
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with own_lab(tmp_path_factory.mktemp("labs"), "metrics") as made:
-        yield made
 
 
 def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:

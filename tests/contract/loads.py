@@ -1,4 +1,4 @@
-"""What is sent by a load generator in its tests, and what its seconds tell."""
+"""What the tests of the load generator share."""
 
 from __future__ import annotations
 

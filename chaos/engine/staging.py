@@ -1,0 +1,139 @@
+"""Takes a fault from stage to stage while it is observed: each is one more write of the injected object.
+
+The write is made off the thread that decides: an API server that hangs must not hold up a run, which has to check guardrails
+and signals meanwhile. A stage lasts from the moment from which all callers' proxies have it; where they can't be asked, from
+some seconds after the write, and the counted share has to tell.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chaos.engine.injecting import Injector, Overtaken
+from chaos.engine.live import Live
+from chaos.engine.proxies import Proxies
+from chaos.engine.rejections import not_distributed, rejected_since
+from chaos.engine.target import Watched
+from chaos.errors import MeshError
+from chaos.faults.stage import CHANGE
+from chaos.model import events
+from chaos.model.events import TroubleKind
+from chaos.model.history import Mark, StageSeen
+from chaos.safety.retry import Unsettled, settle
+
+_DISTRIBUTION: Final = 30.0
+"""Seconds within which every caller's proxy must have a stage."""
+_TRIES: Final = 3
+_PAUSE: Final = 0.5
+"""Seconds between two tries to read what is live before a stage is written."""
+
+
+class Staging:
+    """One fault's stages; the first has been written, and its proxies have it."""
+
+    def __init__(self, live: Live, injector: Injector, watched: Watched) -> None:
+        self._live = live
+        self._injector = injector
+        self._watched = watched
+        self._course = injector.injection.fault.course
+        self._target = str(injector.injection.target)
+        self._sent = 0.0
+        self._writing = False
+        self._failed: tuple[TroubleKind, str] | None = None
+        self._proxies: Proxies | None = None
+        self._note(StageSeen(target=self._target, number=1, since=live.recorder.marks[Mark.FAULT_FROM]))
+
+    def look(self) -> None:
+        """Does what is due: asks the proxies, or begins to write the next stage. Never waits."""
+        if self._failed is not None:
+            self._live.trouble(*self._failed)
+        elif self._writing:
+            return
+        elif self._stage.since is None:
+            self._ask()
+        elif self._stage.number < len(self._course) and self._is_over():
+            self._go_on()
+
+    def _is_over(self) -> bool:
+        since = self._stage.since or 0.0
+        return self._live.now() >= since + self._course[self._stage.number - 1].lasts.total_seconds()
+
+    def _go_on(self) -> None:
+        self._sent = self._live.now()
+        self._note(self._stage.model_copy(update={"until": self._sent}))
+        self._note(StageSeen(target=self._target, number=self._stage.number + 1))
+        self._proxies = None
+        self._writing = True
+        self._live.clock.beside(self._write)
+
+    def _write(self) -> None:
+        change = self._injector.injection.changes[self._stage.number - 2]
+        try:
+            settle(self._look_again, tries=_TRIES, pause=_PAUSE, sleep=self._live.clock.sleep)
+            self._watched.specs = (*self._watched.specs, change.spec)
+            written = self._injector.change(change)
+            self._watched.specs = (written["spec"],)
+        except Overtaken as error:
+            self._failed = TroubleKind.TARGET_CHANGED, f"stage {self._stage.number} was not written: {error.args[0]}"
+        except MeshError as error:
+            self._failed = TroubleKind.MESH_LOST, f"stage {self._stage.number} was not written: {error.message}"
+        except Exception as error:  # noqa: BLE001 - the thread's edge: a bug of ours must not leave the run waiting
+            self._failed = TroubleKind.BROKEN, f"{type(error).__name__}: {error}"
+        finally:
+            self._writing = False
+
+    def _look_again(self) -> None:
+        """Asks every staging rule about what is live now, as before the first write.
+
+        Raises:
+            Overtaken: one of them refuses.
+            Unsettled: the API can't be read.
+        """
+        place, plan = self._live.place, self._live.plan
+        whole = plan.experiment
+        try:
+            fresh = place.decide(whole, place.look(whole), run=plan.run, file=plan.file, declared=plan.declared)
+        except MeshError as error:
+            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+        if fresh.refusals:
+            raise Overtaken(f"a staging rule refuses it now: {fresh.refusals[0].message}")
+
+    def _ask(self) -> None:
+        live, now = self._live, self._live.now()
+        if self._proxies is None:
+            now_in = self._injector.injection.stages[self._stage.number - 1]
+            self._proxies = Proxies(live.place.mesh, live.clock, [now_in], every=True)
+        seen = self._proxies.look(live.recorder.clock_offset)
+        if self._proxies.silent:
+            if now < self._sent + CHANGE.total_seconds():
+                return
+        elif seen is None or seen.having < seen.of:
+            if now > self._sent + _DISTRIBUTION:
+                message, hint = not_distributed(_DISTRIBUTION, rejected_since(live.place.metrics, self._sent))
+                live.trouble(TroubleKind.NOT_DISTRIBUTED, f"stage {self._stage.number}: {message}", hint=hint)
+            return
+        self._note(self._stage.model_copy(update={"since": now}))
+        stage = self._course[self._stage.number - 1]
+        fault = self._injector.injection.fault.at(stage)
+        live.event(
+            events.StageBegan(
+                at=now,
+                target=self._target,
+                number=self._stage.number,
+                of=len(self._course),
+                fault=str(fault) or "no fault",
+            )
+        )
+
+    @property
+    def _stage(self) -> StageSeen:
+        return next(one for one in reversed(self._live.recorder.stages) if one.target == self._target)
+
+    def _note(self, seen: StageSeen) -> None:
+        """Adds a stage, or what is known of one now."""
+        stages = self._live.recorder.stages
+        known = [n for n, one in enumerate(stages) if (one.target, one.number) == (seen.target, seen.number)]
+        if known:
+            stages[known[0]] = seen
+        else:
+            stages.append(seen)

@@ -1,0 +1,191 @@
+"""Was anything tested? A system that did not work, or that nothing could break, holds every expectation and shows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from chaos.expectations.confidence import decide
+from chaos.expectations.evidence import Window
+from chaos.expectations.good import is_success
+from chaos.expectations.mesh import by_status
+from chaos.expectations.share import ShareOfGood, rest_of
+from chaos.judge.alpha import longest_delay, share_of_confidence
+from chaos.judge.facts import Facts
+from chaos.judge.ours import listened, share_of_load
+from chaos.judge.proof import caller_of, counted, is_declared, is_faulted
+from chaos.model.history import Mark
+from chaos.model.plan import Injection
+from chaos.model.verdict import Reason, ReasonCode
+from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.quantities import format_share
+
+_WORKS: Final = 0.1
+"""Share of successful answers below which almost nothing succeeds."""
+
+
+# --- before the fault --------------------------------------------------------------------------------------------------
+
+
+def untested_before(facts: Facts) -> Iterator[Reason]:
+    """Why the baseline shows no system that works, although its expectations hold."""
+    window = facts.baseline
+    if window is None:
+        return
+    for injection in facts.plan.injections:
+        answers = _of_target(facts, injection)
+        if _succeeding(answers) < _WORKS:
+            yield Reason(
+                code=ReasonCode.TARGET_NOT_ANSWERING,
+                message=f"{injection.host} did not work before the fault: status {_told(answers)}",
+                hint="check that the target has ready pods (kubectl get endpointslices), and that its callers' requests are right: "
+                "a fault at a service that fails anyway changes nothing",
+            )
+    yield from _no_success(facts, window, "before the fault")
+
+
+def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
+    """Expectations that 404 for all would hold, or a redirect to a login page, although nobody declared that."""
+    for one in facts.experiment.steady_state:
+        if not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
+            continue
+        answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
+        if _succeeding(answers) < _WORKS:
+            yield Reason(
+                code=ReasonCode.NO_SUCCESS,
+                message=f"{one.title}: almost no answer {when} was a success: status {_told(answers)}",
+                hint="check the load's paths, its headers (Host, credentials) and its data; if these answers are what you expect, "
+                f'declare their status alone, such as status: "{max(answers, key=answers.__getitem__)}"',
+            )
+
+
+def with_statuses(
+    facts: Facts, results: Sequence[ExpectationResult], window: Window | None
+) -> tuple[ExpectationResult, ...]:
+    """What became of expectations in a window, and by which statuses: these tell what was taken for good."""
+    if window is None or not results:
+        return tuple(results)
+    told = []
+    for one, result in zip(facts.experiment.steady_state, results, strict=True):
+        answers: Mapping[str, int] = {}
+        if isinstance(one, ShareOfGood):
+            answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
+        more = f"{result.observed}; status {_told(answers)}" if answers else result.observed
+        told.append(result.model_copy(update={"observed": more}))
+    return tuple(told)
+
+
+def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:
+    """A target's answers to declared callers since the load began, by status."""
+    start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)
+    found = facts.evidence.counted(injection.requests, Window(start, end)) if start and end else ()
+    return by_status((one, count) for one, count in found if is_declared(injection, caller_of(one)))
+
+
+def _succeeding(answers: Mapping[str, int]) -> float:
+    """The share of successes; all where no answer was counted, which is another matter."""
+    total = sum(answers.values())
+    return sum(n for status, n in answers.items() if is_success(status)) / total if total else 1.0
+
+
+def _told(answers: Mapping[str, int]) -> str:
+    """``404 for 640 of 650 answers, 200 for 10``."""
+    total = sum(answers.values())
+    parts = [f"{status} for {n}" for status, n in sorted(answers.items(), key=lambda item: -item[1])]
+    return f"{parts[0]} of {total} requests" + "".join(f", {part}" for part in parts[1:])
+
+
+# --- during the fault --------------------------------------------------------------------------------------------------
+
+
+def untested_during(
+    facts: Facts, expectations: Sequence[ExpectationResult], guarded: Sequence[ExpectationResult], now: float
+) -> Iterator[Reason]:
+    """Why what held during the fault shows nothing."""
+    for one in guarded:
+        if not one.tally.total:
+            yield Reason(
+                code=ReasonCode.GUARDRAIL_BLIND,
+                message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it",
+                hint="check its service, or its request, and that the load reaches it",
+            )
+    yield from _stuck(facts, expectations)
+    window = facts.faulted(now)
+    if window is None:
+        return
+    yield from _no_success(facts, window, "during the fault")
+    yield from _could_not_break(facts, expectations, window)
+
+
+def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[Reason]:
+    """A user of a locustfile who waits sends no further requests: what the others count is not what users got."""
+    load = facts.experiment.load
+    for result in expectations if load.locustfile else ():
+        stuck = hanging(facts, result)
+        if stuck > (1 - result.bound) * load.users:
+            yield Reason(
+                code=ReasonCode.REQUESTS_HANG,
+                message=f"{result.title}: {stuck} of {load.users} users of the locustfile still waited for an answer when the fault "
+                "ended, longer than any answer took; as long as they wait they count no event",
+                hint="give the callers of the target a time-out; to see how the requests end, give those of the locustfile one that "
+                "is shorter than the fault (timeout=)",
+            )
+            return
+
+
+def hanging(facts: Facts, result: ExpectationResult) -> int:
+    """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
+    window = facts.baseline if result.phase == "baseline" else facts.faulted(float("inf"))
+    return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(result.bound)) if window else 0
+
+
+def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], window: Window) -> Iterator[Reason]:
+    """Expectations that would have held if each faulted request had made one more answer bad.
+
+    That is the worst that a system can make of them, however many calls of the target it makes for an answer. Requests that
+    the target would have failed anyway are not worse for the fault; nor are those of others, where only the load is answered.
+    """
+    experiment, evidence = facts.experiment, facts.evidence
+    namespace, confidence = experiment.target.namespace, share_of_confidence(experiment)
+    injections, heard = facts.plan.injections, listened(facts)
+    works = [_succeeding(_of_target(facts, injection)) for injection in injections]
+    settled = Window(window.start + longest_delay(experiment), window.end)
+    for one, result in zip(experiment.steady_state, expectations, strict=True):
+        if not isinstance(one, ShareOfGood) or not one.broken_by_errors:
+            continue
+        tally = one.tally(evidence, settled, namespace)
+        felt = [_faulted(facts, injection, one.counting(evidence, settled)) for injection in injections]
+        hit = [round(part * number) for part, number in zip(works, felt, strict=True)]
+        faulted = sum(hit)
+        if _holds_without(faulted, tally, result.bound, confidence):
+            yield Reason(
+                code=ReasonCode.FAULT_TOO_SMALL,
+                message=f"{one.title}: {tally.total} answers were counted and {faulted} faulted requests that the target would "
+                f"have answered; if each had made one answer bad, still at least {format_share(result.bound)} would have been good",
+                hint="raise the fault's percentage or the bound, send load that calls the target more often, or expect "
+                "something of the requests that do",
+            )
+        elif heard is not None and not one.tally(evidence, heard, namespace).total:
+            ours = sum(share_of_load(facts, injection, heard) * n for injection, n in zip(injections, hit, strict=True))
+            if _holds_without(round(ours), tally, result.bound, confidence):
+                yield Reason(
+                    code=ReasonCode.FAULT_HITS_OTHERS,
+                    message=f"{one.title}: it is about answers to the load, and only {ours / faulted:.0%} of the faulted calls "
+                    "are surely made for the load: others called the target before the load began, and felt the fault",
+                    hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
+                    "or run while others are quiet",
+                )
+
+
+def _holds_without(bad: int, tally: Tally, bound: float, confidence: float) -> bool:
+    """Whether a bound surely holds although some good answers had been bad ones."""
+    return decide(max(0, tally.good - bad), tally.total, bound, confidence=confidence) is Answer.HOLDS
+
+
+def _faulted(facts: Facts, injection: Injection, window: Window) -> int:
+    """Faulted requests of a target's declared callers."""
+    return sum(
+        events
+        for series, events in counted(facts, injection, window.start, window.end)
+        if is_faulted(series, injection) and is_declared(injection, caller_of(series))
+    )

@@ -1,0 +1,37 @@
+"""Whole runs with a PromQL comparison: true, false, and without data."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.model.verdict import Outcome, ReasonCode
+from chaos.testing.shop import Shop
+from tests.support.shop_runs import reasons, run
+
+COMPARISON = "sum(rate(orders_total[10s])) > 1"
+EXPECTED = f"{{title: orders come, promql: '{COMPARISON}'}}"
+
+
+def test_one_that_is_always_true_of_the_data_passes() -> None:
+    assert run(Shop(), EXPECTED).passed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "missing", "outcome", "code"),
+    [
+        (0, True, Outcome.INCONCLUSIVE, ReasonCode.NO_DATA),
+        (0, False, Outcome.INCONCLUSIVE, ReasonCode.NOT_STEADY_BEFORE),
+        (20, True, Outcome.INCONCLUSIVE, ReasonCode.NO_DATA),
+        (20, False, Outcome.FAILED, ReasonCode.EXPECTATION_VIOLATED),
+    ],
+    ids=["no data before", "false before", "no data during the fault", "false during the fault"],
+)
+def test_missing_data_are_no_violation(seconds: float, missing: bool, outcome: Outcome, code: ReasonCode) -> None:
+    shop = Shop()
+    spoilt = shop.metrics.unknown if missing else shop.metrics.untrue
+    shop.clock.later(seconds, lambda: spoilt.add(COMPARISON))
+    verdict = run(shop, EXPECTED)
+    assert verdict.outcome is outcome
+    assert code in reasons(verdict), verdict.reasons
+    hints = [reason.hint or "" for reason in verdict.reasons if reason.code is ReasonCode.NO_DATA]
+    assert all("(… or vector(0))" in hint for hint in hints)

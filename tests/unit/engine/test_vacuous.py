@@ -1,0 +1,250 @@
+"""Ways in which a run tests nothing although every expectation holds: none of them is green, and each says why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from chaos.adapters.experiment_file import parse_experiment
+from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.testing.shop import Shop
+
+EXPERIMENT: Mapping[str, str] = {
+    "target": "namespace: staging, service: inventory-svc, callers: {app: order-svc}",
+    "fault": "abort: {percentage: 50, httpStatus: 503}",
+    "load": "rate: 20, requests: [{path: /orders/42}]",
+    "expectation": 'service: order-svc, good: {status: "<500"}, atLeast: 90%',
+    "guardrail": 'service: order-svc, good: {status: "<500"}, atLeast: 30%',
+    "more": "{}",
+}
+FORM = """\
+experiment: orders
+profile: quick
+target: {{{target}}}
+faults: [{{{fault}}}]
+load: {{{load}}}
+steadyState: [{{title: answered, {expectation}}}]
+guardrails: [{{title: on fire, {guardrail}}}]
+recovery: {{within: 20s}}
+"""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way: what differs from an experiment at a shop that passes, and the reason that tells it.
+
+    Args:
+        traffic: Attributes of the shop's traffic.
+        faulted: The same, right after the fault was written.
+        restored: The same, once it is taken out.
+    """
+
+    reason: ReasonCode
+    experiment: Mapping[str, str] = field(default_factory=dict)
+    traffic: Mapping[str, Any] = field(default_factory=dict)
+    faulted: Mapping[str, Any] = field(default_factory=dict)
+    restored: Mapping[str, Any] = field(default_factory=dict)
+    added: str = ""
+
+
+def expecting(text: str) -> dict[str, str]:
+    return {"expectation": text}
+
+
+CLIENT = "from: client, "
+R = ReasonCode
+WAYS: Mapping[str, Way] = {
+    # the system did not work before
+    "the target has no endpoint": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "503"}),
+    "the target answers only errors": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "500"}),
+    "the target knows no path": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "404"}),
+    "the target lets nobody in": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "403"}),
+    "the target never answers": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "0"}),
+    "the entry knows no path": Way(R.NO_SUCCESS, traffic={"status": 404}),
+    "the entry wants credentials": Way(R.NO_SUCCESS, traffic={"status": 401}),
+    "the entry redirects to a login": Way(R.NO_SUCCESS, traffic={"status": 302}),
+    "404 for clients": Way(
+        R.NO_SUCCESS, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"status": 404}
+    ),
+    "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
+    "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
+    "only a time, and fast errors from the start": Way(
+        R.NOT_STEADY_BEFORE, expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"), traffic={"broken": 1.0}
+    ),
+    # nothing could break
+    "a rare delay": Way(R.CANNOT_BREAK, {"fault": "delay: {percentage: 10, fixedDelay: 2s}"}),
+    "a percentage that was meant as a share": Way(
+        R.CANNOT_BREAK,
+        {"fault": "abort: {percentage: 0.5, httpStatus: 503}"}
+        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 0.5'),
+    ),
+    "half is enough during a fault of half": Way(
+        R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: 45%')
+    ),
+    "more may be lost than is hit": Way(
+        R.CANNOT_BREAK,
+        expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: baseline - 60%'),
+    ),
+    "every answer is good": Way(R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<600"}, atLeast: 90%')),
+    "few of the load's requests call the target": Way(R.FAULT_TOO_SMALL, traffic={"asks": 0.1}),
+    "the load's requests call the target less often than declared": Way(
+        R.FAULT_TOO_SMALL,
+        {
+            "target": "namespace: staging, service: inventory-svc, callers: {app: order-svc}, callsPerRequest: 10",
+            "fault": "abort: {percentage: 5, httpStatus: 503}",
+        },
+    ),
+    "faults hit the orders of others": Way(
+        R.FAULT_HITS_OTHERS,
+        expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'),
+        traffic={"asks": 0.0, "others": 20.0},
+    ),
+    "faults hit the orders of others mostly": Way(
+        R.FAULT_HITS_OTHERS,
+        expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'),
+        traffic={"asks": 0.1, "others": 40.0},
+    ),
+    # too little was seen
+    "a few faulted requests": Way(R.TOO_FEW_FAULTED, traffic={"asks": 0.05}, added="limits: {fault: 40s}"),
+    "fewer faulted requests than are asked for": Way(
+        R.TOO_FEW_FAULTED, traffic={"asks": 0.5}, added="minFaulted: 1000"
+    ),
+    "99.9 % of 1200 events": Way(
+        R.CANNOT_DECIDE, expecting('service: order-svc, good: {status: "<500"}, atLeast: 99.9%')
+    ),
+    "a delay that takes all of the fault's time": Way(
+        R.CANNOT_DECIDE, {"fault": "delay: {percentage: 50, fixedDelay: 119s}"}
+    ),
+    "a fault of one in a thousand": Way(
+        R.CANNOT_DECIDE,
+        {"fault": "abort: {percentage: 0.1, httpStatus: 503}"}
+        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 99.95%'),
+    ),
+    "a request of which too few are sent": Way(
+        R.CANNOT_DECIDE,
+        {"load": "rate: 20, requests: [{path: /orders/42, weight: 99}, {path: /rare}]"}
+        | expecting(CLIENT + 'request: GET /rare, good: {status: "<500"}, atLeast: 90%'),
+    ),
+    "a guardrail for a caller that there is not": Way(
+        R.GUARDRAIL_BLIND, {"guardrail": 'service: order-svc, caller: nobody, good: {status: "<500"}, atLeast: 30%'}
+    ),
+    "a guardrail for a request that nobody sends": Way(
+        R.GUARDRAIL_BLIND,
+        {
+            "load": "rate: 20, requests: [{path: /orders/42, name: orders}, {path: /rare, name: rare}]",
+            "guardrail": 'from: client, request: rare, good: {status: "<500"}, atLeast: 30%',
+        },
+    ),
+    "one of two callers is scraped no more": Way(
+        R.CALLER_NOT_SCRAPED, traffic={"others": 5.0}, faulted={"dark": {"mobile"}}
+    ),
+    "one of two callers is scraped no more after the fault": Way(
+        R.CALLER_NOT_SCRAPED, traffic={"others": 5.0}, restored={"dark": {"mobile"}}
+    ),
+    "requests that are never answered": Way(
+        R.REQUESTS_HANG, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"stuck": 0.3}
+    ),
+    "users of a locustfile who are never answered": Way(
+        R.REQUESTS_HANG, {"load": "locustfile: shop.py, users: 10"}, faulted={"waiting": (3.5, 3.5, 3.5)}
+    ),
+    # others
+    "no load reaches the system": Way(R.NO_TRAFFIC, traffic={"kept": 0.0}),
+    "the load does not call the target": Way(R.NO_CALLERS, traffic={"asks": 0.0}),
+    "a generator that is too slow": Way(R.LOAD_STARVED, traffic={"kept": 0.5}),
+}
+
+
+def run(way: Way) -> tuple[Shop, Verdict]:
+    shop = Shop()
+
+    def change(attributes: Mapping[str, Any]) -> Callable[[], None]:
+        def act() -> None:
+            for name, value in attributes.items():
+                assert hasattr(shop.traffic, name)
+                setattr(shop.traffic, name, value)
+
+        return act
+
+    def after(name: str, seconds: float, attributes: Mapping[str, Any]) -> None:
+        write = getattr(shop.mesh, name)
+
+        def writing(*arguments: Any, dry_run: bool = False, **options: Any) -> Any:
+            if not dry_run:
+                shop.clock.later(seconds, change(attributes))
+            return write(*arguments, **options, **({"dry_run": True} if dry_run else {}))
+
+        setattr(shop.mesh, name, writing)
+
+    change(way.traffic)()
+    shop.clock.sleep(10)  # what was there before, the metrics know
+    after("create_virtual_service", 0.0, way.faulted)
+    after("delete_virtual_service", 1.0, way.restored)
+    text = FORM.format(**{**EXPERIMENT, **way.experiment}) + way.added
+    with TemporaryDirectory() as folder:
+        return shop, shop.harness(report_dir=folder).run(parse_experiment(text)).verdict
+
+
+TESTED: Mapping[str, Way] = {
+    "the same": Way(R.ALL_HELD),
+    "a rare fault at a target that is called five times for an order": Way(
+        R.ALL_HELD,
+        {"target": f"{EXPERIMENT['target']}, callsPerRequest: 5", "fault": "abort: {percentage: 5, httpStatus: 503}"},
+        traffic={"asks": 5.0},
+    ),
+    "404 that is declared": Way(
+        R.ALL_HELD, expecting('service: order-svc, good: {status: "404"}, atLeast: 90%'), traffic={"status": 404}
+    ),
+    "a target that fails now and then anyway": Way(R.ALL_HELD, traffic={"broken": 0.02}),
+    "others who call less than the load": Way(
+        R.ALL_HELD, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"others": 5.0}
+    ),
+    "others whose orders are counted too": Way(R.ALL_HELD, traffic={"others": 40.0}),
+    "some requests that are answered late": Way(
+        R.ALL_HELD,
+        {"load": "locustfile: shop.py, users: 10", "fault": "delay: {percentage: 50, fixedDelay: 2s}"},
+        faulted={"waiting": (1.5, 1.5)},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TESTED)
+def test_a_run_that_tests_something_is_green(name: str) -> None:
+    _, verdict = run(TESTED[name])
+    assert verdict.passed, verdict.reasons
+
+
+def test_the_next_run_does_not_take_the_last_ones_load_for_that_of_others() -> None:
+    shop = Shop()
+    text = FORM.format(**{**EXPERIMENT, **expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%')})
+    with TemporaryDirectory() as folder:
+        harness = shop.harness(report_dir=folder)
+        verdicts = [harness.run(parse_experiment(text)).verdict for _ in range(2)]
+    assert all(verdict.passed for verdict in verdicts), verdicts
+
+
+def test_fast_errors_are_not_in_time() -> None:
+    way = Way(
+        R.EXPECTATION_VIOLATED,
+        expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"),
+        traffic={"bears": 0.0},
+    )
+    _, verdict = run(way)
+    assert verdict.outcome is Outcome.FAILED
+    assert verdict.baseline[0].observed.endswith(
+        f"status 200 for {verdict.baseline[0].tally.total} of {verdict.baseline[0].tally.total} requests"
+    )
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_a_run_that_tests_nothing_is_never_green(name: str) -> None:
+    way = WAYS[name]
+    shop, verdict = run(way)
+    assert verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.REFUSED), verdict.reasons
+    told = {reason.code: reason for reason in verdict.reasons}
+    assert way.reason in told, verdict.reasons
+    assert told[way.reason].hint
+    assert not shop.mesh.injected()
