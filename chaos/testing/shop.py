@@ -42,6 +42,7 @@ class Behaviour(TypedDict, total=False):
     unfilled: float
     alerts: Mapping[str, Times]
     scrape_interval: float
+    time_out: float
 
 
 class Shop:
@@ -61,6 +62,7 @@ class Shop:
         kept: Share of the arrivals that the load generator manages to send.
         asks: How often an order calls ``inventory-svc``.
         tries: How often ``order-svc`` tries each of these calls while they are aborted, the first time included.
+        time_out: Seconds for which ``order-svc`` waits for a call; then it answers without it.
         retries: How often the gateway's proxy sends an order again that failed; beyond that, Envoy's flag is ``URX``.
         replicas: Replicas of ``order-svc``.
         spoilt: Share of the orders at the last replica that fail while there is a fault.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, prod
+from math import floor, inf, prod
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
 
@@ -85,7 +85,7 @@ class Traffic:
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
         self.spreads = self.unfilled = 0.0
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
-        self.scrape_interval = 1.0
+        self.scrape_interval, self.time_out = 1.0, inf
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
         """Seconds for which users of a locustfile wait for their answers."""
@@ -121,7 +121,7 @@ class Traffic:
         faults = {service: self._fault(service, at) for service in (TARGET, SECOND)}
         abort = 1 - prod(1 - one.abort for one in faults.values())
         delay = 1 - prod(1 - one.delay for one in faults.values())
-        late = max(one.late for one in faults.values())
+        late = min(max(one.late for one in faults.values()), 1000 * self.time_out)
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
         took = {_LATENCY: 1 - delay, _LATENCY + late: delay} if delay else {_LATENCY: 1.0}
