@@ -196,7 +196,7 @@ def make_plan(
         injection = chosen if isinstance(chosen, Injection) else None
         found = [
             refusal
-            for stage in (injection.stages if injection else (None,))
+            for stage in (injection.different if injection else (None,))
             for refusal in guard.check(Draft(experiment=one, situation=situation, settings=settings, injection=stage))
         ]
         refused[str(one.target)] = [*found, chosen] if isinstance(chosen, Refusal) else found

@@ -252,8 +252,8 @@ def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_an
     before = private.virtual_service("staging", "mine")
     both = f"{{{STAGED}}}\n  - {{{SECOND}}}"
     file = quick(tmp_path, path="/orders, method: POST", fault=both)
-    compared = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
-    file.write_text(file.read_text().replace("recovery:", compared))
+    scraped = "  - {title: all is scraped, promql: min(up) > 0}\nrecovery:"
+    file.write_text(file.read_text().replace("recovery:", scraped))
     done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
     assert done.returncode == 0, done.stderr
     after = private.virtual_service("staging", "mine")
@@ -268,8 +268,9 @@ def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_an
     assert [one["target"] for one in proofs] == ["staging/inventory-svc", "staging/payment-svc"]
     assert all(share["proven"] for one in proofs for share in one["shares"])
     assert [(share["stage"], share["declared"]) for share in proofs[0]["shares"]] == [(1, 0.3), (2, 0.6)]
-    (looks,) = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
-    assert {value for _, value in looks["samples"]} == {1.0}
+    compared = next(one["series"] for one in record["recorded"] if one["question"]["kind"] == "comparison")
+    (looks,) = [one["samples"] for one in compared if not one["labels"]]
+    assert {value for _, value in looks} == {1.0}
     assert [event["exact"] for event in record["events"] if event["kind"] == "restored"] == [True, None]
     posted = [(one["reason"], one["involvedObject"]["name"]) for one in events(lab, record["run"])]
     assert sorted(posted) == [
