@@ -20,7 +20,19 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Edges, End, Question, Requests, Side
+from chaos.values.questions import (
+    FALSE,
+    NO_DATA,
+    TRUE,
+    Alerts,
+    Comparison,
+    Durations,
+    Edges,
+    End,
+    Question,
+    Requests,
+    Side,
+)
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
@@ -81,7 +93,8 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
-        self.spreads = 0.0
+        self.spreads = self.unfilled = 0.0
+        self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
@@ -105,6 +118,12 @@ class Traffic:
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
+
+    def alerting(self, name: str) -> Mapping[str, bool]:
+        """Which alerts fire, and whether that of this name does, if there is one."""
+        self.catch_up()
+        fires = {one: times.cover(self._faulted, self._next - 1) for one, times in self.alerts.items()}
+        return {one: firing for one, firing in fires.items() if firing or one == name}
 
     def _happen(self, at: float) -> None:
         lags = self.arrivals.lags(at, round(self.rate * self.kept))
@@ -202,6 +221,8 @@ class Traffic:
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
         bad = self.spreads if at == self._faulted[1] else 0.0
+        if float("-inf") < self._faulted[1] < at:
+            calls = self._whole("others", calls * (1 - self.unfilled))
         for name, home in OTHERS:
             for (_, code), count in self._shared_out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
                 self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)
@@ -354,6 +375,11 @@ class ShopMetrics:
             known = NO_DATA if question.promql in self.unknown else TRUE
             held = FALSE if question.promql in self.untrue else known
             return [Series(labels={}, samples=((self._clock.now(), held),))]
+        if isinstance(question, Alerts):
+            fires = self._traffic.alerting(question.name).items()
+            return [
+                Series(labels={"alertname": name}, samples=((self._clock.now(), float(now)),)) for name, now in fires
+            ]
         return self._traffic.series(question, seconds=seconds)
 
     def wording(self, question: Question) -> str:
