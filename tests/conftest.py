@@ -13,6 +13,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from tests.support import loopback
+
 if TYPE_CHECKING:
     from chaos.adapters.kubernetes_mesh import KubernetesMesh
     from tests.support.api_server import ApiServer
@@ -94,7 +96,7 @@ def mesh(server: ApiServer) -> KubernetesMesh:
 def admin(server: ApiServer) -> Iterator[httpx.Client]:
     """Plain HTTP to ``server``, as its administrator."""
     host, port = server.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
+    with loopback.Client(base_url=f"http://{host}:{port}") as client:
         yield client
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chaos.expectations.bound import AtMost, Most
 from chaos.expectations.confidence import decide, interval
-from chaos.expectations.dependence import BATCH, design_effect
+from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import sent_by
@@ -138,6 +138,8 @@ class AttemptsExpectation(Kind):
             to = f"{low:.2f} to {high:.2f}" if high < inf else f"{low:.2f} or more"
             numbers = f"{found.tally.total - found.tally.good} attempts for {found.tally.good} requests"
             observed = f"{numbers} = {found.value:.2f} ({to})"
+            if found.effect >= BURSTY:
+                observed += "; they come in bursts, so fewer of them count"
         by = f" of {self.caller}" if self.caller is not None else ""
         return ExpectationResult(
             title=self.title,
@@ -146,6 +148,7 @@ class AttemptsExpectation(Kind):
             observed=observed,
             bound=found.bound,
             tally=found.tally,
+            effect=found.effect,
             answer=found.answer,
         )
 

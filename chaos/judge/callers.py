@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from chaos.expectations.evidence import Window
+from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
-from chaos.judge.proof import caller_of, is_declared
+from chaos.judge.proof import is_declared
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
@@ -20,7 +21,7 @@ def calls(facts: Facts, question: Question) -> dict[str, int]:
     window = Window(start, facts.marks.get(Mark.BASELINE_UNTIL, float("inf")))
     for one, counted in facts.evidence.counted(question, window):
         if counted.events:
-            found[caller_of(one)] = found.get(caller_of(one), 0) + counted.events
+            found[caller_of(one.labels)] = found.get(caller_of(one.labels), 0) + counted.events
     return found
 
 

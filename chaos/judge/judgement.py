@@ -261,12 +261,12 @@ def _during(
         yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint=_TRIPPED)
     if violated or tripped or history.troubles:
         if not proof.counted:
-            broke = bool(violated or tripped)
+            seen = bool(violated or tripped)
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=f"no injected fault was counted before the {'violation' if broke else 'end of the run'}",
+                message=f"no injected fault was counted before the {'violation' if seen else 'end of the run'}",
                 hint="look for another cause of the violation: the fault is none"
-                if broke
+                if seen
                 else "repair what ended the run, and run again",
             )
         return
@@ -307,9 +307,7 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
                 message=f"no injected fault was counted: {told}",
-                hint=_too_short(share)
-                or "compare the hosts, ports and paths that the callers use with those of the plan (chaosctl plan): their requests "
-                "follow a route without the fault",
+                hint=_uncounted(share),
             )
         else:
             yield Reason(
@@ -326,11 +324,16 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
         )
 
 
-def _too_short(share: ShareProof) -> str:
-    """What helps where nothing was counted in a stage of a fault."""
-    if not share.stage or share.tally.total:
-        return ""
-    return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
+def _uncounted(share: ShareProof) -> str:
+    """What helps where no fault was counted."""
+    if share.tally.total:
+        return (
+            "compare the hosts, ports and paths that the callers use with those of the plan (chaosctl plan): their requests follow "
+            "a route without the fault"
+        )
+    if share.stage:
+        return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
+    return "check that the declared callers go on calling the target under this load, and raise limits.fault if a delay is that long"
 
 
 def _after(

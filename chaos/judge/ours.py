@@ -7,8 +7,9 @@ from typing import Final
 
 from chaos.expectations import ClientExpectation
 from chaos.expectations.evidence import Window
+from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
-from chaos.judge.proof import caller_of, counted, is_declared
+from chaos.judge.proof import counted, is_declared
 from chaos.model.experiment import Experiment
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -59,5 +60,5 @@ def _calls(facts: Facts, injection: Injection, window: Window) -> int:
     return sum(
         events
         for one, events in counted(facts, injection, window.start, window.end)
-        if is_declared(injection, caller_of(one))
+        if is_declared(injection, caller_of(one.labels))
     )

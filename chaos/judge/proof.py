@@ -13,6 +13,7 @@ from chaos.expectations.evidence import Window
 from chaos.faults.fault import Fault, felt_by
 from chaos.faults.kind import Kind
 from chaos.faults.target import Target
+from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.model.experiment import Experiment
@@ -30,12 +31,6 @@ _KNOWN: Final = 0.5
 def is_faulted(series: Counter, injection: Injection) -> bool:
     """Whether its requests felt an injected fault, ours or somebody else's."""
     return bool(felt_by(series.labels, injection.fault.kinds))
-
-
-def caller_of(series: Counter) -> str:
-    """``namespace/workload`` of the caller."""
-    labels = series.labels
-    return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
 
 
 def is_declared(injection: Injection, caller: str) -> bool:
@@ -66,7 +61,7 @@ def _at(facts: Facts, injection: Injection, end: float, now: float) -> TargetPro
     by_caller: dict[str, int] = {}
     for series, events in counted(facts, injection, facts.marks[Mark.INJECT_SENT], now):
         if is_faulted(series, injection):
-            by_caller[caller_of(series)] = by_caller.get(caller_of(series), 0) + events
+            by_caller[caller_of(series.labels)] = by_caller.get(caller_of(series.labels), 0) + events
     return TargetProof(
         target=str(injection.target),
         shares=tuple(share for part in _parts(facts, injection, end) for share in _shares(facts, injection, part)),
@@ -118,7 +113,7 @@ def _shares(facts: Facts, injection: Injection, part: _Part) -> Iterator[SharePr
     mine = [
         (series.labels, events)
         for series, events in counted(facts, injection, window.start, max(window.start, window.end))
-        if is_declared(injection, caller_of(series))
+        if is_declared(injection, caller_of(series.labels))
     ]
     experiment = facts.experiment
     for kind in part.fault.kinds:

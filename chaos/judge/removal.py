@@ -15,9 +15,10 @@ from typing import Final
 from chaos.expectations.confidence import interval as interval_of
 from chaos.expectations.counting import Counter, Source
 from chaos.faults.fault import felt_by
+from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
-from chaos.judge.proof import caller_of, counted, is_faulted
+from chaos.judge.proof import counted, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import RemovalResult
@@ -100,11 +101,11 @@ def _would_have_shown(facts: Facts, injection: Injection, since: float, now: flo
     """
     felt: dict[str, list[int]] = {}
     for series, events in counted(facts, injection, facts.marks.get(Mark.INJECT_SENT, since), now):
-        faulted, sent = felt.setdefault(caller_of(series), [0, 0])
-        felt[caller_of(series)] = [faulted + events * is_faulted(series, injection), sent + events]
+        faulted, sent = felt.setdefault(caller_of(series.labels), [0, 0])
+        felt[caller_of(series.labels)] = [faulted + events * is_faulted(series, injection), sent + events]
     quiet: dict[str, int] = {}
     for series, events in counted(facts, injection, since, now):
-        quiet[caller_of(series)] = quiet.get(caller_of(series), 0) + events
+        quiet[caller_of(series.labels)] = quiet.get(caller_of(series.labels), 0) + events
     confidence = share_of_confidence(facts.experiment)
     least = (
         injection.fault.least / 100 if injection.fault.course else 1.0

@@ -10,10 +10,11 @@ from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
 from chaos.expectations.mesh import by_status
 from chaos.expectations.share import ShareOfGood, rest_of
+from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.ours import listened, share_of_load
-from chaos.judge.proof import caller_of, counted, is_declared, is_faulted
+from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
@@ -79,7 +80,7 @@ def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:
     """A target's answers to declared callers since the load began, by status."""
     start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)
     found = facts.evidence.counted(injection.requests, Window(start, end)) if start and end else ()
-    return by_status((one, count) for one, count in found if is_declared(injection, caller_of(one)))
+    return by_status((one, count) for one, count in found if is_declared(injection, caller_of(one.labels)))
 
 
 def _succeeding(answers: Mapping[str, int]) -> float:
@@ -187,5 +188,5 @@ def _faulted(facts: Facts, injection: Injection, window: Window) -> int:
     return sum(
         events
         for series, events in counted(facts, injection, window.start, window.end)
-        if is_faulted(series, injection) and is_declared(injection, caller_of(series))
+        if is_faulted(series, injection) and is_declared(injection, caller_of(series.labels))
     )

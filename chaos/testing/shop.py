@@ -10,6 +10,7 @@ from chaos.engine.surroundings import NoWatch
 from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
+from chaos.testing.instruments import ShopLoad, ShopMetrics, ShopProbe
 from chaos.testing.mesh import MemoryMesh
 from chaos.testing.traffic import (
     ENTRY,
@@ -17,9 +18,6 @@ from chaos.testing.traffic import (
     OTHERS,
     SECOND,
     TARGET,
-    ShopLoad,
-    ShopMetrics,
-    ShopProbe,
     Times,
     Traffic,
     pods_of,

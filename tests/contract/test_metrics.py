@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import httpx
 import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
@@ -29,6 +28,7 @@ from chaos.values.questions import (
     Requests,
     Side,
 )
+from tests.support import loopback
 from tests.support.waiting import until
 
 HOST = "order-svc.staging.svc.cluster.local"
@@ -48,7 +48,7 @@ def on_the_lab(request: pytest.FixtureRequest) -> Mesh:
     lab: LabState = request.getfixturevalue("lab")
     metrics = PrometheusMetrics(lab.prometheus)
     for number in range(REQUESTS):
-        httpx.get(f"{lab.entry}/orders/{number}", trust_env=False)
+        loopback.get(f"{lab.entry}/orders/{number}")
 
     def pause(seconds: float) -> None:
         end = metrics.now() + seconds

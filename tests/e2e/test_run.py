@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
@@ -33,6 +32,7 @@ from tests.e2e.experiments import (
     record_in,
     spec_of_everything,
 )
+from tests.support import loopback
 from tests.support.waiting import until
 
 # One after the other, by being in one file: runs on one target exclude each other.
@@ -149,13 +149,13 @@ def test_the_gateways_retries_show_at_the_service_and_by_their_flag(lab: LabStat
     naive = {"callers": "{app: order-naive}", "answers": "order-naive", "path": "/retried/orders/1"}
     file = quick(tmp_path, **naive, fault="abort: {percentage: 70, httpStatus: 503}", at_least="50%", limit="60s")
     file.write_text(file.read_text().replace("recovery: {within: 10s}\n", RETRIES))
-    route = httpx.post(f"{lab.api}{STAGED}", content=RETRIED, headers=YAML_BODY, trust_env=False)
+    route = loopback.post(f"{lab.api}{STAGED}", content=RETRIED, headers=YAML_BODY)
     assert route.status_code == 201, route.text
     try:
-        until(lambda: httpx.get(f"{lab.entry}/retried/orders/1", trust_env=False).status_code == 200)
+        until(lambda: loopback.get(f"{lab.entry}/retried/orders/1").status_code == 200)
         done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
     finally:
-        httpx.delete(f"{lab.api}{STAGED}/retried", trust_env=False)
+        loopback.delete(f"{lab.api}{STAGED}/retried")
     assert done.returncode == 0, done.stdout + done.stderr
     history = read_record(next((tmp_path / "runs").iterdir())).history
     broken: dict[str, dict[str, object]] = {
@@ -330,7 +330,7 @@ def test_a_freeze_ends_a_live_run_and_keeps_others_from_beginning(lab: LabState,
 
 def events(lab: LabState, run: str) -> list[dict[str, Any]]:
     """The Events that tell of a run, in their order."""
-    answer = httpx.get(f"{lab.api}/api/v1/namespaces/staging/events", trust_env=False)
+    answer = loopback.get(f"{lab.api}/api/v1/namespaces/staging/events")
     told = [one for one in answer.json()["items"] if run in one["message"]]
     return sorted(told, key=lambda one: int(one["metadata"]["resourceVersion"]))
 
@@ -368,10 +368,9 @@ def test_a_target_without_an_endpoint_is_not_faulted(lab: LabState, tmp_path: Pa
 
 def faults(lab: LabState) -> list[str]:
     """Injected VirtualServices now."""
-    answer = httpx.get(
+    answer = loopback.get(
         f"{lab.api}/apis/networking.istio.io/v1/virtualservices",
         params={"labelSelector": "chaos-harness.dev/run"},
-        trust_env=False,
     )
     return [item["metadata"]["name"] for item in answer.json()["items"]]
 

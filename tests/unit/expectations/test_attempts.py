@@ -15,6 +15,7 @@ from chaos.values.questions import Requests, Side
 from chaos.values.series import Series
 from tests.support.shop_runs import reasons, run
 
+ORDERS = Requests(host="order-svc.staging.svc.cluster.local", side=Side.CALLED)
 STOCK = "inventory-svc.staging.svc.cluster.local"
 PER_ORDER = "{title: few, attempts: inventory-svc, per: order-svc, caller: order-svc, atMost: 1.3, duringFault: 2}"
 IN_ALL = "{title: no storm, attempts: inventory-svc, atMost: baseline * 2}"
@@ -74,8 +75,7 @@ def at_both(attempts: int, requests: int, *, later: int = 0, answered: bool = Tr
         rising = tuple((at + 0.5, float(attempts * at)) for at in range(31))
         found.add(Requests(host=STOCK, side=Side.CALLED), [Series(labels={"instance": "stock"}, samples=rising)])
     rising = tuple((at + 0.5, float(requests * max(0, at - later))) for at in range(31))
-    asked = Requests(host="order-svc.staging.svc.cluster.local", side=Side.CALLED)
-    found.add(asked, [Series(labels={"instance": "order"}, samples=rising)])
+    found.add(ORDERS, [Series(labels={"instance": "order"}, samples=rising)])
     cell = LoadCell(request="orders", status=200, latencies={later * 1000.0: requests})
     cells = [(cell,) if at >= later and answered else () for at in range(31)]
     found.load.add(LoadSecond(at=float(at), intended=requests, sent=requests, cells=cells[at]) for at in range(31))
@@ -123,3 +123,26 @@ def test_attempts_of_requests_that_hang_may_still_come() -> None:
     """So where the load is what they are counted for, their number is not known, and nothing holds."""
     assert IN_ALL_FEW.decide(at_both(20, 20), look(30)).answer is Answer.HOLDS
     assert IN_ALL_FEW.decide(at_both(1, 20, answered=False), look(30)).answer is Answer.UNDECIDED
+
+
+def so_far(until: float) -> Evidence:
+    """One attempt for each request, as far as proxies were scraped and the load has told, each at its own moments."""
+    found = Evidence(scrape_interval=1.0, histogram_lag=5.0)
+    for question, offset, late in ((Requests(host=STOCK, side=Side.CALLED), 0.9, 0.8), (ORDERS, 0.2, 0.1)):
+        samples = tuple((at + offset, 20.0 * at) for at in range(60) if at + offset + late <= until)
+        found.add(question, [Series(labels={"instance": question.host}, samples=samples)])
+    cells = (LoadCell(request="orders", status=200, latencies={30.0: 20}),)
+    seconds = (LoadSecond(at=float(at), intended=20, sent=20, cells=cells) for at in range(60))
+    found.load.add(second for second in seconds if second.at + 1.4 <= until)
+    return found
+
+
+@pytest.mark.parametrize("per", ["order-svc", None])
+def test_what_held_at_its_first_look_holds_when_the_rest_has_come_in(per: str | None) -> None:
+    """Else a phase would end as decided, and the verdict would be that it was not."""
+    looks = [12 + number * 0.37 for number in range(120)]
+    seen, whole = [so_far(at) for at in looks], [so_far(at + 3) for at in looks]
+    for tenths in range(13, 30):
+        one = AttemptsExpectation("few", attempts="inventory-svc", per=per, at_most=tenths / 10)
+        first = next(n for n, at in enumerate(looks) if one.decide(seen[n], look(at)).answer is Answer.HOLDS)
+        assert one.decide(whole[first], look(looks[first])).answer is Answer.HOLDS, (tenths, looks[first])
