@@ -9,10 +9,19 @@ from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
 from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
-from chaos.testing.asked import ShopLoad, ShopMetrics, ShopProbe
 from chaos.testing.clock import VirtualClock
+from chaos.testing.instruments import ShopLoad, ShopMetrics, ShopProbe
 from chaos.testing.mesh import MemoryMesh
-from chaos.testing.traffic import ENTRY, NAMESPACE, OTHERS, SECOND, TARGET, Times, Traffic, pods_of
+from chaos.testing.traffic import (
+    ENTRY,
+    NAMESPACE,
+    OTHERS,
+    SECOND,
+    TARGET,
+    Times,
+    Traffic,
+    pods_of,
+)
 
 _ENTRY_URL: Final = "http://shop.memory"
 

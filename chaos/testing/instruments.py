@@ -1,4 +1,4 @@
-"""What a run asks of the shop in memory: its metrics, its entry and its load generator."""
+"""What a run sees the shop in memory by: its metrics, its load, and a probe of its entry."""
 
 from __future__ import annotations
 
