@@ -205,14 +205,20 @@ class AttemptsExpectation(Kind):
         return Window(asked.start, asked.end - late), Window(counted.start + late, counted.end)
 
     def _known(self, evidence: Evidence, window: Window, namespace: str) -> Window:
-        """The window up to where every proxy was scraped, in whole scrapes: what is counted there, a later look counts too."""
+        """The window up to where every proxy was scraped, in whole scrapes: what is counted there, a later look counts too.
+
+        The load tells any second, so beside it the window begins with the first scrape of the attempts.
+        """
+        start = window.start
+        if self.per is None and (scraped := evidence.scraped(self.questions(namespace), window)) is not None:
+            start = scraped.start
         counters = (one for question in self.questions(namespace) for one in evidence.counters(question))
         ends = [
             one.times[-1] for one in counters if one.times and not one.is_gone(window.end, evidence.scrape_interval)
         ]
         ends += [second.at + 1 for second in evidence.load.seconds[-1:]]
-        scrapes = floor((min(window.end, *ends) - window.start) / evidence.scrape_interval)
-        return Window(window.start, window.start + max(0, scrapes) * evidence.scrape_interval)
+        scrapes = floor((min(window.end, *ends) - start) / evidence.scrape_interval)
+        return Window(start, start + max(0, scrapes) * evidence.scrape_interval)
 
     def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         key = (self, namespace) if self.per is not None else None  # the load tells its seconds at times of its own
