@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
     from chaos.expectations.replicas import ReplicaExpectation
+    from chaos.expectations.unaffected import UnaffectedExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
     from chaos.faults.fault import Fault
@@ -105,6 +106,7 @@ _HOMES: Final = {
     "Stopped": "chaos.errors",
     "StringMatch": "chaos.faults.target",
     "Target": "chaos.faults.target",
+    "UnaffectedExpectation": "chaos.expectations.unaffected",
     "Verdict": "chaos.model.verdict",
     "__version__": "chaos.version",
     "parse_experiment": "chaos.adapters.experiment_file",
@@ -162,6 +164,7 @@ __all__ = [
     "Stopped",
     "StringMatch",
     "Target",
+    "UnaffectedExpectation",
     "Verdict",
     "__version__",
     "parse_experiment",

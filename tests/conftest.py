@@ -13,6 +13,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from tests.support import loopback
+
 if TYPE_CHECKING:
     from chaos.adapters.kubernetes_mesh import KubernetesMesh
     from tests.support.api_server import ApiServer
@@ -29,13 +31,17 @@ FIGURE = "figure"
 
 # Their tests share nothing and take long: handed out one by one.
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
+# All files of this folder share one lab.
+ONE_LAB = "tests/e2e/shop/"
 WAITING = ("tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py")
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
-    """A file's tests go to one worker, for the lab that they share; those that share none go to any."""
+    """A file's tests go to one worker, for the lab that they share, and so do those of files that share one; others go to any."""
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(ONE_LAB):
+            return ONE_LAB
         return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
 
 
@@ -90,7 +96,7 @@ def mesh(server: ApiServer) -> KubernetesMesh:
 def admin(server: ApiServer) -> Iterator[httpx.Client]:
     """Plain HTTP to ``server``, as its administrator."""
     host, port = server.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
+    with loopback.Client(base_url=f"http://{host}:{port}") as client:
         yield client
 
 

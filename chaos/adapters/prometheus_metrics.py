@@ -20,6 +20,8 @@ from chaos.values.questions import (
     TRUE,
     Comparison,
     Durations,
+    Edges,
+    End,
     Question,
     Rejections,
     Requests,
@@ -34,6 +36,7 @@ _TIMEOUT: Final = 5
 _FALLBACK_INTERVAL: Final = 15.0
 """Seconds; the interval of Istio's sample addon."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
+_ENDS: Final = {End.CALLER: "source_workload_namespace", End.SERVICE: "destination_service_namespace"}
 _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
@@ -146,6 +149,8 @@ class PrometheusMetrics:
                 suffix, bucket = ("count", "") if within is None else ("bucket", f',le=~"{_le(within)}"')
                 labels = f'{_SIDES[side]},destination_service="{host}"{bucket}'
                 return f"istio_request_duration_milliseconds_{suffix}{{{labels}}}"
+            case Edges(namespace=namespace, end=end):
+                return f'istio_requests_total{{{_SIDES[Side.CALLERS]},{_ENDS[end]}="{namespace}"}}'
             case Comparison(promql=promql):
                 return promql
             case Rejections():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 from chaos.engine.recorder import Recorder
@@ -9,10 +10,13 @@ from chaos.errors import MetricsError
 from chaos.judge import needed
 from chaos.model.events import TroubleKind
 from chaos.ports import Load, Metrics
-from chaos.values.questions import Question
+from chaos.values.questions import Edges, Question
 
 _PATIENCE: Final = 10.0
 """Seconds without an answer of the metrics, beyond three scrape intervals, after which metrics count as lost."""
+
+_SELDOM: Final = 5.0
+"""Seconds between two times that a question is asked for which no decision waits; it may be about many series."""
 
 _LOOK_BACK: Final = 30.0
 """Seconds that the first look goes back."""
@@ -22,7 +26,10 @@ class Observer:
     """Fills a recorder; the load generator is polled only while ``loading``."""
 
     def __init__(self, recorder: Recorder, metrics: Metrics, load: Load) -> None:
-        self._questions = needed(recorder.facts.plan)
+        every = needed(recorder.facts.plan)
+        self._questions = [one for one in every if not isinstance(one, Edges)]
+        self._aside = [one for one in every if isinstance(one, Edges)]
+        self._aside_at = float("-inf")
         self._recorder = recorder
         self._metrics = metrics
         self._load = load
@@ -47,6 +54,16 @@ class Observer:
                 self._recorder.trouble(now, TroubleKind.METRICS_LOST, error.message, hint=error.hint)
         else:
             self._silent_since = None
+            self._look_aside(now)
+
+    def _look_aside(self, now: float) -> None:
+        """What no decision waits for; a back end that can't answer it leaves a verdict without it."""
+        if now - self._aside_at < _SELDOM:
+            return
+        self._aside_at = now
+        with suppress(MetricsError):
+            for question in self._aside:
+                self._ask(question, now)
 
     def _ask(self, question: Question, now: float) -> None:
         since = now - self._answered.get(question, now - _LOOK_BACK)

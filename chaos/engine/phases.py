@@ -229,9 +229,7 @@ def observe(live: Live) -> None:
     """Looks until the expectations are decided and the last stage is over, or the fault's time is over."""
     live.enter(PhaseName.OBSERVE)
     watched = live.targets.watched if live.targets is not None else ()
-    staged = [
-        Staging(live, made, one) for made, one in zip(live.injectors, watched, strict=True) if made.injection.changes
-    ]
+    staged = [Staging(live, n, watched) for n, made in enumerate(live.injectors) if made.injection.changes]
 
     def decided(standing: Standing) -> bool:
         for one in staged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
@@ -87,20 +87,27 @@ class Place:
         known = self.mesh.namespaces() if self.settings.has_patterns else ()
         return self.settings.listed(str(one["metadata"]["name"]) for one in known)
 
-    def look(self, experiment: Experiment) -> tuple[Situation, ...]:
+    def look(self, experiment: Experiment, *, known: Sequence[Situation] | None = None) -> tuple[Situation, ...]:
         """What bears on each target of an experiment at this moment.
+
+        Args:
+            experiment: What is to be planned.
+            known: What was found before: who calls is taken from there, and the metrics are not asked.
 
         Raises:
             MeshError: the API can't be read.
         """
-        return look(
+        found = look(
             self.mesh,
-            self.metrics,
+            self.metrics if known is None else None,
             experiment,
             cluster=self.environment.cluster,
             root=self.settings.root_namespace,
             writable_outside=self.writable_outside,
         )
+        if known is None:
+            return found
+        return tuple(replace(now, calling=before.calling) for now, before in zip(found, known, strict=True))
 
     def plan(self, experiment: Experiment, *, run: str, file: str = "", declared: str = "") -> Plan:
         """What a run would write, refused or not; nothing is written.

@@ -7,9 +7,10 @@ some seconds after the write, and the counted share has to tell.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from chaos.engine.injecting import Injector, Overtaken
+from chaos.engine.injecting import Overtaken
 from chaos.engine.live import Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
@@ -29,12 +30,20 @@ _PAUSE: Final = 0.5
 
 
 class Staging:
-    """One fault's stages; the first has been written, and its proxies have it."""
+    """One fault's stages; the first has been written, and its proxies have it.
 
-    def __init__(self, live: Live, injector: Injector, watched: Watched) -> None:
+    Args:
+        live: The run.
+        number: Which of its faults.
+        watched: All targets, as the run watches them.
+    """
+
+    def __init__(self, live: Live, number: int, watched: Sequence[Watched]) -> None:
+        injector = live.injectors[number]
         self._live = live
         self._injector = injector
-        self._watched = watched
+        self._all = watched
+        self._watched = watched[number]
         self._course = injector.injection.fault.course
         self._target = str(injector.injection.target)
         self._sent = 0.0
@@ -83,16 +92,16 @@ class Staging:
             self._writing = False
 
     def _look_again(self) -> None:
-        """Asks every staging rule about what is live now, as before the first write.
+        """Asks every staging rule about what is live now, as before the first write; who calls is known from there.
 
         Raises:
             Overtaken: one of them refuses.
             Unsettled: the API can't be read.
         """
         place, plan = self._live.place, self._live.plan
-        whole = plan.experiment
         try:
-            fresh = place.decide(whole, place.look(whole), run=plan.run, file=plan.file, declared=plan.declared)
+            now = place.look(plan.experiment, known=[one.situation for one in self._all])
+            fresh = place.decide(plan.experiment, now, run=plan.run, file=plan.file, declared=plan.declared)
         except MeshError as error:
             raise Unsettled(error.message, status=error.status, hint=error.hint) from error
         if fresh.refusals:

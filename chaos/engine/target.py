@@ -94,8 +94,9 @@ class TargetWatch:
     def _asked(self) -> Found:
         for namespace in dict.fromkeys(one.written["metadata"]["namespace"] for one in self.watched):
             place = self._mesh.namespace(namespace)
-            if place is None or FROZEN in (place["metadata"].get("annotations") or {}):
-                return Found(TroubleKind.FROZEN, f"the namespace {namespace} was frozen")
+            marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
+            if FROZEN in marks:
+                return Found(TroubleKind.FROZEN, f"the namespace {namespace} was frozen: {marks[FROZEN]}")
         wrong = next(filter(None, map(self._changed, self.watched)), "")
         return Found(TroubleKind.TARGET_CHANGED, wrong) if wrong else Found()
 

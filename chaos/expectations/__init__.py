@@ -20,6 +20,7 @@ from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.replicas import ReplicaExpectation
+from chaos.expectations.unaffected import UnaffectedExpectation
 
 __all__ = [
     "KINDS",
@@ -35,10 +36,12 @@ __all__ = [
     "PromqlExpectation",
     "ReplicaExpectation",
     "SteadyState",
+    "UnaffectedExpectation",
 ]
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]
     | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
     | Annotated[BreakerExpectation, Tag("BreakerExpectation")]
     | Annotated[FlagsExpectation, Tag("FlagsExpectation")]

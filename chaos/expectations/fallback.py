@@ -110,7 +110,12 @@ class FallbackExpectation(Kind):
         bound = f"at least {format_share(self.at_least)}" if faulted else f"at most {format_share(self.at_most)}"
         told = self._shares[faulted].tell(found, phase)
         without = "" if faulted else f", so at least {format_share(1 - self.at_most)} not"
-        return told.model_copy(update={"expected": f"{bound} of answers {self.fallback}{without}"})
+        hint = (
+            "see what the callers answer with when the target fails, and that these answers carry the mark"
+            if faulted
+            else None
+        )
+        return told.model_copy(update={"expected": f"{bound} of answers {self.fallback}{without}", "hint": hint})
 
     @cached_property
     def _shares(self) -> tuple[ClientExpectation, ClientExpectation]:

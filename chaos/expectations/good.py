@@ -139,6 +139,13 @@ class Good(Declared):
             return "OK" in self.grpc.split("|")
         return any(self.status_is_good(int(code)) for code in _SUCCESS)
 
+    @property
+    def takes_everything(self) -> bool:
+        """Whether only an answer that never came is bad."""
+        if self.grpc is not None or self.within is not None or self.markers:
+            return False
+        return all(self.status_is_good(code) for code in range(200, 600))
+
     def __hash__(self) -> int:
         """By its words, since mappings have no hash."""
         return hash(str(self))

@@ -77,7 +77,12 @@ class Expectation(ShareOfGood):
 
     @field_validator("good")
     @classmethod
-    def _countable(cls, value: Good) -> Good:
+    def countable(cls, value: Good) -> Good:
+        """What is good, if proxies can tell it.
+
+        Raises:
+            ValueError: they can't.
+        """
         if value.markers:
             raise ValueError(
                 "proxies don't count by content, so header, body and jsonPath need from: client (in Python a ClientExpectation)"

@@ -42,10 +42,6 @@ class Share(Kind):
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all events in a window."""
 
-    def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
-        """The part of a window in which it counts."""
-        return window
-
     def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         """Good and all events of a window, in the shortest batches in which they can be told apart."""
         seconds = max(BATCH, evidence.scrape_interval)
@@ -219,13 +215,17 @@ class ShareOfGood(Share):
         """The bound that holds in a phase."""
         return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
 
+    def expected(self, phase: Phase, bound: float) -> str:
+        """By the bound and by what is good."""
+        return f"at least {self.bound_in(phase).resolved(bound)} of events {self.good}"
+
     @abstractmethod
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """All events of a window by their status: ``{"200": 640, "404": 3}``."""
 
-    def expected(self, phase: Phase, bound: float) -> str:
-        """By the bound and by what is good."""
-        return f"at least {self.bound_in(phase).resolved(bound)} of events {self.good}"
+    def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
+        """The part of a window in which it counts."""
+        return window
 
 
 def rest_of(bound: float) -> float:

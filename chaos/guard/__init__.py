@@ -43,6 +43,7 @@ RULES: Final[tuple[Rule, ...]] = (
     owners.patch_only_inserts,
     owners.no_controller_overwrites,
     shown.expectations_can_be_shown,
+    shown.observed_services_exist,
     caps.percentage_is_capped,
     caps.delay_is_capped,
     caps.duration_is_capped,

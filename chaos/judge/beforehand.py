@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from math import ceil, prod
 from typing import Final
 
-from chaos.expectations import ClientExpectation
+from chaos.expectations import ClientExpectation, Expectation
 from chaos.expectations.confidence import decide
 from chaos.expectations.kind import Phase
 from chaos.expectations.share import FIRST, ShareOfGood
 from chaos.faults.kind import Kind
+from chaos.istio.hosts import placed
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.proof import fewest
 from chaos.model.experiment import Experiment
@@ -24,6 +25,8 @@ from chaos.values.answers import Answer
 from chaos.values.quantities import format_share
 from chaos.values.remarks import JUDGING_AT, Refusal
 
+_SPARE: Final = 1.2
+"""Times the least events, since scrapes come some seconds after the events that they count."""
 _MANY: Final = 10**9
 """Events that nobody waits for."""
 _EXACT: Final = 1e-9
@@ -67,7 +70,19 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
 
 
 def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refusal]:
-    """That a recovery is to be seen sooner than two scrapes can tell."""
+    """That a recovery is to be seen sooner than two scrapes can tell, or a stage of a fault is over before."""
+    for fault in experiment.faults:
+        least = 2 * scrape_interval + max(kind.held for kind in fault.kinds).total_seconds()
+        shortest = min((stage.lasts.total_seconds() for stage in fault.stages), default=least)
+        if shortest < least:
+            yield Refusal(
+                rule=ReasonCode.CANNOT_DECIDE,
+                value=f"{shortest:g}s",
+                message=f"a stage of {fault} lasts {shortest:g} s, and the metrics are scraped every {scrape_interval:g} s: nobody could "
+                "count what is faulted in it",
+                hint=f"let each stage last at least {least:g}s, or scrape the proxies more often",
+                page=JUDGING_AT,
+            )
     allowed = experiment.recovery.within.total_seconds()
     if allowed < scrape_interval:
         yield Refusal(
@@ -80,32 +95,45 @@ def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refus
         )
 
 
-def faulted_share(experiment: Experiment) -> float:
-    """The largest share of the load's requests of which at least one call of the target is faulted."""
-    return 1 - prod(_spared(one) for one in experiment.each())
+def _broken_share(experiment: Experiment, one: ShareOfGood) -> float:
+    """The largest share of the counted answers for each of which at least one call of a target is faulted."""
+    return 1 - prod(_spared(part, one) for part in experiment.each())
 
 
-def _spared(one: Experiment) -> float:
-    """The smallest share, over the stages of its only fault, of requests that call the target and feel nothing."""
-    spared = min(prod(1 - kind.percentage / 100 for kind in step.kinds) for step in one.fault.steps)
-    return float(spared**one.target.calls_per_request)
+def _spared(part: Experiment, one: ShareOfGood) -> float:
+    """The smallest share, over the stages of its only fault, of answers that need the target and feel nothing."""
+    target = part.target
+    its_own = isinstance(one, Expectation) and placed(one.service, target.namespace) == (
+        target.namespace,
+        target.service,
+    )
+    spared = min(prod(1 - kind.percentage / 100 for kind in step.kinds) for step in part.fault.steps)
+    return float(spared ** (1 if its_own else target.calls_per_request))
 
 
 def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
-    bound, share = one.bound_in("fault"), faulted_share(experiment)
-    allowed = bound.share if bound.relative else 1 - bound.share
-    if not one.broken_by_errors or share > allowed + _EXACT:
+    if not one.broken_by_errors:
         return
-    key = "atLeast" if one.during_fault is None else "duringFault"
-    yield Hopeless(
-        code=ReasonCode.CANNOT_BREAK,
-        where=("steadyState", place, key),
-        value=str(bound),
-        message=f"{one.title!r} holds by at least {bound}, and {'; '.join(map(str, experiment.faults))} hits {format_share(share)} of the requests: "
-        "even if each of these went wrong, nothing would be violated",
-        hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
-        "if one request of the load calls the target several times, declare it: target.callsPerRequest",
-    )
+    bound, share = one.bound_in("fault"), _broken_share(experiment, one)
+    allowed = bound.share if bound.relative else 1 - bound.share
+    if one.good.takes_everything:
+        yield Hopeless(
+            code=ReasonCode.CANNOT_BREAK,
+            where=("steadyState", place, "good", "status"),
+            value=str(one.good.status),
+            message=f"{one.title!r} takes every answer for good, errors too",
+            hint='declare which answers are good, such as status: "<500"',
+        )
+    elif share <= allowed + _EXACT:
+        yield Hopeless(
+            code=ReasonCode.CANNOT_BREAK,
+            where=("steadyState", place, "atLeast" if one.during_fault is None else "duringFault"),
+            value=str(bound),
+            message=f"{one.title!r} holds by at least {bound}, and {'; '.join(map(str, experiment.faults))} hits {format_share(share)} of the requests: "
+            "even if each of these went wrong, nothing would be violated",
+            hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
+            "if one request of the load calls the target several times, declare it: target.callsPerRequest",
+        )
 
 
 def _undecidable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
@@ -168,7 +196,8 @@ def _proofs(one: Experiment) -> Iterator[tuple[Kind, float, str, tuple[str | int
 
 
 def _more(experiment: Experiment, key: str, needed: int, rate: float, limit: float, late: float) -> str:
-    """The time or the rate that it takes; the limit is the longest that the phase may take, and costs nothing else."""
+    """The time or the rate that it takes, with some to spare; a longer limit costs nothing where it is not needed."""
+    needed = ceil(_SPARE * needed)
     faster = (
         f", or load.rate to {ceil(experiment.load.rate * needed / (rate * (limit - late)))}" if limit > late else ""
     )

@@ -50,12 +50,12 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
         return Reason(
             code=ReasonCode.NO_CALLERS,
             message=f"nobody called {injection.host} during the baseline; {wanted} should have",
-            hint="send load that reaches the target",
+            hint="send load whose answers need the target, and that no cache answers in its place",
         )
     others = ", ".join(sorted(seen))
     return Reason(
         code=ReasonCode.NO_CALLERS,
         message=f"{wanted} did not call {injection.host} during the baseline"
         + (f"; only {others} did" if others else ""),
-        hint="send load that reaches the target, or correct target.callers",
+        hint="send load that makes them call the target, or correct target.callers",
     )

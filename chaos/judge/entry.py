@@ -111,11 +111,13 @@ def judge_entry(
     if connection.hindrance is not None:
         remark = _hindered(connection)
         passing = connection.hindrance in _PASSING
-        if remark.hopeless:
+        other_way = experiment.load.locustfile is not None and connection.proxied
+        if remark.hopeless and not other_way:
             return EntryFinding(
                 hopeless=Remark(f"the entry {shown} can't be used: {remark.text}", remark.hint), passing=passing
             )
-        return EntryFinding(notes=(f"the entry {shown}: {remark.text}; {remark.hint}",), passing=passing)
+        cure = "the locustfile may reach it through the proxy that the environment names" if other_way else remark.hint
+        return EntryFinding(notes=(f"the entry {shown}: {remark.text}; {cure}",), passing=passing and not other_way)
     remarks = [(request, _remark(experiment, entry, contact)) for request, contact in answers]
     told = dict(_told(remarks))
     asked_all = bool(answers) and len(answers) == len(experiment.load.requests)

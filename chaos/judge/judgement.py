@@ -8,7 +8,9 @@ from typing import Final
 from chaos.expectations.dependence import BURSTY
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
+from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
+from chaos.judge.hints import BROKEN_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
@@ -37,6 +39,11 @@ from chaos.values.quantities import format_confidence
 _UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCode.CANNOT_DECIDE)}
 """Refusals of experiments that could show nothing, by their rule."""
 
+_TRIPPED: Final = (
+    "the run restored at once; find out why the system breaks that far, or begin with less: a smaller percentage, fewer callers, "
+    "onlyOurLoad"
+)
+
 
 def judge(history: History) -> Verdict:
     """The verdict, from the facts alone; the same for the live run and for its record."""
@@ -62,6 +69,7 @@ def judge(history: History) -> Verdict:
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
         recovery=after,
+        changed=changed_edges(facts, now),
     )
 
 
@@ -94,11 +102,11 @@ def _reasons(
             yield Reason(code=code, message=text, hint=refusal.hint, more=refusal.more)
         return
     for trouble in history.troubles:
-        yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=trouble.hint)
+        yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=hint_for(trouble))
     yield from _left_behind(history, removed)
     if Mark.BASELINE_FROM not in history.marks:
         if not history.troubles:
-            yield Reason(code=ReasonCode.BROKEN, message="the run ended before its baseline began")
+            yield _broken("the run ended before its baseline began")
         return
     lost = judge_metrics(facts)
     if lost is not None and all(trouble.kind is not TroubleKind.METRICS_LOST for trouble in history.troubles):
@@ -122,7 +130,7 @@ def _reasons(
 
 
 def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
-    hint = f"chaosctl sweep --run {history.run}"
+    hint = f"run `chaosctl sweep --run {history.run}`, which takes it out; without it the fault may still hit requests"
     for left in history.residue:
         yield Reason(code=ReasonCode.RESIDUE, message=f"there is residue: {left}", hint=hint)
     written = Mark.INJECTED in history.marks or Mark.RESTORE_SENT in history.marks
@@ -155,12 +163,13 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if foreign:
         yield Reason(
             code=ReasonCode.FOREIGN_FAULT,
-            message=f"{foreign} faults that this run did not inject were counted at the target during the baseline",
-            hint="another fault is active on the target: end it first, since a baseline must be without faults",
+            message=f"{foreign} requests to the target felt a fault that this run did not inject, before it injected its own",
+            hint="another fault is active on the target: find it (chaosctl status; kubectl get virtualservices -A), end it, and run "
+            "again, since nothing can be compared with a baseline that has faults",
         )
         return
     untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
-    yield from untested or [Reason(code=ReasonCode.BROKEN, message="the run ended before its injection")]
+    yield from untested or [_broken("the run ended before its injection")]
 
 
 def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
@@ -171,7 +180,9 @@ def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
         if one.answer is Answer.VIOLATED:
             text = f"not steady before the fault: {_told(one)}"
             yield Reason(
-                code=ReasonCode.NOT_STEADY_BEFORE, message=text, hint="repair the system or the expectation first"
+                code=ReasonCode.NOT_STEADY_BEFORE,
+                message=text,
+                hint="find out why it is so without any fault, or declare what the system usually does (atLeast), and run again",
             )
 
 
@@ -189,7 +200,8 @@ def _undecided(
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.title}: {one.observed} was counted ({one.phase})"
                 + (f"; the load got {got}" if got else ""),
-                hint="check that the load reaches this service, and that its caller has a sidecar",
+                hint="check the name of the service, that the load's requests lead to it, that its callers have a sidecar, and "
+                "that Prometheus scrapes them",
             )
         elif hang := hanging(facts, one):
             yield Reason(
@@ -219,7 +231,8 @@ def _outside(proof: Proof) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.FAULT_OUTSIDE_SCOPE,
                 message=f"{caller}, which was not declared, felt {faults} faults of {one.target}",
-                hint="compare the plan's callers with the workloads that call the target",
+                hint="if these callers may be hit, declare them in target.callers; else narrow the target (match, onlyOurLoad), and "
+                "look at the plan for whom its VirtualService governs (chaosctl plan)",
             )
 
 
@@ -241,14 +254,21 @@ def _during(
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
             message=_told(one),
-            hint="does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
+            hint=one.hint
+            or "does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
         )
     for one in tripped:
-        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint="the run restored at once")
+        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint=_TRIPPED)
     if violated or tripped or history.troubles:
         if not proof.counted:
-            text = "during the violation: look for another cause" if violated or tripped else "before the run ended"
-            yield Reason(code=ReasonCode.FAULT_NOT_SEEN, message=f"no injected fault was counted {text}")
+            seen = bool(violated or tripped)
+            yield Reason(
+                code=ReasonCode.FAULT_NOT_SEEN,
+                message=f"no injected fault was counted before the {'violation' if seen else 'end of the run'}",
+                hint="look for another cause of the violation: the fault is none"
+                if seen
+                else "repair what ended the run, and run again",
+            )
         return
     for injection, found in zip(history.plan.injections, proof.targets, strict=True):
         yield from _unproven(injection, found)
@@ -286,26 +306,34 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
         elif share.tally.good == 0:
             yield Reason(
                 code=ReasonCode.FAULT_NOT_SEEN,
-                message=told,
-                hint=_too_short(share) or "check that the declared callers call the target under this load",
+                message=f"no injected fault was counted: {told}",
+                hint=_uncounted(share),
             )
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=told,
-                hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault",
+                message=f"not the declared share of requests was hit: {told}",
+                hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault: compare the "
+                "hosts and ports that the callers use with those of the plan (chaosctl plan)",
             )
     if not proof.shares:
         yield Reason(
-            code=ReasonCode.FAULT_NOT_SEEN, message=f"{proof.target}: no request was counted while the fault was active"
+            code=ReasonCode.FAULT_NOT_SEEN,
+            message=f"{proof.target}: no request was counted while the fault was active",
+            hint="check that the load goes on calling the target, and that Prometheus scrapes its callers' proxies",
         )
 
 
-def _too_short(share: ShareProof) -> str:
-    """What helps where nothing was counted in a stage of a fault."""
-    if not share.stage or share.tally.total:
-        return ""
-    return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
+def _uncounted(share: ShareProof) -> str:
+    """What helps where no fault was counted."""
+    if share.tally.total:
+        return (
+            "compare the hosts, ports and paths that the callers use with those of the plan (chaosctl plan): their requests follow "
+            "a route without the fault"
+        )
+    if share.stage:
+        return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
+    return "check that the declared callers go on calling the target under this load, and raise limits.fault if a delay is that long"
 
 
 def _after(
@@ -329,10 +357,11 @@ def _after(
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
+        told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.UNDECIDED)
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message=f"there were not enough events to decide whether the steady state held again within {after.allowed:g} s",
-            hint="raise limits.baseline or load.rate",
+            message=f"not decided whether the steady state held again within {after.allowed:g} s after the fault was gone: {told}",
+            hint="raise load.rate, or limits.baseline, by which the run also waits longer for this answer",
         )
 
 
@@ -351,7 +380,7 @@ def _all_held(
     if history.ended is None:
         missing.append("end")
     if missing:
-        return Reason(code=ReasonCode.BROKEN, message=f"the history lacks: {', '.join(missing)}")
+        return _broken(f"the record lacks what a green verdict rests on: {', '.join(missing)}")
     assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
     confidence = format_confidence(share_of_confidence(history.plan.experiment))
     return Reason(
@@ -360,6 +389,10 @@ def _all_held(
         f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
         f"recovered {after.told} after that and stayed good, no residue",
     )
+
+
+def _broken(message: str) -> Reason:
+    return Reason(code=ReasonCode.BROKEN, message=message, hint=BROKEN_HINT)
 
 
 def _told(one: ExpectationResult) -> str:

@@ -10,7 +10,7 @@ from chaos.expectations.counting import Counter, Source
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Comparison, Question
+from chaos.values.questions import Comparison, Edges, Question
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4
@@ -31,7 +31,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
     arrivals = {one.arrivals for one in facts.plan.injections}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
-        if isinstance(question, Comparison) or question in arrivals:
+        if isinstance(question, Comparison | Edges) or question in arrivals:
             continue
         for mark, phase in _ENDS.items():
             end = facts.marks.get(mark)
@@ -59,8 +59,8 @@ def _part_of_them(
     names = ", ".join(sorted(instance for _, instance in lost))
     return Reason(
         code=ReasonCode.CALLER_NOT_SCRAPED,
-        message=f"{len(lost)} of {len(newest)} proxies that count {question} were scraped no more, for the last "
-        f"{end - min(lost.values()):.0f} s of the {phase}: {names}",
+        message=f"{len(lost)} of {len(newest)} proxies were scraped no more for the last {end - min(lost.values()):.0f} s of the "
+        f"{phase}: {names}; they tell the {question}",
         hint="check on Prometheus' page of targets that it still scrapes them; if their pods ended, because they were scaled down "
         "or restarted, run again while nobody does that",
     )

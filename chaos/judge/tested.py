@@ -171,7 +171,7 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
             if _holds_without(round(ours), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
-                    message=f"{one.title}: it is about answers to the load, and only {format_share(ours / faulted)} of the faulted calls "
+                    message=f"{one.title}: it is about answers to the load, and only {ours / faulted:.0%} of the faulted calls "
                     "are surely made for the load: others called the target before the load began, and felt the fault",
                     hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
                     "or run while others are quiet",

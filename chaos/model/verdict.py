@@ -256,6 +256,37 @@ class RecoveryResult(Frozen):
         return f"between {least:.3g} and {seconds:.3g} s" if least > 0 else f"within {seconds:.3g} s"
 
 
+class ChangedEdge(Frozen):
+    """Requests of one caller to one service that were not during the fault as they were before.
+
+    Args:
+        caller: Its workload, with its namespace if that is not the target's.
+        service: Likewise.
+        before: Good and all requests of the baseline.
+        during: Good and all requests while the fault was active.
+        seconds: From the first scrape to the last one of both.
+    """
+
+    caller: str
+    service: str
+    before: Tally
+    during: Tally
+    seconds: tuple[float, float]
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Requests per second, before and during."""
+        before, during = (max(1.0, seconds) for seconds in self.seconds)
+        return self.before.total / before, self.during.total / during
+
+    def __str__(self) -> str:
+        errors = (1 - tally.share if tally.share is not None else 0.0 for tally in (self.before, self.during))
+        before, during = (f"{share:.0%}" if share >= 0.01 or not share else f"{share:.1%}" for share in errors)
+        told = f"{before} → {during} errors" if self.during.total else "no request any more"
+        rates = "{:.2g} → {:.2g} requests per second".format(*self.rates)
+        return f"{self.caller} → {self.service}: {told}, {rates}"
+
+
 class Reason(Frozen):
     """Why the verdict is what it is."""
 
@@ -283,6 +314,7 @@ class Verdict(Frozen):
     proof: Proof | None = None
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
+    changed: tuple[ChangedEdge, ...] = Field((), description="what else changed during the fault; no reason by itself")
     again: Again | None = None
 
     @property

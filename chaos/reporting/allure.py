@@ -21,7 +21,7 @@ from chaos.model.verdict import Outcome, ShareProof, Verdict
 from chaos.ports import Listener, Result
 from chaos.reporting.evidence_csv import load_csv, query_csv
 from chaos.reporting.plan_text import plan_text
-from chaos.reporting.prose import recovery_text, removal_text, share_text, verdict_markdown
+from chaos.reporting.prose import changed_lines, recovery_text, removal_text, share_text, verdict_markdown
 from chaos.reporting.record import write_atomically
 from chaos.reporting.timeline import TIMELINE
 from chaos.values.answers import Answer, ExpectationResult
@@ -161,6 +161,7 @@ def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
             # A stop condition that is not surely violated has let the run go on.
             status = Status.FAILED if guardrail.answer is Answer.VIOLATED else Status.PASSED
             yield f"guardrail: {_sentence(guardrail)}", status
+        yield from ((line, Status.PASSED) for line in changed_lines(verdict))
     elif phase is PhaseName.RESTORE and verdict.removal is not None:
         yield f"removal: {removal_text(verdict.removal)}", _STATUSES[verdict.removal.answer]
     elif phase is PhaseName.RECOVER and verdict.recovery is not None:

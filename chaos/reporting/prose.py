@@ -73,6 +73,7 @@ def _evidence(verdict: Verdict) -> Iterator[str]:
         yield f"  removal: {removal_text(verdict.removal)}"
     if verdict.recovery is not None:
         yield f"  recovery: {recovery_text(verdict.recovery)}"
+    yield from (f"  {line}" for line in changed_lines(verdict))
     yield from (f"  {line}" for line in _confidence(verdict))
 
 
@@ -87,6 +88,11 @@ def proof_lines(proof: Proof) -> list[str]:
     if proof.proxies:
         lines.append(f"proof: {proof.proxies} caller proxies had the fault's routes")
     return lines
+
+
+def changed_lines(verdict: Verdict) -> list[str]:
+    """What else changed during the fault, without being asked for."""
+    return [f"changed during the fault: {one}" for one in verdict.changed]
 
 
 def share_text(share: ShareProof) -> str:
@@ -138,6 +144,8 @@ def verdict_markdown(verdict: Verdict) -> str:
         lines += ["", f"- removal: {removal_text(verdict.removal)}"]
     if verdict.recovery is not None:
         lines += ["", f"- recovery: {recovery_text(verdict.recovery)}"]
+    if verdict.changed:
+        lines += ["", *(f"- {line}" for line in changed_lines(verdict))]
     lines += [f"\n- {line}" for line in _confidence(verdict)]
     return "\n".join(lines) + "\n"
 

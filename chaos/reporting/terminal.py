@@ -14,7 +14,7 @@ from chaos.model.history import PhaseName
 from chaos.model.plan import Plan
 from chaos.ports import Listener, Progress, Result
 from chaos.reporting.console import STYLES, Stream, console
-from chaos.reporting.prose import headline
+from chaos.reporting.prose import changed_lines, headline
 from chaos.values.answers import Answer
 
 _EVERY: Final = 5.0
@@ -71,7 +71,9 @@ class Terminal(Listener):
             self.say(_progress(progress))
 
     def finished(self, result: Result) -> None:
-        """The verdict in one line; the table comes at the end of all."""
+        """What else changed, and the verdict in one line; the table comes at the end of all."""
+        for line in changed_lines(result.verdict):
+            self.say(f"  {line}")
         self.say(f"  => {headline(result.verdict)}", style=STYLES[result.verdict.outcome])
 
     def say(self, text: str, *, style: str | None = None) -> None:

@@ -14,6 +14,7 @@ from chaos.testing.mesh import MemoryMesh
 from chaos.testing.traffic import (
     ENTRY,
     NAMESPACE,
+    OTHERS,
     SECOND,
     TARGET,
     ShopLoad,
@@ -48,6 +49,7 @@ class Behaviour(TypedDict, total=False):
     stuck: float
     status: int
     target_status: str
+    spreads: float
     scrape_interval: float
 
 
@@ -78,6 +80,7 @@ class Shop:
         stuck: Share of the orders that are never answered while there is a fault.
         status: Of the orders that do not fail.
         target_status: Of the calls of ``inventory-svc`` that are not aborted.
+        spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
         scrape_interval: Whole seconds between two samples of the metrics.
 
     ``Traffic`` has further ones.
@@ -115,7 +118,8 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
-    for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1)):
+    here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
+    for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1), *here):
         meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
         spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
         found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})

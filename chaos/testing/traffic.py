@@ -10,7 +10,7 @@ from string import ascii_lowercase
 from typing import Any, Final, Protocol
 
 from chaos.errors import LoadError, MetricsError
-from chaos.istio.hosts import resolve_host, service_fqdn
+from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.model.experiment import Load as LoadSpec
 from chaos.model.experiment import Request
 from chaos.ports import Clock, Object
@@ -20,13 +20,15 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Question, Requests, Side
+from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Edges, End, Question, Requests, Side
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
 ENTRY: Final = "order-svc"
 TARGET: Final = "inventory-svc"
 SECOND: Final = "payment-svc"
+OTHERS: Final = (("catalog-svc", NAMESPACE), ("session-svc", "platform"))
+"""Services that each order asks too, and their namespaces."""
 _ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
 _LATENCY: Final = 20.0
 """Milliseconds that an answer takes where nothing is delayed."""
@@ -79,6 +81,7 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
+        self.spreads = 0.0
         self.scrape_interval = 1.0
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
@@ -97,7 +100,8 @@ class Traffic:
         since = self._clock.now() - seconds
         found = []
         for (asked, labels), (_, samples) in self._counters.items():
-            kept = tuple(sample for sample in samples if sample[0] > since) if asked == question else ()
+            is_meant = _is_part(asked, question) if isinstance(question, Edges) else asked == question
+            kept = tuple(sample for sample in samples if sample[0] > since) if is_meant else ()
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
@@ -117,6 +121,7 @@ class Traffic:
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
         arrived = self._arrive(number * (1 - shed), bad, took)
         self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), _LATENCY, round(self.others))
+        self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
         self._ask(TARGET, asked, faults[TARGET])
         self._ask(SECOND, arrived, faults[SECOND])
@@ -194,6 +199,13 @@ class Traffic:
             if "FI" not in flags:
                 self._count(Requests(host=host, side=Side.CALLED), ENTRY, f"{service}-1-a", code, "-", count)
 
+    def _ask_others(self, calls: int, at: float) -> None:
+        """The calls of the other services; some fail while there is a fault, where that spreads."""
+        bad = self.spreads if at == self._faulted[1] else 0.0
+        for name, home in OTHERS:
+            for (_, code), count in self._shared_out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
+                self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)
+
     def _in_rotation(self, at: float) -> Sequence[str]:
         """The replicas of ``order-svc`` that get requests; the last is the one that may be spoilt."""
         names = pods_of(ENTRY, self.replicas)
@@ -256,7 +268,7 @@ class Traffic:
             "job": "istio-proxies", "instance": pod, "pod": pod,
             "reporter": "destination" if question.side is Side.CALLED else "source",
             "source_workload": caller, "source_workload_namespace": NAMESPACE, "grpc_response_status": "",
-            "response_code": code, "response_flags": flags,
+            "response_code": code, "response_flags": flags, "destination_service": question.host,
         }  # fmt: skip
         key = (question, tuple(labels.items()))
         if number or key in self._counters:
@@ -294,6 +306,14 @@ class Times:
 def pods_of(workload: str, replicas: int) -> Sequence[str]:
     """The names of its pods."""
     return [f"{workload}-1-{letter}" for letter in ascii_lowercase[:replicas]]
+
+
+def _is_part(asked: Question, edges: Edges) -> bool:
+    """Whether requests are of such edges; all callers are of the shop's namespace."""
+    if not isinstance(asked, Requests) or asked.side is not Side.CALLERS:
+        return False
+    home = (service_of(asked.host) or ("", ""))[0] if edges.end is End.SERVICE else NAMESPACE
+    return home == edges.namespace
 
 
 def _tries(failing: float, most: int) -> float:

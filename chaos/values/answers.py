@@ -64,7 +64,7 @@ class ExpectationResult(Frozen):
         interval: Where the true share is; ``None`` where nothing was left to chance.
         effect: Events that are worth one independent event: over 1 where events come in bursts.
         missing: The metrics had no data at a look, which says neither yes nor no.
-        hint: What to do where it is undecided, if that is not to wait for more events.
+        hint: What to do if it is violated, or undecided for want of something else than events, where the kind knows.
     """
 
     title: str

@@ -39,6 +39,7 @@ class Contact(Frozen):
         status: HTTP status of the answer; 0 without one.
         location: Where a redirect leads.
         by_gateway: An Envoy answered by itself, without asking any service.
+        proxied: The environment names a proxy for it. A probe never asks that one, a locustfile's clients may.
     """
 
     hindrance: Hindrance | None = None
@@ -47,3 +48,4 @@ class Contact(Frozen):
     status: int = 0
     location: str = ""
     by_gateway: bool = False
+    proxied: bool = False

@@ -33,6 +33,28 @@ class Requests(Frozen):
         return f"requests of {self.host}, counted by {self.side}"
 
 
+class End(StrEnum):
+    """The end of an edge that is in a namespace."""
+
+    CALLER = "caller"
+    SERVICE = "service"
+
+
+class Edges(Frozen):
+    """All requests of, or towards, a namespace since its proxies began: a counter for each caller, service, status and flags.
+
+    The callers' proxies count. No decision waits for it.
+    """
+
+    kind: Literal["edges"] = "edges"
+    namespace: str
+    end: End
+
+    def __str__(self) -> str:
+        side = "from" if self.end is End.CALLER else "to"
+        return f"requests {side} {self.namespace}"
+
+
 class Durations(Frozen):
     """Requests towards a host as the proxies' duration histogram counts them, at its own, later moments.
 
@@ -85,4 +107,4 @@ class Rejections(Frozen):
         return "rejected updates"
 
 
-Question = Annotated[Requests | Durations | Comparison | Rejections, Field(discriminator="kind")]
+Question = Annotated[Requests | Edges | Durations | Comparison | Rejections, Field(discriminator="kind")]

@@ -7,7 +7,7 @@ What is cosmetic, that is to say left out because no request goes elsewhere or i
 
 - ``decorator`` and ``trace_sampled``: names and sampling of traces, which the lab has none of.
 - ``alt_stat_name``, ``metadata`` of clusters, ``track_remaining``: names and numbers of metrics; the lab's are held against
-  Istio's at Prometheus (``tests/e2e/test_lab_metrics.py``).
+  Istio's at Prometheus (``tests/e2e/shop/test_lab_metrics.py``).
 - ``filters`` of clusters: Istio's metadata exchange over TCP; the lab tells who called by headers.
 - ``type`` and where endpoints come from (``eds_cluster_config``, ``load_assignment``, DNS): the lab's control plane gives
   endpoints with the cluster, and resolves no names. The recordings have no endpoints.

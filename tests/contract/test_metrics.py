@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import httpx
 import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
@@ -22,10 +21,13 @@ from chaos.values.questions import (
     TRUE,
     Comparison,
     Durations,
+    Edges,
+    End,
     Question,
     Requests,
     Side,
 )
+from tests.support import loopback
 from tests.support.waiting import until
 
 HOST = "order-svc.staging.svc.cluster.local"
@@ -45,7 +47,7 @@ def on_the_lab(request: pytest.FixtureRequest) -> Mesh:
     lab: LabState = request.getfixturevalue("lab")
     metrics = PrometheusMetrics(lab.prometheus)
     for number in range(REQUESTS):
-        httpx.get(f"{lab.entry}/orders/{number}", trust_env=False)
+        loopback.get(f"{lab.entry}/orders/{number}")
 
     def pause(seconds: float) -> None:
         end = metrics.now() + seconds
@@ -98,6 +100,15 @@ def test_requests_are_counted_by_caller_status_and_flags(metrics: Metrics) -> No
             "response_flags",
         } <= series.labels.keys()
         assert series.labels["reporter"] in ("source", "waypoint")
+
+
+def test_edges_are_found_by_either_end(metrics: Metrics) -> None:
+    for end in End:
+        found = metrics.samples(Edges(namespace="staging", end=end), seconds=60)
+        calls = {(one.labels["source_workload"], one.labels["destination_service"]) for one in found}
+        assert ("order-svc", "inventory-svc.staging.svc.cluster.local") in calls
+        assert {one.labels["reporter"] for one in found} <= {"source", "waypoint"}
+        assert list(metrics.samples(Edges(namespace="nowhere", end=end), seconds=60)) == []
 
 
 def test_samples_are_raw_in_the_order_of_time_and_of_the_last_seconds(mesh: Mesh, metrics: Metrics) -> None:

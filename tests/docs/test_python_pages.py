@@ -63,6 +63,6 @@ def test_the_naive_service_fails_on_the_lab_as_the_pages_say(
     page = DOCS / "tutorial" / "python-suite.md"
     pytester.makepyfile(**{module_of(page): code_of(page)})
     where = {"context": lab.context, "kubeconfig": lab.kubeconfig, "prometheus": lab.prometheus, "entry": lab.entry}
-    options = [f"--chaos-{name}={value}" for name, value in where.items()]
+    options = ["--chaos-profile=quick", *(f"--chaos-{name}={value}" for name, value in where.items())]
     found = pytester.runpytest_subprocess(*QUIET, *options, "-k", ON_THE_LAB)
     found.assert_outcomes(passed=1, deselected=2)

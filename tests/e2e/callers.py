@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
+import json
 import math
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException, HTTPMessage
 from typing import Self
-
-import httpx
+from urllib.parse import urlsplit
 
 from chaos.lab.state import LabState
 from tests.support.kubectl import run_kubectl
@@ -29,6 +31,12 @@ class Reply:
     pod: str = ""
     overloaded: bool = False
     """Shed by the caller's own sidecar (``x-envoy-overloaded``)."""
+    text: str = ""
+    """The body of an answer that no service of the mesh gave."""
+
+    def lasted(self, seconds: float) -> bool:
+        """Whether it took that long. Envoy's timers count from the beginning of a turn of its loop, so they may end some milliseconds early."""
+        return self.seconds > seconds - 0.05
 
     @property
     def who(self) -> str:
@@ -77,29 +85,62 @@ def sidecar(lab: LabState, app: str, namespace: str = "staging") -> str:
     return f"http://{address(lab, f'app={app}', namespace)}:15001"
 
 
-def reply_of(answer: httpx.Response, seconds: float = 0.0) -> Reply:
-    """What matters of an answer."""
-    said = answer.json() if answer.headers.get("content-type") == "application/json" else {}
-    overloaded = "x-envoy-overloaded" in answer.headers
-    return Reply(answer.status_code, seconds, said.get("version", ""), said.get("pod", ""), overloaded)
+class Connection:
+    """One connection to a proxy, by the standard library, which takes a tenth of the time that httpx would compute.
+
+    Args:
+        proxy: Its address, such as ``http://127.9.1.2:15001``.
+    """
+
+    ERRORS = (HTTPException, OSError)
+    """What a request raises that gets no answer; the next one makes a new connection."""
+
+    def __init__(self, proxy: str) -> None:
+        self._connection = HTTPConnection(urlsplit(proxy).netloc, timeout=30)
+
+    def get(self, host: str, path: str, **headers: str) -> tuple[int, HTTPMessage, bytes]:
+        """Status, headers and body."""
+        try:
+            self._connection.request("GET", path, headers={"Host": host, **headers})
+            answer = self._connection.getresponse()
+            return answer.status, answer.headers, answer.read()
+        except self.ERRORS:
+            self.close()
+            raise
+
+    def reply(self, url: str, **headers: str) -> Reply:
+        """What matters of the answer to a request."""
+        host, _, path = url.removeprefix("http://").partition("/")
+        begin = time.monotonic()
+        status, got, body = self.get(host, f"/{path}", **headers)
+        seconds = time.monotonic() - begin
+        if got.get("content-type") != "application/json":
+            return Reply(status, seconds, overloaded="x-envoy-overloaded" in got, text=body.decode(errors="replace"))
+        said = json.loads(body)
+        return Reply(status, seconds, said.get("version", ""), said.get("pod", ""), "x-envoy-overloaded" in got)
+
+    def close(self) -> None:
+        """Ends it; a further request makes a new one."""
+        self._connection.close()
 
 
 def ask(proxy: str, url: str, times: int = 1, **headers: str) -> list[Reply]:
     """The replies of a caller's sidecar; 50 requests at a time."""
+    mine, made = threading.local(), list[Connection]()
 
-    async def all_of_them() -> list[Reply]:
-        few = asyncio.Semaphore(50)
-        async with httpx.AsyncClient(proxy=proxy, trust_env=False, timeout=30) as client:
+    def one(_: int) -> Reply:
+        if not hasattr(mine, "connection"):
+            mine.connection = Connection(proxy)
+            made.append(mine.connection)
+        reply: Reply = mine.connection.reply(url, **headers)
+        return reply
 
-            async def one() -> Reply:
-                async with few:
-                    begin = time.monotonic()
-                    answer = await client.get(url, headers=headers)
-                    return reply_of(answer, time.monotonic() - begin)
-
-            return list(await asyncio.gather(*(one() for _ in range(times))))
-
-    return asyncio.run(all_of_them())
+    with ThreadPoolExecutor(min(50, times)) as pool:
+        try:
+            return list(pool.map(one, range(times)))
+        finally:
+            for connection in made:
+                connection.close()
 
 
 class AtOnce:

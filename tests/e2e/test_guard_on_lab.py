@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from chaos.guard import Draft, check
@@ -25,9 +24,11 @@ from chaos.injection.strategy import choose
 from chaos.lab.state import LabState
 from chaos.model.plan import Injection, Strategy
 from tests.conftest import FIGURE
+from tests.e2e.callers import Connection
 from tests.e2e.kinds import whole
 from tests.property import meshes
 from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, changed
+from tests.support import loopback
 from tests.support.labs import own_lab
 from tests.support.waiting import until
 
@@ -78,17 +79,17 @@ class Cluster:
     """The lab, as this test uses it."""
 
     def __init__(self, lab: LabState) -> None:
-        self.api = httpx.Client(base_url=lab.api, trust_env=False)
-        self.callers: list[tuple[Proxy, httpx.Client]] = []
+        self.api = loopback.Client(base_url=lab.api)
+        self.callers: list[tuple[Proxy, Connection]] = []
         for pod in self.api.get("/api/v1/pods").json()["items"]:
             meta = pod["metadata"]
             app = meta["labels"].get("app", "")
             if meta["namespace"] in meshes.PLACES and app in ("order", "web"):
-                through = f"http://{pod['status']['podIP']}:15001"
-                client = httpx.Client(proxy=through, trust_env=False, timeout=10)
-                self.callers.append((Proxy(meta["namespace"], app), client))
+                self.callers.append(
+                    (Proxy(meta["namespace"], app), Connection(f"http://{pod['status']['podIP']}:15001"))
+                )
         entry = next(iter(lab.entries.values())) if lab.entries else lab.entry
-        self.callers.append((meshes.GATEWAY, httpx.Client(base_url=entry, trust_env=False, timeout=10)))
+        self.callers.append((meshes.GATEWAY, Connection(entry)))
         self._written: list[str] = []
         self._marked = 0
 
@@ -157,26 +158,21 @@ class Cluster:
 
     def distributed(self) -> None:
         """Returns once every proxy has what was written last."""
-        wanted = f"mark {self._marked}"
-        ask = {client: {"headers": {"host": MARKER}} if proxy.gateway else {} for proxy, client in self.callers}
-        waiting = [client for _, client in self.callers]
+        wanted = f"mark {self._marked}".encode()
+        waiting = [caller for _, caller in self.callers]
 
         def all_have_it() -> bool:
-            waiting[:] = [
-                client
-                for client in waiting
-                if client.get("/" if ask[client] else f"http://{MARKER}/", **ask[client]).text != wanted  # type: ignore[arg-type]
-            ]
+            waiting[:] = [caller for caller in waiting if caller.get(MARKER, "/")[2] != wanted]
             return not waiting
 
-        until(all_have_it, tolerate=(httpx.TransportError,))
+        until(all_have_it, tolerate=Connection.ERRORS)
 
     def agrees(self, pool: ThreadPoolExecutor, mesh: meshes.Mesh) -> dict[Proxy, list[Done]]:
         """Sends every caller's requests, compares with the oracle; what that says."""
         said = {proxy: behaviour(mesh.world(), proxy, REQUESTS) for proxy, _ in self.callers}
         self.distributed()
 
-        def differs(caller: tuple[Proxy, httpx.Client]) -> list[str]:
+        def differs(caller: tuple[Proxy, Connection]) -> list[str]:
             proxy, client = caller
             answers = [seen(proxy, client, one) for one in REQUESTS]
             pairs = zip(REQUESTS, answers, said[proxy], strict=True)
@@ -189,7 +185,7 @@ class Cluster:
         wrong: list[str] = []
         try:
             # Routes may be there before the cluster that they lead to; that passes, a difference of opinion does not.
-            until(all_agree, within=3, tolerate=(httpx.TransportError,))
+            until(all_agree, within=3, tolerate=Connection.ERRORS)
         except AssertionError as error:
             raise AssertionError("\n".join([*wrong, *map(str, described(mesh))])) from error
         return said
@@ -206,15 +202,12 @@ def described(mesh: meshes.Mesh) -> list[Any]:
     return [mesh.default, *([one["metadata"][key] for key in keys] + [one["spec"]] for one in objects)]
 
 
-def seen(proxy: Proxy, client: httpx.Client, asked: Request) -> str:
-    headers = {"x-user": asked.user} if asked.user else {}
-    if proxy.gateway:
-        answer = client.get(asked.path, headers={**headers, "host": asked.host})
-    else:
-        answer = client.get(f"http://{asked.host}:{PORT}{asked.path}", headers=headers)
-    if answer.status_code != 200:
-        return str(answer.status_code)
-    said = answer.json()
+def seen(proxy: Proxy, client: Connection, asked: Request) -> str:
+    host = asked.host if proxy.gateway else f"{asked.host}:{PORT}"
+    status, _, body = client.get(host, asked.path, **({"x-user": asked.user} if asked.user else {}))
+    if status != 200:
+        return str(status)
+    said = json.loads(body)
     return f"{said['service']}.{said['namespace']}.svc.cluster.local"
 
 

@@ -8,9 +8,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chaos.adapters.embedded_lab import lab_in_use
@@ -20,6 +20,7 @@ from chaos.lab.processes import start_time
 from chaos.lab.prometheus import BINARY_VARIABLE
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from tests.e2e.lab_processes import processes_of, wait_until_gone
+from tests.support import loopback
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -155,7 +156,8 @@ def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals,
 
 
 def test_two_labs_side_by_side_share_nothing() -> None:
-    first, second = commands.up("one", attached=True), commands.up("two", attached=True)
+    with ThreadPoolExecutor() as pool:  # at the same time, as two sessions would
+        first, second = pool.map(lambda name: commands.up(name, attached=True), ("one", "two"))
     for field in ("api", "prometheus", "entry", "context", "pid"):
         assert getattr(first, field) != getattr(second, field)
     assert {state.entry: _orders(state) for state in (first, second)} == {first.entry: 200, second.entry: 200}
@@ -200,7 +202,7 @@ def test_too_little_time_is_told_and_leaves_nothing() -> None:
 
 
 def _orders(state: LabState) -> int:
-    return httpx.get(f"{state.entry}/orders/42", trust_env=False).status_code
+    return loopback.get(f"{state.entry}/orders/42").status_code
 
 
 def test_a_lab_of_ones_own_is_started_once_for_all_who_name_it_and_ends_with_the_block() -> None:

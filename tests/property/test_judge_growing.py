@@ -33,6 +33,8 @@ MORE = (
     "{title: no flag, service: inventory-svc, flags: [UO, UC], atMost: 5%, duringFault: at least 10%}",
     "{title: opens, breaker: inventory-svc, opensWithin: 8s}",
     "{title: out, ejection: order-svc, within: 20s}",
+    "{title: the rest, unaffected: [order-svc], margin: 2%}",
+    "{title: degraded, fallback: {status: '503'}, atLeast: 1%, atMost: 5%}",
 )
 
 

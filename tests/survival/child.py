@@ -41,7 +41,8 @@ limits: {baseline: 30s, fault: 60s}
 """
 _SECOND = "{target: {namespace: staging, service: payment-svc}, abort: {percentage: 20, httpStatus: 500}}"
 _FAULT = "abort: {percentage: 50, httpStatus: 503}"
-_STAGES = "stages: [{for: 5s, percentage: 20}, {for: 5s}]"
+_STAGES = "stages: [{for: 5s, percentage: 45}, {for: 5s}]"
+"""So near to each other that it does not matter if the simulated proxies are late with the second one."""
 EXPERIMENTS = {
     "several": EXPERIMENT.replace(_FAULT, f"{_SECOND}, {_FAULT}"),
     "staged": EXPERIMENT.replace(_FAULT, f"{{{_FAULT}, {_STAGES}}}"),

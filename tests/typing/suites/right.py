@@ -38,6 +38,7 @@ from chaos import (
     Request,
     Result,
     Settings,
+    Stage,
     StringMatch,
     Target,
     Verdict,
@@ -70,7 +71,15 @@ def orders(status: int, *, wait: timedelta | str = "3s") -> Experiment:
             match=[Match(uri=StringMatch(prefix="/pay"), headers={"x-user": StringMatch(exact="1")})],
             only_our_load=False,
         ),
-        faults=[Fault(abort=Abort(percentage=50, http_status=status), delay=Delay(percentage=30, fixed_delay=wait))],
+        faults=[
+            Fault(abort=Abort(percentage=50, http_status=status), delay=Delay(percentage=30, fixed_delay=wait)),
+            Fault(
+                target=Target("staging", "inventory-svc"),
+                delay=Delay(percentage=30, fixed_delay="1s"),
+                stages=[Stage("10s", percentage=10), Stage(timedelta(seconds=10), off=True)],
+                repeat=2,
+            ),
+        ],
         load=Load(
             rate=40,
             requests=(Request.post("/orders", weight=3, body="{}"), Request("/orders/42", headers={"x-user": "1"})),

@@ -123,3 +123,7 @@ def test_no_proxy_of_the_environment_stands_between(
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, closed)
     assert probe.ask(server.url, ORDERS, host=None) == Contact(status=200)
+    assert not probe.connect(server.url, host=None).proxied
+    assert probe.connect("http://no-such-host.invalid", host=None).proxied
+    monkeypatch.setenv("NO_PROXY", ".invalid")
+    assert not probe.connect("http://no-such-host.invalid", host=None).proxied

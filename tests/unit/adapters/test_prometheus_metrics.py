@@ -8,7 +8,7 @@ import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.istio.metrics import BUCKETS_MS
-from chaos.values.questions import Comparison, Durations, Question, Rejections, Requests, Side
+from chaos.values.questions import Comparison, Durations, Edges, End, Question, Rejections, Requests, Side
 
 HOST = "order-svc.staging.svc.cluster.local"
 METRICS = PrometheusMetrics("http://127.0.0.1:9090")
@@ -18,6 +18,8 @@ METRICS = PrometheusMetrics("http://127.0.0.1:9090")
     (Requests(host=HOST), f'istio_requests_total{{reporter=~"source|waypoint",destination_service="{HOST}"}}'),
     (Requests(host=HOST, side=Side.CALLED), f'istio_requests_total{{reporter="destination",destination_service="{HOST}"}}'),
     (Durations(host=HOST), f'istio_request_duration_milliseconds_count{{reporter=~"source|waypoint",destination_service="{HOST}"}}'),
+    (Edges(namespace="shop", end=End.CALLER), 'istio_requests_total{reporter=~"source|waypoint",source_workload_namespace="shop"}'),
+    (Edges(namespace="shop", end=End.SERVICE), 'istio_requests_total{reporter=~"source|waypoint",destination_service_namespace="shop"}'),
     (Comparison(promql="sum(up) > 3"), "sum(up) > 3"),
     (Rejections(), "pilot_total_xds_rejects"),
 ])  # fmt: skip

@@ -41,7 +41,9 @@ def test_the_page_s_back_end_is_asked_and_counted(tmp_path: Path) -> None:
     recorder = Recorder(plan(), Environment(context="c", scrape_interval=5.0), clock_offset=0.0, started=now)
     observer = Observer(recorder, metrics, cast("Load", None))
     observer.look(now)
-    observer.look(now + 1)
+    for later in range(1, 40):
+        observer.look(now + later)
+    assert not recorder.troubles, "it can't tell the edges, and nothing waits for them"
     ((_, found),) = recorder.facts.evidence.counted(Requests(host=ORDERS), Window(now - 15, now))
     assert found.events == 300
     (stored,) = [one for one in recorder.history().recorded if one.question == Requests(host=ORDERS)]

@@ -102,7 +102,9 @@ def test_a_share_that_is_off_at_one_target_is_told_with_its_name(world: World) -
     history, verdict = run(world, TEXT.replace("rate: 20", "rate: 200"))
     (reason,) = verdict.reasons
     assert (verdict.outcome, reason.code) == (Outcome.INCONCLUSIVE, ReasonCode.FAULT_SHARE_OFF)
-    assert reason.message.startswith("staging/payment-svc: delay: declared for 30")
+    assert reason.message.startswith(
+        "not the declared share of requests was hit: staging/payment-svc: delay: declared for 30"
+    )
     assert nothing_left(world, history)
 
 

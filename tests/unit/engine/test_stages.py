@@ -272,6 +272,16 @@ def test_a_stage_that_is_too_short_for_its_share_is_refused(world: World) -> Non
     assert "raise the stage's for to" in (reason.hint or "")
 
 
+def test_a_stage_that_is_over_before_two_scrapes_is_refused() -> None:
+    world = World(scrape_interval=15.0)
+    _, verdict = run(world, "{for: 40s}, {for: 29s}")
+    (reason,) = verdict.reasons
+    assert (verdict.outcome, reason.hint) == (
+        Outcome.REFUSED,
+        "let each stage last at least 30s, or scrape the proxies more often",
+    )
+
+
 def test_a_stage_that_exceeds_the_cap_is_refused(world: World) -> None:
     settings = world.harness().place.settings
     capped = settings.model_copy(update={"caps": settings.caps.model_copy(update={"percentage": 60.0})})

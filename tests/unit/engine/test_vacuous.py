@@ -23,6 +23,7 @@ EXPERIMENT: Mapping[str, str] = {
 }
 FORM = """\
 experiment: orders
+profile: quick
 target: {{{target}}}
 faults: [{{{fault}}}]
 load: {{{load}}}
@@ -88,6 +89,7 @@ WAYS: Mapping[str, Way] = {
         R.CANNOT_BREAK,
         expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: baseline - 60%'),
     ),
+    "every answer is good": Way(R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<600"}, atLeast: 90%')),
     "few of the load's requests call the target": Way(R.FAULT_TOO_SMALL, traffic={"asks": 0.1}),
     "the load's requests call the target less often than declared": Way(
         R.FAULT_TOO_SMALL,
@@ -127,8 +129,8 @@ WAYS: Mapping[str, Way] = {
         {"load": "rate: 20, requests: [{path: /orders/42, weight: 99}, {path: /rare}]"}
         | expecting(CLIENT + 'request: GET /rare, good: {status: "<500"}, atLeast: 90%'),
     ),
-    "a guardrail at a service that nobody calls": Way(
-        R.GUARDRAIL_BLIND, {"guardrail": 'service: cart-svc, good: {status: "<500"}, atLeast: 30%'}
+    "a guardrail for a caller that there is not": Way(
+        R.GUARDRAIL_BLIND, {"guardrail": 'service: order-svc, caller: nobody, good: {status: "<500"}, atLeast: 30%'}
     ),
     "a guardrail for a request that nobody sends": Way(
         R.GUARDRAIL_BLIND,

@@ -146,7 +146,9 @@ def test_a_shop_that_fails_with_its_target_is_found_out(world: World) -> None:
 
 def test_an_expectation_without_events_says_what_the_load_got(world: World) -> None:
     world.traffic.broken = 0.05
-    _, verdict = world.run(more='- {title: seen, service: nobody, good: {status: "<500"}, atLeast: 90%}')
+    _, verdict = world.run(
+        more='- {title: seen, service: order-svc, caller: nobody, good: {status: "<500"}, atLeast: 90%}'
+    )
     (reason,) = verdict.reasons
     assert reason.code is ReasonCode.NO_TRAFFIC
     told = re.fullmatch(

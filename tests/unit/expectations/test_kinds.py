@@ -18,6 +18,7 @@ from chaos.expectations import (
     FlagsExpectation,
     PromqlExpectation,
     ReplicaExpectation,
+    UnaffectedExpectation,
 )
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
@@ -38,6 +39,7 @@ SAMPLES = (
     ClientExpectation("their own", good=Good(status="2xx", json_path={"order.id": "42"}), at_least="99%"),
     FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
+    UnaffectedExpectation("the rest", unaffected=["catalog-svc", "platform/session-svc"], margin="2%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )
 LOOK = Look(phase="fault", window=Window(0, 100), namespace="staging", confidence=0.99)

@@ -304,6 +304,6 @@ def test_an_alias_is_no_target_and_no_destination() -> None:
     }
     other = {**ALIAS, "metadata": {"name": "old", "namespace": "staging"}}
     leading = virtual_service(http=[{"route": [{"destination": {"host": "old"}}]}])
-    found = check(draft(situation(leading, services=[service("inventory-svc"), other])))
+    found = check(draft(situation(leading, services=[service("inventory-svc"), service("order-svc"), other])))
     assert [one.rule for one in found] == ["destination-outside"]
     assert "ExternalName" in found[0].message

@@ -137,6 +137,15 @@ def test_a_certificate_that_is_not_trusted_is_noted() -> None:
     assert "not trusted on this machine (self-signed certificate)" in noted.notes[0]
 
 
+def test_a_locustfile_may_go_another_way() -> None:
+    own = experiment().model_copy(update={"load": Load(locustfile="load.py")})
+    hidden = Contact(hindrance=Hindrance.UNKNOWN_NAME, proxied=True)
+    noted = judge_entry(own, ENTRY, hidden, [])
+    assert noted.hopeless is None
+    assert "may reach it through the proxy that the environment names" in noted.notes[0]
+    assert judge_entry(with_load(GET), ENTRY, hidden, []).hopeless is not None, "declared requests never do"
+
+
 @pytest.mark.parametrize("status", [404, 503])
 def test_a_gateway_that_may_be_starting_is_asked_again(status: int) -> None:
     assert found(Contact(status=status)).passing

@@ -10,26 +10,21 @@ from typing import Any
 import httpx
 import pytest
 
+from chaos.lab.istio.proxy import STATS_PORT
 from chaos.lab.state import LabState
-from tests.support.labs import own_lab
+from tests.support import loopback, waiting
 
 pytestmark = pytest.mark.lab
 URL = "http://inventory-svc:8080"
 DESTINATION = {"route": [{"destination": {"host": "inventory-svc"}}]}
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
-    with own_lab(tmp_path_factory.mktemp("labs"), "routes") as made:
-        yield made
-
-
 @pytest.fixture
 def caller(lab: LabState) -> Iterator[httpx.Client]:
     """An application in the order service's pod."""
-    pods = httpx.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc", trust_env=False).json()
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc").json()
     proxy = f"http://{pods['items'][0]['status']['podIP']}:15001"
-    with httpx.Client(proxy=proxy, trust_env=False, timeout=10, follow_redirects=False) as client:
+    with loopback.Client(proxy=proxy, timeout=10, follow_redirects=False) as client:
         yield client
 
 
@@ -49,23 +44,19 @@ def route(lab: LabState) -> Iterator[Callable[..., httpx.Response]]:
             "metadata": {"name": name},
             "spec": spec,
         }
-        answer = httpx.post(path, json=obj, trust_env=False)
+        answer = loopback.post(path, json=obj)
         if answer.status_code == 201:
             written.append(name)
         return answer
 
     yield write
     for name in written:
-        assert httpx.delete(f"{path}/{name}", trust_env=False).status_code == 200
+        assert loopback.delete(f"{path}/{name}").status_code == 200
 
 
 def until(ask: Callable[[], httpx.Response], condition: Callable[[httpx.Response], bool]) -> httpx.Response:
-    deadline = time.monotonic() + 20
-    while True:
-        answer = ask()
-        if condition(answer):
-            return answer
-        assert time.monotonic() < deadline, f"no effect within 20 s; at last {answer.status_code} {answer.text[:200]}"
+    """The first answer that is as it should be."""
+    return waiting.until(lambda: answer if condition(answer := ask()) else None, within=20)
 
 
 @pytest.mark.parametrize(
@@ -113,14 +104,13 @@ def test_cors(caller: httpx.Client, route: Callable[..., httpx.Response]) -> Non
     assert "access-control-allow-origin" not in ask("https://evil.example").headers
 
 
-def arrived(lab: LabState, service: str) -> float:
-    query = (
-        f'sum(istio_requests_total{{reporter="destination",namespace="staging",destination_service_name="{service}"}})'
-    )
-    found = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": query}, trust_env=False).json()["data"][
-        "result"
-    ]
-    return float(found[0]["value"][1]) if found else 0.0
+def arrived(lab: LabState, service: str) -> int:
+    """Requests that the sidecar of a service's only pod has counted; read there, so that no scrape is waited for."""
+    selected = f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app={service}"
+    (pod,) = loopback.get(selected).json()["items"]
+    lines = loopback.get(f"http://{pod['status']['podIP']}:{STATS_PORT}/stats/prometheus").text.splitlines()
+    counters = [line for line in lines if "istio_requests_total{" in line and 'reporter="destination"' in line]
+    return sum(int(float(line.rpartition(" ")[2])) for line in counters)
 
 
 @pytest.mark.parametrize(("percent", "share"), [(None, 1.0), ({"value": 30}, 0.3)])
@@ -143,15 +133,15 @@ def test_mirror(
     assert abs(copies - total * share) <= 5 * math.sqrt(total * share * (1 - share)), copies
 
 
-def _settled(read: Callable[[], float], *, more_than: float = -1.0) -> float:
-    """A counter once it has stood still for three scrapes."""
+def _settled(read: Callable[[], int], *, more_than: int = -1) -> int:
+    """A counter once it has stood still for a second, in which a copy has long arrived."""
     deadline, since, last = time.monotonic() + 30, time.monotonic(), read()
     while time.monotonic() < deadline:
-        time.sleep(0.2)
+        time.sleep(0.1)
         now = read()
         if now != last:
             since, last = time.monotonic(), now
-        if last > more_than and time.monotonic() - since > 3.5:
+        if last > more_than and time.monotonic() - since > 1:
             return last
     raise AssertionError(f"the counter never came to rest; at last {last}")
 
@@ -198,16 +188,16 @@ def test_what_istio_rejects_is_rejected(route: Callable[..., httpx.Response], ht
 def test_consistent_hashing_keeps_a_user_on_one_version(lab: LabState, caller: httpx.Client) -> None:
     """With real Envoy: the same header always meets the same pod, different ones meet all of them."""
     path = f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/destinationrules/recommendation-svc"
-    before = httpx.get(path, trust_env=False).json()
+    before = loopback.get(path).json()
     spec = {
         "host": "recommendation-svc",
         "trafficPolicy": {"loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}},
     }
     services = f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/virtualservices/recommendation-svc"
-    governing = httpx.get(services, trust_env=False).json()
-    assert httpx.delete(services, trust_env=False).status_code == 200
+    governing = loopback.get(services).json()
+    assert loopback.delete(services).status_code == 200
     try:
-        assert httpx.put(path, json={**before, "spec": spec}, trust_env=False).status_code == 200
+        assert loopback.put(path, json={**before, "spec": spec}).status_code == 200
         url = "http://recommendation-svc:8080/recommendations/1"
 
         def pods(user: str) -> set[str]:
@@ -222,23 +212,23 @@ def test_consistent_hashing_keeps_a_user_on_one_version(lab: LabState, caller: h
             assert time.monotonic() < deadline, "users still wander"
         assert len({next(iter(pods(f"user-{number}"))) for number in range(24)}) == 2
     finally:
-        after = httpx.get(path, trust_env=False).json()
-        httpx.put(path, json={**after, "spec": before["spec"]}, trust_env=False)
+        after = loopback.get(path).json()
+        loopback.put(path, json={**after, "spec": before["spec"]})
         governing["metadata"] = {key: governing["metadata"][key] for key in ("name", "namespace")}
-        httpx.post(services.rpartition("/")[0], json=governing, trust_env=False)
+        loopback.post(services.rpartition("/")[0], json=governing)
 
 
 def test_routes_with_a_stat_prefix_are_counted_by_it(
     lab: LabState, caller: httpx.Client, route: Callable[..., httpx.Response]
 ) -> None:
-    pods = httpx.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc", trust_env=False).json()
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc").json()
     address = pods["items"][0]["status"]["podIP"]
     retries = {"attempts": 1, "retryOn": "5xx", "retryRemoteLocalities": True}
     marked = {"match": [{"uri": {"prefix": "/stock"}, "statPrefix": "stock"}], **DESTINATION, "retries": retries}
     assert route(marked, DESTINATION).status_code == 201
 
     def counted() -> int:
-        said = httpx.get(f"http://{address}:15000/stats?filter=route.stock.upstream_rq_total", trust_env=False).text
+        said = loopback.get(f"http://{address}:15000/stats?filter=route.stock.upstream_rq_total").text
         return sum(int(line.rpartition(":")[2]) for line in said.splitlines())
 
     until(lambda: caller.get(f"{URL}/stock/1"), lambda _: counted() > 0)

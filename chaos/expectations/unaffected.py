@@ -1,0 +1,148 @@
+"""Services that keep the share of good answers that they had before the fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic import Field, field_validator
+
+from chaos.expectations.bound import Bound
+from chaos.expectations.evidence import Evidence
+from chaos.expectations.good import Good
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.mesh import Expectation
+from chaos.expectations.scene import Scene
+from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.declared import Placed
+from chaos.values.quantities import Share
+from chaos.values.questions import Question
+from chaos.values.remarks import Refusal, Warn
+
+_WORST_FIRST: Final = (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS)
+
+
+class UnaffectedExpectation(Kind):
+    """Other services answer as well as before, during the fault and after it (``unaffected``).
+
+        >>> UnaffectedExpectation("the rest of the shop is as before", unaffected=["cart-svc", "platform/session-svc"]).margin
+        0.01
+
+    Their callers' proxies count. A service that is bad before the fault has nothing to keep, so its baseline is not steady.
+
+    Args:
+        title: What is expected, in words.
+        unaffected: The services: names in the target's namespace, or ``namespace/name``.
+        good: Which answers are good; by default those with a status under 500.
+        margin: The observed share of the baseline may be missed by as much.
+        at_least: Least share of good answers before the fault.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    unaffected: tuple[Placed, ...] = Field(
+        min_length=1, description="services that keep their share of good answers: name, or namespace/name"
+    )
+    good: Good = Field(
+        Good(status="<500"), description="which answers are good; by default those with a status under 500"
+    )
+    margin: Share = Field(0.01, description="by how much the share may be under the observed one of the baseline")
+    at_least: Share = Field(0.9, description="smallest share of good answers before the fault")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            title: str,
+            *,
+            unaffected: Sequence[str],
+            good: Good = ...,
+            margin: float | str = 0.01,
+            at_least: float | str = 0.9,
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "unaffected" in declared
+
+    @field_validator("unaffected")
+    @classmethod
+    def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("expected every service once")
+        return value
+
+    @field_validator("good")
+    @classmethod
+    def _countable(cls, value: Good) -> Good:
+        return Expectation.countable(value)
+
+    @field_validator("at_least")
+    @classmethod
+    def _decidable(cls, value: float) -> float:
+        if not 0 < value < 1:
+            raise ValueError("expected a share over 0% and under 100%: no number of events can prove either")
+        return value
+
+    def as_guardrail(self) -> Self:
+        """Itself: what other services had before is known when the fault begins."""
+        return self
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """Those of each service."""
+        for one in self._services:
+            yield from one.questions(namespace)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """The target has to be none of them: its callers get the fault in place of its answers."""
+        for one in self.unaffected:
+            if scene.host(one) == scene.target:
+                yield Refusal(
+                    rule="target-is-affected",
+                    value=one,
+                    message=f"{self.title}: {one} is the target and can't be unaffected, since its callers get the fault in place of its answers",
+                    hint="name the services that shall not feel the fault",
+                )
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """Violated once one service is, holds once all do; each has its part of alpha."""
+        part = replace(look, confidence=1 - (1 - look.confidence) / len(self._services))
+        found = {one.service: one.decide(evidence, part) for one in self._services}
+        answers = {one.answer for one in found.values()}
+        answer = next(one for one in _WORST_FIRST if one in answers)
+        same = {name: one for name, one in found.items() if one.answer is answer}
+        shown = min(same.values(), key=lambda one: one.tally.share if one.tally.share is not None else -1.0)
+        silent = [name for name, one in same.items() if not one.tally.total]
+        worst = f"the worst of {len(found)} services" if len(found) > 1 else self.unaffected[0]
+        return replace(shown, where=worst if answer is Answer.HOLDS else ", ".join(silent or same))
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the services that decided."""
+        one = self._services[0]
+        told = one.tell(found, phase)
+        return told.model_copy(
+            update={
+                "expected": f"at least {one.bound_in(phase)} of the answers of {', '.join(self.unaffected)} {self.good}",
+                "observed": f"{found.where}: {told.observed}"
+                if found.tally.total
+                else f"{told.observed} at {found.where}",
+                "hint": "the fault spreads: see which callers share a pool, a queue or a thread with the calls of the target",
+            }
+        )
+
+    @cached_property
+    def _services(self) -> tuple[_AsBefore, ...]:
+        bounds = {"at_least": self.at_least, "during_fault": Bound(share=self.margin, relative=True)}
+        declared = {"title": self.title, "good": self.good, **bounds}
+        return tuple(_AsBefore.model_validate({**declared, "service": one}) for one in self.unaffected)
+
+
+class _AsBefore(Expectation):
+    """One service, which has the bound of the fault after it, too."""
+
+    def bound_in(self, phase: Phase) -> Bound:
+        return super().bound_in("baseline" if phase == "baseline" else "fault")

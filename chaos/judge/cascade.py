@@ -1,0 +1,95 @@
+"""Who else felt the fault? Every other edge of the mesh that was not during the fault as it was before, reported without being asked."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from typing import Final
+
+from chaos.expectations.confidence import interval
+from chaos.expectations.counting import Counter
+from chaos.expectations.evidence import Window
+from chaos.expectations.good import Good
+from chaos.istio.hosts import service_of
+from chaos.istio.metrics import caller_of
+from chaos.judge.facts import Facts
+from chaos.model.history import Mark
+from chaos.model.verdict import ChangedEdge
+from chaos.values.answers import Tally
+from chaos.values.questions import Edges, End
+
+_CONFIDENCE: Final = 0.99
+"""Of all edges together. No verdict rests on it."""
+_TIMES: Final = 1.5
+"""How many times as many requests, or as few, count as a change."""
+_FEW: Final = 20
+"""Requests under which their number says nothing."""
+_FINE: Final = Good(status="<500")
+
+Edge = tuple[str, str]
+"""Caller and service, each as ``namespace/name``."""
+
+
+def changed_edges(facts: Facts, now: float) -> tuple[ChangedEdge, ...]:
+    """The edges whose share of errors or rate of requests changed with the fault, but for those of its target."""
+    start, before = facts.marks.get(Mark.FAULT_FROM), facts.baseline
+    if start is None or before is None:
+        return ()
+    then, since = _Edges(facts, before), _Edges(facts, Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now))))
+    edges = sorted(then.tallies.keys() | since.tallies.keys())
+    confidence = 1 - (1 - _CONFIDENCE) / max(1, len(edges))
+    found = (
+        ChangedEdge(
+            caller=_short(edge[0], facts),
+            service=_short(edge[1], facts),
+            before=then.tallies.get(edge, Tally()),
+            during=since.tallies.get(edge, Tally()),
+            seconds=(then.seconds, since.seconds),
+        )
+        for edge in edges
+    )
+    return tuple(one for one in found if _errors_changed(one, confidence) or _rate_changed(one))
+
+
+class _Edges:
+    """Good and all requests of each edge in a window, and from the first scrape to the last one the seconds that they took."""
+
+    def __init__(self, facts: Facts, window: Window) -> None:
+        self.tallies: dict[Edge, Tally] = {}
+        self.seconds = 0.0
+        targets = {one.host for one in facts.plan.injections}
+        seen: set[frozenset[tuple[str, str]]] = set()
+        for end in End:
+            question = Edges(namespace=facts.experiment.target.namespace, end=end)
+            for one, counted in facts.evidence.counted(question, window):
+                key = frozenset(one.labels.items())
+                if key not in seen and one.labels.get("destination_service") not in targets:
+                    self._add(one, counted.events, window)
+                seen.add(key)  # both ends of an edge may be in the namespace
+
+    def _add(self, one: Counter, events: int, window: Window) -> None:
+        edge = caller_of(one.labels), _service(one.labels.get("destination_service", "unknown"))
+        had = self.tallies.get(edge, Tally())
+        good = events if _FINE.is_met_by(one.labels) else 0
+        self.tallies[edge] = Tally(good=had.good + good, total=had.total + events)
+        times = one.times[bisect_left(one.times, window.start) : bisect_right(one.times, window.end)]
+        self.seconds = max([self.seconds, *(times[-1:] and [times[-1] - times[0]])])
+
+
+def _service(host: str) -> str:
+    return "/".join(service_of(host) or (host,))
+
+
+def _short(name: str, facts: Facts) -> str:
+    """Without the target's namespace."""
+    return name.removeprefix(f"{facts.experiment.target.namespace}/")
+
+
+def _errors_changed(one: ChangedEdge, confidence: float) -> bool:
+    before, during = (interval(tally.good, tally.total, confidence=confidence) for tally in (one.before, one.during))
+    return during.high < before.low or during.low > before.high
+
+
+def _rate_changed(one: ChangedEdge) -> bool:
+    before, during = one.rates
+    enough = min(one.seconds) > 0 and max(one.before.total, one.during.total) >= _FEW
+    return enough and not before / _TIMES <= during <= before * _TIMES
