@@ -33,7 +33,9 @@ FIGURE = "figure"
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
 # All files of this folder share one lab.
 ONE_LAB = "tests/e2e/shop/"
-WAITING = ("tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py")
+WAITING = (
+    "tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py", "tests/contract/test_locustfile.py",
+)  # fmt: skip
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed

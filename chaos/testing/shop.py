@@ -9,21 +9,10 @@ from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
 from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
+from chaos.testing.asked import ShopLoad, ShopMetrics, ShopProbe
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
-from chaos.testing.traffic import (
-    ENTRY,
-    NAMESPACE,
-    OTHERS,
-    SECOND,
-    TARGET,
-    ShopLoad,
-    ShopMetrics,
-    ShopProbe,
-    Times,
-    Traffic,
-    pods_of,
-)
+from chaos.testing.traffic import ENTRY, NAMESPACE, OTHERS, SECOND, TARGET, Times, Traffic, pods_of
 
 _ENTRY_URL: Final = "http://shop.memory"
 
@@ -50,6 +39,8 @@ class Behaviour(TypedDict, total=False):
     status: int
     target_status: str
     spreads: float
+    unfilled: float
+    alerts: Mapping[str, Times]
     scrape_interval: float
 
 
@@ -81,6 +72,9 @@ class Shop:
         status: Of the orders that do not fail.
         target_status: Of the calls of ``inventory-svc`` that are not aborted.
         spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
+        unfilled: Share of the calls of these two that are not made any more after a fault, as from a pool that does not refill.
+        alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
+            and ``ShopDown`` never.
         scrape_interval: Whole seconds between two samples of the metrics.
 
     ``Traffic`` has further ones.

@@ -19,6 +19,7 @@ from chaos.values.questions import (
     MOST,
     NO_DATA,
     TRUE,
+    Alerts,
     Comparison,
     Durations,
     Edges,
@@ -109,6 +110,11 @@ def test_edges_are_found_by_either_end(metrics: Metrics) -> None:
         assert ("order-svc", "inventory-svc.staging.svc.cluster.local") in calls
         assert {one.labels["reporter"] for one in found} <= {"source", "waypoint"}
         assert list(metrics.samples(Edges(namespace="nowhere", end=end), seconds=60)) == []
+
+
+def test_an_alert_without_a_rule_has_no_series(metrics: Metrics) -> None:
+    found = metrics.samples(Alerts(name="NobodyHasThisRule"), seconds=60)
+    assert "NobodyHasThisRule" not in {one.labels["alertname"] for one in found}
 
 
 def test_samples_are_raw_in_the_order_of_time_and_of_the_last_seconds(mesh: Mesh, metrics: Metrics) -> None:

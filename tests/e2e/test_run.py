@@ -38,7 +38,7 @@ from tests.support.waiting import until
 # One after the other, by being in one file: runs on one target exclude each other.
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parent.parent.parent
-VIRTUAL_SERVICES = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
+ROUTES = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
 YAML_BODY = {"content-type": "application/yaml"}
 BEHIND_A_PROXY = dict.fromkeys(
     ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
@@ -149,13 +149,13 @@ def test_the_gateways_retries_show_at_the_service_and_by_their_flag(lab: LabStat
     naive = {"callers": "{app: order-naive}", "answers": "order-naive", "path": "/retried/orders/1"}
     file = quick(tmp_path, **naive, fault="abort: {percentage: 70, httpStatus: 503}", at_least="50%", limit="60s")
     file.write_text(file.read_text().replace("recovery: {within: 10s}\n", RETRIES))
-    route = loopback.post(f"{lab.api}{VIRTUAL_SERVICES}", content=RETRIED, headers=YAML_BODY)
+    route = loopback.post(f"{lab.api}{ROUTES}", content=RETRIED, headers=YAML_BODY)
     assert route.status_code == 201, route.text
     try:
         until(lambda: loopback.get(f"{lab.entry}/retried/orders/1").status_code == 200)
         done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))
     finally:
-        loopback.delete(f"{lab.api}{VIRTUAL_SERVICES}/retried")
+        loopback.delete(f"{lab.api}{ROUTES}/retried")
     assert done.returncode == 0, done.stdout + done.stderr
     history = read_record(next((tmp_path / "runs").iterdir())).history
     broken: dict[str, dict[str, object]] = {

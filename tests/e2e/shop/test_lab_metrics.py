@@ -7,7 +7,9 @@ import subprocess
 
 import pytest
 
+from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.lab.state import LabState
+from chaos.values.questions import Alerts
 from tests.support import loopback
 from tests.support.kubectl import needs_kubectl, run_kubectl
 from tests.support.waiting import until
@@ -83,6 +85,12 @@ def firing(lab: LabState) -> dict[str, dict[str, str]]:
     return {one["labels"]["alertname"]: one["labels"] for one in alerts if one["state"] == "firing"}
 
 
+def alert(lab: LabState, name: str) -> float | None:
+    """What a run is told of an alert: 1 while it fires, 0 while it does not, nothing without a rule."""
+    found = PrometheusMetrics(lab.prometheus).samples(Alerts(name=name), seconds=5)
+    return next((one.samples[0][1] for one in found if one.labels["alertname"] == name), None)
+
+
 def test_the_metrics_that_the_guide_watches_are_there_and_in_their_ranges(lab: LabState) -> None:
     until(lambda: value(lab, "sum(pilot_xds_pushes_total)") > 0)
     assert value(lab, "sum(pilot_xds_pushes)") > 0
@@ -110,9 +118,11 @@ def test_a_fault_makes_the_right_alert_fire_and_its_end_resolves_it(lab: LabStat
         def asked() -> set[int]:
             return {client.get("http://inventory-svc:8080/stock/1").status_code for _ in range(10)}
 
-        until(lambda: asked() == {200} and "IstioHighErrorRate" not in firing(lab))
+        until(lambda: asked() == {200} and alert(lab, "IstioHighErrorRate") == 0.0)
+        assert alert(lab, "Unheard") is None
         kubectl(lab, "apply", "-f", "-", stdin=FAULT)
         until(lambda: asked() == {503} and "IstioHighErrorRate" in firing(lab), within=40)
+        assert alert(lab, "IstioHighErrorRate") == 1.0
         assert firing(lab)["IstioHighErrorRate"]["destination_service_name"] == "inventory-svc"
         kubectl(lab, "delete", "vs", "inventory-svc", "-n", "staging")
         until(lambda: asked() == {200} and "IstioHighErrorRate" not in firing(lab), within=40)
