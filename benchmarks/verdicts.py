@@ -19,6 +19,7 @@ import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Final
 
 from chaos.expectations.confidence import decide
@@ -106,13 +107,15 @@ def per_second(found: Iterator[Stretch], rate: int, seconds: int) -> list[tuple[
 def decided(counts: Sequence[tuple[int, int]], scrape: int, least: int, bound: float) -> Decided:
     """The first decision in a phase."""
     batch = max(scrape, int(BATCH))
+    upto = [(0, 0), *accumulate(counts, lambda a, b: (a[0] + b[0], a[1] + b[1]))]
     for now in range(scrape, len(counts) + 1, scrape):
+        good, total = upto[now]
         if now < least or (scrape < BATCH and now % 2):
             continue
-        cut = [counts[at : at + batch] for at in range(0, now - now % batch, batch)]
-        batches = [(sum(g for g, _ in part), sum(n for _, n in part)) for part in cut]
-        good, total = (sum(column) for column in zip(*counts[:now], strict=True))
-        effect = design_effect(batches)
+        if decide(good, total, bound, confidence=CONFIDENCE) is Answer.UNDECIDED:
+            continue  # scaled evidence decides nothing that the evidence itself does not
+        cut = [*upto[0 : now - batch + 1 : batch], upto[now]]
+        effect = design_effect([(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(cut)])
         answer = decide(good / effect, total / effect, bound, confidence=CONFIDENCE)
         if answer is not Answer.UNDECIDED:
             return answer, now, good < total
@@ -153,7 +156,8 @@ def main(phases: int, least: int) -> None:
                     right = Answer.HOLDS if share >= bound else Answer.VIOLATED
                     false = [seen for answer, _, seen in found if answer not in (right, Answer.UNDECIDED)]
                     wrong, unseen = false.count(True) / phases, false.count(False) / phases
-                    claimed = (errors.every or (errors.length or 1 / rate) / max(1e-9, 1 - share)) <= least / 3
+                    every = errors.every or (errors.length or 1 / rate) / max(1e-9, 1 - share)
+                    claimed = every <= (least if errors.regular else least / 3)
                     worst = max(worst, wrong + unseen if claimed else wrong)
                     took = [at if answer is right else math.inf for answer, at, _ in found]
                     times += took if abs(share - bound) >= NEAR else []
@@ -162,7 +166,7 @@ def main(phases: int, least: int) -> None:
                         f"{wrong:6.1%} {unseen:6.1%} {sum(t < math.inf for t in took) / phases:5.0%} "
                         f"{statistics.median(took):6.0f}s"
                     )
-            if errors.every is None and (known := fixed(errors, rate)) > least:
+            if errors.every is None and least < (known := fixed(errors, rate)) <= LIMIT * least:
                 ratios.append((statistics.median(times) / known, f"{errors.name}, {rate}/s, scrapes of {scrape} s"))
                 print(f"{'':13}{errors.name}: median {ratios[-1][0]:.2f} of a fixed length, {known:.0f} s")
     print(f"worst of what is claimed, or was decided after errors were seen: {worst:.1%}; slowest: {max(ratios)}")

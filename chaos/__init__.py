@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Refused,
         Stopped,
     )
+    from chaos.expectations.alert import AlertExpectation
     from chaos.expectations.attempts import AttemptsExpectation
     from chaos.expectations.breaker import BreakerExpectation
     from chaos.expectations.client import ClientExpectation
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from chaos.expectations.mesh import Expectation
     from chaos.expectations.promql import PromqlExpectation
     from chaos.expectations.replicas import ReplicaExpectation
+    from chaos.expectations.throughput import ThroughputExpectation
     from chaos.expectations.unaffected import UnaffectedExpectation
     from chaos.faults.abort import Abort
     from chaos.faults.delay import Delay
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 
 _HOMES: Final = {
     "Abort": "chaos.faults.abort",
+    "AlertExpectation": "chaos.expectations.alert",
     "AttemptsExpectation": "chaos.expectations.attempts",
     "BreakerExpectation": "chaos.expectations.breaker",
     "Caps": "chaos.model.settings",
@@ -106,6 +109,7 @@ _HOMES: Final = {
     "Stopped": "chaos.errors",
     "StringMatch": "chaos.faults.target",
     "Target": "chaos.faults.target",
+    "ThroughputExpectation": "chaos.expectations.throughput",
     "UnaffectedExpectation": "chaos.expectations.unaffected",
     "Verdict": "chaos.model.verdict",
     "__version__": "chaos.version",
@@ -115,6 +119,7 @@ _HOMES: Final = {
 
 __all__ = [
     "Abort",
+    "AlertExpectation",
     "AttemptsExpectation",
     "BreakerExpectation",
     "Caps",
@@ -164,6 +169,7 @@ __all__ = [
     "Stopped",
     "StringMatch",
     "Target",
+    "ThroughputExpectation",
     "UnaffectedExpectation",
     "Verdict",
     "__version__",

@@ -13,6 +13,8 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from tests.support import loopback
+
 if TYPE_CHECKING:
     from chaos.adapters.kubernetes_mesh import KubernetesMesh
     from tests.support.api_server import ApiServer
@@ -31,7 +33,9 @@ FIGURE = "figure"
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
 # All files of this folder share one lab.
 ONE_LAB = "tests/e2e/shop/"
-WAITING = ("tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py")
+WAITING = (
+    "tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py", "tests/contract/test_locustfile.py",
+)  # fmt: skip
 
 
 class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
@@ -94,7 +98,7 @@ def mesh(server: ApiServer) -> KubernetesMesh:
 def admin(server: ApiServer) -> Iterator[httpx.Client]:
     """Plain HTTP to ``server``, as its administrator."""
     host, port = server.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
+    with loopback.Client(base_url=f"http://{host}:{port}") as client:
         yield client
 
 

@@ -34,9 +34,9 @@ class HttpProbe:
 
     def connect(self, entry: str, *, host: str | None) -> Contact:
         """Connects, with TLS for ``https``, and sends no request."""
-        found = self._reach(entry, host, context=ssl.create_default_context())
+        found = self._reach(entry, host, strict=True)
         if found.certificate:  # whether all else is well
-            found = self._reach(entry, host, context=_trusting()).model_copy(update={"certificate": found.certificate})
+            found = self._reach(entry, host).model_copy(update={"certificate": found.certificate})
         return found.model_copy(update={"proxied": _is_proxied(entry)})
 
     def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:
@@ -66,12 +66,13 @@ class HttpProbe:
             return Contact(hindrance=Hindrance.TLS_ONLY)
         return found
 
-    def _reach(self, entry: str, host: str | None, *, context: ssl.SSLContext) -> Contact:
+    def _reach(self, entry: str, host: str | None, *, strict: bool = False) -> Contact:
         url = urlsplit(entry)
         name, port = url.hostname or "", url.port or _PORTS[url.scheme]
         try:
             with socket.create_connection((name, port), timeout=self._timeout) as connection:
                 if url.scheme == "https":
+                    context = ssl.create_default_context() if strict else _trusting()
                     return _shake_hands(connection, context, host or name)
         except socket.gaierror as error:
             return Contact(hindrance=Hindrance.UNKNOWN_NAME, detail=error.strerror or str(error))
@@ -87,7 +88,7 @@ class HttpProbe:
         tls = urlsplit(entry)
         port = tls.port or _PORTS[tls.scheme]
         name = f"[{tls.hostname}]" if ":" in (tls.hostname or "") else tls.hostname
-        return self._reach(f"https://{name}:{port}", host, context=_trusting()).hindrance is None
+        return self._reach(f"https://{name}:{port}", host).hindrance is None
 
 
 def _is_proxied(entry: str) -> bool:
@@ -115,7 +116,7 @@ def _shake_hands(connection: socket.socket, context: ssl.SSLContext, name: str) 
 
 def _trusting() -> ssl.SSLContext:
     """Any certificate is taken, as Locust's users take it for declared requests; what is wrong with it ``connect`` says."""
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
 

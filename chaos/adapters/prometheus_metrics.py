@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from chaos.adapters.loopback import is_loopback
@@ -18,6 +19,7 @@ from chaos.values.questions import (
     MOST,
     NO_DATA,
     TRUE,
+    Alerts,
     Comparison,
     Durations,
     Edges,
@@ -31,12 +33,14 @@ from chaos.values.series import Series
 
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
+    from requests import Session
 
 _TIMEOUT: Final = 5
 _FALLBACK_INTERVAL: Final = 15.0
 """Seconds; the interval of Istio's sample addon."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
 _ENDS: Final = {End.CALLER: "source_workload_namespace", End.SERVICE: "destination_service_namespace"}
+_RULES: Final = "/api/v1/rules?type=alert"
 _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
@@ -60,15 +64,20 @@ class PrometheusMetrics:
     def _client(self) -> PrometheusConnect:
         if self._opened is None:
             from prometheus_api_client import PrometheusConnect
-            from requests import Session
             from urllib3.util.retry import Retry
 
-            session = Session()
-            session.trust_env = not is_loopback(
-                self.url
-            )  # else a proxy of the environment is asked for this very machine
-            self._opened = PrometheusConnect(url=self.url, retry=Retry(total=0), timeout=_TIMEOUT, session=session)
+            self._opened = PrometheusConnect(
+                url=self.url, retry=Retry(total=0), timeout=_TIMEOUT, session=self._session
+            )
         return self._opened
+
+    @cached_property
+    def _session(self) -> Session:
+        from requests import Session
+
+        session = Session()
+        session.trust_env = not is_loopback(self.url)  # else a proxy of the environment is asked for this very machine
+        return session
 
     def _query(self, query: str, **parameters: float) -> Any:
         from prometheus_api_client import PrometheusApiClientException
@@ -115,6 +124,8 @@ class PrometheusMetrics:
         """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
         if isinstance(question, Comparison):
             return self._compared(question.promql)
+        if isinstance(question, Alerts):
+            return self._alerts(question.name)
         found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]")
         return [
             Series.model_construct(
@@ -123,6 +134,23 @@ class PrometheusMetrics:
             )
             for item in found
         ]
+
+    def _alerts(self, name: str) -> Sequence[Series]:
+        """By the states of all alert rules; of several with one name, one that fires counts."""
+        from requests import RequestException
+
+        try:
+            answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT)
+            groups = answer.json()["data"]["groups"]
+        except (RequestException, ValueError, KeyError, TypeError) as error:
+            raise self._unreachable(error) from error
+        fires: dict[str, bool] = {}
+        for rule in (rule for group in groups for rule in group["rules"]):
+            found = rule["state"] == "firing"
+            if found or (rule["name"] == name and rule.get("health") != "err"):
+                fires[rule["name"]] = found or fires.get(rule["name"], False)
+        now = self.now()
+        return [Series(labels={"alertname": one}, samples=((now, float(value)),)) for one, value in fires.items()]
 
     def _compared(self, promql: str) -> Sequence[Series]:
         """Whether a comparison is true at this moment, and the values of its telling side; an empty result may be no data."""
@@ -153,6 +181,8 @@ class PrometheusMetrics:
                 return f'istio_requests_total{{{_SIDES[Side.CALLERS]},{_ENDS[end]}="{namespace}"}}'
             case Comparison(promql=promql):
                 return promql
+            case Alerts():
+                return _RULES
             case Rejections():
                 return "pilot_total_xds_rejects"
         assert_never(question)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,7 +27,7 @@ from chaos.model.settings import Settings
 from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
-from chaos.values.questions import Requests
+from chaos.values.questions import Alerts, Requests
 from chaos.values.remarks import Refusal, Warn
 
 T = TypeVar("T")
@@ -60,11 +61,13 @@ def look(
         namespace: _around(mesh, namespace, cluster=cluster, root=root, writable_outside=writable_outside)
         for namespace in experiment.namespaces
     }
+    unheard = tuple(_unknown_alerts(metrics, experiment)) if metrics is not None else ()
     found = []
     for target in (one.target for one in experiment.each()):
         here = around[target.namespace]
         if metrics is not None and target.namespace in here.namespaces:
-            here = replace(here, calling=_calling(metrics, service_fqdn(target.service, target.namespace)))
+            calling = _calling(metrics, service_fqdn(target.service, target.namespace))
+            here = replace(here, calling=calling, unknown_alerts=unheard)
         found.append(here)
     return tuple(found)
 
@@ -152,6 +155,17 @@ def _calling(metrics: Metrics, host: str) -> Sequence[tuple[str, str]]:
     )
 
 
+def _unknown_alerts(metrics: Metrics, experiment: Experiment) -> Iterator[str]:
+    """Where the metrics do not answer, nothing is known: the run will say so."""
+    every = (*experiment.steady_state, *experiment.guardrails)
+    for question in (asked for one in every for asked in one.questions(experiment.target.namespace)):
+        if isinstance(question, Alerts):
+            with suppress(MetricsError):
+                found = metrics.samples(question, seconds=_LOOK_BACK)
+                if all(one.labels.get("alertname") != question.name for one in found):
+                    yield question.name
+
+
 def make_plan(
     experiment: Experiment,
     situations: Sequence[Situation],
@@ -182,7 +196,7 @@ def make_plan(
         injection = chosen if isinstance(chosen, Injection) else None
         found = [
             refusal
-            for stage in (injection.stages if injection else (None,))
+            for stage in (injection.different if injection else (None,))
             for refusal in guard.check(Draft(experiment=one, situation=situation, settings=settings, injection=stage))
         ]
         refused[str(one.target)] = [*found, chosen] if isinstance(chosen, Refusal) else found

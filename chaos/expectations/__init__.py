@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, get_args
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from chaos.expectations.alert import AlertExpectation
 from chaos.expectations.attempts import AttemptsExpectation
 from chaos.expectations.breaker import BreakerExpectation
 from chaos.expectations.client import ClientExpectation
@@ -20,10 +21,12 @@ from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.replicas import ReplicaExpectation
+from chaos.expectations.throughput import ThroughputExpectation
 from chaos.expectations.unaffected import UnaffectedExpectation
 
 __all__ = [
     "KINDS",
+    "AlertExpectation",
     "AnyExpectation",
     "AttemptsExpectation",
     "BreakerExpectation",
@@ -36,11 +39,14 @@ __all__ = [
     "PromqlExpectation",
     "ReplicaExpectation",
     "SteadyState",
+    "ThroughputExpectation",
     "UnaffectedExpectation",
 ]
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[AlertExpectation, Tag("AlertExpectation")]
+    | Annotated[ThroughputExpectation, Tag("ThroughputExpectation")]
     | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]
     | Annotated[AttemptsExpectation, Tag("AttemptsExpectation")]
     | Annotated[BreakerExpectation, Tag("BreakerExpectation")]

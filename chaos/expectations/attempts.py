@@ -108,8 +108,8 @@ class AttemptsExpectation(Kind):
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated if there were surely more, whatever is still under way; holds if there were surely no more.
 
-        An attempt is counted before the request that caused it, or, where the load counts, after it was sent; by the longest
-        answer's time, and by a scrape where two proxies count. So each way has windows that can only speak against it.
+        An attempt is counted before the request that caused it, or, where the load counts, after it was sent, by up to the longest
+        answer's time, and no proxy is scraped at a window's very edge. So each way has windows that can only speak against it.
         A baseline to which others are relative has to be known well enough that they can be decided.
         """
         most = self._most(look.phase)
@@ -120,7 +120,8 @@ class AttemptsExpectation(Kind):
         least, largest = self._bounds(most, evidence, look, part)
         answer, value = Answer.UNDECIDED, plain.attempts / plain.requests if plain.requests else None
         if value is not None and most.relative and look.baseline is None:  # it is the baseline itself that is judged
-            answer = Answer.HOLDS if fewest.mean(part)[0] * sqrt(most.number) >= value else answer
+            low = fewest.mean(part)[0]
+            answer = Answer.HOLDS if low and low * sqrt(most.number) >= value else answer
         elif value is not None and fewest.against(largest, part) is Answer.VIOLATED:
             answer = Answer.VIOLATED
         elif value is not None and utmost.against(least, part) is Answer.HOLDS:
@@ -180,28 +181,44 @@ class AttemptsExpectation(Kind):
         Both are cut by what all answers of the load took, but for a ``rest`` of them. Those, and the ones that hang, may have had
         their attempts in the window but not their requests, or the other way round.
         """
-        start, end = window.start, window.end
-        edge = max(evidence.scrape_interval, _SECOND)
-        late = evidence.load.longest_wait(start, end, rest=rest) + edge
-        first, last = (edge, late) if self.per is not None else (late, edge)
-        fewest = self._counted(evidence, Window(start + first, end - last), window, namespace)
-        utmost = self._counted(evidence, window, Window(start + last, end - first), namespace)
-        _, answered = evidence.load.total("sent and answered", _sent_and_answered, start, end)
-        astray = evidence.load.overdue(start, end, rest=rest) + ceil(rest * max(answered, plain.requests))
+        late = evidence.load.longest_wait(window.start, window.end, rest=rest) + _SECOND
+        inner, shorter = self._within(evidence, window, late, namespace)
+        fewest = self._counted(evidence, inner, window, namespace)
+        utmost = self._counted(evidence, window, shorter, namespace)
+        _, answered = evidence.load.total("sent and answered", _sent_and_answered, window.start, window.end)
+        astray = evidence.load.overdue(window.start, window.end, rest=rest) + ceil(rest * max(answered, plain.requests))
         return (
             replace(fewest, requests=fewest.requests + astray),
             replace(utmost, requests=max(0, utmost.requests - astray)),
         )
 
+    def _within(self, evidence: Evidence, window: Window, late: float, namespace: str) -> tuple[Window, Window]:
+        """When attempts surely were those of the window's requests, and when requests surely had their attempts in it.
+
+        Where proxies count both, an attempt is counted before its request; where the load does, after that was sent.
+        """
+        nothing, (arrivals, sent, *causes) = Window(window.end, window.start), self.questions(namespace)
+        counted = evidence.scraped((arrivals, sent), window) or nothing
+        if not causes:
+            return Window(window.start + late, window.end - _SECOND), Window(counted.start, counted.end - late)
+        asked = evidence.scraped(causes, window) or nothing
+        return Window(asked.start, asked.end - late), Window(counted.start + late, counted.end)
+
     def _known(self, evidence: Evidence, window: Window, namespace: str) -> Window:
-        """The window up to where every proxy was scraped, in whole scrapes: what is counted there, a later look counts too."""
+        """The window up to where every proxy was scraped, in whole scrapes: what is counted there, a later look counts too.
+
+        The load tells any second, so beside it the window begins with the first scrape of the attempts.
+        """
+        start = window.start
+        if self.per is None and (scraped := evidence.scraped(self.questions(namespace), window)) is not None:
+            start = scraped.start
         counters = (one for question in self.questions(namespace) for one in evidence.counters(question))
         ends = [
             one.times[-1] for one in counters if one.times and not one.is_gone(window.end, evidence.scrape_interval)
         ]
         ends += [second.at + 1 for second in evidence.load.seconds[-1:]]
-        scrapes = floor((min(window.end, *ends) - window.start) / evidence.scrape_interval)
-        return Window(window.start, window.start + max(0, scrapes) * evidence.scrape_interval)
+        scrapes = floor((min(window.end, *ends) - start) / evidence.scrape_interval)
+        return Window(start, start + max(0, scrapes) * evidence.scrape_interval)
 
     def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         key = (self, namespace) if self.per is not None else None  # the load tells its seconds at times of its own

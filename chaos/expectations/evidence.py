@@ -117,6 +117,20 @@ class Evidence:
             found = count(one, window.start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
 
+    def scraped(self, questions: Iterable[Question], window: Window) -> Window | None:
+        """The part of a window that lies between scrapes of all processes that count questions; ``None`` where there is none.
+
+        One that is scraped no more ends it, as one that is scraped for the first time begins it.
+        """
+        spans = []
+        for one in (one for question in questions for one in self.counters(question)):
+            times = self.scrapes.get(one.source, one.times)
+            begin, end = bisect_left(times, window.start), bisect_right(times, window.end)
+            if begin < end:
+                spans.append((times[begin], times[end - 1]))
+        first, last = max((begin for begin, _ in spans), default=0.0), min((end for _, end in spans), default=0.0)
+        return Window(first, last) if first < last else None
+
     def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
         """The scrapes of a window between which any series of a question rose, in the order of time.
 

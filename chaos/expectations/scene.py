@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from chaos.istio.hosts import host_of
 from chaos.values.remarks import Refusal, Warn
@@ -26,12 +27,16 @@ class Scene:
         target: The target's host.
         sealed: Every request to the target is answered by the fault, so its callers' proxies send none on.
         pods: Of the services whose pods are known, by their hosts.
+        fault: The longest that the fault may last.
+        unknown_alerts: Alerts that expectations name, and that the metrics' back end surely does not have.
         policies: What the DestinationRules of services have in their traffic policies, by their hosts.
     """
 
     namespace: str
     target: str
     sealed: bool = False
+    fault: timedelta = timedelta.max
+    unknown_alerts: frozenset[str] = frozenset()
     pods: Mapping[str, Pods] = field(default_factory=dict)
     policies: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

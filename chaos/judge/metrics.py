@@ -16,7 +16,7 @@ _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mar
 _SCRAPES: Final = 4
 """Scrape intervals without any sample of a question after which its metrics are lost."""
 _MISSED: Final = 3
-"""Scrapes that one proxy lacks and another has, after which the first is lost."""
+"""Scrapes that one proxy lacks and another has, after which the first is lost, if they were not just slow."""
 _SLOW: Final = 5.0
 """Seconds that a scrape and the look at it may take."""
 
@@ -45,7 +45,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
                     message=f"the last {end - last:.0f} s of the {phase} are missing: no sample of {question}",
                     hint="check on Prometheus' page of targets that it still scrapes the proxies",
                 )
-            behind = last - _MISSED * facts.environment.scrape_interval
+            behind = last - _MISSED * facts.environment.scrape_interval - _SLOW / 2
             lost = {source: at for source, at in newest.items() if begin <= at < behind}
             if lost:
                 return _part_of_them(question, phase, end, lost, newest)

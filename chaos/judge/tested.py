@@ -39,7 +39,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
                 message=f"{injection.host} did not work before the fault: status {_told(answers)}",
-                hint="check that the target has ready pods (kubectl get endpointslices), and that its callers' requests are right: "
+                hint="check that the target has ready pods (kubectl get endpointslices), and send load for which it has an answer: "
                 "a fault at a service that fails anyway changes nothing",
             )
     yield from _no_success(facts, window, "before the fault")

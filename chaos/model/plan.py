@@ -97,6 +97,11 @@ class Injection(Frozen):
         return (first, *later)
 
     @property
+    def different(self) -> tuple[Injection, ...]:
+        """The injection in every stage but for repetitions, which differ in the routes' names alone."""
+        return self.stages[: max(1, len(self.fault.stages))]
+
+    @property
     def host(self) -> str:
         """The registry host whose requests are hit."""
         return service_fqdn(self.target.service, self.target.namespace)

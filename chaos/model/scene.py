@@ -31,6 +31,8 @@ def scene_of(experiment: Experiment, situation: Situation) -> Scene:
         namespace=namespace,
         target=service_fqdn(experiment.target.service, namespace),
         sealed=_sealed(experiment, situation),
+        fault=experiment.limits.fault,
+        unknown_alerts=frozenset(situation.unknown_alerts),
         pods={host: _pods(service, situation) for host, service in hosts.items()},
         policies={host: _policies(situation.rule_for(host, namespace)) for host in hosts},
     )

@@ -40,6 +40,7 @@ class Situation:
         http_routes: All of the Gateway API's HTTPRoutes and GRPCRoutes; none where these are not served.
         root_namespace: The mesh's, whose Sidecar is the default of all namespaces.
         unreadable: What the identity in use may not read, as rights: ``list sidecars.networking.istio.io``.
+        unknown_alerts: Alerts that expectations name, and that the metrics' back end answered not to have.
     """
 
     cluster: str
@@ -56,6 +57,7 @@ class Situation:
     http_routes: Sequence[Object] = ()
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
+    unknown_alerts: tuple[str, ...] = ()
 
     @property
     def default_export(self) -> tuple[str, ...]:

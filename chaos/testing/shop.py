@@ -11,6 +11,7 @@ from chaos.engine.surroundings import NoWatch
 from chaos.harness.harness import Harness, Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
+from chaos.testing.instruments import ShopLoad, ShopMetrics, ShopProbe
 from chaos.testing.mesh import MemoryMesh
 from chaos.testing.shares import Shares
 from chaos.testing.traffic import (
@@ -19,9 +20,6 @@ from chaos.testing.traffic import (
     OTHERS,
     SECOND,
     TARGET,
-    ShopLoad,
-    ShopMetrics,
-    ShopProbe,
     Times,
     Traffic,
     pods_of,
@@ -52,11 +50,13 @@ class Behaviour(TypedDict, total=False):
     status: int
     target_status: str
     spreads: float
+    unfilled: float
+    alerts: Mapping[str, Times]
     leaks: float
     fails_as: int
     takes: float
-    patience: float
     scrape_interval: float
+    time_out: float
 
 
 class Shop:
@@ -76,6 +76,7 @@ class Shop:
         kept: Share of the arrivals that the load generator manages to send.
         asks: How often an order calls ``inventory-svc``.
         tries: How often ``order-svc`` tries each of these calls while they are aborted, the first time included.
+        time_out: Seconds for which ``order-svc`` waits for a call; then it answers without it.
         retries: How often the gateway's proxy sends an order again that failed; beyond that, Envoy's flag is ``URX``.
         replicas: Replicas of ``order-svc``.
         spoilt: Share of the orders at the last replica that fail while there is a fault.
@@ -87,12 +88,13 @@ class Shop:
         status: Of the orders that do not fail.
         target_status: Of the calls of ``inventory-svc`` that are not aborted.
         spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
+        unfilled: Share of the calls of these two that are not made any more after a fault, as from a pool that does not refill.
+        alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
+            and ``ShopDown`` never.
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
         fails_as: Status of the orders that fail.
         takes: Milliseconds that an answer takes where nothing is delayed.
-        patience: Milliseconds after which ``order-svc`` goes on without a call that is delayed.
         scrape_interval: Whole seconds between two samples of the metrics.
-
         seed: Each order's fate is drawn by chance from this seed; without one, the shares are kept evenly.
 
     ``Traffic`` has further ones.

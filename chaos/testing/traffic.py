@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import floor, prod
-from pathlib import Path
+from math import floor, inf, prod
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
 
-from chaos.errors import LoadError, MetricsError
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
-from chaos.model.experiment import Load as LoadSpec
-from chaos.model.experiment import Request
 from chaos.ports import Clock, Object
 from chaos.testing.orders import Order, Says
 from chaos.testing.shares import Shares
 from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
-from chaos.values.entry import Contact
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import FALSE, NO_DATA, TRUE, Comparison, Durations, Edges, End, Question, Requests, Side
+from chaos.values.questions import (
+    Durations,
+    Edges,
+    End,
+    Question,
+    Requests,
+    Side,
+)
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
@@ -83,9 +85,10 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
-        self.spreads, self.leaks, self.fails_as = 0.0, 0.0, 500
-        self.takes, self.patience = 20.0, float("inf")
-        self.scrape_interval = 1.0
+        self.spreads = self.unfilled = self.leaks = 0.0
+        self.takes, self.fails_as = 20.0, 500
+        self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
+        self.scrape_interval, self.time_out = 1.0, inf
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
         """Seconds for which users of a locustfile wait for their answers."""
@@ -109,16 +112,22 @@ class Traffic:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
 
+    def alerting(self, name: str) -> Mapping[str, bool]:
+        """Which alerts fire, and whether that of this name does, if there is one."""
+        self.catch_up()
+        fires = {one: times.cover(self._faulted, self._next - 1) for one, times in self.alerts.items()}
+        return {one: firing for one, firing in fires.items() if firing or one == name}
+
     def _happen(self, at: float) -> None:
         lags = self.arrivals.lags(at, round(self.rate * self.kept))
         number = len(lags)
         faults = {service: self._fault(service, at) for service in (TARGET, SECOND)}
         abort = 1 - prod(1 - one.abort for one in faults.values())
         delay = 1 - prod(1 - one.delay for one in faults.values())
-        late = max(one.late for one in faults.values())
+        late = min(max(one.late for one in faults.values()), 1000 * self.time_out)
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
-        took = {self.takes: 1 - delay, self.takes + min(late, self.patience): delay} if delay else {self.takes: 1.0}
+        took = {self.takes: 1 - delay, self.takes + late: delay} if delay else {self.takes: 1.0}
         bad = {replica: self._bad(replica, abort, at) for replica in self._in_rotation(at)}
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
@@ -198,7 +207,7 @@ class Traffic:
             (host, caller, "-", fine): (1 - abort) * (1 - delay),
             (host, caller, "FI", fault.status): abort * (1 - delay),
         }
-        if fault.late > self.patience:
+        if fault.late > 1000 * self.time_out:
             shares[host, caller, "DI,DC", "0"] = delay  # Envoy decides on the abort after the delay
         else:
             shares[host, caller, "DI", fine] = (1 - abort) * delay
@@ -212,6 +221,8 @@ class Traffic:
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
         bad = self.spreads if at == self._faulted[1] else 0.0
+        if float("-inf") < self._faulted[1] < at:
+            calls = self.shares.whole("others", calls * (1 - self.unfilled))
         for name, home in OTHERS:
             for (_, code), count in self.shares.out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
                 self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)
@@ -315,116 +326,6 @@ def _is_part(asked: Question, edges: Edges) -> bool:
 def _tries(failing: float, most: int) -> float:
     """The mean number of tries, if each fails with a share and the last one is the ``most``-th."""
     return sum(failing**before for before in range(most))
-
-
-class ShopMetrics:
-    """The ``Metrics`` port over the shop's traffic."""
-
-    def __init__(self, clock: Clock, traffic: Traffic) -> None:
-        self._clock = clock
-        self._traffic = traffic
-        self.lost = ""
-        """Why they do not answer; nothing while they do."""
-        self.untrue: set[str] = set()
-        """Comparisons that are false; all others are true."""
-        self.unknown: set[str] = set()
-        """Comparisons for which there are no data."""
-
-    def now(self) -> float:
-        """The shop's clock."""
-        self._answer()
-        return self._clock.now()
-
-    def version(self) -> str:
-        """None."""
-        return ""
-
-    def scrape_interval(self) -> float:
-        """The shop's."""
-        return self._traffic.scrape_interval
-
-    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last seconds."""
-        self._answer()
-        if isinstance(question, Comparison):
-            known = NO_DATA if question.promql in self.unknown else TRUE
-            held = FALSE if question.promql in self.untrue else known
-            return [Series(labels={}, samples=((self._clock.now(), held),))]
-        return self._traffic.series(question, seconds=seconds)
-
-    def wording(self, question: Question) -> str:
-        """The question in words."""
-        return str(question)
-
-    def _answer(self) -> None:
-        self._traffic.catch_up()
-        if self.lost:
-            raise MetricsError(self.lost)
-
-
-class ShopProbe:
-    """The ``Probe`` port: the shop's entry, which answers everything with 200 unless it is told what to do."""
-
-    def __init__(self) -> None:
-        self.connection = Contact()
-        """What becomes of a connection."""
-        self.answers: dict[str, Contact] = {}
-        """What becomes of requests, by their paths."""
-        self.asked: list[str] = []
-        """The labels of the requests that were sent."""
-
-    def connect(self, entry: str, *, host: str | None) -> Contact:  # noqa: ARG002
-        """As ``connection`` says."""
-        return self.connection
-
-    def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:  # noqa: ARG002
-        """As ``answers`` says."""
-        self.asked.append(request.label)
-        return self.answers.get(request.path, Contact(status=200))
-
-
-class ShopLoad:
-    """The ``Load`` port: orders at the declared rate."""
-
-    def __init__(self, traffic: Traffic) -> None:
-        self._traffic = traffic
-        self._rate = 0.0
-        self.died = ""
-        """Why it is not running; nothing while it is well."""
-
-    def prepare(
-        self,
-        spec: LoadSpec,
-        *,
-        entry: str,  # noqa: ARG002
-        headers: Mapping[str, str],  # noqa: ARG002
-        base: Path,  # noqa: ARG002
-        markers: Sequence[Marker] = (),
-    ) -> None:
-        """Takes note of the rate and the markers; ``LoadError`` where it has died."""
-        if self.died:
-            raise LoadError(self.died)
-        self._rate, self._traffic.markers = spec.rate, markers
-
-    def start(self) -> None:
-        """Orders from now on."""
-        self._traffic.catch_up()
-        self._traffic.rate = self._rate
-
-    def poll(self) -> Sequence[LoadSecond]:
-        """The seconds that were finished since the last call."""
-        self._traffic.catch_up()
-        found, self._traffic.seconds = tuple(self._traffic.seconds), []
-        return found
-
-    def failure(self) -> str | None:
-        """Why it is no longer running; ``None`` while it is well."""
-        return self.died or None
-
-    def stop(self) -> None:
-        """Orders no more."""
-        self._traffic.catch_up()
-        self._traffic.rate = 0.0
 
 
 def _share(part: Mapping[str, Any]) -> float:

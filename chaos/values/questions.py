@@ -95,6 +95,20 @@ class Comparison(Frozen):
         return f"comparison {self.promql}"
 
 
+class Alerts(Frozen):
+    """Which alerts fire: one sample each time it is asked, in series by the label ``alertname``.
+
+    That of ``name`` is 1 where it fires and 0 where it does not; it has no series if there is no such rule, or if its rule
+    can't be evaluated. Other alerts have a sample, 1, only while they fire.
+    """
+
+    kind: Literal["alerts"] = "alerts"
+    name: str
+
+    def __str__(self) -> str:
+        return f"alert {self.name}, and others that fire"
+
+
 class Rejections(Frozen):
     """Updates that proxies rejected since istiod began: a counter for each type, in its label ``type``.
 
@@ -107,4 +121,4 @@ class Rejections(Frozen):
         return "rejected updates"
 
 
-Question = Annotated[Requests | Edges | Durations | Comparison | Rejections, Field(discriminator="kind")]
+Question = Annotated[Requests | Edges | Durations | Comparison | Alerts | Rejections, Field(discriminator="kind")]

@@ -11,9 +11,9 @@ from tests.contract.load_server import Server
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    with Server() as server:
-        yield server
+def site() -> Iterator[Server]:
+    with Server() as site:
+        yield site
 
 
 @pytest.fixture

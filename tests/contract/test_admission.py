@@ -16,6 +16,7 @@ from chaos.lab.api.resources import NAMESPACES
 from chaos.manifests.admission import admission
 from chaos.model.settings import Settings
 from chaos.values.documents import as_documents
+from tests.support import loopback
 from tests.support.api_server import CONTEXT, ApiServer
 from tests.support.kubectl import needs_kubectl, run_kubectl
 
@@ -61,7 +62,7 @@ class Cluster:
         self.server = ApiServer(folder)
         host, port = self.server.address
         self.url = f"http://{host}:{port}"
-        self.admin = httpx.Client(base_url=self.url, trust_env=False)
+        self.admin = loopback.Client(base_url=self.url)
         self._clients = [self.admin]
         labels = {
             "chaos-harness": {}, "istio-system": {"env": "staging"}, "unlabelled-staging": {}, "team-a-staging": {"env": "staging"},
@@ -84,7 +85,7 @@ class Cluster:
         }
         self.admin.post(f"{rbac}/clusterrolebindings", json=binding).raise_for_status()
         token = self.admin.post(f"{accounts}/{name}/token", json={"spec": {}}).json()["status"]["token"]
-        made = httpx.Client(base_url=self.url, trust_env=False, headers={"authorization": f"Bearer {token}"})
+        made = loopback.Client(base_url=self.url, headers={"authorization": f"Bearer {token}"})
         self._clients.append(made)
         return made
 

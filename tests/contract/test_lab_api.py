@@ -13,6 +13,7 @@ import pytest
 from kubernetes import client, config, watch
 from kubernetes.client.exceptions import ApiException
 
+from tests.support import loopback
 from tests.support.api_server import CONTEXT, ApiServer
 from tests.support.kubectl import needs_kubectl, run_kubectl
 
@@ -117,22 +118,22 @@ def test_a_schema_error_names_the_field(custom: client.CustomObjectsApi) -> None
 def test_unknown_fields_are_dropped_with_a_warning_or_refused_when_strict(server: ApiServer) -> None:
     path = f"{url(server)}/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
     body = virtual_service(surprise=1)
-    made = httpx.post(path, json=body)
+    made = loopback.post(path, json=body)
     assert made.status_code == 201
     assert "surprise" not in made.json()["spec"]
     assert 'unknown field \\"spec.surprise\\"' in made.headers["warning"]
-    strict = httpx.post(path, json=body, params={"fieldValidation": "Strict"})
+    strict = loopback.post(path, json=body, params={"fieldValidation": "Strict"})
     assert strict.status_code == 400
     assert 'strict decoding error: unknown field "spec.surprise"' in strict.json()["message"]
 
 
 def test_nulls_are_dropped_without_a_word(server: ApiServer) -> None:
     path = f"{url(server)}/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
-    made = httpx.post(path, json=virtual_service(gateways=None))
+    made = loopback.post(path, json=virtual_service(gateways=None))
     assert made.status_code == 201
     assert "gateways" not in made.json()["spec"]
     assert "warning" not in made.headers
-    in_a_list = httpx.post(path, json=virtual_service("other", hosts=[None]))
+    in_a_list = loopback.post(path, json=virtual_service("other", hosts=[None]))
     assert in_a_list.status_code == 422
     assert in_a_list.json()["details"]["causes"][0]["field"] == "spec.hosts[0]"
 
@@ -141,10 +142,10 @@ def test_nulls_are_dropped_without_a_word(server: ApiServer) -> None:
 def test_what_is_nested_without_end_is_refused(server: ApiServer, depth: int) -> None:
     path = f"{url(server)}/api/v1/namespaces/staging/configmaps"
     body = f'{{"metadata": {{"name": "deep"}}, "data": {"[" * depth}{"]" * depth}}}'
-    refused = httpx.post(path, content=body, headers={"content-type": "application/json"})
+    refused = loopback.post(path, content=body, headers={"content-type": "application/json"})
     assert refused.status_code == 400
     assert ("too deep" if depth > 10_000 else "cannot unmarshal array") in refused.json()["message"]
-    assert httpx.get(f"{path}/deep").status_code == 404
+    assert loopback.get(f"{path}/deep").status_code == 404
 
 
 def test_selectors(api: client.ApiClient) -> None:
@@ -221,10 +222,10 @@ def test_a_watch_tells_every_change_in_order(custom: client.CustomObjectsApi) ->
     ("flag", "watches"), [("1", True), ("true", True), ("True", True), ("", True), ("false", False), ("0", False)]
 )
 def test_a_flag_is_read_as_an_api_server_does(server: ApiServer, flag: str, watches: bool) -> None:
-    httpx.post(f"{url(server)}/api/v1/namespaces/staging/configmaps", json={"metadata": {"name": "c"}})
+    loopback.post(f"{url(server)}/api/v1/namespaces/staging/configmaps", json={"metadata": {"name": "c"}})
     asked = {"watch": flag, "timeoutSeconds": "1"}
     told = json.loads(
-        httpx.get(f"{url(server)}/api/v1/namespaces/staging/configmaps", params=asked).text.splitlines()[0]
+        loopback.get(f"{url(server)}/api/v1/namespaces/staging/configmaps", params=asked).text.splitlines()[0]
     )
     assert (told.get("type") == "ADDED") is watches
     assert (told.get("kind") == "ConfigMapList") is not watches
@@ -233,21 +234,21 @@ def test_a_flag_is_read_as_an_api_server_does(server: ApiServer, flag: str, watc
 def test_a_list_may_be_streamed_and_says_where_it_ends(server: ApiServer) -> None:
     path = f"{url(server)}/api/v1/namespaces/staging/configmaps"
     for number in range(2):
-        httpx.post(path, json={"metadata": {"name": f"c{number}"}})
+        loopback.post(path, json={"metadata": {"name": f"c{number}"}})
     asked = {
         "watch": "1", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true",
         "timeoutSeconds": "1",
     }  # fmt: skip
-    told = [json.loads(line) for line in httpx.get(path, params=asked).text.splitlines()]
+    told = [json.loads(line) for line in loopback.get(path, params=asked).text.splitlines()]
     assert [one["type"] for one in told[:3]] == ["ADDED", "ADDED", "BOOKMARK"]
     end = told[2]["object"]["metadata"]
     assert end["annotations"] == {"k8s.io/initial-events-end": "true"}
-    assert end["resourceVersion"] == httpx.get(path).json()["metadata"]["resourceVersion"]
+    assert end["resourceVersion"] == loopback.get(path).json()["metadata"]["resourceVersion"]
 
 
 def test_older_kubectls_get_the_schema_in_protobuf(server: ApiServer) -> None:
     wanted = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
-    answer = httpx.get(f"{url(server)}/openapi/v2", headers={"accept": wanted})
+    answer = loopback.get(f"{url(server)}/openapi/v2", headers={"accept": wanted})
     assert answer.headers["content-type"] == "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
     assert answer.content.startswith(b"\x0a\x032.0")
 
@@ -255,9 +256,9 @@ def test_older_kubectls_get_the_schema_in_protobuf(server: ApiServer) -> None:
 def test_a_watch_from_a_forgotten_version_is_gone(server: ApiServer) -> None:
     path = f"{url(server)}/api/v1/namespaces/staging/configmaps"
     for number in range(3):
-        httpx.post(path, json={"metadata": {"name": f"c{number}"}})
+        loopback.post(path, json={"metadata": {"name": f"c{number}"}})
     server.store._log.clear()  # as if 20,000 changes had happened since
-    answer = httpx.get(path, params={"watch": "1", "resourceVersion": "1"})
+    answer = loopback.get(path, params={"watch": "1", "resourceVersion": "1"})
     told = answer.json()
     assert (answer.status_code, told["type"]) == (200, "ERROR"), "a watch has begun when it notices"
     assert (told["object"]["code"], told["object"]["reason"]) == (410, "Expired")
@@ -299,14 +300,14 @@ def test_patches_that_can_not_be(
 
 @pytest.mark.parametrize("path", ["/api/v1/nothings", "/apis/apps/v1/statefulsets"])
 def test_what_kubernetes_groups_do_not_have_is_not_found(server: ApiServer, path: str) -> None:
-    answer = httpx.get(url(server) + path)
+    answer = loopback.get(url(server) + path)
     assert answer.status_code == 404
     assert answer.json()["kind"] == "Status"
 
 
 @pytest.mark.parametrize("path", ["/apis/nothing.io/v1/things", "/nonsense"])
 def test_what_nobody_serves_is_no_page(server: ApiServer, path: str) -> None:
-    answer = httpx.get(url(server) + path)
+    answer = loopback.get(url(server) + path)
     assert (answer.status_code, answer.text) == (404, "404 page not found\n")
 
 
@@ -378,7 +379,7 @@ def pages(client: Any, path: str, limit: int, **query: str) -> list[dict[str, An
 
 def test_lists_come_in_pages_of_one_moment(server: ApiServer) -> None:
     path = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices"
-    with httpx.Client(base_url="http://{}:{}".format(*server.address), trust_env=False) as client:
+    with loopback.Client(base_url="http://{}:{}".format(*server.address)) as client:
         for number in range(7):
             client.post(path, json=virtual_service(f"vs-{number}"))
         found = pages(client, path, 3)
@@ -400,7 +401,7 @@ def test_lists_come_in_pages_of_one_moment(server: ApiServer) -> None:
 
 
 def test_field_selectors_select_or_are_refused(server: ApiServer) -> None:
-    with httpx.Client(base_url="http://{}:{}".format(*server.address), trust_env=False) as client:
+    with loopback.Client(base_url="http://{}:{}".format(*server.address)) as client:
         for name, involved in (("e1", "a"), ("e2", "b")):
             event = {
                 "metadata": {"name": name},

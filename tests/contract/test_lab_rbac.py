@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import loopback
 from tests.support.api_server import CONTEXT, ApiServer
 from tests.support.kubectl import needs_kubectl, run_kubectl
 
@@ -42,7 +43,7 @@ def bound(admin: httpx.Client) -> Iterator[Token]:
         }
         assert admin.post(f"{where}/{kind.lower()}bindings", json=binding).status_code == 201
         token = admin.post(f"{accounts}/{name}/token", json={"spec": {}}).json()["status"]["token"]
-        made = httpx.Client(base_url=admin.base_url, trust_env=False, headers={"authorization": f"Bearer {token}"})
+        made = loopback.Client(base_url=admin.base_url, headers={"authorization": f"Bearer {token}"})
         clients.append(made)
         return made
 

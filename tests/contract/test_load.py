@@ -27,7 +27,7 @@ from tests.support.waiting import until
 # --- the open model ------------------------------------------------------------------------------------------------
 
 
-def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) -> None:
+def test_every_kind_of_answer_is_told_apart(site: Server, load: LocustLoad) -> None:
     spec = Load.model_validate(
         {
             "rate": 40,
@@ -51,7 +51,7 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
             ],
         }
     )
-    begin(load, spec, server.url)
+    begin(load, spec, site.url)
     found = collect(load, lambda seconds: len(latencies(seconds)) >= 90)
     load.stop()
     assert outcomes(found) == {
@@ -67,48 +67,48 @@ def test_every_kind_of_answer_is_told_apart(server: Server, load: LocustLoad) ->
         "POST /orders": {(200, "")},
     }
     assert recognised(found) == {"GET /stock": {DEGRADED}}
-    assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
-    hosts = {(seen.path == "/status/503", seen.headers["host"]) for seen in server.seen}
+    assert {seen.headers["x-chaos-run"] for seen in site.seen} == {"k3x9q2ab"}
+    hosts = {(seen.path == "/status/503", seen.headers["host"]) for seen in site.seen}
     assert hosts == {(False, "shop.example"), (True, "other.example")}
-    order = next(seen for seen in server.seen if seen.method == "POST")
+    order = next(seen for seen in site.seen if seen.method == "POST")
     assert (order.headers["content-type"], json.loads(order.body)) == ("application/json", {"n": "ü"})
     # One arrival is one request: not sent again where no answer came, no redirect followed, no cookie kept.
-    counts = server.paths()
+    counts = site.paths()
     assert "/followed" not in counts
     assert abs(counts["/closed"] - counts["/status/503"]) <= 1
-    assert not [seen for seen in server.seen if "cookie" in seen.headers]
+    assert not [seen for seen in site.seen if "cookie" in seen.headers]
 
 
-def test_the_rate_is_kept_evenly_by_weight_on_few_connections(server: Server, load: LocustLoad) -> None:
+def test_the_rate_is_kept_evenly_by_weight_on_few_connections(site: Server, load: LocustLoad) -> None:
     spec = Load.model_validate(
         {"rate": 200, "requests": [{"path": "/often", "weight": 3}, {"path": "/seldom", "weight": 1}]}
     )
-    begin(load, spec, server.url)
+    begin(load, spec, site.url)
     found = whole(collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 6))
     load.stop()
     assert {second.intended for second in found} == {200}
     assert sum(second.sent for second in found) == pytest.approx(200 * len(found), rel=0.01)
     assert [second.at for second in found] == [found[0].at + i for i in range(len(found))]
-    paths = [seen.path for seen in server.seen][:400]
+    paths = [seen.path for seen in site.seen][:400]
     assert all(Counter(paths[at : at + 40])["/seldom"] in (9, 10, 11) for at in range(0, 400, 40))
-    assert server.connections < len(server.seen) / 10
-    arrived = [seen.at for seen in server.seen]
+    assert site.connections < len(site.seen) / 10
+    arrived = [seen.at for seen in site.seen]
     assert abs(arrived[-1] - arrived[0] - (len(arrived) - 1) / 200) < 0.5
 
 
-def test_times_are_those_of_the_wall_clock(server: Server, load: LocustLoad) -> None:
-    begin(load, requests("/ok", rate=30), server.url)
+def test_times_are_those_of_the_wall_clock(site: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=30), site.url)
     found = whole(collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 4))
     assert time.time() - 3 < found[-1].at + 1 <= time.time()
     for second in found:
-        there = sum(second.at <= seen.at < second.at + 1 for seen in server.seen)
+        there = sum(second.at <= seen.at < second.at + 1 for seen in site.seen)
         assert abs(there - sum(cell.count for cell in second.cells)) <= 3
 
 
-def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(server: Server, load: LocustLoad) -> None:
-    begin(load, requests("/ok", rate=50), server.url)
+def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(site: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=50), site.url)
     found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 2)
-    server.stalled_until = time.monotonic() + 2.0
+    site.stalled_until = time.monotonic() + 2.0
     found += collect(load, lambda seconds: len(seconds) >= 4)
     took = latencies(found)
     # 100 arrivals were intended in the 2 s; they wait from 2 s down to nothing, evenly.
@@ -119,8 +119,8 @@ def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(server: Serv
     assert max(second.worst_lag for second in found) < 0.5
 
 
-def test_what_the_generator_itself_was_late_with_is_told_apart(server: Server, load: LocustLoad) -> None:
-    begin(load, requests("/ok", rate=50), server.url)
+def test_what_the_generator_itself_was_late_with_is_told_apart(site: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok", rate=50), site.url)
     found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 2)
     assert load.pid is not None
     os.kill(load.pid, signal.SIGSTOP)
@@ -139,8 +139,8 @@ def test_what_the_generator_itself_was_late_with_is_told_apart(server: Server, l
     assert worst.cpu < 0.5, "it had no processor"
 
 
-def test_without_an_answer_by_the_timeout_it_has_failed(server: Server, load: LocustLoad) -> None:
-    begin(load, requests("/silent", "/drip", "/ok", rate=30, timeout="600ms"), server.url)
+def test_without_an_answer_by_the_timeout_it_has_failed(site: Server, load: LocustLoad) -> None:
+    begin(load, requests("/silent", "/drip", "/ok", rate=30, timeout="600ms"), site.url)
     found = collect(load, lambda seconds: len([s for s in seconds if len(s.cells) == 3]) >= 2)
     assert outcomes(found) == {
         "GET /silent": {(0, "timeout")},
@@ -172,20 +172,20 @@ def test_a_gateway_that_is_reached_by_an_address_is_told_the_host(load: LocustLo
 # --- the process ---------------------------------------------------------------------------------------------------
 
 
-def test_it_is_prepared_while_others_work_and_sends_only_from_its_start(server: Server, load: LocustLoad) -> None:
+def test_it_is_prepared_while_others_work_and_sends_only_from_its_start(site: Server, load: LocustLoad) -> None:
     before = time.monotonic()
-    load.prepare(requests("/ok"), entry=server.url, headers=HEADERS, base=Path())
+    load.prepare(requests("/ok"), entry=site.url, headers=HEADERS, base=Path())
     assert time.monotonic() - before < 0.5
     assert load.failure() is None
-    assert not server.seen
+    assert not site.seen
     load.start()
-    until(lambda: server.seen)
+    until(lambda: site.seen)
 
 
-def test_stopping_is_quick_and_may_be_repeated(server: Server, load: LocustLoad) -> None:
-    begin(load, requests("/silent", rate=50), server.url)
+def test_stopping_is_quick_and_may_be_repeated(site: Server, load: LocustLoad) -> None:
+    begin(load, requests("/silent", rate=50), site.url)
     assert load.pid is not None
-    until(lambda: len(server.seen) > 20)
+    until(lambda: len(site.seen) > 20)
     before = time.monotonic()
     load.stop()
     assert time.monotonic() - before < 2.5
@@ -211,18 +211,18 @@ def test_it_has_a_session_of_its_own(load: LocustLoad) -> None:
     assert os.getsid(load.pid) == os.getpgid(load.pid) == load.pid != os.getsid(0)
 
 
-def test_its_death_is_noticed(server: Server, load: LocustLoad) -> None:
-    begin(load, requests("/ok"), server.url)
-    until(lambda: server.seen)
+def test_its_death_is_noticed(site: Server, load: LocustLoad) -> None:
+    begin(load, requests("/ok"), site.url)
+    until(lambda: site.seen)
     assert load.pid is not None
     os.kill(load.pid, signal.SIGKILL)
     until(lambda: load.failure() is not None)
     assert "SIGKILL" in str(load.failure())
 
 
-def test_its_silence_is_noticed(server: Server) -> None:
+def test_its_silence_is_noticed(site: Server) -> None:
     load = LocustLoad(silent=2.5)
-    begin(load, requests("/ok"), server.url)
+    begin(load, requests("/ok"), site.url)
     collect(load, lambda seconds: len(seconds) >= 1)
     assert load.failure() is None
     assert load.pid is not None
@@ -234,7 +234,7 @@ def test_its_silence_is_noticed(server: Server) -> None:
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: bool) -> None:
+def test_it_ends_with_a_killed_harness(site: Server, tmp_path: Path, *, busy: bool) -> None:
     # Busy: a user that never lets go of the processor, so that no greenlet sees the end of stdin.
     (tmp_path / "mine.py").write_text(
         "from locust import FastHttpUser, task\n"
@@ -260,11 +260,11 @@ def test_it_ends_with_a_killed_harness(server: Server, tmp_path: Path, *, busy: 
         """
     )
     with subprocess.Popen(
-        [sys.executable, "-c", program, server.url, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program, site.url, str(tmp_path)], stdout=subprocess.PIPE, text=True
     ) as harness:
         assert harness.stdout is not None
         pid = int(harness.stdout.readline())
-        until(lambda: server.seen)
+        until(lambda: site.seen)
         harness.kill()
     until(lambda: not is_alive(pid), within=5)
 

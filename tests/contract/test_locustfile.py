@@ -17,7 +17,7 @@ from tests.support.waiting import until
 
 
 def test_the_users_locustfile_runs_unchanged(
-    server: Server, load: LocustLoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    site: Server, load: LocustLoad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOCUST_SKIP_MONKEY_PATCH", "1")  # meant for pytest's process; here it would block the users
     for name in (
@@ -82,7 +82,7 @@ def test_the_users_locustfile_runs_unchanged(
     spec = Load.model_validate({"locustfile": "../load/locustfile.py", "users": 4, "host": "shop.example"})
     base = tmp_path / "experiments"
     base.mkdir()
-    begin(load, spec, server.url, base=base)
+    begin(load, spec, site.url, base=base)
     found = collect(load, lambda seconds: len([s for s in seconds if s.sent]) >= 3)
     load.stop()
     assert outcomes(found) == {
@@ -96,19 +96,19 @@ def test_the_users_locustfile_runs_unchanged(
     }
     assert recognised(found) == {"web stock": {DEGRADED}, "fast stock": {DEGRADED}}
     assert all(second.intended == second.sent for second in found)
-    assert {seen.headers["x-chaos-run"] for seen in server.seen} == {"k3x9q2ab"}
-    assert {seen.headers["host"] for seen in server.seen} == {"shop.example"}
-    assert {seen.headers["x-own"] for seen in server.seen if seen.path == "/checkout"} == {"1"}
-    assert {json.loads(seen.body)["shop"] for seen in server.seen if seen.path == "/login"} == {"corner"}
-    assert server.paths()["/login"] == server.paths()["/logout"] == 2
+    assert {seen.headers["x-chaos-run"] for seen in site.seen} == {"k3x9q2ab"}
+    assert {seen.headers["host"] for seen in site.seen} == {"shop.example"}
+    assert {seen.headers["x-own"] for seen in site.seen if seen.path == "/checkout"} == {"1"}
+    assert {json.loads(seen.body)["shop"] for seen in site.seen if seen.path == "/login"} == {"corner"}
+    assert site.paths()["/login"] == site.paths()["/logout"] == 2
 
 
 @pytest.mark.parametrize("kind", ["HttpUser", "FastHttpUser"])
-def test_users_of_a_locustfile_that_wait_are_told(server: Server, load: LocustLoad, tmp_path: Path, kind: str) -> None:
+def test_users_of_a_locustfile_that_wait_are_told(site: Server, load: LocustLoad, tmp_path: Path, kind: str) -> None:
     task = "self.client.get('/ok'); self.client.get('/silent', catch_response=True).__enter__()"
     text = f"import locust\nclass Web(locust.{kind}):\n    @locust.task\n    def wait(self): {task}\n"
     (tmp_path / "mine.py").write_text(text)
-    begin(load, Load(locustfile="mine.py", users=2), server.url, base=tmp_path)
+    begin(load, Load(locustfile="mine.py", users=2), site.url, base=tmp_path)
     found = collect(load, lambda seconds: any(len(second.waiting) == 2 for second in seconds))
     assert all(waited >= 1 for second in found for waited in second.waiting)
     assert outcomes(found) == {"GET /ok": {(200, "")}}, "those that wait are not counted"
@@ -138,7 +138,7 @@ def test_a_broken_locustfile_is_named_with_its_reason(
     assert "locust -f" in str(caught.value.hint)
 
 
-def test_a_locustfile_that_ends_its_own_test_is_a_failure(server: Server, load: LocustLoad, tmp_path: Path) -> None:
+def test_a_locustfile_that_ends_its_own_test_is_a_failure(site: Server, load: LocustLoad, tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "from locust import FastHttpUser, task\n"
         "class Web(FastHttpUser):\n"
@@ -147,6 +147,6 @@ def test_a_locustfile_that_ends_its_own_test_is_a_failure(server: Server, load: 
         "        self.client.get('/ok')\n"
         "        self.environment.runner.quit()\n"
     )
-    begin(load, Load(locustfile="mine.py", users=1), server.url, base=tmp_path)
+    begin(load, Load(locustfile="mine.py", users=1), site.url, base=tmp_path)
     until(lambda: load.failure() is not None)
     assert "mine.py ended the test by itself" in str(load.failure())

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-import httpx
 import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
@@ -20,6 +19,7 @@ from chaos.values.questions import (
     MOST,
     NO_DATA,
     TRUE,
+    Alerts,
     Comparison,
     Durations,
     Edges,
@@ -28,6 +28,7 @@ from chaos.values.questions import (
     Requests,
     Side,
 )
+from tests.support import loopback
 from tests.support.waiting import until
 
 HOST = "order-svc.staging.svc.cluster.local"
@@ -47,7 +48,7 @@ def on_the_lab(request: pytest.FixtureRequest) -> Mesh:
     lab: LabState = request.getfixturevalue("lab")
     metrics = PrometheusMetrics(lab.prometheus)
     for number in range(REQUESTS):
-        httpx.get(f"{lab.entry}/orders/{number}", trust_env=False)
+        loopback.get(f"{lab.entry}/orders/{number}")
 
     def pause(seconds: float) -> None:
         end = metrics.now() + seconds
@@ -109,6 +110,11 @@ def test_edges_are_found_by_either_end(metrics: Metrics) -> None:
         assert ("order-svc", "inventory-svc.staging.svc.cluster.local") in calls
         assert {one.labels["reporter"] for one in found} <= {"source", "waypoint"}
         assert list(metrics.samples(Edges(namespace="nowhere", end=end), seconds=60)) == []
+
+
+def test_an_alert_without_a_rule_has_no_series(metrics: Metrics) -> None:
+    found = metrics.samples(Alerts(name="NobodyHasThisRule"), seconds=60)
+    assert "NobodyHasThisRule" not in {one.labels["alertname"] for one in found}
 
 
 def test_samples_are_raw_in_the_order_of_time_and_of_the_last_seconds(mesh: Mesh, metrics: Metrics) -> None:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from chaos.lab.api.resources import NAMESPACES
+from tests.support import loopback
 from tests.support.api_server import ApiServer
 
 ANSWERS = os.environ.get("KUBERNETES_ANSWERS") or Path(__file__).parents[3] / "shared" / "data" / "kubernetes-answers"
@@ -36,7 +37,7 @@ def api(tmp_path: Path) -> Iterator[httpx.Client]:
     server = ApiServer(tmp_path)
     server.store.create(NAMESPACES, {"metadata": {"name": "rec"}})
     host, port = server.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as client:
+    with loopback.Client(base_url=f"http://{host}:{port}") as client:
         client.headers.clear()
         yield client
     server.stop()

@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from chaos.lab.state import LabState
 from chaos.manifests.rbac import NAME, rbac
+from tests.support import loopback
 
 QUICK = textwrap.dedent("""\
     experiment: {name}
@@ -73,7 +72,7 @@ def harness_kubeconfig(lab: LabState) -> Path:
     if file.exists():
         return file
     mapping = {"ServiceAccount": "/api/v1", "other": "/apis/rbac.authorization.k8s.io/v1"}
-    with httpx.Client(base_url=lab.api, trust_env=False) as admin:
+    with loopback.Client(base_url=lab.api) as admin:
         for obj in rbac(lab.staging, home="default"):
             kind, namespace = obj["kind"], obj["metadata"].get("namespace")
             place = f"/namespaces/{namespace}" if namespace else ""
@@ -117,20 +116,20 @@ def marked(lab: LabState, *, experiment: str | None = None) -> list[str]:
     selector = f"chaos-harness.dev/experiment={experiment}" if experiment else "chaos-harness.dev/run"
     found = []
     for path in ("networking.istio.io/v1/virtualservices", "coordination.k8s.io/v1/leases"):
-        answer = httpx.get(f"{lab.api}/apis/{path}", params={"labelSelector": selector}, trust_env=False)
+        answer = loopback.get(f"{lab.api}/apis/{path}", params={"labelSelector": selector})
         found += [f"{item['metadata']['namespace']}/{item['metadata']['name']}" for item in answer.json()["items"]]
     return found
 
 
 def spec_of_everything(lab: LabState) -> dict[str, Any]:
     """All VirtualServices as they are, for comparing before with after."""
-    answer = httpx.get(f"{lab.api}/apis/networking.istio.io/v1/virtualservices", trust_env=False).json()
+    answer = loopback.get(f"{lab.api}/apis/networking.istio.io/v1/virtualservices").json()
     return {f"{i['metadata']['namespace']}/{i['metadata']['name']}": i for i in answer["items"]}
 
 
 def query(lab: LabState, text: str) -> list[Mapping[str, Any]]:
     """An instant query."""
-    answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": text}, trust_env=False).json()
+    answer = loopback.get(f"{lab.prometheus}/api/v1/query", params={"query": text}).json()
     found: list[Mapping[str, Any]] = answer["data"]["result"]
     return found
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 
-import httpx
-
 from chaos.lab.state import LabState
 from tests.e2e.experiments import query
+from tests.support import loopback
 
 WORKLOAD = """\
 ---
@@ -213,7 +212,7 @@ def flagged(lab: LabState, service: str, flag: str) -> float:
 
 def admin(proxy: str, path: str) -> str:
     """What ``pilot-agent request GET`` prints in a sidecar."""
-    return httpx.get(f"{proxy.replace(':15001', ':15000')}/{path}", trust_env=False).text
+    return loopback.get(f"{proxy.replace(':15001', ':15000')}/{path}").text
 
 
 def has_route(proxy: str, name: str, text: str) -> bool:

@@ -10,6 +10,7 @@ import httpx
 from chaos.lab.istio.proxy import STATS_PORT
 from chaos.lab.state import LabState
 from tests.e2e.experiments import query
+from tests.support import loopback
 
 NAMESPACE = "production"
 RATE = 5.0
@@ -33,7 +34,7 @@ class Production:
         self._thread.start()
 
     def _send(self) -> None:
-        with httpx.Client(base_url=self._lab.entries[NAMESPACE], trust_env=False, timeout=5) as client:
+        with loopback.Client(base_url=self._lab.entries[NAMESPACE], timeout=5) as client:
             number = 0
             while not self._stopped.wait(1 / RATE):
                 number += 1
@@ -56,11 +57,11 @@ class Production:
     def faulted_now(self) -> list[str]:
         """The same, by the counters that the proxies of production have at this moment."""
         found = []
-        pods = httpx.get(f"{self._lab.api}/api/v1/namespaces/{NAMESPACE}/pods", trust_env=False).json()["items"]
+        pods = loopback.get(f"{self._lab.api}/api/v1/namespaces/{NAMESPACE}/pods").json()["items"]
         assert pods, "there is no production shop"
         for pod in pods:
             address = f"http://{pod['status']['podIP']}:{STATS_PORT}/stats/prometheus"
-            lines = httpx.get(address, trust_env=False).text.splitlines()
+            lines = loopback.get(address).text.splitlines()
             counters = [line for line in lines if "istio_requests_total{" in line]
             found += [
                 line for line in counters if any(f'{flag}"' in line or f"{flag}," in line for flag in ("FI", "DI"))

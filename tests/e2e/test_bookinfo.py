@@ -7,12 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chaos.lab.state import LabState
 from tests.e2e.callers import Refused, Reply, agrees, ask, kubectl, sidecar
 from tests.e2e.experiments import chaosctl, on, quick, record_in
+from tests.support import loopback
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
 from tests.support.waiting import until
@@ -69,13 +69,11 @@ def apply(lab: LabState) -> Iterator[Callable[[str], None]]:
 
 
 def test_the_page_comes_through_the_gateway(lab: LabState) -> None:
-    answer = httpx.get(f"{lab.entry}/productpage", trust_env=False, timeout=10)
+    answer = loopback.get(f"{lab.entry}/productpage", timeout=10)
     assert answer.status_code == 200
     assert answer.json()["service"] == "productpage"
     assert [call["status"] for call in answer.json()["calls"]] == [200, 200]
-    assert httpx.get(f"{lab.entry}/nothing", trust_env=False).status_code == 404, (
-        "the gateway routes Bookinfo's paths only"
-    )
+    assert loopback.get(f"{lab.entry}/nothing").status_code == 404, "the gateway routes Bookinfo's paths only"
     assert lab.staging == ("default",)
 
 
@@ -87,13 +85,10 @@ def test_the_abort_hits_only_jason(lab: LabState, apply: Callable[[str], None]) 
     assert {one.status for one in ask(reviews, url, 40)} == {200}
     assert {one.status for one in ask(reviews, url, 40, **{"end-user": "jasonx"})} == {200}
     # Through the whole application: the header is handed on, and the reviews degrade.
-    page = [
-        httpx.get(f"{lab.entry}/productpage", headers={"end-user": "jason"}, trust_env=False, timeout=20)
-        for _ in range(12)
-    ]
+    page = [loopback.get(f"{lab.entry}/productpage", headers={"end-user": "jason"}, timeout=20) for _ in range(12)]
     assert {one.status_code for one in page} == {200}
     assert "unavailable" in {one.json().get("ratings") for one in page}
-    assert "unavailable" not in httpx.get(f"{lab.entry}/productpage", trust_env=False, timeout=20).text
+    assert "unavailable" not in loopback.get(f"{lab.entry}/productpage", timeout=20).text
 
 
 def test_the_delay_hits_only_jason(lab: LabState, apply: Callable[[str], None]) -> None:
@@ -175,8 +170,8 @@ def test_a_second_gateway_shares_the_port_of_the_first(lab: LabState, apply: Cal
     """Port 80 of a Gateway is where the gateway's Service leads it, so that nobody has to be root."""
     apply("certmanager-gateway.yaml")
     challenge = f"{lab.entry}/.well-known/acme-challenge/x"
-    until(lambda: httpx.get(challenge, trust_env=False).status_code == 503, "the resolver is not there, but routed to")
-    assert httpx.get(f"{lab.entry}/productpage", trust_env=False, timeout=10).status_code == 200
+    until(lambda: loopback.get(challenge).status_code == 503, "the resolver is not there, but routed to")
+    assert loopback.get(f"{lab.entry}/productpage", timeout=10).status_code == 200
 
 
 @pytest.mark.parametrize("name", sorted(file.name for file in DATA.glob("networking/*.yaml")))

@@ -17,7 +17,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from chaos.guard import Draft, check
@@ -29,6 +28,7 @@ from tests.e2e.callers import Connection
 from tests.e2e.kinds import whole
 from tests.property import meshes
 from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, changed
+from tests.support import loopback
 from tests.support.labs import own_lab
 from tests.support.waiting import until
 
@@ -79,7 +79,7 @@ class Cluster:
     """The lab, as this test uses it."""
 
     def __init__(self, lab: LabState) -> None:
-        self.api = httpx.Client(base_url=lab.api, trust_env=False)
+        self.api = loopback.Client(base_url=lab.api)
         self.callers: list[tuple[Proxy, Connection]] = []
         for pod in self.api.get("/api/v1/pods").json()["items"]:
             meta = pod["metadata"]

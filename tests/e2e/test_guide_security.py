@@ -18,6 +18,7 @@ from chaos.model.experiment import Request
 from chaos.values.entry import Contact, Hindrance
 from tests.e2e.callers import address, applying, ask, kubectl, sidecar
 from tests.e2e.experiments import query
+from tests.support import loopback
 from tests.support.certificates import certificate, pem
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
@@ -174,7 +175,7 @@ def test_strict_mutual_tls_refuses_plain_text_also_under_a_fault(
     def plain() -> int | None:
         """Without a sidecar, and so without TLS."""
         try:
-            return httpx.get(f"http://{pod}:9080/reviews/0", trust_env=False).status_code
+            return loopback.get(f"http://{pod}:9080/reviews/0").status_code
         except httpx.TransportError:
             return None
 
@@ -207,7 +208,7 @@ def test_what_is_not_allowed_is_denied_and_deny_comes_before_allow(
     assert statuses(ratings) == {403}, "others may not"
     assert statuses(page, "http://reviews:9080/health") == {403}, "nor anything else"
     assert statuses(page, others) == {403}, "nor of anyone else"
-    with httpx.Client(proxy=page, trust_env=False) as client:
+    with loopback.Client(proxy=page) as client:
         assert client.post(REVIEW).status_code == 403, "nor write them"
     apply(DENY_ONE)
     until(lambda: statuses(page, "http://reviews:9080/reviews/7") == {403}, "denied, although it is allowed")
@@ -221,7 +222,7 @@ def test_what_is_not_allowed_is_denied_and_deny_comes_before_allow(
 def at_gateway(lab: LabState, port: int, path: str, trust: ssl.SSLContext | None = None) -> httpx.Response:
     """Asked as ``bookinfo.example.com``, without following redirects; over TLS where it is said whom to trust."""
     host, scheme = "bookinfo.example.com", "https" if trust else "http"
-    with httpx.Client(verify=trust or False, trust_env=False) as client:
+    with loopback.Client(verify=trust or False) as client:
         url = f"{scheme}://{address(lab, 'istio=ingressgateway', 'istio-system')}:{port}{path}"
         return client.get(url, headers={"host": host}, extensions={"sni_hostname": host})
 
@@ -232,7 +233,7 @@ def test_the_gateway_serves_the_paths_that_are_routed(lab: LabState) -> None:
         answer = at_gateway(lab, 8080, path)
         assert (answer.status_code, answer.json()["service"]) == (200, "productpage"), path
     assert at_gateway(lab, 8080, "/productpages").status_code == 404
-    assert httpx.get(f"{lab.entry}/productpage", headers={"host": "other"}, trust_env=False).status_code == 404
+    assert loopback.get(f"{lab.entry}/productpage", headers={"host": "other"}).status_code == 404
 
 
 def test_the_gateway_ends_tls_and_redirects_plain_http(

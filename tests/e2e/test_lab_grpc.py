@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
-import httpx
 import pytest
 
 from chaos.lab.state import LabState
 from chaos.lab.workloads.grpc import text_of
 from tests.e2e.experiments import chaosctl, configured, on, quick
 from tests.e2e.kinds import whole
+from tests.support import loopback
 from tests.support.labs import own_lab
 from tests.support.waiting import until
 
@@ -92,7 +92,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
 @pytest.fixture
 def channel(lab: LabState) -> Iterator[grpc.Channel]:
     """What the application ``front`` has, with the sidecar in place of iptables."""
-    pods = httpx.get(f"{lab.api}/api/v1/namespaces/{NAMESPACE}/pods", params={"labelSelector": "app=front"}).json()
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/{NAMESPACE}/pods", params={"labelSelector": "app=front"}).json()
     options = [("grpc.default_authority", AUTHORITY), ("grpc.enable_http_proxy", 0), ("grpc.enable_retries", 0)]
     with grpc.insecure_channel(f"{pods['items'][0]['status']['podIP']}:15001", options=options) as made:
         yield made
@@ -110,10 +110,10 @@ def ask(channel: grpc.Channel, **metadata: str) -> tuple[str, str]:
 def route(lab: LabState, *http: dict[str, object]) -> None:
     """Puts this VirtualService for ``prices`` in the place of the one before."""
     path = f"{lab.api}/apis/networking.istio.io/v1/namespaces/{NAMESPACE}/virtualservices"
-    httpx.delete(f"{path}/prices")
+    loopback.delete(f"{path}/prices")
     if http:
         obj = {"metadata": {"name": "prices"}, "spec": {"hosts": ["prices"], "http": [*http]}}
-        made = httpx.post(path, json=whole(path, obj))
+        made = loopback.post(path, json=whole(path, obj))
         assert made.status_code == 201, made.text
 
 
@@ -149,8 +149,8 @@ def test_an_abort_reaches_the_client_as_a_status_of_grpc(
 def test_a_status_for_grpc_only_looks_like_success_to_plain_http(lab: LabState, channel: grpc.Channel) -> None:
     route(lab, to("v1", fault={"abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 100}}}))
     until(lambda: ask(channel)[0] == "UNAVAILABLE")
-    pods = httpx.get(f"{lab.api}/api/v1/namespaces/{NAMESPACE}/pods", params={"labelSelector": "app=front"}).json()
-    with httpx.Client(proxy=f"http://{pods['items'][0]['status']['podIP']}:15001", trust_env=False) as plain:
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/{NAMESPACE}/pods", params={"labelSelector": "app=front"}).json()
+    with loopback.Client(proxy=f"http://{pods['items'][0]['status']['podIP']}:15001") as plain:
         answer = plain.get(f"http://{AUTHORITY}/anything")
     assert (answer.status_code, answer.text) == (200, "fault filter abort")
     route(lab)
@@ -165,10 +165,10 @@ def test_a_service_without_instances_is_unavailable(lab: LabState, channel: grpc
 
 
 def test_a_caller_answers_for_what_it_called(lab: LabState, channel: grpc.Channel) -> None:
-    assert httpx.get(f"{lab.entry}/item").json()["version"] in ("v1", "v2")
+    assert loopback.get(f"{lab.entry}/item").json()["version"] in ("v1", "v2")
     route(lab, to("v1", fault={"abort": {"grpcStatus": "UNAVAILABLE", "percentage": {"value": 100}}}))
     until(lambda: ask(channel)[0] == "UNAVAILABLE")
-    item, strict = httpx.get(f"{lab.entry}/item"), httpx.get(f"{lab.entry}/strict")
+    item, strict = loopback.get(f"{lab.entry}/item"), loopback.get(f"{lab.entry}/strict")
     assert (item.status_code, item.json()["price"]) == (200, "unknown")
     assert item.json()["calls"][0]["grpcStatus"] == "UNAVAILABLE"
     assert strict.status_code == 502
@@ -183,7 +183,7 @@ def test_calls_are_counted_as_grpc(lab: LabState, channel: grpc.Channel) -> None
     )
 
     def counted() -> dict[str, float]:
-        found = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": query}).json()["data"]["result"]
+        found = loopback.get(f"{lab.prometheus}/api/v1/query", params={"query": query}).json()["data"]["result"]
         assert {one["metric"]["response_code"] for one in found} <= {"200"}
         return {one["metric"]["reporter"]: float(one["value"][1]) for one in found}
 

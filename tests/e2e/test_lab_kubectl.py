@@ -15,6 +15,7 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.support import loopback
 from tests.support.kubectl import needs_kubectl, run_kubectl
 from tests.support.labs import own_lab
 from tests.support.waiting import until
@@ -43,9 +44,8 @@ class TestTls:
 
     def test_nobody_gets_in_without_a_token_and_nobody_trusts_the_server_by_accident(self, lab: LabState) -> None:
         cluster = json.loads(Path(lab.kubeconfig).read_text())["clusters"][0]["cluster"]
-        with httpx.Client(
+        with loopback.Client(
             base_url=cluster["server"],
-            trust_env=False,
             verify=ssl.create_default_context(cafile=cluster["certificate-authority"]),
         ) as client:
             for path in ("/api/v1/pods", "/api/v1", "/apis/apps/v1", "/lab/status", "/v3/discovery:routes"):
@@ -53,7 +53,7 @@ class TestTls:
                 wrong = client.get(path, headers={"authorization": "Bearer wrong"})
                 assert wrong.status_code == 401, path
         with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-            httpx.get(f"{cluster['server']}/version", trust_env=False)
+            loopback.get(f"{cluster['server']}/version")
 
     def test_the_official_client_reads_writes_watches_and_executes(self, lab: LabState) -> None:
         with kubernetes.config.new_client_from_config(lab.kubeconfig, lab.context) as client:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chaos.adapters.embedded_lab import lab_in_use
@@ -21,6 +20,7 @@ from chaos.lab.processes import start_time
 from chaos.lab.prometheus import BINARY_VARIABLE
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from tests.e2e.lab_processes import processes_of, wait_until_gone
+from tests.support import loopback
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -202,7 +202,7 @@ def test_too_little_time_is_told_and_leaves_nothing() -> None:
 
 
 def _orders(state: LabState) -> int:
-    return httpx.get(f"{state.entry}/orders/42", trust_env=False).status_code
+    return loopback.get(f"{state.entry}/orders/42").status_code
 
 
 def test_a_lab_of_ones_own_is_started_once_for_all_who_name_it_and_ends_with_the_block() -> None:

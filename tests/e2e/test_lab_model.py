@@ -17,6 +17,7 @@ from chaos.lab.state import LabState
 from tests.conftest import FIGURE
 from tests.e2e import route_model as model
 from tests.e2e.kinds import whole
+from tests.support import loopback
 from tests.support.labs import own_lab
 from tests.support.waiting import until
 
@@ -165,13 +166,13 @@ class Mesh:
     """The lab, as this test uses it."""
 
     def __init__(self, lab: LabState) -> None:
-        self._api = httpx.Client(base_url=lab.api, trust_env=False)
+        self._api = loopback.Client(base_url=lab.api)
         pods = self._api.get("/api/v1/pods").json()["items"]
         self.callers: list[tuple[model.Caller, httpx.Client]] = []
         for pod in pods:
             meta = pod["metadata"]
             if meta["namespace"] in NAMESPACES:
-                client = httpx.Client(proxy=f"http://{pod['status']['podIP']}:15001", trust_env=False, timeout=10)
+                client = loopback.Client(proxy=f"http://{pod['status']['podIP']}:15001", timeout=10)
                 self.callers.append((model.Caller(meta["namespace"], meta["labels"]), client))
         self._written: list[str] = []
         self._round = 0

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from chaos.lab.state import LabState
 from tests.e2e.kinds import whole
+from tests.support import loopback
 from tests.support.certificates import certificate, pem
 from tests.support.labs import own_lab
 from tests.support.waiting import until
@@ -46,19 +47,17 @@ def write(lab: LabState) -> Iterator[Callable[..., None]]:
     ) -> None:
         path = f"{lab.api}/{group}/namespaces/{namespace}/{plural}"
         obj = {"metadata": {"name": name}, **({} if spec is None else {"spec": spec}), **more}
-        answer = httpx.post(path, json=whole(path, obj), trust_env=False)
+        answer = loopback.post(path, json=whole(path, obj))
         assert answer.status_code == 201, answer.text
         written.append(f"{path}/{name}")
 
     yield create
     for path in reversed(written):
-        assert httpx.delete(path, trust_env=False).status_code == 200
+        assert loopback.delete(path).status_code == 200
 
 
 def pod(lab: LabState, app: str, namespace: str = "staging") -> dict[str, Any]:
-    pods = httpx.get(
-        f"{lab.api}/api/v1/namespaces/{namespace}/pods", params={"labelSelector": f"app={app}"}, trust_env=False
-    ).json()
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/{namespace}/pods", params={"labelSelector": f"app={app}"}).json()
     found: dict[str, Any] = pods["items"][0]
     return found
 
@@ -67,7 +66,7 @@ def pod(lab: LabState, app: str, namespace: str = "staging") -> dict[str, Any]:
 def application(lab: LabState, app: str, namespace: str = "staging") -> Iterator[httpx.Client]:
     """What an application in this pod sends goes through its sidecar."""
     proxy = f"http://{pod(lab, app, namespace)['status']['podIP']}:15001"
-    with httpx.Client(proxy=proxy, trust_env=False, timeout=10) as client:
+    with loopback.Client(proxy=proxy, timeout=10) as client:
         yield client
 
 
@@ -90,15 +89,15 @@ def code(client: httpx.Client, url: str = STOCK, method: str = "GET") -> int:
 def plain(lab: LabState, app: str = "inventory-svc", path: str = "/stock/1") -> int | None:
     """Asks a pod's port without a sidecar, and so without TLS; ``None`` where the connection is refused."""
     try:
-        return httpx.get(f"http://{pod(lab, app)['status']['podIP']}:8080{path}", trust_env=False).status_code
+        return loopback.get(f"http://{pod(lab, app)['status']['podIP']}:8080{path}").status_code
     except httpx.TransportError:
         return None
 
 
 def counted(lab: LabState, **labels: str) -> float:
     query = ",".join(f'{key}="{value}"' for key, value in labels.items())
-    answer = httpx.get(
-        f"{lab.prometheus}/api/v1/query", params={"query": f"sum(istio_requests_total{{{query}}})"}, trust_env=False
+    answer = loopback.get(
+        f"{lab.prometheus}/api/v1/query", params={"query": f"sum(istio_requests_total{{{query}}})"}
     ).json()
     result = answer["data"]["result"]
     return float(result[0]["value"][1]) if result else 0.0
@@ -154,7 +153,7 @@ class TestMutualTls:
         where = f"http://{pod(lab, 'inventory-svc')['status']['podIP']}:15000/certs"
 
         def serials() -> set[str]:
-            certificates = httpx.get(where, trust_env=False).json()["certificates"]
+            certificates = loopback.get(where).json()["certificates"]
             return {
                 chain["serial_number"]
                 for one in certificates
@@ -171,7 +170,7 @@ class TestMutualTls:
         for _ in range(3):
             old = serials()
             assert len(old) == 1
-            control = httpx.post(f"{lab.api}/lab/control-plane", json={"certificates": "rotate"}, trust_env=False)
+            control = loopback.post(f"{lab.api}/lab/control-plane", json={"certificates": "rotate"})
             assert control.status_code == 200
             until(partial(renewed, old))
             codes += [code(orders) for _ in range(20)]
@@ -277,7 +276,7 @@ class TestGatewayTls:
         context = ssl.create_default_context(cafile=str(root))
         if more.get("own"):
             context.load_cert_chain(*map(str, more["own"]))
-        with httpx.Client(verify=context, trust_env=False, timeout=5) as client:
+        with loopback.Client(verify=context, timeout=5) as client:
             url = f"https://{pod(lab, 'shop-gateway')['status']['podIP']}:{port}{path}"
             return client.get(url, headers={"host": host}, extensions={"sni_hostname": host})
 
@@ -311,7 +310,7 @@ class TestGatewayTls:
         with pytest.raises(httpx.ConnectError):
             self.ask(lab, "nobody.example", 8443, file)
         url = f"http://{pod(lab, 'shop-gateway')['status']['podIP']}:8081/orders/1?x=2"
-        told = httpx.get(url, headers={"host": "a.shop.example"}, trust_env=False)
+        told = loopback.get(url, headers={"host": "a.shop.example"})
         assert (told.status_code, told.headers["location"]) == (301, "https://a.shop.example/orders/1?x=2")
 
     def test_it_asks_for_the_clients_certificate(
@@ -434,4 +433,4 @@ class TestOutsideTheMesh:
         until(lambda: code(orders) == 200)
         assert code(users, payments) == 200
         admin = f"http://{pod(lab, 'order-svc')['status']['podIP']}:15000/clusters"
-        until(lambda: "|payment-svc.staging" not in httpx.get(admin, trust_env=False).text)
+        until(lambda: "|payment-svc.staging" not in loopback.get(admin).text)

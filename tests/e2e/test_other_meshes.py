@@ -15,6 +15,7 @@ from chaos.manifests.admission import admission
 from chaos.model.settings import LAB
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
 from tests.e2e.kinds import whole
+from tests.support import loopback
 from tests.support.labs import own_lab
 from tests.support.waiting import until
 
@@ -37,7 +38,7 @@ class Objects:
     """Creates objects, and deletes them at the end."""
 
     def __init__(self, lab: LabState) -> None:
-        self.client = httpx.Client(base_url=lab.api, trust_env=False)
+        self.client = loopback.Client(base_url=lab.api)
         self._made: list[str] = []
 
     def create(self, api: str, plural: str, namespace: str, name: str, **content: Any) -> None:
@@ -100,7 +101,7 @@ def test_a_gateway_of_the_gateway_api_is_nobodys_caller(lab: LabState, objects: 
         ).json()["items"]
         try:
             url = f"http://{pods[0]['status']['podIP']}:{DOOR_PORT}/stock/1"
-            return httpx.get(url, headers={"host": "stock.example"}, trust_env=False).status_code == 200
+            return loopback.get(url, headers={"host": "stock.example"}).status_code == 200
         except (IndexError, KeyError, httpx.TransportError):
             return False
 

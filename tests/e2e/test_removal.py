@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
@@ -21,6 +20,7 @@ from chaos.lab.state import LabState
 from chaos.model.history import Mark
 from chaos.reporting.record import read_record
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
+from tests.support import loopback
 from tests.support.labs import own_lab
 from tests.support.waiting import until
 
@@ -51,7 +51,7 @@ def all_is_well_again(lab: LabState) -> Iterator[None]:
 
 
 def answer_execs(lab: LabState, answers: bool) -> None:
-    assert httpx.post(f"{lab.api}/lab/exec", json={"answers": answers}, trust_env=False).status_code == 200
+    assert loopback.post(f"{lab.api}/lab/exec", json={"answers": answers}).status_code == 200
 
 
 def faults(lab: LabState) -> list[str]:
@@ -69,7 +69,7 @@ def aborted(lab: LabState) -> float:
 
 
 def injected(lab: LabState) -> bool:
-    answer = httpx.get(f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/virtualservices", trust_env=False)
+    answer = loopback.get(f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/virtualservices")
     return any(item["metadata"]["name"].startswith("chaos-") for item in answer.json()["items"])
 
 
@@ -183,17 +183,17 @@ def test_execs_that_hang_leave_it_to_the_counts(lab: LabState, tmp_path: Path) -
 def test_execs_that_are_refused_leave_it_to_the_counts(lab: LabState, tmp_path: Path) -> None:
     options = on(lab)
     config = json.loads(Path(options[options.index("--kubeconfig") + 1]).read_text())
-    roles = httpx.get(f"{lab.api}/apis/rbac.authorization.k8s.io/v1/namespaces/staging/roles", trust_env=False).json()
+    roles = loopback.get(f"{lab.api}/apis/rbac.authorization.k8s.io/v1/namespaces/staging/roles").json()
     (role,) = [one for one in roles["items"] if any("pods/exec" in rule["resources"] for rule in one["rules"])]
     path = f"{lab.api}/apis/rbac.authorization.k8s.io/v1/namespaces/staging/roles/{role['metadata']['name']}"
     narrowed = {**role, "rules": [rule for rule in role["rules"] if "pods/exec" not in rule["resources"]]}
     del narrowed["metadata"]["resourceVersion"]
     assert config["users"]
     try:
-        assert httpx.put(path, json=narrowed, trust_env=False).status_code == 200
+        assert loopback.put(path, json=narrowed).status_code == 200
         done = chaosctl("run", quick(tmp_path), *options, "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))
     finally:
-        httpx.put(path, json={**narrowed, "rules": role["rules"]}, trust_env=False)
+        loopback.put(path, json={**narrowed, "rules": role["rules"]})
     assert done.returncode == 0, done.stderr
     (verdict,) = json.loads(done.stdout)
     assert (verdict["proof"]["proxies"], verdict["removal"]["asked"]) == ("", 0)

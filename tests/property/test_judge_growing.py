@@ -33,6 +33,7 @@ MORE = (
     "{title: no flag, service: inventory-svc, flags: [UO, UC], atMost: 5%, duringFault: at least 10%}",
     "{title: opens, breaker: inventory-svc, opensWithin: 8s}",
     "{title: out, ejection: order-svc, within: 20s}",
+    "{title: refills, throughput: order-svc, atLeast: 80%, duringFault: 50%}",
     "{title: the rest, unaffected: [order-svc], margin: 2%}",
     "{title: degraded, fallback: {status: '503'}, atLeast: 1%, atMost: 5%}",
 )

@@ -31,6 +31,7 @@ WHOLE: Final = 'from: client, good: {status: 2xx, jsonPath: {order.id: "42"}}, a
 DEGRADED: Final = "fallback: {jsonPath: {degraded: true}}, atLeast: 20%"
 BREAKER: Final = "breaker: order-svc, opensWithin: 10s"
 EJECTION: Final = "ejection: order-svc, within: 15s"
+ALERT: Final = "alert: OrdersDegraded, firesWithin: 10s"
 MOST: Final = "abort: {percentage: 80, httpStatus: 503}"
 FOR_A_WHILE: Final = {"profile": "default"}
 """What a phase of some seconds does not see."""
@@ -160,7 +161,7 @@ DEFECTS: Final[Mapping[str, Defect]] = {
     "2 % too many errors for the bound": Defect(
         VIOLATED, shop(bears=0.92), shop(bears=0.98), expecting(ANSWERED + "98%", rate="80")
     ),
-    "no time-out": Defect(VIOLATED, shop(), shop(patience=500.0), expecting(IN_TIME, fault=DELAY)),
+    "no time-out": Defect(VIOLATED, shop(), shop(time_out=0.5), expecting(IN_TIME, fault=DELAY)),
     "slow answers with good statuses": Defect(VIOLATED, during(takes=1500.0), during(takes=300.0), expecting(IN_TIME)),
     "answers that slow down while the fault lasts": Defect(
         VIOLATED,
@@ -210,6 +211,9 @@ DEFECTS: Final[Mapping[str, Defect]] = {
         VIOLATED, shop(spreads=0.1), shop(), expecting("unaffected: [catalog-svc, platform/session-svc]") | FOR_A_WHILE,
         names="session-svc",
     ),
+    "alert that never fires": Defect(
+        VIOLATED, shop(alerts={"OrdersDegraded": Times(None)}), shop(), expecting(ALERT)
+    ),
     "fault outside its scope": Defect(
         R.FAULT_OUTSIDE_SCOPE, shop(leaks=5.0), or_else=EARLY_END, names="report-svc",
     ),
@@ -230,6 +234,12 @@ DEFECTS: Final[Mapping[str, Defect]] = {
     "never well again": Defect(LATE, afterwards(ENDLESS, broken=0.3), afterwards(6, broken=0.3)),
     "slow for ever after the fault": Defect(LATE, afterwards(ENDLESS, takes=1500.0), afterwards(4, takes=1500.0), expecting(IN_TIME)),
     "stuck pool": Defect(LATE, afterwards(ENDLESS, status=0, takes=9000.0), afterwards(6, status=0, takes=9000.0)),
+    "pool that does not refill": Defect(
+        LATE, shop(unfilled=0.4), shop(), expecting("throughput: catalog-svc, atLeast: 90%")
+    ),
+    "alert that does not resolve": Defect(
+        LATE, shop(alerts={"OrdersDegraded": Times(2, ENDLESS)}), shop(), expecting(ALERT)
+    ),
     "fallback that is cached for ever": Defect(LATE, shop(sticks=ENDLESS), shop(sticks=5.0), expecting(DEGRADED)),
     "breaker that never closes": Defect(LATE, shop(breaker=Times(3, ENDLESS)), shop(breaker=Times(3, 5)), expecting(BREAKER)),
     "replica that stays ejected": Defect(

@@ -23,7 +23,7 @@ from chaos.model.plan import Plan
 from chaos.model.settings import LAB
 from chaos.ports import Listener, Result
 from chaos.safety.watchdog import Watchdog
-from chaos.testing.traffic import ShopProbe
+from chaos.testing.instruments import ShopProbe
 from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastShop
 

@@ -11,7 +11,7 @@ from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
 from chaos.harness.harness import Harness
 from chaos.model.settings import LAB
-from chaos.testing.traffic import ShopProbe
+from chaos.testing.instruments import ShopProbe
 from tests.support.api_server import CONTEXT
 from tests.survival.simulated import FastShop
 

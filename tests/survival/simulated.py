@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from chaos.engine.clock import SystemClock
 from chaos.ports import Object
-from chaos.testing.traffic import ShopLoad, ShopMetrics, Traffic
+from chaos.testing.instruments import ShopLoad, ShopMetrics
+from chaos.testing.traffic import Traffic
 
 SPEED = 20.0
 

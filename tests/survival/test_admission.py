@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chaos.manifests.admission import admission
 from chaos.manifests.rbac import rbac
 from chaos.model.settings import LAB
+from tests.support import loopback
 from tests.support.api_server import ADMIN_TOKEN
 from tests.survival.world import STRATEGIES, Strategy, World
 
@@ -26,7 +26,7 @@ PLURALS = {
 def test_runs_pass_and_clean_up_under_the_policy(tmp_path: Path, strategy: Strategy, allowed: bool) -> None:
     world = World(tmp_path, strategy)
     try:
-        with httpx.Client(base_url="http://{}:{}".format(*world.api.address), trust_env=False) as admin:
+        with loopback.Client(base_url="http://{}:{}".format(*world.api.address)) as admin:
             home = "/api/v1/namespaces/staging/serviceaccounts/chaos-harness/token"
             account = "chaos-harness" if allowed else "somebody"
             objects = [*rbac(["staging"], home="staging"), *admission(LAB, home="staging", account=account)]

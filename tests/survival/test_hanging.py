@@ -27,7 +27,7 @@ from chaos.model.history import History, Mark, PhaseName
 from chaos.model.marks import FROZEN
 from chaos.model.settings import LAB
 from chaos.ports import Listener, Result
-from chaos.testing.traffic import ShopProbe
+from chaos.testing.instruments import ShopProbe
 from tests.support.api_server import CONTEXT
 from tests.survival.child import EXPERIMENT
 from tests.survival.simulated import FastShop

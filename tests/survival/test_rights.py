@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import httpx
 import pytest
 
 from chaos.lab.api.resources import EVENTS, NAMESPACES
 from chaos.manifests.rbac import CLUSTER, EXEC, NAME, STAGING, Rule, in_root, rbac
+from tests.support import loopback
 from tests.support.api_server import ADMIN_TOKEN, kubeconfig
 from tests.support.permissions import permission
 from tests.survival.proxy import Call
@@ -118,7 +118,7 @@ def title(rule: Rule) -> str:
 def as_account(world: World, without: Rule | None, *, verb: str = "") -> Path:
     """A kubeconfig for a service account with the printed Roles but for one rule, or one verb everywhere."""
     host, port = world.api.address
-    with httpx.Client(base_url=f"http://{host}:{port}", trust_env=False) as admin:
+    with loopback.Client(base_url=f"http://{host}:{port}") as admin:
         for obj in rbac(["staging"], home="staging"):
             made = json.loads(json.dumps(obj))
             if without is not None and "rules" in made:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import httpx
 import pytest
 
 from chaos.lab.state import LabState
+from tests.support import loopback
 from tests.support.labs import own_lab
 
 KINDS = {"virtualservices": "VirtualService", "destinationrules": "DestinationRule"}
@@ -27,9 +27,9 @@ def as_it_was(lab: LabState) -> Iterator[None]:
     yield
     for path, obj in written(lab).items():
         if path not in before:
-            assert httpx.delete(path, trust_env=False).status_code == 200, path
+            assert loopback.delete(path).status_code == 200, path
         elif obj["spec"] != before[path]["spec"]:
-            assert httpx.put(path, json={**obj, "spec": before[path]["spec"]}, trust_env=False).status_code == 200, path
+            assert loopback.put(path, json={**obj, "spec": before[path]["spec"]}).status_code == 200, path
     assert written(lab).keys() == before.keys()
 
 
@@ -38,7 +38,7 @@ def written(lab: LabState) -> Mapping[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for plural, kind in KINDS.items():
         folder = f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/{plural}"
-        items = httpx.get(folder, trust_env=False).json()["items"]
+        items = loopback.get(folder).json()["items"]
         head = {"apiVersion": "networking.istio.io/v1", "kind": kind}
         found |= {f"{folder}/{one['metadata']['name']}": {**head, **one} for one in items}
     return found

@@ -10,11 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
 import pytest
 
 from chaos.lab.state import LabState
 from tests.e2e.callers import agrees, ask, kubectl, sidecar
+from tests.support import loopback
 from tests.support.kubectl import needs_kubectl
 from tests.support.waiting import until
 
@@ -113,7 +113,7 @@ def test_fault_injection_half_fail_and_a_third_is_late(lab: LabState) -> None:
     late = sum(one.lasted(3) for one in answers)
     assert agrees(late, 300, 0.3), late
     with ThreadPoolExecutor(20) as pool:
-        placed = pool.map(lambda _: httpx.get(f"{lab.entry}/orders/42", trust_env=False, timeout=20).json(), range(20))
+        placed = pool.map(lambda _: loopback.get(f"{lab.entry}/orders/42", timeout=20).json(), range(20))
         orders = list(placed)
     assert all(order["state"] == "placed" for order in orders), "the order service degrades instead of failing"
     assert any(order.get("degraded") for order in orders)

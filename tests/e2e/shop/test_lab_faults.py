@@ -13,6 +13,7 @@ import pytest
 from chaos.lab import commands
 from chaos.lab.state import LabState
 from tests.e2e.callers import ask
+from tests.support import loopback
 from tests.support.waiting import seconds_until, until
 
 pytestmark = pytest.mark.lab
@@ -23,7 +24,7 @@ def clean(lab: LabState) -> Iterator[None]:
     yield
     commands.control_plane(lab.name, power="up")
     commands.control_plane(lab.name, delay=0)
-    httpx.delete(f"{services(lab)}/inventory-svc", trust_env=False)
+    loopback.delete(f"{services(lab)}/inventory-svc")
     until(lambda: asked(lab, "order-svc").status_code == 200)
 
 
@@ -46,18 +47,18 @@ ABORT = {"abort": {"percentage": {"value": 100}, "httpStatus": 503}}
 
 def proxy_of(lab: LabState, app: str, namespace: str = "staging") -> str:
     url = f"{lab.api}/api/v1/namespaces/{namespace}/pods?labelSelector=app={app}"
-    return f"http://{httpx.get(url, trust_env=False).json()['items'][0]['status']['podIP']}:15001"
+    return f"http://{loopback.get(url).json()['items'][0]['status']['podIP']}:15001"
 
 
 def asked(lab: LabState, app: str, namespace: str = "staging") -> httpx.Response:
     """What a caller's sidecar answers to a call of inventory-svc."""
-    with httpx.Client(proxy=proxy_of(lab, app, namespace), trust_env=False, timeout=10) as client:
+    with loopback.Client(proxy=proxy_of(lab, app, namespace), timeout=10) as client:
         return client.get("http://inventory-svc:8080/stock/check")
 
 
 def counted(lab: LabState, matchers: str) -> float:
     query = f'sum(istio_requests_total{{reporter="source",{matchers}}})'
-    answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": query}, trust_env=False).json()
+    answer = loopback.get(f"{lab.prometheus}/api/v1/query", params={"query": query}).json()
     return sum(float(one["value"][1]) for one in answer["data"]["result"])
 
 
@@ -66,7 +67,7 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
         "abort": {"percentage": {"value": 50.0}, "httpStatus": 503},
         "delay": {"percentage": {"value": 30.0}, "fixedDelay": "3s"},
     }
-    assert httpx.post(services(lab), json=virtual_service(fault), trust_env=False).status_code == 201
+    assert loopback.post(services(lab), json=virtual_service(fault)).status_code == 201
     until(lambda: asked(lab, "order-svc").status_code == 503)
     proxy = proxy_of(lab, "order-svc")
     inventory = 'destination_service_name="inventory-svc"'
@@ -84,7 +85,7 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
     assert slow > 54
 
     # The orders degrade instead of failing; the metrics say who was hit, and production feels nothing.
-    order = httpx.get(f"{lab.entry}/orders/42", trust_env=False, timeout=10)
+    order = loopback.get(f"{lab.entry}/orders/42", timeout=10)
     assert order.status_code == 200
     flagged = 'response_flags=~"(.*,)?FI(,.*)?"'
     until(
@@ -98,7 +99,7 @@ def test_case_two_of_the_guide_half_aborted_and_a_third_delayed(lab: LabState) -
 def test_a_write_takes_effect_within_half_a_second(lab: LabState) -> None:
     took: list[float] = []
     proxy = proxy_of(lab, "order-svc")
-    with httpx.Client(proxy=proxy, trust_env=False) as client, httpx.Client(trust_env=False) as api:
+    with loopback.Client(proxy=proxy) as client, loopback.Client() as api:
         for _ in range(5):
             api.post(services(lab), json=virtual_service(ABORT))
             took.append(seconds_until(lambda: client.get("http://inventory-svc:8080/stock/1").status_code == 503))
@@ -110,13 +111,13 @@ def test_a_write_takes_effect_within_half_a_second(lab: LabState) -> None:
 
 def test_a_slow_control_plane_is_slow(lab: LabState) -> None:
     commands.control_plane(lab.name, delay=2)
-    httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
+    loopback.post(services(lab), json=virtual_service(ABORT))
     assert seconds_until(lambda: asked(lab, "order-svc").status_code == 503) > 1.8
 
 
 def test_a_stopped_control_plane_distributes_nothing_until_it_is_back(lab: LabState) -> None:
     commands.control_plane(lab.name, power="down")
-    httpx.post(services(lab), json=virtual_service(ABORT), trust_env=False)
+    loopback.post(services(lab), json=virtual_service(ABORT))
     end = time.monotonic() + 1
     while time.monotonic() < end:
         assert asked(lab, "order-svc").status_code == 200  # traffic goes on with what the proxies have
@@ -127,16 +128,16 @@ def test_a_stopped_control_plane_distributes_nothing_until_it_is_back(lab: LabSt
 def test_a_status_that_istios_webhook_takes_and_envoy_does_not_is_refused(lab: LabState) -> None:
     """Every proxy would refuse the whole update, and keep what it had."""
     url = services(lab)
-    assert httpx.post(url, json=virtual_service(ABORT), trust_env=False).status_code == 201
+    assert loopback.post(url, json=virtual_service(ABORT)).status_code == 201
     until(lambda: asked(lab, "order-svc").status_code == 503)
     beyond = virtual_service({"abort": {"percentage": {"value": 100}, "httpStatus": 600}})
-    there = httpx.get(f"{url}/inventory-svc", trust_env=False).json()
+    there = loopback.get(f"{url}/inventory-svc").json()
     beyond["metadata"]["resourceVersion"] = there["metadata"]["resourceVersion"]
-    answer = httpx.put(f"{url}/inventory-svc", json=beyond, trust_env=False)
+    answer = loopback.put(f"{url}/inventory-svc", json=beyond)
     assert answer.status_code == 400
     assert "fault.abort.httpStatus: 600 (Envoy would refuse the whole update)" in answer.json()["message"]
     assert asked(lab, "order-svc").status_code == 503
-    httpx.delete(f"{url}/inventory-svc", trust_env=False)
+    loopback.delete(f"{url}/inventory-svc")
     until(lambda: asked(lab, "order-svc").status_code == 200)
 
 
@@ -144,15 +145,15 @@ def test_a_delay_in_milliseconds_is_felt(lab: LabState) -> None:
     """Envoy reads seconds only."""
     delay = {"delay": {"percentage": {"value": 100}, "fixedDelay": "500ms"}}
     url = services(lab)
-    assert httpx.post(url, json=virtual_service(delay), trust_env=False).status_code == 201
+    assert loopback.post(url, json=virtual_service(delay)).status_code == 201
     until(lambda: asked(lab, "order-svc").elapsed.total_seconds() >= 0.5)
-    httpx.delete(f"{url}/inventory-svc", trust_env=False)
+    loopback.delete(f"{url}/inventory-svc")
     until(lambda: asked(lab, "order-svc").elapsed.total_seconds() < 0.5)
 
 
 def test_case_one_of_the_guide_marked_users_get_the_other_version(lab: LabState) -> None:
     url = f"{services(lab)}/recommendation-svc"
-    before = httpx.get(url, trust_env=False).json()
+    before = loopback.get(url).json()
     marked = {
         "match": [{"headers": {"x-user-tier": {"exact": "vip"}}}],
         "route": [{"destination": {"host": "recommendation-svc", "subset": "v2"}}],
@@ -161,9 +162,9 @@ def test_case_one_of_the_guide_marked_users_get_the_other_version(lab: LabState)
     }
     others = {"route": [{"destination": {"host": "recommendation-svc", "subset": "v1"}}], "timeout": "5s"}
     changed = {**before, "spec": {**before["spec"], "http": [marked, others]}}
-    assert httpx.put(url, json=changed, trust_env=False).status_code == 200
+    assert loopback.put(url, json=changed).status_code == 200
     try:
-        with httpx.Client(proxy=proxy_of(lab, "user-svc"), trust_env=False) as client:
+        with loopback.Client(proxy=proxy_of(lab, "user-svc")) as client:
 
             def version(**headers: str) -> str:
                 answer = client.get("http://recommendation-svc:8080/recommend", headers=headers)
@@ -173,5 +174,5 @@ def test_case_one_of_the_guide_marked_users_get_the_other_version(lab: LabState)
             assert {version() for _ in range(10)} == {"v1"}
             assert {version(**{"x-user-tier": "vip"}) for _ in range(10)} == {"v2"}
     finally:
-        latest = httpx.get(url, trust_env=False).json()
-        httpx.put(url, json={**latest, "spec": before["spec"]}, trust_env=False)
+        latest = loopback.get(url).json()
+        loopback.put(url, json={**latest, "spec": before["spec"]})

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import subprocess
 
-import httpx
 import pytest
 
+from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.lab.state import LabState
+from chaos.values.questions import Alerts
+from tests.support import loopback
 from tests.support.kubectl import needs_kubectl, run_kubectl
 from tests.support.waiting import until
 
@@ -72,15 +74,21 @@ def kubectl(lab: LabState, *arguments: str, stdin: str | None = None) -> subproc
 
 
 def value(lab: LabState, query: str) -> float:
-    answer = httpx.get(f"{lab.prometheus}/api/v1/query", params={"query": query}, trust_env=False).json()
+    answer = loopback.get(f"{lab.prometheus}/api/v1/query", params={"query": query}).json()
     assert answer["status"] == "success", answer
     result = answer["data"]["result"]
     return float(result[0]["value"][1]) if result else math.nan
 
 
 def firing(lab: LabState) -> dict[str, dict[str, str]]:
-    alerts = httpx.get(f"{lab.prometheus}/api/v1/alerts", trust_env=False).json()["data"]["alerts"]
+    alerts = loopback.get(f"{lab.prometheus}/api/v1/alerts").json()["data"]["alerts"]
     return {one["labels"]["alertname"]: one["labels"] for one in alerts if one["state"] == "firing"}
+
+
+def alert(lab: LabState, name: str) -> float | None:
+    """What a run is told of an alert: 1 while it fires, 0 while it does not, nothing without a rule."""
+    found = PrometheusMetrics(lab.prometheus).samples(Alerts(name=name), seconds=5)
+    return next((one.samples[0][1] for one in found if one.labels["alertname"] == name), None)
 
 
 def test_the_metrics_that_the_guide_watches_are_there_and_in_their_ranges(lab: LabState) -> None:
@@ -104,15 +112,17 @@ def test_what_a_proxy_rejects_is_counted(lab: LabState) -> None:
 def test_a_fault_makes_the_right_alert_fire_and_its_end_resolves_it(lab: LabState) -> None:
     applied = kubectl(lab, "apply", "-f", "-", stdin=ALERTS)
     assert applied.returncode == 0, applied.stderr
-    pods = httpx.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc", trust_env=False).json()
-    with httpx.Client(proxy=f"http://{pods['items'][0]['status']['podIP']}:15001", trust_env=False) as client:
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc").json()
+    with loopback.Client(proxy=f"http://{pods['items'][0]['status']['podIP']}:15001") as client:
 
         def asked() -> set[int]:
             return {client.get("http://inventory-svc:8080/stock/1").status_code for _ in range(10)}
 
-        until(lambda: asked() == {200} and "IstioHighErrorRate" not in firing(lab))
+        until(lambda: asked() == {200} and alert(lab, "IstioHighErrorRate") == 0.0)
+        assert alert(lab, "Unheard") is None
         kubectl(lab, "apply", "-f", "-", stdin=FAULT)
         until(lambda: asked() == {503} and "IstioHighErrorRate" in firing(lab), within=40)
+        assert alert(lab, "IstioHighErrorRate") == 1.0
         assert firing(lab)["IstioHighErrorRate"]["destination_service_name"] == "inventory-svc"
         kubectl(lab, "delete", "vs", "inventory-svc", "-n", "staging")
         until(lambda: asked() == {200} and "IstioHighErrorRate" not in firing(lab), within=40)
@@ -122,13 +132,13 @@ def test_a_control_plane_that_is_down_is_told(lab: LabState) -> None:
     applied = kubectl(lab, "apply", "-f", "-", stdin=ALERTS)
     assert applied.returncode == 0, applied.stderr
     post = f"{lab.api}/lab/control-plane"
-    httpx.post(post, json={"power": "down"}, trust_env=False)
+    loopback.post(post, json={"power": "down"})
     until(lambda: "IstiodDown" in firing(lab), within=40)
-    httpx.post(post, json={"power": "up"}, trust_env=False)
+    loopback.post(post, json={"power": "up"})
     until(lambda: "IstiodDown" not in firing(lab), within=40)
     assert kubectl(lab, "delete", "prometheusrule", "istio-alerts", "-n", "istio-system").returncode == 0
     rules = f"{lab.prometheus}/api/v1/rules"
-    until(lambda: httpx.get(rules, trust_env=False).json()["data"]["groups"] == [])
+    until(lambda: loopback.get(rules).json()["data"]["groups"] == [])
 
 
 @pytest.mark.parametrize(

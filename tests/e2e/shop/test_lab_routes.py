@@ -12,7 +12,7 @@ import pytest
 
 from chaos.lab.istio.proxy import STATS_PORT
 from chaos.lab.state import LabState
-from tests.support import waiting
+from tests.support import loopback, waiting
 
 pytestmark = pytest.mark.lab
 URL = "http://inventory-svc:8080"
@@ -22,9 +22,9 @@ DESTINATION = {"route": [{"destination": {"host": "inventory-svc"}}]}
 @pytest.fixture
 def caller(lab: LabState) -> Iterator[httpx.Client]:
     """An application in the order service's pod."""
-    pods = httpx.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc", trust_env=False).json()
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc").json()
     proxy = f"http://{pods['items'][0]['status']['podIP']}:15001"
-    with httpx.Client(proxy=proxy, trust_env=False, timeout=10, follow_redirects=False) as client:
+    with loopback.Client(proxy=proxy, timeout=10, follow_redirects=False) as client:
         yield client
 
 
@@ -44,14 +44,14 @@ def route(lab: LabState) -> Iterator[Callable[..., httpx.Response]]:
             "metadata": {"name": name},
             "spec": spec,
         }
-        answer = httpx.post(path, json=obj, trust_env=False)
+        answer = loopback.post(path, json=obj)
         if answer.status_code == 201:
             written.append(name)
         return answer
 
     yield write
     for name in written:
-        assert httpx.delete(f"{path}/{name}", trust_env=False).status_code == 200
+        assert loopback.delete(f"{path}/{name}").status_code == 200
 
 
 def until(ask: Callable[[], httpx.Response], condition: Callable[[httpx.Response], bool]) -> httpx.Response:
@@ -107,10 +107,8 @@ def test_cors(caller: httpx.Client, route: Callable[..., httpx.Response]) -> Non
 def arrived(lab: LabState, service: str) -> int:
     """Requests that the sidecar of a service's only pod has counted; read there, so that no scrape is waited for."""
     selected = f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app={service}"
-    (pod,) = httpx.get(selected, trust_env=False).json()["items"]
-    lines = httpx.get(
-        f"http://{pod['status']['podIP']}:{STATS_PORT}/stats/prometheus", trust_env=False
-    ).text.splitlines()
+    (pod,) = loopback.get(selected).json()["items"]
+    lines = loopback.get(f"http://{pod['status']['podIP']}:{STATS_PORT}/stats/prometheus").text.splitlines()
     counters = [line for line in lines if "istio_requests_total{" in line and 'reporter="destination"' in line]
     return sum(int(float(line.rpartition(" ")[2])) for line in counters)
 
@@ -190,16 +188,16 @@ def test_what_istio_rejects_is_rejected(route: Callable[..., httpx.Response], ht
 def test_consistent_hashing_keeps_a_user_on_one_version(lab: LabState, caller: httpx.Client) -> None:
     """With real Envoy: the same header always meets the same pod, different ones meet all of them."""
     path = f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/destinationrules/recommendation-svc"
-    before = httpx.get(path, trust_env=False).json()
+    before = loopback.get(path).json()
     spec = {
         "host": "recommendation-svc",
         "trafficPolicy": {"loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}}},
     }
     services = f"{lab.api}/apis/networking.istio.io/v1/namespaces/staging/virtualservices/recommendation-svc"
-    governing = httpx.get(services, trust_env=False).json()
-    assert httpx.delete(services, trust_env=False).status_code == 200
+    governing = loopback.get(services).json()
+    assert loopback.delete(services).status_code == 200
     try:
-        assert httpx.put(path, json={**before, "spec": spec}, trust_env=False).status_code == 200
+        assert loopback.put(path, json={**before, "spec": spec}).status_code == 200
         url = "http://recommendation-svc:8080/recommendations/1"
 
         def pods(user: str) -> set[str]:
@@ -214,23 +212,23 @@ def test_consistent_hashing_keeps_a_user_on_one_version(lab: LabState, caller: h
             assert time.monotonic() < deadline, "users still wander"
         assert len({next(iter(pods(f"user-{number}"))) for number in range(24)}) == 2
     finally:
-        after = httpx.get(path, trust_env=False).json()
-        httpx.put(path, json={**after, "spec": before["spec"]}, trust_env=False)
+        after = loopback.get(path).json()
+        loopback.put(path, json={**after, "spec": before["spec"]})
         governing["metadata"] = {key: governing["metadata"][key] for key in ("name", "namespace")}
-        httpx.post(services.rpartition("/")[0], json=governing, trust_env=False)
+        loopback.post(services.rpartition("/")[0], json=governing)
 
 
 def test_routes_with_a_stat_prefix_are_counted_by_it(
     lab: LabState, caller: httpx.Client, route: Callable[..., httpx.Response]
 ) -> None:
-    pods = httpx.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc", trust_env=False).json()
+    pods = loopback.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc").json()
     address = pods["items"][0]["status"]["podIP"]
     retries = {"attempts": 1, "retryOn": "5xx", "retryRemoteLocalities": True}
     marked = {"match": [{"uri": {"prefix": "/stock"}, "statPrefix": "stock"}], **DESTINATION, "retries": retries}
     assert route(marked, DESTINATION).status_code == 201
 
     def counted() -> int:
-        said = httpx.get(f"http://{address}:15000/stats?filter=route.stock.upstream_rq_total", trust_env=False).text
+        said = loopback.get(f"http://{address}:15000/stats?filter=route.stock.upstream_rq_total").text
         return sum(int(line.rpartition(":")[2]) for line in said.splitlines())
 
     until(lambda: caller.get(f"{URL}/stock/1"), lambda _: counted() > 0)

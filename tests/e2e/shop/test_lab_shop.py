@@ -16,6 +16,7 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from tests.support import loopback
 from tests.support.kubectl import needs_kubectl, run_kubectl
 from tests.support.waiting import until
 
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=10) as made:
+    with loopback.Client(timeout=10) as made:
         yield made
 
 
@@ -69,7 +70,7 @@ def test_every_path_of_the_shop_answers_in_both_namespaces(lab: LabState, client
 def test_a_service_is_reached_by_its_name_through_a_sidecar(lab: LabState, client: httpx.Client) -> None:
     pods = client.get(f"{lab.api}/api/v1/namespaces/staging/pods?labelSelector=app=order-svc").json()["items"]
     proxy = f"http://{pods[0]['status']['podIP']}:15001"
-    with httpx.Client(proxy=proxy, trust_env=False) as beside:
+    with loopback.Client(proxy=proxy) as beside:
         for host in (
             "inventory-svc",
             "inventory-svc.staging",
@@ -169,7 +170,7 @@ spec:
     try:
         until(addresses, within=5)
         (order,) = get(lab, "pods", "-n", "staging", "-l", "app=order-svc")["items"]
-        with httpx.Client(proxy=f"http://{order['status']['podIP']}:15001", trust_env=False) as beside:
+        with loopback.Client(proxy=f"http://{order['status']['podIP']}:15001") as beside:
             until(lambda: beside.get("http://greeter/hello").status_code == 200, within=5)
             assert beside.get("http://greeter/hello").json()["service"] == "greeter"
             kubectl(lab, "scale", "deployment", "greeter", "-n", "staging", "--replicas=2")

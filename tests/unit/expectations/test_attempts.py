@@ -146,3 +146,32 @@ def test_what_held_at_its_first_look_holds_when_the_rest_has_come_in(per: str | 
         one = AttemptsExpectation("few", attempts="inventory-svc", per=per, at_most=tenths / 10)
         first = next(n for n, at in enumerate(looks) if one.decide(seen[n], look(at)).answer is Answer.HOLDS)
         assert one.decide(whole[first], look(looks[first])).answer is Answer.HOLDS, (tenths, looks[first])
+
+
+@pytest.mark.parametrize("per", ["order-svc", None])
+@pytest.mark.parametrize("seen", [(0.0, 18.0), (12.0, 30.0), (0.0, 30.0)], ids=["no more", "late", "always"])
+def test_attempts_that_nobody_scraped_are_not_taken_for_none(per: str | None, seen: tuple[float, float]) -> None:
+    """There are two for each request all the time, be the service's proxies scraped or not."""
+    whole = at_both(40, 20)
+    found = Evidence(scrape_interval=1.0, histogram_lag=5.0)
+    found.load.add(whole.load.seconds)
+    for question, (one,) in whole.answered():
+        samples = zip(one.times, one.values, strict=True)
+        kept = tuple((at, n) for at, n in samples if question == ORDERS or seen[0] <= at <= seen[1])
+        found.add(question, [Series(labels=one.labels, samples=kept)])
+    few = AttemptsExpectation("few", attempts="inventory-svc", per=per, at_most=1.8)
+    assert all(few.decide(found, look(until)).answer is not Answer.HOLDS for until in range(2, 31))
+
+
+def test_a_baseline_without_attempts_is_none_to_compare_with() -> None:
+    """Two scrapes are not over yet, or nobody asks the service."""
+    found = at_both(40, 20)
+    one = AttemptsExpectation("not more", attempts="inventory-svc", at_most="baseline * 3")
+    before = Look(phase="baseline", window=Window(0, 1.2), namespace="staging", confidence=0.99)
+    assert one.decide(found, before).answer is Answer.UNDECIDED
+    quiet = Evidence(scrape_interval=1.0, histogram_lag=5.0)
+    still = Series(labels={"instance": "stock"}, samples=tuple((at + 0.5, 7.0) for at in range(31)))
+    quiet.add(Requests(host=STOCK, side=Side.CALLED), [still])
+    quiet.load.add(found.load.seconds)
+    before = Look(phase="baseline", window=Window(0, 30), namespace="staging", confidence=0.99)
+    assert one.decide(quiet, before).answer is Answer.UNDECIDED

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from chaos.errors import InputError
 from chaos.expectations import (
     KINDS,
+    AlertExpectation,
     AnyExpectation,
     AttemptsExpectation,
     BreakerExpectation,
@@ -18,6 +19,7 @@ from chaos.expectations import (
     FlagsExpectation,
     PromqlExpectation,
     ReplicaExpectation,
+    ThroughputExpectation,
     UnaffectedExpectation,
 )
 from chaos.expectations.evidence import Evidence, Window
@@ -40,6 +42,8 @@ SAMPLES = (
     FallbackExpectation("degraded", fallback=Good(header={"x-stock": "unknown"}), at_least="20%", at_most="2%"),
     ReplicaExpectation("taken by each", service="shop/order-svc", caller="web", good=Good(grpc="OK"), at_least="95%"),
     UnaffectedExpectation("the rest", unaffected=["catalog-svc", "platform/session-svc"], margin="2%"),
+    AlertExpectation("told", alert="OrdersDegraded", fires_within="30s", only=True),
+    ThroughputExpectation("refills", throughput="order-svc", at_least="80%", during_fault="50%"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )
 LOOK = Look(phase="fault", window=Window(0, 100), namespace="staging", confidence=0.99)

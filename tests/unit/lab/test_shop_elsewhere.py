@@ -22,6 +22,7 @@ from chaos.lab.manifests import create
 from chaos.lab.shop_elsewhere import shop
 from chaos.lab.workloads.behaviour import ANNOTATION
 from chaos.lab.workloads.pod import VARIABLES, order_of
+from tests.support import loopback
 from tests.support.waiting import until
 
 MADE = shop("staging", image="example/stand-in:1", labels={"env": "staging"})
@@ -76,7 +77,7 @@ def started(behaviour: str, *, ip: str = "127.0.0.1") -> Iterator[tuple[subproce
 
 
 def get(port: int, path: str) -> httpx.Response:
-    return httpx.get(f"http://127.0.0.1:{port}{path}", trust_env=False)
+    return loopback.get(f"http://127.0.0.1:{port}{path}")
 
 
 def test_it_answers_calls_others_by_name_and_ends_when_its_pod_does() -> None:

@@ -1,0 +1,163 @@
+"""An alert of Prometheus that fires with the fault and resolves after it, or that never fires."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from pydantic import Field
+
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.scene import Scene
+from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.quantities import Duration, format_duration
+from chaos.values.questions import Alerts, Question
+from chaos.values.remarks import Refusal
+
+_LOOKS: Final = 3
+"""Looks at which it must not fire before that holds."""
+
+
+class AlertExpectation(Kind):
+    """An alert fires during the fault in time, and neither before nor after it; or it never fires (``alert``).
+
+        >>> AlertExpectation("somebody is told", alert="PaymentErrors", fires_within="1m").only
+        False
+
+    ``recovery.within`` limits the time until it has resolved. How soon that can be depends on its rule: on the range of its query,
+    on ``for`` and on how often Prometheus evaluates it.
+
+    Args:
+        title: What is expected, in words.
+        alert: Name of the alert, as its rule has it.
+        fires_within: Longest time from the fault until it fires; without it, it must never fire.
+        only: No other alert may begin to fire during the fault.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    decides_by_chance: ClassVar[bool] = False
+
+    alert: str = Field(min_length=1, description="name of the alert, as its rule in Prometheus has it")
+    fires_within: Duration | None = Field(
+        None, description="longest time from the fault until it fires; without it, it must never fire"
+    )
+    only: bool = Field(False, description="no other alert may begin to fire during the fault")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, title: str, *, alert: str, fires_within: timedelta | str | None = None, only: bool = False
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "alert" in declared
+
+    def as_guardrail(self) -> Self:
+        """Itself, if it must never fire."""
+        if self.fires_within is not None:
+            raise ValueError("expected no firesWithin: as a guardrail, an alert stops the fault when it fires")
+        return self
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """Which alerts fire."""
+        del namespace
+        yield Alerts(name=self.alert)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal]:
+        """There has to be such an alert, and time in which it can fire."""
+        if self.alert in scene.unknown_alerts:
+            yield Refusal(
+                rule="alert-not-found",
+                value=self.alert,
+                message=f"{self.title}: Prometheus has no alert rule {self.alert!r} that it can evaluate, so it could never fire",
+                hint="correct the name, or load its rule (a PrometheusRule) into Prometheus first",
+            )
+        if self.fires_within is not None and self.fires_within > scene.fault:
+            yield Refusal(
+                rule="fault-too-short",
+                value=self.alert,
+                message=f"{self.title}: the fault lasts for {format_duration(scene.fault)} at most, and the alert may take "
+                f"{format_duration(self.fires_within)}",
+                hint="raise limits.fault, or shorten firesWithin",
+            )
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """By whether it fired when it was looked at, twice a second; nothing is left to chance."""
+        looks = self._looks(evidence, look.window)
+        fired = [at for at, fires in looks if fires]
+        seconds = fired[0] - look.window.start if fired else None
+        tally = Tally(good=len(looks) - len(fired), total=len(looks))
+        limit = 1.0
+        if look.phase == "fault" and self.fires_within is not None:
+            limit = self.fires_within.total_seconds()
+            tally = Tally(good=len(fired), total=len(looks))
+            late = bool(looks) and looks[-1][0] - look.window.start >= limit
+            answer = Answer.HOLDS if seconds is not None and seconds <= limit else Answer.UNDECIDED
+            answer = Answer.VIOLATED if answer is Answer.UNDECIDED and late else answer
+        elif fired:
+            answer = Answer.VIOLATED
+        else:
+            answer = Answer.HOLDS if len(looks) >= _LOOKS else Answer.UNDECIDED
+        others = self._others(evidence, look)
+        if others and self.only:
+            answer = Answer.VIOLATED
+        return Finding(answer, tally, limit, look.confidence, value=seconds, where=", ".join(others))
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the time that it took to fire, and the other alerts that began to fire."""
+        must = phase == "fault" and self.fires_within is not None
+        expected = f"{self.alert} does not fire"
+        if must and self.fires_within is not None:
+            expected = f"{self.alert} fires within {format_duration(self.fires_within)}"
+        if phase == "fault" and self.only:
+            expected += ", and no other alert begins to"
+        observed = f"it did not fire at {found.tally.total} looks" if found.tally.total else "no look"
+        if found.value is not None:
+            observed = f"it fired after {found.value:.1f} s" if phase == "fault" else "it fired"
+        if found.where:
+            observed += f"; {found.where} began to fire too"
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=expected,
+            observed=observed,
+            bound=found.bound,
+            tally=found.tally,
+            hint="compare the alert's rule with what the run recorded: its query, its range and `for`"
+            if must
+            else None,
+            answer=found.answer,
+        )
+
+    def _looks(self, evidence: Evidence, window: Window) -> list[tuple[float, bool]]:
+        """When it was looked at, and whether it fired."""
+        return [
+            (at, value > 0)
+            for one in evidence.counters(Alerts(name=self.alert))
+            if one.labels.get("alertname") == self.alert
+            for at, value in zip(one.times, one.values, strict=True)
+            if window.start <= at <= window.end
+        ]
+
+    def _others(self, evidence: Evidence, look: Look) -> list[str]:
+        """Other alerts that fire in the fault's window and did not before."""
+        if look.phase != "fault" or look.baseline is None:
+            return []
+        return sorted(
+            one.labels.get("alertname", "")
+            for one in evidence.counters(Alerts(name=self.alert))
+            if one.labels.get("alertname") != self.alert
+            and _between(one.times, look.window)
+            and not _between(one.times, look.baseline)
+        )
+
+
+def _between(times: list[float], window: Window) -> bool:
+    return bisect_left(times, window.start) < bisect_right(times, window.end)

@@ -1,0 +1,163 @@
+"""A service gets as many requests per second after the fault as before it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from math import log, sqrt
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from pydantic import Field, field_validator
+
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.good import Good
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.mesh import Expectation
+from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.declared import Placed
+from chaos.values.quantities import Share, format_share
+from chaos.values.questions import Question
+
+_SECONDS: Final = 5.0
+_SCRAPES: Final = 4
+"""A batch lasts for so many seconds and so many scrape intervals, so that its first and last scrape hardly matter."""
+_BATCHES: Final = 5
+"""Fewer say nothing of how much rates scatter."""
+
+
+class ThroughputExpectation(Kind):
+    """A service's rate of good requests returns to what it was before the fault (``throughput``).
+
+        >>> ThroughputExpectation("the pool refills", throughput="inventory-svc", at_least="90%").good.status
+        '<500'
+
+    So it finds a connection pool that stays stuck, although all answers that there are are good. The callers' proxies count.
+
+    Rates are compared by the means of batches of some seconds, with confidence sequences for means whose scatter is estimated
+    (Waudby-Smith et al. 2021, "Time-uniform central limit theory and asymptotic confidence sequences"), so it may be looked
+    at as often as one likes. The estimate is raised by two of its standard errors, since there are few batches; a burst
+    that is shorter than a batch lies within one. Both rates are uncertain, and each has half of alpha.
+
+    Args:
+        title: What is expected, in words.
+        throughput: The service: its name in the target's namespace, or ``namespace/name`` anywhere.
+        good: Which requests count; by default those with a status under 500.
+        at_least: Least part of the baseline's rate after the recovery.
+        during_fault: Least part of it during the fault; without it, nothing is expected then.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    throughput: Placed = Field(
+        description="the service whose requests per second are compared: name, or namespace/name"
+    )
+    good: Good = Field(
+        Good(status="<500"), description="which requests count; by default those with a status under 500"
+    )
+    at_least: Share = Field(0.9, description="smallest part of the baseline's rate after the recovery, such as 90%")
+    during_fault: Share | None = Field(None, description="smallest part of it during the fault; without it, none")
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            title: str,
+            *,
+            throughput: str,
+            good: Good = ...,
+            at_least: float | str = 0.9,
+            during_fault: float | str | None = None,
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "throughput" in declared
+
+    @field_validator("good")
+    @classmethod
+    def _countable(cls, value: Good) -> Good:
+        if value.within is not None:
+            raise ValueError(
+                "expected no within: that latency returns is a share of good answers within a time (atLeast)"
+            )
+        return Expectation.countable(value)
+
+    def as_guardrail(self) -> Self:
+        """None: it is decided after the fault."""
+        raise ValueError("expected a guardrail that is violated by what happens; throughput belongs into steadyState")
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """The service's requests."""
+        yield from self._service.questions(namespace)
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """By the rates that are surely exceeded, and surely not, before and now."""
+        tally = self._service.tally(evidence, look.window, look.namespace)
+        part = 1 - (1 - look.confidence) / 2
+        now = self._rates(evidence, look.window, look.namespace)
+        bound = self.during_fault if look.phase == "fault" else self.at_least
+        if look.phase == "baseline" or bound is None:
+            known = len(now) >= _BATCHES if look.phase == "baseline" else bool(tally.total)
+            answer = Answer.HOLDS if known and tally.good else Answer.UNDECIDED
+            return Finding(answer, tally, 0.0, part, value=mean(now) if now else None)
+        before = self._rates(evidence, look.baseline, look.namespace) if look.baseline is not None else ()
+        (least, most), (low, high) = _between(before, part), _between(now, part)
+        answer = Answer.HOLDS if low >= bound * most else Answer.VIOLATED if high < bound * least else Answer.UNDECIDED
+        return Finding(
+            answer,
+            tally,
+            bound * mean(before) if before else 0.0,
+            part,
+            value=mean(now) if now else None,
+            where=f"{mean(before):.3g}" if before else "",
+        )
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """The rates."""
+        bound = self.during_fault if phase == "fault" else self.at_least
+        compared = phase != "baseline" and bound is not None
+        part = (
+            f"at least {format_share(bound)} of the baseline's rate" if compared and bound is not None else "any rate"
+        )
+        observed = "no event"
+        if found.tally.total:
+            observed = "too few scrapes for a rate" if found.value is None else f"{found.value:.3g} per second"
+            observed += f", before {found.where}" if found.where else ""
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=f"{part} of requests to {self.throughput} {self.good}",
+            observed=observed,
+            bound=found.bound,
+            tally=found.tally,
+            hint="see whether the callers still hold broken connections, an open breaker or a queue after the fault",
+            answer=found.answer,
+        )
+
+    @cached_property
+    def _service(self) -> Expectation:
+        return Expectation(self.title, service=self.throughput, good=self.good, at_least=0.5)
+
+    def _rates(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[float]:
+        """Good requests per second in each batch of a window."""
+        seconds = max(_SECONDS, _SCRAPES * evidence.scrape_interval)
+        ends = [window.start + seconds * n for n in range(1, int((window.end - window.start) / seconds) + 1)]
+        counted = [self._service.tally(evidence, Window(window.start, end), namespace).good for end in ends]
+        return [(later - sooner) / seconds for sooner, later in pairwise(counted)]
+
+
+def _between(rates: Sequence[float], confidence: float) -> tuple[float, float]:
+    """What the mean rate surely exceeds, and what it surely does not."""
+    count, alpha = len(rates), 1 - confidence
+    if count < _BATCHES:
+        return 0.0, float("inf")
+    scatter = stdev(rates) * (1 + 2 / sqrt(2 * (count - 1)))
+    # The mixture is at its best with so many batches as there have to be.
+    tuned = (2 * log(1 / alpha) + log(2 * log(1 / alpha) + 1)) / _BATCHES
+    grown = count * tuned + 1
+    radius = scatter * sqrt(2 * grown / (count * count * tuned) * log(sqrt(grown) / alpha))
+    return max(0.0, mean(rates) - radius), mean(rates) + radius

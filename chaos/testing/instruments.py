@@ -1,0 +1,132 @@
+"""What a run sees the shop in memory by: its metrics, its load, and a probe of its entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from chaos.errors import LoadError, MetricsError
+from chaos.model.experiment import Load as LoadSpec
+from chaos.model.experiment import Request
+from chaos.ports import Clock
+from chaos.testing.traffic import Traffic
+from chaos.values.content import Marker
+from chaos.values.entry import Contact
+from chaos.values.load import LoadSecond
+from chaos.values.questions import FALSE, NO_DATA, TRUE, Alerts, Comparison, Question
+from chaos.values.series import Series
+
+
+class ShopMetrics:
+    """The ``Metrics`` port over the shop's traffic."""
+
+    def __init__(self, clock: Clock, traffic: Traffic) -> None:
+        self._clock = clock
+        self._traffic = traffic
+        self.lost = ""
+        """Why they do not answer; nothing while they do."""
+        self.untrue: set[str] = set()
+        """Comparisons that are false; all others are true."""
+        self.unknown: set[str] = set()
+        """Comparisons for which there are no data."""
+
+    def now(self) -> float:
+        """The shop's clock."""
+        self._answer()
+        return self._clock.now()
+
+    def version(self) -> str:
+        """None."""
+        return ""
+
+    def scrape_interval(self) -> float:
+        """The shop's."""
+        return self._traffic.scrape_interval
+
+    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
+        """Raw samples of the last seconds."""
+        self._answer()
+        if isinstance(question, Comparison):
+            known = NO_DATA if question.promql in self.unknown else TRUE
+            held = FALSE if question.promql in self.untrue else known
+            return [Series(labels={}, samples=((self._clock.now(), held),))]
+        if isinstance(question, Alerts):
+            fires = self._traffic.alerting(question.name).items()
+            return [
+                Series(labels={"alertname": name}, samples=((self._clock.now(), float(now)),)) for name, now in fires
+            ]
+        return self._traffic.series(question, seconds=seconds)
+
+    def wording(self, question: Question) -> str:
+        """The question in words."""
+        return str(question)
+
+    def _answer(self) -> None:
+        self._traffic.catch_up()
+        if self.lost:
+            raise MetricsError(self.lost)
+
+
+class ShopProbe:
+    """The ``Probe`` port: the shop's entry, which answers everything with 200 unless it is told what to do."""
+
+    def __init__(self) -> None:
+        self.connection = Contact()
+        """What becomes of a connection."""
+        self.answers: dict[str, Contact] = {}
+        """What becomes of requests, by their paths."""
+        self.asked: list[str] = []
+        """The labels of the requests that were sent."""
+
+    def connect(self, entry: str, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``connection`` says."""
+        return self.connection
+
+    def ask(self, entry: str, request: Request, *, host: str | None) -> Contact:  # noqa: ARG002
+        """As ``answers`` says."""
+        self.asked.append(request.label)
+        return self.answers.get(request.path, Contact(status=200))
+
+
+class ShopLoad:
+    """The ``Load`` port: orders at the declared rate."""
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._rate = 0.0
+        self.died = ""
+        """Why it is not running; nothing while it is well."""
+
+    def prepare(
+        self,
+        spec: LoadSpec,
+        *,
+        entry: str,  # noqa: ARG002
+        headers: Mapping[str, str],  # noqa: ARG002
+        base: Path,  # noqa: ARG002
+        markers: Sequence[Marker] = (),
+    ) -> None:
+        """Takes note of the rate and the markers; ``LoadError`` where it has died."""
+        if self.died:
+            raise LoadError(self.died)
+        self._rate, self._traffic.markers = spec.rate, markers
+
+    def start(self) -> None:
+        """Orders from now on."""
+        self._traffic.catch_up()
+        self._traffic.rate = self._rate
+
+    def poll(self) -> Sequence[LoadSecond]:
+        """The seconds that were finished since the last call."""
+        self._traffic.catch_up()
+        found, self._traffic.seconds = tuple(self._traffic.seconds), []
+        return found
+
+    def failure(self) -> str | None:
+        """Why it is no longer running; ``None`` while it is well."""
+        return self.died or None
+
+    def stop(self) -> None:
+        """Orders no more."""
+        self._traffic.catch_up()
+        self._traffic.rate = 0.0
