@@ -7,6 +7,7 @@ from itertools import product
 from typing import Final
 
 from chaos.expectations.evidence import Window
+from chaos.expectations.kind import Look
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.live import decided, judged, look_at
@@ -61,6 +62,8 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         if after == allowed and _violated_when_drained(facts, gone, now, confidence):
             answer, shown = Answer.VIOLATED, after
     look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
+    if (late := _never_good(facts, gone, now, end)) is not None:
+        answer, seconds, look = Answer.VIOLATED, None, late
     expectations = judged(facts, experiment.steady_state, look)
     changed = {"seconds": seconds, "answer": answer, "expectations": expectations}
     if seconds is not None:
@@ -74,8 +77,7 @@ def _holds(facts: Facts, window: Window, confidence: float) -> bool:
 
 
 def _violated(facts: Facts, window: Window, confidence: float) -> bool:
-    look = look_at(facts, "recovery", window, confidence=confidence)
-    return any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state)
+    return _bad(facts, look_at(facts, "recovery", window, confidence=confidence))
 
 
 def _earliest(facts: Facts, gone: float, before: float | None, after: float, end: float, confidence: float) -> float:
@@ -102,11 +104,34 @@ def _not_before(facts: Facts, gone: float, seconds: float) -> float:
         start = max(0.0, end - length * interval)
         if start <= latest:
             continue
-        look = look_at(facts, "recovery", Window(gone + start, gone + end), confidence=confidence)
-        look = replace(look, at_least=0.0, at_once=True)
-        if any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state):
+        if _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence)):
             latest = start
     return latest
+
+
+def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | None:
+    """The look after the allowed time, if since the fault's last requests no stretch of time was good; else nothing.
+
+    A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow.
+    """
+    seconds = _STRETCHES[0] * facts.environment.scrape_interval
+    start, deadline = gone + drain(facts, now), gone + facts.experiment.recovery.within.total_seconds()
+    if deadline + seconds > end or start + seconds > deadline:
+        return None
+    confidence = share_of_confidence(facts.experiment)
+    starts = [deadline - n * seconds for n in range(int((deadline - start) / seconds) + 1)]
+    looks = [_closely(facts, Window(at, at + seconds), confidence) for at in starts]
+    return looks[0] if all(_bad(facts, look) for look in looks) else None
+
+
+def _closely(facts: Facts, window: Window, confidence: float) -> Look:
+    """A look at a stretch of time by itself, whose bad events count one by one."""
+    look = look_at(facts, "recovery", window, confidence=confidence)
+    return replace(look, at_least=0.0, at_once=True)
+
+
+def _bad(facts: Facts, look: Look) -> bool:
+    return any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state)
 
 
 def _violated_when_drained(facts: Facts, gone: float, now: float, confidence: float) -> bool:

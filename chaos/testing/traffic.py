@@ -190,12 +190,12 @@ class Traffic:
         """How often the gateway tried, as the replicas of ``order-svc`` count it."""
         arrived = self.shares.whole("arrived", orders * _tries(sum(bad.values()) / len(bad), 1 + self.retries))
         shares = {
-            (replica, code, milliseconds): share * part / len(bad)
+            (replica, failed, code, milliseconds): share * part / len(bad)
             for replica, failing in bad.items()
-            for code, share in (("200", 1 - failing), (str(self.fails_as), failing))
+            for failed, code, share in ((False, "200", 1 - failing), (True, str(self.fails_as), failing))
             for milliseconds, part in took.items()
         }
-        for (replica, code, milliseconds), count in self.shares.out(shares, arrived).items():
+        for (replica, _, code, milliseconds), count in self.shares.out(shares, arrived).items():
             self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
         return arrived
 

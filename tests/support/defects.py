@@ -226,6 +226,9 @@ DEFECTS: Final[Mapping[str, Defect]] = {
     ),
     # after the fault
     "recovery after three times the deadline": Defect(LATE, shop(heals=60.0), shop(heals=10.0)),
+    "recovery somewhat later than the deadline": Defect(
+        LATE, afterwards(25, broken=1.0), afterwards(18, broken=1.0), FOR_A_WHILE
+    ),
     "relapse after 12 s, for ever": Defect(LATE, then("restore", (12, {"broken": 0.6})), declared={"within": "10s"} | FOR_A_WHILE),
     "relapse after 12 s, for 12 s": Defect(
         LATE, then("restore", (12, {"broken": 0.6}), (24, {"broken": 0.0})), declared={"within": "10s"} | FOR_A_WHILE,
@@ -256,6 +259,7 @@ def run(declared: Mapping[str, str], variant: Variant, *, seed: int | None = Non
     offset = Random(seed).uniform(0, 30) if seed is not None else 0.0
 
     def change(traffic: Mapping[str, Any]) -> None:
+        shop.traffic.catch_up()
         for name, value in traffic.items():
             assert hasattr(shop.traffic, name)
             setattr(shop.traffic, name, value)
