@@ -141,11 +141,12 @@ def count_pair(
     They are asked for one after the other, and a scrape may come between, so both are cut at samples that both have:
     else all events of that scrape would look as if they were not in the bucket.
     """
-    if not part.times or not whole.times:
+    last = [(one.times, bisect_right(one.times, end)) for one in (part, whole)]
+    if not all(place for _, place in last):
         return Count(0), Count(0)
     if part.times[0] != whole.times[0]:
         start = max(start, part.times[0], whole.times[0])
-    end = min(end, part.times[-1], whole.times[-1])
+    end = min(times[place - 1] for times, place in last)
     few = count(part, start, end, scrapes=scrapes, interval=interval)
     return few, count(whole, start, end, scrapes=scrapes, interval=interval)
 

@@ -129,7 +129,8 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
         until(world.is_clean, f"clean after {where}", within=10)
         assert injections(world, orders.run, version) <= (2 if world.strategy == "several" else 1), where
         outcomes[found["outcome"]] += 1
-        right = expected(place, call, spoil) if hit else "passed"
+        targets = 2 if world.strategy == "several" else 1
+        right = expected(place, call, spoil, targets=targets) if hit else "passed"
         if found["outcome"] != right:
             wrong.append(f"{where}: {found['outcome']}, not {right}: {found['reasons']}")
     assert not wrong, "\n".join(wrong)
@@ -146,8 +147,11 @@ _LOOKED_AT_AGAIN: Final = {
 """What the rules are asked about once more right after the write, and how often: the mesh's ConfigMap is a namespace's, too."""
 
 
-def expected(place: Place, call: Call, spoil: Spoil) -> str:
-    """One fault is outlived; but a refusal is believed, where it is no conflict that can be looked into."""
+def expected(place: Place, call: Call, spoil: Spoil, *, targets: int) -> str:
+    """One fault is outlived; but a refusal is believed, where it is no conflict that can be looked into.
+
+    Planning looks at each target once, so the first look at each is before the run.
+    """
     if spoil != "409" or (call.writes and not call.dry):
         return "passed"
     if call.dry:
@@ -161,7 +165,7 @@ def expected(place: Place, call: Call, spoil: Spoil) -> str:
     return (
         "error"
         if call.what in first
-        or (place.nth == 0 and call.what != "GET leases")
+        or (place.nth < targets and call.what != "GET leases")
         or (place.nth in (1, 2) and call.what == "GET namespaces")
         else "inconclusive"
     )
