@@ -37,7 +37,7 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
 
     Nothing recovers while its fault is still in the proxies, so the time starts when that was gone. The moments that are
     tried double, and the last stretch is halved a few times. The result is a range: the steady state holds from its end on, and
-    a stretch of time that ends at its beginning was surely not good.
+    a stretch of time that begins at its beginning was surely not good.
     """
     experiment, interval = facts.experiment, facts.environment.scrape_interval
     allowed = experiment.recovery.within.total_seconds()
@@ -56,8 +56,9 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         if gone + after >= end:
             break
         if _holds(facts, Window(gone + after, end), confidence):
-            seconds = _earliest(facts, gone, before, after, end, confidence)
-            answer, shown, least = Answer.HOLDS, seconds, _not_before(facts, gone, seconds)
+            least, bad_until = _last_bad(facts, gone, allowed)
+            seconds = max(_earliest(facts, gone, before, after, end, confidence), bad_until)
+            answer, shown = Answer.HOLDS, seconds
             break
         if after == allowed and _violated_when_drained(facts, gone, now, confidence):
             answer, shown = Answer.VIOLATED, after
@@ -94,19 +95,20 @@ def _earliest(facts: Facts, gone: float, before: float | None, after: float, end
     return high
 
 
-def _not_before(facts: Facts, gone: float, seconds: float) -> float:
-    """The latest moment from which a stretch of time was surely not good, so that it recovered after that; 0 without one."""
+def _last_bad(facts: Facts, gone: float, allowed: float) -> tuple[float, float]:
+    """From when to when the last stretch of the allowed time was surely not good; zeros without one.
+
+    It recovered after that began, and good minutes that follow do not outweigh a short stretch.
+    """
     interval = facts.environment.scrape_interval
-    ends = [n * interval for n in range(int(seconds / interval), 0, -1)]
+    ends = [n * interval for n in range(int(allowed / interval), 0, -1)]
     confidence = 1 - (1 - share_of_confidence(facts.experiment)) / max(1, len(ends) * len(_STRETCHES))
-    latest = 0.0
-    for end, length in product(ends, _STRETCHES):
+    latest = until = 0.0
+    for length, end in product(_STRETCHES, ends):
         start = max(0.0, end - length * interval)
-        if start <= latest:
-            continue
-        if _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence)):
-            latest = start
-    return latest
+        if start > latest and _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence)):
+            latest, until = start, until if length != _STRETCHES[0] else max(until, end)
+    return latest, until
 
 
 def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | None:

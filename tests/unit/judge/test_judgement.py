@@ -138,8 +138,8 @@ def test_recovery_is_the_first_moment_from_which_everything_holds() -> None:
     late = judge(history(order=orders(bad=lambda s: 0.5 if is_faulted(s) or 1060 < s <= 1066 else 0)))
     assert late.recovery is not None
     assert late.recovery.answer is Answer.HOLDS
-    assert late.recovery.seconds == 6
-    assert late.recovery.told == "between 4 and 6 s"
+    assert late.recovery.seconds is not None
+    assert late.recovery.seconds - late.recovery.uncertainty < 6 <= late.recovery.seconds <= 7, late.recovery.told
 
 
 def test_errors_of_grpc_are_not_good_although_they_are_http_200() -> None:
