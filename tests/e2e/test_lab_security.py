@@ -206,6 +206,7 @@ class TestAuthorization:
         route = {"fault": fault, "route": [{"destination": {"host": "inventory-svc"}}]}
         write(NETWORKING, "virtualservices", "faulted", {"hosts": ["inventory-svc"], "http": [route]})
         until(lambda: code(orders) == 500)
+        until(lambda: code(users) == 500)  # its proxy has the fault, too
         assert {code(users) for _ in range(40)} == {403, 500}
         assert plain(lab) == 403, "without an identity nobody is allowed"
 

@@ -91,9 +91,9 @@ def chosen(calls: list[Call], strategy: Strategy) -> Iterator[tuple[Place, Call,
         for kind, spoil in enumerate(SPOILS):
             turn = number + kind + CASES.index(strategy)
             if EVERY or (
-                turn % 8 == 0
+                turn % 16 == 0
                 if call.writes
-                else turn % len(SPOILS) == 0 and number % len(CASES) == CASES.index(strategy)
+                else turn % len(SPOILS) == 0 and number % (2 * len(CASES)) == CASES.index(strategy)
             ):
                 yield place, call, spoil
 
