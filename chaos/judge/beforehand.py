@@ -201,7 +201,7 @@ def _more(experiment: Experiment, key: str, needed: int, rate: float, limit: flo
     faster = (
         f", or load.rate to {ceil(experiment.load.rate * needed / (rate * (limit - late)))}" if limit > late else ""
     )
-    return f"raise {key} to {ceil(needed / rate + late)}s{faster}: a phase ends as soon as its question is answered"
+    return f"raise {key} to {ceil(needed / rate + late)}s{faster} (with some to spare; a phase ends once it is decided)"
 
 
 def _rate(experiment: Experiment, one: ShareOfGood) -> float:

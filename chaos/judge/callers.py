@@ -50,7 +50,7 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
         return Reason(
             code=ReasonCode.NO_CALLERS,
             message=f"nobody called {injection.host} during the baseline; {wanted} should have",
-            hint="send load whose answers need the target, and that no cache answers in its place",
+            hint="send requests that the callers can answer only by calling the target, and that no cache answers before",
         )
     others = ", ".join(sorted(seen))
     return Reason(

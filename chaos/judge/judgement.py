@@ -149,7 +149,8 @@ def _still_faulted(removed: RemovalResult) -> Reason:
         code=ReasonCode.STILL_FAULTED,
         message=f"{seen}; limits.removal allows {removed.allowed:g} s",
         hint="check that istiod runs and that the proxies accept its configuration (istioctl proxy-status), and that no other "
-        "fault is active on the target (chaosctl status); if the control plane is only slow, raise limits.removal",
+        "fault is active on the target (chaosctl status, and chaosctl sweep if there is one); if the control plane is only slow, "
+        "raise limits.removal",
     )
 
 
@@ -207,15 +208,15 @@ def _undecided(
             yield Reason(
                 code=ReasonCode.REQUESTS_HANG,
                 message=f"not decided in time: {_told(one)}; {hang} requests of the load were still without an answer, for longer "
-                "than answers took, and may end well or badly",
+                "than any answer took: if these fail, it may be violated",
                 hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
             )
         elif one.effect >= BURSTY:
             yield Reason(
                 code=ReasonCode.BURSTY,
                 message=f"not decided in time, since events came in bursts: {_told(one)}",
-                hint="look at what fails for a moment again and again; to decide it, more bursts must be seen: raise "
-                f"observe.atLeast and {limit}",
+                hint="find out what fails for a moment again and again: the system may have this defect without the fault, too. To "
+                f"decide the expectation, the run must see more such bursts: raise observe.atLeast and {limit}",
             )
         else:
             yield Reason(
@@ -230,7 +231,7 @@ def _outside(proof: Proof) -> Iterator[Reason]:
         for caller, faults in one.outside.items():
             yield Reason(
                 code=ReasonCode.FAULT_OUTSIDE_SCOPE,
-                message=f"{caller}, which was not declared, felt {faults} faults of {one.target}",
+                message=f"{caller}, which was not declared, was hit by {faults} of the faults that this run injected for {one.target}",
                 hint="if these callers may be hit, declare them in target.callers; else narrow the target (match, onlyOurLoad), and "
                 "look at the plan for whom its VirtualService governs (chaosctl plan)",
             )

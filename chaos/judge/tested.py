@@ -108,7 +108,7 @@ def untested_during(
             yield Reason(
                 code=ReasonCode.GUARDRAIL_BLIND,
                 message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it",
-                hint="check its service, or its request, and that the load reaches it",
+                hint="check the service that the guardrail names, or the load's request, and that the load reaches it",
             )
     yield from _stuck(facts, expectations)
     window = facts.faulted(now)
@@ -164,7 +164,7 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
                 message=f"{one.title}: {tally.total} answers were counted and {faulted} faulted requests that the target would "
                 f"have answered; if each had made one answer bad, still at least {format_share(result.bound)} would have been good",
                 hint="raise the fault's percentage or the bound, send load that calls the target more often, or expect "
-                "something of the requests that do",
+                "something only of requests that need the target",
             )
         elif heard is not None and not one.tally(evidence, heard, namespace).total:
             ours = sum(share_of_load(facts, injection, heard) * n for injection, n in zip(injections, hit, strict=True))
@@ -172,7 +172,7 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
                     message=f"{one.title}: it is about answers to the load, and only {ours / faulted:.0%} of the faulted calls "
-                    "are surely made for the load: others called the target before the load began, and felt the fault",
+                    "are surely made for the load: others called the target before the load began, so the fault hit them too",
                     hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
                     "or run while others are quiet",
                 )
