@@ -361,8 +361,10 @@ def _after(
         told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.UNDECIDED)
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message=f"not decided whether the steady state held again within {after.allowed:g} s after the fault was gone: {told}",
-            hint="raise load.rate, or limits.baseline, by which the run also waits longer for this answer",
+            message=f"not decided whether the steady state held again within {after.allowed:g} s after the fault was gone, and stayed "
+            f"good: {told or 'it was surely not good for a short time after that'}",
+            hint="find out what fails for a moment after the fault; or, if there were too few events, raise load.rate, or "
+            "limits.baseline, by which the run also waits longer for this answer",
         )
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Look
+from chaos.expectations.promql import PromqlExpectation
+from chaos.expectations.share import ShareOfGood
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.live import decided, judged, look_at
@@ -37,7 +39,8 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
 
     Nothing recovers while its fault is still in the proxies, so the time starts when that was gone. The moments that are
     tried double, and the last stretch is halved a few times. The result is a range: the steady state holds from its end on, and
-    a stretch of time that begins at its beginning was surely not good.
+    a stretch of time that begins at its beginning was surely not good. Such a stretch after the allowed time is no recovery that
+    stays.
     """
     experiment, interval = facts.experiment, facts.environment.scrape_interval
     allowed = experiment.recovery.within.total_seconds()
@@ -47,18 +50,21 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         return result
     gone = restored + removal.seconds
     starts = candidates(interval, allowed)
-    tries = len(starts) * 2**_HALVINGS
-    confidence = 1 - (1 - share_of_confidence(experiment)) / tries
     end = min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
+    tries = len(starts) * 2**_HALVINGS + _stretches(facts)
+    confidence = 1 - (1 - share_of_confidence(experiment)) / tries
     shown = starts[0]
     answer, seconds, least = Answer.UNDECIDED, None, 0.0
     for before, after in zip((None, *starts), starts, strict=False):
         if gone + after >= end:
             break
         if _holds(facts, Window(gone + after, end), confidence):
-            least, bad_until = _last_bad(facts, gone, allowed)
-            seconds = max(_earliest(facts, gone, before, after, end, confidence), bad_until)
-            answer, shown = Answer.HOLDS, seconds
+            shown = _earliest(facts, gone, before, after, end, confidence)
+            least, bad_until = _last_bad(facts, gone, now, end)
+            # Good minutes may outweigh a bad stretch; still, it is no recovery before that is over.
+            later = max(shown, bad_until)
+            if later == shown or (later <= allowed and _holds(facts, Window(gone + later, end), confidence)):
+                answer, seconds, shown = Answer.HOLDS, later, later
             break
         if after == allowed and _violated_when_drained(facts, gone, now, confidence):
             answer, shown = Answer.VIOLATED, after
@@ -95,20 +101,45 @@ def _earliest(facts: Facts, gone: float, before: float | None, after: float, end
     return high
 
 
-def _last_bad(facts: Facts, gone: float, allowed: float) -> tuple[float, float]:
-    """From when to when the last stretch of the allowed time was surely not good; zeros without one.
+def _stretches(facts: Facts) -> int:
+    """How many stretches of one length end while it may recover and has to stay good."""
+    experiment = facts.experiment
+    return int(
+        (experiment.recovery.within + experiment.stays_good_for).total_seconds() / facts.environment.scrape_interval
+    )
 
-    It recovered after that began, and good minutes that follow do not outweigh a short stretch.
+
+def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[float, float]:
+    """From when to when the last stretch was surely not good; zeros without one. It recovered after that began.
+
+    What waited for a delay that it drew before the end of the fault is not held against it.
     """
-    interval = facts.environment.scrape_interval
-    ends = [n * interval for n in range(int(allowed / interval), 0, -1)]
-    confidence = 1 - (1 - share_of_confidence(facts.experiment)) / max(1, len(ends) * len(_STRETCHES))
-    latest = until = 0.0
+    interval, number, drained = facts.environment.scrape_interval, _stretches(facts), drain(facts, now)
+    ends = [end for n in range(number, 0, -1) if gone + (end := n * interval) <= until]
+    found = (0.0, 0.0)
+    if not ends or _spotless(facts, Window(gone, until)):
+        return found
+    confidence = 1 - (1 - share_of_confidence(facts.experiment)) / (number * len(_STRETCHES))
     for length, end in product(_STRETCHES, ends):
         start = max(0.0, end - length * interval)
-        if start > latest and _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence)):
-            latest, until = start, until if length != _STRETCHES[0] else max(until, end)
-    return latest, until
+        if (
+            start > found[0]
+            and start >= drained
+            and _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence))
+        ):
+            found = (start, end)
+    return found
+
+
+def _spotless(facts: Facts, window: Window) -> bool:
+    """Whether there is no bad event, or look, at all, so that no stretch has to be looked at."""
+    look = _closely(facts, window, share_of_confidence(facts.experiment))
+    tallies = [
+        decided(facts, one, look).tally
+        for one in facts.experiment.steady_state
+        if isinstance(one, ShareOfGood | PromqlExpectation)
+    ]
+    return len(tallies) == len(facts.experiment.steady_state) and all(one.good == one.total for one in tallies)
 
 
 def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | None:

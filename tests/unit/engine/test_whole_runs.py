@@ -161,13 +161,19 @@ def test_an_expectation_without_events_says_what_the_load_got(world: World) -> N
     assert bad == pytest.approx(0.05 * every, rel=0.2)
 
 
-def test_recovery_takes_as_long_as_it_took(world: World) -> None:
-    world.traffic.heals = 12.0
-    _, verdict = world.run()
+@pytest.mark.parametrize("heals", [1.0, 5.0, 12.0, 19.0, 40.0, 57.0])
+def test_recovery_is_a_range_that_is_true(world: World, heals: float) -> None:
+    """It recovers at once after so many seconds, and scrapes come every second."""
+    world.traffic.heals = heals
+    history, verdict = world.run(more="\nrecovery: {within: 60s, stayGood: 20s}")
     assert verdict.passed, verdict.reasons
     assert verdict.recovery is not None
+    assert verdict.removal is not None
+    assert verdict.removal.seconds is not None
     assert verdict.recovery.seconds is not None
-    assert 12 <= verdict.recovery.seconds <= 16, "tried at 0, 1, 2, 4, 8, 16 … seconds"
+    assert verdict.recovery.seconds - verdict.recovery.uncertainty <= heals <= verdict.recovery.seconds <= heals + 3
+    good_from = history.marks[Mark.RESTORED] + verdict.removal.seconds + verdict.recovery.seconds
+    assert history.marks[Mark.LOAD_STOPPED] - good_from >= 20
 
 
 def test_a_shop_that_does_not_recover_fails(world: World) -> None:

@@ -73,6 +73,20 @@ def test_a_relapse_is_no_recovery_before_it() -> None:
     assert late.outcome is not Outcome.PASSED
 
 
+def test_a_relapse_after_the_allowed_time_is_not_outweighed_by_good_minutes() -> None:
+    """A low bound holds over all of the time; still, what was surely not good for two seconds did not stay good."""
+    text = EXPERIMENT.replace("within: 20s, stayGood: 3s", "within: 10s, stayGood: 24s").replace(
+        'good: {status: "<500"}, atLeast: 99%}', 'good: {status: "<500"}, atLeast: 50%}', 1
+    )
+    text += "confidence: 50%\n"
+    steady = judge(history(plan=plan(text)))
+    assert steady.passed, steady.reasons
+    relapsed = judge(history(plan=plan(text), order=orders(bad=lambda s: {1083: 1.0, 1084: 0.5}.get(s, 0.0))))
+    (reason,) = relapsed.reasons
+    assert reason.code is ReasonCode.UNDECIDED_RECOVERY
+    assert "surely not good for a short time" in reason.message
+
+
 def test_answers_that_were_slow_at_the_end_of_the_fault_keep_the_recovery_from_being_seen_at_once() -> None:
     """Histograms trail by up to five seconds, so the first five seconds after the fault may be the fault's."""
     slow = judge(history(order=orders(slow=lambda second: 0.5 if 1057 <= second <= 1063 else 0.0)))
