@@ -372,7 +372,14 @@ def _all_held(
     history: History, proof: Proof | None, removed: RemovalResult | None, after: RecoveryResult | None
 ) -> Reason:
     """No reason is against passing; still, each part of the proof has to be there."""
-    needed = (Mark.BASELINE_UNTIL, Mark.INJECTED, Mark.FAULT_FROM, Mark.RESTORED, Mark.LOAD_STOPPED)
+    needed = (
+        Mark.BASELINE_UNTIL,
+        Mark.INJECTED,
+        Mark.FAULT_FROM,
+        Mark.RESTORE_SENT,
+        Mark.RESTORED,
+        Mark.LOAD_STOPPED,
+    )
     missing = [mark.value for mark in needed if mark not in history.marks]
     if proof is None or not proof.proven:
         missing.append("proof")
@@ -384,13 +391,16 @@ def _all_held(
         missing.append("end")
     if missing:
         return _broken(f"the record lacks what a green verdict rests on: {', '.join(missing)}")
-    assert proof is not None and removed is not None and after is not None  # noqa: S101, PT018 - all were just looked at
+    assert proof and removed and after and removed.seconds is not None and after.seconds is not None  # noqa: S101, PT018 - see above
     confidence = format_confidence(share_of_confidence(history.plan.experiment))
+    marks = history.marks
+    observed = marks[Mark.RESTORE_SENT] - marks[Mark.FAULT_FROM]
+    stayed = marks[Mark.LOAD_STOPPED] - marks[Mark.RESTORED] - removed.seconds - after.seconds
     return Reason(
         code=ReasonCode.ALL_HELD,
-        message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held "
-        f"(each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
-        f"recovered {after.told} after that and stayed good, no residue",
+        message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held for "
+        f"{observed:.0f} s of the fault (each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
+        f"recovered {after.told} after that and good for {stayed:.0f} s, no residue",
     )
 
 

@@ -139,7 +139,8 @@ def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
 ) -> None:
     process = without_control_plane_at_the_restore(request, lab, unhurried(tmp_path), tmp_path)
     counted, restored = aborted(lab), time.monotonic()
-    until(lambda: aborted(lab) > counted + 100, what="some seconds of faults more")
+    some = "some seconds of faults more"
+    until(lambda: aborted(lab) > counted + 100 and time.monotonic() - restored > 4, what=some)
     away = time.monotonic() - restored
     commands.control_plane(lab.name, power="up")
     code, verdict, told = ended(process)
@@ -148,7 +149,7 @@ def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
     assert verdict["removal"]["asked"] == 1
     assert away - SCRAPE_INTERVAL < verdict["removal"]["seconds"] < 25, "a busy machine distributes later, not earlier"
     record = record_in(tmp_path)
-    assert faults_counted_later_than(record, 1.5) > 0, "they really went on"
+    assert faults_counted_later_than(record, 1.5) > 20, "they really went on"
     assert "the fault gone from the proxies within" in told
     (folder,) = (tmp_path / "runs").iterdir()
     history = read_record(folder).history
