@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -199,6 +200,24 @@ class ExperimentItem(pytest.Item):
 def _short(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(call: pytest.CallInfo[None]) -> None:
+    """``--showlocals`` shows what a test knows, and nothing of the harness and of its clients, who know what is sent."""
+    todo = [call.excinfo.value] if call.excinfo is not None else []
+    seen: list[BaseException] = []
+    while todo:
+        error = todo.pop()
+        seen.append(error)
+        todo += [one for one in (error.__cause__, error.__context__) if one is not None and one not in seen]
+        inside = False
+        for frame, _ in traceback.walk_tb(error.__traceback__):
+            module = str(frame.f_globals.get("__name__"))
+            inside = inside or (module.startswith("chaos.") and not module.startswith("chaos.pytest_"))
+            if inside:
+                with suppress(RuntimeError):  # it still runs
+                    frame.clear()
 
 
 @pytest.hookimpl(wrapper=True)
