@@ -51,7 +51,7 @@ class Observer:
             if failure is not None:
                 self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         self._take()
-        asked = list(self._questions)
+        asked: list[Question] = list(self._questions)
         if now - self._aside_at >= _SELDOM:
             self._aside_at = now
             asked += self._aside
