@@ -162,7 +162,7 @@ class Nothing:
     def scrape_interval(self):
         return 1.0
 
-    def samples(self, question, *, seconds):
+    def samples(self, question, *, seconds, at=None):
         return ()
 
 
