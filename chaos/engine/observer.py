@@ -19,7 +19,7 @@ _SELDOM: Final = 5.0
 """Seconds between two times that a question is asked for which no decision waits; it may be about many series."""
 
 _LOOK_BACK: Final = 30.0
-"""Seconds that the first look goes back."""
+"""Seconds before the run to which the first look goes back; so does that at a host to which routes begin to lead."""
 
 
 class Observer:
@@ -36,6 +36,7 @@ class Observer:
         self._interval = recorder.facts.environment.scrape_interval
         self._answered: dict[Question, float] = {}
         self._silent_since: float | None = None
+        self._begun = recorder.facts.started
         self.loading = False
 
     def look(self, now: float) -> None:
@@ -46,7 +47,8 @@ class Observer:
             if failure is not None:
                 self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         try:
-            for question in self._questions:
+            parts = (part for one in self._questions for part, _ in self._recorder.facts.evidence.parts(one))
+            for question in dict.fromkeys(parts):
                 self._ask(question, now)
         except MetricsError as error:
             self._silent_since = self._silent_since if self._silent_since is not None else now
@@ -66,7 +68,7 @@ class Observer:
                 self._ask(question, now)
 
     def _ask(self, question: Question, now: float) -> None:
-        since = now - self._answered.get(question, now - _LOOK_BACK)
+        since = now - self._answered.get(question, self._begun - _LOOK_BACK)
         found = self._metrics.samples(question, seconds=since + 2 * self._interval + 2)
         self._recorder.samples(question, self._metrics.wording(question), found)
         self._answered[question] = now
