@@ -24,9 +24,10 @@ def vs(name: str = "order", namespace: str = "staging", **spec: Any) -> dict[str
     return obj(name, namespace, **{"hosts": ["order"], "http": [to(primary=90, canary=10)], **spec})
 
 
-def found(*virtual_services: dict[str, Any], services: Any = (service("order"),), **mesh: Any) -> list[str]:
+def found(*virtual_services: dict[str, Any], services: Any = None, **mesh: Any) -> list[str]:
     """The names of the further destinations, without the domain; in the host's namespace without that, too."""
-    made = Mesh(services=registered(services), virtual_services=virtual_services, **mesh)
+    there = [service("order")] if services is None else services
+    made = Mesh(services=registered(there), virtual_services=virtual_services, **mesh)
     itself, *others = destinations(HOST, made, namespaces=NAMESPACES)
     assert itself == HOST
     return [one.removesuffix(".svc.cluster.local").removesuffix(".staging") for one in others]
