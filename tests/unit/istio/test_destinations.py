@@ -82,7 +82,7 @@ def test_a_wildcard_and_another_name_of_the_service() -> None:
 
 
 def test_a_gateway_that_has_just_this_host() -> None:
-    bound = {"gateways": ["istio-system/public"], "http": [to(stable=50, canary=50)]}
+    bound: dict[str, Any] = {"gateways": ["istio-system/public"], "http": [to(stable=50, canary=50)]}
     assert found(vs(hosts=[HOST], **bound)) == ["canary", "stable"]
     assert found(vs(hosts=["shop.example.com"], **bound)) == []
 
