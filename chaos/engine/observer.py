@@ -20,7 +20,7 @@ _SELDOM: Final = 5.0
 """Seconds between two times that a question is asked for which no decision waits; it may be about many series."""
 
 _LOOK_BACK: Final = 30.0
-"""Seconds that the first look goes back."""
+"""Seconds before the run to which the first look goes back; so does that at a host to which routes begin to lead."""
 
 _POLL: Final = 0.05
 """Seconds between two looks for answers that are waited for."""
@@ -41,6 +41,7 @@ class Observer:
         self._inquiries = Inquiries(metrics, clock)
         self._answered: dict[Question, float] = {}
         self._failing: dict[Question, float] = {}
+        self._begun = recorder.facts.started
         self.loading = False
 
     def look(self, now: float) -> None:
@@ -51,7 +52,8 @@ class Observer:
             if failure is not None:
                 self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         self._take()
-        asked: list[Question] = list(self._questions)
+        parts = (part for one in self._questions for part, _ in self._recorder.facts.evidence.parts(one))
+        asked: list[Question] = list(dict.fromkeys(parts))
         if now - self._aside_at >= _SELDOM:
             self._aside_at = now
             asked += self._aside
@@ -67,7 +69,7 @@ class Observer:
             self._take()
 
     def _inquiry(self, question: Question, now: float) -> Inquiry:
-        since = now - self._answered.get(question, now - _LOOK_BACK)
+        since = now - self._answered.get(question, self._begun - _LOOK_BACK)
         return Inquiry(question, now, since + 2 * self._recorder.facts.environment.scrape_interval + 2)
 
     def _take(self) -> None:
