@@ -275,21 +275,39 @@ def lab(context: typer.Context) -> None:
 
 
 def experiment_files(paths: list[Path]) -> list[Path]:
-    """The files that are named, and those right in the folders that are named."""
+    """The files that are named, and the experiments right in the folders that are named.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    from chaos.adapters.experiment_files import declares_experiment
+
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
-            if not inside:
-                raise InputError(f"{path}: expected experiment files (*.yaml) in this folder, found none")
-            found += inside
-        else:
-            found.append(path)
+        inside = sorted(filter(declares_experiment, path.iterdir())) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: expected YAML files with a top-level `experiment:` in this folder, found none")
+        found += inside
     return found
 
 
 def read_experiments(paths: list[Path]) -> list[tuple[Path, Experiment, str]]:
-    """The experiments of the files that are named, each with its file and its text."""
+    """The experiments of the files that are named, each with its file and its text.
+
+    Those of a folder are left out that run only if their file is named.
+
+    Raises:
+        InputError: a file can't be read or is no experiment, or nothing is left.
+    """
     from chaos.adapters.experiment_file import read_experiment
 
-    return [(file, *read_experiment(file)) for file in experiment_files(paths)]
+    found = []
+    for file in experiment_files(paths):
+        experiment, text = read_experiment(file)
+        if experiment.only_if_named and file not in paths:
+            say(f"{file}: left out, since it runs only if it is named (onlyIfNamed)")
+        else:
+            found.append((file, experiment, text))
+    if not found:
+        raise InputError("expected an experiment, and all of these run only if their file is named")
+    return found

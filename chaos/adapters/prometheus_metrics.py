@@ -37,7 +37,8 @@ from chaos.values.series import Series
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
 
-_TIMEOUT: Final = 5
+_TIMEOUT: Final = 15
+"""Seconds. No decision waits for an answer, so a slow Prometheus may take its time."""
 _FALLBACK_INTERVAL: Final = 15.0
 """Seconds; the interval of Istio's sample addon."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
@@ -140,13 +141,14 @@ class PrometheusMetrics:
         ]
         return max(intervals, default=_FALLBACK_INTERVAL)
 
-    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
-        if isinstance(question, Comparison):
-            return self._compared(question.promql)
+    def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
+        """Raw samples of the ``seconds`` up to a moment of every series that answers a question; of a comparison, whether it is true."""
         if isinstance(question, Alerts):
-            return self._alerts(question.name)
-        found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]")
+            return self._alerts(question.name, self.now() if at is None else at)
+        if isinstance(question, Comparison):
+            return self._compared(question.promql, self.now() if at is None else at)
+        moment = {} if at is None else {"time": at}
+        found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]", **moment)
         return [
             Series.model_construct(
                 labels=dict(item["metric"]),
@@ -155,7 +157,7 @@ class PrometheusMetrics:
             for item in found
         ]
 
-    def _alerts(self, name: str) -> Sequence[Series]:
+    def _alerts(self, name: str, at: float) -> Sequence[Series]:
         """By the states of all alert rules; of several with one name, one that fires counts."""
         with self._answering():
             answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT, verify=self._session.verify)
@@ -165,12 +167,11 @@ class PrometheusMetrics:
             found = rule["state"] == "firing"
             if found or (rule["name"] == name and rule.get("health") != "err"):
                 fires[rule["name"]] = found or fires.get(rule["name"], False)
-        now = self.now()
-        return [Series(labels={"alertname": one}, samples=((now, float(value)),)) for one, value in fires.items()]
+        return [Series(labels={"alertname": one}, samples=((at, float(value)),)) for one, value in fires.items()]
 
-    def _compared(self, promql: str) -> Sequence[Series]:
-        """Whether a comparison is true at this moment, and the values of its telling side; an empty result may be no data."""
-        at, reading = self.now(), read_comparison(promql)
+    def _compared(self, promql: str, at: float) -> Sequence[Series]:
+        """Whether a comparison is true at a moment, and the values of its telling side; an empty result may be no data."""
+        reading = read_comparison(promql)
 
         def ask(query: str) -> Any:
             return self._query(query, time=at)

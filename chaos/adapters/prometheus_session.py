@@ -53,7 +53,7 @@ def session_of(prometheus: Prometheus) -> Session:
     if prometheus.certificate:
         session.cert = (prometheus.certificate, prometheus.key) if prometheus.key else prometheus.certificate
     session.auth = _authentication(prometheus, url)
-    session.hooks["response"].append(_checked)
+    session.hooks["response"] += [_checked, _whole]
     return session
 
 
@@ -177,4 +177,24 @@ def _checked(response: Response, **_: Any) -> None:
         raise NoData(
             f"{where} answers with something else than JSON: {said!r}",
             hint=f"is this Prometheus, or a login page? See {_PAGE}",
+        )
+
+
+def _whole(response: Response, **_: Any) -> None:
+    """Takes no answer that lacks a part: Prometheus and Thanos say so by ``warnings``, VictoriaMetrics by ``isPartial``.
+
+    Raises:
+        MetricsError: with what was said.
+    """
+    if b'"warnings"' not in response.content and b'"isPartial"' not in response.content:
+        return
+    try:
+        answer = response.json()
+    except ValueError:
+        return
+    said = [redacted(str(one)) for one in answer.get("warnings") or ()]
+    if said or answer.get("isPartial") is True:
+        raise MetricsError(
+            f"{without_secrets(response.url)} answered only in part: {'; '.join(said) or 'isPartial'}",
+            hint="find out which of its stores did not answer (Thanos: the page of stores); a part of the samples decides nothing",
         )

@@ -79,13 +79,26 @@ def _of_files(start: Path) -> tuple[Settings, Path | None]:
     for folder in (start.resolve(), *start.resolve().parents):
         own = folder / "chaos.toml"
         if own.is_file():
-            return _settings(_load(own), own), own
+            return _settings(_table_of(_load(own), own), own), own
         project = folder / "pyproject.toml"
         if project.is_file():
             table = _load(project).get("tool", {}).get("chaos")
             if table is not None:
                 return _settings(table, project), project
     return Settings(), None
+
+
+def _table_of(document: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The settings of a ``chaos.toml``: all of it, or its table ``[tool.chaos]`` as a ``pyproject.toml`` has it."""
+    table = document.get("tool", {}).get("chaos") if isinstance(document.get("tool"), dict) else None
+    if table is None:
+        return document
+    if len(document) > 1 or len(document["tool"]) > 1 or not isinstance(table, dict):
+        raise InputError(
+            f"{file}: expected all settings in the table [tool.chaos], or all of them without it",
+            hint="move what stands outside the table into it",
+        )
+    return table
 
 
 def _load(file: Path) -> dict[str, Any]:

@@ -107,17 +107,28 @@ class Place:
         Raises:
             MeshError: the API can't be read.
         """
-        found = look(
+        if known is None:
+            return self._look(experiment, self.metrics)
+        found = self.around(experiment)
+        return tuple(replace(now, calling=before.calling) for now, before in zip(found, known, strict=True))
+
+    def around(self, experiment: Experiment) -> tuple[Situation, ...]:
+        """The same by the API alone: the metrics are not asked.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        return self._look(experiment, None)
+
+    def _look(self, experiment: Experiment, metrics: Metrics | None) -> tuple[Situation, ...]:
+        return look(
             self.mesh,
-            self.metrics if known is None else None,
+            metrics,
             experiment,
             cluster=self.environment.cluster,
             root=self.settings.root_namespace,
             writable_outside=self.writable_outside,
         )
-        if known is None:
-            return found
-        return tuple(replace(now, calling=before.calling) for now, before in zip(found, known, strict=True))
 
     def plan(self, experiment: Experiment, *, run: str, file: str = "", declared: str = "") -> Plan:
         """What a run would write, refused or not; nothing is written.

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
+from chaos.errors import MetricsError
 from chaos.values.questions import Durations, Requests
 from tests.support.back_ends import FEDERATED, REPLICAS, TWO_JOBS, Answer, BackEnd, Copy, serving, stored
 
@@ -41,3 +42,18 @@ def test_labels_and_buckets_that_are_missing_are_met_by_no_query() -> None:
     with serving(noted, BackEnd(without_labels=["destination_service"], without_buckets=["1000"])) as made:
         assert PrometheusMetrics(made.url).samples(Durations(host=HOST, within=1000), seconds=60) == []
     assert f'absent_destination_service="{HOST}"' in asked[0]
+
+
+@pytest.mark.parametrize(
+    "back_end", [BackEnd(warnings=["a store does not answer"]), BackEnd(partial_field=True, partial=True)]
+)
+def test_an_answer_in_part_is_none(back_end: BackEnd) -> None:
+    upstream = stored((LABELS, [(time.time() - 10, 1)]))
+    with serving(upstream, back_end) as made, pytest.raises(MetricsError, match=r"only in part: (a store|isPartial)"):
+        PrometheusMetrics(made.url).samples(Requests(host=HOST), seconds=60)
+
+
+def test_what_only_speaks_of_warnings_is_whole() -> None:
+    labels = {**LABELS, "warnings": "none"}
+    with serving(stored((labels, [(time.time() - 10, 1)])), BackEnd(partial_field=True)) as made:
+        assert PrometheusMetrics(made.url).samples(Requests(host=HOST), seconds=60)
