@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import copy
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self, TypedDict, Unpack
@@ -92,7 +91,7 @@ class Harness:
     ) -> None:
         self.place = place
         self._wait = duration_of(Setting.WAIT, wait).total_seconds()
-        self._load = load or partial(LocustLoad, hidden=place.settings.prometheus.variables)
+        self._load = load or self._locust
         self._probe = probe
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
@@ -101,6 +100,9 @@ class Harness:
         self._lease = lease
         self._profile = profile_of(profile)
         self._closing = ExitStack()
+
+    def _locust(self) -> Load:
+        return LocustLoad(hidden=self.place.settings.prometheus.variables)
 
     # --- where -----------------------------------------------------------------------------------------------------
 

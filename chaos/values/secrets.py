@@ -15,7 +15,7 @@ STARS: Final = "**********"
 """As ``SecretStr`` shows itself."""
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^?#]*@)?(?P<rest>[^?#@]*)")
 _USER: Final = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
-_CREDENTIALS: Final = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_CREDENTIALS: Final = re.compile(r"\b(Bearer|Basic)\s+(?=\S*[0-9=._])[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
 _NAMES: Final = "token|secret|passw|passphrase|key|auth|signature|credential|session"
 _PARAMETER: Final = re.compile(
     rf"(?P<name>[?&][^=&\s#]*(?:{_NAMES})[^=&\s#]*=)[^&\s#\"'<>]+",
