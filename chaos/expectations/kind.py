@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -111,15 +111,15 @@ class Kind(Declared, ABC):
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """What was decided, with the sentences of what was expected and what was observed."""
 
-    def in_steady_state(self) -> Self:
-        """Itself, as an expectation.
+    def in_steady_state(self) -> Kind:
+        """Itself, as an expectation; or what it stands for.
 
         Raises:
             ValueError: it could never be decided.
         """
         return self
 
-    def as_guardrail(self) -> Self:
+    def as_guardrail(self) -> Kind:
         """Itself, as a stop condition: once it is surely violated, the fault is removed at once.
 
         Raises:

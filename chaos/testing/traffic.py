@@ -10,6 +10,7 @@ from typing import Any, Final, Protocol
 
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.ports import Clock, Object
+from chaos.testing.internals import Internals
 from chaos.testing.orders import Order, Says
 from chaos.testing.shares import Shares
 from chaos.testing.stalls import Arrivals, split
@@ -50,6 +51,11 @@ Labels = tuple[tuple[str, str], ...]
 class Obeyed(Protocol):
     """Where the proxies have their configuration from."""
 
+    @property
+    def changes(self) -> int:
+        """How often something was written or removed."""
+        ...
+
     def in_effect(self, at: float) -> Sequence[Object]:
         """The VirtualServices that they obey at a moment."""
         ...
@@ -89,6 +95,8 @@ class Traffic:
         self.takes, self.fails_as = 20.0, 500
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval, self.time_out = 1.0, inf
+        self.pushes, self.converges, self.cpus, self.memory = 0.0, 0.2, 0.1, 60e6
+        self._internals = Internals(NAMESPACE, self._next)
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
         """Seconds for which users of a locustfile wait for their answers."""
@@ -110,7 +118,7 @@ class Traffic:
             kept = tuple(sample for sample in samples if sample[0] > since) if is_meant else ()
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
-        return found
+        return found or self._internals.series(question, since=since)
 
     def alerting(self, name: str) -> Mapping[str, bool]:
         """Which alerts fire, and whether that of this name does, if there is one."""
@@ -138,10 +146,14 @@ class Traffic:
         self._ask(TARGET, asked, faults[TARGET])
         self._ask(SECOND, arrived, faults[SECOND])
         self._ask(TARGET, self.leaks, faults[TARGET], caller=STRANGER)
+        self._internals.happen(
+            changes=self._mesh.changes, pushes=self.pushes, converges=self.converges, cpus=self.cpus, memory=self.memory
+        )
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for (_, labels), (total, samples) in self._counters.items():
                 if dict(labels)["instance"] not in self.dark:
                     samples.append((at + 1, float(total)))
+            self._internals.scrape(at + 1, dark=self.dark)
         if self.rate:
             cells = [
                 LoadCell(

@@ -121,7 +121,11 @@ def wrong(item: Mapping[str, Any]) -> str:
     message = str(item["msg"]).removeprefix("Value error, ")
     for jargon, plain in _WORDS:
         message = message.replace(jargon, plain)
-    return message if isinstance(item["input"], dict | list | tuple | BaseModel) else f"{item['input']!r}: {message}"
+    return (
+        message
+        if isinstance(item["input"], dict | list | tuple | BaseModel | None)
+        else f"{item['input']!r}: {message}"
+    )
 
 
 def path_in(document: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
