@@ -29,25 +29,23 @@ class Internals:
     def __init__(self, namespace: str, since: float) -> None:
         self._memory = ProxyMemory(namespace=namespace)
         self._pushed = 0.0
-        self._changes = 0
         self._values: dict[Key, float] = {(Convergence(), _ISTIOD, str(bound)): 0.0 for bound in _BOUNDS}
         self._samples: dict[Key, list[tuple[float, float]]] = {}
-        self.happen(changes=0, pushes=0.0, converges=0.0, cpus=0.0, memory=0.0)
+        self.happen(changed=False, pushes=0.0, converges=0.0, cpus=0.0, memory=0.0)
         self.scrape(since, dark=set())
 
-    def happen(self, *, changes: int, pushes: float, converges: float, cpus: float, memory: float) -> None:
+    def happen(self, *, changed: bool, pushes: float, converges: float, cpus: float, memory: float) -> None:
         """A second.
 
         Args:
-            changes: How often VirtualServices changed up to now.
+            changed: The proxies got other VirtualServices.
             pushes: Configurations that istiod sends for other reasons.
             converges: Seconds until a proxy has its configuration.
             cpus: CPUs that istiod uses.
             memory: Bytes that the last proxy has allocated; the others have half of it.
         """
         before = floor(self._pushed)
-        self._pushed += pushes + len(_PROXIES) * (changes - self._changes)
-        self._changes = changes
+        self._pushed += pushes + (len(_PROXIES) if changed else 0)
         for bound in _BOUNDS:
             self._add(Convergence(), floor(self._pushed) - before if converges <= bound else 0, str(bound))
         self._values[Pushes(), _ISTIOD, ""] = floor(self._pushed)

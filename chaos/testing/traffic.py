@@ -51,11 +51,6 @@ Labels = tuple[tuple[str, str], ...]
 class Obeyed(Protocol):
     """Where the proxies have their configuration from."""
 
-    @property
-    def changes(self) -> int:
-        """How often something was written or removed."""
-        ...
-
     def in_effect(self, at: float) -> Sequence[Object]:
         """The VirtualServices that they obey at a moment."""
         ...
@@ -97,6 +92,7 @@ class Traffic:
         self.scrape_interval, self.time_out = 1.0, inf
         self.pushes, self.converges, self.cpus, self.memory = 0.0, 0.2, 0.1, 60e6
         self._internals = Internals(NAMESPACE, self._next)
+        self._obeyed: Sequence[Object] = ()
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
         """Seconds for which users of a locustfile wait for their answers."""
@@ -146,8 +142,13 @@ class Traffic:
         self._ask(TARGET, asked, faults[TARGET])
         self._ask(SECOND, arrived, faults[SECOND])
         self._ask(TARGET, self.leaks, faults[TARGET], caller=STRANGER)
+        before, self._obeyed = self._obeyed, tuple(self._mesh.in_effect(at))
         self._internals.happen(
-            changes=self._mesh.changes, pushes=self.pushes, converges=self.converges, cpus=self.cpus, memory=self.memory
+            changed=before != self._obeyed,
+            pushes=self.pushes,
+            converges=self.converges,
+            cpus=self.cpus,
+            memory=self.memory,
         )
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for (_, labels), (total, samples) in self._counters.items():

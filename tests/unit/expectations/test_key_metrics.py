@@ -40,7 +40,7 @@ def test_a_shop_is_in_every_normal_range() -> None:
     verdict = run(Shop(), *EVERY)
     assert verdict.passed, verdict.reasons
     assert [one.observed for one in verdict.fault if one.title in "acdef"] == [
-        "at most 20 per second", "at most 6 in a minute", "at most 0.5 s", "at most 60M bytes (payment-svc-1-a)",
+        "at most 20 per second", "at most 3 in a minute", "at most 0.5 s", "at most 60M bytes (payment-svc-1-a)",
         "at most 0.1 CPUs (istiod-1-a)",
     ]  # fmt: skip
     assert verdict.baseline[3].observed == "at most 0 s, since nothing was sent"
