@@ -59,9 +59,9 @@ class Internals:
             if key[1] not in dark:
                 self._samples.setdefault(key, []).append((at, value))
 
-    def series(self, question: Question, *, since: float) -> Sequence[Series]:
-        """The samples after a moment."""
-        every = [(key, [one for one in samples if one[0] > since]) for key, samples in self._samples.items()]
+    def series(self, question: Question, *, since: float, until: float) -> Sequence[Series]:
+        """The samples between two moments."""
+        every = [(key, [one for one in samples if since < one[0] <= until]) for key, samples in self._samples.items()]
         return [
             Series(labels=_labels(pod, bound), samples=tuple(samples))
             for (asked, pod, bound), samples in every
