@@ -75,6 +75,12 @@ def _authentication(prometheus: Prometheus, url: str) -> Authentication:
         return found
 
     def authenticated(request: PreparedRequest) -> PreparedRequest:
+        try:
+            return with_credentials(request)
+        except InputError as error:  # a file may be away while it is replaced: the next look asks again
+            raise MetricsError(error.message, hint=error.hint) from None
+
+    def with_credentials(request: PreparedRequest) -> PreparedRequest:
         if prometheus.insecure:
             disable_warnings(InsecureRequestWarning)  # it was asked for; pytest sets the filters anew for each test
         request.headers.update(headers())
