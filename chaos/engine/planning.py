@@ -28,7 +28,7 @@ from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 from chaos.values.led import Led
-from chaos.values.questions import Alerts, Requests
+from chaos.values.questions import Alerts, Durations, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
 T = TypeVar("T")
@@ -62,13 +62,16 @@ def look(
         namespace: _around(mesh, namespace, cluster=cluster, root=root, writable_outside=writable_outside)
         for namespace in experiment.namespaces
     }
+    others, hidden = _services_elsewhere(mesh, experiment)
     unheard = tuple(_unknown_alerts(metrics, experiment)) if metrics is not None else ()
     found = []
     for target in (one.target for one in experiment.each()):
         here = around[target.namespace]
+        here = replace(here, services=(*here.services, *others), hidden=hidden)
         if metrics is not None and target.namespace in here.namespaces:
             calling = _calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
-            here = replace(here, calling=calling, unknown_alerts=unheard)
+            uncounted = dict(_uncounted(metrics, experiment, here))
+            here = replace(here, calling=calling, unknown_alerts=unheard, uncounted=uncounted)
         found.append(here)
     return tuple(found)
 
@@ -104,6 +107,17 @@ def _around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_outside
         root_namespace=root,
         unreadable=tuple(blind),
     )
+
+
+def _services_elsewhere(mesh: Mesh, experiment: Experiment) -> tuple[Sequence[Object], Sequence[str]]:
+    """Those of further namespaces of which a Service is counted, and the namespaces where they may not be read."""
+    homes = {home[0] for host in experiment.claimed if (home := service_of(host)) is not None}
+    hidden: list[str] = []
+    found = [
+        _seen(partial(mesh.services, namespace), namespace, hidden)
+        for namespace in sorted(homes - set(experiment.namespaces))
+    ]
+    return [service for services in found for service in services or ()], hidden
 
 
 def _seen(read: Callable[[], T | None], right: str, blind: list[str]) -> T | None:
@@ -154,6 +168,20 @@ def _calling(metrics: Metrics, hosts: Sequence[str]) -> Sequence[tuple[str, str]
     return sorted(
         {(s.labels.get("source_workload_namespace", ""), s.labels.get("source_workload", "")) for s in series}
     )
+
+
+def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -> Iterator[tuple[str, int]]:
+    """Hosts that are counted of which no caller's proxy counted a request, with the requests that arrived all the same."""
+    every = (*experiment.steady_state, *experiment.guardrails)
+    asked = (question for one in every for question in one.questions(experiment.target.namespace))
+    hosts = {one.host for one in asked if isinstance(one, Requests | Durations) and one.side is Side.CALLERS}
+    with suppress(MetricsError):
+        for host in sorted(hosts):
+            parts = situation.destinations(host)
+            if not any(metrics.samples(Requests(host=one), seconds=_LOOK_BACK) for one in parts):
+                arrived = [metrics.samples(Requests(host=one, side=Side.CALLED), seconds=_LOOK_BACK) for one in parts]
+                rises = [one.samples[-1][1] - one.samples[0][1] for found in arrived for one in found]
+                yield host, round(sum(rises))
 
 
 def _unknown_alerts(metrics: Metrics, experiment: Experiment) -> Iterator[str]:

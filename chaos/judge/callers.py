@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from chaos.expectations.evidence import Window
 from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
-from chaos.judge.proof import is_declared
+from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
@@ -19,10 +21,21 @@ def calls(facts: Facts, question: Question) -> dict[str, int]:
         return {}
     found: dict[str, int] = {}
     window = Window(start, facts.marks.get(Mark.BASELINE_UNTIL, float("inf")))
-    for one, counted in facts.evidence.counted(question, window):
-        if counted.events:
-            found[caller_of(one.labels)] = found.get(caller_of(one.labels), 0) + counted.events
+    for one, rise in facts.evidence.counted(question, window):
+        if rise.events:
+            found[caller_of(one.labels)] = found.get(caller_of(one.labels), 0) + rise.events
     return found
+
+
+def newcomers(facts: Facts, now: float) -> Iterator[tuple[Injection, str]]:
+    """Callers that felt a target's fault and are not known, in a namespace where labels say who was declared."""
+    begun = facts.marks.get(Mark.INJECT_SENT)
+    for one in facts.plan.injections if begun is not None else ():
+        if one.target.callers:
+            seen = counted(facts, one, begun or now, now)
+            felt = {caller_of(series.labels) for series, events in seen if events and is_faulted(series, one)}
+            home = f"{one.target.namespace}/"
+            yield from ((one, name) for name in sorted(felt) if name.startswith(home) and not is_declared(one, name))
 
 
 def judge_callers(facts: Facts) -> Reason | None:
