@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from chaos.expectations.evidence import Window
 from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
+from chaos.judge.load import statuses
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -47,6 +48,7 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
     seen = calls(facts, injection.requests)
     if any(is_declared(injection, caller) for caller in seen):
         return None
+    got = f"; the load got {told}" if (told := statuses(facts)) else ""
     arrived = calls(facts, injection.arrivals)
     bare = sum(n for caller, n in arrived.items() if caller.endswith("/unknown"))
     wanted = (
@@ -56,19 +58,20 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
         return Reason(
             code=ReasonCode.CALLERS_WITHOUT_PROXY,
             message=f"{bare} requests arrived at {injection.host} from callers without a sidecar, which never feel the fault, and none "
-            f"from {wanted}",
+            f"from {wanted}{got}",
             hint="inject the sidecar into the calling pods (label istio-injection=enabled, then restart them)",
         )
     if not seen and not arrived:
         return Reason(
             code=ReasonCode.NO_CALLERS,
-            message=f"nobody called {injection.host} during the baseline; {wanted} should have",
+            message=f"nobody called {injection.host} during the baseline; {wanted} should have{got}",
             hint="send requests that the callers can answer only by calling the target, and that no cache answers before",
         )
     others = ", ".join(sorted(seen))
     return Reason(
         code=ReasonCode.NO_CALLERS,
         message=f"{wanted} did not call {injection.host} during the baseline"
-        + (f"; only {others} did" if others else ""),
+        + (f"; only {others} did" if others else "")
+        + got,
         hint="send load that makes them call the target, or correct target.callers",
     )

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from chaos.engine.callers import PATIENCE, Newcomers
+from chaos.engine.planning import make_plan
 from chaos.errors import MeshError
+from chaos.model.settings import LAB
 from chaos.model.verdict import ReasonCode, Verdict
+from chaos.testing.clock import VirtualClock
 from chaos.testing.shop import Shop
 from chaos.testing.traffic import STRANGER
 from tests.support.shop_runs import reasons, run
+from tests.support.situations import experiment, situation
 from tests.unit.engine.test_canaries import ANSWERED, when_faulted
 
 
@@ -68,3 +74,32 @@ def test_where_nobody_can_tell_it_is_out_of_scope(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(shop.mesh, "pods", denied)
     assert ReasonCode.FAULT_OUTSIDE_SCOPE in reasons(run(shop, ANSWERED))
+
+
+class Hanging(VirtualClock):
+    """What is done beside is not done yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.work: list[Callable[[], None]] = []
+
+    def beside(self, work: Callable[[], None]) -> None:
+        self.work.append(work)
+
+
+def test_an_api_that_hangs_is_waited_for_only_so_long() -> None:
+    shop, clock = Shop(), Hanging()
+    shop.mesh.put(pod(app="order-svc"))
+    plan = make_plan(experiment(), [situation()], LAB, run="abcdefgh", now=0.0)
+    (injection,), name = plan.injections, f"staging/{STRANGER}"
+    newcomers = Newcomers(shop.mesh, clock)
+    assert newcomers.is_unclear(injection, name)
+    clock.sleep(PATIENCE / 2)
+    assert newcomers.is_unclear(injection, name)
+    assert len(clock.work) == 1, "asked once"
+    clock.sleep(PATIENCE)
+    assert not newcomers.is_unclear(injection, name)
+    assert list(newcomers.declared(injection)) == []
+    clock.work.pop()()
+    (found,) = newcomers.declared(injection)
+    assert (f"{found.namespace}/{found.workload}", found.pods) == (name, (f"{STRANGER}-2-a",))
