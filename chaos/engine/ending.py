@@ -18,6 +18,8 @@ from chaos.safety.removal import announce
 from chaos.safety.retry import persist
 from chaos.values.answers import Answer
 
+_SETTLE: Final = 5.0
+"""Seconds for which the last answers of the metrics are waited for."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""
 
@@ -85,7 +87,7 @@ def release(live: Live) -> None:
     live.enter(PhaseName.RELEASE)
     loaded = Mark.LOAD_STARTED in live.recorder.marks
     if loaded:
-        live.observer.look(live.now())
+        live.observer.settle(live.now(), 0.0 if live.around.stop else _SETTLE)
         live.observer.loading = False
     try:
         live.around.load.stop()

@@ -40,7 +40,7 @@ class Live:
         self.around, self.place, self.clock = around, around.place, around.clock
         offset = self._clock_offset()
         self.recorder = Recorder(plan, around.place.environment, clock_offset=offset, started=self.clock.now() + offset)
-        self.observer = Observer(self.recorder, around.place.metrics, around.load)
+        self.observer = Observer(self.recorder, around.place.metrics, around.load, around.clock)
         self.injectors = tuple(Injector(around.place.mesh, one, plan.run, around.clock) for one in plan.injections)
         self.proxies = Proxies(around.place.mesh, around.clock, plan.injections, every=True)
         self.leases = Leases(

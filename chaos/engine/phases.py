@@ -55,7 +55,7 @@ def lock(live: Live) -> None:
     live.watchdog = around.watch(plan)
     around.load.prepare(
         plan.experiment.load,
-        entry=live.place.environment.entry,
+        entry=live.place.entry.get_secret_value(),
         headers={RUN_HEADER: plan.run},
         base=around.base,
         markers=judge.looked_for(plan),

@@ -195,6 +195,15 @@ class ApiSilent(Event):
     words = "the target could not be read: {answer}"
 
 
+class MetricsSilent(Event):
+    """The metrics did not answer, or only in part; such an answer is not used, and the question is asked again."""
+
+    live = False
+    kind: Literal["metrics-silent"] = "metrics-silent"
+    answer: str
+    words = "the metrics could not be read: {answer}"
+
+
 # --- when it is restored -----------------------------------------------------------------------------------------------
 
 
@@ -325,7 +334,7 @@ class Noted(Event):
 
 AnyEvent = Annotated[
     EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
-    | GuardrailTripped | OutsideScope | CallerJoined | ApiSilent
+    | GuardrailTripped | OutsideScope | CallerJoined | ApiSilent | MetricsSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | RoutesChanged | ListenerDropped | Noted,
     Field(discriminator="kind"),

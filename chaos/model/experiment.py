@@ -207,6 +207,9 @@ class Experiment(Declared):
     owner: str | None = Field(None, description="team that is responsible for it")
     severity: Severity = "normal"
     tags: tuple[Name, ...] = ()
+    only_if_named: bool = Field(
+        False, description="it runs only if its file is named, and not with all of its folder: it is meant to fail"
+    )
     target: Target = Field(description="of the fault that names none; expectations are about services of its namespace")
     faults: tuple[Fault, ...] = Field(
         min_length=1, description="all are active at the same time, each on a target of its own"
@@ -248,6 +251,7 @@ class Experiment(Declared):
             owner: str | None = None,
             severity: Severity = "normal",
             tags: Sequence[str] = (),
+            only_if_named: bool = False,
             confidence: float | str = 0.95,
             min_faulted: int = 1,
         ) -> None: ...

@@ -106,13 +106,12 @@ class Traffic:
             self._happen(self._next)
             self._next += 1
 
-    def series(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """What was scraped of a question in the last seconds."""
-        since = self._clock.now() - seconds
+    def series(self, question: Question, *, seconds: float, at: float) -> Sequence[Series]:
+        """What was scraped of a question in the seconds up to a moment."""
         found = []
         for (asked, labels), (_, samples) in self._counters.items():
             is_meant = _is_part(asked, question) if isinstance(question, Edges) else asked == question
-            kept = tuple(sample for sample in samples if sample[0] > since) if is_meant else ()
+            kept = tuple(sample for sample in samples if at - seconds < sample[0] <= at) if is_meant else ()
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
