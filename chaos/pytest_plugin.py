@@ -48,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chaos-context", metavar="NAME", help="context of the kubeconfig; without it, the embedded lab")
     group.addoption("--chaos-kubeconfig", metavar="PATH", help="path; KUBECONFIG or ~/.kube/config by default")
     group.addoption("--chaos-prometheus", metavar="URL", help="the Prometheus that scrapes the mesh")
+    group.addoption(
+        "--chaos-prometheus-access",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging; several times",
+    )
     group.addoption("--chaos-entry", metavar="URL", help="address at which the load enters the mesh: its ingress")
     group.addoption(
         "--chaos-wait",

@@ -20,6 +20,7 @@ from chaos.faults.stage import CHANGE
 from chaos.faults.target import Target
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, format_duration
+from chaos.values.questions import Durations, Requests
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 
@@ -358,6 +359,13 @@ class Experiment(Declared):
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces of its targets, each once."""
         return tuple(dict.fromkeys(one.target.namespace for one in self.each()))
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """The hosts whose requests its expectations and guardrails count."""
+        every = (*self.steady_state, *self.guardrails)
+        asked = (question for one in every for question in one.questions(self.target.namespace))
+        return tuple(dict.fromkeys(one.host for one in asked if isinstance(one, Requests | Durations)))
 
     @property
     def fault(self) -> Fault:

@@ -63,7 +63,7 @@ def test_the_environment_gives_addresses_and_nothing_else(tmp_path: Path) -> Non
         "CHAOS_PROMETHEUS": "http://env:1", "CHAOS_NAMESPACES": "production", "CHAOS_LABELS": "{}", "CHAOS_ROOT_NAMESPACE": "x",
     }  # fmt: skip
     found = read_sourced(tmp_path, variables)
-    assert (found.settings.prometheus, found.settings.entry) == ("http://env:1", "http://file:2")
+    assert (str(found.settings.prometheus.url), str(found.settings.entry)) == ("http://env:1", "http://file:2")
     assert found.settings.namespaces == ("staging",)
     assert found.settings.root_namespace == "istio-system"
     assert (found.sources["prometheus"], found.sources["caps"]) == ("CHAOS_PROMETHEUS", "default")
