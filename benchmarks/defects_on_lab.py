@@ -2,7 +2,7 @@
 
 python -m benchmarks.defects_on_lab [REPETITIONS] [PART OF A NAME…]
 
-Each of the ``tests.support.defects_on_lab`` runs REPETITIONS times (by default once), six at the same time. The columns are
+Each of the ``tests.support.defects_on_lab`` runs REPETITIONS times (by default once), eight at the same time. The columns are
 those of ``benchmarks.defects``. Ends with 1 if anything was misjudged.
 """
 
@@ -19,7 +19,7 @@ from typing import Final
 from benchmarks.defects import HEAD, Tried, named
 from tests.support.defects_on_lab import DEFECTS, lab_of, run
 
-LANES: Final = tuple(f"lane-{number}" for number in range(1, 7))
+LANES: Final = tuple(f"lane-{number}" for number in range(1, 9))
 
 
 def main(repetitions: int, *parts: str) -> int:

@@ -231,11 +231,11 @@ DEFECTS: Final[Mapping[str, Defect[Asked]]] = {
         expecting("ejection: carts, within: 10s", fault=MOST, observe="16s"),
     ),
     "breaker that never closes": Defect(
-        LATE, ejecting("/naive/42", "orders", errors=20, out="300s"), ejecting("/naive/42", "orders", errors=20),
+        LATE, ejecting("/naive/42", "orders", errors=60, out="300s"), ejecting("/naive/42", "orders", errors=60),
         expecting(REFUSING, fault=DOWN),
     ),
     "pool that does not refill": Defect(
-        LATE, ejecting("/naive/42", "orders", errors=20, out="300s"), ejecting("/naive/42", "orders", errors=20),
+        LATE, ejecting("/naive/42", "orders", errors=60, out="300s"), ejecting("/naive/42", "orders", errors=60),
         expecting("throughput: catalog, atLeast: 70%", fault=DOWN),
     ),
     "alert that does not resolve": Defect(LATE, alerting(window="5m"), alerting(), expecting(ALERT, fault=DOWN)),
