@@ -259,7 +259,7 @@ DEFECTS: Final[Mapping[str, Defect[Variant]]] = {
     "relapse after 12 s, for ever": Defect(LATE, then("restore", (12, {"broken": 0.6})), shop(), {"within": "10s"} | FOR_A_WHILE),
     "relapse after 12 s, for 12 s": Defect(
         LATE, then("restore", (12, {"broken": 0.6}), (24, {"broken": 0.0})), shop(), {"within": "10s"} | FOR_A_WHILE,
-        or_else=[R.BURSTY, R.UNDECIDED_RECOVERY],
+        or_else=[R.BURSTY, R.UNDECIDED_RECOVERY], names="for a time that ended 2",
     ),
     "never well again": Defect(LATE, afterwards(ENDLESS, broken=0.3), afterwards(6, broken=0.3)),
     "slow for ever after the fault": Defect(LATE, afterwards(ENDLESS, takes=1500.0), afterwards(4, takes=1500.0), expecting(IN_TIME)),
