@@ -54,7 +54,7 @@ def stand(facts: Facts, phase: PhaseName | None, now: float) -> Standing:
     if phase is PhaseName.BASELINE:
         wait = _rest(facts, Mark.BASELINE_FROM, facts.experiment.observed_for / 2, now)
         return Standing(now=now, answer=baseline_answer(facts, now), wait=wait)
-    if phase is PhaseName.PROVE:
+    if phase is PhaseName.PROVE or (phase is PhaseName.INJECT and Mark.INJECT_SENT in facts.marks):
         return Standing(now=now, proof=judge_proof(facts, now), tripped=guardrail_tripped(facts, now))
     if phase is PhaseName.OBSERVE:
         answer = fault_answer(facts, now)

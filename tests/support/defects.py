@@ -180,6 +180,21 @@ DEFECTS: Final[Mapping[str, Defect[Variant]]] = {
         {"guardrail": f"{{title: on fire, {ANSWERED}50%}}"}, or_else=[VIOLATED, *EARLY_END],
     ),
     "requests that hang": Defect(R.REQUESTS_HANG, shop(stuck=0.2), shop(), or_else=[R.UNDECIDED_RECOVERY]),
+    "storm of requests": Defect(
+        VIOLATED, during(others=200.0), during(others=20.0), expecting("metric: request-rate, service: order-svc")
+    ),
+    "slow answers in the 99th percentile": Defect(
+        VIOLATED, during(takes=200.0), during(takes=80.0), expecting("metric: latency, service: order-svc")
+    ),
+    "configurations that arrive late": Defect(VIOLATED, shop(converges=4.0), shop(converges=0.4), expecting("metric: convergence")),
+    "control plane that sends without end": Defect(VIOLATED, during(pushes=20.0), during(pushes=1.0), expecting("metric: pushes")),
+    "proxy that grows": Defect(
+        VIOLATED, during(memory=300e6), during(memory=150e6), expecting("metric: proxy-memory"), names="payment-svc-1-a"
+    ),
+    "control plane whose load a guardrail ends": Defect(
+        R.GUARDRAIL_TRIPPED, during(cpus=1.9), during(cpus=1.2), {"guardrail": "{title: istiod is busy, metric: istiod-cpu}"} | FOR_A_WHILE,
+        or_else=EARLY_END,
+    ),
     "error as 200": Defect(VIOLATED, shop(bears=0.5, fails_as=200), shop(), expecting(WHOLE)),
     "somebody else's data": Defect(VIOLATED, shop(mixes=0.4), shop(), expecting(WHOLE)),
     "fallback that never shows": Defect(VIOLATED, shop(degrades=0.0), shop(), expecting(DEGRADED)),
