@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -196,10 +197,13 @@ def test_files_variables_and_options_say_it_alike(tmp_path: Path) -> None:
 
 
 def test_a_command_line_is_no_place_for_a_password() -> None:
-    for name in ("prometheus", "entry"):
+    for name, url in product(
+        ("prometheus", "entry"), (f"http://me:{CANARY}@h", f"me:{CANARY}@h", f"http://h?api_key={CANARY}")
+    ):
         with pytest.raises(InputError, match=f"give the address by the variable CHAOS_{name.upper()}") as caught:
-            Options.typed(context="c", **{name: f"http://me:{CANARY}@h"})
+            Options.typed(context="c", **{name: url})
         assert CANARY not in str(caught.value)
+    assert Options.typed(context="c", prometheus="http://h/p?dedup=true").prometheus
 
 
 def asked_with(made: Imitation, header: str) -> list[str | None]:
