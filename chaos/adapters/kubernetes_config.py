@@ -23,6 +23,30 @@ _UNREADABLE: Final = (
 """What the client raises for a kubeconfig that is not of the expected form."""
 
 
+_ONE_AT_A_TIME: Final = threading.Lock()
+"""Several threads may find the token old; a plugin that rotates it must run once."""
+
+
+class _Configuration(kubernetes.client.Configuration):  # type: ignore[misc]
+    """The client's, whose token can be sent: files end in a newline, and the refusal of such a header would show it."""
+
+    def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
+        """The token for one request, which the client may renew first.
+
+        Raises:
+            InputError: it can't be sent.
+        """
+        with _ONE_AT_A_TIME:
+            found: str | None = super().get_api_key_with_prefix(identifier, alias)
+        token = found and found.strip()
+        if token and not (token.isascii() and token.isprintable()):
+            raise InputError(
+                "the token of the kubeconfig's user has characters that no header can have, such as a line break (it is not shown)",
+                hint="look at its token, tokenFile or exec plugin",
+            )
+        return token
+
+
 @dataclass(frozen=True)
 class Loaded:
     """The client's configuration for one named context, and the namespace that the context names."""
@@ -43,7 +67,7 @@ def load(kubeconfig: str | None, context: str) -> Loaded:
 
 
 def _of_pod() -> Loaded:
-    configuration = kubernetes.client.Configuration()
+    configuration = _Configuration()
     token = Path(incluster_config.SERVICE_TOKEN_FILENAME)
     try:
         loader = incluster_config.InClusterConfigLoader(str(token), incluster_config.SERVICE_CERT_FILENAME)
@@ -59,7 +83,7 @@ def _of_pod() -> Loaded:
 
 
 def _of_file(files: str, context: str) -> Loaded:
-    configuration = kubernetes.client.Configuration()
+    configuration = _Configuration()
     known: list[str] = []
     try:
         merger = kube_config.KubeConfigMerger(files)
@@ -82,15 +106,6 @@ def _of_file(files: str, context: str) -> Loaded:
             f"expected a context of the kubeconfig {files}, got {context!r}",
             hint=f"its contexts are: {', '.join(known)}" if known else "it has no contexts",
         )
-    refresh = configuration.refresh_api_key_hook
-    if refresh is not None:  # several threads may find the token old; a plugin that rotates it must run once
-        one_at_a_time = threading.Lock()
-
-        def refreshed(changed: Any) -> None:
-            with one_at_a_time:
-                refresh(changed)
-
-        configuration.refresh_api_key_hook = refreshed
     # The client's own retries would repeat writes whose answer was lost.
     configuration.retries = False
     if not hasattr(loader, "proxy") and is_loopback(configuration.host):  # else the kubeconfig's own proxy-url holds
