@@ -9,7 +9,7 @@ from chaos.model.verdict import ReasonCode, Verdict
 from chaos.testing.shop import Shop
 
 ABORT = "abort: {percentage: 50, httpStatus: 503}"
-_EXPERIMENT = """\
+EXPERIMENT = """\
 experiment: orders
 target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
 faults: [{{{fault}}}]
@@ -20,7 +20,7 @@ steadyState: [{expected}]
 
 def run(shop: Shop, *expected: str, fault: str = ABORT) -> Verdict:
     """The verdict of a run with these expectations, each as its line in a file."""
-    experiment = parse_experiment(_EXPERIMENT.format(fault=fault, expected=", ".join(expected)))
+    experiment = parse_experiment(EXPERIMENT.format(fault=fault, expected=", ".join(expected)))
     with TemporaryDirectory() as folder:
         return shop.harness(report_dir=folder).run(experiment).verdict
 
