@@ -145,10 +145,9 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
     here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
+    found += [_service(name, home) for name, home in OTHERS if home != NAMESPACE]
     for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1), *here):
-        meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
-        spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
-        found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
+        found.append(_service(name, NAMESPACE))
         owner = {"kind": "ReplicaSet", "name": f"{name}-1", "uid": "-", "controller": True}
         for one in pods_of(name, number):
             pod = {
@@ -159,3 +158,9 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
                 "apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": {"containers": [{"name": "istio-proxy"}]}
             })  # fmt: skip
     return found
+
+
+def _service(name: str, namespace: str) -> Mapping[str, Any]:
+    meta = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}

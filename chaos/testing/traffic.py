@@ -348,14 +348,19 @@ class Times:
     Args:
         since: Seconds after the fault's begin from which; ``None``: never.
         after: Seconds after the fault's end up to which.
+        of_every: Within that time, how many seconds of every how many; by default all.
     """
 
     since: float | None
     after: float = 0.0
+    of_every: tuple[float, float] = (1.0, 1.0)
 
     def cover(self, fault: tuple[float, float], at: float) -> bool:
         """Whether it lasts at a moment; ``fault``: the first and the last second with one."""
-        return self.since is not None and fault[0] + self.since <= at <= fault[1] + self.after
+        if self.since is None or not fault[0] + self.since <= at <= fault[1] + self.after:
+            return False
+        lasts, every = self.of_every
+        return (at - fault[0] - self.since) % every < lasts
 
 
 def pods_of(workload: str, replicas: int) -> Sequence[str]:

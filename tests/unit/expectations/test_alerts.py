@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from chaos.adapters.experiment_file import parse_experiment
 from chaos.errors import InputError
 from chaos.expectations import AlertExpectation
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.testing.shop import Shop
 from chaos.testing.traffic import Times
-from tests.support.shop_runs import ABORT, EXPERIMENT, reasons, run
+from tests.support.shop_runs import reasons, run
 
 TOLD = "{title: somebody is told, alert: OrdersDegraded, firesWithin: 10s}"
 ONLY = "{title: only they are told, alert: OrdersDegraded, firesWithin: 10s, only: true}"
@@ -47,11 +44,8 @@ def test_other_alerts_are_told_and_are_a_reason_where_only_one_may_fire() -> Non
     assert list(reasons(run(Shop(alerts=noisy), QUIET))) == [ReasonCode.EXPECTATION_VIOLATED]
 
 
-def test_users_of_a_locustfile_who_do_not_wait_are_no_reason_against_what_is_no_share(tmp_path: Path) -> None:
-    text = EXPERIMENT.format(fault=ABORT, expected=TOLD).replace(
-        "rate: 20, requests: [{path: /orders/42}]", "locustfile: l.py"
-    )
-    verdict = Shop().harness(report_dir=tmp_path).run(parse_experiment(text)).verdict
+def test_users_of_a_locustfile_who_do_not_wait_are_no_reason_against_what_is_no_share() -> None:
+    verdict = run(Shop(), TOLD, load="locustfile: l.py")
     assert verdict.passed, verdict.reasons
 
 
