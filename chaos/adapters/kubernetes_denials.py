@@ -11,7 +11,8 @@ _RIGHT: Final = re.compile(
 )
 """RBAC's answer (``apiserver/pkg/endpoints/handlers/responsewriters/errors.go``, ``forbiddenMessage``)."""
 _POLICY: Final = re.compile(
-    r"ValidatingAdmissionPolicy '(?P<policy>[^']+)' with binding '(?P<binding>[^']+)' denied request: (?P<told>.*)", re.DOTALL
+    r"ValidatingAdmissionPolicy '(?P<policy>[^']+)' with binding '(?P<binding>[^']+)' denied request: (?P<told>.*)",
+    re.DOTALL,
 )
 _RULE: Final = re.compile(r"([a-z]+(?:-[a-z]+)+): ")
 _WEBHOOK: Final = re.compile(r'admission webhook "(?P<webhook>[^"]+)" denied the request')
@@ -34,7 +35,9 @@ def cure(status: int, said: str, context: str) -> str | None:
     if (policy := _POLICY.search(said)) is not None:
         return _of_policy(policy["policy"], policy["binding"], policy["told"])
     if (webhook := _WEBHOOK.search(said)) is not None:
-        return f"the admission webhook {webhook['webhook']} denies it, and no Role helps against that: ask whoever runs it"
+        return (
+            f"the admission webhook {webhook['webhook']} denies it, and no Role helps against that: ask whoever runs it"
+        )
     if status != 403:
         return None
     if (right := _RIGHT.search(said)) is not None:
