@@ -101,7 +101,7 @@ class KubernetesApi:
             raise InputError("no context is named, so no cluster is touched", hint=f"give {Setting.CONTEXT}")
         self.context = context
         self._timeouts = timeouts
-        loaded = load(kubeconfig, context)
+        self._loaded = loaded = load(kubeconfig, context)
         self.namespace = loaded.namespace
         """The namespace that the context names; ``default`` where it names none."""
         self._configuration = loaded.configuration
@@ -351,7 +351,10 @@ class KubernetesApi:
         if status in _BUSY:
             seconds = float(after) if after and after.isdigit() else None
             return Transient(message, status=status, after=seconds)
-        return MeshError(message, status=status, hint=cure(status, str(said or ""), self.context))
+        unrenewed = self._loaded.unrenewed if status == 401 else []
+        return MeshError(
+            message, status=status, hint=next(iter(unrenewed), cure(status, str(said or ""), self.context))
+        )
 
 
 def _policy(query: Query | None) -> Callable[[Callable[[], Answer]], Answer]:
