@@ -109,7 +109,7 @@ def baseline(live: Live) -> None:
 def _follow_routes(live: Live) -> None:
     """From here on, destinations to which routes begin to send requests count, too."""
     place, experiment = live.place, live.plan.experiment
-    live.followed = place.mesh.follow_virtual_services()
+    live.followed = live.aside(place.mesh.follow_virtual_services)
     live.routes = RouteWatch(live.followed, live.clock, experiment, live.plan.led, partial(place.around, experiment))
 
 

@@ -28,6 +28,7 @@ from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.lab.manifests import SHOP, load_shop, load_system
+from chaos.lab.needed import find_promtool
 from chaos.lab.parts import (
     entries_of,
     exec_in_proxy,
@@ -40,7 +41,7 @@ from chaos.lab.parts import (
 )
 from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, start_time
-from chaos.lab.prometheus import Prometheus, Target, find_promtool, wait_until_ready
+from chaos.lab.prometheus import Prometheus, Target, wait_until_ready
 from chaos.lab.serving import Credentials, kubeconfig, server
 from chaos.lab.state import LabFiles, LabState, write_atomically
 from chaos.lab.workloads.host import WorkloadHost
@@ -105,7 +106,9 @@ class Lab:
 
         listening, secured = listening_socket(), listening_socket()
         plain = f"127.0.0.1:{listening.getsockname()[1]}"
-        istiod = Target(plain, {"job": "istiod", "app": "istiod", "__metrics_path__": f"{PREFIX}metrics"})
+        istiod = Target(
+            plain, {"job": "istiod", "app": "istiod", "pod": "istiod", "__metrics_path__": f"{PREFIX}metrics"}
+        )
         control_plane = ControlPlane(store)
         self._pods = pods = PodRunner(
             store,

@@ -1,0 +1,57 @@
+"""Broken variants of a shop on the lab and their healthy twins: which are misjudged?
+
+python -m benchmarks.defects_on_lab [REPETITIONS] [PART OF A NAME…]
+
+Each of the ``tests.support.defects_on_lab`` runs REPETITIONS times (by default once), eight at the same time. The columns are
+those of ``benchmarks.defects``. Ends with 1 if anything was misjudged.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import Final
+
+from benchmarks.defects import HEAD, Tried, named
+from tests.support.defects_on_lab import DEFECTS, lab_of, run
+
+LANES: Final = tuple(f"lane-{number}" for number in range(1, 9))
+
+
+def main(repetitions: int, *parts: str) -> int:
+    """Prints each verdict as it comes, then the table and each misjudgement."""
+    tried = {name: Tried(name, DEFECTS[name]) for name in named(parts, DEFECTS)}
+    free = SimpleQueue[str]()
+    for lane in LANES:
+        free.put(lane)
+
+    def one(name: str, twin: bool) -> None:  # noqa: FBT001 - called by its place
+        lane, begun = free.get(), time.monotonic()
+        defect = DEFECTS[name]
+        verdict = run(lab, lane, defect.declared, defect.twin if twin else defect.broken)
+        free.put(lane)
+        tried[name].add(verdict, twin=twin)
+        which = f"twin of {name}" if twin else name
+        print(f"{time.monotonic() - begun:5.1f} s  {which}: {verdict.outcome}", file=sys.stderr, flush=True)
+
+    with TemporaryDirectory() as folder, lab_of(LANES, Path(folder)) as lab, ThreadPoolExecutor(len(LANES)) as pool:
+        # Those that come last in the table take longest.
+        runs = [
+            pool.submit(one, name, twin)
+            for _ in range(repetitions)
+            for name in reversed(tried)
+            for twin in (False, True)
+        ]
+        for done in runs:
+            done.result()
+    misjudged = [text for one in tried.values() for text in one.misjudged]
+    print(HEAD, *tried.values(), *misjudged, sep="\n")
+    return 1 if misjudged else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]) if len(sys.argv) > 1 else 1, *sys.argv[2:]))
