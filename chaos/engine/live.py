@@ -24,6 +24,9 @@ from chaos.safety.leases import Leases
 TICK: Final = 0.5
 """Seconds between two looks."""
 
+_LATEST: Final = 60.0
+"""Seconds by which the first samples after the load's begin may come late."""
+
 
 class Halt(Exception):
     """The run goes no further; restore now."""
@@ -85,6 +88,25 @@ class Live:
             if standing.now >= until:
                 return False
             self.clock.sleep(pause)
+
+    def until_counted(self, limit: float, decided: Callable[[Standing], bool]) -> bool:
+        """Like ``until``, and for as much longer as the samples come late by which it is to be decided.
+
+        Raises:
+            Halt: as ``until``.
+        """
+        end = self.now() + limit
+        while not self.until(end + self.late - self.now(), decided):
+            if self.around.stop or self.recorder.troubles or self.now() >= end + self.late:
+                return False
+        return True
+
+    @property
+    def late(self) -> float:
+        """Seconds by which samples come late; the most that is waited for, as long as none came since the load began."""
+        facts = self.recorder.facts
+        newest = max((times[-1] for times in facts.evidence.scrapes.values()), default=0.0)
+        return facts.environment.lag if newest > facts.marks.get(Mark.LOAD_STARTED, 0.0) else _LATEST
 
     def look(self) -> Standing:
         """One look: reads everything outside, and judges once."""

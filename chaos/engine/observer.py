@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from chaos.engine.freshness import Freshness
 from chaos.engine.inquiries import Inquiries, Inquiry
 from chaos.engine.recorder import Recorder
 from chaos.errors import MetricsError
@@ -11,16 +12,13 @@ from chaos.judge import needed
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.ports import Clock, Load, Metrics
-from chaos.values.questions import Edges, Question
+from chaos.values.questions import Comparison, Edges, Question
 
 _PATIENCE: Final = 10.0
 """Seconds without an answer to a question, beyond three scrape intervals, after which metrics count as lost."""
 
 _SELDOM: Final = 5.0
 """Seconds between two times that a question is asked for which no decision waits; it may be about many series."""
-
-_LOOK_BACK: Final = 30.0
-"""Seconds that the first look goes back."""
 
 _POLL: Final = 0.05
 """Seconds between two looks for answers that are waited for."""
@@ -39,7 +37,7 @@ class Observer:
         self._load = load
         self._clock = clock
         self._inquiries = Inquiries(metrics, clock)
-        self._answered: dict[Question, float] = {}
+        self._fresh = Freshness(recorder.facts.evidence)
         self._failing: dict[Question, float] = {}
         self.loading = False
 
@@ -57,6 +55,7 @@ class Observer:
             asked += self._aside
         self._inquiries.ask([self._inquiry(one, now) for one in asked])
         self._take()
+        self._recorder.measured(lag=self._fresh.lag, questions=self._questions)
 
     def settle(self, now: float, seconds: float) -> None:
         """A last look, and its answers as far as they come within so many seconds."""
@@ -67,15 +66,16 @@ class Observer:
             self._take()
 
     def _inquiry(self, question: Question, now: float) -> Inquiry:
-        since = now - self._answered.get(question, now - _LOOK_BACK)
-        return Inquiry(question, now, since + 2 * self._recorder.facts.environment.scrape_interval + 2)
+        """A comparison is about a moment of which the samples can be read."""
+        at = now - self._recorder.facts.environment.lag if isinstance(question, Comparison) else now
+        return Inquiry(question, at, self._fresh.looks_back(question, now))
 
     def _take(self) -> None:
         for reply in self._inquiries.replies():
             question = reply.inquiry.question
             if reply.error is None:
                 self._recorder.samples(question, self._metrics.wording(question), reply.series)
-                self._answered[question] = reply.inquiry.at
+                self._fresh.note(question, reply.inquiry.at)
                 self._failing.pop(question, None)
             elif isinstance(reply.error, MetricsError):
                 self._fail(reply.inquiry, reply.error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from chaos.expectations.copies import Copies
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
 from chaos.expectations.load_log import LoadLog
 from chaos.values.answers import Tally
@@ -61,6 +62,7 @@ class Evidence:
         self.histogram_lag = histogram_lag
         self.load = LoadLog()
         self.scrapes = Scrapes()
+        self.copies = Copies(self.scrapes)
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
         self._courses = _Courses()
         self._part: Hashable = None
@@ -77,11 +79,15 @@ class Evidence:
         found._part = self._part if part is None else part
         return found
 
+    def rescale(self, scrape_interval: float) -> None:
+        """The scrape interval turned out to be another one; what was summed up by the old one is forgotten."""
+        self.scrape_interval = scrape_interval
+        self._courses.clear()
+
     def add(self, question: Question, found: Iterable[Series]) -> None:
-        """Takes an answer's samples; one that is there already is not taken twice."""
+        """Takes an answer's samples; one that is there already is not taken twice, nor is a copy of a series."""
         counters = self._counters.setdefault(question, {})
-        for series in found:
-            key = frozenset(series.labels.items())
+        for key, series in self.copies.without(found, counters):
             counter = counters.get(key)
             if counter is None:
                 counter = counters[key] = Counter(series.labels)

@@ -7,7 +7,7 @@ from chaos.judge.callers import judge_callers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
-from chaos.judge.ours import called_since, must_listen
+from chaos.judge.ours import called_since, counted_until, must_listen
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import looked_for, needed
 from chaos.judge.removal import drain
@@ -21,6 +21,7 @@ __all__ = [
     "Facts",
     "Standing",
     "called_since",
+    "counted_until",
     "drain",
     "faults_before",
     "hopeless",

@@ -27,7 +27,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
     Series that were never there are another matter: no traffic. An answer of Prometheus with old samples is no error,
     so that only the samples' own times can tell.
     """
-    patience = _SCRAPES * facts.environment.scrape_interval + _SLOW
+    patience = _SCRAPES * facts.environment.scrape_interval + _SLOW + facts.environment.lag
     arrivals = {one.arrivals for one in facts.plan.injections}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
@@ -45,7 +45,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
                     message=f"the last {end - last:.0f} s of the {phase} are missing: no sample of {question}",
                     hint="check on Prometheus' page of targets that it still scrapes the proxies",
                 )
-            behind = last - _MISSED * facts.environment.scrape_interval - _SLOW / 2
+            behind = last - _MISSED * facts.environment.scrape_interval - _SLOW / 2 - facts.environment.lag
             lost = {source: at for source, at in newest.items() if begin <= at < behind}
             if lost:
                 return _part_of_them(question, phase, end, lost, newest)

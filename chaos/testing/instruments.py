@@ -9,6 +9,7 @@ from chaos.errors import LoadError, MetricsError
 from chaos.model.experiment import Load as LoadSpec
 from chaos.model.experiment import Request
 from chaos.ports import Clock
+from chaos.testing.storage import Storage
 from chaos.testing.traffic import Traffic
 from chaos.values.content import Marker
 from chaos.values.entry import Contact
@@ -29,6 +30,8 @@ class ShopMetrics:
         """Comparisons that are false; all others are true."""
         self.unknown: set[str] = set()
         """Comparisons for which there are no data."""
+        self.storage = Storage()
+        """What becomes of samples before they are read."""
 
     def now(self) -> float:
         """The shop's clock."""
@@ -54,7 +57,7 @@ class ShopMetrics:
         if isinstance(question, Alerts):
             fires = self._traffic.alerting(question.name).items()
             return [Series(labels={"alertname": name}, samples=((at, float(now)),)) for name, now in fires]
-        return self._traffic.series(question, seconds=seconds, at=at)
+        return self.storage.find(self._traffic, question, seconds=seconds, at=at, now=self._clock.now())
 
     def wording(self, question: Question) -> str:
         """The question in words."""
