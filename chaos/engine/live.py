@@ -40,7 +40,10 @@ class Live:
             raise ValueError("only an allowed plan can be run")
         self.around, self.place, self.clock = around, around.place, around.clock
         offset = self._clock_offset()
-        self.recorder = Recorder(plan, around.place.environment, clock_offset=offset, started=self.clock.now() + offset)
+        environment = around.place.environment
+        if plan.scrape_interval is not None:
+            environment = environment.model_copy(update={"scrape_interval": plan.scrape_interval})
+        self.recorder = Recorder(plan, environment, clock_offset=offset, started=self.clock.now() + offset)
         self.observer = Observer(self.recorder, around.place.metrics, around.load, around.clock)
         self.injectors = tuple(Injector(around.place.mesh, one, plan.run, around.clock) for one in plan.injections)
         self.proxies = Proxies(around.place.mesh, around.clock, plan.injections, every=True)

@@ -14,6 +14,7 @@ from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.live import TICK, Halt, Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
+from chaos.engine.sampling import look_at_samples
 from chaos.engine.staging import Staging
 from chaos.engine.target import TargetWatch, Watched
 from chaos.judge import Standing
@@ -88,6 +89,7 @@ def baseline(live: Live) -> None:
     now = standing.now
     live.mark(Mark.BASELINE_UNTIL, now)
     live.stop_if_asked()
+    look_at_samples(live)
     steady = standing.answer.answer if standing.answer else Answer.UNDECIDED
     if steady is not Answer.HOLDS:
         live.event(events.NotSteady(at=now, answer=steady))

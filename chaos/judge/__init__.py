@@ -8,6 +8,7 @@ from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
 from chaos.judge.ours import called_since, counted_until, must_listen
+from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import looked_for, needed
 from chaos.judge.removal import drain
@@ -19,8 +20,10 @@ __all__ = [
     "SAFE",
     "EntryFinding",
     "Facts",
+    "Sampled",
     "Standing",
     "called_since",
+    "counted_by",
     "counted_until",
     "drain",
     "faults_before",
@@ -28,10 +31,13 @@ __all__ = [
     "judge",
     "judge_callers",
     "judge_entry",
+    "lacking",
     "looked_for",
     "must_listen",
     "needed",
     "new_evidence",
+    "remarks",
+    "sampled",
     "stand",
     "supposed",
     "too_coarse",

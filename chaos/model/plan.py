@@ -130,6 +130,7 @@ class Plan(Frozen):
     file: str = Field("", description="where the experiment was declared")
     declared: str = Field("", description="its text as declared")
     injections: tuple[Injection, ...] = Field((), description="one for each fault, as far as an object could be made")
+    scrape_interval: float | None = Field(None, description="seconds between two samples of a proxy, as it was planned")
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 

@@ -80,6 +80,7 @@ class Settings(Declared):
         credentials: What to do if the harness's own identity may write VirtualServices outside these namespaces.
         prometheus: URL of the Prometheus that scrapes the mesh, if no option names one.
         entry: URL at which the load enters the mesh, if no option names one.
+        scrape_interval: How often the proxies are scraped; by default that is learned from their samples.
     """
 
     model_config = ConfigDict(alias_generator=None)
@@ -92,6 +93,7 @@ class Settings(Declared):
     credentials: Literal["warn", "refuse"] = "warn"
     prometheus: str | None = Field(None, pattern=r"^https?://")
     entry: str | None = Field(None, pattern=r"^https?://")
+    scrape_interval: Duration | None = None
 
     if TYPE_CHECKING:
 
@@ -106,6 +108,7 @@ class Settings(Declared):
             credentials: Literal["warn", "refuse"] = "warn",
             prometheus: str | None = None,
             entry: str | None = None,
+            scrape_interval: timedelta | str | None = None,
         ) -> None: ...
 
     def lists(self, namespace: str) -> bool:

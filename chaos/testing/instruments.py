@@ -13,6 +13,7 @@ from chaos.testing.storage import Storage
 from chaos.testing.traffic import Traffic
 from chaos.values.content import Marker
 from chaos.values.entry import Contact
+from chaos.values.held import Held
 from chaos.values.load import LoadSecond
 from chaos.values.questions import FALSE, NO_DATA, TRUE, Alerts, Comparison, Question
 from chaos.values.series import Series
@@ -30,6 +31,8 @@ class ShopMetrics:
         """Comparisons that are false; all others are true."""
         self.unknown: set[str] = set()
         """Comparisons for which there are no data."""
+        self.said = 0.0
+        """What they say the scrape interval is; 0: as it is."""
         self.storage = Storage()
         """What becomes of samples before they are read."""
 
@@ -43,8 +46,13 @@ class ShopMetrics:
         return ""
 
     def scrape_interval(self) -> float:
-        """The shop's."""
-        return self._traffic.scrape_interval
+        """The shop's, or what was said to be it."""
+        return self.said or self._traffic.scrape_interval
+
+    def held(self) -> Held:
+        """All labels and buckets that the storage has, once something was counted."""
+        self._answer()
+        return self.storage.held(self._traffic)
 
     def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
         """Raw samples of the seconds up to a moment."""

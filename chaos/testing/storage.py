@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from chaos.testing.traffic import Traffic
+from chaos.testing.traffic import BOUNDS, Traffic
+from chaos.values.held import LABELS, Held
 from chaos.values.questions import Durations, Edges, End, Question, Requests
 from chaos.values.series import Series
 
@@ -66,6 +67,14 @@ class Storage:
         return [
             found for one in stored for copy in self.copies if (found := self._copied(one, copy, at - seconds, until))
         ]
+
+    def held(self, traffic: Traffic) -> Held:
+        """What there is of the metrics."""
+        return Held(
+            requests=traffic.counted,
+            labels=frozenset(LABELS if traffic.counted else ()) - set(self.without_labels),
+            bounds=frozenset(BOUNDS if traffic.counted else ()) - set(self.without_buckets),
+        )
 
     def _copied(self, one: Series, copy: Copy, since: float, until: float) -> Series | None:
         samples = tuple((at + copy.shift, value) for at, value in one.samples if since < at + copy.shift <= until)

@@ -37,7 +37,7 @@ OTHERS: Final = (("catalog-svc", NAMESPACE), ("session-svc", "platform"))
 _ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
 _AT_ONCE: Final = 1.0
 """Milliseconds after which a breaker answers."""
-_BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of the histogram, in milliseconds; some of Istio's."""
 
 _UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
@@ -110,6 +110,11 @@ class Traffic:
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
+
+    @property
+    def counted(self) -> bool:
+        """Whether anything was counted and scraped."""
+        return any(samples for _, samples in self._counters.values())
 
     def alerting(self, name: str) -> Mapping[str, bool]:
         """Which alerts fire, and whether that of this name does, if there is one."""
@@ -265,7 +270,7 @@ class Traffic:
         """Counts orders, in the histogram too; ``answer`` is their status and flags, ``pod`` that whose proxy counts."""
         for question in (Requests(host=_ORDERS, side=side), Durations(host=_ORDERS, side=side)):
             self._count(question, caller, pod, *answer, number)
-        for bound in _BOUNDS:
+        for bound in BOUNDS:
             question = Durations(host=_ORDERS, within=bound, side=side)
             self._count(question, caller, pod, *answer, number if took <= bound else 0)
 

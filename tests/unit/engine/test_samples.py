@@ -7,7 +7,11 @@ from collections.abc import Sequence
 import pytest
 
 from chaos.adapters.experiment_file import parse_experiment
+from chaos.engine.place import Place
+from chaos.engine.surroundings import NoWatch
+from chaos.harness.harness import Harness
 from chaos.model.history import Mark
+from chaos.model.settings import Settings
 from chaos.model.verdict import ReasonCode
 from chaos.ports import Result
 from chaos.testing.shop import Shop
@@ -31,6 +35,14 @@ WAYS = {"replicas": REPLICAS, "two jobs": TWO_JOBS, "federated": FEDERATED, "a l
 
 def run(shop: Shop, tmp_path: object, text: str = EXPERIMENT) -> Result:
     return shop.harness(report_dir=str(tmp_path)).run(parse_experiment(text))
+
+
+def be_busy(shop: Shop) -> None:
+    """Something was counted before the run."""
+    shop.traffic.rate = 1.0
+    shop.clock.sleep(20)
+    shop.traffic.catch_up()
+    shop.traffic.rate = 0.0
 
 
 @pytest.mark.parametrize("copies", WAYS.values(), ids=WAYS)
@@ -68,3 +80,82 @@ def test_samples_that_come_late_are_waited_for(
     result = run(shop, tmp_path)
     assert {reason.code for reason in result.verdict.reasons} == {code}, result.verdict.reasons
     assert result.history.environment.lag == pytest.approx(seconds, abs=interval)
+
+
+@pytest.mark.parametrize(("idle", "said"), [(True, 20.0), (False, 300.0)])
+def test_the_interval_is_that_of_the_samples(said: float, idle: bool, tmp_path: object) -> None:
+    """Whatever the back end says of its targets."""
+    shop = Shop()
+    shop.metrics.said = said
+    if not idle:
+        be_busy(shop)
+    began = shop.clock.now()
+    result = run(shop, tmp_path)
+    assert result.verdict.passed, result.verdict.reasons
+    assert result.history.environment.scrape_interval == 1.0
+    assert shop.clock.now() - began < 60
+
+
+def test_an_interval_that_is_set_is_taken(tmp_path: object) -> None:
+    shop = Shop()
+    settings = Settings(namespaces=("staging",), scrape_interval="4s")
+    place = Place.of(shop.mesh, shop.metrics, settings, entry="http://shop.memory")
+    with Harness(
+        place,
+        load=lambda: shop.load, probe=lambda: shop.probe, clock=shop.clock, listeners=(), report_dir=str(tmp_path),
+        watchdog=lambda _plan, _folder: NoWatch(),
+    ) as harness:  # fmt: skip
+        assert harness.run(parse_experiment(EXPERIMENT)).history.environment.scrape_interval == 4.0
+
+
+def test_a_recovery_that_the_samples_can_not_show_is_found_by_the_plan_or_by_the_baseline(tmp_path: object) -> None:
+    text = EXPERIMENT.replace("within: 30s}", "within: 2s}")
+    shop = Shop(scrape_interval=5.0)
+    shop.metrics.said = 1.0
+    idle = run(shop, tmp_path, text).verdict
+    assert [reason.code for reason in idle.reasons] == [ReasonCode.METRICS_INCOMPLETE]
+    assert "recovery.within is 2 s, and the metrics are scraped every 5 s" in idle.reasons[0].message
+    assert not shop.mesh.injected()
+    known = run(shop, tmp_path, text).verdict
+    assert [reason.code for reason in known.reasons] == [ReasonCode.CANNOT_DECIDE], "nothing is begun"
+
+
+LACKS = {
+    "reporter": "no series of istio_requests_total has the label reporter",
+    "destination_service": "no series of istio_requests_total has the label destination_service",
+    "source_workload": "no series of istio_requests_total has the label source_workload,",
+    "source_workload_namespace": "no series of istio_requests_total has the label source_workload_namespace",
+    "response_code": "no series of istio_requests_total has the label response_code",
+    "response_flags": "no series of istio_requests_total has the label response_flags",
+    1000.0: 'no histogram istio_request_duration_milliseconds has the bucket le="1000"; there are: 0.5, 1, 5,',
+}
+
+
+@pytest.mark.parametrize("lack", LACKS)
+@pytest.mark.parametrize("idle", [True, False])
+def test_what_the_metrics_lack_is_named(lack: str | float, idle: bool, tmp_path: object) -> None:
+    shop = Shop()
+    if isinstance(lack, str):
+        shop.metrics.storage.without_labels = (lack,)
+    else:
+        shop.metrics.storage.without_buckets = (lack,)
+    if not idle:
+        be_busy(shop)
+    (reason,) = run(shop, tmp_path).verdict.reasons
+    assert reason.code is (ReasonCode.METRICS_INCOMPLETE if idle else ReasonCode.CANNOT_DECIDE)
+    assert LACKS[lack] in reason.message
+    assert reason.hint
+    assert not shop.mesh.injected()
+
+
+def test_a_plan_tells_of_copies_and_of_samples_that_come_late(tmp_path: object) -> None:
+    shop = Shop()
+    shop.metrics.storage.copies, shop.metrics.storage.lag = TWO_JOBS, 30.0
+    idle = run(shop, tmp_path)
+    assert idle.verdict.passed, idle.verdict.reasons
+    assert {warning.code for warning in idle.history.plan.warnings} == {"no-calls-yet"}
+    noted = [event.sentence for event in idle.history.events if event.kind == "metrics"]
+    assert len(noted) == 2
+    known = run(shop, tmp_path).history
+    assert [warning.code for warning in known.plan.warnings] == ["samples-late", "counted-twice"]
+    assert all("job=envoy-stats" in text for text in (noted[1], known.plan.warnings[1].message))
