@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from chaos import judge
 from chaos.engine.freshness import Freshness
 from chaos.engine.inquiries import Inquiries, Inquiry
 from chaos.engine.recorder import Recorder
 from chaos.errors import MetricsError
-from chaos.judge import needed
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.ports import Clock, Load, Metrics
-from chaos.values.questions import Comparison, Edges, Question
+from chaos.values.questions import Comparison, Question
 
 _PATIENCE: Final = 10.0
 """Seconds without an answer to a question, beyond three scrape intervals, after which metrics count as lost."""
@@ -28,9 +28,8 @@ class Observer:
     """Fills a recorder; the load generator is polled only while ``loading``."""
 
     def __init__(self, recorder: Recorder, metrics: Metrics, load: Load, clock: Clock) -> None:
-        every = needed(recorder.facts.plan)
-        self._questions = [one for one in every if not isinstance(one, Edges)]
-        self._aside: list[Question] = [one for one in every if isinstance(one, Edges)]
+        plan = recorder.facts.plan
+        self._questions, self._aside = judge.needed(plan), judge.aside(plan)
         self._aside_at = float("-inf")
         self._recorder = recorder
         self._metrics = metrics
@@ -49,7 +48,7 @@ class Observer:
             if failure is not None:
                 self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         self._take()
-        asked: list[Question] = list(self._questions)
+        asked = self._questions
         if now - self._aside_at >= _SELDOM:
             self._aside_at = now
             asked += self._aside
@@ -59,6 +58,7 @@ class Observer:
 
     def settle(self, now: float, seconds: float) -> None:
         """A last look, and its answers as far as they come within so many seconds."""
+        self._aside_at = float("-inf")
         self.look(now)
         until = self._clock.now() + seconds
         while self._inquiries.under_way and self._clock.now() < until:

@@ -19,6 +19,7 @@ from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
+from chaos.istio.virtual_services import mirrored_by
 from chaos.istio.workloads import Workload, workloads_of
 from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
@@ -212,6 +213,7 @@ def make_plan(
         file=file,
         declared=declared,
         injections=tuple(injections),
+        mirrored=tuple(sorted({host for one in situations for vs in one.virtual_services for host in mirrored_by(vs)})),
         warnings=tuple(_by_target(warned)),
         refusals=refusals,
     )

@@ -10,7 +10,7 @@ from chaos.judge.judgement import judge
 from chaos.judge.ours import called_since, counted_until, must_listen
 from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
-from chaos.judge.questions import looked_for, needed
+from chaos.judge.questions import aside, looked_for, needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
 from chaos.judge.tested import untested_before
@@ -22,6 +22,7 @@ __all__ = [
     "Facts",
     "Sampled",
     "Standing",
+    "aside",
     "called_since",
     "counted_by",
     "counted_until",

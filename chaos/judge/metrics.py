@@ -8,9 +8,10 @@ from typing import Final
 
 from chaos.expectations.counting import Counter, Source
 from chaos.judge.facts import Facts
+from chaos.judge.questions import needed
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Comparison, Edges, Question
+from chaos.values.questions import Comparison, Question
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4
@@ -28,10 +29,10 @@ def judge_metrics(facts: Facts) -> Reason | None:
     so that only the samples' own times can tell.
     """
     patience = _SCRAPES * facts.environment.scrape_interval + _SLOW + facts.environment.lag
-    arrivals = {one.arrivals for one in facts.plan.injections}
+    looked_at = set(needed(facts.plan)) - {one.arrivals for one in facts.plan.injections}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
-        if isinstance(question, Comparison | Edges) or question in arrivals:
+        if isinstance(question, Comparison) or question not in looked_at:
             continue
         for mark, phase in _ENDS.items():
             end = facts.marks.get(mark)

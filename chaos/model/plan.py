@@ -131,6 +131,7 @@ class Plan(Frozen):
     declared: str = Field("", description="its text as declared")
     injections: tuple[Injection, ...] = Field((), description="one for each fault, as far as an object could be made")
     scrape_interval: float | None = Field(None, description="seconds between two samples of a proxy, as it was planned")
+    mirrored: tuple[str, ...] = Field((), description="hosts that get copies of requests, which nobody sends")
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 

@@ -94,6 +94,8 @@ class Traffic:
         """Seconds for which users of a locustfile wait for their answers."""
         self.dark: set[str] = set()
         """Pods whose proxies are scraped no more."""
+        self.unscraped: Mapping[str, float] = {}
+        """Shares of the requests of workloads that proxies count which were never scraped."""
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -281,6 +283,8 @@ class Traffic:
             "source_workload": caller, "source_workload_namespace": NAMESPACE, "grpc_response_status": "",
             "response_code": code, "response_flags": flags, "destination_service": question.host,
         }  # fmt: skip
+        if question.side is Side.CALLERS:
+            number = round(number * (1 - self.unscraped.get(caller, 0.0)))
         key = (question, tuple(labels.items()))
         if number or key in self._counters:
             total, samples = self._counters.get(key, (0, []))
