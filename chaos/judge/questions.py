@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from chaos.model.plan import Plan
 from chaos.values.content import Marker
 from chaos.values.questions import Durations, Edges, End, Question, Requests, Side
@@ -18,12 +20,18 @@ def needed(plan: Plan) -> tuple[Question, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def both_sides(plan: Plan) -> Iterator[tuple[Requests, Requests]]:
+    """For each service of which the callers' proxies count: what these count, and what its own do."""
+    asked = (one for one in needed(plan) if isinstance(one, Requests | Durations) and one.side is Side.CALLERS)
+    for host in dict.fromkeys(one.host for one in asked):
+        yield Requests(host=host), Requests(host=host, side=Side.CALLED)
+
+
 def aside(plan: Plan) -> tuple[Question, ...]:
-    """What no decision waits for: what else may change, and what the proxies of the observed services count themselves."""
-    known = needed(plan)
-    hosts = dict.fromkeys(one.host for one in known if isinstance(one, Requests | Durations))
-    found: list[Question] = [Requests(host=host, side=Side.CALLED) for host in hosts]
+    """What no decision waits for: whether all proxies are scraped, and what else may change."""
+    found: list[Question] = [one for pair in both_sides(plan) for one in pair]
     found += [Edges(namespace=plan.experiment.target.namespace, end=end) for end in End]
+    known = needed(plan)
     return tuple(one for one in found if one not in known)
 
 

@@ -14,10 +14,10 @@ from chaos.expectations.good import is_success
 from chaos.istio.hosts import service_of
 from chaos.istio.metrics import caller_of, status_of
 from chaos.judge.facts import Facts
-from chaos.judge.questions import needed
+from chaos.judge.questions import both_sides
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Durations, Edges, End, Requests, Side
+from chaos.values.questions import Edges, End, Requests
 
 _MISSED: Final = 0.1
 """Share of the requests that may be missing; a few are not counted at the edges of a window."""
@@ -41,8 +41,8 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
 
     Both ends of an edge count a request that was answered well once, also with retries, and with a fault.
     """
-    hosts = sorted({one.host for one in needed(facts.plan) if isinstance(one, Requests | Durations)})
-    by_callers, by_called = ([Requests(host=host, side=side) for host in hosts] for side in Side)
+    pairs = [one for one in both_sides(facts.plan) if all(map(facts.evidence.knows, one))]
+    by_callers, by_called = [one for one, _ in pairs], [one for _, one in pairs]
     window = _seen(facts, [*by_callers, *by_called])
     if window is None:
         return
