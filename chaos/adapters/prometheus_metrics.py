@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from functools import cached_property
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from statistics import median_high
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from chaos.adapters.loopback import is_loopback
+from chaos.adapters.prometheus_session import NoData, session_of
 from chaos.errors import InputError, MetricsError
+from chaos.model.prometheus import Prometheus
 from chaos.values.held import LABELS, Held
 from chaos.values.promql import read_comparison
 from chaos.values.quantities import parse_duration
@@ -31,11 +33,11 @@ from chaos.values.questions import (
     Requests,
     Side,
 )
+from chaos.values.secrets import redacted
 from chaos.values.series import Series
 
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
-    from requests import Response, Session
 
 _TIMEOUT: Final = 15
 """Seconds. No decision waits for an answer, so a slow Prometheus may take its time."""
@@ -49,16 +51,21 @@ class PrometheusMetrics:
     """The ``Metrics`` port. One attempt a call: the engine asks again at its next look and notes what it missed.
 
     Args:
-        url: Prometheus' address, e.g. ``http://127.0.0.1:9090``.
+        prometheus: Prometheus' address, e.g. ``http://127.0.0.1:9090``, or that and how one gets in.
+
+    Raises:
+        InputError: there is no address, or what is needed to get in is missing.
     """
 
-    def __init__(self, url: str) -> None:
-        if not url.startswith(("http://", "https://")):
+    def __init__(self, prometheus: Prometheus | str) -> None:
+        access = Prometheus(prometheus) if isinstance(prometheus, str) else prometheus
+        if access.url is None:
             raise InputError(
-                f"expected the address of Prometheus as a URL, got {url!r}",
-                hint="for example http://prometheus.istio-system:9090",
+                "expected the address of Prometheus", hint="for example http://prometheus.istio-system:9090"
             )
-        self.url = url.rstrip("/")
+        self.url = str(access.url).rstrip("/")
+        """Its address, without secrets."""
+        self._session = session_of(access)
         self._opened: PrometheusConnect | None = None
 
     @property
@@ -72,50 +79,44 @@ class PrometheusMetrics:
             )
         return self._opened
 
-    @cached_property
-    def _session(self) -> Session:
-        from requests import Session
-
-        session = Session()
-        session.trust_env = not is_loopback(self.url)  # else a proxy of the environment is asked for this very machine
-        session.hooks["response"].append(self._whole)
-        return session
-
-    def _whole(self, response: Response, **_: Any) -> None:
-        """Takes no answer that lacks a part: Prometheus and Thanos say so by ``warnings``, VictoriaMetrics by ``isPartial``."""
-        if b'"warnings"' not in response.content and b'"isPartial"' not in response.content:
-            return
-        try:
-            answer = response.json()
-        except ValueError:
-            return
-        said = [str(one) for one in answer.get("warnings") or ()]
-        if said or answer.get("isPartial") is True:
-            raise MetricsError(
-                f"Prometheus at {self.url} answered only in part: {'; '.join(said) or 'isPartial'}",
-                hint="find out which of its stores did not answer (Thanos: the page of stores); a part of the samples decides nothing",
-            )
-
     def _query(self, query: str, **parameters: float) -> Any:
         from prometheus_api_client import PrometheusApiClientException
+
+        with self._answering():
+            try:
+                return self._client.custom_query(query, params=parameters)
+            except PrometheusApiClientException as error:
+                raise MetricsError(
+                    f"Prometheus at {self.url} can't answer {query!r}: {redacted(_detail(error))}"
+                ) from None
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turns what the client raises into the port's error; without a cause, whose frames know what was sent."""
         from requests import RequestException
 
         try:
-            return self._client.custom_query(query, params=parameters)
-        except PrometheusApiClientException as error:
-            raise MetricsError(f"Prometheus at {self.url} can't answer {query!r}: {_detail(error)}") from error
-        except (RequestException, ValueError, KeyError) as error:
-            raise self._unreachable(error) from error
+            yield
+        except (RequestException, ValueError, KeyError, TypeError) as error:
+            raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> MetricsError:
-        return MetricsError(
-            f"Prometheus at {self.url} does not answer: {type(error).__name__}",
-            hint="check the address, and that it can be reached from here (kubectl port-forward)",
-        )
+        from requests.exceptions import SSLError
+
+        told = f"Prometheus at {self.url} does not answer: {type(error).__name__}"
+        if isinstance(error, SSLError):
+            found = re.search(r"\[SSL[^\]]*\] ([^(]+)", str(error))
+            return MetricsError(
+                f"{told}: {found[1].strip() if found else 'the other side ended the handshake'}",
+                hint="trust its authority by ca, or give a client certificate by certificate and key "
+                "(docs/how-to/managed-prometheus.md)",
+            )
+        return MetricsError(told, hint="check the address, and that it can be reached from here (kubectl port-forward)")
 
     def now(self) -> float:
-        """Prometheus' own clock, Unix seconds."""
-        return float(self._query("time()")[1])
+        """Prometheus' own clock, Unix seconds: when it evaluates, and not what: VictoriaMetrics' ``time()`` is a vector, and late."""
+        found = self._query("time()")
+        return float(found[0]["value"][0] if isinstance(found[0], dict) else found[0])
 
     def version(self) -> str:
         """Its version, as its own metric has it; empty where it does not scrape itself."""
@@ -123,14 +124,17 @@ class PrometheusMetrics:
         return str(found[0]["metric"].get("version", "")) if found else ""
 
     def scrape_interval(self) -> float | None:
-        """The usual scrape interval in seconds of the targets that look like Istio's proxies; others have nothing to do with it."""
+        """The usual scrape interval in seconds of the targets that look like Istio's proxies; others have nothing to do with it.
+
+        ``None`` where targets are told to nobody, as by stores that scrape nothing themselves.
+        """
         from prometheus_api_client import PrometheusApiClientException
-        from requests import RequestException
 
         try:
-            active = self._client.get_targets(state="active")["activeTargets"]
-        except (PrometheusApiClientException, RequestException, ValueError, KeyError) as error:
-            raise self._unreachable(error) from error
+            with self._answering():
+                active = self._client.get_targets(state="active")["activeTargets"]
+        except (NoData, PrometheusApiClientException):
+            return None
         intervals = [
             parse_duration(t["scrapeInterval"]).total_seconds()
             for t in active
@@ -168,13 +172,9 @@ class PrometheusMetrics:
 
     def _alerts(self, name: str, at: float) -> Sequence[Series]:
         """By the states of all alert rules; of several with one name, one that fires counts."""
-        from requests import RequestException
-
-        try:
-            answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT)
+        with self._answering():
+            answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT, verify=self._session.verify)
             groups = answer.json()["data"]["groups"]
-        except (RequestException, ValueError, KeyError, TypeError) as error:
-            raise self._unreachable(error) from error
         fires: dict[str, bool] = {}
         for rule in (rule for group in groups for rule in group["rules"]):
             found = rule["state"] == "firing"

@@ -26,8 +26,6 @@ _RELEASE: Final = 15.0
 
 def restore(live: Live) -> None:
     """Takes every fault out of the API of which a write was attempted."""
-    if live.targets is not None:
-        live.targets.stop()
     attempted = [made for made in live.injectors if made.attempted]
     if not attempted:
         return
@@ -97,6 +95,8 @@ def release(live: Live) -> None:
         live.note(error)
     if loaded:
         live.mark(Mark.LOAD_STOPPED)
+    if live.followed is not None:
+        live.followed.stop()
     _let_go(live)
     now = live.now()
     live.recorder.leave(now)

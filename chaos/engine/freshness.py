@@ -12,6 +12,8 @@ from chaos.values.questions import Question
 
 _LOOK_BACK: Final = 120.0
 """Seconds that a question goes back as long as no sample is known; samples may come a minute late."""
+_BEFORE: Final = 30.0
+"""Seconds before the run to which a question goes back that is asked for the first time, be it late, as routes lead to its host."""
 _LATEST: Final = 600.0
 """Seconds that a question goes back at most."""
 _BEHIND: Final = 60.0
@@ -27,15 +29,16 @@ class Freshness:
     its scrape to that question. The longest such time is the lag.
     """
 
-    def __init__(self, evidence: Evidence) -> None:
+    def __init__(self, evidence: Evidence, begun: float) -> None:
         self._evidence = evidence
+        self._begun = begun
         self._seen: dict[Question, tuple[float, Mapping[Source, float]]] = {}
         self.lag = 0.0
         """Seconds."""
 
     def note(self, question: Question, asked: float) -> None:
         """The evidence has what was replied to a question that was asked at that moment."""
-        newest = _newest(self._evidence.counters(question))
+        newest = _newest(self._evidence.answers(question))
         before, known = self._seen.get(question, (0.0, {}))
         for source, at in newest.items():
             scrapes = self._evidence.scrapes.get(source, ())
@@ -45,7 +48,9 @@ class Freshness:
 
     def looks_back(self, question: Question, now: float) -> float:
         """Seconds that a question has to go back so that no sample is missed."""
-        _, newest = self._seen.get(question, (0.0, {}))
+        if question not in self._seen:
+            return max(_LOOK_BACK, now - self._begun + _BEFORE)
+        _, newest = self._seen[question]
         if not newest:
             return _LOOK_BACK
         last = max(newest.values())

@@ -36,7 +36,7 @@ class Observer:
         self._load = load
         self._clock = clock
         self._inquiries = Inquiries(metrics, clock)
-        self._fresh = Freshness(recorder.facts.evidence)
+        self._fresh = Freshness(recorder.facts.evidence, recorder.facts.started)
         self._failing: dict[Question, float] = {}
         self.loading = False
 
@@ -52,7 +52,8 @@ class Observer:
         if now - self._aside_at >= _SELDOM:
             self._aside_at = now
             asked += self._aside
-        self._inquiries.ask([self._inquiry(one, now) for one in asked])
+        parts = (part for one in asked for part, _ in self._recorder.facts.evidence.parts(one))
+        self._inquiries.ask([self._inquiry(one, now) for one in dict.fromkeys(parts)])
         self._take()
         self._recorder.measured(lag=self._fresh.lag, questions=self._questions)
 

@@ -36,7 +36,8 @@ def checked(plan: Plan, metrics: Metrics, environment: Environment) -> Plan:
 
 
 def _sampled(plan: Plan, metrics: Metrics, environment: Environment) -> Sampled:
-    evidence, now = judge.new_evidence(environment), metrics.now()
-    for question in judge.counted_by(plan):
+    evidence, now = judge.new_evidence(environment, plan), metrics.now()
+    asked = [part for one in judge.counted_by(plan) for part, _ in evidence.parts(one)]
+    for question in dict.fromkeys(asked):
         evidence.add(question, metrics.samples(question, seconds=_LOOK_BACK, at=now))
     return judge.sampled(evidence, now)

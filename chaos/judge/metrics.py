@@ -29,7 +29,8 @@ def judge_metrics(facts: Facts) -> Reason | None:
     so that only the samples' own times can tell.
     """
     patience = _SCRAPES * facts.environment.scrape_interval + _SLOW + facts.environment.lag
-    looked_at = set(needed(facts.plan)) - {one.arrivals for one in facts.plan.injections}
+    asked = set(needed(facts.plan)) - {one.arrivals for one in facts.plan.injections}
+    looked_at = {part for question in asked for part, _ in facts.evidence.parts(question)}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
         if isinstance(question, Comparison) or question not in looked_at:

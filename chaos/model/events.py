@@ -293,6 +293,16 @@ class ReleaseRetried(Event):
 # --- at any time -------------------------------------------------------------------------------------------------------
 
 
+class RoutesChanged(Event):
+    """Routes began to send requests to a host on to another one; from then on they are counted there, too."""
+
+    label = "routes changed"
+    kind: Literal["routes-changed"] = "routes-changed"
+    host: str
+    destination: str
+    words = "routes began to send requests for {host} to {destination}: they are counted there, too"
+
+
 class Troubled(Event):
     """The run can't go on as planned; its end says more (``History.troubles``)."""
 
@@ -325,6 +335,6 @@ AnyEvent = Annotated[
     EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
     | GuardrailTripped | OutsideScope | ApiSilent | MetricsNoted | MetricsSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
-    | ListenerDropped | Noted,
+    | RoutesChanged | ListenerDropped | Noted,
     Field(discriminator="kind"),
 ]  # fmt: skip

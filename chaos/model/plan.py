@@ -13,6 +13,7 @@ from chaos.faults.target import Target
 from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
 from chaos.values.frozen import Frozen
+from chaos.values.led import Led
 from chaos.values.questions import Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
@@ -132,6 +133,7 @@ class Plan(Frozen):
     injections: tuple[Injection, ...] = Field((), description="one for each fault, as far as an object could be made")
     scrape_interval: float | None = Field(None, description="seconds between two samples of a proxy, as it was planned")
     mirrored: tuple[str, ...] = Field((), description="hosts that get copies of requests, which nobody sends")
+    led: tuple[Led, ...] = Field((), description="where routes send requests to the hosts that are counted")
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 

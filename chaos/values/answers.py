@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+
+from pydantic import Field
 
 from chaos.values.frozen import Frozen
 from chaos.values.quantities import measured_share
@@ -63,6 +66,7 @@ class ExpectationResult(Frozen):
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
         effect: Events that are worth one independent event: over 1 where events come in bursts.
+        apart: What was counted at each host to which routes send the service's requests; empty where that is one.
         missing: The metrics had no data at a look, which says neither yes nor no.
         hint: What to do if it is violated, or undecided for want of something else than events, where the kind knows.
     """
@@ -75,6 +79,7 @@ class ExpectationResult(Frozen):
     tally: Tally
     interval: Interval | None = None
     effect: float = 1.0
+    apart: Mapping[str, Tally] = Field(default_factory=dict)
     missing: bool = False
     hint: str | None = None
     answer: Answer

@@ -17,8 +17,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from tests.support.certificates import certificate, pem
 
 Answer = tuple[int, bytes]
 Upstream = Callable[[str, Mapping[str, str]], Answer]
@@ -75,6 +78,8 @@ class BackEnd:
         warnings: What its answers warn of.
         partial: Whether every second series is left out, as if a part of the stores did not answer.
         partial_field: Whether it says so by ``isPartial`` as VictoriaMetrics does.
+        vectors_only: Whether a scalar is answered as a vector, evaluated in the past, as VictoriaMetrics does.
+        repeats: Whether a refusal repeats the headers of the request.
         status: A status that it answers everything with, and no data.
     """
 
@@ -94,6 +99,8 @@ class BackEnd:
     warnings: Sequence[str] = ()
     partial: bool = False
     partial_field: bool = False
+    vectors_only: bool = False
+    repeats: bool = False
     status: int | None = None
 
     def lets_in(self, headers: Mapping[str, str]) -> bool:
@@ -107,6 +114,26 @@ class BackEnd:
         return all(headers.get(name) == value for name, value in self.headers.items())
 
 
+def back_ends() -> dict[str, BackEnd]:
+    """What people have, by their documentation: which of its parts each lacks, and what it wants of who asks."""
+    no_targets = ["/api/v1/targets"]
+    no_rules = [*no_targets, "/api/v1/rules"]
+    return {
+        "Prometheus": BackEnd(),
+        "behind basic authentication": BackEnd(prefix="/prometheus", basic=("reader", "canary-password")),
+        "Thanos": BackEnd(headers={"THANOS-TENANT": "staging"}),
+        "Mimir": BackEnd(prefix="/prometheus", headers={"X-Scope-OrgID": "staging"}, missing=no_targets),
+        "Grafana Cloud": BackEnd(prefix="/api/prom", basic=("123456", "canary-password"), missing=no_targets),
+        "VictoriaMetrics": BackEnd(prefix="/select/0/prometheus", missing=no_rules, vectors_only=True),
+        "Amazon": BackEnd(prefix="/workspaces/ws-1", headers={"Authorization": "AWS4 canary"}, missing=no_targets),
+        "Google": BackEnd(
+            prefix="/v1/projects/shop/location/global/prometheus", bearer={"canary-token"}, missing=no_rules
+        ),
+        "Azure": BackEnd(bearer={"canary-token"}, forbidden=no_rules),
+        "OpenShift": BackEnd(bearer={"canary-token"}, forbidden=no_targets),
+    }
+
+
 @dataclass
 class Imitation:
     """A back end that serves.
@@ -114,7 +141,7 @@ class Imitation:
     Args:
         url: Its address, with its prefix.
         back_end: How it answers.
-        asked: The path and the headers of each request so far.
+        asked: The path, with its query, and the headers of each request so far.
     """
 
     url: str
@@ -152,6 +179,19 @@ def stored(*series: tuple[Mapping[str, str], Sequence[tuple[float, float]]]) -> 
         return 200, json.dumps({"status": "success", "data": data}).encode()
 
     return ask
+
+
+def certificates(folder: Path) -> ssl.SSLContext:
+    """The context of a server that wants a client's certificate, beside ``ca.pem``, ``client.pem`` and ``client.key``."""
+    authority = certificate("authority")
+    for name, names in (("server", ("localhost",)), ("client", ("reader",))):
+        for suffix, text in zip(("pem", "key"), pem(*certificate(*names, authority=authority)), strict=True):
+            (folder / f"{name}.{suffix}").write_text(text)
+    (folder / "ca.pem").write_text(pem(*authority)[0])
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(folder / "ca.pem"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_cert_chain(folder / "server.pem", folder / "server.key")
+    return context
 
 
 @contextmanager
@@ -197,7 +237,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
         split = urlsplit(self.path)
         parameters = dict(parse_qsl(split.query) + parse_qsl(body))
-        self.server.imitation.asked.append((split.path, dict(self.headers)))
+        self.server.imitation.asked.append((self.path, dict(self.headers)))
         back_end = self.server.imitation.back_end
         self.server.ended.wait(back_end.slow)
         if split.path == "/login":
@@ -206,7 +246,8 @@ class _Handler(BaseHTTPRequestHandler):
             if back_end.login:
                 self._answer(302, b"", Location="/login")
             else:
-                self._answer(401, b"no org id" if back_end.headers else b"unauthorized", "text/plain")
+                said = "no org id" if back_end.headers else "unauthorized"
+                self._answer(401, f"{said} {self.headers if back_end.repeats else ''}".encode(), "text/plain")
         elif back_end.status is not None:
             self._answer(back_end.status, b"it does not work", "text/plain")
         elif not split.path.startswith(f"{back_end.prefix}/api/v1/"):
@@ -248,6 +289,9 @@ def _queried(back_end: BackEnd, upstream: Upstream, parameters: Mapping[str, str
         data["result"] = list(_stored(back_end, data["result"], until=now - back_end.lag))
     elif data["resultType"] == "vector":
         data["result"] = [{**one, "value": [now, one["value"][1]]} for one in data["result"]]
+    if back_end.vectors_only and data["resultType"] == "scalar":
+        value = {"metric": {}, "value": [now, str(float(data["result"][1]) - 30)]}
+        data.update(resultType="vector", result=[value])
     if back_end.partial:
         data["result"] = data["result"][::2]
     if back_end.warnings:
