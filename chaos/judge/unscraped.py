@@ -6,13 +6,13 @@ Two others know how many requests there were: the proxies of the service that go
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
 from chaos.istio.hosts import service_of
-from chaos.istio.metrics import caller_of, status_of
+from chaos.istio.metrics import caller_of, flags_of, status_of
 from chaos.judge.facts import Facts
 from chaos.judge.questions import both_sides
 from chaos.model.history import Mark
@@ -39,49 +39,51 @@ Calls = Counter[tuple[str, str]]
 def judge_unscraped(facts: Facts) -> Iterator[Reason]:
     """Whose proxies count less than others know, so that a part of them is not scraped.
 
-    Both ends of an edge count a request that was answered well once, also with retries, and with a fault.
+    A request that was answered well where it arrived, its caller's proxy has counted, whatever became of the answer on its way.
     """
     pairs = [one for one in both_sides(facts.plan) if all(map(facts.evidence.knows, one))]
     by_callers, by_called = [one for one, _ in pairs], [one for _, one in pairs]
     window = _seen(facts, [*by_callers, *by_called])
     if window is None:
         return
-    sent, arrived = (_calls(facts, asked, window, successes=True) for asked in (by_callers, by_called))
+    sent, arrived = _calls(facts, by_callers, window, _went_on), _calls(facts, by_called, window, _succeeded)
     at = Counter[str]()
     for (_, host), there in arrived.items():
         at[host] += there
     short = [
         (caller, host)
         for (caller, host), there in arrived.items()
-        if not caller.endswith(_NAMELESS)
+        if host in facts.plan.compared
+        and len(facts.evidence.destinations(host)) == 1
+        and not caller.endswith(_NAMELESS)
         and there > _MISSED * at[host]
         and _fewer(sent[caller, host], there, facts, window)
     ]
     for caller, host in short:
-        if host not in facts.plan.mirrored:
-            part = "only a part" if sent[caller, host] else "none"
-            yield _reason(
-                f"{sent[caller, host]} requests of {caller} to {host} were answered well by the count of its own proxies, and "
-                f"{arrived[caller, host]} by that of the proxies there: Prometheus scrapes {part} of its proxies",
-                caller,
-            )
-    if not short:
-        yield from _at_the_entry(facts, window, by_callers, arrived)
+        part = "only a part" if sent[caller, host] else "none"
+        yield _reason(
+            f"{sent[caller, host]} requests of {caller} to {host} were counted by its own proxies, and {arrived[caller, host]} were "
+            f"answered well by the count of the proxies there: Prometheus scrapes {part} of its proxies",
+            caller,
+        )
+    yield from _at_the_entry(facts, window, by_callers, {caller for caller, _ in arrived})
 
 
-def _at_the_entry(facts: Facts, window: Window, by_callers: Sequence[Requests], arrived: Calls) -> Iterator[Reason]:
+def _at_the_entry(
+    facts: Facts, window: Window, by_callers: Sequence[Requests], seen: Collection[str]
+) -> Iterator[Reason]:
     """What the load generator got through the mesh, the proxies that are called by nobody have counted, unless it led elsewhere.
 
-    Where the services' own proxies counted no more than their callers' did, the rest of the load is for other services.
+    Where proxies of a service count what arrives there from the entry, they tell it better.
     """
     edges = [Edges(namespace=facts.experiment.target.namespace, end=end) for end in End]
-    every = _calls(facts, [*by_callers, *edges], window)
+    every = _calls(facts, [*by_callers, *edges], window, lambda _: True)
     called = {"/".join(found) for _, host in every if (found := service_of(host)) is not None}
     entered = {edge: number for edge, number in every.items() if edge[0] not in called}
     counted = sum(entered.values())
     seconds = facts.evidence.load.between(window.start, window.end)
     got = sum(cell.count for second in seconds for cell in second.cells if cell.status)
-    if not counted or not _fewer(counted, got, facts, window) or any(edge in arrived for edge in entered):
+    if not counted or not _fewer(counted, got, facts, window) or any(caller in seen for caller, _ in entered):
         return
     names = ", ".join(sorted({caller for caller, _ in entered}))
     yield _reason(
@@ -112,12 +114,23 @@ def _fewer(some: int, others: int, facts: Facts, window: Window) -> bool:
     return others - some > max(_MISSED, edges) * others + _FEW
 
 
-def _calls(facts: Facts, questions: Iterable[Requests | Edges], window: Window, *, successes: bool = False) -> Calls:
+def _went_on(labels: Mapping[str, str]) -> bool:
+    """Whether these requests were not answered by an injected abort."""
+    return "FI" not in flags_of(labels)
+
+
+def _succeeded(labels: Mapping[str, str]) -> bool:
+    return is_success(status_of(labels))
+
+
+def _calls(
+    facts: Facts, questions: Iterable[Requests | Edges], window: Window, counts: Callable[[Mapping[str, str]], bool]
+) -> Calls:
     found = Counter[tuple[str, str]]()
     for question in questions:
         asked = Counter[tuple[str, str]]()
         for one, count in facts.evidence.counted(question, window):
-            if count.events and (not successes or is_success(status_of(one.labels))):
+            if count.events and counts(one.labels):
                 asked[caller_of(one.labels), one.labels.get("destination_service", "")] += count.events
         found |= asked  # the same series may answer several questions
     return found

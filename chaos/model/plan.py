@@ -132,7 +132,10 @@ class Plan(Frozen):
     declared: str = Field("", description="its text as declared")
     injections: tuple[Injection, ...] = Field((), description="one for each fault, as far as an object could be made")
     scrape_interval: float | None = Field(None, description="seconds between two samples of a proxy, as it was planned")
-    mirrored: tuple[str, ...] = Field((), description="hosts that get copies of requests, which nobody sends")
+    compared: tuple[str, ...] = Field(
+        (),
+        description="hosts whose own proxies count what was sent to them, and nothing else: their pods are theirs alone",
+    )
     led: tuple[Led, ...] = Field((), description="where routes send requests to the hosts that are counted")
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()

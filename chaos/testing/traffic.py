@@ -142,7 +142,7 @@ class Traffic:
         bad = {replica: self._bad(replica, abort, at) for replica in self._in_rotation(at)}
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
-        arrived = self._arrive(number * (1 - shed), bad, took)
+        arrived = self._arrive(at, number * (1 - shed), bad, took)
         self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), self.takes, round(self.others), caller="mobile")
         self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
@@ -206,8 +206,8 @@ class Traffic:
         degraded, foreign = borne * self.degrades, borne * self.mixes
         return {Says.WHOLE: good - degraded - foreign, Says.DEGRADED: degraded, Says.FOREIGN: foreign}
 
-    def _arrive(self, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
-        """How often the gateway tried, as the replicas of ``order-svc`` count it."""
+    def _arrive(self, at: float, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
+        """How often the gateway tried; the replicas of ``order-svc`` count what they answer."""
         arrived = self.shares.whole("arrived", orders * _tries(sum(bad.values()) / len(bad), 1 + self.retries))
         shares = {
             (replica, failed, code, milliseconds): share * part / len(bad)
@@ -215,8 +215,9 @@ class Traffic:
             for failed, code, share in ((False, "200", 1 - failing), (True, str(self.fails_as), failing))
             for milliseconds, part in took.items()
         }
+        answered = 1 - self.stuck if at == self._faulted[1] else 1.0
         for (replica, _, code, milliseconds), count in self.shares.out(shares, arrived).items():
-            self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
+            self._answered(Side.CALLED, replica, (code, "-"), milliseconds, round(count * answered))
         return arrived
 
     def _ask(self, service: str, calls: float, fault: _Felt, at: float, *, caller: str = ENTRY) -> None:

@@ -25,8 +25,8 @@ def run(shop: Shop, tmp_path: object) -> Verdict:
 
 
 def blind(shop: Shop) -> None:
-    """The proxies of the services are not scraped either."""
-    shop.traffic.dark |= {"order-svc-1-a", "inventory-svc-1-a"}
+    """The proxies of the service at the entry are not scraped either."""
+    shop.traffic.dark |= {"order-svc-1-a"}
 
 
 @pytest.mark.parametrize("share", [0.2, 0.5])
@@ -77,6 +77,16 @@ def test_copies_of_requests_are_sent_by_nobody(tmp_path: object) -> None:
     shop.mesh.put({
         "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
         "metadata": {"name": "copies", "namespace": "staging"}, "spec": {"hosts": ["payment-svc"], "http": [route]},
+    })  # fmt: skip
+    assert run(shop, tmp_path).passed
+
+
+def test_pods_of_several_services_count_for_one_of_them(tmp_path: object) -> None:
+    shop = Shop()
+    shop.traffic.unscraped = {"order-svc": 0.5}
+    spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": "inventory-svc"}}
+    shop.mesh.put({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "inventory-again", "namespace": "staging"}, "spec": spec,
     })  # fmt: skip
     assert run(shop, tmp_path).passed
 
