@@ -11,7 +11,7 @@ from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen
 from chaos.model.plan import Plan
 from chaos.values.led import Led
 from chaos.values.load import LoadSecond
-from chaos.values.questions import Question
+from chaos.values.questions import Durations, Question, Requests
 from chaos.values.series import Recorded, Series
 
 _SAME: Final = 0.2
@@ -73,7 +73,8 @@ class Recorder:
         facts, evidence = self.facts, self.facts.evidence
         change = {"lag": lag} if lag > facts.environment.lag else {}
         if facts.environment.interval_from != "settings" and Mark.BASELINE_UNTIL not in self.marks:
-            sources = {one.source for question in questions for one in evidence.counters(question)}
+            proxies = (one for one in questions if isinstance(one, Requests | Durations))
+            sources = {one.source for question in proxies for one in evidence.counters(question)}
             found = evidence.scrapes.interval(sources)
             if found is not None and abs(found - evidence.scrape_interval) > _SAME * evidence.scrape_interval:
                 change |= {"scrape_interval": found}

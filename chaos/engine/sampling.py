@@ -18,7 +18,7 @@ def look_at_samples(live: Live) -> None:
     """
     facts, now = live.recorder.facts, live.now()
     try:
-        held = live.place.metrics.held()
+        held = live.aside(live.place.metrics.held)
     except MetricsError:
         held = Held(requests=False)  # a run does without, as long as it is told what it asks for
     interval = facts.environment.scrape_interval

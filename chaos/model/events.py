@@ -290,6 +290,16 @@ class ReleaseRetried(Event):
     words = "{why}"
 
 
+class CallerJoined(Event):
+    """A workload that was not there before has the labels of the declared callers, so it is one of them."""
+
+    label = "a caller joined"
+    kind: Literal["caller-joined"] = "caller-joined"
+    caller: str
+    target: str
+    words = "{caller} has the labels of the declared callers of {target}: it is one of them"
+
+
 # --- at any time -------------------------------------------------------------------------------------------------------
 
 
@@ -333,7 +343,7 @@ class Noted(Event):
 
 AnyEvent = Annotated[
     EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
-    | GuardrailTripped | OutsideScope | ApiSilent | MetricsNoted | MetricsSilent
+    | GuardrailTripped | OutsideScope | CallerJoined | ApiSilent | MetricsNoted | MetricsSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | RoutesChanged | ListenerDropped | Noted,
     Field(discriminator="kind"),

@@ -16,6 +16,7 @@ from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.registry import registered
 from chaos.istio.virtual_services import same
 from chaos.istio.workloads import Workload
+from chaos.values.questions import Standing
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
@@ -27,7 +28,9 @@ class Situation:
     Args:
         cluster: UID of ``kube-system``.
         namespaces: By name, all that could be read.
-        services: Of the target's namespace, and of every namespace that a governing object names.
+        services: Of the target's namespace, and of every namespace of which a Service is counted.
+        hidden: Further namespaces of which a Service is counted, and whose Services may not be read.
+        uncounted: Requests of the last hour to hosts that are counted, where no proxy of any caller counted one.
         virtual_services: All that could be read.
         destination_rules: All that could be read.
         workloads: Of the target's namespace.
@@ -41,7 +44,7 @@ class Situation:
         http_routes: All of the Gateway API's HTTPRoutes and GRPCRoutes; none where these are not served.
         root_namespace: The mesh's, whose Sidecar is the default of all namespaces.
         unreadable: What the identity in use may not read, as rights: ``list sidecars.networking.istio.io``.
-        unknown_alerts: Alerts that expectations name, and that the metrics' back end answered not to have.
+        unanswered: Questions of expectations to which the metrics' back end has no data, although it should at any time.
     """
 
     cluster: str
@@ -58,7 +61,9 @@ class Situation:
     http_routes: Sequence[Object] = ()
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
-    unknown_alerts: tuple[str, ...] = ()
+    unanswered: tuple[Standing, ...] = ()
+    hidden: Sequence[str] = ()
+    uncounted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def default_export(self) -> tuple[str, ...]:
@@ -69,6 +74,10 @@ class Situation:
         """A Service by its name."""
         wanted = (namespace, name)
         return next((s for s in self.services if (s["metadata"]["namespace"], s["metadata"]["name"]) == wanted), None)
+
+    def names_in(self, namespace: str) -> Sequence[str]:
+        """The names of a namespace's Services, as far as they were read."""
+        return [s["metadata"]["name"] for s in self.services if s["metadata"]["namespace"] == namespace]
 
     @cached_property
     def mesh(self) -> Mesh:

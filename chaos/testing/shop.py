@@ -56,6 +56,10 @@ class Behaviour(TypedDict, total=False):
     leaks: float
     fails_as: int
     takes: float
+    pushes: float
+    converges: float
+    cpus: float
+    memory: float
     scrape_interval: float
     time_out: float
 
@@ -96,6 +100,10 @@ class Shop:
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
         fails_as: Status of the orders that fail.
         takes: Milliseconds that an answer takes where nothing is delayed.
+        pushes: Configurations per second that istiod sends to proxies; three more come with each change of a VirtualService.
+        converges: Seconds from a change until istiod has sent it to a proxy.
+        cpus: CPUs that istiod uses.
+        memory: Bytes that the proxy of ``payment-svc`` has allocated; those of the others have half of it.
         scrape_interval: Whole seconds between two samples of the metrics.
         seed: Each order's fate is drawn by chance from this seed; without one, the shares are kept evenly.
 
@@ -137,10 +145,9 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
     here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
+    found += [_service(name, home) for name, home in OTHERS if home != NAMESPACE]
     for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1), *here):
-        meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
-        spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
-        found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
+        found.append(_service(name, NAMESPACE))
         owner = {"kind": "ReplicaSet", "name": f"{name}-1", "uid": "-", "controller": True}
         for one in pods_of(name, number):
             pod = {
@@ -151,3 +158,9 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
                 "apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": {"containers": [{"name": "istio-proxy"}]}
             })  # fmt: skip
     return found
+
+
+def _service(name: str, namespace: str) -> Mapping[str, Any]:
+    meta = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
