@@ -223,7 +223,7 @@ def test_a_proxy_of_the_environment_is_not_asked_and_no_netrc_is_sent(
 
 
 def test_the_pages_say_what_is_tested() -> None:
-    table = (DOCS / "reference" / "metrics-back-ends.md").read_text().partition("| back end |")[2]
+    table = (DOCS / "reference" / "metrics-back-ends.md").read_text().partition("| back end |")[2].partition("\n\n")[0]
     assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")] == list(back_ends())
     page = (DOCS / "how-to" / "managed-prometheus.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
