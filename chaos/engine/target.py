@@ -96,7 +96,7 @@ class TargetWatch:
             place = self._mesh.namespace(namespace)
             marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
             if FROZEN in marks:
-                return Found(TroubleKind.FROZEN, f"the namespace {namespace} was frozen: {marks[FROZEN]}")
+                return Found(TroubleKind.FROZEN, f"somebody froze the namespace {namespace}: {marks[FROZEN]}")
         wrong = next(filter(None, map(self._changed, self.watched)), "")
         return Found(TroubleKind.TARGET_CHANGED, wrong) if wrong else Found()
 

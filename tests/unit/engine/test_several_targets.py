@@ -242,7 +242,7 @@ def test_targets_may_be_in_several_namespaces(world: World) -> None:
     assert asked.namespaces == ("staging", "team")
     assert [len(one.steady_state) for one in asked.each()] == [1, 0], "what is expected is about services in staging"
     refused = world.harness().plan(asked)
-    assert refused.refusals[0].message == "team/cart-svc: the namespace 'team' is not allowed (allowed: staging)"
+    assert refused.refusals[0].message == "team/cart-svc: the settings do not allow faults in the namespace 'team' (they allow: staging)"
     assert all(refusal.message.startswith("team/cart-svc: ") for refusal in refused.refusals)
     place = Place.of(world.mesh, world.metrics, Settings(namespaces=("staging", "team")))
     plan = place.plan(asked, run=RUN)
