@@ -69,7 +69,7 @@ class Removing:
         self._clock = clock
         offset = place.metrics.now() - clock.now()
         self.recorder = Recorder(self.plan, place.environment, clock_offset=offset, started=clock.now() + offset)
-        self._observer = Observer(self.recorder, place.metrics, cast("Load", None))
+        self._observer = Observer(self.recorder, place.metrics, cast("Load", None), clock)
         self._injector = Injector(place.mesh, injection, self.plan.run, clock)
         self._mesh = place.mesh
         self._proxies = Proxies(place.mesh, clock, self.plan.injections, every=True)

@@ -102,7 +102,8 @@ def main() -> None:
         assert plan.allowed, plan.refusals
         written, _ = mesh.create_virtual_service(plan.injections[0].after)
         clock = SkippingClock()
-        watch = TargetWatch(mesh, clock, [Watched(experiment(), found, written)])
+        followed = mesh.follow_virtual_services()
+        watch = TargetWatch(mesh, clock, [Watched(experiment(), found, written)], followed)
 
         def listing() -> None:
             governor = governing_now(mesh, experiment(), found)
@@ -128,7 +129,7 @@ def main() -> None:
             size, took = measure(f"{mesh_is}, listed ", counted, disturb, listing)
             less, faster = measure(f"{mesh_is}, watched", counted, disturb, watching)
             print(f"{mesh_is}: {size / less:.0f} times fewer bytes, {took / faster:.0f} times faster")
-        watch.stop()
+        followed.stop()
         server.stop()
 
 

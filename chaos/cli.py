@@ -48,6 +48,12 @@ app.command()(lint)
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it, everything runs on the lab")]
 Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")]
+PrometheusAccess = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging"
+    ),
+]
 Entry = Annotated[str | None, typer.Option(help="address at which the load enters the mesh: its ingress")]
 ProfileOption = Annotated[
     str | None,
@@ -138,6 +144,7 @@ def plan(
     files: Files,
     context: Context = None,
     prometheus: Prometheus = None,
+    prometheus_access: PrometheusAccess = None,
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
     profile: ProfileOption = None,
@@ -151,7 +158,13 @@ def plan(
     from chaos.reporting.plan_text import plan_text
 
     chosen = read_experiments(files)
-    options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
+    options = Options.typed(
+        context=context,
+        kubeconfig=kubeconfig,
+        prometheus=prometheus,
+        prometheus_access=prometheus_access or (),
+        entry=entry,
+    )
     with Harness.at(options, profile=profile_of(profile)) as harness:
         plans = [harness.plan(experiment, file=file, declared=text) for file, experiment, text in chosen]
     if as_json:
@@ -167,6 +180,7 @@ def run(
     files: Files,
     context: Context = None,
     prometheus: Prometheus = None,
+    prometheus_access: PrometheusAccess = None,
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
     report_dir: Annotated[Path, typer.Option(help="folder for records, pictures and results")] = Path("reports"),
@@ -193,7 +207,13 @@ def run(
 
     chosen = read_experiments(files)
     longest, observing = duration_of(Setting.WAIT, wait), profile_of(profile)  # told before a lab is started
-    options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
+    options = Options.typed(
+        context=context,
+        kubeconfig=kubeconfig,
+        prometheus=prometheus,
+        prometheus_access=prometheus_access or (),
+        entry=entry,
+    )
     # What somebody's listener or locustfile prints is no data of ours.
     with (
         Harness.at(options, report_dir=report_dir, wait=longest, profile=observing) as harness,
@@ -255,21 +275,39 @@ def lab(context: typer.Context) -> None:
 
 
 def experiment_files(paths: list[Path]) -> list[Path]:
-    """The files that are named, and those right in the folders that are named."""
+    """The files that are named, and the experiments right in the folders that are named.
+
+    Raises:
+        InputError: a folder has none.
+    """
+    from chaos.adapters.experiment_files import declares_experiment
+
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.iterdir() if p.suffix in (".yaml", ".yml"))
-            if not inside:
-                raise InputError(f"{path}: expected experiment files (*.yaml) in this folder, found none")
-            found += inside
-        else:
-            found.append(path)
+        inside = sorted(filter(declares_experiment, path.iterdir())) if path.is_dir() else [path]
+        if not inside:
+            raise InputError(f"{path}: expected YAML files with a top-level `experiment:` in this folder, found none")
+        found += inside
     return found
 
 
 def read_experiments(paths: list[Path]) -> list[tuple[Path, Experiment, str]]:
-    """The experiments of the files that are named, each with its file and its text."""
+    """The experiments of the files that are named, each with its file and its text.
+
+    Those of a folder are left out that run only if their file is named.
+
+    Raises:
+        InputError: a file can't be read or is no experiment, or nothing is left.
+    """
     from chaos.adapters.experiment_file import read_experiment
 
-    return [(file, *read_experiment(file)) for file in experiment_files(paths)]
+    found = []
+    for file in experiment_files(paths):
+        experiment, text = read_experiment(file)
+        if experiment.only_if_named and file not in paths:
+            say(f"{file}: left out, since it runs only if it is named (onlyIfNamed)")
+        else:
+            found.append((file, experiment, text))
+    if not found:
+        raise InputError("expected an experiment, and all of these run only if their file is named")
+    return found

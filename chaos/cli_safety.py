@@ -27,7 +27,10 @@ AllStaging = Annotated[
     bool, typer.Option("--all-staging", help="every namespace with the staging label, listed or not")
 ]
 Expired = Annotated[bool, typer.Option("--expired", help="only dead runs, and whatever has expired (the default)")]
-Staging = Annotated[list[str], typer.Option("--namespace", "-n", help="a staging namespace (several times)")]
+Staging = Annotated[
+    list[str] | None,
+    typer.Option("--namespace", "-n", help="a staging namespace (several times); by default those of the settings"),
+]
 Account = Annotated[str, typer.Option(help="name of the harness's service account")]
 AccountHome = Annotated[str, typer.Option(help="namespace of the harness's service account")]
 
@@ -144,8 +147,8 @@ def _switch(
 
 @manifests_app.command()
 def janitor(
-    namespace: Staging,
     image: Annotated[str, typer.Option(help="the image of the Containerfile, by the name that your cluster pulls")],
+    namespace: Staging = None,
     home: Annotated[str, typer.Option(help="namespace in which the CronJob runs")] = "chaos-janitor",
     schedule: Annotated[str, typer.Option(help="when it runs, in the form of cron")] = "*/5 * * * *",
 ) -> None:
@@ -153,16 +156,17 @@ def janitor(
     from chaos.manifests.janitor import janitor as objects
     from chaos.values.documents import as_documents
 
-    give(as_documents(objects(namespace, image=image, home=home, schedule=schedule)))
+    namespaces = _spelled_out(_settings_for(namespace))
+    give(as_documents(objects(namespaces, image=image, home=home, schedule=schedule)))
 
 
 @manifests_app.command()
 def rbac(
-    namespace: Staging,
+    namespace: Staging = None,
     home: AccountHome = "chaos-harness",
     account: Account = "chaos-harness",
     without_exec: Annotated[bool, typer.Option("--without-exec", help="no exec into the callers' proxies")] = False,
-    root: Annotated[str, typer.Option(help="the mesh's root namespace")] = "istio-system",
+    root: Annotated[str | None, typer.Option(help="the mesh's root namespace; by default that of the settings")] = None,
     revision: Annotated[
         list[str] | None,
         typer.Option(
@@ -175,12 +179,13 @@ def rbac(
     from chaos.manifests.rbac import rbac as objects
     from chaos.values.documents import as_documents
 
+    settings = _settings_for(namespace)
     made = objects(
-        namespace,
+        _spelled_out(settings),
         home=home,
         account=account,
         exec_=not without_exec,
-        root=root,
+        root=root or settings.root_namespace,
         revisions=revision or [DEFAULT_REVISION],
     )
     give(as_documents(made))
@@ -206,7 +211,6 @@ def admission(
     warn: Annotated[bool, typer.Option("--warn", help="only warn, to see first what would be denied")] = False,
 ) -> None:
     """Print the staging rules as a ValidatingAdmissionPolicy with its binding; for older clusters what there is instead."""
-    from chaos.adapters.settings_file import read_settings
     from chaos.istio.exports import PUBLIC
     from chaos.manifests.admission import admission as objects
     from chaos.manifests.admission import offer, without_policies
@@ -214,13 +218,11 @@ def admission(
     from chaos.values.documents import as_documents
     from chaos.values.quantities import duration_of
 
-    settings = read_settings(Path.cwd())
-    if namespace:
-        settings = _with_namespaces(settings, namespace)
+    settings = _settings_for(namespace)
     offered = offer(kubernetes)
     if not offered.api_version:
         say(without_policies(kubernetes))
-        give(as_documents(roles(settings.namespaces, home=home, account=account, root=settings.root_namespace)))
+        give(as_documents(roles(_spelled_out(settings), home=home, account=account, root=settings.root_namespace)))
         return
     if offered.switch:
         say(
@@ -277,14 +279,28 @@ def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_stag
     return settings.listed(str(one["metadata"]["name"]) for one in known)
 
 
-def _with_namespaces(settings: Settings, named: list[str]) -> Settings:
-    """The settings with these namespaces, which are held to the same rules as those of a file."""
+def _settings_for(named: list[str] | None) -> Settings:
+    """The settings that hold here; namespaces that are named take the place of theirs, and are held to the same rules."""
     from pydantic import ValidationError
 
-    from chaos.model.settings import Settings
+    from chaos.adapters.settings_file import read_settings
 
+    settings = read_settings(Path.cwd())
+    if not named:
+        return settings
     try:
-        return Settings.model_validate({**settings.model_dump(), "namespaces": named})
+        return type(settings).model_validate({**settings.model_dump(), "namespaces": named})
     except ValidationError as error:
         told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors(include_url=False))
         raise InputError(f"--namespace: {told}") from error
+
+
+def _spelled_out(settings: Settings) -> tuple[str, ...]:
+    """The staging namespaces; a Role is for one namespace that has a name, so a pattern can't be taken."""
+    if settings.has_patterns or not settings.namespaces:
+        raise InputError(
+            "expected names of staging namespaces, since each gets a Role of its own, and got "
+            + (", ".join(settings.namespaces) or "none"),
+            hint="name each with --namespace, such as --namespace staging; a namespace that comes later needs its own Role",
+        )
+    return settings.namespaces

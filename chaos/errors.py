@@ -28,6 +28,7 @@ class Setting(Enum):
     CONTEXT = "context"
     KUBECONFIG = "kubeconfig"
     PROMETHEUS = "prometheus"
+    PROMETHEUS_ACCESS = "prometheus_access"
     ENTRY = "entry"
     REPORT_DIR = "report_dir"
     WAIT = "wait"

@@ -148,8 +148,12 @@ class Metrics(Protocol):
     def scrape_interval(self) -> float:
         """The longest scrape interval in seconds among the targets that carry Istio's metrics."""
 
-    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last ``seconds`` of every series that answers a question; for a comparison, whether it is true now."""
+    def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
+        """Raw samples of the ``seconds`` up to a moment, by default up to now, of every series that answers a question.
+
+        For a comparison, whether it is true at that moment. Several threads may ask at once. An answer that lacks a part is
+        none: it raises ``MetricsError``.
+        """
 
     def wording(self, question: Question) -> str:
         """A question as it is sent, for people who read the record."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import re
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -17,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+import istio_chaos
+from chaos.adapters.experiment_files import declares_experiment
 from chaos.errors import HarnessError, InputError, NotPassed, Stopped
 from chaos.pytest_session import NOTE, VERDICT, ChaosSession, option
 
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from chaos.values.access import MeshAccess
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
-_SUFFIXES: Final = (".yaml", ".yml")
-_DECLARES: Final = re.compile(r"^experiment\s*:", re.MULTILINE)
+_FAILED: Final = pytest.StashKey[BaseException]()
 _EXPERIMENT: Final = "chaos_experiment"
 """Property of a report: the experiment's name, whether or not it came to a verdict."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -48,6 +48,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--chaos-context", metavar="NAME", help="context of the kubeconfig; without it, the embedded lab")
     group.addoption("--chaos-kubeconfig", metavar="PATH", help="path; KUBECONFIG or ~/.kube/config by default")
     group.addoption("--chaos-prometheus", metavar="URL", help="the Prometheus that scrapes the mesh")
+    group.addoption(
+        "--chaos-prometheus-access",
+        metavar="NAME=VALUE",
+        action="append",
+        default=[],
+        help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging; several times",
+    )
     group.addoption("--chaos-entry", metavar="URL", help="address at which the load enters the mesh: its ingress")
     group.addoption(
         "--chaos-wait",
@@ -60,6 +67,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAME",
         choices=("quick", "default", "nightly"),
         help="how long to observe: quick (for trying), default or nightly; by default as each experiment declares",
+    )
+    group.addoption(
+        "--chaos-files",
+        metavar="GLOB",
+        action="append",
+        default=[],
+        help="files that are experiments whatever is in them, such as 'experiments/*.yaml' (several times); "
+        "by default YAML with a top-level `experiment:`",
     )
     group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
@@ -76,6 +91,9 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
     """One session object for the run."""
+    for folder in (config.rootpath, *config.getini("pythonpath"), config.rootpath / "src"):
+        if another := istio_chaos.another_in(Path(folder)):
+            raise pytest.UsageError(istio_chaos.told_apart(another))
     config.addinivalue_line("markers", "chaos: an experiment on the mesh")
     session = ChaosSession(config)
     config.stash[_SESSION] = session
@@ -120,17 +138,21 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ExperimentFile | None:
-    """YAML files with a top-level ``experiment:``, and every one in a folder ``experiments`` (its mistakes are reported)."""
-    if file_path.suffix not in _SUFFIXES:
-        return None
-    if file_path.parent.name != "experiments":
-        try:
-            text = file_path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            return None
-        if not _DECLARES.search(text):
-            return None
-    return ExperimentFile.from_parent(parent, path=file_path)
+    """YAML files that say that they are experiments, and those that ``--chaos-files`` names: their mistakes are reported."""
+    named = any(file_path.match(pattern) for pattern in parent.config.getoption("chaos_files"))
+    return ExperimentFile.from_parent(parent, path=file_path) if named or declares_experiment(file_path) else None
+
+
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """An experiment that runs only if its file is named is left out where a folder was named."""
+    left_out = [
+        item
+        for item in items
+        if isinstance(item, ExperimentItem) and item.experiment.only_if_named and not session.isinitpath(item.path)
+    ]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 class ExperimentFile(pytest.File):
@@ -194,13 +216,36 @@ def _short(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
+def _has_experiment(item: pytest.Item) -> bool:
+    """Whether it is an experiment's file, or a test that runs experiments."""
+    return isinstance(item, ExperimentItem) or "harness" in getattr(item, "fixturenames", ())
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
+    """pytest's own, before that of a plugin that runs a failed test again: what fails at times has failed."""
+    if not _has_experiment(item):
+        return None
+    runner: Any = item.config.pluginmanager.get_plugin("runner")
+    return runner.pytest_runtest_protocol(item=item, nextitem=nextitem)
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Iterator[None]:
-    """A run that was asked to stop ends the session: to pytest it were a test that failed, and the next fault would come."""
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """A run that was asked to stop ends the session: to pytest it were a test that failed, and the next fault would come.
+
+    Whatever plugin calls a failed experiment again gets the same failure again.
+    """
+    if _FAILED in item.stash:
+        raise item.stash[_FAILED]
     try:
         return (yield)
     except Stopped as error:
         raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
+    except BaseException as error:
+        if _has_experiment(item):
+            item.stash[_FAILED] = error
+        raise
 
 
 def _harness_for(item: pytest.Item) -> Harness:

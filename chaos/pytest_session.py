@@ -81,10 +81,11 @@ class ChaosSession:
         from chaos.model.experiment import profile_of
         from chaos.values.quantities import duration_of
 
-        options = connecting.Options(
+        options = connecting.Options.typed(
             context=self.option("context"),
             kubeconfig=self.option("kubeconfig"),
             prometheus=self.option("prometheus"),
+            prometheus_access=self._config.getoption("chaos_prometheus_access"),
             entry=self.option("entry"),
         )
         wait = duration_of(Setting.WAIT, self.option("wait") or "0s")  # told before a lab is started

@@ -98,7 +98,7 @@ class LocustLoad:
         unpatched = ("LOCUST_SKIP_MONKEY_PATCH", "LOCUST_SKIP_URLLIB3_PATCH")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self._driver],
+                [sys.executable, "-P", "-m", self._driver],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,

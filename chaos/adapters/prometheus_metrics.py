@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from functools import cached_property
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from chaos.adapters.loopback import is_loopback
+from chaos.adapters.prometheus_session import NoData, session_of
 from chaos.errors import InputError, MetricsError
+from chaos.model.prometheus import Prometheus
 from chaos.values.promql import read_comparison
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import (
@@ -29,13 +31,14 @@ from chaos.values.questions import (
     Requests,
     Side,
 )
+from chaos.values.secrets import redacted
 from chaos.values.series import Series
 
 if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
-    from requests import Session
 
-_TIMEOUT: Final = 5
+_TIMEOUT: Final = 15
+"""Seconds. No decision waits for an answer, so a slow Prometheus may take its time."""
 _FALLBACK_INTERVAL: Final = 15.0
 """Seconds; the interval of Istio's sample addon."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
@@ -48,16 +51,21 @@ class PrometheusMetrics:
     """The ``Metrics`` port. One attempt a call: the engine asks again at its next look and notes what it missed.
 
     Args:
-        url: Prometheus' address, e.g. ``http://127.0.0.1:9090``.
+        prometheus: Prometheus' address, e.g. ``http://127.0.0.1:9090``, or that and how one gets in.
+
+    Raises:
+        InputError: there is no address, or what is needed to get in is missing.
     """
 
-    def __init__(self, url: str) -> None:
-        if not url.startswith(("http://", "https://")):
+    def __init__(self, prometheus: Prometheus | str) -> None:
+        access = Prometheus(prometheus) if isinstance(prometheus, str) else prometheus
+        if access.url is None:
             raise InputError(
-                f"expected the address of Prometheus as a URL, got {url!r}",
-                hint="for example http://prometheus.istio-system:9090",
+                "expected the address of Prometheus", hint="for example http://prometheus.istio-system:9090"
             )
-        self.url = url.rstrip("/")
+        self.url = str(access.url).rstrip("/")
+        """Its address, without secrets."""
+        self._session = session_of(access)
         self._opened: PrometheusConnect | None = None
 
     @property
@@ -71,34 +79,44 @@ class PrometheusMetrics:
             )
         return self._opened
 
-    @cached_property
-    def _session(self) -> Session:
-        from requests import Session
-
-        session = Session()
-        session.trust_env = not is_loopback(self.url)  # else a proxy of the environment is asked for this very machine
-        return session
-
     def _query(self, query: str, **parameters: float) -> Any:
         from prometheus_api_client import PrometheusApiClientException
+
+        with self._answering():
+            try:
+                return self._client.custom_query(query, params=parameters)
+            except PrometheusApiClientException as error:
+                raise MetricsError(
+                    f"Prometheus at {self.url} can't answer {query!r}: {redacted(_detail(error))}"
+                ) from None
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """Turns what the client raises into the port's error; without a cause, whose frames know what was sent."""
         from requests import RequestException
 
         try:
-            return self._client.custom_query(query, params=parameters)
-        except PrometheusApiClientException as error:
-            raise MetricsError(f"Prometheus at {self.url} can't answer {query!r}: {_detail(error)}") from error
-        except (RequestException, ValueError, KeyError) as error:
-            raise self._unreachable(error) from error
+            yield
+        except (RequestException, ValueError, KeyError, TypeError) as error:
+            raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> MetricsError:
-        return MetricsError(
-            f"Prometheus at {self.url} does not answer: {type(error).__name__}",
-            hint="check the address, and that it can be reached from here (kubectl port-forward)",
-        )
+        from requests.exceptions import SSLError
+
+        told = f"Prometheus at {self.url} does not answer: {type(error).__name__}"
+        if isinstance(error, SSLError):
+            found = re.search(r"\[SSL[^\]]*\] ([^(]+)", str(error))
+            return MetricsError(
+                f"{told}: {found[1].strip() if found else 'the other side ended the handshake'}",
+                hint="trust its authority by ca, or give a client certificate by certificate and key "
+                "(docs/how-to/managed-prometheus.md)",
+            )
+        return MetricsError(told, hint="check the address, and that it can be reached from here (kubectl port-forward)")
 
     def now(self) -> float:
-        """Prometheus' own clock, Unix seconds."""
-        return float(self._query("time()")[1])
+        """Prometheus' own clock, Unix seconds: when it evaluates, and not what: VictoriaMetrics' ``time()`` is a vector, and late."""
+        found = self._query("time()")
+        return float(found[0]["value"][0] if isinstance(found[0], dict) else found[0])
 
     def version(self) -> str:
         """Its version, as its own metric has it; empty where it does not scrape itself."""
@@ -106,27 +124,31 @@ class PrometheusMetrics:
         return str(found[0]["metric"].get("version", "")) if found else ""
 
     def scrape_interval(self) -> float:
-        """The longest scrape interval in seconds among the targets that look like Istio's proxies, or among all."""
+        """The longest scrape interval in seconds among the targets that look like Istio's proxies, or among all.
+
+        Where targets are told to nobody, as by stores that scrape nothing themselves, that of Istio's addon.
+        """
         from prometheus_api_client import PrometheusApiClientException
-        from requests import RequestException
 
         try:
-            active = self._client.get_targets(state="active")["activeTargets"]
-        except (PrometheusApiClientException, RequestException, ValueError, KeyError) as error:
-            raise self._unreachable(error) from error
+            with self._answering():
+                active = self._client.get_targets(state="active")["activeTargets"]
+        except (NoData, PrometheusApiClientException):
+            return _FALLBACK_INTERVAL
         proxies = [t for t in active if any(mark in t.get("scrapeUrl", "") for mark in _PROXY_MARKS)]
         intervals = [
             parse_duration(t["scrapeInterval"]).total_seconds() for t in proxies or active if t.get("scrapeInterval")
         ]
         return max(intervals, default=_FALLBACK_INTERVAL)
 
-    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last ``seconds`` of every series that answers a question; of a comparison, whether it is true now."""
-        if isinstance(question, Comparison):
-            return self._compared(question.promql)
+    def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
+        """Raw samples of the ``seconds`` up to a moment of every series that answers a question; of a comparison, whether it is true."""
         if isinstance(question, Alerts):
-            return self._alerts(question.name)
-        found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]")
+            return self._alerts(question.name, self.now() if at is None else at)
+        if isinstance(question, Comparison):
+            return self._compared(question.promql, self.now() if at is None else at)
+        moment = {} if at is None else {"time": at}
+        found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]", **moment)
         return [
             Series.model_construct(
                 labels=dict(item["metric"]),
@@ -135,26 +157,21 @@ class PrometheusMetrics:
             for item in found
         ]
 
-    def _alerts(self, name: str) -> Sequence[Series]:
+    def _alerts(self, name: str, at: float) -> Sequence[Series]:
         """By the states of all alert rules; of several with one name, one that fires counts."""
-        from requests import RequestException
-
-        try:
-            answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT)
+        with self._answering():
+            answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT, verify=self._session.verify)
             groups = answer.json()["data"]["groups"]
-        except (RequestException, ValueError, KeyError, TypeError) as error:
-            raise self._unreachable(error) from error
         fires: dict[str, bool] = {}
         for rule in (rule for group in groups for rule in group["rules"]):
             found = rule["state"] == "firing"
             if found or (rule["name"] == name and rule.get("health") != "err"):
                 fires[rule["name"]] = found or fires.get(rule["name"], False)
-        now = self.now()
-        return [Series(labels={"alertname": one}, samples=((now, float(value)),)) for one, value in fires.items()]
+        return [Series(labels={"alertname": one}, samples=((at, float(value)),)) for one, value in fires.items()]
 
-    def _compared(self, promql: str) -> Sequence[Series]:
-        """Whether a comparison is true at this moment, and the values of its telling side; an empty result may be no data."""
-        at, reading = self.now(), read_comparison(promql)
+    def _compared(self, promql: str, at: float) -> Sequence[Series]:
+        """Whether a comparison is true at a moment, and the values of its telling side; an empty result may be no data."""
+        reading = read_comparison(promql)
 
         def ask(query: str) -> Any:
             return self._query(query, time=at)

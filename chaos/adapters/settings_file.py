@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,10 +15,13 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from chaos.errors import InputError
+from chaos.model.prometheus import VARIABLE, Prometheus, address
 from chaos.model.settings import Settings
+from chaos.values.declared import told
 
-VARIABLES: Final[Mapping[str, str]] = {"prometheus": "CHAOS_PROMETHEUS", "entry": "CHAOS_ENTRY"}
+VARIABLES: Final[Mapping[str, str]] = {"prometheus": VARIABLE, "entry": "CHAOS_ENTRY"}
 """Settings that a variable of the environment goes before."""
+_FILES: Final = ("ca", "certificate", "key")
 
 
 @dataclass(frozen=True)
@@ -46,27 +49,56 @@ def read_sourced(start: Path, environment: Mapping[str, str] = os.environ) -> So
     """
     settings, file = _of_files(start)
     sources = {name: str(file) if name in settings.model_fields_set else "default" for name in Settings.model_fields}
-    given = {name: environment[variable] for name, variable in VARIABLES.items() if environment.get(variable)}
-    for name, address in given.items():
-        if not address.startswith(("http://", "https://")):
-            raise InputError(
-                f"{VARIABLES[name]}: expected a URL, got {address!r}", hint="for example http://127.0.0.1:9090"
-            )
-        sources[name] = VARIABLES[name]
-    return Sourced(settings.model_copy(update=given), sources)
+    given = {
+        name: address(environment[variable], variable, example="http://127.0.0.1:9090")
+        for name, variable in VARIABLES.items()
+        if environment.get(variable)
+    }
+    sources |= {name: VARIABLES[name] for name in given}
+    prometheus = settings.prometheus.at(given.get("prometheus"))
+    for variable, access in _access(environment):
+        prometheus = prometheus.with_access(access, whence=variable)
+        known = () if sources["prometheus"] == "default" else (sources["prometheus"],)
+        sources["prometheus"] = ", ".join((*known, variable))
+    entry = given.get("entry", settings.entry)
+    return Sourced(settings.model_copy(update={"prometheus": prometheus, "entry": entry}), sources)
+
+
+def _access(environment: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    """How one gets in to Prometheus by variables: each with what it gives."""
+    for name in Prometheus.model_fields:
+        variable = f"{VARIABLES['prometheus']}_{name.upper()}"
+        value = environment.get(variable)
+        if value and name == "headers":  # as OpenTelemetry's variables have them
+            yield variable, [f"headers.{one.strip()}" for one in value.split(",") if one.strip()]
+        elif value and name != "url":
+            yield variable, [f"{name}={value}"]
 
 
 def _of_files(start: Path) -> tuple[Settings, Path | None]:
     for folder in (start.resolve(), *start.resolve().parents):
         own = folder / "chaos.toml"
         if own.is_file():
-            return _settings(_load(own), own), own
+            return _settings(_table_of(_load(own), own), own), own
         project = folder / "pyproject.toml"
         if project.is_file():
             table = _load(project).get("tool", {}).get("chaos")
             if table is not None:
                 return _settings(table, project), project
     return Settings(), None
+
+
+def _table_of(document: dict[str, Any], file: Path) -> dict[str, Any]:
+    """The settings of a ``chaos.toml``: all of it, or its table ``[tool.chaos]`` as a ``pyproject.toml`` has it."""
+    table = document.get("tool", {}).get("chaos") if isinstance(document.get("tool"), dict) else None
+    if table is None:
+        return document
+    if len(document) > 1 or len(document["tool"]) > 1 or not isinstance(table, dict):
+        raise InputError(
+            f"{file}: expected all settings in the table [tool.chaos], or all of them without it",
+            hint="move what stands outside the table into it",
+        )
+    return table
 
 
 def _load(file: Path) -> dict[str, Any]:
@@ -77,9 +109,21 @@ def _load(file: Path) -> dict[str, Any]:
 
 
 def _settings(table: dict[str, Any], file: Path) -> Settings:
+    if isinstance(table.get("prometheus"), dict):
+        table = {**table, "prometheus": _placed(table["prometheus"], file.parent)}
     try:
         return Settings.model_validate(table)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False))
         known = ", ".join(Settings.model_fields)
-        raise InputError(f"{file}: [tool.chaos] {problems}", hint=f"known settings: {known}") from error
+        raise InputError(f"{file}: [tool.chaos] {'; '.join(told(error))}", hint=f"known settings: {known}") from None
+
+
+def _placed(value: Any, folder: Path, name: str = "") -> Any:
+    """What names files, by paths that begin in the folder of the settings."""
+    if isinstance(value, dict):
+        return {key: _placed(one, folder, key) for key, one in value.items()}
+    if not isinstance(value, str):
+        return value
+    if value.startswith("file:"):
+        return f"file:{folder / Path(value.removeprefix('file:')).expanduser()}"
+    return str(folder / Path(value).expanduser()) if name in _FILES else value

@@ -18,14 +18,14 @@ from chaos.safety.removal import announce
 from chaos.safety.retry import persist
 from chaos.values.answers import Answer
 
+_SETTLE: Final = 5.0
+"""Seconds for which the last answers of the metrics are waited for."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""
 
 
 def restore(live: Live) -> None:
     """Takes every fault out of the API of which a write was attempted."""
-    if live.targets is not None:
-        live.targets.stop()
     attempted = [made for made in live.injectors if made.attempted]
     if not attempted:
         return
@@ -87,7 +87,7 @@ def release(live: Live) -> None:
     live.enter(PhaseName.RELEASE)
     loaded = Mark.LOAD_STARTED in live.recorder.marks
     if loaded:
-        live.observer.look(live.now())
+        live.observer.settle(live.now(), 0.0 if live.around.stop else _SETTLE)
         live.observer.loading = False
     try:
         live.around.load.stop()
@@ -95,6 +95,8 @@ def release(live: Live) -> None:
         live.note(error)
     if loaded:
         live.mark(Mark.LOAD_STOPPED)
+    if live.followed is not None:
+        live.followed.stop()
     _let_go(live)
     now = live.now()
     live.recorder.leave(now)

@@ -36,7 +36,7 @@ def look_at_entry(live: Live) -> None:
 
 
 def _find(live: Live, until: float) -> EntryFinding:
-    experiment, entry, probe = live.plan.experiment, live.place.environment.entry, live.around.probe
+    experiment, entry, probe = live.plan.experiment, live.place.entry.get_secret_value(), live.around.probe
     host, answers = experiment.load.host, list[tuple[Request, Contact]]()
     connection = probe.connect(entry, host=host)
     for request in experiment.load.requests if connection.hindrance is None else ():

@@ -10,6 +10,7 @@ from chaos.engine.injecting import Injector
 from chaos.engine.observer import Observer
 from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
+from chaos.engine.routes import RouteWatch
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.engine.target import TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
@@ -18,7 +19,7 @@ from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName, ProxySeen
 from chaos.model.plan import Plan
-from chaos.ports import Listener, Progress
+from chaos.ports import Informer, Listener, Progress
 from chaos.safety.leases import Leases
 
 TICK: Final = 0.5
@@ -38,7 +39,7 @@ class Live:
         self.around, self.place, self.clock = around, around.place, around.clock
         offset = self._clock_offset()
         self.recorder = Recorder(plan, around.place.environment, clock_offset=offset, started=self.clock.now() + offset)
-        self.observer = Observer(self.recorder, around.place.metrics, around.load)
+        self.observer = Observer(self.recorder, around.place.metrics, around.load, around.clock)
         self.injectors = tuple(Injector(around.place.mesh, one, plan.run, around.clock) for one in plan.injections)
         self.proxies = Proxies(around.place.mesh, around.clock, plan.injections, every=True)
         self.leases = Leases(
@@ -51,6 +52,9 @@ class Live:
         )
         self.watchdog: Watch | None = None
         self.targets: TargetWatch | None = None
+        self.followed: Informer | None = None
+        """The VirtualServices, from the baseline on."""
+        self.routes: RouteWatch | None = None
 
     def _clock_offset(self) -> float:
         before = self.clock.now()
@@ -89,6 +93,7 @@ class Live:
     def look(self) -> Standing:
         """One look: reads everything outside, and judges once."""
         now = self.now()
+        self._follow_routes()
         self.observer.look(now)
         phase = self.recorder.phase or PhaseName.LOCK
         if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
@@ -97,6 +102,16 @@ class Live:
         progress = deepcopy(progress_of(self.recorder.facts, phase, standing))
         self.tell(lambda listener: listener.progress(progress))
         return standing
+
+    def _follow_routes(self) -> None:
+        """Counts where routes have begun to send requests, too."""
+        if self.routes is None:
+            return
+        for one in self.routes.look(self.recorder.clock_offset):
+            self.recorder.lead([one])
+            self.event(events.RoutesChanged(at=self.now(), host=one.host, destination=one.destination))
+        if self.routes.broken:
+            self.trouble(TroubleKind.BROKEN, self.routes.broken)
 
     def _guard(self, standing: Standing) -> None:
         if standing.proof is not None and standing.proof.outside:

@@ -1,72 +1,98 @@
-"""Reads metrics and load at each look, and records what it reads and what it could not read."""
+"""Reads metrics and load at each look, and records what it reads and what it could not read. Never waits for an answer."""
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import Final
 
+from chaos.engine.inquiries import Inquiries, Inquiry
 from chaos.engine.recorder import Recorder
 from chaos.errors import MetricsError
 from chaos.judge import needed
+from chaos.model import events
 from chaos.model.events import TroubleKind
-from chaos.ports import Load, Metrics
+from chaos.ports import Clock, Load, Metrics
 from chaos.values.questions import Edges, Question
 
 _PATIENCE: Final = 10.0
-"""Seconds without an answer of the metrics, beyond three scrape intervals, after which metrics count as lost."""
+"""Seconds without an answer to a question, beyond three scrape intervals, after which metrics count as lost."""
 
 _SELDOM: Final = 5.0
 """Seconds between two times that a question is asked for which no decision waits; it may be about many series."""
 
 _LOOK_BACK: Final = 30.0
-"""Seconds that the first look goes back."""
+"""Seconds before the run to which the first look goes back; so does that at a host to which routes begin to lead."""
+
+_POLL: Final = 0.05
+"""Seconds between two looks for answers that are waited for."""
 
 
 class Observer:
     """Fills a recorder; the load generator is polled only while ``loading``."""
 
-    def __init__(self, recorder: Recorder, metrics: Metrics, load: Load) -> None:
+    def __init__(self, recorder: Recorder, metrics: Metrics, load: Load, clock: Clock) -> None:
         every = needed(recorder.facts.plan)
         self._questions = [one for one in every if not isinstance(one, Edges)]
-        self._aside = [one for one in every if isinstance(one, Edges)]
+        self._aside: list[Question] = [one for one in every if isinstance(one, Edges)]
         self._aside_at = float("-inf")
         self._recorder = recorder
         self._metrics = metrics
         self._load = load
-        self._interval = recorder.facts.environment.scrape_interval
+        self._clock = clock
+        self._inquiries = Inquiries(metrics, clock)
         self._answered: dict[Question, float] = {}
-        self._silent_since: float | None = None
+        self._failing: dict[Question, float] = {}
+        self._begun = recorder.facts.started
         self.loading = False
 
     def look(self, now: float) -> None:
-        """One look at everything; never raises for what the outside fails to answer."""
+        """One look at everything: takes what has come, and asks anew; never raises for what the outside fails to answer."""
         if self.loading:
             self._recorder.load(self._load.poll())
             failure = self._load.failure()
             if failure is not None:
                 self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
-        try:
-            for question in self._questions:
-                self._ask(question, now)
-        except MetricsError as error:
-            self._silent_since = self._silent_since if self._silent_since is not None else now
-            if now - self._silent_since > _PATIENCE + 3 * self._interval:
-                self._recorder.trouble(now, TroubleKind.METRICS_LOST, error.message, hint=error.hint)
-        else:
-            self._silent_since = None
-            self._look_aside(now)
+        self._take()
+        parts = (part for one in self._questions for part, _ in self._recorder.facts.evidence.parts(one))
+        asked: list[Question] = list(dict.fromkeys(parts))
+        if now - self._aside_at >= _SELDOM:
+            self._aside_at = now
+            asked += self._aside
+        self._inquiries.ask([self._inquiry(one, now) for one in asked])
+        self._take()
 
-    def _look_aside(self, now: float) -> None:
-        """What no decision waits for; a back end that can't answer it leaves a verdict without it."""
-        if now - self._aside_at < _SELDOM:
+    def settle(self, now: float, seconds: float) -> None:
+        """A last look, and its answers as far as they come within so many seconds."""
+        self.look(now)
+        until = self._clock.now() + seconds
+        while self._inquiries.under_way and self._clock.now() < until:
+            self._clock.sleep(_POLL)
+            self._take()
+
+    def _inquiry(self, question: Question, now: float) -> Inquiry:
+        since = now - self._answered.get(question, self._begun - _LOOK_BACK)
+        return Inquiry(question, now, since + 2 * self._recorder.facts.environment.scrape_interval + 2)
+
+    def _take(self) -> None:
+        for reply in self._inquiries.replies():
+            question = reply.inquiry.question
+            if reply.error is None:
+                self._recorder.samples(question, self._metrics.wording(question), reply.series)
+                self._answered[question] = reply.inquiry.at
+                self._failing.pop(question, None)
+            elif isinstance(reply.error, MetricsError):
+                self._fail(reply.inquiry, reply.error)
+            else:
+                raise reply.error
+
+    def _fail(self, inquiry: Inquiry, error: MetricsError) -> None:
+        """Notes that metrics are lost, once a question had no answer for too long.
+
+        What no decision waits for may go without one; a back end that can't give it leaves a verdict without it.
+        """
+        if inquiry.question in self._aside:
             return
-        self._aside_at = now
-        with suppress(MetricsError):
-            for question in self._aside:
-                self._ask(question, now)
-
-    def _ask(self, question: Question, now: float) -> None:
-        since = now - self._answered.get(question, now - _LOOK_BACK)
-        found = self._metrics.samples(question, seconds=since + 2 * self._interval + 2)
-        self._recorder.samples(question, self._metrics.wording(question), found)
-        self._answered[question] = now
+        if not self._failing:
+            self._recorder.events.append(events.MetricsSilent(at=inquiry.at, answer=error.message))
+        since = self._failing.setdefault(inquiry.question, inquiry.at)
+        if inquiry.at - since > _PATIENCE + 3 * self._recorder.facts.environment.scrape_interval:
+            self._recorder.trouble(inquiry.at, TroubleKind.METRICS_LOST, error.message, hint=error.hint)

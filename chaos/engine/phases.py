@@ -6,6 +6,7 @@ A phase that finds that the run can't go on records why and raises ``Halt``; res
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Final
 
 from chaos import judge
@@ -14,6 +15,7 @@ from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.live import TICK, Halt, Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
+from chaos.engine.routes import RouteWatch
 from chaos.engine.staging import Staging
 from chaos.engine.target import TargetWatch, Watched
 from chaos.judge import Standing
@@ -53,7 +55,7 @@ def lock(live: Live) -> None:
     live.watchdog = around.watch(plan)
     around.load.prepare(
         plan.experiment.load,
-        entry=live.place.environment.entry,
+        entry=live.place.entry.get_secret_value(),
         headers={RUN_HEADER: plan.run},
         base=around.base,
         markers=judge.looked_for(plan),
@@ -75,6 +77,7 @@ def lock(live: Live) -> None:
 def baseline(live: Live) -> None:
     """Sends load, and sees that the steady state holds, that the target is called and that nobody faults it yet."""
     live.enter(PhaseName.BASELINE)
+    _follow_routes(live)
     _listen(live)
     live.around.load.start()
     live.observer.loading = True
@@ -101,6 +104,13 @@ def baseline(live: Live) -> None:
     if (reason := next(judge.untested_before(facts), None)) is not None:
         live.event(events.NothingToTest(at=now, why=reason.message))
         raise Halt
+
+
+def _follow_routes(live: Live) -> None:
+    """From here on, destinations to which routes begin to send requests count, too."""
+    place, experiment = live.place, live.plan.experiment
+    live.followed = place.mesh.follow_virtual_services()
+    live.routes = RouteWatch(live.followed, live.clock, experiment, live.plan.led, partial(place.around, experiment))
 
 
 def _listen(live: Live) -> None:
@@ -149,7 +159,8 @@ def inject(live: Live) -> None:
             live.event(events.Overtaken(at=live.now(), answer=error.args[0]))
             continue
         _, situations = _planned_again(live)  # see there: objects to which a write can't be tied are checked once more
-        live.targets = TargetWatch(live.place.mesh, live.clock, list(_watched(live, situations)))
+        assert live.followed is not None  # noqa: S101 - since the baseline
+        live.targets = TargetWatch(live.place.mesh, live.clock, list(_watched(live, situations)), live.followed)
         return
     live.trouble(TroubleKind.TARGET_CHANGED, f"somebody wrote a target's VirtualService {_OVERTAKEN} times in a row")
     raise Halt

@@ -14,6 +14,7 @@ from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
 from chaos.ports import Mesh, Metrics
+from chaos.values.secrets import Address, without_secrets
 from chaos.version import __version__
 
 
@@ -26,6 +27,7 @@ class Place:
         metrics: The Prometheus that scrapes the mesh.
         settings: What may be touched.
         environment: What a record says of it.
+        entry: Where load is sent to, with the password that it may have.
         writable_outside: Namespaces outside the allowed ones in which the identity in use may write VirtualServices.
     """
 
@@ -33,6 +35,7 @@ class Place:
     metrics: Metrics
     settings: Settings
     environment: Environment
+    entry: Address
     writable_outside: tuple[str, ...] = ()
 
     @classmethod
@@ -42,7 +45,7 @@ class Place:
         metrics: Metrics,
         settings: Settings,
         *,
-        entry: str = "",
+        entry: Address | str = "",
         prometheus: str = "",
         lab: bool = False,
     ) -> Self:
@@ -60,22 +63,29 @@ class Place:
             MeshError: the API can't be reached.
             MetricsError: Prometheus can't be reached.
         """
-        identity = mesh.identity()
+        identity, entry = mesh.identity(), entry if isinstance(entry, Address) else Address(entry)
         metrics.now()
         environment = Environment(
             context=identity.context,
             cluster=identity.uid,
-            server=identity.server,
+            server=without_secrets(identity.server),
             kubernetes=identity.kubernetes,
             istio=identity.istio,
-            prometheus=prometheus,
-            entry=entry,
+            prometheus=without_secrets(prometheus),
+            entry=str(entry),
             scrape_interval=metrics.scrape_interval(),
             harness=__version__,
             lab=lab,
         )
         outside = () if lab else reach_of_credentials(mesh, settings)
-        return cls(mesh=mesh, metrics=metrics, settings=settings, environment=environment, writable_outside=outside)
+        return cls(
+            mesh=mesh,
+            metrics=metrics,
+            settings=settings,
+            environment=environment,
+            entry=entry,
+            writable_outside=outside,
+        )
 
     @property
     def namespaces(self) -> tuple[str, ...]:
@@ -97,17 +107,28 @@ class Place:
         Raises:
             MeshError: the API can't be read.
         """
-        found = look(
+        if known is None:
+            return self._look(experiment, self.metrics)
+        found = self.around(experiment)
+        return tuple(replace(now, calling=before.calling) for now, before in zip(found, known, strict=True))
+
+    def around(self, experiment: Experiment) -> tuple[Situation, ...]:
+        """The same by the API alone: the metrics are not asked.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        return self._look(experiment, None)
+
+    def _look(self, experiment: Experiment, metrics: Metrics | None) -> tuple[Situation, ...]:
+        return look(
             self.mesh,
-            self.metrics if known is None else None,
+            metrics,
             experiment,
             cluster=self.environment.cluster,
             root=self.settings.root_namespace,
             writable_outside=self.writable_outside,
         )
-        if known is None:
-            return found
-        return tuple(replace(now, calling=before.calling) for now, before in zip(found, known, strict=True))
 
     def plan(self, experiment: Experiment, *, run: str, file: str = "", declared: str = "") -> Plan:
         """What a run would write, refused or not; nothing is written.

@@ -16,7 +16,7 @@ from chaos.injection.effect import governing_of
 from chaos.injection.strategy import choose
 from chaos.injection.warnings import warnings
 from chaos.istio.exports import Object
-from chaos.istio.hosts import service_fqdn
+from chaos.istio.hosts import service_fqdn, service_of
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.istio.workloads import Workload, workloads_of
@@ -27,6 +27,7 @@ from chaos.model.settings import Settings
 from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
+from chaos.values.led import Led
 from chaos.values.questions import Alerts, Requests
 from chaos.values.remarks import Refusal, Warn
 
@@ -66,7 +67,7 @@ def look(
     for target in (one.target for one in experiment.each()):
         here = around[target.namespace]
         if metrics is not None and target.namespace in here.namespaces:
-            calling = _calling(metrics, service_fqdn(target.service, target.namespace))
+            calling = _calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
             here = replace(here, calling=calling, unknown_alerts=unheard)
         found.append(here)
     return tuple(found)
@@ -145,9 +146,9 @@ def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
         return ()
 
 
-def _calling(metrics: Metrics, host: str) -> Sequence[tuple[str, str]]:
+def _calling(metrics: Metrics, hosts: Sequence[str]) -> Sequence[tuple[str, str]]:
     try:
-        series = metrics.samples(Requests(host=host), seconds=_LOOK_BACK)
+        series = [one for host in hosts for one in metrics.samples(Requests(host=host), seconds=_LOOK_BACK)]
     except MetricsError:
         return ()  # the run itself will say that Prometheus is gone; a plan can do without
     return sorted(
@@ -202,6 +203,7 @@ def make_plan(
         refused[str(one.target)] = [*found, chosen] if isinstance(chosen, Refusal) else found
         injections += [injection] if injection is not None else []
     refusals = (*_by_target(refused), *(one.refusal for one in hopeless(experiment)))
+    led = tuple(led_in(experiment, situations))
     warned: dict[str, Sequence[Warn]] = {}
     if not refusals:
         for (one, situation), injection in zip(planned, injections, strict=True):
@@ -212,9 +214,21 @@ def make_plan(
         file=file,
         declared=declared,
         injections=tuple(injections),
+        led=led,
         warnings=tuple(_by_target(warned)),
         refusals=refusals,
     )
+
+
+def led_in(experiment: Experiment, situations: Sequence[Situation]) -> Iterator[Led]:
+    """Where routes may send requests to the hosts that a run counts."""
+    targets = [one.target for one in experiment.each()]
+    homes = dict(zip([one.namespace for one in targets], situations, strict=True))
+    hosts = (*(service_fqdn(one.service, one.namespace) for one in targets), *experiment.claimed)
+    for host in dict.fromkeys(hosts):
+        home, _ = service_of(host) or ("", "")
+        for destination in homes.get(home, situations[0]).destinations(host)[1:]:
+            yield Led(host=host, destination=destination)
 
 
 def _by_target(found: Mapping[str, Sequence[R]]) -> Iterator[R]:

@@ -8,6 +8,7 @@ from chaos.judge import Facts, new_evidence
 from chaos.model.events import AnyEvent, Trouble, TroubleKind
 from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span, StageSeen
 from chaos.model.plan import Plan
+from chaos.values.led import Led
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Recorded, Series
@@ -24,10 +25,12 @@ class Recorder:
         self.troubles: list[Trouble] = []
         self.proxies: list[ProxySeen] = []
         self.stages: list[StageSeen] = []
+        self._led: list[Led] = []
         self.residue: tuple[str, ...] = ()
         self._spans: list[Span] = []
         self._wordings: dict[Question, str] = {}
-        self.facts = Facts(plan, environment, started, self.marks, self.proxies, new_evidence(environment), self.stages)
+        evidence = new_evidence(environment, plan)
+        self.facts = Facts(plan, environment, started, self.marks, self.proxies, evidence, self.stages)
 
     def enter(self, phase: PhaseName, at: float) -> None:
         """A phase begins; the one before it ends."""
@@ -57,6 +60,11 @@ class Recorder:
         """Adds the raw samples that a question gave; a sample that was seen is not taken twice."""
         self._wordings[question] = wording
         self.facts.evidence.add(question, found)
+
+    def lead(self, found: Sequence[Led]) -> None:
+        """Adds where routes send requests from now on."""
+        self._led += found
+        self.facts.evidence.lead(found)
 
     def load(self, seconds: Sequence[LoadSecond]) -> None:
         """Adds what the load generator did, its times turned to the clock of the metrics."""
@@ -92,6 +100,7 @@ class Recorder:
             load=tuple(facts.evidence.load.seconds),
             proxies=tuple(self.proxies),
             stages=tuple(self.stages),
+            led=tuple(self._led),
             residue=self.residue,
             troubles=tuple(self.troubles),
         )

@@ -16,7 +16,7 @@ from chaos.model.events import TroubleKind
 from chaos.model.experiment import Experiment
 from chaos.model.marks import FROZEN
 from chaos.model.situation import Situation
-from chaos.ports import Clock, Mesh, Object
+from chaos.ports import Clock, Informer, Mesh, Object
 from chaos.values.remarks import Refusal
 
 EVERY: Final = 2.0
@@ -54,15 +54,15 @@ class Watched:
 class TargetWatch:
     """The injected objects are still ours and still govern, and nobody froze their namespaces.
 
-    VirtualServices of all namespaces are followed, not listed at each look: one of any namespace may take over. All else is
+    VirtualServices of all namespaces are ``followed``, not listed at each look: one of any namespace may take over. All else is
     taken to be as it was when the objects were written.
     """
 
-    def __init__(self, mesh: Mesh, clock: Clock, watched: Sequence[Watched]) -> None:
+    def __init__(self, mesh: Mesh, clock: Clock, watched: Sequence[Watched], followed: Informer) -> None:
         self._mesh = mesh
         self._clock = clock
         self.watched = watched
-        self._followed = mesh.follow_virtual_services()
+        self._followed = followed
         self._begun = float("-inf")
         self._looking = False
         self._found: Found | None = None
@@ -76,10 +76,6 @@ class TargetWatch:
             self._clock.beside(self._ask)
         found, self._found = self._found, None
         return found
-
-    def stop(self) -> None:
-        """Looks no more; never waits, safe to call twice."""
-        self._followed.stop()
 
     def _ask(self) -> None:
         try:

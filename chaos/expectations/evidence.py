@@ -12,7 +12,8 @@ from typing import Final
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
 from chaos.expectations.load_log import LoadLog
 from chaos.values.answers import Tally
-from chaos.values.questions import Durations, Question, Side
+from chaos.values.led import Led
+from chaos.values.questions import Durations, Question, Requests, Side
 from chaos.values.series import Series
 
 _SETTLED: Final = 3
@@ -62,6 +63,8 @@ class Evidence:
         self.load = LoadLog()
         self.scrapes = Scrapes()
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
+        self._led: dict[str, dict[str, float]] = {}
+        self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
         self._courses = _Courses()
         self._part: Hashable = None
         self._counts: Callable[[Mapping[str, str]], bool] | None = None
@@ -76,6 +79,28 @@ class Evidence:
         found._counts = counts if before is None else lambda labels: before(labels) and counts(labels)
         found._part = self._part if part is None else part
         return found
+
+    def lead(self, found: Iterable[Led]) -> None:
+        """From then on, requests to a host that are counted at another one count with those that are counted at itself."""
+        for one in found:
+            since = float("-inf") if one.since is None else one.since
+            self._led.setdefault(one.host, {one.host: float("-inf")}).setdefault(one.destination, since)
+        self._parts.clear()
+        self._courses.clear()
+
+    def destinations(self, host: str) -> Sequence[str]:
+        """The hosts at which requests to a host are counted, itself first."""
+        return tuple(self._led.get(host, (host,)))
+
+    def parts(self, question: Question) -> Sequence[tuple[Question, float]]:
+        """What has to be asked for a question: itself of each destination of its host, with the moment from which that counts."""
+        led = self._led.get(question.host) if isinstance(question, Requests | Durations) else None
+        if led is None:
+            return ((question, float("-inf")),)
+        if question not in self._parts:
+            made = ((question.model_copy(update={"host": host}), since) for host, since in led.items())
+            self._parts[question] = tuple(made)
+        return self._parts[question]
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
         """Takes an answer's samples; one that is there already is not taken twice."""
@@ -97,14 +122,20 @@ class Evidence:
         """Whether a question was ever answered, be it by nothing."""
         return question in self._counters
 
-    def counters(self, question: Question) -> Iterable[Counter]:
-        """The series of a question; none where it was never answered."""
-        every, counts = self._counters.get(question, {}).values(), self._counts
-        return every if counts is None else [one for one in every if counts(one.labels)]
+    def counters(self, question: Question) -> Sequence[Counter]:
+        """The series of a question, of all destinations of its host; none where it was never answered."""
+        return [one for one, _ in self._since(question)]
+
+    def _since(self, question: Question) -> Iterator[tuple[Counter, float]]:
+        """The series of a question, each with the moment from which it counts."""
+        for part, since in self.parts(question):
+            for one in self._counters.get(part, {}).values():
+                if self._counts is None or self._counts(one.labels):
+                    yield one, since
 
     def last_scrape(self, question: Question) -> float:
         """The newest sample of any series of a question; minus infinity without one."""
-        every = self._counters.get(question, {}).values()
+        every = (one for part, _ in self.parts(question) for one in self._counters.get(part, {}).values())
         return max((one.times[-1] for one in every if one.times), default=float("-inf"))
 
     def counted(self, question: Question, window: Window) -> Iterator[tuple[Counter, Count]]:
@@ -113,8 +144,9 @@ class Evidence:
         A series that vanished during the window gives a lower bound.
         """
         until = min(window.end, self.last_scrape(question))
-        for one in self.counters(question):
-            found = count(one, window.start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
+        for one, since in self._since(question):
+            start = max(window.start, since)
+            found = count(one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
 
     def scraped(self, questions: Iterable[Question], window: Window) -> Window | None:
@@ -161,8 +193,8 @@ class Evidence:
             bucket.histogram: bucket for bucket in self.counters(Durations(host=host, within=bound, side=side))
         }
         until = min(window.end, self.last_scrape(whole))
-        start = window.start + self.histogram_lag
-        for one in self.counters(whole):
+        for one, since in self._since(whole):
+            start = max(window.start, since) + self.histogram_lag
             bucket = buckets.get(one.histogram)
             if bucket is not None:
                 within, every = count_pair(

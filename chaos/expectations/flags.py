@@ -119,6 +119,10 @@ class FlagsExpectation(Kind):
         """As a share is decided."""
         return self._share_in(look.phase).decide(evidence, look)
 
+    def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
+        """As of a share."""
+        return self._share_in(look.phase).apart(evidence, look)
+
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the share."""
         return self._share_in(phase).tell(found, phase)

@@ -111,6 +111,11 @@ class Kind(Declared, ABC):
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """What was decided, with the sentences of what was expected and what was observed."""
 
+    def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
+        """What was counted at each host to which routes send the requests; nothing where that is one, or is not told apart."""
+        del evidence, look
+        return {}
+
     def in_steady_state(self) -> Self:
         """Itself, as an expectation.
 

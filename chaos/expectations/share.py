@@ -16,7 +16,9 @@ from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.istio.metrics import counted_at
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.questions import Durations, Requests
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
@@ -78,6 +80,16 @@ class Share(Kind):
             settled = counted
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
         return Finding(answer, settled.tally, bounds.told, confidence, effect=settled.effect)
+
+    def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
+        """The same, of each host alone."""
+        asked = {one.host for one in self.questions(look.namespace) if isinstance(one, Requests | Durations)}
+        hosts = [host for one in asked for host in evidence.destinations(one)]
+        counted = {
+            host: self.tally(evidence.only(counted_at(host)), look.window, look.namespace)
+            for host in hosts[1:] and hosts
+        }
+        return {host: tally for host, tally in counted.items() if tally.total}
 
     def _worth(self, evidence: Evidence, window: Window, look: Look) -> _Counted:
         tally = self.tally(evidence, window, look.namespace)

@@ -15,7 +15,7 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import Expectation
-from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import Share, format_share
 from chaos.values.questions import Question
@@ -115,6 +115,10 @@ class ThroughputExpectation(Kind):
             value=mean(now) if now else None,
             where=f"{mean(before):.3g}" if before else "",
         )
+
+    def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
+        """As of a share."""
+        return self._service.apart(evidence, look)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """The rates."""

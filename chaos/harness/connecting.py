@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from chaos.adapters.embedded_lab import find_lab
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
-from chaos.adapters.settings_file import read_settings
+from chaos.adapters.settings_file import VARIABLES, read_settings
 from chaos.engine.place import Place
 from chaos.errors import InputError, Setting
+from chaos.model.prometheus import address
 from chaos.model.settings import LAB, Settings
 from chaos.values.access import MeshAccess
+from chaos.values.secrets import without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +27,7 @@ class Options:
         context: Name of a context of the kubeconfig; the current one is never used.
         kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         prometheus: URL of the Prometheus that scrapes the mesh.
+        prometheus_access: How one gets in there, such as ``bearer=env:TOKEN``; see ``Prometheus.with_access``.
         entry: URL that load is sent to, e.g. the ingress gateway's.
 
     Raises:
@@ -31,13 +36,31 @@ class Options:
 
     context: str | None = None
     kubeconfig: str | None = None
-    prometheus: str | None = None
-    entry: str | None = None
+    prometheus: str | None = field(default=None, repr=False)
+    prometheus_access: Sequence[str] = ()
+    entry: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def typed(cls, **given: Any) -> Self:
+        """As they stand on a command line, which everybody on the machine can read.
+
+        Raises:
+            InputError: there is a password among them.
+        """
+        for setting in (Setting.PROMETHEUS, Setting.ENTRY):
+            url = given.get(setting.value)
+            if url and "@" in url:
+                raise InputError(
+                    f"{setting} {without_secrets(url)}: a command line is no place for a password: everybody on this machine can read it",
+                    hint=f"give the address by the variable {VARIABLES[setting.value]}, or in the settings",
+                )
+        return cls(**given)
 
     def __post_init__(self) -> None:
         given = {
             Setting.KUBECONFIG: self.kubeconfig,
             Setting.PROMETHEUS: self.prometheus,
+            Setting.PROMETHEUS_ACCESS: self.prometheus_access,
             Setting.ENTRY: self.entry,
         }
         if not self.context and (named := [str(setting) for setting, value in given.items() if value]):
@@ -87,21 +110,22 @@ def cluster(options: Options, settings: Settings | None = None) -> Place:
         MetricsError: Prometheus can't be reached.
     """
     mesh, settings = mesh_of(options, settings)
-    prometheus = options.prometheus or settings.prometheus
-    entry = (options.entry or settings.entry or "").rstrip("/")
-    if not prometheus:
+    prometheus = settings.prometheus.with_access(options.prometheus_access)
+    if options.prometheus:
+        prometheus = prometheus.at(
+            address(options.prometheus, f"{Setting.PROMETHEUS}", example="http://127.0.0.1:9090")
+        )
+    entry = settings.entry
+    if options.entry:
+        entry = address(options.entry, f"{Setting.ENTRY}", example="https://shop.staging.example")
+    if prometheus.url is None:
         raise InputError(
             f"no Prometheus is named for the context {options.context!r}",
             hint=f"give {Setting.PROMETHEUS}, or prometheus in [tool.chaos], such as http://127.0.0.1:9090 "
             "(kubectl -n istio-system port-forward svc/prometheus 9090)",
         )
-    for setting, url, example in (
-        (Setting.PROMETHEUS, prometheus, "http://127.0.0.1:9090"),
-        (Setting.ENTRY, entry, "https://shop.staging.example"),
-    ):
-        if url and not url.startswith(("http://", "https://")):
-            raise InputError(f"{setting}: expected a URL, got {url!r}", hint=f"for example {example}")
-    return Place.of(mesh, PrometheusMetrics(prometheus), settings, entry=entry, prometheus=prometheus)
+    metrics = PrometheusMetrics(prometheus)
+    return Place.of(mesh, metrics, settings, entry=entry or "", prometheus=metrics.url)
 
 
 def on_lab(lab: MeshAccess) -> Place:

@@ -108,6 +108,7 @@ class Harness:
         context: str,
         *,
         prometheus: str | None = None,
+        prometheus_access: Sequence[str] = (),
         entry: str | None = None,
         kubeconfig: str | None = None,
         settings: Settings | None = None,
@@ -118,6 +119,7 @@ class Harness:
         Args:
             context: Name of a context of the kubeconfig; the current one is never used.
             prometheus: URL of the Prometheus that scrapes the mesh; by default that of the settings.
+            prometheus_access: How one gets in there, e.g. ``["bearer=env:TOKEN"]``, beside what the settings say.
             entry: URL at which the load enters the mesh, e.g. the ingress gateway's; by default that of the settings.
             kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
             settings: What may be touched; by default ``[tool.chaos]`` of the nearest ``pyproject.toml``, or ``chaos.toml``.
@@ -128,7 +130,13 @@ class Harness:
             MeshError: the API can't be reached.
             MetricsError: Prometheus can't be reached.
         """
-        options = Options(context=context, kubeconfig=kubeconfig, prometheus=prometheus, entry=entry)
+        options = Options(
+            context=context,
+            kubeconfig=kubeconfig,
+            prometheus=prometheus,
+            prometheus_access=prometheus_access,
+            entry=entry,
+        )
         return cls(connecting.cluster(options, settings), **means)
 
     @classmethod

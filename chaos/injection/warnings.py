@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.injection.effect import callers_of
-from chaos.istio.hosts import host_matches, other_names
+from chaos.istio.destinations import beside
+from chaos.istio.hosts import host_matches, other_names, short
 from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same
 from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
@@ -21,6 +22,7 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     yield from _gateways(situation, host)
     yield from _callers(experiment, situation, injection)
     yield from _names(experiment, situation, injection, host)
+    yield from _splits(experiment, situation)
     yield from (one for one in unshown(experiment, situation) if isinstance(one, Warn))
     if injection.strategy is Strategy.OVERLAY and injection.before is not None:
         meta = injection.before["metadata"]
@@ -108,6 +110,22 @@ def _names(experiment: Experiment, situation: Situation, injection: Injection, h
             message=f"requests to {', '.join(missed)} do not feel the fault, because another VirtualService governs that name; "
             "call the target by its short name or its full name",
         )
+
+
+def _splits(experiment: Experiment, situation: Situation) -> Iterator[Warn]:
+    """What is claimed of one part of a split says nothing of the others."""
+    namespace = experiment.target.namespace
+    counted = {host for claimed in experiment.claimed for host in situation.destinations(claimed)}
+    for claimed in experiment.claimed:
+        for place, others in beside(claimed, situation.virtual_services).items():
+            missed = [short(host, namespace) for host in others if host not in counted]
+            if missed:
+                yield Warn(
+                    code="split-not-claimed",
+                    message=f"the VirtualService {place} splits requests over {short(claimed, namespace)} and {', '.join(missed)}: "
+                    f"what is expected of {short(claimed, namespace)} is not counted at {', '.join(missed)}; expect it of these, too, or of "
+                    "the Service that is called",
+                )
 
 
 def _callers(experiment: Experiment, situation: Situation, injection: Injection) -> Iterator[Warn]:

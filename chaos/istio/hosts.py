@@ -44,6 +44,12 @@ def service_of(fqdn: str, *, domain: str = CLUSTER_DOMAIN) -> tuple[str, str] | 
     return (namespace, name) if fqdn.endswith(suffix) and dot and "." not in namespace and name else None
 
 
+def short(host: str, namespace: str) -> str:
+    """A host as people in a namespace write it: ``name``, ``namespace/name``, or what is no Service of Kubernetes as it is."""
+    home, name = service_of(host) or ("", host)
+    return name if home in ("", namespace) else f"{home}/{name}"
+
+
 def is_wildcard(host: str) -> bool:
     """Whether a host stands for many."""
     return host.startswith("*")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 BUCKETS_MS: Final = (
@@ -31,6 +31,11 @@ INJECTED: Final = frozenset({"FI", "DI"})
 def caller_of(labels: Mapping[str, str]) -> str:
     """``namespace/workload`` of whoever sent the requests that a series counts."""
     return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
+
+
+def counted_at(host: str) -> Callable[[Mapping[str, str]], bool]:
+    """What takes the series of the requests that a route sent to a host, whatever their callers asked for."""
+    return lambda labels: labels.get("destination_service") == host
 
 
 def replica_of(labels: Mapping[str, str]) -> str:

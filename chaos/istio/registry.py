@@ -28,6 +28,7 @@ class Service:
         addresses: What it answers to beside names.
         headless: Whether its pods are addressed one by one.
         created: RFC 3339; of several for one host, the oldest counts.
+        alias_of: The host of which it is another name (ExternalName).
     """
 
     host: str
@@ -39,6 +40,7 @@ class Service:
     addresses: Sequence[str] = ()
     headless: bool = False
     created: str = ""
+    alias_of: str = ""
 
     def in_lower_case(self) -> Service:
         """The same with its host as it is routed (httproute.go BuildSidecarOutboundVirtualHosts)."""
@@ -69,6 +71,7 @@ def _from_kubernetes(service: Object) -> Service:
         addresses=(address,) if address not in ("", _HEADLESS) else (),
         headless=address == _HEADLESS,
         created=str(meta.get("creationTimestamp") or ""),
+        alias_of=str(spec.get("externalName") or "") if spec.get("type") == "ExternalName" else "",
     )
 
 

@@ -15,6 +15,7 @@ Block = Mapping[str, Any]
 
 _NAMES: Final = ("name", "statPrefix")
 """What a match block has beside conditions."""
+_ANY_PATH: Final = ({"prefix": "/"}, {"regex": ".*"})
 _MAPS: Final = ("headers", "withoutHeaders", "queryParams", "sourceLabels")
 
 
@@ -40,7 +41,7 @@ def _simple(block: Block) -> Block:
     if block.get("gateways"):
         dropped.add("sourceLabels")
     kept = {key: value for key, value in block.items() if key not in dropped and value}
-    if kept.get("uri") == {"prefix": "/"}:
+    if kept.get("uri") in _ANY_PATH:
         del kept["uri"]
     return kept
 

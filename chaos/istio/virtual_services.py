@@ -50,6 +50,15 @@ def destinations_of(route: Mapping[str, Any]) -> Iterator[Any]:
         yield route["mirror"]
 
 
+def sent_to(route: Mapping[str, Any]) -> Iterator[Any]:
+    """The destinations to one of which an HTTP route sends a request: of several, those with a weight, and no copies.
+
+    istiod ``route.go`` applyHTTPRouteDestination.
+    """
+    parts = route.get("route") or ()
+    yield from (part["destination"] for part in parts if len(parts) == 1 or part.get("weight", 0) > 0)
+
+
 def roots_of(virtual_service: Object, others: Iterable[Object]) -> tuple[str, ...]:
     """The VirtualServices that delegate to this one, as ``namespace/name``; none where it is no delegate.
 

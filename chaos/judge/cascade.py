@@ -56,7 +56,7 @@ class _Edges:
     def __init__(self, facts: Facts, window: Window) -> None:
         self.tallies: dict[Edge, Tally] = {}
         self.seconds = 0.0
-        targets = {one.host for one in facts.plan.injections}
+        targets = {host for one in facts.plan.injections for host in facts.evidence.destinations(one.host)}
         seen: set[frozenset[tuple[str, str]]] = set()
         for end in End:
             question = Edges(namespace=facts.experiment.target.namespace, end=end)

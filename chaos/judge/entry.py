@@ -11,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 from chaos.expectations.share import ShareOfGood
 from chaos.model.experiment import Experiment, Request
 from chaos.values.entry import Contact, Hindrance
+from chaos.values.secrets import without_secrets
 
 SAFE: Final = ("GET", "HEAD")
 """Methods that change nothing (RFC 9110, 9.2.1); no others are sent before a run."""
@@ -136,12 +137,6 @@ def judge_entry(
             "sent all the same, a locustfile's HttpUser refuses it"
         )
     return EntryFinding(notes=tuple(notes), passing=passing)
-
-
-def without_secrets(url: str) -> str:
-    """An address without user, password, query and fragment."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
 def _told(remarks: Sequence[tuple[Request, Remark | None]]) -> Iterator[tuple[Remark, str]]:

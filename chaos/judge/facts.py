@@ -26,7 +26,8 @@ class Facts:
     @classmethod
     def of(cls, history: History) -> Facts:
         """The facts of a stored history."""
-        evidence = new_evidence(history.environment)
+        evidence = new_evidence(history.environment, history.plan)
+        evidence.lead(history.led)
         for recorded in history.recorded:
             evidence.add(recorded.question, recorded.series)
         evidence.load.add(history.load)
@@ -51,6 +52,8 @@ class Facts:
         return None if start is None else Window(start, min(now, self.marks.get(Mark.RESTORE_SENT, now)))
 
 
-def new_evidence(environment: Environment) -> Evidence:
-    """Evidence without anything in it yet."""
-    return Evidence(scrape_interval=environment.scrape_interval, histogram_lag=environment.histogram_lag)
+def new_evidence(environment: Environment, plan: Plan) -> Evidence:
+    """Evidence without anything in it yet, which counts where the plan found that requests are sent."""
+    found = Evidence(scrape_interval=environment.scrape_interval, histogram_lag=environment.histogram_lag)
+    found.lead(plan.led)
+    return found

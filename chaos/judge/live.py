@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.istio.hosts import short
 from chaos.judge.alpha import confidence_of_guardrail, longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.proof import course_is_over, judge_proof
@@ -59,7 +60,18 @@ def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float) ->
 
 def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[ExpectationResult, ...]:
     """What became of expectations in a window."""
-    return tuple(one.tell(decided(facts, one, look), look.phase) for one in kinds)
+    return tuple(_with_parts(facts, one, one.tell(decided(facts, one, look), look.phase), look) for one in kinds)
+
+
+def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -> ExpectationResult:
+    """With what was counted at each destination, where routes send a service's requests to several."""
+    apart = kind.apart(facts.evidence, look)
+    if not apart:
+        return told
+    parts = ", ".join(
+        f"{tally.good} of {tally.total} at {short(host, look.namespace)}" for host, tally in apart.items()
+    )
+    return told.model_copy(update={"apart": apart, "observed": f"{told.observed}; {parts}"})
 
 
 def decided(facts: Facts, kind: Kind, look: Look) -> Finding:

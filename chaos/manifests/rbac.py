@@ -92,7 +92,8 @@ def rbac(
         raise InputError("expected at least one staging namespace", hint="--namespace staging")
     subject = {"kind": "ServiceAccount", "name": account, "namespace": home}
     rules = (*STAGING, EXEC) if exec_ else STAGING
-    objects = [
+    objects = [] if home in namespaces else [_object("v1", "Namespace", {"name": home})]
+    objects += [
         _object("v1", "ServiceAccount", {"name": account, "namespace": home}),
         _role("ClusterRole", {"name": NAME}, CLUSTER),
         _binding("ClusterRoleBinding", {"name": NAME}, "ClusterRole", subject),

@@ -195,6 +195,15 @@ class ApiSilent(Event):
     words = "the target could not be read: {answer}"
 
 
+class MetricsSilent(Event):
+    """The metrics did not answer, or only in part; such an answer is not used, and the question is asked again."""
+
+    live = False
+    kind: Literal["metrics-silent"] = "metrics-silent"
+    answer: str
+    words = "the metrics could not be read: {answer}"
+
+
 # --- when it is restored -----------------------------------------------------------------------------------------------
 
 
@@ -275,6 +284,16 @@ class ReleaseRetried(Event):
 # --- at any time -------------------------------------------------------------------------------------------------------
 
 
+class RoutesChanged(Event):
+    """Routes began to send requests to a host on to another one; from then on they are counted there, too."""
+
+    label = "routes changed"
+    kind: Literal["routes-changed"] = "routes-changed"
+    host: str
+    destination: str
+    words = "routes began to send requests for {host} to {destination}: they are counted there, too"
+
+
 class Troubled(Event):
     """The run can't go on as planned; its end says more (``History.troubles``)."""
 
@@ -305,8 +324,8 @@ class Noted(Event):
 
 AnyEvent = Annotated[
     EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
-    | GuardrailTripped | OutsideScope | ApiSilent
+    | GuardrailTripped | OutsideScope | ApiSilent | MetricsSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
-    | ListenerDropped | Noted,
+    | RoutesChanged | ListenerDropped | Noted,
     Field(discriminator="kind"),
 ]  # fmt: skip

@@ -20,6 +20,7 @@ from chaos.faults.stage import CHANGE
 from chaos.faults.target import Target
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, format_duration
+from chaos.values.questions import Durations, Requests
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 
@@ -206,6 +207,9 @@ class Experiment(Declared):
     owner: str | None = Field(None, description="team that is responsible for it")
     severity: Severity = "normal"
     tags: tuple[Name, ...] = ()
+    only_if_named: bool = Field(
+        False, description="it runs only if its file is named, and not with all of its folder: it is meant to fail"
+    )
     target: Target = Field(description="of the fault that names none; expectations are about services of its namespace")
     faults: tuple[Fault, ...] = Field(
         min_length=1, description="all are active at the same time, each on a target of its own"
@@ -247,6 +251,7 @@ class Experiment(Declared):
             owner: str | None = None,
             severity: Severity = "normal",
             tags: Sequence[str] = (),
+            only_if_named: bool = False,
             confidence: float | str = 0.95,
             min_faulted: int = 1,
         ) -> None: ...
@@ -354,6 +359,13 @@ class Experiment(Declared):
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces of its targets, each once."""
         return tuple(dict.fromkeys(one.target.namespace for one in self.each()))
+
+    @property
+    def claimed(self) -> tuple[str, ...]:
+        """The hosts whose requests its expectations and guardrails count."""
+        every = (*self.steady_state, *self.guardrails)
+        asked = (question for one in every for question in one.questions(self.target.namespace))
+        return tuple(dict.fromkeys(one.host for one in asked if isinstance(one, Requests | Durations)))
 
     @property
     def fault(self) -> Fault:

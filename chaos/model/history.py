@@ -14,6 +14,7 @@ from pydantic import Field
 from chaos.model.events import AnyEvent, Trouble
 from chaos.model.plan import Plan
 from chaos.values.frozen import Frozen
+from chaos.values.led import Led
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Recorded
@@ -126,6 +127,7 @@ class History(Frozen):
     load: tuple[LoadSecond, ...] = ()
     proxies: tuple[ProxySeen, ...] = ()
     stages: tuple[StageSeen, ...] = ()
+    led: tuple[Led, ...] = Field((), description="where routes began to send requests after the plan was made")
     residue: tuple[str, ...] = Field((), description="residue after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
 

@@ -13,6 +13,7 @@ from chaos.faults.target import Target
 from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
 from chaos.values.frozen import Frozen
+from chaos.values.led import Led
 from chaos.values.questions import Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
@@ -130,6 +131,7 @@ class Plan(Frozen):
     file: str = Field("", description="where the experiment was declared")
     declared: str = Field("", description="its text as declared")
     injections: tuple[Injection, ...] = Field((), description="one for each fault, as far as an object could be made")
+    led: tuple[Led, ...] = Field((), description="where routes send requests to the hosts that are counted")
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 from pydantic import AfterValidator, ConfigDict, Field
 
 from chaos.istio.mesh_config import ROOT_NAMESPACE
+from chaos.model.prometheus import Prometheus, Url
 from chaos.values.declared import Declared
 from chaos.values.quantities import Duration
 
@@ -78,7 +79,7 @@ class Settings(Declared):
         root_namespace: The mesh's root namespace, never touched.
         caps: The most that an experiment may declare.
         credentials: What to do if the harness's own identity may write VirtualServices outside these namespaces.
-        prometheus: URL of the Prometheus that scrapes the mesh, if no option names one.
+        prometheus: The Prometheus that scrapes the mesh, if no option names one: its URL, or a ``Prometheus`` with how one gets in.
         entry: URL at which the load enters the mesh, if no option names one.
     """
 
@@ -90,8 +91,8 @@ class Settings(Declared):
     root_namespace: Name = ROOT_NAMESPACE
     caps: Caps = Caps()
     credentials: Literal["warn", "refuse"] = "warn"
-    prometheus: str | None = Field(None, pattern=r"^https?://")
-    entry: str | None = Field(None, pattern=r"^https?://")
+    prometheus: Prometheus = Prometheus()
+    entry: Url | None = None
 
     if TYPE_CHECKING:
 
@@ -104,7 +105,7 @@ class Settings(Declared):
             root_namespace: str = "istio-system",
             caps: Caps = ...,
             credentials: Literal["warn", "refuse"] = "warn",
-            prometheus: str | None = None,
+            prometheus: Prometheus | str = ...,
             entry: str | None = None,
         ) -> None: ...
 

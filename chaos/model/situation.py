@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Final
 
 from chaos.istio.destination_rules import DestinationRules
+from chaos.istio.destinations import destinations
 from chaos.istio.exports import PUBLIC, Object
 from chaos.istio.governing import Mesh
 from chaos.istio.hosts import service_of
@@ -88,6 +89,10 @@ class Situation:
         governor = found.governor
         # As it was read: a root with its delegates.
         return next(vs for vs in self.virtual_services if same(vs, governor))
+
+    def destinations(self, host: str) -> tuple[str, ...]:
+        """The hosts to which requests to a host may be sent, itself first; callers of any namespace count."""
+        return destinations(host, self.mesh, namespaces=self.namespaces, workloads=self.workloads)
 
     def ports_of(self, host: str) -> tuple[int, ...]:
         """The ports at which faults may hit requests to a Service: those at which it has HTTP, by its registry host.

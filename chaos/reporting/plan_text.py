@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -33,6 +33,7 @@ def plan_text(plan: Plan) -> str:
             f"fault:     {one.fault}",
             f"callers:   {', '.join(callers) or 'none known yet'}",
         ]
+    lines += [f"counts:    {host} also at {', '.join(others)}" for host, others in _counted(plan).items()]
     lines.append(f"observes:  {_observed(experiment)}")
     lines += [f"warning:   {warning.code}: {warning.message}" for warning in plan.warnings]
     for one in plan.injections:
@@ -84,6 +85,14 @@ def _observed(experiment: Experiment) -> str:
         f"the fault for at least {seconds:g} s, and that all stays good for {stays} afterwards{quick}; errors that come more "
         f"rarely than every {seconds / 3:.0f} s on average are not claimed to be seen"
     )
+
+
+def _counted(plan: Plan) -> Mapping[str, Sequence[str]]:
+    """Where routes send the requests to the hosts that are counted."""
+    found: dict[str, list[str]] = {}
+    for one in plan.led:
+        found.setdefault(one.host, []).append(one.destination)
+    return found
 
 
 def _meaning(injection: Injection) -> str:

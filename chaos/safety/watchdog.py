@@ -88,7 +88,8 @@ class Watchdog:
             folder.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as errors:
                 process = subprocess.Popen(
-                    [sys.executable, "-m", "chaos.safety.watchdog_process"],
+                    # -P: a module of the user's in the current folder must not take the place of one of Python's or ours.
+                    [sys.executable, "-P", "-m", "chaos.safety.watchdog_process"],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=errors,

@@ -18,6 +18,8 @@ class VirtualClock:
         self._now = now
         self._order = itertools.count()
         self._planned: list[tuple[float, int, Callable[[], object]]] = []
+        self.hangs = 0.0
+        """Seconds until what may hang has been done."""
 
     def now(self) -> float:
         """Unix seconds."""
@@ -36,8 +38,11 @@ class VirtualClock:
         """Nobody sleeps."""
 
     def beside(self, work: Callable[[], None]) -> None:
-        """Does it at once."""
-        work()
+        """Does it at once, or as much later as it hangs."""
+        if self.hangs:
+            self.later(self.hangs, work)
+        else:
+            work()
 
     def later(self, seconds: float, action: Callable[[], object]) -> None:
         """Plans something for so many seconds from now."""

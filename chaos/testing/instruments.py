@@ -43,19 +43,18 @@ class ShopMetrics:
         """The shop's."""
         return self._traffic.scrape_interval
 
-    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """Raw samples of the last seconds."""
+    def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
+        """Raw samples of the seconds up to a moment."""
         self._answer()
+        at = self._clock.now() if at is None else at
         if isinstance(question, Comparison):
             known = NO_DATA if question.promql in self.unknown else TRUE
             held = FALSE if question.promql in self.untrue else known
-            return [Series(labels={}, samples=((self._clock.now(), held),))]
+            return [Series(labels={}, samples=((at, held),))]
         if isinstance(question, Alerts):
             fires = self._traffic.alerting(question.name).items()
-            return [
-                Series(labels={"alertname": name}, samples=((self._clock.now(), float(now)),)) for name, now in fires
-            ]
-        return self._traffic.series(question, seconds=seconds)
+            return [Series(labels={"alertname": name}, samples=((at, float(now)),)) for name, now in fires]
+        return self._traffic.series(question, seconds=seconds, at=at)
 
     def wording(self, question: Question) -> str:
         """The question in words."""

@@ -42,6 +42,7 @@ class Behaviour(TypedDict, total=False):
     tries: int
     retries: int
     spoilt: float
+    spoils: Mapping[str, float]
     ejected: Times
     breaker: Times
     sheds: float
@@ -80,6 +81,7 @@ class Shop:
         retries: How often the gateway's proxy sends an order again that failed; beyond that, Envoy's flag is ``URX``.
         replicas: Replicas of ``order-svc``.
         spoilt: Share of the orders at the last replica that fail while there is a fault.
+        spoils: By the name of a Service to which routes send orders: the share of them that fails there.
         ejected: When the last replica gets no orders, by the fault.
         breaker: When the gateway's proxy refuses orders because its connection pool is full (``UO``), by the fault.
         sheds: Share of the orders that it then refuses.

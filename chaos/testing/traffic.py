@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, inf, prod
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
 
+from chaos.istio.delegates import merged
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
+from chaos.istio.virtual_services import hosts_of, order_for_namespace
 from chaos.ports import Clock, Object
 from chaos.testing.orders import Order, Says
 from chaos.testing.shares import Shares
@@ -87,6 +90,8 @@ class Traffic:
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
         self.spreads = self.unfilled = self.leaks = 0.0
         self.takes, self.fails_as = 20.0, 500
+        self.spoils: Mapping[str, float] = {}
+        """By the name of a Service to which routes may send orders: the share of them that fails there."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval, self.time_out = 1.0, inf
         self.arrivals = Arrivals()
@@ -101,13 +106,12 @@ class Traffic:
             self._happen(self._next)
             self._next += 1
 
-    def series(self, question: Question, *, seconds: float) -> Sequence[Series]:
-        """What was scraped of a question in the last seconds."""
-        since = self._clock.now() - seconds
+    def series(self, question: Question, *, seconds: float, at: float) -> Sequence[Series]:
+        """What was scraped of a question in the seconds up to a moment."""
         found = []
         for (asked, labels), (_, samples) in self._counters.items():
             is_meant = _is_part(asked, question) if isinstance(question, Edges) else asked == question
-            kept = tuple(sample for sample in samples if sample[0] > since) if is_meant else ()
+            kept = tuple(sample for sample in samples if at - seconds < sample[0] <= at) if is_meant else ()
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
@@ -135,9 +139,9 @@ class Traffic:
         self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), self.takes, round(self.others), caller="mobile")
         self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
-        self._ask(TARGET, asked, faults[TARGET])
-        self._ask(SECOND, arrived, faults[SECOND])
-        self._ask(TARGET, self.leaks, faults[TARGET], caller=STRANGER)
+        self._ask(TARGET, asked, faults[TARGET], at)
+        self._ask(SECOND, arrived, faults[SECOND], at)
+        self._ask(TARGET, self.leaks, faults[TARGET], at, caller=STRANGER)
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for (_, labels), (total, samples) in self._counters.items():
                 if dict(labels)["instance"] not in self.dark:
@@ -160,7 +164,16 @@ class Traffic:
     def _orders(
         self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
     ) -> Mapping[Order, int]:
-        """The orders of a second, as the ingress gateway counts them: each once."""
+        """The orders of a second, as the ingress gateway counts them: each once, where the routes sent it."""
+        found: Counter[Order] = Counter()
+        for host, part in self._sent(ENTRY, at, number).items():
+            spoilt = self.spoils.get(host.partition(".")[0], 0.0)
+            found.update(self._orders_at(host, at, part, bad + (1 - bad) * spoilt, shed, took))
+        return found
+
+    def _orders_at(
+        self, host: str, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
+    ) -> Mapping[Order, int]:
         failed = (1 - shed) * bad ** (1 + self.retries)
         hangs = self.stuck if at == self._faulted[1] else 0.0
         shares = {
@@ -173,10 +186,10 @@ class Traffic:
             Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
             _UNANSWERED: hangs,
         }
-        found = self.shares.out(shares, number)
-        found.pop(_UNANSWERED)
+        keyed = self.shares.out({(host, order): share for order, share in shares.items()}, number)
+        found = {order: count for (_, order), count in keyed.items() if order is not _UNANSWERED}
         for order, count in found.items():
-            self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count)
+            self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count, host=host)
         return found
 
     def _said(self, at: float, good: float) -> Mapping[Says, float]:
@@ -199,24 +212,38 @@ class Traffic:
             self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
         return arrived
 
-    def _ask(self, service: str, calls: float, fault: _Felt, *, caller: str = ENTRY) -> None:
+    def _ask(self, service: str, calls: float, fault: _Felt, at: float, *, caller: str = ENTRY) -> None:
         """The calls of a service; those that the fault answers do not get there."""
-        host, abort, delay = service_fqdn(service, NAMESPACE), fault.abort, fault.delay
+        abort, delay = fault.abort, fault.delay
         fine = self.target_status if service == TARGET else "200"
-        shares = {
-            (host, caller, "-", fine): (1 - abort) * (1 - delay),
-            (host, caller, "FI", fault.status): abort * (1 - delay),
+        ends = {
+            ("-", fine): (1 - abort) * (1 - delay),
+            ("FI", fault.status): abort * (1 - delay),
         }
         if fault.late > 1000 * self.time_out:
-            shares[host, caller, "DI,DC", "0"] = delay  # Envoy decides on the abort after the delay
+            ends["DI,DC", "0"] = delay  # Envoy decides on the abort after the delay
         else:
-            shares[host, caller, "DI", fine] = (1 - abort) * delay
-            shares[host, caller, "DI,FI", fault.status] = abort * delay
+            ends["DI", fine] = (1 - abort) * delay
+            ends["DI,FI", fault.status] = abort * delay
         number = self.shares.whole(f"{caller} {service}", calls)
-        for (*_, flags, code), count in self.shares.out(shares, number).items():
-            self._count(Requests(host=host), caller, caller, code, flags, count)
-            if flags in ("-", "DI"):
-                self._count(Requests(host=host, side=Side.CALLED), caller, f"{service}-1-a", code, "-", count)
+        for host, part in self._sent(service, at, number).items():
+            shares = {(host, caller, *end): share for end, share in ends.items()}
+            for (*_, flags, code), count in self.shares.out(shares, part).items():
+                self._count(Requests(host=host), caller, caller, code, flags, count)
+                if flags in ("-", "DI"):
+                    self._count(Requests(host=host, side=Side.CALLED), caller, f"{service}-1-a", code, "-", count)
+
+    def _sent(self, service: str, at: float, number: int) -> Mapping[str, int]:
+        """Requests to a service by the hosts to which the first route of its VirtualService sends them."""
+        host = service_fqdn(service, NAMESPACE)
+        for vs in order_for_namespace(merged(self._mesh.in_effect(at)), NAMESPACE):
+            if host in hosts_of(vs) and (parts := vs["spec"]["http"][0].get("route")):
+                names = [resolve_host(one["destination"]["host"], vs["metadata"]["namespace"]) for one in parts]
+                if len(names) > 1:
+                    shares = {name: one.get("weight", 0) / 100 for name, one in zip(names, parts, strict=True)}
+                    return self.shares.out(shares, number)
+                return {names[0]: number}
+        return {host: number}
 
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
@@ -261,13 +288,21 @@ class Traffic:
         return _Felt()
 
     def _answered(
-        self, side: Side, pod: str, answer: tuple[str, str], took: float, number: int, *, caller: str = "ingress"
+        self,
+        side: Side,
+        pod: str,
+        answer: tuple[str, str],
+        took: float,
+        number: int,
+        *,
+        caller: str = "ingress",
+        host: str = _ORDERS,
     ) -> None:
         """Counts orders, in the histogram too; ``answer`` is their status and flags, ``pod`` that whose proxy counts."""
-        for question in (Requests(host=_ORDERS, side=side), Durations(host=_ORDERS, side=side)):
+        for question in (Requests(host=host, side=side), Durations(host=host, side=side)):
             self._count(question, caller, pod, *answer, number)
         for bound in _BOUNDS:
-            question = Durations(host=_ORDERS, within=bound, side=side)
+            question = Durations(host=host, within=bound, side=side)
             self._count(question, caller, pod, *answer, number if took <= bound else 0)
 
     def _count(self, question: Counted, caller: str, pod: str, code: str, flags: str, number: int) -> None:

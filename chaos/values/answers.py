@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final
 
+from pydantic import Field
+
 from chaos.values.frozen import Frozen
 from chaos.values.quantities import measured_share
 
@@ -78,6 +80,7 @@ class ExpectationResult(Frozen):
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
         effect: Events that are worth one independent event: over 1 where events come in bursts.
+        apart: What was counted at each host to which routes send the service's requests; empty where that is one.
         missing: The metrics had no data at a look, which says neither yes nor no.
         hint: What to do if it is violated, or undecided for want of something else than events, where the kind knows.
     """
@@ -90,6 +93,7 @@ class ExpectationResult(Frozen):
     tally: Tally
     interval: Interval | None = None
     effect: float = 1.0
+    apart: Mapping[str, Tally] = Field(default_factory=dict)
     missing: bool = False
     hint: str | None = None
     answer: Answer

@@ -114,14 +114,27 @@ def is_recorded(info: ValidationInfo) -> bool:
     return info.context == RECORDED
 
 
+_SECRET: Final = frozenset(("bearer", "body", "entry", "headers", "password", "prometheus", "url"))
+_PUBLIC: Final = frozenset(("good", "match"))
+
+
 def wrong(item: Mapping[str, Any]) -> str:
-    """What is wrong with a value, in plain words."""
+    """What is wrong with a value, in plain words; the value itself is left out where it may be a secret."""
     if item["type"] in _MESSAGES:
         return _MESSAGES[item["type"]]
     message = str(item["msg"]).removeprefix("Value error, ")
     for jargon, plain in _WORDS:
         message = message.replace(jargon, plain)
-    return message if isinstance(item["input"], dict | list | tuple | BaseModel) else f"{item['input']!r}: {message}"
+    hidden = _SECRET.intersection(item["loc"]) and not _PUBLIC.intersection(item["loc"])
+    if hidden or isinstance(item["input"], dict | list | tuple | BaseModel):
+        return message
+    return f"{item['input']!r}: {message}"
+
+
+def told(error: ValidationError) -> list[str]:
+    """The problems of settings, each with its place."""
+    found = [(".".join(map(str, item["loc"])), wrong(item)) for item in error.errors(include_url=False)]
+    return [f"{place}: {message}" if place else message for place, message in found]
 
 
 def path_in(document: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:

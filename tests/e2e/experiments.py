@@ -71,7 +71,7 @@ def harness_kubeconfig(lab: LabState) -> Path:
     file = Path(lab.directory) / "harness.kubeconfig"
     if file.exists():
         return file
-    mapping = {"ServiceAccount": "/api/v1", "other": "/apis/rbac.authorization.k8s.io/v1"}
+    mapping = {"Namespace": "/api/v1", "ServiceAccount": "/api/v1", "other": "/apis/rbac.authorization.k8s.io/v1"}
     with loopback.Client(base_url=lab.api) as admin:
         for obj in rbac(lab.staging, home="default"):
             kind, namespace = obj["kind"], obj["metadata"].get("namespace")

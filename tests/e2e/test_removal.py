@@ -128,9 +128,9 @@ def faults_counted_later_than(record: dict[str, Any], seconds: float) -> float:
     found = 0.0
     for recorded in record["recorded"]:
         for series in recorded["series"] if recorded["question"] == asked else ():
-            later = [value for at, value in series["samples"] if at > since]
-            if "FI" in series["labels"]["response_flags"].split(",") and later:
-                found += later[-1] - later[0]
+            earlier = [value for at, value in series["samples"] if at <= since]
+            if "FI" in series["labels"]["response_flags"].split(",") and earlier:
+                found += series["samples"][-1][1] - earlier[-1]
     return found
 
 

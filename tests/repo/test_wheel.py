@@ -38,6 +38,9 @@ for found in pkgutil.walk_packages(chaos.__path__, "chaos."):
 """
 
 
+Done = subprocess.CompletedProcess[str]
+
+
 @dataclass(frozen=True)
 class Installed:
     """The wheel, and the environment that has it; ``folder`` holds nothing but an experiment."""
@@ -48,12 +51,17 @@ class Installed:
 
     def run(self, program: str, *arguments: str) -> str:
         """What a program of the environment prints."""
-        done = subprocess.run(
-            [self.scripts / program, *arguments], cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
-            env={key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST", "COV_"))},
-        )  # fmt: skip
+        done = self.tried(program, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def tried(self, program: str, *arguments: str, folder: Path | None = None, path: str = "") -> Done:
+        """What became of a program of the environment, in a folder and with a ``PYTHONPATH``."""
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PYTEST", "COV_"))}
+        return subprocess.run(
+            [self.scripts / program, *arguments], cwd=folder or self.folder, capture_output=True, text=True, timeout=120,
+            check=False, env={**clean, **({"PYTHONPATH": path} if path else {})},
+        )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +100,9 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_it_holds_every_file_of_the_package_and_the_documentation(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as opened:
         names = {re.sub(r".*\.data/data/share/doc/istio-chaos/", "", name) for name in opened.namelist()}
-    expected = {relative(file) for file in tracked() if relative(file).startswith(("chaos/", "docs/"))}
+    expected = {
+        relative(file) for file in tracked() if relative(file).startswith(("chaos/", "docs/", "istio_chaos.py"))
+    }
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
@@ -129,3 +139,22 @@ def test_pytest_finds_the_plugin_and_the_experiment(installed: Installed) -> Non
     told = installed.run("python", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "orders.yaml")
     assert "orders.yaml::orders" in told
     assert "1 test collected" in told
+
+
+def test_a_package_of_the_users_by_the_same_name_is_told_apart(installed: Installed, tmp_path: Path) -> None:
+    theirs = tmp_path / "chaos"
+    theirs.mkdir()
+    (theirs / "cli.py").write_text("")
+    (theirs / "__init__.py").write_text("")
+    quiet = ("-q", "-p", "no:cacheprovider")
+    for done, code in (
+        (installed.tried("python", "-m", "pytest", *quiet, folder=tmp_path), pytest.ExitCode.USAGE_ERROR),
+        (installed.tried("python", "-P", "-m", "pytest", *quiet, folder=tmp_path), pytest.ExitCode.USAGE_ERROR),
+        (installed.tried("chaosctl", "--version", folder=tmp_path, path="."), 1),
+    ):
+        assert done.returncode == code
+        assert f"{theirs / '__init__.py'} has the name of the harness's own package" in done.stderr
+        assert "Traceback" not in done.stderr + done.stdout
+    without = installed.tried("python", "-P", "-m", "pytest", *quiet, "-p", "no:chaos", folder=tmp_path)
+    assert without.returncode == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert installed.tried("chaosctl", "--version", folder=tmp_path).returncode == 0

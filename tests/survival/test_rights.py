@@ -78,7 +78,7 @@ def test_nothing_that_writes_is_cluster_wide() -> None:
     objects = rbac(["staging", "qa"], home="tools")
     kinds = [(one["kind"], one["metadata"].get("namespace")) for one in objects]
     assert kinds == [
-        ("ServiceAccount", "tools"), ("ClusterRole", None), ("ClusterRoleBinding", None),
+        ("Namespace", None), ("ServiceAccount", "tools"), ("ClusterRole", None), ("ClusterRoleBinding", None),
         ("Role", "istio-system"), ("RoleBinding", "istio-system"),
         ("Role", "staging"), ("RoleBinding", "staging"), ("Role", "qa"), ("RoleBinding", "qa"),
     ]  # fmt: skip

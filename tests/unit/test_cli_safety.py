@@ -149,6 +149,35 @@ def test_the_janitors_values_are_checked(wrong: dict[str, object]) -> None:
         janitor(values.pop("namespaces"), **values)  # type: ignore[arg-type]
 
 
+PRINTED = pytest.mark.parametrize(
+    "printing",
+    [["rbac"], ["janitor", "--image", "example/chaos:1"], ["admission", "--kubernetes", "1.27"]],
+    ids=lambda one: one[0],
+)
+
+
+@PRINTED
+def test_roles_are_for_the_settings_namespaces_or_for_those_that_are_named(tmp_path: Path, printing: list[str]) -> None:
+    def roles(*arguments: str) -> set[str]:
+        text = CliRunner().invoke(app, ["manifests", *printing, *arguments]).stdout
+        return {one["metadata"]["namespace"] for one in YAML(typ="safe").load_all(text) if one["kind"] == "Role"}
+
+    (tmp_path / "chaos.toml").write_text('[tool.chaos]\nnamespaces = ["staging", "qa"]\nroot_namespace = "mesh"\n')
+    assert roles() - {"mesh"} == {"staging", "qa"}
+    assert roles("-n", "team-a") - {"mesh"} == {"team-a"}
+    assert ("mesh" in roles()) == (printing[0] != "janitor"), "the settings' root namespace"
+
+
+@PRINTED
+def test_there_is_no_role_for_a_pattern_of_namespaces(tmp_path: Path, printing: list[str]) -> None:
+    for settings in ('namespaces = ["staging", "team-*-staging"]', ""):
+        (tmp_path / "chaos.toml").write_text(settings)
+        done = CliRunner().invoke(app, ["manifests", *printing])
+        assert isinstance(done.exception, InputError)
+        assert "expected names of staging namespaces" in str(done.exception)
+        assert done.stdout == ""
+
+
 def test_the_policy_is_printed_for_the_meshs_default_of_export_to() -> None:
     printed = [
         CliRunner().invoke(app, ["manifests", "admission", "-n", "staging", *options]).stdout

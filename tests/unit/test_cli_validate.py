@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from chaos.cli import app
+from chaos.cli import app, read_experiments
+from chaos.errors import InputError
 from tests.support.situations import EXPERIMENT
 
 
@@ -63,3 +64,21 @@ def test_an_experiment_that_could_show_nothing_is_found(tmp_path: Path) -> None:
     assert proven["path"] == "faults[0].abort.percentage"
     assert "percentage" in lines[proven["line"] - 1]
     assert "raise limits.fault to " in proven["hint"]
+
+
+def test_a_folder_stands_for_the_experiments_in_it(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(EXPERIMENT)
+    (tmp_path / "values.yaml").write_text("kind: Pod\n")
+    done = CliRunner().invoke(app, ["validate", str(tmp_path)])
+    assert (done.exit_code, done.stdout) == (0, f"{tmp_path / 'mine.yaml'}: ok\n")
+
+
+def test_what_runs_only_if_it_is_named_is_left_out_of_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "naive.yaml"
+    file.write_text(f"{EXPERIMENT}\nonlyIfNamed: true\n")
+    with pytest.raises(InputError, match="run only if their file is named"):
+        read_experiments([tmp_path])
+    assert f"{file}: left out" in capsys.readouterr().err
+    assert [found for found, _, _ in read_experiments([file])] == [file]

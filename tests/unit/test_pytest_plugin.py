@@ -42,14 +42,6 @@ def test_a_mistake_in_a_file_is_told_in_prose(pytester: pytest.Pytester) -> None
     assert found.ret != 0
 
 
-def test_other_yaml_is_left_alone(pytester: pytest.Pytester) -> None:
-    pytester.makefile(".yaml", other="kind: Pod\n")
-    pytester.makefile(".yml", mine=GOOD.format(name="mine"))
-    found = pytester.runpytest_subprocess("--collect-only", "-q", *QUIET)
-    found.stdout.fnmatch_lines(["mine.yml::mine"])
-    assert "other" not in found.stdout.str()
-
-
 def test_outcomes_are_told_as_prose_and_in_a_table(pytester: pytest.Pytester) -> None:
     with_outcomes(pytester, "good", "bad", "unsure")
     found = pytester.runpytest_subprocess(*MESH, "-v", *QUIET)

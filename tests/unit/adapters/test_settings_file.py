@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -34,6 +36,8 @@ def test_the_nearest_file_counts(tmp_path: Path) -> None:
         ("namespaces = 'staging'", "namespaces"),
         ('namespaces = [""]', "namespaces"),
         ("labels = {}", "labels"),
+        ('labels = {a = "b"}\n[tool.chaos]\nnamespaces = ["staging"]', "or all of them without it"),
+        ('[tool.chaos]\nnamespaces = ["staging"]\n[tool.ruff]\nfix = true', "or all of them without it"),
     ],
 )
 def test_a_wrong_file_is_an_error_and_never_ignored(tmp_path: Path, text: str, says: str) -> None:
@@ -44,6 +48,13 @@ def test_a_wrong_file_is_an_error_and_never_ignored(tmp_path: Path, text: str, s
     assert "chaos.toml" in str(caught.value)
 
 
+def test_a_file_of_its_own_may_have_the_table_of_a_project(tmp_path: Path) -> None:
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "staging-cluster.md"
+    (documented,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "chaos.toml").write_text(textwrap.dedent(documented))
+    assert read_settings(tmp_path).namespaces == ("staging",)
+
+
 def test_the_environment_gives_addresses_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "chaos.toml").write_text(
         'namespaces = ["staging"]\nprometheus = "http://file:1"\nentry = "http://file:2"'
@@ -52,7 +63,7 @@ def test_the_environment_gives_addresses_and_nothing_else(tmp_path: Path) -> Non
         "CHAOS_PROMETHEUS": "http://env:1", "CHAOS_NAMESPACES": "production", "CHAOS_LABELS": "{}", "CHAOS_ROOT_NAMESPACE": "x",
     }  # fmt: skip
     found = read_sourced(tmp_path, variables)
-    assert (found.settings.prometheus, found.settings.entry) == ("http://env:1", "http://file:2")
+    assert (str(found.settings.prometheus.url), str(found.settings.entry)) == ("http://env:1", "http://file:2")
     assert found.settings.namespaces == ("staging",)
     assert found.settings.root_namespace == "istio-system"
     assert (found.sources["prometheus"], found.sources["caps"]) == ("CHAOS_PROMETHEUS", "default")

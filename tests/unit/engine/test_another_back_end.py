@@ -17,6 +17,7 @@ from chaos.errors import MetricsError
 from chaos.expectations.evidence import Window
 from chaos.model.history import Environment
 from chaos.ports import Load, Metrics
+from chaos.testing.clock import VirtualClock
 from chaos.values.questions import Comparison, Requests
 from tests.support.histories import ORDERS, plan
 
@@ -39,7 +40,7 @@ def test_the_page_s_back_end_is_asked_and_counted(tmp_path: Path) -> None:
         database.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows)
     metrics = table_metrics(tmp_path / "metrics.db")
     recorder = Recorder(plan(), Environment(context="c", scrape_interval=5.0), clock_offset=0.0, started=now)
-    observer = Observer(recorder, metrics, cast("Load", None))
+    observer = Observer(recorder, metrics, cast("Load", None), VirtualClock(now))
     observer.look(now)
     for later in range(1, 40):
         observer.look(now + later)

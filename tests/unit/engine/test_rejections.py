@@ -25,7 +25,7 @@ class Metrics:
     def scrape_interval(self) -> float:
         return 1.0
 
-    def samples(self, question: Question, *, seconds: float) -> Sequence[Series]:
+    def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
         assert question == Rejections()
         if self._fails:
             raise MetricsError("gone")

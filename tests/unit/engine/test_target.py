@@ -53,7 +53,9 @@ class Injected:
         assert plan.allowed, plan.refusals
         self.written, _ = self.mesh.create_virtual_service(plan.injections[0].after)
         self.clock = Skipping()
-        self.watch = TargetWatch(self.mesh, self.clock, [Watched(experiment(), found, self.written)])
+        self.followed = self.mesh.follow_virtual_services()
+        watched = [Watched(experiment(), found, self.written)]
+        self.watch = TargetWatch(self.mesh, self.clock, watched, self.followed)
 
     def look(self) -> Found:
         """The next look's answer, a period later."""
@@ -61,7 +63,7 @@ class Injected:
         return until(self.watch.look, "the look's answer")
 
     def close(self) -> None:
-        self.watch.stop()
+        self.followed.stop()
         self.server.stop()
 
 

@@ -1,0 +1,198 @@
+"""The HTTP session that Prometheus is asked by: how one gets in, and what it means when one doesn't.
+
+Redirects are not followed: they lead to login pages, and further headers would go along to another host.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from chaos.adapters.loopback import is_loopback
+from chaos.errors import HarnessError, InputError, MetricsError, Setting
+from chaos.model.prometheus import Prometheus
+from chaos.values.secrets import redacted, without_secrets
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response, Session
+
+    Authentication = Callable[[PreparedRequest], PreparedRequest]
+
+_PAGE: Final = "docs/how-to/managed-prometheus.md"
+_UNAUTHENTICATED: Final = (401, 403, 407)
+_TOO_MANY: Final = 429
+
+
+class NoData(MetricsError):
+    """Something answers, but not with data: it refuses, does not know the path, or is no Prometheus."""
+
+
+def session_of(prometheus: Prometheus) -> Session:
+    """A session that gets in as the settings say.
+
+    Raises:
+        InputError: a file or a variable is missing, or the hook can't be loaded.
+    """
+    from requests import Session
+
+    url = prometheus.url.get_secret_value() if prometheus.url is not None else ""
+    for name in ("ca", "certificate", "key"):
+        file = getattr(prometheus, name)
+        if file and not Path(file).is_file():
+            raise InputError(f"{Setting.PROMETHEUS}: expected a file for {name} at {file}, found none")
+    session = Session()
+    session.trust_env = not is_loopback(url)  # else a proxy of the environment is asked for this very machine
+    session.params = dict(parse_qsl(urlsplit(url).query))
+    session.verify = prometheus.ca or not prometheus.insecure
+    if prometheus.certificate:
+        session.cert = (prometheus.certificate, prometheus.key) if prometheus.key else prometheus.certificate
+    session.auth = _authentication(prometheus, url)
+    session.hooks["response"] += [_checked, _whole]
+    return session
+
+
+def _authentication(prometheus: Prometheus, url: str) -> Authentication:
+    """Sets headers and credentials; every secret is read anew, so that one that was rotated is used."""
+    from requests.auth import HTTPBasicAuth
+    from urllib3 import disable_warnings
+    from urllib3.exceptions import InsecureRequestWarning
+
+    split = urlsplit(url)
+    hook = _hook(prometheus.auth) if prometheus.auth else None
+
+    def headers() -> dict[str, str]:
+        found = {
+            name: _secret(value.get_secret_value(), f"headers.{name}") for name, value in prometheus.headers.items()
+        }
+        if prometheus.bearer:
+            found["Authorization"] = f"Bearer {_secret(prometheus.bearer, 'bearer')}"
+        return found
+
+    def authenticated(request: PreparedRequest) -> PreparedRequest:
+        if prometheus.insecure:
+            disable_warnings(InsecureRequestWarning)  # it was asked for; pytest sets the filters anew for each test
+        request.headers.update(headers())
+        if prometheus.user and prometheus.password:
+            HTTPBasicAuth(prometheus.user.encode(), _secret(prometheus.password, "password").encode())(request)
+        elif split.username and not prometheus.bearer:
+            HTTPBasicAuth(unquote(split.username).encode(), unquote(split.password or "").encode())(request)
+        return request if hook is None else _by_hook(hook, request, f"{prometheus.auth}")
+
+    headers()  # what is missing is told before anything is asked
+    if prometheus.password:
+        _secret(prometheus.password, "password")
+    return authenticated
+
+
+def _secret(source: str, name: str) -> str:
+    """A secret from where it is: ``env:NAME``, ``file:PATH``, or as it stands.
+
+    Raises:
+        InputError: there is none, or it can't be sent; it is not shown.
+    """
+    kind, colon, place = source.partition(":")
+    try:
+        if colon and kind == "env":
+            text = os.environ[place]
+        elif colon and kind == "file":
+            text = Path(place).read_text(encoding="utf-8")
+        else:
+            text = source
+    except (KeyError, OSError, UnicodeDecodeError) as error:
+        why = "this variable is not set" if kind == "env" else getattr(error, "strerror", None) or "it is no text"
+        raise InputError(f"{Setting.PROMETHEUS}: expected the secret for {name} at {source}: {why}") from None
+    text = text.strip()  # files end in a newline
+    if not text or not text.isascii() or not text.isprintable():
+        what = "is empty" if not text else "has characters that no header can have, such as a line break"
+        raise InputError(f"{Setting.PROMETHEUS}: the secret for {name} {what} (it is not shown)")
+    return text
+
+
+def _hook(name: str) -> Authentication:
+    try:
+        made: Any = resolve_name(name)()
+    except Exception as error:  # noqa: BLE001 - somebody else's code may raise anything
+        raise InputError(
+            f"{Setting.PROMETHEUS}: expected auth {name!r} to make an authentication: {_why(error)}",
+            hint=f"it has to be installed, or in a folder of PYTHONPATH; see {_PAGE}",
+        ) from None
+    if not callable(made):
+        raise InputError(
+            f"{Setting.PROMETHEUS}: expected auth {name!r} to make an authentication for requests, got a {type(made).__name__}",
+            hint=f"see {_PAGE}",
+        )
+    return made  # type: ignore[no-any-return]
+
+
+def _by_hook(hook: Authentication, request: PreparedRequest, name: str) -> PreparedRequest:
+    try:
+        return hook(request)
+    except HarnessError:
+        raise
+    except Exception as error:  # noqa: BLE001 - likewise
+        raise MetricsError(f"the authentication {name!r} for Prometheus failed: {_why(error)}") from None
+
+
+def _why(error: Exception) -> str:
+    return f"{type(error).__name__}: {redacted(str(error))}"
+
+
+def _checked(response: Response, **_: Any) -> None:
+    """Raises where the answer is no data.
+
+    Raises:
+        NoData: with what was answered, and what to do about it.
+    """
+    status, where = response.status_code, without_secrets(response.url)
+    if status == 200 and "json" in response.headers.get("Content-Type", "json"):
+        return
+    sent = [str(value) for value in response.request.headers.values()]  # which some servers repeat
+    said = redacted(" ".join(response.text.split())[:200], [*sent, *(one.rpartition(" ")[2] for one in sent)])
+    if response.is_redirect:
+        raise NoData(
+            f"{where} answers with a redirect to {without_secrets(response.headers['Location'])}",
+            hint=f"that is mostly a login page: give credentials that work without one, or another address ({_PAGE})",
+        )
+    if status in _UNAUTHENTICATED:
+        raise NoData(
+            f"{where} does not let this in: status {status}: {said}",
+            hint=f"give a bearer token, user and password, or a tenant's header, or others than now: {_PAGE}",
+        )
+    if status == 404:
+        raise NoData(
+            f"{where} does not exist there: status 404: {said}",
+            hint=f"back ends have a path before /api/v1, such as /prometheus: it belongs to the address ({_PAGE})",
+        )
+    if status == _TOO_MANY:
+        raise NoData(
+            f"{where} limits how often it is asked: status 429: {said}", hint="raise the limits of this tenant or user"
+        )
+    if status == 200:
+        raise NoData(
+            f"{where} answers with something else than JSON: {said!r}",
+            hint=f"is this Prometheus, or a login page? See {_PAGE}",
+        )
+
+
+def _whole(response: Response, **_: Any) -> None:
+    """Takes no answer that lacks a part: Prometheus and Thanos say so by ``warnings``, VictoriaMetrics by ``isPartial``.
+
+    Raises:
+        MetricsError: with what was said.
+    """
+    if b'"warnings"' not in response.content and b'"isPartial"' not in response.content:
+        return
+    try:
+        answer = response.json()
+    except ValueError:
+        return
+    said = [redacted(str(one)) for one in answer.get("warnings") or ()]
+    if said or answer.get("isPartial") is True:
+        raise MetricsError(
+            f"{without_secrets(response.url)} answered only in part: {'; '.join(said) or 'isPartial'}",
+            hint="find out which of its stores did not answer (Thanos: the page of stores); a part of the samples decides nothing",
+        )

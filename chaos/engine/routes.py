@@ -1,0 +1,87 @@
+"""Follows where routes send the requests that a run counts: a canary may begin, or shift its weight, while it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Final
+
+from chaos.engine.planning import led_in
+from chaos.errors import MeshError
+from chaos.model.experiment import Experiment
+from chaos.model.situation import Situation
+from chaos.ports import Clock, Informer
+from chaos.values.led import Led
+
+EVERY: Final = 2.0
+"""Seconds between two looks."""
+
+
+class RouteWatch:
+    """Looks off the thread that decides; all but the VirtualServices is taken to be as it was when the run began.
+
+    Args:
+        followed: The VirtualServices of all namespaces.
+        clock: Time.
+        experiment: What is run.
+        led: What the plan found.
+        around: Reads what bears on the targets, as a plan does.
+    """
+
+    def __init__(
+        self,
+        followed: Informer,
+        clock: Clock,
+        experiment: Experiment,
+        led: Sequence[Led],
+        around: Callable[[], Sequence[Situation]],
+    ) -> None:
+        self._followed = followed
+        self._clock = clock
+        self._experiment = experiment
+        self._known = {(one.host, one.destination) for one in led}
+        self._around = around
+        self._situations: Sequence[Situation] | None = None
+        self._seen = -1
+        self._well_at = self._begun = float("-inf")
+        self._looking = False
+        self._found: list[Led] = []
+        self.broken = ""
+        """A bug of ours, if that keeps it from looking."""
+
+    def look(self, offset: float) -> Sequence[Led]:
+        """What routes have begun to do since the last look, each told once. Never waits.
+
+        Args:
+            offset: Seconds to add to the clock for the times of what was seen.
+        """
+        if not self._looking and self._clock.now() - self._begun >= EVERY:
+            self._begun = self._clock.now()
+            self._looking = True
+            self._clock.beside(self._ask)
+        found, self._found = self._found, []
+        return [one.model_copy(update={"since": one.since + offset}) if one.since is not None else one for one in found]
+
+    def _ask(self) -> None:
+        try:
+            self._asked(self._begun)
+        except MeshError:
+            pass  # the run notices by other reads that the API is gone; what came meanwhile is seen afterwards
+        except Exception as error:  # noqa: BLE001 - the thread's edge: else a destination could be missed in silence
+            self.broken = f"{type(error).__name__}: {error}"
+        finally:
+            self._looking = False
+
+    def _asked(self, begun: float) -> None:
+        changes, objects = self._followed.changes, self._followed.objects()
+        if changes != self._seen:
+            if self._situations is None:
+                self._situations = self._around()
+            now = [replace(one, virtual_services=objects) for one in self._situations]
+            new = [one for one in led_in(self._experiment, now) if (one.host, one.destination) not in self._known]
+            self._known |= {(one.host, one.destination) for one in new}
+            # It may have begun at any moment since the look before.
+            since = self._well_at if self._well_at > float("-inf") else None
+            self._found = [*self._found, *(one.model_copy(update={"since": since}) for one in new)]
+            self._seen = changes
+        self._well_at = begun

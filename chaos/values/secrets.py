@@ -1,0 +1,51 @@
+"""What must be shown to nobody: addresses with a password in them, and texts of others that may have one.
+
+A secret value is a pydantic ``SecretStr``: its ``repr``, its text and its JSON are stars.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from pydantic import SecretStr
+
+STARS: Final = "**********"
+"""As ``SecretStr`` shows itself."""
+_URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^?#]*@)?(?P<rest>[^?#@]*)")
+_USER: Final = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
+_CREDENTIALS: Final = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_PARAMETER: Final = re.compile(
+    r"(?P<name>[?&][^=&\s#]*(?:token|secret|passw|passphrase|key|auth|signature|credential|session)[^=&\s#]*=)[^&\s#\"'<>]+",
+    re.IGNORECASE,
+)
+_FEWEST: Final = 4
+"""Characters of a known secret: what is shorter is in any text, and was not worth hiding."""
+
+
+class Address(SecretStr):
+    """A URL. Shown without user, password and query, which ``get_secret_value`` has."""
+
+    def _display(self) -> str:
+        return without_secrets(self.get_secret_value())
+
+
+def without_secrets(url: str) -> str:
+    """An address without user, password, query and fragment, whether or not it is of the right form."""
+    found = _URL.match(url)
+    return f"{found['scheme'] or ''}{found['rest']}" if found else ""
+
+
+def redacted(text: str, known: Iterable[str] = ()) -> str:
+    """A text of somebody else's without what looks like a secret in it: users of URLs, credentials, telling parameters.
+
+    Args:
+        text: Any text.
+        known: Secrets that it may have; they are taken out, too.
+    """
+    for secret in sorted({one for one in known if len(one) >= _FEWEST}, key=len, reverse=True):
+        text = text.replace(secret, STARS)
+    text = _USER.sub(f"{STARS}@", text)
+    text = _CREDENTIALS.sub(rf"\1 {STARS}", text)
+    return _PARAMETER.sub(rf"\g<name>{STARS}", text)

@@ -1,0 +1,118 @@
+"""A service behind whose name routes lead to several: what is claimed of it is counted at all of them, and told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import pytest
+
+from chaos.model.verdict import ReasonCode, Verdict
+from chaos.testing.shop import Shop
+from tests.support.shop_runs import reasons, run
+
+Object = dict[str, Any]
+ANSWERED: Final = '{title: answered, service: order-svc, good: {status: "<500"}, atLeast: 95%}'
+IN_TIME: Final = "{title: in time, service: order-svc, good: {within: 1s}, atLeast: 95%}"
+FLAGGER: Final = {
+    "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "order-svc", "uid": "c", "controller": True,
+    "blockOwnerDeletion": True,
+}  # fmt: skip
+
+
+def split(service: str, weights: Mapping[str, int]) -> Object:
+    """A VirtualService that sends a service's requests to others, as Flagger and Argo Rollouts write it."""
+    names = {name: f"{service}-{name}" for name in weights}
+    parts = [{"destination": {"host": names[name]}, "weight": weight} for name, weight in weights.items()]
+    meta = {"name": service, "namespace": "staging", "ownerReferences": [FLAGGER]}
+    return {"kind": "VirtualService", "metadata": meta, "spec": {"hosts": [service], "http": [{"route": parts}]}}
+
+
+def delegated(service: str, weights: Mapping[str, int]) -> list[Object]:
+    """The same, with the routes in a delegate."""
+    whole = split(service, weights)
+    leaf = {**whole, "metadata": {"name": "routes", "namespace": "staging"}, "spec": {"http": whole["spec"]["http"]}}
+    return [{**whole, "spec": {"hosts": [service], "http": [{"delegate": {"name": "routes"}}]}}, leaf]
+
+
+def with_split(service: str, weights: Mapping[str, int], *, spoils: Mapping[str, float] | None = None) -> Shop:
+    shop = Shop(spoils=spoils or {})
+    shop.mesh.put(split(service, weights))
+    shop.clock.sleep(1)
+    return shop
+
+
+def when_faulted(shop: Shop, action: Callable[[], object], *, after: float = 3.0) -> None:
+    write = shop.mesh.create_virtual_service
+
+    def writing(obj: Any, *, dry_run: bool = False) -> Any:
+        if not dry_run:
+            shop.clock.later(after, action)
+        return write(obj, dry_run=dry_run)
+
+    shop.mesh.create_virtual_service = writing  # type: ignore[method-assign]
+
+
+def breaks(shop: Shop, name: str, share: float) -> None:
+    shop.traffic.catch_up()
+    shop.traffic.spoils = {name: share}
+
+
+def told(verdict: Verdict) -> str:
+    return reasons(verdict)[ReasonCode.EXPECTATION_VIOLATED]
+
+
+@pytest.mark.parametrize("claim", [ANSWERED, IN_TIME])
+@pytest.mark.parametrize("names", [("primary", "canary"), ("stable", "canary")])
+def test_a_broken_canary_is_found_and_named(claim: str, names: tuple[str, str]) -> None:
+    first, canary = names
+    shop = with_split("order-svc", {first: 70, canary: 30})
+    when_faulted(shop, partial(breaks, shop, f"order-svc-{canary}", 0.8))
+    verdict = run(shop, claim)
+    assert f"at order-svc-{canary}" in told(verdict)
+    (result,) = verdict.fault
+    apart = {host.partition(".")[0]: tally for host, tally in result.apart.items()}
+    assert apart[f"order-svc-{first}"].share == 1
+    assert (apart[f"order-svc-{canary}"].share or 1) < 0.5
+
+
+@pytest.mark.parametrize("claim", [ANSWERED, IN_TIME])
+def test_its_healthy_twin_passes_and_both_are_counted(claim: str) -> None:
+    verdict = run(with_split("order-svc", {"primary": 70, "canary": 30}), claim)
+    assert verdict.passed, verdict.reasons
+    (result,) = verdict.fault
+    assert [host.partition(".")[0] for host in result.apart] == ["order-svc-canary", "order-svc-primary"]
+    assert sum(tally.total for tally in result.apart.values()) == result.tally.total
+    assert "at order-svc-canary" in result.observed
+
+
+def test_a_target_behind_a_split_is_called_hit_and_proven() -> None:
+    shop = with_split("inventory-svc", {"primary": 50, "canary": 50})
+    verdict = run(shop, ANSWERED)
+    assert verdict.passed, verdict.reasons
+    assert not verdict.changed, "what the target's own destinations felt is no change elsewhere"
+    hard = with_split("inventory-svc", {"primary": 50, "canary": 50})
+    hard.traffic.bears = 0.0
+    assert set(reasons(run(hard, ANSWERED))) == {ReasonCode.EXPECTATION_VIOLATED}
+
+
+def test_routes_of_a_delegate_count() -> None:
+    shop = Shop()
+    for vs in delegated("order-svc", {"primary": 60, "canary": 40}):
+        shop.mesh.put(vs)
+    shop.clock.sleep(1)
+    when_faulted(shop, partial(breaks, shop, "order-svc-canary", 0.8))
+    assert "at order-svc-canary" in told(run(shop, ANSWERED))
+
+
+@pytest.mark.parametrize("broken", [0.0, 0.8])
+def test_a_canary_that_begins_while_the_fault_is_active_counts_from_then_on(broken: float) -> None:
+    shop = with_split("order-svc", {"primary": 100, "canary": 0}, spoils={"order-svc-canary": broken})
+    when_faulted(shop, lambda: shop.mesh.put(split("order-svc", {"primary": 60, "canary": 40})))
+    verdict = run(shop, ANSWERED)
+    if broken:
+        assert "at order-svc-canary" in told(verdict)
+    else:
+        assert verdict.passed, verdict.reasons
+        assert "order-svc-canary.staging.svc.cluster.local" in verdict.fault[0].apart
