@@ -20,7 +20,10 @@ def aftermath(history: History, removed: RemovalResult | None, outcome: Outcome)
         return "nothing was injected"
     if removed.having:
         return "the fault is still active"
-    return "the fault is gone" if removed.seconds is not None else _NOT_SEEN
+    if removed.answer is Answer.HOLDS:
+        return "the fault is gone"
+    # Their answers suffice to say this, but not to judge: what is counted has the last word, and comes later.
+    return "all callers' proxies have lost the fault" if removed.asked and removed.seconds is not None else _NOT_SEEN
 
 
 _NOT_SEEN = (

@@ -106,7 +106,7 @@ def frozen(mesh: KubernetesMesh, written: Object) -> None:
         (removed, TroubleKind.TARGET_CHANGED, "no longer governs"),
         (made_anew, TroubleKind.TARGET_CHANGED, "no longer governs"),
         (overtaken, TroubleKind.TARGET_CHANGED, "no longer governs"),
-        (frozen, TroubleKind.FROZEN, "frozen"),
+        (frozen, TroubleKind.FROZEN, "somebody froze"),
     ],
 )
 def test_what_somebody_does_to_the_target_ends_the_run(
