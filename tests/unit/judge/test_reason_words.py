@@ -88,7 +88,9 @@ def test_it_tells_which_expectation_and_when_and_what_became_of_the_fault(code: 
 def test_what_ended_a_run_is_told_with_its_phase(kind: TroubleKind) -> None:
     spans = (Span(phase=PhaseName.BASELINE, start=1000, end=1020), Span(phase=PhaseName.OBSERVE, start=1020))
     trouble = Trouble(at=1030.0, kind=kind, message="something ended the run")
-    (reason,) = [one for one in judge(history(spans=spans, troubles=(trouble,))).reasons if one.code == kind]
+    (reason,) = [
+        one for one in judge(history(spans=spans, troubles=(trouble,))).reasons if one.code.value == kind.value
+    ]
     assert reason.message == "something ended the run (in the phase observe)"
 
 
