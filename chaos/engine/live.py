@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Final, TypeVar
 
 from chaos.engine.beside import POLL, Beside
+from chaos.engine.callers import Newcomers
 from chaos.engine.injecting import Injector
 from chaos.engine.observer import Observer
 from chaos.engine.proxies import Proxies
@@ -15,7 +16,7 @@ from chaos.engine.routes import RouteWatch
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.engine.target import FreezeWatch, TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
-from chaos.judge import Facts, Standing, stand
+from chaos.judge import Facts, Standing, newcomers, stand
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName, ProxySeen
@@ -26,6 +27,9 @@ from chaos.safety.leases import Leases
 T = TypeVar("T")
 TICK: Final = 0.5
 """Seconds between two looks."""
+
+_LATEST: Final = 60.0
+"""Seconds by which the first samples after the load's begin may come late."""
 
 
 class Halt(Exception):
@@ -40,7 +44,10 @@ class Live:
             raise ValueError("only an allowed plan can be run")
         self.around, self.place, self.clock = around, around.place, around.clock
         offset = self._clock_offset()
-        self.recorder = Recorder(plan, around.place.environment, clock_offset=offset, started=self.clock.now() + offset)
+        environment = around.place.environment
+        if plan.scrape_interval is not None:
+            environment = environment.model_copy(update={"scrape_interval": plan.scrape_interval})
+        self.recorder = Recorder(plan, environment, clock_offset=offset, started=self.clock.now() + offset)
         self.observer = Observer(self.recorder, around.place.metrics, around.load, around.clock)
         self.injectors = tuple(Injector(around.place.mesh, one, plan.run, around.clock) for one in plan.injections)
         self.proxies = Proxies(around.place.mesh, around.clock, plan.injections, every=True)
@@ -58,6 +65,7 @@ class Live:
         self.followed: Informer | None = None
         """The VirtualServices, from the baseline on."""
         self.routes: RouteWatch | None = None
+        self.newcomers = Newcomers(around.place.mesh, around.clock)
 
     def _clock_offset(self) -> float:
         before = self.clock.now()
@@ -93,11 +101,31 @@ class Live:
                 return False
             self.clock.sleep(pause)
 
+    def until_counted(self, limit: float, decided: Callable[[Standing], bool]) -> bool:
+        """Like ``until``, and for as much longer as the samples come late by which it is to be decided.
+
+        Raises:
+            Halt: as ``until``.
+        """
+        end = self.now() + limit
+        while not self.until(end + self.late - self.now(), decided):
+            if self.around.stop or self.recorder.troubles or self.now() >= end + self.late:
+                return False
+        return True
+
+    @property
+    def late(self) -> float:
+        """Seconds by which samples come late; the most that is waited for, as long as none came since the load began."""
+        facts = self.recorder.facts
+        newest = max((times[-1] for times in facts.evidence.scrapes.values()), default=0.0)
+        return facts.environment.lag if newest > facts.marks.get(Mark.LOAD_STARTED, 0.0) else _LATEST
+
     def look(self) -> Standing:
         """One look: reads everything outside, and judges once."""
         now = self.now()
         self._follow_routes()
         self.observer.look(now)
+        self._meet_callers(now)
         phase = self.recorder.phase or PhaseName.LOCK
         if phase in (PhaseName.INJECT, PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
@@ -133,6 +161,18 @@ class Live:
                 self._guard(self.look())
             self.clock.sleep(POLL)
         return made.result()
+
+    def _meet_callers(self, now: float) -> None:
+        """Whoever has the labels of the declared callers is one of them, whenever it came."""
+        facts = self.recorder.facts
+        facts.unclear = [name for one, name in newcomers(facts, now) if self.newcomers.is_unclear(one, name)]
+        for number, one in enumerate(facts.plan.injections):
+            for caller in self.newcomers.declared(one):
+                found = list(facts.plan.injections)
+                found[number] = found[number].model_copy(update={"callers": (*found[number].callers, caller)})
+                facts.plan = facts.plan.model_copy(update={"injections": tuple(found)})
+                name = f"{caller.namespace}/{caller.workload}"
+                self.event(events.CallerJoined(at=now, caller=name, target=str(one.target)))
 
     def _guard(self, standing: Standing) -> None:
         if standing.proof is not None and standing.proof.outside:
@@ -225,5 +265,6 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
         elapsed=standing.now - facts.started,
         rate=answered / len(seconds) if seconds else None,
         expectations=standing.expectations,
+        wait=standing.wait,
         proof=standing.proof if phase is PhaseName.OBSERVE else None,
     )

@@ -19,6 +19,7 @@ from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
 from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
+from chaos.judge.unscraped import judge_unscraped
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.plan import Injection
@@ -114,6 +115,7 @@ def _reasons(
     lost = judge_metrics(facts)
     if lost is not None and all(trouble.kind is not TroubleKind.METRICS_LOST for trouble in history.troubles):
         yield lost
+    yield from judge_unscraped(facts)
     starved = judge_load(facts)
     if starved is not None:
         yield starved
@@ -350,12 +352,18 @@ def _after(
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
-        told = "; ".join(one.sentence for one in after.expectations if one.answer is Answer.UNDECIDED)
+        open_ = [one.sentence for one in after.expectations if one.answer is Answer.UNDECIDED]
+        relapsed = after.bad_until > after.allowed
+        if relapsed:
+            open_.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
             message=f"it stayed undecided whether the steady state held again within {after.allowed:g} s after the fault was gone, and "
-            f"stayed good: {told or 'for a short time after that, it surely was not'}",
-            hint="find out what fails for a moment after the fault; if there were too few events, raise load.rate, or limits.baseline: "
+            f"stayed good: {'; '.join(open_) or 'for a short time after that, it surely was not'}",
+            hint="run it again: what fails at the same time after each fault is a relapse; what fails now and then without a fault too is "
+            "seen before it, with a longer observe.atLeast"
+            if relapsed
+            else "find out what fails for a moment after the fault; if there were too few events, raise load.rate, or limits.baseline: "
             "the run looks for as much longer after the fault",
         )
 

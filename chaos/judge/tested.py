@@ -13,6 +13,7 @@ from chaos.expectations.share import ShareOfGood, rest_of
 from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.judge.load import statuses
 from chaos.judge.ours import listened, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
@@ -107,7 +108,8 @@ def untested_during(
         if not one.tally.total:
             yield Reason(
                 code=ReasonCode.GUARDRAIL_BLIND,
-                message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it",
+                message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it"
+                + (f"; the load got {got}" if (got := statuses(facts)) else ""),
                 hint=one.hint
                 or "check the service that the guardrail names, or the load's request, and that the load reaches it",
             )
@@ -124,7 +126,7 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
     load = facts.experiment.load
     for result in expectations if load.locustfile else ():
         stuck = hanging(facts, result)
-        if stuck > (1 - result.bound) * load.users:
+        if stuck > max(0.0, 1 - result.bound) * load.users:  # a bound that is no share is over 1
             yield Reason(
                 code=ReasonCode.REQUESTS_HANG,
                 message=f"{result.title!r} can't be decided: {stuck} of {load.users} users of the locustfile still waited for an answer when the fault "
@@ -138,7 +140,7 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
 def hanging(facts: Facts, result: ExpectationResult) -> int:
     """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
     window = facts.baseline if result.phase == "baseline" else facts.faulted(float("inf"))
-    return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(result.bound)) if window else 0
+    return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(min(1.0, result.bound))) if window else 0
 
 
 def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], window: Window) -> Iterator[Reason]:
