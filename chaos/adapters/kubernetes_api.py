@@ -26,6 +26,7 @@ from chaos.adapters.kubernetes_config import load
 from chaos.adapters.kubernetes_denials import cure
 from chaos.errors import InputError, MeshError, Setting
 from chaos.safety.retry import Transient, read, write
+from chaos.values.secrets import without_secrets
 from chaos.version import __version__
 
 _GRACE: Final = 2.0
@@ -112,8 +113,8 @@ class KubernetesApi:
 
     @property
     def server(self) -> str:
-        """The API server's address."""
-        return str(self._configuration.host)
+        """The API server's address, without user and password."""
+        return without_secrets(str(self._configuration.host))
 
     def server_time(self) -> float:
         """The API server's clock in Unix seconds, from the ``Date`` of its latest answer; right to about a second."""

@@ -30,6 +30,25 @@ _RENEWED: Final = 1.0
 """Seconds for which a renewal of the credentials by another thread is waited for."""
 
 
+class _Configuration(kubernetes.client.Configuration):  # type: ignore[misc]
+    """The client's, whose token can be sent: files end in a newline, and the refusal of such a header would show it."""
+
+    def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
+        """The token for one request, which the client may renew first.
+
+        Raises:
+            InputError: it can't be sent.
+        """
+        found: str | None = super().get_api_key_with_prefix(identifier, alias)
+        token = found and found.strip()
+        if token and not (token.isascii() and token.isprintable()):
+            raise InputError(
+                "the token of the kubeconfig's user has characters that no header can have, such as a line break (it is not shown)",
+                hint="look at its token, tokenFile or exec plugin",
+            )
+        return token
+
+
 @dataclass(frozen=True)
 class Loaded:
     """The client's configuration for one named context.
@@ -101,7 +120,7 @@ def load(kubeconfig: str | None, context: str) -> Loaded:
 
 
 def _of_pod() -> Loaded:
-    configuration = kubernetes.client.Configuration()
+    configuration = _Configuration()
     token = Path(incluster_config.SERVICE_TOKEN_FILENAME)
     try:
         loader = incluster_config.InClusterConfigLoader(str(token), incluster_config.SERVICE_CERT_FILENAME)
@@ -117,7 +136,7 @@ def _of_pod() -> Loaded:
 
 
 def _of_file(files: str, context: str) -> Loaded:
-    configuration = kubernetes.client.Configuration()
+    configuration = _Configuration()
     known: list[str] = []
     try:
         merger = kube_config.KubeConfigMerger(files)

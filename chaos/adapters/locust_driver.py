@@ -23,6 +23,7 @@ from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import gevent
 import gevent.event
@@ -38,6 +39,7 @@ from pydantic import TypeAdapter
 
 from chaos.adapters.locust_seconds import Seconds, by_weight, in_words
 from chaos.values.content import Body, Content, Header, Json, Marker
+from chaos.values.secrets import redacted
 
 _CONNECTIONS: Final = 100_000
 """More than an open model at any rate that is allowed needs: the pool must never be what limits."""
@@ -214,7 +216,7 @@ def send_with(headers: Mapping[str, str], *, entry: str, host: Mapping[str, str]
     send, request = requests.Session.send, FastHttpSession.request
 
     def own(url: str) -> dict[str, str]:
-        return {**(host if url.startswith((entry, "/")) else {}), **headers}
+        return {**(host if url.startswith("/") or _origin(url) == _origin(entry) else {}), **headers}
 
     def send_marked(self: Any, prepared: Any, **options: Any) -> Any:
         prepared.headers.update(own(str(prepared.url)))
@@ -225,6 +227,11 @@ def send_with(headers: Mapping[str, str], *, entry: str, host: Mapping[str, str]
 
     requests.Session.send = send_marked  # type: ignore[assignment, method-assign]
     FastHttpSession.request = request_marked
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def options_of(file: Path, work: Mapping[str, Any]) -> Any:
@@ -274,7 +281,7 @@ def listen(
         if counts_sending:
             seconds.sent(0.0)
             if name.startswith(("/", "http://", "https://")):
-                name = f"{request_type} {name}"  # as declared requests are called that have no name
+                name = redacted(f"{request_type} {name}")  # as declared requests are called that have no name
         matched = () if error else matching(markers, response)
         lag = (context or {}).get(_LAG, 0.0)
         judged = None if error or not counts_sending else _judged(int(status), exception)
