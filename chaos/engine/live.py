@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Final, TypeVar
 
 from chaos.engine.beside import POLL, Beside
+from chaos.engine.callers import Newcomers
 from chaos.engine.injecting import Injector
 from chaos.engine.observer import Observer
 from chaos.engine.proxies import Proxies
@@ -15,7 +16,7 @@ from chaos.engine.routes import RouteWatch
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.engine.target import FreezeWatch, TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
-from chaos.judge import Facts, Standing, stand
+from chaos.judge import Facts, Standing, newcomers, stand
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName, ProxySeen
@@ -58,6 +59,7 @@ class Live:
         self.followed: Informer | None = None
         """The VirtualServices, from the baseline on."""
         self.routes: RouteWatch | None = None
+        self.newcomers = Newcomers(around.place.mesh, around.clock)
 
     def _clock_offset(self) -> float:
         before = self.clock.now()
@@ -98,6 +100,7 @@ class Live:
         now = self.now()
         self._follow_routes()
         self.observer.look(now)
+        self._meet_callers(now)
         phase = self.recorder.phase or PhaseName.LOCK
         if phase in (PhaseName.INJECT, PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
@@ -133,6 +136,18 @@ class Live:
                 self._guard(self.look())
             self.clock.sleep(POLL)
         return made.result()
+
+    def _meet_callers(self, now: float) -> None:
+        """Whoever has the labels of the declared callers is one of them, whenever it came."""
+        facts = self.recorder.facts
+        facts.unclear = [name for one, name in newcomers(facts, now) if self.newcomers.is_unclear(one, name)]
+        for number, one in enumerate(facts.plan.injections):
+            for caller in self.newcomers.declared(one):
+                found = list(facts.plan.injections)
+                found[number] = found[number].model_copy(update={"callers": (*found[number].callers, caller)})
+                facts.plan = facts.plan.model_copy(update={"injections": tuple(found)})
+                name = f"{caller.namespace}/{caller.workload}"
+                self.event(events.CallerJoined(at=now, caller=name, target=str(one.target)))
 
     def _guard(self, standing: Standing) -> None:
         if standing.proof is not None and standing.proof.outside:
@@ -225,5 +240,6 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
         elapsed=standing.now - facts.started,
         rate=answered / len(seconds) if seconds else None,
         expectations=standing.expectations,
+        wait=standing.wait,
         proof=standing.proof if phase is PhaseName.OBSERVE else None,
     )

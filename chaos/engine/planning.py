@@ -28,7 +28,7 @@ from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 from chaos.values.led import Led
-from chaos.values.questions import Alerts, Question, Requests, Standing
+from chaos.values.questions import Alerts, Durations, Question, Requests, Side, Standing
 from chaos.values.remarks import Refusal, Warn
 from chaos.values.series import Series
 
@@ -66,12 +66,15 @@ def look(
         for namespace in experiment.namespaces
     }
     unanswered = tuple(_unanswered(metrics, experiment)) if metrics is not None else ()
+    others, hidden = _services_elsewhere(mesh, experiment)
     found = []
     for target in (one.target for one in experiment.each()):
         here = around[target.namespace]
+        here = replace(here, services=(*here.services, *others), hidden=hidden)
         if metrics is not None and target.namespace in here.namespaces:
             calling = _calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
-            here = replace(here, calling=calling, unanswered=unanswered)
+            uncounted = dict(_uncounted(metrics, experiment, here))
+            here = replace(here, calling=calling, unanswered=unanswered, uncounted=uncounted)
         found.append(here)
     return tuple(found)
 
@@ -107,6 +110,17 @@ def _around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_outside
         root_namespace=root,
         unreadable=tuple(blind),
     )
+
+
+def _services_elsewhere(mesh: Mesh, experiment: Experiment) -> tuple[Sequence[Object], Sequence[str]]:
+    """Those of further namespaces of which a Service is counted, and the namespaces where they may not be read."""
+    homes = {home[0] for host in experiment.claimed if (home := service_of(host)) is not None}
+    hidden: list[str] = []
+    found = [
+        _seen(partial(mesh.services, namespace), namespace, hidden)
+        for namespace in sorted(homes - set(experiment.namespaces))
+    ]
+    return [service for services in found for service in services or ()], hidden
 
 
 def _seen(read: Callable[[], T | None], right: str, blind: list[str]) -> T | None:
@@ -157,6 +171,20 @@ def _calling(metrics: Metrics, hosts: Sequence[str]) -> Sequence[tuple[str, str]
     return sorted(
         {(s.labels.get("source_workload_namespace", ""), s.labels.get("source_workload", "")) for s in series}
     )
+
+
+def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -> Iterator[tuple[str, int]]:
+    """Hosts that are counted of which no caller's proxy counted a request, with the requests that arrived all the same."""
+    every = (*experiment.steady_state, *experiment.guardrails)
+    asked = (question for one in every for question in one.questions(experiment.target.namespace))
+    hosts = {one.host for one in asked if isinstance(one, Requests | Durations) and one.side is Side.CALLERS}
+    with suppress(MetricsError):
+        for host in sorted(hosts):
+            parts = situation.destinations(host)
+            if not any(metrics.samples(Requests(host=one), seconds=_LOOK_BACK) for one in parts):
+                arrived = [metrics.samples(Requests(host=one, side=Side.CALLED), seconds=_LOOK_BACK) for one in parts]
+                rises = [one.samples[-1][1] - one.samples[0][1] for found in arrived for one in found]
+                yield host, round(sum(rises))
 
 
 def _unanswered(metrics: Metrics, experiment: Experiment) -> Iterator[Standing]:

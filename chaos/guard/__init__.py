@@ -44,6 +44,7 @@ RULES: Final[tuple[Rule, ...]] = (
     owners.no_controller_overwrites,
     shown.expectations_can_be_shown,
     shown.observed_services_exist,
+    shown.observed_services_are_counted,
     caps.percentage_is_capped,
     caps.delay_is_capped,
     caps.duration_is_capped,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from difflib import SequenceMatcher
 from typing import Any
 
 from chaos.guard.draft import Draft
@@ -22,15 +23,22 @@ def target_exists(draft: Draft) -> Iterator[Refusal]:
         and target.namespace in draft.situation.namespaces
         and services_right(target.namespace) not in draft.situation.unreadable
     ):
-        known = sorted(
-            s["metadata"]["name"] for s in draft.situation.services if s["metadata"]["namespace"] == target.namespace
-        )
         yield Refusal(
             rule="service-not-found",
             value=service_fqdn(target.service, target.namespace),
             message=f"there is no Service {target.service!r} in namespace {target.namespace!r}",
-            hint=f"Services there: {', '.join(known) or 'none'}",
+            hint=there_are(draft.situation.names_in(target.namespace), target.service),
         )
+
+
+def there_are(names: Iterable[str], wanted: str) -> str:
+    """What Services there are in the place of one that is not there, those whose names are nearest first."""
+
+    def likeness(name: str) -> float:
+        return SequenceMatcher(None, wanted, name).ratio()
+
+    known = sorted(sorted(names), key=likeness, reverse=True)
+    return f"Services there: {', '.join(known) or 'none'}"
 
 
 def target_speaks_http(draft: Draft) -> Iterator[Refusal]:

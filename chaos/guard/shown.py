@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from chaos.guard.draft import Draft
-from chaos.istio.hosts import service_of
+from chaos.guard.hosts import there_are
+from chaos.istio.hosts import service_of, short
 from chaos.model.scene import unshown
 from chaos.model.situation import services_right
 from chaos.values.questions import Durations, Requests
 from chaos.values.remarks import Refusal
+
+_SOME: Final = 20
+"""Requests without a proxy's caller from which on they were no mere trial."""
 
 
 def expectations_can_be_shown(draft: Draft) -> Iterator[Refusal]:
@@ -18,19 +23,42 @@ def expectations_can_be_shown(draft: Draft) -> Iterator[Refusal]:
 
 
 def observed_services_exist(draft: Draft) -> Iterator[Refusal]:
-    """Services of the target's namespace that expectations count are there; those of other namespaces are not read."""
+    """Services that expectations and guardrails count are there, in every namespace that may be read."""
     there, home = draft.situation, draft.namespace
-    known = sorted(one["metadata"]["name"] for one in there.services if one["metadata"]["namespace"] == home)
-    if draft.experiment.target.service not in known or services_right(home) in there.unreadable:
+    if draft.experiment.target.service not in there.names_in(home) or services_right(home) in there.unreadable:
         return  # another rule says so
+    for title, host in _counted(draft):
+        namespace, name = service_of(host) or ("", "")
+        known = there.names_in(namespace)
+        if namespace and namespace not in there.hidden and name not in known:
+            elsewhere = "; of another namespace, write namespace/name" if namespace == home else ""
+            yield Refusal(
+                rule="observed-not-found",
+                value=name,
+                message=f"{title}: there is no Service {name!r} in namespace {namespace!r}, so nothing could be counted",
+                hint=f"{there_are(known, name)}{elsewhere}",
+            )
+
+
+def observed_services_are_counted(draft: Draft) -> Iterator[Refusal]:
+    """What callers' proxies have to count has callers with a proxy."""
+    for title, host in _counted(draft):
+        requests = draft.situation.uncounted.get(host, 0)
+        if requests >= _SOME:
+            name = short(host, draft.namespace)
+            yield Refusal(
+                rule="observed-not-counted",
+                value=name,
+                message=f"{title}: the requests to {name} are counted by its callers' proxies, and none of these counted any in the "
+                f"last hour: {requests} requests arrived there, all from callers without a proxy",
+                hint="let the load and the callers come through a proxy of the mesh (the ingress gateway, or a sidecar in the calling pods), "
+                "and send one request that way, so that it is counted; or expect it of the service that they call through a proxy",
+            )
+
+
+def _counted(draft: Draft) -> Iterator[tuple[str, str]]:
+    """The expectations' titles, each with a host whose callers' proxies have to count."""
     for one in (*draft.experiment.steady_state, *draft.experiment.guardrails):
-        for question in one.questions(home):
-            found = service_of(question.host) if isinstance(question, Requests | Durations) else None
-            if found is not None and found[0] == home and found[1] not in known:
-                yield Refusal(
-                    rule="observed-not-found",
-                    value=found[1],
-                    message=f"{one.title}: there is no Service {found[1]!r} in namespace {home!r}, so nothing could be counted",
-                    hint=f"Services there: {', '.join(known) or 'none'}; of another namespace, write namespace/name",
-                )
-                break
+        asked = one.questions(draft.experiment.target.namespace)
+        hosts = [question.host for question in asked if isinstance(question, Requests | Durations)]
+        yield from ((one.title, host) for host in dict.fromkeys(hosts))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.injection.effect import callers_of
-from chaos.istio.destinations import beside
+from chaos.istio.destinations import leading_to
 from chaos.istio.hosts import host_matches, other_names, short
-from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same
+from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same, title
 from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Strategy
@@ -22,7 +22,7 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     yield from _gateways(situation, host)
     yield from _callers(experiment, situation, injection)
     yield from _names(experiment, situation, injection, host)
-    yield from _splits(experiment, situation)
+    yield from _splits(experiment, situation, host)
     yield from (one for one in unshown(experiment, situation) if isinstance(one, Warn))
     if injection.strategy is Strategy.OVERLAY and injection.before is not None:
         meta = injection.before["metadata"]
@@ -112,20 +112,28 @@ def _names(experiment: Experiment, situation: Situation, injection: Injection, h
         )
 
 
-def _splits(experiment: Experiment, situation: Situation) -> Iterator[Warn]:
-    """What is claimed of one part of a split says nothing of the others."""
+def _splits(experiment: Experiment, situation: Situation, host: str) -> Iterator[Warn]:
+    """What is expected of one part of a split says nothing of the others, and what has a part's name alone hits only that."""
     namespace = experiment.target.namespace
-    counted = {host for claimed in experiment.claimed for host in situation.destinations(claimed)}
+    counted = {found for claimed in experiment.claimed for found in situation.destinations(claimed)}
     for claimed in experiment.claimed:
-        for place, others in beside(claimed, situation.virtual_services).items():
-            missed = [short(host, namespace) for host in others if host not in counted]
+        for vs, parts in leading_to(claimed, situation.virtual_services):
+            name, missed = short(claimed, namespace), [short(one, namespace) for one in parts if one not in counted]
             if missed:
                 yield Warn(
                     code="split-not-claimed",
-                    message=f"the VirtualService {place} splits requests over {short(claimed, namespace)} and {', '.join(missed)}: "
-                    f"what is expected of {short(claimed, namespace)} is not counted at {', '.join(missed)}; expect it of these, too, or of "
-                    "the Service that is called",
+                    message=f"the VirtualService {title(vs)} splits requests over {name} and {', '.join(missed)}: what is expected of "
+                    f"{name} is not counted at {', '.join(missed)}; expect it of these, too, or of the Service that is called",
                 )
+    for vs, _ in leading_to(host, situation.virtual_services):
+        if MESH in gateways_of(vs):
+            names = ", ".join(short(one, namespace) for one in hosts_of(vs))
+            yield Warn(
+                code="called-by-another-name",
+                message=f"requests to {names} that {title(vs)} routes to {short(host, namespace)} do not feel the fault, although they are "
+                f"counted there: callers who ask for {names} follow {title(vs)}; to hit them, choose {names} as the target",
+            )
+            return
 
 
 def _callers(experiment: Experiment, situation: Situation, injection: Injection) -> Iterator[Warn]:

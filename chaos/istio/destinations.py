@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from chaos.istio.delegates import merged
 from chaos.istio.exports import Object
 from chaos.istio.governing import LEGACY_PORT, Mesh
 from chaos.istio.hosts import host_matches, other_names, overlap, resolve_host, service_of
@@ -74,20 +75,18 @@ def _of(route: Mapping[str, Any], namespace: str, labels: Labels, port: int) -> 
     return {**route, "match": blocks}
 
 
-def beside(host: str, virtual_services: Iterable[Object]) -> Mapping[str, tuple[str, ...]]:
-    """The hosts among which requests for another name are split together with this one, by the VirtualService that does it.
+def leading_to(host: str, virtual_services: Iterable[Object]) -> Iterator[tuple[Object, tuple[str, ...]]]:
+    """The VirtualServices of other hosts whose routes send requests to this one, each with all hosts of such a route.
 
-    One that has no weight now may get some at any time.
+    A part that has no weight now may get some at any time.
     """
-    found: dict[str, tuple[str, ...]] = {}
-    for vs in virtual_services:
-        owner = vs["metadata"]["namespace"]
-        for route in vs["spec"].get("http") or ():
-            parts = [resolve_host(one["destination"]["host"], owner) for one in route.get("route") or ()]
-            others = tuple(dict.fromkeys(one for one in parts if one != host))
-            if host in parts and others and host not in hosts_of(vs):
-                found[title(vs)] = others
-    return found
+    for vs in merged(list(virtual_services)):
+        owner, own = vs["metadata"]["namespace"], hosts_of(vs)
+        by_itself = host in own or (MESH in gateways_of(vs) and any(host_matches(one, host) for one in own))
+        for route in vs["spec"].get("http") or () if not by_itself else ():
+            parts = tuple(resolve_host(one["destination"]["host"], owner) for one in route.get("route") or ())
+            if host in parts:
+                yield vs, tuple(dict.fromkeys(parts))
 
 
 def _about(host: str, mesh: Mesh) -> Mesh:

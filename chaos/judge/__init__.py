@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chaos.judge.beforehand import hopeless, too_coarse
-from chaos.judge.callers import judge_callers
+from chaos.judge.callers import judge_callers, newcomers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
@@ -31,6 +31,7 @@ __all__ = [
     "must_listen",
     "needed",
     "new_evidence",
+    "newcomers",
     "stand",
     "supposed",
     "too_coarse",

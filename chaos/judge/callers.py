@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from chaos.expectations.evidence import Window
 from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
-from chaos.judge.proof import is_declared
+from chaos.judge.load import statuses
+from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
@@ -19,10 +22,21 @@ def calls(facts: Facts, question: Question) -> dict[str, int]:
         return {}
     found: dict[str, int] = {}
     window = Window(start, facts.marks.get(Mark.BASELINE_UNTIL, float("inf")))
-    for one, counted in facts.evidence.counted(question, window):
-        if counted.events:
-            found[caller_of(one.labels)] = found.get(caller_of(one.labels), 0) + counted.events
+    for one, rise in facts.evidence.counted(question, window):
+        if rise.events:
+            found[caller_of(one.labels)] = found.get(caller_of(one.labels), 0) + rise.events
     return found
+
+
+def newcomers(facts: Facts, now: float) -> Iterator[tuple[Injection, str]]:
+    """Callers that felt a target's fault and are not known, in a namespace where labels say who was declared."""
+    begun = facts.marks.get(Mark.INJECT_SENT)
+    for one in facts.plan.injections if begun is not None else ():
+        if one.target.callers:
+            seen = counted(facts, one, begun or now, now)
+            felt = {caller_of(series.labels) for series, events in seen if events and is_faulted(series, one)}
+            home = f"{one.target.namespace}/"
+            yield from ((one, name) for name in sorted(felt) if name.startswith(home) and not is_declared(one, name))
 
 
 def judge_callers(facts: Facts) -> Reason | None:
@@ -34,6 +48,7 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
     seen = calls(facts, injection.requests)
     if any(is_declared(injection, caller) for caller in seen):
         return None
+    got = f"; the load got {told}" if (told := statuses(facts)) else ""
     arrived = calls(facts, injection.arrivals)
     bare = sum(n for caller, n in arrived.items() if caller.endswith("/unknown"))
     wanted = (
@@ -43,19 +58,20 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
         return Reason(
             code=ReasonCode.CALLERS_WITHOUT_PROXY,
             message=f"{bare} requests arrived at {injection.host} from callers without a sidecar, which never feel the fault, and none "
-            f"from {wanted}",
+            f"from {wanted}{got}",
             hint="inject the sidecar into the calling pods (label istio-injection=enabled, then restart them)",
         )
     if not seen and not arrived:
         return Reason(
             code=ReasonCode.NO_CALLERS,
-            message=f"nobody called {injection.host} during the baseline; {wanted} should have",
+            message=f"nobody called {injection.host} during the baseline; {wanted} should have{got}",
             hint="send requests that the callers can answer only by calling the target, and that no cache answers before",
         )
     others = ", ".join(sorted(seen))
     return Reason(
         code=ReasonCode.NO_CALLERS,
         message=f"{wanted} did not call {injection.host} during the baseline"
-        + (f"; only {others} did" if others else ""),
+        + (f"; only {others} did" if others else "")
+        + got,
         hint="send load that makes them call the target, or correct target.callers",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chaos.expectations.evidence import Evidence, Window
@@ -13,7 +13,11 @@ from chaos.model.plan import Plan
 
 @dataclass
 class Facts:
-    """The facts of a run up to now."""
+    """The facts of a run up to now.
+
+    Args:
+        unclear: Callers of whom a live run asks whether they have the labels of the declared ones.
+    """
 
     plan: Plan
     environment: Environment
@@ -22,6 +26,7 @@ class Facts:
     proxies: Sequence[ProxySeen]
     evidence: Evidence
     stages: Sequence[StageSeen] = ()
+    unclear: Collection[str] = ()
 
     @classmethod
     def of(cls, history: History) -> Facts:

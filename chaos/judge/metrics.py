@@ -28,7 +28,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
     so that only the samples' own times can tell.
     """
     patience = _SCRAPES * facts.environment.scrape_interval + _SLOW
-    arrivals = {one.arrivals for one in facts.plan.injections}
+    arrivals = {part for one in facts.plan.injections for part, _ in facts.evidence.parts(one.arrivals)}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
         if isinstance(question, Comparison | Edges) or question in arrivals:

@@ -69,7 +69,11 @@ def _at(facts: Facts, injection: Injection, end: float, now: float) -> TargetPro
         target=str(injection.target),
         shares=tuple(share for part in _parts(facts, injection, end) for share in _shares(facts, injection, part)),
         by_caller={caller: n for caller, n in sorted(by_caller.items()) if n},
-        outside={caller: n for caller, n in by_caller.items() if n and not is_declared(injection, caller)},
+        outside={
+            caller: n
+            for caller, n in by_caller.items()
+            if n and not is_declared(injection, caller) and caller not in facts.unclear
+        },
     )
 
 

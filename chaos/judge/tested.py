@@ -13,6 +13,7 @@ from chaos.expectations.share import ShareOfGood, rest_of
 from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.judge.load import statuses
 from chaos.judge.ours import listened, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
@@ -107,7 +108,8 @@ def untested_during(
         if not one.tally.total:
             yield Reason(
                 code=ReasonCode.GUARDRAIL_BLIND,
-                message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it",
+                message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it"
+                + (f"; the load got {got}" if (got := statuses(facts)) else ""),
                 hint=one.hint
                 or "check the service that the guardrail names, or the load's request, and that the load reaches it",
             )

@@ -1,4 +1,4 @@
-"""What Kubernetes' controllers do for a mesh: Deployments into Pods, Services and Pods into Endpoints, their status.
+"""What Kubernetes' controllers do for a mesh: Deployments and Rollouts into Pods, Services and Pods into Endpoints, their status.
 
 Reacts to whatever is created, scaled, changed and deleted through the API, at start and at run time.
 """
@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from chaos.lab import injection
 from chaos.lab.api.errors import ApiError
-from chaos.lab.api.resources import DEPLOYMENTS, NAMESPACES, SERVICE_ACCOUNTS, SERVICES
+from chaos.lab.api.resources import DEPLOYMENTS, NAMESPACES, ROLLOUTS, SERVICE_ACCOUNTS, SERVICES
 from chaos.lab.api.store import Event, Store
 from chaos.lab.deployments import Deployments
+from chaos.lab.rollouts import Rollouts
 from chaos.lab.services import Services, selects
 
 _LOG: Final = logging.getLogger(__name__)
@@ -22,7 +23,7 @@ Object = Mapping[str, Any]
 
 
 class _Key(NamedTuple):
-    kind: Literal["Deployment", "Service"]
+    kind: str
     namespace: str
     name: str
 
@@ -37,14 +38,18 @@ class Controller:
 
     def __init__(self, store: Store, *, on_endpoints: Callable[[dict[str, list[str]]], None] | None = None) -> None:
         self._store = store
-        self._deployments = Deployments(store)
         self._services = Services(store)
+        self._kinds: Mapping[str, Deployments | Services] = {
+            "Deployment": Deployments(store),
+            "Rollout": Rollouts(store),
+            "Service": self._services,
+        }
         self._on_endpoints = on_endpoints
         self._told: dict[str, list[str]] = {}
         self._dirty: dict[_Key, None] = {}
         self._wake = asyncio.Event()
         self._unsubscribe = store.subscribe(self._notice)
-        for resource in (DEPLOYMENTS, SERVICES):
+        for resource in (DEPLOYMENTS, ROLLOUTS, SERVICES):
             for obj in store.list(resource):
                 self._mark(obj)
         for namespace in store.list(NAMESPACES):
@@ -66,8 +71,7 @@ class Controller:
         dirty, self._dirty = self._dirty, {}
         for key in dirty:
             try:
-                kind = self._deployments if key.kind == "Deployment" else self._services
-                kind.reconcile(key.namespace, key.name)
+                self._kinds[key.kind].reconcile(key.namespace, key.name)
             except ApiError as error:
                 # A validation that our own objects fail is a bug; anything else is someone who was faster.
                 _LOG.warning("%s %s/%s: %s", key.kind, key.namespace, key.name, error)
@@ -77,15 +81,19 @@ class Controller:
 
     def _notice(self, event: Event) -> None:
         obj = event.object
-        if obj["kind"] in ("Deployment", "Service"):
+        if obj["kind"] in self._kinds:
             self._mark(obj)
+        if obj["kind"] in ("Service", "VirtualService"):  # a Rollout sets selectors and weights
+            for rollout in self._store.list(ROLLOUTS, obj["metadata"]["namespace"]):
+                self._mark(rollout)
         elif obj["kind"] == "Namespace" and event.type == "ADDED":
             self._give_account(obj["metadata"]["name"])
         elif obj["kind"] == "Pod":
             namespace = obj["metadata"]["namespace"]
             for owner in obj["metadata"].get("ownerReferences") or ():
                 if owner["kind"] == "ReplicaSet":
-                    self._dirty[_Key("Deployment", namespace, injection.deployment_of(obj))] = None
+                    kind, name = injection.above(obj)
+                    self._dirty[_Key(kind, namespace, name)] = None
             for service in self._store.list(SERVICES, namespace):
                 if selects(service["spec"].get("selector"), obj):
                     self._mark(service)

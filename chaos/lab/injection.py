@@ -15,7 +15,8 @@ from chaos.istio.proxy import CONTAINER, ROUTER, SIDECAR, proxy_role
 PROXY_IMAGE: Final = "lab.istio-chaos.dev/envoy:1.40.0"
 NODE: Final = "lab"
 """The one node, which is this machine."""
-HASH_LABEL: Final = "pod-template-hash"
+_HASH_LABELS: Final = {"Deployment": "pod-template-hash", "Rollout": "rollouts-pod-template-hash"}
+"""By kind, the label in which pods have the hash of their template."""
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # that of Kubernetes' generated names
 
 Object = Mapping[str, Any]
@@ -32,12 +33,22 @@ def template_hash(deployment: Object) -> str:
     return "".join(letters)
 
 
+def hash_label(deployment: Object) -> str:
+    """The label in which its pods have the hash of their template."""
+    return _HASH_LABELS[deployment.get("kind", "Deployment")]
+
+
+def hash_of(obj: Object) -> str | None:
+    """The hash of the template that a Pod or a ReplicaSet is made from."""
+    return next((found for label in _HASH_LABELS.values() if (found := _labels(obj).get(label))), None)
+
+
 def replica_set_of(deployment: Object) -> dict[str, Any]:
     """The ReplicaSet of a Deployment's present template."""
     meta, hashed = deployment["metadata"], template_hash(deployment)
     template = copy.deepcopy(dict(deployment["spec"].get("template") or {}))
     template_meta = template.setdefault("metadata", {})
-    labels = template_meta["labels"] = {**(template_meta.get("labels") or {}), HASH_LABEL: hashed}
+    labels = template_meta["labels"] = {**(template_meta.get("labels") or {}), hash_label(deployment): hashed}
     selector = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
     return {
         "apiVersion": "apps/v1",
@@ -50,7 +61,7 @@ def replica_set_of(deployment: Object) -> dict[str, Any]:
         },
         "spec": {
             "replicas": int(deployment["spec"].get("replicas", 1)),
-            "selector": {"matchLabels": {**selector, HASH_LABEL: hashed}},
+            "selector": {"matchLabels": {**selector, hash_label(deployment): hashed}},
             "template": template,
         },
     }
@@ -58,7 +69,12 @@ def replica_set_of(deployment: Object) -> dict[str, Any]:
 
 def _owner(obj: Object) -> dict[str, Any]:
     meta = obj["metadata"]
-    owner = {"apiVersion": "apps/v1", "kind": obj["kind"], "name": meta["name"], "uid": meta["uid"]}
+    owner = {
+        "apiVersion": obj.get("apiVersion", "apps/v1"),
+        "kind": obj["kind"],
+        "name": meta["name"],
+        "uid": meta["uid"],
+    }
     return {**owner, "controller": True, "blockOwnerDeletion": True}
 
 
@@ -77,7 +93,7 @@ def pod_of(deployment: Object, replica_set: Object) -> dict[str, Any]:
         "metadata": {
             "name": f"{meta['name']}-{hashed}-{suffix}",
             "namespace": meta["namespace"],
-            "labels": {**(template_meta.get("labels") or {}), HASH_LABEL: hashed},
+            "labels": {**(template_meta.get("labels") or {}), hash_label(deployment): hashed},
             "annotations": dict(template_meta.get("annotations") or {}),
             "generateName": f"{meta['name']}-{hashed}-",
             "ownerReferences": [_owner(replica_set)],
@@ -137,10 +153,11 @@ def named_ports(pod: Object) -> dict[str, int]:
     }
 
 
-def deployment_of(pod: Object) -> str:
-    """The Deployment above the pod's ReplicaSet."""
+def above(pod: Object) -> tuple[str, str]:
+    """Kind and name of the Deployment, or Rollout, above the pod's ReplicaSet."""
     owner = next(owner for owner in pod["metadata"]["ownerReferences"] if owner["kind"] == "ReplicaSet")
-    return str(owner["name"]).removesuffix(f"-{_labels(pod).get(HASH_LABEL)}")
+    kind = next((kind for kind, label in _HASH_LABELS.items() if label in _labels(pod)), "Deployment")
+    return kind, str(owner["name"]).removesuffix(f"-{hash_of(pod)}")
 
 
 def _containers(pod: Object) -> list[dict[str, Any]]:

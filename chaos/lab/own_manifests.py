@@ -15,7 +15,7 @@ from chaos.errors import InputError
 from chaos.istio.injection import NAMESPACE_LABEL
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.proxy import CONTAINER, TEMPLATES
-from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, RESOURCES, Resource, resource_of
+from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, RESOURCES, ROLLOUTS, Resource, resource_of
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
 from chaos.lab.manifests import create
@@ -148,7 +148,7 @@ def load(
     for one in ordered:
         if one.resource is NAMESPACES and store.find(NAMESPACES, None, one.obj["metadata"]["name"]) is not None:
             continue
-        if one.resource is DEPLOYMENTS:
+        if one.resource in (DEPLOYMENTS, ROLLOUTS):
             unused -= _annotate(one.obj, behaviours)
         create(store, validators, one.obj)
     if unused:

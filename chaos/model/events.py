@@ -281,6 +281,16 @@ class ReleaseRetried(Event):
     words = "{why}"
 
 
+class CallerJoined(Event):
+    """A workload that was not there before has the labels of the declared callers, so it is one of them."""
+
+    label = "a caller joined"
+    kind: Literal["caller-joined"] = "caller-joined"
+    caller: str
+    target: str
+    words = "{caller} has the labels of the declared callers of {target}: it is one of them"
+
+
 # --- at any time -------------------------------------------------------------------------------------------------------
 
 
@@ -324,7 +334,7 @@ class Noted(Event):
 
 AnyEvent = Annotated[
     EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
-    | GuardrailTripped | OutsideScope | ApiSilent | MetricsSilent
+    | GuardrailTripped | OutsideScope | CallerJoined | ApiSilent | MetricsSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | RoutesChanged | ListenerDropped | Noted,
     Field(discriminator="kind"),

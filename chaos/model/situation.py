@@ -28,7 +28,9 @@ class Situation:
     Args:
         cluster: UID of ``kube-system``.
         namespaces: By name, all that could be read.
-        services: Of the target's namespace, and of every namespace that a governing object names.
+        services: Of the target's namespace, and of every namespace of which a Service is counted.
+        hidden: Further namespaces of which a Service is counted, and whose Services may not be read.
+        uncounted: Requests of the last hour to hosts that are counted, where no proxy of any caller counted one.
         virtual_services: All that could be read.
         destination_rules: All that could be read.
         workloads: Of the target's namespace.
@@ -60,6 +62,8 @@ class Situation:
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
     unanswered: tuple[Standing, ...] = ()
+    hidden: Sequence[str] = ()
+    uncounted: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def default_export(self) -> tuple[str, ...]:
@@ -70,6 +74,10 @@ class Situation:
         """A Service by its name."""
         wanted = (namespace, name)
         return next((s for s in self.services if (s["metadata"]["namespace"], s["metadata"]["name"]) == wanted), None)
+
+    def names_in(self, namespace: str) -> Sequence[str]:
+        """The names of a namespace's Services, as far as they were read."""
+        return [s["metadata"]["name"] for s in self.services if s["metadata"]["namespace"] == namespace]
 
     @cached_property
     def mesh(self) -> Mesh:

@@ -51,6 +51,7 @@ class Behaviour(TypedDict, total=False):
     status: int
     target_status: str
     spreads: float
+    skipped: float
     unfilled: float
     alerts: Mapping[str, Times]
     leaks: float
@@ -94,7 +95,8 @@ class Shop:
         status: Of the orders that do not fail.
         target_status: Of the calls of ``inventory-svc`` that are not aborted.
         spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
-        unfilled: Share of the calls of these two that are not made any more after a fault, as from a pool that does not refill.
+        skipped: Share of the calls of these two that are not made while there is a fault.
+        unfilled: Share of them that are not made any more after a fault, as from a pool that does not refill.
         alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
             and ``ShopDown`` never.
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
@@ -145,10 +147,9 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
     here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
+    found += [_service(name, home) for name, home in OTHERS if home != NAMESPACE]
     for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1), *here):
-        meta = {"name": name, "namespace": NAMESPACE, "labels": {"app": name}}
-        spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
-        found.append({"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec})
+        found.append(_service(name, NAMESPACE))
         owner = {"kind": "ReplicaSet", "name": f"{name}-1", "uid": "-", "controller": True}
         for one in pods_of(name, number):
             pod = {
@@ -159,3 +160,9 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
                 "apiVersion": "v1", "kind": "Pod", "metadata": pod, "spec": {"containers": [{"name": "istio-proxy"}]}
             })  # fmt: skip
     return found
+
+
+def _service(name: str, namespace: str) -> Mapping[str, Any]:
+    meta = {"name": name, "namespace": namespace, "labels": {"app": name}}
+    spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}

@@ -136,7 +136,7 @@ def test_every_event_has_a_sentence_of_its_data() -> None:
         "at": 1.0, "namespace": "staging", "service": "inventory-svc", "answer": "undecided", "count": 3,
         "strategy": "patch", "name": "vs", "title": "on fire", "callers": ["a", "b"], "why": "409", "exact": False,
         "asked": 2, "left": "x", "stored": {"metadata": {"namespace": "n", "name": "vs"}}, "trouble": "frozen", "message": "m", "listener": "l", "text": "t",
-            "object": "n/vs", "host": "inventory-svc", "destination": "inventory-canary", "target": "staging/inventory-svc", "number": 1, "of": 2, "fault": "abort of 10%",
+            "object": "n/vs", "caller": "staging/order-svc", "host": "inventory-svc", "destination": "inventory-canary", "target": "staging/inventory-svc", "number": 1, "of": 2, "fault": "abort of 10%",
     }  # fmt: skip
     union, _ = get_args(events.AnyEvent)
     for kind in get_args(union):

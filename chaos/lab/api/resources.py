@@ -332,6 +332,21 @@ PROMETHEUS_RULES: Final = _custom(
     status=True,
 )
 
+ROLLOUTS: Final = _custom(
+    "Rollout",
+    "rollouts",
+    "ro",
+    group="argoproj.io",
+    versions=("v1alpha1",),
+    scalable=True,
+    status=True,
+    columns=(
+        Column(name="Desired", path="spec.replicas"),
+        Column(name="Up-to-date", path="status.updatedReplicas"),
+        Column(name="Available", path="status.availableReplicas"),
+    ),
+)
+
 RESOURCES: Final[tuple[Resource, ...]] = (
     NAMESPACES,
     NODES,
@@ -358,6 +373,7 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     PEER_AUTHENTICATIONS,
     AUTHORIZATION_POLICIES,
     PROMETHEUS_RULES,
+    ROLLOUTS,
     CUSTOM_RESOURCE_DEFINITIONS,
     ADMISSION_POLICIES,
     ADMISSION_BINDINGS,

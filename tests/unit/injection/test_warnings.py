@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -39,3 +40,26 @@ def test_policies_are_those_of_the_rule_that_callers_follow(namespace: str, told
     assert isinstance(made, Injection)
     found = {one.code: one.message for one in warnings(experiment(), there, made, host=HOST)}
     assert found.get("hop-policies-not-tested", "").partition(" of ")[0] == (told or "")
+
+
+def split(host: str, *parts: str, **spec: Any) -> dict[str, Any]:
+    route = [{"destination": {"host": part}, "weight": 100 // len(parts)} for part in parts]
+    return virtual_service(host.partition(".")[0], hosts=[host], http=[{"route": route}], **spec)
+
+
+@pytest.mark.parametrize(
+    ("vs", "told"),
+    [
+        (split("shop.example.com", "order-svc", "order-canary", gateways=["public"]), {"split-not-claimed"}),
+        (split("shop.example.com", "order-svc", gateways=["public"]), set()),
+        (split("order-svc", "order-svc", "order-canary"), set()),
+        (split("stock", "inventory-svc", "inventory-canary"), {"called-by-another-name"}),
+        (split("*.staging.svc.cluster.local", "order-svc", "order-canary"), set()),
+    ],
+)
+def test_what_is_counted_at_a_part_of_a_split_is_told(vs: dict[str, Any], told: set[str]) -> None:
+    there = situation(vs)
+    made = choose(experiment(), situation(), run="r1", expires=EXPIRES)
+    assert isinstance(made, Injection)
+    found = {one.code for one in warnings(experiment(), there, made, host=HOST)}
+    assert found & {"split-not-claimed", "called-by-another-name"} == told

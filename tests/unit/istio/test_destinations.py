@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from chaos.istio.destinations import beside, destinations
+from chaos.istio.destinations import destinations, leading_to
 from chaos.istio.governing import Mesh
 from chaos.istio.registry import registered
+from chaos.istio.virtual_services import title
 from tests.unit.istio.test_governing import obj, service
 
 HOST = "order.staging.svc.cluster.local"
@@ -106,8 +107,9 @@ def test_a_service_that_may_not_be_read_has_the_ports_that_its_routes_speak_of()
     assert found(vs(http=[routed]), services=()) == ["primary"]
 
 
-@pytest.mark.parametrize(("host", "others"), [("stable", ("canary",)), ("order", ())])
-def test_what_requests_for_another_name_are_split_with(host: str, others: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("host", "parts"), [("stable", ["stable", "canary"]), ("order", []), ("elsewhere", [])])
+def test_which_other_names_lead_to_a_host(host: str, parts: list[str]) -> None:
     shop = obj("shop", hosts=["shop.example.com"], gateways=["public"], http=[to(stable=100, canary=0)])
-    expected = {"staging/shop": tuple(f"{one}.staging.svc.cluster.local" for one in others)} if others else {}
-    assert beside(f"{host}.staging.svc.cluster.local", [shop, vs(hosts=[host])]) == expected
+    found = list(leading_to(f"{host}.staging.svc.cluster.local", [shop, vs(hosts=[host], http=[to(host)])]))
+    assert [title(one) for one, _ in found] == ["staging/shop"] * bool(parts)
+    assert [one.partition(".")[0] for _, hosts in found for one in hosts] == parts

@@ -40,7 +40,7 @@ def test_a_pod_belongs_to_its_replica_set_and_carries_its_template() -> None:
     assert first["metadata"]["name"].startswith(f"a-{injection.template_hash(deployment())}-")
     assert first["metadata"]["labels"]["app"] == "a"
     assert first["metadata"]["ownerReferences"][0]["uid"] == "u2"
-    assert injection.deployment_of(first) == "a"
+    assert injection.above(first) == ("Deployment", "a")
     assert injection.app_ports(first) == [8080]
     assert injection.named_ports(first) == {"http": 8080}
 

@@ -165,6 +165,16 @@ def test_the_live_line_never_wraps(screen: Screen) -> None:
     assert len(screen.getvalue().removeprefix("\r\x1b[2K")) == 39
 
 
+@pytest.mark.parametrize(("wait", "told"), [(11.2, "at least 12 s more"), (0.0, "1 of 1 decided")])
+def test_it_says_what_is_waited_for(wait: float, told: str) -> None:
+    terminal = Terminal(out := io.StringIO(), width=200)
+    found = judge(GOOD).baseline[:1]
+    terminal.progress(
+        Progress(run="r1", experiment="e", phase=PhaseName.BASELINE, elapsed=9, expectations=found, wait=wait)
+    )
+    assert out.getvalue().endswith(f", {told}\n")
+
+
 def test_a_line_takes_the_place_of_the_live_one(screen: Screen) -> None:
     terminal = Terminal(screen, width=80)
     terminal.progress(Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1))

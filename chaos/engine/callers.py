@@ -1,0 +1,56 @@
+"""Learns by their labels whether callers that a plan does not know are declared ones: a rollout may have brought them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chaos.errors import HarnessError
+from chaos.istio.workloads import workload_name, workloads_of
+from chaos.model.plan import Caller, Injection
+from chaos.ports import Clock, Mesh
+
+PATIENCE: Final = 1.5
+"""Seconds for an answer of the API; after that, a caller of whom nobody can tell counts as none that was declared."""
+
+
+class Newcomers:
+    """Asks for the pods of a namespace, off the thread that decides, once for each caller that is not known."""
+
+    def __init__(self, mesh: Mesh, clock: Clock) -> None:
+        self._mesh = mesh
+        self._clock = clock
+        self._asked: dict[tuple[str, str], float] = {}
+        self._found: dict[tuple[str, str], Caller | None] = {}
+
+    def is_unclear(self, injection: Injection, name: str) -> bool:
+        """Whether nobody can tell yet if a caller, ``namespace/workload``, has the labels of the declared ones. Never waits."""
+        key = (str(injection.target), name)
+        if key not in self._asked:
+            self._asked[key] = self._clock.now()
+            self._clock.beside(lambda: self._ask(injection, name))
+        return key not in self._found and self._clock.now() - self._asked[key] < PATIENCE
+
+    def declared(self, injection: Injection) -> Iterator[Caller]:
+        """Those that turned out to be declared callers of a target, beside the known ones."""
+        known = {(one.namespace, one.workload) for one in injection.callers}
+        for (target, _), found in tuple(self._found.items()):
+            if target == str(injection.target) and found is not None and (found.namespace, found.workload) not in known:
+                yield found
+
+    def _ask(self, injection: Injection, name: str) -> None:
+        namespace, _, workload = name.partition("/")
+        wanted = injection.target.callers.items()
+        found: Caller | None = None
+        try:
+            pods = [
+                pod
+                for pod in self._mesh.pods(namespace)
+                if workload_name(pod) == workload and wanted <= (pod["metadata"].get("labels") or {}).items()
+            ]
+        except HarnessError:
+            return
+        if pods:  # those that are about to end called, too
+            running = (one.proxied for one in workloads_of(pods))
+            found = Caller(namespace=namespace, workload=workload, pods=next(running, ()))
+        self._found[str(injection.target), name] = found

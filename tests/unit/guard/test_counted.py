@@ -1,0 +1,94 @@
+"""What is claimed of a service can be counted: it is there, and its callers have proxies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from chaos.adapters.experiment_file import parse_experiment
+from chaos.guard import Draft, check
+from chaos.model.verdict import ReasonCode
+from chaos.testing.shop import Shop
+from chaos.testing.traffic import ENTRY
+from chaos.values.questions import Question, Requests, Side
+from chaos.values.remarks import Refusal
+from chaos.values.series import Series
+from tests.support.drafts import broken, draft
+from tests.support.shop_runs import reasons, run
+from tests.support.situations import EXPERIMENT, service, situation
+from tests.unit.engine.test_canaries import ANSWERED, split
+
+ORDERS = "order-svc.staging.svc.cluster.local"
+SERVICES = [service(name) for name in ("inventory-svc", "order-svc", "orders-db")] + [
+    service("session-svc", "platform")
+]
+
+
+def refusals(claim: str, role: str = "steadyState", **around: object) -> list[Refusal]:
+    text = EXPERIMENT if role == "steadyState" else f"{EXPERIMENT}{role}:\n"
+    asked = parse_experiment(f"{text}  - {claim}\n")
+    made = draft(situation(services=SERVICES, **around))
+    return list(
+        check(Draft(experiment=asked, situation=made.situation, settings=made.settings, injection=made.injection))
+    )
+
+
+@pytest.mark.parametrize("role", ["steadyState", "guardrails"])
+def test_a_misspelt_service_is_refused_with_the_nearest_names_first(role: str) -> None:
+    (found,) = refusals('{title: taken, service: ordr-svc, good: {status: "<500"}, atLeast: 50%}', role)
+    assert found.rule == "observed-not-found"
+    assert found.hint.startswith("Services there: order-svc, ")
+    assert found.hint.endswith("of another namespace, write namespace/name")
+
+
+def test_services_of_other_namespaces_too_where_they_may_be_read() -> None:
+    claim = "{title: the rest, unaffected: [platform/sesion-svc]}"
+    (found,) = refusals(claim)
+    assert (found.rule, found.hint) == ("observed-not-found", "Services there: session-svc")
+    (found,) = refusals(claim.replace("platform/", "platfrom/"))
+    assert (found.rule, found.hint) == ("observed-not-found", "Services there: none")
+    assert refusals(claim, hidden=["platform"]) == []
+    assert refusals(claim.replace("sesion", "session")) == []
+
+
+def test_a_misspelt_target_is_told_the_nearest_names_first() -> None:
+    made = draft(situation(services=SERVICES), service="inventry-svc")
+    (found,) = [one for one in check(made) if one.rule == "service-not-found"]
+    assert found.hint.startswith("Services there: inventory-svc, ")
+
+
+@pytest.mark.parametrize(("requests", "rules"), [(240, {"observed-not-counted"}), (3, set())])
+def test_a_service_that_only_callers_without_a_proxy_call(requests: int, rules: set[str]) -> None:
+    assert broken(draft(situation(uncounted={ORDERS: requests}))) == rules
+
+
+def used_before(shop: Shop) -> Shop:
+    """Somebody sent orders before the plan is made."""
+    shop.traffic.rate = 10
+    shop.clock.sleep(30)
+    shop.traffic.catch_up()
+    shop.traffic.rate = 0
+    return shop
+
+
+@pytest.mark.parametrize("canary", [False, True])
+def test_the_metrics_tell_who_counted(monkeypatch: pytest.MonkeyPatch, *, canary: bool) -> None:
+    shop = Shop()
+    if canary:
+        shop.mesh.put(split(ENTRY, {"primary": 50, "canary": 50}))
+        shop.clock.sleep(1)
+    assert run(used_before(shop), ANSWERED).passed
+    shop = used_before(Shop())
+    samples = shop.metrics.samples
+
+    def without_proxies(question: Question, *, seconds: float) -> Sequence[Series]:
+        if isinstance(question, Requests) and question.side is Side.CALLERS and question.host.startswith(ENTRY):
+            return ()
+        return samples(question, seconds=seconds)
+
+    monkeypatch.setattr(shop.metrics, "samples", without_proxies)
+    told = reasons(run(shop, ANSWERED))[ReasonCode.STAGING_RULE]
+    assert told.startswith(
+        "observed-not-counted: answered: the requests to order-svc are counted by its callers' proxies"
+    )
