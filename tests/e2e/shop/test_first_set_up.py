@@ -41,7 +41,7 @@ def test_it_leads_to_an_identity_that_may_plan_and_no_more(lab: LabState, tmp_pa
         stat -c %a chaos-harness.kubeconfig
     """
     done = subprocess.run(
-        ["bash", "-c", typed], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60,
+        ["bash", "-c", typed], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120,
         env={**os.environ, "KUBECONFIG": str(tmp_path / "config"), "HOME": str(tmp_path),
              "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
     )  # fmt: skip
