@@ -27,7 +27,7 @@ answers: setup ## hold the model, the lab and the tests' oracle against all reco
 survive: setup ## kill runs, spoil answers and stop sessions in every combination, install the wheel elsewhere (about half an hour)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 --timeout 600 tests/survival $(ARGS)
 
-defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (some five minutes; ARGS="10 breaker": ten times, those)
+defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)
 	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
 
 clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)
