@@ -182,7 +182,7 @@ def _step(one: ExpectationResult) -> tuple[str, str]:
 
 
 def _sentence(one: ExpectationResult) -> str:
-    return f"{one.title}: {one.answer}: {one.told}"
+    return f"{one.title!r}: {one.answer}: {one.told}"
 
 
 def _half(target: str, share: ShareProof) -> tuple[str, str]:
