@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from chaos.expectations.client import FAILURE
 from chaos.expectations.confidence import decide
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
@@ -53,11 +54,13 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
             continue
         answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
         if _succeeding(answers) < _WORKS:
+            most = max(answers, key=answers.__getitem__)
+            expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
                 message=f"{one.title!r} rests on errors: almost no answer {when} was a success, but status {_told(answers)}",
-                hint="check the load's paths, its headers (Host, credentials) and its data; if these answers are what you expect, "
-                f'declare their status alone, such as status: "{max(answers, key=answers.__getitem__)}"',
+                hint="check the load's paths, its headers (Host, credentials) and its data; "
+                + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
 
 

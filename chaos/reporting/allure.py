@@ -25,7 +25,7 @@ from chaos.ports import Listener, Result
 from chaos.reporting.evidence_csv import load_csv, query_csv
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import changed_lines, recovery_text, removal_text, share_text, verdict_markdown
-from chaos.reporting.record import write_atomically
+from chaos.reporting.record import LOAD_LOG, write_atomically
 from chaos.reporting.timeline import TIMELINE
 from chaos.values.answers import Answer, ExpectationResult
 
@@ -79,6 +79,10 @@ class AllureSteps(Listener):
             _attach("experiment as declared", plan.declared, "application/yaml", "yaml")
         if history.load:
             _attach("load statistics", load_csv(history), _CSV, "csv")
+        if result.folder is not None and (result.folder / LOAD_LOG).exists():
+            allure.attach.file(
+                str(result.folder / LOAD_LOG), name="log of the load", attachment_type=allure.attachment_type.TEXT
+            )
         for span in history.spans:
             self._phase(span, history, verdict)
         _write_surroundings(self._results, history.environment, self._categories)
