@@ -63,7 +63,7 @@ def told(verdict: Verdict) -> str:
     return reasons(verdict)[ReasonCode.EXPECTATION_VIOLATED]
 
 
-@pytest.mark.parametrize("claim", [ANSWERED, IN_TIME])
+@pytest.mark.parametrize("claim", [ANSWERED, IN_TIME, "{title: as before, unaffected: [order-svc]}"])
 @pytest.mark.parametrize("names", [("primary", "canary"), ("stable", "canary")])
 def test_a_broken_canary_is_found_and_named(claim: str, names: tuple[str, str]) -> None:
     first, canary = names
