@@ -43,6 +43,8 @@ _ASKED: Final = 50
 """Namespaces that are asked about, two questions each; enough to see a pattern."""
 _LOOK_BACK: Final = 3600
 """Seconds of metrics in which callers are looked for."""
+_LATELY: Final = 300
+"""Seconds in which to look first, since there are fewer samples."""
 
 
 def look(
@@ -182,11 +184,14 @@ def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -
     with suppress(MetricsError):
         for host in sorted(hosts):
             parts = situation.destinations(host)
-            if not any(metrics.samples(Requests(host=one), seconds=_LOOK_BACK) for one in parts):
-                arrived = [metrics.samples(Requests(host=one, side=Side.CALLED), seconds=_LOOK_BACK) for one in parts]
-                every = [one for found in arrived for one in found]
-                if all(is_unknown(one.labels) for one in every):
-                    yield host, round(sum(one.samples[-1][1] - one.samples[0][1] for one in every))
+            if any(
+                metrics.samples(Requests(host=part), seconds=back) for back in (_LATELY, _LOOK_BACK) for part in parts
+            ):
+                continue
+            questions = [Requests(host=part, side=Side.CALLED) for part in parts]
+            arrived = [series for one in questions for series in metrics.samples(one, seconds=_LOOK_BACK)]
+            if all(is_unknown(series.labels) for series in arrived):
+                yield host, round(sum(series.samples[-1][1] - series.samples[0][1] for series in arrived))
 
 
 def _unknown_alerts(metrics: Metrics, experiment: Experiment) -> Iterator[str]:
