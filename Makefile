@@ -1,6 +1,6 @@
 # The one entry for people and CI. `make help` lists the targets; ARGS goes to pytest: make run ARGS="-k inventory"
 .DEFAULT_GOAL := help
-.PHONY: help setup run report test answers survive clients lint lock clean
+.PHONY: help setup run report test answers survive defects clients lint lock clean
 ARGS ?=
 
 help: ## show this list
@@ -26,6 +26,9 @@ answers: setup ## hold the model, the lab and the tests' oracle against all reco
 
 survive: setup ## kill runs, spoil answers and stop sessions in every combination (about half an hour)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 --timeout 600 tests/survival $(ARGS)
+
+defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (some five minutes; ARGS="10 breaker": ten times, those)
+	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
 
 clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)
 	@.venv/bin/python -m tests.clients.run

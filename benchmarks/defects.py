@@ -11,47 +11,74 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from chaos.model.verdict import Outcome, Verdict
-from tests.support.defects import DEFECTS, Defect, run
+from tests.support.defects import DEFECTS, Defect, V, run
 
 DEFAULT: Final = {"profile": "default"}
+HEAD: Final = """\
+| defect | reason | found | inconclusive | passed | other reason | twin passed | inconclusive | red |
+|---|---|---|---|---|---|---|---|---|"""
 
 
-def of_broken(defect: Defect, verdict: Verdict) -> str:
-    if verdict.passed:
-        return "passed"
-    if not defect.told(verdict):
-        return "wrong"
-    return "inconclusive" if verdict.outcome is not defect.reason.outcome else "right"
+class Tried:
+    """What became of one defect and of its twin.
+
+    Args:
+        name: The defect's.
+    """
+
+    def __init__(self, name: str, defect: Defect[V]) -> None:
+        self._name, self._told, self._reason = name, defect.told, defect.reason
+        self._broken, self._twins = Counter[str](), Counter[str]()
+        self.misjudged: list[str] = []
+        """A sentence for each misjudgement."""
+
+    def add(self, verdict: Verdict, *, twin: bool) -> None:
+        """One verdict more."""
+        found = self._of_twin(verdict) if twin else self._of_broken(verdict)
+        (self._twins if twin else self._broken)[found] += 1
+        if found in ("passed, broken", "wrong", "red"):
+            which = f"twin of {self._name}" if twin else self._name
+            self.misjudged.append(f"{which}: {[(one.code.value, one.message) for one in verdict.reasons]}")
+
+    def __str__(self) -> str:
+        counts = [self._broken[key] for key in ("right", "inconclusive", "passed, broken", "wrong")]
+        counts += [self._twins[key] for key in ("passed", "inconclusive", "red")]
+        return f"| {self._name} | `{self._reason}` | {' | '.join(map(str, counts))} |"
+
+    def _of_broken(self, verdict: Verdict) -> str:
+        if verdict.passed:
+            return "passed, broken"
+        if not self._told(verdict):
+            return "wrong"
+        return "inconclusive" if verdict.outcome is not self._reason.outcome else "right"
+
+    @staticmethod
+    def _of_twin(verdict: Verdict) -> str:
+        return verdict.outcome.value if verdict.outcome in (Outcome.PASSED, Outcome.INCONCLUSIVE) else "red"
 
 
-def of_twin(verdict: Verdict) -> str:
-    return verdict.outcome.value if verdict.outcome in (Outcome.PASSED, Outcome.INCONCLUSIVE) else "red"
+def named(parts: Iterable[str], names: Iterable[str]) -> Iterator[str]:
+    """The names that have one of these parts; all without any."""
+    parts = tuple(parts)
+    return (name for name in names if not parts or any(part in name for part in parts))
 
 
 def main(repetitions: int, *parts: str) -> int:
     """Prints the table, and each misjudgement."""
-    misjudged = []
-    print("| defect | reason | found | inconclusive | passed | other reason | twin passed | inconclusive | red |")
-    print("|---|---|---|---|---|---|---|---|---|", flush=True)
-    for name, defect in DEFECTS.items():
-        if parts and not any(part in name for part in parts):
-            continue
-        broken, twins = Counter[str](), Counter[str]()
+    misjudged: list[str] = []
+    print(HEAD, flush=True)
+    for name in named(parts, DEFECTS):
+        defect = DEFECTS[name]
+        tried = Tried(name, defect)
         for seed in range(repetitions):
-            verdict = run({**defect.declared, **DEFAULT}, defect.broken, seed=seed)
-            broken[found := of_broken(defect, verdict)] += 1
-            if found in ("passed", "wrong"):
-                misjudged.append(f"{name}, seed {seed}: {verdict.reasons}")
-            verdict = run({**defect.declared, **DEFAULT}, defect.twin, seed=seed)
-            twins[found := of_twin(verdict)] += 1
-            if found == "red":
-                misjudged.append(f"twin of {name}, seed {seed}: {verdict.reasons}")
-        counts = [broken[key] for key in ("right", "inconclusive", "passed", "wrong")]
-        counts += [twins[key] for key in ("passed", "inconclusive", "red")]
-        print(f"| {name} | `{defect.reason}` | {' | '.join(map(str, counts))} |", flush=True)
+            for twin, variant in enumerate((defect.broken, defect.twin)):
+                tried.add(run({**defect.declared, **DEFAULT}, variant, seed=seed), twin=bool(twin))
+        print(tried, flush=True)
+        misjudged += tried.misjudged
     print(*misjudged, sep="\n")
     return 1 if misjudged else 0
 

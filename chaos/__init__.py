@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from chaos.expectations.flags import FlagsExpectation
     from chaos.expectations.good import Good
     from chaos.expectations.mesh import Expectation
+    from chaos.expectations.metric import MetricExpectation
     from chaos.expectations.promql import PromqlExpectation
     from chaos.expectations.replicas import ReplicaExpectation
     from chaos.expectations.throughput import ThroughputExpectation
@@ -90,6 +91,7 @@ _HOMES: Final = {
     "LoadError": "chaos.errors",
     "Match": "chaos.faults.target",
     "MeshError": "chaos.errors",
+    "MetricExpectation": "chaos.expectations.metric",
     "MetricsError": "chaos.errors",
     "NoWatch": "chaos.engine.surroundings",
     "NotPassed": "chaos.errors",
@@ -149,6 +151,7 @@ __all__ = [
     "LoadError",
     "Match",
     "MeshError",
+    "MetricExpectation",
     "MetricsError",
     "NoWatch",
     "NotPassed",

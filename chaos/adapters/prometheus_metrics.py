@@ -23,9 +23,13 @@ from chaos.values.questions import (
     TRUE,
     Alerts,
     Comparison,
+    Convergence,
     Durations,
     Edges,
     End,
+    ProcessorTime,
+    ProxyMemory,
+    Pushes,
     Question,
     Rejections,
     Requests,
@@ -43,6 +47,8 @@ _FALLBACK_INTERVAL: Final = 15.0
 """Seconds; the interval of Istio's sample addon."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
 _ENDS: Final = {End.CALLER: "source_workload_namespace", End.SERVICE: "destination_service_namespace"}
+_ISTIOD: Final = 'pod=~"istiod.*"'
+"""Every process has a processor time; istiod's is known by the pod that scrape configurations for Kubernetes name."""
 _RULES: Final = "/api/v1/rules?type=alert"
 _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
@@ -202,6 +208,14 @@ class PrometheusMetrics:
                 return _RULES
             case Rejections():
                 return "pilot_total_xds_rejects"
+            case Pushes():
+                return 'pilot_xds_pushes{type!~".*err"}'
+            case Convergence():
+                return "pilot_proxy_convergence_time_bucket"
+            case ProcessorTime():
+                return f"process_cpu_seconds_total{{{_ISTIOD}}}"
+            case ProxyMemory(namespace=namespace):
+                return f'envoy_server_memory_allocated{{namespace="{namespace}"}}'
         assert_never(question)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
@@ -22,7 +23,8 @@ class SystemClock:
 
     def __init__(self) -> None:
         self._wall = time.time() - time.monotonic()
-        self._woken = threading.Event()
+        # No Event: a signal's handler that sets one may find its lock held by the very thread that it interrupts.
+        self._woken: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def now(self) -> float:
         """Unix seconds."""
@@ -30,12 +32,14 @@ class SystemClock:
 
     def sleep(self, seconds: float) -> None:
         """Waits; returns early once somebody wakes it."""
-        if self._woken.wait(seconds):
-            self._woken.clear()
+        with suppress(queue.Empty):
+            self._woken.get(timeout=max(0.0, seconds))
+            for _ in range(self._woken.qsize()):
+                self._woken.get_nowait()
 
     def wake(self) -> None:
         """Ends a sleep; safe in a signal's handler."""
-        self._woken.set()
+        self._woken.put(None)
 
     def beside(self, work: Callable[[], None]) -> None:
         """Does something in a daemon thread: one that hangs must not keep the process from ending."""

@@ -26,6 +26,9 @@ _RELEASE: Final = 15.0
 
 def restore(live: Live) -> None:
     """Takes every fault out of the API of which a write was attempted."""
+    live.leases.close()
+    for made in live.injectors:
+        made.close()
     attempted = [made for made in live.injectors if made.attempted]
     if not attempted:
         return
@@ -111,7 +114,7 @@ def _let_go(live: Live) -> None:
         said=lambda why: live.event(events.ReleaseRetried(at=live.now(), why=why)),
     )  # fmt: skip
     live.leases.stop()
-    unaccounted = any(made.unaccounted for made in live.injectors)
+    unaccounted = live.leases.taking or any(made.unaccounted for made in live.injectors)
     if live.watchdog is not None and not live.recorder.residue and not unaccounted:
         live.watchdog.release()
     elif live.watchdog is not None:
@@ -129,7 +132,7 @@ def _hand_back(live: Live) -> str:
     else:
         live.recorder.residue = tuple(left)
         return f"residue: {', '.join(left)}" if left else ""
-    touched = bool(live.leases) or any(made.attempted for made in live.injectors)
+    touched = bool(live.leases) or live.leases.taking or any(made.attempted for made in live.injectors)
     live.recorder.residue = (f"not known: {unknown}",) if touched else ()
     return unknown
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Final
 
+from chaos.engine.beside import POLL, Insistent
 from chaos.errors import MeshError
 from chaos.injection.patching import carries, carries_fault, is_as_before
 from chaos.model.plan import Change, Injection, Strategy
@@ -16,6 +19,8 @@ from chaos.safety.retry import Unsettled, persist, settle
 
 RESTORE_DEADLINE: Final = 60.0
 """Seconds for which the run itself keeps trying; the watchdog goes on after that."""
+SILENT: Final = 1.0
+"""Seconds for which an attempt to restore is waited for, before that is said and another one begins beside it."""
 _PAUSE: Final = 0.5
 _TRIES: Final = 3
 
@@ -35,6 +40,9 @@ class Injector:
         self._mesh = mesh
         self._run = run
         self._clock = clock
+        self._state = threading.Lock()
+        self._closed = False
+        self._sending = False
         self.injection = injection
         self.attempted = False
         self.written: Object | None = None
@@ -46,12 +54,29 @@ class Injector:
         """Whether a write was sent of which nobody can tell that it will not take effect yet."""
         return self.attempted and self.written is None
 
+    def close(self) -> None:
+        """No write begins from now on; one that is under way may still take effect."""
+        with self._state:
+            self._closed = True
+
+    @contextmanager
+    def _open(self) -> Iterator[None]:
+        """While inside, a write may be under way; raises ``MeshError`` where none may begin any more."""
+        with self._state:
+            if self._closed:
+                raise MeshError(f"{self.injection.place} was not written: the run is ending")
+            self._sending = True
+        try:
+            yield
+        finally:
+            self._sending = False
+
     def write(self, *, owner: Object | None) -> Object:
         """Writes the fault; a created object belongs to the run's lease, so that Kubernetes collects it with that.
 
         Raises:
             Overtaken: the object changed since it was read.
-            MeshError: it was not written, or nobody can tell.
+            MeshError: it was not written, or nobody can tell, or the run is ending.
         """
         obj = dict(self.injection.after)
         if owner is not None and self.injection.strategy is not Strategy.PATCH:
@@ -59,6 +84,10 @@ class Injector:
         return settle(lambda: self._send(obj), tries=_TRIES, pause=_PAUSE, sleep=self._clock.sleep)
 
     def _send(self, obj: Object) -> Object:
+        with self._open():
+            return self._sent(obj)
+
+    def _sent(self, obj: Object) -> Object:
         patches = self.injection.strategy is Strategy.PATCH
         send = self._mesh.replace_virtual_service if patches else self._mesh.create_virtual_service
         before, self.attempted = self.attempted, True
@@ -119,17 +148,21 @@ class Injector:
         Returns:
             Why it could not restore; empty once the fault is out of the API.
         """
+        sending = self._sending
         try:
-            return "" if self._gone() else f"the fault is still in {self.injection.place} after the restore"
+            if found := self._found():
+                return "" if self._gone(found) else f"the fault is still in {self.injection.place} after the restore"
+            return f"the API server has not answered yet whether it wrote {self.injection.place}" if sending else ""
         except MeshError as error:
             return error.message
         except Exception as error:  # noqa: BLE001 - whatever it is, a fault is out there
             return f"{type(error).__name__}: {error}"
 
-    def _gone(self) -> bool:
+    def _found(self) -> Object | None:
         found = self.live()
-        if found is None or not self._is_in(found):
-            return True
+        return found if found is not None and self._is_in(found) else None
+
+    def _gone(self, found: Object) -> bool:
         restore(self._mesh, found, run=self._run)
         left = self.live()
         if left is not None and self.injection.strategy is Strategy.PATCH:
@@ -163,22 +196,36 @@ class Injector:
 def restore_all(
     injectors: Sequence[Injector], *, clock: Clock, said: Callable[[str], None], deadline: float = RESTORE_DEADLINE
 ) -> str:
-    """Takes all faults out of the API and makes sure that they are out; one that can't be does not keep the others.
+    """Takes all faults out of the API, side by side, and makes sure that they are out; one that can't be does not keep the others.
+
+    Restoring twice at the same time does no harm: objects are deleted by their UID and replaced by their version.
 
     Args:
         injectors: Of the faults that may be in the mesh.
         clock: The run's, on which it waits.
-        said: Called with every attempt that failed.
+        said: Called with every attempt that failed, or that has no answer yet.
         deadline: Seconds after which it gives up.
 
     Returns:
         Why it could not restore; empty once every fault is out.
     """
-    left = list(injectors)
+    left = [Insistent(clock, one.restore) for one in injectors]
 
     def attempt() -> str:
-        wrong = [(one, why) for one in left if (why := one.restore())]
-        left[:] = [one for one, _ in wrong]
-        return "; ".join(why for _, why in wrong)
+        until, told = clock.now() + SILENT, dict[Insistent[str], str]()
+        for one in left:
+            one.begin()
+        while True:
+            for one in tuple(left):
+                if whys := [ended.result() for ended in one.ended()]:
+                    told[one] = whys[-1]
+                    if "" in whys:
+                        left.remove(one)
+            silent = [one for one in left if one not in told]
+            if not silent or clock.now() >= until:
+                break
+            clock.sleep(POLL)
+        unheard = [f"the API server has not answered for {SILENT:g} s"] if silent else []
+        return "; ".join([*(told[one] for one in left if one in told), *unheard])
 
     return persist(attempt, clock=clock, deadline=deadline, pause=_PAUSE, said=said)

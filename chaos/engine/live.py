@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from typing import Final
+from typing import Final, TypeVar
 
+from chaos.engine.beside import POLL, Beside
 from chaos.engine.callers import Newcomers
 from chaos.engine.injecting import Injector
 from chaos.engine.observer import Observer
@@ -13,7 +14,7 @@ from chaos.engine.proxies import Proxies
 from chaos.engine.recorder import Recorder
 from chaos.engine.routes import RouteWatch
 from chaos.engine.surroundings import Surroundings, Watch
-from chaos.engine.target import TargetWatch
+from chaos.engine.target import FreezeWatch, TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
 from chaos.judge import Facts, Standing, newcomers, stand
 from chaos.model import events
@@ -23,6 +24,7 @@ from chaos.model.plan import Plan
 from chaos.ports import Informer, Listener, Progress
 from chaos.safety.leases import Leases
 
+T = TypeVar("T")
 TICK: Final = 0.5
 """Seconds between two looks."""
 
@@ -52,6 +54,7 @@ class Live:
             duration=around.lease,
         )
         self.watchdog: Watch | None = None
+        self.freezes = FreezeWatch(around.place.mesh, around.clock, plan.experiment.namespaces)
         self.targets: TargetWatch | None = None
         self.followed: Informer | None = None
         """The VirtualServices, from the baseline on."""
@@ -99,7 +102,7 @@ class Live:
         self.observer.look(now)
         self._meet_callers(now)
         phase = self.recorder.phase or PhaseName.LOCK
-        if phase in (PhaseName.PROVE, PhaseName.OBSERVE):
+        if phase in (PhaseName.INJECT, PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
         standing = stand(self.recorder.facts, phase, now)
         progress = deepcopy(progress_of(self.recorder.facts, phase, standing))
@@ -115,6 +118,24 @@ class Live:
             self.event(events.RoutesChanged(at=self.now(), host=one.host, destination=one.destination))
         if self.routes.broken:
             self.trouble(TroubleKind.BROKEN, self.routes.broken)
+
+    def aside(self, call: Callable[[], T]) -> T:
+        """What a call gives that may hang. It is made beside the run, which goes on to guard its fault meanwhile.
+
+        What the call gives after the run was stopped is not looked at.
+
+        Raises:
+            Halt: the run must stop: see `stop_if_asked` and `until`.
+        """
+        made = Beside(self.clock, call)
+        looked = self.now()
+        while not made.done:
+            self.stop_if_asked()
+            if Mark.INJECT_SENT in self.recorder.marks and self.now() - looked >= TICK:
+                looked = self.now()
+                self._guard(self.look())
+            self.clock.sleep(POLL)
+        return made.result()
 
     def _meet_callers(self, now: float) -> None:
         """Whoever has the labels of the declared callers is one of them, whenever it came."""
@@ -140,7 +161,9 @@ class Live:
 
     def _check_target(self) -> None:
         found = self.targets.look() if self.targets is not None else None
-        if found is not None and found.trouble is not None:
+        if frozen := self.freezes.look():
+            self.trouble(TroubleKind.FROZEN, frozen)
+        elif found is not None and found.trouble is not None:
             self.trouble(found.trouble, found.message)
         elif found is not None and found.message:
             self.event(events.ApiSilent(at=self.now(), answer=found.message))

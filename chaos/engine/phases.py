@@ -23,7 +23,7 @@ from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName
 from chaos.model.marks import RUN_HEADER
-from chaos.model.plan import Injection
+from chaos.model.plan import Injection, Plan
 from chaos.model.situation import Situation
 from chaos.safety.lock import Locked
 from chaos.safety.removal import announce
@@ -63,7 +63,7 @@ def lock(live: Live) -> None:
     until = live.now() + around.wait
     while not live.leases:
         try:
-            live.leases.take(sleep=live.clock.sleep)
+            live.aside(partial(live.leases.take, sleep=live.clock.sleep))
         except Locked as error:
             live.stop_if_asked()
             if live.now() >= until:
@@ -109,7 +109,7 @@ def baseline(live: Live) -> None:
 def _follow_routes(live: Live) -> None:
     """From here on, destinations to which routes begin to send requests count, too."""
     place, experiment = live.place, live.plan.experiment
-    live.followed = place.mesh.follow_virtual_services()
+    live.followed = live.aside(place.mesh.follow_virtual_services)
     live.routes = RouteWatch(live.followed, live.clock, experiment, live.plan.led, partial(place.around, experiment))
 
 
@@ -146,9 +146,9 @@ def inject(live: Live) -> None:
     """Writes the faults, by what is live at that moment, and watches their targets from then on."""
     live.enter(PhaseName.INJECT)
     for _ in range(_OVERTAKEN):
-        fresh, _ = _planned_again(live)
+        fresh, situations = _planned_again(live)
         live.recorder.facts.plan = live.plan.model_copy(update={"injections": tuple(fresh)})
-        if lost := live.leases.check():
+        if lost := live.aside(live.leases.check):
             live.trouble(TroubleKind.TARGET_CHANGED, lost)
         live.stop_if_asked()
         try:
@@ -158,7 +158,9 @@ def inject(live: Live) -> None:
         except Overtaken as error:
             live.event(events.Overtaken(at=live.now(), answer=error.args[0]))
             continue
-        _, situations = _planned_again(live)  # see there: objects to which a write can't be tied are checked once more
+        _, situations = _planned_again(
+            live, situations
+        )  # see there: what a write can't be tied to is checked once more
         assert live.followed is not None  # noqa: S101 - since the baseline
         live.targets = TargetWatch(live.place.mesh, live.clock, list(_watched(live, situations)), live.followed)
         return
@@ -175,24 +177,31 @@ def _watched(live: Live, situations: Sequence[Situation]) -> Iterator[Watched]:
 def _write(live: Live, made: Injector, injection: Injection) -> None:
     made.injection = injection
     live.mark(Mark.INJECT_SENT)
-    written = made.write(owner=live.leases.of(injection.target))
+    written = live.aside(partial(made.write, owner=live.leases.of(injection.target)))
     now = live.now()
     live.mark(Mark.INJECTED, now)
     live.event(events.Injected(at=now, strategy=injection.strategy, stored=written))
     message = f"run {live.plan.run} ({live.plan.experiment.name}) injects a fault"
-    announce(live.place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+    tell = partial(announce, live.place.mesh, written, reason="ChaosFaultStarted", message=message, warning=True)
+    live.clock.beside(tell)
 
 
-def _planned_again(live: Live) -> tuple[Sequence[Injection], Sequence[Situation]]:
+def _planned_again(
+    live: Live, known: Sequence[Situation] | None = None
+) -> tuple[Sequence[Injection], Sequence[Situation]]:
     """The injections by what is live now: every rule is checked again, and the objects to write must be the same.
 
     Checked right before the writes, and right after them. A change carries the version of the object that was checked; but
     Kubernetes can't tie a write to other objects. If one of these changed in between, the second check sees it, and the
-    run restores. The second check ignores the run's own faults.
+    run restores. The second check ignores the run's own faults, and takes from the first one who calls.
     """
-    plan = live.plan
-    situations = live.place.look(plan.experiment)
-    fresh = live.place.decide(plan.experiment, situations, run=plan.run, file=plan.file, declared=plan.declared)
+    plan, place = live.plan, live.place
+
+    def again() -> tuple[Plan, Sequence[Situation]]:
+        found = place.look(plan.experiment, known=known)
+        return place.decide(plan.experiment, found, run=plan.run, file=plan.file, declared=plan.declared), found
+
+    fresh, situations = live.aside(again)
     if fresh.refusals:
         live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule refuses it now: {fresh.refusals[0].message}")
         raise Halt
@@ -200,11 +209,11 @@ def _planned_again(live: Live) -> tuple[Sequence[Injection], Sequence[Situation]
         if now.after["spec"] != before.after["spec"] or now.changes != before.changes:
             live.trouble(TroubleKind.TARGET_CHANGED, "the target's VirtualServices changed between plan and injection")
             raise Halt
-    known = [
+    injections = [
         now if now.callers else now.model_copy(update={"callers": before.callers})
         for now, before in zip(fresh.injections, plan.injections, strict=True)
     ]
-    return known, situations
+    return injections, situations
 
 
 def prove(live: Live) -> None:
@@ -214,7 +223,8 @@ def prove(live: Live) -> None:
     reached = live.until(_DISTRIBUTION, lambda standing: _distributed(live, standing), pause=QUICK)
     live.stop_if_asked()
     if not reached and live.look().tripped is None:
-        rejected = rejected_since(live.place.metrics, live.recorder.marks[Mark.INJECT_SENT])
+        since = live.recorder.marks[Mark.INJECT_SENT]
+        rejected = live.aside(lambda: rejected_since(live.place.metrics, since))
         message, hint = not_distributed(_DISTRIBUTION, rejected)
         live.trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
         raise Halt

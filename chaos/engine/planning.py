@@ -29,8 +29,9 @@ from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 from chaos.values.led import Led
-from chaos.values.questions import Alerts, Durations, Requests, Side
+from chaos.values.questions import Alerts, Durations, Question, Requests, Side, Standing
 from chaos.values.remarks import Refusal, Warn
+from chaos.values.series import Series
 
 T = TypeVar("T")
 R = TypeVar("R", Refusal, Warn)
@@ -43,8 +44,8 @@ _ASKED: Final = 50
 """Namespaces that are asked about, two questions each; enough to see a pattern."""
 _LOOK_BACK: Final = 3600
 """Seconds of metrics in which callers are looked for."""
-_LATELY: Final = 300
-"""Seconds in which to look first, since there are fewer samples."""
+_RECENTLY: Final = 300
+"""Seconds after whose last sample Prometheus too takes a series for gone."""
 
 
 def look(
@@ -65,8 +66,8 @@ def look(
         namespace: _around(mesh, namespace, cluster=cluster, root=root, writable_outside=writable_outside)
         for namespace in experiment.namespaces
     }
+    unanswered = tuple(_unanswered(metrics, experiment)) if metrics is not None else ()
     others, hidden = _services_elsewhere(mesh, experiment)
-    unheard = tuple(_unknown_alerts(metrics, experiment)) if metrics is not None else ()
     found = []
     for target in (one.target for one in experiment.each()):
         here = around[target.namespace]
@@ -74,7 +75,7 @@ def look(
         if metrics is not None and target.namespace in here.namespaces:
             calling = _calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
             uncounted = dict(_uncounted(metrics, experiment, here))
-            here = replace(here, calling=calling, unknown_alerts=unheard, uncounted=uncounted)
+            here = replace(here, calling=calling, unanswered=unanswered, uncounted=uncounted)
         found.append(here)
     return tuple(found)
 
@@ -185,7 +186,7 @@ def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -
         for host in sorted(hosts):
             parts = situation.destinations(host)
             if any(
-                metrics.samples(Requests(host=part), seconds=back) for back in (_LATELY, _LOOK_BACK) for part in parts
+                metrics.samples(Requests(host=part), seconds=back) for back in (_RECENTLY, _LOOK_BACK) for part in parts
             ):
                 continue
             questions = [Requests(host=part, side=Side.CALLED) for part in parts]
@@ -194,15 +195,19 @@ def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -
                 yield host, round(sum(series.samples[-1][1] - series.samples[0][1] for series in arrived))
 
 
-def _unknown_alerts(metrics: Metrics, experiment: Experiment) -> Iterator[str]:
-    """Where the metrics do not answer, nothing is known: the run will say so."""
+def _unanswered(metrics: Metrics, experiment: Experiment) -> Iterator[Standing]:
+    """Where the metrics do not answer at all, nothing is known: the run will say so."""
     every = (*experiment.steady_state, *experiment.guardrails)
-    for question in (asked for one in every for asked in one.questions(experiment.target.namespace)):
-        if isinstance(question, Alerts):
+    for question in dict.fromkeys(asked for one in every for asked in one.questions(experiment.target.namespace)):
+        if isinstance(question, Standing):
             with suppress(MetricsError):
-                found = metrics.samples(question, seconds=_LOOK_BACK)
-                if all(one.labels.get("alertname") != question.name for one in found):
-                    yield question.name
+                if not any(_is_of(question, one) for one in metrics.samples(question, seconds=_RECENTLY)):
+                    yield question
+
+
+def _is_of(question: Question, found: Series) -> bool:
+    """Whether a series is the one that is asked about: alerts of other names come along."""
+    return not isinstance(question, Alerts) or found.labels.get("alertname") == question.name
 
 
 def make_plan(

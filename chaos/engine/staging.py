@@ -118,7 +118,8 @@ class Staging:
                 return
         elif seen is None or seen.having < seen.of:
             if now > self._sent + _DISTRIBUTION:
-                message, hint = not_distributed(_DISTRIBUTION, rejected_since(live.place.metrics, self._sent))
+                rejected = live.aside(lambda: rejected_since(live.place.metrics, self._sent))
+                message, hint = not_distributed(_DISTRIBUTION, rejected)
                 live.trouble(TroubleKind.NOT_DISTRIBUTED, f"stage {self._stage.number}: {message}", hint=hint)
             return
         self._note(self._stage.model_copy(update={"since": now}))

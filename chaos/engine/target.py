@@ -1,6 +1,7 @@
-"""Looks, while faults are active, whether they still are what was planned, off the thread that decides.
+"""Looks, while faults are active, whether they still are what was planned, and whether somebody froze their namespaces.
 
-An API server that hangs must not hold up a run, which has to check guardrails and signals meanwhile.
+Off the thread that decides: an API server that hangs must not hold up a run, which has to check guardrails and signals
+meanwhile.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from chaos.engine.beside import Beside, Insistent
 from chaos.engine.planning import governing_now
 from chaos.errors import MeshError
 from chaos.injection.effect import governing_of
@@ -20,7 +22,9 @@ from chaos.ports import Clock, Informer, Mesh, Object
 from chaos.values.remarks import Refusal
 
 EVERY: Final = 2.0
-"""Seconds between two looks."""
+"""Seconds between two looks at the targets."""
+_FROZEN_EVERY: Final = 0.5
+"""Seconds between two looks at the namespaces: a freeze is an emergency stop."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,37 @@ class Watched:
         self.specs = self.specs or (self.written.get("spec"),)
 
 
+class FreezeWatch:
+    """Whether somebody freezes a namespace of the run. It is asked again while an earlier question hangs."""
+
+    def __init__(self, mesh: Mesh, clock: Clock, namespaces: Sequence[str]) -> None:
+        self._mesh = mesh
+        self._clock = clock
+        self._namespaces = namespaces
+        self._asking = Insistent(clock, self._ask)
+        self._begun = float("-inf")
+
+    def look(self) -> str:
+        """What was frozen, and why; empty while nothing is known to be. Never waits."""
+        if self._clock.now() - self._begun >= _FROZEN_EVERY:
+            self._begun = self._clock.now()
+            self._asking.begin()
+        return next(filter(None, (one.result() for one in self._asking.ended())), "")
+
+    def _ask(self) -> str:
+        for name in self._namespaces:
+            try:
+                place = self._mesh.namespace(name)
+            except MeshError:
+                continue  # who looks at the target says that the API does not answer
+            marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
+            if FROZEN in marks:
+                return f"the namespace {name} was frozen: {marks[FROZEN]}"
+        return ""
+
+
 class TargetWatch:
-    """The injected objects are still ours and still govern, and nobody froze their namespaces.
+    """The injected objects are still ours and still govern.
 
     VirtualServices of all namespaces are ``followed``, not listed at each look: one of any namespace may take over. All else is
     taken to be as it was when the objects were written.
@@ -64,36 +97,24 @@ class TargetWatch:
         self.watched = watched
         self._followed = followed
         self._begun = float("-inf")
-        self._looking = False
-        self._found: Found | None = None
+        self._asking: Beside[Found] | None = None
         self._well: dict[str, tuple[int, str]] = {}
 
     def look(self) -> Found | None:
         """What the latest look found, once; ``None`` while it lasts and until the next one is due. Never waits."""
-        if not self._looking and self._clock.now() - self._begun >= EVERY:
+        if self._asking is None and self._clock.now() - self._begun >= EVERY:
             self._begun = self._clock.now()
-            self._looking = True
-            self._clock.beside(self._ask)
-        found, self._found = self._found, None
+            self._asking = Beside(self._clock, self._ask)
+        if self._asking is None or not self._asking.done:
+            return None
+        found, self._asking = self._asking.result(), None
         return found
 
-    def _ask(self) -> None:
+    def _ask(self) -> Found:
         try:
-            self._found = self._asked()
+            wrong = next(filter(None, map(self._changed, self.watched)), "")
         except MeshError as error:
-            self._found = Found(message=error.message)
-        except Exception as error:  # noqa: BLE001 - the thread's edge: a bug of ours must not leave a fault unwatched
-            self._found = Found(TroubleKind.BROKEN, f"{type(error).__name__}: {error}")
-        finally:
-            self._looking = False
-
-    def _asked(self) -> Found:
-        for namespace in dict.fromkeys(one.written["metadata"]["namespace"] for one in self.watched):
-            place = self._mesh.namespace(namespace)
-            marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
-            if FROZEN in marks:
-                return Found(TroubleKind.FROZEN, f"the namespace {namespace} was frozen: {marks[FROZEN]}")
-        wrong = next(filter(None, map(self._changed, self.watched)), "")
+            return Found(message=error.message)
         return Found(TroubleKind.TARGET_CHANGED, wrong) if wrong else Found()
 
     def _changed(self, one: Watched) -> str:

@@ -19,6 +19,7 @@ from chaos.expectations.fallback import FallbackExpectation
 from chaos.expectations.flags import FlagsExpectation
 from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import Expectation
+from chaos.expectations.metric import MetricExpectation
 from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.replicas import ReplicaExpectation
 from chaos.expectations.throughput import ThroughputExpectation
@@ -36,6 +37,7 @@ __all__ = [
     "FallbackExpectation",
     "FlagsExpectation",
     "Guardrail",
+    "MetricExpectation",
     "PromqlExpectation",
     "ReplicaExpectation",
     "SteadyState",
@@ -45,6 +47,7 @@ __all__ = [
 
 Declarable = (
     Annotated[PromqlExpectation, Tag("PromqlExpectation")]
+    | Annotated[MetricExpectation, Tag("MetricExpectation")]
     | Annotated[AlertExpectation, Tag("AlertExpectation")]
     | Annotated[ThroughputExpectation, Tag("ThroughputExpectation")]
     | Annotated[UnaffectedExpectation, Tag("UnaffectedExpectation")]

@@ -72,7 +72,7 @@ class AlertExpectation(Kind):
 
     def unshown(self, scene: Scene) -> Iterator[Refusal]:
         """There has to be such an alert, and time in which it can fire."""
-        if self.alert in scene.unknown_alerts:
+        if not scene.unanswered.isdisjoint(self.questions(scene.namespace)):
             yield Refusal(
                 rule="alert-not-found",
                 value=self.alert,

@@ -63,7 +63,12 @@ _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 _TIMES: Final = re.compile(r"baseline\s*\*\s*(\d+(\.\d+)?)")
 
 
-def _most(value: Any) -> Any:
+def read_most(value: Any) -> Most:
+    """The largest number as it is declared.
+
+    Raises:
+        ValueError: it is none.
+    """
     if isinstance(value, Most):
         return value
     if isinstance(value, str) and (found := _TIMES.fullmatch(value.strip())):
@@ -81,7 +86,7 @@ def _most(value: Any) -> Any:
 
 AtMost = Annotated[
     Most,
-    BeforeValidator(_most),
+    BeforeValidator(read_most),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({
         "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^baseline\s*\*\s*\d+(\.\d+)?$"}],

@@ -16,7 +16,7 @@ from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.replicas import got_by, replicas_in
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
-from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import Duration, format_duration
 from chaos.values.questions import Question, Requests, Side
@@ -34,9 +34,10 @@ class EjectionExpectation(Kind):
 
     Istio's metrics have no ejections (``outlierDetection``). What shows is that a replica's own proxy counts no request while those
     of the others go on counting. It is out if chance alone would pass it by as often, at any place among all requests, with less than
-    alpha's probability; each request reaches it by chance with at least the share that it surely had before the fault. While
-    requests hang somewhere, nothing is concluded: a replica that hangs counts none either. That all are back in time is a
-    matter of ``recovery.within``.
+    alpha's probability; each request reaches it by chance with at least the share that it surely had before the fault. It surely
+    was never out if chance passes it by as often with the largest share that it may have had; in between, nothing is concluded:
+    an ejection may be too short to be told from chance. Nor is anything while requests hang somewhere: a replica that
+    hangs counts none either. That all are back in time is a matter of ``recovery.within``.
 
     Args:
         title: What is expected, in words.
@@ -88,20 +89,25 @@ class EjectionExpectation(Kind):
         total = service.got(window)
         tally, limit = Tally(good=total, total=total), self.within.total_seconds()
         hanging = evidence.load.overdue(window.start, window.end)
-        if len(service.least) < _SEVERAL or hanging:
-            where = f"{hanging} requests hang" if hanging else f"of {len(service.least)} replicas"
+        if len(service.shares) < _SEVERAL or hanging:
+            where = f"{hanging} requests hang" if hanging else f"of {len(service.shares)} replicas"
             return Finding(Answer.UNDECIDED, tally, limit, look.confidence, where=where)
         faulted, allowed = look.phase == "fault", window.start + limit
-        gaps = {one: service.longest_gap(one, window, allowed if faulted else window.end) for one in service.least}
+        gaps = {one: service.longest_gap(one, window, allowed if faulted else window.end) for one in service.shares}
         out = {one: gap for one, gap in gaps.items() if service.is_out(one, gap)}
+        short = [one for one, gap in gaps.items() if service.may_be_out(one, gap)]
         asked = Window(allowed, window.end) if faulted else window
         answer = Answer.UNDECIDED
         if out:
             answer = Answer.HOLDS if faulted else Answer.VIOLATED
-        elif all(service.rises(one, asked) for one in service.least):
+        elif not short and all(service.rises(one, asked) for one in service.shares):
             answer = Answer.VIOLATED if faulted else Answer.HOLDS
         least = min(out.values(), key=lambda gap: gap.start, default=None)
-        where = f"{', '.join(out)} of {len(service.least)} replicas" if out else "and some replica got none"
+        where = "and some replica got none"
+        if out:
+            where = f"{', '.join(out)} of {len(service.shares)} replicas"
+        elif short:
+            where = f"{', '.join(short)} got none for a time, which may be chance: a longer baseline or a higher rate tells an ejection from it"
         value = least.start - window.start if least is not None else None
         return Finding(answer, tally, limit, look.confidence, value=value, where=where)
 
@@ -136,7 +142,7 @@ class _Service:
 
     evidence: Evidence
     question: Question
-    least: Mapping[str, float]
+    shares: Mapping[str, Interval]
     alpha: float
 
     @classmethod
@@ -145,8 +151,8 @@ class _Service:
         blank = cls(evidence, question, {}, alpha)
         counts = {one: blank.got(before, one) for one in replicas_in(evidence, (question,), before)}
         total, part = sum(counts.values()), 1 - alpha / max(1, len(counts))
-        least = {one: interval(n, total, confidence=part).low for one, n in counts.items()}
-        return cls(evidence, question, least, alpha)
+        shares = {one: interval(n, total, confidence=part) for one, n in counts.items()}
+        return cls(evidence, question, shares, alpha)
 
     def got(self, window: Window, replica: str | None = None) -> int:
         """Requests in a window, of one replica or of all."""
@@ -167,7 +173,14 @@ class _Service:
         return max(gaps, key=lambda gap: gap.end - gap.start)
 
     def is_out(self, replica: str, gap: Window) -> bool:
-        """Whether chance does not pass a replica by so often, at any place among all requests."""
+        """Whether chance surely does not pass a replica by so often, at any place among all requests."""
+        return self._is_no_chance(gap, replica, self.shares[replica].low)
+
+    def may_be_out(self, replica: str, gap: Window) -> bool:
+        """Whether chance may not pass it by so often."""
+        return self._is_no_chance(gap, replica, self.shares[replica].high)
+
+    def _is_no_chance(self, gap: Window, replica: str, share: float) -> bool:
         others = self.got(gap) - self.got(gap, replica)
-        chance = log(max(1, self.got(Window(-inf, gap.end)))) + others * log(1 - min(self.least[replica], 1 - 1e-9))
-        return chance < log(self.alpha / len(self.least))
+        chance = log(max(1, self.got(Window(-inf, gap.end)))) + others * log(1 - min(share, 1 - 1e-9))
+        return chance < log(self.alpha / len(self.shares))

@@ -164,21 +164,23 @@ class Evidence:
         return Window(first, last) if first < last else None
 
     def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
-        """The scrapes of a window between which any series of a question rose, in the order of time.
+        """The scrapes of a window between which any series of a question rose, in the order of time."""
+        rises = (rise for one in self.counters(question) for rise in self.rises_of(one, window))
+        return sorted((rise for rise in rises if rise[0] >= window.start), key=lambda rise: rise[1])
 
-        The birth of a series is a rise since the scrape before it.
+    def rises_of(self, one: Counter, window: Window) -> Iterator[tuple[float, float]]:
+        """The scrapes between which a series rose, the later one in a window; where it fell, its process began anew, and it rose since.
+
+        Its birth is a rise since the scrape before it.
         """
-        found = []
-        for one in self.counters(question):
-            times = one.times
-            first = bisect_right(one.changes, window.start, key=times.__getitem__)
-            last = bisect_right(one.changes, window.end, key=times.__getitem__)
-            found += [(times[place - 1], times[place]) for place in one.changes[first:last]]
-            if times and one.values[0] and times[0] <= window.end:
-                scrapes = self.scrapes.get(one.source, ())
-                earlier = bisect_left(scrapes, times[0])
-                found.append((scrapes[earlier - 1] if earlier else times[0] - self.scrape_interval, times[0]))
-        return sorted((rise for rise in found if rise[0] >= window.start), key=lambda rise: rise[1])
+        times = one.times
+        if times and one.values[0] and window.start < times[0] <= window.end:
+            scrapes = self.scrapes.get(one.source, ())
+            earlier = bisect_left(scrapes, times[0])
+            yield (scrapes[earlier - 1] if earlier else times[0] - self.scrape_interval), times[0]
+        first = bisect_right(one.changes, window.start, key=times.__getitem__)
+        last = bisect_right(one.changes, window.end, key=times.__getitem__)
+        yield from ((times[place - 1], times[place]) for place in one.changes[first:last])
 
     def timed(
         self, host: str, bound: float, window: Window, *, side: Side = Side.CALLERS

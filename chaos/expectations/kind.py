@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -116,15 +116,15 @@ class Kind(Declared, ABC):
         del evidence, look
         return {}
 
-    def in_steady_state(self) -> Self:
-        """Itself, as an expectation.
+    def in_steady_state(self) -> Kind:
+        """Itself, as an expectation; or what it stands for.
 
         Raises:
             ValueError: it could never be decided.
         """
         return self
 
-    def as_guardrail(self) -> Self:
+    def as_guardrail(self) -> Kind:
         """Itself, as a stop condition: once it is surely violated, the fault is removed at once.
 
         Raises:

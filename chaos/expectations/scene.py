@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from chaos.istio.hosts import host_of
+from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
 
 
@@ -28,7 +29,7 @@ class Scene:
         sealed: Every request to the target is answered by the fault, so its callers' proxies send none on.
         pods: Of the services whose pods are known, by their hosts.
         fault: The longest that the fault may last.
-        unknown_alerts: Alerts that expectations name, and that the metrics' back end surely does not have.
+        unanswered: Questions to which the metrics' back end surely has no data, although it should at any time.
         policies: What the DestinationRules of services have in their traffic policies, by their hosts.
     """
 
@@ -36,7 +37,7 @@ class Scene:
     target: str
     sealed: bool = False
     fault: timedelta = timedelta.max
-    unknown_alerts: frozenset[str] = frozenset()
+    unanswered: frozenset[Question] = frozenset()
     pods: Mapping[str, Pods] = field(default_factory=dict)
     policies: Mapping[str, frozenset[str]] = field(default_factory=dict)
 

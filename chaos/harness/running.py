@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.engine.beside import POLL, Beside
+from chaos.engine.clock import StopRequest
 from chaos.engine.place import Place
 from chaos.engine.run import Run
 from chaos.engine.surroundings import Surroundings, Watch
@@ -72,13 +74,13 @@ def run(
             hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
         )
     with stop.on_signals():
-        if all(place.settings.lists(namespace) for namespace in experiment.namespaces):
-            _await_turn(experiment, around)
-            sweep(place.mesh, namespaces=experiment.namespaces)  # what a dead run left must not be planned on
-        plan = place.plan(experiment, run=run_id or new_run(), file=str(file or ""), declared=declared)
-        make_folder(report_dir, plan.run)
-        if plan.allowed:
-            one = Run(plan, around)
+        prepared = Beside(around.clock, lambda: _prepared(experiment, around, report_dir, file, declared, run_id))
+        while not prepared.done:
+            if stop:  # nothing is written yet, so nothing that hangs is waited for
+                raise _ended(stop)
+            around.clock.sleep(POLL)
+        plan, one = prepared.result()
+        if one is not None:
             try:
                 history = one.execute()
             except BaseException:  # pytest-timeout's, or an exit from elsewhere: all is restored, and it goes on up
@@ -88,11 +90,28 @@ def run(
             history = _refused(plan, place, around.clock)
         result = conclude(history, report_dir=report_dir)
     around.listeners.finish(result)  # signals act at once again: a report that hangs can be interrupted
-    if stop.signal == signal.SIGINT:
-        raise KeyboardInterrupt(stop.why)
-    if stop.signal is not None:
-        raise Stopped(128 + stop.signal)
+    if stop:
+        raise _ended(stop)
     return result
+
+
+def _ended(stop: StopRequest) -> BaseException:
+    """What a signal becomes once all is clean."""
+    interrupted = stop.signal is None or stop.signal == signal.SIGINT
+    return KeyboardInterrupt(stop.why) if interrupted else Stopped(128 + (stop.signal or 0))
+
+
+def _prepared(
+    experiment: Experiment, around: Surroundings, report_dir: Path, file: Path | None, declared: str, run_id: str
+) -> tuple[Plan, Run | None]:
+    """The plan, and the run where it is allowed."""
+    place = around.place
+    if all(place.settings.lists(namespace) for namespace in experiment.namespaces):
+        _await_turn(experiment, around)
+        sweep(place.mesh, namespaces=experiment.namespaces)  # what a dead run left must not be planned on
+    plan = place.plan(experiment, run=run_id or new_run(), file=str(file or ""), declared=declared)
+    make_folder(report_dir, plan.run)
+    return plan, Run(plan, around) if plan.allowed else None
 
 
 def _await_turn(experiment: Experiment, around: Surroundings) -> None:

@@ -34,8 +34,11 @@ def is_faulted(series: Counter, injection: Injection) -> bool:
 
 
 def is_declared(injection: Injection, caller: str) -> bool:
-    """Whether a caller is in the declared scope: one of those that are known, or any of the target's namespace without such."""
-    if injection.callers:
+    """Whether a caller is in the declared scope: one of those that were declared, or any of the target's namespace.
+
+    Without declared callers those are known that called in the last hour, and others may begin to.
+    """
+    if injection.target.callers and injection.callers:
         return caller in {f"{one.namespace}/{one.workload}" for one in injection.callers}
     return caller.startswith(f"{injection.target.namespace}/")
 

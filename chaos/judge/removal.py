@@ -7,13 +7,14 @@ and no fault is counted that they could not have drawn before.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
 from chaos.expectations.confidence import interval as interval_of
-from chaos.expectations.counting import Counter, Source
+from chaos.expectations.counting import Source
+from chaos.expectations.evidence import Window
 from chaos.faults.fault import felt_by
 from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
@@ -143,23 +144,8 @@ def _rises(facts: Facts, injection: Injection, since: float, now: float) -> Iter
         held = max((kind.held.total_seconds() for kind in declared if type(kind) in felt), default=0.0)
         left = series.labels.get("response_code") == "0"  # its client went away, maybe while it was held back
         least, most = 0.0 if left else held, held if answered else longest
-        for after, by in _changes(facts, series, since):
-            if by <= now:
-                yield _Rise(after - most, by - least, not answered)
-
-
-def _changes(facts: Facts, series: Counter, since: float) -> Iterator[tuple[float, float]]:
-    """The scrapes between which a series changed, the later one after a moment; less than before: the proxy began anew.
-
-    Its birth is a change too, since the scrape at which it was not there yet.
-    """
-    times = series.times
-    if times and times[0] > since and series.values[0]:
-        scrapes = facts.evidence.scrapes.get(series.source, ())
-        earlier = bisect_left(scrapes, times[0])
-        yield (scrapes[earlier - 1] if earlier else times[0] - facts.environment.scrape_interval), times[0]
-    first = bisect_right(series.changes, since, key=lambda place: times[place])
-    yield from ((times[place - 1], times[place]) for place in series.changes[first:])
+        for after, by in facts.evidence.rises_of(series, Window(since, now)):
+            yield _Rise(after - most, by - least, not answered)
 
 
 def _scraped_until(facts: Facts, injection: Injection, now: float) -> float:

@@ -50,7 +50,7 @@ def stand(facts: Facts, phase: PhaseName | None, now: float) -> Standing:
     """How the run stands in a phase."""
     if phase is PhaseName.BASELINE:
         return Standing(now=now, answer=baseline_answer(facts, now))
-    if phase is PhaseName.PROVE:
+    if phase is PhaseName.PROVE or (phase is PhaseName.INJECT and Mark.INJECT_SENT in facts.marks):
         return Standing(now=now, proof=judge_proof(facts, now), tripped=guardrail_tripped(facts, now))
     if phase is PhaseName.OBSERVE:
         answer = fault_answer(facts, now)

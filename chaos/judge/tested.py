@@ -110,7 +110,8 @@ def untested_during(
                 code=ReasonCode.GUARDRAIL_BLIND,
                 message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it"
                 + (f"; the load got {got}" if (got := statuses(facts)) else ""),
-                hint="check the service that the guardrail names, or the load's request, and that the load reaches it",
+                hint=one.hint
+                or "check the service that the guardrail names, or the load's request, and that the load reaches it",
             )
     yield from _stuck(facts, expectations)
     window = facts.faulted(now)

@@ -105,7 +105,9 @@ class Lab:
 
         listening, secured = listening_socket(), listening_socket()
         plain = f"127.0.0.1:{listening.getsockname()[1]}"
-        istiod = Target(plain, {"job": "istiod", "app": "istiod", "__metrics_path__": f"{PREFIX}metrics"})
+        istiod = Target(
+            plain, {"job": "istiod", "app": "istiod", "pod": "istiod", "__metrics_path__": f"{PREFIX}metrics"}
+        )
         control_plane = ControlPlane(store)
         self._pods = pods = PodRunner(
             store,

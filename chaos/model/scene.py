@@ -32,7 +32,7 @@ def scene_of(experiment: Experiment, situation: Situation) -> Scene:
         target=service_fqdn(experiment.target.service, namespace),
         sealed=_sealed(experiment, situation),
         fault=experiment.limits.fault,
-        unknown_alerts=frozenset(situation.unknown_alerts),
+        unanswered=frozenset(situation.unanswered),
         pods={host: _pods(service, situation) for host, service in hosts.items()},
         policies={host: _policies(situation.rule_for(host, namespace)) for host in hosts},
     )

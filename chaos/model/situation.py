@@ -16,6 +16,7 @@ from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.registry import registered
 from chaos.istio.virtual_services import same
 from chaos.istio.workloads import Workload
+from chaos.values.questions import Standing
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
@@ -43,7 +44,7 @@ class Situation:
         http_routes: All of the Gateway API's HTTPRoutes and GRPCRoutes; none where these are not served.
         root_namespace: The mesh's, whose Sidecar is the default of all namespaces.
         unreadable: What the identity in use may not read, as rights: ``list sidecars.networking.istio.io``.
-        unknown_alerts: Alerts that expectations name, and that the metrics' back end answered not to have.
+        unanswered: Questions of expectations to which the metrics' back end has no data, although it should at any time.
     """
 
     cluster: str
@@ -60,7 +61,7 @@ class Situation:
     http_routes: Sequence[Object] = ()
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
-    unknown_alerts: tuple[str, ...] = ()
+    unanswered: tuple[Standing, ...] = ()
     hidden: Sequence[str] = ()
     uncounted: Mapping[str, int] = field(default_factory=dict)
 

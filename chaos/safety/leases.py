@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from chaos.errors import MeshError
 from chaos.faults.target import Target
 from chaos.safety.lease import LEASE_SECONDS, Held
 from chaos.safety.lock import Locked, acquire
@@ -37,6 +39,10 @@ class Leases:
         self._run, self._experiment, self._owner = run, experiment, owner
         self._duration = duration
         self._held: dict[str, Held] = {}
+        self._state = threading.Lock()
+        self._closed = False
+        self.taking = False
+        """Whether somebody is taking them: one may become ours that is not yet."""
 
     def __bool__(self) -> bool:
         """Whether any lease may be ours."""
@@ -47,23 +53,42 @@ class Leases:
 
         Raises:
             Locked: another run holds one; this run then holds none.
-            MeshError: the API failed, or what a dead run left can't be removed; `release` has to follow.
+            MeshError: the API failed, what a dead run left can't be removed, or the run is ending; `release` has to follow.
         """
+        self.taking = True
         try:
             for target in self._targets:
-                self._held[str(target)] = acquire(
-                    self._mesh,
-                    namespace=target.namespace,
-                    service=target.service,
-                    run=self._run,
-                    experiment=self._experiment,
-                    owner=self._owner,
-                    duration=self._duration,
-                    sleep=sleep,
+                self._keep(
+                    target,
+                    acquire(
+                        self._mesh,
+                        namespace=target.namespace,
+                        service=target.service,
+                        run=self._run,
+                        experiment=self._experiment,
+                        owner=self._owner,
+                        duration=self._duration,
+                        sleep=sleep,
+                    ),
                 )
         except Locked:
             self.release()
             raise
+        finally:
+            self.taking = False
+
+    def _keep(self, target: Target, one: Held) -> None:
+        with self._state:
+            if not self._closed:
+                self._held[str(target)] = one
+                return
+        one.release()
+        raise MeshError(f"the lease of {target} was given back at once: the run is ending")
+
+    def close(self) -> None:
+        """Keeps none that is taken from now on, on another thread: it is given back as soon as the API has answered."""
+        with self._state:
+            self._closed = True
 
     def of(self, target: Target) -> Object:
         """A target's lease as last stored; all are taken."""

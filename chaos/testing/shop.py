@@ -56,6 +56,10 @@ class Behaviour(TypedDict, total=False):
     leaks: float
     fails_as: int
     takes: float
+    pushes: float
+    converges: float
+    cpus: float
+    memory: float
     scrape_interval: float
     time_out: float
 
@@ -96,6 +100,10 @@ class Shop:
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
         fails_as: Status of the orders that fail.
         takes: Milliseconds that an answer takes where nothing is delayed.
+        pushes: Configurations per second that istiod sends to proxies; three more come with each change of a VirtualService.
+        converges: Seconds from a change until istiod has sent it to a proxy.
+        cpus: CPUs that istiod uses.
+        memory: Bytes that the proxy of ``payment-svc`` has allocated; those of the others have half of it.
         scrape_interval: Whole seconds between two samples of the metrics.
         seed: Each order's fate is drawn by chance from this seed; without one, the shares are kept evenly.
 

@@ -13,6 +13,7 @@ from chaos.istio.delegates import merged
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.istio.virtual_services import hosts_of, order_for_namespace
 from chaos.ports import Clock, Object
+from chaos.testing.internals import Internals
 from chaos.testing.orders import Order, Says
 from chaos.testing.shares import Shares
 from chaos.testing.stalls import Arrivals, split
@@ -94,6 +95,9 @@ class Traffic:
         """By the name of a Service to which routes may send orders: the share of them that fails there."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval, self.time_out = 1.0, inf
+        self.pushes, self.converges, self.cpus, self.memory = 0.0, 0.2, 0.1, 60e6
+        self._internals = Internals(NAMESPACE, self._next)
+        self._obeyed: Sequence[Object] = ()
         self.arrivals = Arrivals()
         self.waiting: tuple[float, ...] = ()
         """Seconds for which users of a locustfile wait for their answers."""
@@ -114,7 +118,7 @@ class Traffic:
             kept = tuple(sample for sample in samples if at - seconds < sample[0] <= at) if is_meant else ()
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
-        return found
+        return found or self._internals.series(question, since=at - seconds, until=at)
 
     def alerting(self, name: str) -> Mapping[str, bool]:
         """Which alerts fire, and whether that of this name does, if there is one."""
@@ -142,10 +146,19 @@ class Traffic:
         self._ask(TARGET, asked, faults[TARGET], at)
         self._ask(SECOND, arrived, faults[SECOND], at)
         self._ask(TARGET, self.leaks, faults[TARGET], at, caller=STRANGER)
+        before, self._obeyed = self._obeyed, tuple(self._mesh.in_effect(at))
+        self._internals.happen(
+            changed=before != self._obeyed,
+            pushes=self.pushes,
+            converges=self.converges,
+            cpus=self.cpus,
+            memory=self.memory,
+        )
         if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
             for (_, labels), (total, samples) in self._counters.items():
                 if dict(labels)["instance"] not in self.dark:
                     samples.append((at + 1, float(total)))
+            self._internals.scrape(at + 1, dark=self.dark)
         if self.rate:
             cells = [
                 LoadCell(
@@ -335,14 +348,19 @@ class Times:
     Args:
         since: Seconds after the fault's begin from which; ``None``: never.
         after: Seconds after the fault's end up to which.
+        of_every: Within that time, how many seconds of every how many; by default all.
     """
 
     since: float | None
     after: float = 0.0
+    of_every: tuple[float, float] = (1.0, 1.0)
 
     def cover(self, fault: tuple[float, float], at: float) -> bool:
         """Whether it lasts at a moment; ``fault``: the first and the last second with one."""
-        return self.since is not None and fault[0] + self.since <= at <= fault[1] + self.after
+        if self.since is None or not fault[0] + self.since <= at <= fault[1] + self.after:
+            return False
+        lasts, every = self.of_every
+        return (at - fault[0] - self.since) % every < lasts
 
 
 def pods_of(workload: str, replicas: int) -> Sequence[str]:

@@ -126,7 +126,7 @@ def wrong(item: Mapping[str, Any]) -> str:
     for jargon, plain in _WORDS:
         message = message.replace(jargon, plain)
     hidden = _SECRET.intersection(item["loc"]) and not _PUBLIC.intersection(item["loc"])
-    if hidden or isinstance(item["input"], dict | list | tuple | BaseModel):
+    if hidden or isinstance(item["input"], dict | list | tuple | BaseModel | None):
         return message
     return f"{item['input']!r}: {message}"
 

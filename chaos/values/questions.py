@@ -121,4 +121,46 @@ class Rejections(Frozen):
         return "rejected updates"
 
 
-Question = Annotated[Requests | Edges | Durations | Comparison | Alerts | Rejections, Field(discriminator="kind")]
+class Pushes(Frozen):
+    """Configurations that istiod sent to proxies since it began: a counter for each type, of each istiod.
+
+    One for each proxy and type counts (istiod ``pilot/pkg/xds/monitoring.go`` ``recordPushTime``).
+    """
+
+    kind: Literal["pushes"] = "pushes"
+
+    def __str__(self) -> str:
+        return "configurations that istiod sent to proxies"
+
+
+class Convergence(Frozen):
+    """How long it took from a change until istiod had sent all of it to a proxy: a histogram, by its bounds in seconds (``le``)."""
+
+    kind: Literal["convergence"] = "convergence"
+
+    def __str__(self) -> str:
+        return "times until changes were sent to proxies"
+
+
+class ProcessorTime(Frozen):
+    """Seconds of processor time that istiod used since it began: a counter for each istiod."""
+
+    kind: Literal["processor-time"] = "processor-time"
+
+    def __str__(self) -> str:
+        return "istiod's processor time"
+
+
+class ProxyMemory(Frozen):
+    """Bytes that each proxy of a namespace has allocated at a moment; this is no counter."""
+
+    kind: Literal["proxy-memory"] = "proxy-memory"
+    namespace: str
+
+    def __str__(self) -> str:
+        return f"memory of the proxies in {self.namespace}"
+
+
+Standing = Alerts | Pushes | Convergence | ProcessorTime | ProxyMemory
+"""What has an answer at any time, also while nobody sends requests, so that a plan can see whether it has one."""
+Question = Annotated[Requests | Edges | Durations | Comparison | Rejections | Standing, Field(discriminator="kind")]

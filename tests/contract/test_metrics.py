@@ -21,9 +21,13 @@ from chaos.values.questions import (
     TRUE,
     Alerts,
     Comparison,
+    Convergence,
     Durations,
     Edges,
     End,
+    ProcessorTime,
+    ProxyMemory,
+    Pushes,
     Question,
     Requests,
     Side,
@@ -110,6 +114,20 @@ def test_edges_are_found_by_either_end(metrics: Metrics) -> None:
         assert ("order-svc", "inventory-svc.staging.svc.cluster.local") in calls
         assert {one.labels["reporter"] for one in found} <= {"source", "waypoint"}
         assert list(metrics.samples(Edges(namespace="nowhere", end=end), seconds=60)) == []
+
+
+@pytest.mark.parametrize(
+    "question", [Pushes(), Convergence(), ProcessorTime(), ProxyMemory(namespace="staging")], ids=str
+)
+def test_istiod_and_the_proxies_tell_of_themselves(metrics: Metrics, question: Question) -> None:
+    found = metrics.samples(question, seconds=60)
+    assert found
+    for series in found:
+        assert {"pod", "instance"} <= series.labels.keys()
+        assert (isinstance(question, Convergence) and float(series.labels["le"]) > 0) or "le" not in series.labels
+    if isinstance(question, ProxyMemory):
+        assert all(1e6 < series.samples[-1][1] < 200e6 for series in found), "in bytes"
+        assert not metrics.samples(ProxyMemory(namespace="nowhere"), seconds=60)
 
 
 def test_an_alert_without_a_rule_has_no_series(metrics: Metrics) -> None:

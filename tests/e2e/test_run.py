@@ -140,12 +140,22 @@ RETRIES = """\
   - {title: few calls, attempts: inventory-svc, per: order-naive, caller: order-naive, atMost: 2}
   - {title: few tries, attempts: order-naive, atMost: 1.8, duringFault: 6}
   - {title: tries run out, service: order-naive, flags: URX, atMost: 10%, duringFault: at least 5%}
+  - {title: no surge, metric: request-rate, service: order-naive}
+  - {title: few changes, metric: pushes, atMost: 500}
+  - {title: changes arrive, metric: convergence, atMost: 3s}
+  - {title: proxies are small, metric: proxy-memory}
+  - {title: istiod is idle, metric: istiod-cpu}
 recovery: {within: 30s}
 """
 
 
-def test_the_gateways_retries_show_at_the_service_and_by_their_flag(lab: LabState, tmp_path: Path) -> None:
-    """Seven of ten orders fail, and are tried up to three times more: 2.5 tries, and a quarter of the orders stay failed."""
+def test_the_gateways_retries_show_at_the_service_and_by_their_flag_beside_key_metrics(
+    lab: LabState, tmp_path: Path
+) -> None:
+    """Seven of ten orders fail, and are tried up to three times more: 2.5 tries, and a quarter of the orders stay failed.
+
+    What the control plane and the proxies tell of themselves is read all along; with other ranges, it would not be inside them.
+    """
     naive = {"callers": "{app: order-naive}", "answers": "order-naive", "path": "/retried/orders/1"}
     file = quick(tmp_path, **naive, fault="abort: {percentage: 70, httpStatus: 503}", at_least="50%", limit="60s")
     file.write_text(file.read_text().replace("recovery: {within: 10s}\n", RETRIES))
@@ -159,7 +169,9 @@ def test_the_gateways_retries_show_at_the_service_and_by_their_flag(lab: LabStat
     assert done.returncode == 0, done.stdout + done.stderr
     history = read_record(next((tmp_path / "runs").iterdir())).history
     broken: dict[str, dict[str, object]] = {
-        "few tries": {"duringFault": 1.01}, "tries run out": {"duringFault": "at least 60%"}
+        "few tries": {"duringFault": 1.01}, "tries run out": {"duringFault": "at least 60%"},
+        "few changes": {"atMost": 1}, "changes arrive": {"atMost": "0.1s"}, "proxies are small": {"atMost": "1M"},
+        "istiod is idle": {"atMost": "1m"},
     }  # fmt: skip
     assert violated(history, broken) == set(broken)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -12,12 +13,22 @@ from chaos.judge import Facts, stand
 from chaos.model.history import History, PhaseName, ProxySeen
 from chaos.values.led import Led
 from chaos.values.load import LoadCell, LoadSecond
-from chaos.values.questions import Comparison, Question, Requests, Side
+from chaos.values.questions import (
+    Comparison,
+    Convergence,
+    ProcessorTime,
+    ProxyMemory,
+    Pushes,
+    Question,
+    Requests,
+    Side,
+)
 from chaos.values.series import Recorded, Series
 from tests.support.histories import (
     EXPERIMENT,
     ORDERS,
     SHARES,
+    grow,
     history,
     is_faulted,
     orders,
@@ -36,6 +47,11 @@ MORE = (
     "{title: out, ejection: order-svc, within: 20s}",
     "{title: refills, throughput: order-svc, atLeast: 80%, duringFault: 50%}",
     "{title: the rest, unaffected: [order-svc], margin: 2%}",
+    "{title: no storm, metric: request-rate, service: order-svc}",
+    "{title: sent soon, metric: convergence}",
+    "{title: sent rarely, metric: pushes}",
+    "{title: small, metric: proxy-memory}",
+    "{title: idle, metric: istiod-cpu, atMost: 500m}",
     "{title: degraded, fallback: {status: '503'}, atLeast: 1%, atMost: 5%}",
 )
 
@@ -46,6 +62,19 @@ def text(chance: random.Random) -> str:
     return EXPERIMENT.replace("guardrails:", more + "guardrails:").replace(
         "duringFault: 90%", "duringFault: baseline - 2%"
     )
+
+
+def internals(chance: random.Random) -> Iterator[Recorded]:
+    """What istiod and the proxies tell of themselves."""
+    pushed, busy = (chance.choice([0.0, 0.2, 5.0]) for _ in range(2))
+    of_istiod = {"job": "istiod", "instance": "istiod:15014", "pod": "istiod-1"}
+    buckets = [grow({**of_istiod, "le": bound}, lambda _: pushed) for bound in ("0.5", "1", "+Inf")]
+    memory = [(second + 0.3, chance.uniform(50e6, 250e6)) for second in range(995, 1096)]
+    yield Recorded(question=Pushes(), query="q", series=(grow(of_istiod, lambda _: pushed),))
+    yield Recorded(question=Convergence(), query="q", series=tuple(buckets))
+    yield Recorded(question=ProcessorTime(), query="q", series=(grow(of_istiod, lambda _: busy),))
+    proxy = Series(labels={"instance": "order-svc:15020", "pod": "order-svc-1"}, samples=tuple(memory))
+    yield Recorded(question=ProxyMemory(namespace="staging"), query="q", series=(proxy,))
 
 
 def spoiled(series: Series, chance: random.Random) -> Series:
@@ -106,8 +135,13 @@ def some_history(chance: random.Random) -> History:
         + (elsewhere if chance.random() < 0.3 else [])
         + (shed if chance.random() < 0.5 else [])
     )
-    order += [at_canary(each) for each in order] + [at_replicas(order[0])]
-    one = history(target=target, order=order, load=load(chance), plan=plan(text(chance)))
+    order += [at_canary(each) for each in order]
+    one = history(
+        target=target,
+        order=[*order, at_replicas(order[0]), *internals(chance)],
+        load=load(chance),
+        plan=plan(text(chance)),
+    )
     recorded = [
         each.model_copy(update={"series": tuple(spoiled(series, chance) for series in each.series)})
         for each in one.recorded

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.model.verdict import ReasonCode, Verdict
@@ -15,6 +15,8 @@ from chaos.testing.shop import Shop
 from chaos.testing.traffic import Times
 
 Moment = Literal["start", "fault", "restore"]
+V = TypeVar("V")
+"""How a variant of a shop is described."""
 FORM: Final = """\
 experiment: orders
 profile: {profile}
@@ -89,7 +91,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Defect:
+class Defect(Generic[V]):
     """One defect: the experiment that somebody would write, both shops, and the reason that must come.
 
     Args:
@@ -102,8 +104,8 @@ class Defect:
     """
 
     reason: ReasonCode
-    broken: Variant
-    twin: Variant = Variant()
+    broken: V
+    twin: V
     declared: Mapping[str, str] = field(default_factory=dict)
     or_else: Sequence[ReasonCode] = ()
     names: str = ""
@@ -154,10 +156,10 @@ NOW_AND_THEN: Final = (
     LATE,
 )
 """Reasons of what comes so rarely that a phase may see it once."""
-DEFECTS: Final[Mapping[str, Defect]] = {
+DEFECTS: Final[Mapping[str, Defect[Variant]]] = {
     # during the fault
-    "hard dependency": Defect(VIOLATED, shop(bears=0.0)),
-    "fallback that throws for a fifth": Defect(VIOLATED, shop(bears=0.8)),
+    "hard dependency": Defect(VIOLATED, shop(bears=0.0), shop()),
+    "fallback that throws for a fifth": Defect(VIOLATED, shop(bears=0.8), shop()),
     "2 % too many errors for the bound": Defect(
         VIOLATED, shop(bears=0.92), shop(bears=0.98), expecting(ANSWERED + "98%", rate="80")
     ),
@@ -170,13 +172,28 @@ DEFECTS: Final[Mapping[str, Defect]] = {
         expecting(IN_TIME, within="60s") | FOR_A_WHILE,
     ),
     "collapse in the second half of the fault": Defect(
-        VIOLATED, then("fault", (15, {"broken": 0.5}), (50, {"broken": 0.0})), declared={"within": "60s"} | FOR_A_WHILE
+        VIOLATED, then("fault", (15, {"broken": 0.5}), (50, {"broken": 0.0})), shop(), {"within": "60s"} | FOR_A_WHILE
     ),
     "collapse that a guardrail ends": Defect(
         R.GUARDRAIL_TRIPPED, during(broken=0.95), during(broken=0.01),
         {"guardrail": f"{{title: on fire, {ANSWERED}50%}}"}, or_else=[VIOLATED, *EARLY_END],
     ),
-    "requests that hang": Defect(R.REQUESTS_HANG, shop(stuck=0.2), or_else=[R.UNDECIDED_RECOVERY]),
+    "requests that hang": Defect(R.REQUESTS_HANG, shop(stuck=0.2), shop(), or_else=[R.UNDECIDED_RECOVERY]),
+    "storm of requests": Defect(
+        VIOLATED, during(others=200.0), during(others=20.0), expecting("metric: request-rate, service: order-svc")
+    ),
+    "slow answers in the 99th percentile": Defect(
+        VIOLATED, during(takes=200.0), during(takes=80.0), expecting("metric: latency, service: order-svc")
+    ),
+    "configurations that arrive late": Defect(VIOLATED, shop(converges=4.0), shop(converges=0.4), expecting("metric: convergence")),
+    "control plane that sends without end": Defect(VIOLATED, during(pushes=20.0), during(pushes=1.0), expecting("metric: pushes")),
+    "proxy that grows": Defect(
+        VIOLATED, during(memory=300e6), during(memory=150e6), expecting("metric: proxy-memory"), names="payment-svc-1-a"
+    ),
+    "control plane whose load a guardrail ends": Defect(
+        R.GUARDRAIL_TRIPPED, during(cpus=1.9), during(cpus=1.2), {"guardrail": "{title: istiod is busy, metric: istiod-cpu}"} | FOR_A_WHILE,
+        or_else=EARLY_END,
+    ),
     "error as 200": Defect(VIOLATED, shop(bears=0.5, fails_as=200), shop(), expecting(WHOLE)),
     "somebody else's data": Defect(VIOLATED, shop(mixes=0.4), shop(), expecting(WHOLE)),
     "fallback that never shows": Defect(VIOLATED, shop(degrades=0.0), shop(), expecting(DEGRADED)),
@@ -215,7 +232,7 @@ DEFECTS: Final[Mapping[str, Defect]] = {
         VIOLATED, shop(alerts={"OrdersDegraded": Times(None)}), shop(), expecting(ALERT)
     ),
     "fault outside its scope": Defect(
-        R.FAULT_OUTSIDE_SCOPE, shop(leaks=5.0), or_else=EARLY_END, names="report-svc",
+        R.FAULT_OUTSIDE_SCOPE, shop(leaks=5.0), shop(), or_else=EARLY_END, names="report-svc",
     ),
     # again and again
     "down for 2 s in every 20 s": Defect(
@@ -229,9 +246,9 @@ DEFECTS: Final[Mapping[str, Defect]] = {
     "recovery somewhat later than the deadline": Defect(
         LATE, afterwards(25, broken=1.0), afterwards(18, broken=1.0), FOR_A_WHILE
     ),
-    "relapse after 12 s, for ever": Defect(LATE, then("restore", (12, {"broken": 0.6})), declared={"within": "10s"} | FOR_A_WHILE),
+    "relapse after 12 s, for ever": Defect(LATE, then("restore", (12, {"broken": 0.6})), shop(), {"within": "10s"} | FOR_A_WHILE),
     "relapse after 12 s, for 12 s": Defect(
-        LATE, then("restore", (12, {"broken": 0.6}), (24, {"broken": 0.0})), declared={"within": "10s"} | FOR_A_WHILE,
+        LATE, then("restore", (12, {"broken": 0.6}), (24, {"broken": 0.0})), shop(), {"within": "10s"} | FOR_A_WHILE,
         or_else=[R.BURSTY, R.UNDECIDED_RECOVERY],
     ),
     "never well again": Defect(LATE, afterwards(ENDLESS, broken=0.3), afterwards(6, broken=0.3)),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from tempfile import TemporaryDirectory
 
 from chaos.adapters.experiment_file import parse_experiment
+from chaos.model.experiment import Profile
 from chaos.model.verdict import ReasonCode, Verdict
 from chaos.testing.shop import Shop
 
 ABORT = "abort: {percentage: 50, httpStatus: 503}"
 _EXPERIMENT = """\
 experiment: orders
+profile: {profile}
 target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
 faults: [{{{fault}}}]
 load: {{rate: 20, requests: [{{path: /orders/42}}]}}
@@ -18,9 +20,9 @@ steadyState: [{expected}]
 """
 
 
-def run(shop: Shop, *expected: str, fault: str = ABORT) -> Verdict:
+def run(shop: Shop, *expected: str, fault: str = ABORT, profile: Profile = "default") -> Verdict:
     """The verdict of a run with these expectations, each as its line in a file."""
-    experiment = parse_experiment(_EXPERIMENT.format(fault=fault, expected=", ".join(expected)))
+    experiment = parse_experiment(_EXPERIMENT.format(profile=profile, fault=fault, expected=", ".join(expected)))
     with TemporaryDirectory() as folder:
         return shop.harness(report_dir=folder).run(experiment).verdict
 

@@ -29,6 +29,7 @@ from chaos import (
     Listener,
     Load,
     Match,
+    MetricExpectation,
     Outcome,
     Plan,
     Progress,
@@ -91,6 +92,8 @@ def orders(status: int, *, wait: timedelta | str = "3s") -> Experiment:
             AttemptsExpectation(
                 "few tries", attempts="inventory-svc", per="order-svc", at_most=1.5, during_fault="baseline * 2"
             ),
+            MetricExpectation("no storm", metric="request-rate", service="order-svc", at_most="baseline * 2"),
+            MetricExpectation("istiod is idle", metric="istiod-cpu", at_most=0.5),
             FlagsExpectation("none is shed", service="shop/order-svc", caller="web", flags="UO", at_most="1%"),
             FlagsExpectation(
                 "some are", service="order-svc", flags=["UO", "UH"], at_most=0.01, during_fault="at least 5%"

@@ -11,6 +11,7 @@ from chaos import (  # fmt: skip
     Listener,
     Load,
     Match,
+    MetricExpectation,
     Recovery,
     Request,
     Result,
@@ -45,6 +46,7 @@ StringMatch("/orders")  # wrong
 Expectation("orders are taken", service="order-svc", status="<500")  # wrong
 Expectation("orders are taken", service="order-svc", status=500, at_least="95%")  # wrong
 Expectation(service="order-svc", status="<500", at_least="95%")  # wrong
+MetricExpectation("small", metric="memory")  # wrong
 Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD)  # wrong
 Experiment("orders", target="payment-svc", faults=[ABORT], load=LOAD, steady_state=[ANSWERED])  # wrong
 Experiment("orders", target=TARGET, faults=[TARGET], load=LOAD, steady_state=[ANSWERED])  # wrong

@@ -8,7 +8,20 @@ import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.istio.metrics import BUCKETS_MS
-from chaos.values.questions import Comparison, Durations, Edges, End, Question, Rejections, Requests, Side
+from chaos.values.questions import (
+    Comparison,
+    Convergence,
+    Durations,
+    Edges,
+    End,
+    ProcessorTime,
+    ProxyMemory,
+    Pushes,
+    Question,
+    Rejections,
+    Requests,
+    Side,
+)
 
 HOST = "order-svc.staging.svc.cluster.local"
 METRICS = PrometheusMetrics("http://127.0.0.1:9090")
@@ -21,6 +34,10 @@ METRICS = PrometheusMetrics("http://127.0.0.1:9090")
     (Edges(namespace="shop", end=End.CALLER), 'istio_requests_total{reporter=~"source|waypoint",source_workload_namespace="shop"}'),
     (Edges(namespace="shop", end=End.SERVICE), 'istio_requests_total{reporter=~"source|waypoint",destination_service_namespace="shop"}'),
     (Comparison(promql="sum(up) > 3"), "sum(up) > 3"),
+    (Pushes(), 'pilot_xds_pushes{type!~".*err"}'),
+    (Convergence(), "pilot_proxy_convergence_time_bucket"),
+    (ProcessorTime(), 'process_cpu_seconds_total{pod=~"istiod.*"}'),
+    (ProxyMemory(namespace="shop"), 'envoy_server_memory_allocated{namespace="shop"}'),
     (Rejections(), "pilot_total_xds_rejects"),
 ])  # fmt: skip
 def test_counters_are_asked_for_raw(question: Question, wording: str) -> None:

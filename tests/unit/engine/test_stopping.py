@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import pytest
 
 from chaos.engine.clock import StopRequest, SystemClock
 
@@ -31,3 +36,27 @@ def test_time_goes_on() -> None:
     first = clock.now()
     clock.sleep(0.01)
     assert clock.now() > first
+
+
+@pytest.mark.timeout(20)
+def test_a_signal_may_come_at_any_line_of_a_sleep() -> None:
+    """Its handler runs on the sleeping thread: a lock that the sleep holds would never be had."""
+    clock = SystemClock()
+    signals = 0
+
+    def strike(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal signals
+        signals += 1
+        sys.settrace(None)
+        clock.wake()
+        sys.settrace(strike)
+        return strike
+
+    before = sys.gettrace()
+    sys.settrace(strike)
+    try:
+        clock.sleep(0.01)
+        clock.sleep(0.01)
+    finally:
+        sys.settrace(before)
+    assert signals > 4

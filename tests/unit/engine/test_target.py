@@ -15,7 +15,7 @@ import pytest
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.clock import SystemClock
 from chaos.engine.planning import make_plan
-from chaos.engine.target import EVERY, Found, TargetWatch, Watched
+from chaos.engine.target import EVERY, Found, FreezeWatch, TargetWatch, Watched
 from chaos.model.events import TroubleKind
 from chaos.model.marks import FROZEN
 from chaos.model.settings import Settings
@@ -95,29 +95,42 @@ def overtaken(mesh: KubernetesMesh, written: Object) -> object:
     return mesh.replace_virtual_service({**older, "spec": {**older["spec"], "hosts": ["inventory-svc"]}})
 
 
-def frozen(mesh: KubernetesMesh, written: Object) -> None:
-    mesh.annotate_namespace("staging", FROZEN, "release day")
-
-
 @pytest.mark.parametrize(
-    ("change", "kind", "told"),
+    ("change", "told"),
     [
-        (edited, TroubleKind.TARGET_CHANGED, "somebody edited"),
-        (removed, TroubleKind.TARGET_CHANGED, "no longer governs"),
-        (made_anew, TroubleKind.TARGET_CHANGED, "no longer governs"),
-        (overtaken, TroubleKind.TARGET_CHANGED, "no longer governs"),
-        (frozen, TroubleKind.FROZEN, "frozen"),
+        (edited, "somebody edited"),
+        (removed, "no longer governs"),
+        (made_anew, "no longer governs"),
+        (overtaken, "no longer governs"),
     ],
 )
-def test_what_somebody_does_to_the_target_ends_the_run(
-    injected: Injected, change: Change, kind: TroubleKind, told: str
-) -> None:
+def test_what_somebody_does_to_the_target_ends_the_run(injected: Injected, change: Change, told: str) -> None:
     assert injected.look() == Found()
     change(injected.mesh, injected.written)
     # What is watched is heard a moment later.
     found = until(lambda: one if (one := injected.look()) != Found() else None, "it is noticed")
-    assert found.trouble is kind
+    assert found.trouble is TroubleKind.TARGET_CHANGED
     assert told in found.message
+
+
+def test_a_freeze_is_seen_while_an_earlier_question_hangs(injected: Injected) -> None:
+    freezes, inner, hung = FreezeWatch(injected.mesh, injected.clock, ["staging"]), injected.server.app, asyncio.Event()
+    answer = asyncio.Event()
+
+    async def hangs_once(scope: Any, receive: Any, send: Any) -> None:
+        if not hung.is_set():
+            hung.set()
+            await answer.wait()
+        await inner(scope, receive, send)
+
+    injected.server.app = hangs_once
+    try:
+        assert freezes.look() == ""
+        until(hung.is_set, "the question hangs")
+        injected.mesh.annotate_namespace("staging", FROZEN, "release day")
+        assert until(freezes.look, "the freeze") == "the namespace staging was frozen: release day"
+    finally:
+        injected.server.call(answer.set)
 
 
 def test_what_does_not_concern_the_target_is_no_trouble(injected: Injected) -> None:

@@ -8,6 +8,7 @@ from chaos.errors import InputError
 from chaos.expectations import BreakerExpectation, EjectionExpectation, FlagsExpectation
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Look
+from chaos.model.experiment import Profile
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.testing.shop import Behaviour, Shop
 from chaos.testing.traffic import Times
@@ -77,6 +78,14 @@ def test_an_ejection_that_is_not_as_expected_is_found_out(ejected: Times, reason
     verdict = run(Shop(replicas=3, ejected=ejected), EJECTED)
     assert verdict.outcome is Outcome.FAILED, verdict.reasons
     assert set(reasons(verdict)) == {reason}
+
+
+@pytest.mark.parametrize(("profile", "outcome"), [("quick", Outcome.INCONCLUSIVE), ("default", Outcome.PASSED)])
+def test_a_short_ejection_is_told_from_chance_by_a_long_baseline_and_is_never_denied(
+    profile: Profile, outcome: Outcome
+) -> None:
+    shop = Shop(replicas=3, spoilt=0.9, ejected=Times(3.0, 4.0, of_every=(3.0, 6.0)))
+    assert run(shop, EJECTED, profile=profile).outcome is outcome
 
 
 def test_one_replica_alone_is_never_ejected_from_others() -> None:

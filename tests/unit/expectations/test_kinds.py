@@ -17,6 +17,7 @@ from chaos.expectations import (
     Expectation,
     FallbackExpectation,
     FlagsExpectation,
+    MetricExpectation,
     PromqlExpectation,
     ReplicaExpectation,
     ThroughputExpectation,
@@ -44,6 +45,8 @@ SAMPLES = (
     UnaffectedExpectation("the rest", unaffected=["catalog-svc", "platform/session-svc"], margin="2%"),
     AlertExpectation("told", alert="OrdersDegraded", fires_within="30s", only=True),
     ThroughputExpectation("refills", throughput="order-svc", at_least="80%", during_fault="50%"),
+    MetricExpectation("no storm", metric="request-rate", service="order-svc", at_most="baseline * 2"),
+    MetricExpectation("small", metric="proxy-memory", at_most="256Mi"),
     PromqlExpectation("up", promql="sum(up) > 3"),
 )
 LOOK = Look(phase="fault", window=Window(0, 100), namespace="staging", confidence=0.99)

@@ -49,6 +49,17 @@ def test_who_calls_the_target() -> None:
     assert "nobody" in nobody.message
 
 
+def test_without_declared_callers_another_may_begin_to_call() -> None:
+    """Those are known that called in the last hour."""
+    seen = history(target=requests_to_target({}, caller="other"))
+    (injection,) = seen.plan.injections
+    anybody = injection.model_copy(update={"target": injection.target.model_copy(update={"callers": {}})})
+    undeclared = seen.model_copy(update={"plan": seen.plan.model_copy(update={"injections": (anybody,)})})
+    assert injection.callers
+    assert judge_callers(Facts.of(seen)) is not None
+    assert judge_callers(Facts.of(undeclared)) is None
+
+
 @pytest.mark.parametrize("others", [[], requests_to_target({}, caller="other")])
 def test_callers_without_a_proxy(others: list) -> None:  # type: ignore[type-arg]
     bare = judge_callers(Facts.of(with_arrivals(history(target=others), arrivals("unknown"))))

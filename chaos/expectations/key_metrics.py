@@ -1,0 +1,345 @@
+"""The metrics that operators of Istio watch, by name: what each asks, how its values are read, and its range.
+
+The ranges are those of an operations guide for Istio 1.22: a normal range, and the threshold of an alarm. What a metric really
+counts, and where that differs from what such guides say, is in docs/reference/key-metrics.md.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from chaos.expectations.bound import read_most
+from chaos.expectations.counting import Counter
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.kind import Look
+from chaos.istio.hosts import host_of
+from chaos.istio.metrics import BUCKETS_MS
+from chaos.values.quantities import parse_duration
+from chaos.values.questions import Convergence, ProcessorTime, ProxyMemory, Pushes, Question, Requests
+
+_SECONDS: Final = 5.0
+_SCRAPES: Final = 2
+"""A speed is read over so many seconds and so many scrape intervals at least."""
+_MINUTE: Final = 60.0
+_TIMES: Final = 3
+"""Scrapes of a value before it counts as inside its range."""
+_FEW: Final = 30
+"""Requests; three times as many as are expected are no chance."""
+_PART: Final = 0.99
+"""The part of the configurations whose time is told."""
+_BOUNDS: Final = (0.1, 0.5, 1.0, 3.0, 5.0, 10.0, 20.0, 30.0)
+"""Seconds; those of istiod's histogram (``pilot/pkg/xds/monitoring.go``)."""
+_SUFFIXES: Final = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30}
+_QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi)?")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A value, and whose it is."""
+
+    value: float
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Read:
+    """What was read in a window.
+
+    Args:
+        readings: None where nothing could be read yet.
+        most: The largest value that is in the range.
+        to_come: What the newest reading may come to once it is complete.
+        enough: It was read for long enough to say that it stays in the range.
+    """
+
+    readings: Sequence[Reading]
+    most: float
+    to_come: float = -inf
+    enough: bool = True
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of the evidence: a question's counters in a window, and the largest value as a number."""
+
+    question: Question
+    evidence: Evidence
+    window: Window
+    look: Look
+    most: float
+
+    @property
+    def counters(self) -> Sequence[Counter]:
+        """All series."""
+        return list(self.evidence.counters(self.question))
+
+    @property
+    def seconds(self) -> float:
+        """The shortest time over which a speed is read."""
+        return max(_SECONDS, _SCRAPES * self.evidence.scrape_interval)
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyMetric:
+    """A metric with a name. Its values are facts that were read, and leave nothing to chance.
+
+    Args:
+        asks: Its question, by the target's namespace and the service, if it is that of one.
+        read: Its values; nothing for ``latency``, which is a share of answers and judged as one.
+        normal: The largest value that is expected in a steady state.
+        alarm: The largest value before the alarm, that of a guardrail.
+        number: A largest value as a number; raises ``ValueError`` where it is none.
+        form: What a largest value looks like.
+        expected: What is expected, in words, with ``most`` and ``service``.
+        told: A value in words.
+        missing: What to do where there are no data.
+        over: What to do where it is over its range.
+        of_service: It is that of a service, which has to be named.
+        from_injection: The injection itself is what it shows, so what comes between baseline and fault counts to the fault.
+    """
+
+    asks: Callable[[str, str], Question]
+    read: Callable[[Asked], Read]
+    normal: str
+    alarm: str
+    number: Callable[[str], float]
+    form: str
+    expected: str
+    told: Callable[[float], str]
+    missing: str
+    over: str
+    of_service: bool = False
+    from_injection: bool = False
+
+
+# --- how values are read -----------------------------------------------------------------------------------------------
+
+
+def _request_rate(asked: Asked) -> Read:
+    """Requests per second, over stretches in which the baseline makes so many that chance does not multiply them."""
+    baseline = asked.look.baseline
+    before = _speeds(asked.counters, baseline or asked.window, asked.seconds)
+    usual = sum(before) / len(before) if before else 0.0
+    known = usual * asked.seconds * len(before) >= _FEW
+    if baseline is None or not known:
+        return Read([Reading(one) for one in before], inf, enough=baseline is None and known)
+    speeds = _speeds(asked.counters, asked.window, max(asked.seconds, _FEW / usual))
+    return Read([Reading(one) for one in speeds], asked.most * usual)
+
+
+def _nothing(asked: Asked) -> Read:
+    return Read((), asked.most)
+
+
+def _pushes(asked: Asked) -> Read:
+    """What all istiods sent in each minute that ends with a scrape; what is less than a minute may come to more."""
+    times = sorted({at for one in asked.counters for at in _times(one, asked.window)})
+    if len(times) < 2:
+        return _nothing(asked)
+    sent = [_risen(asked.counters, Window(max(times[0], at - _MINUTE), at)) for at in times[1:]]
+    passed = min(_MINUTE, times[-1] - times[0])
+    return Read([Reading(float(one)) for one in sent], asked.most, to_come=sent[-1] * _MINUTE / passed)
+
+
+def _convergence(asked: Asked) -> Read:
+    """The least bound within which so many were sent. Where nothing was to be sent nothing was late; a fault has to be sent."""
+    if not any(len(_times(one, asked.window)) > 1 for one in asked.counters):
+        return _nothing(asked)
+    within: dict[float, int] = {}
+    for one in asked.counters:
+        bound = float(one.labels["le"])
+        within[bound] = within.get(bound, 0) + _risen([one], asked.window)
+    total = within.get(inf, 0)
+    if not total:
+        return Read([Reading(0.0)] if asked.look.phase != "fault" else (), asked.most)
+    return Read([Reading(min(bound for bound, number in within.items() if number >= _PART * total))], asked.most)
+
+
+def _memory(asked: Asked) -> Read:
+    """Each value of each proxy."""
+    readings = [Reading(value, _whose(one)) for one in asked.counters for value in _values(one, asked.window)]
+    times = {at for one in asked.counters for at in _times(one, asked.window)}
+    return Read(readings, asked.most, enough=len(times) >= _TIMES)
+
+
+def _cpus(asked: Asked) -> Read:
+    """The CPUs that each istiod used, over some seconds each."""
+    speeds = ((one, _speeds([one], asked.window, asked.seconds)) for one in asked.counters)
+    return Read([Reading(speed, _whose(one)) for one, found in speeds for speed in found], asked.most)
+
+
+def _whose(one: Counter) -> str:
+    """Of which pod a series is."""
+    return one.labels.get("pod", "") or one.labels.get("instance", "")
+
+
+def _inside(one: Counter, window: Window) -> tuple[int, int]:
+    """The place of the first sample in a window, and the one after the last."""
+    return bisect_left(one.times, window.start), bisect_right(one.times, window.end)
+
+
+def _times(one: Counter, window: Window) -> Sequence[float]:
+    first, last = _inside(one, window)
+    return one.times[first:last]
+
+
+def _values(one: Counter, window: Window) -> Sequence[float]:
+    first, last = _inside(one, window)
+    return one.values[first:last]
+
+
+def _risen(counters: Iterable[Counter], window: Window) -> int:
+    """By how much counters rose between the samples in a window."""
+    places = ((one, *_inside(one, window)) for one in counters)
+    return sum(one.risen(first, last - 1).events for one, first, last in places if first < last)
+
+
+def _speeds(counters: Sequence[Counter], window: Window, seconds: float) -> Sequence[float]:
+    """How fast counters rose per second, all together, in each stretch of a window; by their own samples, also if some were missed.
+
+    What a series had when it was born, and what it counted up to its restart, is not known.
+    """
+    found = []
+    for number in range(int((window.end - window.start) / seconds)):
+        start = window.start + number * seconds
+        speeds = [speed for one in counters if (speed := _speed(one, window, start, start + seconds)) is not None]
+        found += [sum(speeds)] if speeds else []
+    return found
+
+
+def _speed(one: Counter, window: Window, start: float, end: float) -> float | None:
+    begin, _ = _inside(one, window)
+    first, last = max(begin, bisect_right(one.times, start) - 1), bisect_right(one.times, end) - 1
+    if first >= last or one.values[last] < one.values[first]:
+        return None
+    return (one.values[last] - one.values[first]) / (one.times[last] - one.times[first])
+
+
+# --- how a largest value is declared -----------------------------------------------------------------------------------
+
+
+def _multiple(declared: str) -> float:
+    most = read_most(declared)
+    if not most.relative:
+        raise ValueError(declared)
+    return most.number
+
+
+def _quantity(declared: str) -> float:
+    """As Kubernetes writes it."""
+    found = _QUANTITY.fullmatch(declared)
+    if found is None or not float(found[1]):
+        raise ValueError(declared)
+    return float(found[1]) * _SUFFIXES[found[2] or ""]
+
+
+def _milliseconds(declared: str) -> float:
+    return _one_of(BUCKETS_MS, parse_duration(declared).total_seconds() * 1000)
+
+
+def _bound_of_istiod(declared: str) -> float:
+    return _one_of(_BOUNDS, parse_duration(declared).total_seconds())
+
+
+def _time_of_istiod(value: float) -> str:
+    """A bound of the histogram, or what is beyond the last one, or what there is where nothing was sent."""
+    if not value:
+        return "0 s, since nothing was sent"
+    return f"{value:g} s" if value < inf else f"infinity, since {_BOUNDS[-1]:g} s were not enough"
+
+
+def _one_of(bounds: Sequence[float], value: float) -> float:
+    if value not in bounds:
+        raise ValueError(value)
+    return value
+
+
+# --- the table ---------------------------------------------------------------------------------------------------------
+
+_CALLERS: Final = "check the name of the service, that its callers have a sidecar, and that Prometheus scrapes them"
+_ISTIOD: Final = "let Prometheus scrape istiod (port 15014, /metrics) with the label pod"
+_NEEDED: Final = "send each proxy only what it needs (a Sidecar)"
+KEY_METRICS: Final[dict[str, KeyMetric]] = {
+    "request-rate": KeyMetric(
+        asks=lambda namespace, service: Requests(host=host_of(service, namespace)),
+        read=_request_rate,
+        normal="baseline * 3",
+        alarm="baseline * 3",
+        number=_multiple,
+        form="a multiple of the baseline, such as 'baseline * 3'",
+        expected="at most {most} requests per second to {service}",
+        told=lambda value: f"{value:.3g} per second",
+        missing=_CALLERS,
+        over="see whether callers retry without a bound, or users send again what was not answered",
+        of_service=True,
+    ),
+    "latency": KeyMetric(
+        asks=lambda namespace, service: Requests(host=host_of(service, namespace)),
+        read=_nothing,
+        normal="100ms",
+        alarm="500ms",
+        number=_milliseconds,
+        form=f"a bound of the mesh's histogram: {', '.join(f'{b:g}ms' for b in BUCKETS_MS[4:13])}, …",
+        expected="99% of the answers of {service} within {most}",
+        told=lambda value: f"{value:g} ms",
+        missing=_CALLERS,
+        over="see which of the services that it calls is slow",
+        of_service=True,
+    ),
+    "pushes": KeyMetric(
+        asks=lambda *_: Pushes(),
+        read=_pushes,
+        normal="100",
+        alarm="1000",
+        number=_quantity,
+        form="a number of configurations in a minute, such as 100",
+        expected="at most {most} configurations sent to proxies in a minute",
+        told=lambda value: f"{value:g} in a minute",
+        missing=_ISTIOD,
+        over=f"find out what changes so often (pilot_push_triggers), and {_NEEDED}",
+        from_injection=True,
+    ),
+    "convergence": KeyMetric(
+        asks=lambda *_: Convergence(),
+        read=_convergence,
+        normal="1s",
+        alarm="10s",
+        number=_bound_of_istiod,
+        form=f"a bound of istiod's histogram: {', '.join(f'{b:g}s' for b in _BOUNDS)}",
+        expected="99% of the configurations sent to their proxy within {most} of the change",
+        told=_time_of_istiod,
+        missing=f"{_ISTIOD}; before its first change it has no such metric",
+        over=f"see whether istiod has enough CPU, and {_NEEDED}",
+        from_injection=True,
+    ),
+    "proxy-memory": KeyMetric(
+        asks=lambda namespace, _: ProxyMemory(namespace=namespace),
+        read=_memory,
+        normal="200M",
+        alarm="500M",
+        number=_quantity,
+        form="a quantity of memory, such as 200M or 256Mi",
+        expected="at most {most} bytes allocated by each proxy of the namespace",
+        told=lambda value: f"{value / 1e6:.3g}M bytes",
+        missing="let Prometheus scrape the proxies (port 15090, or 15020) with the labels namespace and pod",
+        over=f"{_NEEDED}, or give them more memory",
+    ),
+    "istiod-cpu": KeyMetric(
+        asks=lambda *_: ProcessorTime(),
+        read=_cpus,
+        normal="1",
+        alarm="1600m",
+        number=_quantity,
+        form="a quantity of CPUs, such as 1 or 1600m",
+        expected="at most {most} CPUs used by each istiod",
+        told=lambda value: f"{value:.2g} CPUs",
+        missing=_ISTIOD,
+        over="give istiod more CPU, or more replicas",
+    ),
+}  # fmt: skip
+"""All of them, by their names."""

@@ -1,0 +1,172 @@
+"""A metric that operators of Istio watch, by its name, stays in its range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator
+
+from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.key_metrics import KEY_METRICS, Asked, KeyMetric
+from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.mesh import Expectation
+from chaos.expectations.scene import Scene
+from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.declared import Placed
+from chaos.values.questions import Question
+from chaos.values.remarks import Refusal
+
+Metric = Literal["request-rate", "latency", "pushes", "convergence", "proxy-memory", "istiod-cpu"]
+Range = Annotated[
+    str,
+    BeforeValidator(lambda value: f"{value:g}" if type(value) in (int, float) else value),
+    WithJsonSchema({
+        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}],
+        "examples": ["baseline * 3", "250ms", 200, "256Mi", "1600m"],
+    }),
+]  # fmt: skip
+_LONGER: Final = "observe for longer (observe.atLeast): it is read over 5 s, or over two scrapes if these take longer"
+_OF_SERVICES: Final[list[JsonValue]] = [name for name, key in KEY_METRICS.items() if key.of_service]
+
+
+class MetricExpectation(Kind):
+    """A key metric stays in its range: of a service, of the proxies, or of istiod (``metric``).
+
+        >>> MetricExpectation("changes arrive soon", metric="convergence", at_most="3s").at_most
+        '3s'
+
+    What was read is a fact of the run, and nothing is left to chance; only ``latency`` is a share of answers, and is judged as
+    one. The metrics with their units and ranges: docs/reference/key-metrics.md.
+
+    Args:
+        title: What is expected, in words.
+        metric: ``request-rate``, ``latency``, ``pushes``, ``convergence``, ``proxy-memory`` or ``istiod-cpu``.
+        service: Whose, with ``request-rate`` and ``latency``: a name in the target's namespace, or ``namespace/name``.
+        at_most: The largest value, in the form of the metric; by default the normal one, and as a guardrail that of an alarm.
+
+    Raises:
+        InputError: a value is not of its form.
+    """
+
+    model_config = ConfigDict(json_schema_extra={
+        "if": {"properties": {"metric": {"enum": _OF_SERVICES}}},
+        "then": {"required": ["service"]},
+        "else": {"not": {"required": ["service"]}},
+    })  # fmt: skip
+    decides_by_chance: ClassVar[bool] = False
+
+    metric: Metric = Field(description="the name of the key metric")
+    service: Placed | None = Field(
+        None, validate_default=True, description="whose, with request-rate and latency: a name, or namespace/name"
+    )
+    at_most: Range | None = Field(
+        None,
+        description="largest value, in the form of the metric; without it the normal one, as a guardrail that of an alarm",
+    )
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self, title: str, *, metric: Metric, service: str | None = None, at_most: float | str | None = None
+        ) -> None: ...
+
+    @classmethod
+    def recognises(cls, declared: Mapping[str, Any]) -> bool:
+        """By its key."""
+        return "metric" in declared
+
+    @field_validator("service")
+    @classmethod
+    def _whose(cls, value: str | None, info: ValidationInfo) -> str | None:
+        name = info.data.get("metric", "")
+        if name in _OF_SERVICES and value is None:
+            raise ValueError(f"expected the service whose {name} is meant")
+        if name and name not in _OF_SERVICES and value is not None:
+            raise ValueError(f"expected no service, since {name} is not that of one")
+        return value
+
+    @field_validator("at_most")
+    @classmethod
+    def _in_its_form(cls, value: str | None, info: ValidationInfo) -> str | None:
+        key = KEY_METRICS.get(info.data.get("metric", ""))
+        if key is not None and value is not None:
+            try:
+                key.number(value)
+            except ValueError as error:
+                raise ValueError(f"expected {key.form}") from error
+        return value
+
+    def in_steady_state(self) -> Kind:
+        """Itself with the normal range."""
+        return self._up_to(self._key.normal)
+
+    def as_guardrail(self) -> Kind:
+        """Itself with the range of the alarm."""
+        return self._up_to(self._key.alarm)
+
+    def questions(self, namespace: str) -> Iterator[Question]:
+        """That of the metric."""
+        yield self._question(namespace)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal]:
+        """The metric has to be there."""
+        if self._question(scene.namespace) in scene.unanswered:
+            yield Refusal(
+                rule="metric-not-found",
+                value=self.metric,
+                message=f"{self.title}: Prometheus has no data for {self.metric}, so it could never be read",
+                hint=self._key.missing,
+            )
+
+    def decide(self, evidence: Evidence, look: Look) -> Finding:
+        """Violated once a value is over its range; holds where none is, nor may still come to be."""
+        window = look.window
+        if self._key.from_injection and look.phase == "fault" and look.baseline is not None:
+            window = Window(look.baseline.end - evidence.scrape_interval, window.end)
+        most = self._key.number(self.at_most or self._key.normal)
+        read = self._key.read(Asked(self._question(look.namespace), evidence, window, look, most))
+        good = sum(one.value <= read.most for one in read.readings)
+        answer = Answer.UNDECIDED
+        if good < len(read.readings):
+            answer = Answer.VIOLATED
+        elif read.readings and read.enough and read.to_come <= read.most:
+            answer = Answer.HOLDS
+        worst = max(read.readings, key=lambda one: one.value, default=None)
+        return Finding(
+            answer,
+            Tally(good=good, total=len(read.readings)),
+            1.0,
+            look.confidence,
+            value=worst.value if worst is not None else None,
+            where=worst.where if worst is not None else "",
+        )
+
+    def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
+        """With the largest value."""
+        observed = "no reading" if found.value is None else f"at most {self._key.told(found.value)}"
+        observed += f" ({found.where})" if found.where else ""
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=self._key.expected.format(most=self.at_most or self._key.normal, service=self.service),
+            observed=observed,
+            bound=found.bound,
+            tally=found.tally,
+            hint=f"{_LONGER}; or {self._key.missing}" if found.value is None else self._key.over,
+            answer=found.answer,
+        )
+
+    @property
+    def _key(self) -> KeyMetric:
+        return KEY_METRICS[self.metric]
+
+    def _question(self, namespace: str) -> Question:
+        return self._key.asks(namespace, self.service or "")
+
+    def _up_to(self, usual: str) -> Kind:
+        """With a largest value; a latency is judged as the share of answers that it is."""
+        most = self.at_most or usual
+        if self.metric == "latency" and self.service is not None:
+            return Expectation(self.title, service=self.service, within=most, at_least="99%")
+        return self.model_copy(update={"at_most": most})
