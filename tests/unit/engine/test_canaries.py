@@ -97,13 +97,16 @@ def test_a_target_behind_a_split_is_called_hit_and_proven() -> None:
     assert set(reasons(run(hard, ANSWERED))) == {ReasonCode.EXPECTATION_VIOLATED}
 
 
-def test_routes_of_a_delegate_count() -> None:
+@pytest.mark.parametrize("broken", [0.0, 0.8])
+def test_routes_of_a_delegate_count(broken: float) -> None:
     shop = Shop()
     for vs in delegated("order-svc", {"primary": 60, "canary": 40}):
         shop.mesh.put(vs)
     shop.clock.sleep(1)
-    when_faulted(shop, partial(breaks, shop, "order-svc-canary", 0.8))
-    assert "at order-svc-canary" in told(run(shop, ANSWERED))
+    when_faulted(shop, partial(breaks, shop, "order-svc-canary", broken))
+    verdict = run(shop, ANSWERED)
+    assert verdict.passed is not bool(broken), verdict.reasons
+    assert "at order-svc-canary" in verdict.fault[0].observed
 
 
 @pytest.mark.parametrize("broken", [0.0, 0.8])
