@@ -59,6 +59,16 @@ def sent_to(route: Mapping[str, Any]) -> Iterator[Any]:
     yield from (part["destination"] for part in parts if len(parts) == 1 or part.get("weight", 0) > 0)
 
 
+def without_weights(virtual_service: Object) -> Object:
+    """What of its spec stays the same while a canary shifts weights."""
+    spec = virtual_service.get("spec") or {}
+    routes = [
+        {**route, "route": [{**part, "weight": None} for part in route.get("route") or ()]}
+        for route in spec.get("http") or ()
+    ]
+    return {**spec, "http": routes}
+
+
 def roots_of(virtual_service: Object, others: Iterable[Object]) -> tuple[str, ...]:
     """The VirtualServices that delegate to this one, as ``namespace/name``; none where it is no delegate.
 

@@ -119,3 +119,17 @@ def test_a_canary_that_begins_while_the_fault_is_active_counts_from_then_on(brok
     else:
         assert verdict.passed, verdict.reasons
         assert "order-svc-canary" in verdict.fault[0].apart
+
+
+@pytest.mark.parametrize("host", ["inventory-svc-canary", "inventory-svc-other"])
+def test_a_canary_of_the_target_may_shift_its_weight_before_the_injection(host: str) -> None:
+    """Where requests go may not change: that is what was planned."""
+    shop = with_split("inventory-svc", {"primary": 100, "canary": 0})
+    later = split("inventory-svc", {"primary": 60, "canary": 40})
+    later["spec"]["http"][0]["route"][1]["destination"]["host"] = host
+    shop.clock.later(12, lambda: shop.mesh.put(later))
+    verdict = run(shop, ANSWERED)
+    if host == "inventory-svc-canary":
+        assert verdict.passed, verdict.reasons
+    else:
+        assert ReasonCode.TARGET_CHANGED in reasons(verdict)
