@@ -41,6 +41,11 @@ def bound_gateways(virtual_service: Object, routes: Iterable[Mapping[str, Any]])
     return tuple(sorted(named - {MESH}))
 
 
+def http_routes(virtual_service: Object) -> Sequence[Mapping[str, Any]]:
+    """Its HTTP routes; one with routes for TCP or TLS alone has none."""
+    return (virtual_service.get("spec") or {}).get("http") or ()
+
+
 def destinations_of(route: Mapping[str, Any]) -> Iterator[Any]:
     """The destinations to which an HTTP route sends requests, and copies of them."""
     for part in (*(route.get("route") or ()), *(route.get("mirrors") or ())):
