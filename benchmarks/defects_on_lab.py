@@ -2,13 +2,14 @@
 
 python -m benchmarks.defects_on_lab [REPETITIONS] [PART OF A NAME…]
 
-Each of the ``tests.support.defects_on_lab`` runs REPETITIONS times (by default once), four at the same time. The columns are
+Each of the ``tests.support.defects_on_lab`` runs REPETITIONS times (by default once), eight at the same time. The columns are
 those of ``benchmarks.defects``. Ends with 1 if anything was misjudged.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -16,35 +17,37 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.defects import HEAD, Tried, named
-from chaos.model.verdict import Verdict
-from tests.support.defects_on_lab import DEFECTS, Asked, lab_of, run
+from tests.support.defects_on_lab import DEFECTS, lab_of, run
 
-LANES: Final = ("lane-1", "lane-2", "lane-3", "lane-4")
+LANES: Final = tuple(f"lane-{number}" for number in range(1, 9))
 
 
 def main(repetitions: int, *parts: str) -> int:
-    """Prints the table, and each misjudgement."""
-    names = list(named(parts, DEFECTS))
+    """Prints each verdict as it comes, then the table and each misjudgement."""
+    tried = {name: Tried(name, DEFECTS[name]) for name in named(parts, DEFECTS)}
     free = SimpleQueue[str]()
     for lane in LANES:
         free.put(lane)
 
-    def one(name: str, variant: Asked) -> Verdict:
-        lane = free.get()
-        try:
-            return run(lab, lane, DEFECTS[name].declared, variant)
-        finally:
-            free.put(lane)
+    def one(name: str, twin: bool) -> None:  # noqa: FBT001 - called by its place
+        lane, begun = free.get(), time.monotonic()
+        defect = DEFECTS[name]
+        verdict = run(lab, lane, defect.declared, defect.twin if twin else defect.broken)
+        free.put(lane)
+        tried[name].add(verdict, twin=twin)
+        which = f"twin of {name}" if twin else name
+        print(f"{time.monotonic() - begun:5.1f} s  {which}: {verdict.outcome}", file=sys.stderr, flush=True)
 
     with TemporaryDirectory() as folder, lab_of(LANES, Path(folder)) as lab, ThreadPoolExecutor(len(LANES)) as pool:
-        rows = [(name, twin) for _ in range(repetitions) for name in names for twin in (False, True)]
+        # Those that come last in the table take longest.
         runs = [
-            (name, twin, pool.submit(one, name, DEFECTS[name].twin if twin else DEFECTS[name].broken))
-            for name, twin in rows
+            pool.submit(one, name, twin)
+            for _ in range(repetitions)
+            for name in reversed(tried)
+            for twin in (False, True)
         ]
-        tried = {name: Tried(name, DEFECTS[name]) for name in names}
-        for name, twin, verdict in runs:
-            tried[name].add(verdict.result(), twin=twin)
+        for done in runs:
+            done.result()
     misjudged = [text for one in tried.values() for text in one.misjudged]
     print(HEAD, *tried.values(), *misjudged, sep="\n")
     return 1 if misjudged else 0

@@ -6,6 +6,7 @@ Exit codes: 0 passed, 1 failed, 2 wrong input, 3 inconclusive, 4 refused. Heavy 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import sysconfig
 from collections.abc import Sequence
@@ -116,10 +117,52 @@ def validate(files: Files, as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of an experiment file, for editors."""
-    from chaos.model.experiment import Experiment
+    from chaos.manifests import repository
 
-    document = Experiment.model_json_schema(by_alias=True)
-    give({"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "experiment", **document})
+    give(repository.schema())
+
+
+@app.command()
+def init(
+    namespace: Annotated[str, typer.Option("--namespace", "-n", help="a staging namespace")] = "staging",
+    service: Annotated[str, typer.Option(help="the Service whose callers feel the fault")] = "inventory-svc",
+    caller: Annotated[str, typer.Option(help="its caller: a Service, and its pods' label app")] = "order-svc",
+    path: Annotated[str, typer.Option(help="what the load asks for at the mesh's entry")] = "/orders/42",
+    as_json: Json = False,
+) -> None:
+    """Begin in a repository: a first experiment, its schema for editors, chaos.toml and a nightly workflow for GitHub.
+
+    What is there already is left as it is. Without options, the experiment is about the lab's shop, and passes there.
+    """
+    from chaos.adapters.experiment_file import parse_experiment
+    from chaos.adapters.settings_file import read_sourced
+    from chaos.manifests.repository import Beginning
+
+    here = Path.cwd()
+    root = next((one for one in (here, *here.parents) if (one / ".git").exists()), here)
+    beginning = Beginning(
+        namespace=namespace, service=service, caller=caller, path=path, directory=here.relative_to(root).as_posix()
+    )
+    texts = {root / place: text for place, text in beginning.files().items()}
+    for file, text in texts.items():
+        if file.suffix == ".yaml":
+            parse_experiment(text, file=str(file.relative_to(here)))
+    settled = "namespaces" in read_sourced(here).settings.model_fields_set
+    done = []
+    for file, text in texts.items():
+        written = not file.exists() and not (settled and file.name == "chaos.toml")
+        if written:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+        done.append({"file": str(file), "written": written})
+        if not as_json:
+            give(f"{'wrote' if written else 'left as it is'}  {os.path.relpath(file)}")
+    if as_json:
+        give(done)
+    say(
+        "next: pytest experiments/ runs it on the lab (chaosctl lab up starts that, and says what is missing); then "
+        "docs/how-to/your-repository.md leads to a cluster"
+    )
 
 
 @app.command()

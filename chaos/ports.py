@@ -222,6 +222,7 @@ class Progress:
         elapsed: Seconds since the run began.
         rate: Answers per second of the last finished seconds, by the load generator.
         expectations: The current results of the expectations in this phase.
+        wait: Seconds that are left of the phase's shortest time; before its end nothing is decided.
     """
 
     run: str
@@ -230,6 +231,7 @@ class Progress:
     elapsed: float
     rate: float | None = None
     expectations: Sequence[ExpectationResult] = ()
+    wait: float = 0.0
     proof: Proof | None = None
 
 

@@ -42,14 +42,14 @@ def find_lab() -> Lab:
     if found is None:
         raise LabError(
             f"the embedded lab is not installed: no package has an entry point {GROUP!r}",
-            hint="install the harness (scripts/setup in a checkout), or name the context of a cluster",
+            hint="install the harness again (scripts/setup in a checkout), or name the context of a cluster",
         )
     try:
         lab: Lab = found.load()
     except ImportError as error:
         raise LabError(
             f"the embedded lab can't be loaded: {error}",
-            hint="pip install 'istio-chaos[lab]', or name the context of a cluster",
+            hint="install the package that has this module, or name the context of a cluster",
         ) from error
     return lab
 

@@ -240,5 +240,6 @@ def progress_of(facts: Facts, phase: PhaseName, standing: Standing) -> Progress:
         elapsed=standing.now - facts.started,
         rate=answered / len(seconds) if seconds else None,
         expectations=standing.expectations,
+        wait=standing.wait,
         proof=standing.proof if phase is PhaseName.OBSERVE else None,
     )

@@ -101,8 +101,8 @@ class ThroughputExpectation(Kind):
         now = self._rates(evidence, look.window, look.namespace)
         bound = self.during_fault if look.phase == "fault" else self.at_least
         if look.phase == "baseline" or bound is None:
-            known = len(now) >= _BATCHES if look.phase == "baseline" else bool(tally.total)
-            answer = Answer.HOLDS if known and tally.good else Answer.UNDECIDED
+            unknown = look.phase == "baseline" and (len(now) < _BATCHES or not tally.good)
+            answer = Answer.UNDECIDED if unknown else Answer.HOLDS
             return Finding(answer, tally, 0.0, part, value=mean(now) if now else None)
         before = self._rates(evidence, look.baseline, look.namespace) if look.baseline is not None else ()
         (least, most), (low, high) = _between(before, part), _between(now, part)

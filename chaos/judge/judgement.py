@@ -358,12 +358,18 @@ def _after(
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
-        told = "; ".join(_told(one) for one in after.expectations if one.answer is Answer.UNDECIDED)
+        open_ = [_told(one) for one in after.expectations if one.answer is Answer.UNDECIDED]
+        relapsed = after.bad_until > after.allowed
+        if relapsed:
+            open_.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
             message=f"not decided whether the steady state held again within {after.allowed:g} s after the fault was gone, and stayed "
-            f"good: {told or 'it was surely not good for a short time after that'}",
-            hint="find out what fails for a moment after the fault; or, if there were too few events, raise load.rate, or "
+            f"good: {'; '.join(open_) or 'it was surely not good for a short time after that'}",
+            hint="run it again: what fails at the same time after each fault is a relapse; what fails now and then without a fault too is "
+            "seen before it, with a longer observe.atLeast"
+            if relapsed
+            else "find out what fails for a moment after the fault; or, if there were too few events, raise load.rate, or "
             "limits.baseline, by which the run also waits longer for this answer",
         )
 

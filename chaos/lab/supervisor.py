@@ -22,7 +22,6 @@ from typing import Any
 from chaos.errors import HarnessError
 from chaos.lab.assembly import Lab
 from chaos.lab.processes import start_time
-from chaos.lab.prometheus import find_binary
 from chaos.lab.state import LabFiles, SupervisorLock
 
 Report = Callable[[dict[str, Any]], None]
@@ -108,7 +107,6 @@ def main(argv: list[str] | None = None) -> int:
                 os.dup2(log.fileno(), 2)
 
     try:
-        find_binary()
         code = asyncio.run(
             supervise(
                 files,

@@ -238,6 +238,7 @@ class RecoveryResult(Frozen):
         seconds: From the moment the fault was gone to the first from which everything holds; ``None``: not seen.
         uncertainty: Seconds by which it may have been earlier: before that, something was surely not good yet.
         allowed: Seconds that the experiment grants.
+        bad_until: Seconds after which the last stretch of time ended that was surely not good, where nothing is decided; 0 without one.
     """
 
     seconds: float | None
@@ -245,6 +246,7 @@ class RecoveryResult(Frozen):
     allowed: float
     answer: Answer
     expectations: tuple[ExpectationResult, ...] = Field((), serialization_alias="claims")
+    bad_until: float = 0.0
 
     @property
     def told(self) -> str:

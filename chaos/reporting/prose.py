@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from chaos.model.judged import Again
@@ -147,7 +148,8 @@ def verdict_markdown(verdict: Verdict) -> str:
     if verdict.changed:
         lines += ["", *(f"- {line}" for line in changed_lines(verdict))]
     lines += [f"\n- {line}" for line in _confidence(verdict)]
-    return "\n".join(lines) + "\n"
+    # What answers and names say is text: shown in a page, a tag or a picture of theirs would load something.
+    return re.sub(r"<(?=[A-Za-z/!?])", "&lt;", "\n".join(lines)).replace("![", "!\\[") + "\n"
 
 
 def _markdown_row(when: str, one: ExpectationResult) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from math import ceil
 from operator import itemgetter
 from typing import Final
 
@@ -98,7 +99,9 @@ def _progress(progress: Progress) -> str:
     if shares:
         share, interval = min(shares, key=itemgetter(0))
         parts.append(f"good {interval.around(share)}")
-    if progress.expectations:
+    if progress.wait:
+        parts.append(f"at least {ceil(progress.wait)} s more")
+    elif progress.expectations:
         decided = sum(one.answer is not Answer.UNDECIDED for one in progress.expectations)
         parts.append(f"{decided} of {len(progress.expectations)} decided")
     if progress.proof is not None and progress.proof.counted:

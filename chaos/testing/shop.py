@@ -51,6 +51,7 @@ class Behaviour(TypedDict, total=False):
     status: int
     target_status: str
     spreads: float
+    skipped: float
     unfilled: float
     alerts: Mapping[str, Times]
     leaks: float
@@ -94,7 +95,8 @@ class Shop:
         status: Of the orders that do not fail.
         target_status: Of the calls of ``inventory-svc`` that are not aborted.
         spreads: Share of the answers of ``catalog-svc``, and of ``session-svc`` in ``platform``, that fail while there is a fault.
-        unfilled: Share of the calls of these two that are not made any more after a fault, as from a pool that does not refill.
+        skipped: Share of the calls of these two that are not made while there is a fault.
+        unfilled: Share of them that are not made any more after a fault, as from a pool that does not refill.
         alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
             and ``ShopDown`` never.
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.

@@ -89,7 +89,7 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
-        self.spreads = self.unfilled = self.leaks = 0.0
+        self.spreads = self.skipped = self.unfilled = self.leaks = 0.0
         self.takes, self.fails_as = 20.0, 500
         self.spoils: Mapping[str, float] = {}
         """By the name of a Service to which routes may send orders: the share of them that fails there."""
@@ -260,9 +260,11 @@ class Traffic:
 
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
-        bad = self.spreads if at == self._faulted[1] else 0.0
-        if float("-inf") < self._faulted[1] < at:
-            calls = self.shares.whole("others", calls * (1 - self.unfilled))
+        faulted = at == self._faulted[1]
+        bad = self.spreads if faulted else 0.0
+        left_out = self.skipped if faulted else self.unfilled if self._faulted[1] > float("-inf") else 0.0
+        if left_out:
+            calls = self.shares.whole("others", calls * (1 - left_out))
         for name, home in OTHERS:
             for (_, code), count in self.shares.out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
                 self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)

@@ -16,8 +16,8 @@ import pytest
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.errors import LabError
 from chaos.lab import commands, door
+from chaos.lab.needed import BINARY_VARIABLE
 from chaos.lab.processes import start_time
-from chaos.lab.prometheus import BINARY_VARIABLE
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from tests.e2e.lab_processes import processes_of, wait_until_gone
 from tests.support import loopback

@@ -132,7 +132,7 @@ def commands() -> Mapping[str, Any]:
     return found
 
 
-CALLED = re.compile(r"chaosctl ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?((?:(?! chaosctl)[^`,;:()\n])*)")
+CALLED = re.compile(r"chaosctl ([a-z][a-z-]*)(?: ([a-z][a-z-]*))?((?:(?! chaosctl)[^`,;:|()\n])*)")
 
 
 def misnamed(text: str, known: Mapping[str, Any]) -> Iterator[str]:

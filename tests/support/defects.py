@@ -30,6 +30,7 @@ recovery: {{within: {within}}}
 ANSWERED: Final = 'service: order-svc, good: {status: "<500"}, atLeast: '
 IN_TIME: Final = "service: order-svc, good: {within: 1s}, atLeast: 95%"
 WHOLE: Final = 'from: client, good: {status: 2xx, jsonPath: {order.id: "42"}}, atLeast: 95%'
+WHOLE_ALWAYS: Final = WHOLE.replace("95%", "99%")
 DEGRADED: Final = "fallback: {jsonPath: {degraded: true}}, atLeast: 20%"
 BREAKER: Final = "breaker: order-svc, opensWithin: 10s"
 EJECTION: Final = "ejection: order-svc, within: 15s"
@@ -234,6 +235,30 @@ DEFECTS: Final[Mapping[str, Defect[Variant]]] = {
     "fault outside its scope": Defect(
         R.FAULT_OUTSIDE_SCOPE, shop(leaks=5.0), shop(), or_else=EARLY_END, names="report-svc",
     ),
+    # of a few requests, or somewhat late
+    "somebody else's data in one of fifty answers": Defect(
+        VIOLATED, shop(mixes=0.04), shop(), expecting(WHOLE_ALWAYS) | FOR_A_WHILE
+    ),
+    "fallback that shows too rarely": Defect(VIOLATED, shop(degrades=0.3), shop(), expecting(DEGRADED)),
+    "replica that fails for an eighth": Defect(
+        VIOLATED, shop(replicas=3, spoilt=0.12), shop(replicas=3, spoilt=0.02),
+        expecting(ANSWERED + "95%, per: replica") | FOR_A_WHILE, names="order-svc-1-c",
+    ),
+    "few requests that hang": Defect(
+        R.REQUESTS_HANG, shop(stuck=0.02), shop(), expecting(ANSWERED + "99%") | FOR_A_WHILE, or_else=[R.UNDECIDED_RECOVERY]
+    ),
+    "errors in good time": Defect(VIOLATED, shop(bears=0.0, fails_as=504), shop(), expecting(IN_TIME)),
+    "404 in the place of errors": Defect(
+        R.NO_SUCCESS, shop(bears=0.0, fails_as=404), shop(), {"fault": "abort: {percentage: 100, httpStatus: 503}"}
+    ),
+    "alert that fires too late": Defect(VIOLATED, shop(alerts={"OrdersDegraded": Times(20, 4)}), shop(), expecting(ALERT)),
+    "another alert than the one": Defect(
+        VIOLATED, shop(alerts={"OrdersDegraded": Times(2, 4), "ShopDown": Times(5)}), shop(),
+        expecting(ALERT + ", only: true") | FOR_A_WHILE, names="ShopDown",
+    ),
+    "well only with the fault": Defect(
+        R.NOT_STEADY_BEFORE, Variant(later=[Change("start", 0, {"broken": 0.3}), Change("fault", 0, {"broken": 0.0})]), shop()
+    ),
     # again and again
     "down for 2 s in every 20 s": Defect(
         VIOLATED, Variant(later=outages(2, 20)), Variant(later=outages(2, 20, 0.02)), expecting(ANSWERED + "97%"), or_else=NOW_AND_THEN
@@ -249,7 +274,7 @@ DEFECTS: Final[Mapping[str, Defect[Variant]]] = {
     "relapse after 12 s, for ever": Defect(LATE, then("restore", (12, {"broken": 0.6})), shop(), {"within": "10s"} | FOR_A_WHILE),
     "relapse after 12 s, for 12 s": Defect(
         LATE, then("restore", (12, {"broken": 0.6}), (24, {"broken": 0.0})), shop(), {"within": "10s"} | FOR_A_WHILE,
-        or_else=[R.BURSTY, R.UNDECIDED_RECOVERY],
+        or_else=[R.BURSTY, R.UNDECIDED_RECOVERY], names="for a time that ended 2",
     ),
     "never well again": Defect(LATE, afterwards(ENDLESS, broken=0.3), afterwards(6, broken=0.3)),
     "slow for ever after the fault": Defect(LATE, afterwards(ENDLESS, takes=1500.0), afterwards(4, takes=1500.0), expecting(IN_TIME)),
@@ -265,6 +290,47 @@ DEFECTS: Final[Mapping[str, Defect[Variant]]] = {
     "replica that stays ejected": Defect(
         LATE, shop(replicas=3, spoilt=0.6, ejected=Times(5, ENDLESS)), shop(replicas=3, spoilt=0.6, ejected=Times(5, 10)),
         expecting(EJECTION),
+    ),
+    "7 % errors ever after": Defect(
+        LATE, afterwards(ENDLESS, broken=0.07), afterwards(ENDLESS, broken=0.02), FOR_A_WHILE
+    ),
+    "leak that grows slowly": Defect(
+        LATE, then("restore", *((at, {"broken": at * 0.002}) for at in range(5, 300, 5))), shop(), FOR_A_WHILE
+    ),
+    "good and bad by turns": Defect(
+        LATE, then("restore", *((2 * at, {"broken": 0.6 * (at % 2)}) for at in range(100))), shop(), FOR_A_WHILE
+    ),
+    "relapse after 25 s, for ever": Defect(
+        LATE, then("restore", (25, {"broken": 0.6})), shop(), {"within": "10s"} | FOR_A_WHILE
+    ),
+    "latency that comes back slowly": Defect(
+        LATE, then("restore", *((at, {"takes": 100.0 + at * 40}) for at in range(0, 100, 2))), afterwards(6, takes=1500.0),
+        expecting(IN_TIME) | FOR_A_WHILE,
+    ),
+    "cache that was poisoned": Defect(
+        LATE, Variant({"sticks": ENDLESS}, changes("restore", (0, {"mixes": 1.0}))), shop(sticks=ENDLESS), expecting(WHOLE)
+    ),
+    "retries that go on": Defect(
+        LATE, afterwards(ENDLESS, asks=3.0), afterwards(6, asks=3.0),
+        expecting("attempts: inventory-svc, per: order-svc, atMost: 1.5, duringFault: 3") | FOR_A_WHILE,
+    ),
+    "pool that refills too late": Defect(
+        LATE, Variant({"unfilled": 0.4}, changes("restore", (60, {"unfilled": 0.0}))),
+        Variant({"unfilled": 0.4}, changes("restore", (8, {"unfilled": 0.0}))),
+        expecting("throughput: catalog-svc, atLeast: 90%") | FOR_A_WHILE,
+    ),
+    "breaker that is half open for ever": Defect(
+        LATE, shop(breaker=Times(3, ENDLESS, of_every=(1, 4))), shop(breaker=Times(3, 5)), expecting(BREAKER) | FOR_A_WHILE
+    ),
+    "ejection again and again": Defect(
+        LATE, shop(replicas=3, spoilt=0.6, ejected=Times(3, ENDLESS, of_every=(8, 16))),
+        shop(replicas=3, spoilt=0.6, ejected=Times(3, 6, of_every=(3, 6))), expecting(EJECTION) | FOR_A_WHILE,
+    ),
+    "alert that fires again and again": Defect(
+        LATE, shop(alerts={"OrdersDegraded": Times(2, ENDLESS, of_every=(3, 10))}), shop(), expecting(ALERT) | FOR_A_WHILE
+    ),
+    "service that is asked no more": Defect(
+        LATE, shop(skipped=1.0, unfilled=1.0), shop(skipped=1.0), expecting("throughput: catalog-svc, atLeast: 90%")
     ),
     "fault that stays in the proxies": Defect(R.STILL_FAULTED, Variant(distribution=45.0), Variant(distribution=10.0)),
 }  # fmt: skip

@@ -138,9 +138,11 @@ observe: {atLeast: OBSERVE}
 steadyState: [{title: expected, EXPECTED}]
 recovery: {within: 20s}
 limits: {baseline: 60s, fault: 60s}
+confidence: 90%
 """
 DECLARED: Final[Mapping[str, str]] = {"fault": "abort: {percentage: 50, httpStatus: 503}", "observe": "3s"}
 DOWN: Final = "abort: {percentage: 100, httpStatus: 503}"
+NEARLY_ALL: Final = "abort: {percentage: 95, httpStatus: 503}"
 SLOW: Final = "delay: {percentage: 50, fixedDelay: 2s}"
 NO_GRPC: Final = "abort: {percentage: 50, grpcStatus: UNAVAILABLE}"
 ANSWERED: Final = 'good: {status: "<500"}, atLeast: 85%'
@@ -192,11 +194,11 @@ DEFECTS: Final[Mapping[str, Defect[Asked]]] = {
     ),
     "unbounded retries": Defect(
         VIOLATED, asked("/stubborn/42"), asked("/again/42"),
-        expecting("attempts: stock, per: orders, atMost: 1.3, duringFault: 2.5", fault=MOST),
+        expecting("attempts: stock, per: orders, atMost: 2, duringFault: 4", fault=NEARLY_ALL),
     ),
     "retries of two layers": Defect(
         VIOLATED, asked("/retried/again/42"), asked("/again/42"),
-        expecting("attempts: stock, atMost: 1.3, duringFault: 2.5", fault=MOST),
+        expecting("attempts: stock, atMost: 2, duringFault: 4", fault=NEARLY_ALL),
     ),
     "retries used up": Defect(
         VIOLATED, asked("/retried/naive/42"), asked("/retried/borne/42"),
@@ -229,11 +231,11 @@ DEFECTS: Final[Mapping[str, Defect[Asked]]] = {
         expecting("ejection: carts, within: 10s", fault=MOST, observe="16s"),
     ),
     "breaker that never closes": Defect(
-        LATE, ejecting("/naive/42", "orders", errors=20, out="300s"), ejecting("/naive/42", "orders", errors=20),
+        LATE, ejecting("/naive/42", "orders", errors=60, out="300s"), ejecting("/naive/42", "orders", errors=60),
         expecting(REFUSING, fault=DOWN),
     ),
     "pool that does not refill": Defect(
-        LATE, ejecting("/naive/42", "orders", errors=20, out="300s"), ejecting("/naive/42", "orders", errors=20),
+        LATE, ejecting("/naive/42", "orders", errors=60, out="300s"), ejecting("/naive/42", "orders", errors=60),
         expecting("throughput: catalog, atLeast: 70%", fault=DOWN),
     ),
     "alert that does not resolve": Defect(LATE, alerting(window="5m"), alerting(), expecting(ALERT, fault=DOWN)),

@@ -48,19 +48,7 @@ def test_a_lab_that_lacks_a_package_is_told_with_its_name(installed: Path) -> No
     (installed / "a_lab.py").write_text("import a_package_that_nobody_has\n")
     with pytest.raises(LabError, match="a_package_that_nobody_has") as caught:
         find_lab()
-    assert caught.value.hint == "pip install 'istio-chaos[lab]', or name the context of a cluster"
-
-
-def test_what_the_extra_needs_is_told_by_its_name() -> None:
-    requirements = [
-        "pytest>=8",
-        "absent>=2",
-        "no-such>=1; extra == 'lab'",
-        'h2>=4; extra == "lab"',
-        "nor-this; extra == 'dev'",
-    ]
-    assert commands.missing_of(requirements) == ["no-such"]
-    commands.require_packages()
+    assert "name the context of a cluster" in str(caught.value)
 
 
 def test_somebody_elses_lab_is_used_and_ended_in_the_same_way(installed: Path) -> None:

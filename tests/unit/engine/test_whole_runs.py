@@ -22,6 +22,7 @@ from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.ports import Listener, Progress
 from chaos.safety.lock import acquire
 from chaos.testing.shop import Behaviour, Shop
+from chaos.values.answers import Answer
 
 RUN = "abcdefgh"
 EXPERIMENT = """\
@@ -126,6 +127,32 @@ def test_what_a_listener_does_to_what_it_hears_changes_nothing(world: World) -> 
         heard = harness.run(parse_experiment(EXPERIMENT.format(fault=ABORT, more="")), run_id=RUN)
     assert heard.verdict == World().run()[1]
     assert heard.verdict.passed
+
+
+class Noting(Listener):
+    """Notes which phase waits for how long, and whether anything is decided meanwhile."""
+
+    def __init__(self) -> None:
+        self.longest: dict[PhaseName, float] = {}
+        self.early: list[Progress] = []
+
+    def progress(self, progress: Progress) -> None:
+        if progress.wait:
+            self.longest[progress.phase] = max(progress.wait, self.longest.get(progress.phase, 0.0))
+            self.early += [progress] if any(one.answer is not Answer.UNDECIDED for one in progress.expectations) else []
+
+
+def test_a_phase_says_for_how_long_it_will_decide_nothing(world: World) -> None:
+    noting = Noting()
+    with TemporaryDirectory() as folder:
+        harness = world.harness(report_dir=folder, listeners=[noting])
+        harness.run(
+            parse_experiment(EXPERIMENT.format(fault=ABORT, more="").replace("profile: quick", "profile: default"))
+        )
+    assert noting.early == []
+    assert {phase: round(most) for phase, most in noting.longest.items()} == {
+        PhaseName.BASELINE: 15, PhaseName.OBSERVE: 30, PhaseName.RECOVER: 30,
+    }  # fmt: skip
 
 
 def test_a_delay_is_seen_by_those_who_wait_for_the_answer(world: World) -> None:

@@ -118,9 +118,9 @@ def test_a_summary_that_cannot_be_written_costs_no_verdict(
     assert "expected a file that can be written" in told
 
 
-def test_a_bar_in_a_claim_does_not_end_its_cell() -> None:
+def test_what_a_claim_says_ends_no_cell_and_loads_nothing() -> None:
     expectation = ExpectationResult(
-        title="a | b", phase="fault", expected="up > 3", observed="1 of 1", bound=1.0, tally=Tally(good=1, total=1),
+        title="a | b <img src=//h/p>", phase="fault", expected="up > 3 ![p](//h/p)", observed="1 of 1", bound=1.0, tally=Tally(good=1, total=1),
         interval=Interval(low=0, high=1, confidence=0.95), answer=Answer.HOLDS,
     )  # fmt: skip
     verdict = Verdict(
@@ -129,6 +129,8 @@ def test_a_bar_in_a_claim_does_not_end_its_cell() -> None:
     )  # fmt: skip
     (row,) = [line for line in verdict_markdown(verdict).splitlines() if "a " in line and line.startswith("|")]
     assert row.replace("\\|", "").count("|") == 6
+    assert "<img" not in row
+    assert "![" not in row
 
 
 def test_a_fault_too_short_to_count_is_not_zero_of_zero() -> None:
@@ -161,6 +163,16 @@ def test_the_live_line_never_wraps(screen: Screen) -> None:
         )
     )  # fmt: skip
     assert len(screen.getvalue().removeprefix("\r\x1b[2K")) == 39
+
+
+@pytest.mark.parametrize(("wait", "told"), [(11.2, "at least 12 s more"), (0.0, "1 of 1 decided")])
+def test_it_says_what_is_waited_for(wait: float, told: str) -> None:
+    terminal = Terminal(out := io.StringIO(), width=200)
+    found = judge(GOOD).baseline[:1]
+    terminal.progress(
+        Progress(run="r1", experiment="e", phase=PhaseName.BASELINE, elapsed=9, expectations=found, wait=wait)
+    )
+    assert out.getvalue().endswith(f", {told}\n")
 
 
 def test_a_line_takes_the_place_of_the_live_one(screen: Screen) -> None:

@@ -1,0 +1,61 @@
+"""What a repository needs to begin: a first experiment, its schema for editors, settings and a nightly workflow."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+from chaos.model.experiment import Experiment
+
+FOLDER: Final = "experiments"
+SCHEMA: Final = "experiment.schema.json"
+WORKFLOW: Final = ".github/workflows/chaos-nightly.yml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """What the first experiment is about; the defaults are the lab's shop, on which it passes.
+
+    Args:
+        namespace: A staging namespace.
+        service: The Service whose callers feel the fault.
+        caller: Its caller: a Service, and the label ``app`` of its pods.
+        path: What the load asks for at the mesh's entry.
+        directory: The folder of the settings and the experiments, from the root of the repository.
+    """
+
+    namespace: str = "staging"
+    service: str = "inventory-svc"
+    caller: str = "order-svc"
+    path: str = "/orders/42"
+    directory: str = "."
+
+    def files(self) -> dict[PurePosixPath, str]:
+        """Each file's text by its path from the root of the repository."""
+        here = PurePosixPath(self.directory)
+        return {
+            here / FOLDER / "first-experiment.yaml": self._filled("first-experiment.yaml"),
+            here / FOLDER / SCHEMA: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+            here / "chaos.toml": self._filled("chaos.toml"),
+            PurePosixPath(WORKFLOW): self._filled("chaos-nightly.yml"),
+        }
+
+    def _filled(self, template: str) -> str:
+        values = {
+            "NAMESPACE": self.namespace, "SERVICE": self.service, "CALLER": self.caller, "PATH": self.path,
+            "DIRECTORY": self.directory, "PYTHON": "{}.{}".format(*sys.version_info),
+        }  # fmt: skip
+        text = files(__package__).joinpath(template).read_text(encoding="utf-8")
+        # Whole words, and none that is part of a variable's name.
+        return re.sub(rf"(?<![\w$.])({'|'.join(values)})(?!\w)", lambda found: values[found[1]], text)
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of an experiment file."""
+    document = Experiment.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "experiment", **document}
