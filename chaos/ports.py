@@ -16,6 +16,7 @@ from chaos.model.verdict import Proof, Verdict
 from chaos.values.answers import ExpectationResult
 from chaos.values.content import Marker
 from chaos.values.entry import Contact
+from chaos.values.held import Held
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
 from chaos.values.series import Series
@@ -145,8 +146,11 @@ class Metrics(Protocol):
     def version(self) -> str:
         """Its version."""
 
-    def scrape_interval(self) -> float:
-        """The longest scrape interval in seconds among the targets that carry Istio's metrics."""
+    def scrape_interval(self) -> float | None:
+        """How often the proxies are to be scraped, in seconds; ``None`` where only their samples will tell."""
+
+    def held(self) -> Held:
+        """What there is of Istio's metrics at present, of any service."""
 
     def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
         """Raw samples of the ``seconds`` up to a moment, by default up to now, of every series that answers a question.

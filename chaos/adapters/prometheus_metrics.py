@@ -7,11 +7,13 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from statistics import median_high
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from chaos.adapters.prometheus_session import NoData, session_of
 from chaos.errors import InputError, MetricsError
 from chaos.model.prometheus import Prometheus
+from chaos.values.held import LABELS, Held
 from chaos.values.promql import read_comparison
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import (
@@ -43,8 +45,6 @@ if TYPE_CHECKING:
 
 _TIMEOUT: Final = 15
 """Seconds. No decision waits for an answer, so a slow Prometheus may take its time."""
-_FALLBACK_INTERVAL: Final = 15.0
-"""Seconds; the interval of Istio's sample addon."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
 _ENDS: Final = {End.CALLER: "source_workload_namespace", End.SERVICE: "destination_service_namespace"}
 _ISTIOD: Final = 'pod=~"istiod.*"'
@@ -129,10 +129,10 @@ class PrometheusMetrics:
         found = self._query("prometheus_build_info")
         return str(found[0]["metric"].get("version", "")) if found else ""
 
-    def scrape_interval(self) -> float:
-        """The longest scrape interval in seconds among the targets that look like Istio's proxies, or among all.
+    def scrape_interval(self) -> float | None:
+        """The usual scrape interval in seconds of the targets that look like Istio's proxies; others have nothing to do with it.
 
-        Where targets are told to nobody, as by stores that scrape nothing themselves, that of Istio's addon.
+        ``None`` where targets are told to nobody, as by stores that scrape nothing themselves.
         """
         from prometheus_api_client import PrometheusApiClientException
 
@@ -140,12 +140,25 @@ class PrometheusMetrics:
             with self._answering():
                 active = self._client.get_targets(state="active")["activeTargets"]
         except (NoData, PrometheusApiClientException):
-            return _FALLBACK_INTERVAL
-        proxies = [t for t in active if any(mark in t.get("scrapeUrl", "") for mark in _PROXY_MARKS)]
+            return None
         intervals = [
-            parse_duration(t["scrapeInterval"]).total_seconds() for t in proxies or active if t.get("scrapeInterval")
+            parse_duration(t["scrapeInterval"]).total_seconds()
+            for t in active
+            if t.get("scrapeInterval") and any(mark in t.get("scrapeUrl", "") for mark in _PROXY_MARKS)
         ]
-        return max(intervals, default=_FALLBACK_INTERVAL)
+        return median_high(intervals) if intervals else None
+
+    def held(self) -> Held:
+        """What there is of Istio's metrics, by two queries."""
+        having = [f'label_replace(group(istio_requests_total{{{one}!=""}}), "has", "{one}", "", "")' for one in LABELS]
+        found = self._query(f"group(istio_requests_total) or {' or '.join(having)}")
+        buckets = self._query("group by (le) (istio_request_duration_milliseconds_bucket)")
+        bounds = {float(one["metric"].get("le", "inf").replace("+Inf", "inf")) for one in buckets}
+        return Held(
+            requests=bool(found),
+            labels=frozenset(one["metric"]["has"] for one in found if "has" in one["metric"]),
+            bounds=frozenset(filter(math.isfinite, bounds)),
+        )
 
     def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
         """Raw samples of the ``seconds`` up to a moment of every series that answers a question; of a comparison, whether it is true."""

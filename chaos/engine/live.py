@@ -28,6 +28,9 @@ T = TypeVar("T")
 TICK: Final = 0.5
 """Seconds between two looks."""
 
+_LATEST: Final = 60.0
+"""Seconds by which the first samples after the load's begin may come late."""
+
 
 class Halt(Exception):
     """The run goes no further; restore now."""
@@ -41,7 +44,10 @@ class Live:
             raise ValueError("only an allowed plan can be run")
         self.around, self.place, self.clock = around, around.place, around.clock
         offset = self._clock_offset()
-        self.recorder = Recorder(plan, around.place.environment, clock_offset=offset, started=self.clock.now() + offset)
+        environment = around.place.environment
+        if plan.scrape_interval is not None:
+            environment = environment.model_copy(update={"scrape_interval": plan.scrape_interval})
+        self.recorder = Recorder(plan, environment, clock_offset=offset, started=self.clock.now() + offset)
         self.observer = Observer(self.recorder, around.place.metrics, around.load, around.clock)
         self.injectors = tuple(Injector(around.place.mesh, one, plan.run, around.clock) for one in plan.injections)
         self.proxies = Proxies(around.place.mesh, around.clock, plan.injections, every=True)
@@ -94,6 +100,25 @@ class Live:
             if standing.now >= until:
                 return False
             self.clock.sleep(pause)
+
+    def until_counted(self, limit: float, decided: Callable[[Standing], bool]) -> bool:
+        """Like ``until``, and for as much longer as the samples come late by which it is to be decided.
+
+        Raises:
+            Halt: as ``until``.
+        """
+        end = self.now() + limit
+        while not self.until(end + self.late - self.now(), decided):
+            if self.around.stop or self.recorder.troubles or self.now() >= end + self.late:
+                return False
+        return True
+
+    @property
+    def late(self) -> float:
+        """Seconds by which samples come late; the most that is waited for, as long as none came since the load began."""
+        facts = self.recorder.facts
+        newest = max((times[-1] for times in facts.evidence.scrapes.values()), default=0.0)
+        return facts.environment.lag if newest > facts.marks.get(Mark.LOAD_STARTED, 0.0) else _LATEST
 
     def look(self) -> Standing:
         """One look: reads everything outside, and judges once."""

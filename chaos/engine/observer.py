@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from typing import Final
 
+from chaos import judge
+from chaos.engine.freshness import Freshness
 from chaos.engine.inquiries import Inquiries, Inquiry
 from chaos.engine.recorder import Recorder
 from chaos.errors import MetricsError
-from chaos.judge import needed
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.ports import Clock, Load, Metrics
-from chaos.values.questions import Edges, Question
+from chaos.values.questions import Comparison, Question
 
 _PATIENCE: Final = 10.0
 """Seconds without an answer to a question, beyond three scrape intervals, after which metrics count as lost."""
 
 _SELDOM: Final = 5.0
 """Seconds between two times that a question is asked for which no decision waits; it may be about many series."""
-
-_LOOK_BACK: Final = 30.0
-"""Seconds before the run to which the first look goes back; so does that at a host to which routes begin to lead."""
 
 _POLL: Final = 0.05
 """Seconds between two looks for answers that are waited for."""
@@ -30,18 +28,16 @@ class Observer:
     """Fills a recorder; the load generator is polled only while ``loading``."""
 
     def __init__(self, recorder: Recorder, metrics: Metrics, load: Load, clock: Clock) -> None:
-        every = needed(recorder.facts.plan)
-        self._questions = [one for one in every if not isinstance(one, Edges)]
-        self._aside: list[Question] = [one for one in every if isinstance(one, Edges)]
+        plan = recorder.facts.plan
+        self._questions, self._aside = judge.needed(plan), judge.aside(plan)
         self._aside_at = float("-inf")
         self._recorder = recorder
         self._metrics = metrics
         self._load = load
         self._clock = clock
         self._inquiries = Inquiries(metrics, clock)
-        self._answered: dict[Question, float] = {}
+        self._fresh = Freshness(recorder.facts.evidence, recorder.facts.started)
         self._failing: dict[Question, float] = {}
-        self._begun = recorder.facts.started
         self.loading = False
 
     def look(self, now: float) -> None:
@@ -52,16 +48,18 @@ class Observer:
             if failure is not None:
                 self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         self._take()
-        parts = (part for one in self._questions for part, _ in self._recorder.facts.evidence.parts(one))
-        asked: list[Question] = list(dict.fromkeys(parts))
+        asked = self._questions
         if now - self._aside_at >= _SELDOM:
             self._aside_at = now
             asked += self._aside
-        self._inquiries.ask([self._inquiry(one, now) for one in asked])
+        parts = (part for one in asked for part, _ in self._recorder.facts.evidence.parts(one))
+        self._inquiries.ask([self._inquiry(one, now) for one in dict.fromkeys(parts)])
         self._take()
+        self._recorder.measured(lag=self._fresh.lag, questions=self._questions)
 
     def settle(self, now: float, seconds: float) -> None:
         """A last look, and its answers as far as they come within so many seconds."""
+        self._aside_at = float("-inf")
         self.look(now)
         until = self._clock.now() + seconds
         while self._inquiries.under_way and self._clock.now() < until:
@@ -69,15 +67,16 @@ class Observer:
             self._take()
 
     def _inquiry(self, question: Question, now: float) -> Inquiry:
-        since = now - self._answered.get(question, self._begun - _LOOK_BACK)
-        return Inquiry(question, now, since + 2 * self._recorder.facts.environment.scrape_interval + 2)
+        """A comparison is about a moment of which the samples can be read."""
+        at = now - self._recorder.facts.environment.lag if isinstance(question, Comparison) else now
+        return Inquiry(question, at, self._fresh.looks_back(question, now))
 
     def _take(self) -> None:
         for reply in self._inquiries.replies():
             question = reply.inquiry.question
             if reply.error is None:
                 self._recorder.samples(question, self._metrics.wording(question), reply.series)
-                self._answered[question] = reply.inquiry.at
+                self._fresh.note(question, reply.inquiry.at)
                 self._failing.pop(question, None)
             elif isinstance(reply.error, MetricsError):
                 self._fail(reply.inquiry, reply.error)

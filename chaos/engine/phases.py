@@ -16,6 +16,7 @@ from chaos.engine.live import TICK, Halt, Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.engine.routes import RouteWatch
+from chaos.engine.sampling import look_at_samples
 from chaos.engine.staging import Staging
 from chaos.engine.target import TargetWatch, Watched
 from chaos.istio.virtual_services import without_weights
@@ -85,13 +86,14 @@ def baseline(live: Live) -> None:
     live.mark(Mark.LOAD_STARTED)
     live.wait(WARM_UP)
     live.mark(Mark.BASELINE_FROM)
-    live.until(
+    live.until_counted(
         live.plan.experiment.limits.baseline.total_seconds(), lambda standing: _steady_and_called(live, standing)
     )
     standing, facts = live.look(), live.recorder.facts
     now = standing.now
     live.mark(Mark.BASELINE_UNTIL, now)
     live.stop_if_asked()
+    look_at_samples(live)
     steady = standing.answer.answer if standing.answer else Answer.UNDECIDED
     if steady is not Answer.HOLDS:
         live.event(events.NotSteady(at=now, answer=steady))
@@ -121,14 +123,15 @@ def _listen(live: Live) -> None:
     """
     if not judge.must_listen(live.plan.experiment):
         return
-    begun, interval = live.now(), live.place.environment.scrape_interval
+    begun, facts = live.now(), live.recorder.facts
     while not live.around.stop:
         live.look()
-        calm = live.now() - _CALM * interval
-        if not judge.called_since(live.recorder.facts, calm):
+        interval, known = facts.environment.scrape_interval, judge.counted_until(facts, live.now())
+        calm = known - _CALM * interval
+        if not judge.called_since(facts, calm):
             live.mark(Mark.LISTENED_FROM, calm)
             return
-        if live.now() - begun > _LISTEN * interval:
+        if known - begun > _LISTEN * interval:
             live.mark(Mark.LISTENED_FROM, begun)
             return
         live.clock.sleep(TICK)
@@ -140,7 +143,7 @@ def _steady_and_called(live: Live, standing: Standing) -> bool:
         return standing.done
     facts = live.recorder.facts
     waited = standing.now - facts.marks[Mark.BASELINE_FROM]
-    return judge.judge_callers(facts) is None or waited > _FIRST_CALL * facts.environment.scrape_interval
+    return judge.judge_callers(facts) is None or waited > _FIRST_CALL * facts.environment.scrape_interval + live.late
 
 
 def inject(live: Live) -> None:
@@ -159,9 +162,8 @@ def inject(live: Live) -> None:
         except Overtaken as error:
             live.event(events.Overtaken(at=live.now(), answer=error.args[0]))
             continue
-        _, situations = _planned_again(
-            live, situations
-        )  # see there: what a write can't be tied to is checked once more
+        # See there: what a write can't be tied to is checked once more.
+        _, situations = _planned_again(live, situations)
         assert live.followed is not None  # noqa: S101 - since the baseline
         live.targets = TargetWatch(live.place.mesh, live.clock, list(_watched(live, situations)), live.followed)
         return
@@ -272,4 +274,4 @@ def recover(live: Live) -> None:
     limits = experiment.limits
     limit = (experiment.recovery.within + experiment.stays_good_for + limits.baseline + limits.removal).total_seconds()
     limit += judge.drain(live.recorder.facts, live.look().now)
-    live.until(limit, lambda standing: standing.done)
+    live.until_counted(limit, lambda standing: standing.done)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
-from chaos.judge import too_coarse
+from chaos.engine.preflight import checked
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment
 from chaos.model.plan import Plan
@@ -16,6 +16,9 @@ from chaos.model.situation import Situation
 from chaos.ports import Mesh, Metrics
 from chaos.values.secrets import Address, without_secrets
 from chaos.version import __version__
+
+_USUAL: Final = 15.0
+"""Seconds between two scrapes of Istio's addon, as long as nothing is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,7 @@ class Place:
         """
         identity, entry = mesh.identity(), entry if isinstance(entry, Address) else Address(entry)
         metrics.now()
+        every = settings.scrape_interval
         environment = Environment(
             context=identity.context,
             cluster=identity.uid,
@@ -73,7 +77,8 @@ class Place:
             istio=identity.istio,
             prometheus=without_secrets(prometheus),
             entry=str(entry),
-            scrape_interval=metrics.scrape_interval(),
+            scrape_interval=every.total_seconds() if every else metrics.scrape_interval() or _USUAL,
+            interval_from="settings" if every else "samples",
             harness=__version__,
             lab=lab,
         )
@@ -137,17 +142,15 @@ class Place:
             MeshError: the API can't be read.
         """
         plan = self.decide(experiment, self.look(experiment), run=run, file=file, declared=declared)
-        return dry_run(self.mesh, plan)
+        return dry_run(self.mesh, checked(plan, self.metrics, self.environment))
 
     def decide(
         self, experiment: Experiment, situations: Sequence[Situation], *, run: str, file: str = "", declared: str = ""
     ) -> Plan:
-        """The plan by what was found, without the API server's own opinion of it.
+        """The plan by what was found, without the API server's own opinion of it, and without a look at the metrics.
 
         Raises:
             MeshError: the API server can't be asked for its time.
         """
         now = self.mesh.server_time()
-        plan = make_plan(experiment, situations, self.settings, run=run, now=now, file=file, declared=declared)
-        unseen = tuple(too_coarse(experiment, self.environment.scrape_interval))
-        return plan.model_copy(update={"refusals": (*plan.refusals, *unseen)})
+        return make_plan(experiment, situations, self.settings, run=run, now=now, file=file, declared=declared)

@@ -20,6 +20,8 @@ from chaos.istio.hosts import service_fqdn, service_of
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.istio.metrics import is_unknown
+from chaos.istio.pods import hosts_with_own_pods
+from chaos.istio.virtual_services import mirrored_by
 from chaos.istio.workloads import Workload, workloads_of
 from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
@@ -257,6 +259,7 @@ def make_plan(
         file=file,
         declared=declared,
         injections=tuple(injections),
+        compared=tuple(sorted({host for one in situations for host in _compared(one)})),
         led=led,
         warnings=tuple(_by_target(warned)),
         refusals=refusals,
@@ -272,6 +275,15 @@ def led_in(experiment: Experiment, situations: Sequence[Situation]) -> Iterator[
         home, _ = service_of(host) or ("", "")
         for destination in homes.get(home, situations[0]).destinations(host)[1:]:
             yield Led(host=host, destination=destination)
+
+
+def _compared(situation: Situation) -> Iterator[str]:
+    """The hosts at which nothing arrives but what their callers sent to them."""
+    copied = {host for vs in situation.virtual_services for host in mirrored_by(vs)}
+    # Situations of several namespaces have the Services of each.
+    for namespace in {one["metadata"]["namespace"] for one in situation.services}:
+        services = [one for one in situation.services if one["metadata"]["namespace"] == namespace]
+        yield from (host for host in hosts_with_own_pods(services, situation.workloads) if host not in copied)
 
 
 def _by_target(found: Mapping[str, Sequence[R]]) -> Iterator[R]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from chaos.judge import Facts, new_evidence
 from chaos.model.events import AnyEvent, Trouble, TroubleKind
@@ -10,8 +11,11 @@ from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen
 from chaos.model.plan import Plan
 from chaos.values.led import Led
 from chaos.values.load import LoadSecond
-from chaos.values.questions import Question
+from chaos.values.questions import Durations, Question, Requests
 from chaos.values.series import Recorded, Series
+
+_SAME: Final = 0.2
+"""Part of a scrape interval by which another one may differ, and be the same; scrapes are not exactly in time."""
 
 
 class Recorder:
@@ -60,6 +64,23 @@ class Recorder:
         """Adds the raw samples that a question gave; a sample that was seen is not taken twice."""
         self._wordings[question] = wording
         self.facts.evidence.add(question, found)
+
+    def measured(self, *, lag: float, questions: Sequence[Question]) -> None:
+        """Takes what the samples of some questions tell of the metrics: how late they come, and how often proxies are scraped.
+
+        The interval is learned before the fault, unless it was set; from then on nothing may depend on when one looks.
+        """
+        facts, evidence = self.facts, self.facts.evidence
+        change = {"lag": lag} if lag > facts.environment.lag else {}
+        if facts.environment.interval_from != "settings" and Mark.BASELINE_UNTIL not in self.marks:
+            proxies = (one for one in questions if isinstance(one, Requests | Durations))
+            sources = {one.source for question in proxies for one in evidence.counters(question)}
+            found = evidence.scrapes.interval(sources)
+            if found is not None and abs(found - evidence.scrape_interval) > _SAME * evidence.scrape_interval:
+                change |= {"scrape_interval": found}
+                evidence.rescale(found)
+        if change:
+            facts.environment = facts.environment.model_copy(update=change)
 
     def lead(self, found: Sequence[Led]) -> None:
         """Adds where routes send requests from now on."""

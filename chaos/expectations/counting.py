@@ -10,6 +10,8 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
+from statistics import median
 from typing import Final
 
 from chaos.values.series import Series
@@ -29,6 +31,14 @@ class Count:
 
     events: int
     lower_bound: bool = False
+
+
+def source_of(labels: Mapping[str, str]) -> Source:
+    """The scraped process that a series comes from: ``(job, instance)``, also if another server federated it."""
+    return (
+        labels.get("exported_job") or labels.get("job", ""),
+        labels.get("exported_instance") or labels.get("instance", ""),
+    )
 
 
 class Counter:
@@ -73,8 +83,8 @@ class Counter:
 
     @cached_property
     def source(self) -> Source:
-        """The scraped process it comes from: ``(job, instance)``."""
-        return self.labels.get("job", ""), self.labels.get("instance", "")
+        """The scraped process it comes from."""
+        return source_of(self.labels)
 
     @cached_property
     def histogram(self) -> frozenset[tuple[str, str]]:
@@ -91,11 +101,21 @@ class Counter:
         return bool(self.times) and self.times[-1] < end - _MISSED * interval
 
 
+_LATELY: Final = 20
+"""Scrapes by which the interval of a process is known."""
+
+
 class Scrapes(dict[Source, list[float]]):
     """When each process was scraped, as far as any series of it tells.
 
     A process is known by its ``job`` and ``instance``; of one without an instance nothing is known.
     """
+
+    def interval(self, sources: Iterable[Source]) -> float | None:
+        """The longest usual time between two scrapes of some processes; ``None`` as long as none was scraped three times."""
+        lately = [self.get(source, ())[-_LATELY:] for source in sources]
+        usual = [median(after - before for before, after in pairwise(times)) for times in lately if len(times) > 2]
+        return max(usual, default=None)
 
     def note(self, source: Source, times: Iterable[float]) -> None:
         """A process was scraped at these times."""

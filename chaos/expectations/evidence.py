@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
+from chaos.expectations.copies import Copies
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
 from chaos.expectations.load_log import LoadLog
 from chaos.values.answers import Tally
@@ -62,6 +63,7 @@ class Evidence:
         self.histogram_lag = histogram_lag
         self.load = LoadLog()
         self.scrapes = Scrapes()
+        self.copies = Copies(self.scrapes)
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
         self._led: dict[str, dict[str, float]] = {}
         self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
@@ -79,6 +81,11 @@ class Evidence:
         found._counts = counts if before is None else lambda labels: before(labels) and counts(labels)
         found._part = self._part if part is None else part
         return found
+
+    def rescale(self, scrape_interval: float) -> None:
+        """The scrape interval turned out to be another one; what was summed up by the old one is forgotten."""
+        self.scrape_interval = scrape_interval
+        self._courses.clear()
 
     def lead(self, found: Iterable[Led]) -> None:
         """From then on, requests to a host that are counted at another one count with those that are counted at itself."""
@@ -103,10 +110,9 @@ class Evidence:
         return self._parts[question]
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
-        """Takes an answer's samples; one that is there already is not taken twice."""
+        """Takes an answer's samples; one that is there already is not taken twice, nor is a copy of a series."""
         counters = self._counters.setdefault(question, {})
-        for series in found:
-            key = frozenset(series.labels.items())
+        for key, series in self.copies.without(found, counters):
             counter = counters.get(key)
             if counter is None:
                 counter = counters[key] = Counter(series.labels)
@@ -125,6 +131,10 @@ class Evidence:
     def counters(self, question: Question) -> Sequence[Counter]:
         """The series of a question, of all destinations of its host; none where it was never answered."""
         return [one for one, _ in self._since(question)]
+
+    def answers(self, question: Question) -> Iterable[Counter]:
+        """The series that were answered to a question as it was asked, at its own host."""
+        return self._counters.get(question, {}).values()
 
     def _since(self, question: Question) -> Iterator[tuple[Counter, float]]:
         """The series of a question, each with the moment from which it counts."""

@@ -28,6 +28,11 @@ INJECTED: Final = frozenset({"FI", "DI"})
 """Flags of injected faults."""
 
 
+_POD: Final = ("pod", "pod_name", "kubernetes_pod_name", "exported_pod")
+"""Labels by which the usual configurations of Prometheus name a pod."""
+_PORTS: Final = ("15020", "15090")
+
+
 def caller_of(labels: Mapping[str, str]) -> str:
     """``namespace/workload`` of whoever sent the requests that a series counts."""
     return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
@@ -46,6 +51,21 @@ def counted_at(host: str) -> Callable[[Mapping[str, str]], bool]:
 def replica_of(labels: Mapping[str, str]) -> str:
     """The pod whose proxy counted; its address where Prometheus does not add the pod's name."""
     return labels.get("pod") or labels.get("instance", "")
+
+
+def process_of(labels: Mapping[str, str]) -> str:
+    """The proxy that counted, whoever scraped it: by its pod, else by its address; empty where neither is known.
+
+    Its port tells nothing where it is one of Istio's two for the same counters: 15090 of Envoy, 15020 of the agent.
+    """
+    own = "source" if labels.get("reporter") == "source" else "destination"
+    pod = next((labels[name] for name in _POD if name in labels), "")
+    instance = labels.get("exported_instance") or labels.get("instance", "")
+    host, _, port = instance.rpartition(":")
+    name = pod or (host if port in _PORTS else instance)
+    return (
+        "/".join((labels.get(f"{own}_cluster", ""), labels.get(f"{own}_workload_namespace", ""), name)) if name else ""
+    )
 
 
 def flags_of(labels: Mapping[str, str]) -> frozenset[str]:

@@ -48,11 +48,22 @@ def http_routes(virtual_service: Object) -> Sequence[Mapping[str, Any]]:
 
 def destinations_of(route: Mapping[str, Any]) -> Iterator[Any]:
     """The destinations to which an HTTP route sends requests, and copies of them."""
-    for part in (*(route.get("route") or ()), *(route.get("mirrors") or ())):
-        if part.get("destination"):
-            yield part["destination"]
+    yield from (part["destination"] for part in route.get("route") or () if part.get("destination"))
+    yield from mirrors_of(route)
+
+
+def mirrors_of(route: Mapping[str, Any]) -> Iterator[Any]:
+    """The destinations to which an HTTP route sends copies of requests."""
+    yield from (part["destination"] for part in route.get("mirrors") or () if part.get("destination"))
     if route.get("mirror"):
         yield route["mirror"]
+
+
+def mirrored_by(virtual_service: Object) -> Iterator[str]:
+    """The resolved hosts that get copies of requests."""
+    for route in virtual_service.get("spec", {}).get("http") or ():
+        for destination in mirrors_of(route):
+            yield resolve_host(destination["host"], virtual_service["metadata"]["namespace"])
 
 
 def sent_to(route: Mapping[str, Any]) -> Iterator[Any]:

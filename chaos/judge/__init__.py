@@ -7,9 +7,10 @@ from chaos.judge.callers import judge_callers, newcomers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
-from chaos.judge.ours import called_since, must_listen
+from chaos.judge.ours import called_since, counted_until, must_listen
+from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
-from chaos.judge.questions import looked_for, needed
+from chaos.judge.questions import aside, looked_for, needed
 from chaos.judge.removal import drain
 from chaos.judge.standing import Standing, stand
 from chaos.judge.tested import untested_before
@@ -19,19 +20,26 @@ __all__ = [
     "SAFE",
     "EntryFinding",
     "Facts",
+    "Sampled",
     "Standing",
+    "aside",
     "called_since",
+    "counted_by",
+    "counted_until",
     "drain",
     "faults_before",
     "hopeless",
     "judge",
     "judge_callers",
     "judge_entry",
+    "lacking",
     "looked_for",
     "must_listen",
     "needed",
     "new_evidence",
     "newcomers",
+    "remarks",
+    "sampled",
     "stand",
     "supposed",
     "too_coarse",

@@ -18,6 +18,7 @@ from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
 from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
+from chaos.judge.unscraped import judge_unscraped
 from chaos.model.events import TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.plan import Injection
@@ -111,6 +112,7 @@ def _reasons(
     lost = judge_metrics(facts)
     if lost is not None and all(trouble.kind is not TroubleKind.METRICS_LOST for trouble in history.troubles):
         yield lost
+    yield from judge_unscraped(facts)
     starved = judge_load(facts)
     if starved is not None:
         yield starved

@@ -8,9 +8,10 @@ from typing import Final
 
 from chaos.expectations.counting import Counter, Source
 from chaos.judge.facts import Facts
+from chaos.judge.questions import needed
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Comparison, Edges, Question
+from chaos.values.questions import Comparison, Question
 
 _ENDS: Final = {Mark.BASELINE_UNTIL: "baseline", Mark.RESTORE_SENT: "fault", Mark.LOAD_STOPPED: "recovery"}
 _SCRAPES: Final = 4
@@ -27,11 +28,12 @@ def judge_metrics(facts: Facts) -> Reason | None:
     Series that were never there are another matter: no traffic. An answer of Prometheus with old samples is no error,
     so that only the samples' own times can tell.
     """
-    patience = _SCRAPES * facts.environment.scrape_interval + _SLOW
-    arrivals = {part for one in facts.plan.injections for part, _ in facts.evidence.parts(one.arrivals)}
+    patience = _SCRAPES * facts.environment.scrape_interval + _SLOW + facts.environment.lag
+    asked = set(needed(facts.plan)) - {one.arrivals for one in facts.plan.injections}
+    looked_at = {part for question in asked for part, _ in facts.evidence.parts(question)}
     begin = facts.marks.get(Mark.BASELINE_FROM, facts.started)
     for question, counters in facts.evidence.answered():
-        if isinstance(question, Comparison | Edges) or question in arrivals:
+        if isinstance(question, Comparison) or question not in looked_at:
             continue
         for mark, phase in _ENDS.items():
             end = facts.marks.get(mark)
@@ -45,7 +47,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
                     message=f"the last {end - last:.0f} s of the {phase} are missing: no sample of {question}",
                     hint="check on Prometheus' page of targets that it still scrapes the proxies",
                 )
-            behind = last - _MISSED * facts.environment.scrape_interval - _SLOW / 2
+            behind = last - _MISSED * facts.environment.scrape_interval - _SLOW / 2 - facts.environment.lag
             lost = {source: at for source, at in newest.items() if begin <= at < behind}
             if lost:
                 return _part_of_them(question, phase, end, lost, newest)

@@ -28,6 +28,12 @@ def must_listen(experiment: Experiment) -> bool:
     return any(not target.only_our_load and (alone or not target.callers) for target in targets)
 
 
+def counted_until(facts: Facts, now: float) -> float:
+    """The moment up to which the calls of the targets are counted; samples may come late. Now, where none is known."""
+    newest = [facts.evidence.last_scrape(one.requests) for one in facts.plan.injections]
+    return min([now, *(at for at in newest if at > float("-inf"))])
+
+
 def called_since(facts: Facts, start: float) -> int:
     """Calls of the targets by declared callers since a moment."""
     return sum(_calls(facts, one, Window(start, float("inf"))) for one in facts.plan.injections)

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from chaos.model.plan import Plan
 from chaos.values.content import Marker
-from chaos.values.questions import Edges, End, Question
+from chaos.values.questions import Durations, Edges, End, Question, Requests, Side
 
 
 def needed(plan: Plan) -> tuple[Question, ...]:
-    """Every question, once: who calls the targets, what its expectations count, and what else may change."""
+    """Every question on which decisions rest, once: who calls the targets, and what the expectations count."""
     experiment = plan.experiment
     found: list[Question] = []
     for injection in plan.injections:
         found += [injection.requests, injection.arrivals]
     for one in (*experiment.steady_state, *experiment.guardrails):
         found += one.questions(experiment.target.namespace)
-    found += [Edges(namespace=experiment.target.namespace, end=end) for end in End]
     return tuple(dict.fromkeys(found))
+
+
+def both_sides(plan: Plan) -> Iterator[tuple[Requests, Requests]]:
+    """For each service of which the callers' proxies count: what these count, and what its own do."""
+    asked = (one for one in needed(plan) if isinstance(one, Requests | Durations) and one.side is Side.CALLERS)
+    for host in dict.fromkeys(one.host for one in asked):
+        yield Requests(host=host), Requests(host=host, side=Side.CALLED)
+
+
+def aside(plan: Plan) -> tuple[Question, ...]:
+    """What no decision waits for: whether all proxies are scraped, and what else may change."""
+    found: list[Question] = [one for pair in both_sides(plan) for one in pair]
+    found += [Edges(namespace=plan.experiment.target.namespace, end=end) for end in End]
+    known = needed(plan)
+    return tuple(one for one in found if one not in known)
 
 
 def looked_for(plan: Plan) -> tuple[Marker, ...]:

@@ -20,6 +20,7 @@ class TroubleKind(StrEnum):
     """Why a run could not go on as planned, apart from what the judge reads in the counts; each is a ``ReasonCode``, too."""
 
     METRICS_LOST = "metrics-lost"
+    METRICS_INCOMPLETE = "metrics-incomplete"
     LOAD_DIED = "load-died"
     MESH_LOST = "mesh-lost"
     TARGET_CHANGED = "target-changed"
@@ -195,6 +196,14 @@ class ApiSilent(Event):
     words = "the target could not be read: {answer}"
 
 
+class MetricsNoted(Event):
+    """What should be known of the samples of the metrics, and is no reason to stop."""
+
+    kind: Literal["metrics"] = "metrics"
+    text: str
+    words = "{text}"
+
+
 class MetricsSilent(Event):
     """The metrics did not answer, or only in part; such an answer is not used, and the question is asked again."""
 
@@ -334,7 +343,7 @@ class Noted(Event):
 
 AnyEvent = Annotated[
     EntryNoted | Locked | NotSteady | ForeignFault | NoCallers | NothingToTest | Overtaken | Injected | StageBegan
-    | GuardrailTripped | OutsideScope | CallerJoined | ApiSilent | MetricsSilent
+    | GuardrailTripped | OutsideScope | CallerJoined | ApiSilent | MetricsNoted | MetricsSilent
     | RestoreRetried | Restored | Gone | ProxiesSilent | RemovalNotAwaited | Ownership | ReleaseRetried | Troubled
     | RoutesChanged | ListenerDropped | Noted,
     Field(discriminator="kind"),

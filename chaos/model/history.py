@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field
 
@@ -104,7 +104,13 @@ class Environment(Frozen):
     istio: str = ""
     prometheus: str = ""
     entry: str = ""
-    scrape_interval: float = Field(15.0, description="seconds, as Prometheus says")
+    scrape_interval: float = Field(15.0, description="seconds between two samples of a proxy")
+    interval_from: Literal["settings", "samples"] = Field(
+        "samples", description="whether the interval was set, or is known by the samples as soon as there are any"
+    )
+    lag: float = Field(
+        0.0, description="seconds by which samples can be read later than they were scraped, as the run saw"
+    )
     histogram_lag: float = Field(5.0, description="seconds by which proxies' histograms may trail their counters")
     harness: str = ""
     lab: bool = Field(False, description="whether it is the embedded lab")

@@ -131,6 +131,11 @@ class Plan(Frozen):
     file: str = Field("", description="where the experiment was declared")
     declared: str = Field("", description="its text as declared")
     injections: tuple[Injection, ...] = Field((), description="one for each fault, as far as an object could be made")
+    scrape_interval: float | None = Field(None, description="seconds between two samples of a proxy, as it was planned")
+    compared: tuple[str, ...] = Field(
+        (),
+        description="hosts whose own proxies count what was sent to them, and nothing else: their pods are theirs alone",
+    )
     led: tuple[Led, ...] = Field((), description="where routes send requests to the hosts that are counted")
     warnings: tuple[Warn, ...] = ()
     refusals: tuple[Refusal, ...] = ()

@@ -81,6 +81,7 @@ class Settings(Declared):
         credentials: What to do if the harness's own identity may write VirtualServices outside these namespaces.
         prometheus: The Prometheus that scrapes the mesh, if no option names one: its URL, or a ``Prometheus`` with how one gets in.
         entry: URL at which the load enters the mesh, if no option names one.
+        scrape_interval: How often the proxies are scraped; by default that is learned from their samples.
     """
 
     model_config = ConfigDict(alias_generator=None)
@@ -93,6 +94,7 @@ class Settings(Declared):
     credentials: Literal["warn", "refuse"] = "warn"
     prometheus: Prometheus = Prometheus()
     entry: Url | None = None
+    scrape_interval: Duration | None = None
 
     if TYPE_CHECKING:
 
@@ -107,6 +109,7 @@ class Settings(Declared):
             credentials: Literal["warn", "refuse"] = "warn",
             prometheus: Prometheus | str = ...,
             entry: str | None = None,
+            scrape_interval: timedelta | str | None = None,
         ) -> None: ...
 
     def lists(self, namespace: str) -> bool:

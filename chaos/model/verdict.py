@@ -74,6 +74,7 @@ class ReasonCode(StrEnum):
     LOAD_STARVED = "load-starved"
     LOAD_DIED = "load-died"
     METRICS_LOST = "metrics-lost"
+    METRICS_INCOMPLETE = "metrics-incomplete"
     CALLER_NOT_SCRAPED = "caller-not-scraped"
     MESH_LOST = "mesh-lost"
     TARGET_CHANGED = "target-changed"

@@ -121,7 +121,8 @@ def _write_surroundings(results: Path, environment: Environment, categories: Pat
         "Istio": environment.istio or ("embedded lab" if environment.lab else "unknown"),
         "Prometheus": environment.prometheus,
         "Entry": environment.entry,
-        "Scrape.interval": f"{environment.scrape_interval:g} s",
+        "Scrape.interval": f"{environment.scrape_interval:.3g} s",
+        "Samples.late": f"{environment.lag:.3g} s",
         "Harness": environment.harness,
     }
     text = "".join(f"{key}={value}\n" for key, value in rows.items() if value)

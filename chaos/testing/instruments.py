@@ -9,9 +9,11 @@ from chaos.errors import LoadError, MetricsError
 from chaos.model.experiment import Load as LoadSpec
 from chaos.model.experiment import Request
 from chaos.ports import Clock
+from chaos.testing.storage import Storage
 from chaos.testing.traffic import Traffic
 from chaos.values.content import Marker
 from chaos.values.entry import Contact
+from chaos.values.held import Held
 from chaos.values.load import LoadSecond
 from chaos.values.questions import FALSE, NO_DATA, TRUE, Alerts, Comparison, Question
 from chaos.values.series import Series
@@ -29,6 +31,10 @@ class ShopMetrics:
         """Comparisons that are false; all others are true."""
         self.unknown: set[str] = set()
         """Comparisons for which there are no data."""
+        self.said = 0.0
+        """What they say the scrape interval is; 0: as it is."""
+        self.storage = Storage()
+        """What becomes of samples before they are read."""
 
     def now(self) -> float:
         """The shop's clock."""
@@ -40,8 +46,13 @@ class ShopMetrics:
         return ""
 
     def scrape_interval(self) -> float:
-        """The shop's."""
-        return self._traffic.scrape_interval
+        """The shop's, or what was said to be it."""
+        return self.said or self._traffic.scrape_interval
+
+    def held(self) -> Held:
+        """All labels and buckets that the storage has, once something was counted."""
+        self._answer()
+        return self.storage.held(self._traffic)
 
     def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
         """Raw samples of the seconds up to a moment."""
@@ -54,7 +65,7 @@ class ShopMetrics:
         if isinstance(question, Alerts):
             fires = self._traffic.alerting(question.name).items()
             return [Series(labels={"alertname": name}, samples=((at, float(now)),)) for name, now in fires]
-        return self._traffic.series(question, seconds=seconds, at=at)
+        return self.storage.find(self._traffic, question, seconds=seconds, at=at, now=self._clock.now())
 
     def wording(self, question: Question) -> str:
         """The question in words."""

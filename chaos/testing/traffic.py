@@ -41,7 +41,7 @@ OTHERS: Final = (("catalog-svc", NAMESPACE), ("session-svc", "platform"))
 _ORDERS: Final = service_fqdn(ENTRY, NAMESPACE)
 _AT_ONCE: Final = 1.0
 """Milliseconds after which a breaker answers."""
-_BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
+BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 """Of the histogram, in milliseconds; some of Istio's."""
 
 _UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
@@ -103,6 +103,8 @@ class Traffic:
         """Seconds for which users of a locustfile wait for their answers."""
         self.dark: set[str] = set()
         """Pods whose proxies are scraped no more."""
+        self.unscraped: Mapping[str, float] = {}
+        """Shares of the requests of workloads that proxies count which were never scraped."""
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
@@ -119,6 +121,11 @@ class Traffic:
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found or self._internals.series(question, since=at - seconds, until=at)
+
+    @property
+    def counted(self) -> bool:
+        """Whether anything was counted and scraped."""
+        return any(samples for _, samples in self._counters.values())
 
     def alerting(self, name: str) -> Mapping[str, bool]:
         """Which alerts fire, and whether that of this name does, if there is one."""
@@ -139,7 +146,7 @@ class Traffic:
         bad = {replica: self._bad(replica, abort, at) for replica in self._in_rotation(at)}
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
         orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
-        arrived = self._arrive(number * (1 - shed), bad, took)
+        arrived = self._arrive(at, number * (1 - shed), bad, took)
         self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), self.takes, round(self.others), caller="mobile")
         self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
@@ -212,8 +219,8 @@ class Traffic:
         degraded, foreign = borne * self.degrades, borne * self.mixes
         return {Says.WHOLE: good - degraded - foreign, Says.DEGRADED: degraded, Says.FOREIGN: foreign}
 
-    def _arrive(self, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
-        """How often the gateway tried, as the replicas of ``order-svc`` count it."""
+    def _arrive(self, at: float, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
+        """How often the gateway tried; the replicas of ``order-svc`` count what they answer."""
         arrived = self.shares.whole("arrived", orders * _tries(sum(bad.values()) / len(bad), 1 + self.retries))
         shares = {
             (replica, failed, code, milliseconds): share * part / len(bad)
@@ -221,8 +228,9 @@ class Traffic:
             for failed, code, share in ((False, "200", 1 - failing), (True, str(self.fails_as), failing))
             for milliseconds, part in took.items()
         }
+        answered = 1 - self.stuck if at == self._faulted[1] else 1.0
         for (replica, _, code, milliseconds), count in self.shares.out(shares, arrived).items():
-            self._answered(Side.CALLED, replica, (code, "-"), milliseconds, count)
+            self._answered(Side.CALLED, replica, (code, "-"), milliseconds, round(count * answered))
         return arrived
 
     def _ask(self, service: str, calls: float, fault: _Felt, at: float, *, caller: str = ENTRY) -> None:
@@ -316,7 +324,7 @@ class Traffic:
         """Counts orders, in the histogram too; ``answer`` is their status and flags, ``pod`` that whose proxy counts."""
         for question in (Requests(host=host, side=side), Durations(host=host, side=side)):
             self._count(question, caller, pod, *answer, number)
-        for bound in _BOUNDS:
+        for bound in BOUNDS:
             question = Durations(host=host, within=bound, side=side)
             self._count(question, caller, pod, *answer, number if took <= bound else 0)
 
@@ -327,6 +335,8 @@ class Traffic:
             "source_workload": caller, "source_workload_namespace": NAMESPACE, "grpc_response_status": "",
             "response_code": code, "response_flags": flags, "destination_service": question.host,
         }  # fmt: skip
+        if question.side is Side.CALLERS:
+            number = round(number * (1 - self.unscraped.get(caller, 0.0)))
         key = (question, tuple(labels.items()))
         if number or key in self._counters:
             total, samples = self._counters.get(key, (0, []))

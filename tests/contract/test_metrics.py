@@ -9,9 +9,11 @@ from itertools import pairwise
 import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
+from chaos.expectations.evidence import Evidence
 from chaos.lab.state import LabState
 from chaos.ports import Metrics
 from chaos.testing.shop import Shop
+from chaos.values.held import LABELS
 from chaos.values.questions import (
     COMPARED,
     FALSE,
@@ -33,6 +35,7 @@ from chaos.values.questions import (
     Side,
 )
 from tests.support import loopback
+from tests.support.back_ends import FEDERATED, REPLICAS, TWO_JOBS, Copy, prometheus, serving
 from tests.support.waiting import until
 
 HOST = "order-svc.staging.svc.cluster.local"
@@ -48,17 +51,23 @@ class Mesh:
     pause: Callable[[float], None]
 
 
+def on_the_lab_are_requests(lab: LabState) -> None:
+    metrics = PrometheusMetrics(lab.prometheus)
+    if not total(metrics, Durations(host=HOST)):
+        for number in range(REQUESTS):
+            loopback.get(f"{lab.entry}/orders/{number}")
+    until(lambda: total(metrics, Durations(host=HOST)) >= REQUESTS, "the requests are counted")
+
+
 def on_the_lab(request: pytest.FixtureRequest) -> Mesh:
     lab: LabState = request.getfixturevalue("lab")
     metrics = PrometheusMetrics(lab.prometheus)
-    for number in range(REQUESTS):
-        loopback.get(f"{lab.entry}/orders/{number}")
+    on_the_lab_are_requests(lab)
 
     def pause(seconds: float) -> None:
         end = metrics.now() + seconds
         until(lambda: metrics.now() > end)
 
-    until(lambda: total(metrics, Durations(host=HOST)) >= REQUESTS, "the requests are counted")
     return Mesh(metrics, pause)
 
 
@@ -176,6 +185,45 @@ def test_prometheus_tells_the_range_of_what_was_compared(lab: LabState) -> None:
     assert compared("up > 7") == {LEAST: 1.0, MOST: 1.0}, "it is false, and says by which values"
     assert compared("2 < time() - time() + sum(up)")[LEAST] > 2
     assert compared(UNKNOWN) == {}
+
+
+def test_what_there_is_of_istios_metrics_is_known(metrics: Metrics) -> None:
+    held = metrics.held()
+    assert held.requests
+    assert held.labels == set(LABELS)
+    assert {0.5, 1000, 10_000} <= held.bounds
+
+
+@pytest.mark.lab
+def test_what_a_prometheus_lacks_is_known(lab: LabState) -> None:
+    on_the_lab_are_requests(lab)
+    with serving(prometheus(lab.prometheus)) as made:
+        metrics = PrometheusMetrics(made.url)
+        for label in LABELS:
+            made.back_end.without_labels = [label]
+            assert set(LABELS) - metrics.held().labels == {label}
+        made.back_end.without_labels, made.back_end.without_buckets = [], ["1000", "1000.0"]
+        assert 500 in metrics.held().bounds
+        assert 1000 not in metrics.held().bounds
+        made.back_end.without_metrics = ["istio_requests_total"]
+        assert not metrics.held().requests
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("copies", [REPLICAS, TWO_JOBS, FEDERATED])
+def test_copies_of_a_real_prometheus_count_once(lab: LabState, copies: tuple[Copy, ...]) -> None:
+    on_the_lab_are_requests(lab)
+    found = []
+    with serving(prometheus(lab.prometheus)) as made:
+        metrics = PrometheusMetrics(made.url)
+        at = metrics.now()
+        for made.back_end.copies in ((), copies):
+            evidence = Evidence(scrape_interval=1.0, histogram_lag=5.0)
+            for question in (Requests(host=HOST), Durations(host=HOST), Durations(host=HOST, within=1000)):
+                evidence.add(question, metrics.samples(question, seconds=60, at=at))
+            found.append([len(evidence.counters(one)) for one, _ in evidence.answered()])
+    assert all(found[0])
+    assert found[1] == found[0]
 
 
 def test_a_question_can_be_told(metrics: Metrics) -> None:

@@ -288,7 +288,8 @@ def _queried(back_end: BackEnd, upstream: Upstream, parameters: Mapping[str, str
     if data["resultType"] == "matrix":
         data["result"] = list(_stored(back_end, data["result"], until=now - back_end.lag))
     elif data["resultType"] == "vector":
-        data["result"] = [{**one, "value": [now, one["value"][1]]} for one in data["result"]]
+        found = [one for one in data["result"] if one["metric"].get("le") not in back_end.without_buckets]
+        data["result"] = [{**one, "value": [now, one["value"][1]]} for one in found]
     if back_end.vectors_only and data["resultType"] == "scalar":
         value = {"metric": {}, "value": [now, str(float(data["result"][1]) - 30)]}
         data.update(resultType="vector", result=[value])

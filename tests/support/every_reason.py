@@ -134,6 +134,12 @@ def _lost_gateway() -> Shop:
     return shop
 
 
+def _without_flags() -> Shop:
+    shop = Shop()
+    shop.metrics.storage.without_labels = ("response_flags",)
+    return shop
+
+
 def _set(part: str, name: str, value: object) -> Callable[[Shop], object]:
     return lambda shop: setattr(getattr(shop, part), name, value)
 
@@ -166,6 +172,7 @@ EVERY: Final[Mapping[ReasonCode, Callable[[], Verdict]]] = {
     ReasonCode.LOAD_STARVED: lambda: _run(Shop(kept=0.5)),
     ReasonCode.LOAD_DIED: lambda: _run(Shop(), _set("load", "died", "it was ended by SIGKILL")),
     ReasonCode.METRICS_LOST: lambda: _run(Shop(), _set("metrics", "lost", "Prometheus at … does not answer")),
+    ReasonCode.METRICS_INCOMPLETE: lambda: _run(_without_flags()),
     ReasonCode.MESH_LOST: lambda: _run(Shop(), _api_is_gone, at=2.0),
     ReasonCode.TARGET_CHANGED: lambda: _run(Shop(), _changes_target),
     ReasonCode.INTERRUPTED: lambda: _run(Shop(), lambda _: signal.raise_signal(signal.SIGTERM)),

@@ -79,4 +79,4 @@ def test_the_config_command_shows_values_and_sources(tmp_path: Path, monkeypatch
     assert shown["namespaces"] == {"value": ["staging"], "source": str(tmp_path / "chaos.toml")}
     assert shown["caps"]["value"]["percentage"] == 50
     assert shown["credentials"] == {"value": "warn", "source": "default"}
-    assert 'namespaces      ["staging"]  (' in CliRunner().invoke(app, ["config"]).stdout
+    assert 'namespaces       ["staging"]  (' in CliRunner().invoke(app, ["config"]).stdout

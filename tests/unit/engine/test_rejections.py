@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chaos.engine.rejections import not_distributed, rejected_since
 from chaos.errors import MetricsError
+from chaos.values.held import Held
 from chaos.values.questions import Question, Rejections
 from chaos.values.series import Series
 
@@ -24,6 +25,9 @@ class Metrics:
 
     def scrape_interval(self) -> float:
         return 1.0
+
+    def held(self) -> Held:
+        return Held(requests=False)
 
     def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
         assert question == Rejections()

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.judge import judge, needed
+from chaos.judge import aside, judge, needed
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts
 from chaos.judge.metrics import judge_metrics
 from chaos.model.history import History
 from chaos.model.verdict import ReasonCode
-from chaos.values.questions import Comparison, Durations, Edges, End, Requests
+from chaos.values.questions import Comparison, Durations, Edges, End, Requests, Side
 from chaos.values.series import Recorded
 from tests.support.histories import ARRIVALS, EXPERIMENT, INVENTORY, ORDERS, grow, history, plan, requests_to_target
 
@@ -16,6 +16,9 @@ from tests.support.histories import ARRIVALS, EXPERIMENT, INVENTORY, ORDERS, gro
 def test_everything_is_asked_for_once() -> None:
     assert needed(plan()) == (
         Requests(host=INVENTORY), ARRIVALS, Requests(host=ORDERS), Durations(host=ORDERS, within=1000), Durations(host=ORDERS),
+    )  # fmt: skip
+    assert aside(plan()) == (
+        Requests(host=ORDERS, side=Side.CALLED),
         Edges(namespace="staging", end=End.CALLER), Edges(namespace="staging", end=End.SERVICE),
     )  # fmt: skip
 

@@ -1,0 +1,30 @@
+"""Which Services have pods of their own, so that what these pods' proxies count is of no other Service.
+
+A proxy counts under the name of one Service, whichever of those that select its pod was called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from chaos.istio.exports import Object
+from chaos.istio.hosts import service_fqdn
+from chaos.istio.workloads import Workload
+
+
+def hosts_with_own_pods(services: Sequence[Object], workloads: Sequence[Workload]) -> Iterator[str]:
+    """The registry hosts of Services whose workloads no other Service selects."""
+    chosen = {one["metadata"]["name"]: _selected(one, workloads) for one in services}
+    for one in services:
+        name, mine = one["metadata"]["name"], chosen[one["metadata"]["name"]]
+        if mine and not any(mine & others for other, others in chosen.items() if other != name):
+            yield service_fqdn(name, one["metadata"]["namespace"])
+
+
+def _selected(service: Object, workloads: Sequence[Workload]) -> frozenset[tuple[str, str]]:
+    wanted, home = service.get("spec", {}).get("selector") or {}, service["metadata"]["namespace"]
+    return frozenset(
+        (one.namespace, one.name)
+        for one in workloads
+        if wanted and one.namespace == home and wanted.items() <= one.labels.items()
+    )

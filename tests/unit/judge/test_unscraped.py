@@ -1,0 +1,106 @@
+"""Proxies that Prometheus never scraped: others know what they should have counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from chaos.adapters.experiment_file import parse_experiment
+from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.testing.shop import Shop
+
+EXPERIMENT = """\
+experiment: orders-survive-inventory
+target: {namespace: staging, service: inventory-svc, callers: {app: order-svc}}
+faults: [{abort: {percentage: 50, httpStatus: 503}}]
+load: {rate: 40, requests: [{path: /orders/42}]}
+steadyState: [{title: orders are answered, service: order-svc, good: {status: "<500"}, atLeast: 90%}]
+recovery: {within: 30s}
+"""
+
+
+def run(shop: Shop, tmp_path: object) -> Verdict:
+    return shop.harness(report_dir=str(tmp_path)).run(parse_experiment(EXPERIMENT)).verdict
+
+
+def blind(shop: Shop) -> None:
+    """The proxies of the service at the entry are not scraped either."""
+    shop.traffic.dark |= {"order-svc-1-a"}
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+@pytest.mark.parametrize(("who", "told", "around"), [
+    ("ingress", "requests of staging/ingress to order-svc.staging", lambda shop: None),
+    ("order-svc", "requests of staging/order-svc to inventory-svc.staging", lambda shop: None),
+    ("ingress", "the proxies at the entry (staging/ingress) counted ", blind),
+])  # fmt: skip
+def test_a_part_of_the_callers_proxies_is_missed(
+    who: str, told: str, around: Callable[[Shop], None], share: float, tmp_path: object
+) -> None:
+    shop = Shop()
+    shop.traffic.unscraped = {who: share}
+    around(shop)
+    verdict = run(shop, tmp_path)
+    assert verdict.outcome is Outcome.INCONCLUSIVE, verdict.reasons
+    found = [reason for reason in verdict.reasons if reason.code is ReasonCode.CALLER_NOT_SCRAPED]
+    assert [told in reason.message for reason in found] == [True], verdict.reasons
+    assert found[0].hint
+
+
+@pytest.mark.parametrize("who", ["ingress", "order-svc"])
+def test_all_of_a_callers_proxies_are_missed(who: str, tmp_path: object) -> None:
+    shop = Shop()
+    shop.traffic.unscraped = {who: 1.0}
+    verdict = run(shop, tmp_path)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    (told,) = [reason.message for reason in verdict.reasons if reason.code is ReasonCode.CALLER_NOT_SCRAPED]
+    assert told.startswith(f"0 requests of staging/{who} to ")
+    assert told.endswith("Prometheus scrapes none of its proxies")
+
+
+@pytest.mark.parametrize("interval", [1.0, 5.0, 15.0])
+@pytest.mark.parametrize("around", [lambda shop: None, blind])
+def test_where_all_are_scraped_nothing_is_said(
+    around: Callable[[Shop], None], interval: float, tmp_path: object
+) -> None:
+    shop = Shop(scrape_interval=interval)
+    around(shop)
+    verdict = run(shop, tmp_path)
+    assert verdict.passed, verdict.reasons
+
+
+def test_copies_of_requests_are_sent_by_nobody(tmp_path: object) -> None:
+    shop = Shop()
+    shop.traffic.unscraped = {"order-svc": 0.5}
+    route = {"route": [{"destination": {"host": "payment-svc"}}], "mirror": {"host": "inventory-svc"}}
+    shop.mesh.put({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": "copies", "namespace": "staging"}, "spec": {"hosts": ["payment-svc"], "http": [route]},
+    })  # fmt: skip
+    assert run(shop, tmp_path).passed
+
+
+def test_pods_of_several_services_count_for_one_of_them(tmp_path: object) -> None:
+    shop = Shop()
+    shop.traffic.unscraped = {"order-svc": 0.5}
+    spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": "inventory-svc"}}
+    shop.mesh.put({
+        "apiVersion": "v1", "kind": "Service", "metadata": {"name": "inventory-again", "namespace": "staging"}, "spec": spec,
+    })  # fmt: skip
+    assert run(shop, tmp_path).passed
+
+
+def test_load_that_leads_elsewhere_is_missed_by_nobody(tmp_path: object) -> None:
+    """Two of three requests are for services of another namespace, which the shop's proxies do not count."""
+    shop = Shop()
+    sent = shop.load.poll
+
+    def more() -> object:
+        return [
+            one.model_copy(update={"intended": 3 * one.intended, "sent": 3 * one.sent, "cells": one.cells * 3})
+            for one in sent()
+        ]
+
+    shop.load.poll = more  # type: ignore[method-assign, assignment]
+    assert run(shop, tmp_path).passed
