@@ -42,11 +42,10 @@ class Observer:
 
     def look(self, now: float) -> None:
         """One look at everything: takes what has come, and asks anew; never raises for what the outside fails to answer."""
-        if self.loading:
-            self._recorder.load(self._load.poll())
-            failure = self._load.failure()
-            if failure is not None:
-                self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
+        self._poll()
+        failure = self._load.failure() if self.loading else None
+        if failure is not None:
+            self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         self._take()
         asked = self._questions
         if now - self._aside_at >= _SELDOM:
@@ -58,13 +57,22 @@ class Observer:
         self._recorder.measured(lag=self._fresh.lag, questions=self._questions)
 
     def settle(self, now: float, seconds: float) -> None:
-        """A last look, and its answers as far as they come within so many seconds."""
+        """A last look, and its answers as far as they come within so many seconds; what was under way already is asked once more."""
+        late = {one.question for one in self._inquiries.under_way}
         self._aside_at = float("-inf")
         self.look(now)
         until = self._clock.now() + seconds
         while self._inquiries.under_way and self._clock.now() < until:
             self._clock.sleep(_POLL)
             self._take()
+            again = late - {one.question for one in self._inquiries.under_way}
+            self._inquiries.ask([self._inquiry(one, now) for one in again])
+            late -= again
+        self._poll()
+
+    def _poll(self) -> None:
+        if self.loading:
+            self._recorder.load(self._load.poll())
 
     def _inquiry(self, question: Question, now: float) -> Inquiry:
         """A comparison is about a moment of which the samples can be read."""
