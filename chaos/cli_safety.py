@@ -166,6 +166,12 @@ def rbac(
     home: AccountHome = "chaos-harness",
     account: Account = "chaos-harness",
     without_exec: Annotated[bool, typer.Option("--without-exec", help="no exec into the callers' proxies")] = False,
+    without_freeze: Annotated[
+        bool,
+        typer.Option(
+            "--without-freeze", help="no right to change the namespaces, where only others may freeze and thaw"
+        ),
+    ] = False,
     root: Annotated[str | None, typer.Option(help="the mesh's root namespace; by default that of the settings")] = None,
     revision: Annotated[
         list[str] | None,
@@ -185,6 +191,7 @@ def rbac(
         home=home,
         account=account,
         exec_=not without_exec,
+        freeze=not without_freeze,
         root=root or settings.root_namespace,
         revisions=revision or [DEFAULT_REVISION],
     )

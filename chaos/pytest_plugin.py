@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -214,6 +215,30 @@ class ExperimentItem(pytest.Item):
 def _short(path: Path) -> Path:
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """``--showlocals`` shows what a test knows, and nothing of the harness and of its clients, who know what is sent."""
+    if call.excinfo is None or not item.config.getoption("showlocals"):
+        return
+    todo, seen = [call.excinfo.value], list[BaseException]()
+    while todo:
+        error = todo.pop()
+        seen.append(error)
+        todo += [one for one in (error.__cause__, error.__context__) if one is not None and one not in seen]
+        _forget(error, hides=not item.config.getoption("fulltrace"))
+
+
+def _forget(error: BaseException, *, hides: bool) -> None:
+    """Clears the variables of the harness's frames, and of all below them; frames that pytest ``hides`` stay hidden by theirs."""
+    inside = False
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__"))
+        inside = inside or (module.startswith("chaos.") and not module.startswith("chaos.pytest_"))
+        if inside and not (hides and frame.f_locals.get("__tracebackhide__")):
+            with suppress(RuntimeError):  # it still runs
+                frame.clear()
 
 
 def _has_experiment(item: pytest.Item) -> bool:

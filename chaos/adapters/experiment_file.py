@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from chaos.adapters.declared_text import without_secret_values
 from chaos.errors import InputError
 from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
@@ -45,7 +46,7 @@ class DocumentError(InputError):
 
 
 def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Experiment, str]:
-    """The experiment of a file, and the file's text.
+    """The experiment of a file, and the file's text without what is secret in it.
 
     Args:
         file: Its path.
@@ -61,7 +62,7 @@ def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Exp
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise InputError(f"{shown}: expected an experiment file that can be read: {reason}") from error
-    return parse_experiment(text, file=str(shown)), text
+    return parse_experiment(text, file=str(shown)), without_secret_values(text)
 
 
 def check_experiment(file: Path | str) -> None:
@@ -71,8 +72,8 @@ def check_experiment(file: Path | str) -> None:
         InputError: it can't be read.
         DocumentError: it is not YAML, or not an experiment, or no run of it could be green or red by right.
     """
-    experiment, text = read_experiment(file)
-    document = _load(text, str(file))
+    experiment, _ = read_experiment(file)
+    document = _load(Path(file).read_text(encoding="utf-8"), str(file))
     problems = []
     for one in hopeless(experiment):
         line, column = _position(document, one.where)

@@ -7,8 +7,10 @@ import ssl
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
+from chaos.adapters.logs import redact_logs
 from chaos.adapters.loopback import is_loopback
 from chaos.values.entry import Contact, Hindrance
+from chaos.values.secrets import redacted
 
 if TYPE_CHECKING:
     import httpx
@@ -30,6 +32,7 @@ class HttpProbe:
     """
 
     def __init__(self, *, timeout: float = 3.0) -> None:
+        redact_logs()
         self._timeout = timeout
 
     def connect(self, entry: str, *, host: str | None) -> Contact:
@@ -43,7 +46,8 @@ class HttpProbe:
         """Sends one request; the body of its answer is not read."""
         import httpx
 
-        headers = {"Host": host, **request.headers} if host else request.headers
+        sent = request.sent()
+        headers = {"Host": host, **sent["headers"]} if host else sent["headers"]
         try:
             with (
                 httpx.Client(trust_env=False, verify=_trusting(), timeout=self._timeout) as client,
@@ -51,7 +55,7 @@ class HttpProbe:
                     request.method,
                     f"{entry}{request.path}",
                     headers=headers,
-                    content=request.body,
+                    content=sent["body"],
                     extensions={"sni_hostname": host} if host else {},
                 ) as answer,
             ):
@@ -61,7 +65,7 @@ class HttpProbe:
         except httpx.TimeoutException:
             return Contact(hindrance=Hindrance.SILENT)
         except httpx.HTTPError as error:
-            found = Contact(hindrance=Hindrance.CLOSED, detail=str(error))
+            found = Contact(hindrance=Hindrance.CLOSED, detail=redacted(str(error), sent["headers"].values()))
         if entry.startswith("http:") and (found.hindrance or found.status == 400) and self._speaks_tls(entry, host):
             return Contact(hindrance=Hindrance.TLS_ONLY)
         return found

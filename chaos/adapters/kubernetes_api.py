@@ -23,8 +23,10 @@ import urllib3.exceptions
 from kubernetes.stream.ws_client import WSClient, get_websocket_url
 
 from chaos.adapters.kubernetes_config import load
+from chaos.adapters.kubernetes_denials import cure
 from chaos.errors import InputError, MeshError, Setting
 from chaos.safety.retry import Transient, read, write
+from chaos.values.secrets import without_secrets
 from chaos.version import __version__
 
 _GRACE: Final = 2.0
@@ -100,7 +102,7 @@ class KubernetesApi:
             raise InputError("no context is named, so no cluster is touched", hint=f"give {Setting.CONTEXT}")
         self.context = context
         self._timeouts = timeouts
-        loaded = load(kubeconfig, context)
+        self._loaded = loaded = load(kubeconfig, context)
         self.namespace = loaded.namespace
         """The namespace that the context names; ``default`` where it names none."""
         self._configuration = loaded.configuration
@@ -111,8 +113,8 @@ class KubernetesApi:
 
     @property
     def server(self) -> str:
-        """The API server's address."""
-        return str(self._configuration.host)
+        """The API server's address, without user and password."""
+        return without_secrets(str(self._configuration.host))
 
     def server_time(self) -> float:
         """The API server's clock in Unix seconds, from the ``Date`` of its latest answer; right to about a second."""
@@ -264,7 +266,7 @@ class KubernetesApi:
                 return None
             said = f"exec in {namespace}/{pod}: the API answered {error.status_code}"
             kind = Transient if error.status_code in _BUSY else MeshError
-            raise kind(said, status=error.status_code, hint=_hint(error.status_code, self.context)) from error
+            raise kind(said, status=error.status_code, hint=cure(error.status_code, "", self.context)) from error
         except (websocket.WebSocketException, OSError) as error:
             raise Transient(f"exec in {namespace}/{pod}: {type(error).__name__}: {error}") from error
         try:
@@ -349,8 +351,11 @@ class KubernetesApi:
         message = f"{what}: {status} {said or text[:200].decode('utf-8', 'replace') or 'without a word'}"
         if status in _BUSY:
             seconds = float(after) if after and after.isdigit() else None
-            return Transient(message, status=status, hint=_hint(status, self.context), after=seconds)
-        return MeshError(message, status=status, hint=_hint(status, self.context))
+            return Transient(message, status=status, after=seconds)
+        unrenewed = self._loaded.unrenewed if status == 401 else []
+        return MeshError(
+            message, status=status, hint=next(iter(unrenewed), cure(status, str(said or ""), self.context))
+        )
 
 
 def _policy(query: Query | None) -> Callable[[Callable[[], Answer]], Answer]:
@@ -362,14 +367,3 @@ def _content(text: bytes) -> Any:
         return json.loads(text)
     except ValueError:
         return None
-
-
-def _hint(status: int, context: str) -> str | None:
-    if status == 401:
-        return f"the credentials of the context {context!r} are not accepted: log in again"
-    if status == 403:
-        return (
-            f"the identity of the context {context!r} lacks a permission; `kubectl auth can-i --list` shows what it has, "
-            "`chaosctl manifests rbac` prints what is needed"
-        )
-    return None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,12 +26,86 @@ _UNREADABLE: Final = (
 """What the client raises for a kubeconfig that is not of the expected form."""
 
 
+_RENEWED: Final = 1.0
+"""Seconds for which a renewal of the credentials by another thread is waited for."""
+
+
+class _Configuration(kubernetes.client.Configuration):  # type: ignore[misc]
+    """The client's, whose token can be sent: files end in a newline, and the refusal of such a header would show it."""
+
+    def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
+        """The token for one request, which the client may renew first.
+
+        Raises:
+            InputError: it can't be sent.
+        """
+        found: str | None = super().get_api_key_with_prefix(identifier, alias)
+        token = found and found.strip()
+        if token and not (token.isascii() and token.isprintable()):
+            raise InputError(
+                "the token of the kubeconfig's user has characters that no header can have, such as a line break (it is not shown)",
+                hint="look at its token, tokenFile or exec plugin",
+            )
+        return token
+
+
 @dataclass(frozen=True)
 class Loaded:
-    """The client's configuration for one named context, and the namespace that the context names."""
+    """The client's configuration for one named context.
+
+    Args:
+        configuration: The client's.
+        namespace: That the context names.
+        unrenewed: Why the credentials could not be renewed the last time; empty while they could.
+    """
 
     configuration: Any
     namespace: str
+    unrenewed: list[str] = field(default_factory=list)
+
+
+class _Loader(kube_config.KubeConfigLoader):  # type: ignore[misc]
+    """The client's, which logs that a command gave no credentials and goes on without any."""
+
+    def _load_from_exec_plugin(self) -> bool | None:
+        plugin = self._user.value.get("exec")
+        if plugin is None:
+            return None
+        with _logged() as said:
+            found = super()._load_from_exec_plugin()
+        if not found:
+            command, hint = plugin.get("command"), plugin.get("installHint")
+            missing = any("No such file" in one for one in said)
+            raise InputError(
+                f"the context {self.current_context['name']!r} logs in by the command {command!r}, which "
+                + ("is not installed here" if missing else f"gave no credentials: {'; '.join(said)}"),
+                hint=str(hint).strip()
+                if hint and missing
+                else "see that the command works in this environment by itself",
+            )
+        return True
+
+
+@contextmanager
+def _logged() -> Iterator[list[str]]:
+    """What is logged as an error in this thread meanwhile, in place of where it would go."""
+    said: list[str] = []
+    thread = threading.get_ident()
+
+    def take(record: logging.LogRecord) -> bool:
+        if record.thread != thread or record.levelno < logging.ERROR:
+            return True
+        said.append(record.getMessage())
+        return False
+
+    root, nowhere = logging.getLogger(), logging.NullHandler()
+    root.addHandler(nowhere)  # else logging sets one up, that prints
+    root.addFilter(take)
+    try:
+        yield said
+    finally:
+        root.removeFilter(take)
+        root.removeHandler(nowhere)
 
 
 def load(kubeconfig: str | None, context: str) -> Loaded:
@@ -43,7 +120,7 @@ def load(kubeconfig: str | None, context: str) -> Loaded:
 
 
 def _of_pod() -> Loaded:
-    configuration = kubernetes.client.Configuration()
+    configuration = _Configuration()
     token = Path(incluster_config.SERVICE_TOKEN_FILENAME)
     try:
         loader = incluster_config.InClusterConfigLoader(str(token), incluster_config.SERVICE_CERT_FILENAME)
@@ -59,7 +136,7 @@ def _of_pod() -> Loaded:
 
 
 def _of_file(files: str, context: str) -> Loaded:
-    configuration = kubernetes.client.Configuration()
+    configuration = _Configuration()
     known: list[str] = []
     try:
         merger = kube_config.KubeConfigMerger(files)
@@ -70,7 +147,7 @@ def _of_file(files: str, context: str) -> Loaded:
         contexts = {str(entry["name"]): entry for entry in merger.config.value["contexts"]}
         known = sorted(contexts)
         if context in contexts:
-            loader = kube_config.KubeConfigLoader(
+            loader = _Loader(
                 merger.config, active_context=context, config_base_path=None, config_persister=merger.save_changes
             )
             loader.load_and_set(configuration)
@@ -82,13 +159,21 @@ def _of_file(files: str, context: str) -> Loaded:
             f"expected a context of the kubeconfig {files}, got {context!r}",
             hint=f"its contexts are: {', '.join(known)}" if known else "it has no contexts",
         )
+    unrenewed: list[str] = []
     refresh = configuration.refresh_api_key_hook
     if refresh is not None:  # several threads may find the token old; a plugin that rotates it must run once
         one_at_a_time = threading.Lock()
 
         def refreshed(changed: Any) -> None:
-            with one_at_a_time:
+            if not one_at_a_time.acquire(timeout=_RENEWED):
+                return  # a plugin that hangs must not hold up a clean-up: what there is may still be accepted
+            try:
                 refresh(changed)
+                unrenewed.clear()
+            except InputError as error:
+                unrenewed[:] = [error.message]
+            finally:
+                one_at_a_time.release()
 
         configuration.refresh_api_key_hook = refreshed
     # The client's own retries would repeat writes whose answer was lost.
@@ -96,4 +181,4 @@ def _of_file(files: str, context: str) -> Loaded:
     if not hasattr(loader, "proxy") and is_loopback(configuration.host):  # else the kubeconfig's own proxy-url holds
         # As Go's clients do. With no proxy at all, the client for exec would look into the environment by itself.
         configuration.no_proxy = excepting(configuration.host, configuration.no_proxy)
-    return Loaded(configuration, str(namespace or "default"))
+    return Loaded(configuration, str(namespace or "default"), unrenewed)

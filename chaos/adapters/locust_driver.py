@@ -36,6 +36,7 @@ from pydantic import TypeAdapter
 
 from chaos.adapters.locust_seconds import Seconds, by_weight, in_words
 from chaos.values.content import Body, Content, Header, Json, Marker
+from chaos.values.secrets import redacted
 
 _CONNECTIONS: Final = 100_000
 """More than an open model at any rate that is allowed needs: the pool must never be what limits."""
@@ -232,7 +233,7 @@ def listen(
         if counts_sending:
             seconds.sent(0.0)
             if name.startswith(("/", "http://", "https://")):
-                name = f"{request_type} {name}"  # as declared requests are called that have no name
+                name = redacted(f"{request_type} {name}")  # as declared requests are called that have no name
         matched = () if error else matching(markers, response)
         lag = (context or {}).get(_LAG, 0.0)
         seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched, lag=lag)

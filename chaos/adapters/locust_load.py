@@ -11,15 +11,17 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final
+from urllib.parse import urlsplit
 
 from chaos.adapters.loopback import directly
 from chaos.errors import LoadError
 from chaos.model.experiment import Load
 from chaos.values.content import Marker
 from chaos.values.load import LoadCell, LoadSecond
+from chaos.values.secrets import redacted, telling_values
 
 _DRIVER: Final = "chaos.adapters.locust_driver"
 _READY: Final = 30.0
@@ -42,10 +44,13 @@ class LocustLoad:
     Args:
         driver: The module that the process runs.
         silent: Seconds without a word, of one that tells something every second, after which it no longer runs.
+        hidden: Variables of the environment that it must not have.
     """
 
-    def __init__(self, *, driver: str = _DRIVER, silent: float = _SILENT) -> None:
-        self._driver, self._silent = driver, silent
+    def __init__(self, *, driver: str = _DRIVER, silent: float = _SILENT, hidden: Collection[str] = ()) -> None:
+        self._driver, self._silent, self._hidden = driver, silent, hidden
+        self._secrets: tuple[str, ...] = ()
+        """What its log must not be shown with."""
         self._process: subprocess.Popen[str] | None = None
         self._log: IO[bytes] | None = None
         self._locustfile: Path | None = None
@@ -81,12 +86,13 @@ class LocustLoad:
         Raises:
             LoadError: the process can't be started.
         """
+        self._secrets = (*_secrets_of(entry, spec), *telling_values(os.environ))
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         self._locustfile = Path(os.path.normpath(base.absolute() / spec.locustfile)) if spec.locustfile else None
         work = {
             "spec": {
-                **spec.model_dump(mode="json", exclude={"timeout"}),
-                "requests": [{**r.model_dump(mode="json"), "label": r.label} for r in spec.requests],
+                **spec.model_dump(mode="json", exclude={"timeout", "requests"}),
+                "requests": [request.sent() for request in spec.requests],
             },
             "timeout": spec.timeout.total_seconds(),
             "entry": entry,
@@ -104,7 +110,7 @@ class LocustLoad:
                 stderr=self._log,
                 text=True,
                 encoding="utf-8",
-                env={key: value for key, value in directly(entry).items() if key not in unpatched},
+                env={key: value for key, value in directly(entry, self._hidden).items() if key not in unpatched},
                 start_new_session=True,
             )
         except OSError as error:
@@ -226,8 +232,18 @@ class LocustLoad:
         log = self._log.fileno()
         # Not by seek and read: the process writes at the same offset.
         end = os.pread(log, _TAIL, max(0, os.fstat(log).st_size - _TAIL)).decode(errors="replace")
+        end = redacted(end, self._secrets)
         said = [line.strip() for line in end.splitlines() if line.strip()]
         return said[-1] if said else ""
+
+
+def _secrets_of(entry: str, spec: Load) -> Iterator[str]:
+    """What the load is told to send, and may repeat in its log."""
+    url = urlsplit(entry)
+    yield from filter(None, (url.username, url.password))
+    for request in spec.requests:
+        sent = request.sent()
+        yield from (sent["body"] or "", *sent["headers"].values())
 
 
 def _ended(code: int) -> str:

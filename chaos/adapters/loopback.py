@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-import os
+from collections.abc import Collection
 from urllib.parse import urlsplit
+
+from chaos.safety.children import environment_of_child
 
 
 def is_loopback(url: str) -> bool:
@@ -21,9 +23,14 @@ def excepting(url: str, no_proxy: str | None) -> str:
     return ",".join(filter(None, (no_proxy, urlsplit(url).hostname)))
 
 
-def directly(url: str) -> dict[str, str]:
-    """This process's environment, for one whose clients reach an URL of this machine without a proxy, and others as before."""
-    found = dict(os.environ)
+def directly(url: str, hidden: Collection[str] = ()) -> dict[str, str]:
+    """The environment for a process whose clients reach an URL of this machine without a proxy, and others as before.
+
+    Args:
+        url: The URL.
+        hidden: Variables that it must not have; see ``environment_of_child``.
+    """
+    found = environment_of_child(hidden)
     if is_loopback(url):
         # Those who read the one in lower case do not look at the other.
         found["no_proxy"] = found["NO_PROXY"] = excepting(url, found.get("no_proxy") or found.get("NO_PROXY"))

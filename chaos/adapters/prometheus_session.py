@@ -12,6 +12,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from chaos.adapters.logs import redact_logs
 from chaos.adapters.loopback import is_loopback
 from chaos.errors import HarnessError, InputError, MetricsError, Setting
 from chaos.model.prometheus import Prometheus
@@ -44,6 +45,7 @@ def session_of(prometheus: Prometheus) -> Session:
         file = getattr(prometheus, name)
         if file and not Path(file).is_file():
             raise InputError(f"{Setting.PROMETHEUS}: expected a file for {name} at {file}, found none")
+    redact_logs()
     session = Session()
     session.trust_env = not is_loopback(url)  # else a proxy of the environment is asked for this very machine
     session.params = dict(parse_qsl(urlsplit(url).query))
@@ -73,6 +75,12 @@ def _authentication(prometheus: Prometheus, url: str) -> Authentication:
         return found
 
     def authenticated(request: PreparedRequest) -> PreparedRequest:
+        try:
+            return with_credentials(request)
+        except InputError as error:  # a file may be away while it is replaced: the next look asks again
+            raise MetricsError(error.message, hint=error.hint) from None
+
+    def with_credentials(request: PreparedRequest) -> PreparedRequest:
         if prometheus.insecure:
             disable_warnings(InsecureRequestWarning)  # it was asked for; pytest sets the filters anew for each test
         request.headers.update(headers())

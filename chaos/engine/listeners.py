@@ -10,6 +10,7 @@ from threading import Thread, current_thread, main_thread
 from typing import Final
 
 from chaos.ports import Listener, Result
+from chaos.values.secrets import redacted
 
 _PATIENCE: Final = 3.0
 """Seconds for which one may hold up a run: its fault stays in the mesh meanwhile."""
@@ -94,4 +95,4 @@ def describe(error: BaseException) -> str:
         told = str(error)
     except Exception:  # noqa: BLE001 - it is somebody else's, too
         told = "it can't say what went wrong"
-    return f"{type(error).__name__}: {told}{where}"
+    return f"{type(error).__name__}: {redacted(told)}{where}"

@@ -161,9 +161,8 @@ def inject(live: Live) -> None:
         except Overtaken as error:
             live.event(events.Overtaken(at=live.now(), answer=error.args[0]))
             continue
-        _, situations = _planned_again(
-            live, situations
-        )  # see there: what a write can't be tied to is checked once more
+        # See there: what a write can't be tied to is checked once more.
+        _, situations = _planned_again(live, situations)
         assert live.followed is not None  # noqa: S101 - since the baseline
         live.targets = TargetWatch(live.place.mesh, live.clock, list(_watched(live, situations)), live.followed)
         return

@@ -117,6 +117,10 @@ class FallbackExpectation(Kind):
         )
         return told.model_copy(update={"expected": f"{bound} of answers {self.fallback}{without}", "hint": hint})
 
+    def course(self, evidence: Evidence, look: Look, seconds: float) -> Iterator[tuple[float, float]]:
+        """That of the share."""
+        return self._shares[look.phase == "fault"].course(evidence, look, seconds)
+
     @cached_property
     def _shares(self) -> tuple[ClientExpectation, ClientExpectation]:
         """Without the fault, and with it."""

@@ -127,6 +127,10 @@ class FlagsExpectation(Kind):
         """With the interval of the share."""
         return self._share_in(phase).tell(found, phase)
 
+    def course(self, evidence: Evidence, look: Look, seconds: float) -> Iterator[tuple[float, float]]:
+        """That of the share."""
+        return self._share_in(look.phase).course(evidence, look, seconds)
+
     def _share_in(self, phase: Phase) -> Flagged:
         limit = self.during_fault if phase == "fault" and self.during_fault is not None else Limit(share=self.at_most)
         return Flagged(title=self.title, service=self.service, caller=self.caller, flags=self.flags, limit=limit)

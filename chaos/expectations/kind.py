@@ -116,6 +116,14 @@ class Kind(Declared, ABC):
         del evidence, look
         return {}
 
+    def course(self, evidence: Evidence, look: Look, seconds: float) -> Iterator[tuple[float, float]]:
+        """How its share of good events goes in a window: the end of each stretch of so many seconds, and the share in it.
+
+        For pictures; nothing of what is no share, or not in this phase.
+        """
+        del evidence, look, seconds
+        yield from ()
+
     def in_steady_state(self) -> Kind:
         """Itself, as an expectation; or what it stands for.
 

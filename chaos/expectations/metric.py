@@ -17,10 +17,17 @@ from chaos.values.declared import Placed
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal
 
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("expected a number, or a number with its unit")
+    return value if isinstance(value, str) else f"{value:g}"
+
+
 Metric = Literal["request-rate", "latency", "pushes", "convergence", "proxy-memory", "istiod-cpu"]
 Range = Annotated[
     str,
-    BeforeValidator(lambda value: f"{value:g}" if type(value) in (int, float) else value),
+    BeforeValidator(_as_text),
     WithJsonSchema({
         "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string"}],
         "examples": ["baseline * 3", "250ms", 200, "256Mi", "1600m"],
@@ -31,7 +38,7 @@ _OF_SERVICES: Final[list[JsonValue]] = [name for name, key in KEY_METRICS.items(
 
 
 class MetricExpectation(Kind):
-    """A key metric stays in its range: of a service, of the proxies, or of istiod (``metric``).
+    """A key metric that stays in its range: of a service, of the proxies, or of istiod (``metric``).
 
         >>> MetricExpectation("changes arrive soon", metric="convergence", at_most="3s").at_most
         '3s'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
@@ -118,6 +118,16 @@ class Share(Kind):
             open_ = evidence.load.overdue(look.window.start, look.window.end, rest=rest_of(bound))
             answer = decide((good + late_are * open_) / effect, (total + open_) / effect, bound, confidence=confidence)
         return answer
+
+    def course(self, evidence: Evidence, look: Look, seconds: float) -> Iterator[tuple[float, float]]:
+        """By the events that it is decided by."""
+        start, before = look.window.start, Tally()
+        for number in range(1, int((look.window.end - start) / seconds) + 1):
+            end = start + number * seconds
+            tally = self.tally(evidence, Window(start, end), look.namespace)
+            if tally.total > before.total:
+                yield end, (tally.good - before.good) / (tally.total - before.total)
+                before = tally
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the share."""

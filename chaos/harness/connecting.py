@@ -125,6 +125,7 @@ def cluster(options: Options, settings: Settings | None = None) -> Place:
             "(kubectl -n istio-system port-forward svc/prometheus 9090)",
         )
     metrics = PrometheusMetrics(prometheus)
+    settings = settings.model_copy(update={"prometheus": prometheus})
     return Place.of(mesh, metrics, settings, entry=entry or "", prometheus=metrics.url)
 
 

@@ -61,7 +61,7 @@ class Harness:
 
     Args:
         place: Where; ``connect`` and ``on_lab`` find it, ``Place.of`` makes one of your own mesh and metrics.
-        load: Makes the load generator of a run.
+        load: Makes the load generator of a run; by default Locust.
         probe: Makes what looks at the mesh's entry before anything is written; by default by HTTP.
         watchdog: Starts the watchdog for a plan and the folder of its record; by default a process.
         clock: The clock that runs use.
@@ -79,7 +79,7 @@ class Harness:
         self,
         place: Place,
         *,
-        load: Callable[[], Load] = LocustLoad,
+        load: Callable[[], Load] | None = None,
         probe: Callable[[], Probe] = HttpProbe,
         watchdog: Callable[[Plan, Path], Watch] | None = None,
         clock: Clock | None = None,
@@ -91,7 +91,8 @@ class Harness:
     ) -> None:
         self.place = place
         self._wait = duration_of(Setting.WAIT, wait).total_seconds()
-        self._load, self._probe = load, probe
+        self._load = load or self._locust
+        self._probe = probe
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
         self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
@@ -99,6 +100,9 @@ class Harness:
         self._lease = lease
         self._profile = profile_of(profile)
         self._closing = ExitStack()
+
+    def _locust(self) -> Load:
+        return LocustLoad(hidden=self.place.settings.prometheus.variables)
 
     # --- where -----------------------------------------------------------------------------------------------------
 

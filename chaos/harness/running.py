@@ -46,6 +46,7 @@ def watchdog_of(place: Place) -> Callable[[Plan, Path], Watch]:
             run=plan.run,
             folder=folder,
             cluster=place.environment.cluster,
+            hidden=place.settings.prometheus.variables,
         )
 
     return start

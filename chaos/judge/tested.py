@@ -126,7 +126,7 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
     load = facts.experiment.load
     for result in expectations if load.locustfile else ():
         stuck = hanging(facts, result)
-        if stuck > (1 - result.bound) * load.users:
+        if stuck > max(0.0, 1 - result.bound) * load.users:  # a bound that is no share is over 1
             yield Reason(
                 code=ReasonCode.REQUESTS_HANG,
                 message=f"{result.title}: {stuck} of {load.users} users of the locustfile still waited for an answer when the fault "
@@ -140,7 +140,7 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
 def hanging(facts: Facts, result: ExpectationResult) -> int:
     """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
     window = facts.baseline if result.phase == "baseline" else facts.faulted(float("inf"))
-    return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(result.bound)) if window else 0
+    return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(min(1.0, result.bound))) if window else 0
 
 
 def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], window: Window) -> Iterator[Reason]:

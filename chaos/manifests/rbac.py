@@ -66,6 +66,13 @@ EXEC: Final = Rule(
     "reads from the callers' proxies that they have the fault; without it the metrics have to do",
 )
 
+FREEZE: Final = Rule(
+    "",
+    "namespaces",
+    ("patch",),
+    "chaosctl freeze and thaw: the switch is an annotation of the namespace itself, and RBAC can't name a single one",
+)
+
 
 def in_root(revisions: Sequence[str]) -> tuple[Rule, ...]:
     """What is needed in the mesh's root namespace: to read the configuration of each revision."""
@@ -80,10 +87,13 @@ def rbac(
     home: str,
     account: str = NAME,
     exec_: bool = True,
+    freeze: bool = True,
     root: str = ROOT_NAMESPACE,
     revisions: Sequence[str] = (DEFAULT_REVISION,),
 ) -> list[dict[str, Any]]:
-    """The objects, in the order in which they can be applied; without exec, the proof is by the metrics alone.
+    """The objects, in the order in which they can be applied.
+
+    Without exec, the proof is by the metrics alone; without freeze, only others can stop experiments by that.
 
     Raises:
         InputError: no namespace is named.
@@ -91,7 +101,7 @@ def rbac(
     if not namespaces:
         raise InputError("expected at least one staging namespace", hint="--namespace staging")
     subject = {"kind": "ServiceAccount", "name": account, "namespace": home}
-    rules = (*STAGING, EXEC) if exec_ else STAGING
+    rules = (*STAGING, *([FREEZE] if freeze else []), *([EXEC] if exec_ else []))
     objects = [] if home in namespaces else [_object("v1", "Namespace", {"name": home})]
     objects += [
         _object("v1", "ServiceAccount", {"name": account, "namespace": home}),

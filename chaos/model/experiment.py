@@ -6,11 +6,11 @@ HTTPMatchRequest); the rest is described field by field, and ``chaosctl schema``
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar, Final, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypedDict, Unpack
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, ValidationInfo, model_validator
 
 from chaos.errors import InputError, Setting
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
@@ -21,11 +21,18 @@ from chaos.faults.target import Target
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, format_duration
 from chaos.values.questions import Durations, Requests
+from chaos.values.secrets import redacted
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 
 
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+def _one_line(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().isprintable():
+        raise ValueError("expected the value of a header, which has no line breaks (it is not shown)")
+    return value
 
 
 class Sent(TypedDict, total=False):
@@ -38,15 +45,20 @@ class Sent(TypedDict, total=False):
 
 
 class Request(Declared):
-    """One kind of request that the load sends: ``Request.post("/orders", weight=3)``."""
+    """One kind of request that the load sends: ``Request.post("/orders", weight=3)``.
+
+    The values of its headers and its body are secrets: they are sent, and shown nowhere.
+    """
 
     positional: ClassVar[tuple[str, ...]] = ("path",)
 
     method: Method = "GET"
-    path: str = Field(pattern=PATH_PATTERN, description="path at the entry")
+    path: Annotated[str, PlainSerializer(redacted, when_used="json")] = Field(
+        pattern=PATH_PATTERN, description="path at the entry"
+    )
     weight: int = Field(1, ge=1, le=10_000, strict=True)
-    headers: dict[str, str] = Field(default_factory=dict)
-    body: str | None = None
+    headers: dict[str, Annotated[SecretStr, AfterValidator(_one_line)]] = Field(default_factory=dict)
+    body: SecretStr | None = None
     name: str | None = Field(None, min_length=1, description="its name in statistics; without it, METHOD path")
 
     if TYPE_CHECKING:
@@ -81,7 +93,22 @@ class Request(Declared):
     @property
     def label(self) -> str:
         """Its name in statistics."""
-        return self.name or f"{self.method} {self.path}"
+        return self.name or f"{self.method} {redacted(self.path)}"
+
+    def sent(self) -> dict[str, Any]:
+        """As it is sent, with its secrets; for whoever sends it, and for nobody who shows it."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            "weight": self.weight,
+            "label": self.label,
+            "headers": {name: value.get_secret_value() for name, value in self.headers.items()},
+            "body": self.body.get_secret_value() if self.body is not None else None,
+        }
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        for name, value in super().__repr_args__():
+            yield name, redacted(value) if name == "path" else value
 
 
 class Load(Declared):

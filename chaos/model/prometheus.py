@@ -6,7 +6,16 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
 
 from chaos.errors import InputError, Setting
 from chaos.values.declared import Declared, told
@@ -48,7 +57,7 @@ def _url(url: Any) -> Any:
     return Address(text.rstrip("/"))
 
 
-Url = Annotated[Address, BeforeValidator(_url)]
+Url = Annotated[Address, BeforeValidator(_url), PlainSerializer(str, when_used="json")]
 Source = Annotated[str, AfterValidator(_source)]
 """Where a secret is read, each time that it is needed: ``env:NAME`` or ``file:PATH``."""
 

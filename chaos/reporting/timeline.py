@@ -1,23 +1,22 @@
-"""One picture of a run: load, errors, latency and faults over time, phases shaded, the moments that matter marked."""
+"""One picture of a run: load, claims, latency and faults over time, phases shaded, the moments that matter marked."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from itertools import cycle, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from chaos.faults.fault import KINDS, felt_by
-from chaos.faults.kind import Kind
+from chaos.expectations.evidence import Window
+from chaos.judge.facts import Facts
 from chaos.model.history import History, Mark, PhaseName
-from chaos.model.plan import Injection
 from chaos.model.verdict import Outcome, Verdict
 from chaos.ports import Listener, Result
-from chaos.values.load import LoadSecond
+from chaos.reporting import panels
+from chaos.reporting.panels import Drawn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 TIMELINE: Final = "timeline.png"
 _SHADES: Final = {
@@ -25,10 +24,6 @@ _SHADES: Final = {
 }  # fmt: skip
 _MARKS: Final = {Mark.INJECTED: "injected", Mark.RESTORED: "restored", Mark.FAULT_FROM: ""}
 """Lines and their labels; the fault's arrival has none, being a fraction of a second after the injection."""
-_STYLES: Final = ("-", "--", ":", "-.")
-"""Lines of the targets, in their order."""
-_BAR: Final = 16
-"""Height of the bar of a fault's stages, in percent points of the shares above it."""
 _APART: Final = 0.06
 """Labels nearer to each other than this part of the picture's width become one."""
 _COLOURS: Final = {Outcome.PASSED: "#2e7d32", Outcome.INCONCLUSIVE: "#b26a00", Outcome.REFUSED: "#b26a00"}
@@ -45,124 +40,45 @@ class Timeline(Listener):
 
 def draw(history: History, verdict: Verdict, path: Path) -> Path:
     """Writes the picture as PNG, 1400 by 1000 points; the path."""
+    picture(history, verdict).savefig(path)
+    return path
+
+
+def picture(history: History, verdict: Verdict) -> Figure:
+    """The picture. Nothing but the run's own time is in it, whatever the metrics know of the time before."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    zero = history.marks.get(Mark.LOAD_STARTED, history.started)
+    drawn = Drawn(Facts.of(history), verdict, zero=zero, time=_own_time(history, zero))
+    rows = sum(not shares for shares in drawn.courses.values())
+    shown = [panels.load, panels.claims, *([panels.others] if rows else []), panels.latency, panels.faults]
     figure = Figure(figsize=(14, 10), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    panels: list[Axes] = list(figure.subplots(4, 1, sharex=True))
-    zero = history.marks.get(Mark.LOAD_STARTED, history.started)
-    seconds = [second for second in history.load if second.cells or second.sent]
-    at = [second.at + 0.5 - zero for second in seconds]
-    _load(panels[0], at, seconds)
-    _errors(panels[1], at, seconds)
-    _latency(panels[2], at, seconds)
-    _faults(panels[3], history, zero)
-    _stages(panels[3], history, zero)
-    for panel in panels:
+    heights = [min(2.0, 0.15 + 0.22 * rows) if one is panels.others else 2.0 for one in shown]
+    every: list[Axes] = list(figure.subplots(len(shown), 1, sharex=True, height_ratios=heights))
+    for panel, show in zip(every, shown, strict=True):
+        show(panel, drawn)
         _shade(panel, history, zero)
         panel.grid(axis="y", color="#e5e5e5", linewidth=0.8)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
-        panel.margins(x=0.01)
-    _label(panels[0], history, zero)
-    panels[-1].set_xlabel("seconds since the load started")
+    panels.stages(every[-1], drawn)
+    every[0].set_xlim(drawn.time.start - zero, drawn.time.end - zero)
+    _label(every[0], history, zero)
+    every[-1].set_xlabel("seconds since the load started")
     title = f"{history.plan.experiment.headline}: {verdict.outcome}{' (quick)' if verdict.profile == 'quick' else ''}"
-    figure.suptitle(title, fontsize=15, color=_COLOURS.get(verdict.outcome, "#b3261e"))
-    figure.savefig(path)
-    return path
+    figure.suptitle(title, fontsize=15, parse_math=False, color=_COLOURS.get(verdict.outcome, "#b3261e"))
+    return figure
 
 
-def _load(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
-    panel.step(at, [second.intended for second in seconds], where="mid", color="#9e9e9e", label="intended")
-    panel.plot(at, [second.answered for second in seconds], color="#1f5fa8", label="answered")
-    panel.set_ylabel("load\nrequests per second")
-    panel.set_ylim(bottom=0)
-    panel.legend(loc="lower right", ncols=2, frameon=False)
-
-
-def _errors(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
-    shares = [100 * second.errors / second.answered if second.answered else 0.0 for second in seconds]
-    panel.plot(at, shares, color="#b3261e", label="no answer or status of 500 and above")
-    panel.set_ylabel("errors\n% of answers")
-    panel.set_ylim(-2, 102)
-    panel.legend(loc="upper right", frameon=False)
-
-
-def _latency(panel: Axes, at: list[float], seconds: Sequence[LoadSecond]) -> None:
-    for quantile, colour in ((0.99, "#6a1b9a"), (0.5, "#b39ddb")):
-        values = (second.quantile(quantile) for second in seconds)
-        panel.plot(
-            at, [math.nan if value is None else value for value in values], color=colour, label=f"p{quantile * 100:g}"
-        )
-    panel.set_ylabel("latency\nms, from the intended start")
-    panel.set_yscale("symlog", linthresh=10)
-    panel.set_ylim(bottom=0)
-    panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    panel.legend(loc="upper right", ncols=2, frameon=False)
-
-
-def _faults(panel: Axes, history: History, zero: float) -> None:
-    for injection, style in zip(history.plan.injections, cycle(_STYLES)):
-        for kind in KINDS:
-            points = list(_fault_shares(history, injection, kind))
-            if any(share for _, share in points):
-                at, shares = [at - zero for at, _ in points], [100 * share for _, share in points]
-                label = f"{kind.done} at {injection.target.service}"
-                panel.plot(at, shares, style, color=kind.colour, label=label)
-    panel.set_ylabel("fault at the target\n% of its requests")
-    panel.set_ylim(-2, 102)
-    if panel.get_lines():
-        panel.legend(loc="upper right", ncols=2, frameon=False)
-    else:
-        panel.text(0.5, 0.5, "no fault was counted", transform=panel.transAxes, ha="center", color="#757575")
-
-
-def _stages(panel: Axes, history: History, zero: float) -> None:
-    """A bar for each fault that has stages, below its shares: the darker, the more requests a stage was to hit."""
-    from matplotlib.colors import to_rgba
-
-    staged = [one for one in history.plan.injections if one.fault.course]
-    for row, injection in enumerate(staged, 1):
-        for seen in (one for one in history.stages if one.target == str(injection.target) and one.since is not None):
-            kinds = injection.fault.at(injection.fault.course[seen.number - 1]).kinds
-            strength = max((kind.percentage for kind in kinds), default=0.0)
-            start = (seen.since or 0.0) - zero
-            end = (seen.until or history.marks.get(Mark.RESTORE_SENT, seen.since or 0.0)) - zero
-            colour = to_rgba(injection.fault.kinds[0].colour, 0.1 + 0.6 * strength / 100 if kinds else 0.0)
-            panel.broken_barh(
-                [(start, end - start)], (-_BAR * row, 0.8 * _BAR), facecolors=[colour], edgecolors="#757575", zorder=3
-            )
-            told = f"{strength:g} %" if kinds else "off"
-            panel.text((start + end) / 2, -_BAR * (row - 0.4), told, ha="center", va="center", fontsize=8, zorder=4)
-    panel.set_ylim(bottom=-2 - _BAR * len(staged))
-    panel.set_yticks(range(0, 101, 20))
-
-
-def _fault_shares(history: History, injection: Injection, kind: type[Kind]) -> Iterator[tuple[float, float]]:
-    """Share of a target's requests that felt a kind of fault between two scrapes, over all callers."""
-    recorded = history.find(injection.requests)
-    if recorded is None:
-        return
-    times = sorted({round(at) for series in recorded.series for at, _ in series.samples})
-    for before, after in pairwise(times):
-        total = faulted = 0.0
-        for series in recorded.series:
-            grown = _value(series.samples, after + 0.5) - _value(series.samples, before + 0.5)
-            total += grown
-            if kind in felt_by(series.labels, injection.fault.kinds):
-                faulted += grown
-        if total > 0:
-            yield after, faulted / total
-
-
-def _value(samples: Sequence[tuple[float, float]], moment: float) -> float:
-    value = 0.0
-    for at, found in samples:
-        if at > moment:
-            break
-        value = found
-    return value
+def _own_time(history: History, zero: float) -> Window:
+    """From the first phase that is shaded, or the load, to the end of both."""
+    shaded = list(_shaded(history))
+    loaded = [second.at for second in history.load]
+    starts = [zero, *(start for _, start, _ in shaded), *loaded[:1]]
+    ends = [*(end for *_, end in shaded), *(at + 1 for at in loaded[-1:])]
+    return Window(min(starts), max(ends, default=min(starts) + 1))
 
 
 def _shade(panel: Axes, history: History, zero: float) -> None:

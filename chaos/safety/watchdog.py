@@ -16,12 +16,13 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Final, Self
 
 from chaos.errors import HarnessError, MeshError
+from chaos.safety.children import environment_of_child
 from chaos.safety.watchdog_process import HANDED_OVER, RELEASED, Orders
 
 CLIENT: Final = "chaos.adapters.kubernetes_mesh:KubernetesMesh"
@@ -53,6 +54,7 @@ class Watchdog:
         patience: float = PATIENCE,
         client: str = CLIENT,
         cluster: str = "",
+        hidden: Collection[str] = (),
     ) -> Self:
         """Starts the process and waits until it could clean up.
 
@@ -66,6 +68,7 @@ class Watchdog:
             client: What it cleans with: ``module:callable`` taking a kubeconfig and a context.
             cluster: UID of ``kube-system`` of the cluster that the run writes to. The kubeconfig is read anew, and may
                 have been pointed elsewhere since; then nothing is written.
+            hidden: Variables of the environment that it must not have.
 
         Raises:
             MeshError: it can't reach the cluster.
@@ -94,6 +97,7 @@ class Watchdog:
                     stdout=subprocess.PIPE,
                     stderr=errors,
                     start_new_session=True,
+                    env=environment_of_child(hidden),
                 )
         except OSError as error:
             raise HarnessError(

@@ -6,7 +6,7 @@ A secret value is a pydantic ``SecretStr``: its ``repr``, its text and its JSON 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from pydantic import SecretStr
@@ -15,11 +15,13 @@ STARS: Final = "**********"
 """As ``SecretStr`` shows itself."""
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^?#]*@)?(?P<rest>[^?#@]*)")
 _USER: Final = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
-_CREDENTIALS: Final = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_CREDENTIALS: Final = re.compile(r"\b(Bearer|Basic)\s+(?=\S*[0-9=._])[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
+_NAMES: Final = "token|secret|passw|passphrase|key|auth|signature|credential|session"
 _PARAMETER: Final = re.compile(
-    r"(?P<name>[?&][^=&\s#]*(?:token|secret|passw|passphrase|key|auth|signature|credential|session)[^=&\s#]*=)[^&\s#\"'<>]+",
+    rf"(?P<name>[?&][^=&\s#]*(?:{_NAMES})[^=&\s#]*=)[^&\s#\"'<>]+",
     re.IGNORECASE,
 )
+_TELLING: Final = re.compile(_NAMES, re.IGNORECASE)
 _FEWEST: Final = 4
 """Characters of a known secret: what is shorter is in any text, and was not worth hiding."""
 
@@ -35,6 +37,11 @@ def without_secrets(url: str) -> str:
     """An address without user, password, query and fragment, whether or not it is of the right form."""
     found = _URL.match(url)
     return f"{found['scheme'] or ''}{found['rest']}" if found else ""
+
+
+def telling_values(named: Mapping[str, str]) -> Iterator[str]:
+    """The values whose names say that they are secrets, such as those of ``SHOP_TOKEN`` and ``DB_PASSWORD``."""
+    return (value for name, value in named.items() if _TELLING.search(name))
 
 
 def redacted(text: str, known: Iterable[str] = ()) -> str:

@@ -150,3 +150,20 @@ def test_a_locustfile_that_ends_its_own_test_is_a_failure(site: Server, load: Lo
     begin(load, Load(locustfile="mine.py", users=1), site.url, base=tmp_path)
     until(lambda: load.failure() is not None)
     assert "mine.py ended the test by itself" in str(load.failure())
+
+
+def test_no_secret_of_the_environment_or_the_entry_is_in_its_last_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SHOP_TOKEN", "CHAOS_PROMETHEUS", "READER"):
+        monkeypatch.setenv(name, f"canary-{name}")
+    (tmp_path / "mine.py").write_text(
+        "import os, sys\n"
+        "assert not {'READER', 'CHAOS_PROMETHEUS'} & os.environ.keys()\n"
+        "raise OSError(f\"no login with {os.environ['SHOP_TOKEN']} at http://me:canary-pass@shop/?key=canary-key\")\n"
+    )
+    load = LocustLoad(hidden=["READER"])
+    with pytest.raises(LoadError, match=r"OSError: no login with \*+ at http://\*+@shop/\?key=\*+") as caught:
+        begin(load, Load(locustfile="mine.py"), "http://me:canary-pass@127.0.0.1:9", base=tmp_path)
+    load.stop()
+    assert "canary" not in str(caught.value)

@@ -10,19 +10,22 @@ from chaos.model.verdict import ReasonCode, Verdict
 from chaos.testing.shop import Shop
 
 ABORT = "abort: {percentage: 50, httpStatus: 503}"
+ORDERS = "rate: 20, requests: [{path: /orders/42}]"
 _EXPERIMENT = """\
 experiment: orders
 profile: {profile}
 target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
 faults: [{{{fault}}}]
-load: {{rate: 20, requests: [{{path: /orders/42}}]}}
+load: {{{load}}}
 steadyState: [{expected}]
 """
 
 
-def run(shop: Shop, *expected: str, fault: str = ABORT, profile: Profile = "default") -> Verdict:
+def run(shop: Shop, *expected: str, fault: str = ABORT, load: str = ORDERS, profile: Profile = "default") -> Verdict:
     """The verdict of a run with these expectations, each as its line in a file."""
-    experiment = parse_experiment(_EXPERIMENT.format(profile=profile, fault=fault, expected=", ".join(expected)))
+    experiment = parse_experiment(
+        _EXPERIMENT.format(profile=profile, fault=fault, load=load, expected=", ".join(expected))
+    )
     with TemporaryDirectory() as folder:
         return shop.harness(report_dir=folder).run(experiment).verdict
 

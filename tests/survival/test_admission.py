@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.errors import MeshError
 from chaos.manifests.admission import admission
 from chaos.manifests.rbac import rbac
 from chaos.model.settings import LAB
 from tests.support import loopback
-from tests.support.api_server import ADMIN_TOKEN
+from tests.support.api_server import ADMIN_TOKEN, CONTEXT, fault
 from tests.survival.world import STRATEGIES, Strategy, World
 
 PLURALS = {
@@ -44,6 +46,11 @@ def test_runs_pass_and_clean_up_under_the_policy(tmp_path: Path, strategy: Strat
         else:
             assert told["outcome"] != "passed"
             assert "mark-of-the-harness" in str(told), told
+            with pytest.raises(MeshError) as caught:
+                KubernetesMesh(str(world.kubeconfig), CONTEXT).create_virtual_service(fault("abcdefgh"))
+            assert "the rule mark-of-the-harness of the ValidatingAdmissionPolicy" in str(caught.value.hint)
+            own = "`chaosctl manifests admission --home staging --account chaos-harness`"
+            assert own in str(caught.value.hint), "it was printed for another account"
         assert world.is_clean()
     finally:
         world.close()

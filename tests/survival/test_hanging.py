@@ -31,6 +31,8 @@ from chaos.model.settings import LAB
 from chaos.ports import Listener, Object, Result
 from chaos.safety.marks import is_ours
 from chaos.testing.instruments import ShopProbe
+from chaos.values.questions import Question
+from chaos.values.series import Series
 from tests.support.api_server import CONTEXT
 from tests.support.waiting import until
 from tests.survival.child import EXPERIMENT
@@ -79,7 +81,7 @@ class Hanging(KubernetesMesh):
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
         create = super().create_virtual_service
-        name = "create_virtual_service" if not dry_run else ""
+        name = "dry run" if dry_run else "create_virtual_service"
         return self._hang(name, lambda: create(obj, dry_run=dry_run))  # type: ignore[no-any-return]
 
     def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
@@ -297,3 +299,31 @@ def test_a_plan_is_not_waited_for(runs: Runs) -> None:
     runs.mesh.stuck = "sidecars"
     assert runs.begin(interrupted) is None
     assert not (runs.folder / "runs").exists()
+
+
+class Unanswered:
+    """Metrics that answer nothing from the fault on; what a test wants to happen meanwhile does once they are asked."""
+
+    def __init__(self, runs: Runs, meanwhile: Callable[[], object]) -> None:
+        self._runs, self._meanwhile = runs, [meanwhile]
+        self._samples = runs.shop.metrics.samples
+        runs.mesh.stuck = ""
+        runs.shop.metrics.samples = self._hang  # type: ignore[method-assign]
+
+    def _hang(self, question: Question, **options: Any) -> Sequence[Series]:
+        if any(map(is_ours, self._runs.mesh.virtual_services("staging"))):
+            if self._meanwhile:
+                self._meanwhile.pop()()
+            self._runs.mesh.over.wait()
+        return self._samples(question, **options)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("how", [TroubleKind.INTERRUPTED, TroubleKind.FROZEN])
+def test_a_prometheus_that_hangs_keeps_nobody_from_stopping(runs: Runs, how: TroubleKind) -> None:
+    freeze = partial(runs.mesh.annotate_namespace, "staging", FROZEN, "release day")
+    Unanswered(runs, interrupted if how is TroubleKind.INTERRUPTED else freeze)
+    history = runs.run()
+    assert [trouble.kind for trouble in history.troubles] == [how]
+    assert Mark.RESTORED in history.marks
+    assert not runs.mesh.over.is_set()

@@ -6,11 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from chaos.cli import app
+from chaos.errors import MeshError
 from chaos.lab.api.resources import EVENTS, NAMESPACES
-from chaos.manifests.rbac import CLUSTER, EXEC, NAME, STAGING, Rule, in_root, rbac
+from chaos.manifests.rbac import CLUSTER, EXEC, FREEZE, NAME, STAGING, Rule, in_root, rbac
 from tests.support import loopback
-from tests.support.api_server import ADMIN_TOKEN, kubeconfig
+from tests.support.api_server import ADMIN_TOKEN, CONTEXT, kubeconfig
 from tests.support.permissions import permission
 from tests.survival.proxy import Call
 from tests.survival.world import STRATEGIES, Strategy, World
@@ -84,14 +87,15 @@ def test_nothing_that_writes_is_cluster_wide() -> None:
     ]  # fmt: skip
     cluster = next(one for one in objects if one["kind"] == "ClusterRole")
     assert {verb for rule in cluster["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
-    assert all(rule.why for rule in (*CLUSTER, *STAGING, EXEC))
+    assert all(rule.why for rule in (*CLUSTER, *STAGING, FREEZE, EXEC))
     root, role = (one for one in objects if one["kind"] == "Role" and one["metadata"]["namespace"] != "qa")
     assert root["rules"] == [
         {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["istio"], "verbs": ["get"]}
     ]
     assert "the fault itself" in role["metadata"]["annotations"]["chaos-harness.dev/reasons"]
-    without = rbac(["staging"], home="tools", exec_=False)
-    assert not any("pods/exec" in rule["resources"] for one in without for rule in one.get("rules") or ())
+    without = rbac(["staging"], home="tools", exec_=False, freeze=False)
+    left = [rule for one in without for rule in one.get("rules") or ()]
+    assert not any("pods/exec" in rule["resources"] or "patch" in rule["verbs"] for rule in left)
 
 
 BREAKS = {
@@ -167,6 +171,25 @@ def test_without_any_one_rule_something_breaks(tmp_path: Path, rule: Rule) -> No
         else:
             assert told in " ".join(found["reasons"]), found
         assert world.is_clean()
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["the printed Roles", "without the right to freeze"])
+def test_the_printed_roles_allow_to_freeze_and_to_thaw(tmp_path: Path, allowed: bool) -> None:
+    world = World(tmp_path, "create")
+    try:
+        world.api.store.create(NAMESPACES, {"metadata": {"name": "istio-system"}})
+        file = str(as_account(world, None if allowed else FREEZE))
+        for command in ("freeze", "thaw") if allowed else ("freeze",):
+            asked = [command, "-n", "staging", "--context", CONTEXT, "--kubeconfig", file]
+            done = CliRunner().invoke(app, asked)
+            if allowed:
+                assert done.exit_code == 0, done.output
+                continue
+            assert isinstance(done.exception, MeshError)
+            account = "a Role in the namespace staging has to give system:serviceaccount:staging:chaos-harness the rule"
+            assert f'{account} {{apiGroups: [""], resources: ["namespaces"], verbs: ["patch"]}}' in str(done.exception)
     finally:
         world.close()
 

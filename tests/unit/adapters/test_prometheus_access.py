@@ -108,6 +108,9 @@ def test_a_token_that_was_rotated_is_used(tmp_path: Path) -> None:
         with pytest.raises(MetricsError) as caught:
             metrics.now()
         assert "canary" not in str(caught.value)
+        (tmp_path / "TOKEN_FILE").unlink()
+        with pytest.raises(MetricsError, match="No such file"):
+            metrics.now()
         (tmp_path / "TOKEN_FILE").write_text(f"{CANARY}\n")
         metrics.now()
 

@@ -139,6 +139,12 @@ WAYS: Mapping[str, Way] = {
             "guardrail": 'from: client, request: rare, good: {status: "<500"}, atLeast: 30%',
         },
     ),
+    "a guardrail by a speed that so short a fault does not show": Way(
+        R.GUARDRAIL_BLIND, {"guardrail": "metric: istiod-cpu"}
+    ),
+    "a key metric whose data end with the fault": Way(
+        R.METRICS_LOST, expecting("metric: istiod-cpu"), faulted={"dark": {"istiod-1-a"}}
+    ),
     "one of two callers is scraped no more": Way(
         R.CALLER_NOT_SCRAPED, traffic={"others": 5.0}, faulted={"dark": {"mobile"}}
     ),

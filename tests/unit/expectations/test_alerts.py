@@ -44,6 +44,11 @@ def test_other_alerts_are_told_and_are_a_reason_where_only_one_may_fire() -> Non
     assert list(reasons(run(Shop(alerts=noisy), QUIET))) == [ReasonCode.EXPECTATION_VIOLATED]
 
 
+def test_users_of_a_locustfile_who_do_not_wait_are_no_reason_against_what_is_no_share() -> None:
+    verdict = run(Shop(), TOLD, load="locustfile: l.py")
+    assert verdict.passed, verdict.reasons
+
+
 @pytest.mark.parametrize(("expected", "rule"), [
     ("{title: t, alert: Nothing, firesWithin: 10s}", "alert-not-found"),
     ("{title: t, alert: OrdersDegraded, firesWithin: 1h}", "fault-too-short"),

@@ -81,6 +81,7 @@ def experiment(expected: str) -> Experiment:
     ("convergence", None, "2s", "expected a bound of istiod's histogram: 0.1s, 0.5s, 1s, 3s"),
     ("proxy-memory", None, "200MB", "expected a quantity of memory, such as 200M or 256Mi"),
     ("istiod-cpu", None, "80%", "expected a quantity of CPUs, such as 1 or 1600m"),
+    ("pushes", None, True, "at_most: True: expected a number, or a number with its unit"),
     ("pushes", None, 0, "expected a number of configurations in a minute"),
 ])  # fmt: skip
 def test_what_is_not_of_its_form_is_told(metric: Metric, service: str | None, most: float | str, says: str) -> None:
