@@ -191,6 +191,9 @@ class Load(Protocol):
     def stop(self) -> None:
         """Stops it and waits for its end; safe to call twice, and before ``start``."""
 
+    def log(self) -> str:
+        """What it wrote for people while it ran, without what looks like a secret; empty before it was stopped."""
+
 
 class Probe(Protocol):
     """Looks at the mesh's entry before anything is written. Never raises: what went wrong is in the ``Contact``."""

@@ -17,20 +17,23 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import gevent
 import gevent.event
 import gevent.os
+import requests
 from locust import FastHttpUser, HttpUser, User, task
 from locust.argument_parser import get_parser
-from locust.contrib.fasthttp import FAILURE_EXCEPTIONS
+from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpSession
 from locust.env import Environment
+from locust.runners import STATE_RUNNING
 from locust.util.load_locustfile import load_locustfile
 from pydantic import TypeAdapter
 
@@ -46,6 +49,8 @@ _GRACE: Final = 0.05
 _GOODBYE: Final = 1.2
 """Seconds that the users of a locustfile have for their ``on_stop``."""
 _PR_SET_PDEATHSIG: Final = 1
+_ERROR: Final = 400
+"""The status from which Locust takes an answer for a failure, unless it is told otherwise."""
 _LAG: Final = "chaos-lag"
 """In the context of a request: the seconds by which it was started late."""
 _BEAT: Final = 0.02
@@ -165,37 +170,80 @@ def _merged(own: Mapping[str, str], runs: Mapping[str, str]) -> dict[str, str]:
 # --- the user's locustfile -----------------------------------------------------------------------------------------
 
 
-def users_of(file: Path, headers: Mapping[str, str], seconds: Seconds) -> list[type[User]]:
-    """The classes of the user's locustfile, whose clients send the run's headers too, and whose waiting requests are known.
+def users_of(file: Path, seconds: Seconds, died: Callable[[BaseException], None]) -> list[type[User]]:
+    """The classes of the user's locustfile, whose waiting requests are known, and of which none dies in silence.
 
     A ``LoadTestShape`` in it is left alone: baseline and fault need the same number of users.
+
+    Args:
+        file: The locustfile.
+        seconds: Where waiting requests are noted.
+        died: Called with what a user died of, such as an error in its ``on_start``: Locust goes on with fewer then.
     """
+    if file.is_dir():
+        raise ValueError("expected one file, got a folder: import the users of its files in one of them")
+    if not file.exists() and "," in file.name:
+        raise ValueError("expected one file, got several: import their users in one of them")
     sys.path.insert(0, str(file.parent))  # for good: Locust takes it out again, but a task may import when it runs
     classes, _ = load_locustfile(str(file))
     if not classes:
         raise ValueError("no User class is in it")
-    return [_marked(cls, dict(headers), seconds) for cls in classes.values()]
+    return [_watched(cls, seconds, died) for cls in classes.values()]
 
 
-def _marked(cls: type[User], headers: dict[str, str], seconds: Seconds) -> type[User]:
-    if not issubclass(cls, HttpUser | FastHttpUser):
-        return cls
-    fast = issubclass(cls, FastHttpUser)
-
+def _watched(cls: type[User], seconds: Seconds, died: Callable[[BaseException], None]) -> type[User]:
     def __init__(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807 - it becomes the class's own
         cls.__init__(self, *arguments, **options)
-        if not fast:
-            self.client.headers.update(headers)
-        self.client.request = seconds.watched(self.client.request)
+        if isinstance(self, HttpUser | FastHttpUser):
+            self.client.request = seconds.watched(self.client.request)
 
-    own = {"default_headers": {**(cls.default_headers or {}), **headers}} if fast else {}
-    return type(cls.__name__, (cls,), {"__init__": __init__, **own})
+    def run(self: Any) -> None:
+        try:
+            cls.run(self)
+        except Exception as error:
+            died(error)
+            raise
+
+    return type(cls.__name__, (cls,), {"__init__": __init__, "run": run})
+
+
+def send_with(headers: Mapping[str, str], *, entry: str, host: Mapping[str, str]) -> None:
+    """From now on every request has these headers, whatever a locustfile does to its clients, and in further sessions too.
+
+    Those of Requests and of Locust's fast client are meant; other libraries send what they are told. ``host`` is for requests
+    to the entry only.
+    """
+    send, request = requests.Session.send, FastHttpSession.request
+
+    def own(url: str) -> dict[str, str]:
+        return {**(host if url.startswith("/") or _origin(url) == _origin(entry) else {}), **headers}
+
+    def send_marked(self: Any, prepared: Any, **options: Any) -> Any:
+        prepared.headers.update(own(str(prepared.url)))
+        return send(self, prepared, **options)
+
+    def request_marked(self: Any, method: str, url: str, *arguments: Any, headers: Any = None, **options: Any) -> Any:
+        return request(self, method, url, *arguments, headers=_merged(dict(headers or {}), own(url)), **options)
+
+    requests.Session.send = send_marked  # type: ignore[assignment, method-assign]
+    FastHttpSession.request = request_marked
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 def options_of(file: Path, work: Mapping[str, Any]) -> Any:
     """Locust's options as its command line would have them, with those that the locustfile declares itself."""
     given = ["--headless", "-f", str(file), "--host", work["entry"], "-u", str(work["spec"]["users"])]
-    return get_parser(default_config_files=[]).parse_args(given)
+    parser = get_parser(default_config_files=[])
+
+    def fail(message: str) -> None:
+        raise ValueError(f"{message} (a default, or an env_var that is set, gives an option its value)")
+
+    parser.error = fail
+    return parser.parse_args(given)
 
 
 def _reason(file: Path, error: BaseException) -> str:
@@ -236,9 +284,18 @@ def listen(
                 name = redacted(f"{request_type} {name}")  # as declared requests are called that have no name
         matched = () if error else matching(markers, response)
         lag = (context or {}).get(_LAG, 0.0)
-        seconds.answered(name, 0 if error else int(status), error, response_time or 0.0, matched=matched, lag=lag)
+        judged = None if error or not counts_sending else _judged(int(status), exception)
+        took = response_time or 0.0
+        seconds.answered(name, 0 if error else int(status), error, took, matched=matched, judged=judged, lag=lag)
 
     environment.events.request.add_listener(note)
+
+
+def _judged(status: int, exception: Any) -> bool | None:
+    """What a locustfile said of an answer by ``failure()`` or ``success()``; ``None`` where it left that to the status."""
+    if exception is None:
+        return True if status >= _ERROR else None
+    return None if getattr(exception, "response", None) is not None else False
 
 
 def matching(markers: Sequence[Header | Body | Json], response: Any) -> tuple[str, ...]:
@@ -269,9 +326,14 @@ def main() -> int:
     over = gevent.event.AsyncResult()
     if own:
         file = Path(work["locustfile"])
+
+        def died(error: BaseException) -> None:
+            over.set(f"a user died, so there are fewer than declared: {_reason(file, error)}")
+
+        send_with(work["headers"], entry=work["entry"], host=_host(work))
         try:
             environment = Environment(
-                user_classes=users_of(file, {**_host(work), **work["headers"]}, seconds),
+                user_classes=users_of(file, seconds, died),
                 host=work["entry"],
                 events=locust.events,  # those for which the locustfile has registered its own listeners
                 locustfile=file.name,
@@ -284,7 +346,8 @@ def main() -> int:
             return 2
 
         def ended(**_: Any) -> None:
-            over.set(f"{file} ended the test by itself")
+            if not over.ready():
+                over.set(f"{file} ended the test by itself")
 
         environment.events.test_stop.add_listener(ended)
     else:
@@ -298,6 +361,8 @@ def main() -> int:
     users = work["spec"]["users"] if own else 1
     teller, heart = gevent.spawn(_tell_seconds, harness, seconds), gevent.spawn(_beat, seconds)
     runner.start(users, spawn_rate=users)
+    if own:
+        gevent.spawn(_await_last_user, runner, over)
     gevent.spawn(_wait_for_word, said, over)
     by_itself = over.get()
     gevent.killall([teller, heart])
@@ -319,6 +384,14 @@ def _allow_many_connections() -> None:
 def _wait_for_word(said: Iterator[str], over: Any) -> None:
     next(said, None)  # the word to stop, or the harness's end
     over.set("")
+
+
+def _await_last_user(runner: Any, over: Any) -> None:
+    """Users may stop by themselves (``StopUser``); a load without any is over."""
+    runner.spawning_greenlet.join()
+    runner.user_greenlets.join()
+    if not over.ready() and runner.state == STATE_RUNNING:
+        over.set("all users have stopped by themselves")
 
 
 def _beat(seconds: Seconds) -> None:

@@ -31,6 +31,8 @@ _STOP: Final = 2.0
 _SILENT: Final = 10.0
 _TAIL: Final = 4096
 """Bytes at the end of its log in which the reason of its end is looked for."""
+_KEPT: Final = 256 * 1024
+"""Bytes at the end of its log that are kept for people."""
 _BROKEN_LOCUSTFILE: Final = 2
 """The driver's exit code."""
 
@@ -62,6 +64,7 @@ class LocustLoad:
         """When it last said something, on the monotonic clock; ``None`` before it was started."""
         self._reader: threading.Thread | None = None
         self._stopped = False
+        self._said = ""
 
     @property
     def pid(self) -> int | None:
@@ -181,7 +184,12 @@ class LocustLoad:
         if process.stdout is not None:
             process.stdout.close()
         if self._log is not None:
+            self._said = self._end_of_log(_KEPT)
             self._log.close()
+
+    def log(self) -> str:
+        """Locust's log, or its end where it is long; empty before it was stopped."""
+        return self._said
 
     @staticmethod
     def _kill(process: subprocess.Popen[str]) -> None:
@@ -227,14 +235,16 @@ class LocustLoad:
 
     def _tail(self) -> str:
         """The last line of its log: of a traceback, the one that names the error."""
+        said = [line.strip() for line in self._end_of_log(_TAIL).splitlines() if line.strip()]
+        return said[-1] if said else ""
+
+    def _end_of_log(self, length: int) -> str:
         if self._log is None or self._log.closed:
             return ""
         log = self._log.fileno()
         # Not by seek and read: the process writes at the same offset.
-        end = os.pread(log, _TAIL, max(0, os.fstat(log).st_size - _TAIL)).decode(errors="replace")
-        end = redacted(end, self._secrets)
-        said = [line.strip() for line in end.splitlines() if line.strip()]
-        return said[-1] if said else ""
+        end = os.pread(log, length, max(0, os.fstat(log).st_size - length)).decode(errors="replace")
+        return redacted(end, self._secrets)
 
 
 def _secrets_of(entry: str, spec: Load) -> Iterator[str]:
@@ -265,6 +275,7 @@ def _second(line: str) -> LoadSecond:
                 status=cell["status"],
                 error=cell["error"],
                 matched=tuple(cell["matched"]),
+                judged=cell["judged"],
                 lag=cell["lag"],
                 held=cell["held"],
                 latencies={float(took): count for took, count in cell["latencies"].items()},

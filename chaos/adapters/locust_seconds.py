@@ -96,7 +96,7 @@ class _Second:
     cells: dict[_Key, dict[float, int]] = field(default_factory=dict)
 
 
-_Key = tuple[str, int, str, tuple[str, ...], float, float]
+_Key = tuple[str, int, str, tuple[str, ...], bool | None, float, float]
 
 
 class Seconds:
@@ -161,6 +161,7 @@ class Seconds:
         milliseconds: float,
         *,
         matched: tuple[str, ...] = (),
+        judged: bool | None = None,
         lag: float = 0.0,
     ) -> None:
         """A request has ended just now.
@@ -171,11 +172,20 @@ class Seconds:
             error: Why it has none.
             milliseconds: Since its intended start.
             matched: The markers that its answer has.
+            judged: What a locustfile said of it.
             lag: Seconds by which it was started late.
         """
         self.alive()
         held = self._held(time.perf_counter() - milliseconds / 1000 + lag)
-        key = (request, status, error, matched, _in_two_digits(lag * 1000, math.floor), _in_two_digits(held, math.ceil))
+        key = (
+            request,
+            status,
+            error,
+            matched,
+            judged,
+            _in_two_digits(lag * 1000, math.floor),
+            _in_two_digits(held, math.ceil),
+        )
         cell = self._second().cells.setdefault(key, {})
         took = rounded_up(milliseconds)
         cell[took] = cell.get(took, 0) + 1
@@ -191,9 +201,9 @@ class Seconds:
             "waiting": [round(at + 1 - begun, 3) for begun in self._under_way.values() if begun <= at],
             "cpu": self._share_of_processor(),
             "cells": [
-                {"request": request, "status": status, "error": error, "matched": matched, "lag": lag, "held": held,
-                 "latencies": latencies}
-                for (request, status, error, matched, lag, held), latencies in second.cells.items()
+                {"request": request, "status": status, "error": error, "matched": matched, "judged": judged, "lag": lag,
+                 "held": held, "latencies": latencies}
+                for (request, status, error, matched, judged, lag, held), latencies in second.cells.items()
             ],
         }  # fmt: skip
 

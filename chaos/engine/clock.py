@@ -95,7 +95,7 @@ class StopRequest:
             return
 
         def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - a signal handler's signature
-            self.ask(f"stopped by {signal.Signals(number).name}", signal_number=number)
+            self.ask(f"the run was stopped by {signal.Signals(number).name}", signal_number=number)
 
         before: dict[int, Any] = {number: signal.signal(number, note) for number in SIGNALS}
         try:

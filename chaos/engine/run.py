@@ -49,7 +49,7 @@ class Run:
             except Exception as error:  # noqa: BLE001 - the engine's edge: a bug of ours must not leave a fault behind
                 live.trouble(TroubleKind.BROKEN, f"{type(error).__name__}: {error}")
             except BaseException:
-                live.trouble(TroubleKind.INTERRUPTED, "stopped by an exception from outside the run")
+                live.trouble(TroubleKind.INTERRUPTED, "the run was stopped by an exception from outside")
                 raise
             finally:
                 with stop.shield():

@@ -80,7 +80,7 @@ class FreezeWatch:
                 continue  # who looks at the target says that the API does not answer
             marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
             if FROZEN in marks:
-                return f"the namespace {name} was frozen: {marks[FROZEN]}"
+                return f"somebody froze the namespace {name}: {marks[FROZEN]}"
         return ""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -19,6 +19,9 @@ from chaos.values.declared import Placed
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import Question
 
+FAILURE: Final = " with failure()"
+"""What is added to the status of an answer that the locustfile took for a failure."""
+
 
 class ClientExpectation(ShareOfGood):
     """A share of good answers to the load, counted by its generator from the intended start of each request (``from: client``).
@@ -27,6 +30,9 @@ class ClientExpectation(ShareOfGood):
 
         >>> ClientExpectation("customers wait at most 300 ms", within="300ms", at_least="99%").good.milliseconds
         300.0
+
+    What a locustfile says of an answer counts: one for which it called ``failure()`` is never good; one for which it called
+    ``success()`` is good whatever its status, unless ``status`` is declared.
 
     It alone knows the content of answers, such as whose data they hold:
 
@@ -118,6 +124,7 @@ class ClientExpectation(ShareOfGood):
         for second in evidence.load.between(window.start, window.end):
             for cell in self._mine(second):
                 status = str(cell.status) if cell.status else "none"
+                status += FAILURE if cell.judged is False else ""
                 found[status] = found.get(status, 0) + cell.count
         return found
 
@@ -135,10 +142,15 @@ class ClientExpectation(ShareOfGood):
         return sum(
             count
             for cell in self._mine(second)
-            if self.good.status_is_good(cell.status) and wanted <= set(cell.matched)
+            if self._is_good(cell) and wanted <= set(cell.matched)
             for took, count in cell.latencies.items()
             if within is None or took - late(cell) <= within
         )
+
+    def _is_good(self, cell: LoadCell) -> bool:
+        if cell.judged is None or self.good.status is not None:
+            return cell.judged is not False and self.good.status_is_good(cell.status)
+        return cell.judged
 
     def _mine(self, second: LoadSecond) -> Iterator[LoadCell]:
         return (cell for cell in second.cells if self.request is None or cell.request == self.request)

@@ -115,11 +115,11 @@ class PromqlExpectation(Kind):
             within = f"whose windows of {format_duration(reading.looks_back)} lie within the phase"
             observed = "no look" if found.missing or not reading.looks_back else f"no look {within}"
         if found.missing:
-            observed += ", without data at others" if tally.total else " with data"
+            observed = f"{observed}, no data at others" if tally.total else "no data at any look"
         return ExpectationResult(
             title=self.title,
             phase=phase,
-            expected=f"{self.promql} is true at every look",
+            expected=f"{self.promql} to be true at every look",
             observed=f"{observed}; {reading.shown} was {found.seen}" if found.seen else observed,
             bound=found.bound,
             tally=tally,

@@ -69,4 +69,4 @@ class Abort(FilterKind):
         )
 
     def __str__(self) -> str:
-        return f"abort of {self.percentage:g} % with {self.http_status or self.grpc_status}"
+        return f"abort of {self.percentage:g}% with {self.http_status or self.grpc_status}"

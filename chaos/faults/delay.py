@@ -45,4 +45,4 @@ class Delay(FilterKind):
         return self.fixed_delay
 
     def __str__(self) -> str:
-        return f"delay of {self.percentage:g} % by {format_duration(self.fixed_delay)}"
+        return f"delay of {self.percentage:g}% by {format_duration(self.fixed_delay)}"

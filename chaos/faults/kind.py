@@ -69,7 +69,7 @@ class Kind(Declared, ABC):
 
     @abstractmethod
     def __str__(self) -> str:
-        """What it does, for people: ``abort of 50 % with 503``."""
+        """What it does, for people: ``abort of 50% with 503``."""
 
 
 class FilterKind(Kind):

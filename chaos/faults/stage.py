@@ -43,5 +43,5 @@ class Stage(Declared):
         return self
 
     def __str__(self) -> str:
-        strength = "off" if self.off else "as declared" if self.percentage is None else f"{self.percentage:g} %"
+        strength = "off" if self.off else "as declared" if self.percentage is None else f"{self.percentage:g}%"
         return f"{strength} for {format_duration(self.lasts)}"

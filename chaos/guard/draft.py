@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from chaos.istio.exports import Object
+from chaos.istio.hosts import service_of
 from chaos.istio.virtual_services import hosts_of
 from chaos.model.audience import Audience, audience_of
 from chaos.model.experiment import Experiment
@@ -79,6 +80,11 @@ class Draft:
             and found is not None
             and not missing_labels(found, self.settings)
         )
+
+    def leaves_staging(self, host: str) -> bool:
+        """Whether a host is no Service of an allowed namespace; of the target's own, the rules for namespaces tell more."""
+        service = service_of(host)
+        return service is None or not (service[0] == self.namespace or self.allowed(service[0]))
 
 
 Rule = Callable[[Draft], Iterable[Refusal]]

@@ -64,12 +64,11 @@ def target_speaks_http(draft: Draft) -> Iterator[Refusal]:
 def hosts_stay_inside(draft: Draft) -> Iterator[Refusal]:
     """Every host that the object would govern is a Service of an allowed namespace."""
     for host in draft.governed:
-        service = service_of(host)
-        if service is None or not draft.allowed(service[0]):
+        if draft.leaves_staging(host):
             yield Refusal(
                 rule="host-outside",
                 value=host,
-                message=f"the host {host!r} is not a Service of an allowed namespace",
+                message=f"the object would govern {host!r}, which is no Service of an allowed namespace",
                 hint="an experiment may only govern Services of its own staging namespace",
             )
 
@@ -119,7 +118,7 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:
         for destination in destinations_of(route):
             host = resolve_host(destination["host"], owner)
             service = service_of(host)
-            inside = service is not None and draft.allowed(service[0])
+            inside = not draft.leaves_staging(host)
             alias = _alias_of(draft.situation.service(*service)) if inside and service is not None else ""
             if host in seen or (inside and not alias):
                 continue
@@ -128,6 +127,6 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:
                 rule="destination-outside",
                 value=host,
                 message=f"a route leads to {host!r}, which is "
-                + (f"an ExternalName for {alias!r}" if alias else "not a Service of an allowed namespace"),
-                hint="the governing VirtualService sends staging's requests out of staging: correct it first",
+                + (f"an ExternalName for {alias!r}" if alias else "no Service of an allowed namespace"),
+                hint="the VirtualService that governs the target sends requests out of staging, where the fault could hit others: correct it first",
             )

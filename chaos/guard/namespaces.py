@@ -30,7 +30,7 @@ def namespace_exists(draft: Draft) -> Iterator[Refusal]:
             rule="namespace-not-found",
             value=draft.namespace,
             message=f"there is no namespace {draft.namespace!r} in this cluster, or it can't be read",
-            hint="check target.namespace and the context",
+            hint="correct target.namespace, or choose the context of the cluster that has it",
         )
 
 
@@ -41,7 +41,7 @@ def namespace_is_listed(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="namespace-not-allowed",
             value=draft.namespace,
-            message=f"the namespace {draft.namespace!r} is not allowed (allowed: {allowed})",
+            message=f"the settings do not allow faults in the namespace {draft.namespace!r} (they allow: {allowed})",
             hint=f"if it really is a staging namespace, add it to namespaces in {CONFIGURE}",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
@@ -19,6 +20,7 @@ from chaos.model.history import History
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.ports import Clock, Result
+from chaos.reporting.record import LOAD_LOG
 from chaos.safety.lease import is_held
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog import Watchdog
@@ -90,10 +92,17 @@ def run(
         else:
             history = _refused(plan, place, around.clock)
         result = conclude(history, report_dir=report_dir)
+        _keep_log(around, result)
     around.listeners.finish(result)  # signals act at once again: a report that hangs can be interrupted
     if stop:
         raise _ended(stop)
     return result
+
+
+def _keep_log(around: Surroundings, result: Result) -> None:
+    if result.folder is not None and (text := around.load.log()):
+        with suppress(OSError):  # a disk that is full now; the record is written
+            (result.folder / LOAD_LOG).write_text(text, encoding="utf-8")
 
 
 def _ended(stop: StopRequest) -> BaseException:

@@ -21,7 +21,7 @@ from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.proof import fewest
 from chaos.model.experiment import Experiment
 from chaos.model.verdict import ReasonCode
-from chaos.values.answers import Answer
+from chaos.values.answers import WHEN, Answer
 from chaos.values.quantities import format_share
 from chaos.values.remarks import JUDGING_AT, Refusal
 
@@ -78,8 +78,8 @@ def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refus
             yield Refusal(
                 rule=ReasonCode.CANNOT_DECIDE,
                 value=f"{shortest:g}s",
-                message=f"a stage of {fault} lasts {shortest:g} s, and the metrics are scraped every {scrape_interval:g} s: nobody could "
-                "count what is faulted in it",
+                message=f"a stage of the fault ({fault}) lasts {shortest:g} s, and the metrics are scraped every {scrape_interval:g} s: the "
+                "faulted requests of this stage could not be counted",
                 hint=f"let each stage last at least {least:g}s, or scrape the proxies more often",
                 page=JUDGING_AT,
             )
@@ -88,9 +88,9 @@ def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refus
         yield Refusal(
             rule=ReasonCode.CANNOT_DECIDE,
             value=f"{allowed:g}s",
-            message=f"recovery.within is {allowed:g} s, and the metrics are scraped every {scrape_interval:g} s: nobody could see "
-            "a recovery so soon",
-            hint=f"allow at least {scrape_interval:g} s, or scrape the proxies more often",
+            message=f"recovery.within is {allowed:g} s, and the metrics are scraped every {scrape_interval:g} s: a recovery could not "
+            "be seen so soon",
+            hint=f"raise recovery.within to {scrape_interval:g}s at least, or scrape the proxies more often",
             page=JUDGING_AT,
         )
 
@@ -121,7 +121,7 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
             code=ReasonCode.CANNOT_BREAK,
             where=("steadyState", place, "good", "status"),
             value=str(one.good.status),
-            message=f"{one.title!r} takes every answer for good, errors too",
+            message=f"nothing could violate {one.title!r}: it takes every answer for good, errors too",
             hint='declare which answers are good, such as status: "<500"',
         )
     elif share <= allowed + _EXACT:
@@ -129,8 +129,9 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
             code=ReasonCode.CANNOT_BREAK,
             where=("steadyState", place, "atLeast" if one.during_fault is None else "duringFault"),
             value=str(bound),
-            message=f"{one.title!r} holds by at least {bound}, and {'; '.join(map(str, experiment.faults))} hits {format_share(share)} of the requests: "
-            "even if each of these went wrong, nothing would be violated",
+            message=f"nothing could violate {one.title!r} during the fault: it expects at least {bound}, and the fault "
+            f"({'; '.join(map(str, experiment.faults))}) hits {format_share(share)} of the requests, so it holds even if each of these "
+            "goes wrong",
             hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
             "if one request of the load calls the target several times, declare it: target.callsPerRequest",
         )
@@ -157,8 +158,8 @@ def _undecidable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
                 code=ReasonCode.CANNOT_DECIDE,
                 where=("steadyState", place, key),
                 value=str(bound),
-                message=f"{one.title!r} can't be decided in the {phase}: at least {bound} takes {needed} events without a bad "
-                f"one, and {limit:g} s at {rate:g}/s have {max(0, int(rate * (limit - late)))}",
+                message=f"{one.title!r} can't be decided {WHEN[phase]}: 'at least {bound}' takes {needed} events, all of them good, and "
+                f"there are at most {max(0, int(rate * (limit - late)))} (limits.{phase} is {limit:g} s, with {rate:g} events per second)",
                 hint=_more(experiment, f"limits.{phase}", needed, rate, limit, late),
             )
 
@@ -179,8 +180,8 @@ def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:
                     code=ReasonCode.CANNOT_DECIDE,
                     where=("faults", number, *where),
                     value=f"{kind.percentage:g}",
-                    message=f"{kind} can't be proven: {hits} faulted requests take {needed} calls of the target, and {limit:g} s "
-                    f"at {rate:g}/s have {max(0, int(rate * (limit - late)))}",
+                    message=f"the fault ({kind}) can't be proven: to hit {hits} requests, it takes {needed} calls of the target, and there are at "
+                    f"most {max(0, int(rate * (limit - late)))} ({limit:g} s, with {rate:g} calls per second)",
                     hint=_more(experiment, key, needed, rate, limit, late),
                 )
 
@@ -201,7 +202,7 @@ def _more(experiment: Experiment, key: str, needed: int, rate: float, limit: flo
     faster = (
         f", or load.rate to {ceil(experiment.load.rate * needed / (rate * (limit - late)))}" if limit > late else ""
     )
-    return f"raise {key} to {ceil(needed / rate + late)}s{faster} (with some to spare; a phase ends once it is decided)"
+    return f"raise {key} to {ceil(needed / rate + late)}s{faster} (this has some to spare; a phase ends as soon as it is decided)"
 
 
 def _rate(experiment: Experiment, one: ShareOfGood) -> float:

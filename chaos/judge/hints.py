@@ -10,8 +10,7 @@ from chaos.model.events import Trouble, TroubleKind
 _HINTS: Final[Mapping[TroubleKind, str]] = {
     TroubleKind.METRICS_LOST: "check that Prometheus runs and can be reached from here all along, then run again",
     TroubleKind.LOAD_DIED: "check the memory of this machine, and that a locustfile runs by itself (locust -f … --headless), then run again",
-    TroubleKind.MESH_LOST: "check that the API server can be reached from here all along (kubectl get namespaces), then run again; "
-    "`chaosctl status` tells whether a fault is still active",
+    TroubleKind.MESH_LOST: "check that the API server can be reached from here all along (kubectl get namespaces), then run again",
     TroubleKind.TARGET_CHANGED: "find out who writes the target's VirtualServices (managedFields, a GitOps agent, a colleague), ask them to wait, and run again",
     TroubleKind.NOT_DISTRIBUTED: "check that istiod runs, and that the proxies accept its configuration (istioctl proxy-status)",
     TroubleKind.INTERRUPTED: "run again, and give it the time that it needs: an experiment may take as long as all of its limits together",
@@ -26,3 +25,4 @@ def hint_for(trouble: Trouble) -> str | None:
 
 
 BROKEN_HINT: Final = _HINTS[TroubleKind.BROKEN]
+NOT_DISTRIBUTED_HINT: Final = _HINTS[TroubleKind.NOT_DISTRIBUTED]

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
 from chaos.expectations.dependence import BURSTY
+from chaos.judge.aftermath import aftermath, left_behind
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
-from chaos.judge.hints import BROKEN_HINT, hint_for
+from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
@@ -19,7 +20,7 @@ from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
 from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
 from chaos.judge.unscraped import judge_unscraped
-from chaos.model.events import TroubleKind
+from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import (
@@ -40,10 +41,10 @@ from chaos.values.quantities import format_confidence
 _UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCode.CANNOT_DECIDE)}
 """Refusals of experiments that could show nothing, by their rule."""
 
-_TRIPPED: Final = (
-    "the run restored at once; find out why the system breaks that far, or begin with less: a smaller percentage, fewer callers, "
-    "onlyOurLoad"
-)
+_OF_NO_PHASE: Final = (TroubleKind.LOCKED, TroubleKind.ENTRY_UNUSABLE, TroubleKind.RECORD_LOST)
+"""Troubles that come before the phases, or after them."""
+
+_TRIPPED: Final = "find out why the system breaks that far, or begin with less: a smaller percentage, fewer callers, or target.onlyOurLoad"
 
 
 def judge(history: History) -> Verdict:
@@ -55,14 +56,15 @@ def judge(history: History) -> Verdict:
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
     after = judge_recovery(facts, removed, now) if removed is not None else None
     guarded = guardrails(facts, now)
-    reasons = list(_reasons(history, facts, before, during, guarded, removed, after, now))
+    reasons = list(dict.fromkeys(_reasons(history, facts, before, during, guarded, removed, after, now)))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
+    outcome = worst(reason.code.outcome for reason in reasons)
     return Verdict(
         run=history.run,
         experiment=history.plan.experiment.name,
         profile=history.plan.experiment.profile,
-        outcome=worst(reason.code.outcome for reason in reasons),
+        outcome=outcome,
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
         baseline=with_statuses(facts, before.expectations, facts.baseline),
         fault=with_statuses(facts, during.expectations, facts.faulted(now)),
@@ -71,6 +73,7 @@ def judge(history: History) -> Verdict:
         removal=removed,
         recovery=after,
         changed=changed_edges(facts, now),
+        aftermath=aftermath(history, removed, outcome),
     )
 
 
@@ -103,8 +106,8 @@ def _reasons(
             yield Reason(code=code, message=text, hint=refusal.hint, more=refusal.more)
         return
     for trouble in history.troubles:
-        yield Reason(code=ReasonCode(trouble.kind), message=trouble.message, hint=hint_for(trouble))
-    yield from _left_behind(history, removed)
+        yield _troubled(history, trouble)
+    yield from left_behind(history, removed)
     if Mark.BASELINE_FROM not in history.marks:
         if not history.troubles:
             yield _broken("the run ended before its baseline began")
@@ -131,29 +134,11 @@ def _reasons(
     yield from _after(history, removed, after, excused)
 
 
-def _left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
-    hint = f"run `chaosctl sweep --run {history.run}`, which takes it out; without it the fault may still hit requests"
-    for left in history.residue:
-        yield Reason(code=ReasonCode.RESIDUE, message=f"there is residue: {left}", hint=hint)
-    written = Mark.INJECTED in history.marks or Mark.RESTORE_SENT in history.marks
-    if written and Mark.RESTORED not in history.marks and not history.residue:
-        yield Reason(code=ReasonCode.RESIDUE, message="the API never acknowledged the restore", hint=hint)
-    if removed is not None and removed.answer is Answer.VIOLATED:
-        yield _still_faulted(removed)
-
-
-def _still_faulted(removed: RemovalResult) -> Reason:
-    if removed.having:
-        seen = f"{removed.having} of {removed.asked} caller proxies still have the fault"
-    else:
-        seen = f"the fault was gone only {removed.seconds or 0.0:.1f} s after the API acknowledged the restore"
-    return Reason(
-        code=ReasonCode.STILL_FAULTED,
-        message=f"{seen}; limits.removal allows {removed.allowed:g} s",
-        hint="check that istiod runs and that the proxies accept its configuration (istioctl proxy-status), and that no other "
-        "fault is active on the target (chaosctl status, and chaosctl sweep if there is one); if the control plane is only slow, "
-        "raise limits.removal",
-    )
+def _troubled(history: History, trouble: Trouble) -> Reason:
+    """What ended the run, and in which phase."""
+    phase = next((span.phase for span in history.spans if span.end is None or span.end >= trouble.at), None)
+    when = f" (in the phase {phase})" if phase is not None and trouble.kind not in _OF_NO_PHASE else ""
+    return Reason(code=ReasonCode(trouble.kind), message=f"{trouble.message}{when}", hint=hint_for(trouble))
 
 
 def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
@@ -166,9 +151,9 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if foreign:
         yield Reason(
             code=ReasonCode.FOREIGN_FAULT,
-            message=f"{foreign} requests to the target felt a fault that this run did not inject, before it injected its own",
-            hint="another fault is active on the target: find it (chaosctl status; kubectl get virtualservices -A), end it, and run "
-            "again, since nothing can be compared with a baseline that has faults",
+            message=f"another fault than this run's hit the target before this run injected its own: {foreign} of its requests felt it",
+            hint="find that fault (chaosctl status; kubectl get virtualservices -A), end it, and run again: nothing can be compared with a "
+            "baseline that has faults",
         )
         return
     untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
@@ -181,10 +166,9 @@ def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
         yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
     for one in before.expectations:
         if one.answer is Answer.VIOLATED:
-            text = f"not steady before the fault: {_told(one)}"
             yield Reason(
                 code=ReasonCode.NOT_STEADY_BEFORE,
-                message=text,
+                message=one.sentence,
                 hint="find out why it is so without any fault, or declare what the system usually does (atLeast), and run again",
             )
 
@@ -196,34 +180,33 @@ def _undecided(
         if one.answer is not Answer.UNDECIDED:
             continue
         if one.missing:
-            yield Reason(code=ReasonCode.NO_DATA, message=_told(one), hint=one.hint)
+            yield Reason(code=ReasonCode.NO_DATA, message=one.sentence, hint=one.hint)
         elif one.tally.total == 0 and one.hint is None:
             got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{one.title}: {one.observed} was counted ({one.phase})"
-                + (f"; the load got {got}" if got else ""),
+                message=one.sentence + (f"; the load got {got}" if got else ""),
                 hint="check the name of the service, that the load's requests lead to it, that its callers have a sidecar, and "
                 "that Prometheus scrapes them",
             )
         elif hang := hanging(facts, one):
             yield Reason(
                 code=ReasonCode.REQUESTS_HANG,
-                message=f"not decided in time: {_told(one)}; {hang} requests of the load were still without an answer, for longer "
+                message=f"{one.sentence}; {hang} requests of the load were still without an answer, for longer "
                 "than any answer took: if these fail, it may be violated",
                 hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
             )
         elif one.effect >= BURSTY:
             yield Reason(
                 code=ReasonCode.BURSTY,
-                message=f"not decided in time, since events came in bursts: {_told(one)}",
-                hint="find out what fails for a moment again and again: the system may have this defect without the fault, too. To "
+                message=one.sentence,
+                hint="find out what fails for a moment again and again: the system may have this defect without the fault, too; to "
                 f"decide the expectation, the run must see more such bursts: raise observe.atLeast and {limit}",
             )
         else:
             yield Reason(
                 code=code,
-                message=f"not decided in time: {_told(one)}",
+                message=one.sentence,
                 hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
 
@@ -233,7 +216,7 @@ def _outside(proof: Proof) -> Iterator[Reason]:
         for caller, faults in one.outside.items():
             yield Reason(
                 code=ReasonCode.FAULT_OUTSIDE_SCOPE,
-                message=f"{caller}, which was not declared, was hit by {faults} of the faults that this run injected for {one.target}",
+                message=f"{caller} is no declared caller, and {faults} of the faults that this run injected for {one.target} hit it",
                 hint="if these callers may be hit, declare them in target.callers; else narrow the target (match, onlyOurLoad), and "
                 "look at the plan for whom its VirtualService governs (chaosctl plan)",
             )
@@ -256,30 +239,39 @@ def _during(
     for one in violated:
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
-            message=_told(one),
+            message=one.sentence,
             hint=one.hint
-            or "does the caller have a time-out, a bounded retry and a degraded answer for this dependency?",
+            or "give the caller a time-out, a bounded retry and a degraded answer for this dependency, or declare what is enough (duringFault)",
         )
     for one in tripped:
-        yield Reason(code=ReasonCode.GUARDRAIL_TRIPPED, message=_told(one), hint=_TRIPPED)
+        yield Reason(
+            code=ReasonCode.GUARDRAIL_TRIPPED,
+            message=f"the run restored at once, since the guardrail {one.sentence}",
+            hint=_TRIPPED,
+        )
+    if (violated or tripped) and not proof.counted:
+        yield Reason(
+            code=ReasonCode.FAULT_NOT_SEEN,
+            message="no injected fault was counted before the violation",
+            hint="look for another cause of the violation: the fault is none",
+        )
     if violated or tripped or history.troubles:
-        if not proof.counted:
-            seen = bool(violated or tripped)
-            yield Reason(
-                code=ReasonCode.FAULT_NOT_SEEN,
-                message=f"no injected fault was counted before the {'violation' if seen else 'end of the run'}",
-                hint="look for another cause of the violation: the fault is none"
-                if seen
-                else "repair what ended the run, and run again",
-            )
         return
-    for injection, found in zip(history.plan.injections, proof.targets, strict=True):
-        yield from _unproven(injection, found)
-    yield from untested_during(facts, during.expectations, guarded, now)
+    pairs = zip(history.plan.injections, proof.targets, strict=True)
+    unproven = [reason for injection, found in pairs for reason in _unproven(injection, found)]
+    yield from unproven
+    for reason in untested_during(facts, during.expectations, guarded, now):
+        # Where no fault was counted, it goes without saying that nothing could break the expectations.
+        if proof.counted or not unproven or reason.code is not ReasonCode.FAULT_TOO_SMALL:
+            yield reason
     if during.answer is Answer.UNDECIDED:
         yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
-            yield Reason(code=ReasonCode.NOT_DISTRIBUTED, message="no caller's proxy ever had the fault")
+            yield Reason(
+                code=ReasonCode.NOT_DISTRIBUTED,
+                message="no caller's proxy ever had the fault",
+                hint=NOT_DISTRIBUTED_HINT,
+            )
 
 
 def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
@@ -290,8 +282,8 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
         if share.kind == "off" and share.tally.good:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=told,
-                hint="requests felt a fault while this stage had none: is another fault active on the target (chaosctl status)?",
+                message=f"requests were hit in a stage that has no fault: {told}",
+                hint="find out whether another fault is active on the target (chaosctl status), end it, and run again",
             )
         elif share.tally.good == 0 and injection.target.only_our_load and share.tally.total:
             callers = ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "the callers"
@@ -303,7 +295,7 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
         elif share.tally.good and not share.off:
             yield Reason(
                 code=ReasonCode.TOO_FEW_FAULTED,
-                message=f"{told}: at least {share.needed} faulted requests are needed to say that the share agrees",
+                message=f"too few requests were hit to tell whether it is the declared share: {told}; {share.needed} faulted requests are needed",
                 hint="raise limits.fault or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
@@ -347,32 +339,32 @@ def _after(
     if removed.answer is Answer.UNDECIDED:
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message="it is not proven that the proxies lost the fault, or that they did in time",
-            hint="do not stop the run, and check that Prometheus scrapes the callers' proxies; limits.removal has to be longer "
+            message="it stayed undecided whether the callers' proxies lost the fault in time, so no recovery can be counted from there",
+            hint="let the run end by itself, and check that Prometheus scrapes the callers' proxies; limits.removal has to be longer "
             "than the scrape interval, and the absence of a rare fault shows only after many requests",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(_told(one) for one in _violated(after.expectations, excused))
+        told = "; ".join(one.sentence for one in _violated(after.expectations, excused))
         if told:
             yield Reason(
                 code=ReasonCode.NOT_RECOVERED,
-                message=f"not recovered within {after.allowed:g} s after the fault was gone: {told}",
+                message=f"the steady state did not hold again within {after.allowed:g} s after the fault was gone: {told}",
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
-        open_ = [_told(one) for one in after.expectations if one.answer is Answer.UNDECIDED]
+        open_ = [one.sentence for one in after.expectations if one.answer is Answer.UNDECIDED]
         relapsed = after.bad_until > after.allowed
         if relapsed:
             open_.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
         yield Reason(
             code=ReasonCode.UNDECIDED_RECOVERY,
-            message=f"not decided whether the steady state held again within {after.allowed:g} s after the fault was gone, and stayed "
-            f"good: {'; '.join(open_) or 'it was surely not good for a short time after that'}",
+            message=f"it stayed undecided whether the steady state held again within {after.allowed:g} s after the fault was gone, and "
+            f"stayed good: {'; '.join(open_) or 'for a short time after that, it surely was not'}",
             hint="run it again: what fails at the same time after each fault is a relapse; what fails now and then without a fault too is "
             "seen before it, with a longer observe.atLeast"
             if relapsed
-            else "find out what fails for a moment after the fault; or, if there were too few events, raise load.rate, or "
-            "limits.baseline, by which the run also waits longer for this answer",
+            else "find out what fails for a moment after the fault; if there were too few events, raise load.rate, or limits.baseline: "
+            "the run looks for as much longer after the fault",
         )
 
 
@@ -414,7 +406,3 @@ def _all_held(
 
 def _broken(message: str) -> Reason:
     return Reason(code=ReasonCode.BROKEN, message=message, hint=BROKEN_HINT)
-
-
-def _told(one: ExpectationResult) -> str:
-    return f"{one.title}: {one.told}"

@@ -61,8 +61,8 @@ def _part_of_them(
     names = ", ".join(sorted(instance for _, instance in lost))
     return Reason(
         code=ReasonCode.CALLER_NOT_SCRAPED,
-        message=f"Prometheus did not scrape {len(lost)} of the {len(newest)} proxies that count the {question} for the last "
-        f"{end - min(lost.values()):.0f} s of the {phase}: {names}",
+        message=f"Prometheus did not scrape {len(lost)} of {len(newest)} proxies ({names}) for the last {end - min(lost.values()):.0f} s "
+        f"of the {phase}, so these are missing: {question}",
         hint="check on Prometheus' page of targets that it still scrapes them; if their pods ended, because they were scaled down "
         "or restarted, run again while nobody does that",
     )

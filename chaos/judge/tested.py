@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from chaos.expectations.client import FAILURE
 from chaos.expectations.confidence import decide
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
@@ -39,7 +40,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
         if _succeeding(answers) < _WORKS:
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
-                message=f"{injection.host} did not work before the fault: status {_told(answers)}",
+                message=f"{injection.host} did not work before the fault: it answered with status {_told(answers)}",
                 hint="check that the target has ready pods (kubectl get endpointslices), and send load for which it has an answer: "
                 "a fault at a service that fails anyway changes nothing",
             )
@@ -53,11 +54,13 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
             continue
         answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
         if _succeeding(answers) < _WORKS:
+            most = max(answers, key=answers.__getitem__)
+            expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
-                message=f"{one.title}: almost no answer {when} was a success: status {_told(answers)}",
-                hint="check the load's paths, its headers (Host, credentials) and its data; if these answers are what you expect, "
-                f'declare their status alone, such as status: "{max(answers, key=answers.__getitem__)}"',
+                message=f"{one.title!r} rests on errors: almost no answer {when} was a success, but status {_told(answers)}",
+                hint="check the load's paths, its headers (Host, credentials) and its data; "
+                + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
 
 
@@ -129,7 +132,7 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
         if stuck > max(0.0, 1 - result.bound) * load.users:  # a bound that is no share is over 1
             yield Reason(
                 code=ReasonCode.REQUESTS_HANG,
-                message=f"{result.title}: {stuck} of {load.users} users of the locustfile still waited for an answer when the fault "
+                message=f"{result.title!r} can't be decided: {stuck} of {load.users} users of the locustfile still waited for an answer when the fault "
                 "ended, longer than any answer took; as long as they wait they count no event",
                 hint="give the callers of the target a time-out; to see how the requests end, give those of the locustfile one that "
                 "is shorter than the fault (timeout=)",
@@ -164,8 +167,9 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
         if _holds_without(faulted, tally, result.bound, confidence):
             yield Reason(
                 code=ReasonCode.FAULT_TOO_SMALL,
-                message=f"{one.title}: {tally.total} answers were counted and {faulted} faulted requests that the target would "
-                f"have answered; if each had made one answer bad, still at least {format_share(result.bound)} would have been good",
+                message=f"nothing could have violated {one.title!r} during the fault: {tally.total} answers were counted, and {faulted} "
+                "faulted requests that the target would have answered; if each of these had made one answer bad, still at least "
+                f"{format_share(result.bound)} would have been good",
                 hint="raise the fault's percentage or the bound, send load that calls the target more often, or expect "
                 "something only of requests that need the target",
             )
@@ -174,8 +178,8 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
             if _holds_without(round(ours), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
-                    message=f"{one.title}: it is about answers to the load, and only {ours / faulted:.0%} of the faulted calls "
-                    "are surely made for the load: others called the target before the load began, so the fault hit them too",
+                    message=f"{one.title!r} is about answers to the load, and only {ours / faulted:.0%} of the requests that the fault "
+                    "hit were surely made for the load: others called the target before the load began, too",
                     hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
                     "or run while others are quiet",
                 )

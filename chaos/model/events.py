@@ -170,7 +170,7 @@ class GuardrailTripped(Event):
     label = "guardrail"
     kind: Literal["guardrail"] = "guardrail"
     title: str
-    words = "{title}: the run restores at once"
+    words = "{title!r} is violated: the run restores at once"
 
 
 class OutsideScope(Event):

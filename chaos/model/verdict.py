@@ -303,6 +303,7 @@ class Verdict(Frozen):
     """The verdict on one history.
 
     Args:
+        aftermath: What became of the fault, as the second half of a sentence: ``the fault is gone``.
         again: What is to be said of a record that was judged again; ``None`` where it is as it was, and so is its verdict.
     """
 
@@ -318,6 +319,7 @@ class Verdict(Frozen):
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
     changed: tuple[ChangedEdge, ...] = Field((), description="what else changed during the fault; no reason by itself")
+    aftermath: str = ""
     again: Again | None = None
 
     @property

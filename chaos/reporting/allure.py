@@ -22,7 +22,7 @@ from chaos.ports import Listener, Result
 from chaos.reporting.evidence_csv import load_csv, query_csv
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import changed_lines, recovery_text, removal_text, share_text, verdict_markdown
-from chaos.reporting.record import write_atomically
+from chaos.reporting.record import LOAD_LOG, write_atomically
 from chaos.reporting.timeline import TIMELINE
 from chaos.values.answers import Answer, ExpectationResult
 
@@ -76,6 +76,10 @@ class AllureSteps(Listener):
             _attach("experiment as declared", plan.declared, "application/yaml", "yaml")
         if history.load:
             _attach("load statistics", load_csv(history), _CSV, "csv")
+        if result.folder is not None and (result.folder / LOAD_LOG).exists():
+            allure.attach.file(
+                str(result.folder / LOAD_LOG), name="log of the load", attachment_type=allure.attachment_type.TEXT
+            )
         for span in history.spans:
             self._phase(span, history, verdict)
         _write_surroundings(self._results, history.environment, self._categories)
@@ -178,7 +182,7 @@ def _step(one: ExpectationResult) -> tuple[str, str]:
 
 
 def _sentence(one: ExpectationResult) -> str:
-    return f"{one.title}: {one.answer}: {one.told}"
+    return f"{one.title!r}: {one.answer}: {one.told}"
 
 
 def _half(target: str, share: ShareProof) -> tuple[str, str]:

@@ -17,7 +17,12 @@ _UNKNOWN = "the record holds no verdict, so it can't tell whether it was changed
 def headline(verdict: Verdict) -> str:
     """One line: outcome, reason, message. Its first word is the outcome, by which reports sort it."""
     first = verdict.reasons[0]
-    return f"{verdict.outcome} ({_remarks(verdict)}{first.code}): {first.message}"
+    return f"{verdict.outcome} ({_remarks(verdict)}{first.code}): {'; '.join([first.message, *after_reasons(verdict)])}"
+
+
+def after_reasons(verdict: Verdict) -> list[str]:
+    """What became of the fault: told once, after all reasons; that of a passed run says it by itself."""
+    return [verdict.aftermath] if verdict.aftermath and not verdict.passed else []
 
 
 def _remarks(verdict: Verdict) -> str:
@@ -35,6 +40,7 @@ def verdict_text(verdict: Verdict) -> str:
             lines.append(f"    hint: {reason.hint}")
         if reason.more:
             lines.append(f"    more: {reason.more}")
+    lines += [f"  at the end: {line}" for line in after_reasons(verdict)]
     lines += _evidence(verdict)
     return "\n".join(lines)
 
@@ -64,10 +70,10 @@ def _again(again: Again | None) -> Iterator[str]:
 
 def _evidence(verdict: Verdict) -> Iterator[str]:
     for one in verdict.results:
-        yield f"  {one.when}: {one.title}: {one.answer}"
+        yield f"  {one.when}: {one.title!r}: {one.answer}"
         yield f"    {one.told}"
     for one in verdict.guardrails:
-        yield f"  guardrail: {one.title}: {one.answer}; observed {one.observed}"
+        yield f"  guardrail: {one.title!r}: {one.answer}; observed {one.observed}"
     if verdict.proof is not None:
         yield from (f"  {line}" for line in proof_lines(verdict.proof))
     if verdict.removal is not None:
@@ -135,6 +141,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         hint = f" _{reason.hint}_" if reason.hint else ""
         more = f" (more: {reason.more})" if reason.more else ""
         lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
+    lines += [f"- at the end: {line}" for line in after_reasons(verdict)]
     if verdict.results or verdict.guardrails:
         lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
         lines += [_markdown_row(one.when, one) for one in verdict.results]

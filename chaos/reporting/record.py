@@ -43,6 +43,10 @@ class Record:
     changed: bool | None
 
 
+LOAD_LOG: Final = "load.log"
+"""What the load generator wrote for people, in the run's folder."""
+
+
 def run_folder(report_dir: Path, run: str) -> Path:
     """Where a run leaves its record and pictures."""
     return report_dir / "runs" / run

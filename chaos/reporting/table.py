@@ -10,6 +10,7 @@ from rich.text import Text
 
 from chaos.model.verdict import Verdict
 from chaos.reporting.console import STYLES, Stream, console
+from chaos.reporting.prose import after_reasons
 
 
 class Row(NamedTuple):
@@ -22,7 +23,8 @@ class Row(NamedTuple):
 
 def row_of(verdict: Verdict) -> Row:
     """A verdict's row."""
-    return Row(verdict.experiment, verdict.outcome.value, [f"{one.code}: {one.message}" for one in verdict.reasons])
+    reasons = [f"{one.code}: {one.message}" for one in verdict.reasons]
+    return Row(verdict.experiment, verdict.outcome.value, [*reasons, *after_reasons(verdict)])
 
 
 def write_table(rows: Iterable[Row], stream: Stream, *, width: int | None = None, colour: bool = True) -> None:

@@ -118,11 +118,11 @@ def _refuse_if_held(lease: Object, now: float) -> None:
         )  # fmt: skip
     if is_live(lease, now):
         raise Locked(
-            f"the target is held by run {holder}: lease {where}, for {age:.0f} s, renewed until {rfc3339(until)}",
+            f"the target is held by run {holder} since {rfc3339(taken)}, until {rfc3339(until)} at least (lease {where})",
             holder=holder,
             age=age,
             until=until,
-            hint=f"wait until that run ends; if nobody renews the lease, the target is free in {until - now:.0f} s",
+            hint=f"wait until that run ends; if it is dead, the target is free in {until - now:.0f} s",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 from pydantic import Field
 
@@ -56,6 +57,19 @@ class Tally(Frozen):
         return self.good / self.total if self.total else None
 
 
+WHEN: Final[Mapping[str, str]] = {
+    "baseline": "before the fault",
+    "fault": "during the fault",
+    "recovery": "after the fault",
+}
+"""Phases as people say them."""
+_BECAME: Final[Mapping[Answer, str]] = {
+    Answer.HOLDS: "held",
+    Answer.VIOLATED: "was violated",
+    Answer.UNDECIDED: "stayed undecided",
+}
+
+
 class ExpectationResult(Frozen):
     """What became of one expectation in one phase.
 
@@ -87,7 +101,12 @@ class ExpectationResult(Frozen):
     @property
     def when(self) -> str:
         """Its phase as people say it."""
-        return {"baseline": "before", "fault": "during the fault", "recovery": "after"}.get(self.phase, self.phase)
+        return WHEN.get(self.phase, self.phase)
+
+    @property
+    def sentence(self) -> str:
+        """What became of it: ``'orders' was violated during the fault: expected …; observed …``."""
+        return f"{self.title!r} {_BECAME[self.answer]} {self.when}: {self.told}"
 
     @property
     def told(self) -> str:

@@ -17,6 +17,7 @@ class LoadCell(Frozen):
         status: HTTP status; 0 where no answer came.
         error: Why none came, in a word or two; empty where one came.
         matched: The declared markers that their content has, in words.
+        judged: What the locustfile said of them by ``failure()`` or ``success()``; ``None`` where it said nothing.
         lag: Milliseconds by which the generator started them late, at least.
         held: Milliseconds for which the generator was blocked while they were under way, at most: it may have read them late.
         latencies: Count by milliseconds from the *intended* start, rounded up to three significant digits.
@@ -26,6 +27,7 @@ class LoadCell(Frozen):
     status: int
     error: str = ""
     matched: tuple[str, ...] = ()
+    judged: bool | None = None
     lag: float = 0.0
     held: float = 0.0
     latencies: Mapping[float, int]

@@ -60,6 +60,8 @@ def test_the_users_locustfile_runs_unchanged(
                     self.client.get("/stock", name="web stock", stream=True)
                     with self.client.get("/ok?item=1", name="item", catch_response=True) as response:
                         response.failure("its content is not what it should be")
+                    with self.client.get("/status/404", name="rightly missing", catch_response=True) as response:
+                        response.success()
 
                 def on_stop(self):
                     self.client.post("/logout")
@@ -91,16 +93,58 @@ def test_the_users_locustfile_runs_unchanged(
         "web stock": {(200, "")},
         "fast stock": {(200, "")},
         "item": {(200, "")},
+        "rightly missing": {(404, "")},
         "GET /checkout": {(200, "")},
         "GET /half": {(0, "incomplete answer")},
     }
     assert recognised(found) == {"web stock": {DEGRADED}, "fast stock": {DEGRADED}}
+    assert "began on" in load.log(), "what it printed is kept for people"
+    judged = {cell.request: cell.judged for second in found for cell in second.cells}
+    assert {name: one for name, one in judged.items() if one is not None} == {"item": False, "rightly missing": True}
     assert all(second.intended == second.sent for second in found)
     assert {seen.headers["x-chaos-run"] for seen in site.seen} == {"k3x9q2ab"}
     assert {seen.headers["host"] for seen in site.seen} == {"shop.example"}
     assert {seen.headers["x-own"] for seen in site.seen if seen.path == "/checkout"} == {"1"}
     assert {json.loads(seen.body)["shop"] for seen in site.seen if seen.path == "/login"} == {"corner"}
     assert site.paths()["/login"] == site.paths()["/logout"] == 2
+
+
+def test_the_runs_headers_survive_whatever_a_locustfile_does_to_its_clients(
+    site: Server, load: LocustLoad, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.py").write_text(
+        textwrap.dedent(
+            """
+            import requests
+            from locust import FastHttpUser, HttpUser, task
+            from locust.contrib.fasthttp import FastHttpSession
+
+            class Web(HttpUser):
+                def on_start(self):
+                    self.client.headers = {"x-own": "1"}
+
+                @task
+                def go(self):
+                    self.client.get("/replaced", headers={"X-Chaos-Run": "mine"})
+                    requests.Session().get(self.host + "/further")
+
+            class Fast(FastHttpUser):
+                def __init__(self, environment):
+                    self.default_headers = {"x-own": "1"}
+                    super().__init__(environment)
+
+                @task
+                def go(self):
+                    self.client.get("/set", headers={"X-Chaos-Run": "mine"})
+                    FastHttpSession(self.host, self.environment.events.request, self).get("/fast")
+            """
+        )
+    )
+    begin(load, Load(locustfile="mine.py", users=2, host="shop.example"), site.url, base=tmp_path)
+    until(lambda: {"/replaced", "/further", "/set", "/fast"} <= set(site.paths()), within=20)
+    load.stop()
+    assert {(seen.headers["x-chaos-run"], seen.headers["host"]) for seen in site.seen} == {("k3x9q2ab", "shop.example")}
+    assert {seen.path for seen in site.seen if seen.headers.get("x-own") == "1"} == {"/replaced", "/set"}
 
 
 @pytest.mark.parametrize("kind", ["HttpUser", "FastHttpUser"])
@@ -123,6 +167,12 @@ def test_users_of_a_locustfile_that_wait_are_told(site: Server, load: LocustLoad
         ("import nowhere_to_be_found\n", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
         ("import sys\nsys.exit(3)\n", "SystemExit: 3"),
         ("import locust\n", "no User class"),
+        (
+            "import locust\n@locust.events.init_command_line_parser.add_listener\n"
+            "def _(parser): parser.add_argument('--shop', required=True)\n"
+            "class Web(locust.HttpUser):\n    @locust.task\n    def go(self): pass\n",
+            "the following arguments are required: --shop (a default",
+        ),
     ],
 )
 def test_a_broken_locustfile_is_named_with_its_reason(
@@ -136,6 +186,33 @@ def test_a_broken_locustfile_is_named_with_its_reason(
     assert "mine.py" in caught.value.message
     assert "Traceback" not in str(caught.value)
     assert "locust -f" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(("name", "told"), [("load", "got a folder"), ("a.py,b.py", "got several")])
+def test_one_file_is_expected(load: LocustLoad, tmp_path: Path, name: str, told: str) -> None:
+    (tmp_path / "load").mkdir()
+    with pytest.raises(LoadError, match=f"expected one file, {told}"):
+        begin(load, Load(locustfile=name), "http://127.0.0.1:9", base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("start", "go", "told"),
+    [
+        ("{}['token']", "pass", "a user died, so there are fewer than declared: {file}, line 4: KeyError: 'token'"),
+        ("pass", "raise locust.exception.StopUser", "all users have stopped by themselves"),
+    ],
+)
+def test_users_that_end_are_told(
+    site: Server, load: LocustLoad, tmp_path: Path, start: str, go: str, told: str
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        f"import locust\nclass Web(locust.FastHttpUser):\n    def on_start(self):\n        {start}\n"
+        f"    @locust.task\n    def go(self): {go}\n"
+    )
+    begin(load, Load(locustfile="mine.py", users=2), site.url, base=tmp_path)
+    until(lambda: load.failure() is not None)
+    assert told.format(file=file) == load.failure()
 
 
 def test_a_locustfile_that_ends_its_own_test_is_a_failure(site: Server, load: LocustLoad, tmp_path: Path) -> None:

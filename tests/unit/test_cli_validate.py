@@ -59,7 +59,7 @@ def test_an_experiment_that_could_show_nothing_is_found(tmp_path: Path) -> None:
     proven, broken = told["problems"]
     assert broken["path"] == "steadyState[0].atLeast"
     assert "atLeast" in lines[broken["line"] - 1]
-    assert "even if each of these went wrong" in broken["message"]
+    assert "even if each of these goes wrong" in broken["message"]
     assert "target.callsPerRequest" in broken["hint"]
     assert proven["path"] == "faults[0].abort.percentage"
     assert "percentage" in lines[proven["line"] - 1]

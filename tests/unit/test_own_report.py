@@ -34,7 +34,10 @@ def test_the_pages_example_posts_each_verdict(
         found = pytester.runpytest_subprocess(*MESH, *QUIET, *(["-n", str(workers)] if workers else []))
     found.assert_outcomes(passed=1, failed=1)
     assert sorted(text.splitlines()[0] for text in texts) == ["*bad*: failed", "*good*: passed"]
-    assert any("- expectation-violated: answered: expected at least 99%" in text for text in texts)
+    assert any(
+        "- expectation-violated: 'answered' was violated during the fault: expected at least 99%" in text
+        for text in texts
+    )
 
 
 # Listeners that fail in every way, by the names of their entry points, and what is told of each.

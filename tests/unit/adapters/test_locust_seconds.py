@@ -12,7 +12,7 @@ import pytest
 
 from chaos.adapters.locust_seconds import Seconds, by_weight, in_words, rounded_up
 
-PROMPT = {"lag": 0.0, "held": 0.0}
+PROMPT = {"judged": None, "lag": 0.0, "held": 0.0}
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,9 @@ def test_answers_with_somebody_elses_data_are_found_out() -> None:
     assert healthy.passed, healthy.reasons
     history, verdict = World(mixes=1.0, degrades=0.0).run(more=OWN)
     assert codes(verdict) == {ReasonCode.EXPECTATION_VIOLATED}, "all statuses were fine"
-    assert verdict.reasons[0].message.startswith("everybody gets their own order: expected at least 90% of events")
+    assert verdict.reasons[0].message.startswith(
+        "'everybody gets their own order' was violated during the fault: expected at least 90% of events"
+    )
     assert {cell.matched for second in history.load for cell in second.cells} == {(), ('JSON order.id = "42"',)}
 
 
@@ -38,13 +40,16 @@ def test_a_fallback_shows_with_the_fault_and_goes_with_it(by: str) -> None:
 def test_a_fallback_that_never_shows_is_found_out(by: str) -> None:
     _, verdict = World(degrades=0.0).run(more=DEGRADED.format(by=by))
     assert codes(verdict) == {ReasonCode.EXPECTATION_VIOLATED}
-    assert verdict.reasons[0].message.startswith("orders degrade: expected at least 20% of answers with ")
+    assert verdict.reasons[0].message.startswith(
+        "'orders degrade' was violated during the fault: expected at least 20% of answers with "
+    )
 
 
 def test_a_fallback_that_is_never_taken_back_is_found_out() -> None:
     _, verdict = World(sticks=1e9).run(more=DEGRADED.format(by=MARKS[0]))
     assert codes(verdict) == {ReasonCode.NOT_RECOVERED}
-    assert "orders degrade: expected at most 5% of answers with header x-stock: unknown" in verdict.reasons[0].message
+    told = "'orders degrade' was violated after the fault: expected at most 5% of answers with header x-stock: unknown"
+    assert told in verdict.reasons[0].message
     _, slow = World(sticks=12).run(more=DEGRADED.format(by=MARKS[0]))
     assert slow.passed, slow.reasons
     assert slow.recovery is not None

@@ -74,8 +74,8 @@ def test_a_ramp_is_proven_step_by_step(world: World, owned: bool) -> None:
     assert all(least <= seconds < least + 1 for seconds, least in zip(lasted, (10, 10, 15), strict=True)), lasted
     told = [event.sentence for event in history.events if isinstance(event, StageBegan)]
     assert told == [
-        "staging/inventory-svc: stage 2 of 3: abort of 50 % with 503",
-        "staging/inventory-svc: stage 3 of 3: abort of 100 % with 503",
+        "staging/inventory-svc: stage 2 of 3: abort of 50% with 503",
+        "staging/inventory-svc: stage 3 of 3: abort of 100% with 503",
     ]
     assert nothing_left(world, history)
     if owned:
@@ -268,7 +268,7 @@ def test_a_stage_that_is_too_short_for_its_share_is_refused(world: World) -> Non
     _, verdict = run(world, "{for: 10s, percentage: 1}, {for: 30s, percentage: 100}")
     (reason,) = verdict.reasons
     assert (verdict.outcome, reason.code) == (Outcome.REFUSED, ReasonCode.CANNOT_DECIDE)
-    assert "abort of 1 % with 503 can't be proven" in reason.message
+    assert "the fault (abort of 1% with 503) can't be proven" in reason.message
     assert "raise the stage's for to" in (reason.hint or "")
 
 
@@ -299,8 +299,8 @@ def test_in_python_it_is_the_same() -> None:
         repeat=2,
     )
     assert read.faults == (made,)
-    assert str(made) == "abort of 50 % with 503, in stages: 10 % for 10s, off for 10s; 2 times"
-    assert [str(made.at(stage)) for stage in made.course] == ["abort of 10 % with 503", ""] * 2
+    assert str(made) == "abort of 50% with 503, in stages: 10% for 10s, off for 10s; 2 times"
+    assert [str(made.at(stage)) for stage in made.course] == ["abort of 10% with 503", ""] * 2
     assert type(read).model_validate_json(read.model_dump_json(by_alias=True)) == read
 
 

@@ -29,7 +29,8 @@ def test_a_pool_that_stays_stuck_is_found_out(unfilled: float) -> None:
     verdict = run(Shop(unfilled=unfilled), REFILLS)
     assert list(reasons(verdict)) == [ReasonCode.NOT_RECOVERED], "all answers that there are are good"
     assert (
-        "the pool refills: expected at least 90% of the baseline's rate" in reasons(verdict)[ReasonCode.NOT_RECOVERED]
+        "'the pool refills' was violated after the fault: expected at least 90% of the baseline's rate"
+        in reasons(verdict)[ReasonCode.NOT_RECOVERED]
     )
 
 

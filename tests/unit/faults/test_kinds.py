@@ -130,5 +130,5 @@ def test_faults_of_others_are_told_by_their_flag_and_ours_by_what_is_declared() 
 
 
 def test_they_are_told_in_words() -> None:
-    assert str(Fault(abort=ABORT, delay=DELAY)) == "abort of 30 % with 503 and delay of 20 % by 3s"
-    assert str(SAMPLES[1]) == "abort of 0.5 % with UNAVAILABLE"
+    assert str(Fault(abort=ABORT, delay=DELAY)) == "abort of 30% with 503 and delay of 20% by 3s"
+    assert str(SAMPLES[1]) == "abort of 0.5% with UNAVAILABLE"

@@ -22,12 +22,12 @@ STAGING = {"staging": namespace("staging", env="staging")}
 @pytest.mark.parametrize(
     ("drafted", "rules"),
     [
-        (draft(settings=Settings()), {"namespace-not-allowed", "host-outside", "destination-outside"}),
-        (draft(namespace="production"), {"namespace-not-allowed", "namespace-not-labelled", "service-not-found", "no-callers", "host-outside", "destination-outside"}),
-        (draft(situation(namespaces={"staging": namespace("staging", env="production")})), {"namespace-not-labelled", "host-outside", "destination-outside"}),
-        (draft(situation(namespaces={})), {"namespace-not-found", "host-outside", "destination-outside"}),
+        (draft(settings=Settings()), {"namespace-not-allowed"}),
+        (draft(namespace="production"), {"namespace-not-allowed", "namespace-not-labelled", "service-not-found", "no-callers"}),
+        (draft(situation(namespaces={"staging": namespace("staging", env="production")})), {"namespace-not-labelled"}),
+        (draft(situation(namespaces={})), {"namespace-not-found"}),
         (draft(settings=Settings(namespaces=("staging",), clusters=("other",))), {"cluster-not-configured"}),
-        (draft(settings=Settings(namespaces=("staging",), root_namespace="staging")), {"root-namespace", "host-outside", "destination-outside"}),
+        (draft(settings=Settings(namespaces=("staging",), root_namespace="staging")), {"root-namespace"}),
         (draft(service="nothing-svc"), {"service-not-found"}),
         (draft(situation(services=[service("inventory-svc", port="tcp-db"), service("order-svc")])), {"port-not-http"}),
         (draft(situation(services=[service("inventory-svc")])), {"observed-not-found"}),

@@ -6,12 +6,56 @@ import re
 
 import pytest
 
+from chaos.judge import judge
+from chaos.model.events import Trouble, TroubleKind
+from chaos.model.history import Mark, PhaseName, Span
 from chaos.model.verdict import Outcome, ReasonCode
+from chaos.reporting.prose import headline
 from tests.support.every_reason import EVERY, reason_of
+from tests.support.histories import MARKS, history
+from tests.unit.judge.test_removal import scraped_until
 
 
 def test_every_reason_is_among_them() -> None:
     assert set(EVERY) == set(ReasonCode)
+
+
+_ABOUT_ONE = (
+    ReasonCode.NOT_STEADY_BEFORE,
+    ReasonCode.UNDECIDED_BEFORE,
+    ReasonCode.UNDECIDED_DURING_FAULT,
+    ReasonCode.UNDECIDED_RECOVERY,
+    ReasonCode.BURSTY,
+    ReasonCode.NO_TRAFFIC,
+    ReasonCode.NO_DATA,
+    ReasonCode.NO_SUCCESS,
+    ReasonCode.FAULT_TOO_SMALL,
+    ReasonCode.GUARDRAIL_BLIND,
+    ReasonCode.REQUESTS_HANG,
+    ReasonCode.EXPECTATION_VIOLATED,
+    ReasonCode.GUARDRAIL_TRIPPED,
+    ReasonCode.NOT_RECOVERED,
+    ReasonCode.CANNOT_BREAK,
+    ReasonCode.CANNOT_DECIDE,
+)
+"""Reasons about an expectation or a guardrail."""
+_WITHOUT_PHASE = (TroubleKind.LOCKED, TroubleKind.ENTRY_UNUSABLE, TroubleKind.RECORD_LOST)
+
+_LOST = "all callers' proxies have lost the fault"
+_NOT_SEEN = (
+    "the fault is restored, but it was not seen that the proxies lost it (chaosctl status tells whether one is active)"
+)
+_ENDS = {
+    ReasonCode.RESIDUE: "the fault may still be active",
+    ReasonCode.STILL_FAULTED: "the fault is still active",
+    ReasonCode.INTERRUPTED: _NOT_SEEN,
+    ReasonCode.TARGET_CHANGED: _LOST,
+    ReasonCode.FROZEN: _LOST,
+    ReasonCode.LOAD_DIED: _LOST,
+    ReasonCode.METRICS_LOST: _LOST,
+    ReasonCode.NOT_DISTRIBUTED: _LOST,
+}
+"""What became of the fault, where it is not gone for sure."""
 
 
 @pytest.mark.parametrize("code", ReasonCode)
@@ -23,3 +67,34 @@ def test_it_tells_what_happened_and_what_to_do(code: ReasonCode) -> None:
     if code.outcome is not Outcome.PASSED:
         assert reason.hint is not None
         assert len(reason.hint.split()) >= 5, "what to do, and where"
+
+
+@pytest.mark.parametrize("code", ReasonCode)
+def test_it_tells_which_expectation_and_when_and_what_became_of_the_fault(code: ReasonCode) -> None:
+    verdict = EVERY[code]()
+    for reason in (one for one in verdict.reasons if one.code in _ABOUT_ONE):
+        assert re.search(r"'[^']+'", reason.message), "the expectation is told by its name, in quotation marks"
+        assert re.search(r"(before|during|after) the fault|in the phase", reason.message), reason.message
+    if verdict.outcome is Outcome.REFUSED:
+        assert verdict.aftermath == "nothing was written"
+    elif verdict.proof is None:
+        assert verdict.aftermath == "nothing was injected"
+    else:
+        assert verdict.aftermath == _ENDS.get(code, "the fault is gone")
+    assert verdict.passed or headline(verdict).endswith(f"; {verdict.aftermath}")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TroubleKind if kind not in _WITHOUT_PHASE])
+def test_what_ended_a_run_is_told_with_its_phase(kind: TroubleKind) -> None:
+    spans = (Span(phase=PhaseName.BASELINE, start=1000, end=1020), Span(phase=PhaseName.OBSERVE, start=1020))
+    trouble = Trouble(at=1030.0, kind=kind, message="something ended the run")
+    (reason,) = [
+        one for one in judge(history(spans=spans, troubles=(trouble,))).reasons if one.code.value == kind.value
+    ]
+    assert reason.message == "something ended the run (in the phase observe)"
+
+
+def test_a_fault_that_nobody_saw_vanish_is_not_said_to_be_gone() -> None:
+    assert judge(scraped_until(history(), 1061.0)).aftermath == _NOT_SEEN
+    dead = history(marks={mark: at for mark, at in MARKS.items() if mark not in (Mark.RESTORE_SENT, Mark.RESTORED)})
+    assert judge(dead).aftermath == "the fault may still be active"

@@ -58,9 +58,9 @@ def test_a_step_has_what_was_decided_in_its_phase(tmp_path: Path, monkeypatch: p
     assert steps["baseline"].status == Status.PASSED
     assert steps["observe"].status == Status.FAILED
     inner = {step.name.split(":")[0]: step for step in steps["observe"].steps}
-    assert inner["answered"].status == Status.FAILED
-    assert "expected at least 99%" in inner["answered"].name
-    assert (inner["answered"].start, inner["answered"].stop) == (steps["observe"].start, steps["observe"].stop)
+    assert inner["'answered'"].status == Status.FAILED
+    assert "expected at least 99%" in inner["'answered'"].name
+    assert (inner["'answered'"].start, inner["'answered'"].stop) == (steps["observe"].start, steps["observe"].stop)
     assert [step.name.split(": ")[:2] for step in steps["prove"].steps] == [
         ["staging/inventory-svc", kind] for kind in ("abort", "delay")
     ]
@@ -179,7 +179,9 @@ def test_a_line_takes_the_place_of_the_live_one(screen: Screen) -> None:
     terminal = Terminal(screen, width=80)
     terminal.progress(Progress(run="r1", experiment="e", phase=PhaseName.OBSERVE, elapsed=1))
     terminal.event("r1", GuardrailTripped(at=1040.0, title="on fire"))
-    assert screen.getvalue().endswith("\r\x1b[2K    0.0 s  guardrail: on fire: the run restores at once\n")
+    assert screen.getvalue().endswith(
+        "\r\x1b[2K    0.0 s  guardrail: 'on fire' is violated: the run restores at once\n"
+    )
 
 
 @pytest.mark.parametrize("told", ["FORCE_COLOR", "TERM=dumb"])

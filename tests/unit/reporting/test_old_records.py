@@ -52,7 +52,7 @@ def test_what_was_allowed_when_a_record_was_written_is_not_refused_now(tmp_path:
     text = (RECORDS / "held.json").read_text()
     (tmp_path / "record.json").write_text(text.replace("sum(up) > 3", "vector(1) > 0"))
     (up,) = [one for one in judge(read_record(tmp_path).history).baseline if one.title == "up"]
-    assert up.expected == "vector(1) > 0 is true at every look"
+    assert up.expected == "vector(1) > 0 to be true at every look"
 
 
 def test_what_happened_in_a_record_of_format_1_is_still_told(tmp_path: Path) -> None:

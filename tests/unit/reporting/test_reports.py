@@ -23,10 +23,15 @@ BAD = history(order=orders(bad=lambda second: 0.2 if is_faulted(second) else 0))
 
 def test_prose_says_claim_expectation_observation_and_hint() -> None:
     verdict = judge(BAD)
-    assert headline(verdict).startswith("failed (expectation-violated): answered: expected at least 99% of events")
+    told = headline(verdict)
+    assert told.startswith(
+        "failed (expectation-violated): 'answered' was violated during the fault: expected at least 99% of events"
+    )
+    assert told.endswith("; the fault is gone")
     text = verdict_text(verdict)
-    assert "during the fault: answered: violated" in text
-    assert "hint: does the caller have a time-out" in text
+    assert "during the fault: 'answered': violated" in text
+    assert "hint: give the caller a time-out" in text
+    assert "at the end: the fault is gone" in text
     assert "of 2900 = 100%" in text or "= 100%" in text
     assert "| during the fault | answered |" in verdict_markdown(verdict)
 
