@@ -147,12 +147,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Experiment
     return ExperimentFile.from_parent(parent, path=file_path) if named or declares_experiment(file_path) else None
 
 
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """An experiment that runs only if its file is named is left out where a folder was named."""
+    # Not by pytest's isinitpath: that forgets a file whose folder is named, too.
+    named = {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}
     left_out = [
         item
         for item in items
-        if isinstance(item, ExperimentItem) and item.experiment.only_if_named and not session.isinitpath(item.path)
+        if isinstance(item, ExperimentItem) and item.experiment.only_if_named and item.path.resolve() not in named
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)

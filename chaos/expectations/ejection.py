@@ -94,8 +94,9 @@ class EjectionExpectation(Kind):
             return Finding(Answer.UNDECIDED, tally, limit, look.confidence, where=where)
         faulted, allowed = look.phase == "fault", window.start + limit
         gaps = {one: service.longest_gap(one, window, allowed if faulted else window.end) for one in service.shares}
-        out = {one: gap for one, gap in gaps.items() if service.is_out(one, gap)}
-        short = [one for one, gap in gaps.items() if service.may_be_out(one, gap)]
+        was_out = {one: service.was_out(one, gap) for one, gap in gaps.items()}
+        out = {one: gaps[one] for one, answer in was_out.items() if answer is Answer.HOLDS}
+        short = [one for one, answer in was_out.items() if answer is Answer.UNDECIDED]
         asked = Window(allowed, window.end) if faulted else window
         answer = Answer.UNDECIDED
         if out:
@@ -172,15 +173,12 @@ class _Service:
         gaps = [Window(start, min(end, window.end)) for start, end in edges if start <= until]
         return max(gaps, key=lambda gap: gap.end - gap.start)
 
-    def is_out(self, replica: str, gap: Window) -> bool:
-        """Whether chance surely does not pass a replica by so often, at any place among all requests."""
-        return self._is_no_chance(gap, replica, self.shares[replica].low)
-
-    def may_be_out(self, replica: str, gap: Window) -> bool:
-        """Whether chance may not pass it by so often."""
-        return self._is_no_chance(gap, replica, self.shares[replica].high)
-
-    def _is_no_chance(self, gap: Window, replica: str, share: float) -> bool:
+    def was_out(self, replica: str, gap: Window) -> Answer:
+        """Whether chance surely does not pass a replica by so often, at any place among all requests, or may well do so."""
         others = self.got(gap) - self.got(gap, replica)
-        chance = log(max(1, self.got(Window(-inf, gap.end)))) + others * log(1 - min(share, 1 - 1e-9))
-        return chance < log(self.alpha / len(self.shares))
+        places = log(max(1, self.got(Window(-inf, gap.end))))
+        share, rare = self.shares[replica], log(self.alpha / len(self.shares))
+        sure, likely = (places + others * log(1 - min(one, 1 - 1e-9)) for one in (share.low, share.high))
+        if sure < rare:
+            return Answer.HOLDS
+        return Answer.UNDECIDED if likely < rare else Answer.VIOLATED

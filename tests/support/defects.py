@@ -291,11 +291,11 @@ DEFECTS: Final[Mapping[str, Defect[Variant]]] = {
         LATE, shop(replicas=3, spoilt=0.6, ejected=Times(5, ENDLESS)), shop(replicas=3, spoilt=0.6, ejected=Times(5, 10)),
         expecting(EJECTION),
     ),
-    "7 % errors ever after": Defect(
-        LATE, afterwards(ENDLESS, broken=0.07), afterwards(ENDLESS, broken=0.02), FOR_A_WHILE
+    "a tenth of errors ever after": Defect(
+        LATE, afterwards(ENDLESS, broken=0.1), afterwards(ENDLESS, broken=0.02), FOR_A_WHILE
     ),
     "leak that grows slowly": Defect(
-        LATE, then("restore", *((at, {"broken": at * 0.002}) for at in range(5, 300, 5))), shop(), FOR_A_WHILE
+        LATE, then("restore", *((at, {"broken": at * 0.004}) for at in range(5, 200, 5))), shop(), FOR_A_WHILE
     ),
     "good and bad by turns": Defect(
         LATE, then("restore", *((2 * at, {"broken": 0.6 * (at % 2)}) for at in range(100))), shop(), FOR_A_WHILE

@@ -93,32 +93,32 @@ BEHAVIOURS: Final = """\
 stock: {routes: [{path: "/*", latency: 2ms, payload: {stock: 7}}]}
 catalog:
   routes:
-  - {path: "/catalog/alone/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms, fallback: {stock: unknown}}]}
-  - {path: "/catalog/tied/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms, failure: 503}]}
+  - {path: "/catalog/alone/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s, fallback: {stock: unknown}}]}
+  - {path: "/catalog/tied/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s, failure: 503}]}
   - {path: "/catalog/quote/{method}", calls: [{url: "grpc://orders:50051/shop.Orders/{method}", fallback: {quote: none}}]}
   - {path: "/*"}
 orders:
   routes:
   - {path: "/borne/{id}", payload: {order: {id: "{id}"}}, calls: [
-      {url: "http://stock:8080/{id}", timeout: 300ms, fallback: {degraded: true}}]}
-  - {path: "/mute/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms, fallback: {}}]}
+      {url: "http://stock:8080/{id}", timeout: 1s, fallback: {degraded: true}}]}
+  - {path: "/mute/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s, fallback: {}}]}
   - {path: "/swapped/{id}", payload: {order: {id: "{id}"}}, calls: [
-      {url: "http://stock:8080/{id}", timeout: 300ms, fallback: {order: {id: "7"}}}]}
-  - {path: "/naive/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms}, {url: "http://catalog:8080/{id}"}]}
+      {url: "http://stock:8080/{id}", timeout: 1s, fallback: {order: {id: "7"}}}]}
+  - {path: "/naive/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s}, {url: "http://catalog:8080/{id}"}]}
   - {path: "/patient/{id}", calls: [{url: "http://stock:8080/{id}", fallback: {degraded: true}}]}
   - {path: "/stubborn/{id}", calls: [
-      {url: "http://stock:8080/{id}", timeout: 300ms, retries: 8, fallback: {degraded: true}}]}
-  - {path: "/again/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms, retries: 1}]}
+      {url: "http://stock:8080/{id}", timeout: 1s, retries: 8, fallback: {degraded: true}}]}
+  - {path: "/again/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s, retries: 1}]}
   - {path: /shop.Orders/Borne, calls: [
-      {url: "grpc://stock:50051/shop.Stock/Get", timeout: 300ms, fallback: {degraded: true}}]}
-  - {path: /shop.Orders/Naive, calls: [{url: "grpc://stock:50051/shop.Stock/Get", timeout: 300ms}]}
+      {url: "grpc://stock:50051/shop.Stock/Get", timeout: 1s, fallback: {degraded: true}}]}
+  - {path: /shop.Orders/Naive, calls: [{url: "grpc://stock:50051/shop.Stock/Get", timeout: 1s}]}
 carts:
   routes:
-  - {path: "/carts/{kind}/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms, fallback: {degraded: true}}]}
+  - {path: "/carts/{kind}/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s, fallback: {degraded: true}}]}
 worse:
   routes:
-  - {path: "/carts/mixed/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms}]}
-  - {path: "/carts/borne/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 300ms, fallback: {degraded: true}}]}
+  - {path: "/carts/mixed/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s}]}
+  - {path: "/carts/borne/{id}", calls: [{url: "http://stock:8080/{id}", timeout: 1s, fallback: {degraded: true}}]}
 """
 WORKLOADS: Final = (
     ("stock", "stock", 1),
@@ -143,7 +143,7 @@ confidence: 90%
 DECLARED: Final[Mapping[str, str]] = {"fault": "abort: {percentage: 50, httpStatus: 503}", "observe": "3s"}
 DOWN: Final = "abort: {percentage: 100, httpStatus: 503}"
 NEARLY_ALL: Final = "abort: {percentage: 95, httpStatus: 503}"
-SLOW: Final = "delay: {percentage: 50, fixedDelay: 2s}"
+SLOW: Final = "delay: {percentage: 50, fixedDelay: 4s}"
 NO_GRPC: Final = "abort: {percentage: 50, grpcStatus: UNAVAILABLE}"
 ANSWERED: Final = 'good: {status: "<500"}, atLeast: 85%'
 ALERT: Final = "alert: LANE fails, firesWithin: 15s"
@@ -183,7 +183,7 @@ DEFECTS: Final[Mapping[str, Defect[Asked]]] = {
     "hard dependency": Defect(VIOLATED, asked("/naive/42"), asked("/borne/42"), expecting(f"service: orders, {ANSWERED}")),
     "no time-out": Defect(
         VIOLATED, asked("/patient/42"), asked("/borne/42"),
-        expecting("service: orders, good: {within: 1s}, atLeast: 85%", fault=SLOW),
+        expecting("service: orders, good: {within: 2.5s}, atLeast: 85%", fault=SLOW),
     ),
     "somebody else's data": Defect(
         VIOLATED, asked("/swapped/42"), asked("/borne/42"),
