@@ -59,7 +59,7 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
 @pytest.mark.parametrize(
     ("change", "place", "says"),
     [
-        (("percentage: 50", "percentage: 0"), "x.yaml:4:13: faults[0].abort.percentage", "greater than 0"),
+        (("percentage: 50", "percentage: 0"), "x.yaml:4:13: faults[0].abort.percentage", "expected more than 0"),
         (("percentage: 50", "percentage: 100.00001"), "x.yaml:4:13", "100"),
         (
             (" inventory-svc}", " inventory-svc, match: [{uri: {regex: '(?=x)'}}]}"),
@@ -74,11 +74,11 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
         ((" inventory-svc}", " inventory-svc, match: [{method: {prefix: ''}}]}"), "x.yaml:2:", "not empty"),
         (("percentage: 50", "percentage: 0.00005"), "x.yaml:4:13", "0.0001"),
         (("percentage: 50", "percentage: '50'"), "x.yaml:4:13", "plain number"),
-        (("percentage: 50", "percentage: .nan"), "x.yaml:4:13", "finite number"),
+        (("percentage: 50", "percentage: .nan"), "x.yaml:4:13", "expected a number"),
         (("percentage: 50", "percentage: true"), "x.yaml:4:13", "plain number"),
         (("percentage: 50", "percentage: 1e3"), "x.yaml:4:13", "100"),
         (("httpStatus: 503", "httpStatus: 600"), "x.yaml:4:29: faults[0].abort.httpStatus", "599"),
-        (("httpStatus: 503", "grpcStatus: '14'"), "x.yaml:4:29", "pattern"),
+        (("httpStatus: 503", "grpcStatus: '14'"), "x.yaml:4:29", "expected the name of a gRPC status"),
         (("fixedDelay: 3s", "fixedDelay: 3"), "x.yaml:5:29: faults[0].delay.fixedDelay", "3s"),
         (("fixedDelay: 3s", "fixedDelay: 0.5ms"), "x.yaml:5:29", "whole milliseconds"),
         (("fixedDelay: 3s", "fixedDelay: 0s"), "x.yaml:5:5", "at least 1ms"),
@@ -86,7 +86,7 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
         (("atLeast: 99%", "atLeast: 99"), "x.yaml:14:5: steadyState[0].atLeast", "99%"),
         (("atLeast: 99%", "atLeast: 100%"), "x.yaml:11:5", "under 100%"),
         (('status: "<500"', "status: ok"), "x.yaml:13:12: steadyState[0].good.status", "pattern"),
-        (("rate: 40", "rate: -1"), "x.yaml:7:3: load.rate", "greater than 0"),
+        (("rate: 40", "rate: -1"), "x.yaml:7:3: load.rate", "expected more than 0"),
         (("rate: 40", "ratee: 40"), "x.yaml:7:3: load.ratee", "did you mean 'rate'?"),
         (
             ("namespace: staging", "namespace: Staging"),

@@ -91,7 +91,7 @@ def test_what_is_not_of_its_form_is_told(metric: Metric, service: str | None, mo
 
 
 def test_an_unknown_name_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(InputError, match="metric: 'p99': should be 'request-rate', 'latency', 'pushes'"):
+    with pytest.raises(InputError, match="metric: 'p99': expected 'request-rate', 'latency', 'pushes'"):
         MetricExpectation("t", metric="p99")  # type: ignore[arg-type]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -18,6 +21,7 @@ from chaos import (
     Limits,
     Load,
     Match,
+    Observe,
     Recovery,
     Request,
     Settings,
@@ -34,7 +38,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
 @pytest.mark.parametrize(
     ("make", "told"),
     [
-        (lambda: Abort(percentage=500, http_status=503), "Abort: percentage: 500: should be less than or equal to 100"),
+        (lambda: Abort(percentage=500, http_status=503), "Abort: percentage: 500: expected at most 100"),
         (lambda: Abort(percentage=50), "Abort: expected exactly one of http_status and grpc_status"),
         (
             lambda: Abort(percentage=50, http_stats=503),  # type: ignore[call-arg]
@@ -51,10 +55,10 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
             lambda: Request.post("orders"),
             "Request: path: 'orders': expected a path that begins with / and has no spaces",
         ),
-        (lambda: Request.get("/", weight=0), "Request: weight: 0: should be greater than or equal to 1"),
+        (lambda: Request.get("/", weight=0), "Request: weight: 0: expected at least 1"),
         (lambda: Load(requests=Request("/a")), "Load: requests: expected a list: requests=[…]"),  # type: ignore[arg-type]
-        (lambda: Target("a", "b", callers="c"), "Target: callers: 'c': should be a mapping"),  # type: ignore[arg-type]
-        (lambda: Fault(abort=TARGET), "Fault: abort: should be an Abort"),  # type: ignore[arg-type]
+        (lambda: Target("a", "b", callers="c"), "Target: callers: 'c': expected a mapping"),  # type: ignore[arg-type]
+        (lambda: Fault(abort=TARGET), "Fault: abort: expected an Abort"),  # type: ignore[arg-type]
         (lambda: Expectation("a", service="b", status="5x", at_least="9%"), "Expectation: status: '5x': "),
         (
             lambda: Expectation("a", service="b", within="3ms", at_least="9%"),
@@ -66,7 +70,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
         ),
         (
             lambda: Experiment("orders", target=TARGET, faults=[TARGET], load=LOAD, steady_state=[ANSWERED]),  # type: ignore[list-item]
-            "Experiment: faults[0]: should be a Fault",
+            "Experiment: faults[0]: expected a Fault",
         ),
         (lambda: Load(), "Load: expected either requests or a locustfile"),
         (lambda: Load(requests=[Request("/a"), Request("/a")]), "Load: expected requests with names of their own"),
@@ -88,7 +92,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
         ),
         (
             lambda: Experiment("orders", target=TARGET, faults=[], load=LOAD, steady_state=[ANSWERED]),
-            "Experiment: faults: has too few entries",
+            "Experiment: faults: expected at least one entry",
         ),
         (
             lambda: Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD, steady_state=[ANSWERED, ANSWERED]),
@@ -121,9 +125,9 @@ def test_all_mistakes_of_an_object_at_once() -> None:
     assert str(caught.value).splitlines() == [
         "Experiment: ",
         "  experiment: 'Orders': expected only lower-case letters, digits and '-', such as order-svc",
-        "  severity: 'high': should be 'blocker', 'critical', 'normal', 'minor' or 'trivial'",
-        "  target: 3: should be a Target",
-        "  steady_state: has too few entries",
+        "  severity: 'high': expected 'blocker', 'critical', 'normal', 'minor' or 'trivial'",
+        "  target: 3: expected a Target",
+        "  steady_state: expected at least one entry",
     ]
 
 
@@ -143,3 +147,64 @@ def test_values_by_their_place_and_by_name_are_the_same() -> None:
     assert Recovery("30s") == Recovery(within="30s")
     assert Request.post("/orders", weight=2) == Request("/orders", method="POST", weight=2)
     assert Target("staging", "a") == Target(namespace="staging", service="a")
+
+
+_JARGON = re.compile(
+    r"pydantic|https?://|\bvalid\b|\binstance\b|dictionary|\btuple\b|\bInput\b|unable to|\bshould\b|type=",
+    re.IGNORECASE,
+)
+_RIGHT: dict[str, Any] = {
+    "target": Target("staging", "inventory-svc"),
+    "faults": [Abort(percentage=50, http_status=503)],
+    "load": Load(requests=[Request("/x")]),
+    "steady_state": [Expectation("answered", service="order-svc", status="<500", at_least="99%")],
+}
+_VALUES: tuple[Any, ...] = (
+    None,
+    "x",
+    "",
+    3,
+    -1,
+    1e9,
+    1.5,
+    True,
+    float("nan"),
+    [],
+    ["x"],
+    [3],
+    {},
+    {"x": 1},
+    object(),
+    (1, 2),
+    "99%",
+    "3s",
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "right"),
+    [
+        (Experiment, {"experiment": "a", **_RIGHT}),
+        (Target, {"namespace": "staging", "service": "inventory-svc"}),
+        (Abort, {"percentage": 50, "http_status": 503}),
+        (Delay, {"percentage": 50, "fixed_delay": "1s"}),
+        (Load, {"requests": [Request("/x")]}),
+        (Request, {"path": "/x"}),
+        (Limits, {}),
+        (Recovery, {}),
+        (Observe, {}),
+        (Expectation, {"title": "t", "service": "s", "status": "<500", "at_least": "99%"}),
+    ],
+)
+def test_every_wrong_value_is_told_in_our_words(kind: Any, right: dict[str, Any]) -> None:
+    told = []
+    for name in (*kind.model_fields, "unknown"):
+        for value in _VALUES:
+            with suppress(InputError):
+                kind(**{**right, name: value})
+                continue
+            with pytest.raises(InputError) as caught:
+                kind(**{**right, name: value})
+            told.append(str(caught.value).replace(repr(value), "…"))
+    assert told
+    assert [text for text in told if _JARGON.search(text)] == []
