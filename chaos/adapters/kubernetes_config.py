@@ -173,6 +173,7 @@ def _of_file(files: str, context: str) -> Loaded:
             except InputError as error:
                 unrenewed[:] = [error.message]
             finally:
+                changed.refresh_api_key_hook = refreshed  # in place of which the client sets its own at each renewal
                 one_at_a_time.release()
 
         configuration.refresh_api_key_hook = refreshed

@@ -82,17 +82,19 @@ def test_credentials_that_can_not_be_renewed_are_used_as_long_as_they_are_taken(
 
 
 def test_one_that_hangs_when_it_renews_holds_nobody_up(tmp_path: Path) -> None:
-    pipe, first, second = (tmp_path / name for name in ("end", "first", "second"))
+    pipe, calls, third = (tmp_path / name for name in ("end", "calls", "third"))
     script = (
-        f"import pathlib; p = pathlib.Path({str(first)!r}); again = p.exists(); p.touch(); "
-        f"again and (pathlib.Path({str(second)!r}).touch(), open({str(pipe)!r}).read()); print('''{json.dumps(ANSWER)}''')"
+        f"import pathlib; p = pathlib.Path({str(calls)!r}); n = len(p.read_text()) if p.exists() else 0; p.write_text('x' * (n + 1)); "
+        f"n >= 2 and (pathlib.Path({str(third)!r}).touch(), open({str(pipe)!r}).read()); print('''{json.dumps(ANSWER)}''')"
     )
     os.mkfifo(pipe)
     found = load(written(tmp_path, script), "x").configuration
+    found.get_api_key_with_prefix("BearerToken")
+    assert calls.read_text() == "xx", "the token is old, so it was renewed"
     hanging = threading.Thread(target=found.refresh_api_key_hook, args=(found,))
     hanging.start()
     try:
-        until(second.exists, "the command hangs")
+        until(third.exists, "the command hangs")
         found.get_api_key_with_prefix("BearerToken")
     finally:
         pipe.write_text("")
