@@ -31,8 +31,11 @@ FIGURE = "figure"
 
 # Their tests share nothing and take long: handed out one by one.
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
-# All files of this folder share one lab.
-ONE_LAB = "tests/e2e/shop/"
+# Tests of one of these share what they change: a lab of their own, or a target.
+TOGETHER = (
+    ("tests/e2e/shop/",),
+    ("tests/e2e/test_run.py", "tests/e2e/test_secrets.py", "tests/e2e/test_refusing.py::test_plan_shows_the_object"),
+)
 WAITING = (
     "tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py", "tests/contract/test_locustfile.py",
 )  # fmt: skip
@@ -42,8 +45,9 @@ class ByFile(LoadFileScheduling):  # type: ignore[misc]  # xdist is not typed
     """A file's tests go to one worker, for the lab that they share, and so do those of files that share one; others go to any."""
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(ONE_LAB):
-            return ONE_LAB
+        for files in TOGETHER:
+            if nodeid.startswith(files):
+                return files[0]
         return nodeid if nodeid.startswith(ONE_BY_ONE) else super()._split_scope(nodeid)
 
 

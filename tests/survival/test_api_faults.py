@@ -130,9 +130,9 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
         assert injections(world, orders.run, version) <= (2 if world.strategy == "several" else 1), where
         outcomes[found["outcome"]] += 1
         targets = 2 if world.strategy == "several" else 1
-        right = expected(place, call, spoil, targets=targets) if hit else "passed"
-        if found["outcome"] != right:
-            wrong.append(f"{where}: {found['outcome']}, not {right}: {found['reasons']}")
+        right = expected(place, call, spoil, targets=targets) if hit else ("passed",)
+        if found["outcome"] not in right:
+            wrong.append(f"{where}: {found['outcome']}, not {' or '.join(right)}: {found['reasons']}")
     assert not wrong, "\n".join(wrong)
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     record_property(
@@ -147,25 +147,26 @@ _LOOKED_AT_AGAIN: Final = {
 """What the rules are asked about once more right after the write, and how often: the mesh's ConfigMap is a namespace's, too."""
 
 
-def expected(place: Place, call: Call, spoil: Spoil, *, targets: int) -> str:
+def expected(place: Place, call: Call, spoil: Spoil, *, targets: int) -> tuple[str, ...]:
     """One fault is outlived; but a refusal is believed, where it is no conflict that can be looked into.
 
     Planning looks at each target once, so the first look at each is before the run.
     """
     if spoil != "409" or (call.writes and not call.dry):
-        return "passed"
+        return ("passed",)
     if call.dry:
-        return "refused"
+        return ("refused",)
     if place.part == 1:
         # A look around: the next one tells. But without the second look at what a write can't be tied to, no fault stays.
-        return "inconclusive" if place.nth < _LOOKED_AT_AGAIN.get(call.what, 0) else "passed"
+        return ("inconclusive",) if place.nth < _LOOKED_AT_AGAIN.get(call.what, 0) else ("passed",)
     if place.part > 1:
-        return "passed"
+        return ("passed",)
     first = {"GET version", "GET deployments", "GET networking.istio.io"}
-    return (
-        "error"
-        if call.what in first
+    if (
+        call.what in first
         or (place.nth < targets and call.what != "GET leases")
         or (place.nth in (1, 2) and call.what == "GET namespaces")
-        else "inconclusive"
-    )
+    ):
+        return ("error",)
+    # Of two looks at about the same time, the one of the injection counts; the one for routes that change is made again.
+    return ("inconclusive",) if call.what == "GET leases" else ("inconclusive", "passed")

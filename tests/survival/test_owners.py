@@ -73,9 +73,7 @@ def test_what_the_run_can_not_give_back_is_residue_and_the_watchdog_goes_on(worl
     done = world.run(orders)
     assert writes > GIVING_BACK, "it was tried again"
     assert "restored" in done["marks"], "the fault's removal waited for nothing"
-    assert any(
-        "there is residue: the field ownership of VirtualService staging/inventory" in one for one in done["reasons"]
-    )
+    assert any("the field ownership of VirtualService staging/inventory" in one for one in done["reasons"])
     assert any("could not be given back to their owners yet" in event for event in done["events"])
     until(world.is_clean, "given back by the watchdog, and the lease gone")
     world.end_watchdog(orders)
