@@ -100,9 +100,9 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     assert meta["resourceVersion"]
     assert [owner["kind"] for owner in meta["ownerReferences"]] == ["Lease"], "the plan does not know the run's lease"
     assert injected["stored"]["spec"] == record["plan"]["injections"][0]["after"]["spec"]
-    sent = sum(second["sent"] for second in record["load"])
+    sent, begun_at = sum(second["sent"] for second in record["load"]), record["marks"]["load-started"]
     counted = sum(
-        series["samples"][-1][1] - series["samples"][0][1]
+        series["samples"][-1][1] - max((value for at, value in series["samples"] if at <= begun_at), default=0)
         for recorded in record["recorded"]
         if recorded["question"]
         == {"kind": "requests", "host": "order-svc.staging.svc.cluster.local", "side": "callers"}
