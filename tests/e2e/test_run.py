@@ -149,7 +149,7 @@ RETRIES = """\
   - {title: changes arrive, metric: convergence, atMost: 3s}
   - {title: proxies are small, metric: proxy-memory}
   - {title: istiod is idle, metric: istiod-cpu}
-recovery: {within: 30s}
+recovery: {within: 60s}
 """
 
 
@@ -162,7 +162,9 @@ def test_the_gateways_retries_show_at_the_service_and_by_their_flag_beside_key_m
     """
     naive = {"callers": "{app: order-naive}", "answers": "order-naive", "path": "/retried/orders/1"}
     file = quick(tmp_path, **naive, fault="abort: {percentage: 70, httpStatus: 503}", at_least="50%", limit="60s")
-    file.write_text(file.read_text().replace("recovery: {within: 10s}\n", RETRIES))
+    file.write_text(
+        file.read_text().replace("recovery: {within: 10s}\n", RETRIES).replace("baseline: 30s", "baseline: 60s")
+    )
     route = loopback.post(f"{lab.api}{ROUTES}", content=RETRIED, headers=YAML_BODY)
     assert route.status_code == 201, route.text
     try:

@@ -18,8 +18,9 @@ from tests.e2e.experiments import chaosctl, configured, on, query, quick, record
 from tests.support import loopback
 from tests.support.labs import own_lab
 from tests.support.waiting import until
+from tests.survival.world import EVERY
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.skipif(not EVERY, reason="takes more than a minute: make survive")]
 Object = dict[str, Any]
 CANARY = {"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "order-svc", "uid": "1", "controller": True}
 

@@ -116,13 +116,13 @@ def test_nothing_is_left_wherever_a_run_is_killed(
 ) -> None:
     """With the watchdog alive it cleans; without it a sweep, or the next session, once the lease has run out.
 
-    Every other moment of each strategy is cleaned up by one of the cleaners in turn, with two targets or stages every fourth;
+    Every fourth moment of each strategy is cleaned up by one of the cleaners in turn, with two targets or stages every eighth;
     with ``make survive`` each by all of them.
     """
     told, slowest = [], 0.0
     every = list(cells(world))
     turn = CLEANERS.index(cleaner) + CASES.index(world.strategy)
-    share = len(CLEANERS) * (2 if world.strategy in STRATEGIES else 4)
+    share = len(CLEANERS) * (4 if world.strategy in STRATEGIES else 8)
     found = [cell for number, cell in enumerate(every) if EVERY or (number + turn) % share == 0]
     for cell in found:
         orders = crash(world, cell, alone=cleaner == "watchdog")
