@@ -24,7 +24,7 @@ test: setup ## run the harness's own tests
 answers: setup ## hold the model, the lab and the tests' oracle against all recorded answers of Istio, the guard against the oracle, and counting against 10,000 histories (ISTIO_ANSWERS=FOLDER: others)
 	@ISTIO_ANSWERS_WHOLE=1 HISTORIES=10000 .venv/bin/python -m pytest -n 2 --dist load --timeout 300 tests/contract/test_istio_answers_*.py tests/property/test_guard_oracle.py tests/property/test_judge_counting.py $(ARGS)
 
-survive: setup ## kill runs, spoil answers and stop sessions in every combination (about half an hour)
+survive: setup ## kill runs, spoil answers and stop sessions in every combination, install the wheel elsewhere (about half an hour)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 --timeout 600 tests/survival $(ARGS)
 
 defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from chaos.engine.listeners import Listeners
 from chaos.ports import Listener, Result
 from chaos.pytest_session import NOTE, VERDICT, Uncaptured
-from chaos.reporting.allure import AllureSteps
+from chaos.reporting.allure import AllureSteps, write_broken
 from chaos.reporting.listeners import listeners, made
 from chaos.reporting.table import row_of
 from chaos.reporting.terminal import Terminal
@@ -26,7 +27,7 @@ class Noted(Listener):
     def finished(self, result: Result) -> None:
         """Notes it."""
         row = {**row_of(result.verdict)._asdict(), "folder": str(result.folder or "")}
-        self._item.user_properties.append((VERDICT, row))
+        self._item.user_properties.append((VERDICT, json.dumps(row)))
 
 
 def listeners_of(item: pytest.Item, stream: Uncaptured | None) -> Listeners:
@@ -63,3 +64,10 @@ def allure_steps(item: pytest.Item) -> list[Listener]:
     marked = {mark.name for mark in item.iter_markers()}
     results = Path(config.getoption("allure_report_dir"))
     return [AllureSteps(results, plugin.allure_logger, categories=categories, marked=marked)]
+
+
+def tell_allure_of_crash(config: pytest.Config, file: str, name: str, why: str) -> None:
+    """The result of an experiment whose worker died, which that worker could not write."""
+    results = config.getoption("allure_report_dir", None)
+    if results:
+        write_broken(Path(results), file=file, name=name, why=why)

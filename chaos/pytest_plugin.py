@@ -6,6 +6,7 @@ Nothing heavy is imported before an experiment runs, so that collecting stays qu
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
 _FAILED: Final = pytest.StashKey[BaseException]()
+_CRASHED: Final = "???"
+"""When a test failed whose worker died, as xdist says it."""
 _EXPERIMENT: Final = "chaos_experiment"
 """Property of a report: the experiment's name, whether or not it came to a verdict."""
 _PR_SET_PDEATHSIG: Final = 1
@@ -99,7 +102,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = ChaosSession(config)
     config.stash[_SESSION] = session
     if not session.is_worker and config.getoption("dist", "no") != "no":
-        config.pluginmanager.register(_Relay(session), "chaos-relay")
+        config.pluginmanager.register(_Relay(session, config), "chaos-relay")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -144,12 +147,14 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> Experiment
     return ExperimentFile.from_parent(parent, path=file_path) if named or declares_experiment(file_path) else None
 
 
-def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """An experiment that runs only if its file is named is left out where a folder was named."""
+    # Not by pytest's isinitpath: that forgets a file whose folder is named, too.
+    named = {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}
     left_out = [
         item
         for item in items
-        if isinstance(item, ExperimentItem) and item.experiment.only_if_named and not session.isinitpath(item.path)
+        if isinstance(item, ExperimentItem) and item.experiment.only_if_named and item.path.resolve() not in named
     ]
     if left_out:
         config.hook.pytest_deselected(items=left_out)
@@ -305,8 +310,9 @@ def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
 class _Relay:
     """Stands between the controller and its workers: says each verdict as it comes, and tells them to stop."""
 
-    def __init__(self, session: ChaosSession) -> None:
+    def __init__(self, session: ChaosSession, config: pytest.Config) -> None:
         self._session = session
+        self._config = config
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -322,6 +328,17 @@ class _Relay:
         self._session.ran |= told is None or bool(told.get("chaos_ran"))
         self._session.left += (told or {}).get("chaos_left", [])
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
+        """The experiment of a worker that died is in all reports: nobody else would tell of it."""
+        file, _, name = crashitem.rpartition("::")
+        if not declares_experiment(self._config.rootpath / file):
+            return
+        report.user_properties.append((_EXPERIMENT, name))
+        from chaos.pytest_listeners import tell_allure_of_crash
+
+        tell_allure_of_crash(self._config, file, name, str(report.longrepr))
+
     def pytest_keyboard_interrupt(self) -> None:
         """Passes it on: only a terminal sends it to the workers, too, and a fault should not outlive it by seconds."""
         for pid in self._session.workers:
@@ -331,9 +348,9 @@ class _Relay:
 
 def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
     """What became of the experiments of one test; one that broke before its verdict has the error as its reason."""
-    if report.when != "call":
+    if report.when not in ("call", _CRASHED):
         return []
-    rows = [value for key, value in report.user_properties if key == VERDICT and isinstance(value, dict)]
+    rows = [json.loads(str(value)) for key, value in report.user_properties if key == VERDICT]
     names = [str(value) for key, value in report.user_properties if key == _EXPERIMENT]
     if rows or not report.failed:
         return rows

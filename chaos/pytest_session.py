@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 VERDICT: Final = "chaos_verdict"
-"""Property of a report: name, outcome, reasons and folder of a run; xdist carries it to the controller."""
+"""Property of a report, as JSON: name, outcome, reasons and folder of a run; xdist carries it to the controller, JUnit's XML shows it."""
 NOTE: Final = "chaos_note"
 """Property of a report: what is to be told at the end of all, such as a listener that was dropped."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -74,7 +74,7 @@ def check_experiment(file: Path | str) -> None:
     """
     experiment, _ = read_experiment(file)
     document = _load(Path(file).read_text(encoding="utf-8"), str(file))
-    problems = []
+    problems = list(_without_locustfile(experiment, Path(file), document))
     for one in hopeless(experiment):
         line, column = _position(document, one.where)
         where = dotted(path_in(document, one.where))
@@ -83,6 +83,17 @@ def check_experiment(file: Path | str) -> None:
         )
     if problems:
         raise DocumentError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+
+
+def _without_locustfile(experiment: Experiment, file: Path, document: Any) -> Iterator[Problem]:
+    declared = experiment.load.locustfile
+    if declared is None or (file.absolute().parent / declared).exists():
+        return
+    line, column = _position(document, ("load", "locustfile"))
+    yield Problem(
+        file=str(file), line=line, column=column, path="load.locustfile", message=f"{declared!r}: there is no such file",
+        hint=f"give its path from the folder of the experiment, {file.absolute().parent}",
+    )  # fmt: skip
 
 
 def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:

@@ -18,7 +18,7 @@ from chaos.safety.removal import announce
 from chaos.safety.retry import persist
 from chaos.values.answers import Answer
 
-_SETTLE: Final = 5.0
+_SETTLE: Final = 15.0
 """Seconds for which the last answers of the metrics are waited for."""
 _RELEASE: Final = 15.0
 """Seconds within which the lease must be given back, or the watchdog takes over."""

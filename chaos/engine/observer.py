@@ -1,4 +1,4 @@
-"""Reads metrics and load at each look, and records what it reads and what it could not read. Never waits for an answer."""
+"""Reads metrics and load at each look, and records what it reads and what it could not read. Hardly ever waits."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ _PATIENCE: Final = 10.0
 _SELDOM: Final = 5.0
 """Seconds between two times that a question is asked for which no decision waits; it may be about many series."""
 
-_POLL: Final = 0.05
+_POLL: Final = 0.02
 """Seconds between two looks for answers that are waited for."""
+
+_QUICK: Final = 0.25
+"""Seconds for which a look waits for its answers: what is decided by the newest samples stays decided."""
 
 
 class Observer:
@@ -41,12 +44,11 @@ class Observer:
         self.loading = False
 
     def look(self, now: float) -> None:
-        """One look at everything: takes what has come, and asks anew; never raises for what the outside fails to answer."""
-        if self.loading:
-            self._recorder.load(self._load.poll())
-            failure = self._load.failure()
-            if failure is not None:
-                self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
+        """One look at everything: takes what has come, and asks anew, and waits for quick answers; never raises for what the outside fails to answer."""
+        self._poll()
+        failure = self._load.failure() if self.loading else None
+        if failure is not None:
+            self._recorder.trouble(now, TroubleKind.LOAD_DIED, f"the load generator died: {failure}")
         self._take()
         asked = self._questions
         if now - self._aside_at >= _SELDOM:
@@ -55,16 +57,29 @@ class Observer:
         parts = (part for one in asked for part, _ in self._recorder.facts.evidence.parts(one))
         self._inquiries.ask([self._inquiry(one, now) for one in dict.fromkeys(parts)])
         self._take()
+        until = self._clock.now() + _QUICK
+        while any(one.question not in self._aside for one in self._inquiries.under_way) and self._clock.now() < until:
+            self._clock.sleep(_POLL)
+            self._take()
         self._recorder.measured(lag=self._fresh.lag, questions=self._questions)
 
     def settle(self, now: float, seconds: float) -> None:
-        """A last look, and its answers as far as they come within so many seconds."""
+        """A last look, and its answers as far as they come within so many seconds; what was under way already is asked once more."""
+        late = {one.question for one in self._inquiries.under_way}
         self._aside_at = float("-inf")
         self.look(now)
         until = self._clock.now() + seconds
         while self._inquiries.under_way and self._clock.now() < until:
             self._clock.sleep(_POLL)
             self._take()
+            again = late - {one.question for one in self._inquiries.under_way}
+            self._inquiries.ask([self._inquiry(one, now) for one in again])
+            late -= again
+        self._poll()
+
+    def _poll(self) -> None:
+        if self.loading:
+            self._recorder.load(self._load.poll())
 
     def _inquiry(self, question: Question, now: float) -> Inquiry:
         """A comparison is about a moment of which the samples can be read."""

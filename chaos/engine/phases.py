@@ -19,6 +19,7 @@ from chaos.engine.routes import RouteWatch
 from chaos.engine.sampling import look_at_samples
 from chaos.engine.staging import Staging
 from chaos.engine.target import TargetWatch, Watched
+from chaos.istio.virtual_services import without_weights
 from chaos.judge import Standing
 from chaos.model import events
 from chaos.model.events import TroubleKind
@@ -191,7 +192,7 @@ def _write(live: Live, made: Injector, injection: Injection) -> None:
 def _planned_again(
     live: Live, known: Sequence[Situation] | None = None
 ) -> tuple[Sequence[Injection], Sequence[Situation]]:
-    """The injections by what is live now: every rule is checked again, and the objects to write must be the same.
+    """The injections by what is live now: every rule is checked again, and the objects to write must be the same, but for weights.
 
     Checked right before the writes, and right after them. A change carries the version of the object that was checked; but
     Kubernetes can't tie a write to other objects. If one of these changed in between, the second check sees it, and the
@@ -208,7 +209,7 @@ def _planned_again(
         live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule refuses it now: {fresh.refusals[0].message}")
         raise Halt
     for now, before in zip(fresh.injections, plan.injections, strict=True):
-        if now.after["spec"] != before.after["spec"] or now.changes != before.changes:
+        if [without_weights(one.after) for one in now.stages] != [without_weights(one.after) for one in before.stages]:
             live.trouble(TroubleKind.TARGET_CHANGED, "the target's VirtualServices changed between plan and injection")
             raise Halt
     injections = [

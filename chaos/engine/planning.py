@@ -19,6 +19,7 @@ from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn, service_of
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
+from chaos.istio.metrics import is_unknown
 from chaos.istio.pods import hosts_with_own_pods
 from chaos.istio.virtual_services import mirrored_by
 from chaos.istio.workloads import Workload, workloads_of
@@ -176,17 +177,24 @@ def _calling(metrics: Metrics, hosts: Sequence[str]) -> Sequence[tuple[str, str]
 
 
 def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -> Iterator[tuple[str, int]]:
-    """Hosts that are counted of which no caller's proxy counted a request, with the requests that arrived all the same."""
+    """Hosts that are counted of which no caller's proxy counted a request, with those that callers without a proxy sent there.
+
+    Where a caller is known by its proxy, that is there, and only not scraped.
+    """
     every = (*experiment.steady_state, *experiment.guardrails)
     asked = (question for one in every for question in one.questions(experiment.target.namespace))
     hosts = {one.host for one in asked if isinstance(one, Requests | Durations) and one.side is Side.CALLERS}
     with suppress(MetricsError):
         for host in sorted(hosts):
             parts = situation.destinations(host)
-            if not any(metrics.samples(Requests(host=one), seconds=_LOOK_BACK) for one in parts):
-                arrived = [metrics.samples(Requests(host=one, side=Side.CALLED), seconds=_LOOK_BACK) for one in parts]
-                rises = [one.samples[-1][1] - one.samples[0][1] for found in arrived for one in found]
-                yield host, round(sum(rises))
+            if any(
+                metrics.samples(Requests(host=part), seconds=back) for back in (_RECENTLY, _LOOK_BACK) for part in parts
+            ):
+                continue
+            questions = [Requests(host=part, side=Side.CALLED) for part in parts]
+            arrived = [series for one in questions for series in metrics.samples(one, seconds=_LOOK_BACK)]
+            if all(is_unknown(series.labels) for series in arrived):
+                yield host, round(sum(series.samples[-1][1] - series.samples[0][1] for series in arrived))
 
 
 def _unanswered(metrics: Metrics, experiment: Experiment) -> Iterator[Standing]:

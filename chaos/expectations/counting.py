@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from statistics import median
+from statistics import median_low
 from typing import Final
 
 from chaos.values.series import Series
@@ -114,7 +114,7 @@ class Scrapes(dict[Source, list[float]]):
     def interval(self, sources: Iterable[Source]) -> float | None:
         """The longest usual time between two scrapes of some processes; ``None`` as long as none was scraped three times."""
         lately = [self.get(source, ())[-_LATELY:] for source in sources]
-        usual = [median(after - before for before, after in pairwise(times)) for times in lately if len(times) > 2]
+        usual = [median_low(after - before for before, after in pairwise(times)) for times in lately if len(times) > 2]
         return max(usual, default=None)
 
     def note(self, source: Source, times: Iterable[float]) -> None:

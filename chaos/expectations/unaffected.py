@@ -15,7 +15,7 @@ from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.scene import Scene
-from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import Share
 from chaos.values.questions import Question
@@ -119,6 +119,10 @@ class UnaffectedExpectation(Kind):
         silent = [name for name, one in same.items() if not one.tally.total]
         worst = f"the worst of {len(found)} services" if len(found) > 1 else self.unaffected[0]
         return replace(shown, where=worst if answer is Answer.HOLDS else ", ".join(silent or same))
+
+    def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
+        """As of shares, of all services."""
+        return {host: tally for one in self._services for host, tally in one.apart(evidence, look).items()}
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the services that decided."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from chaos.faults.delay import Delay
 from chaos.faults.kind import FilterKind
+from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.metrics import flags_of
 from chaos.istio.ports import GRPC
 from chaos.values.remarks import Refusal
@@ -31,7 +32,7 @@ class Abort(FilterKind):
     )  # fmt: skip
     grpc_status: str | None = Field(
         None,
-        pattern=r"^[A-Z_]+$",
+        json_schema_extra={"enum": [*GRPC_STATUSES, None]},
         description="a gRPC status name such as UNAVAILABLE; gRPC ports only",
     )
 
@@ -40,6 +41,13 @@ class Abort(FilterKind):
         def __init__(
             self, *, percentage: float, http_status: int | None = None, grpc_status: str | None = None
         ) -> None: ...
+
+    @field_validator("grpc_status")
+    @classmethod
+    def _known(cls, status: str | None) -> str | None:
+        if status is not None and status not in GRPC_STATUSES:
+            raise ValueError(f"expected the name of a gRPC status: {', '.join(GRPC_STATUSES)}")
+        return status
 
     @model_validator(mode="after")
     def _one_status(self) -> Self:

@@ -16,7 +16,7 @@ from chaos.errors import InputError, Setting
 from chaos.model.prometheus import address
 from chaos.model.settings import LAB, Settings
 from chaos.values.access import MeshAccess
-from chaos.values.secrets import without_secrets
+from chaos.values.secrets import redacted, without_secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Options:
         """
         for setting in (Setting.PROMETHEUS, Setting.ENTRY):
             url = given.get(setting.value)
-            if url and "@" in url:
+            if url and ("@" in url or redacted(url) != url):
                 raise InputError(
                     f"{setting} {without_secrets(url)}: a command line is no place for a password: everybody on this machine can read it",
                     hint=f"give the address by the variable {VARIABLES[setting.value]}, or in the settings",

@@ -17,7 +17,16 @@ from chaos.istio.hosts import host_matches, other_names, overlap, resolve_host, 
 from chaos.istio.registry import Service
 from chaos.istio.routing import followed
 from chaos.istio.sidecars import selected_by
-from chaos.istio.virtual_services import MESH, delegates_of, gateways_of, hosts_of, selects_source, sent_to, title
+from chaos.istio.virtual_services import (
+    MESH,
+    delegates_of,
+    gateways_of,
+    hosts_of,
+    http_routes,
+    selects_source,
+    sent_to,
+    title,
+)
 from chaos.istio.workloads import Workload
 
 Labels = Mapping[str, str]
@@ -60,7 +69,7 @@ def chosen(mesh: Mesh, name: str, namespace: str, labels: Labels, port: int) -> 
     if found.governor is None:
         return frozenset({found.host})
     owner = found.governor["metadata"]["namespace"]
-    own = [_of(route, namespace, labels, port) for route in found.governor["spec"].get("http") or ()]
+    own = [_of(route, namespace, labels, port) for route in http_routes(found.governor)]
     routes = followed([route for route in own if route["match"]], namespace)
     return frozenset(resolve_host(one["host"], owner) for route in routes for one in sent_to(route))
 
@@ -83,7 +92,7 @@ def leading_to(host: str, virtual_services: Iterable[Object]) -> Iterator[tuple[
     for vs in merged(list(virtual_services)):
         owner, own = vs["metadata"]["namespace"], hosts_of(vs)
         by_itself = host in own or (MESH in gateways_of(vs) and any(host_matches(one, host) for one in own))
-        for route in vs["spec"].get("http") or () if not by_itself else ():
+        for route in http_routes(vs) if not by_itself else ():
             parts = tuple(resolve_host(one["destination"]["host"], owner) for one in route.get("route") or ())
             if host in parts:
                 yield vs, tuple(dict.fromkeys(parts))
@@ -113,21 +122,14 @@ def _names(host: str) -> tuple[str, ...]:
 def _assumed(host: str, virtual_services: Iterable[Object]) -> Service:
     """A Service that nobody may read, at the ports that its VirtualServices speak of."""
     namespace, name = service_of(host) or ("", host)
-    blocks = (
-        block for vs in virtual_services for route in vs["spec"].get("http") or () for block in route.get("match") or ()
-    )
+    blocks = (block for vs in virtual_services for route in http_routes(vs) for block in route.get("match") or ())
     ports = {LEGACY_PORT, *(block["port"] for block in blocks if block.get("port"))}
     return Service(host=host, namespace=namespace, name=name, http=dict.fromkeys(ports, True))
 
 
 def _callers(about: Mesh, namespaces: Collection[str], workloads: Iterable[Workload]) -> Iterator[tuple[str, Labels]]:
     """Whoever may call, as far as it matters: where workloads agree in what routes and Sidecars ask for, so do their routes."""
-    blocks = (
-        block
-        for vs in about.virtual_services
-        for route in vs["spec"].get("http") or ()
-        for block in route.get("match") or ()
-    )
+    blocks = (block for vs in about.virtual_services for route in http_routes(vs) for block in route.get("match") or ())
     asked = [{}, *(block.get("sourceLabels") or {} for block in blocks), *map(selected_by, about.sidecars)]
     distinct = {tuple(sorted(labels.items())): labels for labels in asked}
     for namespace in namespaces:
@@ -140,7 +142,7 @@ def _of_gateways(host: str, about: Mesh) -> Iterator[str]:
     for vs in about.virtual_services:
         if host in hosts_of(vs) and set(gateways_of(vs)) != {MESH}:
             owner = vs["metadata"]["namespace"]
-            yield from (resolve_host(one["host"], owner) for route in vs["spec"]["http"] for one in sent_to(route))
+            yield from (resolve_host(one["host"], owner) for route in http_routes(vs) for one in sent_to(route))
 
 
 def _alias_of(host: str, mesh: Mesh) -> tuple[str, ...]:

@@ -38,6 +38,11 @@ def caller_of(labels: Mapping[str, str]) -> str:
     return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
 
 
+def is_unknown(labels: Mapping[str, str]) -> bool:
+    """Whether the caller of the requests that a series counts has no proxy, so that nothing is known of it."""
+    return labels.get("source_workload", "unknown") == "unknown"
+
+
 def counted_at(host: str) -> Callable[[Mapping[str, str]], bool]:
     """What takes the series of the requests that a route sent to a host, whatever their callers asked for."""
     return lambda labels: labels.get("destination_service") == host

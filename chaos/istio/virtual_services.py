@@ -41,6 +41,11 @@ def bound_gateways(virtual_service: Object, routes: Iterable[Mapping[str, Any]])
     return tuple(sorted(named - {MESH}))
 
 
+def http_routes(virtual_service: Object) -> Sequence[Mapping[str, Any]]:
+    """Its HTTP routes; one with routes for TCP or TLS alone has none."""
+    return (virtual_service.get("spec") or {}).get("http") or ()
+
+
 def destinations_of(route: Mapping[str, Any]) -> Iterator[Any]:
     """The destinations to which an HTTP route sends requests, and copies of them."""
     yield from (part["destination"] for part in route.get("route") or () if part.get("destination"))
@@ -68,6 +73,16 @@ def sent_to(route: Mapping[str, Any]) -> Iterator[Any]:
     """
     parts = route.get("route") or ()
     yield from (part["destination"] for part in parts if len(parts) == 1 or part.get("weight", 0) > 0)
+
+
+def without_weights(virtual_service: Object) -> Object:
+    """What of its spec stays the same while a canary shifts weights."""
+    spec = virtual_service.get("spec") or {}
+    routes = [
+        {**route, "route": [{**part, "weight": None} for part in route.get("route") or ()]}
+        for route in spec.get("http") or ()
+    ]
+    return {**spec, "http": routes}
 
 
 def roots_of(virtual_service: Object, others: Iterable[Object]) -> tuple[str, ...]:

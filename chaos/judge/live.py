@@ -65,13 +65,16 @@ def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[Expectation
 
 def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -> ExpectationResult:
     """With what was counted at each destination, where routes send a service's requests to several."""
-    apart = kind.apart(facts.evidence, look)
+    apart = {short(host, look.namespace): tally for host, tally in kind.apart(facts.evidence, look).items()}
     if not apart:
         return told
-    parts = ", ".join(
-        f"{tally.good} of {tally.total} at {short(host, look.namespace)}" for host, tally in apart.items()
-    )
-    return told.model_copy(update={"apart": apart, "observed": f"{told.observed}; {parts}"})
+    parts = ", ".join(f"{tally.good} of {tally.total} at {name}" for name, tally in apart.items())
+    found = told.model_copy(update={"apart": apart, "observed": f"{told.observed}; of these {parts}"})
+    worse = [name for name, tally in apart.items() if (tally.share or 0.0) < told.bound]
+    if told.answer is not Answer.VIOLATED or told.interval is None or not 0 < len(worse) < len(apart):
+        return found
+    hint = f"only {', '.join(worse)} is worse than expected: routes send a part of the requests there, as to a canary; look at its version first"
+    return found.model_copy(update={"hint": hint})
 
 
 def decided(facts: Facts, kind: Kind, look: Look) -> Finding:

@@ -14,6 +14,7 @@ mkdir -p "$(dirname "$folder")"
 # Beside the folder, so that it gets its name in one step; hidden, and taken away however this ends.
 work=$(mktemp -d "$(dirname "$folder")/.unpacking.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+trap 'exit 143' TERM # once the command that runs has ended, so that it finds its folder until then
 cd "$work"
 mkdir -p state/lists/partial cache/archives/partial
 options=(-qq -o "APT::Sandbox::User=$(id -un)" -o Acquire::Retries=2 -o Acquire::http::Timeout=30)

@@ -5,15 +5,18 @@ Works inside a test while allure-pytest is active; its listener keeps the result
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 import allure
-from allure_commons.model2 import Status, StatusDetails, TestStepResult
+from allure_commons.logger import AllureFileLogger
+from allure_commons.model2 import Label, Status, StatusDetails, TestResult, TestStepResult
 from allure_commons.reporter import AllureReporter
-from allure_commons.utils import uuid4
+from allure_commons.types import LabelType
+from allure_commons.utils import md5, uuid4
 
 from chaos.model.history import Environment, History, PhaseName, Span
 from chaos.model.plan import Plan
@@ -110,6 +113,27 @@ class AllureSteps(Listener):
             StatusDetails(message="\n".join(f"{one.kind}: {one.message}" for one in troubles)) if troubles else None
         )
         self._reporter.stop_step(uuid, stop=stop, status=_worst(statuses), statusDetails=details)
+
+
+def write_broken(results: Path, *, file: str, name: str, why: str) -> None:
+    """The result of an experiment that ended without a verdict, where allure-pytest can't write one.
+
+    It has the full name by which allure-pytest calls the experiment, so that its history goes on.
+    """
+    full_name = f"{Path(file).with_suffix('').as_posix().replace('/', '.')}#{name}"
+    now = _milliseconds(time.time())
+    result = TestResult(
+        uuid=uuid4(),
+        name=name,
+        fullName=full_name,
+        historyId=md5(full_name),
+        status=Status.BROKEN,
+        statusDetails=StatusDetails(message=why),
+        labels=[Label(name=LabelType.PARENT_SUITE, value="chaos experiments")],
+        start=now,
+        stop=now,
+    )
+    AllureFileLogger(str(results)).report_result(result)
 
 
 def _write_surroundings(results: Path, environment: Environment, categories: Path | None) -> None:

@@ -80,7 +80,7 @@ class ExpectationResult(Frozen):
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.
         effect: Events that are worth one independent event: over 1 where events come in bursts.
-        apart: What was counted at each host to which routes send the service's requests; empty where that is one.
+        apart: What was counted at each Service to which routes send the requests, by its name; empty where that is one.
         missing: The metrics had no data at a look, which says neither yes nor no.
         hint: What to do if it is violated, or undecided for want of something else than events, where the kind knows.
     """

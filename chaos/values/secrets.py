@@ -16,13 +16,14 @@ STARS: Final = "**********"
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^?#]*@)?(?P<rest>[^?#@]*)")
 _USER: Final = re.compile(r"(?<=://)[^\s/?#\"'<>]*@")
 _CREDENTIALS: Final = re.compile(r"\b(Bearer|Basic)\s+(?=\S*[0-9=._])[A-Za-z0-9._~+/=-]{6,}", re.IGNORECASE)
-_NAMES: Final = "token|secret|passw|passphrase|key|auth|signature|credential|session"
+_NAMES: Final = "token|secret|passw|passphrase|credential|signature|jwt|(?:api|access|private|subscription)[-_]?key"
+_WHOLE: Final = "key|auth|authorization|sig|session|sessionid"
+"""Names of parameters that are telling as they stand; in longer ones, such as ``keyword`` and ``author``, they are not."""
 _PARAMETER: Final = re.compile(
-    rf"(?P<name>[?&][^=&\s#]*(?:{_NAMES})[^=&\s#]*=)[^&\s#\"'<>]+",
-    re.IGNORECASE,
+    rf"(?P<name>[?&](?:[^=&\s#]*(?:{_NAMES})[^=&\s#]*|{_WHOLE})=)[^&\s#\"'<>]+", re.IGNORECASE
 )
 _TELLING: Final = re.compile(_NAMES, re.IGNORECASE)
-_FEWEST: Final = 4
+_FEWEST: Final = 6
 """Characters of a known secret: what is shorter is in any text, and was not worth hiding."""
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.expectations.evidence import Evidence
 from chaos.lab.state import LabState
+from chaos.model.prometheus import Prometheus
 from chaos.ports import Metrics
 from chaos.testing.shop import Shop
 from chaos.values.held import LABELS
@@ -35,7 +37,16 @@ from chaos.values.questions import (
     Side,
 )
 from tests.support import loopback
-from tests.support.back_ends import FEDERATED, REPLICAS, TWO_JOBS, Copy, prometheus, serving
+from tests.support.back_ends import (
+    FEDERATED,
+    REPLICAS,
+    TWO_JOBS,
+    Copy,
+    back_ends,
+    given_access,
+    prometheus,
+    serving,
+)
 from tests.support.waiting import until
 
 HOST = "order-svc.staging.svc.cluster.local"
@@ -232,3 +243,20 @@ def test_a_question_can_be_told(metrics: Metrics) -> None:
     }
     assert len(told) == 3
     assert all(HOST in text for text in told)
+
+
+@pytest.mark.lab
+def test_each_back_end_answers_as_the_prometheus_behind_it(
+    lab: LabState, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Requests(host=HOST), Edges(namespace="staging", end=End.CALLER)
+    direct = PrometheusMetrics(lab.prometheus)
+    at = direct.now() - 1
+    for name, access in given_access(tmp_path, monkeypatch).items():
+        with serving(prometheus(lab.prometheus), back_ends()[name]) as made:
+            metrics = PrometheusMetrics(Prometheus(made.url, **access))
+            assert abs(metrics.now() - direct.now()) < 5, name
+            for question in asked:
+                expected, found = (one.samples(question, seconds=30, at=at) for one in (direct, metrics))
+                assert sorted(found, key=str) == sorted(expected, key=str), name
+            assert metrics.samples(Comparison(promql=HOLDS), seconds=60)[0].samples[0][1] == TRUE, name

@@ -16,7 +16,7 @@ import pytest
 
 from chaos.lab.state import LabState
 from tests.e2e.experiments import chaosctl, harness_kubeconfig
-from tests.support.back_ends import BackEnd, prometheus, serving
+from tests.support.back_ends import REPLICAS, BackEnd, prometheus, serving
 
 pytestmark = pytest.mark.lab
 ROOT = Path(__file__).parents[2]
@@ -75,10 +75,17 @@ CANARIES = ("canary-", quote(PASSWORD, safe=""), PASSWORD)
 
 @pytest.fixture
 def repository(lab: LabState, tmp_path: Path) -> Iterator[Path]:
-    """Somebody's repository, with a back end that wants a user, a tenant and what its URL says."""
-    with serving(
-        prometheus(lab.prometheus), BackEnd(basic=(USER, PASSWORD), headers={"X-Scope-OrgID": TENANT})
-    ) as made:
+    """Somebody's repository, with a back end that wants a user and a tenant, and is late, slow and double."""
+    back_end = BackEnd(
+        prefix="/prometheus",
+        basic=(USER, PASSWORD),
+        headers={"X-Scope-OrgID": TENANT},
+        missing=["/api/v1/targets", "/api/v1/rules"],
+        lag=1,
+        slow=0.1,
+        copies=REPLICAS,
+    )
+    with serving(prometheus(lab.prometheus), back_end) as made:
         url = made.url.replace("http://", f"http://{USER}:{quote(PASSWORD, safe='')}@") + "?api_key=canary-parameter"
         entry = lab.entry.replace("http://", "http://canary-visitor:canary-welcome@")
         (tmp_path / "chaos.toml").write_text(

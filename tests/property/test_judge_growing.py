@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chaos.engine.recorder import Recorder
 from chaos.judge import Facts, stand
 from chaos.model.history import History, PhaseName, ProxySeen
+from chaos.values.led import Led
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import (
     Comparison,
@@ -98,6 +99,15 @@ def at_replicas(order: Recorded) -> Recorded:
     return Recorded(question=Requests(host=ORDERS, side=Side.CALLED), query="q", series=tuple(series))
 
 
+def at_canary(order: Recorded) -> Recorded:
+    """As many orders once more, which routes sent to another host."""
+    host = f"canary-{ORDERS}"
+    series = [one.model_copy(update={"labels": {**one.labels, "destination_service": host}}) for one in order.series]
+    return order.model_copy(
+        update={"question": order.question.model_copy(update={"host": host}), "series": tuple(series)}
+    )
+
+
 def load(chance: random.Random) -> tuple[LoadSecond, ...]:
     """Some requests hang, some are slow, some fail, and a second is missing now and then."""
     bad, slow, hang = (chance.choice([0.0, 0.05, 0.3]) for _ in range(3))
@@ -125,6 +135,7 @@ def some_history(chance: random.Random) -> History:
         + (elsewhere if chance.random() < 0.3 else [])
         + (shed if chance.random() < 0.5 else [])
     )
+    order += [at_canary(each) for each in order]
     one = history(
         target=target,
         order=[*order, at_replicas(order[0]), *internals(chance)],
@@ -161,10 +172,16 @@ def test_growing_evidence_is_judged_as_the_whole(seed: int) -> None:
     recorder = Recorder(whole.plan, whole.environment, clock_offset=0.0, started=whole.started)
     now, seen = 1000.0, 0
     answered: dict[Question, float] = {}
+    led = [
+        Led(host=ORDERS, destination=f"canary-{ORDERS}", since=since)
+        for since in chance.choice([(), (1005.0,), (1040.0,)])
+    ]
     while (now := now + chance.uniform(0.3, 6.0)) < 1096:
         for mark, at in whole.marks.items():
             if at <= now:
                 recorder.mark(mark, at)
+        while led and (led[0].since or 0.0) + 2 < now:
+            recorder.lead([led.pop()])
         recorder.proxies.extend(one for one in whole.proxies if one.at <= now and one not in recorder.proxies)
         for recorded in whole.recorded:
             if chance.random() > 0.05:  # else Prometheus does not answer now, and is asked for more later

@@ -182,6 +182,13 @@ def test_scripts_can_be_executed_and_are_sound_shell() -> None:
         subprocess.run(["bash", "-n", script], check=True)
 
 
+def test_the_image_is_built_from_all_that_is_installed() -> None:
+    installed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Containerfile").read_text(), re.MULTILINE)
+    needed = {f"{module}.py" for module in installed["py-modules"]} | {installed["packages"]["find"]["include"][0]}
+    assert needed <= set(" ".join(copied).split())
+
+
 # --------------------------------------------------------------------------------------------------- CI and reports
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import site
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import pytest
 
 from chaos.values.remarks import RULES_AT
 from tests.support.repository import ROOT, relative, tracked
+from tests.support.wheel import build_wheel
 
 EXPERIMENT = """\
 experiment: orders
@@ -68,23 +68,8 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Other packages are those of this environment; its own editable copy of the harness is not reached that way."""
     home = tmp_path_factory.mktemp("wheel")
-    for file in tracked():
-        copy = home / "sources" / relative(file)
-        if relative(file).startswith(("chaos/", "docs/")) or copy.parent == home / "sources":
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, copy)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    building = [
-        "wheel",
-        "--no-deps",
-        "--no-index",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(home),
-        str(home / "sources"),
-    ]
-    subprocess.run([*pip, *building], check=True, timeout=120)
-    (wheel,) = home.glob("*.whl")
+    wheel = build_wheel(home)
     venv.create(home / "venv", symlinks=True)
     (there,) = (home / "venv").glob("lib/python*/site-packages")
     (there / "other-packages.pth").write_text("\n".join(site.getsitepackages()) + "\n")

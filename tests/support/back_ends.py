@@ -21,6 +21,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+import pytest
+
 from tests.support.certificates import certificate, pem
 
 Answer = tuple[int, bytes]
@@ -131,6 +133,35 @@ def back_ends() -> dict[str, BackEnd]:
         ),
         "Azure": BackEnd(bearer={"canary-token"}, forbidden=no_rules),
         "OpenShift": BackEnd(bearer={"canary-token"}, forbidden=no_targets),
+    }
+
+
+def sign() -> Callable[[Any], Any]:
+    """A hook for requests, as a package for SigV4 has one."""
+
+    def signed(request: Any) -> Any:
+        request.headers["Authorization"] = "AWS4 canary"
+        return request
+
+    return signed
+
+
+def given_access(folder: Path, patch: pytest.MonkeyPatch) -> Mapping[str, dict[str, Any]]:
+    """How one gets in to each of ``back_ends``, with secrets in variables and in files of a folder."""
+    for name, value in {"TOKEN": "canary-token", "TENANT": "staging", "SECRET": "canary-password"}.items():
+        patch.setenv(name, value)
+        (folder / f"{name}_FILE").write_text(f"{value}\n")
+    return {
+        "Prometheus": {},
+        "behind basic authentication": {"user": "reader", "password": "env:SECRET"},
+        "Thanos": {"headers": {"THANOS-TENANT": "staging"}},
+        "Mimir": {"headers": {"X-Scope-OrgID": "env:TENANT"}},
+        "Grafana Cloud": {"user": "123456", "password": f"file:{folder}/SECRET_FILE"},
+        "VictoriaMetrics": {},
+        "Amazon": {"auth": f"{__name__}:sign"},
+        "Google": {"bearer": "env:TOKEN"},
+        "Azure": {"bearer": f"file:{folder}/TOKEN_FILE"},
+        "OpenShift": {"bearer": "env:TOKEN"},
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,22 @@ def test_what_runs_only_if_it_is_named_is_left_out_of_its_folder(
         read_experiments([tmp_path])
     assert f"{file}: left out" in capsys.readouterr().err
     assert [found for found, _, _ in read_experiments([file])] == [file]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "path", "told"),
+    [
+        ("httpStatus: 503", "grpcStatus: UNAVAILBLE", "faults[0].abort.grpcStatus", "expected the name of a gRPC status: OK, "),
+        ("load:", "load: {locustfile: nowhere.py, users: 3}\nx-load:", "load.locustfile", "there is no such file"),
+    ],
+)  # fmt: skip
+def test_names_that_lead_nowhere_are_found(tmp_path: Path, before: str, after: str, path: str, told: str) -> None:
+    file = tmp_path / "wrong.yaml"
+    text = re.sub(r"(?m)^x-load:.*\n(?: .*\n)*", "", EXPERIMENT.replace(before, after, 1))
+    assert text != EXPERIMENT
+    file.write_text(text)
+    done = CliRunner().invoke(app, ["validate", "--json", str(file)])
+    assert done.exit_code == 2
+    (problem,) = json.loads(done.stdout)[0]["problems"]
+    assert problem["path"] == path
+    assert told in problem["message"]

@@ -69,7 +69,7 @@ def test_what_is_meant_to_fail_runs_only_if_its_file_is_named(pytester: pytest.P
     found = pytester.runpytest_subprocess("--collect-only", "-q", "experiments", *QUIET)
     assert "::naive" not in found.stdout.str()
     found.stdout.fnmatch_lines(["*1/2 tests collected (1 deselected)*"])
-    named = pytester.runpytest_subprocess("--collect-only", "-q", "experiments/naive.yaml::naive", *QUIET)
+    named = pytester.runpytest_subprocess("--collect-only", "-q", ".", "experiments/naive.yaml::naive", *QUIET)
     named.stdout.fnmatch_lines(["experiments/naive.yaml::naive"])
 
 

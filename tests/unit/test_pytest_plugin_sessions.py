@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -50,6 +52,36 @@ def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pyteste
     for name, outcome in (("good", "passed (all-held"), ("bad", "failed (expectation"), ("unsure", "inconclusive (")):
         assert f"\n{name}: {outcome}" in before, "at the start of a line"
         assert any(line.startswith(f"{name} ") for line in after.splitlines())
+
+
+def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "bad")
+    conftest = pytester.path / "conftest.py"
+    dies = "\nimport os\nStored.run = lambda self, experiment, **source: os._exit(9)\nStored.active = lambda self: []\n"
+    conftest.write_text(conftest.read_text() + dies)
+    found = pytester.runpytest_subprocess(
+        *MESH, "-n", "1", "--max-worker-restart=0", "--alluredir=results", "--junitxml=junit.xml", *QUIET
+    )
+    assert found.ret == pytest.ExitCode.TESTS_FAILED
+    found.stdout.fnmatch_lines(["*chaos experiments*", "bad *error *worker 'gw0' crashed while running*"])
+    (result,) = [json.loads(one.read_text()) for one in (pytester.path / "results").glob("*-result.json")]
+    assert (result["fullName"], result["status"]) == ("experiments.bad#bad", "broken")
+    assert "crashed" in result["statusDetails"]["message"]
+    junit = ElementTree.parse(pytester.path / "junit.xml")  # noqa: S314 - our own
+    (suite,) = junit.iter("testsuite")
+    assert suite.get("errors") == "1"
+    assert [one.get("name") for one in junit.iter("testcase")] == ["bad"]
+
+
+def test_what_junits_xml_has_of_a_verdict_is_json(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "bad")
+    pytester.runpytest_subprocess(*MESH, "--junitxml=junit.xml", "--alluredir=results", *QUIET)
+    junit = ElementTree.parse(pytester.path / "junit.xml")  # noqa: S314 - our own
+    told = {one.get("name"): one.get("value") for one in junit.iter("property")}
+    verdict = json.loads(told["chaos_verdict"] or "")
+    assert (verdict["name"], verdict["outcome"]) == ("bad", "failed")
+    (result,) = [json.loads(one.read_text()) for one in (pytester.path / "results").glob("*-result.json")]
+    assert result["fullName"] == "experiments.bad#bad", "as that of a worker that died"
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from chaos.errors import InputError, MetricsError
 from chaos.harness.connecting import Options
 from chaos.model.prometheus import Prometheus
 from chaos.values.questions import Alerts, Requests
-from tests.support.back_ends import BackEnd, Imitation, back_ends, certificates, serving, stored
+from tests.support.back_ends import BackEnd, Imitation, back_ends, certificates, given_access, serving, stored
 
 HOST = "order-svc.staging.svc.cluster.local"
 CANARY = "canary-4711"
@@ -33,16 +35,6 @@ def counted(prometheus: Prometheus | str) -> int:
     return len(metrics.samples(Requests(host=HOST), seconds=60))
 
 
-def sign() -> Any:
-    """A hook for requests, as a package for SigV4 has one."""
-
-    def signed(request: Any) -> Any:
-        request.headers["Authorization"] = "AWS4 canary"
-        return request
-
-    return signed
-
-
 def fail() -> Any:
     def failed(request: Any) -> Any:
         raise OSError(f"no credentials in https://user:{CANARY}@metadata/")
@@ -50,34 +42,20 @@ def fail() -> Any:
     return failed
 
 
-ACCESS = {
-    "Prometheus": {},
-    "behind basic authentication": {"user": "reader", "password": "env:SECRET"},
-    "Thanos": {"headers": {"THANOS-TENANT": "staging"}},
-    "Mimir": {"headers": {"X-Scope-OrgID": "env:TENANT"}},
-    "Grafana Cloud": {"user": "123456", "password": "file:SECRET_FILE"},
-    "VictoriaMetrics": {},
-    "Amazon": {"auth": f"{__name__}:sign"},
-    "Google": {"bearer": "env:TOKEN"},
-    "Azure": {"bearer": "file:TOKEN_FILE"},
-    "OpenShift": {"bearer": "env:TOKEN"},
-}
-
-
 @pytest.fixture(autouse=True)
-def _secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def access(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, dict[str, Any]]:
     monkeypatch.chdir(tmp_path)
-    for name, value in {"TOKEN": "canary-token", "TENANT": "staging", "SECRET": "canary-password"}.items():
-        monkeypatch.setenv(name, value)
-        (tmp_path / f"{name}_FILE").write_text(f"{value}\n")
+    return given_access(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", back_ends())
-def test_each_back_end_lets_in_who_has_what_it_wants_and_nobody_else(name: str) -> None:
+def test_each_back_end_lets_in_who_has_what_it_wants_and_nobody_else(
+    name: str, access: Mapping[str, dict[str, Any]]
+) -> None:
     back_end = back_ends()[name]
     with serving(upstream(), back_end) as made:
-        assert counted(Prometheus(made.url, **ACCESS[name])) == 1  # type: ignore[arg-type]
-        if ACCESS[name]:
+        assert counted(Prometheus(made.url, **access[name])) == 1
+        if access[name]:
             with pytest.raises(MetricsError, match=r"does not let this in: status 401") as caught:
                 counted(made.url)
             assert "docs/how-to/managed-prometheus.md" in str(caught.value)
@@ -148,7 +126,7 @@ def test_a_server_that_repeats_what_it_was_sent_shows_no_secret(monkeypatch: pyt
     assert CANARY not in str(caught.value)
 
 
-@pytest.mark.parametrize(("access", "says"), [
+@pytest.mark.parametrize(("given", "says"), [
     ({"bearer": "env:NOBODY"}, "expected the secret for bearer at env:NOBODY: this variable is not set"),
     ({"bearer": "file:nowhere"}, "expected the secret for bearer at file:nowhere: No such file"),
     ({"bearer": "env:BROKEN"}, "line break"),
@@ -168,11 +146,11 @@ def test_a_server_that_repeats_what_it_was_sent_shows_no_secret(monkeypatch: pyt
     ({"auth": "nobody_has_this:sign"}, "No module named 'nobody_has_this'"),
     ({"auth": "builtins:int"}, "expected auth 'builtins:int' to make an authentication for requests, got a int"),
 ])  # fmt: skip
-def test_what_is_wrong_is_told_without_the_secret(access: Any, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_told_without_the_secret(given: Any, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BROKEN", f"{CANARY}\n{CANARY}")
     monkeypatch.setenv("EMPTY", " ")
     with pytest.raises(InputError) as caught:
-        PrometheusMetrics(Prometheus("http://127.0.0.1:1", **access))
+        PrometheusMetrics(Prometheus("http://127.0.0.1:1", **given))
     assert says in str(caught.value)
     assert CANARY not in str(caught.value).replace(f"headers.{CANARY}", "")
 
@@ -219,10 +197,13 @@ def test_files_variables_and_options_say_it_alike(tmp_path: Path) -> None:
 
 
 def test_a_command_line_is_no_place_for_a_password() -> None:
-    for name in ("prometheus", "entry"):
+    for name, url in product(
+        ("prometheus", "entry"), (f"http://me:{CANARY}@h", f"me:{CANARY}@h", f"http://h?api_key={CANARY}")
+    ):
         with pytest.raises(InputError, match=f"give the address by the variable CHAOS_{name.upper()}") as caught:
-            Options.typed(context="c", **{name: f"http://me:{CANARY}@h"})
+            Options.typed(context="c", **{name: url})
         assert CANARY not in str(caught.value)
+    assert Options.typed(context="c", prometheus="http://h/p?dedup=true").prometheus
 
 
 def asked_with(made: Imitation, header: str) -> list[str | None]:
@@ -242,7 +223,7 @@ def test_a_proxy_of_the_environment_is_not_asked_and_no_netrc_is_sent(
 
 
 def test_the_pages_say_what_is_tested() -> None:
-    table = (DOCS / "reference" / "metrics-back-ends.md").read_text().partition("| back end |")[2]
+    table = (DOCS / "reference" / "metrics-back-ends.md").read_text().partition("| back end |")[2].partition("\n\n")[0]
     assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")] == list(back_ends())
     page = (DOCS / "how-to" / "managed-prometheus.md").read_text()
     (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)

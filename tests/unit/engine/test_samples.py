@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 
 import pytest
 
@@ -69,8 +70,7 @@ def test_a_label_of_the_requests_own_is_no_copy(tmp_path: object) -> None:
     assert answered.tally.total > 1.6 * 40 * (window - 2), "both are counted"
 
 
-@pytest.mark.parametrize("seconds", [15.0, 60.0])
-@pytest.mark.parametrize("interval", [1.0, 5.0])
+@pytest.mark.parametrize(("seconds", "interval"), [(15.0, 1.0), (60.0, 5.0)])
 @pytest.mark.parametrize(("bears", "code"), [(1.0, ReasonCode.ALL_HELD), (0.0, ReasonCode.EXPECTATION_VIOLATED)])
 def test_samples_that_come_late_are_waited_for(
     bears: float, code: ReasonCode, seconds: float, interval: float, tmp_path: object
@@ -131,8 +131,7 @@ LACKS = {
 }
 
 
-@pytest.mark.parametrize("lack", LACKS)
-@pytest.mark.parametrize("idle", [True, False])
+@pytest.mark.parametrize(("lack", "idle"), [*product(LACKS, [True]), ("response_flags", False), (1000.0, False)])
 def test_what_the_metrics_lack_is_named(lack: str | float, idle: bool, tmp_path: object) -> None:
     shop = Shop()
     if isinstance(lack, str):

@@ -23,14 +23,14 @@ def run(shop: Shop, tmp_path: object) -> Verdict:
     return shop.harness(report_dir=str(tmp_path)).run(parse_experiment(EXPERIMENT)).verdict
 
 
-@pytest.mark.parametrize("seconds", [1.0, 4.0])
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 7.0])
 def test_slow_answers_are_waited_for_by_nobody(seconds: float, tmp_path: object) -> None:
     shop = Shop()
     shop.clock.hangs = seconds
     began = shop.clock.now()
     verdict = run(shop, tmp_path)
     assert verdict.passed, verdict.reasons
-    assert shop.clock.now() - began < 90
+    assert shop.clock.now() - began < 60 + 12 * seconds
 
 
 def test_slow_answers_hide_no_violation(tmp_path: object) -> None:

@@ -73,22 +73,31 @@ def used_before(shop: Shop) -> Shop:
 
 
 @pytest.mark.parametrize("canary", [False, True])
-def test_the_metrics_tell_who_counted(monkeypatch: pytest.MonkeyPatch, *, canary: bool) -> None:
+def test_a_service_that_was_called_through_proxies_before_is_fine(*, canary: bool) -> None:
     shop = Shop()
     if canary:
         shop.mesh.put(split(ENTRY, {"primary": 50, "canary": 50}))
         shop.clock.sleep(1)
     assert run(used_before(shop), ANSWERED).passed
+
+
+@pytest.mark.parametrize(("caller", "refused"), [("unknown", True), ("ingress", False)])
+def test_one_that_only_callers_without_a_proxy_called_is_refused(
+    monkeypatch: pytest.MonkeyPatch, caller: str, *, refused: bool
+) -> None:
+    """A caller that its proxy made known has one, which is not scraped: the baseline tells more of that."""
     shop = used_before(Shop())
     samples = shop.metrics.samples
 
-    def without_proxies(question: Question, *, seconds: float) -> Sequence[Series]:
-        if isinstance(question, Requests) and question.side is Side.CALLERS and question.host.startswith(ENTRY):
-            return ()
-        return samples(question, seconds=seconds)
+    def without_proxies(question: Question, **when: float) -> Sequence[Series]:
+        found = samples(question, **when)
+        if not isinstance(question, Requests) or not question.host.startswith(ENTRY):
+            return found
+        bare = [one.model_copy(update={"labels": {**one.labels, "source_workload": caller}}) for one in found]
+        return bare if question.side is Side.CALLED else ()
 
     monkeypatch.setattr(shop.metrics, "samples", without_proxies)
-    told = reasons(run(shop, ANSWERED))[ReasonCode.STAGING_RULE]
-    assert told.startswith(
-        "observed-not-counted: answered: the requests to order-svc are counted by its callers' proxies"
-    )
+    told = reasons(run(shop, ANSWERED))
+    assert (ReasonCode.STAGING_RULE in told) is refused
+    if refused:
+        assert told[ReasonCode.STAGING_RULE].startswith("observed-not-counted: answered: the requests to order-svc are")

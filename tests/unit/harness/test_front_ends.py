@@ -46,6 +46,7 @@ def python(folder: Path, **options: str) -> str:
         Harness.connect(
             options.get("context", ""),
             prometheus=options.get("prometheus"),
+            prometheus_access=[options["prometheus-access"]] if "prometheus-access" in options else [],
             entry=options.get("entry"),
             kubeconfig=options.get("kubeconfig"),
         )
@@ -86,6 +87,14 @@ def test_a_wrong_url_is_told(tmp_path: Path, server: ApiServer, front_end: str) 
     where = {"context": CONTEXT, "kubeconfig": str(server.kubeconfig), "prometheus": "http://127.0.0.1:1"}
     told = FRONT_ENDS[front_end](tmp_path, **where, entry="shop")
     assert f"{SPELLINGS[front_end].format('entry')}: expected a URL, got 'shop'" in told
+
+
+def test_a_wrong_way_in_is_told_without_the_secret(tmp_path: Path, server: ApiServer, front_end: str) -> None:
+    where = {"context": CONTEXT, "kubeconfig": str(server.kubeconfig), "prometheus": "http://127.0.0.1:1"}
+    told = FRONT_ENDS[front_end](tmp_path, **where, **{"prometheus-access": "bearer=canary-token"})
+    name = "prometheus_access" if front_end == "python" else "prometheus-access"
+    assert f"{SPELLINGS[front_end].format(name)}: bearer: expected env:NAME or file:PATH" in told
+    assert "canary" not in told
 
 
 def test_a_missing_kubeconfig_is_told(tmp_path: Path, front_end: str) -> None:

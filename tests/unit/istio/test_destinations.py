@@ -88,6 +88,14 @@ def test_a_gateway_that_has_just_this_host() -> None:
     assert found(vs(hosts=["shop.example.com"], **bound)) == []
 
 
+def test_objects_without_http_routes_lead_nowhere() -> None:
+    tcp = vs("tcp", hosts=[HOST], gateways=["istio-system/public"], http=None, tcp=[])
+    root = vs(http=[{"delegate": {"name": "routes"}}])
+    empty = {"metadata": {"name": "routes", "namespace": "staging"}, "spec": {}}
+    assert found(tcp) == []
+    assert found(root, empty) == []
+
+
 def test_a_host_outside_by_a_service_entry() -> None:
     assert found(vs(http=[to("api.example.com")])) == ["api.example.com"]
 
