@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Final
 
+from chaos.engine.beside import Beside
 from chaos.errors import HarnessError
 from chaos.istio.workloads import workload_name, workloads_of
 from chaos.model.plan import Caller, Injection
@@ -20,28 +22,27 @@ class Newcomers:
     def __init__(self, mesh: Mesh, clock: Clock) -> None:
         self._mesh = mesh
         self._clock = clock
-        self._asked: dict[tuple[str, str], float] = {}
-        self._found: dict[tuple[str, str], Caller | None] = {}
+        self._asked: dict[tuple[str, str], tuple[float, Beside[Caller | None]]] = {}
 
     def is_unclear(self, injection: Injection, name: str) -> bool:
         """Whether nobody can tell yet if a caller, ``namespace/workload``, has the labels of the declared ones. Never waits."""
         key = (str(injection.target), name)
         if key not in self._asked:
-            self._asked[key] = self._clock.now()
-            self._clock.beside(lambda: self._ask(injection, name))
-        return key not in self._found and self._clock.now() - self._asked[key] < PATIENCE
+            self._asked[key] = self._clock.now(), Beside(self._clock, partial(self._ask, injection, name))
+        begun, asking = self._asked[key]
+        return not asking.done and self._clock.now() - begun < PATIENCE
 
     def declared(self, injection: Injection) -> Iterator[Caller]:
         """Those that turned out to be declared callers of a target, beside the known ones."""
         known = {(one.namespace, one.workload) for one in injection.callers}
-        for (target, _), found in tuple(self._found.items()):
-            if target == str(injection.target) and found is not None and (found.namespace, found.workload) not in known:
+        for (target, _), (_, asking) in self._asked.items():
+            found = asking.result() if target == str(injection.target) and asking.done else None
+            if found is not None and (found.namespace, found.workload) not in known:
                 yield found
 
-    def _ask(self, injection: Injection, name: str) -> None:
+    def _ask(self, injection: Injection, name: str) -> Caller | None:
         namespace, _, workload = name.partition("/")
         wanted = injection.target.callers.items()
-        found: Caller | None = None
         try:
             pods = [
                 pod
@@ -49,8 +50,8 @@ class Newcomers:
                 if workload_name(pod) == workload and wanted <= (pod["metadata"].get("labels") or {}).items()
             ]
         except HarnessError:
-            return
-        if pods:  # those that are about to end called, too
-            running = (one.proxied for one in workloads_of(pods))
-            found = Caller(namespace=namespace, workload=workload, pods=next(running, ()))
-        self._found[str(injection.target), name] = found
+            return None  # nobody can tell
+        if not pods:
+            return None
+        running = (one.proxied for one in workloads_of(pods))  # those that are about to end called, too
+        return Caller(namespace=namespace, workload=workload, pods=next(running, ()))

@@ -141,8 +141,6 @@ class Live:
         for one in self.routes.look(self.recorder.clock_offset):
             self.recorder.lead([one])
             self.event(events.RoutesChanged(at=self.now(), host=one.host, destination=one.destination))
-        if self.routes.broken:
-            self.trouble(TroubleKind.BROKEN, self.routes.broken)
 
     def aside(self, call: Callable[[], T]) -> T:
         """What a call gives that may hang. It is made beside the run, which goes on to guard its fault meanwhile.

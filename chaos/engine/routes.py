@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
+from chaos.engine.beside import Beside
 from chaos.engine.planning import led_in
 from chaos.errors import MeshError
 from chaos.model.experiment import Experiment
@@ -44,10 +46,7 @@ class RouteWatch:
         self._situations: Sequence[Situation] | None = None
         self._seen = -1
         self._well_at = self._begun = float("-inf")
-        self._looking = False
-        self._found: list[Led] = []
-        self.broken = ""
-        """A bug of ours, if that keeps it from looking."""
+        self._asking: Beside[Sequence[Led]] | None = None
 
     def look(self, offset: float) -> Sequence[Led]:
         """What routes have begun to do since the last look, each told once. Never waits.
@@ -55,33 +54,32 @@ class RouteWatch:
         Args:
             offset: Seconds to add to the clock for the times of what was seen.
         """
-        if not self._looking and self._clock.now() - self._begun >= EVERY:
+        if self._asking is None and self._clock.now() - self._begun >= EVERY:
             self._begun = self._clock.now()
-            self._looking = True
-            self._clock.beside(self._ask)
-        found, self._found = self._found, []
+            self._asking = Beside(self._clock, partial(self._ask, self._begun))
+        if self._asking is None or not self._asking.done:
+            return ()
+        asked, self._asking = self._asking, None
+        try:
+            found = asked.result()
+        except MeshError:
+            return ()  # the run notices by other reads that the API is gone; what came meanwhile is seen afterwards
         return [one.model_copy(update={"since": one.since + offset}) if one.since is not None else one for one in found]
 
-    def _ask(self) -> None:
-        try:
-            self._asked(self._begun)
-        except MeshError:
-            pass  # the run notices by other reads that the API is gone; what came meanwhile is seen afterwards
-        except Exception as error:  # noqa: BLE001 - the thread's edge: else a destination could be missed in silence
-            self.broken = f"{type(error).__name__}: {error}"
-        finally:
-            self._looking = False
-
-    def _asked(self, begun: float) -> None:
+    def _ask(self, begun: float) -> Sequence[Led]:
         changes, objects = self._followed.changes, self._followed.objects()
+        new: list[Led] = []
         if changes != self._seen:
             if self._situations is None:
                 self._situations = self._around()
             now = [replace(one, virtual_services=objects) for one in self._situations]
-            new = [one for one in led_in(self._experiment, now) if (one.host, one.destination) not in self._known]
-            self._known |= {(one.host, one.destination) for one in new}
             # It may have begun at any moment since the look before.
             since = self._well_at if self._well_at > float("-inf") else None
-            self._found = [*self._found, *(one.model_copy(update={"since": since}) for one in new)]
+            led = led_in(self._experiment, now)
+            new = [
+                one.model_copy(update={"since": since}) for one in led if (one.host, one.destination) not in self._known
+            ]
+            self._known |= {(one.host, one.destination) for one in new}
             self._seen = changes
         self._well_at = begun
+        return new

@@ -51,7 +51,8 @@ def _still_faulted(removed: RemovalResult) -> Reason:
     if removed.having:
         seen = f"{removed.having} of {removed.asked} caller proxies still had the fault at the last look"
     else:
-        seen = f"the fault was gone only {removed.seconds or 0.0:.1f} s after the API acknowledged the restore"
+        surely = (removed.seconds or 0.0) - removed.uncertainty
+        seen = f"the callers' proxies still injected the fault {surely:.1f} s after the API acknowledged the restore"
     return Reason(
         code=ReasonCode.STILL_FAULTED,
         message=f"{seen}; limits.removal allows {removed.allowed:g} s",

@@ -115,7 +115,11 @@ def test_a_stall_shows_in_every_arrival_that_was_intended_meanwhile(site: Server
     assert len([ms for ms in took if ms > 1000]) == pytest.approx(50, abs=6)
     assert len([ms for ms in took if ms > 500]) == pytest.approx(75, abs=8)
     assert 1900 <= took[-1] <= 2400
-    assert all(second.sent >= 25 for second in whole(found)), "arrivals go on while nothing is answered"
+    sent = [second.sent for second in whole(found)]
+    assert min(sent) >= 25, "arrivals go on while nothing is answered"
+    assert sum(sent) >= 40 * len(sent), (
+        "those of a second may come in the next where the machine is busy; none is left out"
+    )
     assert max(second.worst_lag for second in found) < 0.5
 
 
