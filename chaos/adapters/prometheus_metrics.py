@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from prometheus_api_client import PrometheusConnect
 
 _TIMEOUT: Final = 15
-"""Seconds. No decision waits for an answer, so a slow Prometheus may take its time."""
+"""Seconds. Decisions wait for quick answers only, so a slow Prometheus may take its time."""
 _SIDES: Final = {Side.CALLERS: 'reporter=~"source|waypoint"', Side.CALLED: 'reporter="destination"'}
 _ENDS: Final = {End.CALLER: "source_workload_namespace", End.SERVICE: "destination_service_namespace"}
 _ISTIOD: Final = 'pod=~"istiod.*"'

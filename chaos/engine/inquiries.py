@@ -1,4 +1,4 @@
-"""Asks the metrics: side by side, and off the thread that decides, which never waits for an answer."""
+"""Asks the metrics: side by side, and off the thread that decides, which waits for quick answers at most."""
 
 from __future__ import annotations
 
