@@ -91,7 +91,9 @@ def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult,
 
 def _holds(facts: Facts, window: Window, confidence: float) -> bool:
     look = look_at(facts, "recovery", window, confidence=confidence)
-    return all(decided(facts, one, look).answer is Answer.HOLDS for one in facts.experiment.steady_state)
+    return not look.too_short and all(
+        decided(facts, one, look).answer is Answer.HOLDS for one in facts.experiment.steady_state
+    )
 
 
 def _violated(facts: Facts, window: Window, confidence: float) -> bool:
