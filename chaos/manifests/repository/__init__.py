@@ -8,9 +8,9 @@ import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
-from chaos.model.experiment import Experiment
+from chaos.model.schema import schema
 
 FOLDER: Final = "experiments"
 SCHEMA: Final = "experiment.schema.json"
@@ -53,9 +53,3 @@ class Beginning:
         text = files(__package__).joinpath(template).read_text(encoding="utf-8")
         # Whole words, and none that is part of a variable's name.
         return re.sub(rf"(?<![\w$.])({'|'.join(values)})(?!\w)", lambda found: values[found[1]], text)
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of an experiment file."""
-    document = Experiment.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "experiment", **document}
