@@ -59,7 +59,7 @@ def spec(shop: Shop) -> Mapping[str, Any]:
     return result
 
 
-def annotations(shop: Shop) -> object:
+def notes(shop: Shop) -> object:
     found = shop.mesh.virtual_service("staging", "inventory")
     return found and found["metadata"].get("annotations")
 
@@ -87,7 +87,7 @@ def test_a_spec_is_another_one_for_a_while(shop: Shop, here: Harness) -> None:
         )  # fmt: skip
         assert here.active() == [], "a change is no fault"
         assert here.sweep() == [], "who lives is let alone"
-    assert (spec(shop), annotations(shop)) == (ROUTES["spec"], None)
+    assert (spec(shop), notes(shop)) == (ROUTES["spec"], None)
     assert not shop_is_changed(shop)
 
 

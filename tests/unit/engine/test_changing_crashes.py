@@ -89,7 +89,7 @@ def die(number: int, how: str) -> tuple[Shop, Mortal, str]:
     shop.mesh.put(OTHER)
     before = state(shop.mesh)
     mortal = Mortal(shop.mesh, number, how)
-    place = Place.of(mortal, shop.metrics, Settings(namespaces=("staging",), changes=("staging",)), entry="http://shop")  # type: ignore[arg-type]
+    place = Place.of(mortal, shop.metrics, Settings(namespaces=("staging",), changes=("staging",)), entry="http://shop")
     harness = Harness(place, watchdog=lambda _watched, _folder: NoWatch(), clock=shop.clock, listeners=())
     with suppress(Dead), harness.changed(SLOWER, POLICY, absent=[OTHER]):
         pass
@@ -152,7 +152,7 @@ def test_who_cleans_up_may_die_too(how: str) -> None:
         shop.clock.sleep(LEASE_SECONDS + 1)
         second = Mortal(shop.mesh, at, how)
         with suppress(Dead):
-            sweep(second, namespaces=("staging",))  # type: ignore[arg-type]
+            sweep(second, namespaces=("staging",))
         by_sweep(shop, "")
         assert state(shop.mesh) == before, f"{how} write {at} of the sweep"
         if not second.dead:
