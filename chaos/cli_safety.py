@@ -51,16 +51,19 @@ def status(
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
 ) -> None:
-    """Show every fault of the harness that is active now, and whether its run is live."""
+    """Show every fault and every change of the harness that is active now, and whether its run is live."""
     from chaos.reporting.console import show
-    from chaos.safety.active import active
+    from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
 
     found = _mesh_of(context, kubeconfig)
-    faults = active(found[0], _chosen(*found, namespace, all_staging=all_staging)) if found else []
+    there: list[ActiveFault | ActiveChange] = []
+    if found:
+        namespaces = _chosen(*found, namespace, all_staging=all_staging)
+        there = [*active(found[0], namespaces), *active_changes(found[0], namespaces)]
     if as_json:
-        give([fault.as_dict() for fault in faults])
+        give([one.as_dict() for one in there])
     else:
-        show("\n".join(str(fault) for fault in faults) or "no active faults")
+        show("\n".join(str(one) for one in there) or "no active faults")
 
 
 def sweep(
@@ -156,8 +159,9 @@ def janitor(
     from chaos.manifests.janitor import janitor as objects
     from chaos.values.documents import as_documents
 
-    namespaces = _spelled_out(_settings_for(namespace))
-    give(as_documents(objects(namespaces, image=image, home=home, schedule=schedule)))
+    settings = _settings_for(namespace)
+    made = objects(_spelled_out(settings), image=image, home=home, schedule=schedule, changes=settings.changes)
+    give(as_documents(made))
 
 
 @manifests_app.command()
@@ -194,6 +198,7 @@ def rbac(
         freeze=not without_freeze,
         root=root or settings.root_namespace,
         revisions=revision or [DEFAULT_REVISION],
+        changes=settings.changes,
     )
     give(as_documents(made))
 

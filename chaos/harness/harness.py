@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from copy import copy
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +12,13 @@ from typing import Final, Self, TypedDict, Unpack
 
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.http_probe import HttpProbe
+from chaos.adapters.istio_manifests import Manifest, wanted_of
 from chaos.adapters.locust_load import LocustLoad
+from chaos.engine import changing
 from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
-from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.surroundings import Surroundings, Watch, Watched
 from chaos.errors import InputError, Setting
 from chaos.harness import connecting, running
 from chaos.harness.again import judge_again
@@ -30,7 +32,7 @@ from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Probe, Result
 from chaos.reporting.listeners import listeners as reports
 from chaos.reporting.record import run_folder
-from chaos.safety.active import ActiveFault, active
+from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.sweep import Swept, sweep
 from chaos.values.quantities import duration_of
@@ -44,7 +46,7 @@ class Means(TypedDict, total=False):
 
     load: Callable[[], Load]
     probe: Callable[[], Probe]
-    watchdog: Callable[[Plan, Path], Watch] | None
+    watchdog: Callable[[Watched, Path], Watch] | None
     clock: Clock
     listeners: Sequence[Listener] | None
     report_dir: Path | str
@@ -63,7 +65,7 @@ class Harness:
         place: Where; ``connect`` and ``on_lab`` find it, ``Place.of`` makes one of your own mesh and metrics.
         load: Makes the load generator of a run; by default Locust.
         probe: Makes what looks at the mesh's entry before anything is written; by default by HTTP.
-        watchdog: Starts the watchdog for a plan and the folder of its record; by default a process.
+        watchdog: Starts the watchdog for a plan (or a change) and the folder of its record; by default a process.
         clock: The clock that runs use.
         listeners: Reports; by default the harness's own and those of installed packages.
         report_dir: The folder for records.
@@ -81,7 +83,7 @@ class Harness:
         *,
         load: Callable[[], Load] | None = None,
         probe: Callable[[], Probe] = HttpProbe,
-        watchdog: Callable[[Plan, Path], Watch] | None = None,
+        watchdog: Callable[[Watched, Path], Watch] | None = None,
         clock: Clock | None = None,
         listeners: Sequence[Listener] | None = None,
         report_dir: Path | str = "reports",
@@ -261,15 +263,50 @@ class Harness:
         """
         return judge_again(Path(record), what_if or {})
 
+    # --- changing the mesh for a while --------------------------------------------------------------------------------
+
+    def changed(self, *manifests: Manifest, absent: Sequence[Manifest] = ()) -> AbstractContextManager[None]:
+        """Istio's configuration is as these manifests have it as long as a ``with`` block lasts; then all is put back.
+
+            with harness.changed(Path("canary-half.yaml")):
+                harness.check(experiment)
+
+        Where there is an object of a manifest's kind, namespace and name, its spec is replaced; else the object is made. What
+        others write meanwhile stays theirs. The block begins when the API has stored everything; until proxies obey takes them a moment.
+
+        Args:
+            manifests: YAML of one or several objects, a path to such a file, or objects as mappings.
+            absent: Objects that are away meanwhile, as ``{"kind": …, "metadata": {"namespace": …, "name": …}}`` or as YAML.
+
+        Raises:
+            InputError: it is no manifest of one of Istio's objects, or one that is to be absent is not there.
+            Refused: the settings do not allow changes in the namespace, or a staging rule forbids this one. Nothing was written.
+            Locked: another block changes the object now.
+            MeshError: the API failed; or, after the block, the change was not there all the time, or could not be put back.
+        """
+        wanted = (*wanted_of(manifests), *wanted_of(absent, absent=True))
+        return changing.changed(
+            self.place, wanted, run=new_run(), clock=self._clock, lease=self._lease,
+            watch=lambda watched: self._watchdog(watched, self._report_dir / "changes" / watched.run),
+        )  # fmt: skip
+
     # --- cleaning up -----------------------------------------------------------------------------------------------
 
     def active(self) -> Sequence[ActiveFault]:
-        """Every fault of the harness that is active now in a namespace that may be touched.
+        """Every fault of the harness that is active now in a namespace that may be touched; changes have ``active_changes``.
 
         Raises:
             MeshError: the API can't be read.
         """
         return active(self.place.mesh, self.place.namespaces)
+
+    def active_changes(self) -> Sequence[ActiveChange]:
+        """Every change of Istio's configuration that is to be put back, in a namespace that may be touched.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        return active_changes(self.place.mesh, self.place.namespaces)
 
     def sweep(self) -> Sequence[Swept]:
         """Removes what dead runs left in any namespace that may be touched; what became of each object.
@@ -281,12 +318,12 @@ class Harness:
         return sweep(self.place.mesh, namespaces=namespaces) if namespaces else ()
 
     def await_watchdogs(self) -> None:
-        """Waits until no fault is active, as long as a watchdog may take that was called upon just now.
+        """Waits until no fault and no change is active, as long as a watchdog may take that was called upon just now.
 
         Raises:
             MeshError: the API can't be read.
         """
         clock = self._clock
         until = clock.now() + _WATCHDOGS
-        while self.active() and clock.now() < until:
+        while (self.active() or self.active_changes()) and clock.now() < until:
             clock.sleep(0.2)
