@@ -15,7 +15,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from chaos.model.verdict import Outcome, Verdict
-from tests.support.defects import DEFECTS, Defect, V, run
+from tests.support.defects import DEFECTS
+from tests.support.defects.experiment import run
+from tests.support.defects.variants import Defect, V
 
 DEFAULT: Final = {"profile": "default"}
 HEAD: Final = """\

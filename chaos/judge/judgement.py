@@ -18,7 +18,7 @@ from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery
 from chaos.judge.removal import judge_removal
-from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
+from chaos.judge.tested import hanging, untested_after, untested_before, untested_during, with_statuses
 from chaos.judge.unscraped import judge_unscraped
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
@@ -131,7 +131,7 @@ def _reasons(
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
     yield from _during(history, facts, during, guarded, excused, now)
-    yield from _after(history, removed, after, excused)
+    yield from _after(history, facts, removed, after, excused)
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:
@@ -332,7 +332,11 @@ def _uncounted(share: ShareProof) -> str:
 
 
 def _after(
-    history: History, removed: RemovalResult | None, after: RecoveryResult | None, excused: Collection[str]
+    history: History,
+    facts: Facts,
+    removed: RemovalResult | None,
+    after: RecoveryResult | None,
+    excused: Collection[str],
 ) -> Iterator[Reason]:
     if removed is None or after is None or history.troubles or removed.answer is Answer.VIOLATED:
         return
@@ -366,6 +370,9 @@ def _after(
             else "find out what fails for a moment after the fault; if there were too few events, raise load.rate, or limits.baseline: "
             "the run looks for as much longer after the fault",
         )
+    else:
+        since = facts.marks[Mark.RESTORED] + (removed.seconds or 0.0) + (after.seconds or 0.0)
+        yield from untested_after(facts, since)
 
 
 def _all_held(

@@ -21,7 +21,8 @@ from chaos.model.verdict import Verdict
 from chaos.reporting.record import read_record
 from tests.e2e.experiments import chaosctl, configured, harness_kubeconfig, on
 from tests.support import loopback
-from tests.support.defects import LATE, MOST, VIOLATED, Defect, expecting
+from tests.support.defects.experiment import LATE, MOST, VIOLATED, expecting
+from tests.support.defects.variants import Defect
 from tests.support.labs import own_lab
 
 WORKLOAD: Final = """\
