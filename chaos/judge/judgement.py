@@ -190,12 +190,7 @@ def _undecided(
                 "that Prometheus scrapes them",
             )
         elif hang := hanging(facts, one):
-            yield Reason(
-                code=ReasonCode.REQUESTS_HANG,
-                message=f"{one.sentence}; {hang} requests of the load were still without an answer, for longer "
-                "than any answer took: if these fail, it may be violated",
-                hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
-            )
+            yield _hangs(one, hang)
         elif one.effect >= BURSTY:
             yield Reason(
                 code=ReasonCode.BURSTY,
@@ -209,6 +204,15 @@ def _undecided(
                 message=one.sentence,
                 hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
+
+
+def _hangs(one: ExpectationResult, requests: int) -> Reason:
+    return Reason(
+        code=ReasonCode.REQUESTS_HANG,
+        message=f"{one.sentence}; {requests} requests of the load were still without an answer, for longer "
+        "than any answer took: if these fail, it may be violated",
+        hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
+    )
 
 
 def _outside(proof: Proof) -> Iterator[Reason]:
@@ -356,7 +360,12 @@ def _after(
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
-        open_ = [one.sentence for one in after.expectations if one.answer is Answer.UNDECIDED]
+        undecided = [one for one in after.expectations if one.answer is Answer.UNDECIDED]
+        hanging_ = [_hangs(one, requests) for one in undecided if (requests := hanging(facts, one))]
+        if hanging_:
+            yield from hanging_
+            return
+        open_ = [one.sentence for one in undecided]
         relapsed = after.bad_until > after.allowed
         if relapsed:
             open_.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")

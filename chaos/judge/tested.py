@@ -145,7 +145,9 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
 
 def hanging(facts: Facts, result: ExpectationResult) -> int:
     """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
-    window = facts.baseline if result.phase == "baseline" else facts.faulted(float("inf"))
+    window = facts.baseline
+    if result.phase != "baseline":
+        window = facts.faulted(float("inf")) if result.phase == "fault" else facts.restored
     return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(min(1.0, result.bound))) if window else 0
 
 

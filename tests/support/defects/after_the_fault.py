@@ -105,8 +105,7 @@ AFTER: Final[Mapping[str, Defect[Variant]]] = {
         ReasonCode.NO_SUCCESS, afterwards(ENDLESS, status=302), afterwards(5, status=302), names="302 for"
     ),
     "daily limit that is used up": Defect(
-        LATE, afterwards(ENDLESS, target_status="429"), afterwards(6, target_status="429"),
-        expecting("service: inventory-svc, good: {status: 2xx}, atLeast: 95%, duringFault: 40%"),
+        LATE, afterwards(ENDLESS, status=429), afterwards(6, status=429), expecting("from: client, good: {status: 2xx}, atLeast: 95%")
     ),
     "herd when the dependency is back": Defect(
         LATE, afterwards(60, asks=8.0), afterwards(5, asks=8.0),
@@ -125,7 +124,7 @@ AFTER: Final[Mapping[str, Defect[Variant]]] = {
         LATE, afterwards(ENDLESS, tail=(0.12, 3000.0)), afterwards(6, tail=(0.12, 3000.0)), expecting(IN_TIME) | FOR_A_WHILE
     ),
     "requests that hang ever after": Defect(
-        LATE, Variant({"lingers": ENDLESS}, changes("restore", (0, {"stuck": 0.3}))),
+        ReasonCode.REQUESTS_HANG, Variant({"lingers": ENDLESS}, changes("restore", (0, {"stuck": 0.3}))),
         Variant({"lingers": 4.0}, changes("restore", (0, {"stuck": 0.3}))),
         expecting("from: client, good: {status: 2xx}, atLeast: 95%") | FOR_A_WHILE,
     ),
