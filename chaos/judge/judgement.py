@@ -127,9 +127,10 @@ def _reasons(
         yield from _not_steady(facts, before)
         return
     yield from untested_before(facts)
-    # A load generator that was not well itself says nothing against the system.
+    # A load generator that was not well itself says nothing against the system; nor does the lab, whose shop runs beside it.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
-    excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
+    shared = facts.environment.lab
+    excused = {one.title for one in kinds if starved is not None and (shared or one.counted_by_load)}
     yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, facts, removed, after, excused)
 

@@ -140,6 +140,8 @@ class Shop:
         self.metrics = ShopMetrics(self.clock, self.traffic)
         self.load = ShopLoad(self.traffic)
         self.probe = ShopProbe()
+        self.lab = False
+        """Whether it counts as the embedded lab, which shares a machine with the load generator."""
 
     def stall(self, seconds: float) -> None:
         """The machine stands still: no request is sent, nothing is scraped, and the run itself goes on only afterwards."""
@@ -149,7 +151,8 @@ class Shop:
 
     def harness(self, **means: Unpack[Means]) -> Harness:
         """A harness at this shop, which takes what ``Harness`` takes, by default without reports; runs last milliseconds."""
-        place = Place.of(self.mesh, self.metrics, Settings(namespaces=(NAMESPACE,)), entry=_ENTRY_URL)
+        settings = Settings(namespaces=(NAMESPACE,))
+        place = Place.of(self.mesh, self.metrics, settings, entry=_ENTRY_URL, lab=self.lab)
         means.setdefault("load", lambda: self.load)
         means.setdefault("probe", lambda: self.probe)
         means.setdefault("watchdog", lambda _plan, _folder: NoWatch())
