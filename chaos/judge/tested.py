@@ -23,6 +23,7 @@ from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
+_BEFORE: Final = "before the fault"
 _WORKS: Final = 0.1
 """Share of successful answers below which almost nothing succeeds."""
 
@@ -44,7 +45,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 hint="check that the target has ready pods (kubectl get endpointslices), and send load for which it has an answer: "
                 "a fault at a service that fails anyway changes nothing",
             )
-    yield from _no_success(facts, window, "before the fault")
+    yield from _no_success(facts, window, _BEFORE)
 
 
 def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
@@ -55,12 +56,14 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
         answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
         if _succeeding(answers) < _WORKS:
             most = max(answers, key=answers.__getitem__)
+            cure = "check the load's paths, its headers (Host, credentials) and its data"
+            if when != _BEFORE:
+                cure = "before the fault such requests succeeded: see what the service answers in place of an error, or what its callers lost (a session)"
             expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
                 message=f"{one.title!r} rests on errors: almost no answer {when} was a success, but status {_told(answers)}",
-                hint="check the load's paths, its headers (Host, credentials) and its data; "
-                + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
+                hint=f"{cure}; " + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
 
 
@@ -142,7 +145,9 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
 
 def hanging(facts: Facts, result: ExpectationResult) -> int:
     """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
-    window = facts.baseline if result.phase == "baseline" else facts.faulted(float("inf"))
+    window = facts.baseline
+    if result.phase != "baseline":
+        window = facts.faulted(float("inf")) if result.phase == "fault" else facts.restored
     return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(min(1.0, result.bound))) if window else 0
 
 
@@ -197,3 +202,11 @@ def _faulted(facts: Facts, injection: Injection, window: Window) -> int:
         for series, events in counted(facts, injection, window.start, window.end)
         if is_faulted(series, injection) and is_declared(injection, caller_of(series.labels))
     )
+
+
+# --- after the fault ---------------------------------------------------------------------------------------------------
+
+
+def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
+    """Why what held from a moment after the fault is no recovery: who is sent to a login page has lost the session."""
+    yield from _no_success(facts, Window(since, facts.marks.get(Mark.LOAD_STOPPED, float("inf"))), "after the fault")

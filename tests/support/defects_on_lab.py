@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from ruamel.yaml import YAML
@@ -21,7 +20,8 @@ from chaos.model.verdict import Verdict
 from chaos.reporting.record import read_record
 from tests.e2e.experiments import chaosctl, configured, harness_kubeconfig, on
 from tests.support import loopback
-from tests.support.defects import LATE, MOST, VIOLATED, Defect, expecting
+from tests.support.defects.experiment import LATE, MOST, VIOLATED, expecting
+from tests.support.defects.variants import Defect
 from tests.support.labs import own_lab
 
 WORKLOAD: Final = """\
@@ -253,20 +253,20 @@ def lab_of(lanes: Sequence[str], folder: Path) -> Iterator[LabState]:
         yield lab
 
 
-def run(lab: LabState, lane: str, declared: Mapping[str, str], variant: Asked) -> Verdict:
-    """The verdict on a variant, by the command that a user types."""
+def run(lab: LabState, lane: str, declared: Mapping[str, str], variant: Asked, folder: Path) -> Verdict:
+    """The verdict on a variant, by the command that a user types; its record is in the folder."""
     requests = ", ".join(f"{{path: {path}}}" for path in variant.paths)
     text = EXPERIMENT.replace("REQUESTS", requests)
     for name, value in {**DECLARED, **declared}.items():
         text = text.replace(name.upper(), value)
-    with TemporaryDirectory() as made, _applied(lab, lane, variant.applied):
-        folder = configured(Path(made), f'namespaces = ["{lane}"]\n')
-        file = folder / "experiment.yaml"
-        file.write_text(text.replace("LANE", lane))
+    configured(folder, f'namespaces = ["{lane}"]\n')
+    file = folder / "experiment.yaml"
+    file.write_text(text.replace("LANE", lane))
+    with _applied(lab, lane, variant.applied):
         done = chaosctl("run", file, *on(lab), "--report-dir", folder, cwd=folder)
-        records = list(folder.glob("runs/*"))
-        assert len(records) == 1, done.stdout + done.stderr
-        return judge(read_record(records[0]).history)
+    records = list(folder.glob("runs/*"))
+    assert len(records) == 1, done.stdout + done.stderr
+    return judge(read_record(records[0]).history)
 
 
 def _shop(lane: str) -> str:
