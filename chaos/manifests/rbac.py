@@ -61,7 +61,9 @@ STAGING: Final = (
 )  # fmt: skip
 """In each staging namespace."""
 CHANGES: Final = tuple(
-    Rule(one.group, one.plural, ("get", "list", "create", "update", "delete"), "saved, restored, and changed for a while")
+    Rule(
+        one.group, one.plural, ("get", "list", "create", "update", "delete"), "saved, restored, and changed for a while"
+    )
     if one in CHANGEABLE
     else Rule(one.group, one.plural, ("get", "list"), "saved, and compared with what was saved")
     for one in KINDS
