@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaos import cli_safety
+from chaos import cli_backup, cli_safety
 from chaos.cli_safety import Json, Kubeconfig, give, say
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
@@ -44,6 +44,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli_safety.add_to(app)
+app.add_typer(cli_backup.backup_app, name="backup")
 app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]

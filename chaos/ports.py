@@ -151,6 +151,9 @@ class Mesh(Protocol):
     def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
         """The routes that a pod's proxy has now, as its admin interface prints them; ``None`` if exec is denied."""
 
+    def stats_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """What a pod's proxy counts of its connection to istiod; ``None`` if exec is denied."""
+
 
 class Metrics(Protocol):
     """The back end of the mesh's metrics, such as Prometheus. Every call raises ``MetricsError`` when it fails."""
