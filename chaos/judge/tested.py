@@ -15,7 +15,7 @@ from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
-from chaos.judge.ours import listened, share_of_load
+from chaos.judge.ours import listened, rates_of_others, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -24,6 +24,8 @@ from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
 _BEFORE: Final = "before the fault"
+_NOTICED: Final = 0.05
+"""Share of a service's requests from which those of others are no trifle, where rates are compared."""
 _WORKS: Final = 0.1
 """Share of successful answers below which almost nothing succeeds."""
 
@@ -46,6 +48,22 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 "a fault at a service that fails anyway changes nothing",
             )
     yield from _no_success(facts, window, _BEFORE)
+    yield from _others_call(facts)
+
+
+def _others_call(facts: Facts) -> Iterator[Reason]:
+    """Expectations that compare rates of requests which are not the load's alone: others may come and go meanwhile."""
+    for one in facts.experiment.steady_state:
+        if not one.counts_everybody:
+            continue
+        others, every = rates_of_others(facts, one)
+        if others > _NOTICED * every:
+            yield Reason(
+                code=ReasonCode.OTHERS_CALL,
+                message=f"{one.title!r} takes every request for the load's, and before the load began, others sent {others:.2g} of the "
+                f"{every:.2g} per second that were counted with it: it can't be told whether they come and go, or the system changes",
+                hint="run it while others are quiet, or compare only requests that they do not send (caller; attempts also per a service)",
+            )
 
 
 def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:

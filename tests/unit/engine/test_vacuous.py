@@ -71,6 +71,7 @@ WAYS: Mapping[str, Way] = {
         R.NO_SUCCESS, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"status": 404}
     ),
     "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
+    "the entry redirects to a login once the fault is gone": Way(R.NO_SUCCESS, restored={"status": 302}),
     "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
     "only a time, and fast errors from the start": Way(
         R.NOT_STEADY_BEFORE, expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"), traffic={"broken": 1.0}
@@ -108,6 +109,12 @@ WAYS: Mapping[str, Way] = {
         expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'),
         traffic={"asks": 0.1, "others": 40.0},
     ),
+    "others send as much as the load to a service whose throughput is compared": Way(
+        R.OTHERS_CALL, expecting("throughput: inventory-svc"), traffic={"others": 20.0}
+    ),
+    "others send as much as the load to a service whose attempts are counted": Way(
+        R.OTHERS_CALL, expecting("attempts: inventory-svc, atMost: 5"), traffic={"others": 20.0}
+    ),
     # too little was seen
     "a few faulted requests": Way(R.TOO_FEW_FAULTED, traffic={"asks": 0.05}, added="limits: {fault: 40s}"),
     "fewer faulted requests than are asked for": Way(
@@ -135,7 +142,7 @@ WAYS: Mapping[str, Way] = {
     "a guardrail for a request that nobody sends": Way(
         R.GUARDRAIL_BLIND,
         {
-            "load": "rate: 20, requests: [{path: /orders/42, name: orders}, {path: /rare, name: rare}]",
+            "load": "rate: 20, requests: [{path: /orders/42, name: orders, weight: 10000}, {path: /rare, name: rare}]",
             "guardrail": 'from: client, request: rare, good: {status: "<500"}, atLeast: 30%',
         },
     ),
