@@ -85,9 +85,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_it_holds_every_file_of_the_package_and_the_documentation(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as opened:
         names = {re.sub(r".*\.data/data/share/doc/istio-chaos/", "", name) for name in opened.namelist()}
-    expected = {
-        relative(file) for file in tracked() if relative(file).startswith(("chaos/", "docs/", "istio_chaos.py"))
-    }
+    packed = ("chaos/", "docs/", "istio_chaos.py", "suites/chaos_suites/")
+    expected = {relative(one).removeprefix("suites/") for one in tracked() if relative(one).startswith(packed)}
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
@@ -124,6 +123,24 @@ def test_pytest_finds_the_plugin_and_the_experiment(installed: Installed) -> Non
     told = installed.run("python", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "orders.yaml")
     assert "orders.yaml::orders" in told
     assert "1 test collected" in told
+
+
+def test_the_suites_are_collected_from_it_by_row_of_the_guide(installed: Installed) -> None:
+    told = installed.run(
+        "python",
+        "-m",
+        "pytest",
+        "--pyargs",
+        "chaos_suites",
+        "-m",
+        "G5",
+        "--collect-only",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+    )
+    assert "traffic/test_canary.py::test_the_split_agrees_with_the_weights" in told
+    assert "1/" in told, "no other is of this row"
 
 
 def test_a_package_of_the_users_by_the_same_name_is_told_apart(installed: Installed, tmp_path: Path) -> None:
