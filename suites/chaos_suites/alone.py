@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import tempfile
 from collections.abc import Collection
 from contextlib import ExitStack
@@ -12,14 +13,14 @@ from typing import Self
 
 
 class Alone:
-    """Holds names of one cluster for as long as a ``with`` block; the kernel frees what a dead process held.
+    """Holds names of one cluster against the user's other tests, for as long as a ``with`` block; the kernel frees what a dead process held.
 
     Args:
         cluster: The cluster's UID.
     """
 
     def __init__(self, cluster: str) -> None:
-        self._folder = Path(tempfile.gettempdir()) / f"chaos-suites-{cluster}"
+        self._folder = Path(tempfile.gettempdir()) / f"chaos-suites-{os.getuid()}-{cluster}"
         self._held = ExitStack()
 
     def __enter__(self) -> Self:

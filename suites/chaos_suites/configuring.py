@@ -17,9 +17,10 @@ from chaos import Harness, InputError
 from chaos.values.questions import Pushes
 from chaos_suites.alone import Alone
 from chaos_suites.asking import Entry
-from chaos_suites.services import Degraded, Dependent, Hop, Mirror, Part, Services
+from chaos_suites.services import Hop, Part, Services
 
 P = TypeVar("P", bound=Part)
+Q = TypeVar("Q", bound=Part)
 _WITHIN: Final = 30.0
 """Seconds until proxies have new configuration: as for a fault."""
 _NOBODY: Final = 404
@@ -55,14 +56,22 @@ class Configure:
             part: The table, if the file has it.
             mesh: No other test may run meanwhile.
         """
-        if part is None:
-            pytest.skip("services.toml has no table for it (docs/reference/suites.md)")
-        self._alone.take(_named(part), mesh=mesh)
-        if part.configuration:
-            self._write(part)
-        return part
+        found = _there(part)
+        self._alone.take(found.uses, mesh=mesh)
+        self._write(found)
+        return found
+
+    def both(self, first: P | None, second: Q | None) -> tuple[P, Q]:
+        """Two tables at once, so that no other test holds one of them and waits for the other."""
+        found, other = _there(first), _there(second)
+        self._alone.take((*found.uses, *other.uses))
+        self._write(found)
+        self._write(other)
+        return found, other
 
     def _write(self, part: Part) -> None:
+        if not part.configuration:
+            return
         namespace = self._services.namespace
         if namespace not in self._harness.place.settings.changes:
             pytest.skip(
@@ -93,11 +102,10 @@ class Configure:
         return sum(one.samples[-1][1] for one in found if one.samples) if found else None
 
 
-def _named(part: Part) -> list[str]:
-    """The services that must be as one test needs them, and no other."""
-    found = [part.service] if isinstance(part, Hop | Degraded) else []
-    found += [part.dependency] if isinstance(part, Dependent) else []
-    return found + ([part.mirror] if isinstance(part, Mirror) else [])
+def _there(part: P | None) -> P:
+    if part is None:
+        pytest.skip("services.toml has no table for it (docs/reference/suites.md)")
+    return part
 
 
 def _objects(files: Sequence[Path], namespace: str) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ from chaos.values.quantities import Duration, Share
 SHOP: Final = Path(__file__).parent / "shop" / "services.toml"
 """The lab's shop, with the guide's configuration."""
 RequestPath = Annotated[str, Field(pattern=PATH_PATTERN)]
+MinorVersion = Annotated[str, Field(pattern=r"^\d+\.\d+$")]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
 
 
@@ -37,6 +38,11 @@ class Part(Declared):
         """All files that it names."""
         return self.configuration
 
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The Services that must be as one test needs them, and that nobody else may call meanwhile."""
+        return ()
+
 
 class Hop(Part):
     """A service that one caller's proxy sends requests to, caused by requests for a path at the mesh's entry.
@@ -52,6 +58,11 @@ class Hop(Part):
     service: Name
     path: RequestPath
     method: Method = "GET"
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The one that is called."""
+        return (self.service,)
 
 
 class Canary(Hop):
@@ -119,11 +130,21 @@ class Dependent(Hop):
 
     dependency: Name
 
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """Both."""
+        return (self.service, self.dependency)
+
 
 class Mirror(Dependent):
     """``[mirror]``: requests for ``service`` are mirrored to another one, ``mirror``, that needs ``dependency``."""
 
     mirror: Name
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """All three."""
+        return (self.service, self.mirror, self.dependency)
 
 
 class Timeout(Dependent):
@@ -160,6 +181,11 @@ class Degraded(Part):
     method: Method = "GET"
     dependencies: tuple[Name, ...] = Field(min_length=1)
 
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """It and what it depends on."""
+        return (self.service, *self.dependencies)
+
 
 class Identities(Part):
     """``[identities]``: the service account of each workload; all connections between them are mutual TLS.
@@ -177,6 +203,11 @@ class Identities(Part):
     calls: tuple[tuple[Name, Name], ...] = ()
     paths: tuple[RequestPath, ...] = ()
 
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """All that are called."""
+        return tuple(called for _, called in self.calls)
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         named = {*self.pods, *(one for call in self.calls for one in call)}
@@ -193,11 +224,21 @@ class Asked(Declared):
 
 
 class Authorization(Part):
-    """``[authorization]``: what the policies of a service allow to one who comes by the entry; everything else is denied."""
+    """``[authorization]``: what the policies of a service allow to one who comes by the entry; everything else is denied.
 
+    Args:
+        caller: The workload through which the requests come, as a rule the gateway.
+    """
+
+    caller: Name
     service: Name
     allowed: tuple[Asked, ...] = Field(min_length=1)
     denied: tuple[Asked, ...] = Field(min_length=1)
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The one with the policies."""
+        return (self.service,)
 
 
 class KeyMetrics(Hop):
@@ -230,12 +271,17 @@ class Tracing(Part):
     path: RequestPath
     hops: tuple[tuple[Name, Name], ...] = Field(min_length=1)
 
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """All that are called."""
+        return tuple(called for _, called in self.hops)
+
 
 class Versions(Part):
     """``[versions]``: the oldest versions of Kubernetes and Istio that are supported."""
 
-    kubernetes: str = "1.26"
-    istio: str = "1.22"
+    kubernetes: MinorVersion = "1.26"
+    istio: MinorVersion = "1.22"
 
 
 class ControlPlane(Hop):
