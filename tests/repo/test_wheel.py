@@ -125,22 +125,16 @@ def test_pytest_finds_the_plugin_and_the_experiment(installed: Installed) -> Non
     assert "1 test collected" in told
 
 
-def test_the_suites_are_collected_from_it_by_row_of_the_guide(installed: Installed) -> None:
-    told = installed.run(
-        "python",
-        "-m",
-        "pytest",
-        "--pyargs",
-        "chaos_suites",
-        "-m",
-        "G5",
-        "--collect-only",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-    )
-    assert "traffic/test_canary.py::test_the_split_agrees_with_the_weights" in told
-    assert "1/" in told, "no other is of this row"
+def test_the_nightly_jobs_command_finds_experiments_and_suites(installed: Installed, tmp_path: Path) -> None:
+    """As the workflow has it that `chaosctl init` writes, and with one row of the guide."""
+    assert installed.tried("chaosctl", "init", folder=tmp_path).returncode == 0
+    nightly = ("experiments", "--pyargs", "chaos_suites", "--chaos-services", "services.toml", "-m")
+    assert " ".join(nightly) in (tmp_path / ".github/workflows/chaos-nightly.yml").read_text()
+    collect = ("-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *nightly)
+    told = installed.tried("python", *collect, "nightly", folder=tmp_path).stdout
+    assert "first-experiment.yaml::first-experiment" in told
+    assert "traffic/test_canary.py::" in told
+    assert "1/" in installed.tried("python", *collect, "G5", folder=tmp_path).stdout, "no other is of this row"
 
 
 def test_a_package_of_the_users_by_the_same_name_is_told_apart(installed: Installed, tmp_path: Path) -> None:
