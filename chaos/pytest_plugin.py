@@ -81,6 +81,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "by default YAML with a top-level `experiment:`",
     )
     group.addoption(
+        "--chaos-services", metavar="FILE", help="the services that the suites test (docs/reference/suites.md)"
+    )
+    group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
     )
 
