@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import floor, inf, prod
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
+from zlib import crc32
 
 from chaos.istio.delegates import merged
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
@@ -95,6 +96,8 @@ class Traffic:
         """By the name of a Service to which routes may send orders: the share of them that fails there."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval, self.time_out = 1.0, inf
+        self.staggered = False
+        """Whether proxies are scraped at moments of their own, as Prometheus does it, and not all at once."""
         self.pushes, self.converges, self.cpus, self.memory = 0.0, 0.2, 0.1, 60e6
         self._internals = Internals(NAMESPACE, self._next)
         self._obeyed: Sequence[Object] = ()
@@ -161,11 +164,8 @@ class Traffic:
             cpus=self.cpus,
             memory=self.memory,
         )
-        if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
-            for (_, labels), (total, samples) in self._counters.items():
-                if dict(labels)["instance"] not in self.dark:
-                    samples.append((at + 1, float(total)))
-            self._internals.scrape(at + 1, dark=self.dark)
+        if not self.arrivals.stalled(at):
+            self._scrape(at + 1)
         if self.rate:
             cells = [
                 LoadCell(
@@ -180,6 +180,16 @@ class Traffic:
                 at=at, intended=round(self.rate), sent=number, worst_lag=worst, waiting=self.waiting, cells=answers
             )
             self.seconds.append(second)
+
+    def _scrape(self, at: float) -> None:
+        """Prometheus scrapes those whose turn it is."""
+        for (_, labels), (total, samples) in self._counters.items():
+            instance = dict(labels)["instance"]
+            turn = crc32(instance.encode()) if self.staggered else 0
+            if instance not in self.dark and (at + turn) % self.scrape_interval == 0:
+                samples.append((at, float(total)))
+        if at % self.scrape_interval == 0:
+            self._internals.scrape(at, dark=self.dark)
 
     def _orders(
         self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
