@@ -63,6 +63,11 @@ def share_of_load(facts: Facts, injection: Injection, before: Window) -> float:
     return max(0.0, 1 - (most + _SURE * sqrt(every)) / every)
 
 
+def calls_per_second(facts: Facts, injection: Injection, window: Window) -> float:
+    """Calls of a target by declared callers."""
+    return _calls(facts, injection, window) / _seconds(facts, window)
+
+
 def rates_of_others(facts: Facts, one: Kind) -> tuple[float, float]:
     """Requests per second that an expectation counts: before the load began, and with it; zeros where nobody listened."""
     before, after = listened(facts), facts.baseline

@@ -15,7 +15,7 @@ from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
-from chaos.judge.ours import listened, rates_of_others, share_of_load
+from chaos.judge.ours import calls_per_second, listened, rates_of_others, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -26,6 +26,8 @@ from chaos.values.quantities import format_share
 _BEFORE: Final = "before the fault"
 _NOTICED: Final = 0.05
 """Share of a service's requests from which those of others are no trifle, where rates are compared."""
+_EXPECTED: Final = 20
+"""Calls that have to be expected before their absence says anything."""
 _WORKS: Final = 0.1
 """Share of successful answers below which almost nothing succeeds."""
 
@@ -227,4 +229,18 @@ def _faulted(facts: Facts, injection: Injection, window: Window) -> int:
 
 def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
     """Why what held from a moment after the fault is no recovery: who is sent to a login page has lost the session."""
-    yield from _no_success(facts, Window(since, facts.marks.get(Mark.LOAD_STOPPED, float("inf"))), "after the fault")
+    end = facts.marks.get(Mark.LOAD_STOPPED)
+    if end is None or facts.baseline is None:
+        return
+    yield from _no_success(facts, Window(since, end), "after the fault")
+    for injection in facts.plan.injections:
+        known = Window(since, min(end, facts.evidence.last_scrape(injection.requests)))
+        before, after = (calls_per_second(facts, injection, one) for one in (facts.baseline, known))
+        if after < _WORKS * before and before * (known.end - since) >= _EXPECTED:
+            yield Reason(
+                code=ReasonCode.NO_CALLERS,
+                message=f"{injection.host} is hardly called any more since the fault: {after:.2g} times per second, {before:.2g} before; its callers "
+                "do without it, which is no recovery",
+                hint="look for a breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached; to make this a "
+                "failure, expect that the target is asked again (throughput)",
+            )

@@ -22,7 +22,7 @@ NOW_AND_THEN: Final = (
 
 def pauses(milliseconds: float) -> Iterable[tuple[float, Mapping[str, Any]]]:
     """Some seconds in which answers take longer, as while a process cleans its memory."""
-    for at in range(2, 180, 6):
+    for at in range(2, 180, 4):
         yield from ((at, {"takes": milliseconds}), (at + 1, {"takes": 20.0}))
 
 
@@ -33,7 +33,7 @@ AGAIN: Final[Mapping[str, Defect[Variant]]] = {
     "down for 1 s in every 8 s": Defect(
         VIOLATED, Variant(later=outages(1, 8)), Variant(later=outages(1, 8, 0.02)), or_else=NOW_AND_THEN
     ),
-    "still for 1 s in every 6 s": Defect(
+    "still for 1 s in every 4 s": Defect(
         VIOLATED, then("fault", *pauses(3000.0)), then("fault", *pauses(300.0)), expecting(IN_TIME) | FOR_A_WHILE, or_else=NOW_AND_THEN
     ),
     "10 s good and 10 s bad by turns": Defect(

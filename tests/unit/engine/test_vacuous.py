@@ -72,6 +72,7 @@ WAYS: Mapping[str, Way] = {
         R.NO_SUCCESS, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"status": 404}
     ),
     "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
+    "the target is called no more once the fault is gone": Way(R.NO_CALLERS, restored={"asks": 0.0}),
     "the entry redirects to a login once the fault is gone": Way(R.NO_SUCCESS, restored={"status": 302}),
     "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
     "only a time, and fast errors from the start": Way(
