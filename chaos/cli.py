@@ -19,6 +19,8 @@ import typer
 
 from chaos import cli_backup, cli_safety
 from chaos.cli_safety import Json, Kubeconfig, give, say
+from chaos.cli_shift import shift
+from chaos.doctor.command import doctor
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
 from chaos.version import __version__
@@ -45,6 +47,8 @@ app = typer.Typer(
 )
 cli_safety.add_to(app)
 app.add_typer(cli_backup.backup_app, name="backup")
+app.command()(doctor)
+app.command()(shift)
 app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
