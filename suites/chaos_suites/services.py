@@ -194,14 +194,14 @@ class Identities(Part):
         accounts: By Service.
         pods: The Services whose pods are asked directly.
         calls: Which of them calls which.
-        paths: What is asked for at the entry, so that they do.
+        paths: What is asked for at the entry, so that they do. One request for each of them makes each call once.
     """
 
     trust_domain: HostName = "cluster.local"
     accounts: dict[Name, Name] = Field(min_length=1)
-    pods: tuple[Name, ...] = ()
-    calls: tuple[tuple[Name, Name], ...] = ()
-    paths: tuple[RequestPath, ...] = ()
+    pods: tuple[Name, ...] = Field(min_length=1)
+    calls: tuple[tuple[Name, Name], ...] = Field(min_length=1)
+    paths: tuple[RequestPath, ...] = Field(min_length=1)
 
     @property
     def uses(self) -> tuple[str, ...]:
@@ -224,13 +224,8 @@ class Asked(Declared):
 
 
 class Authorization(Part):
-    """``[authorization]``: what the policies of a service allow to one who comes by the entry; everything else is denied.
+    """``[authorization]``: what the policies of a service allow to one who comes by the entry; everything else is denied."""
 
-    Args:
-        caller: The workload through which the requests come, as a rule the gateway.
-    """
-
-    caller: Name
     service: Name
     allowed: tuple[Asked, ...] = Field(min_length=1)
     denied: tuple[Asked, ...] = Field(min_length=1)
