@@ -17,7 +17,8 @@ from chaos import Harness, InputError
 from chaos.values.questions import Pushes
 from chaos_suites.alone import Alone
 from chaos_suites.asking import Entry
-from chaos_suites.services import Hop, Part, Services
+from chaos_suites.services import Services
+from chaos_suites.tables import Hop, Part
 
 P = TypeVar("P", bound=Part)
 Q = TypeVar("Q", bound=Part)

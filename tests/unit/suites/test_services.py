@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import InputError
-from chaos_suites.services import SHOP, Canary, Services, read_services
+from chaos_suites.services import SHOP, Services, read_services
+from chaos_suites.tables import Canary
 
 HOP = 'caller = "web"\nservice = "shop"\npath = "/shop"\n'
 
