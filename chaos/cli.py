@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chaos import cli_safety
+from chaos.cli_library import library_app
 from chaos.cli_safety import Json, Kubeconfig, give, say
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
@@ -45,6 +46,7 @@ app = typer.Typer(
 )
 cli_safety.add_to(app)
 app.command()(lint)
+app.add_typer(library_app, name="library")
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it, everything runs on the lab")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import floor, inf, prod
@@ -10,6 +10,7 @@ from string import ascii_lowercase
 from typing import Any, Final, Protocol
 
 from chaos.istio.delegates import merged
+from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.istio.virtual_services import hosts_of, order_for_namespace
 from chaos.ports import Clock, Object
@@ -46,6 +47,9 @@ BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 
 _UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
 """An order that hangs, and is not counted."""
+
+_GRPC: Final = "gRPC "
+"""Before the number of a gRPC status."""
 
 Counted = Requests | Durations
 Labels = tuple[tuple[str, str], ...]
@@ -94,7 +98,7 @@ class Traffic:
         self.spoils: Mapping[str, float] = {}
         """By the name of a Service to which routes may send orders: the share of them that fails there."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
-        self.scrape_interval, self.time_out = 1.0, inf
+        self.scrape_interval, self.time_out, self.cuts = 1.0, inf, inf
         self.pushes, self.converges, self.cpus, self.memory = 0.0, 0.2, 0.1, 60e6
         self._internals = Internals(NAMESPACE, self._next)
         self._obeyed: Sequence[Object] = ()
@@ -196,11 +200,12 @@ class Traffic:
     ) -> Mapping[Order, int]:
         failed = (1 - shed) * bad ** (1 + self.retries)
         hangs = self.stuck if at == self._faulted[1] else 0.0
-        shares = {
-            Order(self.status, "-", milliseconds, says): part * share
-            for says, part in self._said(at, 1 - shed - failed - hangs).items()
-            for milliseconds, share in took.items()
-        }
+        shares: defaultdict[Order, float] = defaultdict(float)
+        for says, part in self._said(at, 1 - shed - failed - hangs).items():
+            for milliseconds, share in took.items():
+                answered = Order(self.status, "-", milliseconds, says)
+                cut = Order(504, "UT", 1000 * self.cuts, Says.NOTHING)
+                shares[cut if milliseconds > cut.took else answered] += part * share
         shares |= {
             Order(self.fails_as, "URX" if self.retries else "-", self.takes, Says.NOTHING): failed,
             Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
@@ -307,7 +312,7 @@ class Traffic:
                 if fault := route.get("fault"):
                     abort, delay = fault.get("abort") or {}, fault.get("delay") or {}
                     late = parse_duration(delay["fixedDelay"]).total_seconds() * 1000 if delay else 0.0
-                    return _Felt(_share(abort), str(abort.get("httpStatus", "")), _share(delay), late)
+                    return _Felt(_share(abort), _status(abort), _share(delay), late)
         return _Felt()
 
     def _answered(
@@ -329,10 +334,11 @@ class Traffic:
             self._count(question, caller, pod, *answer, number if took <= bound else 0)
 
     def _count(self, question: Counted, caller: str, pod: str, code: str, flags: str, number: int) -> None:
+        code, grpc = ("200", code.removeprefix(_GRPC)) if code.startswith(_GRPC) else (code, "")
         labels = {
             "job": "istio-proxies", "instance": pod, "pod": pod,
             "reporter": "destination" if question.side is Side.CALLED else "source",
-            "source_workload": caller, "source_workload_namespace": NAMESPACE, "grpc_response_status": "",
+            "source_workload": caller, "source_workload_namespace": NAMESPACE, "grpc_response_status": grpc,
             "response_code": code, "response_flags": flags, "destination_service": question.host,
         }  # fmt: skip
         if question.side is Side.CALLERS:
@@ -391,6 +397,12 @@ def _is_part(asked: Question, edges: Edges) -> bool:
 def _tries(failing: float, most: int) -> float:
     """The mean number of tries, if each fails with a share and the last one is the ``most``-th."""
     return sum(failing**before for before in range(most))
+
+
+def _status(abort: Mapping[str, Any]) -> str:
+    """Of what it answers, as ``status_of`` has it."""
+    name = abort.get("grpcStatus")
+    return f"{_GRPC}{GRPC_STATUSES.index(name)}" if name is not None else str(abort.get("httpStatus", ""))
 
 
 def _share(part: Mapping[str, Any]) -> float:

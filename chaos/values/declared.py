@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, ValidationInfo
@@ -12,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from chaos.errors import InputError
 from chaos.values.content import JSON_PATH
+from chaos.values.quantities import format_duration
 
 RECORDED: Final = {"recorded": True}
 """The context in which records are read: what was allowed when they were written is not refused now."""
@@ -139,7 +141,8 @@ def wrong(item: Mapping[str, Any]) -> str:
     hidden = _SECRET.intersection(item["loc"]) and not _PUBLIC.intersection(item["loc"])
     if hidden or isinstance(item["input"], dict | list | tuple | BaseModel | None):
         return message
-    return f"{item['input']!r}: {message}"
+    value = item["input"]
+    return f"{format_duration(value) if isinstance(value, timedelta) else value!r}: {message}"
 
 
 def told(error: ValidationError) -> list[str]:

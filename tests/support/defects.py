@@ -368,4 +368,8 @@ def run(declared: Mapping[str, str], variant: Variant, *, seed: int | None = Non
     after("create_virtual_service", "fault")
     after("delete_virtual_service", "restore")
     with TemporaryDirectory() as folder:
-        return shop.harness(report_dir=folder).run(parse_experiment(FORM.format(**{**DECLARED, **declared}))).verdict
+        return (
+            shop.harness(report_dir=folder)
+            .run(parse_experiment(declared.get("file", FORM).format(**{**DECLARED, **declared})))
+            .verdict
+        )

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Any, Final
 
-from chaos.model.experiment import Experiment
+from chaos.library.schema import file_schema
 
 FOLDER: Final = "experiments"
 SCHEMA: Final = "experiment.schema.json"
@@ -57,5 +57,4 @@ class Beginning:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of an experiment file."""
-    document = Experiment.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "experiment", **document}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "experiment", **file_schema()}
