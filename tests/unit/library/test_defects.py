@@ -9,7 +9,7 @@ from tests.support.defects import run
 from tests.support.library_defects import LIBRARY
 from tests.survival.world import EVERY
 
-ONE_OF_EACH = {name.partition(":")[0]: name for name in reversed(LIBRARY)}
+ONE_OF_EACH = {name.partition(":")[0]: name for name in reversed([*LIBRARY])}
 
 
 def test_every_template_has_a_defect_that_it_finds() -> None:
