@@ -119,9 +119,9 @@ def validate(files: Files, as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of an experiment file, for editors."""
-    from chaos.manifests import repository
+    from chaos.library.schema import file_schema
 
-    give(repository.schema())
+    give(file_schema())
 
 
 @app.command()

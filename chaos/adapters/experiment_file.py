@@ -16,10 +16,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from chaos.adapters.declared_text import without_secret_values
 from chaos.errors import InputError
 from chaos.judge import hopeless
-from chaos.library.schema import file_schema
+from chaos.library.schema import file_schema, parameters_schema
 from chaos.library.using import USES, WITH, Misuse, expanded, used_in
 from chaos.model.experiment import Experiment
-from chaos.values.declared import dotted, path_in, wrong
+from chaos.values.declared import WRITTEN, dotted, path_in, wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,7 +109,7 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
     if USES in plain or WITH in plain:
         plain = _from_template(plain, document, file)
     try:
-        return Experiment.model_validate(plain)
+        return Experiment.model_validate(plain, context=WRITTEN, by_alias=True, by_name=False)
     except ValidationError as error:
         raise DocumentError(_problems(error, document, plain, file, file_schema())) from error
 
@@ -118,24 +118,17 @@ def _from_template(plain: dict[str, Any], document: Any, file: str) -> dict[str,
     """The experiment of a file that uses a template."""
     try:
         template, given = used_in(plain)
-        return expanded(plain, template.model_validate(given))
+        return expanded(plain, template.model_validate(given, context=WRITTEN, by_alias=True, by_name=False))
     except ValidationError as error:
-        schema = template.model_json_schema(by_alias=True)
-        raise DocumentError(_problems(error, document, {WITH: given}, file, schema, below=(WITH,))) from error
+        raise DocumentError(
+            _problems(error, document, {WITH: given}, file, parameters_schema(template), below=(WITH,))
+        ) from error
     except Misuse as error:
         line, column = _position(document, error.where)
-        raise DocumentError(
-            [
-                Problem(
-                    file=file,
-                    line=line,
-                    column=column,
-                    path=dotted(error.where),
-                    message=error.what,
-                    hint=error.hint,
-                )
-            ]
-        ) from error
+        problem = Problem(
+            file=file, line=line, column=column, path=dotted(error.where), message=error.what, hint=error.hint
+        )
+        raise DocumentError([problem]) from error
 
 
 def _load(text: str, file: str) -> Any:
@@ -198,7 +191,7 @@ def _problems(
     broken = {problem.path for problem in found}
     shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
     return sorted(
-        (problem for problem in found if problem.path not in shadowed),
+        (problem for problem in dict.fromkeys(found) if problem.path not in shadowed),
         key=lambda problem: (problem.line, problem.column),
     )
 
@@ -235,8 +228,8 @@ def _hint(kind: str, loc: Sequence[int | str], root: Any) -> str | None:
     """What to write instead of a key or word that is not known, or for a key that is missing."""
     if not loc or kind not in ("missing", "literal_error", "extra_forbidden"):
         return None
-    schema, others = _schema_of(loc[:-1], root)
-    key, known = str(loc[-1]), schema.get("properties", {})
+    found, others = _schema_of(loc[:-1], root)
+    key, known = str(loc[-1]), found.get("properties", {})
     if kind != "extra_forbidden":
         described: str | None = known.get(key, {}).get("description")
         return described
@@ -245,7 +238,7 @@ def _hint(kind: str, loc: Sequence[int | str], root: Any) -> str | None:
     if near and near[0] != key:
         return f"did you mean {near[0]!r}?"
     elsewhere = [_in_a_sentence(other["description"]) for other in others if key in other["properties"]]
-    where = f"this is {_in_a_sentence(schema['description'])}; " if others else ""
+    where = f"this is {_in_a_sentence(found['description'])}; " if others else ""
     where = f"{key!r} goes with {', or '.join(elsewhere)}; " if 0 < len(elsewhere) <= _FEW else where
     return f"{where}known here: {', '.join(sorted(known))}" if known else None
 
@@ -256,18 +249,18 @@ def _in_a_sentence(text: str) -> str:
 
 def _schema_of(loc: Sequence[int | str], root: Any) -> tuple[Any, Sequence[Any]]:
     """The schema of what stands at a place, and those of the other kinds that might stand there."""
-    schema: Any = root
+    found: Any = root
     others: Sequence[Any] = ()
     for step in loc:
-        options = [option["$ref"].rpartition("/")[2] for option in schema.get("oneOf", ())]
+        options = [option["$ref"].rpartition("/")[2] for option in found.get("oneOf", ())]
         if step in options:
             others = [root["$defs"][name] for name in options if name != step]
-            schema = root["$defs"][step]
+            found = root["$defs"][step]
             continue
         others = ()
-        inside = schema.get("properties", {}).get(step, schema.get("additionalProperties"))
-        schema = _resolve((inside if isinstance(step, str) else schema.get("items")) or {}, root)
-    return schema, others
+        inside = found.get("properties", {}).get(step, found.get("additionalProperties"))
+        found = _resolve((inside if isinstance(step, str) else found.get("items")) or {}, root)
+    return found, others
 
 
 def _resolve(schema: Any, root: Any) -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import ClassVar, Unpack
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from chaos.faults.stage import CHANGE, SHORTEST
 from chaos.library.template import Document, Further, Protocol, Template
 from chaos.model.experiment import Experiment, Limits
-from chaos.values.quantities import Duration, Percentage, format_duration
+from chaos.values.quantities import Duration, Percentage, format_duration, shorter_than
 
 _NEVER_CONNECTED = (
     "connections that are refused or hang, since the caller's proxy answers at once; retries, timeout, outlierDetection and "
@@ -41,7 +41,7 @@ class Asking(Aborting):
         description="how often one request of the caller calls the dependency while all is well, where that is more than once",
     )  # fmt: skip
     attempts: float = Field(
-        5, gt=1, le=1000,
+        5, gt=1, le=1000, strict=True,
         description="largest mean number of attempts for each of these calls during the fault; more are a retry storm, and a mean "
         "that equals it can't be decided",
     )  # fmt: skip
@@ -110,7 +110,7 @@ class RateLimited(Asking):
 
     percentage: Percentage = Field(80, description="percent of the calls that are turned down")
     attempts: float = Field(
-        3.5, gt=1, le=1000,
+        3.5, gt=1, le=1000, strict=True,
         description="largest mean number of attempts for each call during the fault: one retry makes 1.8, two make 2.4, endless ones 5",
     )  # fmt: skip
 
@@ -134,18 +134,26 @@ class Flapping(Aborting):
 
     lasts: Duration = Field(
         timedelta(seconds=15),
+        json_schema_extra={"not": shorter_than(5)},
         description="how long each stretch takes, of those that fail and of those between; at least two scrape intervals",
     )
     times: int = Field(3, ge=2, le=50, strict=True, description="how often it fails")
 
+    @field_validator("lasts")
+    @classmethod
+    def _long_enough(cls, value: timedelta) -> timedelta:
+        if value < SHORTEST:
+            raise ValueError(f"expected at least {format_duration(SHORTEST)}")
+        return value
+
     def faults(self) -> Sequence[Document]:
         """All calls are aborted in every other stage."""
-        each = format_duration(max(self.lasts, SHORTEST))
+        each = format_duration(self.lasts)
         return [{**self.abort(100), "stages": [{"for": each}, {"for": each, "off": True}], "repeat": self.times}]
 
     def limits(self) -> Document:
         """All stages fit."""
-        needed = 2 * self.times * (max(self.lasts, SHORTEST) + CHANGE)
+        needed = 2 * self.times * (self.lasts + CHANGE)
         return {"fault": format_duration(needed)} if needed > Limits().fault else {}
 
 

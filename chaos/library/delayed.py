@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Final, Self, Unpack
+from typing import Final, Self, Unpack
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -12,7 +12,7 @@ from chaos.istio.metrics import BUCKETS_MS
 from chaos.library.template import Document, Further, Template
 from chaos.model.experiment import Experiment
 from chaos.values.declared import Name
-from chaos.values.quantities import Duration, Percentage, format_duration
+from chaos.values.quantities import Percentage, SomeTime, format_duration
 
 _OWN_TIME_OUT: Final = (
     "a timeout that Istio has for the dependency, since the caller's proxy holds the call back before that timeout begins (the "
@@ -32,7 +32,7 @@ class DependencySlow(Template):
     hides = _OWN_TIME_OUT
 
     percentage: Percentage = Field(100, description="percent of the calls that are late")
-    delay: Duration = Field(
+    delay: SomeTime = Field(
         timedelta(seconds=2), validate_default=True, description="how late they are; more than within"
     )
 
@@ -60,7 +60,7 @@ class Hanging(DependencySlow):
     shows = "a call without a time-out, threads or connections that are used up by waiting, and a recovery that does not come."
     hides = f"connections that are never made, or that break; {_OWN_TIME_OUT}"
 
-    delay: Duration = Field(
+    delay: SomeTime = Field(
         timedelta(seconds=30), validate_default=True, description="for how long there is no answer; more than within"
     )
 
@@ -77,7 +77,7 @@ class SlowerThanItsTimeOut(Template):
         "begins; with behind, a timeout of Istio's that never has to act, because service does not wait for behind."
     )
 
-    time_out: Annotated[Duration, Field(ge=timedelta(milliseconds=1), le=timedelta(minutes=10))] = Field(
+    time_out: SomeTime = Field(
         description="the time-out for the calls of service, as the caller or its VirtualService declares it"
     )
     behind: Name | None = Field(
@@ -92,7 +92,7 @@ class SlowerThanItsTimeOut(Template):
         if "within" in self.model_fields_set:
             return self.within
         needed = _ROOM * self.time_out / timedelta(milliseconds=1)
-        return timedelta(milliseconds=next(bound for bound in BUCKETS_MS if bound >= needed))
+        return timedelta(milliseconds=next((bound for bound in BUCKETS_MS if bound >= needed), needed))
 
     @model_validator(mode="after")
     def _later(self) -> Self:

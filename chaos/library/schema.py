@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 from chaos.library import TEMPLATES
-from chaos.library.using import PARTLY, USES, WITH
-from chaos.model.experiment import Experiment
+from chaos.library.template import Template
+from chaos.library.using import GIVEN, PARTLY, USES, WITH
+from chaos.model.schema import schema
+from chaos.values.conditions import any_of, given
 
-_SHAPE: Final = ("type", "description", "properties", "additionalProperties")
+_SHAPE: Final = ("$schema", "title", "type", "description", "properties", "additionalProperties")
 """Keywords that hold for a mapping whether all of its keys are there or not; all others ask for some of them."""
 
+_LOADED: Final = {"required": ["load"], "properties": {"load": any_of("requests", "locustfile")}}
+"""A file that says itself what the load asks for."""
 
+
+@cache
 def file_schema() -> dict[str, Any]:
-    """Of both; which of its branches holds is decided by whether ``uses`` is there."""
-    whole = Experiment.model_json_schema(by_alias=True)
-    definitions, properties = whole.pop("$defs"), whole.pop("properties")
+    """Of both; which of its branches holds is decided by whether ``uses`` is there. Nobody changes it."""
+    whole = schema()
+    definitions, properties = dict(whole["$defs"]), dict(whole["properties"])
     strict = {key: properties[key] for key in PARTLY}
     for key in PARTLY:
         name = properties[key]["$ref"].rpartition("/")[2]
@@ -41,7 +48,8 @@ def file_schema() -> dict[str, Any]:
         "if": {"required": [USES]},
         "then": {
             "required": [WITH],
-            "properties": {"faults": False},
+            "properties": {"faults": False, "target": {"properties": dict.fromkeys(GIVEN, False)}},
+            "anyOf": [{"properties": {WITH: given("path")}}, _LOADED],
             "allOf": [
                 {
                     "if": {"properties": {USES: {"const": template.key}}},
@@ -51,8 +59,14 @@ def file_schema() -> dict[str, Any]:
             ],
         },
         "else": {
-            **{key: value for key, value in whole.items() if key not in _SHAPE},
+            **{key: value for key, value in whole.items() if key not in (*_SHAPE, "$defs")},
             "properties": {**strict, WITH: False},
         },
         "$defs": definitions,
     }
+
+
+def parameters_schema(template: type[Template]) -> dict[str, Any]:
+    """What ``with`` may have beside the name of a template."""
+    definitions = file_schema()["$defs"]
+    return {**definitions[template.__name__], "$defs": definitions}

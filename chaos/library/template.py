@@ -5,24 +5,26 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, Final, Literal, TypedDict
+from typing import Annotated, Any, ClassVar, Final, Literal, TypedDict
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from chaos.errors import InputError
 from chaos.expectations import AnyExpectation
-from chaos.expectations.bound import AtLeast, Bound
+from chaos.expectations.bound import CERTAIN_LIMIT, AtLeast
 from chaos.expectations.good import Good
 from chaos.istio.metrics import BUCKETS_MS
 from chaos.model.experiment import Experiment, Limits, Load, Observe, Profile, Recovery, Severity
+from chaos.values.conditions import all_of, none_of
 from chaos.values.declared import PATH_PATTERN, Declared, Name
-from chaos.values.quantities import Duration, format_duration
+from chaos.values.quantities import SomeTime, UncertainShare, format_duration, format_share
 
 Protocol = Literal["http", "grpc"]
 Document = dict[str, Any]
 """An experiment, or a part of one, in the form of a file."""
 _FEWEST: Final = "50%"
 """Least share of degraded answers where every call of the dependency is hit."""
+_Content = Annotated[Good, Field(json_schema_extra=all_of(none_of("within", "grpc")))]
 
 
 class Further(TypedDict, total=False):
@@ -88,19 +90,21 @@ class Template(Declared, ABC):
         description="what the load asks for with GET at the mesh's entry, so that the dependency is called; "
         "not needed where load has requests or a locustfile",
     )
-    within: Duration = Field(
+    within: SomeTime = Field(
         timedelta(seconds=1),
         description="how soon answers have to come; with a caller, a bound of the mesh's histogram",
     )
-    at_least: AtLeast = Field(Bound(share=0.99), description="smallest share of good answers")
+    at_least: UncertainShare = Field(0.99, description="smallest share of good answers")
     during_fault: AtLeast | None = Field(
-        None, description="smallest share of good answers during the fault; without it, atLeast"
+        None,
+        json_schema_extra={"not": {"type": "string", "pattern": CERTAIN_LIMIT}},
+        description="smallest share of good answers during the fault; without it, atLeast",
     )
-    answer: Good | None = Field(
+    answer: _Content | None = Field(
         None,
         description="what the content of every good answer has: header, body, jsonPath; finds errors that come with 200",
     )
-    fallback: Good | None = Field(
+    fallback: _Content | None = Field(
         None,
         description="by what a degraded answer is recognised: header, body, jsonPath; it has to show during the fault, and "
         "be gone afterwards",
@@ -113,6 +117,15 @@ class Template(Declared, ABC):
             bounds = ", ".join(f"{bound:g}" for bound in BUCKETS_MS[5:14])
             raise ValueError(
                 f"expected a bound of the histogram by which the mesh counts a caller's answers (ms: {bounds}, …)"
+            )
+        return value
+
+    @field_validator("answer", "fallback")
+    @classmethod
+    def _content(cls, value: Good | None) -> Good | None:
+        if value is not None and (value.within is not None or value.grpc is not None):
+            raise ValueError(
+                "expected header, body, jsonPath or status, by which an answer's content is recognised; and no within, and no grpc"
             )
         return value
 
@@ -152,7 +165,7 @@ class Template(Declared, ABC):
     def bounds(self) -> Document:
         """The smallest shares of good answers."""
         during = {} if self.during_fault is None else {"duringFault": str(self.during_fault)}
-        return {"atLeast": str(self.at_least), **during}
+        return {"atLeast": format_share(self.at_least), **during}
 
     def expects(self, how: str, good: Document) -> Document:
         """That the caller answers so, or that the load is answered so where no caller is named."""

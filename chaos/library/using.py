@@ -14,7 +14,7 @@ USES: Final = "uses"
 WITH: Final = "with"
 PARTLY: Final = ("target", "load", "observe", "recovery", "limits")
 """Mappings of which a file may declare some keys beside ``uses``; the template says the others."""
-_GIVEN: Final = {"namespace", "service", "callers"}
+GIVEN: Final = ("namespace", "service", "callers")
 """What the template's parameters say of the target."""
 
 
@@ -73,7 +73,7 @@ def expanded(document: Mapping[str, Any], template: Template) -> Document:
     if "faults" in own:
         raise Misuse(("faults",), f"the faults are those of {template.key}", _EJECT.format(template.key))
     target = own.get("target")
-    if isinstance(target, Mapping) and (twice := next((key for key in target if key in _GIVEN), None)):
+    if isinstance(target, Mapping) and (twice := next((key for key in target if key in GIVEN), None)):
         raise Misuse(("target", twice), "is a parameter of the template", f"write it as {WITH}.{twice}")
     for key in PARTLY:
         if isinstance(own.get(key), Mapping):
