@@ -132,11 +132,8 @@ def test_a_file_that_uses_a_template_passes_where_the_dependency_is_a_soft_one(l
     (tmp_path / "orders.yaml").write_text(BY_TEMPLATE)
     done = chaosctl("run", "orders.yaml", *on(lab), "--profile", "quick", "--json", cwd=configured(tmp_path))
     assert done.returncode == 0, done.stderr
-    attempts = json.loads(done.stdout)[0]["fault"][-1]
-    assert attempts["title"] == "no retry storm at inventory-svc"
-    assert attempts["tally"]["total"] / attempts["tally"]["good"] == pytest.approx(3, rel=0.1), (
-        "two attempts for each request"
-    )
+    attempts = json.loads(done.stdout)[0]["fault"][-1]["tally"]
+    assert attempts["total"] / attempts["good"] == pytest.approx(3, rel=0.1), "one request, and two attempts for it"
 
 
 RETRIED = """\
