@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 from chaos.faults.stage import CHANGE, SHORTEST
 from chaos.library.template import Document, Further, Protocol, Template
 from chaos.model.experiment import Experiment, Limits
+from chaos.values.declared import Name
 from chaos.values.quantities import Duration, Percentage, format_duration, shorter_than
 
 _NEVER_CONNECTED = (
@@ -36,6 +37,11 @@ class Aborting(Template):
 class Asking(Aborting):
     """One where it counts how often the caller asks again."""
 
+    workload: Name | None = Field(
+        None,
+        description="the caller's workload, such as its Deployment's name: only its calls are counted; without it, those of all "
+        "who call the dependency",
+    )
     calls_per_request: int = Field(
         1, ge=1, le=1000, strict=True,
         description="how often one request of the caller calls the dependency while all is well, where that is more than once",
@@ -49,7 +55,7 @@ class Asking(Aborting):
     def expected(self) -> Iterator[Document]:
         """And no retry storm."""
         yield from super().expected()
-        only = {"caller": self.caller, "per": self.caller} if self.caller is not None else {}
+        only = {key: name for key, name in (("caller", self.workload), ("per", self.caller)) if name is not None}
         yield {
             "title": f"no retry storm at {self.service}", "attempts": self.service, **only,
             "atMost": 1.5 * self.calls_per_request, "duringFault": self.attempts * self.calls_per_request,
@@ -162,6 +168,7 @@ def dependency_down(
     *,
     service: str,
     protocol: Protocol = "http",
+    workload: str | None = None,
     calls_per_request: int = 1,
     attempts: float = 5,
     **further: Unpack[Further],
@@ -175,6 +182,7 @@ def dependency_down(
         name: The experiment's name.
         service: The dependency.
         protocol: What it speaks.
+        workload: The caller's workload, if only its calls are to be counted.
         calls_per_request: How often one request of the caller calls it while all is well.
         attempts: Largest mean number of attempts for each call during the fault.
         further: Parameters of every template, and fields of the experiment.
@@ -182,7 +190,7 @@ def dependency_down(
     Raises:
         InputError: a value can't be used.
     """
-    own = {"protocol": protocol, "calls_per_request": calls_per_request, "attempts": attempts}
+    own = {"protocol": protocol, "workload": workload, "calls_per_request": calls_per_request, "attempts": attempts}
     return DependencyDown.experiment(name, service=service, **own, **further)
 
 
@@ -207,6 +215,7 @@ def rate_limited(
     service: str,
     protocol: Protocol = "http",
     percentage: float = 80,
+    workload: str | None = None,
     calls_per_request: int = 1,
     attempts: float = 3.5,
     **further: Unpack[Further],
@@ -218,11 +227,12 @@ def rate_limited(
         service: The dependency.
         protocol: What it speaks.
         percentage: Percent of the calls that are turned down.
+        workload: The caller's workload, if only its calls are to be counted.
         calls_per_request: How often one request of the caller calls it while all is well.
         attempts: Largest mean number of attempts for each call during the fault.
         further: Parameters of every template, and fields of the experiment.
     """
-    own = {"percentage": percentage, "calls_per_request": calls_per_request, "attempts": attempts}
+    own = {"percentage": percentage, "workload": workload, "calls_per_request": calls_per_request, "attempts": attempts}
     return RateLimited.experiment(name, service=service, protocol=protocol, **own, **further)
 
 

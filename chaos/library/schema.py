@@ -49,7 +49,7 @@ def file_schema() -> dict[str, Any]:
         "then": {
             "required": [WITH],
             "properties": {"faults": False, "target": {"properties": dict.fromkeys(GIVEN, False)}},
-            "anyOf": [{"properties": {WITH: given("path")}}, _LOADED],
+            "oneOf": [{"properties": {WITH: given("path")}}, _LOADED],
             "allOf": [
                 {
                     "if": {"properties": {USES: {"const": template.key}}},

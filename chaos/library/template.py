@@ -206,9 +206,9 @@ class Template(Declared, ABC):
         made = cls(**{key: value for key, value in given.items() if key in cls.model_fields})
         names = {key: field.alias or key for key, field in Experiment.model_fields.items()}
         beside = {names.get(key, key): value for key, value in given.items() if key not in cls.model_fields}
-        if made.path is None and "load" not in beside:
+        if (made.path is None) is ("load" not in beside):
             raise InputError(
-                f"{cls.__name__}: path: is missing; give the path for which the load asks at the mesh's entry, or load=Load(…)"
+                f"{cls.__name__}: expected either path, which the load asks for at the mesh's entry, or load=Load(…)"
             )
         document = made.document()
         beside["steadyState"] = [*beside.get("steadyState", ()), *document["steadyState"]]

@@ -71,22 +71,39 @@ def expanded(document: Mapping[str, Any], template: Template) -> Document:
     made = template.document()
     own = {key: value for key, value in document.items() if key not in (USES, WITH)}
     if "faults" in own:
-        raise Misuse(("faults",), f"the faults are those of {template.key}", _EJECT.format(template.key))
+        raise Misuse(
+            ("faults",),
+            f"the faults are those of {template.key}",
+            f"for others, write an experiment without `{USES}`; `chaosctl library show {template.key} --with …` prints one to begin with",
+        )
     target = own.get("target")
     if isinstance(target, Mapping) and (twice := next((key for key in target if key in GIVEN), None)):
         raise Misuse(("target", twice), "is a parameter of the template", f"write it as {WITH}.{twice}")
     for key in PARTLY:
         if isinstance(own.get(key), Mapping):
             own[key] = {**made.get(key, {}), **own[key]}
-    load = own.get("load", made["load"])
-    if isinstance(load, Mapping) and not {"requests", "locustfile"} & load.keys():
-        raise Misuse((WITH, "path"), "is missing", NO_LOAD)
+    _has_a_load(template, document.get("load"))
     if isinstance(own.get("steadyState"), list):
-        own["steadyState"] += made["steadyState"]
+        own["steadyState"] = [*own["steadyState"], *made["steadyState"]]
     return {**made, **own}
 
 
-NO_LOAD: Final = "what the load asks for at the mesh's entry; or declare load.requests or load.locustfile"
-_EJECT: Final = (
-    "for other faults, write an experiment without `uses`; `chaosctl library show {} --with …` prints one to begin with"
-)
+def _has_a_load(template: Template, load: object) -> None:
+    """Sees that either the path or the load that a file declares says what is asked for.
+
+    Raises:
+        Misuse: both do, or none.
+    """
+    asks = isinstance(load, Mapping) and any(load.get(key) for key in ("requests", "locustfile"))
+    if asks and template.path is not None:
+        raise Misuse(
+            (WITH, "path"),
+            "expected either this or a load of the file's own",
+            "leave it out where load says what is asked for",
+        )
+    if not asks and template.path is None:
+        raise Misuse(
+            (WITH, "path"),
+            "is missing",
+            "what the load asks for at the mesh's entry; or declare load.requests or load.locustfile",
+        )

@@ -79,6 +79,7 @@ def test_a_load_of_the_files_own_needs_no_path() -> None:
         (USING.replace("}", ", answer: {bdy: x}}"), "x.yaml:3:59: with.answer.bdy: is not known here\n    hint: did you mean 'body'?"),
         (USING.replace("-down", "-slow").replace("}", ", within: 5s}"), "x.yaml:3:1: with.delay: expected more than within, 5s"),
         (USING.replace(", path: /orders/42", ""), "x.yaml:3:1: with.path: is missing\n    hint: what the load asks for"),
+        (USING + "load: {requests: [{path: /}]}\n", "x.yaml:3:32: with.path: expected either this or a load"),
         (USING.replace("with:", "# with:"), "with.service: is missing"),
         (re.sub("with: .*", "with: [inventory-svc]", USING), "x.yaml:3:1: with: expected a mapping"),
         (USING.replace("uses:", "use:"), "x.yaml:3:1: with: goes with `uses`"),
@@ -114,7 +115,7 @@ def test_python_takes_the_parameters_of_every_template_and_the_fields_of_an_expe
 
 
 def test_python_is_told_that_there_is_no_load() -> None:
-    with pytest.raises(InputError, match="path: is missing"):
+    with pytest.raises(InputError, match="expected either path"):
         in_python(TEMPLATES[0])
 
 
