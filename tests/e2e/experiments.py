@@ -34,7 +34,8 @@ QUICK = textwrap.dedent("""\
 BY_TEMPLATE = """\
 experiment: orders-without-inventory
 uses: dependency-down
-with: {service: inventory-svc, caller: order-svc, path: /orders/42, atLeast: 95%, fallback: {jsonPath: {stock: unknown}}}
+with:
+  {service: inventory-svc, caller: order-svc, workload: order-svc, path: /orders/42, atLeast: 95%, fallback: {jsonPath: {stock: unknown}}}
 confidence: 80%
 """
 
