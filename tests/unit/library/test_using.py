@@ -14,6 +14,8 @@ from chaos.library import TEMPLATES
 from chaos.library.schema import file_schema
 from chaos.library.template import Further, Template
 from chaos.model.experiment import Experiment
+from chaos.reporting.plan_text import plan_text
+from chaos.testing.shop import Shop
 
 USING = """\
 experiment: orders
@@ -103,6 +105,13 @@ def test_what_no_run_could_show_is_told_at_the_parameter(tmp_path: Path) -> None
     with pytest.raises(DocumentError) as caught:
         check_experiment(tmp_path / "x.yaml")
     assert "x.yaml:2:1: uses: nothing could violate 'requests are answered without errors'" in str(caught.value)
+
+
+def test_the_plan_says_what_the_template_can_and_cannot_show() -> None:
+    plan = plan_text(Shop().harness().plan(parse_experiment(USING)))
+    assert re.search(
+        r"^about: .* It can show: a hard dependency, .* It can't show: connections that", plan, re.MULTILINE
+    )
 
 
 def test_python_takes_the_parameters_of_every_template_and_the_fields_of_an_experiment() -> None:
