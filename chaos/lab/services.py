@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network
-from typing import Any, Final
+from typing import Any
 
 from chaos.lab import injection
+from chaos.lab.addresses import CLUSTER_IPS
 from chaos.lab.api.resources import ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
 from chaos.lab.api.store import Store
 from chaos.lab.status import is_ready, write_status
 
-_CLUSTER_IPS: Final = IPv4Network("10.96.0.0/16")
 Object = Mapping[str, Any]
 
 
@@ -103,7 +102,7 @@ class Services:
         if spec.get("clusterIP") or spec.get("type") == "ExternalName":
             return service
         taken = {other["spec"].get("clusterIP") for other in self._store.list(SERVICES)}
-        address = next(str(one) for one in _CLUSTER_IPS.hosts() if str(one) not in taken)
+        address = next(str(one) for one in CLUSTER_IPS.hosts() if str(one) not in taken)
         changed = {**service, "spec": {**spec, "clusterIP": address, "clusterIPs": [address]}}
         return self._store.replace(SERVICES, meta["namespace"], meta["name"], changed)
 
