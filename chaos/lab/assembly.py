@@ -20,7 +20,6 @@ from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
 from chaos.lab.behaviours import Behaviours
-from chaos.lab.containers.runtime import Runtime
 from chaos.lab.control import PREFIX, control_app, either
 from chaos.lab.controller import Controller
 from chaos.lab.envoys import find_envoy
@@ -43,6 +42,7 @@ from chaos.lab.parts import (
 from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, wait_until_ready
+from chaos.lab.runtime import Runtime
 from chaos.lab.serving import Credentials, kubeconfig, server
 from chaos.lab.state import LabFiles, LabState, write_atomically
 from chaos.lab.wanted import Wanted

@@ -21,12 +21,12 @@ from chaos.lab.addresses import AddressBlock, ports_in_use
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.resources import NAMESPACES, PODS
 from chaos.lab.api.store import Event, Store
-from chaos.lab.containers.runtime import Runtime
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.proxy import ADMIN_PORT, OUTBOUND_PORT, STATS_PORT, Proxy
 from chaos.lab.processes import Child
 from chaos.lab.prometheus import Target
 from chaos.lab.running_pod import RunningPod, status_of
+from chaos.lab.runtime import Runtime
 from chaos.lab.workloads.behaviour import ANNOTATION
 from chaos.lab.workloads.host import WorkloadHost
 
