@@ -133,7 +133,7 @@ class PodRunner:
             uid=meta["uid"],
             ip=self._block.pod_address(),
             app=labels.get("app", ""),
-            ports=injection.app_ports(pod),
+            ports=self._runtime.ports(pod),
             proxied=proxy_container(pod) is not None,
         )
         self._pods[running.uid] = running
@@ -203,7 +203,7 @@ class PodRunner:
                 hint="the lab has no ambient mode: leave this workload out",
             )
         inbound: dict[int, int] = {}
-        process = self._runtime.process_of(pod) if running.ports else None
+        process = self._runtime.process_of(pod)
         if process is not None:
             inbound = self._runtime.inbound(running.ip, running.ports, proxied=bool(role))
             running.container = self._runtime.container(

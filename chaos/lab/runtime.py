@@ -21,10 +21,13 @@ from chaos.lab.containers.init import Order
 from chaos.lab.containers.probes import Probes
 from chaos.lab.containers.process import Process
 from chaos.lab.istio.proxy import OUTBOUND_PORT
+from chaos.lab.services import selects, target_ports
 from chaos.lab.state import write_atomically
 
 _KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
 """What a process has of the environment in which the lab was started: a cluster has nothing of it, but programs are found by it."""
+_GIVEN: Final = {"PYTHONUNBUFFERED": "1", "GRPC_DNS_RESOLVER": "native"}
+"""So that logs come as they are written; and since gRPC's own resolver takes no answer of our DNS."""
 _GRACE: Final = 30.0
 """Seconds that Kubernetes gives a pod by default."""
 Object = Mapping[str, Any]
@@ -61,6 +64,19 @@ class Runtime:
         self._endpoints = dict(endpoints)
         self._write()
 
+    def ports(self, pod: Object) -> list[int]:
+        """Where a pod is asked: its container ports; for a process also those that only its Services know, as on a cluster."""
+        declared, process = injection.app_ports(pod), self.process_of(pod)
+        if process is None:
+            return declared
+        selecting = [
+            service
+            for service in self._store.list(SERVICES, pod["metadata"]["namespace"])
+            if selects((service.get("spec") or {}).get("selector"), pod)
+        ]
+        asked = {port["port"] for service in selecting for port in target_ports(service, pod)}
+        return sorted({*declared, *asked, *process.ports})
+
     def inbound(self, ip: str, ports: list[int], *, proxied: bool) -> dict[int, int]:
         """By container port, where the process is to listen: behind a sidecar the port itself is Envoy's."""
         return {port: free_port(ip) if proxied else port for port in ports}
@@ -78,7 +94,7 @@ class Runtime:
         """The container of a pod, not started yet; raises ``LabError`` where its environment lacks something."""
         meta, declared = pod["metadata"], application(pod)
         env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        env |= {"PYTHONUNBUFFERED": "1", **environment(pod, ip, find=self._store.find), **process.env}
+        env |= {**_GIVEN, **environment(pod, ip, find=self._store.find), **process.env}
         order = Order(
             command=list(process.command),
             folder=str(process.directory),

@@ -130,7 +130,7 @@ def endpoint_subsets(service: Object, pods: Iterable[Object]) -> list[dict[str, 
         ip = (pod.get("status") or {}).get("podIP")
         if not ip:
             continue
-        ports = _target_ports(service, pod)
+        ports = target_ports(service, pod)
         subset = groups.setdefault(tuple((port.get("name", ""), port["port"]) for port in ports), {"ports": ports})
         address = {
             "ip": ip,
@@ -149,7 +149,8 @@ def endpoint_subsets(service: Object, pods: Iterable[Object]) -> list[dict[str, 
     ]
 
 
-def _target_ports(service: Object, pod: Object) -> list[dict[str, Any]]:
+def target_ports(service: Object, pod: Object) -> list[dict[str, Any]]:
+    """The ports of a pod to which a Service leads, each with the name of the Service's port."""
     named = injection.named_ports(pod)
     ports = []
     for port in service["spec"].get("ports") or ():

@@ -15,7 +15,8 @@ from chaos.lab import commands
 from chaos.lab.processes import start_time
 from chaos.lab.state import LabState
 from tests.e2e.callers import kubectl
-from tests.e2e.experiments import query
+from tests.e2e.experiments import chaosctl, configured, on, query
+from tests.e2e.own_services import door, workload
 from tests.support import loopback
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
@@ -48,35 +49,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
 print("serves", flush=True)
 http.server.ThreadingHTTPServer(("0.0.0.0", 8080), Answers).serve_forever()
 """
-WORKLOAD = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: {name}}}
-spec:
-  replicas: {replicas}
-  selector: {{matchLabels: {{app: {name}}}}}
-  template:
-    metadata: {{labels: {{app: {name}}}}}
-    spec:
-      containers:
-        - {{name: app, image: "shop/{name}:1", ports: [{{containerPort: 8080}}], env: [{{name: CALLS, value: "{calls}"}}]}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: {name}}}
-spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
-"""
-DOOR = """\
-apiVersion: networking.istio.io/v1
-kind: Gateway
-metadata: {name: door}
-spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: http, protocol: HTTP}, hosts: ["*"]}]}
----
-apiVersion: networking.istio.io/v1
-kind: VirtualService
-metadata: {name: door}
-spec: {hosts: ["*"], gateways: [door], http: [{route: [{destination: {host: order}}]}]}
----
+STRICT = """\
 apiVersion: security.istio.io/v1
 kind: PeerAuthentication
 metadata: {name: default}
@@ -98,9 +71,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     folder = tmp_path_factory.mktemp("own")
     (folder / "app.py").write_text(SERVICE)
     documents = [
-        WORKLOAD.format(name="order", replicas=1, calls=STOCK),
-        WORKLOAD.format(name="stock", replicas=2, calls=""),
-        DOOR,
+        workload("order", calls=STOCK),
+        workload("stock", replicas=2),
+        door({"/": "order"}),
+        STRICT,
     ]
     (folder / "all.yaml").write_text("---\n".join(documents))
     process = {"process": {"command": [sys.executable, "app.py"]}}
@@ -126,6 +100,21 @@ def test_a_process_calls_through_its_sidecar_and_is_called_through_it(lab: LabSt
     until(lambda: "418" in loopback.get(lab.entry).text, "the caller feels the fault")
     kubectl(lab, "delete", "-f", str(tmp_path / "abort.yaml"))
     until(lambda: loopback.get(lab.entry).status_code == 200, "the fault is gone")
+
+
+def test_a_question_of_the_library_finds_errors_that_are_passed_on(lab: LabState, tmp_path: Path) -> None:
+    """`make services` asks more of them, of services in other languages, and of mended ones."""
+    file = tmp_path / "experiment.yaml"
+    file.write_text(
+        "experiment: orders\nprofile: quick\nuses: partly-failing\n"
+        "with: {namespace: default, service: stock, caller: order, path: /orders/1, atLeast: 80%}\nconfidence: 80%\n"
+    )
+    folder = configured(tmp_path, 'namespaces = ["default"]\n')
+    done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, "--json", cwd=folder)
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["outcome"] == "failed", verdict["reasons"]
+    assert [one["code"] for one in verdict["reasons"]] == ["expectation-violated"]
+    assert "without errors" in verdict["reasons"][0]["message"]
 
 
 def test_a_process_is_kept_like_a_container(lab: LabState) -> None:

@@ -18,8 +18,16 @@ _KEY: Final = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 def application(pod: Object) -> Object:
-    """The container that the user's process stands for: the first one with a port that is not the proxy's."""
+    """The container that the user's process stands for: the first one with a port that is not the proxy's.
+
+    Raises:
+        LabError: There is only the proxy's.
+    """
     containers = [one for one in pod["spec"].get("containers") or () if one.get("name") != CONTAINER]
+    if not containers:
+        raise LabError(
+            f"pod {pod['metadata']['name']} has no container beside its proxy, for which a process could stand"
+        )
     return next((one for one in containers if one.get("ports")), containers[0])
 
 
