@@ -22,8 +22,8 @@ _LOOKS: Final = 3
 """Looks at which it must be true, and at none false, before it holds."""
 
 _NO_DATA_HINT: Final = (
-    "look in Prometheus whether its series exist, and are scraped all along; if no series means zero, put "
-    "`(… or vector(0))` in parentheses before the comparison"
+    "check in Prometheus that the series exist during the whole run. If a missing series means zero, write so in the comparison, "
+    "such as `(sum(rate(orders_total[10s])) or vector(0)) > 1`"
 )
 _WINDOW_HINT: Final = "raise limits.baseline and limits.fault, or use shorter windows in the comparison"
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Final
 
 from chaos.istio.hosts import host_of
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
+
+INJECT_SIDECAR: Final = (
+    "inject the sidecar: label the namespace istio-injection=enabled (on a mesh with revisions istio.io/rev=…), or the pods' template "
+    'sidecar.istio.io/inject: "true"; then restart the pods'
+)
+"""What to do about pods without one."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Scene:
                 rule="counted-by-nobody",
                 value=service,
                 message=f"the requests that {service} gets are counted by the proxies of its pods, and none of them has one",
-                hint="inject the sidecar into its pods (label istio-injection=enabled, then restart them)",
+                hint=INJECT_SIDECAR,
             )
 
     def unreached(self, service: str, what: str) -> Iterator[Refusal | Warn]:

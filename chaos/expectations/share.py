@@ -141,7 +141,9 @@ class Share(Kind):
                 observed += f"; {tally.doubtful} more may be good: the load generator was late"
             if found.effect >= BURSTY:
                 worth = max(1, round(tally.total / found.effect))
-                observed += f"; bad and good events come in bursts, so these are worth {worth} independent ones"
+                observed += (
+                    f"; bad events came in bursts, so all of these tell only as much as {worth} independent events"
+                )
         return ExpectationResult(
             title=self.title,
             phase=phase,

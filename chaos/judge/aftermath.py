@@ -33,11 +33,19 @@ _NOT_SEEN = (
 
 def left_behind(history: History, removed: RemovalResult | None) -> Iterator[Reason]:
     """Residue, and a fault that stayed for too long."""
-    hint = f"run `chaosctl sweep --run {history.run}`, which takes it out; without it the fault may still hit requests"
+    hint = f"remove it now: `chaosctl sweep --run {history.run}`. Then check with `chaosctl status` that no fault is active"
     for left in history.residue:
-        yield Reason(code=ReasonCode.RESIDUE, message=f"there is residue of this run in the cluster: {left}", hint=hint)
+        yield Reason(
+            code=ReasonCode.RESIDUE,
+            message=f"{left} of this run is still in the cluster, and its fault may still hit requests",
+            hint=hint,
+        )
     if _unacknowledged(history) and not history.residue:
-        yield Reason(code=ReasonCode.RESIDUE, message="the API never acknowledged the restore", hint=hint)
+        yield Reason(
+            code=ReasonCode.RESIDUE,
+            message="the API never acknowledged the restore, and the fault may still hit requests",
+            hint=hint,
+        )
     if removed is not None and removed.answer is Answer.VIOLATED:
         yield _still_faulted(removed)
 
@@ -56,7 +64,7 @@ def _still_faulted(removed: RemovalResult) -> Reason:
     return Reason(
         code=ReasonCode.STILL_FAULTED,
         message=f"{seen}; limits.removal allows {removed.allowed:g} s",
-        hint="check that istiod runs and that the proxies accept its configuration (istioctl proxy-status), and that no other "
-        "fault is active on the target (chaosctl status, and chaosctl sweep if there is one); if the control plane is only slow, "
-        "raise limits.removal",
+        hint="requests may still be hit now. See with `chaosctl status` whether a fault is active, and end it with `chaosctl sweep`. "
+        "If there is none, check that istiod runs and that the proxies accept its configuration (istioctl proxy-status). If the "
+        "control plane is only slow, raise limits.removal",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chaos.expectations.evidence import Window
+from chaos.expectations.scene import INJECT_SIDECAR
 from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
@@ -57,21 +58,21 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
     if bare:
         return Reason(
             code=ReasonCode.CALLERS_WITHOUT_PROXY,
-            message=f"{bare} requests arrived at {injection.host} from callers without a sidecar, which never feel the fault, and none "
-            f"from {wanted}{got}",
-            hint="inject the sidecar into the calling pods (label istio-injection=enabled, then restart them)",
+            message=f"{bare} requests arrived at {injection.host} from callers without a sidecar, which the fault can't hit, and none from "
+            f"{wanted}, which either has no sidecar or did not call{got}",
+            hint=INJECT_SIDECAR,
         )
     if not seen and not arrived:
         return Reason(
             code=ReasonCode.NO_CALLERS,
-            message=f"nobody called {injection.host} during the baseline; {wanted} should have{got}",
-            hint="send requests that the callers can answer only by calling the target, and that no cache answers before",
+            message=f"nobody called {injection.host} before the fault; {wanted} should have{got}",
+            hint=f"send requests that make {wanted} call the target, and check that no cache answers them first",
         )
     others = ", ".join(sorted(seen))
     return Reason(
         code=ReasonCode.NO_CALLERS,
-        message=f"{wanted} did not call {injection.host} during the baseline"
+        message=f"{wanted} did not call {injection.host} before the fault"
         + (f"; only {others} did" if others else "")
         + got,
-        hint="send load that makes them call the target, or correct target.callers",
+        hint="send requests that make these workloads call the target, or correct target.callers",
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final
 
-from chaos.expectations.dependence import BURSTY
 from chaos.judge.aftermath import aftermath, left_behind
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
@@ -13,12 +12,13 @@ from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
 from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
-from chaos.judge.load import judge_load, statuses
+from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery, with_relapse
 from chaos.judge.removal import judge_removal
-from chaos.judge.tested import hanging, untested_after, untested_before, untested_during, with_statuses
+from chaos.judge.tested import untested_after, untested_before, untested_during, with_statuses
+from chaos.judge.undecided import undecided, undecided_recovery
 from chaos.judge.unscraped import judge_unscraped
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
@@ -164,7 +164,9 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
 def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
     if before.answer is Answer.UNDECIDED:
-        yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from undecided(
+            facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, limit="limits.baseline", bound="atLeast, or atMost"
+        )
     for one in before.expectations:
         if one.answer is Answer.VIOLATED:
             yield Reason(
@@ -172,48 +174,6 @@ def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
                 message=one.sentence,
                 hint="find out why it is so without any fault, or declare what the system usually does (atLeast), and run again",
             )
-
-
-def _undecided(
-    facts: Facts, expectations: tuple[ExpectationResult, ...], code: ReasonCode, limit: str
-) -> Iterator[Reason]:
-    for one in expectations:
-        if one.answer is not Answer.UNDECIDED:
-            continue
-        if one.missing:
-            yield Reason(code=ReasonCode.NO_DATA, message=one.sentence, hint=one.hint)
-        elif one.tally.total == 0 and one.hint is None:
-            got = statuses(facts)
-            yield Reason(
-                code=ReasonCode.NO_TRAFFIC,
-                message=one.sentence + (f"; the load got {got}" if got else ""),
-                hint="check the name of the service, that the load's requests lead to it, that its callers have a sidecar, and "
-                "that Prometheus scrapes them",
-            )
-        elif hang := hanging(facts, one):
-            yield _hangs(one, hang)
-        elif one.effect >= BURSTY:
-            yield Reason(
-                code=ReasonCode.BURSTY,
-                message=one.sentence,
-                hint="find out what fails for a moment again and again: the system may have this defect without the fault, too; to "
-                f"decide the expectation, the run must see more such bursts: raise observe.atLeast and {limit}",
-            )
-        else:
-            yield Reason(
-                code=code,
-                message=one.sentence,
-                hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
-            )
-
-
-def _hangs(one: ExpectationResult, requests: int) -> Reason:
-    return Reason(
-        code=ReasonCode.REQUESTS_HANG,
-        message=f"{one.sentence}; {requests} requests of the load were still without an answer, for longer "
-        "than any answer took: if these fail, it may be violated",
-        hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
-    )
 
 
 def _outside(proof: Proof) -> Iterator[Reason]:
@@ -270,7 +230,9 @@ def _during(
         if proof.counted or not unproven or reason.code is not ReasonCode.FAULT_TOO_SMALL:
             yield reason
     if during.answer is Answer.UNDECIDED:
-        yield from _undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        yield from undecided(
+            facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, limit="limits.fault", bound="duringFault"
+        )
         if not during.expectations:
             yield Reason(
                 code=ReasonCode.NOT_DISTRIBUTED,
@@ -361,25 +323,7 @@ def _after(
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
-        undecided = [one for one in after.expectations if one.answer is Answer.UNDECIDED]
-        hanging_ = [_hangs(one, requests) for one in undecided if (requests := hanging(facts, one))]
-        if hanging_:
-            yield from hanging_
-            return
-        open_ = [one.sentence for one in undecided]
-        relapsed = after.bad_until > after.allowed
-        if relapsed:
-            open_.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
-        yield Reason(
-            code=ReasonCode.UNDECIDED_RECOVERY,
-            message=f"it stayed undecided whether the steady state held again within {after.allowed:g} s after the fault was gone, and "
-            f"stayed good: {'; '.join(open_) or 'for a short time after that, it surely was not'}",
-            hint="run it again: what fails at the same time after each fault is a relapse; what fails now and then without a fault too is "
-            "seen before it, with a longer observe.atLeast"
-            if relapsed
-            else "find out what fails for a moment after the fault; if there were too few events, raise load.rate, or limits.baseline: "
-            "the run looks for as much longer after the fault",
-        )
+        yield from undecided_recovery(facts, after)
     else:
         since = facts.marks[Mark.RESTORED] + (removed.seconds or 0.0) + (after.seconds or 0.0)
         yield from untested_after(facts, since)

@@ -72,11 +72,13 @@ def _starved(text: str, seconds: Sequence[LoadSecond]) -> Reason:
 
 
 def statuses(facts: Facts) -> str:
-    """What the load got all along, most frequent first: ``404 on 300 of 300 requests``; empty before its first answer."""
+    """What the load got all along, most frequent first: ``status 404 on 300 of 310 requests``; empty before its first answer."""
     counts = Counter[str]()
     for second in facts.evidence.load.seconds:
         for cell in second.cells:
-            counts[str(cell.status) if cell.status else f"no answer ({cell.error})"] += cell.count
+            counts[f"status {cell.status}" if cell.status else f"no answer ({cell.error})"] += cell.count
+    if len(counts) == 1:
+        return f"{next(iter(counts))} on all {counts.total()} requests"
     return ", ".join(f"{got} on {count}" for got, count in counts.most_common(_TOLD)) + (
         f" of {counts.total()} requests" if counts else ""
     )

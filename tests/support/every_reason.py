@@ -22,6 +22,7 @@ from chaos.model.history import History, Mark
 from chaos.model.marks import FROZEN
 from chaos.model.verdict import Reason, ReasonCode, Verdict
 from chaos.ports import Listener, Result
+from chaos.reporting.prose import after_reasons
 from chaos.reporting.record import write_record
 from chaos.safety.lock import acquire
 from chaos.testing.shop import Shop
@@ -187,7 +188,7 @@ EVERY: Final[Mapping[ReasonCode, Callable[[], Verdict]]] = {
     ReasonCode.FAULT_OUTSIDE_SCOPE: lambda: judge(
         history(target=[*requests_to_target(SHARES), *requests_to_target(SHARES, caller="cart-svc")])
     ),
-    ReasonCode.RESIDUE: lambda: judge(history(residue=("VirtualService staging/chaos-k3x9q2ab-inventory-svc",))),
+    ReasonCode.RESIDUE: lambda: judge(history(residue=("VirtualService staging/chaos-r1-inventory-svc",))),
     ReasonCode.STILL_FAULTED: lambda: _run(Shop(), _set("mesh", "distribution", 45.0)),
     ReasonCode.STAGING_RULE: lambda: _run(Shop(), namespace="production"),
     ReasonCode.LOCKED: lambda: _run(_held_by_another(Shop())),
@@ -195,14 +196,18 @@ EVERY: Final[Mapping[ReasonCode, Callable[[], Verdict]]] = {
 }
 
 
-def reason_of(code: ReasonCode) -> Reason:
+def reason_of(code: ReasonCode, verdict: Verdict | None = None) -> Reason:
     """The reason as its verdict has it."""
-    found = [reason for reason in EVERY[code]().reasons if reason.code is code]
-    assert found, EVERY[code]().reasons
+    verdict = verdict or EVERY[code]()
+    found = [reason for reason in verdict.reasons if reason.code is code]
+    assert found, verdict.reasons
     return found[0]
 
 
 if __name__ == "__main__":
     for each in ReasonCode:
-        one = reason_of(each)
-        sys.stdout.write(f"{each} ({each.outcome})\n    {one.message}\n    hint: {one.hint}\n\n")
+        whole = EVERY[each]()
+        one = reason_of(each, whole)
+        more = [f"hint: {one.hint}"] if one.hint else []
+        more += [f"at the end: {line}" for line in after_reasons(whole)]
+        sys.stdout.write("\n    ".join([f"{each} ({each.outcome})", one.message, *more]) + "\n\n")

@@ -50,7 +50,7 @@ def test_one_burst_decides_neither_way() -> None:
     assert burst.outcome is Outcome.INCONCLUSIVE
     (reason,) = burst.reasons
     assert reason.code is ReasonCode.BURSTY
-    assert "bad and good events come in bursts" in reason.message
+    assert "bad events came in bursts" in reason.message
     assert "raise observe.atLeast" in (reason.hint or "")
 
 
