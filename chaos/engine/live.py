@@ -244,7 +244,8 @@ class Live:
         """An error became trouble of its kind."""
         known = ((MeshError, TroubleKind.MESH_LOST), (LoadError, TroubleKind.LOAD_DIED))
         kind = next((kind for cause, kind in known if isinstance(error, cause)), TroubleKind.BROKEN)
-        self.trouble(kind, error.message, hint=error.hint)
+        asked = "a request to the Kubernetes API failed: " if kind is TroubleKind.MESH_LOST else ""
+        self.trouble(kind, f"{asked}{error.message}", hint=error.hint)
 
     def tell(self, call: Callable[[Listener], None]) -> None:
         """Tells the listeners; one that fails is dropped, and never changes the run."""

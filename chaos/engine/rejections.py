@@ -31,8 +31,8 @@ def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
 
 
 def not_distributed(seconds: float, rejected: Mapping[str, int]) -> tuple[str, str]:
-    """Why the callers' proxies do not have the fault after some seconds, and what to check."""
-    told = f"the callers' proxies do not have the fault after {seconds:g} s"
+    """That the callers' proxies did not get the fault within some seconds, and what to check."""
+    told = f"the callers' proxies did not get the fault within {seconds:g} s"
     if not rejected:
         return told, "check that istiod runs, and that the proxies accept its configuration (istioctl proxy-status)"
     counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(rejected.items()))

@@ -78,9 +78,11 @@ class FreezeWatch:
                 place = self._mesh.namespace(name)
             except MeshError:
                 continue  # who looks at the target says that the API does not answer
-            marks = (place["metadata"].get("annotations") or {}) if place is not None else {FROZEN: "it is gone"}
+            if place is None:
+                return f"the namespace {name} is not there any more"
+            marks = place["metadata"].get("annotations") or {}
             if FROZEN in marks:
-                return f"somebody froze the namespace {name}: {marks[FROZEN]}"
+                return f"somebody froze the namespace {name} for chaos runs: {marks[FROZEN]!r}"
         return ""
 
 
@@ -141,7 +143,7 @@ def _wrong(one: Watched, found: Object | None) -> str:
     if found is None or found["metadata"].get("uid") != one.written["metadata"].get("uid"):
         return f"the injected object no longer governs {one.experiment.target}"
     edited = found.get("spec") not in one.specs
-    return f"somebody edited the object with the fault for {one.experiment.target}" if edited else ""
+    return f"somebody edited the VirtualService with this run's fault for {one.experiment.target}" if edited else ""
 
 
 def _place(obj: Object) -> tuple[str, str]:

@@ -42,6 +42,6 @@ def judge_again(path: Path, what_if: Mapping[str, object]) -> Verdict:
 _CHANGED: Final = Reason(
     code=ReasonCode.RECORD_CHANGED,
     message="the record was changed after its verdict, so it does not tell what happened in the run",
-    hint="judge the record as the run left it (the digest that tells a change is no signature: whoever changes a record on "
-    "purpose can change the digest, too)",
+    hint="judge the original record, from a backup or what CI kept of the run. If there is none, run again. (The digest finds "
+    "changes by accident; it is no signature)",
 )

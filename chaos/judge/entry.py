@@ -169,20 +169,20 @@ def _remark(experiment: Experiment, entry: str, contact: Contact) -> Remark | No
     if status == 404 and contact.by_gateway:
         host = experiment.load.host or urlsplit(entry).hostname
         return Remark(
-            f"404, it seems from the gateway itself: it has no route for the host {host} and this path",
+            f"status 404, probably from the gateway itself: it has no route for the host {host} and this path",
             "give load.host one of the hosts of the gateway's VirtualService, or correct the path",
         )
     if status == 404:
         return Remark(
-            "404",
+            "status 404",
             "correct the path; a gateway that has no route for this host answers so too, and then load.host names the right one",
         )
     if status in (401, 403):
         return Remark(
-            f"{status}: whoever asks has to be known there",
+            f"status {status}: whoever asks has to be known there",
             "give the requests a header with a token for staging, or name an entry behind the login",
         )
-    return Remark(f"{status}", "see why before you trust the run", hopeless=False)
+    return Remark(f"status {status}", "see why before you trust the run", hopeless=False)
 
 
 def _wanted(experiment: Experiment, status: int) -> bool:
@@ -194,7 +194,7 @@ def _wanted(experiment: Experiment, status: int) -> bool:
 def _redirect(entry: str, contact: Contact) -> Remark:
     leads = urljoin(f"{entry}/", contact.location)
     here, there, shown = urlsplit(entry), urlsplit(leads), without_secrets(leads)
-    text = f"{contact.status}, a redirect to {shown}"
+    text = f"status {contact.status}, a redirect to {shown}"
     if _LOGIN.search(f"{there.hostname or ''}{there.path}"):
         return Remark(
             f"{text}, which looks like a login page",

@@ -44,7 +44,7 @@ _UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCo
 _OF_NO_PHASE: Final = (TroubleKind.LOCKED, TroubleKind.ENTRY_UNUSABLE, TroubleKind.RECORD_LOST)
 """Troubles that come before the phases, or after them."""
 
-_TRIPPED: Final = "find out why the system breaks that far, or begin with less: a smaller percentage, fewer callers, or target.onlyOurLoad"
+_TRIPPED: Final = "find out why the system breaks that far; or begin with less: a smaller percentage, fewer callers, or target.onlyOurLoad"
 
 
 def judge(history: History) -> Verdict:
@@ -152,9 +152,9 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
     if foreign:
         yield Reason(
             code=ReasonCode.FOREIGN_FAULT,
-            message=f"another fault than this run's hit the target before this run injected its own: {foreign} of its requests felt it",
-            hint="find that fault (chaosctl status; kubectl get virtualservices -A), end it, and run again: nothing can be compared with a "
-            "baseline that has faults",
+            message=f"a fault that is not from this run hit requests to the target before this run injected its own: {foreign} were counted",
+            hint="find that fault (chaosctl status; kubectl get virtualservices -A), end it, and run again: a system that has a fault already "
+            "shows nothing about another one",
         )
         return
     untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
@@ -182,8 +182,8 @@ def _outside(proof: Proof) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.FAULT_OUTSIDE_SCOPE,
                 message=f"{caller} is no declared caller, and {faults} of the faults that this run injected for {one.target} hit it",
-                hint="if these callers may be hit, declare them in target.callers; else narrow the target (match, onlyOurLoad), and "
-                "look at the plan for whom its VirtualService governs (chaosctl plan)",
+                hint=f"if the fault may hit {caller}, add it to target.callers. If not, narrow the target (target.match, target.onlyOurLoad): "
+                "`chaosctl plan` shows which callers the VirtualService governs",
             )
 
 
@@ -206,12 +206,13 @@ def _during(
             code=ReasonCode.EXPECTATION_VIOLATED,
             message=one.sentence,
             hint=one.hint
-            or "give the caller a time-out, a bounded retry and a degraded answer for this dependency, or declare what is enough (duringFault)",
+            or "improve the caller: a time-out, few retries, and a fallback answer for when the target fails. If this result is good enough during a "
+            "fault, declare it as duringFault",
         )
     for one in tripped:
         yield Reason(
             code=ReasonCode.GUARDRAIL_TRIPPED,
-            message=f"the run restored at once, since the guardrail {one.sentence}",
+            message=f"the run stopped early and took its fault out, because the guardrail {one.sentence}",
             hint=_TRIPPED,
         )
     if (violated or tripped) and not proof.counted:
@@ -256,13 +257,14 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
             callers = ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "the callers"
             yield Reason(
                 code=ReasonCode.HEADER_NOT_FORWARDED,
-                message=f"{callers} sent {share.tally.total} requests to {proof.target}, but none had this run's header",
-                hint=f"{callers}, or an application before it, must forward x-chaos-run",
+                message=f"the fault hits only requests with this run's header x-chaos-run, and none of the {share.tally.total} requests that "
+                f"{callers} sent to {proof.target} was hit",
+                hint=f"make {callers}, and every application before it on the way, forward the header x-chaos-run of the requests that it gets",
             )
         elif share.tally.good and not share.off:
             yield Reason(
                 code=ReasonCode.TOO_FEW_FAULTED,
-                message=f"too few requests were hit to tell whether it is the declared share: {told}; {share.needed} faulted requests are needed",
+                message=f"too few requests were hit to tell whether the percentage is the declared one: {told}; {share.needed} must be hit",
                 hint="raise limits.fault or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
@@ -274,9 +276,9 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
         else:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
-                message=f"not the declared share of requests was hit: {told}",
-                hint="some of the calls follow another VirtualService, or go through a proxy that does not have the fault: compare the "
-                "hosts and ports that the callers use with those of the plan (chaosctl plan)",
+                message=f"the fault hit another percentage of requests than declared: {told}",
+                hint="probably some calls follow another VirtualService, or go through a proxy that does not have the fault: compare the "
+                "hosts and ports that the callers use with those of `chaosctl plan`",
             )
     if not proof.shares:
         yield Reason(
@@ -290,8 +292,8 @@ def _uncounted(share: ShareProof) -> str:
     """What helps where no fault was counted."""
     if share.tally.total:
         return (
-            "compare the hosts, ports and paths that the callers use with those of the plan (chaosctl plan): their requests follow "
-            "a route without the fault"
+            "probably the callers' requests follow a route without the fault: compare the hosts, ports and paths that they use with "
+            "those of `chaosctl plan`"
         )
     if share.stage:
         return "let the stage last for several scrape intervals and longer than a delay, and raise limits.fault if it never began"
@@ -359,9 +361,9 @@ def _all_held(
     stayed = marks[Mark.LOAD_STOPPED] - marks[Mark.RESTORED] - removed.seconds - after.seconds
     return Reason(
         code=ReasonCode.ALL_HELD,
-        message=f"steady before, {proof.counted} faulted requests at the declared share, every expectation held for "
-        f"{observed:.0f} s of the fault (each with {confidence} confidence), the fault gone from the proxies within {removed.seconds:.1f} s, "
-        f"recovered {after.told} after that and good for {stayed:.0f} s, no residue",
+        message=f"the system was steady before the fault, which hit {proof.counted} requests, at the declared share. Every expectation held "
+        f"for {observed:.0f} s of the fault (each with {confidence} confidence). The fault was gone from the proxies within "
+        f"{removed.seconds:.1f} s; the system recovered {after.told} after that, and stayed good for {stayed:.0f} s. There is no residue",
     )
 
 

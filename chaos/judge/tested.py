@@ -46,8 +46,8 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
                 message=f"{injection.host} did not work before the fault: it answered with status {_told(answers)}",
-                hint="check that the target has ready pods (kubectl get endpointslices), and send load for which it has an answer: "
-                "a fault at a service that fails anyway changes nothing",
+                hint=f"check that the target has ready pods (kubectl -n {injection.target.namespace} get endpointslices). If it has, send "
+                "requests that it answers with success: a fault in a service that fails anyway changes nothing",
             )
     yield from _no_success(facts, window, _BEFORE)
     yield from _others_call(facts)
@@ -62,9 +62,10 @@ def _others_call(facts: Facts) -> Iterator[Reason]:
         if others > _NOTICED * every:
             yield Reason(
                 code=ReasonCode.OTHERS_CALL,
-                message=f"{one.title!r} takes every request for the load's, and before the load began, others sent {others:.2g} of the "
-                f"{every:.2g} per second that were counted with it: it can't be told whether they come and go, or the system changes",
-                hint="run it while others are quiet, or compare only requests that they do not send (caller; attempts also per a service)",
+                message=f"{one.title!r} also counts requests of other clients than the load: before the load began, they already sent "
+                f"{others:.2g} of the {every:.2g} requests per second. If that number changes, the run can't tell whether the clients or the "
+                "system changed",
+                hint="run it while the other clients are quiet, or count only requests that they do not send (caller; attempts also with per)",
             )
 
 
@@ -82,7 +83,7 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
             expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
-                message=f"{one.title!r} rests on errors: almost no answer {when} was a success, but status {_told(answers)}",
+                message=f"almost no answer {when} was a success (2xx), and {one.title!r} takes these answers for good ones: status {_told(answers)}",
                 hint=f"{cure}; " + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
 
@@ -192,21 +193,21 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
         if _holds_without(faulted, tally, result.bound, confidence):
             yield Reason(
                 code=ReasonCode.FAULT_TOO_SMALL,
-                message=f"nothing could have violated {one.title!r} during the fault: {tally.total} answers were counted, and {faulted} "
-                "faulted requests that the target would have answered; if each of these had made one answer bad, still at least "
-                f"{format_share(result.bound)} would have been good",
-                hint="raise the fault's percentage or the bound, send load that calls the target more often, or expect "
-                "something only of requests that need the target",
+                message=f"the fault was too small to test {one.title!r}: during the fault, {tally.total} answers were counted, and only {faulted} "
+                f"requests were hit that the target would have answered. Even with {faulted} bad answers, at least {format_share(result.bound)} "
+                "would have been good",
+                hint=f"raise the fault's percentage; or expect more than {format_share(result.bound)}; or send load that calls the target more "
+                "often; or let the expectation count only requests that need the target",
             )
         elif heard is not None and not one.tally(evidence, heard, namespace).total:
             ours = sum(share_of_load(facts, injection, heard) * n for injection, n in zip(injections, hit, strict=True))
             if _holds_without(round(ours), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
-                    message=f"{one.title!r} is about answers to the load, and only {ours / faulted:.0%} of the requests that the fault "
-                    "hit were surely made for the load: others called the target before the load began, too",
-                    hint="send load that calls the target, or more of it; hit its requests alone (target.onlyOurLoad, target.match); "
-                    "or run while others are quiet",
+                    message=f"{one.title!r} counts only answers to the load, but only {ours / faulted:.0%} of the requests that the fault "
+                    "hit were surely made for the load: other clients called the target already before the load began",
+                    hint="check that the load calls the target, or raise load.rate. Or let the fault hit only the load's requests "
+                    "(target.onlyOurLoad, target.match). Or run while the other clients are quiet",
                 )
 
 
@@ -241,6 +242,6 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
                 code=ReasonCode.NO_CALLERS,
                 message=f"{injection.host} is hardly called any more since the fault: {after:.2g} times per second, {before:.2g} before; its callers "
                 "do without it, which is no recovery",
-                hint="look for a breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached; to make this a "
+                hint="look for a circuit breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached. To make this a "
                 "failure, expect that the target is asked again (throughput)",
             )

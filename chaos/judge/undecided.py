@@ -97,9 +97,10 @@ def _either_way(one: ExpectationResult) -> str:
 
 def _hangs(one: ExpectationResult, requests: int) -> Reason:
     good, total = one.tally.good, one.tally.total
+    others = f"all {total} others were good" if good == total else f"of the {total} others, {good} were good"
     return Reason(
         code=ReasonCode.REQUESTS_HANG,
         message=f"{one.when}, {requests} requests of the load were still without an answer, and had waited for longer than any answer "
-        f"took; of the {total} others, {good} were good. If those {requests} fail, {one.title!r} may be violated: expected {one.expected}",
+        f"took; {others}. If those {requests} fail, {one.title!r} may be violated: expected {one.expected}",
         hint="give the callers of the target a time-out, or set load.timeout so that it is shorter than the phase",
     )

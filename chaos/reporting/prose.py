@@ -50,7 +50,7 @@ def _confidence(verdict: Verdict) -> Iterator[str]:
     intervals = [one.interval for one in (*verdict.results, *verdict.guardrails) if one.interval is not None]
     if intervals:
         least = format_confidence(min(interval.confidence for interval in intervals))
-        yield f"intervals: each contains the true share with a confidence of at least {least}"
+        yield f"ranges in brackets: each contains the true share, with a confidence of at least {least}"
 
 
 def _again(again: Again | None) -> Iterator[str]:

@@ -125,7 +125,7 @@ def _refuse_if_held(lease: Object, now: float) -> None:
             holder=holder,
             age=age,
             until=until,
-            hint=f"wait until that run ends; if it is dead, the target is free in {until - now:.0f} s",
+            hint=f"wait until run {holder} ends (`chaosctl status`); if it is dead, the target is free at {rfc3339(until)}",
         )
 
 

@@ -51,7 +51,7 @@ def test_a_load_that_can_not_arrive_is_not_begun(tmp_path: Path) -> None:
     writes = shop.mesh.changes
     result = shop.harness(report_dir=tmp_path, watchdog=begun).run(with_load(Request.get("/orders/42")))
     assert is_refused(result)
-    assert "404, it seems from the gateway itself" in result.verdict.reasons[0].message
+    assert "404, probably from the gateway itself" in result.verdict.reasons[0].message
     assert "load.host" in (result.verdict.reasons[0].hint or "")
     assert [span.phase for span in result.history.spans] == [PhaseName.LOCK, PhaseName.RELEASE]
     assert shop.mesh.changes == writes, "nothing was written, not even a lease"
@@ -117,7 +117,7 @@ def test_what_is_no_reason_to_stop_is_noted(tmp_path: Path) -> None:
     result = shop.harness(report_dir=tmp_path).run(with_load(Request.get("/a"), Request.get("/b")))
     assert result.verdict.passed
     (noted,) = [event for event in result.history.events if event.kind == "entry"]
-    assert noted.sentence.startswith("the entry http://shop.memory: GET /a: 404; correct the path")
+    assert noted.sentence.startswith("the entry http://shop.memory: GET /a: status 404; correct the path")
 
 
 def test_a_port_at_which_nobody_listens_is_found_by_the_real_probe(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def test_a_share_that_is_off_at_one_target_is_told_with_its_name(world: World) -
     (reason,) = verdict.reasons
     assert (verdict.outcome, reason.code) == (Outcome.INCONCLUSIVE, ReasonCode.FAULT_SHARE_OFF)
     assert reason.message.startswith(
-        "not the declared share of requests was hit: staging/payment-svc: delay: declared for 30"
+        "the fault hit another percentage of requests than declared: staging/payment-svc: delay: declared for 30"
     )
     assert nothing_left(world, history)
 
@@ -159,7 +159,7 @@ def test_a_target_that_somebody_changes_ends_all(world: World, name: str) -> Non
     history, verdict = run(world)
     assert codes(verdict) == {ReasonCode.TARGET_CHANGED}
     assert verdict.reasons[0].message.startswith(
-        f"somebody edited the object with the fault for staging/{name.removeprefix(f'chaos-{RUN}-')}"
+        f"somebody edited the VirtualService with this run's fault for staging/{name.removeprefix(f'chaos-{RUN}-')}"
     )
     assert nothing_left(world, history)
 

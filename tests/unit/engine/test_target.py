@@ -128,7 +128,7 @@ def test_a_freeze_is_seen_while_an_earlier_question_hangs(injected: Injected) ->
         assert freezes.look() == ""
         until(hung.is_set, "the question hangs")
         injected.mesh.annotate_namespace("staging", FROZEN, "release day")
-        assert until(freezes.look, "the freeze") == "somebody froze the namespace staging: release day"
+        assert until(freezes.look, "the freeze") == "somebody froze the namespace staging for chaos runs: 'release day'"
     finally:
         injected.server.call(answer.set)
 

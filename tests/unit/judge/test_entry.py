@@ -33,8 +33,8 @@ def found(
 @pytest.mark.parametrize(
     ("contact", "said", "cure"),
     [
-        (Contact(status=404, by_gateway=True), "404, it seems from the gateway itself: it has no route for the host 10.1.2.3", "load.host"),
-        (Contact(status=404), "GET /orders/0: 404", "correct the path"),
+        (Contact(status=404, by_gateway=True), "404, probably from the gateway itself: it has no route for the host 10.1.2.3", "load.host"),
+        (Contact(status=404), "GET /orders/0: status 404", "correct the path"),
         (Contact(status=401), "401: whoever asks has to be known there", "token for staging"),
         (Contact(status=403), "403: whoever asks", "token for staging"),
         (Contact(status=301, location="https://10.1.2.3/orders/0"), "301, a redirect to https://10.1.2.3/orders/0", "write https://"),
@@ -86,7 +86,7 @@ def test_what_is_as_it_should_be_needs_no_word() -> None:
 def test_one_request_that_arrives_is_enough() -> None:
     mixed = found(Contact(status=404), Contact(status=200), Contact(status=404))
     assert mixed.hopeless is None
-    assert mixed.notes == (f"the entry {ENTRY}: GET /orders/0 and 1 more: 404; {NO_ROUTE}",)
+    assert mixed.notes == (f"the entry {ENTRY}: GET /orders/0 and 1 more: status 404; {NO_ROUTE}",)
 
 
 NO_ROUTE = (
@@ -110,7 +110,7 @@ def test_a_status_that_is_declared_good_is_what_was_wanted(good: str) -> None:
 def test_several_things_are_told_together() -> None:
     hopeless = found(Contact(status=404), Contact(status=401)).hopeless
     assert hopeless is not None
-    assert "GET /orders/0: 404; GET /orders/1: 401" in hopeless.text
+    assert "GET /orders/0: status 404; GET /orders/1: status 401" in hopeless.text
     assert (
         hopeless.hint
         == f"{NO_ROUTE}. give the requests a header with a token for staging, or name an entry behind the login"
