@@ -53,6 +53,14 @@ def in_batches(failed: list[bool], *, rate: int = 80) -> list[tuple[int, int]]:
     return [(len(part) - sum(part), len(part)) for part in cut]
 
 
+def test_few_batches_that_are_equally_bad_prove_little_and_many_prove_much() -> None:
+    """36 bad events in each of them came alone, or all at once: their scatter says little of that before there are four."""
+    effects = [design_effect([(1164, 1200)] * n) for n in range(1, 9)]
+    assert effects[0] == 36, "one batch is one burst"
+    assert effects == sorted(effects, reverse=True)
+    assert effects[2] > 5 and effects[3] < 4 and effects[7] == 1
+
+
 def test_independent_errors_are_worth_almost_as_much_as_they_are() -> None:
     chance = random.Random(1)
     effects = [design_effect(in_batches(phase(0.03, 1, chance))) for _ in range(300)]
