@@ -20,6 +20,7 @@ import httpx
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from chaos.lab.wanted import Wanted
 
 NAMESPACES = ("alpha", "beta", "gamma")
 SIZES = (15, 30, 60)
@@ -92,7 +93,7 @@ def measure(workloads: int) -> None:
         file = Path(folder) / "mesh.yaml"
         file.write_text(manifests(workloads))
         began = time.perf_counter()
-        lab = commands.up("scale", attached=True, manifests=[file])
+        lab = commands.up("scale", attached=True, wanted=Wanted([file]))
         ready = time.perf_counter() - began
         clients = proxies(lab)
         try:

@@ -16,7 +16,7 @@ from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardra
 from chaos.judge.load import judge_load, statuses
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
-from chaos.judge.recovery import judge_recovery
+from chaos.judge.recovery import judge_recovery, with_relapse
 from chaos.judge.removal import judge_removal
 from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
 from chaos.judge.unscraped import judge_unscraped
@@ -54,7 +54,7 @@ def judge(history: History) -> Verdict:
     before = baseline_answer(facts, now)
     during = fault_answer(facts, now)
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
-    after = judge_recovery(facts, removed, now) if removed is not None else None
+    after = with_relapse(facts, judge_recovery(facts, removed, now), removed, now) if removed is not None else None
     guarded = guardrails(facts, now)
     reasons = list(dict.fromkeys(_reasons(history, facts, before, during, guarded, removed, after, now)))
     if not reasons:

@@ -73,16 +73,27 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         answer, seconds, look = Answer.VIOLATED, None, late
     expectations = judged(facts, experiment.steady_state, look)
     changed = {"seconds": seconds, "answer": answer, "expectations": expectations}
-    if answer is Answer.UNDECIDED and end > gone + allowed:
-        changed["bad_until"] = _last_bad(facts, gone, now, end)[1]
     if seconds is not None:
         changed["uncertainty"] = seconds - least
     return result.model_copy(update=changed)
 
 
+def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult, now: float) -> RecoveryResult:
+    """What is also told of a recovery that stayed undecided: until when it was surely not good. A look does without."""
+    restored = facts.marks.get(Mark.RESTORED)
+    if restored is None or removal.seconds is None or recovery.answer is not Answer.UNDECIDED:
+        return recovery
+    gone, end = restored + removal.seconds, min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
+    if end <= gone + recovery.allowed:
+        return recovery
+    return recovery.model_copy(update={"bad_until": _last_bad(facts, gone, now, end)[1]})
+
+
 def _holds(facts: Facts, window: Window, confidence: float) -> bool:
     look = look_at(facts, "recovery", window, confidence=confidence)
-    return all(decided(facts, one, look).answer is Answer.HOLDS for one in facts.experiment.steady_state)
+    return not look.too_short and all(
+        decided(facts, one, look).answer is Answer.HOLDS for one in facts.experiment.steady_state
+    )
 
 
 def _violated(facts: Facts, window: Window, confidence: float) -> bool:
@@ -118,19 +129,16 @@ def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[floa
     """
     interval, number, drained = facts.environment.scrape_interval, _stretches(facts), drain(facts, now)
     ends = [end for n in range(number, 0, -1) if gone + (end := n * interval) <= until]
-    found = (0.0, 0.0)
     if not ends or _spotless(facts, Window(gone, until)):
-        return found
+        return 0.0, 0.0
     confidence = 1 - (1 - share_of_confidence(facts.experiment)) / (number * len(_STRETCHES))
-    for length, end in product(_STRETCHES, ends):
-        start = max(0.0, end - length * interval)
-        if (
-            start > found[0]
-            and start >= drained
-            and _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence))
-        ):
-            found = (start, end)
-    return found
+    stretches = [(end - length * interval, end) for length, end in product(_STRETCHES, ends)]
+    for start, end in sorted(stretches, key=lambda one: one[0], reverse=True):
+        if start <= 0 or start < drained:
+            break
+        if _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence)):
+            return start, end
+    return 0.0, 0.0
 
 
 def _spotless(facts: Facts, window: Window) -> bool:

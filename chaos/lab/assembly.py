@@ -8,12 +8,11 @@ import logging
 import os
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from chaos.errors import LabError
 from chaos.istio.mesh_config import ROOT_NAMESPACE
-from chaos.lab import alerts, gateways, own_manifests
+from chaos.lab import alerts, gateways, own_manifests, reading
 from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api import policies
 from chaos.lab.api.resources import GATEWAYS, NAMESPACES, PROMETHEUS_RULES
@@ -44,6 +43,7 @@ from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, wait_until_ready
 from chaos.lab.serving import Credentials, kubeconfig, server
 from chaos.lab.state import LabFiles, LabState, write_atomically
+from chaos.lab.wanted import Wanted
 from chaos.lab.workloads.host import WorkloadHost
 
 _LOG: Final = logging.getLogger(__name__)
@@ -58,8 +58,7 @@ class Lab:
         files: Its folder; the lock is held by the caller.
         attached: Whether it ends with its owner.
         say: Told of progress, in words.
-        manifests: Files and folders to load instead of the shop.
-        behaviours: What the stand-ins for them do.
+        wanted: What it runs.
 
     Raises:
         InputError: The manifests or behaviours can't be read.
@@ -71,12 +70,13 @@ class Lab:
         *,
         attached: bool,
         say: Callable[[str], None],
-        manifests: Sequence[Path] = (),
-        behaviours: Path | None = None,
+        wanted: Wanted,
     ) -> None:
         self._files = files
-        self._documents = own_manifests.read(manifests) if manifests else []
-        self._behaviours = own_manifests.read_behaviours(behaviours) if behaviours else {}
+        self._own = (
+            reading.read(wanted.manifests, without=wanted.without, strict=wanted.strict) if wanted.manifests else None
+        )
+        self._behaviours = own_manifests.read_behaviours(wanted.behaviours) if wanted.behaviours else {}
         self._attached = attached
         self._say = say
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,6 +84,11 @@ class Lab:
         self._ended: dict[str, str] = {}
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._stack = contextlib.AsyncExitStack()
+
+    @property
+    def set_aside(self) -> Sequence[str]:
+        """What of the manifests is not loaded, with the reason; a sentence each."""
+        return self._own.aside if self._own else ()
 
     async def __aenter__(self) -> Lab:
         return self
@@ -180,13 +185,13 @@ class Lab:
     def _load(self, store: Store, validators: Mapping[str, Validator]) -> tuple[str, ...]:
         """What runs in the lab; its namespaces."""
         load_system(store)
-        if self._documents:
-            return own_manifests.load(store, validators, self._documents, self._behaviours)
+        if self._own:
+            return own_manifests.load(store, validators, self._own.documents, self._behaviours)
         load_shop(store, validators)
         return SHOP
 
     def _describe(self, store: Store, *, api: str, prometheus: str, namespaces: tuple[str, ...]) -> LabState:
-        if self._documents:
+        if self._own:
             entries = entries_of(store, (*namespaces, ROOT_NAMESPACE), required=False)
         else:
             entries = entries_of(store, SHOP)

@@ -11,6 +11,7 @@ import typer
 
 from chaos.errors import InputError
 from chaos.lab import commands, needed
+from chaos.lab.wanted import Wanted
 from chaos.values.quantities import parse_duration
 
 app = typer.Typer(
@@ -33,10 +34,15 @@ def up(
         list[Path] | None, typer.Option(help="Kubernetes and Istio YAML to load instead of the shop; several times")
     ] = None,
     behaviours: Annotated[Path | None, typer.Option(help="what the stand-ins for these manifests do")] = None,
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="KIND", help="leave objects of this kind out; several times")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="refuse what would be set aside")] = False,
     as_json: Json = False,
 ) -> None:
     """Start the lab; returns when all is ready."""
-    state = commands.up(name, attached=attached, manifests=manifests or (), behaviours=behaviours, told=_say)
+    wanted = Wanted(manifests or (), behaviours, without or (), strict)
+    state = commands.up(name, attached=attached, wanted=wanted, told=_say)
     if as_json:
         _give(state.public())
     else:

@@ -6,9 +6,8 @@ import os
 import ssl
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import httpx
@@ -17,6 +16,7 @@ from chaos.errors import InputError, LabError
 from chaos.lab import needed, supervising
 from chaos.lab.processes import Memory, memory_of, tail
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
+from chaos.lab.wanted import THE_SHOP, Wanted
 
 START_TIMEOUT: Final = 120.0
 
@@ -75,8 +75,7 @@ def up(
     owner: int | None = None,
     timeout: float = START_TIMEOUT,
     told: Callable[[str], None] = lambda _: None,
-    manifests: Sequence[Path] = (),
-    behaviours: Path | None = None,
+    wanted: Wanted = THE_SHOP,
 ) -> LabState:
     """Starts a lab and returns when all of it is ready; a lab of this name that runs already is returned as it is.
 
@@ -85,9 +84,8 @@ def up(
         attached: The lab ends when the calling process ends, in whatever way. Otherwise it runs on until ``down``.
         owner: Process with which the lab ends instead; several processes may then ask for the lab, and one starts it.
         timeout: Seconds that the start may take.
-        told: Hears that Prometheus is set up first, where it is missing.
-        manifests: Files and folders of Kubernetes and Istio YAML that are loaded instead of the shop.
-        behaviours: What the stand-ins for them do: a file as ``own_manifests.read_behaviours`` reads it.
+        told: Hears that Prometheus is set up first, where it is missing, and which manifests are set aside.
+        wanted: What it runs.
 
     Raises:
         InputError: The name can't be one, or the lab runs already and the manifests are for another.
@@ -96,10 +94,8 @@ def up(
     files = LabFiles.of(name)
     needed.require(told)
     deadline = time.monotonic() + timeout
-    if behaviours is not None and not manifests:
-        raise InputError("behaviours are for manifests of your own", hint="add --manifests PATH")
     if SupervisorLock.is_held(files.lock):
-        if manifests:
+        if wanted.manifests:
             raise InputError(
                 f"a lab {name!r} is running already, with what it was started with",
                 hint=f"chaosctl lab down --name {name}, or another --name",
@@ -109,13 +105,11 @@ def up(
     with os.fdopen(reader, "rb", buffering=0) as reports, tempfile.TemporaryFile() as errors:
         try:
             end_with = owner if owner is not None else os.getpid() if attached else None
-            more = [part for path in manifests for part in ("--manifests", str(path.resolve()))]
-            more += ["--behaviours", str(behaviours.resolve())] if behaviours else []
-            pid = supervising.spawn(name, more, owner=end_with, stdout=writer, stderr=errors.fileno())
+            pid = supervising.spawn(name, wanted.arguments(), owner=end_with, stdout=writer, stderr=errors.fileno())
         finally:
             os.close(writer)
         try:
-            said = supervising.listen(reports, deadline=deadline)
+            said = supervising.listen(reports, deadline=deadline, told=told)
         except BaseException:
             supervising.end(pid)
             raise

@@ -1,10 +1,9 @@
-"""Kubernetes and Istio YAML of the user's, loaded instead of the shop."""
+"""Manifests of the user's, loaded instead of the shop, and what stand-ins do for them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,91 +14,17 @@ from chaos.errors import InputError
 from chaos.istio.injection import NAMESPACE_LABEL
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.proxy import CONTAINER, TEMPLATES
-from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, RESOURCES, ROLLOUTS, Resource, resource_of
+from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, ROLLOUTS
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
 from chaos.lab.manifests import create
+from chaos.lab.reading import Document
 from chaos.lab.workloads.behaviour import ANNOTATION, Behaviour
 
 _LABELS: Final = {"env": "staging", NAMESPACE_LABEL: "enabled"}
 """Of a namespace that no manifest declares: the lab is there to experiment in."""
-_SUFFIXES: Final = (".yaml", ".yml", ".json")
 _ORDER: Final = ("Namespace", "ServiceAccount", "Service", "DestinationRule", "Gateway", "VirtualService")
 Object = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Document:
-    """One object and where it was found."""
-
-    where: str
-    obj: Object
-    resource: Resource
-
-
-def read(paths: Sequence[Path]) -> list[Document]:
-    """Every object of files and folders, Lists taken apart.
-
-    Raises:
-        InputError: Everything that can't be read, or that the lab does not serve, at once.
-    """
-    found: list[Document] = []
-    problems: list[str] = []
-    for file in _files(paths):
-        try:
-            documents = list(YAML(typ="safe").load_all(file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, YAMLError) as error:
-            problems.append(f"{file}: can't be read as YAML: {' '.join(str(error).split())}")
-            continue
-        for number, document in enumerate(documents, 1):
-            for obj in _objects(document):
-                where = f"{file}, document {number}"
-                try:
-                    found.append(_document(where, obj))
-                except InputError as error:
-                    problems.append(error.message)
-    if problems:
-        raise InputError(
-            "these manifests can't be loaded:\n  " + "\n  ".join(problems),
-            hint="leave them out, or see docs/reference/lab.md for what the lab serves",
-        )
-    if not found:
-        raise InputError(f"expected Kubernetes objects in {', '.join(map(str, paths))}, found none")
-    return found
-
-
-def _files(paths: Sequence[Path]) -> Iterable[Path]:
-    for path in paths:
-        if path.is_dir():
-            inside = sorted(p for p in path.rglob("*") if p.suffix in _SUFFIXES and p.is_file())
-            if not inside:
-                raise InputError(f"{path}: expected manifests (*.yaml) in this folder, found none")
-            yield from inside
-        elif path.is_file():
-            yield path
-        else:
-            raise InputError(f"{path}: expected a manifest or a folder of manifests, found nothing")
-
-
-def _objects(document: Any) -> Iterable[Any]:
-    if document is None:
-        return ()
-    if isinstance(document, dict) and document.get("kind") == "List":
-        return [obj for item in document.get("items") or () for obj in _objects(item)]
-    return (document,)
-
-
-def _document(where: str, obj: Any) -> Document:
-    if not isinstance(obj, dict) or not isinstance(obj.get("metadata"), dict) or not obj["metadata"].get("name"):
-        raise InputError(f"{where}: expected a Kubernetes object with kind and metadata.name")
-    resource = resource_of(obj)
-    name = f"{obj.get('kind')} {obj['metadata']['name']}"
-    if resource is None:
-        known = ", ".join(sorted(one.kind for one in RESOURCES))
-        raise InputError(
-            f"{where}: {name}: the lab does not serve {obj.get('apiVersion')} {obj.get('kind')} (it serves {known})"
-        )
-    return Document(where, obj, resource)
 
 
 def read_behaviours(file: Path) -> Mapping[str, str]:

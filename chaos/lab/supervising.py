@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -54,8 +54,8 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "PYTHONUNBUFFERED": "1"}
 
 
-def listen(reports: IO[bytes], *, deadline: float) -> dict[str, Any] | None:
-    """The supervisor's last word on its start; ``None`` where it died without one."""
+def listen(reports: IO[bytes], *, deadline: float, told: Callable[[str], None]) -> dict[str, Any] | None:
+    """The supervisor's last word on its start; ``None`` where it died without one. ``told`` hears what is for people."""
     pending = b""
     doing = "start"
     while True:
@@ -70,9 +70,12 @@ def listen(reports: IO[bytes], *, deadline: float) -> dict[str, Any] | None:
         *lines, pending = (pending + chunk).split(b"\n")
         for line in lines:
             said: dict[str, Any] = json.loads(line)
-            if "progress" not in said:
+            if "told" in said:
+                told(said["told"])
+            elif "progress" in said:
+                doing = said["progress"]
+            else:
                 return said
-            doing = said["progress"]
 
 
 def holder(files: LabFiles) -> int | None:

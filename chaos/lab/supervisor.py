@@ -15,14 +15,14 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from chaos.errors import HarnessError
 from chaos.lab.assembly import Lab
 from chaos.lab.processes import start_time
 from chaos.lab.state import LabFiles, SupervisorLock
+from chaos.lab.wanted import Wanted
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -33,8 +33,7 @@ async def supervise(
     owner: int | None,
     report: Report,
     on_ready: Callable[[], None],
-    manifests: Sequence[Path] = (),
-    behaviours: Path | None = None,
+    wanted: Wanted,
 ) -> int:
     """Runs a lab until it is told to end or its owner ends; the process's exit code."""
     loop = asyncio.get_running_loop()
@@ -48,9 +47,10 @@ async def supervise(
         files,
         attached=owner is not None,
         say=lambda progress: report({"progress": progress}),
-        manifests=manifests,
-        behaviours=behaviours,
+        wanted=wanted,
     )
+    for sentence in made.set_aside:
+        report({"told": sentence})
     async with made as lab:
         starting = asyncio.create_task(lab.start())
         await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -79,8 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--name", default="default")
     parser.add_argument("--report", action="store_true", help="say progress and outcome on stdout as JSON lines")
     parser.add_argument("--owner", type=int, help="descriptor of a pidfd: end with that process")
-    parser.add_argument("--manifests", type=Path, action="append", default=[], help="load these instead of the shop")
-    parser.add_argument("--behaviours", type=Path, help="what the stand-ins for them do")
+    Wanted.declare(parser)
     given = parser.parse_args(argv)
     files = LabFiles.of(given.name)
 
@@ -113,8 +112,7 @@ def main(argv: list[str] | None = None) -> int:
                 owner=given.owner,
                 report=report,
                 on_ready=on_ready,
-                manifests=given.manifests,
-                behaviours=given.behaviours,
+                wanted=Wanted.of(given),
             )
         )
     except HarnessError as error:

@@ -13,7 +13,7 @@ from tests.e2e.experiments import query
 from tests.support import loopback
 
 NAMESPACE = "production"
-RATE = 5.0
+RATE = 2.0
 """Requests per second."""
 _FAULTED = 'response_flags=~"(.*,)?(FI|DI)(,.*)?"'
 _PLACES = ("namespace", "source_workload_namespace", "destination_service_namespace", "destination_workload_namespace")

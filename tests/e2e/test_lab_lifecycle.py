@@ -19,6 +19,7 @@ from chaos.lab import commands, door
 from chaos.lab.needed import BINARY_VARIABLE
 from chaos.lab.processes import start_time
 from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
+from chaos.lab.wanted import Wanted
 from tests.e2e.lab_processes import processes_of, wait_until_gone
 from tests.support import loopback
 from tests.support.waiting import until
@@ -80,7 +81,7 @@ def test_up_status_and_down(own_home: Path) -> None:
 
 
 def test_nothing_survives_a_killed_supervisor_and_the_next_status_says_so(own_home: Path, small: Path) -> None:
-    state = commands.up("killed", manifests=[small])
+    state = commands.up("killed", wanted=Wanted([small]))
     processes = processes_of("killed")
     os.kill(state.pid, signal.SIGKILL)
     wait_until_gone(processes, within=2)
@@ -93,10 +94,10 @@ def test_nothing_survives_a_killed_supervisor_and_the_next_status_says_so(own_ho
 
 
 def test_a_killed_lab_is_cleaned_up_by_the_next_up(small: Path) -> None:
-    first = commands.up("again", manifests=[small])
+    first = commands.up("again", wanted=Wanted([small]))
     os.kill(first.pid, signal.SIGKILL)
     os.waitpid(first.pid, 0)
-    second = commands.up("again", manifests=[small])
+    second = commands.up("again", wanted=Wanted([small]))
     assert second.pid != first.pid
     assert commands.status("again").healthy
 
@@ -167,7 +168,7 @@ def test_two_labs_side_by_side_share_nothing() -> None:
 
 
 def test_someone_elses_lab_is_not_attached_to(small: Path) -> None:
-    commands.up("mine", attached=True, manifests=[small])
+    commands.up("mine", attached=True, wanted=Wanted([small]))
     with pytest.raises(LabError, match="running already and ends with someone else") as caught:
         commands.up("mine", attached=True)
     assert "chaosctl lab down" in (caught.value.hint or "")
@@ -217,7 +218,7 @@ def test_a_lab_of_ones_own_is_started_once_for_all_who_name_it_and_ends_with_the
 
 
 def test_the_default_lab_is_used_where_it_runs_and_goes_on(small: Path) -> None:
-    state = commands.up("default", attached=True, manifests=[small])
+    state = commands.up("default", attached=True, wanted=Wanted([small]))
     with lab_in_use() as found:
         assert found == door.running() == state
     door.end("own")

@@ -10,6 +10,7 @@ import pytest
 
 from chaos.lab import commands
 from chaos.lab.state import LabState
+from chaos.lab.wanted import Wanted
 
 
 @contextmanager
@@ -19,5 +20,5 @@ def own_lab(
     """A lab in a home of its own, which the commands of this process find; by default with the demo shop."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHAOS_LAB_HOME", str(folder))
-        yield commands.up(name, attached=True, manifests=manifests, behaviours=behaviours)
+        yield commands.up(name, attached=True, wanted=Wanted(manifests, behaviours))
         commands.down(name)

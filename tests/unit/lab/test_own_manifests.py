@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import InputError, LabError
-from chaos.lab import own_manifests
+from chaos.lab import own_manifests, reading
 from chaos.lab.api.resources import DEPLOYMENTS, NAMESPACES, SERVICES
 from chaos.lab.api.store import Store
 from chaos.lab.istio.validation import VALIDATORS
@@ -50,7 +50,7 @@ def store() -> Store:
 
 def load(store: Store, folder: Path, text: str, **behaviours: str) -> tuple[str, ...]:
     (folder / "all.yaml").write_text(text)
-    return own_manifests.load(store, VALIDATORS, own_manifests.read([folder]), behaviours)
+    return own_manifests.load(store, VALIDATORS, reading.read([folder]).documents, behaviours)
 
 
 def test_objects_go_where_they_belong_and_namespaces_are_staging(store: Store, tmp_path: Path) -> None:
@@ -82,28 +82,6 @@ def test_lists_and_json_and_empty_documents(store: Store, tmp_path: Path) -> Non
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}, "spec": {}}
     (tmp_path / "list.json").write_text(json.dumps({"kind": "List", "items": [service]}))
     assert load(store, tmp_path, "---\n---\n") == ("default",)
-
-
-def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
-    (tmp_path / "broken.yaml").write_text("a: [")
-    (tmp_path / "kinds.yaml").write_text("apiVersion: batch/v1\nkind: Job\nmetadata: {name: j}\n---\njust text\n")
-    with pytest.raises(InputError) as caught:
-        own_manifests.read([tmp_path])
-    told = str(caught.value)
-    assert "broken.yaml: can't be read as YAML" in told
-    assert "kinds.yaml, document 1: Job j: the lab does not serve batch/v1 Job" in told
-    assert "kinds.yaml, document 2: expected a Kubernetes object" in told
-
-
-@pytest.mark.parametrize("what", ["nothing there", "empty folder", "no objects"])
-def test_no_manifests_at_all(tmp_path: Path, what: str) -> None:
-    path = tmp_path / "x"
-    if what != "nothing there":
-        path.mkdir()
-    if what == "no objects":
-        (path / "a.yaml").write_text("---\n")
-    with pytest.raises(InputError, match="expected"):
-        own_manifests.read([path])
 
 
 def test_what_the_api_would_refuse_is_refused(store: Store, tmp_path: Path) -> None:
