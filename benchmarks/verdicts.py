@@ -35,6 +35,8 @@ SHARES: Final = (0.97, 0.98, 0.985, 0.9895, 0.9905, 0.995, 0.998, 1.0)
 NEAR: Final = 0.005
 """How far from the bound a share has to be so that its time to a decision counts."""
 RATES: Final = (10, 80, 500)
+SCRAPES: Final = (1, 15)
+"""Seconds."""
 LIMIT: Final = 4
 """Times the shortest phase."""
 Stretch = tuple[float, float]
@@ -170,7 +172,7 @@ def main(phases: int, least: int, rates: Sequence[int]) -> None:
     print("scrape rate  errors                          share  bound claimed  wrong unseen right  median")
     worst = 0.0
     ratios = []
-    for scrape, rate in ((scrape, rate) for scrape in (1, 15) for rate in rates):
+    for scrape, rate in ((scrape, rate) for scrape in SCRAPES for rate in rates):
         for errors in patterns(rate):
             length = fixed(errors, rate, scrape, least)
             medians: dict[float, float] = {}

@@ -82,8 +82,8 @@ class Share(Kind):
         if late or holding != look.window:
             settled = self._worth(evidence, Window(holding.start + late, holding.end), look)
         answer = self._answer(settled, evidence, look, bounds.most, confidence, late_are=0)
-        if not settled.tally.total:
-            settled = counted
+        if not settled.tally.total or (late and _is_under(bounds.most, counted.tally)):
+            settled, answer = counted, Answer.UNDECIDED
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
         return Finding(answer, settled.tally, bounds.told, confidence, effect=settled.effect)
 
@@ -275,6 +275,11 @@ class ShareOfGood(Share):
 def rest_of(bound: float) -> float:
     """A quarter of the events that may be bad: so few that it does not matter when they come."""
     return (1 - bound) / 4
+
+
+def _is_under(bound: float, counted: Tally) -> bool:
+    """Bad events of a fault's first seconds are left out of those that show that it holds, but they did happen."""
+    return counted.share is not None and counted.share < bound
 
 
 def _settling(evidence: Evidence, look: Look, bound: float) -> tuple[float, float]:

@@ -66,6 +66,13 @@ def test_a_burst_at_the_start_of_a_fault_hides_no_violation_after_it() -> None:
     assert codes(judge(history(order=orders(bad=lambda second: opening(second, 0.0))))) == {ReasonCode.BURSTY}
 
 
+def test_errors_of_a_fault_s_first_seconds_count_where_slow_answers_are_waited_for() -> None:
+    """What holds rests on events after the longest delay (1 s); 4 % of all answers are errors before that."""
+    early = judge(history(order=orders(bad=lambda second: 1.0 if second == 1032 else 0.0)))
+    assert early.outcome is Outcome.INCONCLUSIVE
+    assert "2700 of 2800" in early.reasons[0].message
+
+
 def test_as_many_errors_all_along_are_a_violation() -> None:
     steady = judge(history(order=orders(bad=lambda second: 0.07 if is_faulted(second) else 0.0)))
     assert codes(steady) == {ReasonCode.EXPECTATION_VIOLATED}
