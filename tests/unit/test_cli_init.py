@@ -10,11 +10,13 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from chaos.adapters.experiment_file import read_experiment
 from chaos.adapters.settings_file import read_settings
 from chaos.cli import app
 from chaos.errors import InputError
+from chaos_suites.services import Services, read_services
 
-FILES = ["experiments/first-experiment.yaml", "experiments/experiment.schema.json", "chaos.toml"]
+FILES = ["experiments/first-experiment.yaml", "experiments/experiment.schema.json", "chaos.toml", "services.toml"]
 WORKFLOW = ".github/workflows/chaos-nightly.yml"
 
 
@@ -35,6 +37,10 @@ def test_what_it_writes_is_sound(repository: Path) -> None:
     assert init() == dict.fromkeys([*FILES, WORKFLOW], True)
     assert CliRunner().invoke(app, ["validate", "experiments"]).exit_code == 0
     assert read_settings(repository).namespaces == ("staging",)
+    assert read_services(repository / "services.toml") == Services(namespace="staging")
+    examples = (repository / "services.toml").read_text().partition("missing.\n")[2]
+    (repository / "services.toml").write_text(re.sub(r"^# ", "", examples, flags=re.MULTILINE))
+    assert read_services(repository / "services.toml").degraded is not None, "its examples are right"
     first = (repository / FILES[0]).read_text()
     (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", first, re.MULTILINE)
     shown = json.loads(CliRunner().invoke(app, ["schema"]).stdout)
@@ -70,12 +76,10 @@ def test_it_is_about_the_users_own_service_and_in_a_folder_of_the_repository(
         ["init", "-n", "qa", "--service", "prices", "--caller", "basket", "--path", "/basket?id=1"],
         catch_exceptions=False,
     )
-    experiment = YAML(typ="safe").load(part / FILES[0])
-    assert experiment["target"] == {"namespace": "qa", "service": "prices", "callers": {"app": "basket"}}
-    assert (experiment["load"]["requests"][0]["path"], experiment["steadyState"][0]["service"]) == (
-        "/basket?id=1",
-        "basket",
-    )
+    experiment, _ = read_experiment(part / FILES[0])
+    assert (str(experiment.target), experiment.target.callers) == ("qa/prices", {"app": "basket"})
+    assert experiment.load.requests[0].path == "/basket?id=1"
+    assert experiment.steady_state[0].title == "basket answers without errors"
     assert read_settings(part).namespaces == ("qa",)
     text = (repository / WORKFLOW).read_text()
     assert "working-directory: services/basket" in text
@@ -86,5 +90,5 @@ def test_it_is_about_the_users_own_service_and_in_a_folder_of_the_repository(
 def test_a_name_that_cannot_be_one_is_told_and_nothing_is_written(repository: Path) -> None:
     done = CliRunner().invoke(app, ["init", "--service", "Prices_1"])
     assert isinstance(done.exception, InputError)
-    assert "target.service" in str(done.exception)
+    assert "with.service" in str(done.exception)
     assert [one.name for one in repository.iterdir()] == [".git"]
