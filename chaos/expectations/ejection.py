@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf, log, sqrt
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
 from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.declared import Placed
-from chaos.values.quantities import Duration, format_duration
+from chaos.values.quantities import SomeTime, format_duration
 from chaos.values.questions import Question, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
@@ -50,8 +50,10 @@ class EjectionExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    not_in_guardrails: ClassVar[tuple[str, ...]] = ("ejection",)
+
     ejection: Placed = Field(description="the service of which a replica is ejected")
-    within: Duration = Field(description="longest time from the fault until a replica gets no request any more")
+    within: SomeTime = Field(description="longest time from the fault until a replica gets no request any more")
 
     if TYPE_CHECKING:
 

@@ -92,6 +92,9 @@ class Kind(Declared, ABC):
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 
+    not_in_guardrails: ClassVar[tuple[str, ...]] = ("duringFault",)
+    """Keys that the JSON Schema of a guardrail has not: ``as_guardrail`` refuses them."""
+
     title: str = Field(min_length=1, description="what is expected, in words; unique in the experiment")
 
     @classmethod

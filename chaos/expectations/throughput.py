@@ -7,17 +7,18 @@ from functools import cached_property
 from itertools import pairwise
 from math import log, sqrt
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field, field_validator
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.expectations.mesh import Expectation
+from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.conditions import all_of, none_of
 from chaos.values.declared import Placed
-from chaos.values.quantities import Share, format_share
+from chaos.values.quantities import UncertainShare, format_share
 from chaos.values.questions import Question
 
 _SECONDS: Final = 5.0
@@ -52,15 +53,23 @@ class ThroughputExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    not_in_guardrails: ClassVar[tuple[str, ...]] = ("throughput",)
+
     throughput: Placed = Field(
         description="the service whose requests per second are compared: name, or namespace/name"
     )
     caller: Placed | None = Field(None, description="only the requests of this workload; without it, of all callers")
     good: Good = Field(
-        Good(status="<500"), description="which requests count; by default those with a status under 500"
+        Good(status="<500"),
+        json_schema_extra=all_of(COUNTABLE, none_of("within")),
+        description="which requests count; by default those with a status under 500",
     )
-    at_least: Share = Field(0.9, description="smallest part of the baseline's rate after the recovery, such as 90%")
-    during_fault: Share | None = Field(None, description="smallest part of it during the fault; without it, none")
+    at_least: UncertainShare = Field(
+        0.9, description="smallest part of the baseline's rate after the recovery, such as 90%"
+    )
+    during_fault: UncertainShare | None = Field(
+        None, description="smallest part of it during the fault; without it, none"
+    )
 
     if TYPE_CHECKING:
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from zlib import crc32
 
 from chaos.istio.hosts import service_of
 from chaos.values.questions import Durations, Edges, End, Question, Requests, Side
@@ -46,10 +47,12 @@ class Counters:
             total, samples = self._counters.get(key, (0, []))
             self._counters[key] = (total + number, samples)
 
-    def scrape(self, at: float, *, dark: Collection[str]) -> None:
-        """Samples of this moment, but for pods that are not scraped."""
+    def scrape(self, at: float, *, dark: Collection[str], every: float, staggered: bool) -> None:
+        """Samples of this moment, but for pods that are not scraped: of all every so many seconds, or, staggered, of each at its own."""
         for (_, labels), (total, samples) in self._counters.items():
-            if dict(labels)["instance"] not in dark:
+            instance = dict(labels)["instance"]
+            turn = crc32(instance.encode()) if staggered else 0
+            if instance not in dark and (at + turn) % every == 0:
                 samples.append((at, float(total)))
 
     def series(self, question: Question, *, since: float, until: float) -> Sequence[Series]:

@@ -99,6 +99,8 @@ class Traffic:
         """By the name of a Service to which routes may send orders: the share of them that fails there."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval, self.time_out = 1.0, inf
+        self.staggered = False
+        """Whether proxies are scraped at moments of their own, as Prometheus does it, and not all at once."""
         self.pushes, self.converges, self.cpus, self.memory = 0.0, 0.2, 0.1, 60e6
         self._internals = Internals(NAMESPACE, self._next)
         self._obeyed: Sequence[Object] = ()
@@ -166,9 +168,8 @@ class Traffic:
             cpus=self.cpus,
             memory=self.memory,
         )
-        if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
-            self._counters.scrape(at + 1, dark=self.dark)
-            self._internals.scrape(at + 1, dark=self.dark)
+        if not self.arrivals.stalled(at):
+            self._scrape(at + 1)
         if self.rate:
             cells = [
                 LoadCell(
@@ -195,6 +196,12 @@ class Traffic:
             found[milliseconds] += share * (1 - delay)
             found[milliseconds + late] += share * delay
         return {milliseconds: share for milliseconds, share in found.items() if share}
+
+    def _scrape(self, at: float) -> None:
+        """Prometheus scrapes those whose turn it is."""
+        self._counters.scrape(at, dark=self.dark, every=self.scrape_interval, staggered=self.staggered)
+        if at % self.scrape_interval == 0:
+            self._internals.scrape(at, dark=self.dark)
 
     def _orders(
         self, at: float, number: int, bad: Failing, shed: float, took: Mapping[float, float]

@@ -57,6 +57,7 @@ def expecting(text: str) -> dict[str, str]:
 
 CLIENT = "from: client, "
 R = ReasonCode
+MANY = ", ".join(f"{{path: /orders/{number}, name: order {number}, weight: 10000}}" for number in range(40))
 WAYS: Mapping[str, Way] = {
     # the system did not work before
     "the target has no endpoint": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "503"}),
@@ -82,7 +83,7 @@ WAYS: Mapping[str, Way] = {
     "a percentage that was meant as a share": Way(
         R.CANNOT_BREAK,
         {"fault": "abort: {percentage: 0.5, httpStatus: 503}"}
-        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 0.5'),
+        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 50%'),
     ),
     "half is enough during a fault of half": Way(
         R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: 45%')
@@ -143,7 +144,7 @@ WAYS: Mapping[str, Way] = {
     "a guardrail for a request that nobody sends": Way(
         R.GUARDRAIL_BLIND,
         {
-            "load": "rate: 20, requests: [{path: /orders/42, name: orders, weight: 10000}, {path: /rare, name: rare}]",
+            "load": f"rate: 20, requests: [{MANY}, {{path: /rare, name: rare}}]",
             "guardrail": 'from: client, request: rare, good: {status: "<500"}, atLeast: 30%',
         },
     ),
