@@ -2,7 +2,7 @@
 
 python -m benchmarks.defects [REPETITIONS] [PART OF A NAME…]
 
-Each of the ``tests.support.defects`` runs REPETITIONS times (by default 20) with the default profile. Chance decides about each
+Each of the ``tests.support.defects``, and of those that templates of the library find, runs REPETITIONS times (by default 20) with the default profile. Chance decides about each
 order, and when what comes again and again comes. Two columns are misjudgements: a broken shop that is passed or gets
 another reason, and a twin that is red. A broken shop or a twin that is inconclusive is told apart. Ends with 1 if anything was misjudged.
 """
@@ -15,7 +15,10 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from chaos.model.verdict import Outcome, Verdict
-from tests.support.defects import DEFECTS, Defect, V, run
+from tests.support.defects import DEFECTS
+from tests.support.defects.experiment import run
+from tests.support.defects.variants import Defect, V
+from tests.support.library_defects import LIBRARY
 
 DEFAULT: Final = {"profile": "default"}
 HEAD: Final = """\
@@ -36,13 +39,14 @@ class Tried:
         self.misjudged: list[str] = []
         """A sentence for each misjudgement."""
 
-    def add(self, verdict: Verdict, *, twin: bool) -> None:
-        """One verdict more."""
+    def add(self, verdict: Verdict, *, twin: bool) -> str:
+        """One verdict more; what it counts as."""
         found = self._of_twin(verdict) if twin else self._of_broken(verdict)
         (self._twins if twin else self._broken)[found] += 1
         if found in ("passed, broken", "wrong", "red"):
             which = f"twin of {self._name}" if twin else self._name
             self.misjudged.append(f"{which}: {[(one.code.value, one.message) for one in verdict.reasons]}")
+        return found
 
     def __str__(self) -> str:
         counts = [self._broken[key] for key in ("right", "inconclusive", "passed, broken", "wrong")]
@@ -71,8 +75,9 @@ def main(repetitions: int, *parts: str) -> int:
     """Prints the table, and each misjudgement."""
     misjudged: list[str] = []
     print(HEAD, flush=True)
-    for name in named(parts, DEFECTS):
-        defect = DEFECTS[name]
+    every = {**DEFECTS, **LIBRARY}
+    for name in named(parts, every):
+        defect = every[name]
         tried = Tried(name, defect)
         for seed in range(repetitions):
             for twin, variant in enumerate((defect.broken, defect.twin)):

@@ -55,10 +55,10 @@ def status(
     from chaos.reporting.console import show
     from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
 
-    found = _mesh_of(context, kubeconfig)
+    found = mesh_of(context, kubeconfig)
     there: list[ActiveFault | ActiveChange] = []
     if found:
-        namespaces = _chosen(*found, namespace, all_staging=all_staging)
+        namespaces = chosen(*found, namespace, all_staging=all_staging)
         there = [*active(found[0], namespaces), *active_changes(found[0], namespaces)]
     if as_json:
         give([one.as_dict() for one in there])
@@ -83,8 +83,8 @@ def sweep(
     if expired + (run_id is not None) + everything > 1:
         raise InputError("expected at most one of --expired, --run and --all", hint="without any, it is --expired")
     done = []
-    if found := _mesh_of(context, kubeconfig):
-        namespaces = _chosen(*found, namespace, all_staging=all_staging)
+    if found := mesh_of(context, kubeconfig):
+        namespaces = chosen(*found, namespace, all_staging=all_staging)
         done = sweep_now(found[0], namespaces=namespaces, run=run_id, everything=everything, dry_run=dry_run)
     if as_json:
         give([swept.as_dict() for swept in done])
@@ -128,12 +128,12 @@ def _switch(
 ) -> None:
     from chaos.model.marks import FROZEN
 
-    there = _mesh_of(context, kubeconfig)
+    there = mesh_of(context, kubeconfig)
     if there is None:
         raise InputError("expected a cluster or a running lab", hint=f"chaosctl lab up, or give {Setting.CONTEXT}")
     mesh, _ = there
     done = []
-    for name in _chosen(*there, namespace, all_staging=all_staging):
+    for name in chosen(*there, namespace, all_staging=all_staging):
         found = mesh.namespace(name)
         if found is None:
             raise InputError(f"there is no namespace {name!r} in this cluster")
@@ -261,7 +261,7 @@ def give(data: Any) -> None:
     typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings] | None:
+def mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings] | None:
     """The API of the named cluster or of the lab that runs, and what may be touched there; ``None`` where no lab runs."""
     from chaos.harness.connecting import Options, mesh_that_runs
 
@@ -271,7 +271,7 @@ def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Setting
     return found
 
 
-def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
+def chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
     """The namespaces that a command is for."""
     from chaos.guard.draft import missing_labels
 

@@ -151,6 +151,9 @@ class Mesh(Protocol):
     def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
         """The routes that a pod's proxy has now, as its admin interface prints them; ``None`` if exec is denied."""
 
+    def stats_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """What a pod's proxy counts of its connection to istiod; ``None`` if exec is denied."""
+
 
 class Metrics(Protocol):
     """The back end of the mesh's metrics, such as Prometheus. Every call raises ``MetricsError`` when it fails."""
@@ -273,7 +276,7 @@ class Result:
 class Listener:
     """Receives the events of a run. A report, a chat message or a dashboard overrides the methods that it needs.
 
-    The run waits for each call, but not for long, since its fault may be in the mesh. The calls come one after the other,
+    The run waits for each call, but for a second at most, since its fault may be in the mesh. The calls come one after the other,
     on a thread of the harness. ``finished`` is called when all is over, on the thread of the experiment, and may take
     long. A listener that raises, or does not return, is named and dropped; it never changes a run or its verdict.
     """

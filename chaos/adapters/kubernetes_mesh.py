@@ -11,6 +11,7 @@ from chaos.errors import MeshError
 from chaos.istio.injection import REVISION_LABEL
 from chaos.istio.mesh_config import mesh_config, mesh_config_of
 from chaos.istio.proxy import CONTAINER
+from chaos.istio.proxy_state import STATS
 from chaos.istio.resources import BY_NAME
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
 from chaos.safety.marks import belongs_to
@@ -25,7 +26,8 @@ _PREFERRED: Final = ("v1", "v1beta1", "v1alpha3", "v1alpha1")
 """``v1`` is served from Istio 1.22 on; all have the same schema."""
 _TIMEOUTS: Final = (3.0, 10.0)
 _WRITE: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-_ROUTES: Final = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic_route_configs")
+_ASK: Final = ("pilot-agent", "request", "GET")
+_ROUTES: Final = (*_ASK, "config_dump?resource=dynamic_route_configs")
 
 
 class KubernetesMesh:
@@ -329,6 +331,10 @@ class KubernetesMesh:
         That is so where exec is denied, where the pod is gone and where its proxy does not answer.
         """
         return self._api.execute(namespace, pod, CONTAINER, _ROUTES)
+
+    def stats_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """What a pod's proxy counts of its connection to istiod; ``None`` where it can't be asked."""
+        return self._api.execute(namespace, pod, CONTAINER, (*_ASK, STATS))
 
     # --- inside ------------------------------------------------------------------------------------------------------
 

@@ -13,10 +13,10 @@ from chaos.engine.surroundings import Watch, Watched
 from chaos.errors import InputError, MeshError, Refused
 from chaos.guard.changes import ChangeDraft, check_change
 from chaos.injection.patching import LARGEST
-from chaos.injection.putting_back import is_in, put_in
+from chaos.injection.putting_back import Step, is_in, put_in, without_mark
 from chaos.istio.hosts import resolve_host
 from chaos.istio.resources import BY_NAME, Reaches
-from chaos.model.marks import CHANGE, CHANGE_MANAGER
+from chaos.model.marks import CHANGE, CHANGE_MANAGER, CHANGED
 from chaos.model.mesh_change import MeshChange, Object, Wanted, kept_of, spec_of
 from chaos.ports import Clock
 from chaos.safety.changes import do, held_by, put_all_back
@@ -32,7 +32,7 @@ _PAUSE: Final = 0.5
 
 
 @dataclass(frozen=True)
-class _Writes:
+class Writes:
     """What the watchdog would put back."""
 
     run: str
@@ -57,10 +57,10 @@ def changed(
         Locked: another run changes one of the objects now.
         MeshError: the API failed, or the changes were not there all the time.
     """
-    changes = [_Change(place, one, run=run, clock=clock, lease=lease) for one in wanted]
+    changes = [Change(place, one, run=run, clock=clock, lease=lease) for one in wanted]
     for one in changes:
         one.check()
-    watching = watch(_Writes(run, tuple(dict.fromkeys(one.namespace for one in wanted))))
+    watching = watch(Writes(run, tuple(dict.fromkeys(one.namespace for one in wanted))))
     lost: list[str] = []
     try:
         for one in changes:
@@ -68,7 +68,7 @@ def changed(
         yield
         lost = [why for one in changes if (why := one.lost())]
     finally:
-        _end(changes, watching, clock)
+        end_all(changes, watching, clock)
     if lost:
         raise MeshError(
             f"what was changed for a while was not so all the time: {'; '.join(lost)}",
@@ -76,7 +76,12 @@ def changed(
         )
 
 
-def _end(changes: Sequence[_Change], watching: Watch, clock: Clock) -> None:
+def end_all(changes: Sequence[Change], watching: Watch, clock: Clock) -> None:
+    """Puts all back and lets the watchdog go; what can't be put back yet is left to it.
+
+    Raises:
+        MeshError: something is left.
+    """
     left = persist(
         lambda: "; ".join(why for one in reversed(changes) if (why := one.end())),
         clock=clock,
@@ -95,12 +100,15 @@ def _end(changes: Sequence[_Change], watching: Watch, clock: Clock) -> None:
     )
 
 
-class _Change:
+class Change:
     """One object that is changed."""
 
-    def __init__(self, place: Place, wanted: Wanted, *, run: str, clock: Clock, lease: float) -> None:
+    def __init__(
+        self, place: Place, wanted: Wanted, *, run: str, clock: Clock, lease: float, later: Sequence[Object] = ()
+    ) -> None:
         self._place, self._mesh, self._wanted = place, place.mesh, wanted
         self._run, self._clock, self._lease = run, clock, lease
+        self._later = tuple(later)
         self._change: MeshChange | None = None
         self._held: Held | None = None
 
@@ -117,7 +125,9 @@ class _Change:
         if live is None and one.spec is None:
             raise InputError(f"there is no {one.title} that could be away for a while")
         before = kept_of(live) if live is not None else None
-        change = MeshChange(kind=one.kind, namespace=one.namespace, name=one.name, before=before, after=one.spec)
+        change = MeshChange(
+            kind=one.kind, namespace=one.namespace, name=one.name, before=before, after=one.spec, later=self._later
+        )
         self._refuse(change)
         if len(change.record.encode()) > LARGEST:
             raise Refused(
@@ -183,6 +193,40 @@ class _Change:
                 if error.status not in (404, 409) or not left:
                     raise
 
+    def go_on(self, spec: Object) -> None:
+        """Writes the next of the later specs over the present one.
+
+        Raises:
+            MeshError: somebody wrote the object, or the API failed; ``end`` puts it back.
+        """
+        assert self._change is not None  # noqa: S101 - it has begun
+        live = self._live(self._change)
+        if live is None or not is_in(self._change, live, run=self._run):
+            raise MeshError(f"somebody wrote {self._wanted.title}")
+        do(self._mesh, Step("replace", {**live, "spec": spec}))
+
+    def keep(self) -> str:
+        """What is there now stays for good: the lease goes, and then the mark; what is left of that.
+
+        Raises:
+            MeshError: the lease may still be there, so that the change has to be put back.
+        """
+        assert self._change is not None  # noqa: S101 - it has begun
+        assert self._held is not None  # noqa: S101
+        change = self._change
+        self._held.release()
+        self._change = None
+        try:
+            live = self._live(change)
+            if live is not None:
+                do(self._mesh, Step("replace", without_mark(live)))
+        except MeshError as error:
+            return f"{self._wanted.title} still has the annotation {CHANGED}, which does no harm: {error.message}"
+        return ""
+
+    def _live(self, change: MeshChange) -> Object | None:
+        return self._mesh.istio_object(change.kind, change.namespace, change.name)
+
     def lost(self) -> str:
         """Why the change was not there until now; empty where it was.
 
@@ -194,8 +238,7 @@ class _Change:
         change = self._change
         if why := self._held.check():
             return f"the lease of {self._wanted.title} was lost: {why}"
-        live = self._mesh.istio_object(change.kind, change.namespace, change.name)
-        return "" if is_in(change, live, run=self._run) else f"somebody wrote {self._wanted.title}"
+        return "" if is_in(change, self._live(change), run=self._run) else f"somebody wrote {self._wanted.title}"
 
     def end(self) -> str:
         """Puts it back and gives the lease back; what went wrong, empty where nothing did. Safe to call twice."""

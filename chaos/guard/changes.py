@@ -24,6 +24,8 @@ from chaos.istio.hosts import resolve_host, service_of
 from chaos.istio.resources import BY_NAME, CHANGEABLE, Reaches
 from chaos.istio.virtual_services import MESH
 from chaos.model.mesh_change import MeshChange, spec_of
+from chaos.model.settings import Settings
+from chaos.model.situation import Situation
 from chaos.values.remarks import Refusal
 
 
@@ -60,13 +62,25 @@ class ChangeDraft(Staged):
         return f"{self.change.kind} {self.namespace}/{self.change.name}"
 
 
-def changes_are_allowed(draft: ChangeDraft) -> Iterator[Refusal]:
+@dataclass(frozen=True, kw_only=True)
+class InNamespace(Staged):
+    """A namespace in which Istio's configuration would be written."""
+
+    home: str
+
+    @property
+    def namespace(self) -> str:
+        """The namespace."""
+        return self.home
+
+
+def changes_are_allowed(draft: Staged) -> Iterator[Refusal]:
     """Somebody said of this very namespace that Istio's configuration may be changed there."""
     if draft.namespace not in draft.settings.changes:
         yield Refusal(
             rule="changes-not-allowed",
             value=draft.namespace,
-            message=f"the settings do not allow changes of Istio's configuration in the namespace {draft.namespace!r} ({draft.where})",
+            message=f"the settings do not allow changes of Istio's configuration in the namespace {draft.namespace!r}",
             hint=f'if nobody minds, name it there: changes = ["{draft.namespace}"] in {CONFIGURE}; on the lab they are always allowed',
         )
 
@@ -199,14 +213,20 @@ def _led_to(node: Any) -> Iterator[str]:
 
 _NAMESPACE: Final[tuple[Callable[[Staged], Iterable[Refusal]], ...]] = (
     cluster_is_configured, namespace_exists, namespace_is_listed, namespace_is_labelled, namespace_is_not_the_root,
-    namespace_is_not_frozen,
+    namespace_is_not_frozen, changes_are_allowed,
 )  # fmt: skip
 _OWN: Final[tuple[Callable[[ChangeDraft], Iterable[Refusal]], ...]] = (
     no_fault_is_written, change_stays_inside, hosts_are_in_staging, no_controller_puts_it_back,
 )  # fmt: skip
 
 
+def namespace_refusals(namespace: str, situation: Situation, settings: Settings) -> tuple[Refusal, ...]:
+    """Why Istio's configuration may not be written in a namespace; empty where it may."""
+    place = InNamespace(home=namespace, situation=situation, settings=settings)
+    return tuple(refusal for rule in _NAMESPACE for refusal in rule(place))
+
+
 def check_change(draft: ChangeDraft) -> tuple[Refusal, ...]:
     """Every violated rule; empty where the change may be made."""
-    first = [refusal for rule in (*_NAMESPACE, changes_are_allowed, kind_can_be_changed) for refusal in rule(draft)]
+    first = [*namespace_refusals(draft.namespace, draft.situation, draft.settings), *kind_can_be_changed(draft)]
     return tuple(first or (refusal for rule in _OWN for refusal in rule(draft)))

@@ -20,14 +20,16 @@ from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch, Watched
 from chaos.errors import InputError, Setting
-from chaos.harness import connecting, running
+from chaos.harness import connecting, running, shifting
 from chaos.harness.again import judge_again
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
+from chaos.injection.weights import Way
 from chaos.model.experiment import Experiment, Profile, profile_of
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
+from chaos.model.shift import Shift, ShiftStep
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Probe, Result
 from chaos.reporting.listeners import listeners as reports
@@ -213,18 +215,7 @@ class Harness:
             KeyboardInterrupt: the run received SIGINT, and has cleaned up.
             Stopped: the run received SIGTERM or SIGHUP, and has cleaned up.
         """
-        around = Surroundings(
-            place=self.place,
-            load=self._load(),
-            probe=self._probe(),
-            clock=self._clock,
-            stop=StopRequest(self._clock),
-            watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
-            listeners=self._listeners(),
-            wait=self._wait,
-            base=file.parent if file else Path.cwd(),
-            lease=self._lease,
-        )
+        around = self._around(file)
         experiment = self._profiled(experiment)
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, run_id=run_id)
 
@@ -263,6 +254,20 @@ class Harness:
         """
         return judge_again(Path(record), what_if or {})
 
+    def _around(self, file: Path | None) -> Surroundings:
+        return Surroundings(
+            place=self.place,
+            load=self._load(),
+            probe=self._probe(),
+            clock=self._clock,
+            stop=StopRequest(self._clock),
+            watch=lambda watched: self._watchdog(watched, run_folder(self._report_dir, watched.run)),
+            listeners=self._listeners(),
+            wait=self._wait,
+            base=file.parent if file else Path.cwd(),
+            lease=self._lease,
+        )
+
     # --- changing the mesh for a while --------------------------------------------------------------------------------
 
     def changed(self, *manifests: Manifest, absent: Sequence[Manifest] = ()) -> AbstractContextManager[None]:
@@ -288,6 +293,44 @@ class Harness:
         return changing.changed(
             self.place, wanted, run=new_run(), clock=self._clock, lease=self._lease,
             watch=lambda watched: self._watchdog(watched, self._report_dir / "changes" / watched.run),
+        )  # fmt: skip
+
+    def shift(
+        self,
+        experiment: Experiment,
+        *,
+        virtual_service: str,
+        source: str,
+        target: str,
+        step: float = 10.0,
+        every: timedelta | str = "300s",
+        file: Path | None = None,
+        told: Callable[[ShiftStep], None] = lambda step: None,  # noqa: ARG005 - a default that does nothing
+    ) -> Shift:
+        """Shifts requests to another version step by step, as long as the experiment's steady state holds at each.
+
+        Args:
+            experiment: Its load is sent and its steady state has to hold; its faults are not injected.
+            virtual_service: Name of the VirtualService, in the namespace of the experiment's target.
+            source: The subset, or host, that has the requests now.
+            target: The one that gets them.
+            step: Percent by which each step is larger.
+            every: How long each step lasts; as long again where it can't be decided by then.
+            file: Where the experiment was declared.
+            told: Told each step as it ends.
+
+        Raises:
+            InputError: a value can't be used.
+            Refused: a staging rule forbids it; nothing was written.
+            MeshError: the API failed, or all could not be put back yet.
+        """
+        run, every = new_run(), duration_of("every", every)
+        folder = self._report_dir / "shifts" / run
+        around = self._around(file)
+        around.watch = lambda watched: self._watchdog(watched, folder)
+        return shifting.shift(
+            self._profiled(experiment), around, virtual_service=virtual_service, way=Way(source=source, target=target), step=step,
+            every=every, run=run, folder=folder, told=told,
         )  # fmt: skip
 
     # --- cleaning up -----------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ object is marked and the mark taken off again; a write that comes later is by a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -70,11 +70,11 @@ def put_back(change: MeshChange, live: Object | None, *, run: str) -> Step:
         again = change.after is None and spec_of(live) == spec_of(change.before)
         return Step("nothing", note="" if again else f"somebody made {_named(change)} anew meanwhile, and it stays so")
     here = spec_of(live)
-    spec, others = (here, []) if change.after is None else merged(spec_of(change.before), change.after, here)
+    spec, others = (here, []) if change.after is None else merged(spec_of(change.before), change.specs, here)
     if not mark and spec == here:
         return Step("replace", _marked(live, run), last=False)
     note = f"somebody wrote {', '.join(others)} of {_named(change)} meanwhile, which stays so" if others else ""
-    return Step("replace", {**_unmarked(live), "spec": spec}, note=note)
+    return Step("replace", {**without_mark(live), "spec": spec}, note=note)
 
 
 def _from_nothing(change: MeshChange) -> Step:
@@ -87,9 +87,9 @@ def _from_nothing(change: MeshChange) -> Step:
 
 
 def _unmade(change: MeshChange, live: Object) -> Step:
-    if spec_of(live) == change.after:
+    if spec_of(live) in change.specs:
         return Step("delete", live)
-    kept = _unmarked(live)
+    kept = without_mark(live)
     kept["metadata"].pop("ownerReferences", None)  # else it would go with the lease
     return Step("replace", kept, note=f"somebody wrote {_named(change)}, which we had made, and it stays")
 
@@ -106,36 +106,39 @@ def is_in(change: MeshChange, live: Object | None, *, run: str) -> bool:
     """Whether the change is as it was written: nobody else wrote over it."""
     if live is None or change.after is None:
         return live is None and change.after is None
-    return mark_of(live) == run and spec_of(live) == change.after
+    return mark_of(live) == run and spec_of(live) in change.specs
 
 
-def merged(before: Object, after: Object, live: Object) -> tuple[dict[str, Any], list[str]]:
-    """A spec in which what is as ``after`` has it becomes as ``before`` had it, and the places where others wrote something else.
+def merged(before: Object, ours: Sequence[Object], live: Object) -> tuple[dict[str, Any], list[str]]:
+    """A spec in which what is as one of ours has it becomes as ``before`` had it, and where others wrote something else.
 
     A list is one value: others who changed a part of it have written all of it.
     """
     found: dict[str, Any] = {}
     others: list[str] = []
-    _merge(before, after, live, "spec", found, others)
+    _merge(before, ours, live, "spec", found, others)
     return found, others
 
 
-def _merge(before: Object, after: Object, live: Object, path: str, into: dict[str, Any], others: list[str]) -> None:
+def _merge(
+    before: Object, ours: Sequence[Object], live: Object, path: str, into: dict[str, Any], others: list[str]
+) -> None:
     for key in dict.fromkeys((*before, *live)):
-        was, set_, now = (one.get(key, _MISSING) for one in (before, after, live))
+        was, now = before.get(key, _MISSING), live.get(key, _MISSING)
+        set_ = [one.get(key, _MISSING) for one in ours]
         here = f"{path}.{key}"
-        if was is not _MISSING and now is not _MISSING and _all_maps(was, set_, now):
+        if isinstance(was, Mapping) and isinstance(now, Mapping) and _all_maps(set_):
             into[key] = {}
             _merge(was, set_, now, here, into[key], others)
             continue
-        value = was if now == set_ else now
+        value = was if now in set_ else now
         if value is not _MISSING:
             into[key] = copy.deepcopy(value)
-        if now not in (was, set_) and was != set_:
+        if now != was and now not in set_ and any(one != was for one in set_):
             others.append(here)
 
 
-def _all_maps(*values: object) -> bool:
+def _all_maps(values: Sequence[Any]) -> bool:
     return all(isinstance(value, Mapping) for value in values)
 
 
@@ -150,7 +153,8 @@ def _marked(obj: Object, run: str) -> dict[str, Any]:
     return made
 
 
-def _unmarked(obj: Object) -> dict[str, Any]:
+def without_mark(obj: Object) -> dict[str, Any]:
+    """The object without the note of who changes it."""
     made = copy.deepcopy(dict(obj))
     notes = {key: text for key, text in (made["metadata"].get("annotations") or {}).items() if key != CHANGED}
     made["metadata"]["annotations"] = notes

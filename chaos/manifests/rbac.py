@@ -9,7 +9,7 @@ from typing import Any, Final
 from chaos.errors import InputError
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, mesh_config_of
-from chaos.istio.resources import CHANGEABLE
+from chaos.istio.resources import CHANGEABLE, KINDS
 from chaos.model.marks import PREFIX
 
 NAME: Final = "chaos-harness"
@@ -61,10 +61,14 @@ STAGING: Final = (
 )  # fmt: skip
 """In each staging namespace."""
 CHANGES: Final = tuple(
-    Rule(one.group, one.plural, ("get", "create", "update", "delete"), "changed for a while, and put back")
-    for one in CHANGEABLE
+    Rule(
+        one.group, one.plural, ("get", "list", "create", "update", "delete"), "saved, restored, and changed for a while"
+    )
+    if one in CHANGEABLE
+    else Rule(one.group, one.plural, ("get", "list"), "saved, and compared with what was saved")
+    for one in KINDS
 )
-"""In those staging namespaces in which Istio's configuration may be changed for a while."""
+"""In those staging namespaces in which Istio's configuration may be changed."""
 EXEC: Final = Rule(
     "",
     "pods/exec",

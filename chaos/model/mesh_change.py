@@ -23,6 +23,7 @@ class MeshChange(Frozen):
         name: Its name.
         before: The object as it was; ``None`` where there was none.
         after: Its spec meanwhile; ``None`` where the object is away meanwhile.
+        later: Further specs that it may have meanwhile, one after the other.
     """
 
     kind: str
@@ -30,6 +31,12 @@ class MeshChange(Frozen):
     name: str
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
+    later: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def specs(self) -> tuple[Mapping[str, Any], ...]:
+        """Every spec that we write meanwhile."""
+        return (*(() if self.after is None else (self.after,)), *self.later)
 
     @property
     def done(self) -> str:

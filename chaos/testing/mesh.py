@@ -34,6 +34,8 @@ class MemoryMesh:
         self._past: list[tuple[float, Sequence[Object]]] = []
         self.answers_exec = True
         """Whether proxies may be asked for their routes."""
+        self.proxy_stats: dict[str, str] = {}
+        """By a pod's name, what its proxy counts instead of what all others do."""
         for obj in ({"kind": "Namespace", "metadata": {"name": "kube-system"}}, *objects):
             self.put(obj)
         self._past = [(float("-inf"), self._past[-1][1])]
@@ -158,6 +160,12 @@ class MemoryMesh:
             return None
         routes = [route for vs in self.in_effect() for route in vs["spec"].get("http") or ()]
         return json.dumps([route.get("name", "") for route in routes])
+
+    def stats_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """Counters of a proxy that is connected and has rejected nothing, but for those in ``proxy_stats``."""
+        if not self.answers_exec or ("Pod", namespace, pod) not in self._objects:
+            return None
+        return self.proxy_stats.get(pod, "control_plane.connected_state: 1\nserver.memory_allocated: 40000000\n")
 
     # --- the port: writing -----------------------------------------------------------------------------------------
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from chaos import Harness
+from chaos import Harness, Settings
 from chaos.lab.state import LabState
 from tests.support import loopback
 from tests.support.waiting import until
@@ -21,11 +23,19 @@ spec:
 """
 
 
-def test_a_policy_holds_for_the_time_of_a_block(lab: LabState) -> None:
+def test_a_policy_holds_for_the_time_of_a_block(lab: LabState, tmp_path: Path) -> None:
     def status() -> int:
         return loopback.get(f"{lab.entries['staging']}/recommendations/denied").status_code
 
-    with Harness.on_lab() as harness:
+    allowed = Settings(namespaces=["staging"], changes=["staging"])
+    with Harness.connect(
+        lab.context,
+        kubeconfig=lab.kubeconfig,
+        prometheus=lab.prometheus,
+        entry=lab.entry,
+        settings=allowed,
+        report_dir=tmp_path,
+    ) as harness:
         assert status() == 200
         with harness.changed(DENIED):
             until(lambda: status() == 403, "the policy is in effect")
