@@ -258,6 +258,9 @@ def observe(live: Live) -> None:
     def decided(standing: Standing) -> bool:
         for one in staged:
             one.look()
+        violated = [one for one in standing.expectations if one.answer is Answer.VIOLATED]
+        if violated:
+            live.violated(violated[0].title, standing.now)
         return standing.done
 
     live.until(live.plan.experiment.limits.fault.total_seconds(), decided)

@@ -80,7 +80,7 @@ WAYS: Mapping[str, Way] = {
     "a percentage that was meant as a share": Way(
         R.CANNOT_BREAK,
         {"fault": "abort: {percentage: 0.5, httpStatus: 503}"}
-        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 0.5'),
+        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 50%'),
     ),
     "half is enough during a fault of half": Way(
         R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: 45%')
