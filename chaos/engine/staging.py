@@ -15,19 +15,16 @@ from chaos.engine.injecting import Overtaken
 from chaos.engine.live import Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
+from chaos.engine.replanning import planned_again
 from chaos.engine.target import Watched
 from chaos.errors import MeshError
 from chaos.faults.stage import CHANGE
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, StageSeen
-from chaos.safety.retry import Unsettled, settle
 
 _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have a stage."""
-_TRIES: Final = 3
-_PAUSE: Final = 0.5
-"""Seconds between two tries to read what is live before a stage is written."""
 
 
 class Staging:
@@ -76,7 +73,9 @@ class Staging:
 
     def _write(self) -> None:
         change = self._injector.injection.changes[self._stage.number - 2]
-        settle(self._look_again, tries=_TRIES, pause=_PAUSE, sleep=self._live.clock.sleep)
+        fresh, _ = planned_again(self._live, [one.situation for one in self._all])
+        if fresh.refusals:
+            raise Overtaken(f"a staging rule refuses it now: {fresh.refusals[0].message}")
         self._watched.specs = (*self._watched.specs, change.spec)
         written = self._injector.change(change)
         self._watched.specs = (written["spec"],)
@@ -93,22 +92,6 @@ class Staging:
         else:
             return True
         return False
-
-    def _look_again(self) -> None:
-        """Asks every staging rule about what is live now, as before the first write; who calls is known from there.
-
-        Raises:
-            Overtaken: one of them refuses.
-            Unsettled: the API can't be read.
-        """
-        place, plan = self._live.place, self._live.plan
-        try:
-            now = place.look(plan.experiment, known=[one.situation for one in self._all])
-            fresh = place.decide(plan.experiment, now, run=plan.run, file=plan.file, declared=plan.declared)
-        except MeshError as error:
-            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
-        if fresh.refusals:
-            raise Overtaken(f"a staging rule refuses it now: {fresh.refusals[0].message}")
 
     def _ask(self) -> None:
         live, now = self._live, self._live.now()

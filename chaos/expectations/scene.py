@@ -50,19 +50,18 @@ class Scene:
         """The host of a service as it is declared."""
         return host_of(service, self.namespace)
 
-    def unknown(self, caller: str | None) -> Iterator[Refusal]:
-        """Nobody has the name of the caller whose requests shall be counted; of other namespaces, names are not known."""
+    def unknown(self, caller: str | None) -> Iterator[Warn]:
+        """Nobody has the name of the caller whose requests shall be counted, unless it comes later; of other namespaces, names are not known."""
         if caller is None or not self.workloads:
             return
         namespace, name = placed(caller, self.namespace)
         if namespace == self.namespace and name not in self.workloads:
             near = difflib.get_close_matches(name, sorted(self.workloads), n=1)
-            yield Refusal(
-                rule="caller-not-found",
-                value=caller,
-                message=f"no workload {name!r} has a pod in namespace {namespace!r}, so none of its requests could be counted",
-                hint=f"{f'did you mean {near[0]!r}? ' if near else ''}workloads there: {', '.join(sorted(self.workloads))}; of another namespace, "
-                "write namespace/name",
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            yield Warn(
+                code="caller-not-found",
+                message=f"no workload {name!r} has a pod in namespace {namespace!r}, so none of its requests will be counted: the workloads there are "
+                f"{', '.join(sorted(self.workloads))}, and those of another namespace are written namespace/name{meant}",
             )
 
     def uncounted(self, service: str) -> Iterator[Refusal]:
