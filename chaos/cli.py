@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaos import cli_safety
+from chaos import cli_backup, cli_safety
 from chaos.cli_safety import Json, Kubeconfig, give, say
+from chaos.cli_shift import shift
+from chaos.doctor.command import doctor
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
 from chaos.version import __version__
@@ -44,6 +46,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli_safety.add_to(app)
+app.add_typer(cli_backup.backup_app, name="backup")
+app.command()(doctor)
+app.command()(shift)
 app.command()(lint)
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
@@ -117,9 +122,9 @@ def validate(files: Files, as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of an experiment file, for editors."""
-    from chaos.manifests import repository
+    from chaos.model.schema import schema as of_experiments
 
-    give(repository.schema())
+    give(of_experiments())
 
 
 @app.command()

@@ -81,6 +81,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "by default YAML with a top-level `experiment:`",
     )
     group.addoption(
+        "--chaos-services", metavar="FILE", help="the services that the suites test (docs/reference/suites.md)"
+    )
+    group.addoption(
+        "--chaos-doctor",
+        action="store_true",
+        help="look first whether the mesh is well (the quick checks of chaosctl doctor), and fail at once where it is not",
+    )
+    group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
     )
 
@@ -285,7 +293,26 @@ def _harness_for(item: pytest.Item) -> Harness:
     session = item.config.stash[_SESSION]
     if session.is_worker:
         _end_with_parent()
-    return session.begin().heard_by(lambda: listeners_of(item, session.terminal()))
+    harness = session.begin()
+    if session.option("doctor"):
+        _see_that_all_is_well(session, harness)
+    return harness.heard_by(lambda: listeners_of(item, session.terminal()))
+
+
+def _see_that_all_is_well(session: ChaosSession, harness: Harness) -> None:
+    """Looks at the mesh once in a session; a test on one that is ill would not show what it says."""
+    from chaos.doctor.command import look, text
+    from chaos.doctor.finding import Level
+
+    if session.ill is None:
+        found = look(harness, before_suites=True)
+        session.ill = text(one for one in found if one.level is Level.ERROR)
+        if doubtful := text(one for one in found if one.level in (Level.WARNING, Level.UNKNOWN)):
+            session.say(doubtful)
+    if session.ill:
+        raise InputError(
+            f"the mesh is not well, so nothing is tested:\n{session.ill}", hint="mend that, or leave out --chaos-doctor"
+        )
 
 
 def _end_with_parent() -> None:
