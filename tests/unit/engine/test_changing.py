@@ -245,7 +245,9 @@ def test_an_old_object_that_all_see_is_let_alone_if_others_call(shop: Shop, here
     labels = {"source_workload_namespace": "production", "source_workload": "billing"}
     shop.metrics.samples = lambda *asked, **options: [Series(labels=labels, samples=((0.0, 1.0),))]  # type: ignore[method-assign]
     change = with_spec(exportTo=["*"], http=SLOWER["spec"]["http"])
-    with pytest.raises(Refused, match=r"caller-outside: .* these called its hosts in the last hour: production/billing"):
+    with pytest.raises(
+        Refused, match=r"caller-outside: .* these called its hosts in the last hour: production/billing"
+    ):
         here.changed(change).__enter__()
 
 
