@@ -1,10 +1,10 @@
 # The one entry for people and CI. `make help` lists the targets; ARGS goes to pytest: make run ARGS="-k inventory"
 .DEFAULT_GOAL := help
-.PHONY: help setup run report test answers survive defects clients lint lock clean
+.PHONY: help setup run report test answers survive defects suites suites-broken clients lint lock clean
 ARGS ?=
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'ARGS="..." is handed on to pytest, e.g. make run ARGS="-k inventory"; PYTHON=... chooses the interpreter'
 
 setup: ## set up .venv, Prometheus and Allure inside this checkout (the other targets do it when needed)
@@ -21,14 +21,20 @@ report: ## build the HTML report of the last run again
 test: setup ## run the harness's own tests
 	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n 4 --dist loadfile --timeout 300 tests $(ARGS)
 
-answers: setup ## hold the model, the lab and the tests' oracle against all recorded answers of Istio, the guard against the oracle, and counting against 10,000 histories (ISTIO_ANSWERS=FOLDER: others)
-	@ISTIO_ANSWERS_WHOLE=1 HISTORIES=10000 .venv/bin/python -m pytest -n 2 --dist load --timeout 300 tests/contract/test_istio_answers_*.py tests/property/test_guard_oracle.py tests/property/test_judge_counting.py $(ARGS)
+answers: setup ## hold the model, the lab and the tests' oracle against all recorded answers of Istio, the guard against the oracle, counting against 10,000 histories, and the schema against validation (ISTIO_ANSWERS=FOLDER: others)
+	@ISTIO_ANSWERS_WHOLE=1 HISTORIES=10000 DOCUMENTS=600 .venv/bin/python -m pytest -n 2 --dist load --timeout 300 tests/contract/test_istio_answers_*.py tests/property/test_guard_oracle.py tests/property/test_judge_counting.py tests/property/test_schema.py $(ARGS)
 
 survive: setup ## kill runs, spoil answers and stop sessions in every combination, install the wheel elsewhere (about half an hour)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 --timeout 600 tests/survival tests/e2e/test_guard_on_lab.py tests/e2e/test_lab_model.py $(ARGS)
 
 defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)
 	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
+
+suites: setup ## run the suites that come with the package on the lab's shop (eight minutes)
+	@.venv/bin/python -m pytest -n 4 --timeout 600 suites/chaos_suites $(ARGS)
+
+suites-broken: setup ## break what each suite guards, and tell which do not notice; run the suites on Bookinfo (ten minutes)
+	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 900 tests/suites $(ARGS)
 
 clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)
 	@.venv/bin/python -m tests.clients.run

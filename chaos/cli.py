@@ -122,9 +122,9 @@ def validate(files: Files, as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of an experiment file, for editors."""
-    from chaos.manifests import repository
+    from chaos.model.schema import schema as of_experiments
 
-    give(repository.schema())
+    give(of_experiments())
 
 
 @app.command()

@@ -276,7 +276,7 @@ class Result:
 class Listener:
     """Receives the events of a run. A report, a chat message or a dashboard overrides the methods that it needs.
 
-    The run waits for each call, but not for long, since its fault may be in the mesh. The calls come one after the other,
+    The run waits for each call, but for a second at most, since its fault may be in the mesh. The calls come one after the other,
     on a thread of the harness. ``finished`` is called when all is over, on the thread of the experiment, and may take
     long. A listener that raises, or does not return, is named and dropped; it never changes a run or its verdict.
     """

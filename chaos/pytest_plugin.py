@@ -38,7 +38,7 @@ _FAILED: Final = pytest.StashKey[BaseException]()
 _CRASHED: Final = "???"
 """When a test failed whose worker died, as xdist says it."""
 _EXPERIMENT: Final = "chaos_experiment"
-"""Property of a report: the experiment's name, whether or not it came to a verdict."""
+"""Property of a report: the experiment's name, or that of the test which runs some, whether or not it came to a verdict."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
@@ -79,6 +79,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="files that are experiments whatever is in them, such as 'experiments/*.yaml' (several times); "
         "by default YAML with a top-level `experiment:`",
+    )
+    group.addoption(
+        "--chaos-services", metavar="FILE", help="the services that the suites test (docs/reference/suites.md)"
     )
     group.addoption(
         "--chaos-doctor",
@@ -337,10 +340,15 @@ class _Relay:
     def __init__(self, session: ChaosSession, config: pytest.Config) -> None:
         self._session = session
         self._config = config
+        self._begun: dict[str, str] = {}
+        """The experiments of tests by their node ids, as their workers have told before they ran."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line for each experiment, after pytest's own letter."""
+        if report.when == "setup":
+            for name in (str(value) for key, value in report.user_properties if key == _EXPERIMENT):
+                self._begun[report.nodeid] = name
         for row in _rows(report):
             self._session.say(f"{row['name']}: {row['outcome']} ({'; '.join(row['reasons'])})")
 
@@ -355,13 +363,12 @@ class _Relay:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """The experiment of a worker that died is in all reports: nobody else would tell of it."""
-        file, _, name = crashitem.rpartition("::")
-        if not declares_experiment(self._config.rootpath / file):
+        if crashitem not in self._begun:
             return
-        report.user_properties.append((_EXPERIMENT, name))
+        report.user_properties.append((_EXPERIMENT, self._begun[crashitem]))
         from chaos.pytest_listeners import tell_allure_of_crash
 
-        tell_allure_of_crash(self._config, file, name, str(report.longrepr))
+        tell_allure_of_crash(self._config, crashitem, str(report.longrepr))
 
     def pytest_keyboard_interrupt(self) -> None:
         """Passes it on: only a terminal sends it to the workers, too, and a fault should not outlive it by seconds."""
@@ -438,6 +445,7 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> Harness:
     """The session's harness, on the cluster that is named or on the lab; its verdicts are in this test's reports."""
+    request.node.user_properties.append((_EXPERIMENT, request.node.name))
     try:
         return _harness_for(request.node)
     except HarnessError as error:

@@ -14,10 +14,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chaos.adapters.declared_text import without_secret_values
+from chaos.adapters.locustfile import wrong_path
 from chaos.errors import InputError
 from chaos.judge import hopeless
 from chaos.model.experiment import Experiment
-from chaos.values.declared import dotted, path_in, wrong
+from chaos.model.schema import schema
+from chaos.values.declared import WRITTEN, dotted, path_in, wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,11 +89,11 @@ def check_experiment(file: Path | str) -> None:
 
 def _without_locustfile(experiment: Experiment, file: Path, document: Any) -> Iterator[Problem]:
     declared = experiment.load.locustfile
-    if declared is None or (file.absolute().parent / declared).exists():
+    if declared is None or (wrong := wrong_path(file.absolute().parent / declared)) is None:
         return
     line, column = _position(document, ("load", "locustfile"))
     yield Problem(
-        file=str(file), line=line, column=column, path="load.locustfile", message=f"{declared!r}: there is no such file",
+        file=str(file), line=line, column=column, path="load.locustfile", message=f"{declared!r}: {wrong}",
         hint=f"give its path from the folder of the experiment, {file.absolute().parent}",
     )  # fmt: skip
 
@@ -104,7 +106,7 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
     """
     document = _load(text, file)
     try:
-        return Experiment.model_validate(_plain(document))
+        return Experiment.model_validate(_plain(document), context=WRITTEN, by_alias=True, by_name=False)
     except ValidationError as error:
         raise DocumentError(_problems(error, document, file)) from error
 
@@ -186,8 +188,8 @@ def _hint(kind: str, loc: Sequence[int | str]) -> str | None:
     """What to write instead of a key or word that is not known, or for a key that is missing."""
     if not loc or kind not in ("missing", "literal_error", "extra_forbidden"):
         return None
-    schema, others = _schema_of(loc[:-1])
-    key, known = str(loc[-1]), schema.get("properties", {})
+    found, others = _schema_of(loc[:-1])
+    key, known = str(loc[-1]), found.get("properties", {})
     if kind != "extra_forbidden":
         described: str | None = known.get(key, {}).get("description")
         return described
@@ -196,7 +198,7 @@ def _hint(kind: str, loc: Sequence[int | str]) -> str | None:
     if near and near[0] != key:
         return f"did you mean {near[0]!r}?"
     elsewhere = [_in_a_sentence(other["description"]) for other in others if key in other["properties"]]
-    where = f"this is {_in_a_sentence(schema['description'])}; " if others else ""
+    where = f"this is {_in_a_sentence(found['description'])}; " if others else ""
     where = f"{key!r} goes with {', or '.join(elsewhere)}; " if 0 < len(elsewhere) <= _FEW else where
     return f"{where}known here: {', '.join(sorted(known))}" if known else None
 
@@ -207,18 +209,18 @@ def _in_a_sentence(text: str) -> str:
 
 def _schema_of(loc: Sequence[int | str]) -> tuple[Any, Sequence[Any]]:
     """The schema of what stands at a place, and those of the other kinds that might stand there."""
-    root: Any = Experiment.model_json_schema(by_alias=True)
-    schema, others = root, []
+    root = schema()
+    found, others = root, []
     for step in loc:
-        options = [option["$ref"].rpartition("/")[2] for option in schema.get("oneOf", ())]
+        options = [option["$ref"].rpartition("/")[2] for option in found.get("oneOf", ())]
         if step in options:
             others = [root["$defs"][name] for name in options if name != step]
-            schema = root["$defs"][step]
+            found = root["$defs"][step]
             continue
         others = []
-        inside = schema.get("properties", {}).get(step, schema.get("additionalProperties"))
-        schema = _resolve((inside if isinstance(step, str) else schema.get("items")) or {}, root)
-    return schema, others
+        inside = found.get("properties", {}).get(step, found.get("additionalProperties"))
+        found = _resolve((inside if isinstance(step, str) else found.get("items")) or {}, root)
+    return found, others
 
 
 def _resolve(schema: Any, root: Any) -> Any:

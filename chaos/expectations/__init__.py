@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from chaos.expectations.alert import AlertExpectation
 from chaos.expectations.attempts import AttemptsExpectation
+from chaos.expectations.bound import CERTAIN_LIMIT
 from chaos.expectations.breaker import BreakerExpectation
 from chaos.expectations.client import ClientExpectation
 from chaos.expectations.ejection import EjectionExpectation
@@ -24,6 +25,7 @@ from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.replicas import ReplicaExpectation
 from chaos.expectations.throughput import ThroughputExpectation
 from chaos.expectations.unaffected import UnaffectedExpectation
+from chaos.values.conditions import all_of, inside, none_of
 
 __all__ = [
     "KINDS",
@@ -82,11 +84,22 @@ AnyExpectation = Annotated[
         custom_error_message="expected an expectation: a mapping with a title",
     ),
 ]
-SteadyState = Annotated[AnyExpectation, AfterValidator(lambda one: one.in_steady_state())]
+_BOUNDS: Final = ("atLeast", "atMost", "duringFault")
+_NOT_IN_GUARDRAILS: Final = dict.fromkeys(key for kind in KINDS for key in kind.not_in_guardrails)
+
+SteadyState = Annotated[
+    AnyExpectation,
+    AfterValidator(lambda one: one.in_steady_state()),
+    Field(
+        json_schema_extra=all_of(
+            *(inside(bound, {"not": {"type": "string", "pattern": CERTAIN_LIMIT}}) for bound in _BOUNDS)
+        )
+    ),
+]
 """An expectation in the steady state."""
 Guardrail = Annotated[
     AnyExpectation,
     AfterValidator(lambda one: one.as_guardrail()),
-    Field(json_schema_extra={"not": {"required": ["duringFault"]}}),
+    Field(json_schema_extra=all_of(none_of(*_NOT_IN_GUARDRAILS))),
 ]
 """An expectation of any kind as a stop condition."""

@@ -13,7 +13,7 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
-from chaos.values.quantities import Duration, format_duration
+from chaos.values.quantities import SomeTime, format_duration
 from chaos.values.questions import Alerts, Question
 from chaos.values.remarks import Refusal
 
@@ -41,12 +41,13 @@ class AlertExpectation(Kind):
     """
 
     decides_by_chance: ClassVar[bool] = False
+    not_in_guardrails: ClassVar[tuple[str, ...]] = ("firesWithin",)
 
     alert: str = Field(min_length=1, description="name of the alert, as its rule in Prometheus has it")
-    fires_within: Duration | None = Field(
+    fires_within: SomeTime | None = Field(
         None, description="longest time from the fault until it fires; without it, it must never fire"
     )
-    only: bool = Field(False, description="no other alert may begin to fire during the fault")
+    only: bool = Field(False, strict=True, description="no other alert may begin to fire during the fault")
 
     if TYPE_CHECKING:
 

@@ -5,9 +5,17 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    PlainSerializer,
+    ValidationInfo,
+    WithJsonSchema,
+)
 
-from chaos.values.quantities import format_share, parse_share
+from chaos.values.quantities import CERTAIN, SHARE_PATTERN, format_share, parse_share, read_share
 
 
 class Bound(BaseModel):
@@ -27,7 +35,7 @@ class Bound(BaseModel):
         return f"{self} (here {100 * share:.4g}%)" if self.relative else str(self)
 
 
-def _bound(value: Any) -> Any:
+def _bound(value: Any, info: ValidationInfo) -> Any:
     if isinstance(value, Bound):
         return value
     if isinstance(value, str) and value.strip().startswith("baseline"):
@@ -37,15 +45,31 @@ def _bound(value: Any) -> Any:
         if rest.startswith("-"):
             return Bound(share=parse_share(rest[1:].strip()), relative=True)
         raise ValueError("expected 'baseline' or 'baseline - 0.5%'")
-    return Bound(share=parse_share(value))
+    return Bound(share=read_share(value, info))
+
+
+def _absolute(value: Bound) -> Bound:
+    if value.relative:
+        raise ValueError("expected a share; only duringFault can be relative, since atLeast judges the baseline")
+    return value
 
 
 AtLeast = Annotated[
     Bound,
     BeforeValidator(_bound),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "examples": ["99%", "baseline - 0.5%"]}),
+    WithJsonSchema({
+        "type": "string",
+        "pattern": SHARE_PATTERN.replace(r"\s*", r"\s*(baseline\s*-\s*)?", 1).replace("$", r"$|^\s*baseline\s*$"),
+        "examples": ["99%", "baseline - 0.5%"],
+    }),
+]  # fmt: skip
+Absolute = Annotated[
+    AtLeast,
+    AfterValidator(_absolute),
+    WithJsonSchema({"type": "string", "pattern": SHARE_PATTERN, "examples": ["99%", "99.5%"]}),
 ]
+"""A bound that is not relative."""
 
 
 class Most(BaseModel):
@@ -59,6 +83,7 @@ class Most(BaseModel):
         return f"baseline * {self.number:g}" if self.relative else f"{self.number:g}"
 
 
+_OVER_ONE: Final = r"0*(([2-9]|[1-9]\d+)(\.\d+)?|1\.\d*[1-9]\d*)"
 _NUMBER: Final = re.compile(r"\d+(\.\d+)?")
 _TIMES: Final = re.compile(r"baseline\s*\*\s*(\d+(\.\d+)?)")
 
@@ -89,7 +114,10 @@ AtMost = Annotated[
     BeforeValidator(read_most),
     PlainSerializer(str, return_type=str),
     WithJsonSchema({
-        "anyOf": [{"type": "number", "exclusiveMinimum": 0}, {"type": "string", "pattern": r"^baseline\s*\*\s*\d+(\.\d+)?$"}],
+        "anyOf": [
+            {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1e6},
+            {"type": "string", "pattern": rf"^((?=.*[1-9])0*\d{{1,6}}(\.\d+)?|\s*baseline\s*\*\s*{_OVER_ONE}\s*)$"},
+        ],
         "examples": [2, "baseline * 2"],
     }),
 ]  # fmt: skip
@@ -115,10 +143,12 @@ def _limit(value: Any) -> Any:
     return Limit(share=parse_share(found[2]), least=found[1] == "least")
 
 
+CERTAIN_LIMIT: Final = rf"^\s*(at (least|most)\s+)?{CERTAIN}\s*$"
+"""The pattern of limits that no number of events can prove."""
 _LIMIT: Final = re.compile(r"at (least|most)\s+(.+)")
 AtLeastOrMost = Annotated[
     Limit,
     BeforeValidator(_limit),
     PlainSerializer(str, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^at (least|most) \d+(\.\d+)?\s*%$", "examples": ["at most 5%", "at least 20%"]}),
+    WithJsonSchema({"type": "string", "pattern": SHARE_PATTERN.replace(r"\s*", r"\s*at (least|most)\s+", 1), "examples": ["at most 5%", "at least 20%"]}),
 ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ from chaos.istio.hosts import host_of
 from chaos.istio.metrics import flags_of
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.declared import Placed
-from chaos.values.quantities import Duration, Share, format_duration
+from chaos.values.quantities import SomeTime, UncertainShare, format_duration
 from chaos.values.questions import Question, Requests
 from chaos.values.remarks import Refusal, Warn
 
@@ -46,6 +46,8 @@ class BreakerExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    not_in_guardrails: ClassVar[tuple[str, ...]] = ("breaker",)
+
     breaker: Placed = Field(
         description="the service that it protects: a name in the target's namespace, or namespace/name"
     )
@@ -53,8 +55,8 @@ class BreakerExpectation(Kind):
     flags: Flags = Field(
         ("UO",), description="response flags of what it refuses: UO of a full pool, UH of ejected replicas"
     )
-    opens_within: Duration = Field(description="longest time from the fault until it refuses a request")
-    at_most: Share = Field(0.01, gt=0, lt=1, description="largest share of refused requests before and after the fault")
+    opens_within: SomeTime = Field(description="longest time from the fault until it refuses a request")
+    at_most: UncertainShare = Field(0.01, description="largest share of refused requests before and after the fault")
 
     if TYPE_CHECKING:
 

@@ -14,6 +14,7 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.values.answers import Tally
+from chaos.values.conditions import inside, none_of
 from chaos.values.content import Marker
 from chaos.values.declared import Placed
 from chaos.values.load import LoadCell, LoadSecond
@@ -55,7 +56,9 @@ class ClientExpectation(ShareOfGood):
 
     counted_by_load: ClassVar[bool] = True
 
-    model_config = ConfigDict(json_schema_extra={"required": ["title", "from", "good", "atLeast"]})
+    model_config = ConfigDict(
+        json_schema_extra={"required": ["title", "from", "good", "atLeast"], **inside("good", none_of("grpc"))}
+    )
     broken_by_errors: ClassVar[bool] = True
 
     source: Literal["client"] = Field("client", alias="from", description=FROM)

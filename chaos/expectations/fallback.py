@@ -13,8 +13,9 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.values.answers import ExpectationResult, Tally
+from chaos.values.conditions import all_of, none_of
 from chaos.values.content import Marker
-from chaos.values.quantities import Share, format_share
+from chaos.values.quantities import UncertainShare, format_share
 from chaos.values.questions import Question
 
 
@@ -39,12 +40,14 @@ class FallbackExpectation(Kind):
     """
 
     counted_by_load: ClassVar[bool] = True
+    not_in_guardrails: ClassVar[tuple[str, ...]] = ("fallback",)
 
     fallback: Good = Field(
-        description="how a degraded answer is recognised: by header, body, jsonPath, status; all of it"
+        json_schema_extra=all_of(none_of("within", "grpc")),
+        description="how a degraded answer is recognised: by header, body, jsonPath, status; all of it",
     )
-    at_least: Share = Field(description="smallest share of degraded answers during the fault, such as 20%")
-    at_most: Share = Field(0.01, description="largest share of degraded answers before and after the fault")
+    at_least: UncertainShare = Field(description="smallest share of degraded answers during the fault, such as 20%")
+    at_most: UncertainShare = Field(0.01, description="largest share of degraded answers before and after the fault")
     request: str | None = Field(None, description="only the load's requests of this name")
 
     if TYPE_CHECKING:
@@ -71,13 +74,8 @@ class FallbackExpectation(Kind):
             raise ValueError(
                 "a degraded answer is recognised by header, body, jsonPath or status, so expected no within"
             )
-        return value
-
-    @field_validator("at_least", "at_most")
-    @classmethod
-    def _decidable(cls, value: float) -> float:
-        if not 0 < value < 1:
-            raise ValueError("expected a share over 0% and under 100%: no number of events can prove either")
+        if value.grpc is not None:
+            raise ValueError("grpc: expected status, since the load speaks HTTP")
         return value
 
     def as_guardrail(self) -> Self:

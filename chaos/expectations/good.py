@@ -7,14 +7,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from chaos.istio.grpc import GRPC_STATUSES
+from chaos.values.conditions import all_of, any_of, at_most_one_of
 from chaos.values.content import JSON_PATH, Body, Header, Json, Scalar
 from chaos.values.declared import Declared
-from chaos.values.quantities import Duration
+from chaos.values.quantities import SomeTime
 
 _STATUS: Final = re.compile(r"(<=|<|>=|>|=)?\s*(\d{3})|([1-5])xx")
+_GRPC: Final = "^({0})(\\|({0}))*$".format("|".join(GRPC_STATUSES))
 _SUCCESS: Final = frozenset(map(str, (101, *range(200, 300), 304)))
 
 
@@ -35,15 +37,21 @@ class Good(Declared):
         json_path: Values in the answer's JSON, by their paths, such as ``{"stock.lines[0].source": "cache"}``.
     """
 
+    model_config = ConfigDict(
+        json_schema_extra=all_of(
+            any_of("status", "grpc", "within", "header", "body", "jsonPath"), at_most_one_of("status", "grpc")
+        )
+    )
+
     status: str | None = Field(
         None,
         pattern=r"^((<=|<|>=|>|=)?\s*\d{3}|[1-5]xx)$",
         description='"<500", "2xx" or "200"; a request without an answer is never good',
     )
-    grpc: str | None = Field(
+    grpc: Annotated[str, WithJsonSchema({"type": "string", "pattern": _GRPC})] | None = Field(
         None, description="gRPC statuses: OK, or several such as OK|NOT_FOUND; an answer without one is not good"
     )
-    within: Duration | None = Field(
+    within: SomeTime | None = Field(
         None,
         description="an answer within this time is good, and if nothing else is declared, one that is no error (5xx); must be a "
         "bucket bound of the mesh's histogram",
@@ -55,6 +63,7 @@ class Good(Declared):
     body: str | None = Field(None, min_length=1, description="a text in the answer's body; with from: client")
     json_path: dict[Annotated[str, Field(pattern=JSON_PATH)], Scalar] = Field(
         default_factory=dict,
+        json_schema_extra={"additionalProperties": False},
         description="values in the answer's JSON, by paths such as stock.lines[0].source; with from: client",
     )
 

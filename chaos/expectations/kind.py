@@ -92,6 +92,9 @@ class Kind(Declared, ABC):
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 
+    not_in_guardrails: ClassVar[tuple[str, ...]] = ("duringFault",)
+    """Keys that the JSON Schema of a guardrail has not: ``as_guardrail`` refuses them."""
+
     title: str = Field(min_length=1, description="what is expected, in words; unique in the experiment")
 
     @classmethod
@@ -148,6 +151,11 @@ class Kind(Declared, ABC):
     def markers(self) -> Iterator[Marker]:
         """What it wants to know of the content of the load's answers."""
         yield from ()
+
+    @property
+    def counts_everybody(self) -> bool:
+        """Whether it takes everybody's requests for the load's, so that others' coming and going looks like the system's doing."""
+        return False
 
     @property
     def endures(self) -> float:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from chaos.expectations.counting import Count, Counter
 from chaos.expectations.evidence import Evidence, Window
@@ -16,8 +16,12 @@ from chaos.expectations.share import FROM, ShareOfGood
 from chaos.istio.hosts import host_of, placed
 from chaos.istio.metrics import BUCKETS_MS, caller_of, status_of
 from chaos.values.answers import Tally
+from chaos.values.conditions import inside, none_of
 from chaos.values.declared import Placed
 from chaos.values.questions import Durations, Question, Requests, Side
+
+COUNTABLE: Final = none_of("header", "body", "jsonPath")
+"""What proxies can tell of an answer, as far as a JSON Schema can say it."""
 
 
 class Expectation(ShareOfGood):
@@ -40,6 +44,7 @@ class Expectation(ShareOfGood):
         InputError: a value is not of its form.
     """
 
+    model_config = ConfigDict(json_schema_extra=inside("good", COUNTABLE))
     broken_by_errors: ClassVar[bool] = True
     side: ClassVar[Side] = Side.CALLERS
     """Whose proxies count."""

@@ -13,6 +13,7 @@ from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.conditions import given, none_of
 from chaos.values.declared import Placed
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal
@@ -58,8 +59,8 @@ class MetricExpectation(Kind):
 
     model_config = ConfigDict(json_schema_extra={
         "if": {"properties": {"metric": {"enum": _OF_SERVICES}}},
-        "then": {"required": ["service"]},
-        "else": {"not": {"required": ["service"]}},
+        "then": given("service"),
+        "else": none_of("service"),
     })  # fmt: skip
     decides_by_chance: ClassVar[bool] = False
 

@@ -12,10 +12,11 @@ from pydantic import ConfigDict, Field
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Look, Phase
-from chaos.expectations.mesh import Expectation
+from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.expectations.scene import Scene
 from chaos.istio.metrics import replica_of
 from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.conditions import inside
 from chaos.values.questions import Question, Side
 from chaos.values.remarks import Refusal, Warn
 
@@ -46,7 +47,9 @@ class ReplicaExpectation(Expectation):
         InputError: a value is not of its form.
     """
 
-    model_config = ConfigDict(json_schema_extra={"required": ["title", "service", "per", "good", "atLeast"]})
+    model_config = ConfigDict(
+        json_schema_extra={"required": ["title", "service", "per", "good", "atLeast"], **inside("good", COUNTABLE)}
+    )
 
     side: ClassVar[Side] = Side.CALLED
 

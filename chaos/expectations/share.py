@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from chaos.errors import InputError
-from chaos.expectations.bound import AtLeast, Bound
+from chaos.expectations.bound import Absolute, AtLeast, Bound
 from chaos.expectations.confidence import decide, interval
 from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
@@ -196,7 +196,7 @@ class ShareOfGood(Share):
     opened = "good"
 
     good: Good = Field(description="which events are good: by status, within a time, or both")
-    at_least: AtLeast = Field(description="smallest share of good events before and after the fault, such as 99%")
+    at_least: Absolute = Field(description="smallest share of good events before and after the fault, such as 99%")
     during_fault: AtLeast | None = Field(
         None, description="smallest share while the fault is active; without it, atLeast"
     )
@@ -210,13 +210,6 @@ class ShareOfGood(Share):
         super().__init__(*values, **fields)
 
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]  # as in Declared
-
-    @field_validator("at_least")
-    @classmethod
-    def _absolute(cls, value: Bound) -> Bound:
-        if value.relative:
-            raise ValueError("expected a share; only duringFault can be relative, since atLeast judges the baseline")
-        return value
 
     def in_steady_state(self) -> Self:
         """Itself: its bounds can be decided."""

@@ -13,11 +13,11 @@ from chaos.expectations.bound import Bound
 from chaos.expectations.evidence import Evidence
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.expectations.mesh import Expectation
+from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
-from chaos.values.quantities import Share
+from chaos.values.quantities import Share, UncertainShare
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
 
@@ -44,13 +44,17 @@ class UnaffectedExpectation(Kind):
     """
 
     unaffected: tuple[Placed, ...] = Field(
-        min_length=1, description="services that keep their share of good answers: name, or namespace/name"
+        min_length=1,
+        json_schema_extra={"uniqueItems": True},
+        description="services that keep their share of good answers: name, or namespace/name",
     )
     good: Good = Field(
-        Good(status="<500"), description="which answers are good; by default those with a status under 500"
+        Good(status="<500"),
+        json_schema_extra=COUNTABLE,
+        description="which answers are good; by default those with a status under 500",
     )
     margin: Share = Field(0.01, description="by how much the share may be under the observed one of the baseline")
-    at_least: Share = Field(0.9, description="smallest share of good answers before the fault")
+    at_least: UncertainShare = Field(0.9, description="smallest share of good answers before the fault")
 
     if TYPE_CHECKING:
 
@@ -80,13 +84,6 @@ class UnaffectedExpectation(Kind):
     @classmethod
     def _countable(cls, value: Good) -> Good:
         return Expectation.countable(value)
-
-    @field_validator("at_least")
-    @classmethod
-    def _decidable(cls, value: float) -> float:
-        if not 0 < value < 1:
-            raise ValueError("expected a share over 0% and under 100%: no number of events can prove either")
-        return value
 
     def as_guardrail(self) -> Self:
         """Itself: what other services had before is known when the fault begins."""

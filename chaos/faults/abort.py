@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from chaos.faults.delay import Delay
 from chaos.faults.kind import FilterKind
 from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.metrics import flags_of
 from chaos.istio.ports import GRPC
+from chaos.values.conditions import all_of, one_of
 from chaos.values.remarks import Refusal
 
 
 class Abort(FilterKind):
     """Requests answered by the caller's proxy with an error; they never reach the target."""
+
+    model_config = ConfigDict(json_schema_extra=all_of(one_of("httpStatus", "grpcStatus")))
 
     key = "abort"
     done = "aborted"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from chaos.faults.kind import FilterKind
-from chaos.values.quantities import Duration, format_duration
+from chaos.values.quantities import SomeTime, format_duration
 
 
 class Delay(FilterKind):
@@ -23,17 +23,11 @@ class Delay(FilterKind):
     percentages = ("delay.percentage.value", "delay.percent")
     held_by = "fixedDelay"
 
-    fixed_delay: Duration = Field(description="how long, at least 1ms")
+    fixed_delay: SomeTime = Field(description="how long, at least 1ms")
 
     if TYPE_CHECKING:
 
         def __init__(self, *, percentage: float, fixed_delay: timedelta | str) -> None: ...
-
-    @model_validator(mode="after")
-    def _at_least_a_millisecond(self) -> Self:
-        if self.fixed_delay < timedelta(milliseconds=1):
-            raise ValueError("fixedDelay: expected at least 1ms")
-        return self
 
     def written(self) -> dict[str, Any]:
         """Its part of HTTPFaultInjection."""

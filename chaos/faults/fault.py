@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from chaos.faults.abort import Abort
 from chaos.faults.delay import Delay
@@ -13,6 +13,7 @@ from chaos.faults.kind import FilterKind, Kind, Route
 from chaos.faults.stage import Stage
 from chaos.faults.target import Target
 from chaos.istio.metrics import flags_of
+from chaos.values.conditions import all_of, any_of, given, inside, none_of
 from chaos.values.declared import Declared
 
 KINDS: Final[tuple[type[Kind], ...]] = (Abort, Delay)
@@ -24,6 +25,14 @@ FILTER_KINDS: Final = tuple(kind for kind in KINDS if issubclass(kind, FilterKin
 
 class Fault(Declared):
     """One fault: an abort, a delay, or both, which Envoy draws independently of each other."""
+
+    model_config = ConfigDict(
+        json_schema_extra=all_of(
+            any_of(*(kind.key for kind in KINDS)),
+            {"if": inside("repeat", {"not": {"minimum": 2}}), "else": given("stages")},
+            inside("stages", {"prefixItems": [none_of("off")]}),
+        )
+    )
 
     abort: Abort | None = None
     delay: Delay | None = None

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
+from chaos.values.conditions import all_of, at_most_one_of
 from chaos.values.declared import Declared
-from chaos.values.quantities import Duration, Percentage, format_duration
+from chaos.values.quantities import Duration, Percentage, format_duration, shorter_than
 
 SHORTEST: Final = timedelta(seconds=5)
 """Shortest time of a stage: what is counted in less says little."""
@@ -20,15 +21,17 @@ class Stage(Declared):
     """A part of a fault's time: ``Stage("30s", percentage=10)``, or ``Stage("10s", off=True)``."""
 
     positional: ClassVar[tuple[str, ...]] = ("lasts",)
-    model_config = ConfigDict(json_schema_extra={"required": ["for"]})
+    model_config = ConfigDict(json_schema_extra={"required": ["for"], **all_of(at_most_one_of("percentage", "off"))})
 
     lasts: Duration = Field(
-        alias="for", description="how long, from the moment from which all callers' proxies have it; at least 5s"
+        alias="for",
+        json_schema_extra={"not": shorter_than(SHORTEST.seconds)},
+        description="how long, from the moment from which all callers' proxies have it; at least 5s",
     )
     percentage: Percentage | None = Field(
         None, description="percent of the matching requests; without it, what the abort and the delay declare"
     )
-    off: bool = Field(False, description="no fault in this stage")
+    off: bool = Field(False, strict=True, description="no fault in this stage")
 
     if TYPE_CHECKING:
 

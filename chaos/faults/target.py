@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from chaos.istio.regex import problem as regex_problem
+from chaos.values.conditions import Condition, all_of, any_of, at_most_one_of, inside
 from chaos.values.declared import Declared, Name
 
 
 class StringMatch(Declared):
     """Istio's StringMatch: one of exact, prefix, regex."""
+
+    model_config = ConfigDict(json_schema_extra=all_of(at_most_one_of("exact", "prefix", "regex")))
 
     exact: str | None = None
     prefix: str | None = None
@@ -33,16 +36,26 @@ class StringMatch(Declared):
         return self
 
 
+_NO_HEADERS: Final = ("uri", "scheme", "method", "authority")
+_ONE: Final[Condition] = {"allOf": [{"anyOf": [{"type": "null"}, any_of("exact", "prefix", "regex")]}]}
+_NO_EMPTY_PREFIX: Final = inside("prefix", {"not": {"const": ""}})
+_NotEmpty = Annotated[StringMatch, Field(json_schema_extra=_NO_EMPTY_PREFIX)]
+
+
 class Match(Declared):
     """The part of Istio's HTTPMatchRequest by which an experiment may narrow its target."""
 
-    uri: StringMatch | None = None
-    method: StringMatch | None = None
-    headers: dict[str, StringMatch] = Field(
-        default_factory=dict, description="keys in lower case; {} means: is present"
+    model_config = ConfigDict(json_schema_extra=all_of(any_of("uri", "method", "headers", "queryParams")))
+
+    uri: StringMatch | None = Field(None, json_schema_extra=_ONE)
+    method: StringMatch | None = Field(None, json_schema_extra=all_of(_ONE, _NO_EMPTY_PREFIX))
+    headers: dict[str, _NotEmpty] = Field(
+        default_factory=dict,
+        json_schema_extra={"propertyNames": {"pattern": "^[^A-Z]*$", "not": {"enum": list(_NO_HEADERS)}}},
+        description="keys in lower case; {} means: is present",
     )
-    query_params: dict[str, StringMatch] = Field(default_factory=dict)
-    ignore_uri_case: bool = Field(False)
+    query_params: dict[str, _NotEmpty] = Field(default_factory=dict)
+    ignore_uri_case: bool = Field(False, strict=True)
 
     if TYPE_CHECKING:
 
@@ -60,11 +73,14 @@ class Match(Declared):
     def _usable(self) -> Self:
         if not (self.uri or self.method or self.headers or self.query_params):
             raise ValueError("expected at least one of uri, method, headers and queryParams")
+        for key, value in (("uri", self.uri), ("method", self.method)):
+            if value is not None and value == StringMatch():
+                raise ValueError(f"{key}: expected one of exact, prefix and regex")
         for key in self.headers:
-            if key != key.lower() or key in ("uri", "scheme", "method", "authority"):
+            if key != key.lower() or key in _NO_HEADERS:
                 raise ValueError(f"headers: expected a lower-case header name, not {key!r} (Istio would ignore it)")
-        for value in (self.method, *self.headers.values(), *self.query_params.values()):
-            if value is not None and value.prefix == "":
+        for one in (self.method, *self.headers.values(), *self.query_params.values()):
+            if one is not None and one.prefix == "":
                 raise ValueError("prefix: expected one that is not empty (Istio takes an empty prefix for uri only)")
         return self
 
@@ -82,6 +98,7 @@ class Target(Declared):
     match: tuple[Match, ...] = Field((), description="only requests that match one of these blocks")
     only_our_load: bool = Field(
         False,
+        strict=True,
         description="only requests that carry this run's header, which the load sends",
     )
     calls_per_request: int = Field(

@@ -6,11 +6,21 @@ HTTPMatchRequest); the rest is described field by field, and ``chaosctl schema``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, Self, TypedDict, Unpack
 
-from pydantic import AfterValidator, Field, PlainSerializer, SecretStr, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
 
 from chaos.errors import InputError, Setting
 from chaos.expectations import AnyExpectation, Guardrail, SteadyState
@@ -18,8 +28,9 @@ from chaos.faults.fault import Fault
 from chaos.faults.kind import Kind
 from chaos.faults.stage import CHANGE
 from chaos.faults.target import Target
+from chaos.values.conditions import all_of, one_of
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
-from chaos.values.quantities import Duration, Share, format_duration
+from chaos.values.quantities import Duration, Share, SomeTime, format_duration, shorter_than
 from chaos.values.questions import Durations, Requests
 from chaos.values.secrets import redacted
 
@@ -29,8 +40,11 @@ Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
+_ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+
+
 def _one_line(value: SecretStr) -> SecretStr:
-    if not value.get_secret_value().isprintable():
+    if not re.fullmatch(_ONE_LINE, value.get_secret_value()):
         raise ValueError("expected the value of a header, which has no line breaks (it is not shown)")
     return value
 
@@ -57,7 +71,9 @@ class Request(Declared):
         pattern=PATH_PATTERN, description="path at the entry"
     )
     weight: int = Field(1, ge=1, le=10_000, strict=True)
-    headers: dict[str, Annotated[SecretStr, AfterValidator(_one_line)]] = Field(default_factory=dict)
+    headers: dict[
+        str, Annotated[SecretStr, AfterValidator(_one_line), Field(json_schema_extra={"pattern": _ONE_LINE})]
+    ] = Field(default_factory=dict)
     body: SecretStr | None = None
     name: str | None = Field(None, min_length=1, description="its name in statistics; without it, METHOD path")
 
@@ -114,11 +130,15 @@ class Request(Declared):
 class Load(Declared):
     """What is sent to the mesh's entry while the experiment runs: declared requests, or the user's own locustfile."""
 
-    rate: float = Field(20, gt=0, le=5_000, description="arrivals per second (open model)")
+    model_config = ConfigDict(json_schema_extra=all_of(one_of("requests", "locustfile")))
+
+    rate: float = Field(20, gt=0, le=5_000, strict=True, description="arrivals per second (open model)")
     requests: tuple[Request, ...] = ()
-    locustfile: str | None = Field(None, description="path of a locustfile, relative to the experiment file")
+    locustfile: str | None = Field(
+        None, min_length=1, description="path of a locustfile, relative to the experiment file"
+    )
     users: int = Field(10, ge=1, le=10_000, strict=True, description="users of the locustfile (closed model)")
-    timeout: Duration = Field(timedelta(seconds=30), description="a request without an answer by then has failed")
+    timeout: SomeTime = Field(timedelta(seconds=30), description="a request without an answer by then has failed")
     host: HostName | None = Field(
         None, description="Host header and TLS name, for a gateway that is reached by an address"
     )
@@ -196,12 +216,23 @@ class Recovery(Declared):
         def __init__(self, within: timedelta | str = "60s", *, stay_good: timedelta | str | None = None) -> None: ...
 
 
+def _at_least_a_second(value: timedelta) -> timedelta:
+    if value < timedelta(seconds=1):
+        raise ValueError("expected at least 1s")
+    return value
+
+
+_AtLeastASecond = Annotated[
+    Duration, AfterValidator(_at_least_a_second), Field(json_schema_extra={"not": shorter_than(1)})
+]
+
+
 class Limits(Declared):
     """The longest that a phase may take; it ends as soon as its question is answered."""
 
-    baseline: Duration = timedelta(seconds=60)
-    fault: Duration = timedelta(seconds=120)
-    removal: Duration = Field(
+    baseline: _AtLeastASecond = timedelta(seconds=60)
+    fault: _AtLeastASecond = timedelta(seconds=120)
+    removal: _AtLeastASecond = Field(
         timedelta(seconds=30),
         description="longest time from the acknowledged restore until the callers' proxies have lost the fault",
     )
@@ -216,11 +247,18 @@ class Limits(Declared):
             removal: timedelta | str = "30s",
         ) -> None: ...
 
-    @model_validator(mode="after")
-    def _useful(self) -> Self:
-        if min(self.baseline, self.fault, self.removal) < timedelta(seconds=1):
-            raise ValueError("expected at least 1s for baseline, fault and removal")
-        return self
+
+def _confident(value: float) -> float:
+    if not 0.5 <= value < 1:
+        raise ValueError("expected 50% or more, and under 100%")
+    return value
+
+
+_Confidence = Annotated[
+    Share,
+    AfterValidator(_confident),
+    WithJsonSchema({"type": "string", "pattern": r"^\s*0*[5-9]\d(\.\d+)?\s*%\s*$", "examples": ["95%", "99%"]}),
+]
 
 
 class Experiment(Declared):
@@ -235,7 +273,9 @@ class Experiment(Declared):
     severity: Severity = "normal"
     tags: tuple[Name, ...] = ()
     only_if_named: bool = Field(
-        False, description="it runs only if its file is named, and not with all of its folder: it is meant to fail"
+        False,
+        strict=True,
+        description="it runs only if its file is named, and not with all of its folder: it is meant to fail",
     )
     target: Target = Field(description="of the fault that names none; expectations are about services of its namespace")
     faults: tuple[Fault, ...] = Field(
@@ -251,7 +291,7 @@ class Experiment(Declared):
     recovery: Recovery = Recovery()
     guardrails: tuple[Guardrail, ...] = ()
     limits: Limits = Limits()
-    confidence: Share = Field(0.95, description="of the whole verdict; shared among the expectations")
+    confidence: _Confidence = Field(0.95, description="of the whole verdict; shared among the expectations")
     min_faulted: int = Field(
         1, ge=1, strict=True,
         description="least count of requests that each kind of fault must hit; the confidence asks for some dozens in any case",
@@ -289,8 +329,6 @@ class Experiment(Declared):
         titles = [one.title for one in every]
         if len(set(titles)) != len(titles):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
-        if not 0.5 <= self.confidence < 1:
-            raise ValueError("confidence: expected 50% or more, and under 100%")
         for one in () if is_recorded(info) else every:
             one.fits(min(self.limits.baseline, self.limits.fault))
         self._fits()

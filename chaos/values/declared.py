@@ -13,6 +13,8 @@ from pydantic.alias_generators import to_camel
 from chaos.errors import InputError
 from chaos.values.content import JSON_PATH
 
+WRITTEN: Final = {"written": True}
+"""The context in which an experiment file is read: some forms are for Python alone."""
 RECORDED: Final = {"recorded": True}
 """The context in which records are read: what was allowed when they were written is not refused now."""
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -113,11 +115,20 @@ class Declared(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        """Described by the first paragraph of the docstring; the rest is for Python users."""
+        """Described by the first paragraph of the docstring; the rest is for Python users. Defaults are as people write them."""
         found = handler(schema)
         described = handler.resolve_ref_schema(found)
         described["description"] = described.get("description", "").partition("\n\n")[0]
+        written = cls.model_construct().model_dump(mode="json", by_alias=True, exclude_none=True, warnings=False)
+        for key, value in described["properties"].items():
+            if value.pop("default", None) is not None:
+                value["default"] = written[key]
         return found
+
+
+def is_written(info: ValidationInfo) -> bool:
+    """Whether what is validated was read from an experiment file."""
+    return info.context == WRITTEN
 
 
 def is_recorded(info: ValidationInfo) -> bool:

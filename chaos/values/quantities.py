@@ -8,10 +8,11 @@ from datetime import timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, ValidationInfo, WithJsonSchema
 
 from chaos.errors import InputError
 from chaos.istio.durations import nanoseconds
+from chaos.values.declared import is_written
 
 _SHARE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*%")
 _LONGEST: Final = 7 * 24 * 3600 * 10**9
@@ -76,6 +77,33 @@ def parse_share(value: Any) -> float:
     return float(share / 100)
 
 
+def read_share(value: Any, info: ValidationInfo) -> float:
+    """The share as it is declared; in a file it has a percent sign, since 0.5 might be meant as 0.5 %.
+
+    Raises:
+        ValueError: as by :func:`parse_share`.
+    """
+    return parse_share(str(value) if is_written(info) else value)
+
+
+def _uncertain(value: float) -> float:
+    if not 0 < value < 1:
+        raise ValueError("expected a share over 0% and under 100%: no number of events can prove either")
+    return value
+
+
+def _some(value: timedelta) -> timedelta:
+    if not value:
+        raise ValueError("expected at least 1ms")
+    return value
+
+
+def shorter_than(seconds: int) -> dict[str, Any]:
+    """The JSON Schema of a duration of one number that is shorter than some seconds, at most ten."""
+    tens = f"0*[0-{seconds - 1}]"
+    return {"pattern": rf"^({tens}(\.\d+)?s|{tens}?\d{{1,3}}(\.\d+)?ms|0+(\.0+)?(h|m))$"}
+
+
 def format_share(value: float) -> str:
     """A declared share as people write it, exactly: ``99%``, ``99.53%``."""
     return f"{Decimal(repr(round(value * 100, _MOST_DIGITS))).normalize():f}%"
@@ -133,17 +161,36 @@ def _number(value: Any) -> Any:
     return value
 
 
+_ANY_SHARE: Final = r"0*(\d{1,2}(\.\d+)?|100(\.0+)?)\s*%"
+CERTAIN: Final = r"0*(0|100)(\.0+)?\s*%"
+"""All or none: the pattern of shares that no number of events can prove."""
+SHARE_PATTERN: Final = rf"^\s*{_ANY_SHARE}\s*$"
+_UNCERTAIN_PATTERN: Final = rf"^(?!\s*{CERTAIN}\s*$)\s*{_ANY_SHARE}\s*$"
+
+_DURATION: Final = {"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "3s", "1m30s"]}
+_SHARE_EXAMPLES: Final = ["99%", "99.5%"]
+
 Duration = Annotated[
     timedelta,
     BeforeValidator(parse_duration),
     PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN, "examples": ["500ms", "3s", "1m30s"]}),
+    WithJsonSchema(_DURATION),
 ]
+SomeTime = Annotated[
+    Duration, AfterValidator(_some), WithJsonSchema({**_DURATION, "not": {"pattern": r"^(0+(\.0+)?(h|ms|m|s))+$"}})
+]
+"""A duration that is longer than nothing."""
 Share = Annotated[
     float,
-    BeforeValidator(parse_share),
+    BeforeValidator(read_share),
     PlainSerializer(format_share, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": r"^\d+(\.\d+)?\s*%$", "examples": ["99%", "99.5%"]}),
+    WithJsonSchema({"type": "string", "pattern": SHARE_PATTERN, "examples": _SHARE_EXAMPLES}),
 ]
-Percentage = Annotated[float, BeforeValidator(_number), Field(gt=0, le=100)]
+UncertainShare = Annotated[
+    Share,
+    AfterValidator(_uncertain),
+    WithJsonSchema({"type": "string", "pattern": _UNCERTAIN_PATTERN, "examples": _SHARE_EXAMPLES}),
+]
+"""A share that can be decided: over 0 % and under 100 %."""
+Percentage = Annotated[float, Field(gt=0, le=100), BeforeValidator(_number)]
 """Percent of requests, over 0 to 100. Istio ignores a fault without one, so it is required."""

@@ -1,4 +1,4 @@
-"""What a repository needs to begin: a first experiment, its schema for editors, settings and a nightly workflow."""
+"""What a repository needs to begin: a first experiment, its schema for editors, settings, services and a nightly workflow."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import sys
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import PurePosixPath
-from typing import Any, Final
+from typing import Final
 
-from chaos.model.experiment import Experiment
+from chaos.model.schema import schema
 
 FOLDER: Final = "experiments"
 SCHEMA: Final = "experiment.schema.json"
@@ -42,6 +42,7 @@ class Beginning:
             here / FOLDER / "first-experiment.yaml": self._filled("first-experiment.yaml"),
             here / FOLDER / SCHEMA: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
             here / "chaos.toml": self._filled("chaos.toml"),
+            here / "services.toml": self._filled("services.toml"),
             PurePosixPath(WORKFLOW): self._filled("chaos-nightly.yml"),
         }
 
@@ -53,9 +54,3 @@ class Beginning:
         text = files(__package__).joinpath(template).read_text(encoding="utf-8")
         # Whole words, and none that is part of a variable's name.
         return re.sub(rf"(?<![\w$.])({'|'.join(values)})(?!\w)", lambda found: values[found[1]], text)
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of an experiment file."""
-    document = Experiment.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "experiment", **document}

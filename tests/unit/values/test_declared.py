@@ -45,7 +45,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
             "Abort: http_stats: is not known here; did you mean http_status?",
         ),
         (lambda: Delay(percentage=1, fixed_delay="3"), "Delay: fixed_delay: '3': expected a duration with its unit"),
-        (lambda: Delay(percentage=1, fixed_delay="0s"), "fixed_delay: expected at least 1ms"),
+        (lambda: Delay(percentage=1, fixed_delay="0s"), "fixed_delay: '0s': expected at least 1ms"),
         (lambda: Fault(), "Fault: expected at least one of abort, delay"),
         (
             lambda: Target("Staging", "a"),
@@ -79,7 +79,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
             "Settings: namespaces[0]: '*': the pattern '*' is too wide: expected at least 3 letters",
         ),
         (lambda: Recovery("soon"), "Recovery: within: 'soon': expected a duration"),
-        (lambda: Limits(fault="500ms"), "Limits: expected at least 1s for baseline, fault and removal"),
+        (lambda: Limits(fault="500ms"), "Limits: fault: '500ms': expected at least 1s"),
         (lambda: Match(), "Match: expected at least one of uri, method, headers and query_params"),
         (lambda: StringMatch(exact="a", prefix="b"), "StringMatch: expected one of exact, prefix and regex"),
         (
