@@ -36,7 +36,7 @@ DENY_ALL: dict[str, Any] = {
     "spec": {},
 }
 SETTINGS = 'namespaces = ["staging"]\nchanges = ["staging"]\n'
-CONNECTED = b"control_plane.connected_state: 1\nlistener_manager.lds.update_rejected: 0\n"
+CONNECTED = b"cluster.xds-grpc.upstream_rq_active: 1\nlistener_manager.lds.update_rejected: 0\n"
 
 
 class Proxies:
@@ -278,7 +278,7 @@ def test_what_a_backup_may_not_bring_is_left(cluster: Cluster, more: dict[str, A
 @pytest.mark.parametrize(
     ("stats", "said"),
     [
-        (b"control_plane.connected_state: 0\n", "the proxy of staging/reviews-1 is not connected to istiod"),
+        (b"cluster.xds-grpc.upstream_rq_active: 0\n", "the proxy of staging/reviews-1 is not connected to istiod"),
         (
             CONNECTED.replace(b"rejected: 0", b"rejected: 2"),
             "the proxy of staging/reviews-1 has rejected what istiod sent",
