@@ -1,10 +1,10 @@
 # The one entry for people and CI. `make help` lists the targets; ARGS goes to pytest: make run ARGS="-k inventory"
 .DEFAULT_GOAL := help
-.PHONY: help setup run report test answers survive defects clients lint lock clean
+.PHONY: help setup run report test answers survive defects suites suites-broken clients lint lock clean
 ARGS ?=
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo 'ARGS="..." is handed on to pytest, e.g. make run ARGS="-k inventory"; PYTHON=... chooses the interpreter'
 
 setup: ## set up .venv, Prometheus and Allure inside this checkout (the other targets do it when needed)
@@ -29,6 +29,12 @@ survive: setup ## kill runs, spoil answers and stop sessions in every combinatio
 
 defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)
 	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
+
+suites: setup ## run the suites that come with the package on the lab's shop (eight minutes)
+	@.venv/bin/python -m pytest -n 4 --timeout 600 suites/chaos_suites $(ARGS)
+
+suites-broken: setup ## break what each suite guards, and tell which do not notice; run the suites on Bookinfo (ten minutes)
+	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 900 tests/suites $(ARGS)
 
 clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)
 	@.venv/bin/python -m tests.clients.run

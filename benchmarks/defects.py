@@ -15,7 +15,9 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from chaos.model.verdict import Outcome, Verdict
-from tests.support.defects import DEFECTS, Defect, V, run
+from tests.support.defects import DEFECTS
+from tests.support.defects.experiment import run
+from tests.support.defects.variants import Defect, V
 from tests.support.library_defects import LIBRARY
 
 DEFAULT: Final = {"profile": "default"}
@@ -37,13 +39,14 @@ class Tried:
         self.misjudged: list[str] = []
         """A sentence for each misjudgement."""
 
-    def add(self, verdict: Verdict, *, twin: bool) -> None:
-        """One verdict more."""
+    def add(self, verdict: Verdict, *, twin: bool) -> str:
+        """One verdict more; what it counts as."""
         found = self._of_twin(verdict) if twin else self._of_broken(verdict)
         (self._twins if twin else self._broken)[found] += 1
         if found in ("passed, broken", "wrong", "red"):
             which = f"twin of {self._name}" if twin else self._name
             self.misjudged.append(f"{which}: {[(one.code.value, one.message) for one in verdict.reasons]}")
+        return found
 
     def __str__(self) -> str:
         counts = [self._broken[key] for key in ("right", "inconclusive", "passed, broken", "wrong")]

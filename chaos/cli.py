@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaos import cli_safety
+from chaos import cli_backup, cli_safety
 from chaos.cli_library import library_app
 from chaos.cli_safety import Json, Kubeconfig, give, say
+from chaos.cli_shift import shift
+from chaos.doctor.command import doctor
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
 from chaos.version import __version__
@@ -45,6 +47,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 cli_safety.add_to(app)
+app.add_typer(cli_backup.backup_app, name="backup")
+app.command()(doctor)
+app.command()(shift)
 app.command()(lint)
 app.add_typer(library_app, name="library")
 

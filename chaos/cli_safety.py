@@ -51,16 +51,19 @@ def status(
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
 ) -> None:
-    """Show every fault of the harness that is active now, and whether its run is live."""
+    """Show every fault and every change of the harness that is active now, and whether its run is live."""
     from chaos.reporting.console import show
-    from chaos.safety.active import active
+    from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
 
-    found = _mesh_of(context, kubeconfig)
-    faults = active(found[0], _chosen(*found, namespace, all_staging=all_staging)) if found else []
+    found = mesh_of(context, kubeconfig)
+    there: list[ActiveFault | ActiveChange] = []
+    if found:
+        namespaces = chosen(*found, namespace, all_staging=all_staging)
+        there = [*active(found[0], namespaces), *active_changes(found[0], namespaces)]
     if as_json:
-        give([fault.as_dict() for fault in faults])
+        give([one.as_dict() for one in there])
     else:
-        show("\n".join(str(fault) for fault in faults) or "no active faults")
+        show("\n".join(str(one) for one in there) or "no active faults")
 
 
 def sweep(
@@ -80,8 +83,8 @@ def sweep(
     if expired + (run_id is not None) + everything > 1:
         raise InputError("expected at most one of --expired, --run and --all", hint="without any, it is --expired")
     done = []
-    if found := _mesh_of(context, kubeconfig):
-        namespaces = _chosen(*found, namespace, all_staging=all_staging)
+    if found := mesh_of(context, kubeconfig):
+        namespaces = chosen(*found, namespace, all_staging=all_staging)
         done = sweep_now(found[0], namespaces=namespaces, run=run_id, everything=everything, dry_run=dry_run)
     if as_json:
         give([swept.as_dict() for swept in done])
@@ -125,12 +128,12 @@ def _switch(
 ) -> None:
     from chaos.model.marks import FROZEN
 
-    there = _mesh_of(context, kubeconfig)
+    there = mesh_of(context, kubeconfig)
     if there is None:
         raise InputError("expected a cluster or a running lab", hint=f"chaosctl lab up, or give {Setting.CONTEXT}")
     mesh, _ = there
     done = []
-    for name in _chosen(*there, namespace, all_staging=all_staging):
+    for name in chosen(*there, namespace, all_staging=all_staging):
         found = mesh.namespace(name)
         if found is None:
             raise InputError(f"there is no namespace {name!r} in this cluster")
@@ -156,8 +159,9 @@ def janitor(
     from chaos.manifests.janitor import janitor as objects
     from chaos.values.documents import as_documents
 
-    namespaces = _spelled_out(_settings_for(namespace))
-    give(as_documents(objects(namespaces, image=image, home=home, schedule=schedule)))
+    settings = _settings_for(namespace)
+    made = objects(_spelled_out(settings), image=image, home=home, schedule=schedule, changes=settings.changes)
+    give(as_documents(made))
 
 
 @manifests_app.command()
@@ -194,6 +198,7 @@ def rbac(
         freeze=not without_freeze,
         root=root or settings.root_namespace,
         revisions=revision or [DEFAULT_REVISION],
+        changes=settings.changes,
     )
     give(as_documents(made))
 
@@ -256,7 +261,7 @@ def give(data: Any) -> None:
     typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
 
 
-def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings] | None:
+def mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings] | None:
     """The API of the named cluster or of the lab that runs, and what may be touched there; ``None`` where no lab runs."""
     from chaos.harness.connecting import Options, mesh_that_runs
 
@@ -266,7 +271,7 @@ def _mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Setting
     return found
 
 
-def _chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
+def chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
     """The namespaces that a command is for."""
     from chaos.guard.draft import missing_labels
 

@@ -94,6 +94,21 @@ class Mesh(Protocol):
     def grpc_routes(self) -> Sequence[Object]:
         """The Gateway API's GRPCRoutes of all namespaces; none where these are not served."""
 
+    def istio_objects(self, kind: str, namespace: str | None = None) -> Sequence[Object]:
+        """All objects of one of Istio's kinds, such as ``Sidecar``, in one namespace or in all; ``MeshError`` 404 if it is not served."""
+
+    def istio_object(self, kind: str, namespace: str, name: str) -> Object | None:
+        """One of them, or ``None``."""
+
+    def create_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+        """Creates it in the name of a field manager; the object as stored. ``MeshError`` of status 409 if it exists."""
+
+    def replace_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
+
+    def delete_istio_object(self, obj: Object) -> bool:
+        """Deletes it as it was seen; whether it was there. ``MeshError`` of status 409 if somebody wrote it meanwhile."""
+
     def mesh_config(self, root: str, revision: str) -> Object | None:
         """The configuration of a revision's control plane; ``None`` if there is none, which means Istio's defaults."""
 
@@ -135,6 +150,9 @@ class Mesh(Protocol):
 
     def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
         """The routes that a pod's proxy has now, as its admin interface prints them; ``None`` if exec is denied."""
+
+    def stats_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """What a pod's proxy counts of its connection to istiod; ``None`` if exec is denied."""
 
 
 class Metrics(Protocol):
@@ -258,7 +276,7 @@ class Result:
 class Listener:
     """Receives the events of a run. A report, a chat message or a dashboard overrides the methods that it needs.
 
-    The run waits for each call, but not for long, since its fault may be in the mesh. The calls come one after the other,
+    The run waits for each call, but for a second at most, since its fault may be in the mesh. The calls come one after the other,
     on a thread of the harness. ``finished`` is called when all is over, on the thread of the experiment, and may take
     long. A listener that raises, or does not return, is named and dropped; it never changes a run or its verdict.
     """

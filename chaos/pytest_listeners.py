@@ -66,8 +66,8 @@ def allure_steps(item: pytest.Item) -> list[Listener]:
     return [AllureSteps(results, plugin.allure_logger, categories=categories, marked=marked)]
 
 
-def tell_allure_of_crash(config: pytest.Config, file: str, name: str, why: str) -> None:
-    """The result of an experiment whose worker died, which that worker could not write."""
+def tell_allure_of_crash(config: pytest.Config, node: str, why: str) -> None:
+    """The result of a test with an experiment whose worker died, which that worker could not write."""
     results = config.getoption("allure_report_dir", None)
     if results:
-        write_broken(Path(results), file=file, name=name, why=why)
+        write_broken(Path(results), node=node, why=why)

@@ -38,7 +38,7 @@ _FAILED: Final = pytest.StashKey[BaseException]()
 _CRASHED: Final = "???"
 """When a test failed whose worker died, as xdist says it."""
 _EXPERIMENT: Final = "chaos_experiment"
-"""Property of a report: the experiment's name, whether or not it came to a verdict."""
+"""Property of a report: the experiment's name, or that of the test which runs some, whether or not it came to a verdict."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
@@ -79,6 +79,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         help="files that are experiments whatever is in them, such as 'experiments/*.yaml' (several times); "
         "by default YAML with a top-level `experiment:`",
+    )
+    group.addoption(
+        "--chaos-services", metavar="FILE", help="the services that the suites test (docs/reference/suites.md)"
+    )
+    group.addoption(
+        "--chaos-doctor",
+        action="store_true",
+        help="look first whether the mesh is well (the quick checks of chaosctl doctor), and fail at once where it is not",
     )
     group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"
@@ -285,7 +293,26 @@ def _harness_for(item: pytest.Item) -> Harness:
     session = item.config.stash[_SESSION]
     if session.is_worker:
         _end_with_parent()
-    return session.begin().heard_by(lambda: listeners_of(item, session.terminal()))
+    harness = session.begin()
+    if session.option("doctor"):
+        _see_that_all_is_well(session, harness)
+    return harness.heard_by(lambda: listeners_of(item, session.terminal()))
+
+
+def _see_that_all_is_well(session: ChaosSession, harness: Harness) -> None:
+    """Looks at the mesh once in a session; a test on one that is ill would not show what it says."""
+    from chaos.doctor.command import look, text
+    from chaos.doctor.finding import Level
+
+    if session.ill is None:
+        found = look(harness, before_suites=True)
+        session.ill = text(one for one in found if one.level is Level.ERROR)
+        if doubtful := text(one for one in found if one.level in (Level.WARNING, Level.UNKNOWN)):
+            session.say(doubtful)
+    if session.ill:
+        raise InputError(
+            f"the mesh is not well, so nothing is tested:\n{session.ill}", hint="mend that, or leave out --chaos-doctor"
+        )
 
 
 def _end_with_parent() -> None:
@@ -313,10 +340,15 @@ class _Relay:
     def __init__(self, session: ChaosSession, config: pytest.Config) -> None:
         self._session = session
         self._config = config
+        self._begun: dict[str, str] = {}
+        """The experiments of tests by their node ids, as their workers have told before they ran."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line for each experiment, after pytest's own letter."""
+        if report.when == "setup":
+            for name in (str(value) for key, value in report.user_properties if key == _EXPERIMENT):
+                self._begun[report.nodeid] = name
         for row in _rows(report):
             self._session.say(f"{row['name']}: {row['outcome']} ({'; '.join(row['reasons'])})")
 
@@ -331,13 +363,12 @@ class _Relay:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """The experiment of a worker that died is in all reports: nobody else would tell of it."""
-        file, _, name = crashitem.rpartition("::")
-        if not declares_experiment(self._config.rootpath / file):
+        if crashitem not in self._begun:
             return
-        report.user_properties.append((_EXPERIMENT, name))
+        report.user_properties.append((_EXPERIMENT, self._begun[crashitem]))
         from chaos.pytest_listeners import tell_allure_of_crash
 
-        tell_allure_of_crash(self._config, file, name, str(report.longrepr))
+        tell_allure_of_crash(self._config, crashitem, str(report.longrepr))
 
     def pytest_keyboard_interrupt(self) -> None:
         """Passes it on: only a terminal sends it to the workers, too, and a fault should not outlive it by seconds."""
@@ -414,6 +445,7 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> Harness:
     """The session's harness, on the cluster that is named or on the lab; its verdicts are in this test's reports."""
+    request.node.user_properties.append((_EXPERIMENT, request.node.name))
     try:
         return _harness_for(request.node)
     except HarnessError as error:

@@ -44,6 +44,8 @@ class ChaosSession:
         """A worker died without a word, maybe in the middle of an experiment."""
         self.ran = False
         """An experiment was begun, here or in a worker."""
+        self.ill: str | None = None
+        """What is wrong with the mesh, where that was asked for; ``None`` before anybody looked."""
         self.left: list[str] = []
         """Faults that this session found at its end and could not remove."""
 

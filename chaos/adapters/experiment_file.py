@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chaos.adapters.declared_text import without_secret_values
+from chaos.adapters.locustfile import wrong_path
 from chaos.errors import InputError
 from chaos.judge import hopeless
 from chaos.library.schema import file_schema, parameters_schema
@@ -89,11 +90,11 @@ def check_experiment(file: Path | str) -> None:
 
 def _without_locustfile(experiment: Experiment, file: Path, document: Any) -> Iterator[Problem]:
     declared = experiment.load.locustfile
-    if declared is None or (file.absolute().parent / declared).exists():
+    if declared is None or (wrong := wrong_path(file.absolute().parent / declared)) is None:
         return
     line, column = _position(document, ("load", "locustfile"))
     yield Problem(
-        file=str(file), line=line, column=column, path="load.locustfile", message=f"{declared!r}: there is no such file",
+        file=str(file), line=line, column=column, path="load.locustfile", message=f"{declared!r}: {wrong}",
         hint=f"give its path from the folder of the experiment, {file.absolute().parent}",
     )  # fmt: skip
 

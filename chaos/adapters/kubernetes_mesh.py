@@ -11,6 +11,8 @@ from chaos.errors import MeshError
 from chaos.istio.injection import REVISION_LABEL
 from chaos.istio.mesh_config import mesh_config, mesh_config_of
 from chaos.istio.proxy import CONTAINER
+from chaos.istio.proxy_state import STATS
+from chaos.istio.resources import BY_NAME
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
 from chaos.safety.marks import belongs_to
 
@@ -20,11 +22,12 @@ if TYPE_CHECKING:
 
 _ISTIO: Final = "networking.istio.io"
 _GATEWAY_API: Final = "gateway.networking.k8s.io"
-_PREFERRED: Final = ("v1", "v1beta1", "v1alpha3")
+_PREFERRED: Final = ("v1", "v1beta1", "v1alpha3", "v1alpha1")
 """``v1`` is served from Istio 1.22 on; all have the same schema."""
 _TIMEOUTS: Final = (3.0, 10.0)
 _WRITE: Final = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
-_ROUTES: Final = ("pilot-agent", "request", "GET", "config_dump?resource=dynamic_route_configs")
+_ASK: Final = ("pilot-agent", "request", "GET")
+_ROUTES: Final = (*_ASK, "config_dump?resource=dynamic_route_configs")
 
 
 class KubernetesMesh:
@@ -47,7 +50,7 @@ class KubernetesMesh:
 
         self.kubeconfig, self.context = kubeconfig, context
         self._api: KubernetesApi = KubernetesApi(kubeconfig, context, timeouts=timeouts)
-        self._istio_version: str | None = None
+        self._versions: dict[str, str] = {}
 
     # --- the cluster -------------------------------------------------------------------------------------------------
 
@@ -100,11 +103,11 @@ class KubernetesMesh:
 
     def virtual_service(self, namespace: str, name: str) -> Object | None:
         """One VirtualService, or ``None``."""
-        return self._api.find(f"{self._istio('virtualservices', namespace)}/{quote(name)}")
+        return self.istio_object("VirtualService", namespace, name)
 
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
-        return self._api.list(self._istio("virtualservices", namespace))
+        return self.istio_objects("VirtualService", namespace)
 
     def follow_virtual_services(self) -> Informer:
         """The VirtualServices of all namespaces, kept up to date by a watch until it is stopped."""
@@ -114,15 +117,15 @@ class KubernetesMesh:
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
         """The DestinationRules of one namespace, or of all."""
-        return self._api.list(self._istio("destinationrules", namespace))
+        return self.istio_objects("DestinationRule", namespace)
 
     def sidecars(self) -> Sequence[Object]:
         """The Sidecars of all namespaces."""
-        return self._api.list(self._istio("sidecars", None))
+        return self.istio_objects("Sidecar")
 
     def service_entries(self) -> Sequence[Object]:
         """The ServiceEntries of all namespaces."""
-        return self._api.list(self._istio("serviceentries", None))
+        return self.istio_objects("ServiceEntry")
 
     def http_routes(self) -> Sequence[Object]:
         """The Gateway API's HTTPRoutes of all namespaces; none where these are not served."""
@@ -149,6 +152,32 @@ class KubernetesMesh:
             if error.status == 404:  # the group is served, this kind is not
                 return ()
             raise
+
+    def istio_objects(self, kind: str, namespace: str | None = None) -> Sequence[Object]:
+        """All objects of one of Istio's kinds, in one namespace or in all; ``MeshError`` of status 404 if it is not served."""
+        return self._api.list(self._of(kind, namespace))
+
+    def istio_object(self, kind: str, namespace: str, name: str) -> Object | None:
+        """One of them, or ``None``."""
+        return self._api.find(f"{self._of(kind, namespace)}/{quote(name)}")
+
+    def create_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+        """Creates it in the name of a field manager; the object as stored. ``MeshError`` of status 409 if it exists."""
+        query = {"fieldManager": manager, "fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
+        path = self._of(obj["kind"], obj["metadata"]["namespace"])
+        stored: Object = self._api.post(path, self._versioned(obj), query).body
+        return stored
+
+    def replace_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
+        query = {"fieldManager": manager, "fieldValidation": "Warn", **({"dryRun": "All"} if dry_run else {})}
+        stored: Object = self._api.put(self._path_of(obj), self._versioned(obj), query).body
+        return stored
+
+    def delete_istio_object(self, obj: Object) -> bool:
+        """Deletes it as it was seen; whether it was there. ``MeshError`` of status 409 if somebody wrote it meanwhile."""
+        meta = obj["metadata"]
+        return self._api.delete(self._path_of(obj), uid=meta["uid"], version=meta["resourceVersion"])
 
     def mesh_config(self, root: str, revision: str) -> Object | None:
         """The configuration of a revision's control plane; ``None`` where there is none, so that all is by default.
@@ -303,25 +332,39 @@ class KubernetesMesh:
         """
         return self._api.execute(namespace, pod, CONTAINER, _ROUTES)
 
+    def stats_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """What a pod's proxy counts of its connection to istiod; ``None`` where it can't be asked."""
+        return self._api.execute(namespace, pod, CONTAINER, (*_ASK, STATS))
+
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _istio(self, plural: str, namespace: str | None) -> str:
+    def _istio(self, plural: str, namespace: str | None, group: str = _ISTIO) -> str:
         place = f"/namespaces/{quote(namespace)}" if namespace is not None else ""
-        return f"/apis/{_ISTIO}/{self._version()}{place}/{plural}"
+        return f"/apis/{group}/{self._version(group)}{place}/{plural}"
 
-    def _version(self) -> str:
-        """The served version of Istio's API group that is used."""
-        if self._istio_version is None:
-            group = self._api.find(f"/apis/{_ISTIO}")
-            if group is None:
+    def _of(self, kind: str, namespace: str | None) -> str:
+        return self._istio(BY_NAME[kind].plural, namespace, BY_NAME[kind].group)
+
+    def _path_of(self, obj: Object) -> str:
+        return f"{self._of(obj['kind'], obj['metadata']['namespace'])}/{quote(obj['metadata']['name'])}"
+
+    def _versioned(self, obj: Object) -> dict[str, Any]:
+        group = BY_NAME[obj["kind"]].group
+        return {**obj, "apiVersion": f"{group}/{self._version(group)}"}
+
+    def _version(self, group: str = _ISTIO) -> str:
+        """The served version of one of Istio's API groups that is used."""
+        if group not in self._versions:
+            found = self._api.find(f"/apis/{group}")
+            if found is None:
                 raise MeshError(
-                    f"the cluster at {self._api.server} does not serve {_ISTIO}",
+                    f"the cluster at {self._api.server} does not serve {group}",
                     status=404,
                     hint="Istio's CRDs are missing: check that Istio is installed there",
                 )
-            served = [entry.get("version") for entry in group.get("versions") or ()]
-            self._istio_version = next((version for version in _PREFERRED if version in served), _PREFERRED[0])
-        return self._istio_version
+            served = [entry.get("version") for entry in found.get("versions") or ()]
+            self._versions[group] = next((version for version in _PREFERRED if version in served), _PREFERRED[0])
+        return self._versions[group]
 
     def _version_of_istio(self) -> str:
         """istiod's version by its image's tag, or its revision; empty where that can't be read."""

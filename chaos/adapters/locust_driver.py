@@ -38,6 +38,7 @@ from locust.util.load_locustfile import load_locustfile
 from pydantic import TypeAdapter
 
 from chaos.adapters.locust_seconds import Seconds, by_weight, in_words
+from chaos.adapters.locustfile import wrong_path
 from chaos.values.content import Body, Content, Header, Json, Marker
 from chaos.values.secrets import redacted
 
@@ -180,10 +181,8 @@ def users_of(file: Path, seconds: Seconds, died: Callable[[BaseException], None]
         seconds: Where waiting requests are noted.
         died: Called with what a user died of, such as an error in its ``on_start``: Locust goes on with fewer then.
     """
-    if file.is_dir():
-        raise ValueError("expected one file, got a folder: import the users of its files in one of them")
-    if not file.exists() and "," in file.name:
-        raise ValueError("expected one file, got several: import their users in one of them")
+    if wrong := wrong_path(file):
+        raise ValueError(wrong)
     sys.path.insert(0, str(file.parent))  # for good: Locust takes it out again, but a task may import when it runs
     classes, _ = load_locustfile(str(file))
     if not classes:
@@ -200,9 +199,10 @@ def _watched(cls: type[User], seconds: Seconds, died: Callable[[BaseException], 
     def run(self: Any) -> None:
         try:
             cls.run(self)
-        except Exception as error:
+        except (Exception, gevent.Timeout, SystemExit) as error:
             died(error)
-            raise
+            if not isinstance(error, SystemExit):  # that one would end the process before it has told why
+                raise
 
     return type(cls.__name__, (cls,), {"__init__": __init__, "run": run})
 

@@ -65,7 +65,7 @@ def look(
         MeshError: the API can't be read.
     """
     around = {
-        namespace: _around(mesh, namespace, cluster=cluster, root=root, writable_outside=writable_outside)
+        namespace: look_around(mesh, namespace, cluster=cluster, root=root, writable_outside=writable_outside)
         for namespace in experiment.namespaces
     }
     unanswered = tuple(_unanswered(metrics, experiment)) if metrics is not None else ()
@@ -75,14 +75,14 @@ def look(
         here = around[target.namespace]
         here = replace(here, services=(*here.services, *others), hidden=hidden)
         if metrics is not None and target.namespace in here.namespaces:
-            calling = _calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
+            callers = calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
             uncounted = dict(_uncounted(metrics, experiment, here))
-            here = replace(here, calling=calling, unanswered=unanswered, uncounted=uncounted)
+            here = replace(here, calling=callers, unanswered=unanswered, uncounted=uncounted)
         found.append(here)
     return tuple(found)
 
 
-def _around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_outside: tuple[str, ...]) -> Situation:
+def look_around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_outside: tuple[str, ...]) -> Situation:
     """What bears on all targets of a namespace, but for who calls them."""
     namespaces = {n["metadata"]["name"]: n for n in mesh.namespaces()}
     if place not in namespaces:
@@ -166,7 +166,8 @@ def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
         return ()
 
 
-def _calling(metrics: Metrics, hosts: Sequence[str]) -> Sequence[tuple[str, str]]:
+def calling(metrics: Metrics, hosts: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """``(namespace, workload)`` that called one of these hosts in the last hour."""
     try:
         series = [one for host in hosts for one in metrics.samples(Requests(host=host), seconds=_LOOK_BACK)]
     except MetricsError:

@@ -10,9 +10,20 @@ from typing import Protocol
 from chaos.engine.clock import StopRequest
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
-from chaos.model.plan import Plan
 from chaos.ports import Clock, Load, Probe
 from chaos.safety.lease import LEASE_SECONDS
+
+
+class Watched(Protocol):
+    """Of whom a watchdog has to know what it would clean up; a plan is one."""
+
+    @property
+    def run(self) -> str:
+        """Whose writes."""
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Where they are."""
 
 
 class Watch(Protocol):
@@ -52,7 +63,7 @@ class Surroundings:
     probe: Probe
     clock: Clock
     stop: StopRequest
-    watch: Callable[[Plan], Watch]
+    watch: Callable[[Watched], Watch]
     listeners: Listeners = field(default_factory=Listeners)
     wait: float = 0.0
     base: Path = field(default_factory=Path)

@@ -99,6 +99,11 @@ class AttemptsExpectation(Kind):
         if self.per is not None:
             yield Requests(host=host_of(self.per, namespace), side=Side.CALLED)
 
+    @property
+    def counts_everybody(self) -> bool:
+        """Per request of the load: attempts of others count then, too."""
+        return self.per is None
+
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """Both services need proxies that count."""
         for service in (self.attempts, self.per):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import inf, log
+from math import inf, log, sqrt
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field
@@ -23,6 +23,8 @@ from chaos.values.questions import Question, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
 _SEVERAL: Final = 2
+_SPAN: Final = 3
+"""Scrape intervals in which requests are compared, since replicas are scraped at different moments."""
 """Replicas, without which none can be missing among others."""
 
 
@@ -99,6 +101,8 @@ class EjectionExpectation(Kind):
         was_out = {one: service.was_out(one, gap) for one, gap in gaps.items()}
         out = {one: gaps[one] for one, answer in was_out.items() if answer is Answer.HOLDS}
         short = [one for one, answer in was_out.items() if answer is Answer.UNDECIDED]
+        if faulted and not out and not short:  # maybe out between two scrapes only
+            short = [one for one in service.shares if service.got_rarer(one, window)]
         asked = Window(allowed, window.end) if faulted else window
         answer = Answer.UNDECIDED
         if out:
@@ -110,7 +114,7 @@ class EjectionExpectation(Kind):
         if out:
             where = f"{', '.join(out)} of {len(service.shares)} replicas"
         elif short:
-            where = f"{', '.join(short)} got none for a time, which may be chance: a longer baseline or a higher rate tells an ejection from it"
+            where = f"{', '.join(short)} got none or few for a time, which may be chance or too short: a longer baseline, a higher rate or more scrapes tell an ejection from it"
         value = least.start - window.start if least is not None else None
         return Finding(answer, tally, limit, look.confidence, value=value, where=where)
 
@@ -140,22 +144,24 @@ class _Service:
     """The replicas that a service had before the fault, with the share of all requests that each surely gets.
 
     Args:
+        before: Requests that each got then.
         alpha: Chance of a replica that is called out for nothing.
     """
 
     evidence: Evidence
     question: Question
     shares: Mapping[str, Interval]
+    before: Mapping[str, int]
     alpha: float
 
     @classmethod
     def of(cls, evidence: Evidence, question: Question, look: Look) -> _Service:
         before, alpha = look.baseline or look.window, (1 - look.confidence) / 2
-        blank = cls(evidence, question, {}, alpha)
+        blank = cls(evidence, question, {}, {}, alpha)
         counts = {one: blank.got(before, one) for one in replicas_in(evidence, (question,), before)}
         total, part = sum(counts.values()), 1 - alpha / max(1, len(counts))
         shares = {one: interval(n, total, confidence=part) for one, n in counts.items()}
-        return cls(evidence, question, shares, alpha)
+        return cls(evidence, question, shares, counts, alpha)
 
     def got(self, window: Window, replica: str | None = None) -> int:
         """Requests in a window, of one replica or of all."""
@@ -184,3 +190,17 @@ class _Service:
         if sure < rare:
             return Answer.HOLDS
         return Answer.UNDECIDED if likely < rare else Answer.VIOLATED
+
+    def got_rarer(self, replica: str, window: Window) -> bool:
+        """Whether its part of the requests of some scrapes was surely smaller than before: it may have been out between two of them."""
+        rises = self.rises(replica, window)
+        spans = [Window(first, last) for (first, _), (_, last) in zip(rises, rises[_SPAN - 1 :], strict=False)]
+        mine, every = self.before[replica], max(1, sum(self.before.values()))
+        sure = sqrt(2 * log(max(1, len(spans)) * len(self.shares) / self.alpha))
+        for span in spans:
+            got, of = self.got(span, replica), self.got(span)
+            share = (mine + got) / (every + of)
+            scatter = sqrt(share * (1 - share) * (1 / every + 1 / of))
+            if mine / every - got / of > sure * scatter:
+                return True
+        return False

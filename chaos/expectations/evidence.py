@@ -159,6 +159,19 @@ class Evidence:
             found = count(one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
 
+    def counted_around(self, question: Question, window: Window) -> Iterator[tuple[Counter, Count]]:
+        """The events of each series from the last scrape of its process before a window to the first one after it.
+
+        So all events of the window are among them, where the process was scraped on both sides of it.
+        """
+        for one, since in self._since(question):
+            times = self.scrapes.get(one.source, one.times)
+            before, after = bisect_right(times, window.start) - 1, bisect_left(times, window.end)
+            start = times[before] if before >= 0 else window.start
+            end = times[after] if after < len(times) else window.end
+            found = count(one, max(start, since), end, scrapes=self.scrapes, interval=self.scrape_interval)
+            yield one, self._bounded(one, found, end)
+
     def scraped(self, questions: Iterable[Question], window: Window) -> Window | None:
         """The part of a window that lies between scrapes of all processes that count questions; ``None`` where there is none.
 

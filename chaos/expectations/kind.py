@@ -153,6 +153,11 @@ class Kind(Declared, ABC):
         yield from ()
 
     @property
+    def counts_everybody(self) -> bool:
+        """Whether it takes everybody's requests for the load's, so that others' coming and going looks like the system's doing."""
+        return False
+
+    @property
     def endures(self) -> float:
         """Seconds by which the load generator may be late before that matters."""
         return math.inf

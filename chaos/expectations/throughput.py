@@ -44,6 +44,7 @@ class ThroughputExpectation(Kind):
     Args:
         title: What is expected, in words.
         throughput: The service: its name in the target's namespace, or ``namespace/name`` anywhere.
+        caller: Only the requests of this workload; without it, of all callers.
         good: Which requests count; by default those with a status under 500.
         at_least: Least part of the baseline's rate after the recovery.
         during_fault: Least part of it during the fault; without it, nothing is expected then.
@@ -57,6 +58,7 @@ class ThroughputExpectation(Kind):
     throughput: Placed = Field(
         description="the service whose requests per second are compared: name, or namespace/name"
     )
+    caller: Placed | None = Field(None, description="only the requests of this workload; without it, of all callers")
     good: Good = Field(
         Good(status="<500"),
         json_schema_extra=all_of(COUNTABLE, none_of("within")),
@@ -76,6 +78,7 @@ class ThroughputExpectation(Kind):
             title: str,
             *,
             throughput: str,
+            caller: str | None = None,
             good: Good = ...,
             at_least: float | str = 0.9,
             during_fault: float | str | None = None,
@@ -102,6 +105,11 @@ class ThroughputExpectation(Kind):
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""
         yield from self._service.questions(namespace)
+
+    @property
+    def counts_everybody(self) -> bool:
+        """It does: who else calls the service changes its rate."""
+        return True
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """By the rates that are surely exceeded, and surely not, before and now."""
@@ -136,6 +144,7 @@ class ThroughputExpectation(Kind):
         part = (
             f"at least {format_share(bound)} of the baseline's rate" if compared and bound is not None else "any rate"
         )
+        by = f" of {self.caller}" if self.caller is not None else ""
         observed = "no event"
         if found.tally.total:
             observed = "too few scrapes for a rate" if found.value is None else f"{found.value:.3g} per second"
@@ -143,7 +152,7 @@ class ThroughputExpectation(Kind):
         return ExpectationResult(
             title=self.title,
             phase=phase,
-            expected=f"{part} of requests to {self.throughput} {self.good}",
+            expected=f"{part} of requests{by} to {self.throughput} {self.good}",
             observed=observed,
             bound=found.bound,
             tally=found.tally,
@@ -153,7 +162,7 @@ class ThroughputExpectation(Kind):
 
     @cached_property
     def _service(self) -> Expectation:
-        return Expectation(self.title, service=self.throughput, good=self.good, at_least=0.5)
+        return Expectation(self.title, service=self.throughput, caller=self.caller, good=self.good, at_least=0.5)
 
     def _rates(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[float]:
         """Good requests per second in each batch of a window."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,12 +20,38 @@ from chaos.values.remarks import Refusal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Draft:
+class Staged:
+    """What would be written in a namespace, what the cluster has now, and what is allowed."""
+
+    situation: Situation
+    settings: Settings
+
+    @property
+    @abstractmethod
+    def namespace(self) -> str:
+        """Where something would be written."""
+
+    def allowed(self, namespace: str) -> bool:
+        """Whether a namespace is on the list, carries the labels and is not the mesh's root."""
+        found = self.situation.namespaces.get(namespace)
+        return (
+            self.settings.lists(namespace)
+            and namespace != self.settings.root_namespace
+            and found is not None
+            and not missing_labels(found, self.settings)
+        )
+
+    def leaves_staging(self, host: str) -> bool:
+        """Whether a host is no Service of an allowed namespace; of the own one, the rules for namespaces tell more."""
+        service = service_of(host)
+        return service is None or not (service[0] == self.namespace or self.allowed(service[0]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Draft(Staged):
     """An experiment, what the cluster has now, and the object that would be written (``None``: none could be made)."""
 
     experiment: Experiment
-    situation: Situation
-    settings: Settings
     injection: Injection | None = None
 
     @property
@@ -70,21 +97,6 @@ class Draft:
         routes = self.injection.after["spec"].get("http") or ()
         carrying = [route for route in routes if route.get("name") == self.injection.route_name]
         return audience_of(self.injection.after, self.situation, routes=carrying)
-
-    def allowed(self, namespace: str) -> bool:
-        """Whether a namespace is on the list, carries the labels and is not the mesh's root."""
-        found = self.situation.namespaces.get(namespace)
-        return (
-            self.settings.lists(namespace)
-            and namespace != self.settings.root_namespace
-            and found is not None
-            and not missing_labels(found, self.settings)
-        )
-
-    def leaves_staging(self, host: str) -> bool:
-        """Whether a host is no Service of an allowed namespace; of the target's own, the rules for namespaces tell more."""
-        service = service_of(host)
-        return service is None or not (service[0] == self.namespace or self.allowed(service[0]))
 
 
 Rule = Callable[[Draft], Iterable[Refusal]]

@@ -48,7 +48,7 @@ def target_speaks_http(draft: Draft) -> Iterator[Refusal]:
     if service is None:
         return
     protocols = [declared_protocol(port) for port in service.get("spec", {}).get("ports") or ()]
-    if not draft.situation.ports_of(service_fqdn(target.service, target.namespace)) and not _alias_of(service):
+    if not draft.situation.ports_of(service_fqdn(target.service, target.namespace)) and not alias_of(service):
         yield Refusal(
             rule="port-not-http",
             value=target.service,
@@ -90,7 +90,7 @@ def target_is_no_alias(draft: Draft) -> Iterator[Refusal]:
     """The target is no ExternalName, which Istio takes for another name of what it leads to (from 1.21 on)."""
     target = draft.experiment.target
     service = draft.situation.service(target.namespace, target.service)
-    leads_to = _alias_of(service)
+    leads_to = alias_of(service)
     if leads_to:
         yield Refusal(
             rule="target-is-alias",
@@ -100,7 +100,8 @@ def target_is_no_alias(draft: Draft) -> Iterator[Refusal]:
         )
 
 
-def _alias_of(service: Mapping[str, Any] | None) -> str:
+def alias_of(service: Mapping[str, Any] | None) -> str:
+    """What an ExternalName leads to; empty for any other Service."""
     spec = (service or {}).get("spec") or {}
     return str(spec.get("externalName") or "?") if spec.get("type") == "ExternalName" else ""
 
@@ -119,7 +120,7 @@ def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:
             host = resolve_host(destination["host"], owner)
             service = service_of(host)
             inside = not draft.leaves_staging(host)
-            alias = _alias_of(draft.situation.service(*service)) if inside and service is not None else ""
+            alias = alias_of(draft.situation.service(*service)) if inside and service is not None else ""
             if host in seen or (inside and not alias):
                 continue
             seen.add(host)

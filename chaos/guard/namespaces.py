@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.guard.draft import Draft, missing_labels
+from chaos.guard.draft import Staged, missing_labels
 from chaos.model.marks import FROZEN
 from chaos.values.remarks import Refusal
 
 CONFIGURE = "[tool.chaos] in pyproject.toml, or chaos.toml"
 
 
-def cluster_is_configured(draft: Draft) -> Iterator[Refusal]:
+def cluster_is_configured(draft: Staged) -> Iterator[Refusal]:
     """Once any cluster is configured, only those may be touched."""
     clusters = draft.settings.clusters
     if clusters and draft.situation.cluster not in clusters:
@@ -23,7 +23,7 @@ def cluster_is_configured(draft: Draft) -> Iterator[Refusal]:
         )
 
 
-def namespace_exists(draft: Draft) -> Iterator[Refusal]:
+def namespace_exists(draft: Staged) -> Iterator[Refusal]:
     """The target's namespace exists and can be read."""
     if draft.namespace not in draft.situation.namespaces:
         yield Refusal(
@@ -34,7 +34,7 @@ def namespace_exists(draft: Draft) -> Iterator[Refusal]:
         )
 
 
-def namespace_is_listed(draft: Draft) -> Iterator[Refusal]:
+def namespace_is_listed(draft: Staged) -> Iterator[Refusal]:
     """The target's namespace is on the allow list."""
     if not draft.settings.lists(draft.namespace):
         allowed = ", ".join(draft.settings.namespaces) or "none"
@@ -46,7 +46,7 @@ def namespace_is_listed(draft: Draft) -> Iterator[Refusal]:
         )
 
 
-def namespace_is_labelled(draft: Draft) -> Iterator[Refusal]:
+def namespace_is_labelled(draft: Staged) -> Iterator[Refusal]:
     """The target's namespace has the staging label."""
     found = draft.situation.namespaces.get(draft.namespace)
     if found is None:
@@ -62,7 +62,7 @@ def namespace_is_labelled(draft: Draft) -> Iterator[Refusal]:
         )
 
 
-def namespace_is_not_the_root(draft: Draft) -> Iterator[Refusal]:
+def namespace_is_not_the_root(draft: Staged) -> Iterator[Refusal]:
     """Objects in the mesh's root namespace apply to the whole mesh."""
     if draft.namespace == draft.settings.root_namespace:
         yield Refusal(
@@ -73,7 +73,7 @@ def namespace_is_not_the_root(draft: Draft) -> Iterator[Refusal]:
         )
 
 
-def namespace_is_not_frozen(draft: Draft) -> Iterator[Refusal]:
+def namespace_is_not_frozen(draft: Staged) -> Iterator[Refusal]:
     """The freeze switch is off."""
     found = draft.situation.namespaces.get(draft.namespace)
     if found is not None and FROZEN in (found["metadata"].get("annotations") or {}):

@@ -98,7 +98,9 @@ def mesh_that_runs(options: Options) -> tuple[KubernetesMesh, Settings] | None:
 
 def mesh_of_lab(lab: MeshAccess) -> tuple[KubernetesMesh, Settings]:
     """The API of a lab; no configured rules hold there."""
-    return KubernetesMesh(lab.kubeconfig, lab.context), LAB.model_copy(update={"namespaces": lab.staging})
+    return KubernetesMesh(lab.kubeconfig, lab.context), LAB.model_copy(
+        update={"namespaces": lab.staging, "changes": lab.staging}
+    )
 
 
 def cluster(options: Options, settings: Settings | None = None) -> Place:

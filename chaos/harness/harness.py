@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from copy import copy
 from datetime import timedelta
 from pathlib import Path
@@ -12,25 +12,29 @@ from typing import Final, Self, TypedDict, Unpack
 
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.http_probe import HttpProbe
+from chaos.adapters.istio_manifests import Manifest, wanted_of
 from chaos.adapters.locust_load import LocustLoad
+from chaos.engine import changing
 from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
-from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.surroundings import Surroundings, Watch, Watched
 from chaos.errors import InputError, Setting
-from chaos.harness import connecting, running
+from chaos.harness import connecting, running, shifting
 from chaos.harness.again import judge_again
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
+from chaos.injection.weights import Way
 from chaos.model.experiment import Experiment, Profile, profile_of
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
+from chaos.model.shift import Shift, ShiftStep
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Probe, Result
 from chaos.reporting.listeners import listeners as reports
 from chaos.reporting.record import run_folder
-from chaos.safety.active import ActiveFault, active
+from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.sweep import Swept, sweep
 from chaos.values.quantities import duration_of
@@ -44,7 +48,7 @@ class Means(TypedDict, total=False):
 
     load: Callable[[], Load]
     probe: Callable[[], Probe]
-    watchdog: Callable[[Plan, Path], Watch] | None
+    watchdog: Callable[[Watched, Path], Watch] | None
     clock: Clock
     listeners: Sequence[Listener] | None
     report_dir: Path | str
@@ -63,7 +67,7 @@ class Harness:
         place: Where; ``connect`` and ``on_lab`` find it, ``Place.of`` makes one of your own mesh and metrics.
         load: Makes the load generator of a run; by default Locust.
         probe: Makes what looks at the mesh's entry before anything is written; by default by HTTP.
-        watchdog: Starts the watchdog for a plan and the folder of its record; by default a process.
+        watchdog: Starts the watchdog for a plan (or a change) and the folder of its record; by default a process.
         clock: The clock that runs use.
         listeners: Reports; by default the harness's own and those of installed packages.
         report_dir: The folder for records.
@@ -81,7 +85,7 @@ class Harness:
         *,
         load: Callable[[], Load] | None = None,
         probe: Callable[[], Probe] = HttpProbe,
-        watchdog: Callable[[Plan, Path], Watch] | None = None,
+        watchdog: Callable[[Watched, Path], Watch] | None = None,
         clock: Clock | None = None,
         listeners: Sequence[Listener] | None = None,
         report_dir: Path | str = "reports",
@@ -211,18 +215,7 @@ class Harness:
             KeyboardInterrupt: the run received SIGINT, and has cleaned up.
             Stopped: the run received SIGTERM or SIGHUP, and has cleaned up.
         """
-        around = Surroundings(
-            place=self.place,
-            load=self._load(),
-            probe=self._probe(),
-            clock=self._clock,
-            stop=StopRequest(self._clock),
-            watch=lambda plan: self._watchdog(plan, run_folder(self._report_dir, plan.run)),
-            listeners=self._listeners(),
-            wait=self._wait,
-            base=file.parent if file else Path.cwd(),
-            lease=self._lease,
-        )
+        around = self._around(file)
         experiment = self._profiled(experiment)
         return running.run(experiment, around, report_dir=self._report_dir, file=file, declared=declared, run_id=run_id)
 
@@ -261,15 +254,102 @@ class Harness:
         """
         return judge_again(Path(record), what_if or {})
 
+    def _around(self, file: Path | None) -> Surroundings:
+        return Surroundings(
+            place=self.place,
+            load=self._load(),
+            probe=self._probe(),
+            clock=self._clock,
+            stop=StopRequest(self._clock),
+            watch=lambda watched: self._watchdog(watched, run_folder(self._report_dir, watched.run)),
+            listeners=self._listeners(),
+            wait=self._wait,
+            base=file.parent if file else Path.cwd(),
+            lease=self._lease,
+        )
+
+    # --- changing the mesh for a while --------------------------------------------------------------------------------
+
+    def changed(self, *manifests: Manifest, absent: Sequence[Manifest] = ()) -> AbstractContextManager[None]:
+        """Istio's configuration is as these manifests have it as long as a ``with`` block lasts; then all is put back.
+
+            with harness.changed(Path("canary-half.yaml")):
+                harness.check(experiment)
+
+        Where there is an object of a manifest's kind, namespace and name, its spec is replaced; else the object is made. What
+        others write meanwhile stays theirs. The block begins when the API has stored everything; until proxies obey takes them a moment.
+
+        Args:
+            manifests: YAML of one or several objects, a path to such a file, or objects as mappings.
+            absent: Objects that are away meanwhile, as ``{"kind": …, "metadata": {"namespace": …, "name": …}}`` or as YAML.
+
+        Raises:
+            InputError: it is no manifest of one of Istio's objects, or one that is to be absent is not there.
+            Refused: the settings do not allow changes in the namespace, or a staging rule forbids this one. Nothing was written.
+            Locked: another block changes the object now.
+            MeshError: the API failed; or, after the block, the change was not there all the time, or could not be put back.
+        """
+        wanted = (*wanted_of(manifests), *wanted_of(absent, absent=True))
+        return changing.changed(
+            self.place, wanted, run=new_run(), clock=self._clock, lease=self._lease,
+            watch=lambda watched: self._watchdog(watched, self._report_dir / "changes" / watched.run),
+        )  # fmt: skip
+
+    def shift(
+        self,
+        experiment: Experiment,
+        *,
+        virtual_service: str,
+        source: str,
+        target: str,
+        step: float = 10.0,
+        every: timedelta | str = "300s",
+        file: Path | None = None,
+        told: Callable[[ShiftStep], None] = lambda step: None,  # noqa: ARG005 - a default that does nothing
+    ) -> Shift:
+        """Shifts requests to another version step by step, as long as the experiment's steady state holds at each.
+
+        Args:
+            experiment: Its load is sent and its steady state has to hold; its faults are not injected.
+            virtual_service: Name of the VirtualService, in the namespace of the experiment's target.
+            source: The subset, or host, that has the requests now.
+            target: The one that gets them.
+            step: Percent by which each step is larger.
+            every: How long each step lasts; as long again where it can't be decided by then.
+            file: Where the experiment was declared.
+            told: Told each step as it ends.
+
+        Raises:
+            InputError: a value can't be used.
+            Refused: a staging rule forbids it; nothing was written.
+            MeshError: the API failed, or all could not be put back yet.
+        """
+        run, every = new_run(), duration_of("every", every)
+        folder = self._report_dir / "shifts" / run
+        around = self._around(file)
+        around.watch = lambda watched: self._watchdog(watched, folder)
+        return shifting.shift(
+            self._profiled(experiment), around, virtual_service=virtual_service, way=Way(source=source, target=target), step=step,
+            every=every, run=run, folder=folder, told=told,
+        )  # fmt: skip
+
     # --- cleaning up -----------------------------------------------------------------------------------------------
 
     def active(self) -> Sequence[ActiveFault]:
-        """Every fault of the harness that is active now in a namespace that may be touched.
+        """Every fault of the harness that is active now in a namespace that may be touched; changes have ``active_changes``.
 
         Raises:
             MeshError: the API can't be read.
         """
         return active(self.place.mesh, self.place.namespaces)
+
+    def active_changes(self) -> Sequence[ActiveChange]:
+        """Every change of Istio's configuration that is to be put back, in a namespace that may be touched.
+
+        Raises:
+            MeshError: the API can't be read.
+        """
+        return active_changes(self.place.mesh, self.place.namespaces)
 
     def sweep(self) -> Sequence[Swept]:
         """Removes what dead runs left in any namespace that may be touched; what became of each object.
@@ -281,12 +361,12 @@ class Harness:
         return sweep(self.place.mesh, namespaces=namespaces) if namespaces else ()
 
     def await_watchdogs(self) -> None:
-        """Waits until no fault is active, as long as a watchdog may take that was called upon just now.
+        """Waits until no fault and no change is active, as long as a watchdog may take that was called upon just now.
 
         Raises:
             MeshError: the API can't be read.
         """
         clock = self._clock
         until = clock.now() + _WATCHDOGS
-        while self.active() and clock.now() < until:
+        while (self.active() or self.active_changes()) and clock.now() < until:
             clock.sleep(0.2)

@@ -12,7 +12,7 @@ from chaos.engine.beside import POLL, Beside
 from chaos.engine.clock import StopRequest
 from chaos.engine.place import Place
 from chaos.engine.run import Run
-from chaos.engine.surroundings import Surroundings, Watch
+from chaos.engine.surroundings import Surroundings, Watch, Watched
 from chaos.errors import InputError, MetricsError, Setting, Stopped
 from chaos.harness.concluding import conclude, make_folder
 from chaos.model.experiment import Experiment
@@ -26,7 +26,7 @@ from chaos.safety.sweep import sweep
 from chaos.safety.watchdog import Watchdog
 
 
-def watchdog_of(place: Place) -> Callable[[Plan, Path], Watch]:
+def watchdog_of(place: Place) -> Callable[[Watched, Path], Watch]:
     """How a process is started that cleans up on a cluster when this one is killed.
 
     Raises:
@@ -40,12 +40,12 @@ def watchdog_of(place: Place) -> Callable[[Plan, Path], Watch]:
             "watchdog=lambda plan, folder: NoWatch()",
         )
 
-    def start(plan: Plan, folder: Path) -> Watchdog:
+    def start(watched: Watched, folder: Path) -> Watchdog:
         return Watchdog.start(
             kubeconfig=mesh.kubeconfig,
             context=mesh.context,
-            namespaces=plan.experiment.namespaces,
-            run=plan.run,
+            namespaces=watched.namespaces,
+            run=watched.run,
             folder=folder,
             cluster=place.environment.cluster,
             hidden=place.settings.prometheus.variables,

@@ -24,17 +24,22 @@ def owners_of(vs: Object) -> Sequence[Entry]:
     return vs["metadata"].get("managedFields") or ()
 
 
-def others(entries: Iterable[Entry]) -> list[Entry]:
+def others(entries: Iterable[Entry], *, us: str = FIELD_MANAGER) -> list[Entry]:
     """The entries without ours, and without those that are residue of an earlier run."""
-    return [entry for entry in entries if not _is_ours(entry)]
+    return [entry for entry in entries if not _is_ours(entry, us)]
 
 
-def _is_ours(entry: Entry) -> bool:
-    return (entry.get("manager"), entry.get("operation")) == (FIELD_MANAGER, "Update") and not entry.get("subresource")
+def _is_ours(entry: Entry, us: str) -> bool:
+    return (entry.get("manager"), entry.get("operation")) == (us, "Update") and not entry.get("subresource")
 
 
-def _ours(entries: Iterable[Entry]) -> set[Path]:
-    return {path for entry in entries if _is_ours(entry) for path in fields_of(entry)}
+def _ours(entries: Iterable[Entry], us: str = FIELD_MANAGER) -> set[Path]:
+    return {path for entry in entries if _is_ours(entry, us) for path in fields_of(entry)}
+
+
+def owns(obj: Object, *, us: str) -> bool:
+    """Whether we own fields of an object, or all of them."""
+    return bool(_ours(owners_of(obj), us))
 
 
 def still_owns(vs: Object) -> bool:
@@ -43,17 +48,18 @@ def still_owns(vs: Object) -> bool:
     return bool(ours) and _ALL not in ours
 
 
-def given_back(kept: Iterable[Entry], live: Iterable[Entry]) -> list[Entry]:
+def given_back(kept: Iterable[Entry], live: Iterable[Entry], *, us: str = FIELD_MANAGER) -> list[Entry]:
     """The owners as they would be without us.
 
     Args:
         kept: The owners before the fault went in.
         live: The owners now. What others took from us meanwhile is theirs; only what we still own goes back.
+        us: Our name as a field manager.
     """
     live = list(live)
-    ours = _ours(live)
-    found = {identity_of(entry): entry for entry in others(live)}
-    for entry in others(kept):
+    ours = _ours(live, us)
+    found = {identity_of(entry): entry for entry in others(live, us=us)}
+    for entry in others(kept, us=us):
         back = fields_of(entry) & ours
         if back:
             here = found.get(identity_of(entry))

@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -21,13 +22,14 @@ from chaos.injection.matching import Block
 from chaos.injection.ownership import can_be_kept, given_back, others, owners_of, still_owns
 from chaos.injection.routes import faulted
 from chaos.istio.virtual_services import MESH, gateways_of
-from chaos.model.marks import EXPERIMENT_LABEL, EXPIRES, FILE, OWNER_LABEL, RUN_LABEL, TARGET, UNDO, prefix_of
+from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, FILE, OWNER_LABEL, RUN_LABEL, TARGET, UNDO, prefix_of
 
 Object = Mapping[str, Any]
 
 _LABELS: Final = (RUN_LABEL, EXPERIMENT_LABEL, OWNER_LABEL)
 _NOTES: Final = (EXPIRES, FILE, UNDO, TARGET)
-_LARGEST: Final = 256 * 1024
+_ROUTE: Final = re.compile(prefix_of(f"[{ALPHABET}]{{8}}"))
+LARGEST: Final = 256 * 1024
 """Bytes that the annotations of an object may have together (apimachinery ``api/validation/objectmeta.go``)."""
 
 
@@ -99,7 +101,7 @@ def put_in(
 def _record(meta: dict[str, Any], record: Mapping[str, Any]) -> bool:
     """Writes the undo record, unless there is no room for it."""
     notes = {**(meta.get("annotations") or {}), UNDO: json.dumps(record, separators=(",", ":"), ensure_ascii=False)}
-    fits = sum(len(key.encode()) + len(str(value).encode()) for key, value in notes.items()) <= _LARGEST
+    fits = sum(len(key.encode()) + len(str(value).encode()) for key, value in notes.items()) <= LARGEST
     if fits:
         meta["annotations"] = notes
     return fits
@@ -123,6 +125,11 @@ def kept_owners(vs: Object) -> list[Any] | None:
 def is_of_run(route: Mapping[str, Any], run: str) -> bool:
     """Whether a route is one that a run put in, by its name."""
     return str(route.get("name", "")).startswith(prefix_of(run))
+
+
+def carries_any_fault(vs: Object) -> bool:
+    """Whether an object has routes of any run."""
+    return any(_ROUTE.match(str(route.get("name", ""))) for route in (vs.get("spec") or {}).get("http") or ())
 
 
 def carries_fault(vs: Object, run: str) -> bool:

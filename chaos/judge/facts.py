@@ -56,6 +56,12 @@ class Facts:
         start = self.marks.get(Mark.FAULT_FROM)
         return None if start is None else Window(start, min(now, self.marks.get(Mark.RESTORE_SENT, now)))
 
+    @property
+    def restored(self) -> Window | None:
+        """The window from the acknowledged restore to the end of the load, which may be still to come."""
+        start = self.marks.get(Mark.RESTORED)
+        return None if start is None else Window(start, self.marks.get(Mark.LOAD_STOPPED, float("inf")))
+
 
 def new_evidence(environment: Environment, plan: Plan) -> Evidence:
     """Evidence without anything in it yet, which counts where the plan found that requests are sent."""

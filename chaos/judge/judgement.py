@@ -18,7 +18,7 @@ from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
 from chaos.judge.recovery import judge_recovery, with_relapse
 from chaos.judge.removal import judge_removal
-from chaos.judge.tested import hanging, untested_before, untested_during, with_statuses
+from chaos.judge.tested import hanging, untested_after, untested_before, untested_during, with_statuses
 from chaos.judge.unscraped import judge_unscraped
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
@@ -127,11 +127,12 @@ def _reasons(
         yield from _not_steady(facts, before)
         return
     yield from untested_before(facts)
-    # A load generator that was not well itself says nothing against the system.
+    # A load generator that was not well itself says nothing against the system; nor does the lab, whose shop runs beside it.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
-    excused = {one.title for one in kinds if starved is not None and one.counted_by_load}
+    shared = facts.environment.lab
+    excused = {one.title for one in kinds if starved is not None and (shared or one.counted_by_load)}
     yield from _during(history, facts, during, guarded, excused, now)
-    yield from _after(history, removed, after, excused)
+    yield from _after(history, facts, removed, after, excused)
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:
@@ -190,12 +191,7 @@ def _undecided(
                 "that Prometheus scrapes them",
             )
         elif hang := hanging(facts, one):
-            yield Reason(
-                code=ReasonCode.REQUESTS_HANG,
-                message=f"{one.sentence}; {hang} requests of the load were still without an answer, for longer "
-                "than any answer took: if these fail, it may be violated",
-                hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
-            )
+            yield _hangs(one, hang)
         elif one.effect >= BURSTY:
             yield Reason(
                 code=ReasonCode.BURSTY,
@@ -209,6 +205,15 @@ def _undecided(
                 message=one.sentence,
                 hint=one.hint or f"raise {limit} or load.rate; a share close to its bound needs many events",
             )
+
+
+def _hangs(one: ExpectationResult, requests: int) -> Reason:
+    return Reason(
+        code=ReasonCode.REQUESTS_HANG,
+        message=f"{one.sentence}; {requests} requests of the load were still without an answer, for longer "
+        "than any answer took: if these fail, it may be violated",
+        hint="give the callers a time-out, or the load (load.timeout) one that is shorter than the phase",
+    )
 
 
 def _outside(proof: Proof) -> Iterator[Reason]:
@@ -332,7 +337,11 @@ def _uncounted(share: ShareProof) -> str:
 
 
 def _after(
-    history: History, removed: RemovalResult | None, after: RecoveryResult | None, excused: Collection[str]
+    history: History,
+    facts: Facts,
+    removed: RemovalResult | None,
+    after: RecoveryResult | None,
+    excused: Collection[str],
 ) -> Iterator[Reason]:
     if removed is None or after is None or history.troubles or removed.answer is Answer.VIOLATED:
         return
@@ -352,7 +361,12 @@ def _after(
                 hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
             )
     elif after.answer is Answer.UNDECIDED:
-        open_ = [one.sentence for one in after.expectations if one.answer is Answer.UNDECIDED]
+        undecided = [one for one in after.expectations if one.answer is Answer.UNDECIDED]
+        hanging_ = [_hangs(one, requests) for one in undecided if (requests := hanging(facts, one))]
+        if hanging_:
+            yield from hanging_
+            return
+        open_ = [one.sentence for one in undecided]
         relapsed = after.bad_until > after.allowed
         if relapsed:
             open_.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
@@ -366,6 +380,9 @@ def _after(
             else "find out what fails for a moment after the fault; if there were too few events, raise load.rate, or limits.baseline: "
             "the run looks for as much longer after the fault",
         )
+    else:
+        since = facts.marks[Mark.RESTORED] + (removed.seconds or 0.0) + (after.seconds or 0.0)
+        yield from untested_after(facts, since)
 
 
 def _all_held(

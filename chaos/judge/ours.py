@@ -5,14 +5,17 @@ from __future__ import annotations
 from math import sqrt
 from typing import Final
 
-from chaos.expectations import ClientExpectation
+from chaos.expectations import AttemptsExpectation, ClientExpectation, ThroughputExpectation
 from chaos.expectations.evidence import Window
+from chaos.expectations.kind import Kind
+from chaos.expectations.mesh import sent_by
 from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
 from chaos.judge.proof import counted, is_declared
 from chaos.model.experiment import Experiment
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
+from chaos.values.questions import Requests
 
 _SURE: Final = 3.0
 """Standard deviations of a count."""
@@ -21,8 +24,11 @@ _SURE: Final = 3.0
 def must_listen(experiment: Experiment) -> bool:
     """Whether faults of others' requests could pass for the load's.
 
-    That is, where nothing tells them apart, and who calls is not declared, or an expectation is about the load alone.
+    That is, where nothing tells them apart, and who calls is not declared, or an expectation is about the load alone. Where
+    expectations take everybody's requests for the load's, it matters who calls in any case.
     """
+    if any(one.counts_everybody for one in experiment.steady_state):
+        return True
     alone = any(isinstance(one, ClientExpectation) for one in experiment.steady_state)
     targets = [one.target for one in experiment.each()]
     return any(not target.only_our_load and (alone or not target.callers) for target in targets)
@@ -53,13 +59,32 @@ def share_of_load(facts: Facts, injection: Injection, before: Window) -> float:
     others, every = _calls(facts, injection, before), _calls(facts, injection, after)
     if not others or not every:
         return 1.0
-    # What a window counts lies between its first sample and its last one.
-    seconds = [
-        max(facts.environment.scrape_interval, w.end - w.start - facts.environment.scrape_interval)
-        for w in (before, after)
-    ]
-    most = (others + _SURE * sqrt(others)) * seconds[1] / seconds[0]
+    most = (others + _SURE * sqrt(others)) * _seconds(facts, after) / _seconds(facts, before)
     return max(0.0, 1 - (most + _SURE * sqrt(every)) / every)
+
+
+def calls_per_second(facts: Facts, injection: Injection, window: Window) -> float:
+    """Calls of a target by declared callers."""
+    return _calls(facts, injection, window) / _seconds(facts, window)
+
+
+def rates_of_others(facts: Facts, one: Kind) -> tuple[float, float]:
+    """Requests per second that an expectation counts: before the load began, and with it; zeros where nobody listened."""
+    before, after = listened(facts), facts.baseline
+    if before is None or after is None:
+        return 0.0, 0.0
+    evidence, namespace = facts.evidence, facts.experiment.target.namespace
+    if isinstance(one, ThroughputExpectation | AttemptsExpectation) and one.caller is not None:
+        evidence = evidence.only(sent_by(one.caller, namespace))
+    asked = next(question for question in one.questions(namespace) if isinstance(question, Requests))
+    then, since = (sum(found.events for _, found in evidence.counted(asked, window)) for window in (before, after))
+    return then / _seconds(facts, before), since / _seconds(facts, after)
+
+
+def _seconds(facts: Facts, window: Window) -> float:
+    """What a window counts lies between its first sample and its last one."""
+    interval = facts.environment.scrape_interval
+    return max(interval, window.end - window.start - interval)
 
 
 def _calls(facts: Facts, injection: Injection, window: Window) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from typing import Final
@@ -155,16 +156,33 @@ def _spotless(facts: Facts, window: Window) -> bool:
 def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | None:
     """The look after the allowed time, if since the fault's last requests no stretch of time was good; else nothing.
 
-    A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow.
+    A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where the
+    shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest looks good.
     """
-    seconds = _STRETCHES[0] * facts.environment.scrape_interval
+    interval = facts.environment.scrape_interval
     start, deadline = gone + drain(facts, now), gone + facts.experiment.recovery.within.total_seconds()
+    shortest = _looks_back(facts, start, deadline, end, _STRETCHES[0] * interval)
+    if not shortest or all(_bad(facts, look) for look in shortest):
+        return shortest[0] if shortest else None
+    longer = [_looks_back(facts, start, deadline, end, n * interval) for n in _STRETCHES[1:]]
+    found = next((looks[0] for looks in longer if looks and all(_bad(facts, look) for look in looks)), None)
+    return found if found is not None and not any(_looks_good(facts, look) for look in shortest) else None
+
+
+def _looks_back(facts: Facts, start: float, deadline: float, end: float, seconds: float) -> Sequence[Look]:
+    """A look at the stretch after the deadline and at each one before it, back to a start; none before that stretch is over."""
     if deadline + seconds > end or start + seconds > deadline:
-        return None
+        return ()
     confidence = share_of_confidence(facts.experiment)
-    starts = [deadline - n * seconds for n in range(int((deadline - start) / seconds) + 1)]
-    looks = [_closely(facts, Window(at, at + seconds), confidence) for at in starts]
-    return looks[0] if all(_bad(facts, look) for look in looks) else None
+    starts = (deadline - n * seconds for n in range(int((deadline - start) / seconds) + 1))
+    return [_closely(facts, Window(at, at + seconds), confidence) for at in starts]
+
+
+def _looks_good(facts: Facts, look: Look) -> bool:
+    """Whether everything may hold in a stretch, as far as shares tell; of what is no share it is not known."""
+    found = [(one, decided(facts, one, look)) for one in facts.experiment.steady_state]
+    shares = [(it.tally.share, it.bound) for one, it in found if isinstance(one, ShareOfGood)]
+    return len(shares) < len(found) or all(share is None or share >= bound for share, bound in shares)
 
 
 def _closely(facts: Facts, window: Window, confidence: float) -> Look:

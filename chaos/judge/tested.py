@@ -15,7 +15,7 @@ from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
-from chaos.judge.ours import listened, share_of_load
+from chaos.judge.ours import calls_per_second, listened, rates_of_others, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -23,6 +23,11 @@ from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
+_BEFORE: Final = "before the fault"
+_NOTICED: Final = 0.05
+"""Share of a service's requests from which those of others are no trifle, where rates are compared."""
+_EXPECTED: Final = 20
+"""Calls that have to be expected before their absence says anything."""
 _WORKS: Final = 0.1
 """Share of successful answers below which almost nothing succeeds."""
 
@@ -44,7 +49,23 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 hint="check that the target has ready pods (kubectl get endpointslices), and send load for which it has an answer: "
                 "a fault at a service that fails anyway changes nothing",
             )
-    yield from _no_success(facts, window, "before the fault")
+    yield from _no_success(facts, window, _BEFORE)
+    yield from _others_call(facts)
+
+
+def _others_call(facts: Facts) -> Iterator[Reason]:
+    """Expectations that compare rates of requests which are not the load's alone: others may come and go meanwhile."""
+    for one in facts.experiment.steady_state:
+        if not one.counts_everybody:
+            continue
+        others, every = rates_of_others(facts, one)
+        if others > _NOTICED * every:
+            yield Reason(
+                code=ReasonCode.OTHERS_CALL,
+                message=f"{one.title!r} takes every request for the load's, and before the load began, others sent {others:.2g} of the "
+                f"{every:.2g} per second that were counted with it: it can't be told whether they come and go, or the system changes",
+                hint="run it while others are quiet, or compare only requests that they do not send (caller; attempts also per a service)",
+            )
 
 
 def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
@@ -55,12 +76,14 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
         answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
         if _succeeding(answers) < _WORKS:
             most = max(answers, key=answers.__getitem__)
+            cure = "check the load's paths, its headers (Host, credentials) and its data"
+            if when != _BEFORE:
+                cure = "before the fault such requests succeeded: see what the service answers in place of an error, or what its callers lost (a session)"
             expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
                 message=f"{one.title!r} rests on errors: almost no answer {when} was a success, but status {_told(answers)}",
-                hint="check the load's paths, its headers (Host, credentials) and its data; "
-                + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
+                hint=f"{cure}; " + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
 
 
@@ -142,7 +165,9 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
 
 def hanging(facts: Facts, result: ExpectationResult) -> int:
     """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
-    window = facts.baseline if result.phase == "baseline" else facts.faulted(float("inf"))
+    window = facts.baseline
+    if result.phase != "baseline":
+        window = facts.faulted(float("inf")) if result.phase == "fault" else facts.restored
     return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(min(1.0, result.bound))) if window else 0
 
 
@@ -197,3 +222,25 @@ def _faulted(facts: Facts, injection: Injection, window: Window) -> int:
         for series, events in counted(facts, injection, window.start, window.end)
         if is_faulted(series, injection) and is_declared(injection, caller_of(series.labels))
     )
+
+
+# --- after the fault ---------------------------------------------------------------------------------------------------
+
+
+def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
+    """Why what held from a moment after the fault is no recovery: who is sent to a login page has lost the session."""
+    end = facts.marks.get(Mark.LOAD_STOPPED)
+    if end is None or facts.baseline is None:
+        return
+    yield from _no_success(facts, Window(since, end), "after the fault")
+    for injection in facts.plan.injections:
+        known = Window(since, min(end, facts.evidence.last_scrape(injection.requests)))
+        before, after = (calls_per_second(facts, injection, one) for one in (facts.baseline, known))
+        if after < _WORKS * before and before * (known.end - since) >= _EXPECTED:
+            yield Reason(
+                code=ReasonCode.NO_CALLERS,
+                message=f"{injection.host} is hardly called any more since the fault: {after:.2g} times per second, {before:.2g} before; its callers "
+                "do without it, which is no recovery",
+                hint="look for a breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached; to make this a "
+                "failure, expect that the target is asked again (throughput)",
+            )

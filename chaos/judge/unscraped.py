@@ -19,10 +19,12 @@ from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.questions import Edges, End, Requests
 
-_MISSED: Final = 0.1
-"""Share of the requests that may be missing; a few are not counted at the edges of a window."""
+_MISSED: Final = 0.02
+"""Share of the requests that may be missing."""
+_UNSURE: Final = 0.1
+"""The same, where not all requests need have been counted: a proxy began anew, or some of the load leads elsewhere."""
 _FEW: Final = 20
-"""Requests by which two counts may always differ."""
+"""Requests by which two counts may always differ, since they were under way between two proxies."""
 _NAMELESS: Final = "/unknown"
 """The end of a caller without a proxy, which nobody misses."""
 _LEAST: Final = 4
@@ -39,14 +41,16 @@ Calls = Counter[tuple[str, str]]
 def judge_unscraped(facts: Facts) -> Iterator[Reason]:
     """Whose proxies count less than others know, so that a part of them is not scraped.
 
-    A request that was answered well where it arrived, its caller's proxy has counted, whatever became of the answer on its way.
+    A request that was answered well where it arrived, its caller's proxy has counted, whatever became of the answer on its way. What
+    arrived in a window is held against what was sent up to the next scrapes around it, so that nothing is missing for their moments alone.
     """
     pairs = [one for one in both_sides(facts.plan) if all(map(facts.evidence.knows, one))]
     by_callers, by_called = [one for one, _ in pairs], [one for _, one in pairs]
     window = _seen(facts, [*by_callers, *by_called])
     if window is None:
         return
-    sent, arrived = _calls(facts, by_callers, window, _went_on), _calls(facts, by_called, window, _succeeded)
+    sent, began_anew = _sent(facts, by_callers, window, _went_on)
+    arrived = _arrived(facts, by_called, window)
     at = Counter[str]()
     for (_, host), there in arrived.items():
         at[host] += there
@@ -56,8 +60,7 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
         if host in facts.plan.compared
         and len(facts.evidence.destinations(host)) == 1
         and not caller.endswith(_NAMELESS)
-        and there > _MISSED * at[host]
-        and _fewer(sent[caller, host], there, facts, window)
+        and there - sent[caller, host] > (_UNSURE if caller in began_anew else _MISSED) * at[host] + _FEW
     ]
     for caller, host in short:
         part = "only a part" if sent[caller, host] else "none"
@@ -77,13 +80,13 @@ def _at_the_entry(
     Where proxies of a service count what arrives there from the entry, they tell it better.
     """
     edges = [Edges(namespace=facts.experiment.target.namespace, end=end) for end in End]
-    every = _calls(facts, [*by_callers, *edges], window, lambda _: True)
+    every, _ = _sent(facts, [*by_callers, *edges], window, lambda _: True)
     called = {"/".join(found) for _, host in every if (found := service_of(host)) is not None}
     entered = {edge: number for edge, number in every.items() if edge[0] not in called}
     counted = sum(entered.values())
     seconds = facts.evidence.load.between(window.start, window.end)
     got = sum(cell.count for second in seconds for cell in second.cells if cell.status)
-    if not counted or not _fewer(counted, got, facts, window) or any(caller in seen for caller, _ in entered):
+    if not counted or got - counted <= _UNSURE * got + _FEW or any(caller in seen for caller, _ in entered):
         return
     names = ", ".join(sorted({caller for caller, _ in entered}))
     yield _reason(
@@ -108,12 +111,6 @@ def _seen(facts: Facts, questions: Iterable[Requests]) -> Window | None:
     return window if window is not None and window.end - window.start >= least else None
 
 
-def _fewer(some: int, others: int, facts: Facts, window: Window) -> bool:
-    """Whether many are missing; two proxies are scraped at different moments, so their windows differ by up to two scrapes."""
-    edges = 2 * facts.environment.scrape_interval / (window.end - window.start)
-    return others - some > max(_MISSED, edges) * others + _FEW
-
-
 def _went_on(labels: Mapping[str, str]) -> bool:
     """Whether these requests were not answered by an injected abort."""
     return "FI" not in flags_of(labels)
@@ -123,14 +120,29 @@ def _succeeded(labels: Mapping[str, str]) -> bool:
     return is_success(status_of(labels))
 
 
-def _calls(
+def _sent(
     facts: Facts, questions: Iterable[Requests | Edges], window: Window, counts: Callable[[Mapping[str, str]], bool]
-) -> Calls:
+) -> tuple[Calls, Collection[str]]:
+    """What proxies of callers counted, at least all of a window; and the callers of which one began anew."""
+    found, began_anew = Counter[tuple[str, str]](), set[str]()
+    for question in questions:
+        asked = Counter[tuple[str, str]]()
+        for one, count in facts.evidence.counted_around(question, window):
+            if count.events and counts(one.labels):
+                asked[caller_of(one.labels), one.labels.get("destination_service", "")] += count.events
+            if count.lower_bound:
+                began_anew.add(caller_of(one.labels))
+        found |= asked  # the same series may answer several questions
+    return found, began_anew
+
+
+def _arrived(facts: Facts, questions: Iterable[Requests], window: Window) -> Calls:
+    """What proxies of called services answered well, at most all of a window."""
     found = Counter[tuple[str, str]]()
     for question in questions:
         asked = Counter[tuple[str, str]]()
         for one, count in facts.evidence.counted(question, window):
-            if count.events and counts(one.labels):
+            if count.events and _succeeded(one.labels):
                 asked[caller_of(one.labels), one.labels.get("destination_service", "")] += count.events
-        found |= asked  # the same series may answer several questions
+        found |= asked
     return found

@@ -9,7 +9,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -40,11 +40,21 @@ def spawn(name: str, more: Sequence[str], *, owner: int | None, stdout: int, std
             handle = os.pidfd_open(owner)
             argv += ["--owner", str(_OWNER_DESCRIPTOR)]
             actions.append((os.POSIX_SPAWN_DUP2, handle, _OWNER_DESCRIPTOR))
+        kept = range(_OWNER_DESCRIPTOR + (owner is not None))
+        actions += [(os.POSIX_SPAWN_CLOSE, one) for one in _inherited() if one not in kept]
         return os.posix_spawn(sys.executable, argv, _environment(), file_actions=actions, setsid=True)
     finally:
         os.close(null)
         if handle is not None:
             os.close(handle)
+
+
+def _inherited() -> Iterator[int]:
+    """Open files that came from our own parents, such as the lock of ``flock COMMAND``: a lab would keep it for as long as it is up."""
+    for one in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the one by which they were listed
+            if os.get_inheritable(int(one.name)):
+                yield int(one.name)
 
 
 def _environment() -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from chaos.errors import InputError
 from chaos.istio.injection import POD_LABEL
+from chaos.istio.resources import CHANGEABLE
 
 NAME: Final = "chaos-janitor"
 _LABELS: Final = {"app.kubernetes.io/name": NAME}
@@ -21,13 +22,26 @@ RULES: Final[tuple[Mapping[str, Any], ...]] = (
 """What a sweep does in one namespace. Discovery and ``/version`` are open to every account by Kubernetes' own roles."""
 
 
-def janitor(namespaces: Sequence[str], *, image: str, home: str, schedule: str) -> list[dict[str, Any]]:
+CHANGES: Final[tuple[Mapping[str, Any], ...]] = (
+    {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["update"]},
+    *(
+        {"apiGroups": [one.group], "resources": [one.plural], "verbs": ["get", "create", "update", "delete"]}
+        for one in CHANGEABLE
+    ),
+)
+"""What a sweep does beside it where Istio's configuration may be changed for a while: it takes the lease, and puts back."""
+
+
+def janitor(
+    namespaces: Sequence[str], *, image: str, home: str, schedule: str, changes: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """The objects, in the order in which they can be applied.
 
     Args:
         namespaces: Staging namespaces to sweep; each gets a Role and a RoleBinding.
         image: What the pods run: built by the repository's Containerfile.
         home: Namespace of the CronJob and its service account.
+        changes: Those of them in which Istio's configuration may be changed for a while.
         schedule: When it runs, in cron's form. A leaked fault lives at most the lease's length and one such period.
 
     Raises:
@@ -46,7 +60,8 @@ def janitor(namespaces: Sequence[str], *, image: str, home: str, schedule: str) 
     ]
     for namespace in dict.fromkeys(namespaces):
         role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": NAME}
-        rules = [{key: list(value) for key, value in rule.items()} for rule in RULES]
+        needed = (*RULES, *CHANGES) if namespace in changes else RULES
+        rules = [{key: list(value) for key, value in rule.items()} for rule in needed]
         objects += [
             _object("rbac.authorization.k8s.io/v1", "Role", namespace, rules=rules),
             _object("rbac.authorization.k8s.io/v1", "RoleBinding", namespace, roleRef=role, subjects=[dict(account)]),

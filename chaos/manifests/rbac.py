@@ -9,6 +9,7 @@ from typing import Any, Final
 from chaos.errors import InputError
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, mesh_config_of
+from chaos.istio.resources import CHANGEABLE, KINDS
 from chaos.model.marks import PREFIX
 
 NAME: Final = "chaos-harness"
@@ -59,6 +60,15 @@ STAGING: Final = (
     Rule("", "events", ("create",), "says on the target when a fault starts and ends"),
 )  # fmt: skip
 """In each staging namespace."""
+CHANGES: Final = tuple(
+    Rule(
+        one.group, one.plural, ("get", "list", "create", "update", "delete"), "saved, restored, and changed for a while"
+    )
+    if one in CHANGEABLE
+    else Rule(one.group, one.plural, ("get", "list"), "saved, and compared with what was saved")
+    for one in KINDS
+)
+"""In those staging namespaces in which Istio's configuration may be changed."""
 EXEC: Final = Rule(
     "",
     "pods/exec",
@@ -90,10 +100,11 @@ def rbac(
     freeze: bool = True,
     root: str = ROOT_NAMESPACE,
     revisions: Sequence[str] = (DEFAULT_REVISION,),
+    changes: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """The objects, in the order in which they can be applied.
 
-    Without exec, the proof is by the metrics alone; without freeze, only others can stop experiments by that.
+    In the namespaces of ``changes``, it may also change Istio's configuration for a while. Without exec, the proof is by the metrics alone; without freeze, only others can stop experiments by that.
 
     Raises:
         InputError: no namespace is named.
@@ -108,7 +119,8 @@ def rbac(
         _role("ClusterRole", {"name": NAME}, CLUSTER),
         _binding("ClusterRoleBinding", {"name": NAME}, "ClusterRole", subject),
     ]
-    for namespace, needed in {root: in_root(revisions), **dict.fromkeys(namespaces, rules)}.items():
+    staging = {one: (*rules, *CHANGES) if one in changes else rules for one in namespaces}
+    for namespace, needed in {root: in_root(revisions), **staging}.items():
         meta = {"name": NAME, "namespace": namespace}
         objects += [_role("Role", meta, needed), _binding("RoleBinding", meta, "Role", subject)]
     return objects

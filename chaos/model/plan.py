@@ -141,6 +141,11 @@ class Plan(Frozen):
     refusals: tuple[Refusal, ...] = ()
 
     @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Where it writes."""
+        return self.experiment.namespaces
+
+    @property
     def allowed(self) -> bool:
         """Whether no staging rule refuses it, so that each fault has its object."""
         return not self.refusals and len(self.injections) == len(self.experiment.faults)

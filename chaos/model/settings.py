@@ -40,6 +40,14 @@ def _namespace(name: str) -> str:
     return name
 
 
+def _spelled_out(name: str) -> str:
+    if _is_pattern(name):
+        raise ValueError(
+            f"expected the name of a namespace, since changes are allowed by name, and got the pattern {name!r}"
+        )
+    return name
+
+
 class Caps(Declared):
     """The most that an experiment may declare.
 
@@ -78,6 +86,7 @@ class Settings(Declared):
         clusters: UIDs of ``kube-system`` of the clusters that may be touched; if empty, any cluster.
         root_namespace: The mesh's root namespace, never touched.
         caps: The most that an experiment may declare.
+        changes: Those of the namespaces, by their names, in which Istio's configuration may be changed for a while.
         credentials: What to do if the harness's own identity may write VirtualServices outside these namespaces.
         prometheus: The Prometheus that scrapes the mesh, if no option names one: its URL, or a ``Prometheus`` with how one gets in.
         entry: URL at which the load enters the mesh, if no option names one.
@@ -91,6 +100,7 @@ class Settings(Declared):
     clusters: tuple[Name, ...] = ()
     root_namespace: Name = ROOT_NAMESPACE
     caps: Caps = Caps()
+    changes: tuple[Annotated[Name, AfterValidator(_spelled_out)], ...] = ()
     credentials: Literal["warn", "refuse"] = "warn"
     prometheus: Prometheus = Prometheus()
     entry: Url | None = None
@@ -106,6 +116,7 @@ class Settings(Declared):
             clusters: Sequence[str] = (),
             root_namespace: str = "istio-system",
             caps: Caps = ...,
+            changes: Sequence[str] = (),
             credentials: Literal["warn", "refuse"] = "warn",
             prometheus: Prometheus | str = ...,
             entry: str | None = None,
@@ -129,5 +140,5 @@ class Settings(Declared):
         return any(map(_is_pattern, self.namespaces))
 
 
-LAB: Final = Settings(namespaces=("staging",))
+LAB: Final = Settings(namespaces=("staging",), changes=("staging",))
 """What holds on the embedded lab."""

@@ -68,6 +68,7 @@ class ReasonCode(StrEnum):
     TOO_FEW_FAULTED = "too-few-faulted"
     FAULT_TOO_SMALL = "fault-too-small"
     FAULT_HITS_OTHERS = "fault-hits-others"
+    OTHERS_CALL = "others-call"
     GUARDRAIL_BLIND = "guardrail-blind"
     REQUESTS_HANG = "requests-hang"
     NOT_DISTRIBUTED = "not-distributed"

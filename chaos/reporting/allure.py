@@ -115,18 +115,25 @@ class AllureSteps(Listener):
         self._reporter.stop_step(uuid, stop=stop, status=_worst(statuses), statusDetails=details)
 
 
-def write_broken(results: Path, *, file: str, name: str, why: str) -> None:
-    """The result of an experiment that ended without a verdict, where allure-pytest can't write one.
+def write_broken(results: Path, *, node: str, why: str) -> None:
+    """The result of a test that ended without a verdict, where allure-pytest can't write one.
 
-    It has the full name by which allure-pytest calls the experiment, so that its history goes on.
+    It has the full name by which allure-pytest calls the test, so that its history goes on, but for that of one with parameters.
+
+    Args:
+        results: Allure's folder.
+        node: The test's id in pytest, such as ``suites/test_stock.py::TestStock::test_slow[2s]``.
+        why: The message.
     """
-    full_name = f"{Path(file).with_suffix('').as_posix().replace('/', '.')}#{name}"
+    test, bracket, parameters = node.partition("[")
+    file, *classes, name = test.split("::")
+    full_name = f"{'.'.join([*Path(file).with_suffix('').parts, *classes])}#{name}"
     now = _milliseconds(time.time())
     result = TestResult(
         uuid=uuid4(),
-        name=name,
+        name=f"{name}{bracket}{parameters}",
         fullName=full_name,
-        historyId=md5(full_name),
+        historyId=md5(full_name, *([parameters] if bracket else [])),
         status=Status.BROKEN,
         statusDetails=StatusDetails(message=why),
         labels=[Label(name=LabelType.PARENT_SUITE, value="chaos experiments")],

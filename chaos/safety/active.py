@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from chaos.injection.patching import undo_of
+from chaos.model.mesh_change import change_of, is_for_change
 from chaos.safety.lease import is_live, runs_out
 from chaos.safety.marks import Object, experiment_of, expires, is_made, owner_of, part_of, rfc3339, run_of, unix
 from chaos.safety.residue import everything_of_ours
@@ -52,6 +53,35 @@ class ActiveFault:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ActiveChange:
+    """A change of Istio's configuration that the harness has made for a while.
+
+    Args:
+        change: ``changed``, ``made`` or ``removed``.
+        age: Seconds since its lease was taken.
+        renewed: Whether the run still renews its lease.
+        lease_until: RFC 3339 time at which the lease runs out.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+    change: str
+    run: str
+    age: float
+    renewed: bool
+    lease_until: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        alive = "renewed" if self.renewed else "NOBODY RENEWS IT: run chaosctl sweep"
+        return f"{self.kind} {self.namespace}/{self.name} ({self.change} for a while)  run {self.run}  age {self.age:.0f} s  {alive}"
+
+
 def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = None) -> list[ActiveFault]:
     """Every fault of the harness that is in the mesh now, in these namespaces or everywhere; the oldest first.
 
@@ -70,6 +100,30 @@ def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = 
         if obj.get("kind") != "Lease" and part_of(obj, run_of(obj)) != "ownership"
     ]
     return sorted(faults, key=lambda fault: (-fault.age, fault.namespace, fault.name))
+
+
+def active_changes(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = None) -> list[ActiveChange]:
+    """Every change of Istio's configuration that is to be put back, in these namespaces or everywhere.
+
+    Raises:
+        MeshError: the cluster can't be read.
+    """
+    moment = mesh.server_time() if now is None else now
+    found = [(lease, change_of(lease)) for lease in everything_of_ours(mesh, namespaces) if is_for_change(lease)]
+    return [
+        ActiveChange(
+            kind=change.kind,
+            namespace=change.namespace,
+            name=change.name,
+            change=change.done,
+            run=run_of(lease),
+            age=max(0.0, moment - (unix(lease["metadata"].get("creationTimestamp")) or moment)),
+            renewed=is_live(lease, moment),
+            lease_until=rfc3339(runs_out(lease)),
+        )
+        for lease, change in found
+        if change is not None
+    ]
 
 
 def _written(obj: Object) -> float | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import MeshError, Refused
@@ -50,10 +50,11 @@ def acquire(
     owner: str | None,
     duration: float = LEASE_SECONDS,
     sleep: Callable[[float], None] = time.sleep,
+    notes: Mapping[str, str] | None = None,
 ) -> Held:
     """Takes the lease of a target and keeps renewing it. What a dead run left on the target is swept first.
 
-    The lease runs out after ``duration`` seconds without a renewal: whole ones, as Kubernetes stores them.
+    ``notes`` are annotations of the lease. The lease runs out after ``duration`` seconds without a renewal: whole ones, as Kubernetes stores them.
 
     Raises:
         Locked: another run holds it.
@@ -69,6 +70,8 @@ def acquire(
             _refuse_if_held(found, mesh.server_time())
             _clear(mesh, found)
         new = _new(mesh, namespace, name, run, experiment, owner, duration)
+        if notes:
+            new["metadata"]["annotations"] = dict(notes)
         try:
             return Held(mesh, mesh.create_lease(new), duration=duration)
         except MeshError as error:

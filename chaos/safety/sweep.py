@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from chaos.errors import MeshError
+from chaos.model.mesh_change import change_of, is_for_change
+from chaos.safety.changes import claim, put_back_of
 from chaos.safety.lease import holder_of, is_live, runs_out
 from chaos.safety.marks import (
     Object,
@@ -29,12 +31,13 @@ from chaos.safety.residue import everything_of_ours
 if TYPE_CHECKING:
     from chaos.ports import Mesh
 
-_SAID: Final[dict[Part, tuple[str, str, str, str]]] = {
+_SAID: Final[dict[Part | Literal["change"], tuple[str, str, str, str]]] = {
     "object": ("removed", "would remove", "could not remove", "already gone:"),
     "fault": ("restored", "would restore", "could not restore", "already restored:"),
     "ownership": (
         "gave back the fields of", "would give back the fields of", "could not give back the fields of", "no fields to give back in",
     ),
+    "change": ("put back", "would put back", "could not put back", "already put back:"),
 }  # fmt: skip
 
 
@@ -59,7 +62,8 @@ class Swept:
     """What became of one object.
 
     Args:
-        part: What of it was the run's: ``object``, ``fault`` in somebody else's, or only the ``ownership`` of fields there.
+        part: What of it was the run's: ``object``, ``fault`` in somebody else's, only the ``ownership`` of fields there, or a
+            ``change`` for a while.
         removed: It was there and is gone by our doing.
         trouble: Why it could not be removed; empty where there was none.
         note: What is not as before all the same, and what to do about it.
@@ -70,7 +74,7 @@ class Swept:
     name: str
     run: str
     why: str
-    part: Part = "object"
+    part: Part | Literal["change"] = "object"
     removed: bool = False
     dry_run: bool = False
     trouble: str = ""
@@ -170,7 +174,8 @@ def sweep(
     if dry_run:
         return [swept for one in condemned for swept in _told(one)]
     taken = [swept for one in condemned for swept in _remove(mesh, one)]
-    return [_give_back(mesh, swept) for swept in taken]
+    restored = [_give_back(mesh, swept) for swept in taken]
+    return [*restored, *(swept for one in condemned for lease in one.leases for swept in _put_back(mesh, lease, one))]
 
 
 def _told(one: Condemned) -> list[Swept]:
@@ -178,9 +183,9 @@ def _told(one: Condemned) -> list[Swept]:
 
 
 def _remove(mesh: Mesh, one: Condemned) -> list[Swept]:
-    """The lease first, unless the run still lives; then the faults."""
+    """The lease first, unless the run still lives; then the faults. Leases of changes stay until these are put back."""
     swept = []
-    for lease in one.leases:
+    for lease in (lease for lease in one.leases if not is_for_change(lease)):
         meta = lease["metadata"]
         version = None if one.forced else meta["resourceVersion"]
         try:
@@ -205,9 +210,24 @@ def _restore(mesh: Mesh, fault: Object, one: Condemned) -> Swept:
     return _swept(fault, one, removed=removed or bool(one.leases))
 
 
+def _put_back(mesh: Mesh, lease: Object, one: Condemned) -> list[Swept]:
+    """What became of a change; nothing if its run lives after all, or the lease is for a target."""
+    if not is_for_change(lease):
+        return []
+    try:
+        claimed = claim(mesh, lease, forced=one.forced)
+        if claimed is None:
+            return []
+        note = put_back_of(mesh, claimed)
+        mesh.delete_lease(lease["metadata"]["namespace"], lease["metadata"]["name"], uid=lease["metadata"]["uid"])
+    except MeshError as error:
+        return [_swept(lease, one, trouble=error.message)]
+    return [replace(_swept(lease, one, removed=True), note=note)]
+
+
 def _give_back(mesh: Mesh, told: Swept) -> Swept:
     """What became of the object once its fields are their owners' again, too."""
-    if told.part == "object" or told.trouble:
+    if told.part in ("object", "change") or told.trouble:
         return told
     try:
         note = give_back(mesh, told.namespace, told.name, run=told.run)
@@ -219,7 +239,9 @@ def _give_back(mesh: Mesh, told: Swept) -> Swept:
 def _swept(obj: Object, one: Condemned, *, removed: bool = False, dry_run: bool = False, trouble: str = "") -> Swept:
     kind, _, _ = describe(obj).partition(" ")
     meta = obj["metadata"]
-    return Swept(
+    swept = Swept(
         kind=kind, namespace=meta.get("namespace", ""), name=meta["name"], run=one.run, why=one.why, part=part_of(obj, one.run),
         removed=removed, dry_run=dry_run, trouble=trouble,
     )  # fmt: skip
+    change = change_of(obj)
+    return swept if change is None else replace(swept, kind=change.kind, name=change.name, part="change")

@@ -19,6 +19,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from chaos.errors import HarnessError, MeshError
+from chaos.model.mesh_change import change_of
+from chaos.safety.changes import put_back_of
 from chaos.safety.marks import Object, describe, describe_part, part_of, rfc3339
 from chaos.safety.removal import announce, give_back, restore
 
@@ -148,10 +150,15 @@ def _pass(mesh: Mesh, namespaces: Sequence[str], deeds: Deeds, elapsed: Callable
         _each(here, take_out)
 
     _each(namespaces, take_out_of)
-    for lease in found:
+
+    def free(lease: Object) -> None:
         meta = lease["metadata"]
-        if lease.get("kind") == "Lease" and mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"]):
-            deeds.removed.append(f"{describe(lease)} after {elapsed():.2f} s")
+        note = put_back_of(mesh, lease)
+        if mesh.delete_lease(meta["namespace"], meta["name"], uid=meta["uid"]):
+            told = f"{change_of(lease) or describe(lease)} after {elapsed():.2f} s"
+            deeds.removed.append(f"{told}: {note}" if note else told)
+
+    _each([obj for obj in found if obj.get("kind") == "Lease"], free)
     for obj in removed:
         message = f"the watchdog ended the fault of run {deeds.run}: {deeds.why}"
         announce(mesh, obj, reason="ChaosFaultCleaned", message=message, warning=deeds.why == "run died")

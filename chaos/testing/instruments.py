@@ -116,10 +116,14 @@ class ShopLoad:
         base: Path,  # noqa: ARG002
         markers: Sequence[Marker] = (),
     ) -> None:
-        """Takes note of the rate and the markers; ``LoadError`` where it has died."""
+        """Takes note of the rate, the requests and the markers; ``LoadError`` where it has died."""
         if self.died:
             raise LoadError(self.died)
         self._rate, self._traffic.markers = spec.rate, markers
+        weights = {one.label: one.weight for one in spec.requests}
+        of_all = sum(weights.values())
+        if of_all:
+            self._traffic.requests = {label: weight / of_all for label, weight in weights.items()}
 
     def start(self) -> None:
         """Orders from now on."""

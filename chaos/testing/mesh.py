@@ -34,6 +34,8 @@ class MemoryMesh:
         self._past: list[tuple[float, Sequence[Object]]] = []
         self.answers_exec = True
         """Whether proxies may be asked for their routes."""
+        self.proxy_stats: dict[str, str] = {}
+        """By a pod's name, what its proxy counts instead of what all others do."""
         for obj in ({"kind": "Namespace", "metadata": {"name": "kube-system"}}, *objects):
             self.put(obj)
         self._past = [(float("-inf"), self._past[-1][1])]
@@ -126,6 +128,14 @@ class MemoryMesh:
         """The GRPCRoutes of all namespaces."""
         return self.objects("GRPCRoute")
 
+    def istio_objects(self, kind: str, namespace: str | None = None) -> Sequence[Object]:
+        """All objects of one of Istio's kinds, in one namespace or in all."""
+        return self.objects(kind, namespace)
+
+    def istio_object(self, kind: str, namespace: str, name: str) -> Object | None:
+        """One of them, or ``None``."""
+        return self._find(kind, namespace, name)
+
     def mesh_config(self, root: str, revision: str) -> Object | None:  # noqa: ARG002 - all is by default
         """None: everything is by default."""
         return None
@@ -151,6 +161,12 @@ class MemoryMesh:
         routes = [route for vs in self.in_effect() for route in vs["spec"].get("http") or ()]
         return json.dumps([route.get("name", "") for route in routes])
 
+    def stats_of_proxy(self, namespace: str, pod: str) -> str | None:
+        """Counters of a proxy that is connected and has rejected nothing, but for those in ``proxy_stats``."""
+        if not self.answers_exec or ("Pod", namespace, pod) not in self._objects:
+            return None
+        return self.proxy_stats.get(pod, "control_plane.connected_state: 1\nserver.memory_allocated: 40000000\n")
+
     # --- the port: writing -----------------------------------------------------------------------------------------
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
@@ -166,6 +182,24 @@ class MemoryMesh:
         found = self._find(_VS, namespace, name)
         fits = found is not None and uid in (None, found["metadata"]["uid"])
         return fits and self.remove(_VS, namespace, name)
+
+    def create_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:  # noqa: ARG002
+        """Creates it; the object as stored."""
+        return self._create(obj, dry_run=dry_run)
+
+    def replace_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:  # noqa: ARG002
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
+        return self._replace(obj, dry_run=dry_run)
+
+    def delete_istio_object(self, obj: Object) -> bool:
+        """Deletes it as it was seen; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
+        kind, namespace, name = _key(obj)
+        found = self._find(kind, namespace, name)
+        if found is None or found["metadata"]["uid"] != obj["metadata"]["uid"]:
+            return False
+        if found["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+            raise _conflict(found)
+        return self.remove(kind, namespace, name)
 
     def create_lease(self, obj: Object) -> Object:
         """Creates a Lease; ``MeshError`` of status 409 where there is one."""
@@ -230,6 +264,8 @@ class MemoryMesh:
             raise MeshError(f"there is no {obj['kind']} {obj['metadata']['name']}", status=404)
         if obj["metadata"].get("resourceVersion") != found["metadata"]["resourceVersion"]:
             raise _conflict(obj)
+        if {**obj, "apiVersion": ""} == {**found, "apiVersion": ""}:
+            return deepcopy(found)  # what changes nothing makes no version
         return self._store(obj, found, dry_run=dry_run)
 
     def _store(self, obj: Object, before: Mapping[str, Any] | None, *, dry_run: bool = False) -> Object:

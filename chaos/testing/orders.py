@@ -21,9 +21,10 @@ class Says(Enum):
 
 
 class Order(NamedTuple):
-    """How an order ends: its status, Envoy's flags, the milliseconds that it took, and the content of its answer."""
+    """How an order ends: its status, Envoy's flags, the milliseconds that it took, the content of its answer, its gRPC status."""
 
     code: int
     flags: str
     took: float
     says: Says
+    grpc: str = ""

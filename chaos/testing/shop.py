@@ -34,14 +34,18 @@ class Behaviour(TypedDict, total=False):
     bears: float
     heals: float
     broken: float
+    bears_at: Mapping[str, float]
     degrades: float
+    degraded: float
     mixes: float
     sticks: float
     kept: float
     asks: float
+    pays: float
     tries: int
     retries: int
     spoilt: float
+    lingers: float
     spoils: Mapping[str, float]
     ejected: Times
     breaker: Times
@@ -56,14 +60,17 @@ class Behaviour(TypedDict, total=False):
     alerts: Mapping[str, Times]
     leaks: float
     fails_as: int
+    fails_as_grpc: str
     takes: float
+    tail: tuple[float, float]
+    queues: float
+    patience: float
     pushes: float
     converges: float
     cpus: float
     memory: float
     scrape_interval: float
     time_out: float
-    cuts: float
 
 
 class Shop:
@@ -75,19 +82,22 @@ class Shop:
 
     Args:
         bears: Share of the orders that succeed although one of their calls was aborted.
+        bears_at: The same by the names of the load's requests, in place of ``bears``.
         heals: Seconds for which as many orders fail after a fault as it had aborted calls.
         broken: Share of the orders that fail in any case.
         degrades: Share of the orders that bear an aborted call whose answer says so (``x-stock: unknown``, ``"degraded": true``).
-        mixes: Share of them whose answer holds somebody else's order (``"order": {"id": "7"}``).
+        degraded: Share of all other orders whose answer says so too.
+        mixes: Share of those that bear an aborted call whose answer holds somebody else's order (``"order": {"id": "7"}``).
         sticks: Seconds for which as many answers are degraded, or somebody else's, after a fault as there were during it.
         kept: Share of the arrivals that the load generator manages to send.
         asks: How often an order calls ``inventory-svc``.
+        pays: How often an order calls ``payment-svc``.
         tries: How often ``order-svc`` tries each of these calls while they are aborted, the first time included.
         time_out: Seconds for which ``order-svc`` waits for a call; then it answers without it.
-        cuts: Seconds for which the gateway's proxy waits for an order; then it answers 504 (``UT``).
         retries: How often the gateway's proxy sends an order again that failed; beyond that, Envoy's flag is ``URX``.
         replicas: Replicas of ``order-svc``.
         spoilt: Share of the orders at the last replica that fail while there is a fault.
+        lingers: Seconds after a fault for which the last replica, the other services and stuck orders suffer as during it.
         spoils: By the name of a Service to which routes send orders: the share of them that fails there.
         ejected: When the last replica gets no orders, by the fault.
         breaker: When the gateway's proxy refuses orders because its connection pool is full (``UO``), by the fault.
@@ -103,7 +113,11 @@ class Shop:
             and ``ShopDown`` never.
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
         fails_as: Status of the orders that fail.
+        fails_as_grpc: Their gRPC status, such as ``"14"``, where orders are asked for by gRPC.
         takes: Milliseconds that an answer takes where nothing is delayed.
+        tail: Share of the answers that take another time, and the milliseconds of these.
+        queues: Milliseconds that the load waits before the gateway has a request.
+        patience: Milliseconds after which the gateway gives an order up (504, ``UT``).
         pushes: Configurations per second that istiod sends to proxies; three more come with each change of a VirtualService.
         converges: Seconds from a change until istiod has sent it to a proxy.
         cpus: CPUs that istiod uses.
@@ -130,6 +144,8 @@ class Shop:
         self.metrics = ShopMetrics(self.clock, self.traffic)
         self.load = ShopLoad(self.traffic)
         self.probe = ShopProbe()
+        self.lab = False
+        """Whether it counts as the embedded lab, which shares a machine with the load generator."""
 
     def stall(self, seconds: float) -> None:
         """The machine stands still: no request is sent, nothing is scraped, and the run itself goes on only afterwards."""
@@ -139,7 +155,8 @@ class Shop:
 
     def harness(self, **means: Unpack[Means]) -> Harness:
         """A harness at this shop, which takes what ``Harness`` takes, by default without reports; runs last milliseconds."""
-        place = Place.of(self.mesh, self.metrics, Settings(namespaces=(NAMESPACE,)), entry=_ENTRY_URL)
+        settings = Settings(namespaces=(NAMESPACE,))
+        place = Place.of(self.mesh, self.metrics, settings, entry=_ENTRY_URL, lab=self.lab)
         means.setdefault("load", lambda: self.load)
         means.setdefault("probe", lambda: self.probe)
         means.setdefault("watchdog", lambda _plan, _folder: NoWatch())

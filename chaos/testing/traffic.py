@@ -11,9 +11,10 @@ from typing import Any, Final, Protocol
 
 from chaos.istio.delegates import merged
 from chaos.istio.grpc import GRPC_STATUSES
-from chaos.istio.hosts import resolve_host, service_fqdn, service_of
+from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.istio.virtual_services import hosts_of, order_for_namespace
 from chaos.ports import Clock, Object
+from chaos.testing.counters import Counted, Counters
 from chaos.testing.internals import Internals
 from chaos.testing.orders import Order, Says
 from chaos.testing.shares import Shares
@@ -23,8 +24,6 @@ from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
 from chaos.values.questions import (
     Durations,
-    Edges,
-    End,
     Question,
     Requests,
     Side,
@@ -50,9 +49,8 @@ _UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
 
 _GRPC: Final = "gRPC "
 """Before the number of a gRPC status."""
-
-Counted = Requests | Durations
-Labels = tuple[tuple[str, str], ...]
+Failing = Mapping[str, Mapping[str, float]]
+"""The share of the orders that fail, by what is asked for and by replica."""
 
 
 class Obeyed(Protocol):
@@ -77,7 +75,7 @@ class Traffic:
         self._clock = clock
         self._mesh = mesh
         self._next = float(floor(clock.now()))
-        self._counters: dict[tuple[Question, Labels], tuple[int, list[tuple[float, float]]]] = {}
+        self._counters = Counters(NAMESPACE)
         self.shares = Shares()
         """Whether requests are shared out evenly, or by chance."""
         self._hit = (0.0, float("-inf"))
@@ -88,17 +86,23 @@ class Traffic:
         self.markers: Sequence[Marker] = ()
         """What the load generator looks for in the content of answers."""
         self.bears, self.heals, self.broken, self.kept = 1.0, 0.0, 0.0, 1.0
-        self.degrades, self.mixes, self.sticks = 1.0, 0.0, 0.0
-        self.asks, self.tries, self.retries = 1.0, 1, 0
-        self.replicas, self.spoilt, self.ejected = 1, 0.0, Times(None)
+        self.degrades, self.degraded, self.mixes, self.sticks = 1.0, 0.0, 0.0, 0.0
+        self.asks, self.pays, self.tries, self.retries = 1.0, 1.0, 1, 0
+        self.replicas, self.spoilt, self.ejected, self.lingers = 1, 0.0, Times(None), 0.0
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
         self.spreads = self.skipped = self.unfilled = self.leaks = 0.0
-        self.takes, self.fails_as = 20.0, 500
+        self.takes, self.tail, self.queues, self.patience = 20.0, (0.0, 0.0), 0.0, inf
+        self.fails_as, self.fails_as_grpc = 500, ""
+        self.requests: Mapping[str, float] = {"orders": 1.0}
+        """What the load asks for: its names, and how often each comes among all."""
+        self.bears_at: Mapping[str, float] = {}
         self.spoils: Mapping[str, float] = {}
         """By the name of a Service to which routes may send orders: the share of them that fails there."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
-        self.scrape_interval, self.time_out, self.cuts = 1.0, inf, inf
+        self.scrape_interval, self.time_out = 1.0, inf
+        self.staggered = False
+        """Whether proxies are scraped at moments of their own, as Prometheus does it, and not all at once."""
         self.pushes, self.converges, self.cpus, self.memory = 0.0, 0.2, 0.1, 60e6
         self._internals = Internals(NAMESPACE, self._next)
         self._obeyed: Sequence[Object] = ()
@@ -118,18 +122,13 @@ class Traffic:
 
     def series(self, question: Question, *, seconds: float, at: float) -> Sequence[Series]:
         """What was scraped of a question in the seconds up to a moment."""
-        found = []
-        for (asked, labels), (_, samples) in self._counters.items():
-            is_meant = _is_part(asked, question) if isinstance(question, Edges) else asked == question
-            kept = tuple(sample for sample in samples if at - seconds < sample[0] <= at) if is_meant else ()
-            if kept:
-                found.append(Series(labels=dict(labels), samples=kept))
+        found = self._counters.series(question, since=at - seconds, until=at)
         return found or self._internals.series(question, since=at - seconds, until=at)
 
     @property
     def counted(self) -> bool:
         """Whether anything was counted and scraped."""
-        return any(samples for _, samples in self._counters.values())
+        return self._counters.scraped
 
     def alerting(self, name: str) -> Mapping[str, bool]:
         """Which alerts fire, and whether that of this name does, if there is one."""
@@ -146,16 +145,22 @@ class Traffic:
         late = min(max(one.late for one in faults.values()), 1000 * self.time_out)
         if abort or delay:
             self._faulted = (min(at, self._faulted[0]), at)
-        took = {self.takes: 1 - delay, self.takes + late: delay} if delay else {self.takes: 1.0}
-        bad = {replica: self._bad(replica, abort, at) for replica in self._in_rotation(at)}
+        took = self._took(delay, late)
+        if abort:
+            self._hit = (abort, at)
+        bad = {
+            request: {replica: self._bad(request, replica, abort, at) for replica in self._in_rotation(at)}
+            for request in self.requests
+        }
         shed = self.sheds if self.breaker.cover(self._faulted, at) else 0.0
-        orders = self._orders(at, number, sum(bad.values()) / len(bad), shed, took)
-        arrived = self._arrive(at, number * (1 - shed), bad, took)
-        self._answered(Side.CALLERS, "mobile", (str(self.status), "-"), self.takes, round(self.others), caller="mobile")
+        orders = self._orders(at, number, bad, shed, took)
+        arrived = self._arrive(at, number * (1 - shed), self._together(bad), took)
+        fine = Order(self.status, "-", self.takes, Says.WHOLE, self._fine)
+        self._answered(Side.CALLERS, "mobile", fine, round(self.others), caller="mobile")
         self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
         self._ask(TARGET, asked, faults[TARGET], at)
-        self._ask(SECOND, arrived, faults[SECOND], at)
+        self._ask(SECOND, arrived * self.pays, faults[SECOND], at)
         self._ask(TARGET, self.leaks, faults[TARGET], at, caller=STRANGER)
         before, self._obeyed = self._obeyed, tuple(self._mesh.in_effect(at))
         self._internals.happen(
@@ -165,17 +170,17 @@ class Traffic:
             cpus=self.cpus,
             memory=self.memory,
         )
-        if (at + 1) % self.scrape_interval == 0 and not self.arrivals.stalled(at):
-            for (_, labels), (total, samples) in self._counters.items():
-                if dict(labels)["instance"] not in self.dark:
-                    samples.append((at + 1, float(total)))
-            self._internals.scrape(at + 1, dark=self.dark)
+        if not self.arrivals.stalled(at):
+            self._scrape(at + 1)
         if self.rate:
             cells = [
                 LoadCell(
-                    request="orders", status=order.code, matched=self._matched(order), latencies={order.took: count}
+                    request=request,
+                    status=order.code,
+                    matched=self._matched(order),
+                    latencies={order.took + self.queues: count},
                 )
-                for order, count in orders.items()
+                for (request, order), count in orders.items()
                 if count
             ]
             worst = max(lags, default=0.0) / 1000
@@ -185,57 +190,93 @@ class Traffic:
             )
             self.seconds.append(second)
 
+    def _took(self, delay: float, late: float) -> Mapping[float, float]:
+        """How long answers take, and the share of each; a share of them is delayed by so many milliseconds."""
+        slow, at_most = self.tail
+        found = dict.fromkeys((self.takes, at_most, self.takes + late, at_most + late), 0.0)
+        for milliseconds, share in ((self.takes, 1 - slow), (at_most, slow)):
+            found[milliseconds] += share * (1 - delay)
+            found[milliseconds + late] += share * delay
+        return {milliseconds: share for milliseconds, share in found.items() if share}
+
+    def _scrape(self, at: float) -> None:
+        """Prometheus scrapes those whose turn it is."""
+        self._counters.scrape(at, dark=self.dark, every=self.scrape_interval, staggered=self.staggered)
+        if at % self.scrape_interval == 0:
+            self._internals.scrape(at, dark=self.dark)
+
     def _orders(
-        self, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
-    ) -> Mapping[Order, int]:
+        self, at: float, number: int, bad: Failing, shed: float, took: Mapping[float, float]
+    ) -> Mapping[tuple[str, Order], int]:
         """The orders of a second, as the ingress gateway counts them: each once, where the routes sent it."""
-        found: Counter[Order] = Counter()
-        for host, part in self._sent(ENTRY, at, number).items():
-            spoilt = self.spoils.get(host.partition(".")[0], 0.0)
-            found.update(self._orders_at(host, at, part, bad + (1 - bad) * spoilt, shed, took))
+        found: Counter[tuple[str, Order]] = Counter()
+        for request, asked in self.shares.out(self.requests, number).items():
+            failing = _mean(bad[request])
+            for host, part in self._sent(ENTRY, at, asked).items():
+                spoilt = self.spoils.get(host.partition(".")[0], 0.0)
+                orders = self._orders_at(host, at, part, failing + (1 - failing) * spoilt, shed, took)
+                found.update({(request, order): count for order, count in orders.items()})
         return found
 
     def _orders_at(
         self, host: str, at: float, number: int, bad: float, shed: float, took: Mapping[float, float]
     ) -> Mapping[Order, int]:
         failed = (1 - shed) * bad ** (1 + self.retries)
-        hangs = self.stuck if at == self._faulted[1] else 0.0
+        hangs = self.stuck if self._suffers(at) else 0.0
         shares: defaultdict[Order, float] = defaultdict(float)
         for says, part in self._said(at, 1 - shed - failed - hangs).items():
             for milliseconds, share in took.items():
-                answered = Order(self.status, "-", milliseconds, says)
-                cut = Order(504, "UT", 1000 * self.cuts, Says.NOTHING)
-                shares[cut if milliseconds > cut.took else answered] += part * share
-        shares |= {
-            Order(self.fails_as, "URX" if self.retries else "-", self.takes, Says.NOTHING): failed,
-            Order(503, "UO", _AT_ONCE, Says.NOTHING): shed,
-            _UNANSWERED: hangs,
-        }
+                shares[self._in_time(Order(self.status, "-", milliseconds, says, self._fine))] += part * share
+        shares[Order(self.fails_as, "URX" if self.retries else "-", self.takes, Says.NOTHING, self.fails_as_grpc)] += (
+            failed
+        )
+        shares[Order(503, "UO", _AT_ONCE, Says.NOTHING)] += shed
+        shares[_UNANSWERED] += hangs
         keyed = self.shares.out({(host, order): share for order, share in shares.items()}, number)
         found = {order: count for (_, order), count in keyed.items() if order is not _UNANSWERED}
         for order, count in found.items():
-            self._answered(Side.CALLERS, "ingress", (str(order.code), order.flags), order.took, count, host=host)
+            self._answered(Side.CALLERS, "ingress", order, count, host=host)
         return found
+
+    def _in_time(self, order: Order) -> Order:
+        """An order, unless the gateway gave it up before."""
+        return order if order.took <= self.patience else Order(504, "UT", self.patience, Says.NOTHING)
+
+    @property
+    def _fine(self) -> str:
+        """The gRPC status of orders that do not fail; none where HTTP is spoken."""
+        return "0" if self.fails_as_grpc else ""
 
     def _said(self, at: float, good: float) -> Mapping[Says, float]:
         """Of the good orders, which share says what: the fault shows while it is there, or for some time after it."""
         share, last = self._hit
         borne = min(good, self.bears * share) if at - last <= self.sticks else 0.0
-        degraded, foreign = borne * self.degrades, borne * self.mixes
+        foreign = borne * self.mixes
+        degraded = borne * self.degrades + (good - borne) * self.degraded
         return {Says.WHOLE: good - degraded - foreign, Says.DEGRADED: degraded, Says.FOREIGN: foreign}
+
+    def _together(self, bad: Failing) -> Mapping[str, float]:
+        """The share of all orders that fail at each replica."""
+        of_all = sum(self.requests.values())
+        return {
+            replica: sum(bad[request][replica] * weight / of_all for request, weight in self.requests.items())
+            for replica in next(iter(bad.values()))
+        }
 
     def _arrive(self, at: float, orders: float, bad: Mapping[str, float], took: Mapping[float, float]) -> int:
         """How often the gateway tried; the replicas of ``order-svc`` count what they answer."""
-        arrived = self.shares.whole("arrived", orders * _tries(sum(bad.values()) / len(bad), 1 + self.retries))
+        arrived = self.shares.whole("arrived", orders * _tries(_mean(bad), 1 + self.retries))
         shares = {
-            (replica, failed, code, milliseconds): share * part / len(bad)
+            (replica, failed, milliseconds): share * part / len(bad)
             for replica, failing in bad.items()
-            for failed, code, share in ((False, "200", 1 - failing), (True, str(self.fails_as), failing))
+            for failed, share in ((False, 1 - failing), (True, failing))
             for milliseconds, part in took.items()
         }
-        answered = 1 - self.stuck if at == self._faulted[1] else 1.0
-        for (replica, _, code, milliseconds), count in self.shares.out(shares, arrived).items():
-            self._answered(Side.CALLED, replica, (code, "-"), milliseconds, round(count * answered))
+        answered = 1 - self.stuck if self._suffers(at) else 1.0
+        for (replica, failed, milliseconds), count in self.shares.out(shares, arrived).items():
+            code, grpc = (self.fails_as, self.fails_as_grpc) if failed else (200, self._fine)
+            order = Order(code, "-", milliseconds, Says.NOTHING, grpc)
+            self._answered(Side.CALLED, replica, order, round(count * answered))
         return arrived
 
     def _ask(self, service: str, calls: float, fault: _Felt, at: float, *, caller: str = ENTRY) -> None:
@@ -255,9 +296,10 @@ class Traffic:
         for host, part in self._sent(service, at, number).items():
             shares = {(host, caller, *end): share for end, share in ends.items()}
             for (*_, flags, code), count in self.shares.out(shares, part).items():
-                self._count(Requests(host=host), caller, caller, code, flags, count)
+                self._count(Requests(host=host), count, caller=caller, pod=caller, code=code, flags=flags)
                 if flags in ("-", "DI"):
-                    self._count(Requests(host=host, side=Side.CALLED), caller, f"{service}-1-a", code, "-", count)
+                    asked = Requests(host=host, side=Side.CALLED)
+                    self._count(asked, count, caller=caller, pod=f"{service}-1-a", code=code)
 
     def _sent(self, service: str, at: float, number: int) -> Mapping[str, int]:
         """Requests to a service by the hosts to which the first route of its VirtualService sends them."""
@@ -273,30 +315,34 @@ class Traffic:
 
     def _ask_others(self, calls: int, at: float) -> None:
         """The calls of the other services; some fail while there is a fault, where that spreads."""
-        faulted = at == self._faulted[1]
-        bad = self.spreads if faulted else 0.0
-        left_out = self.skipped if faulted else self.unfilled if self._faulted[1] > float("-inf") else 0.0
+        bad = self.spreads if self._suffers(at) else 0.0
+        left_out = (
+            self.skipped if at == self._faulted[1] else self.unfilled if self._faulted[1] > float("-inf") else 0.0
+        )
         if left_out:
             calls = self.shares.whole("others", calls * (1 - left_out))
         for name, home in OTHERS:
             for (_, code), count in self.shares.out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
-                self._count(Requests(host=service_fqdn(name, home)), ENTRY, ENTRY, code, "-", count)
+                self._count(Requests(host=service_fqdn(name, home)), count, caller=ENTRY, pod=ENTRY, code=code)
 
     def _in_rotation(self, at: float) -> Sequence[str]:
         """The replicas of ``order-svc`` that get requests; the last is the one that may be spoilt."""
         names = pods_of(ENTRY, self.replicas)
         return names[:-1] if self.replicas > 1 and self.ejected.cover(self._faulted, at) else names
 
-    def _bad(self, replica: str, abort: float, at: float) -> float:
-        """The share of a replica's orders that fail."""
-        spoilt = at == self._faulted[1] and replica == pods_of(ENTRY, self.replicas)[-1]
-        return min(1.0, self.broken + self._failing(abort, at) + (self.spoilt if spoilt else 0.0))
+    def _suffers(self, at: float) -> bool:
+        """Whether there is a fault, or was one so short a time ago that it lingers."""
+        return at - self._faulted[1] <= self.lingers
 
-    def _failing(self, abort: float, at: float) -> float:
+    def _bad(self, request: str, replica: str, abort: float, at: float) -> float:
+        """The share of a replica's orders of one kind that fail."""
+        spoilt = self._suffers(at) and replica == pods_of(ENTRY, self.replicas)[-1]
+        return min(1.0, self.broken + self._failing(request, abort, at) + (self.spoilt if spoilt else 0.0))
+
+    def _failing(self, request: str, abort: float, at: float) -> float:
         """The share of the orders that fail for the fault's sake: while it is there, or for some time after it."""
         if abort:
-            self._hit = (abort, at)
-            return (1 - self.bears) * abort
+            return (1 - self.bears_at.get(request, self.bears)) * abort
         share, last = self._hit
         return share if at - last <= self.heals else 0.0
 
@@ -316,37 +362,27 @@ class Traffic:
         return _Felt()
 
     def _answered(
-        self,
-        side: Side,
-        pod: str,
-        answer: tuple[str, str],
-        took: float,
-        number: int,
-        *,
-        caller: str = "ingress",
-        host: str = _ORDERS,
+        self, side: Side, pod: str, order: Order, number: int, *, caller: str = "ingress", host: str = _ORDERS
     ) -> None:
-        """Counts orders, in the histogram too; ``answer`` is their status and flags, ``pod`` that whose proxy counts."""
-        for question in (Requests(host=host, side=side), Durations(host=host, side=side)):
-            self._count(question, caller, pod, *answer, number)
-        for bound in BOUNDS:
-            question = Durations(host=host, within=bound, side=side)
-            self._count(question, caller, pod, *answer, number if took <= bound else 0)
+        """Counts orders, in the histogram too; ``pod`` is that whose proxy counts."""
+        histogram = {bound: number if order.took <= bound else 0 for bound in BOUNDS}
+        counts: dict[Counted, int] = {
+            Durations(host=host, within=bound, side=side): n for bound, n in histogram.items()
+        }
+        for question, n in {
+            Requests(host=host, side=side): number,
+            Durations(host=host, side=side): number,
+            **counts,
+        }.items():
+            self._count(question, n, caller=caller, pod=pod, code=str(order.code), flags=order.flags, grpc=order.grpc)
 
-    def _count(self, question: Counted, caller: str, pod: str, code: str, flags: str, number: int) -> None:
-        code, grpc = ("200", code.removeprefix(_GRPC)) if code.startswith(_GRPC) else (code, "")
-        labels = {
-            "job": "istio-proxies", "instance": pod, "pod": pod,
-            "reporter": "destination" if question.side is Side.CALLED else "source",
-            "source_workload": caller, "source_workload_namespace": NAMESPACE, "grpc_response_status": grpc,
-            "response_code": code, "response_flags": flags, "destination_service": question.host,
-        }  # fmt: skip
+    def _count(
+        self, question: Counted, number: int, *, caller: str, pod: str, code: str, flags: str = "-", grpc: str = ""
+    ) -> None:
+        code, grpc = ("200", code.removeprefix(_GRPC)) if code.startswith(_GRPC) else (code, grpc)
         if question.side is Side.CALLERS:
             number = round(number * (1 - self.unscraped.get(caller, 0.0)))
-        key = (question, tuple(labels.items()))
-        if number or key in self._counters:
-            total, samples = self._counters.get(key, (0, []))
-            self._counters[key] = (total + number, samples)
+        self._counters.count(question, number, caller=caller, pod=pod, code=code, flags=flags, grpc=grpc)
 
 
 @dataclass(frozen=True)
@@ -386,17 +422,13 @@ def pods_of(workload: str, replicas: int) -> Sequence[str]:
     return [f"{workload}-1-{letter}" for letter in ascii_lowercase[:replicas]]
 
 
-def _is_part(asked: Question, edges: Edges) -> bool:
-    """Whether requests are of such edges; all callers are of the shop's namespace."""
-    if not isinstance(asked, Requests) or asked.side is not Side.CALLERS:
-        return False
-    home = (service_of(asked.host) or ("", ""))[0] if edges.end is End.SERVICE else NAMESPACE
-    return home == edges.namespace
-
-
 def _tries(failing: float, most: int) -> float:
     """The mean number of tries, if each fails with a share and the last one is the ``most``-th."""
     return sum(failing**before for before in range(most))
+
+
+def _mean(shares: Mapping[str, float]) -> float:
+    return sum(shares.values()) / len(shares)
 
 
 def _status(abort: Mapping[str, Any]) -> str:

@@ -189,6 +189,37 @@ def test_a_virtual_service_is_replaced_only_by_its_latest_version(mesh: Mesh) ->
     assert caught.value.status == 404
 
 
+def test_a_write_that_changes_nothing_makes_no_version(mesh: Mesh) -> None:
+    created, _ = mesh.create_virtual_service(fault("r1"))
+    again, _ = mesh.replace_virtual_service(created)
+    assert again["metadata"]["resourceVersion"] == created["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize("kind", ["AuthorizationPolicy", "DestinationRule", "Gateway", "PeerAuthentication"])
+def test_objects_of_any_of_istios_kinds_are_written_and_read_alike(mesh: Mesh, kind: str) -> None:
+    specs: dict[str, dict[str, Any]] = {
+        "DestinationRule": {"host": "a"}, "Gateway": {"selector": {"a": "b"}, "servers": [{"port": {"number": 80, "name": "http", "protocol": "HTTP"}, "hosts": ["a.example"]}]}
+    }  # fmt: skip
+    obj = {"kind": kind, "metadata": {"name": "a", "namespace": "staging"}, "spec": specs.get(kind, {})}
+    assert mesh.istio_object(kind, "staging", "a") is None
+    tried = mesh.create_istio_object(obj, manager="us", dry_run=True)
+    assert (tried["spec"], mesh.istio_objects(kind)) == (obj["spec"], [])
+    created = mesh.create_istio_object(obj, manager="us")
+    with pytest.raises(MeshError) as caught:
+        mesh.create_istio_object(obj, manager="us")
+    assert caught.value.status == 409
+    noted = {**created, "metadata": {**created["metadata"], "annotations": {"a": "b"}}}
+    changed = mesh.replace_istio_object(noted, manager="us")
+    assert mesh.istio_objects(kind, "staging") == [changed] == [mesh.istio_object(kind, "staging", "a")]
+    for stale in (lambda: mesh.replace_istio_object(created, manager="us"), lambda: mesh.delete_istio_object(created)):
+        with pytest.raises(MeshError) as caught:
+            stale()
+        assert caught.value.status == 409
+    assert mesh.delete_istio_object(changed) is True
+    assert mesh.delete_istio_object(changed) is False
+    assert mesh.istio_objects(kind, "production") == []
+
+
 def test_a_lease_is_deleted_only_as_it_was_seen(mesh: Mesh) -> None:
     created = mesh.create_lease(lease("r1"))
     newer = mesh.replace_lease({**created, "spec": {**created["spec"], "leaseDurationSeconds": 31}})

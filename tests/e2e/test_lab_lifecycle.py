@@ -55,8 +55,19 @@ def small(tmp_path: Path) -> Path:
     return file
 
 
-def test_up_status_and_down(own_home: Path) -> None:
+@pytest.fixture
+def lock(tmp_path: Path) -> Iterator[Path]:
+    """A file that is open here for every process that is started, as that of ``flock`` is."""
+    file = tmp_path / "lock"
+    descriptor = os.open(file, os.O_CREAT)
+    os.set_inheritable(descriptor, True)
+    yield file
+    os.close(descriptor)
+
+
+def test_up_status_and_down(own_home: Path, lock: Path) -> None:
     state = commands.up("default")
+    assert lock not in [one.readlink() for one in Path(f"/proc/{state.pid}/fd").iterdir()]
     found = commands.status("default")
     assert found.healthy, found
     assert found.state == state

@@ -85,9 +85,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
 def test_it_holds_every_file_of_the_package_and_the_documentation(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as opened:
         names = {re.sub(r".*\.data/data/share/doc/istio-chaos/", "", name) for name in opened.namelist()}
-    expected = {
-        relative(file) for file in tracked() if relative(file).startswith(("chaos/", "docs/", "istio_chaos.py"))
-    }
+    packed = ("chaos/", "docs/", "istio_chaos.py", "suites/chaos_suites/")
+    expected = {relative(one).removeprefix("suites/") for one in tracked() if relative(one).startswith(packed)}
     assert {name for name in names if ".dist-info/" not in name} == expected
 
 
@@ -124,6 +123,18 @@ def test_pytest_finds_the_plugin_and_the_experiment(installed: Installed) -> Non
     told = installed.run("python", "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "orders.yaml")
     assert "orders.yaml::orders" in told
     assert "1 test collected" in told
+
+
+def test_the_nightly_jobs_command_finds_experiments_and_suites(installed: Installed, tmp_path: Path) -> None:
+    """As the workflow has it that `chaosctl init` writes, and with one row of the guide."""
+    assert installed.tried("chaosctl", "init", folder=tmp_path).returncode == 0
+    nightly = ("experiments", "--pyargs", "chaos_suites", "--chaos-services", "services.toml", "-m")
+    assert " ".join(nightly) in (tmp_path / ".github/workflows/chaos-nightly.yml").read_text()
+    collect = ("-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *nightly)
+    told = installed.tried("python", *collect, "nightly", folder=tmp_path).stdout
+    assert "first-experiment.yaml::first-experiment" in told
+    assert "traffic/test_canary.py::" in told
+    assert "1/" in installed.tried("python", *collect, "G5", folder=tmp_path).stdout, "no other is of this row"
 
 
 def test_a_package_of_the_users_by_the_same_name_is_told_apart(installed: Installed, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final
 
-from tests.support.defects import ENDLESS, LATE, VIOLATED, Defect, Variant, shop
+from tests.support.defects.experiment import LATE, VIOLATED
+from tests.support.defects.variants import ENDLESS, Defect, Variant, shop
 
 WHOSE: Final = {"service": "inventory-svc", "caller": "order-svc", "path": "/orders/42"}
 USERS: Final = {"service": "inventory-svc", "path": "/orders/42"}
@@ -69,7 +70,7 @@ LIBRARY: Final[Mapping[str, Defect[Variant]]] = {
         VIOLATED, shop(time_out=3.0), shop(time_out=1.0), using("slower-than-its-time-out", timeOut="1s")
     ),
     "slower-than-its-time-out: none at the gateway": Defect(
-        VIOLATED, shop(), shop(cuts=1.0), using("slower-than-its-time-out", GATEWAY, timeOut="1s")
+        VIOLATED, shop(), shop(patience=1000.0), using("slower-than-its-time-out", GATEWAY, timeOut="1s")
     ),
     "hanging: no time-out": Defect(VIOLATED, shop(), shop(time_out=0.5), using("hanging")),
     "hanging: no time-out, as users see it": Defect(VIOLATED, shop(), shop(time_out=0.5), using("hanging", USERS)),

@@ -14,7 +14,7 @@ def build_wheel(home: Path) -> Path:
     """Builds it in a folder, without a network."""
     for file in tracked():
         copy = home / "sources" / relative(file)
-        if relative(file).startswith(("chaos/", "docs/")) or copy.parent == home / "sources":
+        if relative(file).startswith(("chaos/", "docs/", "suites/chaos_suites/")) or copy.parent == home / "sources":
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(file, copy)
     building = [

@@ -16,10 +16,10 @@ from chaos import judge
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.place import Place
+from chaos.engine.surroundings import Watched
 from chaos.errors import HarnessError, Stopped
 from chaos.harness.harness import Harness
 from chaos.model.history import PhaseName
-from chaos.model.plan import Plan
 from chaos.model.settings import LAB
 from chaos.ports import Listener, Result
 from chaos.safety.watchdog import Watchdog
@@ -65,6 +65,8 @@ class Orders:
         lost_in: Phase at whose beginning Prometheus goes away.
         hangs_in: Phase whose beginning another listener hears and never returns.
         experiment: What is run.
+        changes: Manifests of what is changed for a while, instead of a run.
+        absent: Manifests of what is away for that while.
     """
 
     api: tuple[str, int]
@@ -85,6 +87,8 @@ class Orders:
     stepped_in: str = ""
     hangs_in: str = ""
     experiment: str = EXPERIMENT
+    changes: str = ""
+    absent: str = ""
 
     @property
     def result(self) -> Path:
@@ -180,7 +184,11 @@ def main(orders: Orders) -> None:
             report_dir=orders.folder,
             lease=orders.lease,
         )
-        harness.run(parse_experiment(orders.experiment), run_id=orders.run)
+        if orders.changes:
+            with harness.changed(orders.changes, absent=[orders.absent]):
+                result = {"outcome": "passed"}
+        else:
+            harness.run(parse_experiment(orders.experiment), run_id=orders.run)
     except HarnessError as error:
         result = {"outcome": "error", "reasons": [error.message]}
     except Alarm:
@@ -212,7 +220,7 @@ def _told(result: Result) -> dict[str, object]:
     }
 
 
-def _watch(orders: Orders, mesh: KubernetesMesh, plan: Plan, folder: Path) -> Watchdog:
+def _watch(orders: Orders, mesh: KubernetesMesh, plan: Watched, folder: Path) -> Watchdog:
     watchdog = Watchdog.start(
         kubeconfig=orders.watched,
         context=CONTEXT,

@@ -57,8 +57,6 @@ def test_a_listener_that_never_returns_holds_up_no_run(world: World) -> None:
     orders = world.orders(hangs_in=PhaseName.OBSERVE.value)
     found = world.run(orders)
     assert found["outcome"] == "passed", found
-    (dropped,) = [event for event in found["events"] if event.startswith("listener-dropped: ")]
-    assert dropped == "listener-dropped: tests.survival.child._Hanging: it did not return within 3 s"
     told = (Path(orders.folder) / "stderr.txt").read_text()
     assert told == "the listener tests.survival.child._Hanging is dropped: it did not return within 3 s\n"
     assert world.is_clean()

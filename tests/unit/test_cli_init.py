@@ -14,8 +14,9 @@ from chaos.adapters.experiment_file import read_experiment
 from chaos.adapters.settings_file import read_settings
 from chaos.cli import app
 from chaos.errors import InputError
+from chaos_suites.services import Services, read_services
 
-FILES = ["experiments/first-experiment.yaml", "experiments/experiment.schema.json", "chaos.toml"]
+FILES = ["experiments/first-experiment.yaml", "experiments/experiment.schema.json", "chaos.toml", "services.toml"]
 WORKFLOW = ".github/workflows/chaos-nightly.yml"
 
 
@@ -36,6 +37,10 @@ def test_what_it_writes_is_sound(repository: Path) -> None:
     assert init() == dict.fromkeys([*FILES, WORKFLOW], True)
     assert CliRunner().invoke(app, ["validate", "experiments"]).exit_code == 0
     assert read_settings(repository).namespaces == ("staging",)
+    assert read_services(repository / "services.toml") == Services(namespace="staging")
+    examples = (repository / "services.toml").read_text().partition("missing.\n")[2]
+    (repository / "services.toml").write_text(re.sub(r"^# ", "", examples, flags=re.MULTILINE))
+    assert read_services(repository / "services.toml").degraded is not None, "its examples are right"
     first = (repository / FILES[0]).read_text()
     (schema,) = re.findall(r"^# yaml-language-server: \$schema=(.*)$", first, re.MULTILINE)
     shown = json.loads(CliRunner().invoke(app, ["schema"]).stdout)

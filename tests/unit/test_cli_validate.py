@@ -90,6 +90,8 @@ def test_what_runs_only_if_it_is_named_is_left_out_of_its_folder(
     [
         ("httpStatus: 503", "grpcStatus: UNAVAILBLE", "faults[0].abort.grpcStatus", "expected the name of a gRPC status: OK, "),
         ("load:", "load: {locustfile: nowhere.py, users: 3}\nx-load:", "load.locustfile", "there is no such file"),
+        ("load:", "load: {locustfile: ., users: 3}\nx-load:", "load.locustfile", "'.': expected one file, got a folder: import"),
+        ("load:", "load: {locustfile: 'a.py,b.py', users: 3}\nx-load:", "load.locustfile", "expected one file, got several: import"),
     ],
 )  # fmt: skip
 def test_names_that_lead_nowhere_are_found(tmp_path: Path, before: str, after: str, path: str, told: str) -> None:

@@ -54,8 +54,28 @@ def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pyteste
         assert any(line.startswith(f"{name} ") for line in after.splitlines())
 
 
-def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(pytester: pytest.Pytester) -> None:
+@pytest.mark.parametrize(
+    ("test", "name", "full_name"),
+    [
+        (None, "bad", "experiments.bad#bad"),
+        ("def test_it(harness): harness.check(read_experiment({file!r})[0])", "test_it", "test_mine#test_it"),
+        (
+            "import pytest\nclass TestStock:\n    @pytest.mark.parametrize('what', ['a::b'])\n"
+            "    def test_it(self, harness, what): harness.check(read_experiment({file!r})[0])",
+            "test_it[a::b]",
+            "test_mine.TestStock#test_it",
+        ),
+    ],
+    ids=["file", "function", "method with a parameter"],
+)
+def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(
+    pytester: pytest.Pytester, test: str | None, name: str, full_name: str
+) -> None:
     with_outcomes(pytester, "bad")
+    if test is not None:
+        file = pytester.path / "experiments" / "bad.yaml"
+        read = "from chaos.adapters.experiment_file import read_experiment\n"
+        pytester.makepyfile(test_mine=read + test.format(file=str(file.rename(pytester.path / "mine.txt"))))
     conftest = pytester.path / "conftest.py"
     dies = "\nimport os\nStored.run = lambda self, experiment, **source: os._exit(9)\nStored.active = lambda self: []\n"
     conftest.write_text(conftest.read_text() + dies)
@@ -63,14 +83,17 @@ def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(pytest
         *MESH, "-n", "1", "--max-worker-restart=0", "--alluredir=results", "--junitxml=junit.xml", *QUIET
     )
     assert found.ret == pytest.ExitCode.TESTS_FAILED
-    found.stdout.fnmatch_lines(["*chaos experiments*", "bad *error *worker 'gw0' crashed while running*"])
+    found.stdout.fnmatch_lines(
+        ["*chaos experiments*", f"{name.replace('[', '[[]')} *error *worker 'gw0' crashed while running*"]
+    )
     (result,) = [json.loads(one.read_text()) for one in (pytester.path / "results").glob("*-result.json")]
-    assert (result["fullName"], result["status"]) == ("experiments.bad#bad", "broken")
+    assert (result["fullName"], result["status"]) == (full_name, "broken")
+    assert result["name"] == name
     assert "crashed" in result["statusDetails"]["message"]
     junit = ElementTree.parse(pytester.path / "junit.xml")  # noqa: S314 - our own
     (suite,) = junit.iter("testsuite")
     assert suite.get("errors") == "1"
-    assert [one.get("name") for one in junit.iter("testcase")] == ["bad"]
+    assert [one.get("name") for one in junit.iter("testcase")] == [name]
 
 
 def test_what_junits_xml_has_of_a_verdict_is_json(pytester: pytest.Pytester) -> None:

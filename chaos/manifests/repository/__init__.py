@@ -1,4 +1,4 @@
-"""What a repository needs to begin: a first experiment, its schema for editors, settings and a nightly workflow."""
+"""What a repository needs to begin: a first experiment, its schema for editors, settings, services and a nightly workflow."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ class Beginning:
             here / FOLDER / "first-experiment.yaml": self._filled("first-experiment.yaml"),
             here / FOLDER / SCHEMA: json.dumps(file_schema(), indent=2, ensure_ascii=False) + "\n",
             here / "chaos.toml": self._filled("chaos.toml"),
+            here / "services.toml": self._filled("services.toml"),
             PurePosixPath(WORKFLOW): self._filled("chaos-nightly.yml"),
         }
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.defects import DEFECTS, run
+from tests.support.defects import DEFECTS
+from tests.support.defects.experiment import run
 
 TWINS = {f"{one.declared}, {one.twin}": name for name, one in DEFECTS.items()}
 """Some have the same."""

@@ -10,13 +10,13 @@ from typing import NoReturn
 import pytest
 
 from chaos.engine.place import Place
+from chaos.engine.surroundings import Watched
 from chaos.expectations.mesh import Expectation
 from chaos.faults.abort import Abort
 from chaos.faults.target import Target
 from chaos.harness.harness import Harness
 from chaos.model.experiment import Experiment, Load, Request
 from chaos.model.history import PhaseName
-from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.ports import Result
 from chaos.testing.shop import Shop
@@ -41,7 +41,7 @@ def is_refused(result: Result) -> bool:
     return (result.verdict.outcome, reason.code, result.history.marks) == ("refused", "entry-unusable", {})
 
 
-def begun(plan: Plan, folder: Path) -> NoReturn:
+def begun(plan: Watched, folder: Path) -> NoReturn:
     pytest.fail("the watchdog was started")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -12,6 +14,7 @@ from chaos.judge import judge
 from chaos.model.history import PhaseName
 from chaos.ports import Listener, Result
 from tests.support.histories import history, plan
+from tests.support.waiting import until
 
 GOOD = history()
 END = Result(history=GOOD, verdict=judge(GOOD))
@@ -51,8 +54,15 @@ def skip() -> None:
     pytest.skip("not today")
 
 
-def enter(listener: Listener) -> None:
-    listener.phase("r1", PhaseName.OBSERVE, 1.0)
+def enter(listener: Listener, phase: PhaseName = PhaseName.OBSERVE) -> None:
+    listener.phase("r1", phase, 1.0)
+
+
+def waiting(event: threading.Event) -> Callable[[object], None]:
+    def wait(_: object) -> None:
+        event.wait()
+
+    return wait
 
 
 class Mute(Exception):
@@ -97,16 +107,60 @@ def test_one_that_raises_at_the_end_changes_no_verdict(fail: Callable[[], object
     assert len(said) == 1
 
 
-def test_one_that_hangs_holds_up_no_run() -> None:
-    never, said, after = threading.Event(), list[str](), Hearing()
-    listeners = Listeners([Failing(never.wait), after], say=said.append, patience=0.05)
+def test_those_that_hang_hold_up_a_run_once_and_together() -> None:
+    never, after = threading.Event(), Hearing()
+    listeners = Listeners([Failing(never.wait), after, Failing(never.wait)], patience=0.3, returns=60)
+    began = time.monotonic()
     try:
-        ((_, why),) = listeners.tell(enter)
+        assert [listeners.tell(enter) for _ in range(5)] == [[]] * 5, "the run goes on without them"
+        assert time.monotonic() - began < 1.5, "each call of each would take 3 s"
+        assert after.heard == ["r1 observe"] * 5
     finally:
         never.set()
-    assert why == "it did not return within 0.05 s"
-    assert after.heard == ["r1 observe"]
+
+
+def test_one_that_never_returns_is_told_nothing_at_the_end() -> None:
+    never, said, after = threading.Event(), list[str](), Hearing()
+    listeners = Listeners([Failing(never.wait), after], say=said.append, patience=0.01, returns=0.02)
+    try:
+        listeners.tell(enter)
+        listeners.finish(END)
+    finally:
+        never.set()
+    assert [one.partition(": ")[2] for one in said] == ["it did not return within 0.02 s"]
+    assert after.heard[-1] == "passed"
+
+
+def test_one_that_never_returns_is_dropped_while_the_run_goes_on() -> None:
+    never, said = threading.Event(), list[str]()
+    listeners = Listeners([Failing(never.wait)], say=said.append, patience=0.01, returns=0.02)
+    try:
+        dropped = until(lambda: listeners.tell(enter))
+    finally:
+        never.set()
+    assert [why for _, why in dropped] == ["it did not return within 0.02 s"]
     assert listeners.tell(enter) == []
+
+
+def test_one_that_was_behind_hears_all_in_its_order() -> None:
+    go, listener = threading.Event(), Hearing()
+    listeners = Listeners([listener], patience=0.01, returns=60)
+    listeners.tell(waiting(go))
+    for phase in (PhaseName.PROVE, PhaseName.OBSERVE, PhaseName.RESTORE):
+        listeners.tell(partial(enter, phase=phase))
+    assert listener.heard == []
+    go.set()
+    listeners.finish(END)
+    assert listener.heard == ["r1 prove", "r1 observe", "r1 restore", "passed"]
+
+
+def test_a_terminal_that_hangs_holds_up_no_run() -> None:
+    never = threading.Event()
+    try:
+        ((_, why),) = Listeners([Failing(lambda: 1 / 0)], say=waiting(never), patience=0.01).tell(enter)
+    finally:
+        never.set()
+    assert why.startswith("ZeroDivisionError")
 
 
 def test_the_end_is_told_on_the_thread_of_the_run() -> None:

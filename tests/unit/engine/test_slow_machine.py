@@ -112,3 +112,11 @@ def test_what_the_mesh_counted_is_a_failure_whatever_the_generator_did() -> None
     assert verdict.outcome is Outcome.FAILED
     assert [reason.code for reason in verdict.reasons] == [ReasonCode.EXPECTATION_VIOLATED, ReasonCode.LOAD_STARVED]
     assert "orders are answered" in verdict.reasons[0].message
+
+
+def test_on_the_lab_the_machine_that_starved_the_generator_starved_the_shop_too() -> None:
+    shop = Shop(bears=0.5, kept=0.5)
+    shop.lab = True
+    verdict = run(shop, Listener(), ANSWERED)
+    assert verdict.fault[0].answer is Answer.VIOLATED
+    assert (verdict.outcome, verdict.reasons[0].code) == (Outcome.INCONCLUSIVE, ReasonCode.LOAD_STARVED)

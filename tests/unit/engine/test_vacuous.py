@@ -57,6 +57,7 @@ def expecting(text: str) -> dict[str, str]:
 
 CLIENT = "from: client, "
 R = ReasonCode
+MANY = ", ".join(f"{{path: /orders/{number}, name: order {number}, weight: 10000}}" for number in range(40))
 WAYS: Mapping[str, Way] = {
     # the system did not work before
     "the target has no endpoint": Way(R.TARGET_NOT_ANSWERING, traffic={"target_status": "503"}),
@@ -71,6 +72,8 @@ WAYS: Mapping[str, Way] = {
         R.NO_SUCCESS, expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'), traffic={"status": 404}
     ),
     "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
+    "the target is called no more once the fault is gone": Way(R.NO_CALLERS, restored={"asks": 0.0}),
+    "the entry redirects to a login once the fault is gone": Way(R.NO_SUCCESS, restored={"status": 302}),
     "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
     "only a time, and fast errors from the start": Way(
         R.NOT_STEADY_BEFORE, expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"), traffic={"broken": 1.0}
@@ -80,7 +83,7 @@ WAYS: Mapping[str, Way] = {
     "a percentage that was meant as a share": Way(
         R.CANNOT_BREAK,
         {"fault": "abort: {percentage: 0.5, httpStatus: 503}"}
-        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 0.5'),
+        | expecting('service: order-svc, good: {status: "<500"}, atLeast: 50%'),
     ),
     "half is enough during a fault of half": Way(
         R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: 45%')
@@ -107,6 +110,12 @@ WAYS: Mapping[str, Way] = {
         R.FAULT_HITS_OTHERS,
         expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'),
         traffic={"asks": 0.1, "others": 40.0},
+    ),
+    "others send as much as the load to a service whose throughput is compared": Way(
+        R.OTHERS_CALL, expecting("throughput: inventory-svc"), traffic={"others": 20.0}
+    ),
+    "others send as much as the load to a service whose attempts are counted": Way(
+        R.OTHERS_CALL, expecting("attempts: inventory-svc, atMost: 5"), traffic={"others": 20.0}
     ),
     # too little was seen
     "a few faulted requests": Way(R.TOO_FEW_FAULTED, traffic={"asks": 0.05}, added="limits: {fault: 40s}"),
@@ -135,7 +144,7 @@ WAYS: Mapping[str, Way] = {
     "a guardrail for a request that nobody sends": Way(
         R.GUARDRAIL_BLIND,
         {
-            "load": "rate: 20, requests: [{path: /orders/42, name: orders}, {path: /rare, name: rare}]",
+            "load": f"rate: 20, requests: [{MANY}, {{path: /rare, name: rare}}]",
             "guardrail": 'from: client, request: rare, good: {status: "<500"}, atLeast: 30%',
         },
     ),

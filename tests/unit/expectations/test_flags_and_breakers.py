@@ -80,11 +80,14 @@ def test_an_ejection_that_is_not_as_expected_is_found_out(ejected: Times, reason
     assert set(reasons(verdict)) == {reason}
 
 
-@pytest.mark.parametrize(("profile", "outcome"), [("quick", Outcome.INCONCLUSIVE), ("default", Outcome.PASSED)])
+@pytest.mark.parametrize(("profile", "every", "outcome"), [
+    ("quick", 1, Outcome.INCONCLUSIVE), ("default", 1, Outcome.PASSED), ("default", 5, Outcome.INCONCLUSIVE),
+])  # fmt: skip
 def test_a_short_ejection_is_told_from_chance_by_a_long_baseline_and_is_never_denied(
-    profile: Profile, outcome: Outcome
+    profile: Profile, every: float, outcome: Outcome
 ) -> None:
-    shop = Shop(replicas=3, spoilt=0.9, ejected=Times(3.0, 4.0, of_every=(3.0, 6.0)))
+    """Between two scrapes that are 5 s apart, it leaves no gap at all."""
+    shop = Shop(replicas=3, spoilt=0.9, ejected=Times(3.0, 4.0, of_every=(3.0, 6.0)), scrape_interval=every)
     assert run(shop, EJECTED, profile=profile).outcome is outcome
 
 

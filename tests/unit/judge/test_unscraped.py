@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from random import Random
 
 import pytest
 
@@ -20,8 +22,11 @@ recovery: {within: 30s}
 """
 
 
-def run(shop: Shop, tmp_path: object) -> Verdict:
-    return shop.harness(report_dir=str(tmp_path)).run(parse_experiment(EXPERIMENT)).verdict
+RARE = EXPERIMENT.replace("rate: 40", "rate: 80") + "limits: {baseline: 120s, fault: 180s}\n"
+
+
+def run(shop: Shop, tmp_path: object, text: str = EXPERIMENT) -> Verdict:
+    return shop.harness(report_dir=str(tmp_path)).run(parse_experiment(text)).verdict
 
 
 def blind(shop: Shop) -> None:
@@ -46,6 +51,49 @@ def test_a_part_of_the_callers_proxies_is_missed(
     found = [reason for reason in verdict.reasons if reason.code is ReasonCode.CALLER_NOT_SCRAPED]
     assert [told in reason.message for reason in found] == [True], verdict.reasons
     assert found[0].hint
+
+
+@pytest.mark.parametrize(("interval", "share"), [(1.0, 0.06), (5.0, 0.2)])
+@pytest.mark.parametrize("who", ["ingress", "order-svc"])
+def test_few_of_a_callers_proxies_are_missed(who: str, interval: float, share: float, tmp_path: object) -> None:
+    shop = Shop(scrape_interval=interval)
+    shop.traffic.staggered = True
+    shop.traffic.unscraped = {who: share}
+    verdict = run(shop, tmp_path, RARE)
+    assert verdict.outcome is Outcome.INCONCLUSIVE, verdict.reasons
+    (told,) = [reason.message for reason in verdict.reasons if reason.code is ReasonCode.CALLER_NOT_SCRAPED]
+    assert f" requests of staging/{who} to " in told
+    assert told.endswith("Prometheus scrapes only a part of its proxies")
+
+
+def healthy(seed: int) -> tuple[Shop, str]:
+    """A shop whose proxies are all scraped, each at its moments, with whatever else may happen; and an experiment."""
+    chance = Random(seed)
+    shop = Shop(
+        seed=seed,
+        scrape_interval=chance.choice([1.0, 2.0, 5.0, 10.0, 15.0]),
+        takes=chance.choice([20.0, 400.0, 900.0]),
+        retries=chance.choice([0, 0, 2]),
+        replicas=chance.choice([1, 3]),
+        broken=chance.choice([0.0, 0.0, 0.03]),
+        bears=chance.choice([1.0, 0.95]),
+        others=chance.choice([0.0, 5.0]),
+        asks=chance.choice([1.0, 3.0]),
+    )
+    shop.traffic.staggered = True
+    rate, share = chance.choice([20, 80, 400]), chance.choice([20, 50, 100])
+    fault = chance.choice(
+        [f"abort: {{percentage: {share}, httpStatus: 503}}", f"delay: {{percentage: {share}, fixedDelay: 2s}}"]
+    )
+    text = EXPERIMENT.replace("rate: 40", f"rate: {rate}").replace("abort: {percentage: 50, httpStatus: 503}", fault)
+    return shop, text.replace("order-svc}}", f"order-svc}}, callsPerRequest: {3 if shop.traffic.asks > 1 else 1}}}")
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("HEALTHY", "10"))))
+def test_whatever_happens_where_all_are_scraped_nothing_is_said(seed: int, tmp_path: object) -> None:
+    shop, text = healthy(seed)
+    verdict = run(shop, tmp_path, text)
+    assert ReasonCode.CALLER_NOT_SCRAPED not in {reason.code for reason in verdict.reasons}, verdict.reasons
 
 
 @pytest.mark.parametrize("who", ["ingress", "order-svc"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.library import TEMPLATES
-from tests.support.defects import run
+from tests.support.defects.experiment import run
 from tests.support.library_defects import LIBRARY
 from tests.survival.world import EVERY
 

@@ -1,0 +1,60 @@
+"""The command ``chaosctl shift``: a canary in steps, each held against a steady state."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chaos.cli_safety import Context, Json, Kubeconfig, give, say
+from chaos.errors import InputError
+
+Percent = Annotated[float, typer.Option(help="percent of the requests by which each step is larger")]
+
+
+def shift(
+    file: Annotated[Path, typer.Argument(help="an experiment file: its load is sent, its steady state has to hold")],
+    virtual_service: Annotated[
+        str, typer.Option("--virtual-service", help="the VirtualService, in the target's namespace")
+    ],
+    source: Annotated[str, typer.Option("--from", help="the subset, or the host, that has the requests now")],
+    target: Annotated[str, typer.Option("--to", help="the one that gets them")],
+    step: Percent = 10.0,
+    every: Annotated[str, typer.Option(help="how long each step lasts, e.g. 5m")] = "300s",
+    context: Context = None,
+    prometheus: Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")] = None,
+    prometheus_access: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN")
+    ] = None,
+    entry: Annotated[str | None, typer.Option(help="address at which the load enters the mesh")] = None,
+    kubeconfig: Kubeconfig = None,
+    report_dir: Annotated[Path, typer.Option(help="folder for records")] = Path("reports"),
+    as_json: Json = False,
+) -> None:
+    """Shift requests to a canary step by step; back at once when the steady state is violated. All of it, or nothing, stays."""
+    from chaos.adapters.experiment_file import read_experiment
+    from chaos.harness.connecting import Options
+    from chaos.harness.harness import Harness
+
+    experiment, _ = read_experiment(file)
+    options = Options.typed(
+        context=context,
+        kubeconfig=kubeconfig,
+        prometheus=prometheus,
+        prometheus_access=prometheus_access or (),
+        entry=entry,
+    )
+    if source == target:
+        raise InputError("expected two different versions in --from and --to")
+    with Harness.at(options, report_dir=report_dir) as harness:
+        found = harness.shift(
+            experiment, virtual_service=virtual_service, source=source, target=target, step=step, every=every, file=file,
+            told=lambda one: say(one.sentence),
+        )  # fmt: skip
+    if as_json:
+        give(found.model_dump(mode="json"))
+    else:
+        give(found.headline)
+    say(f"record    {report_dir / 'shifts' / found.run}")
+    raise typer.Exit(found.outcome.exit_code)

@@ -1,0 +1,113 @@
+"""Is Istio's configuration sound? The rules of ``chaosctl lint`` on what is there, and what only a cluster knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from chaos.doctor.examined import Examined
+from chaos.doctor.finding import Finding, error, ok, warning
+from chaos.istio.hosts import resolve_host, service_of
+from chaos.istio.virtual_services import MESH, gateways_of
+from chaos.lint.rules.finding import Severity
+from chaos.lint.rules.linted import Linted
+from chaos.lint.rules.manifest import manifest
+from chaos.lint.rules.table import check
+
+_NOT_HERE: Final = ("leftover-of-a-run", "fault-in-production-path")
+"""Rules about repositories; what a run left in a mesh is told by another check."""
+_KINDS: Final = ("VirtualService", "DestinationRule", "ServiceEntry", "Sidecar")
+
+
+def configuration_is_sound(examined: Examined) -> Iterator[Finding]:
+    """What lint would find in it if it were files."""
+    objects = [
+        *examined.namespaces.values(),
+        *examined.services.values(),
+        *(o for kind in _KINDS for o in examined.objects(kind)),
+    ]
+    manifests = [manifest(obj, document=number) for number, obj in enumerate(objects)]
+    told = 0
+    for rule, hit in check(Linted(manifests, examined.settings)):
+        if rule.id in _NOT_HERE:
+            continue
+        told += 1
+        say = error if rule.severity is Severity.ERROR else warning
+        yield say(f"{hit.message} ({rule.id})", cause=rule.title, cure=hit.hint)
+    if not told:
+        yield ok(f"lint finds nothing in {sum(len(examined.objects(kind)) for kind in _KINDS)} objects")
+
+
+def subsets_have_pods(examined: Examined) -> Iterator[Finding]:
+    """A subset that selects no pod answers every request with 503."""
+    for rule in examined.objects("DestinationRule"):
+        home = service_of(resolve_host(str(rule["spec"].get("host", "")), rule["metadata"]["namespace"]))
+        if home is None or home[0] not in examined.namespaces:
+            continue
+        service = examined.services.get(resolve_host(rule["spec"]["host"], rule["metadata"]["namespace"]))
+        selector = ((service or {}).get("spec") or {}).get("selector") or {}
+        if not selector:
+            continue
+        for subset in rule["spec"].get("subsets") or ():
+            wanted = {**selector, **(subset.get("labels") or {})}
+            if not any(wanted.items() <= labels.items() for labels in _labels(examined, home[0])):
+                yield error(
+                    f"no pod of {home[0]}/{home[1]} has the labels of the subset {subset['name']!r} of DestinationRule "
+                    f"{rule['metadata']['namespace']}/{rule['metadata']['name']}: a route to it is answered with 503",
+                    cause="the labels are mistyped, or the version is not deployed",
+                    cure=f"compare them: kubectl -n {home[0]} get pods --show-labels",
+                )
+
+
+def _labels(examined: Examined, namespace: str) -> Iterator[Mapping[str, str]]:
+    return ((pod["metadata"].get("labels") or {}) for pod in examined.pods[namespace])
+
+
+def gateways_fit(examined: Examined) -> Iterator[Finding]:
+    """A VirtualService at a gateway that is not there, or has none of its hosts, leaves callers with 404."""
+    there = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in examined.objects("Gateway")}
+    for vs in examined.objects("VirtualService"):
+        meta = vs["metadata"]
+        for name in gateways_of(vs):
+            if name == MESH:
+                continue
+            home, _, own = name.rpartition("/")
+            key = (home or meta["namespace"], own)
+            if key[0] not in examined.namespaces:
+                continue
+            title, cause = (
+                f"VirtualService {meta['namespace']}/{meta['name']}",
+                "its hosts or gateways do not fit the Gateway",
+            )
+            if key not in there:
+                yield error(
+                    f"{title} is bound to the gateway {name!r}, which is not there: callers from outside get 404",
+                    cause=cause, cure=f"Gateways there: {', '.join(sorted(one for at, one in there if at == key[0])) or 'none'}",
+                )  # fmt: skip
+                continue
+            served = list(_served(there[key], meta["namespace"]))
+            for host in vs["spec"].get("hosts") or ():
+                if not any(_fits(str(host), one) for one in served):
+                    yield error(
+                        f"{title} has the host {host!r}, and the gateway {name!r} serves only {', '.join(served) or 'none'}: "
+                        "callers from outside get 404",
+                        cause=cause, cure="make the hosts of both agree",
+                    )  # fmt: skip
+
+
+def _served(gateway: Mapping[str, Any], namespace: str) -> Iterator[str]:
+    for server in gateway["spec"].get("servers") or ():
+        for entry in server.get("hosts") or ():
+            home, slash, host = str(entry).partition("/")
+            if not slash:
+                yield home
+            elif home in ("*", namespace) or (home == "." and namespace == gateway["metadata"]["namespace"]):
+                yield host
+
+
+def _fits(host: str, served: str) -> bool:
+    if served == "*" or host == "*" or host == served:
+        return True
+    if served.startswith("*"):
+        return host.removeprefix("*").endswith(served[1:])
+    return host.startswith("*") and served.endswith(host[1:])

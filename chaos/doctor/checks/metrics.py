@@ -1,0 +1,63 @@
+"""Does Prometheus answer, with what decisions need?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chaos import judge
+from chaos.doctor.examined import Examined
+from chaos.doctor.finding import Finding, error, ok, warning
+from chaos.errors import MetricsError
+from chaos.values.questions import Edges, End
+
+_RECENT: Final = 300.0
+_CLOCKS: Final = 30.0
+"""Seconds that two clocks may differ."""
+
+
+def metrics_are_there(examined: Examined) -> Iterator[Finding]:
+    """It answers, has Istio's counters with their labels, and samples of the last minutes."""
+    metrics = examined.metrics
+    try:
+        held, now = metrics.held(), metrics.now()
+        newest = [
+            series.samples[-1][0]
+            for name in examined.namespaces
+            for series in metrics.samples(Edges(namespace=name, end=End.SERVICE), seconds=_RECENT)
+            if series.samples
+        ]
+    except MetricsError as failed:
+        yield error(
+            f"Prometheus does not answer as expected: {failed.message}",
+            cause="its address, the way to it, or how one gets in",
+            cure=failed.hint or "docs/how-to/managed-prometheus.md",
+        )
+        return
+    if not held.requests:
+        yield error(
+            "Prometheus has no istio_requests_total at all",
+            cause="it does not scrape the proxies, or none had a request since they started",
+            cure="send a request into the mesh; then look at Prometheus' targets: proxies are scraped at port 15020 (annotation "
+            "prometheus.io/scrape) or 15090 (a PodMonitor)",
+        )
+        return
+    for one in judge.lacking((), held):
+        yield error(one.message, cause="a relabelling of Prometheus, or a Telemetry resource", cure=one.hint)
+    away = abs(now - examined.mesh.server_time())
+    if away > _CLOCKS:
+        yield warning(
+            f"the clocks of Prometheus and of the API server differ by {away:.0f} s",
+            cause="a machine without time synchronisation",
+            cure="synchronise it, since events of both are compared",
+        )
+    if newest:
+        yield ok(
+            f"Prometheus has counted requests in {', '.join(examined.namespaces)}, the latest sample is {max(0.0, now - max(newest)):.0f} s old"
+        )
+    else:
+        yield warning(
+            f"nobody's requests to {', '.join(examined.namespaces)} were counted in the last five minutes",
+            cause="nobody called, or the proxies are not scraped any more",
+            cure="send some requests through a proxy of the mesh, and look again",
+        )

@@ -1,0 +1,45 @@
+"""Does every proxy have what istiod sent to it? By the proxies' own counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from chaos.doctor.examined import Examined
+from chaos.doctor.finding import Finding, error, ok, unknown, warning
+
+_MEMORY: Final = 500_000_000
+"""Bytes from which on a proxy's configuration is too large (an alarm of the usual operations)."""
+
+
+def proxies_are_in_sync(examined: Examined) -> Iterator[Finding]:
+    """Each is connected to istiod, rejects nothing, and has a configuration of a usual size."""
+    found = examined.proxies
+    asked = [one for one in found if one.connected is not None]
+    if len(asked) < len(found):
+        yield unknown(
+            f"{len(found) - len(asked)} of {len(found)} proxies can't be asked: {', '.join(one.pod for one in found if one.connected is None)[:200]}",
+            "allow pods/exec in these namespaces (chaosctl manifests rbac), or look yourself: istioctl proxy-status",
+        )
+    for one in asked:
+        if not one.connected:
+            yield error(
+                f"{one.title} is not connected to istiod",
+                cause="istiod is down or can't be reached from the pod (a NetworkPolicy, port 15012), or the proxy's certificate is not valid",
+                cure="istioctl proxy-status; restart the pod when istiod is well. It goes on with what it has, and no change reaches it",
+            )
+        if one.rejected:
+            yield warning(
+                f"{one.title} has rejected {one.rejected} configurations since it started",
+                cause="an EnvoyFilter or a value that this Envoy does not take; until it is mended, the proxy goes on with what it had",
+                cure=f"kubectl -n {one.namespace} logs {one.pod} -c istio-proxy | grep -i reject; istioctl proxy-status",
+            )
+        if one.memory > _MEMORY:
+            yield warning(
+                f"{one.title} uses {one.memory / 1e6:.0f} MB",
+                cause="its configuration has all services of the mesh",
+                cure="a Sidecar in the namespace that names what its workloads call",
+            )
+    well = [one for one in asked if one.connected and not one.rejected and one.memory <= _MEMORY]
+    if well:
+        yield ok(f"{len(well)} proxies are connected to istiod and have rejected nothing")

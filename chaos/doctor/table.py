@@ -1,0 +1,51 @@
+"""Every check, in the order in which they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from chaos.doctor.checks.configuration import configuration_is_sound, gateways_fit, subsets_have_pods
+from chaos.doctor.checks.control_plane import istiod_is_well
+from chaos.doctor.checks.credentials import rights_are_enough, rights_are_no_wider
+from chaos.doctor.checks.errors import proxies_are_quick, usual_errors
+from chaos.doctor.checks.injection import namespaces_inject, pods_are_ready
+from chaos.doctor.checks.leftovers import nothing_is_frozen, nothing_is_left
+from chaos.doctor.checks.metrics import metrics_are_there
+from chaos.doctor.checks.mutual_tls import mutual_tls_agrees
+from chaos.doctor.checks.sync import proxies_are_in_sync
+from chaos.doctor.checks.versions import versions_are_supported
+from chaos.doctor.examined import Examined
+from chaos.doctor.finding import Check, Checked, Finding, unknown
+from chaos.errors import HarnessError
+
+CHECKS: Final = (
+    Check("control-plane", "istiod is there and ready", istiod_is_well),
+    Check("versions", "versions are supported, and near each other", versions_are_supported),
+    Check("injection", "namespaces are injected, and pods have proxies", namespaces_inject),
+    Check("pods", "pods are ready", pods_are_ready),
+    Check("sync", "proxies are connected to istiod and take what it sends", proxies_are_in_sync),
+    Check("configuration", "Istio's configuration is sound", configuration_is_sound, before_suites=False),
+    Check("subsets", "subsets select pods", subsets_have_pods),
+    Check("gateways", "what is bound to a gateway fits it", gateways_fit),
+    Check("mutual-tls", "clients and servers agree on mutual TLS", mutual_tls_agrees),
+    Check("metrics", "Prometheus has what decisions need", metrics_are_there),
+    Check("errors", "requests meet none of the usual errors", usual_errors, before_suites=False),
+    Check("latency", "proxies add hardly any time", proxies_are_quick, before_suites=False),
+    Check("rights", "the identity in use may do what runs need", rights_are_enough, before_suites=False),
+    Check("reach", "the identity in use may write in staging only", rights_are_no_wider, before_suites=False),
+    Check("leftovers", "no dead run has left anything", nothing_is_left),
+    Check("freeze", "runs are not forbidden", nothing_is_frozen),
+)
+
+
+def examine(examined: Examined, checks: Iterable[Check] = CHECKS) -> list[Checked]:
+    """What the checks find; one that can't look says so, and keeps no other from looking."""
+    return [Checked(check, tuple(_found(check, examined))) for check in checks]
+
+
+def _found(check: Check, examined: Examined) -> list[Finding]:
+    try:
+        return list(check.look(examined))
+    except HarnessError as failed:
+        return [unknown(f"it could not be looked at: {failed.message}", failed.hint or "mend that first")]

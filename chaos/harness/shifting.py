@@ -1,0 +1,62 @@
+"""A canary shift from its begin to its record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from chaos.engine.shifting import Shifting
+from chaos.engine.surroundings import Surroundings
+from chaos.errors import InputError
+from chaos.injection.weights import Way
+from chaos.model.experiment import Experiment
+from chaos.model.shift import Shift, ShiftStep
+from chaos.reporting.record import write_atomically
+
+RECORD: Final = "shift.json"
+_SHORTEST: Final = timedelta(seconds=5)
+
+
+def shift(
+    experiment: Experiment,
+    around: Surroundings,
+    *,
+    virtual_service: str,
+    way: Way,
+    step: float,
+    every: timedelta,
+    run: str,
+    folder: Path,
+    told: Callable[[ShiftStep], None],
+) -> Shift:
+    """Shifts, and leaves a record: the steps with their decisions, and all that they rest on.
+
+    Raises:
+        InputError: a value can't be used, or the record can't be written.
+        Refused: a staging rule forbids it; nothing was written.
+        MeshError: the API failed, or all could not be put back yet.
+    """
+    if not 0 < step <= 100:
+        raise InputError(f"expected a step of more than 0 and at most 100 percent, got {step:g}")
+    if every < _SHORTEST:
+        raise InputError(f"expected steps of at least {_SHORTEST.total_seconds():g} s, got {every.total_seconds():g} s")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: expected a folder that records can be written to: {error.strerror}") from error
+    with around.stop.on_signals():
+        made = Shifting(
+            experiment, around, name=virtual_service, way=way, step=step, every=every.total_seconds(), run=run, told=told
+        )  # fmt: skip
+        found = made.execute()
+    document = {**found.model_dump(mode="json"), "history": json.loads(made.history.model_dump_json(by_alias=True))}
+    try:
+        write_atomically(folder / RECORD, json.dumps(document, separators=(",", ":")))
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the shift ended ({found.headline}), and its record can't be written: {error}"
+        ) from error
+    return found

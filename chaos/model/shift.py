@@ -1,0 +1,63 @@
+"""A canary shift as it went: its steps, and what came of it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from chaos.model.verdict import Outcome
+from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.frozen import Frozen
+
+
+class ShiftStep(Frozen):
+    """A time in which the weights were the same.
+
+    Args:
+        percent: Share of the requests that the target got; of the first step, the one that it had before.
+        start: When it began, on the clock of the metrics.
+        end: When it was decided.
+        answer: Of all expectations together.
+        expectations: What became of each.
+    """
+
+    percent: float
+    start: float
+    end: float
+    answer: Answer
+    expectations: tuple[ExpectationResult, ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """``20 %: holds after 300 s``, and what does not hold."""
+        told = [f"    {one.sentence}" for one in self.expectations if one.answer is not Answer.HOLDS]
+        return "\n".join([f"{self.percent:g} %: {self.answer} after {self.end - self.start:.0f} s", *told])
+
+
+class Shift(Frozen):
+    """What came of a shift.
+
+    Args:
+        outcome: ``passed``: all was shifted, and stays so. ``failed``: a step violated the steady state. ``inconclusive``:
+            nobody knows. Unless it passed, all is as it was before.
+        reason: Why it did not pass.
+        note: What is not as before all the same.
+    """
+
+    format: int = 1
+    run: str
+    experiment: str
+    virtual_service: str = Field(description="namespace/name")
+    source: str
+    target: str
+    outcome: Outcome
+    reason: str = ""
+    note: str = ""
+    steps: tuple[ShiftStep, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """Its result in one line."""
+        way = f"shift of {self.virtual_service} from {self.source} to {self.target}"
+        if self.outcome is Outcome.PASSED:
+            return f"{way}: PASSED: all requests go to {self.target}"
+        return f"{way}: {self.outcome.upper()}: {self.reason}"

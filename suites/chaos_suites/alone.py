@@ -1,0 +1,48 @@
+"""Tests that would disturb each other take turns, in whatever process they run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Collection
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+
+class Alone:
+    """Holds names of one cluster against the user's other tests, for as long as a ``with`` block; the kernel frees what a dead process held.
+
+    Args:
+        cluster: The cluster's UID.
+    """
+
+    def __init__(self, cluster: str) -> None:
+        self._folder = Path(tempfile.gettempdir()) / f"chaos-suites-{os.getuid()}-{cluster}"
+        self._held = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._folder.mkdir(exist_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._held.close()
+
+    def take(self, names: Collection[str], *, mesh: bool = False) -> None:
+        """Waits until nobody else holds one of these names, then holds them.
+
+        Args:
+            names: Services. A test takes all of its names at once, in one order for all tests, so that no two wait for each other.
+            mesh: Hold the whole mesh, so that no other test runs; otherwise hold it together with the others.
+        """
+        self._lock("mesh", fcntl.LOCK_EX if mesh else fcntl.LOCK_SH)
+        for name in sorted(set(names)):
+            self._lock(f"service-{name}", fcntl.LOCK_EX)
+
+    def _lock(self, name: str, how: int) -> None:
+        file = self._held.enter_context((self._folder / name).open("a"))
+        fcntl.flock(file, how)

@@ -1,0 +1,1 @@
+"""Versions, and what happens while istiod is down."""

@@ -1,0 +1,93 @@
+"""What the mesh itself counts of one hop."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import pytest
+
+from chaos import Harness
+from chaos.istio.hosts import host_of
+from chaos.values.questions import Requests, Side
+from chaos_suites.services import Hop
+
+_WINDOW: Final = 300.0
+"""Seconds within which a proxy's counter was scraped, if the proxy still runs."""
+_SCRAPES: Final = 4
+_FLUSH: Final = 5.0
+"""A finished request is in the metrics after so many scrapes, and seconds for what lies between, at the latest."""
+
+
+_NAMES: Final = ("source_workload", "source_app", "source_canonical_service")
+"""Labels by which a caller may be named: its workload, or the label ``app`` of its pods."""
+Counts = Counter[tuple[str, ...]]
+
+
+def so_far(
+    harness: Harness, namespace: str, caller: str, service: str, labels: Sequence[str], side: Side = Side.CALLERS
+) -> Counts:
+    """Requests of one caller to a service since its proxies began, by the values of some labels."""
+    question = Requests(host=host_of(service, namespace), side=side)
+    found = Counts()
+    for series in harness.place.metrics.samples(question, seconds=_WINDOW):
+        if series.samples and caller in map(series.labels.get, _NAMES):
+            found[tuple(series.labels.get(one, "unknown") for one in labels)] += round(series.samples[-1][1])
+    return found
+
+
+def counted(
+    harness: Harness,
+    namespace: str,
+    caller: str,
+    service: str,
+    send: Callable[[], int],
+    *,
+    labels: Sequence[str],
+    side: Side = Side.CALLERS,
+) -> Counts:
+    """How many of the requests that ``send`` sends, which says their number, have which labels in the mesh's own metrics.
+
+    Fails the test as inconclusive if the mesh counts fewer or more: then they did not all take this hop, or others called.
+    """
+
+    def now() -> Counts:
+        return so_far(harness, namespace, caller, service, labels, side)
+
+    before = _settled(harness, now)
+    sent = send()
+    wait = _FLUSH + _SCRAPES * harness.place.environment.scrape_interval
+    deadline = time.monotonic() + wait
+    while (now() - before).total() < sent and time.monotonic() < deadline:
+        time.sleep(0.2)
+    found = _settled(harness, now) - before
+    if found.total() != sent:
+        why = (
+            f"others called {service} meanwhile: run the suite while nobody else does"
+            if found.total() > sent
+            else f"not every request led from {caller} to {service}, or the proxy isn't scraped: check caller, service and path"
+        )
+        pytest.fail(
+            f"inconclusive: {sent} requests were sent, and {found.total()} from {caller} to {service} counted; {why}",
+            pytrace=False,
+        )
+    return found
+
+
+def versions(harness: Harness, namespace: str, hop: Hop, send: Callable[[], int]) -> Counter[str]:
+    """How many of the requests that ``send`` sends were answered by which version of a hop's service."""
+    found = counted(harness, namespace, hop.caller, hop.service, send, labels=["destination_version"])
+    return Counter({version: number for (version,), number in found.items()})
+
+
+def _settled(harness: Harness, now: Callable[[], Counts]) -> Counts:
+    """The counts once a whole scrape interval changed nothing, or after some: then somebody else calls."""
+    seen = now()
+    for _ in range(_SCRAPES):
+        time.sleep(1.1 * harness.place.environment.scrape_interval)
+        seen, last = now(), seen
+        if seen == last:
+            break
+    return seen

@@ -1,0 +1,1 @@
+"""Key metrics, alerts and trace headers."""

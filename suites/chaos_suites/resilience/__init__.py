@@ -1,0 +1,1 @@
+"""Time-outs, retries, breakers, ejection, and what services do without their dependencies."""

@@ -1,0 +1,25 @@
+"""What is not allowed is denied (G10)."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos_suites.asking import Entry
+from chaos_suites.configuring import Configure
+from chaos_suites.services import Services
+from chaos_suites.watching import within
+
+pytestmark = pytest.mark.guide("G10")
+TIMES = 30
+
+
+def test_what_is_allowed_passes_and_everything_else_is_denied(
+    services: Services, entry: Entry, configured: Configure
+) -> None:
+    authorization = configured(services.authorization)
+    first = authorization.denied[0]
+    within(10, lambda: set(entry.ask(first.path, method=first.method)) == {403})  # until the proxies obey
+    for one in authorization.allowed:
+        entry.must_answer(one.path, TIMES, method=one.method)
+    for one in authorization.denied:
+        assert set(entry.ask(one.path, TIMES, method=one.method)) == {403}, f"{one.method} {one.path}"

@@ -1,0 +1,71 @@
+"""No hole opens while a fault is active, or while certificates are renewed (G9, G10)."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from chaos import Delay, Expectation, Experiment, Harness, Load, Request, Target
+from chaos.values.access import MeshAccess
+from chaos_suites.asking import Entry
+from chaos_suites.configuring import Configure
+from chaos_suites.lab import rotate_certificates
+from chaos_suites.security.pods import doors
+from chaos_suites.services import Services
+from chaos_suites.watching import meanwhile, within
+
+
+@pytest.mark.guide("G9", "G10")
+def test_a_fault_opens_no_hole(harness: Harness, services: Services, entry: Entry, configured: Configure) -> None:
+    """The fault is an object of its own beside the team's; who was denied before is denied with it, and so is plain text."""
+    authorization, _ = configured.both(services.authorization, services.identities)
+    inside = doors(harness, services.namespace, authorization.service)
+
+    def look() -> tuple[Counter[int], list[str]]:
+        denied = sum((entry.ask(one.path, method=one.method) for one in authorization.denied), Counter[int]())
+        return denied, [str(door) for door in inside if not door.refuses_plain_text()]
+
+    with meanwhile(look) as seen:
+        harness.check(
+            Experiment(
+                "a-fault-opens-no-hole",
+                target=Target(
+                    services.namespace, authorization.service, callers={services.label: authorization.caller}
+                ),
+                faults=[Delay(percentage=50, fixed_delay="100ms")],
+                load=Load(
+                    rate=services.rate,
+                    requests=[Request(one.path, method=one.method) for one in authorization.allowed],
+                    host=services.host,
+                ),
+                steady_state=[
+                    Expectation(
+                        "what is allowed is answered", service=authorization.service, status="<400", at_least="95%"
+                    )
+                ],
+            )
+        )
+    statuses, plain = sum((one for one, _ in seen), Counter[int]()), [one for _, found in seen for one in found]
+    assert set(statuses) == {403}, f"some requests were not denied: {dict(statuses)}"
+    assert not plain, "plain text was answered"
+
+
+@pytest.mark.guide("G9")
+def test_no_request_is_lost_while_certificates_are_renewed(
+    services: Services, entry: Entry, configured: Configure, harness: Harness, lab: MeshAccess
+) -> None:
+    """Only the lab renews them when it is told to; on a cluster istiod does, when they are near their end."""
+    identities = configured(services.identities)
+    inside = [door for name in identities.pods for door in doors(harness, services.namespace, name)]
+    before = [door.certificate() for door in inside]
+
+    def look() -> Counter[int]:
+        return sum((entry.ask(path) for path in identities.paths), Counter[int]())
+
+    with meanwhile(look) as seen:
+        rotate_certificates(lab)
+        renewed = within(20, lambda: all(old != door.certificate() for old, door in zip(before, inside, strict=True)))
+    assert renewed, "the pods still show their old certificates"
+    assert set(sum(seen, Counter[int]())) == {200}
+    assert not [door for door in inside if not door.refuses_plain_text()]

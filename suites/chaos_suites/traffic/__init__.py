@@ -1,0 +1,1 @@
+"""Splits, routes by header, mirrors and the ingress."""

@@ -1,0 +1,250 @@
+"""Canary shifts, whole, in virtual time: all the way, back at once, and whatever else may happen."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos import (
+    Abort,
+    Expectation,
+    Experiment,
+    Harness,
+    InputError,
+    Load,
+    MeshError,
+    Outcome,
+    Refused,
+    Request,
+    Settings,
+    Target,
+)
+from chaos.engine.place import Place
+from chaos.engine.surroundings import NoWatch
+from chaos.injection.weights import Way, share_of, shifted
+from chaos.model.shift import Shift
+from chaos.safety.lease import Held
+from chaos.safety.sweep import sweep
+from chaos.testing.shop import Shop
+from tests.unit.engine.test_changing_crashes import Dead, Mortal
+
+CANARY = "order-svc-canary"
+ROUTES: dict[str, Any] = {
+    "kind": "VirtualService", "metadata": {"name": "orders", "namespace": "staging"},
+    "spec": {"hosts": ["order-svc"], "http": [{"route": [
+        {"destination": {"host": "order-svc"}, "weight": 100}, {"destination": {"host": CANARY}, "weight": 0},
+    ]}]},
+}  # fmt: skip
+EXPERIMENT = Experiment(
+    "orders",
+    target=Target("staging", "inventory-svc", callers={"app": "order-svc"}),
+    faults=[Abort(percentage=50, http_status=503)],
+    load=Load(rate=50, requests=[Request("/orders/42")]),
+    steady_state=[Expectation("answered", service="order-svc", status="<500", at_least="95%")],
+)
+
+
+class Canary:
+    """A shop whose orders can be sent to a canary."""
+
+    def __init__(self, *, spoiled: float = 0.0, **behaviour: Any) -> None:
+        self.shop = Shop(spoils={CANARY: spoiled} if spoiled else {}, seed=1, **behaviour)
+        self.shop.mesh.put(ROUTES)
+        self.shop.clock.sleep(1)
+        self.mesh: Any = self.shop.mesh
+
+    def harness(self, folder: Path, *, changes: tuple[str, ...] = ("staging",)) -> Harness:
+        settings = Settings(namespaces=("staging",), changes=changes)
+        place = Place.of(self.mesh, self.shop.metrics, settings, entry="http://shop.memory")
+        return Harness(
+            place, load=lambda: self.shop.load, probe=lambda: self.shop.probe, clock=self.shop.clock, listeners=(),
+            watchdog=lambda _watched, _folder: NoWatch(), report_dir=folder,
+        )  # fmt: skip
+
+    def shift(self, folder: Path, **options: Any) -> Shift:
+        way = {"virtual_service": "orders", "source": "order-svc", "target": CANARY, "step": 25.0, "every": "30s"}
+        return self.harness(folder).shift(EXPERIMENT, **{**way, **options})
+
+    def when(self, percent: int, action: Callable[[], object], *, after: float = 5.0) -> None:
+        """Has something done some seconds after a step was written."""
+        write = self.shop.mesh.replace_istio_object
+
+        def writing(obj: Any, **options: Any) -> Any:
+            if not options.get("dry_run") and weights(obj)[1] == percent:
+                self.shop.clock.later(after, action)
+            return write(obj, **options)
+
+        self.shop.mesh.replace_istio_object = writing  # type: ignore[method-assign]
+
+    def routes(self) -> Any:
+        return self.shop.mesh.virtual_service("staging", "orders")
+
+    def is_clean(self) -> bool:
+        return not self.shop.mesh.objects("Lease") and not self.routes()["metadata"].get("annotations")
+
+
+def weights(vs: Any) -> list[int]:
+    return [part["weight"] for part in vs["spec"]["http"][0]["route"]]
+
+
+def test_a_canary_that_is_well_gets_all_and_keeps_it(tmp_path: Path) -> None:
+    canary, told = Canary(), list[str]()
+    found = canary.shift(tmp_path, told=lambda step: told.append(step.sentence))
+    assert (found.outcome, found.reason, found.note) == (Outcome.PASSED, "", "")
+    assert [step.percent for step in found.steps] == [0, 25, 50, 75, 100]
+    assert all(step.end - step.start >= 30 for step in found.steps)
+    assert told[1].startswith("25 %: holds after 30 s")
+    assert weights(canary.routes()) == [0, 100]
+    assert canary.is_clean()
+    record = json.loads((tmp_path / "shifts" / found.run / "shift.json").read_text())
+    assert (record["outcome"], len(record["steps"]), bool(record["history"]["recorded"])) == ("passed", 5, True)
+
+
+@pytest.mark.parametrize("at", [25, 75])
+def test_a_canary_that_fails_is_taken_back_at_once(tmp_path: Path, at: int) -> None:
+    canary = Canary()
+
+    def fail() -> None:
+        canary.shop.traffic.catch_up()
+        canary.shop.traffic.spoils = {CANARY: 0.8}
+
+    canary.when(at, fail)
+    found = canary.shift(tmp_path)
+    assert (found.outcome, found.steps[-1].percent) == (Outcome.FAILED, at)
+    assert found.steps[-1].end - found.steps[-1].start < 30, "before the step is over"
+    assert f"at {at} % the steady state was violated; all is as before" in found.reason
+    assert "'answered' was violated" in found.steps[-1].sentence
+    assert canary.routes()["spec"] == ROUTES["spec"]
+    assert canary.is_clean()
+
+
+def test_nobody_knows_is_no_reason_to_go_on(tmp_path: Path) -> None:
+    """At a quarter the share is right at the bound."""
+    canary = Canary(spoiled=0.2)
+    found = canary.shift(tmp_path)
+    assert (found.outcome, found.steps[-1].percent) == (Outcome.INCONCLUSIVE, 25)
+    assert "at 25 % the steady state could not be decided" in found.reason
+    assert canary.routes()["spec"] == ROUTES["spec"]
+
+
+def test_what_was_not_steady_before_is_not_shifted(tmp_path: Path) -> None:
+    canary = Canary(broken=0.2)
+    found = canary.shift(tmp_path)
+    assert (found.outcome, len(found.steps)) == (Outcome.INCONCLUSIVE, 1)
+    assert "before the first step, the steady state was violated" in found.reason
+    assert canary.routes()["spec"] == ROUTES["spec"]
+
+
+def freeze(canary: Canary) -> None:
+    canary.shop.mesh.annotate_namespace("staging", "chaos-harness.dev/frozen", "release day")
+
+
+def rewrite(canary: Canary) -> None:
+    vs = canary.routes()
+    canary.shop.mesh.put({**vs, "spec": {**vs["spec"], "hosts": ["order-svc", "orders"]}})
+
+
+@pytest.mark.parametrize(
+    ("happens", "reason", "spec"),
+    [
+        (freeze, "release day", ROUTES["spec"]),
+        (lambda canary: sweep(canary.shop.mesh, namespaces=("staging",), everything=True), "was lost", ROUTES["spec"]),
+        (rewrite, "somebody wrote VirtualService staging/orders", {**ROUTES["spec"], "hosts": ["order-svc", "orders"]}),
+        (lambda canary: signal.raise_signal(signal.SIGTERM), "SIGTERM", ROUTES["spec"]),
+        (lambda canary: setattr(canary.shop.load, "died", "killed"), "load generator died", ROUTES["spec"]),
+        (lambda canary: setattr(canary.shop.metrics, "lost", "gone"), "gone", ROUTES["spec"]),
+    ],
+)
+def test_whatever_happens_all_is_put_back(
+    tmp_path: Path, happens: Callable[[Canary], object], reason: str, spec: object
+) -> None:
+    canary = Canary()
+    canary.when(50, lambda: happens(canary))
+    found = canary.shift(tmp_path)
+    assert (found.outcome, found.steps[-1].percent) == (Outcome.INCONCLUSIVE, 50)
+    assert reason in found.reason
+    assert canary.routes()["spec"] == spec
+    assert canary.is_clean()
+
+
+@pytest.mark.parametrize("how", ["before", "after", "late"])
+def test_a_shift_that_is_killed_is_put_back_unless_it_was_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    """The lease comes first, then four steps; the lease goes, and the mark last."""
+    monkeypatch.setattr(Held, "_keep", lambda self: None)
+    for number in range(1, 8):
+        canary = Canary()
+        canary.mesh = mortal = Mortal(canary.shop.mesh, number, how)
+        with pytest.raises(Dead):
+            canary.shift(tmp_path, every="5s")
+        over = number > 1 and not canary.shop.mesh.objects("Lease")
+        for _ in range(2):
+            canary.shop.clock.sleep(40)
+            assert not any(swept.trouble for swept in sweep(canary.shop.mesh, namespaces=("staging",)))
+            with suppress(MeshError):
+                mortal.late()
+        assert weights(canary.routes()) == ([0, 100] if over else [100, 0]), f"{how} write {number}"
+        assert over == (number > 6 or (number == 6 and how == "after"))
+
+
+def test_a_namespace_that_allows_no_changes_is_let_alone(tmp_path: Path) -> None:
+    canary = Canary()
+    with pytest.raises(Refused, match="changes-not-allowed"):
+        canary.harness(tmp_path, changes=()).shift(
+            EXPERIMENT, virtual_service="orders", source="order-svc", target=CANARY, every="30s"
+        )
+    assert canary.is_clean()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"virtual_service": "nothing"}, "there is no VirtualService staging/nothing"),
+        ({"source": "v7", "target": "v8"}, "no HTTP route of VirtualService staging/orders leads to 'v7' or 'v8'"),
+        ({"source": CANARY, "target": "order-svc"}, "go to 'order-svc' already"),
+        ({"step": 0.0}, "expected a step of more than 0"),
+        ({"every": "1s"}, "expected steps of at least 5 s"),
+    ],
+)
+def test_what_can_not_be_shifted_is_told(tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Canary().shift(tmp_path, **options)
+
+
+# --- weights -----------------------------------------------------------------------------------------------------------
+
+
+def subsets(*parts: tuple[str, int]) -> dict[str, Any]:
+    route = [{"destination": {"host": "reviews", "subset": name}, "weight": weight} for name, weight in parts]
+    return {"kind": "VirtualService", "metadata": {"namespace": "staging"}, "spec": {"http": [{"route": route}]}}
+
+
+@pytest.mark.parametrize(
+    ("before", "percent", "after"),
+    [
+        ([("v1", 100)], 10, [("v1", 90), ("v2", 10)]),
+        ([("v1", 90), ("v2", 10)], 20, [("v1", 80), ("v2", 20)]),
+        ([("v1", 40), ("v2", 10), ("v3", 50)], 50, [("v1", 25), ("v2", 25), ("v3", 50)]),
+        ([("v3", 100)], 50, [("v3", 100)]),
+    ],
+)
+def test_weights_move_between_two_versions_alone(
+    before: list[tuple[str, int]], percent: float, after: list[tuple[str, int]]
+) -> None:
+    way = Way(source="v1", target="v2")
+    assert shifted(subsets(*before), way, percent) == subsets(*after)["spec"]
+
+
+def test_a_route_without_a_weight_has_all(tmp_path: Path) -> None:
+    vs = subsets(("v1", 100))
+    del vs["spec"]["http"][0]["route"][0]["weight"]
+    way = Way(source="v1", target="v2")
+    assert share_of(vs, way) == 0
+    assert shifted(vs, way, 100) == subsets(("v1", 0), ("v2", 100))["spec"]

@@ -1,0 +1,51 @@
+"""What ``services.toml`` may say, and how mistakes in it are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.errors import InputError
+from chaos_suites.services import SHOP, Canary, Services, read_services
+
+HOP = 'caller = "web"\nservice = "shop"\npath = "/shop"\n'
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "services.toml"
+    file.write_text(f'namespace = "staging"\n{text}')
+    return file
+
+
+def test_the_shops_file_has_every_table() -> None:
+    found = read_services(SHOP)
+    assert all(getattr(found, name) is not None for name in Services.model_fields if name != "host")
+
+
+def test_files_of_configuration_are_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "canary.yaml").write_text("")
+    file = written(tmp_path, f'[canary]\n{HOP}weights = {{v1 = 90, v2 = 10}}\nconfiguration = ["canary.yaml"]\n')
+    canary = read_services(file).canary
+    assert isinstance(canary, Canary)
+    assert canary.configuration == (tmp_path / "canary.yaml",)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[canari]\n", "canari: is not known here"),
+        (f"[canary]\n{HOP}", "canary.weights: is missing"),
+        (f"[canary]\n{HOP}weights = {{v1 = 90}}\n", "canary: weights: expected numbers from 0 on that are 100 in all"),
+        (f"[timeout]\n{HOP}bound = '1s'\n", "timeout.dependency: is missing"),
+        (f"[timeout]\n{HOP}dependency = 'x'\nbound = 'soon'\n", "timeout.bound: 'soon'"),
+        (f"[control_plane]\n{HOP}configuration = ['none.yaml']\n", "none.yaml: expected a file"),
+        ("[identities]\naccounts = {a = 'a'}\npods = ['b']\n", "expected the service accounts of b, too"),
+        ("[degraded\n", "can't be read as TOML"),
+    ],
+)
+def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, told: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_services(written(tmp_path, text))
+    assert told in str(caught.value)
+    assert "docs/reference/suites.md" in str(caught.value)
