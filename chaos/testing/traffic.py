@@ -47,10 +47,12 @@ BOUNDS: Final = (0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000)
 _UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
 """An order that hangs, and is not counted."""
 
-_GRPC: Final = "gRPC "
-"""Before the number of a gRPC status."""
+
 Failing = Mapping[str, Mapping[str, float]]
 """The share of the orders that fail, by what is asked for and by replica."""
+
+_GRPC: Final = "gRPC "
+"""Before the number of a gRPC status."""
 
 
 class Obeyed(Protocol):
