@@ -31,7 +31,7 @@ defects: setup ## run broken shops and their healthy twins on the lab, and tell 
 	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
 
 suites: setup ## run the suites that come with the package on the lab's shop (eight minutes)
-	@.venv/bin/python -m pytest -n 4 --timeout 600 suites/chaos_suites $(ARGS)
+	@.venv/bin/python -m pytest -n 6 --timeout 600 suites/chaos_suites $(ARGS)
 
 suites-broken: setup ## break what each suite guards, and tell which do not notice; run the suites on Bookinfo (ten minutes)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 900 tests/suites $(ARGS)

@@ -85,7 +85,7 @@ def names(tmp_path: Path) -> Path:
 
 def test_those_that_apply_pass_and_the_others_say_what_they_need(lab: LabState, names: Path, tmp_path: Path) -> None:
     kubectl(lab, "apply", "-f", str(NETWORKING / "virtual-service-reviews-90-10.yaml"))
-    options = ("-n", "4", "-rA", "--deselect", str(SUITES / "traffic" / "test_routing.py"))
+    options = ("-n", "4", "--deselect", str(SUITES / "traffic" / "test_routing.py"))
     done = run(services=names, reports=tmp_path, options=options)
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     assert set(re.findall(r"^PASSED \S+/(test_\w+)\.py", done.stdout, re.MULTILINE)) == APPLY
