@@ -24,6 +24,7 @@ PUBLISHED = {
 """Confidence sequences of 95 % by confseq 0.0.9, ``bernoulli_confidence_interval(good, total, 0.05, t_opt=1000)``."""
 
 
+@settings(deadline=None)
 @given(good=counts, bad=counts, bound=st.floats(0.001, 0.999), effect=st.floats(1, 500))
 def test_scaled_evidence_keeps_the_guarantee_for_independent_events(
     good: int, bad: int, bound: float, effect: float
