@@ -20,6 +20,7 @@ def plan_text(plan: Plan) -> str:
     """The whole plan as plain text."""
     experiment = plan.experiment
     lines = [f"{experiment.name}: {experiment.headline}"]
+    lines += [f"about:     {' '.join(experiment.description.split())}"] if experiment.description else []
     if plan.refusals:
         lines.append("refused:")
         for refusal in plan.refusals:

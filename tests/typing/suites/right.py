@@ -39,10 +39,12 @@ from chaos import (
     Request,
     Result,
     Settings,
+    Shift,
     Stage,
     StringMatch,
     Target,
     Verdict,
+    library,
     parse_experiment,
     read_experiment,
 )
@@ -120,6 +122,22 @@ def grpc() -> Experiment:
     )
 
 
+TEMPLATES: list[Experiment] = [
+    library.dependency_down(
+        "down", service="inventory-svc", caller="order-svc", path="/orders/42", protocol="grpc", attempts=4,
+        callers={"app.kubernetes.io/name": "orders"}, fallback=Good(json_path={"degraded": True}), owner="checkout",
+    ),
+    library.dependency_slow("slow", service="inventory-svc", path="/orders/42", delay=timedelta(seconds=5), within="2s"),
+    library.slower_than_its_time_out(
+        "cut", service="order-svc", behind="inventory-svc", time_out="1s", load=Load(requests=[Request("/orders/42")])
+    ),
+    library.hanging("hang", service="inventory-svc", path="/orders/42", percentage=50, limits=Limits(fault="3m")),
+    library.partly_failing("part", service="inventory-svc", path="/orders/42", percentage=20, at_least=0.95),
+    library.rate_limited("rate", service="inventory-svc", path="/orders/42", calls_per_request=2, steady_state=[ANSWERED]),
+    library.flapping("flap", service="inventory-svc", path="/orders/42", lasts="20s", times=2, profile="nightly"),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_orders(harness: Harness, status: int) -> None:
     plan: Plan = harness.plan(orders(status))
@@ -131,6 +149,16 @@ def test_orders(harness: Harness, status: int) -> None:
     folder: Path | None = result.folder
     assert folder is not None
     assert Harness.judge(folder) == verdict
+
+
+def test_with_another_mesh_for_a_while(harness: Harness) -> None:
+    policy = {"kind": "AuthorizationPolicy", "metadata": {"name": "deny-all", "namespace": "staging"}, "spec": {}}
+    with harness.changed(policy, Path("weights.yaml"), "kind: Sidecar", absent=[policy]):
+        harness.check(grpc())
+    assert [change.name for change in harness.active_changes()] == []
+    found: Shift = harness.shift(grpc(), virtual_service="reviews", source="v1", target="v2", step=20, every="1m")
+    assert found.outcome is Outcome.PASSED
+    assert found.steps[-1].percent == 100
 
 
 def test_that_it_fails(harness: Harness) -> None:
