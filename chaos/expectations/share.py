@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
@@ -16,9 +16,11 @@ from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.scene import Scene
 from chaos.istio.metrics import counted_at
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.questions import Durations, Requests
+from chaos.values.remarks import Refusal, Warn
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
@@ -194,6 +196,7 @@ class ShareOfGood(Share):
     """A share of good answers, and its bounds as people write them; a kind of its own is whatever counts the answers."""
 
     opened = "good"
+    loosened_by: ClassVar[str] = "atLeast"
 
     good: Good = Field(description="which events are good: by status, within a time, or both")
     at_least: Absolute = Field(description="smallest share of good events before and after the fault, such as 99%")
@@ -225,6 +228,16 @@ class ShareOfGood(Share):
         if self.during_fault is not None:
             raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
         return self
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """A caller that only passes the fault's answer on is a bad one."""
+        taken = sorted(one for one in scene.passed_on if self.good.grpc is None and self.good.status_is_good(one))
+        if taken:
+            yield Warn(
+                code="error-is-good",
+                message=f"{self.title}: a caller that passes the fault's status {', '.join(map(str, taken))} on has answered well, by "
+                f"what is declared as good ({self.good}); if that is none of a good answer, declare good.status 2xx",
+            )
 
     def bound_in(self, phase: Phase) -> Bound:
         """The bound that holds in a phase."""
