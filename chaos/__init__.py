@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from chaos.model.history import History
     from chaos.model.plan import Plan
     from chaos.model.settings import Caps, Settings
+    from chaos.model.shift import Shift
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
     from chaos.ports import Listener, Progress, Result
     from chaos.version import __version__
@@ -107,6 +108,7 @@ _HOMES: Final = {
     "ReplicaExpectation": "chaos.expectations.replicas",
     "Request": "chaos.model.experiment",
     "Settings": "chaos.model.settings",
+    "Shift": "chaos.model.shift",
     "Stage": "chaos.faults.stage",
     "Stopped": "chaos.errors",
     "StringMatch": "chaos.faults.target",
@@ -168,6 +170,7 @@ __all__ = [
     "Request",
     "Result",
     "Settings",
+    "Shift",
     "Stage",
     "Stopped",
     "StringMatch",

@@ -100,7 +100,8 @@ def restore(
     backup = read_backup(folder)
     mesh, settings = _mesh(context, kubeconfig)
     namespaces = _of(backup.namespaces, namespace)
-    if backing_up.check_restore(mesh, settings, namespaces) != backup.cluster:
+    staging = backing_up.check_restore(mesh, settings, namespaces)
+    if staging.cluster != backup.cluster:
         say("note: the backup is of another cluster, or of one that was made anew since")
     differing, found = backing_up.compare(mesh, backup, namespaces)
     if not as_json:
@@ -117,9 +118,9 @@ def restore(
             )
         typer.confirm(f"write {len(wanted)} of them?", abort=True, err=True)
     before = backing_up.proxies(mesh, namespaces)
-    done, left = backing_up.restore(mesh, backup, found, differing, prune=prune)
+    done, left = backing_up.restore(mesh, staging, backup, found, differing, prune=prune)
     again, _ = backing_up.compare(mesh, backup, namespaces)
-    left += [f"{one.kind} {one.namespace}/{one.name} still differs" for one in again if one.state != "extra" or prune]
+    left += [f"{one.title} still differs" for one in again if one.state != "extra" or prune]
     wrong = backing_up.await_proxies(mesh, namespaces, before)
     if as_json:
         give({"done": done, "left": left, "proxies": wrong})
@@ -148,7 +149,7 @@ def _of(saved: tuple[str, ...], named: list[str] | None) -> tuple[str, ...]:
 
 
 def _titles(differing: list[Difference]) -> str:
-    return ", ".join(f"{one.kind} {one.namespace}/{one.name}" for one in differing)
+    return ", ".join(one.title for one in differing)
 
 
 def _show(differing: list[Difference]) -> None:
@@ -160,6 +161,6 @@ def _show(differing: list[Difference]) -> None:
             "missing": "missing",
             "changed": "changed",
         }
-        show(f"{one.kind} {one.namespace}/{one.name}: {said[one.state]}\n{one.text}")
+        show(f"{one.title}: {said[one.state]}\n{one.text}")
     if not differing:
         give("nothing differs")

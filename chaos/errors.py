@@ -7,7 +7,7 @@ ChaosError
 │   └── ExperimentRefused        a staging rule refused the plan                    (exit code 4)
 └── HarnessError              the harness, its user, the cluster or the lab is at fault
     ├── InputError               a value, an option or a file of the user is wrong  (exit code 2)
-    ├── Refused                  another run holds what this one needs              (exit code 4)
+    ├── Refused                  another run holds what this one needs, or a rule forbids it (exit code 4)
     ├── MeshError                the Kubernetes API did not do what was asked
     ├── MetricsError             Prometheus did not answer as expected
     ├── LoadError                the load generator could not be started or died
@@ -112,7 +112,7 @@ class InputError(HarnessError):
 
 
 class Refused(HarnessError):
-    """Another run holds what this one needs; nothing was written."""
+    """Another run holds what this one needs, or a staging rule forbids a change; nothing was written."""
 
     exit_code = 4
 

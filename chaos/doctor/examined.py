@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Final
 
 from chaos.errors import MeshError
 from chaos.harness.backing_up import Found, find, proxies
@@ -12,6 +14,9 @@ from chaos.istio.proxy_state import ProxyState
 from chaos.istio.workloads import Workload, workloads_of
 from chaos.model.settings import Settings
 from chaos.ports import Identity, Mesh, Metrics, Object
+
+_AGAIN: Final = 1.0
+"""Seconds; istiod ends every connection now and then, and proxies connect anew at once."""
 
 
 class Examined:
@@ -72,7 +77,11 @@ class Examined:
 
     @cached_property
     def proxies(self) -> Sequence[ProxyState]:
-        """What the proxies say of themselves."""
+        """What the proxies say of themselves; who is between two connections is asked once more."""
+        found = proxies(self.mesh, tuple(self.namespaces))
+        if all(one.connected is not False for one in found):
+            return found
+        time.sleep(_AGAIN)
         return proxies(self.mesh, tuple(self.namespaces))
 
     @cached_property

@@ -56,6 +56,7 @@ def changed(
         Refused: a staging rule forbids one; nothing was written.
         Locked: another run changes one of the objects now.
         MeshError: the API failed, or the changes were not there all the time.
+        MetricsError: nobody can tell who calls the hosts of an object; nothing was written.
     """
     changes = [Change(place, one, run=run, clock=clock, lease=lease) for one in wanted]
     for one in changes:

@@ -75,7 +75,9 @@ def look(
         here = around[target.namespace]
         here = replace(here, services=(*here.services, *others), hidden=hidden)
         if metrics is not None and target.namespace in here.namespaces:
-            callers = calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
+            callers: Sequence[tuple[str, str]] = ()
+            with suppress(MetricsError):  # the run itself will say that Prometheus is gone; a plan can do without
+                callers = calling(metrics, here.destinations(service_fqdn(target.service, target.namespace)))
             uncounted = dict(_uncounted(metrics, experiment, here))
             here = replace(here, calling=callers, unanswered=unanswered, uncounted=uncounted)
         found.append(here)
@@ -167,11 +169,12 @@ def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
 
 
 def calling(metrics: Metrics, hosts: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """``(namespace, workload)`` that called one of these hosts in the last hour."""
-    try:
-        series = [one for host in hosts for one in metrics.samples(Requests(host=host), seconds=_LOOK_BACK)]
-    except MetricsError:
-        return ()  # the run itself will say that Prometheus is gone; a plan can do without
+    """``(namespace, workload)`` that called one of these hosts in the last hour.
+
+    Raises:
+        MetricsError: the metrics do not answer.
+    """
+    series = [one for host in hosts for one in metrics.samples(Requests(host=host), seconds=_LOOK_BACK)]
     return sorted(
         {(s.labels.get("source_workload_namespace", ""), s.labels.get("source_workload", "")) for s in series}
     )

@@ -161,7 +161,7 @@ def hosts_are_in_staging(draft: ChangeDraft) -> Iterator[Refusal]:
                 message=f"{draft.where} is a delegate, or delegates: others than its own callers may follow it",
                 hint="change a VirtualService that has hosts and routes of its own",
             )
-        governed = [*(spec.get("hosts") or ()), *([spec["host"]] if "host" in spec else [])]
+        governed = _governed(spec)
         entered = draft.lab and gateways and MESH not in (spec.get("gateways") or ())
         for host in (*(() if entered else governed), *_led_to(spec)):
             full = resolve_host(str(host), draft.namespace)
@@ -175,6 +175,28 @@ def hosts_are_in_staging(draft: ChangeDraft) -> Iterator[Refusal]:
                 return
 
 
+def why_not_restored(obj: Mapping[str, Any], place: Staged) -> str:
+    """Why an object of a backup may not be written, although its namespace may be written to; empty where it may.
+
+    What a team has in its namespace is the team's: hosts outside the mesh, gateways, filters. But it has no fault, which an
+    experiment has to declare, and governs no Service of others for callers elsewhere.
+    """
+    spec = spec_of(obj)
+    if any(without_faults(route) != dict(route) for route in spec.get("http") or ()):
+        return "it has a fault, which only an experiment may inject"
+    if BY_NAME[obj["kind"]].reaches is Reaches.EXPORTED or obj["kind"] == "ServiceEntry":
+        outside = [
+            one
+            for one in exported_namespaces(obj, default=place.situation.default_export)
+            if one == PUBLIC[0] or not (one == place.namespace or place.allowed(one))
+        ]
+        for host in _governed(spec) if outside else ():
+            full = resolve_host(host, place.namespace)
+            if service_of(full) is not None and place.leaves_staging(full):
+                return f"it would govern {full} for callers outside the allowed namespaces"
+    return ""
+
+
 def no_controller_puts_it_back(draft: ChangeDraft) -> Iterator[Refusal]:
     """A controller that owns the object would put it back at any time."""
     controller = controller_of(draft.change.before) if draft.change.before is not None else None
@@ -185,6 +207,10 @@ def no_controller_puts_it_back(draft: ChangeDraft) -> Iterator[Refusal]:
             message=f"{controller} owns {draft.where} and would overwrite the change",
             hint="suspend the controller for the while, or change an object that is yours",
         )
+
+
+def _governed(spec: Mapping[str, Any]) -> list[str]:
+    return [str(host) for host in (*(spec.get("hosts") or ()), *([spec["host"]] if "host" in spec else []))]
 
 
 def _reach(version: Mapping[str, Any]) -> str:

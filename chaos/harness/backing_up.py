@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from chaos.engine.planning import look_around
 from chaos.errors import MeshError, Refused
-from chaos.guard.changes import namespace_refusals
+from chaos.guard.changes import InNamespace, namespace_refusals, why_not_restored
 from chaos.guard.owners import controller_of
 from chaos.istio.cleaned import cleaned
 from chaos.istio.proxy_state import ProxyState
@@ -48,6 +48,14 @@ class Found:
     def cleaned(self) -> Mapping[Key, Object]:
         """The objects as they are kept."""
         return {key: cleaned(obj, ours=PREFIX) for key, obj in self.objects.items()}
+
+
+@dataclass(frozen=True)
+class Staging:
+    """Namespaces that may be written to, and their cluster's UID."""
+
+    cluster: str
+    places: Mapping[str, InNamespace]
 
 
 def find(mesh: Mesh, namespaces: Sequence[str]) -> Found:
@@ -108,28 +116,28 @@ def compare(mesh: Mesh, backup: Backup, namespaces: Sequence[str]) -> tuple[list
     return differences(backup, found.cleaned, namespaces=namespaces), found
 
 
-def check_restore(mesh: Mesh, settings: Settings, namespaces: Sequence[str]) -> str:
-    """The UID of the cluster; sees that the namespaces may be written to, and that nobody is at it.
+def check_restore(mesh: Mesh, settings: Settings, namespaces: Sequence[str]) -> Staging:
+    """The namespaces, if they may be written to, and nobody is at it.
 
     Raises:
         Refused: a staging rule forbids it, or a fault or a change is active.
         MeshError: the API can't be read.
     """
-    identity = mesh.identity()
+    cluster = mesh.identity().uid
+    places = {}
     for namespace in namespaces:
-        around = look_around(
-            mesh, namespace, cluster=identity.uid, root=settings.root_namespace, writable_outside=()
-        )  # fmt: skip
+        around = look_around(mesh, namespace, cluster=cluster, root=settings.root_namespace, writable_outside=())
         refused = namespace_refusals(namespace, around, settings)
         if refused:
             told = "\n".join(f"{one.rule}: {one.message}" for one in refused)
             raise Refused(told, hint="; ".join(dict.fromkeys(one.hint for one in refused)))
+        places[namespace] = InNamespace(home=namespace, situation=around, settings=settings)
     refuse_if_active(mesh, namespaces, "restored")
-    return identity.uid
+    return Staging(cluster, places)
 
 
 def restore(
-    mesh: Mesh, backup: Backup, found: Found, differing: Sequence[Difference], *, prune: bool
+    mesh: Mesh, staging: Staging, backup: Backup, found: Found, differing: Sequence[Difference], *, prune: bool
 ) -> tuple[list[str], list[str]]:
     """Writes what differs, in an order in which nothing is referred to before it is there: what was done, and what was not.
 
@@ -141,28 +149,33 @@ def restore(
     """
     wanted = [one for one in differing if one.state != "extra" or prune]
     left = [
-        f"{one.kind} {one.namespace}/{one.name}: {owner} owns it, so it is left as it is"
+        f"{one.title}: {why}, so it is left as it is"
         for one in wanted
-        if (owner := controller_of(found.objects.get(one.key, _NOBODYS)))
+        if (why := _why_left(one, staging, backup, found))
     ]
-    mine = [one for one in wanted if not controller_of(found.objects.get(one.key, _NOBODYS))]
+    mine = [one for one in wanted if not _why_left(one, staging, backup, found)]
     for one in mine:
         if one.state != "extra":
             _try(mesh, _restored(backup.objects[one.key], found.objects.get(one.key)))
     done = []
     for one in mine:
-        title = f"{one.kind} {one.namespace}/{one.name}"
         try:
             _write(mesh, one, backup, found)
-            done.append(f"{'removed' if one.state == 'extra' else 'restored'} {title}")
+            done.append(f"{'removed' if one.state == 'extra' else 'restored'} {one.title}")
         except MeshError as error:
             if error.status not in (404, 409):
                 raise
-            left.append(f"{title}: somebody wrote it meanwhile")
+            left.append(f"{one.title}: somebody wrote it meanwhile")
     return done, left
 
 
-_NOBODYS: Final[Object] = {"metadata": {}}
+def _why_left(one: Difference, staging: Staging, backup: Backup, found: Found) -> str:
+    """Why an object is not touched; empty where it is."""
+    live = found.objects.get(one.key)
+    owner = controller_of(live) if live is not None else None
+    if owner is not None:
+        return f"{owner} owns it"
+    return why_not_restored(backup.objects[one.key], staging.places[one.namespace]) if one.state != "extra" else ""
 
 
 def _restored(then: Object, now: Object | None) -> dict[str, Any]:
@@ -239,7 +252,7 @@ def await_proxies(
                 if (earlier := known.get((one.namespace, one.pod))) and one.rejected > earlier.rejected
             ),
             *(
-                f"{one.title} can't be asked (no right to exec, or it does not answer)"
+                f"{one.title} can't be asked (no right to exec, or it does not answer or tell)"
                 for one in now
                 if one.connected is None
             ),

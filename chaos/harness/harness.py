@@ -288,6 +288,7 @@ class Harness:
             Refused: the settings do not allow changes in the namespace, or a staging rule forbids this one. Nothing was written.
             Locked: another block changes the object now.
             MeshError: the API failed; or, after the block, the change was not there all the time, or could not be put back.
+            MetricsError: nobody can tell who calls an object's hosts. Nothing was written.
         """
         wanted = (*wanted_of(manifests), *wanted_of(absent, absent=True))
         return changing.changed(

@@ -54,6 +54,15 @@ def watchdog_of(place: Place) -> Callable[[Watched, Path], Watch]:
     return start
 
 
+def see_entry(place: Place) -> None:
+    """Raises ``InputError`` where the load has no address."""
+    if not place.environment.entry:
+        raise InputError(
+            "no entry is named, so there is no address for the load",
+            hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
+        )
+
+
 def run(
     experiment: Experiment,
     around: Surroundings,
@@ -71,11 +80,7 @@ def run(
         Stopped: it was asked to stop by SIGTERM or SIGHUP, and has cleaned up.
     """
     place, stop = around.place, around.stop
-    if not place.environment.entry:
-        raise InputError(
-            "no entry is named, so there is no address for the load",
-            hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
-        )
+    see_entry(place)
     with stop.on_signals():
         prepared = Beside(around.clock, lambda: _prepared(experiment, around, report_dir, file, declared, run_id))
         while not prepared.done:

@@ -11,6 +11,7 @@ from typing import Final
 from chaos.engine.shifting import Shifting
 from chaos.engine.surroundings import Surroundings
 from chaos.errors import InputError
+from chaos.harness.running import see_entry
 from chaos.injection.weights import Way
 from chaos.model.experiment import Experiment
 from chaos.model.shift import Shift, ShiftStep
@@ -39,6 +40,7 @@ def shift(
         Refused: a staging rule forbids it; nothing was written.
         MeshError: the API failed, or all could not be put back yet.
     """
+    see_entry(around.place)
     if not 0 < step <= 100:
         raise InputError(f"expected a step of more than 0 and at most 100 percent, got {step:g}")
     if every < _SHORTEST:

@@ -1,7 +1,8 @@
 """What a proxy's own counters say of its connection to istiod.
 
-Envoy's names: ``control_plane.connected_state`` (``source/common/config/``), ``update_rejected`` of each kind of
-configuration, ``server.memory_allocated``.
+Of Envoy's stats Istio keeps few (``pkg/bootstrap/config.go``), among them those of the cluster ``xds-grpc``: its agent, which
+ends the stream of configuration when it has none to istiod (``pkg/istio-agent/xds_proxy.go``). ``update_rejected`` is counted for
+clusters and listeners.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self
 
-STATS: Final = "stats?filter=connected_state|update_rejected|memory_allocated"
+CONNECTED: Final = "cluster.xds-grpc.upstream_rq_active"
+"""Streams of configuration: one while there is a connection to istiod."""
+STATS: Final = "stats?filter=xds-grpc.upstream_rq_active|update_rejected|memory_allocated"
 """What is asked of a proxy's admin interface."""
 _LINE: Final = re.compile(r"^(\S+): (\d+)$", re.MULTILINE)
 
@@ -20,7 +23,7 @@ class ProxyState:
     """One proxy.
 
     Args:
-        connected: Whether it has a connection to istiod; ``None`` if it can't be asked.
+        connected: Whether it has a connection to istiod; ``None`` if it can't be asked, or does not tell.
         rejected: Configurations that it has rejected since it started.
         memory: Bytes that it has allocated.
     """
@@ -45,7 +48,7 @@ class ProxyState:
         return cls(
             namespace=namespace,
             pod=pod,
-            connected=found.get("control_plane.connected_state", 0) > 0,
+            connected=found[CONNECTED] > 0 if CONNECTED in found else None,
             rejected=sum(value for name, value in found.items() if name.endswith("update_rejected")),
             memory=found.get("server.memory_allocated", 0),
         )

@@ -164,15 +164,14 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
 def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
     if before.answer is Answer.UNDECIDED:
-        yield from undecided(
-            facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, limit="limits.baseline", bound="atLeast, or atMost"
-        )
-    for one in before.expectations:
+        yield from undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+    for kind, one in zip(facts.experiment.steady_state, before.expectations, strict=True):
         if one.answer is Answer.VIOLATED:
+            usual = f", or declare what the system usually does ({kind.loosened_by})" if kind.loosened_by else ""
             yield Reason(
                 code=ReasonCode.NOT_STEADY_BEFORE,
                 message=one.sentence,
-                hint="find out why it is so without any fault, or declare what the system usually does (atLeast), and run again",
+                hint=f"find out why it is so without any fault{usual}, and run again",
             )
 
 
@@ -231,9 +230,7 @@ def _during(
         if proof.counted or not unproven or reason.code is not ReasonCode.FAULT_TOO_SMALL:
             yield reason
     if during.answer is Answer.UNDECIDED:
-        yield from undecided(
-            facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, limit="limits.fault", bound="duringFault"
-        )
+        yield from undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
         if not during.expectations:
             yield Reason(
                 code=ReasonCode.NOT_DISTRIBUTED,

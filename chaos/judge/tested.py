@@ -62,8 +62,8 @@ def _others_call(facts: Facts) -> Iterator[Reason]:
         if others > _NOTICED * every:
             yield Reason(
                 code=ReasonCode.OTHERS_CALL,
-                message=f"{one.title!r} also counts requests of other clients than the load: before the load began, they already sent "
-                f"{others:.2g} of the {every:.2g} requests per second. If that number changes, the run can't tell whether the clients or the "
+                message=f"{one.title!r} also counts requests of other clients than the load: before the load began, they already sent at "
+                f"least {others:.2g} of the {every:.2g} requests per second. If that number changes, the run can't tell whether the clients or the "
                 "system changed",
                 hint="run it while the other clients are quiet, or count only requests that they do not send (caller; attempts also with per)",
             )

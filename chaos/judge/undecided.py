@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from chaos.expectations.dependence import BURSTY
+from chaos.expectations.kind import Kind
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
 from chaos.judge.tested import hanging
@@ -21,7 +22,7 @@ _FEW_AFTER: Final = "raise load.rate, or raise limits.baseline: a run also looks
 
 
 def undecided(
-    facts: Facts, expectations: Sequence[ExpectationResult], code: ReasonCode, limit: str, bound: str
+    facts: Facts, expectations: Sequence[ExpectationResult], code: ReasonCode, limit: str
 ) -> Iterator[Reason]:
     """Why expectations stayed undecided before the fault, or during it.
 
@@ -30,9 +31,8 @@ def undecided(
         expectations: What became of them in that phase.
         code: The reason, where events are all that is missing.
         limit: The field of the experiment by which that phase can last longer.
-        bound: The field with the bound of that phase.
     """
-    for one in expectations:
+    for kind, one in zip(facts.experiment.steady_state, expectations, strict=False):  # of no phase that did not begin
         if one.answer is not Answer.UNDECIDED:
             continue
         if one.missing:
@@ -62,7 +62,7 @@ def undecided(
                 code=code,
                 message=f"{one.when}, there were too few events to decide {one.title!r}: {one.told}{_either_way(one)}",
                 hint=f"raise {limit} or load.rate. If the true share is as large as the bound, no number of events decides it: "
-                f"then change the bound ({bound})",
+                f"then change the bound{_field(kind, one)}",
             )
 
 
@@ -88,11 +88,17 @@ def undecided_recovery(facts: Facts, after: RecoveryResult) -> Iterator[Reason]:
     yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=message, hint=hint)
 
 
+def _field(kind: Kind, one: ExpectationResult) -> str:
+    """The field with the bound that held in its phase."""
+    field = "duringFault" if one.phase == "fault" and "during_fault" in type(kind).model_fields else kind.loosened_by
+    return f" ({field})" if field else ""
+
+
 def _either_way(one: ExpectationResult) -> str:
     """What the interval in brackets means, where it contains the bound."""
     if one.interval is None or not one.interval.low <= one.bound <= one.interval.high:
         return ""
-    return f", so the true share may be below {format_share(one.bound)} or not"
+    return f", so the true share can be on either side of {format_share(one.bound)}"
 
 
 def _hangs(one: ExpectationResult, requests: int) -> Reason:

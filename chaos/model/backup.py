@@ -54,6 +54,11 @@ class Difference:
         """By which it is found."""
         return self.namespace, self.kind, self.name
 
+    @property
+    def title(self) -> str:
+        """``VirtualService staging/reviews``."""
+        return f"{self.kind} {self.namespace}/{self.name}"
+
     def as_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
         return {

@@ -165,7 +165,7 @@ class MemoryMesh:
         """Counters of a proxy that is connected and has rejected nothing, but for those in ``proxy_stats``."""
         if not self.answers_exec or ("Pod", namespace, pod) not in self._objects:
             return None
-        return self.proxy_stats.get(pod, "control_plane.connected_state: 1\nserver.memory_allocated: 40000000\n")
+        return self.proxy_stats.get(pod, "cluster.xds-grpc.upstream_rq_active: 1\nserver.memory_allocated: 40000000\n")
 
     # --- the port: writing -----------------------------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ BROKEN = (
     Broken("retries-unbounded", "resilience/test_retries.py", "retries.yaml", "attempts: 2,", "attempts: 8,", "expectation-violated"),
     Broken("pool-unlimited", "resilience/test_breaker.py", "breaker.yaml", "maxConnections: 10}\n      http: {http1MaxPendingRequests: 5, http2MaxRequests: 10}", "maxConnections: 1000}", "expectation-violated"),
     Broken("nobody-ejects", "resilience/test_ejection.py", "ejection.yaml", "consecutive5xxErrors: 5", "consecutive5xxErrors: 0", "expectation-violated"),
-    Broken("ejected-for-minutes", "resilience/test_ejection.py", "ejection.yaml", "baseEjectionTime: 5s", "baseEjectionTime: 180s", "not-recovered"),
+    Broken("ejected-for-minutes", "resilience/test_ejection.py", "ejection.yaml", "consecutive5xxErrors: 5, interval: 1s, baseEjectionTime: 5s", "consecutive5xxErrors: 50, interval: 1s, baseEjectionTime: 180s", "not-recovered"),
     Broken("naive-service", "resilience/test_degraded.py", "services.toml", 'service = "order-svc"\npath = "/orders"\nmethod', 'service = "order-naive"\npath = "/naive/orders"\nmethod', "expectation-violated"),
     Broken("permissive", "security/test_mutual_tls.py", "strict.yaml", "STRICT", "PERMISSIVE", "it answers a request without TLS"),
     Broken("other-identity", "security/test_mutual_tls.py", "services.toml", 'accounts = { order-svc = "order-svc"', 'accounts = { order-svc = "orders"', "expected the certificate of its identity"),
@@ -53,7 +53,7 @@ BROKEN = (
     Broken("alert-mistyped", "observability/test_alerts.py", "alert.yaml", "alert: OrdersFail", "alert: OrderFails", "alert-not-found"),
     Broken("alert-never-fires", "observability/test_alerts.py", "alert.yaml", "5..", "6..", "expectation-violated"),
     Broken("alert-does-not-resolve", "observability/test_alerts.py", "alert.yaml", "for: 5s", "for: 5s\n          keep_firing_for: 10m", "not-recovered"),
-    Broken("range-exceeded", "observability/test_key_metrics.py", "services.toml", 'ranges = { pushes', 'ranges = { proxy-memory = "1M", pushes', "not-steady-before"),
+    Broken("range-exceeded", "observability/test_key_metrics.py", "services.toml", 'ranges = { latency', 'ranges = { proxy-memory = "1M", latency', "not-steady-before"),
     Broken("too-old", "control_plane/test_versions.py", "services.toml", "[control_plane]", '[versions]\nkubernetes = "1.31"\n[control_plane]', "is older than 1.31"),
 )  # fmt: skip
 """Each with the test that notices."""

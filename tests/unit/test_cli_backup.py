@@ -16,6 +16,7 @@ from chaos.errors import InputError, Refused
 from chaos.harness import backing_up
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import PODS
+from chaos.values.documents import as_documents
 from tests.support.api_server import CONTEXT, ApiServer, fault
 
 ROUTES: dict[str, Any] = {
@@ -35,7 +36,7 @@ DENY_ALL: dict[str, Any] = {
     "spec": {},
 }
 SETTINGS = 'namespaces = ["staging"]\nchanges = ["staging"]\n'
-CONNECTED = b"control_plane.connected_state: 1\nlistener_manager.lds.update_rejected: 0\n"
+CONNECTED = b"cluster.xds-grpc.upstream_rq_active: 1\nlistener_manager.lds.update_rejected: 0\n"
 
 
 class Proxies:
@@ -249,9 +250,35 @@ def test_what_a_controller_owns_is_left(cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (
+            {"http": [{"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 50}}}}]},
+            "it has a fault, which only an experiment may inject",
+        ),
+        (
+            {"hosts": ["ledger.production.svc.cluster.local"]},
+            "it would govern ledger.production.svc.cluster.local for callers outside",
+        ),
+    ],
+)
+def test_what_a_backup_may_not_bring_is_left(cluster: Cluster, more: dict[str, Any], said: str) -> None:
+    """Somebody has changed the files."""
+    cluster.chaosctl("save", "saved")
+    file = Path("saved/staging/virtualservices/reviews.yaml")
+    spec = {**ROUTES["spec"], **more}
+    spec["http"] = [{**ROUTES["spec"]["http"][0], **spec["http"][0]}]
+    file.write_text(as_documents([{**ROUTES, "spec": spec}]))
+    done = cluster.chaosctl("restore", "saved", "--yes")
+    assert done.exit_code == 1
+    assert f"VirtualService staging/reviews: {said}" in done.output
+    assert cluster.get(ROUTES)["spec"] == ROUTES["spec"]
+
+
+@pytest.mark.parametrize(
     ("stats", "said"),
     [
-        (b"control_plane.connected_state: 0\n", "the proxy of staging/reviews-1 is not connected to istiod"),
+        (b"cluster.xds-grpc.upstream_rq_active: 0\n", "the proxy of staging/reviews-1 is not connected to istiod"),
         (
             CONNECTED.replace(b"rejected: 0", b"rejected: 2"),
             "the proxy of staging/reviews-1 has rejected what istiod sent",

@@ -90,6 +90,7 @@ def stats_config() -> dict[str, Any]:
     patterns = [
         {"prefix": "istio"}, {"prefix": "cluster_manager"}, {"prefix": "listener_manager"}, {"prefix": "server"},
         {"suffix": "rbac.allowed"}, {"suffix": "rbac.denied"}, {"suffix": "update_rejected"}, {"suffix": "update_success"},
+        {"exact": "cluster.xds-grpc.upstream_rq_active"},  # Istio keeps all of this cluster's
         {"safe_regex": {"regex": r"vhost\..*\.route\..*"}},  # of routes with a statPrefix, as Istio from 1.23 on
     ]  # fmt: skip
     return {

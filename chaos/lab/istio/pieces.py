@@ -24,7 +24,8 @@ def endpoints(*addresses: dict[str, Any]) -> list[dict[str, Any]]:
     return [{"lb_endpoints": [{"endpoint": {"address": one}} for one in addresses]}]
 
 
-XDS_CLUSTER: Final = "xds-lab"
+XDS_CLUSTER: Final = "xds-grpc"
+"""As Istio names it, for who looks at its stats; the lab speaks REST with it."""
 
 
 def from_control_plane() -> dict[str, Any]:

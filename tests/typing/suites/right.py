@@ -39,6 +39,7 @@ from chaos import (
     Request,
     Result,
     Settings,
+    Shift,
     Stage,
     StringMatch,
     Target,
@@ -148,6 +149,16 @@ def test_orders(harness: Harness, status: int) -> None:
     folder: Path | None = result.folder
     assert folder is not None
     assert Harness.judge(folder) == verdict
+
+
+def test_with_another_mesh_for_a_while(harness: Harness) -> None:
+    policy = {"kind": "AuthorizationPolicy", "metadata": {"name": "deny-all", "namespace": "staging"}, "spec": {}}
+    with harness.changed(policy, Path("weights.yaml"), "kind: Sidecar", absent=[policy]):
+        harness.check(grpc())
+    assert [change.name for change in harness.active_changes()] == []
+    found: Shift = harness.shift(grpc(), virtual_service="reviews", source="v1", target="v2", step=20, every="1m")
+    assert found.outcome is Outcome.PASSED
+    assert found.steps[-1].percent == 100
 
 
 def test_that_it_fails(harness: Harness) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from chaos.doctor import examined
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Checked, Level
 from chaos.doctor.table import CHECKS, examine
@@ -99,6 +100,11 @@ class Mesh:
         return {one.check.id: one for one in examine(Examined(self.mesh, self.shop.metrics, settings, ("staging",)))}
 
 
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examined, "_AGAIN", 0.0)
+
+
 @pytest.fixture
 def mesh() -> Mesh:
     return Mesh()
@@ -179,7 +185,7 @@ def dead(mesh: Mesh) -> None:
     mesh.mesh.create_virtual_service(fault("abcdefgh"))
 
 
-CONNECTED = "control_plane.connected_state: 1\n"
+CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
 
 
 @pytest.mark.parametrize(
@@ -199,7 +205,7 @@ CONNECTED = "control_plane.connected_state: 1\n"
         ("injection", "warning", "pods in staging have no proxy: late", lambda m: m.mesh.put(m.pod("late", app="late", namespace="staging", proxy=False))),
         ("pods", "error", "order-svc-1-a is 1/2 Running: its proxy is not ready", lambda m: ready(m, app=True, istio_proxy=False)),
         ("pods", "error", "order-svc-1-a is 1/2 Running: app is not ready", lambda m: ready(m, app=False, istio_proxy=True)),
-        ("sync", "error", "order-svc-1-a is not connected", lambda m: stats(m, "control_plane.connected_state: 0\n")),
+        ("sync", "error", "order-svc-1-a is not connected", lambda m: stats(m, "cluster.xds-grpc.upstream_rq_active: 0\n")),
         ("sync", "warning", "has rejected 3 configurations", lambda m: stats(m, f"{CONNECTED}cluster_manager.cds.update_rejected: 1\nlistener_manager.lds.update_rejected: 2\n")),
         ("sync", "warning", "uses 600 MB", lambda m: stats(m, f"{CONNECTED}server.memory_allocated: 600000000\n")),
         ("sync", "unknown", "proxies can't be asked", lambda m: setattr(m.mesh, "answers_exec", False)),

@@ -7,12 +7,25 @@ from typing import Any
 
 import pytest
 
-from chaos import Abort, Expectation, Experiment, Harness, InputError, Load, MeshError, Refused, Request, Target
+from chaos import (
+    Abort,
+    Expectation,
+    Experiment,
+    Harness,
+    InputError,
+    Load,
+    MeshError,
+    MetricsError,
+    Refused,
+    Request,
+    Target,
+)
 from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
 from chaos.model.settings import Settings
 from chaos.safety.sweep import sweep
 from chaos.testing.shop import Shop
+from chaos.values.series import Series
 
 ROUTES = {
     "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
@@ -225,6 +238,25 @@ def test_an_old_object_that_all_see_is_changed_if_nobody_else_calls(shop: Shop, 
     with here.changed(with_spec(exportTo=["*"], http=SLOWER["spec"]["http"])):
         assert spec(shop)["http"][0]["timeout"] == "9s"
     assert spec(shop) == public
+
+
+def test_an_old_object_that_all_see_is_let_alone_if_others_call(shop: Shop, here: Harness) -> None:
+    write(shop, lambda vs: vs["spec"].update(exportTo=["*"]))
+    labels = {"source_workload_namespace": "production", "source_workload": "billing"}
+    shop.metrics.samples = lambda *asked, **options: [Series(labels=labels, samples=((0.0, 1.0),))]  # type: ignore[method-assign]
+    change = with_spec(exportTo=["*"], http=SLOWER["spec"]["http"])
+    with pytest.raises(
+        Refused, match=r"caller-outside: .* these called its hosts in the last hour: production/billing"
+    ):
+        here.changed(change).__enter__()
+
+
+def test_nothing_is_changed_while_nobody_can_tell_who_calls(shop: Shop, here: Harness) -> None:
+    shop.metrics.lost = "Prometheus is gone"
+    before = shop.mesh.changes
+    with pytest.raises(MetricsError), here.changed(SLOWER):
+        pytest.fail("begun")
+    assert shop.mesh.changes == before
 
 
 def test_what_is_not_there_can_not_be_away(here: Harness) -> None:
