@@ -41,7 +41,7 @@ def undecided(
             got = statuses(facts)
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
-                message=f"{one.when}, no event was counted for {one.title!r}"
+                message=f"{one.when}, no event was counted for {one.title!r}: {one.told}"
                 + (f"; the load got {got}" if got else ""),
                 hint="check the name of the service, that the load's requests lead to it, that its callers have a sidecar, and "
                 "that Prometheus scrapes them",
@@ -102,11 +102,9 @@ def _either_way(one: ExpectationResult) -> str:
 
 
 def _hangs(one: ExpectationResult, requests: int) -> Reason:
-    good, total = one.tally.good, one.tally.total
-    others = f"all {total} others were good" if good == total else f"of the {total} others, {good} were good"
     return Reason(
         code=ReasonCode.REQUESTS_HANG,
         message=f"{one.when}, {requests} requests of the load were still without an answer, and had waited for longer than any answer "
-        f"took; {others}. If those {requests} fail, {one.title!r} may be violated: expected {one.expected}",
+        f"took. If they fail, {one.title!r} may be violated: {one.told}",
         hint="give the callers of the target a time-out, or set load.timeout so that it is shorter than the phase",
     )

@@ -30,7 +30,7 @@ def test_prose_says_claim_expectation_observation_and_hint() -> None:
     assert told.endswith("; the fault is gone")
     text = verdict_text(verdict)
     assert "during the fault: 'answered': violated" in text
-    assert "hint: give the caller a time-out" in text
+    assert "hint: improve the caller: a time-out" in text
     assert "at the end: the fault is gone" in text
     assert "of 2900 = 100%" in text or "= 100%" in text
     assert "| during the fault | answered |" in verdict_markdown(verdict)
