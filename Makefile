@@ -1,6 +1,6 @@
 # The one entry for people and CI. `make help` lists the targets; ARGS goes to pytest: make run ARGS="-k inventory"
 .DEFAULT_GOAL := help
-.PHONY: help setup run report test answers survive defects suites suites-broken clients lint lock clean
+.PHONY: help setup run report test answers survive defects services suites suites-broken clients lint lock clean
 ARGS ?=
 
 help: ## show this list
@@ -30,8 +30,11 @@ survive: setup ## kill runs, spoil answers and stop sessions in every combinatio
 defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)
 	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
 
+services: setup ## ask the library's questions of small real services with defects, as processes on the lab (six minutes)
+	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 600 tests/services $(ARGS)
+
 suites: setup ## run the suites that come with the package on the lab's shop (eight minutes)
-	@.venv/bin/python -m pytest -n 4 --timeout 600 suites/chaos_suites $(ARGS)
+	@.venv/bin/python -m pytest -n 6 --timeout 600 suites/chaos_suites $(ARGS)
 
 suites-broken: setup ## break what each suite guards, and tell which do not notice; run the suites on Bookinfo (ten minutes)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 900 tests/suites $(ARGS)

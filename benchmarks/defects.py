@@ -2,7 +2,7 @@
 
 python -m benchmarks.defects [REPETITIONS] [PART OF A NAME…]
 
-Each of the ``tests.support.defects`` runs REPETITIONS times (by default 20) with the default profile. Chance decides about each
+Each of the ``tests.support.defects``, and of those that templates of the library find, runs REPETITIONS times (by default 20) with the default profile. Chance decides about each
 order, and when what comes again and again comes. Two columns are misjudgements: a broken shop that is passed or gets
 another reason, and a twin that is red. A broken shop or a twin that is inconclusive is told apart. Ends with 1 if anything was misjudged.
 """
@@ -18,6 +18,7 @@ from chaos.model.verdict import Outcome, Verdict
 from tests.support.defects import DEFECTS
 from tests.support.defects.experiment import run
 from tests.support.defects.variants import Defect, V
+from tests.support.library_defects import LIBRARY
 
 DEFAULT: Final = {"profile": "default"}
 HEAD: Final = """\
@@ -74,8 +75,9 @@ def main(repetitions: int, *parts: str) -> int:
     """Prints the table, and each misjudgement."""
     misjudged: list[str] = []
     print(HEAD, flush=True)
-    for name in named(parts, DEFECTS):
-        defect = DEFECTS[name]
+    every = {**DEFECTS, **LIBRARY}
+    for name in named(parts, every):
+        defect = every[name]
         tried = Tried(name, defect)
         for seed in range(repetitions):
             for twin, variant in enumerate((defect.broken, defect.twin)):

@@ -21,7 +21,7 @@ from typing import Final
 from benchmarks.defects import HEAD, Tried, named
 from tests.support.defects_on_lab import DEFECTS, lab_of, run
 
-RECORDS: Final = Path("reports/defects")
+RECORDS: Final = Path("reports/defects").resolve()
 EXPECTED: Final = ("right", "passed")
 LANES: Final = tuple(f"lane-{number}" for number in range(1, 7))
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from chaos import cli_backup, cli_safety
+from chaos.cli_library import library_app
 from chaos.cli_safety import Json, Kubeconfig, give, say
 from chaos.cli_shift import shift
 from chaos.doctor.command import doctor
@@ -50,6 +51,7 @@ app.add_typer(cli_backup.backup_app, name="backup")
 app.command()(doctor)
 app.command()(shift)
 app.command()(lint)
+app.add_typer(library_app, name="library")
 
 Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
 Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it, everything runs on the lab")]
@@ -122,9 +124,9 @@ def validate(files: Files, as_json: Json = False) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of an experiment file, for editors."""
-    from chaos.model.schema import schema as of_experiments
+    from chaos.library.schema import file_schema
 
-    give(of_experiments())
+    give(file_schema())
 
 
 @app.command()

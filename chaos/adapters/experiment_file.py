@@ -17,8 +17,9 @@ from chaos.adapters.declared_text import without_secret_values
 from chaos.adapters.locustfile import wrong_path
 from chaos.errors import InputError
 from chaos.judge import hopeless
+from chaos.library.schema import file_schema, parameters_schema
+from chaos.library.using import USES, WITH, Misuse, expanded, used_in
 from chaos.model.experiment import Experiment
-from chaos.model.schema import schema
 from chaos.values.declared import WRITTEN, dotted, path_in, wrong
 
 
@@ -78,10 +79,10 @@ def check_experiment(file: Path | str) -> None:
     document = _load(Path(file).read_text(encoding="utf-8"), str(file))
     problems = list(_without_locustfile(experiment, Path(file), document))
     for one in hopeless(experiment):
-        line, column = _position(document, one.where)
-        where = dotted(path_in(document, one.where))
+        where = _written(document, path_in(document, one.where) if USES not in document else one.where)
+        line, column = _position(document, where)
         problems.append(
-            Problem(file=str(file), line=line, column=column, path=where, message=one.message, hint=one.hint)
+            Problem(file=str(file), line=line, column=column, path=dotted(where), message=one.message, hint=one.hint)
         )
     if problems:
         raise DocumentError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
@@ -105,10 +106,30 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
         DocumentError: it is not YAML, or not an experiment; it has every problem with its place.
     """
     document = _load(text, file)
+    plain = _plain(document)
+    if USES in plain or WITH in plain:
+        plain = _from_template(plain, document, file)
     try:
-        return Experiment.model_validate(_plain(document), context=WRITTEN, by_alias=True, by_name=False)
+        return Experiment.model_validate(plain, context=WRITTEN, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise DocumentError(_problems(error, document, file)) from error
+        raise DocumentError(_problems(error, document, plain, file, file_schema())) from error
+
+
+def _from_template(plain: dict[str, Any], document: Any, file: str) -> dict[str, Any]:
+    """The experiment of a file that uses a template."""
+    try:
+        template, given = used_in(plain)
+        return expanded(plain, template.model_validate(given, context=WRITTEN, by_alias=True, by_name=False))
+    except ValidationError as error:
+        raise DocumentError(
+            _problems(error, document, {WITH: given}, file, parameters_schema(template), below=(WITH,))
+        ) from error
+    except Misuse as error:
+        line, column = _position(document, error.where)
+        problem = Problem(
+            file=file, line=line, column=column, path=dotted(error.where), message=error.what, hint=error.hint
+        )
+        raise DocumentError([problem]) from error
 
 
 def _load(text: str, file: str) -> Any:
@@ -152,24 +173,44 @@ def _plain(node: Any) -> Any:
     return None if node is None else str(node)
 
 
-def _problems(error: ValidationError, document: Any, file: str) -> list[Problem]:
+def _problems(
+    error: ValidationError, document: Any, plain: Any, file: str, schema: Any, *, below: tuple[str, ...] = ()
+) -> list[Problem]:
+    """What is wrong with what a file declares: ``plain``, of which a template may have said a part."""
     found = []
     errors = error.errors(include_url=False)
     misspelt = {item["loc"][:-1] for item in errors if item["type"] == "extra_forbidden"}
     for item in errors:
         if item["type"] == "missing" and item["loc"][:-1] in misspelt:
             continue  # it may be what was misspelt
-        path = path_in(document, item["loc"])
-        line, column = _position(document, path)
         kind, message = item["type"], wrong(item)
-        hint = _hint(kind, item["loc"])
+        path = path_in(plain, (*below, *item["loc"]))
+        path = path if below else _written(document, path, missing=kind == "missing")
+        line, column = _position(document, path)
+        hint = _hint(kind, item["loc"], schema)
         found.append(Problem(file=file, line=line, column=column, path=dotted(path), message=message, hint=hint))
     broken = {problem.path for problem in found}
     shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
     return sorted(
-        (problem for problem in found if problem.path not in shadowed),
+        (problem for problem in dict.fromkeys(found) if problem.path not in shadowed),
         key=lambda problem: (problem.line, problem.column),
     )
+
+
+def _written(document: Any, path: tuple[int | str, ...], *, missing: bool = False) -> tuple[int | str, ...]:
+    """Where the user wrote it; in a file that uses a template, what is not there comes from a parameter, or from the template."""
+    if USES not in document or _is_in(document, path[:-1] if missing else path):
+        return path
+    given = document.get(WITH)
+    return (WITH, path[-1]) if path and isinstance(given, dict) and path[-1] in given else (USES,)
+
+
+def _is_in(node: Any, path: Sequence[int | str]) -> bool:
+    for step in path:
+        if not (step in node if isinstance(node, dict) else isinstance(node, list) and step in range(len(node))):
+            return False
+        node = node[step]
+    return True
 
 
 def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
@@ -184,11 +225,11 @@ def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
     return line + 1, column + 1
 
 
-def _hint(kind: str, loc: Sequence[int | str]) -> str | None:
+def _hint(kind: str, loc: Sequence[int | str], root: Any) -> str | None:
     """What to write instead of a key or word that is not known, or for a key that is missing."""
     if not loc or kind not in ("missing", "literal_error", "extra_forbidden"):
         return None
-    found, others = _schema_of(loc[:-1])
+    found, others = _schema_of(loc[:-1], root)
     key, known = str(loc[-1]), found.get("properties", {})
     if kind != "extra_forbidden":
         described: str | None = known.get(key, {}).get("description")
@@ -207,17 +248,17 @@ def _in_a_sentence(text: str) -> str:
     return (text[:1].lower() + text[1:]).rstrip(".").replace("``", "`")
 
 
-def _schema_of(loc: Sequence[int | str]) -> tuple[Any, Sequence[Any]]:
+def _schema_of(loc: Sequence[int | str], root: Any) -> tuple[Any, Sequence[Any]]:
     """The schema of what stands at a place, and those of the other kinds that might stand there."""
-    root = schema()
-    found, others = root, []
+    found: Any = root
+    others: Sequence[Any] = ()
     for step in loc:
         options = [option["$ref"].rpartition("/")[2] for option in found.get("oneOf", ())]
         if step in options:
             others = [root["$defs"][name] for name in options if name != step]
             found = root["$defs"][step]
             continue
-        others = []
+        others = ()
         inside = found.get("properties", {}).get(step, found.get("additionalProperties"))
         found = _resolve((inside if isinstance(step, str) else found.get("items")) or {}, root)
     return found, others

@@ -16,7 +16,7 @@ from chaos.engine.routes import RouteWatch
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.engine.target import FreezeWatch, TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
-from chaos.judge import Facts, Standing, newcomers, stand
+from chaos.judge import Facts, Standing, known_until, newcomers, stand
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName, ProxySeen
@@ -176,11 +176,18 @@ class Live:
         if standing.proof is not None and standing.proof.outside:
             self.event(events.OutsideScope(at=standing.now, callers=standing.proof.outside))
         elif standing.tripped is not None:
+            self.violated(standing.tripped.title, standing.now)
             self.event(events.GuardrailTripped(at=standing.now, title=standing.tripped.title))
         else:
             return
         self.mark(Mark.FAULT_FROM)
         raise Halt
+
+    def violated(self, title: str, now: float) -> None:
+        """An expectation, or a guardrail, is surely violated by what is known now, and that ends the fault."""
+        experiment = self.plan.experiment
+        kind = next(one for one in (*experiment.steady_state, *experiment.guardrails) if one.title == title)
+        self.mark(Mark.VIOLATED, known_until(self.recorder.facts, kind, now))
 
     def _check_target(self) -> None:
         found = self.targets.look() if self.targets is not None else None

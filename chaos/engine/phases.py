@@ -15,6 +15,7 @@ from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.live import TICK, Halt, Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
+from chaos.engine.replanning import planned_again
 from chaos.engine.routes import RouteWatch
 from chaos.engine.sampling import look_at_samples
 from chaos.engine.staging import Staging
@@ -25,7 +26,7 @@ from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName
 from chaos.model.marks import RUN_HEADER
-from chaos.model.plan import Injection, Plan
+from chaos.model.plan import Injection
 from chaos.model.situation import Situation
 from chaos.safety.lock import Locked
 from chaos.safety.removal import announce
@@ -150,7 +151,7 @@ def inject(live: Live) -> None:
     """Writes the faults, by what is live at that moment, and watches their targets from then on."""
     live.enter(PhaseName.INJECT)
     for _ in range(_OVERTAKEN):
-        fresh, situations = _planned_again(live)
+        fresh, situations = _checked_again(live)
         live.recorder.facts.plan = live.plan.model_copy(update={"injections": tuple(fresh)})
         if lost := live.aside(live.leases.check):
             live.trouble(TroubleKind.TARGET_CHANGED, lost)
@@ -163,7 +164,7 @@ def inject(live: Live) -> None:
             live.event(events.Overtaken(at=live.now(), answer=error.args[0]))
             continue
         # See there: what a write can't be tied to is checked once more.
-        _, situations = _planned_again(live, situations)
+        _, situations = _checked_again(live, situations)
         assert live.followed is not None  # noqa: S101 - since the baseline
         live.targets = TargetWatch(live.place.mesh, live.clock, list(_watched(live, situations)), live.followed)
         return
@@ -189,7 +190,7 @@ def _write(live: Live, made: Injector, injection: Injection) -> None:
     live.clock.beside(tell)
 
 
-def _planned_again(
+def _checked_again(
     live: Live, known: Sequence[Situation] | None = None
 ) -> tuple[Sequence[Injection], Sequence[Situation]]:
     """The injections by what is live now: every rule is checked again, and the objects to write must be the same, but for weights.
@@ -198,13 +199,8 @@ def _planned_again(
     Kubernetes can't tie a write to other objects. If one of these changed in between, the second check sees it, and the
     run restores. The second check ignores the run's own faults, and takes from the first one who calls.
     """
-    plan, place = live.plan, live.place
-
-    def again() -> tuple[Plan, Sequence[Situation]]:
-        found = place.look(plan.experiment, known=known)
-        return place.decide(plan.experiment, found, run=plan.run, file=plan.file, declared=plan.declared), found
-
-    fresh, situations = live.aside(again)
+    plan = live.plan
+    fresh, situations = live.aside(partial(planned_again, live, known))
     if fresh.refusals:
         live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule refuses it now: {fresh.refusals[0].message}")
         raise Halt
@@ -258,6 +254,9 @@ def observe(live: Live) -> None:
     def decided(standing: Standing) -> bool:
         for one in staged:
             one.look()
+        violated = [one for one in standing.expectations if one.answer is Answer.VIOLATED]
+        if violated:
+            live.violated(violated[0].title, standing.now)
         return standing.done
 
     live.until(live.plan.experiment.limits.fault.total_seconds(), decided)

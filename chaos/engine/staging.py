@@ -1,6 +1,6 @@
 """Takes a fault from stage to stage while it is observed: each is one more write of the injected object.
 
-The write is made off the thread that decides: an API server that hangs must not hold up a run, which has to check guardrails
+The write is made beside the thread that decides: an API server that hangs must not hold up a run, which has to check guardrails
 and signals meanwhile. A stage lasts from the moment from which all callers' proxies have it; where they can't be asked, from
 some seconds after the write, and the counted share has to tell.
 """
@@ -10,23 +10,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from chaos.engine.beside import Beside
 from chaos.engine.injecting import Overtaken
 from chaos.engine.live import Live
 from chaos.engine.proxies import Proxies
 from chaos.engine.rejections import not_distributed, rejected_since
+from chaos.engine.replanning import planned_again
 from chaos.engine.target import Watched
 from chaos.errors import MeshError
 from chaos.faults.stage import CHANGE
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, StageSeen
-from chaos.safety.retry import Unsettled, settle
 
 _DISTRIBUTION: Final = 30.0
 """Seconds within which every caller's proxy must have a stage."""
-_TRIES: Final = 3
-_PAUSE: Final = 0.5
-"""Seconds between two tries to read what is live before a stage is written."""
 
 
 class Staging:
@@ -47,18 +45,17 @@ class Staging:
         self._course = injector.injection.fault.course
         self._target = str(injector.injection.target)
         self._sent = 0.0
-        self._writing = False
-        self._failed: tuple[TroubleKind, str] | None = None
+        self._writing: Beside[None] | None = None
         self._proxies: Proxies | None = None
         self._note(StageSeen(target=self._target, number=1, since=live.recorder.marks[Mark.FAULT_FROM]))
 
     def look(self) -> None:
         """Does what is due: asks the proxies, or begins to write the next stage. Never waits."""
-        if self._failed is not None:
-            self._live.trouble(*self._failed)
-        elif self._writing:
-            return
-        elif self._stage.since is None:
+        if self._writing is not None:
+            if not self._writing.done or not self._is_written(self._writing):
+                return
+            self._writing = None
+        if self._stage.since is None:
             self._ask()
         elif self._stage.number < len(self._course) and self._is_over():
             self._go_on()
@@ -72,40 +69,29 @@ class Staging:
         self._note(self._stage.model_copy(update={"until": self._sent}))
         self._note(StageSeen(target=self._target, number=self._stage.number + 1))
         self._proxies = None
-        self._writing = True
-        self._live.clock.beside(self._write)
+        self._writing = Beside(self._live.clock, self._write)
 
     def _write(self) -> None:
         change = self._injector.injection.changes[self._stage.number - 2]
-        try:
-            settle(self._look_again, tries=_TRIES, pause=_PAUSE, sleep=self._live.clock.sleep)
-            self._watched.specs = (*self._watched.specs, change.spec)
-            written = self._injector.change(change)
-            self._watched.specs = (written["spec"],)
-        except Overtaken as error:
-            self._failed = TroubleKind.TARGET_CHANGED, f"stage {self._stage.number} was not written: {error.args[0]}"
-        except MeshError as error:
-            self._failed = TroubleKind.MESH_LOST, f"stage {self._stage.number} was not written: {error.message}"
-        except Exception as error:  # noqa: BLE001 - the thread's edge: a bug of ours must not leave the run waiting
-            self._failed = TroubleKind.BROKEN, f"{type(error).__name__}: {error}"
-        finally:
-            self._writing = False
-
-    def _look_again(self) -> None:
-        """Asks every staging rule about what is live now, as before the first write; who calls is known from there.
-
-        Raises:
-            Overtaken: one of them refuses.
-            Unsettled: the API can't be read.
-        """
-        place, plan = self._live.place, self._live.plan
-        try:
-            now = place.look(plan.experiment, known=[one.situation for one in self._all])
-            fresh = place.decide(plan.experiment, now, run=plan.run, file=plan.file, declared=plan.declared)
-        except MeshError as error:
-            raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+        fresh, _ = planned_again(self._live, [one.situation for one in self._all])
         if fresh.refusals:
             raise Overtaken(f"a staging rule refuses it now: {fresh.refusals[0].message}")
+        self._watched.specs = (*self._watched.specs, change.spec)
+        written = self._injector.change(change)
+        self._watched.specs = (written["spec"],)
+
+    def _is_written(self, write: Beside[None]) -> bool:
+        """Whether the stage was written; why not, is told."""
+        not_written = f"stage {self._stage.number} was not written"
+        try:
+            write.result()
+        except Overtaken as error:
+            self._live.trouble(TroubleKind.TARGET_CHANGED, f"{not_written}: {error.args[0]}")
+        except MeshError as error:
+            self._live.trouble(TroubleKind.MESH_LOST, f"{not_written}: {error.message}")
+        else:
+            return True
+        return False
 
     def _ask(self) -> None:
         live, now = self._live, self._live.now()

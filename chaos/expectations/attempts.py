@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, inf, sqrt
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field
 
@@ -60,6 +60,8 @@ class AttemptsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    loosened_by: ClassVar[str] = "atMost"
+
     attempts: Placed = Field(description="the service that is asked; retries of its callers' proxies count")
     caller: Placed | None = Field(None, description="only attempts of this workload; without it, of all callers")
     per: Placed | None = Field(
@@ -106,6 +108,7 @@ class AttemptsExpectation(Kind):
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """Both services need proxies that count."""
+        yield from scene.unknown(self.caller)
         for service in (self.attempts, self.per):
             if service is not None:
                 yield from scene.uncounted(service)

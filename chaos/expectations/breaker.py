@@ -46,6 +46,7 @@ class BreakerExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    loosened_by: ClassVar[str] = "atMost"
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("breaker",)
 
     breaker: Placed = Field(
@@ -86,6 +87,7 @@ class BreakerExpectation(Kind):
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """It is not that of the faulted hop, and there is one."""
+        yield from scene.unknown(self.caller)
         yield from scene.unreached(self.breaker, "the breaker")
         for flag, policy in (("UO", "connectionPool"), ("UH", "outlierDetection")):
             if flag in self.flags:

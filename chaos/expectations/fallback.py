@@ -40,6 +40,7 @@ class FallbackExpectation(Kind):
     """
 
     counted_by_load: ClassVar[bool] = True
+    loosened_by: ClassVar[str] = "atMost"
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("fallback",)
 
     fallback: Good = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Final, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -63,6 +63,8 @@ class FlagsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    loosened_by: ClassVar[str] = "atMost"
+
     service: Placed = Field(
         description="the service that is asked: a name in the target's namespace, or namespace/name"
     )
@@ -112,6 +114,7 @@ class FlagsExpectation(Kind):
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """A fault answers before the router, which sets the flags: it can't be what makes them appear at its own hop."""
+        yield from scene.unknown(self.caller)
         if self.during_fault is not None and self.during_fault.least:
             yield from scene.unreached(self.service, f"{' or '.join(self.flags)}")
 

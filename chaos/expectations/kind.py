@@ -64,6 +64,7 @@ class Finding:
         seen: Values that were seen, in words.
         missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
+        after: Seconds at the start of the window that it leaves out.
     """
 
     answer: Answer
@@ -76,6 +77,7 @@ class Finding:
     where: str = ""
     seen: str = ""
     missing: bool = False
+    after: float = 0.0
 
 
 class Kind(Declared, ABC):
@@ -89,6 +91,8 @@ class Kind(Declared, ABC):
     """Whether it takes part of what the experiment's confidence leaves for errors."""
     broken_by_errors: ClassVar[bool] = False
     """Whether it is a share of answers of which each becomes bad at once where a faulted request goes wrong."""
+    loosened_by: ClassVar[str] = ""
+    """The key in an experiment file by which less is expected before the fault, where there is one."""
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 

@@ -12,6 +12,7 @@ from chaos.expectations.counting import Count, Counter
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Look
+from chaos.expectations.scene import Scene
 from chaos.expectations.share import FROM, ShareOfGood
 from chaos.istio.hosts import host_of, placed
 from chaos.istio.metrics import BUCKETS_MS, caller_of, status_of
@@ -19,6 +20,7 @@ from chaos.values.answers import Tally
 from chaos.values.conditions import inside, none_of
 from chaos.values.declared import Placed
 from chaos.values.questions import Durations, Question, Requests, Side
+from chaos.values.remarks import Refusal, Warn
 
 COUNTABLE: Final = none_of("header", "body", "jsonPath")
 """What proxies can tell of an answer, as far as a JSON Schema can say it."""
@@ -107,6 +109,11 @@ class Expectation(ShareOfGood):
         else:
             yield Durations(host=host, within=self.good.milliseconds, side=side)
             yield Durations(host=host, side=side)
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """The caller is there."""
+        yield from super().unshown(scene)
+        yield from scene.unknown(self.caller)
 
     def holding(self, evidence: Evidence, look: Look) -> Window:
         """Histograms trail their counters, so the fault's last answers come in after it: a recovery shows only if they are good too."""

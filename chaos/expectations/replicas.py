@@ -77,6 +77,7 @@ class ReplicaExpectation(Expectation):
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """The replicas need proxies that count."""
+        yield from super().unshown(scene)
         yield from scene.uncounted(self.service)
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from chaos.istio.hosts import host_of
+from chaos.istio.hosts import host_of, placed
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
 
@@ -31,6 +32,8 @@ class Scene:
         fault: The longest that the fault may last.
         unanswered: Questions to which the metrics' back end surely has no data, although it should at any time.
         policies: What the DestinationRules of services have in their traffic policies, by their hosts.
+        workloads: The names of the target's namespace; none where its pods may not be read.
+        passed_on: The HTTP statuses with which the fault answers in the target's place.
     """
 
     namespace: str
@@ -40,10 +43,26 @@ class Scene:
     unanswered: frozenset[Question] = frozenset()
     pods: Mapping[str, Pods] = field(default_factory=dict)
     policies: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    workloads: frozenset[str] = frozenset()
+    passed_on: frozenset[int] = frozenset()
 
     def host(self, service: str) -> str:
         """The host of a service as it is declared."""
         return host_of(service, self.namespace)
+
+    def unknown(self, caller: str | None) -> Iterator[Warn]:
+        """Nobody has the name of the caller whose requests shall be counted, unless it comes later; of other namespaces, names are not known."""
+        if caller is None or not self.workloads:
+            return
+        namespace, name = placed(caller, self.namespace)
+        if namespace == self.namespace and name not in self.workloads:
+            near = difflib.get_close_matches(name, sorted(self.workloads), n=1)
+            meant = f"; did you mean {near[0]!r}?" if near else ""
+            yield Warn(
+                code="caller-not-found",
+                message=f"no workload {name!r} has a pod in namespace {namespace!r}, so none of its requests will be counted: the workloads there are "
+                f"{', '.join(sorted(self.workloads))}, and those of another namespace are written namespace/name{meant}",
+            )
 
     def uncounted(self, service: str) -> Iterator[Refusal]:
         """Nobody counts what the service's own proxies should."""

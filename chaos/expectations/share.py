@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field
 
@@ -16,15 +16,21 @@ from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.scene import Scene
 from chaos.istio.metrics import counted_at
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.questions import Durations, Requests
+from chaos.values.remarks import Refusal, Warn
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
 """Seconds; what the load generator's numbers can tell apart."""
 FIRST: Final = 0.8
 """Part of alpha for callers that do not wait longer than the declared delay."""
+OPENING: Final = 8.0
+"""Seconds at the start of a fault that may be unlike the rest: callers find out, pools drain, breakers open."""
+LATER: Final = 0.2
+"""Part of alpha for a violation that shows after these seconds."""
 _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
 
@@ -57,7 +63,7 @@ class Share(Kind):
         return look.window
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
-        """Violated by all events of a window, as soon as that is sure; held by those after the slow ones have come in.
+        """Violated by all events of a window, or those after its opening; held by those after the slow ones have come in.
 
         Events are counted when they end, so the first events of a fault are the fast ones. Each way has its own half of
         alpha, so each may have its own window. Requests that hang beyond all that was seen may become good or bad events
@@ -68,16 +74,18 @@ class Share(Kind):
         holding = self.holding(evidence, look)
         confidence = 1 - (1 - look.confidence) * bounds.alpha
         counted = self._worth(evidence, look.window, look)
-        if self._answer(counted, evidence, look, bounds.least, confidence, late_are=1) is Answer.VIOLATED:
-            return Finding(Answer.VIOLATED, counted.tally, bounds.told, confidence, effect=counted.effect)
+        for tried, after, part in self._violating(evidence, look, counted):
+            sure = 1 - (1 - confidence) * part
+            if self._answer(tried, evidence, look, bounds.least, sure, late_are=1) is Answer.VIOLATED:
+                return Finding(Answer.VIOLATED, tried.tally, bounds.told, sure, effect=tried.effect, after=after)
         late, part = _settling(evidence, look, bounds.most) if look.phase == "fault" else (0.0, 1.0)
         confidence = 1 - (1 - confidence) * part
         settled = counted
         if late or holding != look.window:
             settled = self._worth(evidence, Window(holding.start + late, holding.end), look)
         answer = self._answer(settled, evidence, look, bounds.most, confidence, late_are=0)
-        if not settled.tally.total:
-            settled = counted
+        if not settled.tally.total or (late and _is_under(bounds.most, counted.tally)):
+            settled, answer = counted, Answer.UNDECIDED
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
         return Finding(answer, settled.tally, bounds.told, confidence, effect=settled.effect)
 
@@ -90,6 +98,20 @@ class Share(Kind):
             for host in hosts[1:] and hosts
         }
         return {host: tally for host, tally in counted.items() if tally.total}
+
+    def _violating(self, evidence: Evidence, look: Look, counted: _Counted) -> Iterator[tuple[_Counted, float, float]]:
+        """Which events may show a violation, the seconds that these leave out, and their part of alpha.
+
+        The first seconds of a fault are often far worse than the rest, or far better, and look like one burst among all
+        events. So the later ones are asked by themselves, too.
+        """
+        if look.phase != "fault" or look.at_once:
+            yield counted, 0.0, 1.0
+            return
+        yield counted, 0.0, 1 - LATER
+        after = max(OPENING, evidence.scrape_interval)
+        if counted.effect >= BURSTY and look.window.start + after < look.window.end:
+            yield self._worth(evidence, Window(look.window.start + after, look.window.end), look), after, LATER
 
     def _worth(self, evidence: Evidence, window: Window, look: Look) -> _Counted:
         tally = self.tally(evidence, window, look.namespace)
@@ -139,6 +161,8 @@ class Share(Kind):
             observed = f"{least}{tally.good} of {tally.total} = {shown.around(tally.share, bound=found.bound)}"
             if tally.doubtful:
                 observed += f"; {tally.doubtful} more may be good: the load generator was late"
+            if found.after:
+                observed += f"; without the first {found.after:g} s, which were unlike the rest"
             if found.effect >= BURSTY:
                 worth = max(1, round(tally.total / found.effect))
                 observed += f"; bad and good events come in bursts, so these are worth {worth} independent ones"
@@ -194,6 +218,7 @@ class ShareOfGood(Share):
     """A share of good answers, and its bounds as people write them; a kind of its own is whatever counts the answers."""
 
     opened = "good"
+    loosened_by: ClassVar[str] = "atLeast"
 
     good: Good = Field(description="which events are good: by status, within a time, or both")
     at_least: Absolute = Field(description="smallest share of good events before and after the fault, such as 99%")
@@ -226,6 +251,16 @@ class ShareOfGood(Share):
             raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
         return self
 
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """A caller that only passes the fault's answer on is a bad one."""
+        taken = sorted(one for one in scene.passed_on if self.good.grpc is None and self.good.status_is_good(one))
+        if taken:
+            yield Warn(
+                code="error-is-good",
+                message=f"{self.title}: a caller that passes the fault's status {', '.join(map(str, taken))} on has answered well, by "
+                f"what is declared as good ({self.good}); if that is none of a good answer, declare good.status 2xx",
+            )
+
     def bound_in(self, phase: Phase) -> Bound:
         """The bound that holds in a phase."""
         return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_least
@@ -246,6 +281,11 @@ class ShareOfGood(Share):
 def rest_of(bound: float) -> float:
     """A quarter of the events that may be bad: so few that it does not matter when they come."""
     return (1 - bound) / 4
+
+
+def _is_under(bound: float, counted: Tally) -> bool:
+    """Bad events of a fault's first seconds are left out of those that show that it holds, but they did happen."""
+    return counted.share is not None and counted.share < bound
 
 
 def _settling(evidence: Evidence, look: Look, bound: float) -> tuple[float, float]:

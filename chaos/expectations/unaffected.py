@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field, field_validator
 
@@ -42,6 +42,8 @@ class UnaffectedExpectation(Kind):
     Raises:
         InputError: a value is not of its form.
     """
+
+    loosened_by: ClassVar[str] = "atLeast"
 
     unaffected: tuple[Placed, ...] = Field(
         min_length=1,

@@ -165,12 +165,13 @@ def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
     if before.answer is Answer.UNDECIDED:
         yield from _undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
-    for one in before.expectations:
+    for kind, one in zip(facts.experiment.steady_state, before.expectations, strict=True):
         if one.answer is Answer.VIOLATED:
+            usual = f", or declare what the system usually does ({kind.loosened_by})" if kind.loosened_by else ""
             yield Reason(
                 code=ReasonCode.NOT_STEADY_BEFORE,
                 message=one.sentence,
-                hint="find out why it is so without any fault, or declare what the system usually does (atLeast), and run again",
+                hint=f"find out why it is so without any fault{usual}, and run again",
             )
 
 

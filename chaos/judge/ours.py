@@ -69,7 +69,7 @@ def calls_per_second(facts: Facts, injection: Injection, window: Window) -> floa
 
 
 def rates_of_others(facts: Facts, one: Kind) -> tuple[float, float]:
-    """Requests per second that an expectation counts: before the load began, and with it; zeros where nobody listened."""
+    """Requests per second that an expectation counts: before the load began there surely were so many, and with it; zeros where nobody listened."""
     before, after = listened(facts), facts.baseline
     if before is None or after is None:
         return 0.0, 0.0
@@ -78,7 +78,8 @@ def rates_of_others(facts: Facts, one: Kind) -> tuple[float, float]:
         evidence = evidence.only(sent_by(one.caller, namespace))
     asked = next(question for question in one.questions(namespace) if isinstance(question, Requests))
     then, since = (sum(found.events for _, found in evidence.counted(asked, window)) for window in (before, after))
-    return then / _seconds(facts, before), since / _seconds(facts, after)
+    # A single request, such as the one by which the entry was looked at, is no habit of others.
+    return max(0.0, then - _SURE * sqrt(then)) / _seconds(facts, before), since / _seconds(facts, after)
 
 
 def _seconds(facts: Facts, window: Window) -> float:

@@ -62,7 +62,7 @@ def _others_call(facts: Facts) -> Iterator[Reason]:
         if others > _NOTICED * every:
             yield Reason(
                 code=ReasonCode.OTHERS_CALL,
-                message=f"{one.title!r} takes every request for the load's, and before the load began, others sent {others:.2g} of the "
+                message=f"{one.title!r} takes every request for the load's, and before the load began, others sent at least {others:.2g} of the "
                 f"{every:.2g} per second that were counted with it: it can't be told whether they come and go, or the system changes",
                 hint="run it while others are quiet, or compare only requests that they do not send (caller; attempts also per a service)",
             )

@@ -6,10 +6,13 @@ import errno
 import random
 import socket
 from collections.abc import Iterable, Iterator
+from ipaddress import IPv4Network
 from typing import Final, Self
 
 from chaos.errors import LabError
 
+CLUSTER_IPS: Final = IPv4Network("10.96.0.0/16")
+"""Where Services have their addresses; nothing listens there."""
 _FIRST: Final = 16
 _LAST: Final = 250
 

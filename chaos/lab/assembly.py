@@ -12,13 +12,14 @@ from typing import Any, Final
 
 from chaos.errors import LabError
 from chaos.istio.mesh_config import ROOT_NAMESPACE
-from chaos.lab import alerts, gateways, own_manifests, reading
+from chaos.lab import alerts, behaviours, gateways, own_manifests, reading
 from chaos.lab.addresses import AddressBlock, listening_socket
 from chaos.lab.api import policies
 from chaos.lab.api.resources import GATEWAYS, NAMESPACES, PROMETHEUS_RULES
 from chaos.lab.api.server import create_app
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
+from chaos.lab.behaviours import Behaviours
 from chaos.lab.control import PREFIX, control_app, either
 from chaos.lab.controller import Controller
 from chaos.lab.envoys import find_envoy
@@ -41,6 +42,7 @@ from chaos.lab.parts import (
 from chaos.lab.pods import PodRunner
 from chaos.lab.processes import Child, start_time
 from chaos.lab.prometheus import Prometheus, Target, wait_until_ready
+from chaos.lab.runtime import Runtime
 from chaos.lab.serving import Credentials, kubeconfig, server
 from chaos.lab.state import LabFiles, LabState, write_atomically
 from chaos.lab.wanted import Wanted
@@ -76,7 +78,7 @@ class Lab:
         self._own = (
             reading.read(wanted.manifests, without=wanted.without, strict=wanted.strict) if wanted.manifests else None
         )
-        self._behaviours = own_manifests.read_behaviours(wanted.behaviours) if wanted.behaviours else {}
+        self._behaviours = behaviours.read(wanted.behaviours) if wanted.behaviours else Behaviours()
         self._attached = attached
         self._say = say
         self._tasks: list[asyncio.Task[None]] = []
@@ -115,18 +117,25 @@ class Lab:
             plain, {"job": "istiod", "app": "istiod", "pod": "istiod", "__metrics_path__": f"{PREFIX}metrics"}
         )
         control_plane = ControlPlane(store)
+        runtime = Runtime(self._behaviours, store, self._files.directory)
         self._pods = pods = PodRunner(
             store,
             block=block,
             control_plane=control_plane,
             xds=("127.0.0.1", listening.getsockname()[1]),
             apps=apps,
+            runtime=runtime,
             directory=self._files.directory,
             on_targets=lambda targets: prometheus.scrape([istiod, *targets]),
         )
         self._stack.push_async_callback(pods.stop)
         self._stack.callback(control_plane.discovery.close)
-        controller = Controller(store, on_endpoints=apps.learn)
+
+        def on_endpoints(endpoints: dict[str, list[str]]) -> None:
+            apps.learn(endpoints)
+            runtime.learn(endpoints)
+
+        controller = Controller(store, on_endpoints=on_endpoints)
         validators = _validators(store, control_plane, pods)
         answering = asyncio.Event()
         answering.set()

@@ -33,7 +33,9 @@ def up(
     manifests: Annotated[
         list[Path] | None, typer.Option(help="Kubernetes and Istio YAML to load instead of the shop; several times")
     ] = None,
-    behaviours: Annotated[Path | None, typer.Option(help="what the stand-ins for these manifests do")] = None,
+    behaviours: Annotated[
+        Path | None, typer.Option(help="which processes or stand-ins answer for these manifests, and how")
+    ] = None,
     without: Annotated[
         list[str] | None, typer.Option(metavar="KIND", help="leave objects of this kind out; several times")
     ] = None,

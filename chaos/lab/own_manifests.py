@@ -1,14 +1,9 @@
-"""Manifests of the user's, loaded instead of the shop, and what stand-ins do for them."""
+"""Manifests of the user's, loaded instead of the shop."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Final
-
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
 from chaos.istio.injection import NAMESPACE_LABEL
@@ -17,9 +12,10 @@ from chaos.istio.proxy import CONTAINER, TEMPLATES
 from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, ROLLOUTS
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
+from chaos.lab.behaviours import Behaviours
 from chaos.lab.manifests import create
 from chaos.lab.reading import Document
-from chaos.lab.workloads.behaviour import ANNOTATION, Behaviour
+from chaos.lab.workloads.behaviour import ANNOTATION
 
 _LABELS: Final = {"env": "staging", NAMESPACE_LABEL: "enabled"}
 """Of a namespace that no manifest declares: the lab is there to experiment in."""
@@ -27,29 +23,11 @@ _ORDER: Final = ("Namespace", "ServiceAccount", "Service", "DestinationRule", "G
 Object = dict[str, Any]
 
 
-def read_behaviours(file: Path) -> Mapping[str, str]:
-    """What stand-ins do, by the names of their Deployments or by their pods' label ``app``: a behaviour each, as text.
-
-    Raises:
-        InputError: It can't be read, or one of them is none.
-    """
-    try:
-        content = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise InputError(f"{file}: can't be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
-        raise InputError(f"{file}: expected a mapping from Deployments' names to behaviours")
-    texts = {str(name): json.dumps(value) for name, value in content.items()}
-    for name, text in texts.items():
-        Behaviour.parse(text, where=f"{file}: {name}")
-    return texts
-
-
 def load(
     store: Store,
     validators: Mapping[str, Validator],
     documents: Sequence[Document],
-    behaviours: Mapping[str, str],
+    behaviours: Behaviours,
 ) -> tuple[str, ...]:
     """Stores the objects; namespaces that no manifest declares are made, and an ingress gateway where a Gateway wants it.
 
@@ -64,7 +42,7 @@ def load(
         if one.resource.namespaced:
             one.obj["metadata"].setdefault("namespace", "default")
     places = list(dict.fromkeys(str(d.obj["metadata"]["namespace"]) for d in documents if d.resource.namespaced))
-    unused = set(behaviours)
+    unused = set(behaviours.names)
     ordered = sorted(documents, key=lambda d: _ORDER.index(d.obj["kind"]) if d.obj["kind"] in _ORDER else len(_ORDER))
     declared = {str(d.obj["metadata"]["name"]) for d in documents if d.resource is NAMESPACES}
     for name in places:
@@ -77,7 +55,7 @@ def load(
             unused -= _annotate(one.obj, behaviours)
         create(store, validators, one.obj)
     if unused:
-        raise InputError(f"there is no Deployment for the behaviours of {', '.join(sorted(unused))}")
+        raise InputError(f"there is no Deployment or Rollout for the behaviours of {', '.join(sorted(unused))}")
     if any(_wants_ingress(gateway) for gateway in store.list(GATEWAYS)):
         for obj in ingress_gateway(store.list(GATEWAYS)):
             create(store, validators, obj)
@@ -93,14 +71,14 @@ def _namespace(store: Store, name: str) -> None:
         store.replace(NAMESPACES, None, name, {**found, "metadata": {**found["metadata"], "labels": labels}})
 
 
-def _annotate(deployment: Object, behaviours: Mapping[str, str]) -> set[str]:
-    """Gives a Deployment its behaviour; which one it was."""
+def _annotate(deployment: Object, behaviours: Behaviours) -> set[str]:
+    """Gives a Deployment of a stand-in its behaviour; by which name it has one."""
     meta = deployment["spec"]["template"].setdefault("metadata", {})
-    app = (meta.get("labels") or {}).get("app", "")
-    chosen = next((name for name in (deployment["metadata"]["name"], app) if name in behaviours), None)
+    chosen = behaviours.name_of(deployment["metadata"]["name"], meta.get("labels") or {})
     if chosen is None:
         return set()
-    meta.setdefault("annotations", {}).setdefault(ANNOTATION, behaviours[chosen])
+    if chosen in behaviours.standins:
+        meta.setdefault("annotations", {}).setdefault(ANNOTATION, behaviours.standins[chosen])
     return {chosen}
 
 

@@ -14,9 +14,11 @@ from chaos.istio.hosts import service_fqdn
 from chaos.istio.proxy import CONTAINER
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.execute import ExecResult
+from chaos.lab.api.logs import Log
 from chaos.lab.api.resources import ENDPOINTS, PODS, SERVICES
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validation, Validator
+from chaos.lab.containers.container import Container
 from chaos.lab.controller import Controller
 from chaos.lab.istio.controlplane import ControlPlane
 from chaos.lab.istio.refusals import words_of
@@ -44,14 +46,19 @@ async def wait_for_pods(
         for pod in pods.pods:
             if pod.problem:
                 raise LabError(f"pod {pod.namespace}/{pod.name}: {pod.problem}", hint=pod.hint)
+        stuck = [(pod, why) for pod in pods.pods if pod.container is not None and (why := pod.container.stuck)]
+        if stuck and ready + len(stuck) == len(all_pods):  # nobody comes any more for whom they might wait
+            raise LabError("\n".join(f"pod {pod.namespace}/{pod.name}: {why}" for pod, why in stuck))
         if ready == len(all_pods):
             return
         if ready != said:
             say(f"{ready} of {len(all_pods)} pods are ready")
             said = ready
         if loop.time() > deadline:
-            waiting = [pod["metadata"]["name"] for pod in all_pods if not is_ready(pod)]
-            raise LabError(f"these pods were not ready in time: {', '.join(waiting)}")
+            waiting = [pod for pod in pods.pods if not pod.ready]
+            words = [f"{pod.name}: {pod.container.words()}" for pod in waiting if pod.container is not None]
+            names = ", ".join(pod.name for pod in waiting)
+            raise LabError("\n".join((f"these pods were not ready in time: {names}", *words)))
         await asyncio.sleep(0.02)
 
 
@@ -107,7 +114,9 @@ def parts_of(
     for pod in pods.pods:
         if pod.envoy is not None:
             yield _part(pod.envoy.name, pod.envoy, problem=pod.problem if pod.envoy.alive else "")
-        elif pod.problem:
+        if pod.container is not None and pod.container.child is not None:
+            yield _process(pod.container, pod.container.child)
+        elif pod.envoy is None and pod.problem:
             name = f"pod {pod.namespace}/{pod.name}"
             yield {"name": name, "pid": None, "alive": False, "detail": pod.problem}
 
@@ -165,20 +174,37 @@ async def exec_in_proxy(
     return ExecResult(stdout=answer.content)
 
 
-def log_of(pods: PodRunner, namespace: str, pod: str, container: str) -> str:
-    """What ``kubectl logs`` prints: Envoy's own log for the proxy, a word on the stand-in for an application.
+def log_of(pods: PodRunner, namespace: str, pod: str, container: str, previous: bool) -> Log:  # noqa: FBT001
+    """What ``kubectl logs`` prints: Envoy's own log for the proxy, that of the user's process, or a word on the stand-in.
 
     Raises:
-        ApiError: There is no such container.
+        ApiError: There is no such container, or no run of it before the present one.
     """
     running = pods.find(namespace, pod)
     if running is None:
         raise ApiError(404, "NotFound", f'pods "{pod}" not found')
     if container == CONTAINER or (not running.ports and running.envoy is not None):
-        return running.envoy.log.read_text(errors="replace") if running.envoy is not None else ""
-    return (
-        f"stand-in of the lab for {running.app or pod}, on {running.ip}, ports {', '.join(map(str, running.ports))}\n"
+        return _written(running.envoy, pod, container, previous=previous)
+    if running.container is not None:
+        process = running.container
+        if not previous:
+            return Log(process.log, growing=lambda: process.alive)
+        if process.previous_log is not None:
+            return Log(process.previous_log)
+        raise _no_previous(pod, container)
+    return Log(
+        text=f"stand-in of the lab for {running.app or pod}, on {running.ip}, ports {', '.join(map(str, running.ports))}\n"
     )
+
+
+def _written(child: Child | None, pod: str, container: str, *, previous: bool) -> Log:
+    if previous:
+        raise _no_previous(pod, container)
+    return Log(child.log, growing=lambda: child.alive) if child is not None else Log()
+
+
+def _no_previous(pod: str, container: str) -> ApiError:
+    return ApiError(400, "BadRequest", f'previous terminated container "{container}" in pod "{pod}" not found')
 
 
 def _expected_hosts(store: Store) -> Iterable[str]:
@@ -206,6 +232,12 @@ async def _lacks(pods: PodRunner, pod: RunningPod, expected: Sequence[str]) -> l
 def _part(name: str, child: Child, *, problem: str = "") -> dict[str, Any]:
     alive = child.alive and not problem
     return {"name": name, "pid": child.pid, "alive": alive, "detail": "" if alive else problem or child.why()}
+
+
+def _process(container: Container, child: Child) -> dict[str, Any]:
+    """Of the user's: what becomes of it is what the user tests, and no fault of the lab."""
+    detail = "" if container.ready else f"not ready, {container.restarts} restarts; kubectl logs tells more"
+    return {"name": child.name, "pid": child.pid if child.alive else None, "alive": True, "detail": detail}
 
 
 def _said(stats: Mapping[str, Any]) -> str:

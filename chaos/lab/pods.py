@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from chaos.lab.istio.proxy import ADMIN_PORT, OUTBOUND_PORT, STATS_PORT, Proxy
 from chaos.lab.processes import Child
 from chaos.lab.prometheus import Target
 from chaos.lab.running_pod import RunningPod, status_of
+from chaos.lab.runtime import Runtime
 from chaos.lab.workloads.behaviour import ANNOTATION
 from chaos.lab.workloads.host import WorkloadHost
 
@@ -43,6 +45,7 @@ class PodRunner:
         control_plane: What decides the Envoys' configuration.
         xds: Host and port where they ask for it.
         apps: The process of the stand-ins.
+        runtime: The processes of the user's.
         directory: The lab's folder.
         on_targets: Told of all scrape targets whenever they change.
     """
@@ -55,6 +58,7 @@ class PodRunner:
         control_plane: ControlPlane,
         xds: tuple[str, int],
         apps: WorkloadHost,
+        runtime: Runtime,
         directory: Path,
         on_targets: Callable[[list[Target]], None],
     ) -> None:
@@ -63,6 +67,7 @@ class PodRunner:
         self._control_plane = control_plane
         self._xds = xds
         self._apps = apps
+        self._runtime = runtime
         self._directory = directory
         self._on_targets = on_targets
         self._binary = envoys.find_envoy()
@@ -88,7 +93,7 @@ class PodRunner:
     def apps_died(self, child: Child) -> None:
         """Marks every pod whose application went with the process of the stand-ins."""
         for pod in self._pods.values():
-            if pod.ports and not pod.problem:
+            if pod.ports and pod.container is None and not pod.problem:
                 self._fail(pod, f"the application: {child.ended}", container="app")
 
     async def stop(self) -> None:
@@ -97,11 +102,13 @@ class PodRunner:
         tasks = [pod.task for pod in self._pods.values() if pod.task is not None and not pod.task.done()]
         for task in (*tasks, *self._ending):
             task.cancel()
+        pods = list(self._pods.values())
+        containers = [asyncio.create_task(pod.container.end(grace=False)) for pod in pods if pod.container is not None]
         await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
-        envoys = [pod.envoy for pod in self._pods.values() if pod.envoy is not None and pod.envoy.alive]
+        envoys = [pod.envoy for pod in pods if pod.envoy is not None and pod.envoy.alive]
         for envoy in envoys:
             envoy.kill()
-        await asyncio.gather(*(envoy.wait() for envoy in envoys))
+        await asyncio.gather(*(envoy.wait() for envoy in envoys), *containers)
         await self._client.aclose()
 
     # -- noticing -----------------------------------------------------------------------------------------------------
@@ -127,7 +134,7 @@ class PodRunner:
             uid=meta["uid"],
             ip=self._block.pod_address(),
             app=labels.get("app", ""),
-            ports=injection.app_ports(pod),
+            ports=self._runtime.ports(pod),
             proxied=proxy_container(pod) is not None,
         )
         self._pods[running.uid] = running
@@ -148,9 +155,17 @@ class PodRunner:
             running.hint = error.hint if isinstance(error, LabError) else None
             self._fail(running, error.message)
             return
-        running.ready = True
-        self._write_status(running)
+        if running.container is not None:
+            running.container.begin()
+        else:
+            running.ready = True
+            self._write_status(running)
         self._tell()
+
+    def _container_changed(self, running: RunningPod) -> None:
+        if running.container is not None and not running.problem:
+            running.ready = running.container.ready
+            self._write_status(running)
 
     def _admit(self, running: RunningPod) -> dict[str, Any]:
         """The pod as it is to run: those that nobody placed and injected are so now."""
@@ -189,7 +204,18 @@ class PodRunner:
                 hint="the lab has no ambient mode: leave this workload out",
             )
         inbound: dict[int, int] = {}
-        if running.ports:
+        process = self._runtime.process_of(pod)
+        if process is not None:
+            inbound = self._runtime.inbound(running.ip, running.ports, proxied=bool(role))
+            running.container = self._runtime.container(
+                pod,
+                process,
+                ip=running.ip,
+                inbound=inbound,
+                proxied=bool(role),
+                changed=partial(self._container_changed, running),
+            )
+        elif running.ports:
             inbound = await self._apps.add(
                 namespace=running.namespace,
                 pod=running.name,
@@ -231,12 +257,17 @@ class PodRunner:
         if running.task is not None:
             running.task.cancel()
             await asyncio.gather(running.task, return_exceptions=True)
-        if running.envoy is not None and running.envoy.alive:
-            try:
-                await asyncio.sleep(DRAIN)
-            finally:
-                running.envoy.kill()
-                await running.envoy.wait()
+        envoy, ending = running.envoy, []
+        if running.container is not None:
+            ending.append(running.container.end(grace=True))
+        if envoy is not None and envoy.alive:
+            ending.append(asyncio.sleep(DRAIN))
+        try:
+            await asyncio.gather(*ending)
+        finally:
+            if envoy is not None and envoy.alive:
+                envoy.kill()
+                await envoy.wait()
         if running.proxy is not None:
             self._control_plane.remove_proxy(running.proxy.pod)
         self._apps.remove(running.namespace, running.name)

@@ -69,14 +69,14 @@ def tail(path: Path, lines: int = TAIL_LINES) -> str:
     return "\n".join([line for line in text.splitlines() if line.strip()][-lines:])
 
 
-def dies_with(parent: int) -> Callable[[], None]:
-    """What a child must run between fork and exec so that the kernel kills it when its parent dies.
+def dies_with(parent: int, *, by: signal.Signals) -> Callable[[], None]:
+    """What a child must run between fork and exec so that the kernel ends it, by this signal, when its parent dies.
 
     The signal comes when the *thread* that forked ends (prctl(2)), so children are started from the main thread.
     """
 
     def request() -> None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, by, 0, 0, 0)
         if os.getppid() != parent:  # it died before we asked
             os._exit(127)
 
@@ -91,6 +91,7 @@ class Child:
         argv: Its command line.
         log: The file that its output is appended to.
         on_exit: Called in the event loop when it ends by itself; not when it was told to.
+        ends_by: The signal that ends it: from us, or from the kernel when we die. By default nothing has anything to save.
     """
 
     def __init__(
@@ -101,12 +102,14 @@ class Child:
         log: Path,
         env: Mapping[str, str] | None = None,
         on_exit: Callable[[Child], None] | None = None,
+        ends_by: signal.Signals = signal.SIGKILL,
     ) -> None:
         self.name = name
         self.log = log
         self._argv = [str(word) for word in argv]
         self._env = dict(env) if env is not None else None
         self._on_exit = on_exit
+        self._ends_by = ends_by
         self._process: subprocess.Popen[bytes] | None = None
         self._pidfd: int | None = None
         self._ended = asyncio.Event()
@@ -131,7 +134,7 @@ class Child:
                     env=self._env,
                     pass_fds=tuple(pass_fds),
                     process_group=0,  # Ctrl-C is for the supervisor alone
-                    preexec_fn=dies_with(os.getpid()),
+                    preexec_fn=dies_with(os.getpid(), by=self._ends_by),
                 )
             except OSError as error:
                 raise LabError(f"{self.name} can't be started: {self._argv[0]}: {error.strerror}") from error
@@ -159,6 +162,11 @@ class Child:
         return self._process is not None and not self._ended.is_set()
 
     @property
+    def code(self) -> int | None:
+        """Its exit code, negative for a signal; ``None`` while it runs."""
+        return self._process.returncode if self._process and self._ended.is_set() else None
+
+    @property
     def ended(self) -> str:
         """Why it does not run, in words; empty while it does."""
         if self._process is None:
@@ -178,11 +186,15 @@ class Child:
         await self._ended.wait()
 
     def kill(self) -> None:
-        """Ends it now, by SIGKILL: no part of a lab has anything to save."""
+        """Ends it now."""
         self._told_to = True
+        self.signal(self._ends_by)
+
+    def signal(self, number: signal.Signals) -> None:
+        """Sends it a signal; nothing happens where it does not run."""
         if self._process is not None and not self._ended.is_set() and self._pidfd is not None:
             with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                signal.pidfd_send_signal(self._pidfd, number)
 
     def _reap(self) -> None:
         if self._process is None or self._process.poll() is None or self._pidfd is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chaos.istio.proxy import CONTAINER
+from chaos.lab.containers.container import Container
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.processes import Child
 from chaos.lab.status import condition, timestamp
@@ -17,7 +18,7 @@ Object = Mapping[str, Any]
 
 @dataclass(slots=True)
 class RunningPod:
-    """One pod on this node."""
+    """One pod on this node; ``container`` is the user's process, where a stand-in does not answer for it."""
 
     namespace: str
     name: str
@@ -28,6 +29,7 @@ class RunningPod:
     proxied: bool
     proxy: Proxy | None = None
     envoy: Child | None = None
+    container: Container | None = None
     ready: bool = False
     problem: str = ""
     hint: str | None = None
@@ -44,7 +46,8 @@ def status_of(running: RunningPod, pod: Object, *, failed: str = "") -> dict[str
         failed: The container that has ended, where only one has.
     """
     before = pod.get("status") or {}
-    phase = "Running" if running.ready or failed else "Failed" if running.problem else "Pending"
+    begun = running.container is not None and running.container.begun
+    phase = "Running" if running.ready or failed or begun else "Failed" if running.problem else "Pending"
     status = {
         "phase": phase,
         "podIP": running.ip,
@@ -79,11 +82,13 @@ def _container_status(container: Object, running: RunningPod, *, failed: str) ->
     state: dict[str, Any]
     name = str(container["name"])
     is_proxy = name == CONTAINER
+    if running.container is not None and not is_proxy and not running.problem:
+        return {"name": name, "image": container.get("image", ""), "imageID": "", **running.container.status()}
     if failed and is_proxy == (failed == CONTAINER):
         state = {
             "terminated": {"exitCode": 137, "reason": "Error", "message": running.problem, "finishedAt": timestamp()}
         }
-    elif running.ready or failed:
+    elif running.ready or failed or running.container is not None:
         state = {"running": {"startedAt": running.begun}}
     else:
         reason = "CreateContainerError" if running.problem else "ContainerCreating"

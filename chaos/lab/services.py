@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from ipaddress import IPv4Network
-from typing import Any, Final
+from typing import Any
 
 from chaos.lab import injection
+from chaos.lab.addresses import CLUSTER_IPS
 from chaos.lab.api.resources import ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
 from chaos.lab.api.store import Store
 from chaos.lab.status import is_ready, write_status
 
-_CLUSTER_IPS: Final = IPv4Network("10.96.0.0/16")
 Object = Mapping[str, Any]
 
 
@@ -103,7 +102,7 @@ class Services:
         if spec.get("clusterIP") or spec.get("type") == "ExternalName":
             return service
         taken = {other["spec"].get("clusterIP") for other in self._store.list(SERVICES)}
-        address = next(str(one) for one in _CLUSTER_IPS.hosts() if str(one) not in taken)
+        address = next(str(one) for one in CLUSTER_IPS.hosts() if str(one) not in taken)
         changed = {**service, "spec": {**spec, "clusterIP": address, "clusterIPs": [address]}}
         return self._store.replace(SERVICES, meta["namespace"], meta["name"], changed)
 
@@ -131,7 +130,7 @@ def endpoint_subsets(service: Object, pods: Iterable[Object]) -> list[dict[str, 
         ip = (pod.get("status") or {}).get("podIP")
         if not ip:
             continue
-        ports = _target_ports(service, pod)
+        ports = target_ports(service, pod)
         subset = groups.setdefault(tuple((port.get("name", ""), port["port"]) for port in ports), {"ports": ports})
         address = {
             "ip": ip,
@@ -150,7 +149,8 @@ def endpoint_subsets(service: Object, pods: Iterable[Object]) -> list[dict[str, 
     ]
 
 
-def _target_ports(service: Object, pod: Object) -> list[dict[str, Any]]:
+def target_ports(service: Object, pod: Object) -> list[dict[str, Any]]:
+    """The ports of a pod to which a Service leads, each with the name of the Service's port."""
     named = injection.named_ports(pod)
     ports = []
     for port in service["spec"].get("ports") or ():

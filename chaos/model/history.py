@@ -48,6 +48,8 @@ class Mark(StrEnum):
     """The API acknowledged the write."""
     FAULT_FROM = "fault-from"
     """Every caller's proxy has the fault, or a fault was counted on a caller."""
+    VIOLATED = "violated"
+    """A violation ended the fault, and is sure by what was counted up to here: later answers of slow metrics don't take that back."""
     RESTORE_SENT = "restore-sent"
     """The decision to restore: the fault's observation ends here."""
     RESTORED = "restored"

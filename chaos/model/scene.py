@@ -35,6 +35,8 @@ def scene_of(experiment: Experiment, situation: Situation) -> Scene:
         unanswered=frozenset(situation.unanswered),
         pods={host: _pods(service, situation) for host, service in hosts.items()},
         policies={host: _policies(situation.rule_for(host, namespace)) for host in hosts},
+        workloads=frozenset(one.name for one in situation.workloads if one.namespace == namespace),
+        passed_on=frozenset(one.abort.http_status for one in experiment.faults if one.abort and one.abort.http_status),
     )
 
 

@@ -123,16 +123,20 @@ class Shop:
         cpus: CPUs that istiod uses.
         memory: Bytes that the proxy of ``payment-svc`` has allocated; those of the others have half of it.
         scrape_interval: Whole seconds between two samples of the metrics.
+        grpc: Whether ``inventory-svc`` speaks gRPC.
         seed: Each order's fate is drawn by chance from this seed; without one, the shares are kept evenly.
 
     ``Traffic`` has further ones.
     """
 
-    def __init__(self, *, replicas: int = 1, seed: int | None = None, **behaviour: Unpack[Behaviour]) -> None:
+    def __init__(
+        self, *, replicas: int = 1, grpc: bool = False, seed: int | None = None, **behaviour: Unpack[Behaviour]
+    ) -> None:
         self.clock = VirtualClock()
-        self.mesh = MemoryMesh(self.clock, _manifests(replicas))
+        self.mesh = MemoryMesh(self.clock, _manifests(replicas, "grpc" if grpc else "http"))
         self.traffic = Traffic(self.clock, self.mesh)
         self.traffic.replicas = replicas
+        self.traffic.target_status = "gRPC 0" if grpc else "200"
         if seed is not None:
             self.traffic.shares = Shares(Random(seed))  # noqa: S311 - a simulation
         for name, value in behaviour.items():
@@ -161,14 +165,14 @@ class Shop:
         return Harness(place, **means)
 
 
-def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
+def _manifests(replicas: int, protocol: str) -> Sequence[Mapping[str, Any]]:
     found: list[Mapping[str, Any]] = [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": {"env": "staging"}}}
     ]
     here = [(name, 1) for name, home in OTHERS if home == NAMESPACE]
     found += [_service(name, home) for name, home in OTHERS if home != NAMESPACE]
     for name, number in ((ENTRY, replicas), (TARGET, 1), (SECOND, 1), *here):
-        found.append(_service(name, NAMESPACE))
+        found.append(_service(name, NAMESPACE, protocol if name == TARGET else "http"))
         owner = {"kind": "ReplicaSet", "name": f"{name}-1", "uid": "-", "controller": True}
         for one in pods_of(name, number):
             pod = {
@@ -181,7 +185,7 @@ def _manifests(replicas: int) -> Sequence[Mapping[str, Any]]:
     return found
 
 
-def _service(name: str, namespace: str) -> Mapping[str, Any]:
+def _service(name: str, namespace: str, protocol: str = "http") -> Mapping[str, Any]:
     meta = {"name": name, "namespace": namespace, "labels": {"app": name}}
-    spec = {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}
+    spec = {"ports": [{"name": protocol, "port": 8080}], "selector": {"app": name}}
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}

@@ -10,6 +10,7 @@ from string import ascii_lowercase
 from typing import Any, Final, Protocol
 
 from chaos.istio.delegates import merged
+from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.istio.virtual_services import hosts_of, order_for_namespace
 from chaos.ports import Clock, Object
@@ -49,6 +50,9 @@ _UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
 
 Failing = Mapping[str, Mapping[str, float]]
 """The share of the orders that fail, by what is asked for and by replica."""
+
+_GRPC: Final = "gRPC "
+"""Before the number of a gRPC status."""
 
 
 class Obeyed(Protocol):
@@ -356,7 +360,7 @@ class Traffic:
                 if fault := route.get("fault"):
                     abort, delay = fault.get("abort") or {}, fault.get("delay") or {}
                     late = parse_duration(delay["fixedDelay"]).total_seconds() * 1000 if delay else 0.0
-                    return _Felt(_share(abort), str(abort.get("httpStatus", "")), _share(delay), late)
+                    return _Felt(_share(abort), _status(abort), _share(delay), late)
         return _Felt()
 
     def _answered(
@@ -377,6 +381,7 @@ class Traffic:
     def _count(
         self, question: Counted, number: int, *, caller: str, pod: str, code: str, flags: str = "-", grpc: str = ""
     ) -> None:
+        code, grpc = ("200", code.removeprefix(_GRPC)) if code.startswith(_GRPC) else (code, grpc)
         if question.side is Side.CALLERS:
             number = round(number * (1 - self.unscraped.get(caller, 0.0)))
         self._counters.count(question, number, caller=caller, pod=pod, code=code, flags=flags, grpc=grpc)
@@ -426,6 +431,12 @@ def _tries(failing: float, most: int) -> float:
 
 def _mean(shares: Mapping[str, float]) -> float:
     return sum(shares.values()) / len(shares)
+
+
+def _status(abort: Mapping[str, Any]) -> str:
+    """Of what it answers, as ``status_of`` has it."""
+    name = abort.get("grpcStatus")
+    return f"{_GRPC}{GRPC_STATUSES.index(name)}" if name is not None else str(abort.get("httpStatus", ""))
 
 
 def _share(part: Mapping[str, Any]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, ValidationError, ValidationInfo
@@ -148,7 +149,7 @@ def wrong(item: Mapping[str, Any]) -> str:
     for jargon, plain in _WORDS:
         message = message.replace(jargon, plain)
     hidden = _SECRET.intersection(item["loc"]) and not _PUBLIC.intersection(item["loc"])
-    if hidden or isinstance(item["input"], dict | list | tuple | BaseModel | None):
+    if hidden or isinstance(item["input"], dict | list | tuple | timedelta | BaseModel | None):
         return message
     return f"{item['input']!r}: {message}"
 

@@ -17,12 +17,15 @@ from chaos import Harness, InputError
 from chaos.values.questions import Pushes
 from chaos_suites.alone import Alone
 from chaos_suites.asking import Entry
-from chaos_suites.services import Hop, Part, Services
+from chaos_suites.services import Services
+from chaos_suites.tables import Hop, Part
 
 P = TypeVar("P", bound=Part)
 Q = TypeVar("Q", bound=Part)
 _WITHIN: Final = 30.0
 """Seconds until proxies have new configuration: as for a fault."""
+_DEBOUNCE: Final = 5.0
+"""Seconds for which istiod may wait for further changes before it sends anything, and some."""
 _NOBODY: Final = 404
 """What a gateway answers that has no route."""
 
@@ -83,15 +86,20 @@ class Configure:
         self._wait(part, before)
 
     def _wait(self, part: Part, before: float | None) -> None:
-        """Until istiod has sent configuration since, and the entry has a route for the path, if that is what was written."""
-        deadline = time.monotonic() + _WITHIN
-        while time.monotonic() < deadline:
-            sent = before is None or (self._pushed() or 0.0) > before
+        """Until the proxies have it, as far as that can be told for any kind of object.
+
+        That is, until istiod has sent configuration since, or that would have been seen, since what changes nothing is not sent; and
+        until the entry has a route for the path. What takes longer, each test sees by itself.
+        """
+        began, scrape = time.monotonic(), self._harness.place.environment.scrape_interval
+        while (passed := time.monotonic() - began) < _WITHIN:
+            sent = before is None or (self._pushed() or 0.0) > before or passed > _DEBOUNCE + 2 * scrape
             if sent and not (isinstance(part, Hop) and _NOBODY in self._entry.ask(part.path, method=part.method)):
                 return
             time.sleep(0.2)
         pytest.fail(
-            f"inconclusive: {', '.join(one.name for one in part.configuration)}: the proxies did not have it within {_WITHIN:g} s",
+            f"inconclusive: {', '.join(one.name for one in part.configuration)}: the entry has no route for its path within "
+            f"{_WITHIN:g} s",
             pytrace=False,
         )
 

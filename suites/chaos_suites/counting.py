@@ -12,7 +12,7 @@ import pytest
 from chaos import Harness
 from chaos.istio.hosts import host_of
 from chaos.values.questions import Requests, Side
-from chaos_suites.services import Hop
+from chaos_suites.tables import Hop
 
 _WINDOW: Final = 300.0
 """Seconds within which a proxy's counter was scraped, if the proxy still runs."""

@@ -31,6 +31,13 @@ QUICK = textwrap.dedent("""\
     limits: {{baseline: {baseline}, fault: {limit}}}
     confidence: 80%
 """)
+BY_TEMPLATE = """\
+experiment: orders-without-inventory
+uses: dependency-down
+with:
+  {service: inventory-svc, caller: order-svc, workload: order-svc, path: /orders/42, atLeast: 95%, fallback: {jsonPath: {stock: unknown}}}
+confidence: 80%
+"""
 
 
 def quick(tmp_path: Path, **changes: str) -> Path:

@@ -116,7 +116,8 @@ def test_a_killed_lab_is_cleaned_up_by_the_next_up(small: Path) -> None:
 OWNER = """
 import pathlib, sys, time
 from chaos.lab import commands
-state = commands.up(sys.argv[1], attached=True, manifests=[pathlib.Path(each) for each in sys.argv[2:]])
+from chaos.lab.wanted import Wanted
+state = commands.up(sys.argv[1], attached=True, wanted=Wanted([pathlib.Path(each) for each in sys.argv[2:]]))
 print(state.pid, flush=True)
 time.sleep(120)
 """

@@ -25,6 +25,7 @@ from chaos.values.answers import Answer
 from tests.conftest import FIGURE
 from tests.e2e.callers import kubectl
 from tests.e2e.experiments import (
+    BY_TEMPLATE,
     chaosctl,
     configured,
     harness_kubeconfig,
@@ -125,6 +126,14 @@ def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: P
     assert {reason["code"] for reason in verdict["reasons"]} == {"expectation-violated"}
     assert verdict["recovery"]["answer"] == "holds", "it is naive, not broken"
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_that_uses_a_template_passes_where_the_dependency_is_a_soft_one(lab: LabState, tmp_path: Path) -> None:
+    (tmp_path / "orders.yaml").write_text(BY_TEMPLATE)
+    done = chaosctl("run", "orders.yaml", *on(lab), "--profile", "quick", "--json", cwd=configured(tmp_path))
+    assert done.returncode == 0, done.stderr
+    attempts = json.loads(done.stdout)[0]["fault"][-1]["tally"]
+    assert attempts["total"] / attempts["good"] == pytest.approx(3, rel=0.1), "one request, and two attempts for it"
 
 
 RETRIED = """\

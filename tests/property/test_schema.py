@@ -16,10 +16,12 @@ from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
 from chaos.adapters.experiment_file import DocumentError, parse_experiment
-from chaos.model.schema import schema
+from chaos.library import TEMPLATES
+from chaos.library.schema import file_schema
+from chaos.library.template import Template
 from tests.support.repository import ROOT
 
-SCHEMA: Final = schema()
+SCHEMA: Final = file_schema()
 WHOLE: Final = Draft202012Validator(SCHEMA)
 
 UNSAYABLE: Final = {
@@ -27,6 +29,7 @@ UNSAYABLE: Final = {
     "times that depend on each other": r"is shorter than|stages: expected at most|the comparison looks back",
     "what there is once": r"title of its own|names of their own|expected one for each target",
     "what is named elsewhere in the file": r"one of the load's requests|expected one without a target of its own",
+    "parameters of templates that depend on each other": r"bound of the histogram|expected more than (within|timeOut)",
     "languages": r"regex: expected|comparison|PromQL|within: expected a bucket bound|expected (a bound of|a quantity|a multiple|a number of conf)",
     "steps": r"steps of 0.0001",
     "1.0 for a whole number": r"\.0: expected a whole number",
@@ -125,6 +128,26 @@ def unsayable(said: str) -> bool:
 @given(st.data())
 def test_schema_and_validation_agree(key: str, data: st.DataObject) -> None:
     document = {**VALID, key: data.draw(values(SCHEMA["properties"][key]))}
+    said, fits = problems(document), WHOLE.is_valid(document)
+    if fits:
+        assert unsayable(said), said
+    else:
+        assert said, next(WHOLE.iter_errors(document)).message
+
+
+@settings(
+    max_examples=int(os.environ.get("DOCUMENTS", "15")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+@given(st.sampled_from(TEMPLATES), st.data())
+def test_schema_and_validation_agree_on_templates(template: type[Template], data: st.DataObject) -> None:
+    known = {"service": "inventory-svc", "path": "/orders", "timeOut": "1s"}
+    needed = {key: value for key, value in known.items() if key in SCHEMA["$defs"][template.__name__]["properties"]}
+    given = data.draw(values(SCHEMA["$defs"][template.__name__]))
+    document = {
+        "experiment": "orders",
+        "uses": template.key,
+        "with": {**needed, **given} if isinstance(given, dict) else given,
+    }
     said, fits = problems(document), WHOLE.is_valid(document)
     if fits:
         assert unsayable(said), said

@@ -47,7 +47,7 @@ configuration = ["{SHOP.parent}/strict.yaml"]
 caller = "productpage"
 service = "details"
 path = "/productpage"
-ranges = {{ pushes = "10000" }}
+ranges = {{ latency = "500ms", pushes = "10000" }}
 
 [tracing]
 path = "/productpage"
@@ -60,7 +60,7 @@ path = "/productpage"
 """
 NETWORKING = DATA / "networking"
 APPLY = {
-    "test_canary", "test_degraded", "test_mutual_tls", "test_under_fault", "test_key_metrics", "test_trace_headers",
+    "test_canary", "test_mutual_tls", "test_under_fault", "test_key_metrics", "test_trace_headers",
     "test_versions", "test_istiod_down",
 }  # fmt: skip
 """Files of which a test passes here while the canary is there; beside that of the routing, the others have no table."""
@@ -85,13 +85,21 @@ def names(tmp_path: Path) -> Path:
 
 def test_those_that_apply_pass_and_the_others_say_what_they_need(lab: LabState, names: Path, tmp_path: Path) -> None:
     kubectl(lab, "apply", "-f", str(NETWORKING / "virtual-service-reviews-90-10.yaml"))
-    options = ("-n", "4", "-rA", "--deselect", str(SUITES / "traffic" / "test_routing.py"))
+    others = (SUITES / "traffic" / "test_routing.py", SUITES / "resilience" / "test_degraded.py")
+    options = ("-n", "4", *(f"--deselect={one}" for one in others))
     done = run(services=names, reports=tmp_path, options=options)
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     assert set(re.findall(r"^PASSED \S+/(test_\w+)\.py", done.stdout, re.MULTILINE)) == APPLY
     reasons = re.findall(r"^SKIPPED .*?: (.*)$", done.stdout, re.MULTILINE)
     assert reasons
     assert all("services.toml has no table" in one or "can't be told" in one for one in reasons)
+
+
+def test_that_reviews_waits_for_ratings_without_a_time_out_is_found(lab: LabState, names: Path, tmp_path: Path) -> None:
+    """It has a degraded answer for errors, but the page gives up before that comes."""
+    done = run("resilience/test_degraded.py", services=names, reports=tmp_path)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
+    assert "expectation-violated" in done.stdout
 
 
 def test_a_canary_for_one_user_is_exact(lab: LabState, names: Path, tmp_path: Path) -> None:

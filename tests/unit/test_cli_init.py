@@ -10,6 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
+from chaos.adapters.experiment_file import read_experiment
 from chaos.adapters.settings_file import read_settings
 from chaos.cli import app
 from chaos.errors import InputError
@@ -75,12 +76,10 @@ def test_it_is_about_the_users_own_service_and_in_a_folder_of_the_repository(
         ["init", "-n", "qa", "--service", "prices", "--caller", "basket", "--path", "/basket?id=1"],
         catch_exceptions=False,
     )
-    experiment = YAML(typ="safe").load(part / FILES[0])
-    assert experiment["target"] == {"namespace": "qa", "service": "prices", "callers": {"app": "basket"}}
-    assert (experiment["load"]["requests"][0]["path"], experiment["steadyState"][0]["service"]) == (
-        "/basket?id=1",
-        "basket",
-    )
+    experiment, _ = read_experiment(part / FILES[0])
+    assert (str(experiment.target), experiment.target.callers) == ("qa/prices", {"app": "basket"})
+    assert experiment.load.requests[0].path == "/basket?id=1"
+    assert experiment.steady_state[0].title == "basket answers without errors"
     assert read_settings(part).namespaces == ("qa",)
     text = (repository / WORKFLOW).read_text()
     assert "working-directory: services/basket" in text
@@ -91,5 +90,5 @@ def test_it_is_about_the_users_own_service_and_in_a_folder_of_the_repository(
 def test_a_name_that_cannot_be_one_is_told_and_nothing_is_written(repository: Path) -> None:
     done = CliRunner().invoke(app, ["init", "--service", "Prices_1"])
     assert isinstance(done.exception, InputError)
-    assert "target.service" in str(done.exception)
+    assert "with.service" in str(done.exception)
     assert [one.name for one in repository.iterdir()] == [".git"]

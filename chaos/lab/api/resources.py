@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
+
+from chaos.lab.api import pod_cells
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,11 +17,13 @@ class Column:
         name: Its title.
         path: Of its value; ``[]`` after a key is every item of a list.
         of: With it, the column counts: how many (true) values there are at ``path``, of how many at ``of``.
+        cell: Makes the cell of the object, where no path leads to it.
     """
 
     name: str
-    path: str
+    path: str = ""
     of: str = ""
+    cell: Callable[[Any], str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +138,8 @@ PODS: Final = _core(
     "po",
     columns=(
         Column(name="Ready", path="status.containerStatuses[].ready", of="spec.containers[].name"),
-        Column(name="Status", path="status.phase"),
+        Column(name="Status", cell=pod_cells.state),
+        Column(name="Restarts", cell=pod_cells.restarts),
         Column(name="IP", path="status.podIP"),
         Column(name="Node", path="spec.nodeName"),
     ),

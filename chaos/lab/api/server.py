@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -11,7 +11,18 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from chaos.lab.api import bodies, definitions, discovery, execute, negotiation, options, policies, reviews, scaling
+from chaos.lab.api import (
+    bodies,
+    definitions,
+    discovery,
+    execute,
+    logs,
+    negotiation,
+    options,
+    policies,
+    reviews,
+    scaling,
+)
 from chaos.lab.api.authorizing import Access, Act
 from chaos.lab.api.checking import Checker
 from chaos.lab.api.errors import ApiError, bad_request, no_resource, not_allowed, page_not_found, too_large
@@ -24,8 +35,6 @@ from chaos.lab.api.validation import Validator
 from chaos.lab.api.watching import watch
 from chaos.lab.api.writing import Writes
 
-LogHandler = Callable[[str, str, str], str]
-"""``(namespace, pod, container)`` to the text; raises ``ApiError`` for a container that is not there."""
 _VERBS: Final = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
 
@@ -34,7 +43,7 @@ def create_app(
     *,
     validators: Mapping[str, Validator],
     exec_handler: execute.ExecHandler | None = None,
-    log_handler: LogHandler | None = None,
+    log_handler: logs.LogHandler | None = None,
     administrators: Collection[str] = (),
 ) -> Starlette:
     """The API of one store.
@@ -74,11 +83,11 @@ class _Api:
     """All paths but those of health, whatever the method: as an ASGI application, since Starlette limits functions' methods."""
 
     def __init__(
-        self, store: Store, validators: Mapping[str, Validator], logs: LogHandler | None, access: Access
+        self, store: Store, validators: Mapping[str, Validator], log_handler: logs.LogHandler | None, access: Access
     ) -> None:
         self._store = store
         self._access = access
-        self._logs = logs
+        self._logs = log_handler
         checker = Checker({CUSTOM_RESOURCE_DEFINITIONS.kind: definitions.validate, **policies.VALIDATORS, **validators})
         self._writes = Writes(store, checker, access)
 
@@ -163,8 +172,11 @@ class _Api:
                 return reviews.token(self._access, self._store, asked, body)
             case "log" if res is PODS and self._logs is not None:
                 self._store.get(PODS, asked.namespace, name)
-                text = self._logs(str(asked.namespace), name, request.query_params.get("container", ""))
-                return PlainTextResponse(_tailed(text, request.query_params))
+                query = request.query_params
+                previous = is_set(query, "previous")
+                return logs.response(
+                    self._logs(str(asked.namespace), name, query.get("container", ""), previous), query
+                )
             case "exec" if res is PODS:
                 raise bad_request(
                     "the lab executes over WebSockets only, not over SPDY: use kubectl 1.31 or newer, "
@@ -258,12 +270,3 @@ def _no_verb(asked: Target) -> ApiError:
         return not_allowed()
     message = f' is not supported on resources of kind "{res.plural}.{res.group}"'
     return ApiError(405, "MethodNotAllowed", message, details={"group": res.group, "kind": res.plural})
-
-
-def _tailed(text: str, asked: Mapping[str, str]) -> str:
-    lines = text.splitlines(keepends=True)
-    try:
-        wanted_lines = int(asked.get("tailLines") or len(lines))
-    except ValueError as error:
-        raise bad_request(f"invalid tailLines {asked['tailLines']!r}") from error
-    return "".join(lines[max(0, len(lines) - wanted_lines) :])

@@ -44,6 +44,8 @@ def table(
 
 
 def _cell(obj: Mapping[str, Any], column: Column, res: Resource) -> str | None:
+    if column.cell is not None:
+        return column.cell(obj)
     nodes = _at(obj, column.path)
     if column.of:
         return f"{_count(nodes)}/{_count(_at(obj, column.of))}"

@@ -40,11 +40,13 @@ FORWARDED: Final = (
 """Headers that a well-behaved service hands on: the trace headers of Istio's FAQ, and those that routes look at."""
 
 
-class _Declared(BaseModel):
+class Declared(BaseModel):
+    """What users write: unknown keys are errors."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
 
 
-class Call(_Declared):
+class Call(Declared):
     """One call to another service.
 
     Attributes:
@@ -66,14 +68,14 @@ class Call(_Declared):
     failure: int = Field(default=500, ge=400, le=599)
 
 
-class Errors(_Declared):
+class Errors(Declared):
     """A share of requests that fail by themselves."""
 
     share: Share
     status: int = Field(default=500, ge=400, le=599)
 
 
-class Route(_Declared):
+class Route(Declared):
     """What is answered to one kind of request, over HTTP/1.1, HTTP/2 and gRPC alike.
 
     A gRPC method is the path ``/package.Service/Method``; an HTTP status is then answered as gRPC maps it
@@ -111,7 +113,7 @@ class Route(_Declared):
         return found.groupdict() if found else None
 
 
-class Behaviour(_Declared):
+class Behaviour(Declared):
     """All that a stand-in does; the first route that matches answers."""
 
     routes: tuple[Route, ...] = (Route(path="/*"),)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import PurePosixPath
 from typing import Final
 
-from chaos.model.schema import schema
+from chaos.library.schema import file_schema
 
 FOLDER: Final = "experiments"
 SCHEMA: Final = "experiment.schema.json"
@@ -40,7 +40,7 @@ class Beginning:
         here = PurePosixPath(self.directory)
         return {
             here / FOLDER / "first-experiment.yaml": self._filled("first-experiment.yaml"),
-            here / FOLDER / SCHEMA: json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+            here / FOLDER / SCHEMA: json.dumps(file_schema(), indent=2, ensure_ascii=False) + "\n",
             here / "chaos.toml": self._filled("chaos.toml"),
             here / "services.toml": self._filled("services.toml"),
             PurePosixPath(WORKFLOW): self._filled("chaos-nightly.yml"),

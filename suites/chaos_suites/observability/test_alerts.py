@@ -10,7 +10,8 @@ import pytest
 from chaos import Abort, AlertExpectation, Experiment, Harness, Load, Recovery, Request, Target
 from chaos_suites.configuring import Configure
 from chaos_suites.lab import alert_rules
-from chaos_suites.services import Alert, Services
+from chaos_suites.services import Services
+from chaos_suites.tables import Alert
 
 pytestmark = pytest.mark.guide("G14")
 

@@ -10,7 +10,8 @@ from chaos_suites.asking import Entry
 from chaos_suites.configuring import Configure
 from chaos_suites.counting import counted
 from chaos_suites.security.pods import doors
-from chaos_suites.services import Identities, Services
+from chaos_suites.services import Services
+from chaos_suites.tables import Identities
 from chaos_suites.watching import within
 
 pytestmark = pytest.mark.guide("G9")

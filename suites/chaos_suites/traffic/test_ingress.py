@@ -14,7 +14,8 @@ import pytest
 from chaos import Harness
 from chaos.values.access import MeshAccess
 from chaos_suites.configuring import Configure
-from chaos_suites.services import Ingress, Services
+from chaos_suites.services import Services
+from chaos_suites.tables import Ingress
 from chaos_suites.watching import within
 
 pytestmark = pytest.mark.guide("G8")

@@ -92,4 +92,5 @@ def run(declared: Mapping[str, str], variant: Variant, *, seed: int | None = Non
     after("create_virtual_service", "fault")
     after("delete_virtual_service", "restore")
     with TemporaryDirectory() as folder:
-        return shop.harness(report_dir=folder).run(parse_experiment(FORM.format(**{**DECLARED, **declared}))).verdict
+        text = declared.get("file", FORM).format(**{**DECLARED, **declared})
+        return shop.harness(report_dir=folder).run(parse_experiment(text)).verdict

@@ -44,6 +44,7 @@ from chaos import (
     StringMatch,
     Target,
     Verdict,
+    library,
     parse_experiment,
     read_experiment,
 )
@@ -119,6 +120,22 @@ def grpc() -> Experiment:
         steady_state=(ANSWERED,),
         recovery=Recovery(within=timedelta(seconds=30)),
     )
+
+
+TEMPLATES: list[Experiment] = [
+    library.dependency_down(
+        "down", service="inventory-svc", caller="order-svc", path="/orders/42", protocol="grpc", attempts=4,
+        callers={"app.kubernetes.io/name": "orders"}, fallback=Good(json_path={"degraded": True}), owner="checkout",
+    ),
+    library.dependency_slow("slow", service="inventory-svc", path="/orders/42", delay=timedelta(seconds=5), within="2s"),
+    library.slower_than_its_time_out(
+        "cut", service="order-svc", behind="inventory-svc", time_out="1s", load=Load(requests=[Request("/orders/42")])
+    ),
+    library.hanging("hang", service="inventory-svc", path="/orders/42", percentage=50, limits=Limits(fault="3m")),
+    library.partly_failing("part", service="inventory-svc", path="/orders/42", percentage=20, at_least=0.95),
+    library.rate_limited("rate", service="inventory-svc", path="/orders/42", calls_per_request=2, steady_state=[ANSWERED]),
+    library.flapping("flap", service="inventory-svc", path="/orders/42", lasts="20s", times=2, profile="nightly"),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -18,6 +18,7 @@ from chaos import (  # fmt: skip
     StringMatch,
     Target,
     Verdict,
+    library,
 )
 
 LOAD = Load(requests=[Request("/orders")])
@@ -52,6 +53,12 @@ Experiment("orders", target="payment-svc", faults=[ABORT], load=LOAD, steady_sta
 Experiment("orders", target=TARGET, faults=[TARGET], load=LOAD, steady_state=[ANSWERED])  # wrong
 Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD, steady_state=["orders are taken"])  # wrong
 Experiment("orders", target=TARGET, faults=[ABORT], load=LOAD, steady_state=[ANSWERED], severity="high")  # wrong
+library.dependency_down("down", path="/orders/42")  # wrong
+library.dependency_down("down", service="inventory-svc", path="/orders/42", protocol="tcp")  # wrong
+library.dependency_slow("slow", service="inventory-svc", path="/orders/42", delay=5)  # wrong
+library.hanging("hang", service="inventory-svc", pth="/orders/42")  # wrong
+library.slower_than_its_time_out("cut", service="order-svc", path="/orders/42")  # wrong
+library.flapping("flap", service="inventory-svc", path="/orders/42", target=TARGET)  # wrong
 
 
 def test_orders(harness: Harness) -> None:

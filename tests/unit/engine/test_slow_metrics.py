@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chaos.adapters.experiment_file import parse_experiment
+from chaos.judge import judge
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.reporting.record import read_record
 from chaos.testing.shop import Shop
 
 EXPERIMENT = """\
@@ -50,3 +52,14 @@ def test_answers_in_part_are_none(seconds: float, outcome: Outcome, tmp_path: ob
     assert result.verdict.outcome is outcome, result.verdict.reasons
     assert said in " ".join(event.sentence for event in result.history.events), "it is noted"
     assert any(said in reason.message for reason in result.verdict.reasons) == (outcome is Outcome.INCONCLUSIVE)
+
+
+@pytest.mark.parametrize("seed", [5, 12])
+def test_a_violation_stays_one_whatever_comes_after_it(seed: int, tmp_path: object) -> None:
+    """By these seeds the answers that come after the decision would leave it undecided."""
+    shop = Shop(seed=seed, bears=0.72)
+    shop.clock.hangs = 4.0
+    result = shop.harness(report_dir=str(tmp_path)).run(parse_experiment(EXPERIMENT))
+    assert [reason.code for reason in result.verdict.reasons] == [ReasonCode.EXPECTATION_VIOLATED]
+    assert result.folder is not None
+    assert judge(read_record(result.folder / "record.json").history) == judge(result.history) == result.verdict

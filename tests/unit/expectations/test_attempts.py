@@ -55,6 +55,12 @@ def test_retries_of_the_proxies_before_the_caller_are_not_the_edges() -> None:
     assert run(Shop(**shop), "{title: few, attempts: order-svc, atMost: 1.3}").outcome is Outcome.FAILED
 
 
+def test_the_hint_names_the_key_that_there_is() -> None:
+    verdict = run(Shop(), "{title: few, attempts: order-svc, atMost: 0.5}")
+    assert [reason.code for reason in verdict.reasons] == [ReasonCode.NOT_STEADY_BEFORE]
+    assert "(atMost)" in str(verdict.reasons[0].hint)
+
+
 def test_a_storm_that_outlives_its_fault_is_no_recovery() -> None:
     shop = Shop()
     restore = shop.mesh.remove

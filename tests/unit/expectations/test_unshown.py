@@ -10,7 +10,7 @@ import pytest
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.istio.workloads import Workload
 from chaos.model.scene import unshown
-from chaos.values.remarks import Refusal
+from chaos.values.remarks import Refusal, Warn
 from tests.support.situations import EXPERIMENT, service, situation
 
 SOLID = "percentage: 100, httpStatus: 503"
@@ -82,6 +82,39 @@ def test_what_a_services_own_proxies_count_needs_proxies(
     expected: str, workloads: tuple[Workload, ...], remarks: set[str]
 ) -> None:
     assert told(expected, *workloads) == remarks
+
+
+@pytest.mark.parametrize("caller", ["order-svc", "shop/anybody", "order-scv"])
+@pytest.mark.parametrize("expected", [
+    "{title: t, service: inventory-svc, good: {status: 2xx}, atLeast: 9%",
+    "{title: t, service: inventory-svc, per: replica, good: {status: 2xx}, atLeast: 9%",
+    "{title: t, service: inventory-svc, flags: UT, atMost: 1%", "{title: t, attempts: inventory-svc, atMost: 2",
+    "{title: t, breaker: order-svc, flags: UT, opensWithin: 5s",
+])  # fmt: skip
+def test_a_caller_is_one_of_the_workloads(expected: str, caller: str) -> None:
+    found = told(f"{expected}, caller: {caller}}}")
+    assert found == ({"warning: caller-not-found"} if caller == "order-scv" else set())
+
+
+def test_the_names_of_workloads_are_told() -> None:
+    there = situation(workloads=(ORDERS, STOCK))
+    line = "{title: t, service: order-svc, caller: order-scv, good: {status: 2xx}, atLeast: 9%}"
+    (found,) = unshown(parse_experiment(EXPERIMENT.replace("steadyState:\n", f"steadyState:\n  - {line}\n")), there)
+    assert isinstance(found, Warn)
+    assert "the workloads there are inventory-svc, order-svc," in found.message
+    assert found.message.endswith("did you mean 'order-svc'?")
+
+
+@pytest.mark.parametrize(("good", "fault", "codes"), [
+    ('status: "<500"', "percentage: 50, httpStatus: 429", ["error-is-good"]), ('status: "<500"', HALF, []),
+    ("status: 2xx", "percentage: 50, httpStatus: 429", []), ("within: 1s", "percentage: 50, httpStatus: 404", ["error-is-good"]),
+    ("grpc: OK", "percentage: 50, httpStatus: 429", []),
+])  # fmt: skip
+def test_an_answer_of_the_fault_that_is_good_is_told(good: str, fault: str, codes: list[str]) -> None:
+    line = f"{{title: t, service: order-svc, good: {{{good}}}, atLeast: 9%}}"
+    text = EXPERIMENT.replace(HALF, fault).replace("steadyState:\n", f"steadyState:\n  - {line}\n")
+    found = unshown(parse_experiment(text), situation(workloads=(ORDERS, STOCK)))
+    assert [one.code for one in found if isinstance(one, Warn) and one.message.startswith("t: ")] == codes
 
 
 @pytest.mark.parametrize(("expected", "spec", "remarks"), [

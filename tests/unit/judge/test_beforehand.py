@@ -57,7 +57,7 @@ def test_an_experiment_that_can_show_something_is_fit() -> None:
     ("fault", "bound"),
     [
         ("delay: {percentage: 10, fixedDelay: 2s}", "atLeast: 90%"),
-        ("abort: {percentage: 0.5, httpStatus: 503}", "atLeast: 0.5"),
+        ("abort: {percentage: 0.5, httpStatus: 503}", "atLeast: 50%"),
         ("abort: {percentage: 50, httpStatus: 503}", "atLeast: 90%, duringFault: 50%"),
         ("abort: {percentage: 50, httpStatus: 503}", "atLeast: 90%, duringFault: baseline - 50%"),
         ("abort: {percentage: 20, httpStatus: 503}, delay: {percentage: 10, fixedDelay: 1s}", "atLeast: 72%"),

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import InputError, LabError
-from chaos.lab import own_manifests, reading
+from chaos.lab import behaviours, own_manifests, reading
 from chaos.lab.api.resources import DEPLOYMENTS, NAMESPACES, SERVICES
 from chaos.lab.api.store import Store
+from chaos.lab.behaviours import Behaviours
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.lab.manifests import load_system
 from chaos.lab.workloads.behaviour import ANNOTATION
@@ -48,9 +49,9 @@ def store() -> Store:
     return made
 
 
-def load(store: Store, folder: Path, text: str, **behaviours: str) -> tuple[str, ...]:
+def load(store: Store, folder: Path, text: str, **standins: str) -> tuple[str, ...]:
     (folder / "all.yaml").write_text(text)
-    return own_manifests.load(store, VALIDATORS, reading.read([folder]).documents, behaviours)
+    return own_manifests.load(store, VALIDATORS, reading.read([folder]).documents, Behaviours(standins))
 
 
 def test_objects_go_where_they_belong_and_namespaces_are_staging(store: Store, tmp_path: Path) -> None:
@@ -91,12 +92,12 @@ def test_what_the_api_would_refuse_is_refused(store: Store, tmp_path: Path) -> N
 
 
 def test_behaviours_are_checked(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no Deployment for the behaviours of nobody"):
+    with pytest.raises(InputError, match="no Deployment or Rollout for the behaviours of nobody"):
         load(store, tmp_path, DEPLOYMENT, nobody="{}")
     file = tmp_path / "behaviours.yml"
     file.write_text("web: {routes: [{path: /, latency: soon}]}\n")
     with pytest.raises(InputError, match=r"web: .*latency"):
-        own_manifests.read_behaviours(file)
+        behaviours.read(file)
     file.write_text("- a list\n")
     with pytest.raises(InputError, match="expected a mapping"):
-        own_manifests.read_behaviours(file)
+        behaviours.read(file)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import InputError
-from chaos_suites.services import SHOP, Canary, Services, read_services
+from chaos_suites.services import SHOP, Services, read_services
+from chaos_suites.tables import Canary
 
 HOP = 'caller = "web"\nservice = "shop"\npath = "/shop"\n'
 
@@ -40,7 +41,10 @@ def test_files_of_configuration_are_beside_it(tmp_path: Path) -> None:
         (f"[timeout]\n{HOP}bound = '1s'\n", "timeout.dependency: is missing"),
         (f"[timeout]\n{HOP}dependency = 'x'\nbound = 'soon'\n", "timeout.bound: 'soon'"),
         (f"[control_plane]\n{HOP}configuration = ['none.yaml']\n", "none.yaml: expected a file"),
-        ("[identities]\naccounts = {a = 'a'}\npods = ['b']\n", "expected the service accounts of b, too"),
+        (
+            "[identities]\naccounts = {a = 'a'}\npods = ['b']\ncalls = [['a', 'b']]\npaths = ['/']\n",
+            "expected the service accounts of b, too",
+        ),
         ("[degraded\n", "can't be read as TOML"),
     ],
 )

@@ -1,0 +1,113 @@
+"""``chaosctl library``: the ready-made experiments for common questions, and each of them in full."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from chaos.cli_safety import Json, give
+from chaos.errors import InputError
+
+if TYPE_CHECKING:
+    from chaos.library.template import Template
+
+library_app = typer.Typer(
+    help="Ready-made experiments for common questions; a file `uses` one by its name.", invoke_without_command=True
+)
+
+
+@library_app.callback()
+def overview(context: typer.Context, as_json: Json = False) -> None:
+    """List the templates: what each asks, what it can't show, and its parameters."""
+    from chaos.library import TEMPLATES
+
+    if context.invoked_subcommand is not None:
+        return
+    if as_json:
+        give([_described(template) for template in TEMPLATES])
+    else:
+        give("\n\n".join(_told(template) for template in TEMPLATES))
+
+
+@library_app.command()
+def show(
+    template: Annotated[str, typer.Argument(help="name of a template", show_default=False)],
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="NAME=VALUE", help="a parameter, e.g. service=inventory-svc (several times)"),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="name of the experiment; by default made of the service's")] = None,
+) -> None:
+    """Print the experiment that a template makes, in full, to read it or to go on from there."""
+    from pydantic import ValidationError
+
+    from chaos.library.using import expanded, template_of
+    from chaos.model.experiment import Experiment
+    from chaos.values.declared import told
+
+    kind = template_of(template)
+    try:
+        made = kind.model_validate(dict(map(_parameter, given or ())))
+        named = {"experiment": name or f"{made.service}-{kind.key}"}
+        document = {**named, **expanded(named, made)}
+        Experiment.model_validate(document)
+    except ValidationError as error:
+        raise InputError(
+            f"{kind.key}: {'; '.join(told(error))}", hint=f"its parameters: {_parameters(kind)}"
+        ) from error
+    give(_as_yaml(document))
+
+
+def _parameter(text: str) -> tuple[str, Any]:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    name, equals, value = text.partition("=")
+    try:
+        read = YAML(typ="safe", pure=True).load(value)
+    except YAMLError as error:
+        raise InputError(f"--with {text!r}: expected a value as it stands in YAML") from error
+    if not (name and equals and value):
+        raise InputError(f"--with {text!r}: expected a parameter and its value, such as service=inventory-svc")
+    return name, read
+
+
+def _as_yaml(document: Mapping[str, Any]) -> str:
+    from ruamel.yaml import YAML
+
+    out = io.StringIO()
+    yaml = YAML()
+    yaml.width = 120
+    yaml.dump(dict(document), out)
+    return out.getvalue().rstrip()
+
+
+def _told(template: type[Template]) -> str:
+    return "\n".join(
+        (
+            template.key,
+            f"  asks:        {template.asks}",
+            f"  can show:    {template.shows}",
+            f"  can't show:  {template.hides}",
+            f"  parameters:  {_parameters(template)}",
+        )
+    )
+
+
+def _parameters(template: type[Template]) -> str:
+    names = {str(field.alias): field.is_required() or field.alias == "path" for field in template.model_fields.values()}
+    needed, others = ([name for name, is_needed in names.items() if is_needed is which] for which in (True, False))
+    return f"{', '.join(needed)}; and if you like {', '.join(others)}"
+
+
+def _described(template: type[Template]) -> Mapping[str, Any]:
+    fields = template.model_fields.values()
+    return {
+        "name": template.key, "asks": template.asks, "shows": template.shows, "hides": template.hides,
+        "parameters": [
+            {"name": field.alias, "required": field.is_required(), "description": field.description} for field in fields
+        ],
+    }  # fmt: skip

@@ -1,0 +1,71 @@
+"""What processes know of services: names and their addresses, addresses and who answers there; in a file that all of them read.
+
+A file, since who looks up a name must not wait for the supervisor, which computes when configuration is pushed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+OTHERS: Final = "240.240.0.1"
+"""The address of headless Services and of all hosts of ServiceEntries: a sidecar tells them apart by the request's host (Istio's agent gives such ones too)."""
+
+
+def described(services: Sequence[Any], entries: Sequence[Any], endpoints: dict[str, list[str]]) -> str:
+    """The file's text.
+
+    Args:
+        services: All Services.
+        entries: All ServiceEntries.
+        endpoints: Who answers for a service, as ``name.namespace:port`` → ``ip:port``.
+    """
+    names: dict[str, list[str]] = {}
+    headless: dict[str, list[str]] = {}
+    answering: dict[str, list[str]] = {}
+    for service in services:
+        meta, spec = service["metadata"], service.get("spec") or {}
+        name, address = f"{meta['name']}.{meta['namespace']}", spec.get("clusterIP", "")
+        ports = [f"{name}:{port['port']}" for port in spec.get("ports") or ()]
+        if address and address != "None":
+            names[name] = [address]
+            answering.update({f"{address}:{port.rpartition(':')[2]}": endpoints.get(port, []) for port in ports})
+        elif address:
+            names[name] = [OTHERS]
+            headless[name] = sorted({one.rpartition(":")[0] for port in ports for one in endpoints.get(port, [])})
+    for entry in entries:
+        names.update({host.lower(): [OTHERS] for host in (entry.get("spec") or {}).get("hosts") or ()})
+    return json.dumps({"names": names, "headless": headless, "endpoints": answering})
+
+
+class Directory:
+    """The file as a process's init reads it: again when it has changed.
+
+    Args:
+        path: The file.
+        proxied: Whether the process has a sidecar, which is asked for headless services as for all others.
+    """
+
+    def __init__(self, path: Path, *, proxied: bool) -> None:
+        self._path = path
+        self._proxied = proxied
+        self._read = 0
+        self._content: dict[str, dict[str, list[str]]] = {"names": {}, "headless": {}, "endpoints": {}}
+
+    def addresses(self, name: str) -> Sequence[str] | None:
+        """Of a service as ``name.namespace``, or of another host; ``None`` where there is none of this name."""
+        known = self._now()
+        return (known["headless"].get(name) if not self._proxied else None) or known["names"].get(name)
+
+    def endpoints(self, address: str) -> Sequence[str]:
+        """Who answers at a service's ``address:port``."""
+        return self._now()["endpoints"].get(address, [])
+
+    def _now(self) -> dict[str, dict[str, list[str]]]:
+        changed = self._path.stat().st_mtime_ns
+        if changed != self._read:
+            self._content = json.loads(self._path.read_text(encoding="utf-8"))
+            self._read = changed
+        return self._content

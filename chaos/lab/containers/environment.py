@@ -1,0 +1,132 @@
+"""The environment of a container, as its manifest has it. Pure but for finding what it refers to."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from chaos.errors import LabError
+from chaos.istio.proxy import CONTAINER
+from chaos.lab.api.resources import CONFIG_MAPS, SECRETS, Resource
+
+Object = Mapping[str, Any]
+Find = Callable[[Resource, str, str], Object | None]
+_REFERENCE: Final = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
+_KEY: Final = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
+
+
+def application(pod: Object) -> Object:
+    """The container that the user's process stands for: the first one with a port that is not the proxy's.
+
+    Raises:
+        LabError: There is only the proxy's.
+    """
+    containers = [one for one in pod["spec"].get("containers") or () if one.get("name") != CONTAINER]
+    if not containers:
+        raise LabError(
+            f"pod {pod['metadata']['name']} has no container beside its proxy, for which a process could stand"
+        )
+    return next((one for one in containers if one.get("ports")), containers[0])
+
+
+def environment(pod: Object, ip: str, *, find: Find) -> dict[str, str]:
+    """The variables of ``env`` and ``envFrom``, and what the lab gives every process.
+
+    Args:
+        pod: As it is stored.
+        ip: Its address.
+        find: A ConfigMap or a Secret by namespace and name.
+
+    Raises:
+        LabError: It refers to what is not there, or to what the lab does not have.
+    """
+    meta = pod["metadata"]
+    found = {
+        "HOSTNAME": meta["name"],
+        "POD_NAME": meta["name"],
+        "POD_NAMESPACE": meta["namespace"],
+        "POD_IP": ip,
+    }
+    container = application(pod)
+    for source in container.get("envFrom") or ():
+        found.update(_all_of(source, meta["namespace"], find))
+    for variable in container.get("env") or ():
+        value = _value(variable, pod, ip, find)
+        if value is not None:
+            found[variable["name"]] = _expanded(value, found)
+    return found
+
+
+def _expanded(value: str, known: Mapping[str, str]) -> str:
+    """``$(NAME)`` as Kubernetes expands it: what is not known stays as it is, ``$$`` is one ``$``."""
+
+    def one(match: re.Match[str]) -> str:
+        return "$" if match[1] is None else known.get(match[1], match[0])
+
+    return _REFERENCE.sub(one, value)
+
+
+def _value(variable: Object, pod: Object, ip: str, find: Find) -> str | None:
+    source = variable.get("valueFrom")
+    if not source:
+        return str(variable.get("value") or "")
+    for key, resource in (("configMapKeyRef", CONFIG_MAPS), ("secretKeyRef", SECRETS)):
+        if key in source:
+            content = _content(source[key], pod["metadata"]["namespace"], resource, find)
+            if source[key]["key"] in content:
+                return content[source[key]["key"]]
+            if source[key].get("optional"):
+                return None
+            raise LabError(
+                f"variable {variable['name']}: the {resource.kind} {source[key]['name']} has no key {source[key]['key']}"
+            )
+    path = (source.get("fieldRef") or {}).get("fieldPath", "")
+    field = _field(path, pod, ip)
+    if field is None:
+        raise LabError(
+            f"variable {variable['name']}: the lab does not have {path or ', '.join(source)}",
+            hint="give it a value in the behaviours file: process.env, and leave it out of the manifest",
+        )
+    return field
+
+
+def _field(path: str, pod: Object, ip: str) -> str | None:
+    meta = pod["metadata"]
+    if match := _KEY.fullmatch(path):
+        return str((meta.get(match[1]) or {}).get(match[2], ""))
+    fields = {
+        "metadata.name": meta["name"],
+        "metadata.namespace": meta["namespace"],
+        "metadata.uid": meta.get("uid", ""),
+        "spec.nodeName": pod["spec"].get("nodeName", ""),
+        "spec.serviceAccountName": pod["spec"].get("serviceAccountName", "default"),
+        "status.podIP": ip,
+        "status.podIPs": ip,
+        "status.hostIP": "127.0.0.1",
+        "status.hostIPs": "127.0.0.1",
+    }
+    return fields.get(path)
+
+
+def _all_of(source: Object, namespace: str, find: Find) -> Iterator[tuple[str, str]]:
+    for key, resource in (("configMapRef", CONFIG_MAPS), ("secretRef", SECRETS)):
+        if key in source:
+            for name, value in _content(source[key], namespace, resource, find).items():
+                yield f"{source.get('prefix', '')}{name}", value
+
+
+def _content(reference: Object, namespace: str, resource: Resource, find: Find) -> dict[str, str]:
+    found = find(resource, namespace, reference["name"])
+    if found is None:
+        if reference.get("optional"):
+            return {}
+        raise LabError(
+            f"its container needs the {resource.kind} {namespace}/{reference['name']}, which is not there",
+            hint="put it among the manifests, or apply it with kubectl and delete the pod",
+        )
+    data: dict[str, str] = dict(found.get("data") or {})
+    if resource is SECRETS:
+        data = {key: base64.b64decode(value).decode() for key, value in data.items()}
+    return {**data, **(found.get("stringData") or {})}

@@ -1,0 +1,58 @@
+"""``chaosctl library``: what is in it, and an experiment in full."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chaos.adapters.experiment_file import parse_experiment, read_experiment
+from chaos.cli import app
+from chaos.errors import InputError
+from chaos.library import TEMPLATES
+
+
+def library(*arguments: str) -> str:
+    return CliRunner().invoke(app, ["library", *arguments], catch_exceptions=False).stdout
+
+
+def test_it_lists_what_each_template_asks_and_takes() -> None:
+    shown = library()
+    assert all(template.asks in shown and template.hides in shown for template in TEMPLATES)
+    assert "slower-than-its-time-out" in shown
+    assert "parameters:  service, path, timeOut; and if you like caller, " in shown
+    listed = json.loads(library("--json"))
+    assert [one["name"] for one in listed] == [template.key for template in TEMPLATES]
+    assert listed[2]["parameters"][0]["required"] is True
+
+
+def test_what_it_shows_is_what_a_file_that_uses_it_becomes(tmp_path: Path) -> None:
+    file = tmp_path / "orders.yaml"
+    file.write_text(
+        library(
+            "show", "dependency-down", "--name", "orders", "--with", "service=inventory-svc", "--with", "path=/orders/42",
+            "--with", "caller=order-svc", "--with", "fallback={jsonPath: {degraded: true}}",
+        )
+    )  # fmt: skip
+    assert file.read_text().startswith("experiment: orders\n")
+    parameters = "{service: inventory-svc, path: /orders/42, caller: order-svc, fallback: {jsonPath: {degraded: true}}}"
+    used = parse_experiment(f"experiment: orders\nuses: dependency-down\nwith: {parameters}")
+    assert read_experiment(file)[0] == used
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["dependency-dow"], "did you mean 'dependency-down'"),
+        (["hanging"], "hanging: service: is missing"),
+        (["hanging", "--with", "service=x"], "with.path: is missing"),
+        (["hanging", "--with", "service"], "expected a parameter and its value"),
+        (["hanging", "--with", "service={"], "expected a value as it stands in YAML"),
+        (["hanging", "--with", "service=x", "--with", "path=/", "--name", "A b"], "experiment: 'A b': expected only"),
+    ],
+)
+def test_a_mistake_is_told(arguments: list[str], said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        library("show", *arguments)
