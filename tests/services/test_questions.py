@@ -58,7 +58,7 @@ SERVICES: Final = {
         [sys.executable, "unbounded_retries.py"],
         "dependency-down",
         "no retry storm",
-        {"within": "2500ms"},  # ten calls of httpx take their time
+        {"within": "2500ms"},  # ten calls take their time
         {"load": {"rate": 20}},
     ),
     "throwing-fallback": Service(["node", "throwing_fallback.mjs"], "dependency-down", "without errors"),
