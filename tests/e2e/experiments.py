@@ -61,7 +61,7 @@ def quick(tmp_path: Path, **changes: str) -> Path:
 
 
 def chaosctl(
-    *arguments: str | Path, cwd: Path | None = None, within: float = 180, **environment: str
+    *arguments: str | Path, cwd: Path | None = None, within: float = 180, environment: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs the command as a user does, to its end, which comes within these seconds."""
     return subprocess.run(
@@ -71,7 +71,7 @@ def chaosctl(
         timeout=within,
         check=False,
         cwd=cwd,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
 
 
