@@ -30,7 +30,7 @@ survive: setup ## kill runs, spoil answers and stop sessions in every combinatio
 defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)
 	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
 
-services: setup ## ask the library's questions of small real services with defects, as processes on the lab (six minutes)
+services: setup ## ask the library's questions of small real services with defects, as processes on the lab (ten minutes; ARGS="-k no-time-out": that one)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 600 tests/services $(ARGS)
 
 suites: setup ## run the suites that come with the package on the lab's shop (eight minutes)
