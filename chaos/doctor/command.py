@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from chaos.cli_safety import Context, Json, Kubeconfig, Namespaces, give
+from chaos.commands.safety import Context, Json, Kubeconfig, Namespaces, give
 from chaos.errors import InputError
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import fcntl
 import os
 import tempfile
 from collections.abc import Collection
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TextIO
 
 
 class Alone:
@@ -24,7 +24,6 @@ class Alone:
         self._held = ExitStack()
 
     def __enter__(self) -> Self:
-        self._folder.mkdir(exist_ok=True)
         return self
 
     def __exit__(
@@ -44,5 +43,30 @@ class Alone:
             self._lock(f"service-{name}", fcntl.LOCK_EX)
 
     def _lock(self, name: str, how: int) -> None:
-        file = self._held.enter_context((self._folder / name).open("a"))
-        fcntl.flock(file, how)
+        path = self._folder / name
+        while True:
+            self._folder.mkdir(exist_ok=True)
+            try:
+                file = path.open("a")
+            except FileNotFoundError:  # the folder was removed by who was the last there
+                continue
+            fcntl.flock(file, how)
+            if _is(path, file):
+                break
+            file.close()
+        self._held.callback(self._free, path, file)
+
+    def _free(self, path: Path, file: TextIO) -> None:
+        """Frees it, and removes the file that nobody else holds; who waits for that file finds out, and makes another one."""
+        with file, suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+            self._folder.rmdir()
+
+
+def _is(path: Path, file: TextIO) -> bool:
+    """Whether a file is the one that has the path now."""
+    try:
+        return path.stat().st_ino == os.fstat(file.fileno()).st_ino
+    except FileNotFoundError:
+        return False
