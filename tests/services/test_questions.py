@@ -62,7 +62,9 @@ SERVICES: Final = {
         {"load": {"rate": 20}},
     ),
     "throwing-fallback": Service(["node", "throwing_fallback.mjs"], "dependency-down", "without errors"),
-    "cached-fallback": Service(["./orders"], "dependency-down", "degraded", DEGRADED, reason="not-recovered"),
+    "cached-fallback": Service(
+        ["./orders"], "dependency-down", "degraded", DEGRADED, {"recovery": {"within": "10s"}}, "not-recovered"
+    ),
     "error-as-200": Service(
         [sys.executable, "error_as_200.py"], "dependency-down", "content", {"answer": {"jsonPath": {"item": "42"}}}
     ),
@@ -119,9 +121,8 @@ def verdict_on(lab: LabState, folder: Path, name: str, service: Service) -> dict
         **service.more,
     }
     file.write_text(json.dumps(declared))
-    done = chaosctl(
-        "run", file, *on(lab), "--report-dir", folder, "--json", cwd=configured(folder, 'namespaces = ["default"]\n')
-    )
+    where = configured(folder, 'namespaces = ["default"]\n')
+    done = chaosctl("run", file, *on(lab), "--report-dir", folder, "--json", cwd=where, within=400)
     assert done.stdout, done.stderr
     return dict(json.loads(done.stdout)[0])
 
