@@ -5,7 +5,8 @@ of bad events scatters more than independent ones would, by a factor that survey
 (Kish 1965): ``n`` events are worth ``n / effect`` independent ones. It is estimated here by *batch means* (Conway 1963;
 Schmeiser 1982): the phase is cut into batches, and the scatter of the bad events among them is divided by what independent
 events would scatter. A batch that is longer than a burst holds it whole, so the batches are tried in doubling lengths and
-the largest estimate counts. Few batches tell their scatter badly: the estimate is raised to the edge of what they leave open.
+the largest estimate counts. Few batches tell their scatter badly: the fewer there are, the more the estimate is drawn to what
+the effect is at most, when all bad events of a batch are one burst.
 
 The effect is never under 1. Therefore the bets keep their guarantee for independent events whatever the estimate: by
 Jensen's inequality, the wealth that scaled counts give is never larger than the wealth that the counts themselves give, to the
@@ -22,14 +23,10 @@ Pair = tuple[int, int]
 
 BATCH: Final = 2.0
 """Seconds of the shortest batch."""
-BATCHES: Final = 5
-"""Batches from which their scatter tells anything; with fewer, the bad events of each count as one burst."""
 BURSTY: Final = 2.0
 """An effect from which it is said that events come in bursts; estimates for independent events are rarely as high."""
 _LONGER: Final = 8
 """Batches that must be left when they are made longer."""
-_CAUTION: Final = 0.8
-"""Standard deviations by which the scatter of the shortest batches is taken as larger than seen: the upper edge at 79 %."""
 
 
 def design_effect(batches: Sequence[Pair]) -> float:
@@ -38,27 +35,26 @@ def design_effect(batches: Sequence[Pair]) -> float:
     Args:
         batches: Good and all events of batches that follow each other and are equally long.
     """
-    effect, caution = 1.0, _CAUTION
-    while True:
-        effect = max(effect, _effect(batches, caution))
-        if len(batches) < 2 * _LONGER:
-            return effect
-        batches, caution = list(_in_pairs(batches)), 0.0
+    effect = max(1.0, _effect(batches))
+    while len(batches) >= 2 * _LONGER:
+        batches = list(_in_pairs(batches))
+        effect = max(effect, _effect(batches))
+    return effect
 
 
-def _effect(batches: Sequence[Pair], caution: float) -> float:
-    """Of one length of batches; never more than if all bad events of a batch, or all good ones, were one burst."""
+def _effect(batches: Sequence[Pair]) -> float:
+    """Of one length of batches: a mean of what their scatter says and of the most that is possible.
+
+    One batch has no scatter, and two or three may be equally bad by chance, although all bad events of each came at once. So
+    the scatter of ``n`` batches weighs ``(n - 1) ** 2`` times as much as the most.
+    """
     good, total = (sum(column) for column in zip(*batches, strict=True)) if batches else (0, 0)
     if good in (0, total):
         return 1.0
     most = min(_one_burst_each([n - g for g, n in batches]), _one_burst_each([g for g, _ in batches]))
-    freedom = len(batches) - 1
-    if len(batches) < BATCHES:
-        return most
-    share = good / total
-    scatter = sum((g - share * n) ** 2 for g, n in batches) * len(batches) / freedom
-    cautious = scatter / (total * share * (1 - share)) / _least_of_chi_squared(freedom, caution)
-    return min(most, cautious)
+    share, freedom = good / total, len(batches) - 1
+    scatter = sum((g - share * n) ** 2 for g, n in batches) * len(batches) / (total * share * (1 - share))
+    return min(most, (freedom * scatter + most) / (freedom**2 + 1))
 
 
 def _one_burst_each(events: Sequence[int]) -> float:
@@ -71,9 +67,3 @@ def _in_pairs(batches: Sequence[Pair]) -> Iterator[Pair]:
         first = 0 if place == 1 else place
         parts = batches[first : place + 2]
         yield sum(g for g, _ in parts), sum(n for _, n in parts)
-
-
-def _least_of_chi_squared(freedom: int, deviations: float) -> float:
-    """A low quantile of chi-squared over its degrees of freedom (Wilson & Hilferty 1931)."""
-    part = 2 / (9 * freedom)
-    return float((1 - part - deviations * part**0.5) ** 3)

@@ -64,6 +64,7 @@ class Finding:
         seen: Values that were seen, in words.
         missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
+        after: Seconds at the start of the window that it leaves out.
     """
 
     answer: Answer
@@ -76,6 +77,7 @@ class Finding:
     where: str = ""
     seen: str = ""
     missing: bool = False
+    after: float = 0.0
 
 
 class Kind(Declared, ABC):

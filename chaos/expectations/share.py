@@ -27,6 +27,10 @@ _SECOND: Final = 1.0
 """Seconds; what the load generator's numbers can tell apart."""
 FIRST: Final = 0.8
 """Part of alpha for callers that do not wait longer than the declared delay."""
+OPENING: Final = 8.0
+"""Seconds at the start of a fault that may be unlike the rest: callers find out, pools drain, breakers open."""
+LATER: Final = 0.2
+"""Part of alpha for a violation that shows after these seconds."""
 _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
 
@@ -59,7 +63,7 @@ class Share(Kind):
         return look.window
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
-        """Violated by all events of a window, as soon as that is sure; held by those after the slow ones have come in.
+        """Violated by all events of a window, or those after its opening; held by those after the slow ones have come in.
 
         Events are counted when they end, so the first events of a fault are the fast ones. Each way has its own half of
         alpha, so each may have its own window. Requests that hang beyond all that was seen may become good or bad events
@@ -70,16 +74,18 @@ class Share(Kind):
         holding = self.holding(evidence, look)
         confidence = 1 - (1 - look.confidence) * bounds.alpha
         counted = self._worth(evidence, look.window, look)
-        if self._answer(counted, evidence, look, bounds.least, confidence, late_are=1) is Answer.VIOLATED:
-            return Finding(Answer.VIOLATED, counted.tally, bounds.told, confidence, effect=counted.effect)
+        for tried, after, part in self._violating(evidence, look, counted):
+            sure = 1 - (1 - confidence) * part
+            if self._answer(tried, evidence, look, bounds.least, sure, late_are=1) is Answer.VIOLATED:
+                return Finding(Answer.VIOLATED, tried.tally, bounds.told, sure, effect=tried.effect, after=after)
         late, part = _settling(evidence, look, bounds.most) if look.phase == "fault" else (0.0, 1.0)
         confidence = 1 - (1 - confidence) * part
         settled = counted
         if late or holding != look.window:
             settled = self._worth(evidence, Window(holding.start + late, holding.end), look)
         answer = self._answer(settled, evidence, look, bounds.most, confidence, late_are=0)
-        if not settled.tally.total:
-            settled = counted
+        if not settled.tally.total or (late and _is_under(bounds.most, counted.tally)):
+            settled, answer = counted, Answer.UNDECIDED
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
         return Finding(answer, settled.tally, bounds.told, confidence, effect=settled.effect)
 
@@ -92,6 +98,20 @@ class Share(Kind):
             for host in hosts[1:] and hosts
         }
         return {host: tally for host, tally in counted.items() if tally.total}
+
+    def _violating(self, evidence: Evidence, look: Look, counted: _Counted) -> Iterator[tuple[_Counted, float, float]]:
+        """Which events may show a violation, the seconds that these leave out, and their part of alpha.
+
+        The first seconds of a fault are often far worse than the rest, or far better, and look like one burst among all
+        events. So the later ones are asked by themselves, too.
+        """
+        if look.phase != "fault" or look.at_once:
+            yield counted, 0.0, 1.0
+            return
+        yield counted, 0.0, 1 - LATER
+        after = max(OPENING, evidence.scrape_interval)
+        if counted.effect >= BURSTY and look.window.start + after < look.window.end:
+            yield self._worth(evidence, Window(look.window.start + after, look.window.end), look), after, LATER
 
     def _worth(self, evidence: Evidence, window: Window, look: Look) -> _Counted:
         tally = self.tally(evidence, window, look.namespace)
@@ -141,6 +161,8 @@ class Share(Kind):
             observed = f"{least}{tally.good} of {tally.total} = {shown.around(tally.share, bound=found.bound)}"
             if tally.doubtful:
                 observed += f"; {tally.doubtful} more may be good: the load generator was late"
+            if found.after:
+                observed += f"; without the first {found.after:g} s, which were unlike the rest"
             if found.effect >= BURSTY:
                 worth = max(1, round(tally.total / found.effect))
                 observed += f"; bad and good events come in bursts, so these are worth {worth} independent ones"
@@ -259,6 +281,11 @@ class ShareOfGood(Share):
 def rest_of(bound: float) -> float:
     """A quarter of the events that may be bad: so few that it does not matter when they come."""
     return (1 - bound) / 4
+
+
+def _is_under(bound: float, counted: Tally) -> bool:
+    """Bad events of a fault's first seconds are left out of those that show that it holds, but they did happen."""
+    return counted.share is not None and counted.share < bound
 
 
 def _settling(evidence: Evidence, look: Look, bound: float) -> tuple[float, float]:

@@ -102,12 +102,13 @@ class PodRunner:
         tasks = [pod.task for pod in self._pods.values() if pod.task is not None and not pod.task.done()]
         for task in (*tasks, *self._ending):
             task.cancel()
+        pods = list(self._pods.values())
+        containers = [asyncio.create_task(pod.container.end(grace=False)) for pod in pods if pod.container is not None]
         await asyncio.gather(*tasks, *self._ending, return_exceptions=True)
-        envoys = [pod.envoy for pod in self._pods.values() if pod.envoy is not None and pod.envoy.alive]
+        envoys = [pod.envoy for pod in pods if pod.envoy is not None and pod.envoy.alive]
         for envoy in envoys:
             envoy.kill()
-        containers = [pod.container for pod in self._pods.values() if pod.container is not None]
-        await asyncio.gather(*(envoy.wait() for envoy in envoys), *(one.end(grace=False) for one in containers))
+        await asyncio.gather(*(envoy.wait() for envoy in envoys), *containers)
         await self._client.aclose()
 
     # -- noticing -----------------------------------------------------------------------------------------------------

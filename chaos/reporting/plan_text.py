@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -78,13 +79,14 @@ def _plain(node: Any) -> Any:
 
 
 def _observed(experiment: Experiment) -> str:
-    """How long, and what such a phase does not see: at a mean of one in ``t / 3``, it sees one with 95 %."""
+    """How long, and what may come in such a phase without being seen by each expectation, with the declared confidence."""
     seconds = experiment.observed_for.total_seconds()
+    times = math.log(max(1, len(experiment.steady_state)) / (1 - experiment.confidence))
     stays = format_duration(experiment.stays_good_for)
     quick = " (quick: for trying only)" if experiment.profile == "quick" else ""
     return (
         f"the fault for at least {seconds:g} s, and that all stays good for {stays} afterwards{quick}; errors that come more "
-        f"rarely than every {seconds / 3:.0f} s on average are not claimed to be seen"
+        f"rarely than every {seconds / times:.1f} s on average are not claimed to be seen"
     )
 
 

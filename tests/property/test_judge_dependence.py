@@ -24,6 +24,7 @@ PUBLISHED = {
 """Confidence sequences of 95 % by confseq 0.0.9, ``bernoulli_confidence_interval(good, total, 0.05, t_opt=1000)``."""
 
 
+@settings(deadline=None)
 @given(good=counts, bad=counts, bound=st.floats(0.001, 0.999), effect=st.floats(1, 500))
 def test_scaled_evidence_keeps_the_guarantee_for_independent_events(
     good: int, bad: int, bound: float, effect: float
@@ -51,6 +52,12 @@ def phase(bad: float, length: int, chance: random.Random, *, seconds: int = 60, 
 def in_batches(failed: list[bool], *, rate: int = 80) -> list[tuple[int, int]]:
     cut = [failed[at : at + 2 * rate] for at in range(0, len(failed), 2 * rate)]
     return [(len(part) - sum(part), len(part)) for part in cut]
+
+
+def test_few_batches_that_are_equally_bad_prove_little_and_many_prove_much() -> None:
+    """36 bad events in each of them came alone, or all at once: one batch is taken for one burst, seven for single events."""
+    effects = [design_effect([(1164, 1200)] * n) for n in range(1, 8)]
+    assert [round(one, 1) for one in effects] == [36, 18, 7.2, 3.6, 2.1, 1.4, 1]
 
 
 def test_independent_errors_are_worth_almost_as_much_as_they_are() -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 import uvicorn
 
-TRIES = 2 if os.environ.get("MENDED") else 15
-client = httpx.AsyncClient(timeout=0.3)
+TRIES = 2 if os.environ.get("MENDED") else 10
+client = httpx.AsyncClient(timeout=2)
 
 
 async def stock() -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +59,8 @@ class Place:
     part: int
     what: str
     nth: int
+    since_plan: int | None = field(default=None, compare=False)
+    """How many of its kind came before it since the plan was made, which ends with a dry run for each target; ``None`` until then."""
 
     def __str__(self) -> str:
         return f"{self.what} #{self.nth + 1} {_PARTS[self.part]}"
@@ -69,14 +71,21 @@ class Places:
 
     def __init__(self, strategy: Strategy) -> None:
         targets, changes = 2 if strategy == "several" else 1, 1 if strategy == "staged" else 0
+        self._plans = targets
         self._ends = (targets, 2 * targets + changes, 2 * targets + changes + 1)
         self._writes = 0
         self._seen: Counter[tuple[int, str]] = Counter()
+        self._since_plan: Counter[str] | None = None
 
     def of(self, call: Call) -> Place:
         key = (bisect(self._ends, self._writes), call.what)
-        place = Place(*key, self._seen[key])
+        place = Place(*key, self._seen[key], None if self._since_plan is None else self._since_plan[call.what])
         self._seen[key] += 1
+        if self._since_plan is not None:
+            self._since_plan[call.what] += 1
+        elif call.dry:
+            self._plans -= 1
+            self._since_plan = None if self._plans else Counter()
         if call.writes and not call.dry and "virtualservices" in call.what:
             self._writes += 1
         return place
@@ -129,8 +138,7 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
         until(world.is_clean, f"clean after {where}", within=10)
         assert injections(world, orders.run, version) <= (2 if world.strategy == "several" else 1), where
         outcomes[found["outcome"]] += 1
-        targets = 2 if world.strategy == "several" else 1
-        right = expected(place, call, spoil, targets=targets) if hit else ("passed",)
+        right = expected(place, call, spoil) if hit else ("passed",)
         if found["outcome"] not in right:
             wrong.append(f"{where}: {found['outcome']}, not {' or '.join(right)}: {found['reasons']}")
     assert not wrong, "\n".join(wrong)
@@ -140,23 +148,17 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
     )
 
 
-def expected(place: Place, call: Call, spoil: Spoil, *, targets: int) -> tuple[str, ...]:
-    """One fault is outlived; but a refusal is believed, where it is no conflict that can be looked into.
+def expected(place: Place, call: Call, spoil: Spoil) -> tuple[str, ...]:
+    """One fault is outlived; but a refusal is believed, where it is no conflict that can be looked into, and nothing is looked at again.
 
-    Planning looks at each target once, so the first look at each is before the run.
+    What a plan reads, and what a run reads while it takes its leases, is read once.
     """
     if spoil != "409" or (call.writes and not call.dry):
         return ("passed",)
     if call.dry:
         return ("refused",)
-    if place.part > 0:
-        return ("passed",)
-    first = {"GET version", "GET deployments", "GET networking.istio.io"}
-    if (
-        call.what in first
-        or (place.nth < targets and call.what != "GET leases")
-        or (place.nth in (1, 2) and call.what == "GET namespaces")
-    ):
+    if place.since_plan is None:
         return ("error",)
-    # A look that the run makes again is made again where it fails, but not the one whether the lease is still its own.
-    return ("inconclusive",) if call.what == "GET leases" else ("passed",)
+    once = {"GET version", "GET deployments", "GET namespaces"}
+    while_locking = place.part == 0 and (call.what == "GET leases" or (call.what in once and not place.since_plan))
+    return ("inconclusive",) if while_locking else ("passed",)

@@ -16,7 +16,7 @@ type answer struct {
 }
 
 var (
-	client = http.Client{Timeout: 300 * time.Millisecond}
+	client = http.Client{Timeout: 5 * time.Second}
 	cached atomic.Bool
 )
 

@@ -54,6 +54,25 @@ def test_one_burst_decides_neither_way() -> None:
     assert "raise observe.atLeast" in (reason.hint or "")
 
 
+def test_a_burst_at_the_start_of_a_fault_hides_no_violation_after_it() -> None:
+    """All answers are errors until a breaker opens, and 3 % from then on."""
+
+    def opening(second: int, later: float) -> float:
+        return 1.0 if 1031 <= second < 1036 else later if is_faulted(second) else 0.0
+
+    broken = judge(history(order=orders(bad=lambda second: opening(second, 0.03))))
+    assert codes(broken) == {ReasonCode.EXPECTATION_VIOLATED}
+    assert "without the first 8 s, which were unlike the rest" in broken.reasons[0].message
+    assert codes(judge(history(order=orders(bad=lambda second: opening(second, 0.0))))) == {ReasonCode.BURSTY}
+
+
+def test_errors_of_a_fault_s_first_seconds_count_where_slow_answers_are_waited_for() -> None:
+    """What holds rests on events after the longest delay (1 s); 4 % of all answers are errors before that."""
+    early = judge(history(order=orders(bad=lambda second: 1.0 if second == 1032 else 0.0)))
+    assert early.outcome is Outcome.INCONCLUSIVE
+    assert "2700 of 2800" in early.reasons[0].message
+
+
 def test_as_many_errors_all_along_are_a_violation() -> None:
     steady = judge(history(order=orders(bad=lambda second: 0.07 if is_faulted(second) else 0.0)))
     assert codes(steady) == {ReasonCode.EXPECTATION_VIOLATED}
@@ -119,7 +138,7 @@ def test_profiles() -> None:
 def test_a_quick_verdict_says_so_and_a_plan_what_it_does_not_see() -> None:
     quick = judge(history(plan=plan(DEFAULT + "profile: quick\n")))
     assert headline(quick).startswith("passed (quick, for trying only, all-held)")
-    assert "more rarely than every 10 s on average are not claimed" in plan_text(plan(DEFAULT))
+    assert "more rarely than every 7.3 s on average are not claimed" in plan_text(plan(DEFAULT))
 
 
 @pytest.mark.parametrize("limits", ["{fault: 20s}", "{baseline: 10s}"])
