@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaos import cli_backup, cli_safety
-from chaos.cli_library import library_app
-from chaos.cli_safety import Json, Kubeconfig, give, say
-from chaos.cli_shift import shift
+from chaos.commands import safety
+from chaos.commands.backup import backup_app
+from chaos.commands.library import library_app
+from chaos.commands.safety import Json, Kubeconfig, give, say
+from chaos.commands.shift import shift
 from chaos.doctor.command import doctor
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
@@ -46,8 +47,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cli_safety.add_to(app)
-app.add_typer(cli_backup.backup_app, name="backup")
+safety.add_to(app)
+app.add_typer(backup_app, name="backup")
 app.command()(doctor)
 app.command()(shift)
 app.command()(lint)

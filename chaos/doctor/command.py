@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from chaos.cli_safety import Context, Json, Kubeconfig, Namespaces, give
+from chaos.commands.safety import Context, Json, Kubeconfig, Namespaces, give
 from chaos.errors import InputError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def look(harness: Harness, namespaces: Sequence[str] | None = None, *, before_su
     if not names:
         raise InputError("no namespace is named, and the settings allow none", hint="--namespace NAME")
     checks = [one for one in CHECKS if one.before_suites or not before_suites]
-    return examine(Examined(place.mesh, place.metrics, place.settings, names), checks)
+    return examine(Examined(place.mesh, place.metrics, place.settings, names, lab=place.environment.lab), checks)
 
 
 def text(found: Iterable[Checked]) -> str:

@@ -25,9 +25,13 @@ class Examined:
     Reading raises ``MeshError`` or ``MetricsError``: the check that asked then tells that it could not look.
     """
 
-    def __init__(self, mesh: Mesh, metrics: Metrics, settings: Settings, namespaces: Sequence[str]) -> None:
+    def __init__(
+        self, mesh: Mesh, metrics: Metrics, settings: Settings, namespaces: Sequence[str], *, lab: bool = False
+    ) -> None:
         self.mesh, self.metrics, self.settings = mesh, metrics, settings
         self.names = tuple(namespaces)
+        self.lab = lab
+        """Whether it is the embedded lab, which has no Istio of its own, and one user who may do everything."""
 
     @cached_property
     def identity(self) -> Identity:

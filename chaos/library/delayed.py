@@ -56,12 +56,12 @@ class Hanging(DependencySlow):
 
     key = "hanging"
     state = "hangs"
-    asks = "The calls of the dependency get no answer for half a minute: does its caller give up in time, and stay well meanwhile?"
+    asks = "The calls of the dependency get no answer for a quarter of a minute: does its caller give up in time, and stay well meanwhile?"
     shows = "a call without a time-out, threads or connections that are used up by waiting, and a recovery that does not come."
     hides = f"connections that are never made, or that break; {_OWN_TIME_OUT}"
 
     delay: SomeTime = Field(
-        timedelta(seconds=30), validate_default=True, description="for how long there is no answer; more than within"
+        timedelta(seconds=15), validate_default=True, description="for how long there is no answer; more than within"
     )
 
 
@@ -158,7 +158,7 @@ def dependency_slow(
 
 
 def hanging(
-    name: str, *, service: str, delay: timedelta | str = "30s", percentage: float = 100, **further: Unpack[Further]
+    name: str, *, service: str, delay: timedelta | str = "15s", percentage: float = 100, **further: Unpack[Further]
 ) -> Experiment:
     """The calls of ``service`` get no answer: does its caller give up in time? As :func:`dependency_slow`.
 

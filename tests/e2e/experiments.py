@@ -60,16 +60,18 @@ def quick(tmp_path: Path, **changes: str) -> Path:
     return file
 
 
-def chaosctl(*arguments: str | Path, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command as a user does, to its end."""
+def chaosctl(
+    *arguments: str | Path, cwd: Path | None = None, within: float = 180, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs the command as a user does, to its end, which comes within these seconds."""
     return subprocess.run(
         [sys.executable, "-m", "chaos", *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=within,
         check=False,
         cwd=cwd,
-        env={**os.environ, **environment},
+        env={**os.environ, **(environment or {})},
     )
 
 

@@ -46,7 +46,7 @@ def test_the_reports_of_other_packages_hear_of_it(lab: LabState, tmp_path: Path)
     installed = install(tmp_path / "site", chat="chat_verdict:Chat", absent="absent:Chat")
     with chat() as (address, texts):
         installed["CHAT_WEBHOOK"] = address
-        done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=tmp_path, **installed)
+        done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, cwd=tmp_path, environment=installed)
     assert done.returncode == 4, done.stderr
     (text,) = texts
     assert text.startswith("*quick*: refused\n- staging-rule: namespace-not-allowed")
@@ -56,7 +56,9 @@ def test_the_reports_of_other_packages_hear_of_it(lab: LabState, tmp_path: Path)
 def test_what_a_report_prints_is_not_among_the_data(lab: LabState, tmp_path: Path) -> None:
     loud = "from chaos import Listener\nclass Loud(Listener):\n    def finished(self, result): print('LOUD')\n"
     installed = install(tmp_path / "site", code=loud, loud="chat_verdict:Loud")
-    done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=tmp_path, **installed)
+    done = chaosctl(
+        "run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=tmp_path, environment=installed
+    )
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "refused"
     assert "LOUD" in done.stderr

@@ -67,7 +67,7 @@ def test_orders_survive_degraded_inventory(lab: LabState, tmp_path: Path) -> Non
     begun = time.monotonic()
     done = chaosctl(
         "run", file, *on(lab), "--profile", "quick", "--report-dir", tmp_path, "--json", cwd=configured(tmp_path),
-        **BEHIND_A_PROXY,
+        environment=BEHIND_A_PROXY,
     )  # fmt: skip
     took = time.monotonic() - begun
     assert done.returncode == 0, done.stderr

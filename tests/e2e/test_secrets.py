@@ -151,7 +151,7 @@ def test_no_secret_is_found_anywhere(lab: LabState, repository: Path) -> None:
     assert "chaos.adapters.locust_driver" in listed
     assert "chaos.safety.watchdog_process" in listed
     for command in (["config"], ["config", "--json"], ["plan", "experiments", "--json", "--context", lab.context]):
-        done = chaosctl(*command, cwd=repository, **given, KUBECONFIG=str(repository / "kubeconfig"))
+        done = chaosctl(*command, cwd=repository, environment={**given, "KUBECONFIG": str(repository / "kubeconfig")})
         assert done.returncode == 0, done.stderr
         listed += done.stdout + done.stderr
     written = [path for path in repository.rglob("*") if path.is_file() and path not in before]

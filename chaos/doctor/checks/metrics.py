@@ -9,7 +9,7 @@ from chaos import judge
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Finding, error, ok, warning
 from chaos.errors import MetricsError
-from chaos.values.questions import Edges, End
+from chaos.values.questions import Edges, End, ProxyMemory
 
 _RECENT: Final = 300.0
 _CLOCKS: Final = 30.0
@@ -27,6 +27,9 @@ def metrics_are_there(examined: Examined) -> Iterator[Finding]:
             for series in metrics.samples(Edges(namespace=name, end=End.SERVICE), seconds=_RECENT)
             if series.samples
         ]
+        scraped = held.requests or any(
+            metrics.samples(ProxyMemory(namespace=name), seconds=_RECENT) for name in examined.namespaces
+        )
     except MetricsError as failed:
         yield error(
             f"Prometheus does not answer as expected: {failed.message}",
@@ -35,12 +38,7 @@ def metrics_are_there(examined: Examined) -> Iterator[Finding]:
         )
         return
     if not held.requests:
-        yield error(
-            "Prometheus has no istio_requests_total at all",
-            cause="it does not scrape the proxies, or none had a request since they started",
-            cure="send a request into the mesh; then look at Prometheus' targets: proxies are scraped at port 15020 (annotation "
-            "prometheus.io/scrape) or 15090 (a PodMonitor)",
-        )
+        yield _nobody_counted(scraped=scraped)
         return
     for one in judge.lacking((), held):
         yield error(one.message, cause="a relabelling of Prometheus, or a Telemetry resource", cure=one.hint)
@@ -61,3 +59,18 @@ def metrics_are_there(examined: Examined) -> Iterator[Finding]:
             cause="nobody called, or the proxies are not scraped any more",
             cure="send some requests through a proxy of the mesh, and look again",
         )
+
+
+def _nobody_counted(*, scraped: bool) -> Finding:
+    """No request was ever counted: proxies that tell their memory are scraped, and had none yet."""
+    if scraped:
+        return warning(
+            "Prometheus scrapes the proxies, and none has counted a request yet",
+            cause="nobody called since they started",
+            cure="send a request into the mesh, and look again",
+        )
+    return error(
+        "Prometheus has no istio_requests_total at all",
+        cause="it does not scrape the proxies",
+        cure="look at Prometheus' targets: proxies are scraped at port 15020 (annotation prometheus.io/scrape) or 15090 (a PodMonitor)",
+    )

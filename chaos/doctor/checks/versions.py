@@ -19,6 +19,9 @@ def versions_are_supported(examined: Examined) -> Iterator[Finding]:
     """Kubernetes 1.26 and Istio 1.22 at least; a proxy is as old as istiod, or one minor version older."""
     identity = examined.identity
     yield from _at_least("Kubernetes", identity.kubernetes, KUBERNETES)
+    if examined.lab:
+        yield ok("the lab stands in for Istio, whatever its version")
+        return
     istio = _parsed(identity.istio)
     if istio is None:
         yield unknown(

@@ -17,7 +17,7 @@ def test_pods_that_fail_are_ejected_and_come_back(harness: Harness, services: Se
     if ejection.ejects == "all":
         expected: BreakerExpectation | EjectionExpectation = BreakerExpectation(
             "every pod is ejected",
-            breaker=ejection.service, caller=ejection.caller, flags="UH", opens_within=ejection.within,
+            breaker=ejection.service, caller=ejection.caller, flags="UH", opens_within=ejection.within, at_most="3%",
         )  # fmt: skip
     else:
         expected = EjectionExpectation("a pod is ejected", ejection=ejection.service, within=ejection.within)

@@ -18,6 +18,7 @@ from chaos.ports import Identity, Object
 from chaos.safety.lock import acquire
 from chaos.testing.mesh import MemoryMesh
 from chaos.testing.shop import Shop
+from chaos.values.held import Held
 from chaos.values.questions import Durations, Question, Side
 from chaos.values.series import Series
 from tests.support.api_server import fault
@@ -88,7 +89,7 @@ class Mesh:
         self.add(Durations(host=host, side=side), 100, {})
         self.add(Durations(host=host, within=10.0, side=side), quick, {})
 
-    def looked(self) -> dict[str, Checked]:
+    def looked(self, *, lab: bool = False) -> dict[str, Checked]:
         self.mesh.identity = lambda: self.identity  # type: ignore[method-assign]
         own = self.shop.metrics.samples
 
@@ -97,7 +98,8 @@ class Mesh:
 
         self.shop.metrics.samples = samples  # type: ignore[method-assign]
         settings = Settings(namespaces=("staging",))
-        return {one.check.id: one for one in examine(Examined(self.mesh, self.shop.metrics, settings, ("staging",)))}
+        examined = Examined(self.mesh, self.shop.metrics, settings, ("staging",), lab=lab)
+        return {one.check.id: one for one in examine(examined)}
 
 
 @pytest.fixture(autouse=True)
@@ -139,6 +141,15 @@ def without_pods_of_root(mesh: Mesh) -> None:
 
 def no_istiod(mesh: Mesh) -> None:
     mesh.mesh.remove("Pod", "istio-system", "istiod-1")
+    mesh.shop.metrics.samples = lambda *args, **options: []  # type: ignore[method-assign]
+
+
+def quiet(mesh: Mesh) -> None:
+    mesh.shop.metrics.held = lambda: Held(requests=False)  # type: ignore[method-assign]
+
+
+def unscraped(mesh: Mesh) -> None:
+    quiet(mesh)
     mesh.shop.metrics.samples = lambda *args, **options: []  # type: ignore[method-assign]
 
 
@@ -217,6 +228,8 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
         ("mutual-tls", "error", "makes clients speak plaintext to staging/order-svc", lambda m: (m.put("PeerAuthentication", "default", mtls={"mode": "STRICT"}), m.put("DestinationRule", "x", host="order-svc", trafficPolicy={"tls": {"mode": "DISABLE"}}))),
         ("mutual-tls", "error", "makes clients speak plaintext", lambda m: (m.put("PeerAuthentication", "default", namespace="istio-system", mtls={"mode": "STRICT"}), m.put("DestinationRule", "x", host="order-svc", trafficPolicy={"tls": {"mode": "DISABLE"}}))),
         ("metrics", "error", "Prometheus does not answer", no_prometheus),
+        ("metrics", "error", "Prometheus has no istio_requests_total at all", unscraped),
+        ("metrics", "warning", "none has counted a request yet", quiet),
         ("metrics", "error", "has the label response_flags", lambda m: setattr(m.shop.metrics.storage, "without_labels", ("response_flags",))),
         ("errors", "error", "20 of 120 requests to staging/order-svc in the last five minutes were answered with 503 (flag UH)", lambda m: (m.count("order-svc", 100), m.count("order-svc", 20, "503", "UH"))),
         ("errors", "error", "answered with 403", lambda m: m.count("order-svc", 20, "403")),
@@ -239,6 +252,13 @@ def test_what_is_broken_is_found_with_cause_and_cure(
     (told,) = (one for one in found.findings if said in one.message)
     assert told.cure
     assert told.cause or level == "unknown"
+
+
+def test_the_lab_has_no_version_of_istio_and_one_user_who_may_do_everything(mesh: Mesh) -> None:
+    versions(mesh, istio="")
+    wide(mesh)
+    found = mesh.looked(lab=True)
+    assert (found["versions"].level, found["reach"].level) == (Level.OK, Level.OK)
 
 
 def test_faults_of_a_run_are_no_usual_error(mesh: Mesh) -> None:

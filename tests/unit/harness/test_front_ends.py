@@ -103,7 +103,7 @@ def test_a_missing_kubeconfig_is_told(tmp_path: Path, front_end: str) -> None:
 
 
 def test_nothing_below_the_front_ends_spells_an_option() -> None:
-    front_ends = ("cli", "cli_safety", "pytest_plugin", "pytest_session")
+    front_ends = ("cli", "commands", "doctor", "pytest_options", "pytest_plugin", "pytest_session")
     below = [
         file
         for file in (ROOT / "chaos").rglob("*.py")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from chaos.cli_safety import Json, give
+from chaos.commands.safety import Json, give
 from chaos.errors import InputError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chaos.cli_safety import Context, Json, Kubeconfig, give, say
+from chaos.commands.safety import Context, Json, Kubeconfig, give, say
 from chaos.errors import InputError
 
 Percent = Annotated[float, typer.Option(help="percent of the requests by which each step is larger")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaos.cli_safety import Context, Json, Kubeconfig, Namespaces, chosen, give, mesh_of, say
+from chaos.commands.safety import Context, Json, Kubeconfig, Namespaces, chosen, give, mesh_of, say
 from chaos.errors import InputError, Setting
 
 if TYPE_CHECKING:
