@@ -25,12 +25,12 @@ answers: setup ## hold the model, the lab and the tests' oracle against all reco
 	@ISTIO_ANSWERS_WHOLE=1 HISTORIES=10000 DOCUMENTS=600 .venv/bin/python -m pytest -n 2 --dist load --timeout 300 tests/contract/test_istio_answers_*.py tests/property/test_guard_oracle.py tests/property/test_judge_counting.py tests/property/test_schema.py $(ARGS)
 
 survive: setup ## kill runs, spoil answers and stop sessions in every combination, install the wheel elsewhere (about half an hour)
-	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 --timeout 600 tests/survival tests/e2e/test_guard_on_lab.py tests/e2e/test_lab_model.py $(ARGS)
+	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 2 --timeout 600 tests/survival tests/unit/library tests/e2e/test_guard_on_lab.py tests/e2e/test_lab_model.py $(ARGS)
 
 defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)
 	@.venv/bin/python -m benchmarks.defects_on_lab $(ARGS)
 
-services: setup ## ask the library's questions of small real services with defects, as processes on the lab (six minutes)
+services: setup ## ask the library's questions of small real services with defects, as processes on the lab (ten minutes; ARGS="-k no-time-out": that one)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 600 tests/services $(ARGS)
 
 suites: setup ## run the suites that come with the package on the lab's shop (eight minutes)

@@ -1,33 +1,37 @@
-"""Defect: asks again and again while its dependency is down, which makes an outage worse. On asyncio, httpx and uvicorn."""
+"""Defect: asks again and again while its dependency is down, which makes an outage worse. On urllib3."""
 
+import http.server
 import os
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
-import httpx
-import uvicorn
+import urllib3
 
 TRIES = 2 if os.environ.get("MENDED") else 10
-client = httpx.AsyncClient(timeout=2)
+pool = urllib3.PoolManager(maxsize=50, timeout=2.0, retries=False)
 
 
-async def stock() -> bytes:
+def stock() -> bytes:
     for _ in range(TRIES):
         try:
-            answer = await client.get("http://stock.default.svc.cluster.local/items/42")
-        except httpx.HTTPError:
+            answer = pool.request("GET", "http://stock.default.svc.cluster.local/items/42")
+        except urllib3.exceptions.HTTPError:
             continue
-        if answer.status_code == 200:
-            return answer.content
+        if answer.status == 200:
+            return answer.data
     return b'"unknown"'
 
 
-async def app(
-    scope: MutableMapping[str, Any], receive: object, send: Callable[[MutableMapping[str, Any]], Awaitable[None]]
-) -> None:
-    body = b'{"order": 1, "stock": %b}' % await stock()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
-    await send({"type": "http.response.body", "body": body})
+class Orders(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = b'{"order": 1, "stock": %b}' % stock()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
 
 
-uvicorn.run(app, host="0.0.0.0", port=8080, log_level="warning", lifespan="off")
+http.server.ThreadingHTTPServer(("", 8080), Orders).serve_forever()
