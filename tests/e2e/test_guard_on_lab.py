@@ -30,12 +30,13 @@ from tests.property import meshes
 from tests.property.mesh_oracle import ROOT, Done, Proxy, Request, behaviour, changed
 from tests.support import loopback
 from tests.support.labs import own_lab
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
 PORT = meshes.SURE
 MARKER = "marker.example"
-ALLOWED, TAMPERED = (36, 16) if os.environ.get("CHAOS_EVERY") else (18, 8)
+ALLOWED, TAMPERED = (36, 16) if EVERY else (10, 4)
 """Meshes with an object that the guard allows, and with one that it refuses and that would change somebody outside."""
 GROUP = "apis/networking.istio.io/v1"
 REQUESTS = [Request(host, path, user, PORT) for host in meshes.HOSTS for path, user in meshes.PATHS if path != "/c"]

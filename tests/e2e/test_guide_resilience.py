@@ -47,9 +47,10 @@ from tests.e2e.guide_mesh import (
 )
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
+from tests.support.scope import survive_only
 from tests.support.waiting import until
 
-pytestmark = [pytest.mark.lab, needs_kubectl]
+pytestmark = [pytest.mark.lab, needs_kubectl, survive_only]
 
 
 @pytest.fixture(scope="module")

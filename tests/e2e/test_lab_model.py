@@ -19,6 +19,7 @@ from tests.e2e import route_model as model
 from tests.e2e.kinds import whole
 from tests.support import loopback
 from tests.support.labs import own_lab
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -26,7 +27,7 @@ NAMESPACES, SERVICES = ("alpha", "beta"), ("one", "two")
 HOSTS = [f"{name}.{home}.svc.cluster.local" for home in NAMESPACES for name in SERVICES]
 PODS = {host: frozenset({"v1", "v2"} if host.startswith("one") else {"v1"}) for host in HOSTS}
 MARKER = "marker.example"
-ROUNDS = 250 if os.environ.get("CHAOS_EVERY") else 50
+ROUNDS = 250 if EVERY else 25
 REQUESTS = 12
 """For each configuration; a round has one for every host."""
 GROUP = "apis/networking.istio.io/v1"

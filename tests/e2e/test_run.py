@@ -25,7 +25,6 @@ from chaos.values.answers import Answer
 from tests.conftest import FIGURE
 from tests.e2e.callers import kubectl
 from tests.e2e.experiments import (
-    BY_TEMPLATE,
     chaosctl,
     configured,
     harness_kubeconfig,
@@ -38,6 +37,7 @@ from tests.e2e.experiments import (
 )
 from tests.support import loopback
 from tests.support.back_ends import prometheus, serving
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 
 # One after the other, by being in one file: runs on one target exclude each other.
@@ -128,14 +128,6 @@ def test_the_naive_variant_fails_for_the_right_reason(lab: LabState, tmp_path: P
     assert "Traceback" not in done.stderr
 
 
-def test_a_file_that_uses_a_template_passes_where_the_dependency_is_a_soft_one(lab: LabState, tmp_path: Path) -> None:
-    (tmp_path / "orders.yaml").write_text(BY_TEMPLATE)
-    done = chaosctl("run", "orders.yaml", *on(lab), "--profile", "quick", "--json", cwd=configured(tmp_path))
-    assert done.returncode == 0, done.stderr
-    attempts = json.loads(done.stdout)[0]["fault"][-1]["tally"]
-    assert attempts["total"] / attempts["good"] == pytest.approx(3, rel=0.1), "one request, and two attempts for it"
-
-
 RETRIED = """\
 apiVersion: networking.istio.io/v1
 kind: VirtualService
@@ -207,7 +199,7 @@ STOPPED = 4.0
 """Seconds within which a stop removes the fault: the promise is 2 s; a busy machine gets some more."""
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP] if EVERY else [signal.SIGTERM])
 def test_a_signal_restores_first_while_queries_are_slow(
     lab: LabState, tmp_path: Path, number: signal.Signals, record_property: Callable[[str, object], None]
 ) -> None:

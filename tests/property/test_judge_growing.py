@@ -36,6 +36,7 @@ from tests.support.histories import (
     requests_to_target,
     through_json,
 )
+from tests.support.scope import EVERY
 
 MORE = (
     "{title: up, promql: sum(up) > 3}",
@@ -163,7 +164,7 @@ def phase_at(one: History, moment: float) -> PhaseName:
     return next(span.phase for span in reversed(one.spans) if span.start <= moment)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25 if EVERY else 12, deadline=None)
 @given(seed=st.integers(0, 10**9))
 @example(seed=869)  # a scrape that only one of two series has, at the edge of a batch
 def test_growing_evidence_is_judged_as_the_whole(seed: int) -> None:

@@ -18,9 +18,10 @@ import pytest
 from chaos.injection.patching import carries
 from chaos.lab.api.resources import VIRTUAL_SERVICES
 from tests.conftest import FIGURE
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival.proxy import SPOILS, Call, Spoil
-from tests.survival.world import CASES, EVERY, Strategy, World
+from tests.survival.world import CASES, Strategy, World
 
 
 @pytest.fixture(params=CASES)

@@ -17,8 +17,8 @@ from tests.e2e.callers import kubectl
 from tests.e2e.experiments import chaosctl, configured, on, query, quick, record_in
 from tests.support import loopback
 from tests.support.labs import own_lab
+from tests.support.scope import EVERY
 from tests.support.waiting import until
-from tests.survival.world import EVERY
 
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(not EVERY, reason="takes more than a minute: make survive")]
 Object = dict[str, Any]

@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from chaos.lab.api.resources import AUTHORIZATION_POLICIES
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
 from tests.survival.test_crash_matrix import chaosctl
-from tests.survival.world import EVERY, World
+from tests.survival.world import World
 
 CHANGED = """\
 kind: VirtualService

@@ -23,11 +23,12 @@ from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.marks import part_of, run_of
 from tests.conftest import FIGURE
 from tests.support.api_server import CONTEXT
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
 from tests.survival.simulated import FastShop
-from tests.survival.world import CASES, EVERY, STRATEGIES, World
+from tests.survival.world import CASES, STRATEGIES, World
 
 CLEANERS = ("watchdog", "sweep", "next session")
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.repository import ROOT
+from tests.support.scope import EVERY
 from tests.support.wheel import build_wheel
-from tests.survival.world import EVERY
 
 pytestmark = pytest.mark.skipif(not EVERY, reason="installs from the package index: make survive")
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from chaos.model.history import PhaseName
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival.proxy import Call, Spoil
-from tests.survival.world import EVERY, ONE_OR_ALL, World
+from tests.survival.world import ONE_OR_ALL, World
 
 PHASES = [phase for phase in PhaseName if phase is not PhaseName.LOCK]
 

@@ -12,9 +12,10 @@ import pytest
 
 from chaos.model.history import PhaseName
 from tests.conftest import FIGURE
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival.proxy import Call
-from tests.survival.world import CASES, EVERY, ONE_OR_ALL, World
+from tests.survival.world import CASES, ONE_OR_ALL, World
 
 SIGNALS = {
     "SIGINT": [signal.SIGINT],

@@ -18,6 +18,7 @@ from chaos.lab.api.resources import EVENTS, LEASES, SERVICES
 from chaos.model.marks import new_run
 from tests.support.api_server import CONTEXT, ApiServer, kubeconfig
 from tests.support.processes import is_alive
+from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival import child
 from tests.survival.proxy import Proxy
@@ -26,7 +27,6 @@ Strategy = Literal["create", "overlay", "patch", "several", "staged"]
 STRATEGIES: tuple[Strategy, ...] = ("create", "overlay", "patch")
 CASES: tuple[Strategy, ...] = (*STRATEGIES, "several", "staged")
 """And two targets at once, of which one is patched and the other's object created; and a patch in two stages."""
-EVERY = os.environ.get("CHAOS_EVERY") == "1"
 """Whether to take every combination (`make survive`), or a part of each kind that keeps the usual tests short."""
 ONE_OR_ALL: tuple[Strategy, ...] = STRATEGIES if EVERY else ("patch",)
 _FORKS = multiprocessing.get_context("forkserver")

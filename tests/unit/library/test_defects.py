@@ -7,7 +7,7 @@ import pytest
 from chaos.library import TEMPLATES
 from tests.support.defects.experiment import run
 from tests.support.library_defects import LIBRARY
-from tests.survival.world import EVERY
+from tests.support.scope import EVERY
 
 ONE_OF_EACH = {name.partition(":")[0]: name for name in reversed([*LIBRARY])}
 
