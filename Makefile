@@ -33,10 +33,10 @@ defects: setup ## run broken shops and their healthy twins on the lab, and tell 
 services: setup ## ask the library's questions of small real services with defects, as processes on the lab (ten minutes; ARGS="-k no-time-out": that one)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 600 tests/services $(ARGS)
 
-suites: setup ## run the suites that come with the package on the lab's shop (eight minutes)
+suites: setup ## run the suites that come with the package on the lab's shop
 	@.venv/bin/python -m pytest -n 6 --timeout 600 suites/chaos_suites $(ARGS)
 
-suites-broken: setup ## break what each suite guards, and tell which do not notice; run the suites on Bookinfo (ten minutes)
+suites-broken: setup ## break what each suite guards, and tell which do not notice; run the suites on Bookinfo
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 900 tests/suites $(ARGS)
 
 clients: setup ## drive the lab with clients that others wrote: kubectl, Python clients, Chaos Toolkit (some ten minutes at first)

@@ -60,14 +60,14 @@ class Configure:
             mesh: No other test may run meanwhile.
         """
         found = _there(part)
-        self._alone.take(found.uses, mesh=mesh)
+        self._alone.take(_held(found), mesh=mesh)
         self._write(found)
         return found
 
     def both(self, first: P | None, second: Q | None) -> tuple[P, Q]:
         """Two tables at once, so that no other test holds one of them and waits for the other."""
         found, other = _there(first), _there(second)
-        self._alone.take((*found.uses, *other.uses))
+        self._alone.take((*_held(found), *_held(other)))
         self._write(found)
         self._write(other)
         return found, other
@@ -114,6 +114,11 @@ def _there(part: P | None) -> P:
     if part is None:
         pytest.skip("services.toml has no table for it (docs/reference/suites.md)")
     return part
+
+
+def _held(part: Part) -> tuple[str, ...]:
+    """What no other test may use meanwhile: its services, and the objects of its configuration."""
+    return (*part.uses, *(file.name for file in part.configuration))
 
 
 def _objects(files: Sequence[Path], namespace: str) -> Iterator[dict[str, Any]]:
