@@ -132,17 +132,26 @@ def schema() -> None:
 
 @app.command()
 def init(
-    namespace: Annotated[str, typer.Option("--namespace", "-n", help="a staging namespace")] = "staging",
-    service: Annotated[str, typer.Option(help="the Service whose callers feel the fault")] = "inventory-svc",
-    caller: Annotated[str, typer.Option(help="its caller: a Service, and its pods' label app")] = "order-svc",
-    path: Annotated[str, typer.Option(help="what the load asks for at the mesh's entry")] = "/orders/42",
+    namespace: Annotated[
+        str, typer.Option("--namespace", "-n", metavar="NAME", help="the staging namespace of both")
+    ] = "staging",
+    service: Annotated[
+        str, typer.Option(metavar="NAME", help="the Service that others depend on, and that has the trouble")
+    ] = "inventory-svc",
+    caller: Annotated[
+        str, typer.Option(metavar="NAME", help="the Service that depends on it, and its pods' label app")
+    ] = "order-svc",
+    path: Annotated[
+        str, typer.Option(help="what the load asks for at the mesh's entry, so that the service is called")
+    ] = "/orders/42",
     as_json: Json = False,
 ) -> None:
-    """Begin in a repository: a first experiment, its schema for editors, chaos.toml and a nightly workflow for GitHub.
+    """Begin in a repository: a first experiment, its schema for editors, chaos.toml, services.toml and a nightly workflow.
 
-    What is there already is left as it is. Without options, the experiment is about the lab's shop, and passes there.
+    What is there already is left as it is. Without options, the experiment is about the lab's shop, and passes there. The workflow is
+    for GitHub.
     """
-    from chaos.adapters.experiment_file import parse_experiment
+    from chaos.adapters.experiment_file import DocumentError, parse_experiment
     from chaos.adapters.settings_file import read_sourced
     from chaos.manifests.repository import Beginning
 
@@ -154,7 +163,11 @@ def init(
     texts = {root / place: text for place, text in beginning.files().items()}
     for file, text in texts.items():
         if file.suffix == ".yaml":
-            parse_experiment(text, file=str(file.relative_to(here)))
+            try:
+                parse_experiment(text)
+            except DocumentError as error:  # the file is not there yet: what is wrong is an option
+                told = (f"{one.path.replace('with.', '--')} {one.message}" for one in error.problems)
+                raise InputError("\n".join(told)) from error
     settled = "namespaces" in read_sourced(here).settings.model_fields_set
     done = []
     for file, text in texts.items():
@@ -170,6 +183,9 @@ def init(
     say(
         "next: pytest experiments/ runs it on the lab (chaosctl lab up starts that, and says what is missing); then "
         "docs/how-to/your-repository.md leads to a cluster"
+        if beginning.is_the_shops
+        else "next: run it where these services are: docs/how-to/staging-cluster.md leads to a cluster, "
+        "docs/how-to/own-services.md to the lab with your manifests"
     )
 
 

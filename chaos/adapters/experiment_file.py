@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chaos.adapters.declared_text import without_secret_values
 from chaos.adapters.locustfile import wrong_path
@@ -21,6 +20,7 @@ from chaos.library.schema import file_schema, parameters_schema
 from chaos.library.using import USES, WITH, Misuse, expanded, used_in
 from chaos.model.experiment import Experiment
 from chaos.values.declared import WRITTEN, dotted, path_in, wrong
+from chaos.values.unreadable import UNREADABLE, fault_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,13 +140,10 @@ def _load(text: str, file: str) -> Any:
     yaml.version = (1, 2)
     try:
         documents = [document for document in yaml.load_all(io.StringIO(text)) if document is not None]
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        what = error.problem or error.context or "can't be read"
-        raise broken(f"expected YAML: {what}", line=line, column=column) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise broken(f"expected YAML: {error}") from error
+    except UNREADABLE as error:
+        fault = fault_of(error, text)
+        # Nothing is chained to it: a traceback would show what the parser quotes.
+        raise broken(f"expected YAML: {fault.message}", line=fault.line or 1, column=fault.column or 1) from None
     if len(documents) != 1:
         raise broken(
             f"expected one experiment, found {len(documents)} documents",

@@ -63,13 +63,14 @@ def show(
 
 def _parameter(text: str) -> tuple[str, Any]:
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+
+    from chaos.values.unreadable import UNREADABLE
 
     name, equals, value = text.partition("=")
     try:
         read = YAML(typ="safe", pure=True).load(value)
-    except YAMLError as error:
-        raise InputError(f"--with {text!r}: expected a value as it stands in YAML") from error
+    except UNREADABLE:
+        raise InputError(f"--with {text!r}: expected a value as it stands in YAML") from None
     if not (name and equals and value):
         raise InputError(f"--with {text!r}: expected a parameter and its value, such as service=inventory-svc")
     return name, read

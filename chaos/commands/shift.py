@@ -10,18 +10,22 @@ import typer
 from chaos.commands.safety import Context, Json, Kubeconfig, give, say
 from chaos.errors import InputError
 
-Percent = Annotated[float, typer.Option(help="percent of the requests by which each step is larger")]
+Percent = Annotated[float, typer.Option(metavar="NUMBER", help="percentage points that each step adds")]
 
 
 def shift(
     file: Annotated[Path, typer.Argument(help="an experiment file: its load is sent, its steady state has to hold")],
     virtual_service: Annotated[
-        str, typer.Option("--virtual-service", help="the VirtualService, in the target's namespace")
+        str, typer.Option("--virtual-service", metavar="NAME", help="the VirtualService, in the target's namespace")
     ],
-    source: Annotated[str, typer.Option("--from", help="the subset, or the host, that has the requests now")],
-    target: Annotated[str, typer.Option("--to", help="the one that gets them")],
+    source: Annotated[
+        str, typer.Option("--from", metavar="NAME", help="the subset, or the host, that gets the requests now")
+    ],
+    target: Annotated[
+        str, typer.Option("--to", metavar="NAME", help="the subset, or the host, that shall get the requests")
+    ],
     step: Percent = 10.0,
-    every: Annotated[str, typer.Option(help="how long each step lasts, e.g. 5m")] = "300s",
+    every: Annotated[str, typer.Option(metavar="TIME", help="how long each step lasts, e.g. 5m")] = "300s",
     context: Context = None,
     prometheus: Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")] = None,
     prometheus_access: Annotated[
@@ -32,7 +36,10 @@ def shift(
     report_dir: Annotated[Path, typer.Option(help="folder for records")] = Path("reports"),
     as_json: Json = False,
 ) -> None:
-    """Shift requests to a canary step by step; back at once when the steady state is violated. All of it, or nothing, stays."""
+    """Shift requests to a canary step by step; it ends at 100 %, or puts the old weights back.
+
+    They are put back at once when the steady state is violated, and when a step stays undecided.
+    """
     from chaos.adapters.experiment_file import read_experiment
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness

@@ -27,7 +27,7 @@ def doctor(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Find what is wrong with a mesh, with its cause and cure. Exit code 1 for errors; 3 if something could not be looked at."""
+    """Find what is wrong with a mesh, with its usual cause and a hint. Exit code 1 for errors; 3 if something could not be looked at."""
     from chaos.doctor.finding import Level
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
@@ -68,11 +68,11 @@ def look(harness: Harness, namespaces: Sequence[str] | None = None, *, before_su
 
 
 def text(found: Iterable[Checked]) -> str:
-    """For people: every finding, and for what is not well its cause and cure."""
+    """For people: every finding, and for what is not well its cause and hint."""
     lines = []
     for one in found:
         for finding in one.findings:
             lines.append(f"{one.check.id}: {_SIGNS[finding.level]}: {finding.message}")
             lines += [f"    cause: {finding.cause}"] * bool(finding.cause)
-            lines += [f"    hint: {finding.cure}"] * bool(finding.cure)
+            lines += [f"    hint: {finding.hint}"] * bool(finding.hint)
     return "\n".join(lines)

@@ -29,13 +29,13 @@ class Finding:
     Args:
         message: What was found, where.
         cause: What it usually comes from; empty where all is well.
-        cure: What to do.
+        hint: What to do.
     """
 
     level: Level
     message: str
     cause: str = ""
-    cure: str = ""
+    hint: str = ""
 
 
 def ok(message: str) -> Finding:
@@ -43,19 +43,19 @@ def ok(message: str) -> Finding:
     return Finding(level=Level.OK, message=message)
 
 
-def unknown(message: str, cure: str) -> Finding:
+def unknown(message: str, hint: str) -> Finding:
     """It could not be looked at."""
-    return Finding(level=Level.UNKNOWN, message=message, cure=cure)
+    return Finding(level=Level.UNKNOWN, message=message, hint=hint)
 
 
-def warning(message: str, *, cause: str, cure: str) -> Finding:
+def warning(message: str, *, cause: str, hint: str) -> Finding:
     """It may do harm."""
-    return Finding(level=Level.WARNING, message=message, cause=cause, cure=cure)
+    return Finding(level=Level.WARNING, message=message, cause=cause, hint=hint)
 
 
-def error(message: str, *, cause: str, cure: str) -> Finding:
+def error(message: str, *, cause: str, hint: str) -> Finding:
     """It does harm."""
-    return Finding(level=Level.ERROR, message=message, cause=cause, cure=cure)
+    return Finding(level=Level.ERROR, message=message, cause=cause, hint=hint)
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from chaos.doctor.checks.control_plane import istiod_is_well
 from chaos.doctor.checks.credentials import rights_are_enough, rights_are_no_wider
 from chaos.doctor.checks.errors import proxies_are_quick, usual_errors
 from chaos.doctor.checks.injection import namespaces_inject, pods_are_ready
-from chaos.doctor.checks.leftovers import nothing_is_frozen, nothing_is_left
 from chaos.doctor.checks.metrics import metrics_are_there
 from chaos.doctor.checks.mutual_tls import mutual_tls_agrees
+from chaos.doctor.checks.residue import nothing_is_frozen, nothing_is_left
 from chaos.doctor.checks.sync import proxies_are_in_sync
 from chaos.doctor.checks.versions import versions_are_supported
 from chaos.doctor.examined import Examined
@@ -34,7 +34,7 @@ CHECKS: Final = (
     Check("latency", "proxies add hardly any time", proxies_are_quick, before_suites=False),
     Check("rights", "the identity in use may do what runs need", rights_are_enough, before_suites=False),
     Check("reach", "the identity in use may write in staging only", rights_are_no_wider, before_suites=False),
-    Check("leftovers", "no dead run has left anything", nothing_is_left),
+    Check("residue", "no dead run has left anything", nothing_is_left),
     Check("freeze", "runs are not forbidden", nothing_is_frozen),
 )
 

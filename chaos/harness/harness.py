@@ -314,8 +314,8 @@ class Harness:
             experiment: Its load is sent and its steady state has to hold; its faults are not injected.
             virtual_service: Name of the VirtualService, in the namespace of the experiment's target.
             source: The subset, or host, that has the requests now.
-            target: The one that gets them.
-            step: Percent by which each step is larger.
+            target: The subset, or host, that shall get the requests.
+            step: Percentage points that each step adds.
             every: How long each step lasts; as long again where it can't be decided by then.
             file: Where the experiment was declared.
             told: Told each step as it ends.

@@ -29,7 +29,8 @@ class ShiftStep(Frozen):
     @property
     def sentence(self) -> str:
         """``20 %: holds after 300 s``, and what does not hold."""
-        told = [f"    {one.sentence}" for one in self.expectations if one.answer is not Answer.HOLDS]
+        at = f"at {self.percent:g} %"
+        told = [f"    {one.became(at)}" for one in self.expectations if one.answer is not Answer.HOLDS]
         return "\n".join([f"{self.percent:g} %: {self.answer} after {self.end - self.start:.0f} s", *told])
 
 
@@ -38,7 +39,7 @@ class Shift(Frozen):
 
     Args:
         outcome: ``passed``: all was shifted, and stays so. ``failed``: a step violated the steady state. ``inconclusive``:
-            nobody knows. Unless it passed, all is as it was before.
+            it is undecided. Unless it passed, all is as it was before.
         reason: Why it did not pass.
         note: What is not as before all the same.
     """

@@ -106,7 +106,11 @@ class ExpectationResult(Frozen):
     @property
     def sentence(self) -> str:
         """What became of it: ``'orders' was violated during the fault: expected …; observed …``."""
-        return f"{self.title!r} {_BECAME[self.answer]} {self.when}: {self.told}"
+        return self.became(self.when)
+
+    def became(self, when: str) -> str:
+        """The same sentence, with other words for the time of it: ``at 20 %``."""
+        return f"{self.title!r} {_BECAME[self.answer]} {when}: {self.told}"
 
     @property
     def told(self) -> str:

@@ -73,22 +73,25 @@ def test_it_is_about_the_users_own_service_and_in_a_folder_of_the_repository(
     monkeypatch.chdir(part)
     CliRunner().invoke(
         app,
-        ["init", "-n", "qa", "--service", "prices", "--caller", "basket", "--path", "/basket?id=1"],
+        ["init", "-n", "qa", "--service", "prices", "--caller", "basket", "--path", "/basket?id=1,2"],
         catch_exceptions=False,
     )
+    assert "on the lab as it is" not in (part / FILES[0]).read_text(), "the lab's shop has no such services"
     experiment, _ = read_experiment(part / FILES[0])
     assert (str(experiment.target), experiment.target.callers) == ("qa/prices", {"app": "basket"})
-    assert experiment.load.requests[0].path == "/basket?id=1"
+    assert experiment.load.requests[0].path == "/basket?id=1,2"
     assert experiment.steady_state[0].title == "basket answers without errors"
     assert read_settings(part).namespaces == ("qa",)
     text = (repository / WORKFLOW).read_text()
     assert "working-directory: services/basket" in text
     assert "services/basket/reports/runs" in text
-    assert not re.search(r"\b(NAMESPACE|SERVICE|CALLER|DIRECTORY|PYTHON)\b", text + (part / FILES[0]).read_text())
+    assert not re.search(
+        r"\b(NAMESPACE|SERVICE|CALLER|WHERE|ASKED|DIRECTORY|PYTHON)\b", text + (part / FILES[0]).read_text()
+    )
 
 
 def test_a_name_that_cannot_be_one_is_told_and_nothing_is_written(repository: Path) -> None:
     done = CliRunner().invoke(app, ["init", "--service", "Prices_1"])
     assert isinstance(done.exception, InputError)
-    assert "with.service" in str(done.exception)
+    assert str(done.exception).startswith("--service 'Prices_1': expected"), "and not a file that is not there"
     assert [one.name for one in repository.iterdir()] == [".git"]

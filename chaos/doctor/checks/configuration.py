@@ -33,7 +33,7 @@ def configuration_is_sound(examined: Examined) -> Iterator[Finding]:
             continue
         told += 1
         say = error if rule.severity is Severity.ERROR else warning
-        yield say(f"{hit.message} ({rule.id})", cause=rule.title, cure=hit.hint)
+        yield say(f"{hit.message} ({rule.id})", cause=rule.title, hint=hit.hint)
     if not told:
         yield ok(f"lint finds nothing in {sum(len(examined.objects(kind)) for kind in _KINDS)} objects")
 
@@ -55,7 +55,7 @@ def subsets_have_pods(examined: Examined) -> Iterator[Finding]:
                     f"no pod of {home[0]}/{home[1]} has the labels of the subset {subset['name']!r} of DestinationRule "
                     f"{rule['metadata']['namespace']}/{rule['metadata']['name']}: a route to it is answered with 503",
                     cause="the labels are mistyped, or the version is not deployed",
-                    cure=f"compare them: kubectl -n {home[0]} get pods --show-labels",
+                    hint=f"compare them: kubectl -n {home[0]} get pods --show-labels",
                 )
 
 
@@ -82,7 +82,7 @@ def gateways_fit(examined: Examined) -> Iterator[Finding]:
             if key not in there:
                 yield error(
                     f"{title} is bound to the gateway {name!r}, which is not there: callers from outside get 404",
-                    cause=cause, cure=f"Gateways there: {', '.join(sorted(one for at, one in there if at == key[0])) or 'none'}",
+                    cause=cause, hint=f"Gateways there: {', '.join(sorted(one for at, one in there if at == key[0])) or 'none'}",
                 )  # fmt: skip
                 continue
             served = list(_served(there[key], meta["namespace"]))
@@ -91,7 +91,7 @@ def gateways_fit(examined: Examined) -> Iterator[Finding]:
                     yield error(
                         f"{title} has the host {host!r}, and the gateway {name!r} serves only {', '.join(served) or 'none'}: "
                         "callers from outside get 404",
-                        cause=cause, cure="make the hosts of both agree",
+                        cause=cause, hint="make the hosts of both agree",
                     )  # fmt: skip
 
 

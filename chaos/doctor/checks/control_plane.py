@@ -37,7 +37,7 @@ def istiod_is_well(examined: Examined) -> Iterator[Finding]:
         yield error(
             f"no istiod is found in {root}, neither a pod nor metrics of the last five minutes",
             cause="it is down, or the mesh has another root namespace",
-            cure=f"kubectl -n {root} get pods; if it is another namespace, set root_namespace in the settings. Proxies go on "
+            hint=f"kubectl -n {root} get pods; if it is another namespace, set root_namespace in the settings. Proxies go on "
             "with what they have meanwhile, and no fault would reach them",
         )
 
@@ -50,13 +50,13 @@ def _pod(pod: Mapping[str, Any], root: str) -> Iterator[Finding]:
         yield error(
             f"{name} was killed for want of memory ({max(int(one.get('restartCount') or 0) for one in killed)} restarts)",
             cause="more Services and proxies than its memory limit is for",
-            cure="raise the memory limit of istiod; let Sidecars narrow what proxies see, and discoverySelectors what istiod reads",
+            hint="raise the memory limit of istiod; let Sidecars narrow what proxies see, and discoverySelectors what istiod reads",
         )
     if not all(one.get("ready") for one in statuses):
         yield error(
             f"{name} is not ready",
             cause="it starts, can't reach the API server, or its certificates are not valid",
-            cure=f"kubectl -n {root} describe pod {pod['metadata']['name']}; kubectl -n {root} logs {pod['metadata']['name']}",
+            hint=f"kubectl -n {root} describe pod {pod['metadata']['name']}; kubectl -n {root} logs {pod['metadata']['name']}",
         )
     elif not killed:
         restarts = sum(int(one.get("restartCount") or 0) for one in statuses)
@@ -64,7 +64,7 @@ def _pod(pod: Mapping[str, Any], root: str) -> Iterator[Finding]:
             yield warning(
                 f"{name} is ready, after {restarts} restarts",
                 cause="crashes, or a node that was short of memory",
-                cure=f"kubectl -n {root} logs {pod['metadata']['name']} --previous",
+                hint=f"kubectl -n {root} logs {pod['metadata']['name']} --previous",
             )
         else:
             yield ok(f"{name} is ready")

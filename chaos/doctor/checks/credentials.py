@@ -24,7 +24,7 @@ def rights_are_enough(examined: Examined) -> Iterator[Finding]:
             yield error(
                 f"the identity in use may not do this in {name}: {'; '.join(missing)}",
                 cause="its Role there is missing, or was made for an earlier version",
-                cure=f"chaosctl manifests rbac -n {name} prints the Role",
+                hint=f"chaosctl manifests rbac -n {name} prints the Role",
             )
         else:
             yield ok(f"the identity in use may do what runs need in {name}")
@@ -37,5 +37,5 @@ def rights_are_no_wider(examined: Examined) -> Iterator[Finding]:
         yield warning(
             f"the identity in use may write VirtualServices outside the allowed namespaces: {told(outside)}",
             cause="an administrator's credentials",
-            cure=REMEDY,
+            hint=REMEDY,
         )

@@ -80,7 +80,7 @@ def _told(service: str, counted: Counter[tuple[str, str]], total: float) -> Iter
             yield error(
                 f"{number:.0f} of {total:.0f} requests to {service} in the last five minutes were answered with {status}{flagged}",
                 cause=known[0],
-                cure=known[1],
+                hint=known[1],
             )
 
 
@@ -95,7 +95,7 @@ def proxies_are_quick(examined: Examined) -> Iterator[Finding]:
                     f"{short(host, '')} answers {called:.0%} of its requests within 10 ms, and its callers see {callers:.0%}: the way between "
                     "them takes 10 ms and more",
                     cause="proxies that are short of CPU, or whose configuration is too large",
-                    cure="raise the CPU limit of the sidecars (sidecar.istio.io/proxyCPULimit), and narrow what they know by a Sidecar",
+                    hint="raise the CPU limit of the sidecars (sidecar.istio.io/proxyCPULimit), and narrow what they know by a Sidecar",
                 )
     except MetricsError:
         return

@@ -18,7 +18,7 @@ def namespaces_inject(examined: Examined) -> Iterator[Finding]:
         if found is None:
             yield error(
                 f"there is no namespace {name}", cause="its name is mistyped, or it is another cluster",
-                cure="correct namespaces in the settings, or the context",
+                hint="correct namespaces in the settings, or the context",
             )  # fmt: skip
             continue
         pods = examined.pods[name]
@@ -28,13 +28,13 @@ def namespaces_inject(examined: Examined) -> Iterator[Finding]:
             yield error(
                 f"nothing injects proxies into {name}, and none of its {len(pods)} pods has one",
                 cause="the namespace lacks the label",
-                cure=f"kubectl label namespace {name} istio-injection=enabled (or istio.io/rev=…), then restart its workloads",
+                hint=f"kubectl label namespace {name} istio-injection=enabled (or istio.io/rev=…), then restart its workloads",
             )
         elif bare:
             yield warning(
                 f"{len(bare)} of {len(pods)} pods in {name} have no proxy: {', '.join(sorted(bare)[:5])}",
                 cause='they started before the namespace had its label, or have the label sidecar.istio.io/inject: "false"',
-                cure=f"kubectl -n {name} rollout restart deployment, unless they are meant to be without: what they call feels no fault",
+                hint=f"kubectl -n {name} rollout restart deployment, unless they are meant to be without: what they call feels no fault",
             )
         else:
             yield ok(f"{name} is injected by the revision {revision}; all of its {len(pods)} pods have a proxy" if revision else
@@ -63,13 +63,13 @@ def _told(namespace: str, pod: Mapping[str, Any], waiting: list[Mapping[str, Any
         return error(
             f"{where} is {state}: its proxy is not ready",
             cause="the proxy has no configuration yet, since it does not reach istiod; or istio-init could not set up its iptables",
-            cure=f"kubectl -n {namespace} describe pod {meta['name']} (events of istio-init and istio-proxy), then "
+            hint=f"kubectl -n {namespace} describe pod {meta['name']} (events of istio-init and istio-proxy), then "
             f"kubectl -n {namespace} logs {meta['name']} -c istio-proxy",
         )
     return error(
         f"{where} is {state}: {names} is not ready",
         cause="the application is not ready, so no requests are sent to it: callers get 503 (UH) where no other replica is",
-        cure=f"kubectl -n {namespace} describe pod {meta['name']}; with strict mutual TLS, probes must go through the agent (rewriteAppHTTPProbers)",
+        hint=f"kubectl -n {namespace} describe pod {meta['name']}; with strict mutual TLS, probes must go through the agent (rewriteAppHTTPProbers)",
     )
 
 

@@ -34,20 +34,20 @@ def metrics_are_there(examined: Examined) -> Iterator[Finding]:
         yield error(
             f"Prometheus does not answer as expected: {failed.message}",
             cause="its address, the way to it, or how one gets in",
-            cure=failed.hint or "docs/how-to/managed-prometheus.md",
+            hint=failed.hint or "docs/how-to/managed-prometheus.md",
         )
         return
     if not held.requests:
         yield _nobody_counted(scraped=scraped)
         return
     for one in judge.lacking((), held):
-        yield error(one.message, cause="a relabelling of Prometheus, or a Telemetry resource", cure=one.hint)
+        yield error(one.message, cause="a relabelling of Prometheus, or a Telemetry resource", hint=one.hint)
     away = abs(now - examined.mesh.server_time())
     if away > _CLOCKS:
         yield warning(
             f"the clocks of Prometheus and of the API server differ by {away:.0f} s",
             cause="a machine without time synchronisation",
-            cure="synchronise it, since events of both are compared",
+            hint="synchronise it, since events of both are compared",
         )
     if newest:
         yield ok(
@@ -57,7 +57,7 @@ def metrics_are_there(examined: Examined) -> Iterator[Finding]:
         yield warning(
             f"nobody's requests to {', '.join(examined.namespaces)} were counted in the last five minutes",
             cause="nobody called, or the proxies are not scraped any more",
-            cure="send some requests through a proxy of the mesh, and look again",
+            hint="send some requests through a proxy of the mesh, and look again",
         )
 
 
@@ -67,10 +67,10 @@ def _nobody_counted(*, scraped: bool) -> Finding:
         return warning(
             "Prometheus scrapes the proxies, and none has counted a request yet",
             cause="nobody called since they started",
-            cure="send a request into the mesh, and look again",
+            hint="send a request into the mesh, and look again",
         )
     return error(
         "Prometheus has no istio_requests_total at all",
         cause="it does not scrape the proxies",
-        cure="look at Prometheus' targets: proxies are scraped at port 15020 (annotation prometheus.io/scrape) or 15090 (a PodMonitor)",
+        hint="look at Prometheus' targets: proxies are scraped at port 15020 (annotation prometheus.io/scrape) or 15090 (a PodMonitor)",
     )

@@ -43,7 +43,7 @@ def mutual_tls_agrees(examined: Examined) -> Iterator[Finding]:
                 f"DestinationRule {meta['namespace']}/{meta['name']} makes clients speak plaintext to {home[0]}/{home[1]}, which "
                 "refuses it: they get 503 (UF, UC)",
                 cause="tls.mode DISABLE of the client against STRICT of the server",
-                cure="take tls out of the DestinationRule, so that Istio chooses, or write ISTIO_MUTUAL",
+                hint="take tls out of the DestinationRule, so that Istio chooses, or write ISTIO_MUTUAL",
             )
 
 

@@ -26,19 +26,19 @@ def proxies_are_in_sync(examined: Examined) -> Iterator[Finding]:
             yield error(
                 f"{one.title} is not connected to istiod",
                 cause="istiod is down or can't be reached from the pod (a NetworkPolicy, port 15012), or the proxy's certificate is not valid",
-                cure="istioctl proxy-status; restart the pod when istiod is well. It goes on with what it has, and no change reaches it",
+                hint="istioctl proxy-status; restart the pod when istiod is well. It goes on with what it has, and no change reaches it",
             )
         if one.rejected:
             yield warning(
                 f"{one.title} has rejected {one.rejected} configurations since it started",
                 cause="an EnvoyFilter or a value that this Envoy does not take; until it is mended, the proxy goes on with what it had",
-                cure=f"kubectl -n {one.namespace} logs {one.pod} -c istio-proxy | grep -i reject; istioctl proxy-status",
+                hint=f"kubectl -n {one.namespace} logs {one.pod} -c istio-proxy | grep -i reject; istioctl proxy-status",
             )
         if one.memory > _MEMORY:
             yield warning(
                 f"{one.title} uses {one.memory / 1e6:.0f} MB",
                 cause="its configuration has all services of the mesh",
-                cure="a Sidecar in the namespace that names what its workloads call",
+                hint="a Sidecar in the namespace that names what its workloads call",
             )
     well = [one for one in asked if one.connected and not one.rejected and one.memory <= _MEMORY]
     if well:

@@ -38,7 +38,7 @@ def versions_are_supported(examined: Examined) -> Iterator[Finding]:
                 cause="an upgrade that left out a minor version, or workloads that were not restarted after one"
                 if away > 0
                 else "proxies that are newer than their control plane",
-                cure="upgrade istiod by one minor version at a time, and restart the workloads after each: kubectl rollout restart deployment",
+                hint="upgrade istiod by one minor version at a time, and restart the workloads after each: kubectl rollout restart deployment",
             )
 
 
@@ -50,7 +50,7 @@ def _at_least(what: str, found: str, wanted: tuple[int, int]) -> Iterator[Findin
         yield error(
             f"{what} is {found}, and at least {wanted[0]}.{wanted[1]} is needed",
             cause="an old cluster",
-            cure=f"upgrade {what}, one minor version at a time",
+            hint=f"upgrade {what}, one minor version at a time",
         )
     else:
         yield ok(f"{what} is {found}")

@@ -237,11 +237,11 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
         ("latency", "warning", "answers 90% of its requests within 10 ms, and its callers see 10%", lambda m: (m.took(Side.CALLED, 90), m.took(Side.CALLERS, 10))),
         ("rights", "error", "may not do this in staging: get leases", forbidden),
         ("reach", "warning", "in every namespace", wide),
-        ("leftovers", "error", "a dead run has left this: staging/chaos-abcdefgh", dead),
+        ("residue", "error", "a dead run has left this: staging/chaos-abcdefgh", dead),
         ("freeze", "warning", "staging is frozen: release", lambda m: m.mesh.annotate_namespace("staging", "chaos-harness.dev/frozen", "release")),
     ],
 )  # fmt: skip
-def test_what_is_broken_is_found_with_cause_and_cure(
+def test_what_is_broken_is_found_with_cause_and_hint(
     mesh: Mesh, check: str, level: str, said: str, break_it: Break
 ) -> None:
     before = mesh.looked()[check].level
@@ -250,7 +250,7 @@ def test_what_is_broken_is_found_with_cause_and_cure(
     found = broken.looked()[check]
     assert (before, found.level) == (Level.OK, level), found
     (told,) = (one for one in found.findings if said in one.message)
-    assert told.cure
+    assert told.hint
     assert told.cause or level == "unknown"
 
 
@@ -270,7 +270,7 @@ def test_faults_of_a_run_are_no_usual_error(mesh: Mesh) -> None:
 def test_a_run_that_is_active_is_told_and_well(mesh: Mesh) -> None:
     held = acquire(mesh.mesh, namespace="staging", service="inventory-svc", run="abcdefgh", experiment="e", owner=None)
     dead(mesh)
-    found = mesh.looked()["leftovers"]
+    found = mesh.looked()["residue"]
     held.release()
     assert (found.level, found.findings[0].message[:16]) == (Level.OK, "a run is active:")
 

@@ -43,7 +43,7 @@ def harness(mesh: Mesh) -> Harness:
     return mesh.shop.harness()
 
 
-def test_a_finding_is_told_with_cause_and_cure() -> None:
+def test_a_finding_is_told_with_cause_and_hint() -> None:
     mesh = Mesh()
     mesh.mesh.annotate_namespace("staging", "chaos-harness.dev/frozen", "release day")
     told = text(look(harness(mesh)))

@@ -119,7 +119,7 @@ def test_a_canary_that_fails_is_taken_back_at_once(tmp_path: Path, at: int) -> N
     assert (found.outcome, found.steps[-1].percent) == (Outcome.FAILED, at)
     assert found.steps[-1].end - found.steps[-1].start < 30, "before the step is over"
     assert f"at {at} % the steady state was violated; all is as before" in found.reason
-    assert "'answered' was violated" in found.steps[-1].sentence
+    assert f"'answered' was violated at {found.steps[-1].percent:g} %: expected" in found.steps[-1].sentence
     assert canary.routes()["spec"] == ROUTES["spec"]
     assert canary.is_clean()
 

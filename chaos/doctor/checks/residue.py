@@ -21,7 +21,7 @@ def nothing_is_left(examined: Examined) -> Iterator[Finding]:
             yield error(
                 f"a dead run has left this: {one}",
                 cause="its process and its watchdog were killed",
-                cure="chaosctl sweep",
+                hint="chaosctl sweep",
             )
     if not there:
         yield ok("no fault and no change is active")
@@ -34,5 +34,5 @@ def nothing_is_frozen(examined: Examined) -> Iterator[Finding]:
         if reason is not None:
             yield warning(
                 f"{name} is frozen: {reason or 'no reason given'}", cause="somebody stopped all experiments",
-                cure=f"when that is over: chaosctl thaw -n {name}",
+                hint=f"when that is over: chaosctl thaw -n {name}",
             )  # fmt: skip
