@@ -20,6 +20,7 @@ from tests.e2e.own_services import door, workload
 from tests.support import loopback
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
+from tests.support.scope import survive_only
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.lab, needs_kubectl]
@@ -102,6 +103,7 @@ def test_a_process_calls_through_its_sidecar_and_is_called_through_it(lab: LabSt
     until(lambda: loopback.get(lab.entry).status_code == 200, "the fault is gone")
 
 
+@survive_only
 def test_a_run_finds_that_errors_are_passed_on(lab: LabState, tmp_path: Path) -> None:
     asked = {"namespace": "default", "service": "stock", "callers": "{app: order}", "answers": "order"}
     folder = configured(tmp_path, 'namespaces = ["default"]\n')

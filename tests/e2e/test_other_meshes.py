@@ -17,6 +17,7 @@ from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick
 from tests.e2e.kinds import whole
 from tests.support import loopback
 from tests.support.labs import own_lab
+from tests.support.scope import survive_only
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -126,8 +127,11 @@ def test_a_waypoint_is_told_instead_of_run_as_a_sidecar(lab: LabState, objects: 
 
 @pytest.mark.parametrize(
     ("default", "own", "strategy"),
-    [(".", {}, "patch"), ("~", {}, "create"), (".", {"exportTo": ["*"]}, "overlay")],
-    ids=["patch", "create", "overlay"],
+    [
+        pytest.param(".", {}, "patch", id="patch"),
+        pytest.param("~", {}, "create", id="create", marks=survive_only),
+        pytest.param(".", {"exportTo": ["*"]}, "overlay", id="overlay", marks=survive_only),
+    ],
 )
 def test_runs_under_another_default_of_export_to_and_the_policy(
     lab: LabState, objects: Objects, tmp_path: Path, default: str, own: dict[str, Any], strategy: str

@@ -22,6 +22,7 @@ from chaos.reporting.record import read_record
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
 from tests.support import loopback
 from tests.support.labs import own_lab
+from tests.support.scope import survive_only
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -160,6 +161,7 @@ def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
     assert by_counts.seconds == pytest.approx(verdict["removal"]["seconds"], abs=3 * SCRAPE_INTERVAL)
 
 
+@survive_only
 def test_a_removal_that_takes_too_long_is_red(request: pytest.FixtureRequest, lab: LabState, tmp_path: Path) -> None:
     file = with_limits(unhurried(tmp_path), "removal: 3s")
     process = without_control_plane_at_the_restore(request, lab, file, tmp_path)
@@ -170,6 +172,7 @@ def test_a_removal_that_takes_too_long_is_red(request: pytest.FixtureRequest, la
     assert faults_counted_later_than(record_in(tmp_path), 1.5) > 0, "it said the truth"
 
 
+@survive_only
 def test_execs_that_hang_leave_it_to_the_counts(lab: LabState, tmp_path: Path) -> None:
     answer_execs(lab, False)
     done = chaosctl("run", quick(tmp_path), *on(lab), "--report-dir", tmp_path, "--json", cwd=configured(tmp_path))

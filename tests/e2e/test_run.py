@@ -37,7 +37,7 @@ from tests.e2e.experiments import (
 )
 from tests.support import loopback
 from tests.support.back_ends import prometheus, serving
-from tests.support.scope import EVERY
+from tests.support.scope import EVERY, survive_only
 from tests.support.waiting import until
 
 # One after the other, by being in one file: runs on one target exclude each other.
@@ -371,6 +371,7 @@ def events(lab: LabState, run: str) -> list[dict[str, Any]]:
     return sorted(told, key=lambda one: int(one["metadata"]["resourceVersion"]))
 
 
+@survive_only
 def test_nobody_calls_the_target(lab: LabState, tmp_path: Path) -> None:
     file = quick(tmp_path, service="recommendation-svc", callers="{app: user-svc}")
     done = chaosctl("run", file, *on(lab), "--report-dir", tmp_path, cwd=configured(tmp_path))

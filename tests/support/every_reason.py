@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -196,9 +196,15 @@ EVERY: Final[Mapping[ReasonCode, Callable[[], Verdict]]] = {
 }
 
 
+@cache
+def verdict_of(code: ReasonCode) -> Verdict:
+    """A verdict with the reason, of a real run or history."""
+    return EVERY[code]()
+
+
 def reason_of(code: ReasonCode, verdict: Verdict | None = None) -> Reason:
     """The reason as its verdict has it."""
-    verdict = verdict or EVERY[code]()
+    verdict = verdict or verdict_of(code)
     found = [reason for reason in verdict.reasons if reason.code is code]
     assert found, verdict.reasons
     return found[0]
@@ -206,7 +212,7 @@ def reason_of(code: ReasonCode, verdict: Verdict | None = None) -> Reason:
 
 if __name__ == "__main__":
     for each in ReasonCode:
-        whole = EVERY[each]()
+        whole = verdict_of(each)
         one = reason_of(each, whole)
         more = [f"hint: {one.hint}"] if one.hint else []
         more += [f"at the end: {line}" for line in after_reasons(whole)]

@@ -49,6 +49,12 @@ FAKE = textwrap.dedent("""\
         def sweep(self):
             return []
 
+        def active(self):
+            return []
+
+        def active_changes(self):
+            return []
+
     def pytest_chaos_harness(config):
         return Stored()
 """)

@@ -11,7 +11,7 @@ from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import Mark, PhaseName, Span
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.reporting.prose import headline
-from tests.support.every_reason import EVERY, reason_of
+from tests.support.every_reason import EVERY, reason_of, verdict_of
 from tests.support.histories import MARKS, history
 from tests.unit.judge.test_removal import scraped_until
 
@@ -71,7 +71,7 @@ def test_it_tells_what_happened_and_what_to_do(code: ReasonCode) -> None:
 
 @pytest.mark.parametrize("code", ReasonCode)
 def test_it_tells_which_expectation_and_when_and_what_became_of_the_fault(code: ReasonCode) -> None:
-    verdict = EVERY[code]()
+    verdict = verdict_of(code)
     for reason in (one for one in verdict.reasons if one.code in _ABOUT_ONE):
         assert re.search(r"'[^']+'", reason.message), "the expectation is told by its name, in quotation marks"
         assert re.search(r"(before|during|after) the fault|in the phase", reason.message), reason.message
