@@ -151,7 +151,7 @@ def test_a_removal_that_reaches_the_proxies_late_is_told_and_waited_for(
     assert away - SCRAPE_INTERVAL < verdict["removal"]["seconds"] < 25, "a busy machine distributes later, not earlier"
     record = record_in(tmp_path)
     assert faults_counted_later_than(record, 1.5) > 20, "they really went on"
-    assert "the fault gone from the proxies within" in told
+    assert "The fault was gone from the proxies within" in told
     (folder,) = (tmp_path / "runs").iterdir()
     history = read_record(folder).history
     before = tuple(look for look in history.proxies if look.at < history.marks[Mark.RESTORED])

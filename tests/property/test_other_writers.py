@@ -42,7 +42,6 @@ from chaos.values.managed_fields import fields_of, with_fields
 from tests.conftest import FIGURE
 from tests.property.owned import KIND, NAME, Owned, StoreMesh, writer
 from tests.support.owners import same_owners
-from tests.support.scope import EVERY
 
 Object = dict[str, Any]
 Edit = Callable[[Object], None]
@@ -415,7 +414,7 @@ def test_others_edits_survive_and_ours_vanish(record_property: Callable[[str, ob
     run_state_machine_as_test(
         OtherWriters,
         settings=settings(
-            max_examples=220 if EVERY else 110,
+            max_examples=220,
             stateful_step_count=60,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -114,7 +114,7 @@ def test_those_that_hang_hold_up_a_run_once_and_together() -> None:
     try:
         assert [listeners.tell(enter) for _ in range(5)] == [[]] * 5, "the run goes on without them"
         assert time.monotonic() - began < 1.5, "each call of each would take 3 s"
-        assert after.heard == ["r1 observe"] * 5
+        until(lambda: after.heard == ["r1 observe"] * 5, what="all of it, also where a busy machine let it fall behind")
     finally:
         never.set()
 
