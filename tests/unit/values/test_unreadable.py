@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chaos.adapters.backup_folder import read_backup
-from chaos.adapters.experiment_file import check_experiment
+from chaos.adapters.experiment_file import check_experiment, parse_experiment
 from chaos.adapters.istio_manifests import wanted_of
 from chaos.adapters.kubernetes_config import load
 from chaos.adapters.settings_file import read_settings
@@ -132,3 +132,17 @@ def test_what_is_no_text_is_told_as_such() -> None:
     with pytest.raises(UnicodeDecodeError) as caught:
         b"\x80".decode()
     assert str(fault_of(caught.value)) == "it is not UTF-8 text"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: {b: 1", "x.yaml:1:9: expected YAML: expected ',' or '}', but got '<stream end>'"),
+        ("a:\n\tb: 1", "x.yaml:2:1: expected YAML: found character '\\t' that cannot start any token"),
+        ("a: *nothing", "x.yaml:1:4: expected YAML: found undefined alias"),
+    ],
+)
+def test_what_the_parser_expected_is_told(text: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_experiment(text, file="x.yaml")
+    assert str(caught.value) == said
