@@ -17,9 +17,9 @@ from chaos.adapters.locustfile import wrong_path
 from chaos.errors import InputError
 from chaos.judge import hopeless
 from chaos.library.schema import file_schema, parameters_schema
-from chaos.library.using import USES, WITH, Misuse, expanded, misspelt, misuses, own_part, template_of
+from chaos.library.using import USES, WITH, Misuse, expanded, misspelt, misuses, own_part, template_of, templates_with
 from chaos.model.experiment import Experiment
-from chaos.values.declared import WRITTEN, dotted, path_in, wrong
+from chaos.values.declared import SHAPES, WRITTEN, dotted, path_in, wrong
 from chaos.values.unreadable import UNREADABLE, fault_of
 
 if TYPE_CHECKING:
@@ -168,16 +168,22 @@ def _load(text: str, file: str) -> Any:
         fault = fault_of(error, text)
         # Nothing is chained to it: a traceback would show what the parser quotes.
         raise broken(f"expected YAML: {fault.message}", line=fault.line or 1, column=fault.column or 1) from None
-    if len(documents) != 1:
+    if not documents:
+        raise broken("expected an experiment, and the file is empty", hint="`chaosctl schema` prints its form")
+    if len(documents) > 1:
+        begin = getattr(documents[1], "lc", None)
         raise broken(
             f"expected one experiment, found {len(documents)} documents",
-            hint="write one file for each experiment; `chaosctl schema` prints its form",
+            line=begin.line + 1 if begin else 1,
+            hint="write one file for each experiment",
         )
     if not isinstance(documents[0], dict):
         raise broken(f"expected a mapping with `experiment:`, found {_kind(documents[0])}")
     return documents[0]
 
 
+_HINTED: Final = frozenset(("extra_forbidden", "greater_than", "literal_error", "missing"))
+"""Errors whose hint comes from what the schema says of the key; of a value out of bounds, its meaning may say why."""
 _FEW: Final = 2
 """Kinds of expectation that a hint names."""
 
@@ -203,15 +209,31 @@ def _problems(
     for item in errors:
         if item["type"] == "missing" and item["loc"][:-1] in unknown:
             continue  # it may be what was misspelt
-        kind, message = item["type"], wrong(item)
+        kind, message = item["type"], _told(item)
         path = path_in(plain, (*below, *item["loc"]))
         path = path if below else _written(document, path, missing=kind == "missing")
         line, column = _position(document, path)
         hint = _hint(kind, item["loc"], schema)
+        if (
+            below
+            and kind == "extra_forbidden"
+            and len(item["loc"]) == 1
+            and (of := templates_with(str(item["loc"][0])))
+        ):
+            hint = f"a parameter of {', '.join(of)}; {hint}"
         found.append(Problem(file=file, line=line, column=column, path=dotted(path), message=message, hint=hint))
     broken = {problem.path for problem in found}
     shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
     return _in_order(problem for problem in dict.fromkeys(found) if problem.path not in shadowed)
+
+
+def _told(item: ErrorDetails) -> str:
+    """What is wrong with a value of a file, which has mappings, lists and texts, and no classes."""
+    found = item["input"]
+    told = "expected a mapping" if item["type"] in ("model_attributes_type", "model_type") else wrong(item)
+    if found is None and told.startswith("expected"):
+        return f"is empty, {told}"
+    return f"{told}, found {_kind(found)}" if item["type"] in SHAPES else told
 
 
 def _written(document: Any, path: tuple[int | str, ...], *, missing: bool = False) -> tuple[int | str, ...]:
@@ -244,8 +266,11 @@ def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
 
 def _hint(kind: str, loc: Sequence[int | str], root: Any) -> str | None:
     """What to write instead of a key or word that is not known, or for a key that is missing."""
-    if not loc or kind not in ("missing", "literal_error", "extra_forbidden"):
+    if not loc or kind not in _HINTED | SHAPES:
         return None
+    if kind in SHAPES:
+        keys = _schema_of(loc, root)[0].get("properties")
+        return f"known here: {', '.join(sorted(keys))}" if keys else None
     found, others = _schema_of(loc[:-1], root)
     key, known = str(loc[-1]), found.get("properties", {})
     if kind != "extra_forbidden":
@@ -291,6 +316,6 @@ def _resolve(schema: Any, root: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return {"list": "a list", "str": "text", "int": "a number", "float": "a number"}.get(
+    return {"list": "a list", "dict": "a mapping", "str": "text", "int": "a number", "float": "a number"}.get(
         type(value).__mro__[-2].__name__, "something else"
     )

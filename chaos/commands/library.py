@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from chaos.commands.safety import Json, give
 from chaos.errors import InputError
@@ -14,8 +15,23 @@ from chaos.errors import InputError
 if TYPE_CHECKING:
     from chaos.library.template import Template
 
+
+class _Templates(TyperGroup):
+    """Its commands; who names a template in place of one is told which shows it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of a line."""
+        from chaos.library import TEMPLATES
+
+        if args[0] in {template.key for template in TEMPLATES}:
+            raise InputError(f"{args[0]!r} is a template, and no command", hint=f"chaosctl library show {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
 library_app = typer.Typer(
-    help="Ready-made experiments for common questions; a file `uses` one by its name.", invoke_without_command=True
+    cls=_Templates,
+    help="Ready-made experiments for common questions; a file `uses` one by its name.",
+    invoke_without_command=True,
 )
 
 
@@ -46,7 +62,7 @@ def show(
 
     from chaos.library.using import USES, WITH, Misuse, expanded, misuses, template_of
     from chaos.model.experiment import Experiment
-    from chaos.values.declared import told
+    from chaos.values.declared import told, wrong
 
     try:
         kind = template_of(template)
@@ -61,6 +77,8 @@ def show(
         document = {**named, **expanded(named, made)}
         Experiment.model_validate(document)
     except ValidationError as error:
+        if name is not None and (of_name := [one for one in error.errors() if one["loc"] == ("experiment",)]):
+            raise InputError(f"--name {wrong(of_name[0])}") from error
         raise InputError(
             f"{kind.key}: {'; '.join(told(error))}", hint=f"its parameters: {_parameters(kind)}"
         ) from error

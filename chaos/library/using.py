@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from chaos.errors import InputError
@@ -84,6 +84,11 @@ def template_of(name: object) -> type[Template]:
     near = difflib.get_close_matches(str(name), known, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"expected {every}"
     raise Misuse((USES,), f"{name!r}: there is no such template in the library", hint)
+
+
+def templates_with(parameter: str) -> Sequence[str]:
+    """The templates that have a parameter."""
+    return [one.key for one in TEMPLATES if any(field.alias == parameter for field in one.model_fields.values())]
 
 
 def expanded(document: Mapping[str, Any], template: Template) -> Document:
