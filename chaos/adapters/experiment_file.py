@@ -211,6 +211,11 @@ def _problems(
             continue  # it may be what was misspelt
         kind, message = item["type"], _told(item)
         path = path_in(plain, (*below, *item["loc"]))
+        key, colon, rest = message.partition(": ")
+        if colon and _is_in(
+            document, (*path, key)
+        ):  # of several values that do not fit together, this one is to be changed
+            path, message = (*path, key), rest
         path = path if below else _written(document, path, missing=kind == "missing")
         line, column = _position(document, path)
         hint = _hint(kind, item["loc"], schema)

@@ -80,7 +80,7 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
         (("fixedDelay: 3s", "fixedDelay: 3"), "x.yaml:5:29: faults[0].delay.fixedDelay", "3s"),
         (("fixedDelay: 3s", "fixedDelay: 0.5ms"), "x.yaml:5:29", "whole milliseconds"),
         (("fixedDelay: 3s", "fixedDelay: 0s"), "x.yaml:5:29", "at least 1ms"),
-        (("within: 1s", "within: 700ms"), "x.yaml:13:5: steadyState[0].good", "bucket bound"),
+        (("within: 1s", "within: 700ms"), "x.yaml:13:28: steadyState[0].good.within", "bucket bound"),
         (("atLeast: 99%", "atLeast: 99"), "x.yaml:14:5: steadyState[0].atLeast", "99%"),
         (("atLeast: 99%", "atLeast: 100%"), "x.yaml:11:5", "under 100%"),
         (('status: "<500"', "status: ok"), "x.yaml:13:12: steadyState[0].good.status", "pattern"),

@@ -87,6 +87,8 @@ def test_a_load_of_the_files_own_needs_no_path() -> None:
         (USING.replace("}", ", attempts: 1}"), "x.yaml:3:50: with.attempts: 1: expected more than 1\n    hint: largest mean number of attempts for each of these calls during the fault, over 1, since"),
         (USING.replace("}", ", answer: {bdy: x}}"), "x.yaml:3:59: with.answer.bdy: is not known here\n    hint: did you mean 'body'?"),
         (USING.replace("-down", "-slow").replace("}", ", within: 5s}"), "x.yaml:3:1: with.delay: expected more than within, 5s"),
+        (USING.replace("dependency-down", "slower-than-its-time-out").replace("}", ", timeOut: 1s, within: 1s}"),
+         "x.yaml:3:63: with.within: 1s: expected more than timeOut, 1s"),
         (USING.replace(", path: /orders/42", ""), "x.yaml:3:1: with.path: is missing\n    hint: what the load asks for"),
         (USING + "load: {requests: [{path: /}]}\n", "x.yaml:3:32: with.path: load.requests is declared too, and says what is asked for as well\n    hint: remove with.path"),
         (USING.replace("with:", "# with:"), "with.service: is missing"),
@@ -103,7 +105,7 @@ def test_a_load_of_the_files_own_needs_no_path() -> None:
         (USING + "load: {rate: 0}\n", "x.yaml:4:8: load.rate: 0: expected more than 0"),
         (USING + "wth: {}\n", "x.yaml:4:1: wth: is not known here\n    hint: did you mean 'with'?"),
         (USING + "steadyState: [{title: more, service: a, good: {status: 2xx}}]\n", "x.yaml:4:15: steadyState[0].atLeast: is missing"),
-        (USING + "limits: {fault: 5s}\n", "x.yaml:1:1: limits: 5s is shorter than observe.atLeast"),
+        (USING + "limits: {fault: 5s}\n", "x.yaml:4:1: limits: 5s is shorter than observe.atLeast"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(text: str, said: str) -> None:
