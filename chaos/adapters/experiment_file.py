@@ -117,7 +117,7 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
         errors = [item for item in error.errors(include_url=False) if not (misused and _is_of_several(item))]
         found = _problems(errors, document, plain, file, file_schema())
         own = [one for one in found if not (misused and one.path.partition(".")[0] in (USES, WITH))]
-        raise DocumentError(_in_order([*misused, *own])) from error
+        raise DocumentError(_in_order([*misused, *own])) from None  # what pydantic says quotes all values
     if misused:
         raise DocumentError(_in_order(misused))
     return experiment

@@ -125,7 +125,14 @@ def test_a_text_where_a_mapping_or_a_list_should_be_is_not_told(declared: str, i
     (tmp_path / "x.yaml").write_text(EXPERIMENT.replace(declared, instead))
     with pytest.raises(InputError) as caught:
         check_experiment(tmp_path / "x.yaml")
-    assert SECRET not in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_values_of_an_environment_are_not_told(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text(f"order-svc: {{process: {{command: [sh], env: [{SECRET}]}}}}\n")
+    with pytest.raises(InputError, match=r"process: env: expected a mapping") as caught:
+        behaviours.read(tmp_path / "b.yaml")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_is_no_text_is_told_as_such() -> None:
