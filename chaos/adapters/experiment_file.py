@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
@@ -17,10 +17,13 @@ from chaos.adapters.locustfile import wrong_path
 from chaos.errors import InputError
 from chaos.judge import hopeless
 from chaos.library.schema import file_schema, parameters_schema
-from chaos.library.using import USES, WITH, Misuse, expanded, used_in
+from chaos.library.using import USES, WITH, Misuse, expanded, misspelt, misuses, own_part, template_of, templates_with
 from chaos.model.experiment import Experiment
-from chaos.values.declared import WRITTEN, dotted, path_in, wrong
+from chaos.values.declared import SHAPES, WRITTEN, dotted, path_in, wrong
 from chaos.values.unreadable import UNREADABLE, fault_of
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +59,14 @@ def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Exp
         shown: The file's name in messages; by default its path.
 
     Raises:
-        InputError: it can't be read.
-        DocumentError: it is not YAML, or not an experiment.
+        DocumentError: it can't be read, is not YAML, or not an experiment.
     """
     shown = shown or Path(file)
     try:
         text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{shown}: expected an experiment file that can be read: {reason}") from error
+    except UNREADABLE as error:
+        message = f"expected an experiment file that can be read: {fault_of(error)}"
+        raise DocumentError([Problem(file=str(shown), line=1, column=1, path="", message=message)]) from error
     return parse_experiment(text, file=str(shown)), without_secret_values(text)
 
 
@@ -72,8 +74,7 @@ def check_experiment(file: Path | str) -> None:
     """Sees that a file is an experiment, and one whose run can show something.
 
     Raises:
-        InputError: it can't be read.
-        DocumentError: it is not YAML, or not an experiment, or no run of it could be green or red by right.
+        DocumentError: it can't be read, is not YAML, or not an experiment, or no run of it could be green or red by right.
     """
     experiment, _ = read_experiment(file)
     document = _load(Path(file).read_text(encoding="utf-8"), str(file))
@@ -85,7 +86,7 @@ def check_experiment(file: Path | str) -> None:
             Problem(file=str(file), line=line, column=column, path=dotted(where), message=one.message, hint=one.hint)
         )
     if problems:
-        raise DocumentError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+        raise DocumentError(_in_order(problems))
 
 
 def _without_locustfile(experiment: Experiment, file: Path, document: Any) -> Iterator[Problem]:
@@ -107,29 +108,52 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
     """
     document = _load(text, file)
     plain = _plain(document)
+    misused: list[Problem] = []
     if USES in plain or WITH in plain:
-        plain = _from_template(plain, document, file)
+        plain, misused = _from_template(plain, document, file)
     try:
-        return Experiment.model_validate(plain, context=WRITTEN, by_alias=True, by_name=False)
+        experiment = Experiment.model_validate(plain, context=WRITTEN, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise DocumentError(_problems(error, document, plain, file, file_schema())) from error
+        errors = [item for item in error.errors(include_url=False) if not (misused and _is_of_several(item))]
+        found = _problems(errors, document, plain, file, file_schema())
+        own = [one for one in found if not (misused and one.path.partition(".")[0] in (USES, WITH))]
+        raise DocumentError(_in_order([*misused, *own])) from None  # what pydantic says quotes all values
+    if misused:
+        raise DocumentError(_in_order(misused))
+    return experiment
 
 
-def _from_template(plain: dict[str, Any], document: Any, file: str) -> dict[str, Any]:
-    """The experiment of a file that uses a template."""
+def _from_template(plain: dict[str, Any], document: Any, file: str) -> tuple[dict[str, Any], list[Problem]]:
+    """The experiment of a file that uses a template, and what is wrong in how it does."""
+    problems = []
+    for wrong_use in misuses(plain):
+        line, column = _position(document, wrong_use.where)
+        problems.append(Problem(
+            file=file, line=line, column=column, path=dotted(wrong_use.where), message=wrong_use.what, hint=wrong_use.hint,
+        ))  # fmt: skip
+    given = plain.get(WITH) or {}
     try:
-        template, given = used_in(plain)
-        return expanded(plain, template.model_validate(given, context=WRITTEN, by_alias=True, by_name=False))
+        template = template_of(plain.get(USES))
+        if isinstance(given, dict) and not misspelt(plain, WITH):
+            made = template.model_validate(given, context=WRITTEN, by_alias=True, by_name=False)
+            if not problems:
+                return expanded(plain, made), []
+    except Misuse:
+        pass  # it is among the problems
     except ValidationError as error:
-        raise DocumentError(
-            _problems(error, document, {WITH: given}, file, parameters_schema(template), below=(WITH,))
-        ) from error
-    except Misuse as error:
-        line, column = _position(document, error.where)
-        problem = Problem(
-            file=file, line=line, column=column, path=dotted(error.where), message=error.what, hint=error.hint
+        problems += _problems(
+            error.errors(include_url=False), document, {WITH: given}, file, parameters_schema(template), below=(WITH,)
         )
-        raise DocumentError([problem]) from error
+    return own_part(plain), problems
+
+
+def _is_of_several(item: ErrorDetails) -> bool:
+    """Whether an error is about values that do not fit together, some of which may be the template's."""
+    return item["type"] == "value_error" and isinstance(item["input"], dict | list)
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _load(text: str, file: str) -> Any:
@@ -144,16 +168,22 @@ def _load(text: str, file: str) -> Any:
         fault = fault_of(error, text)
         # Nothing is chained to it: a traceback would show what the parser quotes.
         raise broken(f"expected YAML: {fault.message}", line=fault.line or 1, column=fault.column or 1) from None
-    if len(documents) != 1:
+    if not documents:
+        raise broken("expected an experiment, and the file is empty", hint="`chaosctl schema` prints its form")
+    if len(documents) > 1:
+        begin = getattr(documents[1], "lc", None)
         raise broken(
             f"expected one experiment, found {len(documents)} documents",
-            hint="write one file for each experiment; `chaosctl schema` prints its form",
+            line=begin.line + 1 if begin else 1,
+            hint="write one file for each experiment",
         )
     if not isinstance(documents[0], dict):
         raise broken(f"expected a mapping with `experiment:`, found {_kind(documents[0])}")
     return documents[0]
 
 
+_HINTED: Final = frozenset(("extra_forbidden", "greater_than", "literal_error", "missing"))
+"""Errors whose hint comes from what the schema says of the key; of a value out of bounds, its meaning may say why."""
 _FEW: Final = 2
 """Kinds of expectation that a hint names."""
 
@@ -171,32 +201,49 @@ def _plain(node: Any) -> Any:
 
 
 def _problems(
-    error: ValidationError, document: Any, plain: Any, file: str, schema: Any, *, below: tuple[str, ...] = ()
+    errors: Sequence[ErrorDetails], document: Any, plain: Any, file: str, schema: Any, *, below: tuple[str, ...] = ()
 ) -> list[Problem]:
     """What is wrong with what a file declares: ``plain``, of which a template may have said a part."""
     found = []
-    errors = error.errors(include_url=False)
-    misspelt = {item["loc"][:-1] for item in errors if item["type"] == "extra_forbidden"}
+    unknown = {item["loc"][:-1] for item in errors if item["type"] == "extra_forbidden"}
     for item in errors:
-        if item["type"] == "missing" and item["loc"][:-1] in misspelt:
+        if item["type"] == "missing" and item["loc"][:-1] in unknown:
             continue  # it may be what was misspelt
-        kind, message = item["type"], wrong(item)
+        kind, message = item["type"], _told(item)
         path = path_in(plain, (*below, *item["loc"]))
+        key, colon, rest = message.partition(": ")
+        if colon and _is_in(
+            document, (*path, key)
+        ):  # of several values that do not fit together, this one is to be changed
+            path, message = (*path, key), rest
         path = path if below else _written(document, path, missing=kind == "missing")
         line, column = _position(document, path)
         hint = _hint(kind, item["loc"], schema)
+        if (
+            below
+            and kind == "extra_forbidden"
+            and len(item["loc"]) == 1
+            and (of := templates_with(str(item["loc"][0])))
+        ):
+            hint = f"a parameter of {', '.join(of)}; {hint}"
         found.append(Problem(file=file, line=line, column=column, path=dotted(path), message=message, hint=hint))
     broken = {problem.path for problem in found}
     shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
-    return sorted(
-        (problem for problem in dict.fromkeys(found) if problem.path not in shadowed),
-        key=lambda problem: (problem.line, problem.column),
-    )
+    return _in_order(problem for problem in dict.fromkeys(found) if problem.path not in shadowed)
+
+
+def _told(item: ErrorDetails) -> str:
+    """What is wrong with a value of a file, which has mappings, lists and texts, and no classes."""
+    found = item["input"]
+    told = "expected a mapping" if item["type"] in ("model_attributes_type", "model_type") else wrong(item)
+    if found is None and told.startswith("expected"):
+        return f"is empty, {told}"
+    return f"{told}, found {_kind(found)}" if item["type"] in SHAPES else told
 
 
 def _written(document: Any, path: tuple[int | str, ...], *, missing: bool = False) -> tuple[int | str, ...]:
     """Where the user wrote it; in a file that uses a template, what is not there comes from a parameter, or from the template."""
-    if USES not in document or _is_in(document, path[:-1] if missing else path):
+    if not document.keys() & {USES, WITH} or _is_in(document, path[:-1] if missing else path):
         return path
     given = document.get(WITH)
     return (WITH, path[-1]) if path and isinstance(given, dict) and path[-1] in given else (USES,)
@@ -224,8 +271,11 @@ def _position(document: Any, path: Sequence[int | str]) -> tuple[int, int]:
 
 def _hint(kind: str, loc: Sequence[int | str], root: Any) -> str | None:
     """What to write instead of a key or word that is not known, or for a key that is missing."""
-    if not loc or kind not in ("missing", "literal_error", "extra_forbidden"):
+    if not loc or kind not in _HINTED | SHAPES:
         return None
+    if kind in SHAPES:
+        keys = _schema_of(loc, root)[0].get("properties")
+        return f"known here: {', '.join(sorted(keys))}" if keys else None
     found, others = _schema_of(loc[:-1], root)
     key, known = str(loc[-1]), found.get("properties", {})
     if kind != "extra_forbidden":
@@ -271,6 +321,6 @@ def _resolve(schema: Any, root: Any) -> Any:
 
 
 def _kind(value: Any) -> str:
-    return {"list": "a list", "str": "text", "int": "a number", "float": "a number"}.get(
+    return {"list": "a list", "dict": "a mapping", "str": "text", "int": "a number", "float": "a number"}.get(
         type(value).__mro__[-2].__name__, "something else"
     )

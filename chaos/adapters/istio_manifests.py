@@ -57,5 +57,5 @@ def _wanted(obj: Any, whence: str, *, absent: bool) -> Wanted:
         )
     spec = obj.get("spec") or {}
     if not isinstance(spec, Mapping):
-        raise InputError(f"{whence}: expected a mapping as spec of the {kind} {namespace}/{name}, got {spec!r}")
+        raise InputError(f"{whence}: expected a mapping as spec of the {kind} {namespace}/{name}")
     return Wanted(kind=kind, namespace=str(namespace), name=str(name), spec=None if absent else dict(spec))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from chaos.commands.safety import Json, give
 from chaos.errors import InputError
@@ -14,8 +15,23 @@ from chaos.errors import InputError
 if TYPE_CHECKING:
     from chaos.library.template import Template
 
+
+class _Templates(TyperGroup):
+    """Its commands; who names a template in place of one is told which shows it."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command of a line."""
+        from chaos.library import TEMPLATES
+
+        if args[0] in {template.key for template in TEMPLATES}:
+            raise InputError(f"{args[0]!r} is a template, and no command", hint=f"chaosctl library show {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
 library_app = typer.Typer(
-    help="Ready-made experiments for common questions; a file `uses` one by its name.", invoke_without_command=True
+    cls=_Templates,
+    help="Ready-made experiments for common questions; a file `uses` one by its name.",
+    invoke_without_command=True,
 )
 
 
@@ -44,21 +60,38 @@ def show(
     """Print the experiment that a template makes, in full, to read it or to go on from there."""
     from pydantic import ValidationError
 
-    from chaos.library.using import expanded, template_of
+    from chaos.library.using import USES, WITH, Misuse, expanded, misuses, template_of
     from chaos.model.experiment import Experiment
-    from chaos.values.declared import told
+    from chaos.values.declared import told, wrong
 
-    kind = template_of(template)
     try:
-        made = kind.model_validate(dict(map(_parameter, given or ())))
+        kind = template_of(template)
+    except Misuse as error:
+        raise InputError(error.what, hint=error.hint) from error
+    parameters = _given(given or ())
+    try:
+        made = kind.model_validate(parameters)
         named = {"experiment": name or f"{made.service}-{kind.key}"}
+        for misuse in misuses({**named, USES: kind.key, WITH: parameters}):
+            raise misuse
         document = {**named, **expanded(named, made)}
         Experiment.model_validate(document)
     except ValidationError as error:
+        if name is not None and (of_name := [one for one in error.errors() if one["loc"] == ("experiment",)]):
+            raise InputError(f"--name {wrong(of_name[0])}") from error
         raise InputError(
             f"{kind.key}: {'; '.join(told(error))}", hint=f"its parameters: {_parameters(kind)}"
         ) from error
     give(_as_yaml(document))
+
+
+def _given(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in map(_parameter, texts):
+        if name in found:
+            raise InputError(f"--with {name}=… is given twice", hint="leave one of them out")
+        found[name] = value
+    return found
 
 
 def _parameter(text: str) -> tuple[str, Any]:

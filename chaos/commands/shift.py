@@ -43,7 +43,11 @@ def shift(
     from chaos.adapters.experiment_file import read_experiment
     from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
+    from chaos.harness.shifting import see_steps
+    from chaos.values.quantities import duration_of
 
+    lasting = duration_of("--every", every)
+    see_steps(step, lasting)  # told before a cluster is asked
     experiment, _ = read_experiment(file)
     options = Options.typed(
         context=context,
@@ -56,7 +60,7 @@ def shift(
         raise InputError("expected two different versions in --from and --to")
     with Harness.at(options, report_dir=report_dir) as harness:
         found = harness.shift(
-            experiment, virtual_service=virtual_service, source=source, target=target, step=step, every=every, file=file,
+            experiment, virtual_service=virtual_service, source=source, target=target, step=step, every=lasting, file=file,
             told=lambda one: say(one.sentence),
         )  # fmt: skip
     if as_json:

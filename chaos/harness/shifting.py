@@ -41,10 +41,7 @@ def shift(
         MeshError: the API failed, or all could not be put back yet.
     """
     see_entry(around.place)
-    if not 0 < step <= 100:
-        raise InputError(f"expected a step of more than 0 and at most 100 percent, got {step:g}")
-    if every < _SHORTEST:
-        raise InputError(f"expected steps of at least {_SHORTEST.total_seconds():g} s, got {every.total_seconds():g} s")
+    see_steps(step, every)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -62,3 +59,15 @@ def shift(
             f"{folder}: the shift ended ({found.headline}), and its record can't be written: {error}"
         ) from error
     return found
+
+
+def see_steps(step: float, every: timedelta) -> None:
+    """Sees that there can be such steps.
+
+    Raises:
+        InputError: they are too small, too large or too short.
+    """
+    if not 0 < step <= 100:
+        raise InputError(f"expected a step of more than 0 and at most 100 percent, got {step:g}")
+    if every < _SHORTEST:
+        raise InputError(f"expected steps of at least {_SHORTEST.total_seconds():g} s, got {every.total_seconds():g} s")

@@ -48,8 +48,8 @@ class Asking(Aborting):
     )  # fmt: skip
     attempts: float = Field(
         5, gt=1, le=1000, strict=True,
-        description="largest mean number of attempts for each of these calls during the fault; more are a retry storm, and a mean "
-        "that equals it can't be decided",
+        description="largest mean number of attempts for each of these calls during the fault, over 1, since the call itself is the "
+        "first of them; more are a retry storm, and a mean that equals it can't be decided",
     )  # fmt: skip
 
     def expected(self) -> Iterator[Document]:

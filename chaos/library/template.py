@@ -110,13 +110,24 @@ class Template(Declared, ABC):
         "be gone afterwards",
     )
 
+    @field_validator("caller")
+    @classmethod
+    def _another(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("service"):
+            raise ValueError("expected another Service than service: the one whose answers depend on it")
+        return value
+
     @field_validator("within")
     @classmethod
     def _counted_by_the_mesh(cls, value: timedelta, info: ValidationInfo) -> timedelta:
-        if info.data.get("caller") is not None and value / timedelta(milliseconds=1) not in BUCKETS_MS:
-            bounds = ", ".join(f"{bound:g}" for bound in BUCKETS_MS[5:14])
+        milliseconds = value / timedelta(milliseconds=1)
+        if info.data.get("caller") is not None and milliseconds not in BUCKETS_MS:
+            below = [bound for bound in BUCKETS_MS if bound < milliseconds][-1:]
+            above = [bound for bound in BUCKETS_MS if bound > milliseconds][:1]
+            nearest = " and ".join(format_duration(timedelta(milliseconds=bound)) for bound in (*below, *above))
+            are = "are" if below and above else "is"
             raise ValueError(
-                f"expected a bound of the histogram by which the mesh counts a caller's answers (ms: {bounds}, …)"
+                f"expected a bound of the histogram by which the mesh counts a caller's answers: the nearest {are} {nearest}"
             )
         return value
 

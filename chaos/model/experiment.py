@@ -159,7 +159,8 @@ class Load(Declared):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.requests) == bool(self.locustfile):
-            raise ValueError("expected either requests or a locustfile")
+            found = "both" if self.requests else "neither"
+            raise ValueError(f"expected either requests or a locustfile, found {found}")
         labels = [request.label for request in self.requests]
         if len(set(labels)) != len(labels):
             raise ValueError("expected requests with names of their own")

@@ -152,6 +152,8 @@ def _in_digits(value: float, digits: int, rounding: str) -> str:
 
 
 def _number(value: Any) -> Any:
+    if isinstance(value, str) and (found := _SHARE.fullmatch(value.strip())):
+        raise ValueError(f"expected a plain number, without the percent sign: {found[1]}")
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError("expected a plain number, such as 50 or 0.5")
     if isinstance(value, float) and not math.isfinite(value):

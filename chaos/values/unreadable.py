@@ -15,8 +15,9 @@ from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 UNREADABLE: Final = (OSError, ValueError, RecursionError, YAMLError)
 """What is raised where a file of YAML or TOML can't be read."""
-_QUOTED: Final = re.compile(r"\s*(['\"])(?!<).{2,}\1", re.DOTALL)
-"""What a parser quotes: more than one character, and no kind of token such as ``<block end>``."""
+_OF_YAML: Final = re.compile(r"'(\\?.|<[a-z ]+>)'")
+"""What a parser may quote: one character, or a kind of token such as ``<block end>``."""
+_QUOTED: Final = re.compile(r"\s*['\"].*['\"]", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def fault_of(error: Exception, text: str = "") -> Fault:
         message = _twice(text, mark) or "a key is there twice"
     elif mark is not None:
         said = getattr(error, "problem", None) or getattr(error, "context", None) or "it can't be read"
-        message = _QUOTED.sub("", str(said))
+        message = _QUOTED.sub("", said) if _QUOTED.search(_OF_YAML.sub("", said)) else said
     elif isinstance(error, OSError):
         message = error.strerror or "it can't be read"
     elif isinstance(error, UnicodeDecodeError):

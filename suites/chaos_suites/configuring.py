@@ -11,10 +11,10 @@ from typing import Any, Final, Self, TypeVar
 
 import pytest
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from chaos import Harness, InputError
 from chaos.values.questions import Pushes
+from chaos.values.unreadable import UNREADABLE, fault_of
 from chaos_suites.alone import Alone
 from chaos_suites.asking import Entry
 from chaos_suites.services import Services
@@ -130,8 +130,8 @@ def _objects(files: Sequence[Path], namespace: str) -> Iterator[dict[str, Any]]:
     for file in files:
         try:
             documents = list(YAML(typ="safe", pure=True).load_all(file.read_text(encoding="utf-8")))
-        except (OSError, UnicodeDecodeError, YAMLError) as error:
-            raise InputError(f"{file}: expected YAML that can be read: {error}") from error
+        except UNREADABLE as error:
+            raise InputError(f"{file}: expected YAML that can be read: {fault_of(error)}") from None
         for one in documents:
             if isinstance(one, dict):
                 yield {**one, "metadata": {"namespace": namespace, **(one.get("metadata") or {})}}

@@ -46,13 +46,21 @@ def test_what_it_shows_is_what_a_file_that_uses_it_becomes(tmp_path: Path) -> No
     ("arguments", "said"),
     [
         (["dependency-dow"], "did you mean 'dependency-down'"),
+        (["dependency-dow"], "^'dependency-dow': there is no"),
         (["hanging"], "hanging: service: is missing"),
         (["hanging", "--with", "service=x"], "with.path: is missing"),
         (["hanging", "--with", "service"], "expected a parameter and its value"),
         (["hanging", "--with", "service={"], "expected a value as it stands in YAML"),
-        (["hanging", "--with", "service=x", "--with", "path=/", "--name", "A b"], "experiment: 'A b': expected only"),
+        (["hanging", "--with", "service=x", "--with", "path=/", "--name", "A b"], "--name 'A b': expected only"),
+        (["hanging", "--with", "service=x", "--with", "service=y"], "--with service=… is given twice"),
     ],
 )
 def test_a_mistake_is_told(arguments: list[str], said: str) -> None:
     with pytest.raises(InputError, match=said):
         library("show", *arguments)
+
+
+def test_who_names_a_template_as_a_command_is_told_which_shows_it() -> None:
+    with pytest.raises(InputError, match="'hanging' is a template, and no command") as caught:
+        library("hanging")
+    assert caught.value.hint == "chaosctl library show hanging"

@@ -48,7 +48,7 @@ def parse(value: Any, *, where: str, folder: Path) -> Process:
         raise InputError(
             f"{where}: {'; '.join(problems)}",
             hint="a process has command, directory, env and ports (docs/reference/lab.md)",
-        ) from error
+        ) from None  # what pydantic says quotes the values of env
     directory = (folder / declared.directory.expanduser()).resolve()
     if not directory.is_dir():
         raise InputError(f"{where}.directory: expected a folder, found none at {directory}")

@@ -138,7 +138,7 @@ class Behaviour(Declared):
             problems = (
                 f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}" for problem in error.errors()
             )
-            raise InputError(f"{where}: {'; '.join(problems)}") from error
+            raise InputError(f"{where}: {'; '.join(problems)}") from None
 
 
 def fill(value: Any, parameters: Mapping[str, str]) -> Any:

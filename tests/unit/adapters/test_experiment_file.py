@@ -80,7 +80,7 @@ def test_what_was_read_can_be_written_and_read_again() -> None:
         (("fixedDelay: 3s", "fixedDelay: 3"), "x.yaml:5:29: faults[0].delay.fixedDelay", "3s"),
         (("fixedDelay: 3s", "fixedDelay: 0.5ms"), "x.yaml:5:29", "whole milliseconds"),
         (("fixedDelay: 3s", "fixedDelay: 0s"), "x.yaml:5:29", "at least 1ms"),
-        (("within: 1s", "within: 700ms"), "x.yaml:13:5: steadyState[0].good", "bucket bound"),
+        (("within: 1s", "within: 700ms"), "x.yaml:13:28: steadyState[0].good.within", "bucket bound"),
         (("atLeast: 99%", "atLeast: 99"), "x.yaml:14:5: steadyState[0].atLeast", "99%"),
         (("atLeast: 99%", "atLeast: 100%"), "x.yaml:11:5", "under 100%"),
         (('status: "<500"', "status: ok"), "x.yaml:13:12: steadyState[0].good.status", "pattern"),
@@ -115,8 +115,8 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "found 0 documents"),
-        ("a: 1\n---\nb: 2\n", "found 2 documents"),
+        ("", "the file is empty"),
+        ("a: 1\n---\nb: 2\n", "x.yaml:3:1: expected one experiment, found 2 documents"),
         ("- 1\n", "expected a mapping"),
         ("just text", "expected a mapping"),
         ("a: [1\nb: 2", "expected YAML"),
@@ -129,6 +129,25 @@ def test_what_is_no_experiment_at_all(text: str, says: str) -> None:
     found = problems(text)
     assert len(found) == 1
     assert says in found[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("experiment: orders", "experiment:"), "experiment: is empty, expected text"),
+        (("percentage: 50", "percentage: 50%"), "percentage: '50%': expected a plain number, without the percent sign: 50"),
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_kind_is_told_by_what_was_expected(change: tuple[str, str], says: str) -> None:
+    assert change[0] in GOOD
+    assert says in "\n".join(problems(GOOD.replace(*change)))
+
+
+def test_a_mapping_is_told_by_its_keys_and_not_by_a_class() -> None:
+    told = "\n".join(problems("experiment: x\ntarget: a\nload: [1]\nobserve: 30s\n"))
+    assert "x.yaml:2:1: target: expected a mapping, found text\n    hint: known here: callers, " in told
+    assert "x.yaml:3:1: load: expected a mapping, found a list\n    hint: known here: host, locustfile, " in told
+    assert "x.yaml:4:1: observe: expected a mapping, found text\n    hint: known here: atLeast" in told
 
 
 def test_missing_parts_are_named() -> None:

@@ -72,7 +72,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
             lambda: Experiment("orders", target=TARGET, faults=[TARGET], load=LOAD, steady_state=[ANSWERED]),  # type: ignore[list-item]
             "Experiment: faults[0]: expected a Fault",
         ),
-        (lambda: Load(), "Load: expected either requests or a locustfile"),
+        (lambda: Load(), "Load: expected either requests or a locustfile, found neither"),
         (lambda: Load(requests=[Request("/a"), Request("/a")]), "Load: expected requests with names of their own"),
         (
             lambda: Settings(namespaces=("*",)),

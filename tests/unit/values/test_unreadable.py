@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chaos.adapters.backup_folder import read_backup
-from chaos.adapters.experiment_file import check_experiment
+from chaos.adapters.experiment_file import check_experiment, parse_experiment
 from chaos.adapters.istio_manifests import wanted_of
 from chaos.adapters.kubernetes_config import load
 from chaos.adapters.settings_file import read_settings
@@ -125,10 +125,31 @@ def test_a_text_where_a_mapping_or_a_list_should_be_is_not_told(declared: str, i
     (tmp_path / "x.yaml").write_text(EXPERIMENT.replace(declared, instead))
     with pytest.raises(InputError) as caught:
         check_experiment(tmp_path / "x.yaml")
-    assert SECRET not in str(caught.value)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_values_of_an_environment_are_not_told(tmp_path: Path) -> None:
+    (tmp_path / "b.yaml").write_text(f"order-svc: {{process: {{command: [sh], env: [{SECRET}]}}}}\n")
+    with pytest.raises(InputError, match=r"process: env: expected a mapping") as caught:
+        behaviours.read(tmp_path / "b.yaml")
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
 
 
 def test_what_is_no_text_is_told_as_such() -> None:
     with pytest.raises(UnicodeDecodeError) as caught:
         b"\x80".decode()
     assert str(fault_of(caught.value)) == "it is not UTF-8 text"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: {b: 1", "x.yaml:1:9: expected YAML: expected ',' or '}', but got '<stream end>'"),
+        ("a:\n\tb: 1", "x.yaml:2:1: expected YAML: found character '\\t' that cannot start any token"),
+        ("a: *nothing", "x.yaml:1:4: expected YAML: found undefined alias"),
+    ],
+)
+def test_what_the_parser_expected_is_told(text: str, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_experiment(text, file="x.yaml")
+    assert str(caught.value) == said
