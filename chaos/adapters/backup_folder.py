@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
 from chaos.istio.resources import BY_NAME, KINDS
 from chaos.model.backup import Backup, Key, key_of
 from chaos.values.documents import as_documents
+from chaos.values.unreadable import UNREADABLE, fault_of
 
 INDEX: Final = "backup.yaml"
 _FORMAT: Final = 1
@@ -108,7 +108,7 @@ def _is_of(backup: Backup, file: Path, folder: Path) -> bool:
 def _read(file: Path) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except UNREADABLE as error:
         raise InputError(
-            f"{file}: expected YAML that can be read: {error}", hint="restore this file from Git"
-        ) from error
+            f"{file}: expected YAML that can be read: {fault_of(error)}", hint="restore this file from Git"
+        ) from None  # what the parser says may quote what stands in it

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import difflib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from chaos.adapters.declared_text import without_secret_values
 from chaos.adapters.locustfile import wrong_path
 from chaos.errors import InputError
 from chaos.judge import hopeless
 from chaos.library.schema import file_schema, parameters_schema
-from chaos.library.using import USES, WITH, Misuse, expanded, used_in
+from chaos.library.using import USES, WITH, Misuse, expanded, misspelt, misuses, own_part, template_of
 from chaos.model.experiment import Experiment
 from chaos.values.declared import WRITTEN, dotted, path_in, wrong
+from chaos.values.unreadable import UNREADABLE, fault_of
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,15 +59,14 @@ def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Exp
         shown: The file's name in messages; by default its path.
 
     Raises:
-        InputError: it can't be read.
-        DocumentError: it is not YAML, or not an experiment.
+        DocumentError: it can't be read, is not YAML, or not an experiment.
     """
     shown = shown or Path(file)
     try:
         text = Path(file).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{shown}: expected an experiment file that can be read: {reason}") from error
+    except UNREADABLE as error:
+        message = f"expected an experiment file that can be read: {fault_of(error)}"
+        raise DocumentError([Problem(file=str(shown), line=1, column=1, path="", message=message)]) from error
     return parse_experiment(text, file=str(shown)), without_secret_values(text)
 
 
@@ -72,8 +74,7 @@ def check_experiment(file: Path | str) -> None:
     """Sees that a file is an experiment, and one whose run can show something.
 
     Raises:
-        InputError: it can't be read.
-        DocumentError: it is not YAML, or not an experiment, or no run of it could be green or red by right.
+        DocumentError: it can't be read, is not YAML, or not an experiment, or no run of it could be green or red by right.
     """
     experiment, _ = read_experiment(file)
     document = _load(Path(file).read_text(encoding="utf-8"), str(file))
@@ -85,7 +86,7 @@ def check_experiment(file: Path | str) -> None:
             Problem(file=str(file), line=line, column=column, path=dotted(where), message=one.message, hint=one.hint)
         )
     if problems:
-        raise DocumentError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+        raise DocumentError(_in_order(problems))
 
 
 def _without_locustfile(experiment: Experiment, file: Path, document: Any) -> Iterator[Problem]:
@@ -107,29 +108,52 @@ def parse_experiment(text: str, *, file: str = "<experiment>") -> Experiment:
     """
     document = _load(text, file)
     plain = _plain(document)
+    misused: list[Problem] = []
     if USES in plain or WITH in plain:
-        plain = _from_template(plain, document, file)
+        plain, misused = _from_template(plain, document, file)
     try:
-        return Experiment.model_validate(plain, context=WRITTEN, by_alias=True, by_name=False)
+        experiment = Experiment.model_validate(plain, context=WRITTEN, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise DocumentError(_problems(error, document, plain, file, file_schema())) from error
+        errors = [item for item in error.errors(include_url=False) if not (misused and _is_of_several(item))]
+        found = _problems(errors, document, plain, file, file_schema())
+        own = [one for one in found if not (misused and one.path.partition(".")[0] in (USES, WITH))]
+        raise DocumentError(_in_order([*misused, *own])) from error
+    if misused:
+        raise DocumentError(_in_order(misused))
+    return experiment
 
 
-def _from_template(plain: dict[str, Any], document: Any, file: str) -> dict[str, Any]:
-    """The experiment of a file that uses a template."""
+def _from_template(plain: dict[str, Any], document: Any, file: str) -> tuple[dict[str, Any], list[Problem]]:
+    """The experiment of a file that uses a template, and what is wrong in how it does."""
+    problems = []
+    for wrong_use in misuses(plain):
+        line, column = _position(document, wrong_use.where)
+        problems.append(Problem(
+            file=file, line=line, column=column, path=dotted(wrong_use.where), message=wrong_use.what, hint=wrong_use.hint,
+        ))  # fmt: skip
+    given = plain.get(WITH) or {}
     try:
-        template, given = used_in(plain)
-        return expanded(plain, template.model_validate(given, context=WRITTEN, by_alias=True, by_name=False))
+        template = template_of(plain.get(USES))
+        if isinstance(given, dict) and not misspelt(plain, WITH):
+            made = template.model_validate(given, context=WRITTEN, by_alias=True, by_name=False)
+            if not problems:
+                return expanded(plain, made), []
+    except Misuse:
+        pass  # it is among the problems
     except ValidationError as error:
-        raise DocumentError(
-            _problems(error, document, {WITH: given}, file, parameters_schema(template), below=(WITH,))
-        ) from error
-    except Misuse as error:
-        line, column = _position(document, error.where)
-        problem = Problem(
-            file=file, line=line, column=column, path=dotted(error.where), message=error.what, hint=error.hint
+        problems += _problems(
+            error.errors(include_url=False), document, {WITH: given}, file, parameters_schema(template), below=(WITH,)
         )
-        raise DocumentError([problem]) from error
+    return own_part(plain), problems
+
+
+def _is_of_several(item: ErrorDetails) -> bool:
+    """Whether an error is about values that do not fit together, some of which may be the template's."""
+    return item["type"] == "value_error" and isinstance(item["input"], dict | list)
+
+
+def _in_order(problems: Iterable[Problem]) -> list[Problem]:
+    return sorted(problems, key=lambda problem: (problem.line, problem.column))
 
 
 def _load(text: str, file: str) -> Any:
@@ -140,13 +164,10 @@ def _load(text: str, file: str) -> Any:
     yaml.version = (1, 2)
     try:
         documents = [document for document in yaml.load_all(io.StringIO(text)) if document is not None]
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        what = error.problem or error.context or "can't be read"
-        raise broken(f"expected YAML: {what}", line=line, column=column) from error
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise broken(f"expected YAML: {error}") from error
+    except UNREADABLE as error:
+        fault = fault_of(error, text)
+        # Nothing is chained to it: a traceback would show what the parser quotes.
+        raise broken(f"expected YAML: {fault.message}", line=fault.line or 1, column=fault.column or 1) from None
     if len(documents) != 1:
         raise broken(
             f"expected one experiment, found {len(documents)} documents",
@@ -174,14 +195,13 @@ def _plain(node: Any) -> Any:
 
 
 def _problems(
-    error: ValidationError, document: Any, plain: Any, file: str, schema: Any, *, below: tuple[str, ...] = ()
+    errors: Sequence[ErrorDetails], document: Any, plain: Any, file: str, schema: Any, *, below: tuple[str, ...] = ()
 ) -> list[Problem]:
     """What is wrong with what a file declares: ``plain``, of which a template may have said a part."""
     found = []
-    errors = error.errors(include_url=False)
-    misspelt = {item["loc"][:-1] for item in errors if item["type"] == "extra_forbidden"}
+    unknown = {item["loc"][:-1] for item in errors if item["type"] == "extra_forbidden"}
     for item in errors:
-        if item["type"] == "missing" and item["loc"][:-1] in misspelt:
+        if item["type"] == "missing" and item["loc"][:-1] in unknown:
             continue  # it may be what was misspelt
         kind, message = item["type"], wrong(item)
         path = path_in(plain, (*below, *item["loc"]))
@@ -191,15 +211,12 @@ def _problems(
         found.append(Problem(file=file, line=line, column=column, path=dotted(path), message=message, hint=hint))
     broken = {problem.path for problem in found}
     shadowed = {path for path in broken if any(other != path and other.startswith(path + "[") for other in broken)}
-    return sorted(
-        (problem for problem in dict.fromkeys(found) if problem.path not in shadowed),
-        key=lambda problem: (problem.line, problem.column),
-    )
+    return _in_order(problem for problem in dict.fromkeys(found) if problem.path not in shadowed)
 
 
 def _written(document: Any, path: tuple[int | str, ...], *, missing: bool = False) -> tuple[int | str, ...]:
     """Where the user wrote it; in a file that uses a template, what is not there comes from a parameter, or from the template."""
-    if USES not in document or _is_in(document, path[:-1] if missing else path):
+    if not document.keys() & {USES, WITH} or _is_in(document, path[:-1] if missing else path):
         return path
     given = document.get(WITH)
     return (WITH, path[-1]) if path and isinstance(given, dict) and path[-1] in given else (USES,)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
 from chaos.istio.resources import BY_NAME
 from chaos.model.mesh_change import Wanted
+from chaos.values.unreadable import UNREADABLE, fault_of
 
 Manifest = Mapping[str, Any] | str | Path
 """An object of Istio's, YAML of one or several, or the path of a file of it."""
@@ -35,8 +35,8 @@ def _objects(manifests: Iterable[Manifest]) -> Iterator[tuple[Any, str]]:
         try:
             text = manifest.read_text(encoding="utf-8") if isinstance(manifest, Path) else manifest
             found = [one for one in YAML(typ="safe", pure=True).load_all(text) if one is not None]
-        except (OSError, UnicodeDecodeError, YAMLError) as error:
-            raise InputError(f"{whence}: expected YAML that can be read: {error}") from error
+        except UNREADABLE as error:
+            raise InputError(f"{whence}: expected YAML that can be read: {fault_of(error)}") from None
         if not found:
             raise InputError(f"{whence}: expected a manifest of one of Istio's objects, and there is none")
         yield from ((obj, whence) for obj in found)

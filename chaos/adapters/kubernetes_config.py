@@ -17,11 +17,13 @@ from kubernetes.config import incluster_config, kube_config
 
 from chaos.adapters.loopback import excepting, is_loopback
 from chaos.errors import InputError, Setting
+from chaos.values.unreadable import fault_of
 
 IN_CLUSTER: Final = "in-cluster"
 """The name under which a pod reaches its own cluster, by its service account."""
 _UNREADABLE: Final = (
     kubernetes.config.ConfigException, kube_config.yaml.YAMLError, OSError, LookupError, TypeError, AttributeError,
+    ValueError,
 )  # fmt: skip
 """What the client raises for a kubeconfig that is not of the expected form."""
 
@@ -153,7 +155,8 @@ def _of_file(files: str, context: str) -> Loaded:
             loader.load_and_set(configuration)
             namespace = contexts[context].value["context"].get("namespace")
     except _UNREADABLE as error:
-        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {error}") from error
+        told = fault_of(error) if isinstance(error, (kube_config.yaml.YAMLError, ValueError)) else error
+        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {told}") from None
     if context not in known:
         raise InputError(
             f"expected a context of the kubeconfig {files}, got {context!r}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -44,14 +44,20 @@ def show(
     """Print the experiment that a template makes, in full, to read it or to go on from there."""
     from pydantic import ValidationError
 
-    from chaos.library.using import expanded, template_of
+    from chaos.library.using import USES, WITH, Misuse, expanded, misuses, template_of
     from chaos.model.experiment import Experiment
     from chaos.values.declared import told
 
-    kind = template_of(template)
     try:
-        made = kind.model_validate(dict(map(_parameter, given or ())))
+        kind = template_of(template)
+    except Misuse as error:
+        raise InputError(error.what, hint=error.hint) from error
+    parameters = _given(given or ())
+    try:
+        made = kind.model_validate(parameters)
         named = {"experiment": name or f"{made.service}-{kind.key}"}
+        for misuse in misuses({**named, USES: kind.key, WITH: parameters}):
+            raise misuse
         document = {**named, **expanded(named, made)}
         Experiment.model_validate(document)
     except ValidationError as error:
@@ -61,15 +67,25 @@ def show(
     give(_as_yaml(document))
 
 
+def _given(texts: Sequence[str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in map(_parameter, texts):
+        if name in found:
+            raise InputError(f"--with {name}=… is given twice", hint="leave one of them out")
+        found[name] = value
+    return found
+
+
 def _parameter(text: str) -> tuple[str, Any]:
     from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
+
+    from chaos.values.unreadable import UNREADABLE
 
     name, equals, value = text.partition("=")
     try:
         read = YAML(typ="safe", pure=True).load(value)
-    except YAMLError as error:
-        raise InputError(f"--with {text!r}: expected a value as it stands in YAML") from error
+    except UNREADABLE:
+        raise InputError(f"--with {text!r}: expected a value as it stands in YAML") from None
     if not (name and equals and value):
         raise InputError(f"--with {text!r}: expected a parameter and its value, such as service=inventory-svc")
     return name, read

@@ -28,10 +28,11 @@ def mesh_config(config_map: Object) -> Mapping[str, Any]:
 
     try:
         found = YAML(typ="safe", pure=True).load((config_map.get("data") or {}).get("mesh") or "{}")
-    except YAMLError as error:
-        raise ValueError(f"it is not YAML: {error}") from error
+    except (YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        raise ValueError("it is not YAML" + (f", see its line {mark.line + 1}" if mark else "")) from None
     if not isinstance(found, Mapping):
-        raise ValueError(f"expected a mapping, got {found!r}")
+        raise ValueError("expected a mapping")
     return found
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
 from chaos.lab.containers import process
 from chaos.lab.containers.process import Process
 from chaos.lab.workloads.behaviour import Behaviour
+from chaos.values.unreadable import UNREADABLE, fault_of
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ def read(file: Path) -> Behaviours:
     """
     try:
         content = YAML(typ="safe").load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise InputError(f"{file}: can't be read as YAML: {' '.join(str(error).split())}") from error
+    except UNREADABLE as error:
+        raise InputError(f"{file}: can't be read as YAML: {fault_of(error)}") from None
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
         raise InputError(f"{file}: expected a mapping from Deployments' names to behaviours or processes")
     standins: dict[str, str] = {}

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
 from chaos.lab.api.resources import Resource, resource_of
 from chaos.lab.other_kinds import other
+from chaos.values.unreadable import UNREADABLE, fault_of
 
 _SUFFIXES: Final = (".yaml", ".yml", ".json")
 _KUSTOMIZATIONS: Final = ("kustomization.yaml", "kustomization.yml", "Kustomization")
@@ -72,8 +72,8 @@ def read(paths: Sequence[Path], *, without: Collection[str] = (), strict: bool =
     for source in _texts(paths):
         try:
             content = list(YAML(typ="safe").load_all(source.text))
-        except YAMLError as error:
-            problems.append(f"{source.where}: can't be read as YAML: {' '.join(str(error).split())}")
+        except UNREADABLE as error:
+            problems.append(f"{source.where}: can't be read as YAML: {fault_of(error, source.text)}")
             continue
         for number, document in enumerate(content, 1):
             for obj in _objects(document):
@@ -179,8 +179,8 @@ def _is_hidden(path: Path, folder: Path) -> bool:
 def _content(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: can't be read: {error}") from error
+    except UNREADABLE as error:
+        raise InputError(f"{file}: can't be read: {fault_of(error)}") from error
 
 
 def _built(folder: Path) -> _Text:

@@ -94,6 +94,13 @@ class SlowerThanItsTimeOut(Template):
         needed = _ROOM * self.time_out / timedelta(milliseconds=1)
         return timedelta(milliseconds=next((bound for bound in BUCKETS_MS if bound >= needed), needed))
 
+    @field_validator("behind")
+    @classmethod
+    def _further(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("service"):
+            raise ValueError("expected another Service than service: one that service calls")
+        return value
+
     @model_validator(mode="after")
     def _later(self) -> Self:
         if self.soon <= self.time_out:

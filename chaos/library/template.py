@@ -110,6 +110,13 @@ class Template(Declared, ABC):
         "be gone afterwards",
     )
 
+    @field_validator("caller")
+    @classmethod
+    def _another(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if value is not None and value == info.data.get("service"):
+            raise ValueError("expected another Service than service: the one whose answers depend on it")
+        return value
+
     @field_validator("within")
     @classmethod
     def _counted_by_the_mesh(cls, value: timedelta, info: ValidationInfo) -> timedelta:

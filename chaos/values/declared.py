@@ -139,6 +139,8 @@ def is_recorded(info: ValidationInfo) -> bool:
 
 _SECRET: Final = frozenset(("bearer", "body", "entry", "headers", "password", "prometheus", "url"))
 _PUBLIC: Final = frozenset(("good", "match"))
+SHAPES: Final = frozenset(("dict_type", "list_type", "model_attributes_type", "model_type", "tuple_type"))
+"""Errors of a value that is no mapping or no list. What stands there as text may be all of what should be in it, secrets too."""
 
 
 def wrong(item: Mapping[str, Any]) -> str:
@@ -149,6 +151,7 @@ def wrong(item: Mapping[str, Any]) -> str:
     for jargon, plain in _WORDS:
         message = message.replace(jargon, plain)
     hidden = _SECRET.intersection(item["loc"]) and not _PUBLIC.intersection(item["loc"])
+    hidden = hidden or (item["type"] in SHAPES and isinstance(item["input"], str))
     if hidden or isinstance(item["input"], dict | list | tuple | timedelta | BaseModel | None):
         return message
     return f"{item['input']!r}: {message}"

@@ -45,6 +45,17 @@ def test_for_machines(files: list[str]) -> None:
     assert none["problems"][0]["message"].startswith("expected YAML")
 
 
+def test_a_file_that_cannot_be_read_hides_no_other(files: list[str], tmp_path: Path) -> None:
+    (tmp_path / "binary.yaml").write_bytes(b"\x7fELF\x80")
+    unreadable = [str(tmp_path / "nothere.yaml"), str(tmp_path / "binary.yaml")]
+    done = CliRunner().invoke(app, ["validate", "--json", unreadable[0], files[0], unreadable[1]])
+    assert done.exit_code == 2
+    missing, right, binary = json.loads(done.stdout)
+    assert missing["problems"][0]["message"].endswith("can be read: No such file or directory")
+    assert right["problems"] == []
+    assert binary["problems"][0]["message"].endswith("can be read: it is not UTF-8 text")
+
+
 def test_right_files_are_fine_for_machines_too(files: list[str]) -> None:
     done = CliRunner().invoke(app, ["validate", "--json", files[0]])
     assert (done.exit_code, json.loads(done.stdout)) == (0, [{"file": files[0], "problems": []}])

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from chaos.lab.api import protobuf
 from chaos.lab.api.errors import ApiError, bad_request, unreadable
 from chaos.lab.api.validation import Path, dotted
+from chaos.values.unreadable import fault_of
 
 _JSON: Final = "application/json"
 _YAML: Final = "application/yaml"
@@ -138,7 +139,7 @@ def _unrecognized(kind: str, why: str) -> ApiError:
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    return str(fault_of(error)) if isinstance(error, YAMLError) else " ".join(str(error).split())
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

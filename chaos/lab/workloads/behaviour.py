@@ -12,10 +12,10 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic.alias_generators import to_camel
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from chaos.errors import InputError
 from chaos.values.quantities import Duration, Share
+from chaos.values.unreadable import UNREADABLE, fault_of
 
 ANNOTATION: Final = "lab.istio-chaos.dev/behaviour"
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"]
@@ -129,9 +129,11 @@ class Behaviour(Declared):
         if text is None or not text.strip():
             return cls()
         try:
-            return cls.model_validate(YAML(typ="safe").load(text))
-        except YAMLError as error:
-            raise InputError(f"{where}: not YAML: {error}") from error
+            read = YAML(typ="safe").load(text)
+        except UNREADABLE as error:
+            raise InputError(f"{where}: not YAML: {fault_of(error, text)}") from None
+        try:
+            return cls.model_validate(read)
         except ValidationError as error:
             problems = (
                 f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}" for problem in error.errors()

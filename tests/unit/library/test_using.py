@@ -81,10 +81,15 @@ def test_a_load_of_the_files_own_needs_no_path() -> None:
         (USING.replace("}", ", answer: {bdy: x}}"), "x.yaml:3:59: with.answer.bdy: is not known here\n    hint: did you mean 'body'?"),
         (USING.replace("-down", "-slow").replace("}", ", within: 5s}"), "x.yaml:3:1: with.delay: expected more than within, 5s"),
         (USING.replace(", path: /orders/42", ""), "x.yaml:3:1: with.path: is missing\n    hint: what the load asks for"),
-        (USING + "load: {requests: [{path: /}]}\n", "x.yaml:3:32: with.path: expected either this or a load"),
+        (USING + "load: {requests: [{path: /}]}\n", "x.yaml:3:32: with.path: load.requests is declared too, and says what is asked for as well\n    hint: remove with.path"),
         (USING.replace("with:", "# with:"), "with.service: is missing"),
         (re.sub("with: .*", "with: [inventory-svc]", USING), "x.yaml:3:1: with: expected a mapping"),
-        (USING.replace("uses:", "use:"), "x.yaml:3:1: with: goes with `uses`"),
+        (USING.replace("uses:", "use:"), "x.yaml:2:1: use: is not known here\n    hint: did you mean 'uses'?"),
+        (USING.replace("uses: dependency-down\n", ""), "x.yaml:2:1: with: goes with `uses`"),
+        (USING.replace("with:", "wiht:"), "x.yaml:3:1: wiht: is not known here\n    hint: did you mean 'with'?"),
+        (USING.replace("}", ", caller: inventory-svc}"), "x.yaml:3:50: with.caller: 'inventory-svc': expected another Service than service"),
+        (USING.replace("dependency-down", "slower-than-its-time-out").replace("}", ", timeOut: 1s, behind: inventory-svc}"),
+         "with.behind: 'inventory-svc': expected another Service than service"),
         (USING.replace("experiment:", "title:"), "experiment: is missing"),
         (USING + "faults: []\n", "x.yaml:4:1: faults: the faults are those of dependency-down"),
         (USING + "target: {service: other}\n", "x.yaml:4:10: target.service: is a parameter of the template\n    hint: write it as with.service"),
@@ -96,6 +101,31 @@ def test_a_load_of_the_files_own_needs_no_path() -> None:
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_place(text: str, said: str) -> None:
     assert said in "\n".join(problems(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "paths"),
+    [
+        (USING.replace("with:", "wiht:"), ["wiht"]),
+        (USING.replace("uses:", "use:"), ["use"]),
+        ("experiment: x\nuses: dependency-down\n", ["with.path", "with.service"]),
+        (USING.replace("path:", "pth:"), ["with.pth"]),
+        (
+            USING.replace("-down", "-donw").replace("orders", "Orders", 1)
+            + "target: {service: a, callers: {app: b}}\nload: {rate: 0, foo: 1, requests: [{path: /}]}\nobserve: 30s\nfaults: 5\n"
+            "recovery: {within: soon}\nlimits: {fault: 5s}\nsteadyState: [{title: t}]\nwht: 1\n",
+            ["experiment", "faults", "load.foo", "load.rate", "observe", "recovery.within", "steadyState[0].atLeast",
+             "steadyState[0].good", "steadyState[0].service", "target.callers", "target.service", "uses", "wht"],
+        ),
+        (
+            USING.replace("inventory", "Inventory").replace("}", ", within: soon}") + "severity: 5\nload: {requests: {path: /}}\n",
+            ["load.requests", "severity", "with.path", "with.service", "with.within"],
+        ),
+        (re.sub("with: .*", "with: [a]", USING) + "load: 60\n", ["load", "with"]),
+    ],
+)  # fmt: skip
+def test_every_mistake_is_told_at_once(text: str, paths: list[str]) -> None:
+    assert sorted(line.split(": ")[1] for line in problems(text)) == paths
 
 
 def test_what_no_run_could_show_is_told_at_the_parameter(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ ANSWERED = Expectation("answered", service="order-svc", status="<500", at_least=
         ),
         (lambda: Request.get("/", weight=0), "Request: weight: 0: expected at least 1"),
         (lambda: Load(requests=Request("/a")), "Load: requests: expected a list: requests=[…]"),  # type: ignore[arg-type]
-        (lambda: Target("a", "b", callers="c"), "Target: callers: 'c': expected a mapping"),  # type: ignore[arg-type]
+        (lambda: Target("a", "b", callers="c"), "Target: callers: expected a mapping"),  # type: ignore[arg-type]
         (lambda: Fault(abort=TARGET), "Fault: abort: expected an Abort"),  # type: ignore[arg-type]
         (lambda: Expectation("a", service="b", status="5x", at_least="9%"), "Expectation: status: '5x': "),
         (
