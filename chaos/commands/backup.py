@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chaos.model.settings import Settings
     from chaos.ports import Mesh
 
-Folder = Annotated[Path, typer.Argument(help="the folder of the backup", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of the backup", show_default=False)]
 backup_app = typer.Typer(
     help="Keep Istio's configuration of staging namespaces in a folder for Git.", no_args_is_help=True
 )
