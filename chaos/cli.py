@@ -54,20 +54,27 @@ app.command()(shift)
 app.command()(lint)
 app.add_typer(library_app, name="library")
 
-Files = Annotated[list[Path], typer.Argument(help="experiment files, or folders of them", show_default=False)]
-Context = Annotated[str | None, typer.Option(help="context of the kubeconfig; without it, everything runs on the lab")]
-Prometheus = Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")]
+Files = Annotated[
+    list[Path], typer.Argument(metavar="FILE", help="experiment files, or folders of them", show_default=False)
+]
+Context = Annotated[
+    str | None, typer.Option(metavar="NAME", help="context of the kubeconfig; without it, everything runs on the lab")
+]
+Prometheus = Annotated[str | None, typer.Option(metavar="URL", help="address of the Prometheus that scrapes the mesh")]
 PrometheusAccess = Annotated[
     list[str] | None,
     typer.Option(
         metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging"
     ),
 ]
-Entry = Annotated[str | None, typer.Option(help="address at which the load enters the mesh: its ingress")]
+Entry = Annotated[
+    str | None, typer.Option(metavar="URL", help="address at which the load enters the mesh: its ingress")
+]
 ProfileOption = Annotated[
     str | None,
     typer.Option(
         "--profile",
+        metavar="NAME",
         help="how long to observe: quick (for trying), default or nightly; by default as each experiment declares",
     ),
 ]
@@ -142,7 +149,8 @@ def init(
         str, typer.Option(metavar="NAME", help="the Service that depends on it, and its pods' label app")
     ] = "order-svc",
     path: Annotated[
-        str, typer.Option(help="what the load asks for at the mesh's entry, so that the service is called")
+        str,
+        typer.Option(metavar="PATH", help="what the load asks for at the mesh's entry, so that the service is called"),
     ] = "/orders/42",
     as_json: Json = False,
 ) -> None:
@@ -250,9 +258,14 @@ def run(
     prometheus_access: PrometheusAccess = None,
     entry: Entry = None,
     kubeconfig: Kubeconfig = None,
-    report_dir: Annotated[Path, typer.Option(help="folder for records, pictures and results")] = Path("reports"),
+    report_dir: Annotated[Path, typer.Option(metavar="FOLDER", help="folder for records, pictures and results")] = Path(
+        "reports"
+    ),
     wait: Annotated[
-        str, typer.Option(help="how long to wait for a target that another run holds, e.g. 10m; 0s: refused at once")
+        str,
+        typer.Option(
+            metavar="TIME", help="how long to wait for a target that another run holds, e.g. 10m; 0s: refused at once"
+        ),
     ] = "0s",
     profile: ProfileOption = None,
     as_json: Json = False,
@@ -300,7 +313,7 @@ def run(
 
 @app.command()
 def judge(
-    records: Annotated[list[Path], typer.Argument(help="record.json files, or folders of a run")],
+    records: Annotated[list[Path], typer.Argument(metavar="RECORD", help="record.json files, or folders of a run")],
     what_if: Annotated[
         list[str] | None,
         typer.Option(metavar="PLACE=VALUE", help="suppose another value, e.g. atLeast=99.5% or recovery.within=10s"),

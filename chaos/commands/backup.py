@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from chaos.model.settings import Settings
     from chaos.ports import Mesh
 
-Folder = Annotated[Path, typer.Argument(help="the folder of the backup", show_default=False)]
+Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of the backup", show_default=False)]
 backup_app = typer.Typer(
     help="Keep Istio's configuration of staging namespaces in a folder for Git.", no_args_is_help=True
 )
@@ -87,13 +87,16 @@ def diff(
 def restore(
     folder: Folder,
     namespace: Namespaces = None,
-    prune: Annotated[bool, typer.Option("--prune", help="remove objects that the backup does not have")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="also remove objects that the backup does not have")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask before it writes")] = False,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
 ) -> None:
-    """Show what differs, and write that, and nothing else; then see that it is distributed."""
+    """Show what differs, ask, and write that, and nothing else; then see that the proxies have it.
+
+    Exit code 1 if something is left, or a proxy can't be asked.
+    """
     from chaos.adapters.backup_folder import read_backup
     from chaos.harness import backing_up
 

@@ -30,7 +30,8 @@ class _Templates(TyperGroup):
 
 library_app = typer.Typer(
     cls=_Templates,
-    help="Ready-made experiments for common questions; a file `uses` one by its name.",
+    help="Ready-made experiments for common questions. An experiment file names one: `uses: dependency-down`. "
+    "Without a command, it lists them: what each asks, what it can and can't show, and its parameters.",
     invoke_without_command=True,
 )
 
@@ -55,9 +56,14 @@ def show(
         list[str] | None,
         typer.Option("--with", metavar="NAME=VALUE", help="a parameter, e.g. service=inventory-svc (several times)"),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="name of the experiment; by default made of the service's")] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="name of the experiment; by default made of the service's")
+    ] = None,
 ) -> None:
-    """Print the experiment that a template makes, in full, to read it or to go on from there."""
+    """Print the experiment that a template makes, in full, to read it or to go on from there.
+
+    Without parameters, print which ones the template has, with their meaning and what they are by default.
+    """
     from pydantic import ValidationError
 
     from chaos.library.using import USES, WITH, Misuse, expanded, misuses, template_of
@@ -68,7 +74,10 @@ def show(
         kind = template_of(template)
     except Misuse as error:
         raise InputError(error.what, hint=error.hint) from error
-    parameters = _given(given or ())
+    if not given:
+        give(_explained(kind))
+        return
+    parameters = _given(given)
     try:
         made = kind.model_validate(parameters)
         named = {"experiment": name or f"{made.service}-{kind.key}"}
@@ -132,9 +141,33 @@ def _told(template: type[Template]) -> str:
 
 
 def _parameters(template: type[Template]) -> str:
+    needed, optional = _named(template)
+    return f"{', '.join(needed)}; optional: {', '.join(optional)}"
+
+
+def _named(template: type[Template]) -> tuple[list[str], list[str]]:
+    """The parameters that have to be given, and the others; a file whose load says what it asks for needs no path."""
     names = {str(field.alias): field.is_required() or field.alias == "path" for field in template.model_fields.values()}
-    needed, others = ([name for name, is_needed in names.items() if is_needed is which] for which in (True, False))
-    return f"{', '.join(needed)}; and if you like {', '.join(others)}"
+    needed, optional = ([name for name, is_needed in names.items() if is_needed is which] for which in (True, False))
+    return needed, optional
+
+
+def _explained(template: type[Template]) -> str:
+    """Each parameter with its meaning, and what it is by default."""
+    from chaos.library.schema import parameters_schema
+
+    needed, optional = _named(template)
+    known = parameters_schema(template)["properties"]
+    width = max(map(len, known))
+
+    def line(name: str) -> str:
+        default = known[name].get("default")
+        shown = f"{default:g}" if isinstance(default, float) else default
+        return f"  {name:{width}}  {known[name]['description']}{f' ({shown} by default)' if shown is not None else ''}"
+
+    return "\n".join(
+        (f"{template.key}: {template.asks}", "needed:", *map(line, needed), "optional:", *map(line, optional))
+    )
 
 
 def _described(template: type[Template]) -> Mapping[str, Any]:

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 Context = Annotated[
     str | None,
-    typer.Option(help="context of the kubeconfig, or `in-cluster` for a pod's own; by default the running lab"),
+    typer.Option(
+        metavar="NAME", help="context of the kubeconfig, or `in-cluster` for a pod's own; by default the running lab"
+    ),
 ]
-Kubeconfig = Annotated[str | None, typer.Option(help="path; KUBECONFIG or ~/.kube/config by default")]
+Kubeconfig = Annotated[str | None, typer.Option(metavar="PATH", help="path; KUBECONFIG or ~/.kube/config by default")]
 Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 Namespaces = Annotated[
-    list[str] | None, typer.Option("--namespace", "-n", help="only these; by default those of the settings")
+    list[str] | None,
+    typer.Option(
+        "--namespace", "-n", metavar="NAME", help="only this one (several times); by default those of the settings"
+    ),
 ]
 AllStaging = Annotated[
     bool, typer.Option("--all-staging", help="every namespace with the staging label, listed or not")
@@ -29,7 +34,12 @@ AllStaging = Annotated[
 Expired = Annotated[bool, typer.Option("--expired", help="only dead runs, and whatever has expired (the default)")]
 Staging = Annotated[
     list[str] | None,
-    typer.Option("--namespace", "-n", help="a staging namespace (several times); by default those of the settings"),
+    typer.Option(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        help="a staging namespace (several times); by default those of the settings",
+    ),
 ]
 Account = Annotated[str, typer.Option(help="name of the harness's service account")]
 AccountHome = Annotated[str, typer.Option(help="namespace of the harness's service account")]
@@ -70,7 +80,7 @@ def sweep(
     namespace: Namespaces = None,
     all_staging: AllStaging = False,
     expired: Expired = False,
-    run_id: Annotated[str | None, typer.Option("--run", help="only this run, even if it is live")] = None,
+    run_id: Annotated[str | None, typer.Option("--run", metavar="ID", help="only this run, even if it is live")] = None,
     everything: Annotated[bool, typer.Option("--all", help="everything of the harness's, live runs included")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only print what would be done")] = False,
     context: Context = None,
@@ -97,7 +107,9 @@ def sweep(
 def freeze(
     namespace: Namespaces = None,
     all_staging: AllStaging = False,
-    reason: Annotated[str, typer.Option(help="the reason, which refusals show")] = "frozen by chaosctl freeze",
+    reason: Annotated[
+        str, typer.Option(metavar="TEXT", help="the reason, which refusals show")
+    ] = "frozen by chaosctl freeze",
     context: Context = None,
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,

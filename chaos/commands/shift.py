@@ -14,7 +14,9 @@ Percent = Annotated[float, typer.Option(metavar="NUMBER", help="percentage point
 
 
 def shift(
-    file: Annotated[Path, typer.Argument(help="an experiment file: its load is sent, its steady state has to hold")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="an experiment file: its load is sent, its steady state has to hold")
+    ],
     virtual_service: Annotated[
         str, typer.Option("--virtual-service", metavar="NAME", help="the VirtualService, in the target's namespace")
     ],
@@ -27,13 +29,15 @@ def shift(
     step: Percent = 10.0,
     every: Annotated[str, typer.Option(metavar="TIME", help="how long each step lasts, e.g. 5m")] = "300s",
     context: Context = None,
-    prometheus: Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(metavar="URL", help="address of the Prometheus that scrapes the mesh")
+    ] = None,
     prometheus_access: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN")
     ] = None,
-    entry: Annotated[str | None, typer.Option(help="address at which the load enters the mesh")] = None,
+    entry: Annotated[str | None, typer.Option(metavar="URL", help="address at which the load enters the mesh")] = None,
     kubeconfig: Kubeconfig = None,
-    report_dir: Annotated[Path, typer.Option(help="folder for records")] = Path("reports"),
+    report_dir: Annotated[Path, typer.Option(metavar="FOLDER", help="folder for records")] = Path("reports"),
     as_json: Json = False,
 ) -> None:
     """Shift requests to a canary step by step; it ends at 100 %, or puts the old weights back.

@@ -21,7 +21,9 @@ def doctor(
     namespace: Namespaces = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    prometheus: Annotated[str | None, typer.Option(help="address of the Prometheus that scrapes the mesh")] = None,
+    prometheus: Annotated[
+        str | None, typer.Option(metavar="URL", help="address of the Prometheus that scrapes the mesh")
+    ] = None,
     prometheus_access: Annotated[
         list[str] | None, typer.Option(metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN")
     ] = None,

@@ -285,8 +285,8 @@ class Harness:
 
         Raises:
             InputError: it is no manifest of one of Istio's objects, or one that is to be absent is not there.
-            Refused: the settings do not allow changes in the namespace, or a staging rule forbids this one. Nothing was written.
-            Locked: another block changes the object now.
+            Refused: the settings do not allow changes in the namespace, a staging rule forbids this one, or another block changes
+                the object now. Nothing was written, or it is put back.
             MeshError: the API failed; or, after the block, the change was not there all the time, or could not be put back.
             MetricsError: nobody can tell who calls an object's hosts. Nothing was written.
         """

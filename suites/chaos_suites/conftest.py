@@ -21,7 +21,7 @@ _THEMES = ("traffic", "resilience", "security", "observability", "control_plane"
 def pytest_configure(config: pytest.Config) -> None:
     """The markers of the suites."""
     config.addinivalue_line(
-        "markers", "guide(*rows): rows of the operations guide that a test is about, each a marker, too"
+        "markers", "guide(*rows): topics that a test is about (docs/reference/suites.md), each a marker, too"
     )
     for name in (*_GUIDE, *_THEMES, "nightly"):
         config.addinivalue_line("markers", f"{name}: see docs/reference/suites.md")
@@ -29,7 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Each row of the guide is a marker of its own, and so is the theme, which is the folder; all are for the nightly job."""
+    """Each topic of the operations guide is a marker of its own, and so is the theme, which is the folder; all are for the nightly job."""
     here = Path(__file__).parent
     for item in items:
         rows = [row for mark in item.iter_markers("guide") for row in mark.args]

@@ -32,7 +32,7 @@ from chaos_suites.tables import (
 )
 
 SHOP: Final = Path(__file__).parent / "shop" / "services.toml"
-"""The lab's shop, with the guide's configuration."""
+"""The lab's shop, with the configuration beside it."""
 
 
 class Services(Declared):

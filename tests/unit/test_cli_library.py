@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -22,10 +23,18 @@ def test_it_lists_what_each_template_asks_and_takes() -> None:
     shown = library()
     assert all(template.asks in shown and template.hides in shown for template in TEMPLATES)
     assert "slower-than-its-time-out" in shown
-    assert "parameters:  service, path, timeOut; and if you like caller, " in shown
+    assert "parameters:  service, path, timeOut; optional: caller, " in shown
     listed = json.loads(library("--json"))
     assert [one["name"] for one in listed] == [template.key for template in TEMPLATES]
     assert listed[2]["parameters"][0]["required"] is True
+
+
+def test_without_parameters_it_explains_those_that_there_are() -> None:
+    needed, _, optional = library("show", "rate-limited").partition("optional:")
+    assert "needed:\n  service " in needed
+    assert re.search(r"^  path +what the load asks for", needed, re.MULTILINE)
+    assert re.search(r"^  namespace +the staging namespace of both \(staging by default\)$", optional, re.MULTILINE)
+    assert re.search(r"^  attempts .* \(3\.5 by default\)$", optional, re.MULTILINE)
 
 
 def test_what_it_shows_is_what_a_file_that_uses_it_becomes(tmp_path: Path) -> None:
@@ -47,7 +56,7 @@ def test_what_it_shows_is_what_a_file_that_uses_it_becomes(tmp_path: Path) -> No
     [
         (["dependency-dow"], "did you mean 'dependency-down'"),
         (["dependency-dow"], "^'dependency-dow': there is no"),
-        (["hanging"], "hanging: service: is missing"),
+        (["hanging", "--with", "path=/"], "hanging: service: is missing"),
         (["hanging", "--with", "service=x"], "with.path: is missing"),
         (["hanging", "--with", "service"], "expected a parameter and its value"),
         (["hanging", "--with", "service={"], "expected a value as it stands in YAML"),
