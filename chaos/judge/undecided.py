@@ -57,6 +57,13 @@ def undecided(
             )
         elif one.hint is not None:
             yield Reason(code=code, message=one.sentence, hint=one.hint)
+        elif one.interval is None:  # no share, so more events need not be what is missing
+            yield Reason(
+                code=code,
+                message=one.sentence,
+                hint=f"raise {limit}, load.rate or observe.atLeast, so that there is more to decide by; what was seen may also lie "
+                f"too close to the bound: then change it{_field(kind, one)}",
+            )
         else:
             yield Reason(
                 code=code,

@@ -97,7 +97,12 @@ def test_one_replica_alone_is_never_ejected_from_others() -> None:
     assert "order-svc has one pod" in reasons(verdict)[ReasonCode.STAGING_RULE]
     shop = Shop(replicas=2)
     shop.traffic.replicas = 1
-    assert set(reasons(run(shop, EJECTED))) == {ReasonCode.UNDECIDED_BEFORE}, "its pod is there, but gets no request"
+    found = run(shop, EJECTED)
+    assert set(reasons(found)) == {ReasonCode.UNDECIDED_BEFORE}, "its pod is there, but gets no request"
+    told = " ".join(f"{one.message} {one.hint}" for one in found.reasons)
+    assert "stayed undecided before the fault" in told
+    assert "too few events" not in told, "what is missing need not be events"
+    assert "true share" not in told, "there is no share"
 
 
 ORDERS = Requests(host="order-svc.staging.svc.cluster.local")
