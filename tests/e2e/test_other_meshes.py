@@ -13,6 +13,7 @@ import pytest
 from chaos.lab.state import LabState
 from chaos.manifests.admission import admission
 from chaos.model.settings import LAB
+from tests.e2e.callers import Connection, sidecar
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
 from tests.e2e.kinds import whole
 from tests.support import loopback
@@ -123,6 +124,52 @@ def test_a_waypoint_is_told_instead_of_run_as_a_sidecar(lab: LabState, objects: 
     place = "/api/v1/namespaces/staging/pods/waypoint"
     until(lambda: objects.client.get(place).json()["status"].get("phase") == "Failed", what="a pod that does not start")
     assert "got `proxy waypoint`" in objects.client.get(place).json()["status"]["message"]
+
+
+def test_pods_of_stateful_sets_keep_their_names_which_may_be_those_of_others(lab: LabState, objects: Objects) -> None:
+    labels = {"app": "web", "version": "v1"}
+    container = {"name": "web", "image": "web", "ports": [{"containerPort": 8080}]}
+    for namespace in lab.namespaces:
+        spec: dict[str, Any] = {
+            "clusterIP": "None",
+            "selector": {"app": "web"},
+            "ports": [{"name": "http", "port": 80, "targetPort": 8080}],
+        }
+        objects.create("api/v1", "services", namespace, "web", spec=spec)
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        spec = {"serviceName": "web", "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+        objects.create("apis/apps/v1", "statefulsets", namespace, "web", spec=spec)
+
+    def uid() -> str:
+        """Of the pod that is deleted, once it is ready."""
+        pod = objects.client.get("/api/v1/namespaces/staging/pods/web-0").json()
+        conditions = pod.get("status", {}).get("conditions") or ()
+        return (
+            pod["metadata"]["uid"]
+            if {"Ready": "True"}.items() <= {c["type"]: c["status"] for c in conditions}.items()
+            else ""
+        )
+
+    caller = Connection(sidecar(lab, "order-svc"))
+
+    def answering(name: str) -> dict[str, Any]:
+        status, _, body = caller.get(name, "/")
+        return json.loads(body) if status == 200 else {}
+
+    names = {f"{pod}.web.{namespace}": (namespace, pod) for namespace in lab.namespaces for pod in ("web-0", "web-1")}
+
+    def all_answer() -> bool:
+        found = {name: answering(name) for name in names}
+        return all((one.get("namespace"), one.get("pod")) == names[name] for name, one in found.items())
+
+    until(all_answer, what="each pod answers by its own name", within=60)
+    assert answering("web.staging")["workload"] == "web"
+    assert caller.get("web-2.web.staging", "/")[0] == 503
+    before = uid()
+    assert objects.client.delete("/api/v1/namespaces/staging/pods/web-0").status_code == 200
+    until(lambda: uid() not in ("", before), what="a new pod of the same name")
+    until(all_answer, what="the new pod answers, too")
+    caller.close()
 
 
 @pytest.mark.parametrize(
