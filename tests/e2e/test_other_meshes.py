@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from chaos import Abort, Expectation, Experiment, Harness, Load, Outcome, Request, Settings, Shift, Target
 from chaos.lab.state import LabState
+from chaos.lab.workloads.behaviour import ANNOTATION as BEHAVIOUR
 from chaos.manifests.admission import admission
+from chaos.model.marks import FROZEN
 from chaos.model.settings import LAB
+from chaos.model.shift import ShiftStep
 from tests.e2e.callers import Connection, sidecar
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
 from tests.e2e.kinds import whole
@@ -170,6 +174,64 @@ def test_pods_of_stateful_sets_keep_their_names_which_may_be_those_of_others(lab
     until(lambda: uid() not in ("", before), what="a new pod of the same name")
     until(all_answer, what="the new pod answers, too")
     caller.close()
+
+
+@survive_only
+def test_a_shift_goes_back_when_it_is_frozen_and_when_the_canary_fails(lab: LabState, tmp_path: Path) -> None:
+    namespace = "/api/v1/namespaces/staging"
+    routes = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices/recommendation-svc"
+    canary = "/apis/apps/v1/namespaces/staging/deployments/recommendation-svc-v2"
+    client = loopback.Client(base_url=lab.api, headers={"content-type": "application/merge-patch+json"})
+    before = client.get(routes).json()["spec"]
+    experiment = Experiment(
+        "shift", target=Target("staging", "recommendation-svc", callers={}), faults=[Abort(percentage=1, http_status=503)],
+        load=Load(rate=100, requests=[Request("/recommendations/1")]),
+        steady_state=[Expectation("answered", service="recommendation-svc", status="<500", at_least="90%")],
+    )  # fmt: skip
+
+    def shifted(told: Callable[[ShiftStep], None]) -> Shift:
+        settings = Settings(namespaces=["staging"], changes=["staging"])
+        with Harness.connect(
+            lab.context, kubeconfig=lab.kubeconfig, prometheus=lab.prometheus, entry=lab.entry, settings=settings,
+            report_dir=tmp_path,
+        ) as harness:  # fmt: skip
+            found = harness.shift(
+                experiment, virtual_service="recommendation-svc", source="v1", target="v2", step=50, every="6s", told=told
+            )  # fmt: skip
+        again = Harness.judge_shift(tmp_path / "shifts" / found.run)
+        assert again.again is not None
+        assert again.again.is_plain, again.again.differences
+        assert client.get(routes).json()["spec"] == before
+        assert not client.get("/apis/coordination.k8s.io/v1/namespaces/staging/leases").json()["items"]
+        return found
+
+    def freeze(text: str | None) -> None:
+        client.patch(namespace, json={"metadata": {"annotations": {FROZEN: text}}}).raise_for_status()
+
+    try:
+        frozen = shifted(lambda step: freeze("release day") if step.percent == 0 else None)
+        assert (frozen.outcome, [step.percent for step in frozen.steps]) == (Outcome.INCONCLUSIVE, [0, 50])
+        assert "release day" in frozen.reason
+    finally:
+        freeze(None)
+
+    def is_broken() -> bool:
+        status = client.get(canary).json()["status"]
+        return all(status.get(key) == 1 for key in ("replicas", "updatedReplicas", "readyReplicas"))
+
+    def break_it(step: ShiftStep) -> None:
+        if step.percent == 0:
+            failing = {
+                BEHAVIOUR: json.dumps({"routes": [{"path": "/recommend*", "errors": {"share": "100%", "status": 500}}]})
+            }
+            answer = client.patch(canary, json={"spec": {"template": {"metadata": {"annotations": failing}}}})
+            answer.raise_for_status()
+            until(is_broken, what="a canary that fails, and the one before it gone")
+
+    failed = shifted(break_it)
+    assert failed.outcome is Outcome.FAILED, failed.reason
+    assert failed.reason == "at 50 % the steady state was violated"
+    client.close()
 
 
 @pytest.mark.parametrize(
