@@ -16,7 +16,7 @@ from chaos.engine.observer import Observer
 from chaos.engine.recorder import Recorder
 from chaos.engine.surroundings import Surroundings
 from chaos.engine.target import FreezeWatch
-from chaos.errors import HarnessError, InputError, LoadError, MeshError
+from chaos.errors import HarnessError, InputError, LoadError, MeshError, MetricsError, Refused
 from chaos.injection.weights import Way, share_of, shifted
 from chaos.istio.hosts import resolve_host
 from chaos.istio.virtual_services import destinations_of, hosts_of, http_routes
@@ -156,7 +156,10 @@ class Shifting:
             if at == 0:
                 self._change.begin()
             else:
-                self._change.go_on(self._specs[at])
+                try:
+                    self._change.go_on(self._specs[at])
+                except (Refused, MetricsError) as error:
+                    return error.message
             answer, why = self._hold(percent)
         return why
 

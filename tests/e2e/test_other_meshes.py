@@ -177,61 +177,68 @@ def test_pods_of_stateful_sets_keep_their_names_which_may_be_those_of_others(lab
 
 
 @survive_only
-def test_a_shift_goes_back_when_it_is_frozen_and_when_the_canary_fails(lab: LabState, tmp_path: Path) -> None:
-    namespace = "/api/v1/namespaces/staging"
-    routes = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices/recommendation-svc"
-    canary = "/apis/apps/v1/namespaces/staging/deployments/recommendation-svc-v2"
-    client = loopback.Client(base_url=lab.api, headers={"content-type": "application/merge-patch+json"})
-    before = client.get(routes).json()["spec"]
-    experiment = Experiment(
-        "shift", target=Target("staging", "recommendation-svc", callers={}), faults=[Abort(percentage=1, http_status=503)],
-        load=Load(rate=100, requests=[Request("/recommendations/1")]),
-        steady_state=[Expectation("answered", service="recommendation-svc", status="<500", at_least="90%")],
+def test_a_shift_goes_back_when_it_is_frozen_and_when_the_canary_fails(
+    lab: LabState, objects: Objects, tmp_path: Path
+) -> None:
+    """The canary answers nothing but errors, which the first experiment would bear."""
+    failing = json.dumps({"routes": [{"path": "/stock/*", "errors": {"share": "100%", "status": 500}}]})
+    labels = {"app": "stock-canary", "version": "v2"}
+    container = {"name": "app", "image": "stock", "ports": [{"containerPort": 8080}]}
+    template = {
+        "metadata": {"labels": labels, "annotations": {BEHAVIOUR: failing}},
+        "spec": {"containers": [container]},
+    }
+    objects.create(
+        "api/v1", "services", "staging", "stock-canary", spec={"selector": labels, "ports": [{"name": "http", "port": 8080}]}
     )  # fmt: skip
+    objects.create(
+        "apis/apps/v1", "deployments", "staging", "stock-canary",
+        spec={"selector": {"matchLabels": labels}, "template": template},
+    )  # fmt: skip
+    weights = {"inventory-svc": 100, "stock-canary": 0}
+    stock = {"route": [{"destination": {"host": host}, "weight": weight} for host, weight in weights.items()]}
+    objects.virtual_service("staging", "stock", hosts=["inventory-svc"], exportTo=["."], http=[stock])
+    caller = Connection(sidecar(lab, "order-svc"))
+    until(lambda: caller.get("stock-canary:8080", "/stock/1")[0] == 500, what="a canary that fails")
+    caller.close()
+    routes = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices/stock"
+    before = objects.client.get(routes).json()["spec"]
 
-    def shifted(told: Callable[[ShiftStep], None]) -> Shift:
+    def shifted(at_least: str, told: Callable[[ShiftStep], None] = lambda step: None) -> Shift:
+        experiment = Experiment(
+            "shift", target=Target("staging", "inventory-svc", callers={"app": "order-svc"}),
+            faults=[Abort(percentage=1, http_status=503)], load=Load(rate=100, requests=[Request("/orders/1")]),
+            steady_state=[Expectation("answered", service="inventory-svc", status="<500", at_least=at_least)],
+        )  # fmt: skip
         settings = Settings(namespaces=["staging"], changes=["staging"])
         with Harness.connect(
             lab.context, kubeconfig=lab.kubeconfig, prometheus=lab.prometheus, entry=lab.entry, settings=settings,
             report_dir=tmp_path,
         ) as harness:  # fmt: skip
             found = harness.shift(
-                experiment, virtual_service="recommendation-svc", source="v1", target="v2", step=50, every="6s", told=told
+                experiment, virtual_service="stock", source="inventory-svc", target="stock-canary", step=50, every="5s",
+                told=told,
             )  # fmt: skip
         again = Harness.judge_shift(tmp_path / "shifts" / found.run)
         assert again.again is not None
         assert again.again.is_plain, again.again.differences
-        assert client.get(routes).json()["spec"] == before
-        assert not client.get("/apis/coordination.k8s.io/v1/namespaces/staging/leases").json()["items"]
+        assert objects.client.get(routes).json()["spec"] == before
         return found
 
     def freeze(text: str | None) -> None:
-        client.patch(namespace, json={"metadata": {"annotations": {FROZEN: text}}}).raise_for_status()
+        note = {"metadata": {"annotations": {FROZEN: text}}}
+        kind = {"content-type": "application/merge-patch+json"}
+        objects.client.patch("/api/v1/namespaces/staging", json=note, headers=kind).raise_for_status()
 
     try:
-        frozen = shifted(lambda step: freeze("release day") if step.percent == 0 else None)
-        assert (frozen.outcome, [step.percent for step in frozen.steps]) == (Outcome.INCONCLUSIVE, [0, 50])
-        assert "release day" in frozen.reason
+        frozen = shifted("1%", told=lambda step: freeze("release day") if step.percent == 50 else None)
     finally:
         freeze(None)
-
-    def is_broken() -> bool:
-        status = client.get(canary).json()["status"]
-        return all(status.get(key) == 1 for key in ("replicas", "updatedReplicas", "readyReplicas"))
-
-    def break_it(step: ShiftStep) -> None:
-        if step.percent == 0:
-            failing = {
-                BEHAVIOUR: json.dumps({"routes": [{"path": "/recommend*", "errors": {"share": "100%", "status": 500}}]})
-            }
-            answer = client.patch(canary, json={"spec": {"template": {"metadata": {"annotations": failing}}}})
-            answer.raise_for_status()
-            until(is_broken, what="a canary that fails, and the one before it gone")
-
-    failed = shifted(break_it)
-    assert failed.outcome is Outcome.FAILED, failed.reason
+    assert (frozen.outcome, [step.percent for step in frozen.steps]) == (Outcome.INCONCLUSIVE, [0, 50]), frozen.reason
+    assert "release day" in frozen.reason
+    failed = shifted("90%")
+    assert failed.outcome is Outcome.FAILED, [step.sentence for step in failed.steps]
     assert failed.reason == "at 50 % the steady state was violated"
-    client.close()
 
 
 @pytest.mark.parametrize(

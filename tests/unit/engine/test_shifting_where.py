@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from chaos import MeshError, Outcome, Refused, Settings
+from chaos.model.shift import ShiftStep
 from tests.unit.engine.test_shifting import CANARY, EXPERIMENT, ROUTES, Canary, weights
 
 ELSEWHERE = "order-svc.production.svc.cluster.local"
@@ -65,6 +66,30 @@ def test_a_namespace_that_is_not_staging_by_all_rules_is_let_alone(
         harness.shift(EXPERIMENT, virtual_service="orders", source="order-svc", target=CANARY, every="30s")
     assert canary.routes()["spec"] == ROUTES["spec"]
     assert not canary.shop.mesh.objects("Lease")
+
+
+@pytest.mark.parametrize(
+    ("labels", "notes", "said"),
+    [
+        ({"env": "staging"}, {"chaos-harness.dev/frozen": "release day"}, "frozen: the namespace 'staging' is frozen"),
+        ({"env": "production"}, {}, "namespace-not-labelled: "),
+    ],
+)
+def test_the_rules_are_asked_again_before_each_step(
+    tmp_path: Path, labels: dict[str, str], notes: dict[str, str], said: str
+) -> None:
+    canary = Canary()
+    namespace = {"kind": "Namespace", "metadata": {"name": "staging", "labels": labels, "annotations": notes}}
+
+    def between(step: ShiftStep) -> None:
+        if step.percent == 25:
+            canary.shop.mesh.put(namespace)
+
+    found = canary.shift(tmp_path, told=between)
+    assert (found.outcome, [step.percent for step in found.steps]) == (Outcome.INCONCLUSIVE, [0, 25])
+    assert said in found.reason
+    assert canary.routes()["spec"] == ROUTES["spec"]
+    assert canary.is_clean()
 
 
 def test_a_pattern_may_name_the_namespace_if_changes_does_by_its_name(tmp_path: Path) -> None:
