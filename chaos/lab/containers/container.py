@@ -188,9 +188,12 @@ class Container:
         self._state = self._last = {"terminated": ended}
 
     async def _probe(self, child: Child) -> None:
-        why = await self._probes.watch(ready=self._is_ready, started=self._has_started)
-        with child.log.open("a", encoding="utf-8") as log:
-            log.write(f"lab: {why}: it is started again\n")
+        def tell(sentence: str) -> None:
+            with child.log.open("a", encoding="utf-8") as log:
+                log.write(f"lab: {sentence}\n")
+
+        why = await self._probes.watch(ready=self._is_ready, started=self._has_started, tell=tell)
+        tell(f"{why}: it is started again")
         child.signal(signal.SIGUSR1)
 
     def _is_ready(self, ready: bool) -> None:  # noqa: FBT001 - what it is told
