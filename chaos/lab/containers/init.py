@@ -28,6 +28,8 @@ from chaos.lab.containers.redirect import DNS_PORT, Pod
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _NOT_RUN: Final = 127
+TOLD: Final = "lab: this process "
+"""How a line of the log begins that says what the user has to know."""
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -151,7 +153,7 @@ class Init:
         """Writes it to the container's log, once."""
         if sentence not in self._said:
             self._said.add(sentence)
-            sys.stderr.write(f"lab: this process {sentence}\n")
+            sys.stderr.write(f"{TOLD}{sentence}\n")
             sys.stderr.flush()
 
 

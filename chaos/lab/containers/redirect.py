@@ -25,6 +25,8 @@ _INTERCEPTED: Final = (CLUSTER_IPS, IPv4Network(f"{OTHERS}/32"))
 _LOCALHOST: Final = ("127.0.0.1", "::1")
 _RESOLVERS: Final = (b"/run/systemd/resolve/io.systemd.Resolve", b"/run/nscd/socket", b"/var/run/nscd/socket")
 """Servers of this machine that would be asked for names before DNS is; who can't reach them asks DNS."""
+LISTENS: Final = "listens on"
+"""How a sentence begins that says where nobody comes."""
 Decided = bytes | int | None
 
 
@@ -66,7 +68,8 @@ class Pod:
             return None
         if port not in self.ports and port not in self.ports.values():
             self.tell(
-                f"listens on port {port} too, which its container does not declare: no request of the mesh gets there"
+                f"{LISTENS} port {port}, which its container does not declare: no request of the mesh gets there, unless the "
+                f"behaviours file says for which port it stands, as in `ports: {{{next(iter(self.ports), 8080)}: {port}}}`"
             )
         mine = self.ports.get(port, port)
         if ip.is_unspecified:
@@ -79,7 +82,7 @@ class Pod:
             return None  # a call that a signal had interrupted
         if port in self.ports:
             self.tell(
-                f"listens on {ip}:{port}, where nobody but its own pod would reach it on a cluster, and nobody does here: "
+                f"{LISTENS} {ip}:{port}, where nobody but its own pod would reach it on a cluster, and nobody does here: "
                 f"let it listen on 0.0.0.0"
             )
         mine = IPv4Address(self.ip) if ip.version == 4 else ip

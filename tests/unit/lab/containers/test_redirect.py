@@ -90,7 +90,8 @@ def test_the_user_is_told_where_nobody_comes() -> None:
     bound(made, v4("0.0.0.0", 7000))
     assert "listens on 127.0.0.1:8080" in told[0]
     assert "let it listen on 0.0.0.0" in told[0]
-    assert "listens on port 7000 too" in told[1]
+    assert "listens on port 7000, which its container does not declare" in told[1]
+    assert "as in `ports: {8080: 7000}`" in told[1]
 
 
 @pytest.mark.parametrize(

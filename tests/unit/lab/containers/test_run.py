@@ -166,6 +166,19 @@ def test_a_port_on_which_nothing_listens_is_not_waited_for(tmp_path: Path, monke
     living(made, work)
 
 
+def test_one_that_listens_where_nobody_comes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "ELSEWHERE", 0.0)
+
+    async def work(made: Made) -> None:
+        await until(lambda: made.container.stuck)
+        assert made.container.stuck.startswith(
+            "lab: this process listens on port 9000, which its container does not declare"
+        )
+        assert "ports: {8080: 9000}" in made.container.stuck
+
+    living(Made(tmp_path, "-c", SERVER.replace("8080", "9000"), ip="127.13.14.1"), work)
+
+
 LOOKS = """
 import socket
 print(socket.gethostbyname("stock"), socket.gethostbyname("stock.shop.svc.cluster.local"))
@@ -342,9 +355,14 @@ def test_probes_of_manifests() -> None:
 ON_ALL = """
 import asyncio
 
+async def answer(reader, writer):
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    writer.write(b"HTTP/1.0 200 OK\\r\\n\\r\\nhere")
+    writer.close()
+
 async def serve():
-    server = await asyncio.start_server(lambda reader, writer: writer.write(b"HTTP/1.0 200 OK\\r\\n\\r\\nhere") or writer.close(), None, 8080)
-    await server.serve_forever()
+    async with await asyncio.start_server(answer, None, 8080) as server:
+        await server.serve_forever()
 
 asyncio.run(serve())
 """
