@@ -180,7 +180,7 @@ def test_pods_of_stateful_sets_keep_their_names_which_may_be_those_of_others(lab
 def test_a_shift_goes_back_when_it_is_frozen_when_the_canary_fails_and_when_it_gets_nothing(
     lab: LabState, objects: Objects, tmp_path: Path
 ) -> None:
-    """The canary answers nothing but errors, which the first experiment would bear."""
+    """The canary answers nothing but errors, which who calls it bears."""
     failing = json.dumps({"routes": [{"path": "/stock/*", "errors": {"share": "100%", "status": 500}}]})
     labels = {"app": "inventory-svc", "version": "v2"}
     container = {"name": "app", "image": "stock", "ports": [{"containerPort": 8080}]}
@@ -214,7 +214,7 @@ def test_a_shift_goes_back_when_it_is_frozen_when_the_canary_fails_and_when_it_g
         before = objects.client.get(routes).json()["spec"]
         experiment = Experiment(
             "shift", target=Target("staging", "inventory-svc", callers={"app": "order-svc"}),
-            faults=[Abort(percentage=1, http_status=503)], load=Load(rate=100, requests=[Request(path)]),
+            faults=[Abort(percentage=1, http_status=503)], load=Load(rate=30, requests=[Request(path)]),
             steady_state=[Expectation("answered", service=service, status="<500", at_least=at_least)],
         )  # fmt: skip
         settings = Settings(namespaces=["staging"], changes=["staging"])
@@ -238,15 +238,17 @@ def test_a_shift_goes_back_when_it_is_frozen_when_the_canary_fails_and_when_it_g
         objects.client.patch("/api/v1/namespaces/staging", json=note, headers=kind).raise_for_status()
 
     try:
-        frozen = shifted("1%", told=lambda step: freeze("release day") if step.percent == 50 else None)
+        frozen = shifted(
+            "70%", service="order-svc", told=lambda step: freeze("release day") if step.percent == 50 else None
+        )
     finally:
         freeze(None)
     assert (frozen.outcome, [step.percent for step in frozen.steps]) == (Outcome.INCONCLUSIVE, [0, 50]), frozen.reason
     assert "release day" in frozen.reason
-    failed = shifted("90%")
+    failed = shifted("70%")
     assert failed.outcome is Outcome.FAILED, [step.sentence for step in failed.steps]
     assert failed.reason == "at 50 % the steady state was violated"
-    passed_by = shifted("90%", name="recommendation-svc", service="recommendation-svc", path="/recommendations/1")
+    passed_by = shifted("70%", name="recommendation-svc", service="recommendation-svc", path="/recommendations/1")
     assert passed_by.outcome is Outcome.INCONCLUSIVE, "the gateway has routes of its own"
     assert "went to the target, which is not 50 %" in passed_by.reason
 
