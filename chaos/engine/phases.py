@@ -87,10 +87,10 @@ def baseline(live: Live) -> None:
     live.mark(Mark.LOAD_STARTED)
     live.wait(WARM_UP)
     live.mark(Mark.BASELINE_FROM)
-    live.until_counted(
-        live.plan.experiment.limits.baseline.total_seconds(), lambda standing: _steady_and_called(live, standing)
-    )
-    standing, facts = live.look(), live.recorder.facts
+    limit = live.plan.experiment.limits.baseline.total_seconds()
+    if live.until_counted(limit, lambda standing: _steady_and_called(live, standing)):
+        live.decided("baseline")
+    standing, facts = live.standing, live.recorder.facts
     now = standing.now
     live.mark(Mark.BASELINE_UNTIL, now)
     live.stop_if_asked()
@@ -254,12 +254,10 @@ def observe(live: Live) -> None:
     def decided(standing: Standing) -> bool:
         for one in staged:
             one.look()
-        violated = [one for one in standing.expectations if one.answer is Answer.VIOLATED]
-        if violated:
-            live.violated(violated[0].title, standing.now)
         return standing.done
 
-    live.until(live.plan.experiment.limits.fault.total_seconds(), decided)
+    if live.until(live.plan.experiment.limits.fault.total_seconds(), decided):
+        live.decided("fault")
     live.stop_if_asked()
 
 
@@ -273,4 +271,5 @@ def recover(live: Live) -> None:
     limits = experiment.limits
     limit = (experiment.recovery.within + experiment.stays_good_for + limits.baseline + limits.removal).total_seconds()
     limit += judge.drain(live.recorder.facts, live.look().now)
-    live.until_counted(limit, lambda standing: standing.done)
+    if live.until_counted(limit, lambda standing: standing.done):
+        live.decided("recovery")

@@ -165,9 +165,10 @@ class ThroughputExpectation(Kind):
         return Expectation(self.title, service=self.throughput, caller=self.caller, good=self.good, at_least=0.5)
 
     def _rates(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[float]:
-        """Good requests per second in each batch of a window."""
+        """Good requests per second in each batch of a window that was scraped to its end."""
         seconds = max(_SECONDS, _SCRAPES * evidence.scrape_interval)
-        ends = [window.start + seconds * n for n in range(1, int((window.end - window.start) / seconds) + 1)]
+        known = min(window.end, *map(evidence.last_scrape, self.questions(namespace)))
+        ends = [window.start + seconds * n for n in range(1, int(max(0.0, known - window.start) / seconds) + 1)]
         counted = [self._service.tally(evidence, Window(window.start, end), namespace).good for end in ends]
         return [(later - sooner) / seconds for sooner, later in pairwise(counted)]
 

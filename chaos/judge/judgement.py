@@ -9,6 +9,7 @@ from chaos.judge.aftermath import aftermath, left_behind
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
+from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.facts import Facts
 from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
@@ -51,11 +52,12 @@ def judge(history: History) -> Verdict:
     """The verdict, from the facts alone; the same for the live run and for its record."""
     now = history.ended if history.ended is not None else _newest(history)
     facts = Facts.of(history)
-    before = baseline_answer(facts, now)
-    during = fault_answer(facts, now)
+    (steady, steady_at), (faulted, faulted_at) = (known(history, facts, phase, now) for phase in ("baseline", "fault"))
+    before = answer_of(baseline_answer(steady, steady_at), baseline_answer(facts, now))
+    during = answer_of(fault_answer(faulted, faulted_at), fault_answer(facts, now))
+    guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
-    after = with_relapse(facts, judge_recovery(facts, removed, now), removed, now) if removed is not None else None
-    guarded = guardrails(facts, now)
+    after = _recovered(history, facts, removed, now) if removed is not None else None
     reasons = list(dict.fromkeys(_reasons(history, facts, before, during, guarded, removed, after, now)))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
@@ -66,8 +68,8 @@ def judge(history: History) -> Verdict:
         profile=history.plan.experiment.profile,
         outcome=outcome,
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
-        baseline=with_statuses(facts, before.expectations, facts.baseline),
-        fault=with_statuses(facts, during.expectations, facts.faulted(now)),
+        baseline=with_statuses(steady, before.expectations, steady.baseline),
+        fault=with_statuses(faulted, during.expectations, faulted.faulted(faulted_at)),
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
@@ -75,6 +77,12 @@ def judge(history: History) -> Verdict:
         changed=changed_edges(facts, now),
         aftermath=aftermath(history, removed, outcome),
     )
+
+
+def _recovered(history: History, facts: Facts, removed: RemovalResult, now: float) -> RecoveryResult:
+    whole = with_relapse(facts, judge_recovery(facts, removed, now), removed, now)
+    then, at = known(history, facts, "recovery", now)
+    return recovery_of(judge_recovery(then, removed, at), whole)
 
 
 def _rank(reason: Reason) -> int:
