@@ -187,7 +187,7 @@ class Live:
         raise Halt
 
     def decided(self, phase: Phase) -> None:
-        """The last look has decided a phase's question: the phase is judged by what is known now."""
+        """The last look has ended a phase, which is judged by what is known now."""
         self.recorder.decide(phase, self.standing.now)
 
     def _check_target(self) -> None:

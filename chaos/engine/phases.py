@@ -88,8 +88,8 @@ def baseline(live: Live) -> None:
     live.wait(WARM_UP)
     live.mark(Mark.BASELINE_FROM)
     limit = live.plan.experiment.limits.baseline.total_seconds()
-    if live.until_counted(limit, lambda standing: _steady_and_called(live, standing)):
-        live.decided("baseline")
+    live.until_counted(limit, lambda standing: _steady_and_called(live, standing))
+    live.decided("baseline")  # also where it stays undecided: what the run does now rests on this look
     standing, facts = live.standing, live.recorder.facts
     now = standing.now
     live.mark(Mark.BASELINE_UNTIL, now)

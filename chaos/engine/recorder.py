@@ -58,7 +58,7 @@ class Recorder:
         self.marks.setdefault(mark, at)
 
     def decide(self, phase: Phase, at: float) -> None:
-        """Notes that the look of this moment has decided a phase's question, and how much is recorded by now."""
+        """Notes that the look of this moment ends a phase, and how much is recorded by now."""
         evidence = self.facts.evidence
         samples = tuple(tuple(len(one.times) for one in counters) for _, counters in evidence.answered())
         self._decisions.append(

@@ -58,7 +58,7 @@ def judge(history: History) -> Verdict:
     guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
     after = _recovered(history, facts, removed, now) if removed is not None else None
-    reasons = list(dict.fromkeys(_reasons(history, facts, before, during, guarded, removed, after, now)))
+    reasons = list(dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now)))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     outcome = worst(reason.code.outcome for reason in reasons)
@@ -99,6 +99,7 @@ def _newest(history: History) -> float:
 def _reasons(
     history: History,
     facts: Facts,
+    steady: Facts,
     before: PhaseAnswer,
     during: PhaseAnswer,
     guarded: tuple[ExpectationResult, ...],
@@ -106,7 +107,7 @@ def _reasons(
     after: RecoveryResult | None,
     now: float,
 ) -> Iterator[Reason]:
-    """Every reason against passing."""
+    """Every reason against passing; ``steady`` are the facts by which the run judged its baseline."""
     if history.plan.refusals:
         for refusal in history.plan.refusals:
             code = _UNFIT.get(refusal.rule, ReasonCode.STAGING_RULE)
@@ -128,13 +129,13 @@ def _reasons(
     if starved is not None:
         yield starved
     if Mark.INJECT_SENT not in history.marks:
-        yield from _not_injected(history, facts, before)
+        yield from _not_injected(history, steady, before)
         return
     yield from _outside(during.proof or Proof())
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
         yield from _not_steady(facts, before)
         return
-    yield from untested_before(facts)
+    yield from untested_before(steady)
     # A load generator that was not well itself says nothing against the system; nor does the lab, whose shop runs beside it.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     shared = facts.environment.lab

@@ -96,7 +96,9 @@ class StageSeen(Frozen):
 
 
 class Decision(Frozen):
-    """The look at which a phase's question was decided, which ended the phase, and how much had been recorded by then.
+    """The look that ended a phase, and how much had been recorded by then.
+
+    A phase ends when its question is decided. The baseline may also end undecided, and the run without a fault.
 
     Args:
         at: The moment of the look.

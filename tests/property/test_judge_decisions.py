@@ -12,7 +12,7 @@ import pytest
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.judge import judge
 from chaos.model.history import PhaseName
-from chaos.model.verdict import Verdict
+from chaos.model.verdict import ReasonCode, Verdict
 from chaos.ports import Listener, Progress
 from chaos.reporting.record import read_record
 from chaos.testing.shop import Shop
@@ -121,6 +121,7 @@ def test_a_phase_is_judged_by_the_look_that_ended_it(seed: int, tmp_path: Path) 
     chance = random.Random(seed)
     shop, looks = some_shop(chance), LastLooks()
     result = shop.harness(report_dir=str(tmp_path), listeners=[looks]).run(parse_experiment(some_experiment(chance)))
+    assert ReasonCode.BROKEN not in {reason.code for reason in result.verdict.reasons}
     told = results(result.verdict)
     tripped = any(event.kind == "guardrail" for event in result.history.events)
     assert tripped == any(one.answer is Answer.VIOLATED for one in result.verdict.guardrails)
