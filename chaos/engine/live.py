@@ -24,6 +24,7 @@ from chaos.model.history import Mark, PhaseName, ProxySeen
 from chaos.model.plan import Plan
 from chaos.ports import Informer, Listener, Progress
 from chaos.safety.leases import Leases
+from chaos.values.answers import Answer
 
 T = TypeVar("T")
 TICK: Final = 0.5
@@ -69,6 +70,8 @@ class Live:
         self.newcomers = Newcomers(around.place.mesh, around.clock)
         self.standing = Standing(now=self.now())
         """What the last look said."""
+        self.failed = False
+        """Whether a violation has ended the fault."""
 
     def _clock_offset(self) -> float:
         before = self.clock.now()
@@ -188,7 +191,10 @@ class Live:
 
     def decided(self, phase: Phase) -> None:
         """The last look has ended a phase, which is judged by what is known now."""
-        self.recorder.decide(phase, self.standing.now)
+        standing = self.standing
+        self.recorder.decide(phase, standing.now)
+        violated = standing.answer is not None and standing.answer.answer is Answer.VIOLATED
+        self.failed |= phase == "fault" and (violated or standing.tripped is not None)
 
     def _check_target(self) -> None:
         found = self.targets.look() if self.targets is not None else None
