@@ -22,7 +22,7 @@ from chaos.values.questions import Edges, End, Requests
 _MISSED: Final = 0.02
 """Share of the requests that may be missing."""
 _UNSURE: Final = 0.1
-"""The same, where not all requests need have been counted: a proxy began anew, or some of the load may lead elsewhere."""
+"""The same, where not all requests need have been counted: a proxy began anew, or some of the load leads elsewhere."""
 _FEW: Final = 20
 """Requests by which two counts may always differ, since they were under way between two proxies."""
 _NAMELESS: Final = "/unknown"
@@ -77,44 +77,24 @@ def _at_the_entry(
 ) -> Iterator[Reason]:
     """What the load generator got through the mesh, the proxies that are called by nobody have counted, unless it led elsewhere.
 
-    Only successes are compared: a gateway answers by itself with redirects and errors. Where proxies of a service count what
-    arrives there from the entry, they tell it better.
+    Where proxies of a service count what arrives there from the entry, they tell it better.
     """
-    namespace = facts.experiment.target.namespace
-    edges = [Edges(namespace=namespace, end=end) for end in End]
-    every, began_anew = _sent(facts, [*by_callers, *edges], window, lambda labels: is_success(_http_status(labels)))
+    edges = [Edges(namespace=facts.experiment.target.namespace, end=end) for end in End]
+    every, _ = _sent(facts, [*by_callers, *edges], window, lambda _: True)
     called = {"/".join(found) for _, host in every if (found := service_of(host)) is not None}
     entered = {edge: number for edge, number in every.items() if edge[0] not in called}
-    callers = {caller for caller, _ in entered}
-    counted, got = sum(entered.values()), _got(facts, window)
-    missed = got.total() - counted
-    unsure = bool(callers.intersection(began_anew)) or _may_lead_elsewhere(facts, got, missed)
-    if not counted or missed <= (_UNSURE if unsure else _MISSED) * got.total() + _FEW or callers.intersection(seen):
+    counted = sum(entered.values())
+    seconds = facts.evidence.load.between(window.start, window.end)
+    got = sum(cell.count for second in seconds for cell in second.cells if cell.status)
+    if not counted or got - counted <= _UNSURE * got + _FEW or any(caller in seen for caller, _ in entered):
         return
-    names = ", ".join(sorted(callers))
+    names = ", ".join(sorted({caller for caller, _ in entered}))
     yield _reason(
-        f"the load got {got.total()} good answers, and the proxies at the entry ({names}) counted {counted} of them, from services of "
-        f"{namespace}: Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere, "
+        f"the load got {got} answers, and the proxies at the entry ({names}) counted {counted} requests to services of "
+        f"{facts.experiment.target.namespace}: Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere, "
         "and the services' own proxies, which could tell, are not scraped",
         names,
     )
-
-
-def _got(facts: Facts, window: Window) -> Counter[str]:
-    """The successes that the load got, by the names of its requests."""
-    found = Counter[str]()
-    for second in facts.evidence.load.between(window.start, window.end):
-        for cell in second.cells:
-            if is_success(str(cell.status)):
-                found[cell.request] += cell.count
-    return found
-
-
-def _may_lead_elsewhere(facts: Facts, got: Counter[str], missed: int) -> bool:
-    """Whether what is missed may be all requests of one kind, or what routes send to another namespace."""
-    namespace, rarest = facts.experiment.target.namespace, min(got.values(), default=0)
-    led = {service_of(one.destination) for one in facts.plan.led}
-    return rarest <= missed + _MISSED * got.total() + _FEW or any(one is None or one[0] != namespace for one in led)
 
 
 def _reason(message: str, whose: str) -> Reason:
@@ -138,11 +118,6 @@ def _went_on(labels: Mapping[str, str]) -> bool:
 
 def _succeeded(labels: Mapping[str, str]) -> bool:
     return is_success(status_of(labels))
-
-
-def _http_status(labels: Mapping[str, str]) -> str:
-    """As the load generator has it, which knows nothing of gRPC's."""
-    return labels.get("response_code", "")
 
 
 def _sent(
