@@ -12,6 +12,7 @@ from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import aside, looked_for, needed
 from chaos.judge.removal import drain
+from chaos.judge.shifting import concluded, judge_shift, shift_differences, step_at
 from chaos.judge.standing import Standing, stand
 from chaos.judge.tested import untested_before
 from chaos.judge.what_if import supposed
@@ -24,6 +25,7 @@ __all__ = [
     "Standing",
     "aside",
     "called_since",
+    "concluded",
     "counted_by",
     "counted_until",
     "drain",
@@ -32,6 +34,7 @@ __all__ = [
     "judge",
     "judge_callers",
     "judge_entry",
+    "judge_shift",
     "lacking",
     "looked_for",
     "must_listen",
@@ -40,7 +43,9 @@ __all__ = [
     "newcomers",
     "remarks",
     "sampled",
+    "shift_differences",
     "stand",
+    "step_at",
     "supposed",
     "too_coarse",
     "untested_before",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from chaos.model.judged import Again
 from chaos.model.verdict import Outcome
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.frozen import Frozen
@@ -23,7 +24,7 @@ class ShiftStep(Frozen):
     percent: float
     start: float
     end: float
-    answer: Answer
+    answer: Answer = Answer.UNDECIDED
     expectations: tuple[ExpectationResult, ...] = ()
 
     @property
@@ -41,6 +42,10 @@ class Shift(Frozen):
         outcome: ``passed``: all was shifted, and stays so. ``failed``: a step violated the steady state. ``inconclusive``:
             it is undecided. Unless it passed, all is as it was before.
         reason: Why it did not pass.
+        stopped: What ended it from outside, such as a freeze, a signal, or somebody else's write; empty where nothing did.
+        percents: The shares of all steps that there may be; the first is the one that the target had before.
+        every: Seconds that a step lasts.
+        again: What there is to say of a record that was judged again.
         note: What is not as before all the same.
     """
 
@@ -50,10 +55,14 @@ class Shift(Frozen):
     virtual_service: str = Field(description="namespace/name")
     source: str
     target: str
-    outcome: Outcome
+    outcome: Outcome = Outcome.INCONCLUSIVE
     reason: str = ""
+    stopped: str = ""
     note: str = ""
+    percents: tuple[float, ...]
+    every: float
     steps: tuple[ShiftStep, ...] = ()
+    again: Again | None = None
 
     @property
     def headline(self) -> str:
@@ -61,4 +70,4 @@ class Shift(Frozen):
         way = f"shift of {self.virtual_service} from {self.source} to {self.target}"
         if self.outcome is Outcome.PASSED:
             return f"{way}: PASSED: all requests go to {self.target}"
-        return f"{way}: {self.outcome.upper()}: {self.reason}"
+        return f"{way}: {self.outcome.upper()}: {self.reason}{'' if self.again else '; all is as before'}"
