@@ -109,7 +109,7 @@ def test_what_can_not_be_decided_in_its_limits(declared: Mapping[str, str], keys
 @pytest.mark.parametrize(
     "expectation",
     [
-        "attempts: inventory-svc, atMost: 1.5", "attempts: inventory-svc, per: order-svc, atMost: baseline * 1.5",
+        "attempts: inventory-svc, atMost: 1.5", "attempts: inventory-svc, per: order-svc, atMost: baseline * 2",
         "attempts: inventory-svc, atMost: 0.5", "throughput: order-svc, duringFault: 50%", "unaffected: [catalog-svc]",
         'fallback: {status: "503"}, atLeast: 20%', "service: order-svc, flags: UO, atMost: 1%",
         "metric: request-rate, service: order-svc", "ejection: order-svc, within: 10s", "promql: sum(up) > 3",
