@@ -130,18 +130,19 @@ class AttemptsExpectation(Kind):
         )
 
     def _decides(self, phase: Prospect, seconds: float, rate: float) -> bool:
-        """Whether it holds after so many seconds in which all answers come at once."""
+        """Whether it holds after so many seconds in which all answers come soon; two of them, or a scrape, are cut off for these."""
+        cut = max(2 * _SECOND, phase.interval)
         most, faulted = self._most(phase.phase), phase.phase == "fault"
         part = 1 - (1 - phase.confidence) / (2 if most.relative else 1)
         one = 1.0 if most.relative or most.number >= 1 else 0.0
 
         def fewest_in(lasting: float) -> float:
-            return _Counted(round(one * rate * (lasting - _SECOND)), round(rate * lasting)).mean(part)[0]
+            return _Counted(max(0, round(one * rate * (lasting - cut))), round(rate * lasting)).mean(part)[0]
 
         if most.relative and not faulted:
             return fewest_in(seconds) * sqrt(most.number) >= one
         bound = most.number * fewest_in(phase.before) if most.relative else most.number
-        utmost = _Counted(round(one * rate * seconds), max(0, round(rate * (seconds - _SECOND))))
+        utmost = _Counted(round(one * rate * seconds), max(0, round(rate * (seconds - cut))))
         return utmost.against(bound, part) is Answer.HOLDS
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:

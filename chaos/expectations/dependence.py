@@ -52,6 +52,7 @@ def _effect(batches: Sequence[Pair], *, trust: float) -> float:
     most, events of which many are bad would tell the less the longer it lasts.
 
     Args:
+        batches: Good and all events.
         trust: How many times as much the scatter weighs.
     """
     good, total = (sum(column) for column in zip(*batches, strict=True)) if batches else (0, 0)
