@@ -13,13 +13,16 @@ from typing import Final
 from chaos import judge
 from chaos.engine.changing import Change, Writes, end_all
 from chaos.engine.observer import Observer
+from chaos.engine.planning import look_around
 from chaos.engine.recorder import Recorder
 from chaos.engine.surroundings import Surroundings
 from chaos.engine.target import FreezeWatch
 from chaos.errors import HarnessError, InputError, LoadError, MeshError, MetricsError, Refused
+from chaos.injection.canary import canary_of, homes_of, recognised
 from chaos.injection.weights import Way, share_of, shifted
 from chaos.istio.hosts import resolve_host
 from chaos.istio.virtual_services import destinations_of, hosts_of, http_routes
+from chaos.istio.workloads import workloads_of
 from chaos.model.experiment import Experiment
 from chaos.model.history import History
 from chaos.model.marks import RUN_HEADER
@@ -65,7 +68,7 @@ class Shifting:
         run: str,
         told: Callable[[ShiftStep], None],
     ) -> None:
-        self._experiment, self._around, self._way, self._every, self._told = experiment, around, way, every, told
+        self._experiment, self._around, self._every, self._told = experiment, around, every, told
         self._place = f"{experiment.target.namespace}/{name}"
         self._run = run
         mesh, namespace = around.place.mesh, experiment.target.namespace
@@ -79,6 +82,13 @@ class Shifting:
             )  # fmt: skip
         if now >= 100:
             raise InputError(f"all requests of VirtualService {self._place} go to {way.target!r} already")
+        here = look_around(
+            mesh, namespace, cluster=around.place.environment.cluster, root=around.place.settings.root_namespace,
+            writable_outside=around.place.writable_outside,
+        )  # fmt: skip
+        self._way = way = canary_of(vs, way, here)
+        pods = [pod for home in homes_of(vs, way) for pod in mesh.pods(home)]
+        self._by = recognised(vs, way, here, workloads_of(pods))
         self._before = now
         self._percents = _percents(now, step)
         specs = [shifted(vs, way, percent) for percent in self._percents]
@@ -88,7 +98,9 @@ class Shifting:
             around.place, wanted, run=run, clock=around.clock, lease=around.lease, later=specs[1:]
         )  # fmt: skip
         self._recorder = self._recording(vs, specs[-1])
-        self._observer = Observer(self._recorder, around.place.metrics, around.load, around.clock)
+        self._observer = Observer(
+            self._recorder, around.place.metrics, around.load, around.clock, also=judge.asked_of(self._by)
+        )
         self._freezes = FreezeWatch(mesh, around.clock, [namespace])
         self._steps: list[ShiftStep] = []
 
@@ -132,7 +144,7 @@ class Shifting:
     def _so_far(self, stopped: str, note: str = "") -> Shift:
         made = Shift(
             run=self._run, experiment=self._experiment.name, virtual_service=self._place, source=self._way.source,
-            target=self._way.target, stopped=stopped, note=note, percents=(self._before, *self._percents), every=self._every,
+            target=self._way.target, stopped=stopped, note=note, percents=(self._before, *self._percents), every=self._every, by=self._by,
             steps=tuple(self._steps),
         )  # fmt: skip
         return judge.concluded(made)
@@ -171,15 +183,17 @@ class Shifting:
             now = self._now()
             self._observer.look(now)
             seen = ShiftStep(percent=percent, start=start, end=now)
-            step = judge.step_at(self._recorder.facts, seen, steps=len(self._percents) + 1, every=self._every)
+            step = judge.step_at(
+                self._recorder.facts, seen, by=self._by, steps=len(self._percents) + 1, every=self._every
+            )
             if now - looked >= _LOST_EVERY:
                 looked = now
                 why = self._change.lost() if self._steps else ""
             why = why or self._stopped()
             answer, over = step.answer, now - start >= self._every
             if why or answer is Answer.VIOLATED or (over and answer is Answer.HOLDS) or now - start >= 2 * self._every:
-                answer = Answer.UNDECIDED if why else answer
-                step = step.model_copy(update={"answer": answer})
+                if why:
+                    answer, step = Answer.UNDECIDED, step.model_copy(update={"answer": Answer.UNDECIDED, "missed": ""})
                 self._steps.append(step)
                 self._told(step)
                 return answer, why

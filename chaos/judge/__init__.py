@@ -12,7 +12,7 @@ from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import aside, looked_for, needed
 from chaos.judge.removal import drain
-from chaos.judge.shifting import concluded, judge_shift, shift_differences, step_at
+from chaos.judge.shifting import asked_of, concluded, judge_shift, shift_differences, step_at
 from chaos.judge.standing import Standing, stand
 from chaos.judge.tested import untested_before
 from chaos.judge.what_if import supposed
@@ -24,6 +24,7 @@ __all__ = [
     "Sampled",
     "Standing",
     "aside",
+    "asked_of",
     "called_since",
     "concluded",
     "counted_by",

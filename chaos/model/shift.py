@@ -6,8 +6,22 @@ from pydantic import Field
 
 from chaos.model.judged import Again
 from chaos.model.verdict import Outcome
-from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.frozen import Frozen
+
+
+class Recognised(Frozen):
+    """By what the metrics tell which requests the target of a shift got.
+
+    Args:
+        of: The hosts of the VirtualService, of whose requests it gets a share.
+        hosts: Those of the target's destinations.
+        workloads: Those of its subset; ``None`` where it is a host of its own.
+    """
+
+    of: tuple[str, ...]
+    hosts: tuple[str, ...]
+    workloads: tuple[str, ...] | None = None
 
 
 class ShiftStep(Frozen):
@@ -19,6 +33,8 @@ class ShiftStep(Frozen):
         end: When it was decided.
         answer: Of all expectations together.
         expectations: What became of each.
+        got: The requests that the target got, of all to the hosts of the VirtualService.
+        missed: Why the step shows nothing of the target; empty where the target got its share.
     """
 
     percent: float
@@ -26,13 +42,16 @@ class ShiftStep(Frozen):
     end: float
     answer: Answer = Answer.UNDECIDED
     expectations: tuple[ExpectationResult, ...] = ()
+    got: Tally = Tally()
+    missed: str = ""
 
     @property
     def sentence(self) -> str:
         """``20 %: holds after 300 s``, and what does not hold."""
         at = f"at {self.percent:g} %"
         told = [f"    {one.became(at)}" for one in self.expectations if one.answer is not Answer.HOLDS]
-        return "\n".join([f"{self.percent:g} %: {self.answer} after {self.end - self.start:.0f} s", *told])
+        missed = [f"    {self.missed}"] if self.missed else []
+        return "\n".join([f"{self.percent:g} %: {self.answer} after {self.end - self.start:.0f} s", *missed, *told])
 
 
 class Shift(Frozen):
@@ -45,6 +64,7 @@ class Shift(Frozen):
         stopped: What ended it from outside, such as a freeze, a signal, or somebody else's write; empty where nothing did.
         percents: The shares of all steps that there may be; the first is the one that the target had before.
         every: Seconds that a step lasts.
+        by: By what the metrics tell which requests the target got.
         again: What there is to say of a record that was judged again.
         note: What is not as before all the same.
     """
@@ -61,6 +81,7 @@ class Shift(Frozen):
     note: str = ""
     percents: tuple[float, ...]
     every: float
+    by: Recognised
     steps: tuple[ShiftStep, ...] = ()
     again: Again | None = None
 

@@ -177,38 +177,45 @@ def test_pods_of_stateful_sets_keep_their_names_which_may_be_those_of_others(lab
 
 
 @survive_only
-def test_a_shift_goes_back_when_it_is_frozen_and_when_the_canary_fails(
+def test_a_shift_goes_back_when_it_is_frozen_when_the_canary_fails_and_when_it_gets_nothing(
     lab: LabState, objects: Objects, tmp_path: Path
 ) -> None:
     """The canary answers nothing but errors, which the first experiment would bear."""
     failing = json.dumps({"routes": [{"path": "/stock/*", "errors": {"share": "100%", "status": 500}}]})
-    labels = {"app": "stock-canary", "version": "v2"}
+    labels = {"app": "inventory-svc", "version": "v2"}
     container = {"name": "app", "image": "stock", "ports": [{"containerPort": 8080}]}
     template = {
         "metadata": {"labels": labels, "annotations": {BEHAVIOUR: failing}},
         "spec": {"containers": [container]},
     }
+    versions = [{"name": version, "labels": {"version": version}} for version in ("v1", "v2")]
     objects.create(
-        "api/v1", "services", "staging", "stock-canary", spec={"selector": labels, "ports": [{"name": "http", "port": 8080}]}
+        "apis/networking.istio.io/v1", "destinationrules", "staging", "stock",
+        spec={"host": "inventory-svc", "subsets": versions},
     )  # fmt: skip
+    stock = {"route": [{"destination": {"host": "inventory-svc", "subset": "v1"}}]}
+    objects.virtual_service("staging", "stock", hosts=["inventory-svc"], exportTo=["."], http=[stock])
     objects.create(
-        "apis/apps/v1", "deployments", "staging", "stock-canary",
+        "apis/apps/v1", "deployments", "staging", "inventory-svc-v2",
         spec={"selector": {"matchLabels": labels}, "template": template},
     )  # fmt: skip
-    weights = {"inventory-svc": 100, "stock-canary": 0}
-    stock = {"route": [{"destination": {"host": host}, "weight": weight} for host, weight in weights.items()]}
-    objects.virtual_service("staging", "stock", hosts=["inventory-svc"], exportTo=["."], http=[stock])
-    caller = Connection(sidecar(lab, "order-svc"))
-    until(lambda: caller.get("stock-canary:8080", "/stock/1")[0] == 500, what="a canary that fails")
-    caller.close()
-    routes = "/apis/networking.istio.io/v1/namespaces/staging/virtualservices/stock"
-    before = objects.client.get(routes).json()["spec"]
+    place = "/apis/apps/v1/namespaces/staging/deployments/inventory-svc-v2"
+    until(lambda: objects.client.get(place).json().get("status", {}).get("readyReplicas") == 1, what="a canary")
 
-    def shifted(at_least: str, told: Callable[[ShiftStep], None] = lambda step: None) -> Shift:
+    def shifted(
+        at_least: str,
+        *,
+        name: str = "stock",
+        service: str = "inventory-svc",
+        path: str = "/orders/1",
+        told: Callable[[ShiftStep], None] = lambda step: None,
+    ) -> Shift:
+        routes = f"/apis/networking.istio.io/v1/namespaces/staging/virtualservices/{name}"
+        before = objects.client.get(routes).json()["spec"]
         experiment = Experiment(
             "shift", target=Target("staging", "inventory-svc", callers={"app": "order-svc"}),
-            faults=[Abort(percentage=1, http_status=503)], load=Load(rate=100, requests=[Request("/orders/1")]),
-            steady_state=[Expectation("answered", service="inventory-svc", status="<500", at_least=at_least)],
+            faults=[Abort(percentage=1, http_status=503)], load=Load(rate=100, requests=[Request(path)]),
+            steady_state=[Expectation("answered", service=service, status="<500", at_least=at_least)],
         )  # fmt: skip
         settings = Settings(namespaces=["staging"], changes=["staging"])
         with Harness.connect(
@@ -216,7 +223,7 @@ def test_a_shift_goes_back_when_it_is_frozen_and_when_the_canary_fails(
             report_dir=tmp_path,
         ) as harness:  # fmt: skip
             found = harness.shift(
-                experiment, virtual_service="stock", source="inventory-svc", target="stock-canary", step=50, every="5s",
+                experiment, virtual_service=name, source="v1", target="v2", step=50, every="5s",
                 told=told,
             )  # fmt: skip
         again = Harness.judge_shift(tmp_path / "shifts" / found.run)
@@ -239,6 +246,9 @@ def test_a_shift_goes_back_when_it_is_frozen_and_when_the_canary_fails(
     failed = shifted("90%")
     assert failed.outcome is Outcome.FAILED, [step.sentence for step in failed.steps]
     assert failed.reason == "at 50 % the steady state was violated"
+    passed_by = shifted("90%", name="recommendation-svc", service="recommendation-svc", path="/recommendations/1")
+    assert passed_by.outcome is Outcome.INCONCLUSIVE, "the gateway has routes of its own"
+    assert "went to the target, which is not 50 %" in passed_by.reason
 
 
 @pytest.mark.parametrize(

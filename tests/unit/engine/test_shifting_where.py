@@ -8,9 +8,13 @@ from typing import Any
 
 import pytest
 
-from chaos import MeshError, Outcome, Refused, Settings
-from chaos.model.shift import ShiftStep
-from tests.unit.engine.test_shifting import CANARY, EXPERIMENT, ROUTES, Canary, weights
+from chaos import InputError, MeshError, Outcome, Refused, Settings
+from chaos.injection.canary import canary_of, recognised
+from chaos.injection.weights import Way, shifted
+from chaos.istio.workloads import Workload
+from chaos.model.shift import Recognised, ShiftStep
+from chaos.model.situation import Situation
+from tests.unit.engine.test_shifting import CANARY, EXPERIMENT, ROUTES, Canary, subsets, weights
 
 ELSEWHERE = "order-svc.production.svc.cluster.local"
 
@@ -104,11 +108,58 @@ def test_every_route_that_leads_to_either_is_shifted_and_no_other(tmp_path: Path
     other = {"match": [{"uri": {"exact": "/health"}}], "route": [{"destination": {"host": "inventory-svc"}}]}
     first = {"match": [{"headers": {"beta": {"exact": "y"}}}], "route": [{"destination": {"host": "order-svc"}}]}
     canary = Canary()
-    canary.shop.mesh.put(routes(before=[other, first]))
+    vs = routes(before=[first])
+    vs["spec"]["http"].append(other)
+    canary.shop.mesh.put(vs)
     assert canary.shift(tmp_path, step=100.0).outcome is Outcome.PASSED
-    health, beta, rest = canary.routes()["spec"]["http"]
+    beta, rest, health = canary.routes()["spec"]["http"]
     assert health == other
-    assert [part["weight"] for part in beta["route"]] == [part["weight"] for part in rest["route"]] == [0, 100]
+    assert beta["route"] == rest["route"]
+    assert [part["weight"] for part in rest["route"]] == [0, 100]
+
+
+def test_a_canary_that_gets_no_requests_is_not_said_to_be_well(tmp_path: Path) -> None:
+    """What is loaded and expected has nothing to do with this VirtualService."""
+    canary = Canary()
+    vs = routes()
+    vs["spec"]["hosts"] = ["report-svc"]
+    canary.shop.mesh.put(vs)
+    found = canary.shift(tmp_path)
+    assert (found.outcome, [step.percent for step in found.steps]) == (Outcome.INCONCLUSIVE, [0, 25])
+    assert "at 25 %, 0 of 3000 requests went to the target, which is not 25 %" in found.reason
+    assert canary.routes()["spec"] == vs["spec"]
+    assert canary.is_clean()
+
+
+def test_a_target_that_nobody_answers_for_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="requests to 'v2' would be answered with 503: no DestinationRule") as caught:
+        Canary().shift(tmp_path, target="v2")
+    assert "there is no Service staging/v2" in str(caught.value)
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_a_subset_is_recognised_by_its_workloads_and_a_service_by_its_name(named: bool) -> None:
+    rule = {
+        "kind": "DestinationRule", "metadata": {"name": "reviews", "namespace": "staging"},
+        "spec": {"host": "reviews", "subsets": [{"name": "v2", "labels": {"version": "v2"}}]},
+    }  # fmt: skip
+    service = {"metadata": {"name": "reviews-next", "namespace": "staging"}}
+    around = Situation(
+        cluster="", namespaces={}, services=[service], virtual_services=[], destination_rules=[rule],
+        workloads=[Workload(name=f"reviews-{v}", namespace="staging", labels={"version": v}) for v in ("v1", "v2")],
+    )  # fmt: skip
+    vs = {**subsets(("v1", 100), *([("v2", 0)] if named else []))}
+    vs["spec"]["hosts"] = ["reviews"]
+    host = "reviews.staging.svc.cluster.local"
+    way = canary_of(vs, Way(source="v1", target="v2"), around)
+    assert recognised(vs, way, around, around.workloads) == Recognised(
+        of=(host,), hosts=(host,), workloads=("reviews-v2",)
+    )
+    way = canary_of(vs, Way(source="v1", target="reviews-next"), around)
+    assert way.is_host
+    (route,) = shifted(vs, way, 30)["http"]
+    assert route["route"][-1] == {"destination": {"host": "reviews-next"}, "weight": 30}
+    assert recognised(vs, way, around, ()).hosts == ("reviews-next.staging.svc.cluster.local",)
 
 
 @pytest.mark.parametrize("percent", [25, 50])
