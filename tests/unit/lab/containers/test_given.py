@@ -159,7 +159,10 @@ def test_the_environment_says_where_services_are() -> None:
 
 
 def service(name: str, *, ip: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}}
+    return {
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"clusterIP": ip, "ports": [{"port": 80}, {"name": "redis", "port": 6379}]},
+    }
 
 
 @pytest.fixture
@@ -187,9 +190,10 @@ def test_names_as_a_pod_may_write_them(file: Path) -> None:
 def test_the_file_is_read_again_when_it_has_changed(file: Path) -> None:
     known = Directory(file, proxied=True)
     assert known.endpoints("10.96.0.5:80") == ["127.1.1.1:8080"]
-    file.write_text(json.dumps({"names": {}, "headless": {}, "endpoints": {}}))
+    assert (known.tcp("10.96.0.5:80"), known.tcp("10.96.0.5:6379")) == ("", "stock.shop:6379")
+    file.write_text(json.dumps({"names": {}, "headless": {}, "endpoints": {}, "tcp": {}}))
     os.utime(file, ns=(1, 1))
-    assert known.endpoints("10.96.0.5:80") == []
+    assert known.endpoints("10.96.0.5:80") == ()
 
 
 def question(name: str, kind: int = 1) -> bytes:

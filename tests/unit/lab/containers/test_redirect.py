@@ -29,10 +29,16 @@ def unix(path: bytes) -> bytes:
 
 def pod(*, proxy: int | None = 15001) -> tuple[Pod, list[str]]:
     told: list[str] = []
-    known = {"10.96.0.5:80": ["127.20.1.9:8080"]}
+    known, tcp = {"10.96.0.5:80": ["127.20.1.9:8080"]}, {"10.96.0.6:6379": "cache.shop:6379"}
     free = {IP: 50001, "::1": 50002}
     made = Pod(
-        IP, {8080: 40001, 9090: 40002}, proxy, lambda address: known.get(address, []), told.append, free.__getitem__
+        IP,
+        {8080: 40001, 9090: 40002},
+        proxy,
+        lambda address: known.get(address, []),
+        lambda address: tcp.get(address, ""),
+        told.append,
+        free.__getitem__,
     )
     return made, told
 
@@ -58,6 +64,8 @@ def led(made: Pod, asked: bytes, *, datagram: bool = False) -> bytes | int | Non
         (v6("::ffff:127.0.0.1", 6060), v6(f"::ffff:{IP}", 50001)),
         (v6("::1", 6060), v6("::1", 50002)),
         (v4("127.20.1.3", 8080), None),
+        (v4("127.0.1.1", 8080), v4(IP, 40001)),  # what the machine's name stands for
+        (v4("172.17.0.2", 8080), v4(IP, 40001)),
         (v4("0.0.0.0", 7000), v4(IP, 7000)),
         (unix(b"/tmp/x"), None),
         (b"", None),
@@ -138,6 +146,8 @@ def test_without_a_sidecar_it_reaches_an_endpoint() -> None:
 def test_what_can_not_be_reached_is_told() -> None:
     made, told = pod()
     led(made, v4("93.184.216.34", 443))
+    led(made, v4("10.96.0.6", 6379))
+    assert told.pop().startswith("connects to cache.shop:6379, a port of TCP, and the lab's sidecars understand HTTP")
     assert told == [
         "can't connect to 93.184.216.34:443: a process on the lab reaches the mesh's services and this machine, and no other"
     ]
