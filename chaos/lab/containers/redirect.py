@@ -129,8 +129,8 @@ class Pod:
         if self.proxy is not None:
             if name := self.tcp(f"{ip}:{port}"):
                 self.tell(
-                    f"connects to {name}, a port of TCP, and the lab's sidecars understand HTTP and gRPC alone: what speaks "
-                    f"something else is to run on this machine, at 127.0.0.1"
+                    f"connects to {name}, which is declared to speak something else than HTTP, and the lab's sidecars understand "
+                    f"HTTP and gRPC alone: let databases and the like run on this machine, at 127.0.0.1"
                 )
             return _written(address, IPv4Address(self.ip), self.proxy)
         known = self.endpoints(f"{ip}:{port}")
