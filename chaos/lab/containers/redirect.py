@@ -104,16 +104,16 @@ class Pod:
         ip, port = found
         if port == _DNS:
             return _written(address, IPv4Address(self.ip), DNS_PORT)
-        if is_datagram():
-            # The C library asks so from where it would send, with the very addresses that it is about to return.
-            return None if ip.is_loopback or ip.is_unspecified else errno.ENETUNREACH
         if isinstance(ip, IPv4Address) and any(ip in network for network in _INTERCEPTED):
             return self._to_service(address, ip, port)
         if ip.is_loopback or ip.is_unspecified:
-            return self._to_itself(address, ip, port)
-        self.tell(
-            f"can't connect to {ip}:{port}: a process on the lab reaches the mesh's services and this machine, and no other"
-        )
+            own = self._to_itself(address, ip, port)
+            # By a datagram's socket the C library asks where it would send from, with the very address that it is about to return.
+            return None if own is None or is_datagram() else own
+        if not is_datagram():
+            self.tell(
+                f"can't connect to {ip}:{port}: a process on the lab reaches the mesh's services and this machine, and no other"
+            )
         return errno.ENETUNREACH
 
     def _to_itself(self, address: bytes, ip: IPv4Address | IPv6Address, port: int) -> Decided:
