@@ -128,11 +128,7 @@ def test_what_the_c_library_asks_about_addresses_does_not_change_them() -> None:
     made, told = pod()
     assert led(made, v4("0.0.0.0", 8080), datagram=True) is None
     assert led(made, v6("::", 8080), datagram=True) is None
-    assert (
-        led(made, v4("10.96.0.5", 80), datagram=True)
-        == led(made, v4("192.0.2.1", 80), datagram=True)
-        == errno.ENETUNREACH
-    )
+    assert led(made, v4("192.0.2.1", 80), datagram=True) == errno.ENETUNREACH
     assert led(made, v4("8.8.8.8", 53), datagram=True) == v4(IP, DNS_PORT)
     assert told == []
 
