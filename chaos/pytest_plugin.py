@@ -188,14 +188,14 @@ def _short(path: Path) -> Path:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """``--showlocals`` shows what a test knows, and nothing of the harness and of its clients, who know what is sent."""
-    if call.excinfo is None or not item.config.getoption("showlocals"):
+    if call.excinfo is None or not item.config.getoption("showlocals", default=False):
         return
     todo, seen = [call.excinfo.value], list[BaseException]()
     while todo:
         error = todo.pop()
         seen.append(error)
         todo += [one for one in (error.__cause__, error.__context__) if one is not None and one not in seen]
-        _forget(error, hides=not item.config.getoption("fulltrace"))
+        _forget(error, hides=not item.config.getoption("fulltrace", default=False))
 
 
 def _forget(error: BaseException, *, hides: bool) -> None:

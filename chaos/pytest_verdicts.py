@@ -26,6 +26,7 @@ _CRASHED: Final = "???"
 """When a test failed whose worker died, as xdist says it."""
 _ORDER: Final = ("setup", "call", "teardown", _CRASHED)
 Row = dict[str, Any]
+_Test = tuple[str, str]
 
 
 def tell_begun(item: pytest.Item) -> None:
@@ -43,13 +44,13 @@ class Relay:
     def __init__(self, session: ChaosSession, config: pytest.Config) -> None:
         self._session = session
         self._config = config
-        self._reports: defaultdict[str, list[pytest.TestReport]] = defaultdict(list)
+        self._reports: defaultdict[_Test, list[pytest.TestReport]] = defaultdict(list)
         """Of each test, as they came."""
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One line for each experiment, after pytest's own letter."""
-        known = self._reports[report.nodeid]
+        known = self._reports[_test_of(report)]
         said = len(rows_of(known))
         known.append(report)
         for row in rows_of(known)[said:]:
@@ -66,7 +67,8 @@ class Relay:
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """The experiment of a worker that died is in all reports: nobody else would tell of it."""
-        begun = dict.fromkeys(name for one in self._reports[crashitem] for name in _properties(one, EXPERIMENT))
+        known = [one for (node, _), reports in self._reports.items() if node == crashitem for one in reports]
+        begun = dict.fromkeys(name for one in known for name in _properties(one, EXPERIMENT))
         if not begun:
             return
         report.user_properties += [(EXPERIMENT, name) for name in begun]
@@ -83,9 +85,9 @@ class Relay:
 
 def rows_of_all(reports: Iterable[pytest.TestReport]) -> list[Row]:
     """What became of the experiments of several tests, in the order of the tests."""
-    tests: defaultdict[str, list[pytest.TestReport]] = defaultdict(list)
+    tests: defaultdict[_Test, list[pytest.TestReport]] = defaultdict(list)
     for report in reports:
-        tests[report.nodeid].append(report)
+        tests[_test_of(report)].append(report)
     return [row for test in tests.values() for row in rows_of(test)]
 
 
@@ -103,6 +105,11 @@ def rows_of(reports: Iterable[pytest.TestReport]) -> list[Row]:
 def verdicts_of(report: pytest.TestReport) -> Iterator[Row]:
     """The verdicts that a test has come to."""
     return map(json.loads, _properties(report, VERDICT))
+
+
+def _test_of(report: pytest.TestReport) -> _Test:
+    """The test, and the worker that ran it: with ``--dist each`` that is every one."""
+    return report.nodeid, getattr(report, "worker_id", "")
 
 
 def _broken(name: str, report: pytest.TestReport) -> Row:

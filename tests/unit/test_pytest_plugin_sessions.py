@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from chaos.pytest_verdicts import rows_of_all
 from tests.support.plugin_sessions import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 from tests.support.waiting import seconds_until, until
 
@@ -156,6 +157,13 @@ def test_an_experiment_without_a_verdict_is_in_the_table(pytester: pytest.Pytest
     found.stdout.fnmatch_lines(["*chaos experiments*", "good *error    --chaos-prometheus without --chaos-context*"])
 
 
+def test_a_session_without_a_terminal_is_none_of_our_business(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "bad")
+    found = pytester.runpytest_subprocess(*MESH, *QUIET, "-p", "no:terminal")
+    assert found.ret == pytest.ExitCode.TESTS_FAILED
+    assert "INTERNALERROR" not in found.stderr.str()
+
+
 def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytester) -> None:
     with_outcomes(pytester, "good", "bad")
     found = pytester.runpytest_subprocess(*MESH, "--alluredir=results", *QUIET)
@@ -164,6 +172,17 @@ def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytest
     assert "Captured stdout" not in out
     for file in (pytester.path / "results").glob("*-result.json"):
         assert '"stdout"' not in file.read_text()
+
+
+def test_what_every_worker_runs_is_told_for_each() -> None:
+    """As with ``--dist each``."""
+    told = [("chaos_verdict", json.dumps({"name": "bad", "outcome": "failed", "reasons": [], "folder": ""}))]
+    reports = []
+    for worker, when in (("gw0", "setup"), ("gw1", "setup"), ("gw0", "call"), ("gw1", "call")):
+        report = pytest.TestReport("a::b", ("a", 1, "b"), {}, "passed", None, when, user_properties=told)  # type: ignore[arg-type]
+        report.worker_id = worker
+        reports.append(report)
+    assert [row["name"] for row in rows_of_all(reports)] == ["bad", "bad"]
 
 
 def test_each_tag_is_told_to_allure_once(pytester: pytest.Pytester) -> None:
