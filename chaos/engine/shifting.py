@@ -165,6 +165,8 @@ class Shifting:
         for at, percent in enumerate(self._percents):
             if answer is not Answer.HOLDS:
                 break
+            if self._around.stop:
+                return self._around.stop.why
             if at == 0:
                 self._change.begin()
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,21 @@ def test_the_rules_are_asked_again_before_each_step(
     assert (found.outcome, [step.percent for step in found.steps]) == (Outcome.INCONCLUSIVE, [0, 25])
     assert said in found.reason
     assert canary.routes()["spec"] == ROUTES["spec"]
+    assert canary.is_clean()
+
+
+@pytest.mark.parametrize(("after", "steps"), [(0, [0]), (25, [0, 25]), (100, [0, 25, 50, 75, 100])])
+def test_an_interrupt_between_two_steps_is_heard_before_the_next_write(
+    tmp_path: Path, after: int, steps: list[int]
+) -> None:
+    """After the last step there is nothing to interrupt."""
+    canary = Canary()
+    found = canary.shift(
+        tmp_path, told=lambda one: signal.raise_signal(signal.SIGINT) if one.percent == after else None
+    )
+    assert [step.percent for step in found.steps] == steps
+    assert (found.outcome is Outcome.PASSED) is (after == 100)
+    assert weights(canary.routes()) == ([0, 100] if after == 100 else [100, 0])
     assert canary.is_clean()
 
 
