@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.lab, survive_only]
 GOOD: Final = {"service": "inventory-svc", "caller": "order-svc", "path": "/orders/42", "atLeast": "95%"}
 NAIVE: Final = {**GOOD, "caller": "order-naive", "path": "/naive/orders/42"}
 USES: Final[Mapping[str, Mapping[str, Any]]] = {
-    "slower-than-its-time-out": {"timeOut": "300ms"},
+    "slower-than-its-time-out": {"timeOut": "300ms", "within": "1s"},  # order-svc tries twice
     "partly-failing": {},
     "rate-limited": {},
     "flapping": {"lasts": "5s", "times": 2},
