@@ -60,7 +60,7 @@ class AttemptsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     attempts: Placed = Field(description="the service that is asked; retries of its callers' proxies count")
     caller: Placed | None = Field(None, description="only attempts of this workload; without it, of all callers")

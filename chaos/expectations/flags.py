@@ -63,7 +63,7 @@ class FlagsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     service: Placed = Field(
         description="the service that is asked: a name in the target's namespace, or namespace/name"

@@ -21,6 +21,7 @@ from chaos.values.quantities import Share, UncertainShare
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
 
+_SPREADS: Final = "the fault spreads: see which callers share a pool, a queue or a thread with the calls of the target"
 _WORST_FIRST: Final = (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS)
 
 
@@ -43,7 +44,7 @@ class UnaffectedExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atLeast"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atLeast", "fault": "margin", "recovery": "margin"}
 
     unaffected: tuple[Placed, ...] = Field(
         min_length=1,
@@ -133,7 +134,7 @@ class UnaffectedExpectation(Kind):
                 "observed": f"{found.where}: {told.observed}"
                 if found.tally.total
                 else f"{told.observed} at {found.where}",
-                "hint": "the fault spreads: see which callers share a pool, a queue or a thread with the calls of the target",
+                "hint": _SPREADS if found.answer is Answer.VIOLATED else None,
             }
         )
 

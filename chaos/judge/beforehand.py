@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from math import ceil, prod
 from typing import Final
 
@@ -67,6 +68,13 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
             yield from _unbreakable(experiment, one, place)
             yield from _undecidable(experiment, one, place)
     yield from _unprovable(experiment)
+
+
+def longest(experiment: Experiment) -> timedelta:
+    """The longest that a run of this experiment can take, cleaning up aside."""
+    limits = experiment.limits
+    after = limits.removal + experiment.recovery.within + experiment.stays_good_for
+    return limits.baseline * 2 + limits.fault + after + timedelta(seconds=60)
 
 
 def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refusal]:
