@@ -34,7 +34,7 @@ services: setup ## ask the library's questions of small real services with defec
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 600 tests/services $(ARGS)
 
 suites: setup ## run the suites that come with the package on the lab's shop
-	@.venv/bin/python -m pytest -n 6 --timeout 600 suites/chaos_suites $(ARGS)
+	@.venv/bin/python -m pytest -n 12 --maxschedchunk 1 --timeout 600 suites/chaos_suites $(ARGS)
 
 suites-broken: setup ## break what each suite guards, and tell which do not notice; run the suites on Bookinfo
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest --timeout 900 tests/suites $(ARGS)

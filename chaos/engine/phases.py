@@ -265,7 +265,10 @@ def observe(live: Live) -> None:
 
 
 def recover(live: Live) -> None:
-    """Looks until the steady state holds again, where a fault was active."""
+    """Looks until the steady state holds again, where a fault was active.
+
+    A run that has failed already does not wait for longer than a recovery in time takes to be seen.
+    """
     marks = live.recorder.marks
     if Mark.FAULT_FROM not in marks or Mark.RESTORED not in marks or live.around.stop:
         return
@@ -274,4 +277,18 @@ def recover(live: Live) -> None:
     limits = experiment.limits
     limit = (experiment.recovery.within + experiment.stays_good_for + limits.baseline + limits.removal).total_seconds()
     limit += judge.drain(live.recorder.facts, live.look().now)
-    live.until_counted(limit, lambda standing: standing.done)
+    live.until_counted(limit, lambda standing: standing.done or _failed_anyway(live, standing))
+
+
+def _failed_anyway(live: Live, standing: Standing) -> bool:
+    """Whether a run that a violation has ended has waited long enough to see a recovery in time.
+
+    That takes more events than the baseline did, since several moments are tried: twice as long is enough by far.
+    """
+    experiment, marks, removal = live.plan.experiment, live.recorder.marks, standing.removal
+    if Mark.VIOLATED not in marks or removal is None or removal.seconds is None or removal.answer is Answer.UNDECIDED:
+        return False
+    shown = 2 * (marks[Mark.BASELINE_UNTIL] - marks[Mark.BASELINE_FROM])
+    stays = max(experiment.stays_good_for.total_seconds(), shown)
+    allowed = experiment.recovery.within.total_seconds()
+    return standing.now > marks[Mark.RESTORED] + removal.seconds + allowed + stays + live.late

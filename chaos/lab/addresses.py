@@ -93,7 +93,7 @@ def ports_in_use(address: str, ports: Iterable[int]) -> list[int]:
 
 def free_port(address: str = "127.0.0.1") -> int:
     """A port that nobody listens on right now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((address, 0))
         return int(probe.getsockname()[1])
 

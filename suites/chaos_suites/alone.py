@@ -34,27 +34,48 @@ class Alone:
     def take(self, names: Collection[str], *, mesh: bool = False) -> None:
         """Waits until nobody else holds one of these names, then holds them.
 
+        All at once: whoever waits for a name holds none meanwhile, so that no two wait for each other, and nobody waits for names that
+        nobody uses.
+
         Args:
-            names: Services. A test takes all of its names at once, in one order for all tests, so that no two wait for each other.
+            names: Services.
             mesh: Hold the whole mesh, so that no other test runs; otherwise hold it together with the others.
         """
-        self._lock("mesh", fcntl.LOCK_EX if mesh else fcntl.LOCK_SH)
-        for name in sorted(set(names)):
-            self._lock(f"service-{name}", fcntl.LOCK_EX)
+        wanted = {"mesh": fcntl.LOCK_EX if mesh else fcntl.LOCK_SH}
+        wanted |= {f"service-{name}": fcntl.LOCK_EX for name in sorted(set(names))}
+        waits: str | None = next(iter(wanted))
+        while waits:
+            with ExitStack() as held:
+                self._lock(waits, wanted[waits], held)
+                waits = next(
+                    (name for name in wanted if name != waits and not self._try(name, wanted[name], held)), None
+                )
+                if not waits:
+                    self._held.push(held.pop_all())
 
-    def _lock(self, name: str, how: int) -> None:
+    def _try(self, name: str, how: int, held: ExitStack) -> bool:
+        """Whether it is free, and held now."""
+        try:
+            self._lock(name, how | fcntl.LOCK_NB, held)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _lock(self, name: str, how: int, held: ExitStack) -> None:
         path = self._folder / name
         while True:
-            self._folder.mkdir(exist_ok=True)
-            try:
-                file = path.open("a")
-            except FileNotFoundError:  # the folder was removed by who was the last there
-                continue
-            fcntl.flock(file, how)
-            if _is(path, file):
-                break
-            file.close()
-        self._held.callback(self._free, path, file)
+            with suppress(FileExistsError):  # not ``exist_ok``, which fails if it is removed meanwhile
+                self._folder.mkdir()
+            with ExitStack() as opened:
+                try:
+                    file = opened.enter_context(path.open("a"))
+                except FileNotFoundError:  # the folder was removed by who was the last there
+                    continue
+                fcntl.flock(file, how)
+                if _is(path, file):
+                    opened.pop_all()
+                    break
+        held.callback(self._free, path, file)
 
     def _free(self, path: Path, file: TextIO) -> None:
         """Frees it, and removes the file that nobody else holds; who waits for that file finds out, and makes another one."""

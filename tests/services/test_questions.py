@@ -53,7 +53,9 @@ class Service:
 DEGRADED: Final = {"fallback": {"jsonPath": {"degraded": True}}}
 SERVICES: Final = {
     "no-time-out": Service([sys.executable, "no_time_out.py"], "dependency-slow", "within 1s"),
-    "waits-for-ever": Service([sys.executable, "no_time_out.py"], "hanging", "without errors"),
+    "waits-for-ever": Service(
+        [sys.executable, "no_time_out.py"], "hanging", "answers with"
+    ),  # in time or without errors
     "unbounded-retries": Service(
         [sys.executable, "unbounded_retries.py"],
         "dependency-down",

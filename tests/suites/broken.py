@@ -50,7 +50,7 @@ BROKEN = (
     Broken("nothing-is-allowed", "security/test_authorization.py", "authorization.yaml", "sa/shop-gateway", "sa/other-gateway", "expected an answer without an error"),
     Broken("hole-under-a-fault", "security/test_under_fault.py::test_a_fault_opens_no_hole", "authorization.yaml", 'paths: ["/recommend/closed"]', 'paths: ["/recommend/clothed"]', "were not denied"),
     Broken("calls-do-not-go-on", "control_plane/test_istiod_down.py", "services.toml", '[control_plane]\ncaller = "order-svc"\nservice = "inventory-svc"\npath = "/orders/42"', '[control_plane]\ncaller = "order-svc"\nservice = "inventory-svc"\npath = "/nothing"', "404"),
-    Broken("alert-mistyped", "observability/test_alerts.py", "alert.yaml", "alert: OrdersFail", "alert: OrderFails", "alert-not-found"),
+    Broken("alert-mistyped", "observability/test_alerts.py", "alert.yaml", "alert: UsersFail", "alert: UserFails", "alert-not-found"),
     Broken("alert-never-fires", "observability/test_alerts.py", "alert.yaml", "5..", "6..", "expectation-violated"),
     Broken("alert-does-not-resolve", "observability/test_alerts.py", "alert.yaml", "for: 5s", "for: 5s\n          keep_firing_for: 10m", "not-recovered"),
     Broken("range-exceeded", "observability/test_key_metrics.py", "services.toml", 'ranges = { latency', 'ranges = { proxy-memory = "1M", latency', "not-steady-before"),

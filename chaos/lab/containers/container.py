@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.lab.containers.init import Order
+from chaos.lab.containers.init import TOLD, Order
 from chaos.lab.containers.probes import Probes
+from chaos.lab.containers.redirect import LISTENS
 from chaos.lab.processes import Child, tail
 from chaos.lab.state import write_atomically
 from chaos.lab.status import timestamp
@@ -22,6 +24,10 @@ FORGIVEN: Final = 600.0
 """Seconds after which a run counts as good, and the next restart as the first."""
 STUCK: Final = 3
 """Ends without having been ready, after which nobody waits for it any more."""
+_LOG_LINES: Final = 200
+"""Of its log, in which is looked for what the user has to know."""
+ELSEWHERE: Final = 20.0
+"""Seconds after which nobody waits any more for one that listens where nobody comes."""
 
 
 class Container:
@@ -57,6 +63,7 @@ class Container:
         self._logs = logs
         self._changed = changed
         self._child: Child | None = None
+        self._begun = 0.0
         self._was_ready = False
         self._started = False
         self._state: dict[str, Any] = {"waiting": {"reason": "ContainerCreating"}}
@@ -93,11 +100,18 @@ class Container:
 
     @property
     def stuck(self) -> str:
-        """Why it never was ready, for one that ended too often; else empty."""
-        if self._was_ready or self._ends < STUCK:
+        """Why it never was ready, for one that ended too often, or listens where nobody comes; else empty."""
+        if self._was_ready:
             return ""
+        if self._ends < STUCK:
+            return self._elsewhere() if self.alive and time.monotonic() - self._begun > ELSEWHERE else ""
         ended = self._last["terminated"]
         return f"the process ended {self._ends} times and was never ready, the last time with exit code {ended['exitCode']}: {self.words()}"
+
+    def _elsewhere(self) -> str:
+        """What its log says of a port on which nobody comes; empty where it says nothing of that."""
+        lines = tail(self.log, lines=_LOG_LINES).splitlines()
+        return next((line for line in lines if line.startswith(TOLD + LISTENS)), "")
 
     def words(self) -> str:
         """The last lines that it wrote."""
@@ -168,7 +182,7 @@ class Container:
         init: list[str | Path] = [sys.executable, "-P", "-m", "chaos.lab.containers.init", self._file]
         child = Child(f"process {self.name}", init, log=self.log, env=self._env, ends_by=signal.SIGTERM)
         child.start()
-        self._child = child
+        self._child, self._begun = child, time.monotonic()
         self._state = {"running": {"startedAt": since}}
         self._changed()
         probing = asyncio.create_task(self._probe(child))
@@ -188,9 +202,12 @@ class Container:
         self._state = self._last = {"terminated": ended}
 
     async def _probe(self, child: Child) -> None:
-        why = await self._probes.watch(ready=self._is_ready, started=self._has_started)
-        with child.log.open("a", encoding="utf-8") as log:
-            log.write(f"lab: {why}: it is started again\n")
+        def tell(sentence: str) -> None:
+            with child.log.open("a", encoding="utf-8") as log:
+                log.write(f"lab: {sentence}\n")
+
+        why = await self._probes.watch(ready=self._is_ready, started=self._has_started, tell=tell)
+        tell(f"{why}: it is started again")
         child.signal(signal.SIGUSR1)
 
     def _is_ready(self, ready: bool) -> None:  # noqa: FBT001 - what it is told

@@ -21,12 +21,15 @@ from pathlib import Path
 from typing import Final, Self
 
 from chaos.errors import LabError
+from chaos.lab.addresses import free_port
 from chaos.lab.containers import intercept, names
 from chaos.lab.containers.directory import Directory
 from chaos.lab.containers.redirect import DNS_PORT, Pod
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _NOT_RUN: Final = 127
+TOLD: Final = "lab: this process "
+"""How a line of the log begins that says what the user has to know."""
 _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -75,7 +78,7 @@ class Init:
         self._directory = Directory(Path(order.services), proxied=order.proxy is not None)
         self._lookup = names.within(order.namespace, self._directory.addresses)
         self._said: set[str] = set()
-        self._pod = Pod(order.ip, order.ports, order.proxy, self._directory.endpoints, self._tell)
+        self._pod = Pod(order.ip, order.ports, order.proxy, self._directory.endpoints, self._tell, free_port)
         self._main = 0
         self._code: int | None = None
         self._deadline: float | None = None
@@ -116,7 +119,11 @@ class Init:
         if asked is None:
             return
         if asked.call == intercept.BIND:
-            decided = self._pod.bind(asked.address, only_v6=lambda: intercept.only_v6(asked))
+            decided = self._pod.bind(
+                asked.address,
+                only_v6=lambda: intercept.only_v6(asked),
+                is_datagram=lambda: intercept.is_datagram(asked),
+            )
         else:
             decided = self._pod.connect(asked.address, is_datagram=lambda: intercept.is_datagram(asked))
         intercept.answer(listener, asked, decided)
@@ -146,7 +153,7 @@ class Init:
         """Writes it to the container's log, once."""
         if sentence not in self._said:
             self._said.add(sentence)
-            sys.stderr.write(f"lab: this process {sentence}\n")
+            sys.stderr.write(f"{TOLD}{sentence}\n")
             sys.stderr.flush()
 
 

@@ -2,7 +2,7 @@
 
 It needs no root, and works for every program, Go's static ones included (seccomp(2), seccomp_unotify(2); Linux 5.5). A filter in
 the process and in all that it starts hands ``bind`` and ``connect`` to us; we change the address in the process's memory and let the
-call go on. A call that a signal interrupts comes again with the changed address, which therefore has to be taken as it is.
+call go on. No filter sees what is called through io_uring, so the process is told that this kernel has none. A call that a signal interrupts comes again with the changed address, which therefore has to be taken as it is.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 _PR_SET_NO_NEW_PRIVS: Final = 38
 _SET_MODE_FILTER, _NEW_LISTENER, _WAIT_KILLABLE = 1, 8, 32
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
-_ALLOW, _NOTIFY = 0x7FFF0000, 0x7FC00000
+_ALLOW, _NOTIFY, _FAIL = 0x7FFF0000, 0x7FC00000, 0x00050000
+_IO_URING_SETUP: Final = 425
+"""The number of this call on every architecture."""
 _RECEIVE, _SEND, _STILL_THERE = 0xC0502100, 0xC0182101, 0x40082102
 _CONTINUE: Final = 1
 _NOTIFICATION: Final = struct.Struct("=QII iIQ 6Q")
@@ -104,10 +106,12 @@ def install() -> int:
         (_LOAD, 0, 0, 4),  # the architecture
         (_EQUAL, 0, 4, here.audit),
         (_LOAD, 0, 0, 0),  # the call's number
-        (_EQUAL, 1, 0, bind),
-        (_EQUAL, 0, 1, connect),
-        (_RETURN, 0, 0, _NOTIFY),
+        (_EQUAL, 3, 0, bind),
+        (_EQUAL, 2, 0, connect),
+        (_EQUAL, 2, 0, _IO_URING_SETUP),
         (_RETURN, 0, 0, _ALLOW),
+        (_RETURN, 0, 0, _NOTIFY),
+        (_RETURN, 0, 0, _FAIL | errno.ENOSYS),
     )
     program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in steps))
     described = struct.pack("@HP", len(steps), ctypes.addressof(program))

@@ -12,6 +12,8 @@ import httpx
 Object = Mapping[str, Any]
 _OPEN_EVERY: Final = 0.1
 """Seconds between two looks at ports that are not open yet."""
+PATIENCE: Final = 5.0
+"""Seconds after the first open port for which the others are waited for; a kubelet waits for none."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Probes:
         ip: Its pod's address.
         ports: By container port, the port at ``ip``.
         startup: Asked alone, until it succeeds.
-        readiness: Whether the container gets requests. Without one it does as soon as all of its ports are open.
+        readiness: Whether the container gets requests. Without one it does as soon as its ports are open.
         liveness: Whether it is started again.
         remarks: What of the manifest's probes the lab can't do.
     """
@@ -88,12 +90,15 @@ class Probes:
                 remarks.append(f"the {kind}Probe asks over gRPC; here it looks whether the port is open")
         return cls(ip, ports, remarks=tuple(remarks), **found)
 
-    async def watch(self, *, ready: Callable[[bool], None], started: Callable[[], None]) -> str:
+    async def watch(
+        self, *, ready: Callable[[bool], None], started: Callable[[], None], tell: Callable[[str], None]
+    ) -> str:
         """Asks until the container has to be started again.
 
         Args:
             ready: Told whenever it begins or ceases to answer.
             started: Told when it has started.
+            tell: Hears what the user has to know.
 
         Returns:
             Which probe failed.
@@ -103,7 +108,7 @@ class Probes:
                 return "the startupProbe failed"
             started()
             liveness = asyncio.create_task(self._until_dead(client))
-            readiness = asyncio.create_task(self._tell(client, ready))
+            readiness = asyncio.create_task(self._keep_ready(client, ready, tell))
             try:
                 await liveness
             finally:
@@ -118,10 +123,23 @@ class Probes:
         else:
             await self._until(client, self.liveness, good=False)
 
-    async def _tell(self, client: httpx.AsyncClient, ready: Callable[[bool], None]) -> None:
+    async def _until_open(self, tell: Callable[[str], None]) -> None:
+        """Returns when its ports are open, or when only those are left that seem never to be."""
+        now = asyncio.get_running_loop().time
+        until = None
+        while closed := [port for port in self.ports if not await self._open(port, 1)]:
+            if len(closed) < len(self.ports):
+                until = until or now() + PATIENCE
+                if now() > until:
+                    tell(f"nothing listens on {', '.join(map(str, closed))}, which its container or a Service declares")
+                    return
+            await asyncio.sleep(_OPEN_EVERY)
+
+    async def _keep_ready(
+        self, client: httpx.AsyncClient, ready: Callable[[bool], None], tell: Callable[[str], None]
+    ) -> None:
         if self.readiness is None:
-            while not all([await self._open(port, 1) for port in self.ports]):
-                await asyncio.sleep(_OPEN_EVERY)
+            await self._until_open(tell)
             ready(True)  # noqa: FBT003 - what it is told
             return
         await asyncio.sleep(self.readiness.delay)

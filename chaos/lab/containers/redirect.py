@@ -1,7 +1,7 @@
 """Where a process's sockets are led: what a pod's network namespace and Istio's iptables do. Pure.
 
-A process binds its pod's address alone, on the port behind its sidecar; what it sends to services goes to its sidecar; and it reaches
-this machine, but no other.
+A process binds its pod's address alone, on the port behind its sidecar; it has a loopback of its own, so that what listens there
+is in nobody's way; what it sends to services goes to its sidecar; and it reaches this machine, but no other.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import random
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Final
 
@@ -22,9 +22,11 @@ DNS_PORT: Final = 15053
 """Where a pod's names are asked for, at its own address; that of Istio's agent too."""
 _DNS: Final = 53
 _INTERCEPTED: Final = (CLUSTER_IPS, IPv4Network(f"{OTHERS}/32"))
-_LOOPBACK: Final = IPv4Network("127.0.0.0/8")
+_LOCALHOST: Final = ("127.0.0.1", "::1")
 _RESOLVERS: Final = (b"/run/systemd/resolve/io.systemd.Resolve", b"/run/nscd/socket", b"/var/run/nscd/socket")
 """Servers of this machine that would be asked for names before DNS is; who can't reach them asks DNS."""
+LISTENS: Final = "listens on"
+"""How a sentence begins that says where nobody comes."""
 Decided = bytes | int | None
 
 
@@ -38,6 +40,8 @@ class Pod:
         proxy: Its sidecar's port for what it sends; ``None`` for a pod without one.
         endpoints: Of a service, as ``address:port``: where it is answered, each as ``address:port``.
         tell: Hears what the user has to know.
+        free: A port that nobody listens on at an address.
+        local: By address and port of its loopback on which it has listened, the port at which it really does.
     """
 
     ip: str
@@ -45,33 +49,46 @@ class Pod:
     proxy: int | None
     endpoints: Callable[[str], Sequence[str]]
     tell: Callable[[str], None]
+    free: Callable[[str], int]
+    local: dict[tuple[str, int], int] = field(default_factory=dict)
 
-    def bind(self, address: bytes, *, only_v6: Callable[[], bool]) -> Decided:
+    def bind(self, address: bytes, *, only_v6: Callable[[], bool], is_datagram: Callable[[], bool]) -> Decided:
         """The address that is bound instead; ``None`` for this one."""
         found = _read(address)
         if found is None or found[1] == 0:
             return None
         ip, port = found
-        if ip.is_loopback and str(ip) != self.ip:
-            if port in self.ports:
-                self.tell(
-                    f"listens on {ip}:{port}, where nobody but its own pod would reach it on a cluster, and nobody does here: "
-                    f"let it listen on 0.0.0.0"
-                )
-            return None
+        if str(ip) in _LOCALHOST:
+            return None if is_datagram() else self._bind_locally(address, ip, port)
         if not ip.is_unspecified and str(ip) != self.ip:
             return None
         if len(address) > _SHORT and ip.is_unspecified and only_v6():
             return _written(address, IPv6Address("::1"), 0)  # the mesh is of IPv4: nobody comes by this one
-        if port in self.ports:
-            return _written(address, IPv4Address(self.ip), self.ports[port])
+        if not ip.is_unspecified and port not in self.ports:
+            return None
+        if port not in self.ports and port not in self.ports.values():
+            self.tell(
+                f"{LISTENS} port {port}, which its container does not declare: no request of the mesh gets there, unless the "
+                f"behaviours file says for which port it stands, as in `ports: {{{next(iter(self.ports), 8080)}: {port}}}`"
+            )
+        mine = self.ports.get(port, port)
         if ip.is_unspecified:
-            if port not in self.ports.values():
-                self.tell(
-                    f"listens on port {port} too, which its container does not declare: no request of the mesh gets there"
-                )
-            return _written(address, IPv4Address(self.ip), port)
-        return None
+            self.local["127.0.0.1", port] = mine
+        return _written(address, IPv4Address(self.ip), mine)
+
+    def _bind_locally(self, address: bytes, ip: IPv4Address | IPv6Address, port: int) -> Decided:
+        """A port of its own loopback, which other pods may have too: in truth another port."""
+        if ip.version == 6 and port in self.local.values():
+            return None  # a call that a signal had interrupted
+        if port in self.ports:
+            self.tell(
+                f"{LISTENS} {ip}:{port}, where nobody but its own pod would reach it on a cluster, and nobody does here: "
+                f"let it listen on 0.0.0.0"
+            )
+        mine = IPv4Address(self.ip) if ip.version == 4 else ip
+        if (str(ip), port) not in self.local:
+            self.local[str(ip), port] = self.free(str(mine))
+        return _written(address, mine, self.local[str(ip), port])
 
     def connect(self, address: bytes, *, is_datagram: Callable[[], bool]) -> Decided:
         """The address that is connected to instead; ``None`` for this one, or the error that the process gets."""
@@ -83,16 +100,26 @@ class Pod:
         ip, port = found
         if port == _DNS:
             return _written(address, IPv4Address(self.ip), DNS_PORT)
+        if is_datagram():
+            # The C library asks so from where it would send, with the very addresses that it is about to return.
+            return None if ip.is_loopback or ip.is_unspecified else errno.ENETUNREACH
         if isinstance(ip, IPv4Address) and any(ip in network for network in _INTERCEPTED):
             return self._to_service(address, ip, port)
         if ip.is_loopback or ip.is_unspecified:
-            own = str(ip) in ("127.0.0.1", "::1", "0.0.0.0", "::") and port in self.ports  # noqa: S104 - compared only
-            return _written(address, IPv4Address(self.ip), self.ports[port]) if own else None
-        if not is_datagram():
-            self.tell(
-                f"can't connect to {ip}:{port}: a process on the lab reaches the mesh's services and this machine, and no other"
-            )
+            return self._to_itself(address, ip, port)
+        self.tell(
+            f"can't connect to {ip}:{port}: a process on the lab reaches the mesh's services and this machine, and no other"
+        )
         return errno.ENETUNREACH
+
+    def _to_itself(self, address: bytes, ip: IPv4Address | IPv6Address, port: int) -> Decided:
+        """To where it listens on its loopback, or else to this machine."""
+        if ip.version == 6 and (port_of_v6 := self.local.get(("::1", port))) is not None:
+            return _written(address, IPv6Address("::1"), port_of_v6)
+        if not ip.is_unspecified and str(ip) not in _LOCALHOST:
+            return None
+        mine = self.local.get(("127.0.0.1", port), self.ports.get(port))
+        return _written(address, IPv4Address(self.ip), mine) if mine is not None else None
 
     def _to_service(self, address: bytes, ip: IPv4Address, port: int) -> Decided:
         if self.proxy is not None:

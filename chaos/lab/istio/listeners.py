@@ -116,6 +116,7 @@ def _manager(proxy: Proxy, prefix: str, reporter: str, *, mutual: bool = False) 
         "codec_type": "AUTO",
         "stream_idle_timeout": "0s",
         "use_remote_address": False,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
         "generate_request_id": True,
         "preserve_external_request_id": True,
         "normalize_path": True,

@@ -105,6 +105,16 @@ def test_the_same_run_gives_the_same_history() -> None:
     assert World().run() == World().run()
 
 
+def test_a_run_that_has_failed_does_not_wait_for_long_to_see_a_recovery_that_is_hard_to_tell() -> None:
+    """It heals at its deadline."""
+    history, verdict = World(bears=0.0, heals=60.0).run("abort: {percentage: 100, httpStatus: 503}")
+    assert codes(verdict) == {ReasonCode.EXPECTATION_VIOLATED, ReasonCode.UNDECIDED_RECOVERY}
+    marks, allowed = history.marks, 60.0
+    shown = 2 * (marks[Mark.BASELINE_UNTIL] - marks[Mark.BASELINE_FROM])
+    waited = marks[Mark.LOAD_STOPPED] - marks[Mark.RESTORED]
+    assert allowed + shown <= waited < allowed + shown + 10
+
+
 class Spoiling(Listener):
     """Changes all that it is handed while the run goes on."""
 

@@ -42,6 +42,27 @@ def test_those_that_share_a_service_take_turns_and_others_do_not() -> None:
     assert not taken_while(["c", "a"])
 
 
+def test_who_waits_for_one_service_keeps_nobody_from_another() -> None:
+    waits = threading.Event()
+
+    def other() -> None:
+        with Alone("cluster") as alone:
+            waits.set()
+            alone.take(["a", "b"])
+
+    thread = threading.Thread(target=other)
+    with Alone("cluster") as alone:
+        alone.take(["b"])
+        thread.start()
+        assert waits.wait(10)
+        for _ in range(20):  # whoever waits for "b" has tried "a" by then, if at all
+            with Alone("cluster") as third:
+                third.take(["a"])
+            time.sleep(0.01)
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_who_needs_the_whole_mesh_waits_for_all() -> None:
     assert not taken_while([], mesh=True)
 

@@ -15,6 +15,7 @@ import pytest
 
 from chaos.lab.addresses import free_port
 from chaos.lab.containers import container as containers
+from chaos.lab.containers import probes
 from chaos.lab.containers.container import Container
 from chaos.lab.containers.directory import described
 from chaos.lab.containers.init import Order
@@ -119,21 +120,63 @@ def test_it_serves_at_its_pods_address_and_is_ready_when_it_does(tmp_path: Path)
     living(Made(tmp_path, "-c", SERVER, ip="127.13.1.1"), work)
 
 
-def test_two_replicas_bind_the_same_port(tmp_path: Path) -> None:
+ALSO_LOCALLY = """
+import ctypes, os, threading, urllib.request
+print("io_uring:", ctypes.CDLL(None, use_errno=True).syscall(425, 1, 0), os.strerror(ctypes.get_errno()), flush=True)
+
+def look():
+    debug = http.server.HTTPServer(("127.0.0.1", 6060), Answers)
+    threading.Thread(target=debug.serve_forever, daemon=True).start()
+    print("asks itself:", urllib.request.urlopen("http://localhost:6060/").status, flush=True)
+
+import http.server
+""" + SERVER.replace('print("serves"', 'look(); print("serves"')
+
+
+def test_two_replicas_bind_the_same_ports(tmp_path: Path) -> None:
     async def both() -> None:
         made = []
         for at in (1, 2):
             folder = tmp_path / str(at)
             folder.mkdir()
-            made.append(Made(folder, "-c", SERVER, ip=f"127.13.2.{at}"))
+            made.append(Made(folder, "-c", ALSO_LOCALLY, ip=f"127.13.2.{at}"))
             made[-1].container.begin()
         try:
             await until(lambda: all(one.container.ready for one in made))
             assert [(await one.get("/"))[0] for one in made] == [200, 200]
+            for one in made:
+                said = one.container.log.read_text()
+                assert "io_uring: -1 Function not implemented" in said, "else it could go round its sidecar"
+                assert "asks itself: 200" in said
         finally:
             await asyncio.gather(*(one.container.end(grace=False) for one in made))
 
     asyncio.run(both())
+
+
+def test_a_port_on_which_nothing_listens_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "PATIENCE", 0.1)
+
+    async def work(made: Made) -> None:
+        await until(lambda: made.container.ready)
+        assert "lab: nothing listens on 9090, which its container or a Service declares" in made.container.words()
+
+    made = Made(tmp_path, "-c", SERVER, ip="127.13.12.1")
+    made.container._probes = Probes(made.ip, {PORT: made.port, 9090: free_port(made.ip)})
+    living(made, work)
+
+
+def test_one_that_listens_where_nobody_comes_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(containers, "ELSEWHERE", 0.0)
+
+    async def work(made: Made) -> None:
+        await until(lambda: made.container.stuck)
+        assert made.container.stuck.startswith(
+            "lab: this process listens on port 9000, which its container does not declare"
+        )
+        assert "ports: {8080: 9000}" in made.container.stuck
+
+    living(Made(tmp_path, "-c", SERVER.replace("8080", "9000"), ip="127.13.14.1"), work)
 
 
 LOOKS = """
@@ -307,6 +350,33 @@ def test_probes_of_manifests() -> None:
         "the startupProbe asks over gRPC; here it looks whether the port is open",
         "the livenessProbe runs a command of the image, which is not here, and is left out",
     )
+
+
+ON_ALL = """
+import asyncio
+
+async def answer(reader, writer):
+    await reader.readuntil(b"\\r\\n\\r\\n")
+    writer.write(b"HTTP/1.0 200 OK\\r\\n\\r\\nhere")
+    writer.close()
+
+async def serve():
+    async with await asyncio.start_server(answer, None, 8080) as server:
+        await server.serve_forever()
+
+asyncio.run(serve())
+"""
+
+
+def test_a_program_that_asks_the_c_library_where_to_listen(tmp_path: Path) -> None:
+    """It listens on all addresses of IPv4, and of IPv6 by a socket of its own."""
+
+    async def work(made: Made) -> None:
+        await until(lambda: made.container.ready or made.container.restarts)
+        assert await made.get("/") == (200, b"here")
+        assert made.container.restarts == 0
+
+    living(Made(tmp_path, "-c", ON_ALL, ip="127.13.13.1"), work)
 
 
 NODE = """
