@@ -153,7 +153,7 @@ def _by(obj: Object) -> str:
     """Who wrote an object last but ourselves, where it says so."""
     entries = others(owners_of(obj))
     latest = max(entries, key=lambda entry: str(entry.get("time", "")), default=None)
-    return f" (last written by {latest.get('manager')})" if latest is not None else ""
+    return f", last written by {latest.get('manager')}" if latest is not None else ""
 
 
 def _place(obj: Object) -> tuple[str, str]:
