@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -11,7 +12,7 @@ from pydantic import Field
 from chaos.expectations.bound import Limit
 from chaos.expectations.evidence import Evidence
 from chaos.expectations.flags import Flagged, Flags
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
@@ -97,6 +98,10 @@ class BreakerExpectation(Kind):
         for flag, policy in (("UO", "connectionPool"), ("UH", "outlierDetection")):
             if flag in self.flags:
                 yield from scene.unlimited(self.breaker, policy)
+
+    def takes(self, phase: Prospect) -> Takes | None:
+        """Before the fault, as the share of refused requests does; that it opens takes one request."""
+        return None if phase.phase == "fault" else replace(self._closed.takes(phase), key="atMost")
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """During the fault by the first request that it refused; its moment is known to lie between two scrapes.

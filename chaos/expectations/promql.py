@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, ValidationInfo, field_validator
 
 from chaos.expectations.evidence import Evidence, Window
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import is_recorded
 from chaos.values.promql import check_comparison, read_comparison
@@ -73,6 +73,16 @@ class PromqlExpectation(Kind):
                 f"{self.title}: the comparison looks back {format_duration(back)}, and a phase lasts {format_duration(phase)} at most: "
                 "it would look at the time before it; use shorter windows, or raise limits.baseline and limits.fault"
             )
+
+    def takes(self, phase: Prospect) -> Takes:
+        """Its windows and a scrape have to lie within the phase."""
+        back = read_comparison(self.promql).looks_back.total_seconds()
+        return Takes(
+            seconds=back + phase.interval,
+            key="promql",
+            value=self.promql,
+            why=f"it looks back {back:g} s, and the metrics are scraped every {phase.interval:g} s",
+        )
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The comparison as it is."""

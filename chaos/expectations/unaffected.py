@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from chaos.expectations.bound import Bound
 from chaos.expectations.evidence import Evidence
 from chaos.expectations.good import Good
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
@@ -107,6 +107,11 @@ class UnaffectedExpectation(Kind):
                     message=f"{self.title}: {one} is the target and can't be unaffected, since its callers get the fault in place of its answers",
                     hint="name the services that shall not feel the fault",
                 )
+
+    def takes(self, phase: Prospect) -> Takes:
+        """As the share of each service does, with its part of alpha."""
+        part = replace(phase, confidence=1 - (1 - phase.confidence) / len(self._services))
+        return replace(self._services[0].takes(part), key=self.loosened_by[phase.phase])
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated once one service is, holds once all do; each has its part of alpha."""

@@ -7,7 +7,6 @@ from chaos.judge.callers import judge_callers, newcomers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
-from chaos.judge.live import known_until
 from chaos.judge.ours import called_since, counted_until, must_listen
 from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
@@ -33,7 +32,6 @@ __all__ = [
     "judge",
     "judge_callers",
     "judge_entry",
-    "known_until",
     "lacking",
     "longest",
     "looked_for",

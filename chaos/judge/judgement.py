@@ -10,6 +10,7 @@ from chaos.judge.aftermath import aftermath, left_behind
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
+from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.facts import Facts
 from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
@@ -61,13 +62,15 @@ def judge(history: History) -> Verdict:
     """The verdict, from the facts alone; the same for the live run and for its record."""
     now = history.ended if history.ended is not None else _newest(history)
     facts = Facts.of(history)
-    before, during = baseline_answer(facts, now), fault_answer(facts, now)
-    before = replace(before, expectations=with_statuses(facts, before.expectations, facts.baseline))
-    during = replace(during, expectations=with_statuses(facts, during.expectations, facts.faulted(now)))
+    (steady, steady_at), (faulted, faulted_at) = (known(history, facts, phase, now) for phase in ("baseline", "fault"))
+    before = answer_of(baseline_answer(steady, steady_at), baseline_answer(facts, now))
+    during = answer_of(fault_answer(faulted, faulted_at), fault_answer(facts, now))
+    guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
+    before = replace(before, expectations=with_statuses(steady, before.expectations, steady.baseline))
+    during = replace(during, expectations=with_statuses(faulted, during.expectations, faulted.faulted(faulted_at)))
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
-    after = with_relapse(facts, judge_recovery(facts, removed, now), removed, now) if removed is not None else None
-    guarded = guardrails(facts, now)
-    reasons = list(dict.fromkeys(_reasons(history, facts, before, during, guarded, removed, after, now)))
+    after = _recovered(history, facts, removed, now) if removed is not None else None
+    reasons = list(dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now)))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     outcome = worst(reason.code.outcome for reason in reasons)
@@ -88,6 +91,12 @@ def judge(history: History) -> Verdict:
     )
 
 
+def _recovered(history: History, facts: Facts, removed: RemovalResult, now: float) -> RecoveryResult:
+    whole = with_relapse(facts, judge_recovery(facts, removed, now), removed, now)
+    then, at = known(history, facts, "recovery", now)
+    return recovery_of(judge_recovery(then, removed, at), whole)
+
+
 def _rank(reason: Reason) -> int:
     return list(Outcome).index(reason.code.outcome)
 
@@ -102,6 +111,7 @@ def _newest(history: History) -> float:
 def _reasons(
     history: History,
     facts: Facts,
+    steady: Facts,
     before: PhaseAnswer,
     during: PhaseAnswer,
     guarded: tuple[ExpectationResult, ...],
@@ -109,7 +119,7 @@ def _reasons(
     after: RecoveryResult | None,
     now: float,
 ) -> Iterator[Reason]:
-    """Every reason against passing."""
+    """Every reason against passing; ``steady`` are the facts by which the run judged its baseline."""
     if history.plan.refusals:
         for refusal in history.plan.refusals:
             code = _UNFIT.get(refusal.rule, ReasonCode.STAGING_RULE)
@@ -131,13 +141,13 @@ def _reasons(
     if starved is not None:
         yield starved
     if Mark.INJECT_SENT not in history.marks:
-        yield from _not_injected(history, facts, before)
+        yield from _not_injected(history, steady, before)
         return
     yield from _outside(during.proof or Proof())
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
         yield from _not_steady(facts, before)
         return
-    yield from untested_before(facts)
+    yield from untested_before(steady)
     # A load generator that was not well itself says nothing against the system; nor does the lab, whose shop runs beside it.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     shared = facts.environment.lab

@@ -95,8 +95,6 @@ def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult,
     if restored is None or removal.seconds is None or recovery.answer is not Answer.UNDECIDED:
         return recovery
     gone, end = restored + removal.seconds, min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
-    if end <= gone + recovery.allowed:
-        return recovery
     return recovery.model_copy(update={"bad_until": _last_bad(facts, gone, now, end)[1]})
 
 
