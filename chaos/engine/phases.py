@@ -224,7 +224,8 @@ def prove(live: Live) -> None:
     if not reached and live.look().tripped is None:
         since = live.recorder.marks[Mark.INJECT_SENT]
         rejected = live.aside(lambda: rejected_since(live.place.metrics, since))
-        message, hint = not_distributed(_DISTRIBUTION, rejected)
+        seen = live.recorder.proxies[-1] if live.recorder.proxies else None
+        message, hint = not_distributed(_DISTRIBUTION, rejected, seen)
         live.trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
         raise Halt
     live.mark(Mark.FAULT_FROM)

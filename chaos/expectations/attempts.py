@@ -60,7 +60,7 @@ class AttemptsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     attempts: Placed = Field(description="the service that is asked; retries of its callers' proxies count")
     caller: Placed | None = Field(None, description="only attempts of this workload; without it, of all callers")
@@ -120,7 +120,7 @@ class AttemptsExpectation(Kind):
         tenths = fewest(lambda tried: self._decides(phase, phase.seconds, tried / 10 * rate))
         return Takes(
             seconds=seconds if seconds < MANY else inf,
-            key="duringFault" if phase.phase == "fault" and self.during_fault is not None else self.loosened_by,
+            key=self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"],
             value=str(most),
             why=f"if there is one attempt for each request, 'at most {most}' takes {rate * seconds:.0f} requests, and there are at most "
             f"{rate * phase.seconds:.0f}, with {rate:g} requests per second"

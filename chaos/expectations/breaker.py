@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field
 
@@ -22,6 +22,11 @@ from chaos.values.declared import Placed
 from chaos.values.quantities import SomeTime, UncertainShare, format_duration
 from chaos.values.questions import Question, Requests
 from chaos.values.remarks import Refusal, Warn
+
+_NOT_OPEN: Final = (
+    "look at connectionPool and outlierDetection in the DestinationRule of this service: whether its callers follow it, and whether this load "
+    "is enough to reach its limits in that time. If it may open later, raise opensWithin"
+)
 
 
 class BreakerExpectation(Kind):
@@ -47,7 +52,7 @@ class BreakerExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "opensWithin", "recovery": "atMost"}
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("breaker",)
 
     breaker: Placed = Field(
@@ -138,6 +143,7 @@ class BreakerExpectation(Kind):
             observed=observed,
             bound=self.opens_within.total_seconds(),
             tally=tally,
+            hint=_NOT_OPEN if found.answer is Answer.VIOLATED else None,
             answer=found.answer,
         )
 

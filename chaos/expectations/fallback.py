@@ -13,7 +13,7 @@ from chaos.expectations.client import ClientExpectation
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
-from chaos.values.answers import ExpectationResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import all_of, none_of
 from chaos.values.content import Marker
 from chaos.values.quantities import UncertainShare, format_share
@@ -41,7 +41,7 @@ class FallbackExpectation(Kind):
     """
 
     counted_by_load: ClassVar[bool] = True
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "atLeast", "recovery": "atMost"}
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("fallback",)
 
     fallback: Good = Field(
@@ -118,7 +118,7 @@ class FallbackExpectation(Kind):
         without = "" if faulted else f", so at least {format_share(1 - self.at_most)} not"
         hint = (
             "see what the callers answer with when the target fails, and that these answers carry the mark"
-            if faulted
+            if faulted and found.answer is Answer.VIOLATED
             else None
         )
         return told.model_copy(update={"expected": f"{bound} of answers {self.fallback}{without}", "hint": hint})

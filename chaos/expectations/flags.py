@@ -63,7 +63,7 @@ class FlagsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     service: Placed = Field(
         description="the service that is asked: a name in the target's namespace, or namespace/name"
@@ -120,7 +120,7 @@ class FlagsExpectation(Kind):
 
     def takes(self, phase: Prospect) -> Takes:
         """As a share does."""
-        key = "duringFault" if phase.phase == "fault" and self.during_fault is not None else self.loosened_by
+        key = self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"]
         return replace(self._share_in(phase.phase).takes(phase), key=key)
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:

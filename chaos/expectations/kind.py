@@ -137,8 +137,8 @@ class Kind(Declared, ABC):
     """Whether it takes part of what the experiment's confidence leaves for errors."""
     broken_by_errors: ClassVar[bool] = False
     """Whether it is a share of answers of which each becomes bad at once where a faulted request goes wrong."""
-    loosened_by: ClassVar[str] = ""
-    """The key in an experiment file by which less is expected before the fault, where there is one."""
+    loosened_by: ClassVar[Mapping[Phase, str]] = {}
+    """The key in an experiment file by which less is expected in a phase, where there is one."""
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 

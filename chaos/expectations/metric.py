@@ -63,7 +63,7 @@ class MetricExpectation(Kind):
         "else": none_of("service"),
     })  # fmt: skip
     decides_by_chance: ClassVar[bool] = False
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "atMost", "recovery": "atMost"}
 
     metric: Metric = Field(description="the name of the key metric")
     service: Placed | None = Field(

@@ -134,7 +134,7 @@ class PromqlExpectation(Kind):
             bound=found.bound,
             tally=tally,
             missing=found.missing,
-            hint=_NO_DATA_HINT if found.missing else _WINDOW_HINT,
+            hint=_NO_DATA_HINT if found.missing else _WINDOW_HINT if found.answer is Answer.UNDECIDED else None,
             answer=found.answer,
         )
 

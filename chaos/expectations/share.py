@@ -65,7 +65,9 @@ class Share(Kind):
         rest = phase.seconds - late
         return Takes(
             seconds=needed / rate + late,
-            key="duringFault" if faulted and getattr(self, "during_fault", None) is not None else self.loosened_by,
+            key=self.loosened_by.get(
+                "fault" if faulted and getattr(self, "during_fault", None) is not None else "baseline", ""
+            ),
             value=str(bound),
             why=f"{self.claimed(phase.phase)!r} takes {needed} events, all of them good, and there are at most "
             f"{max(0, int(rate * rest))}, with {rate:g} events per second",
@@ -242,7 +244,7 @@ class ShareOfGood(Share):
     """A share of good answers, and its bounds as people write them; a kind of its own is whatever counts the answers."""
 
     opened = "good"
-    loosened_by: ClassVar[str] = "atLeast"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atLeast", "fault": "duringFault", "recovery": "atLeast"}
 
     good: Good = Field(description="which events are good: by status, within a time, or both")
     at_least: Absolute = Field(description="smallest share of good events before and after the fault, such as 99%")
@@ -291,7 +293,12 @@ class ShareOfGood(Share):
 
     def expected(self, phase: Phase, bound: float) -> str:
         """By the bound and by what is good."""
-        return f"at least {self.bound_in(phase).resolved(bound)} of events {self.good}"
+        return f"at least {self.bound_in(phase).resolved(bound)} of the {self.events} {self.good}"
+
+    @property
+    @abstractmethod
+    def events(self) -> str:
+        """What it counts, in words: ``requests to order-svc``."""
 
     @abstractmethod
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:

@@ -26,6 +26,7 @@ _SCRAPES: Final = 4
 """A batch lasts for so many seconds and so many scrape intervals, so that its first and last scrape hardly matter."""
 _BATCHES: Final = 5
 """Fewer say nothing of how much rates scatter."""
+_STUCK: Final = "see whether the callers still hold broken connections, an open breaker or a queue after the fault"
 
 
 class ThroughputExpectation(Kind):
@@ -54,6 +55,7 @@ class ThroughputExpectation(Kind):
     """
 
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("throughput",)
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "duringFault", "recovery": "atLeast"}
 
     throughput: Placed = Field(
         description="the service whose requests per second are compared: name, or namespace/name"
@@ -168,7 +170,7 @@ class ThroughputExpectation(Kind):
             observed=observed,
             bound=found.bound,
             tally=found.tally,
-            hint="see whether the callers still hold broken connections, an open breaker or a queue after the fault",
+            hint=_STUCK if found.answer is Answer.VIOLATED else None,
             answer=found.answer,
         )
 

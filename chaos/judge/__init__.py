@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.judge.beforehand import hopeless, too_coarse
+from chaos.judge.beforehand import hopeless, longest, too_coarse
 from chaos.judge.callers import judge_callers, newcomers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
@@ -37,6 +37,7 @@ __all__ = [
     "judge_entry",
     "judge_shift",
     "lacking",
+    "longest",
     "looked_for",
     "must_listen",
     "needed",

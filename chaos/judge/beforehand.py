@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import product
 from math import ceil, inf, prod
 from typing import Final
@@ -62,6 +63,13 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
             yield from _unbreakable(experiment, one, place)
     yield from _undecidable(experiment)
     yield from _unprovable(experiment)
+
+
+def longest(experiment: Experiment) -> timedelta:
+    """The longest that a run of this experiment can take, cleaning up aside."""
+    limits = experiment.limits
+    after = limits.removal + experiment.recovery.within + experiment.stays_good_for
+    return limits.baseline * 2 + limits.fault + after + timedelta(seconds=60)
 
 
 def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refusal]:
