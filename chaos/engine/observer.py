@@ -98,7 +98,6 @@ class Observer:
             question = reply.inquiry.question
             if reply.error is None:
                 self._recorder.samples(question, self._metrics.wording(question), reply.series)
-                self._recorder.facts.answered[question] = reply.inquiry.at
                 self._fresh.note(question, reply.inquiry.at)
                 self._failing.pop(question, None)
             elif isinstance(reply.error, MetricsError):

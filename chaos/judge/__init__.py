@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from chaos.judge.beforehand import hopeless, too_coarse
+from chaos.judge.beforehand import hopeless, longest, too_coarse
 from chaos.judge.callers import judge_callers, newcomers
 from chaos.judge.entry import SAFE, EntryFinding, judge_entry
 from chaos.judge.facts import Facts, new_evidence
 from chaos.judge.judgement import judge
-from chaos.judge.live import known_until
 from chaos.judge.ours import called_since, counted_until, must_listen
 from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
@@ -37,8 +36,8 @@ __all__ = [
     "judge_callers",
     "judge_entry",
     "judge_shift",
-    "known_until",
     "lacking",
+    "longest",
     "looked_for",
     "must_listen",
     "needed",

@@ -195,7 +195,7 @@ def _content(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
     except UNREADABLE as error:
-        raise InputError(f"{file}: can't be read: {fault_of(error)}") from error
+        raise InputError(f"{file}: can't be read: {fault_of(error)}") from None
 
 
 def _built(folder: Path) -> _Text:

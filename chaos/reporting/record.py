@@ -22,7 +22,7 @@ from chaos.reporting.earlier import upgraded
 from chaos.reporting.judged import summed_up
 from chaos.reporting.plan_text import plan_text
 from chaos.reporting.prose import verdict_text
-from chaos.values.declared import RECORDED
+from chaos.values.declared import RECORDED, told
 
 RECORD: Final = "record.json"
 SHIFT: Final = "shift.json"
@@ -143,10 +143,9 @@ def read_record(path: Path) -> Record:
             history = History.model_validate(upgraded(document), context=RECORDED)
             return Record(history, before, None if before is None else before.digest != _digest(document))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise _no_record(file, f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise _no_record(file, "found something else") from error
+        raise _no_record(file, told(error)[0]) from None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise _no_record(file, "found something else") from None
     raise InputError(
         f"{file}: expected a record of format {FORMAT} or an earlier one, found {found}",
         hint="judge it with the version of the harness that wrote it",
