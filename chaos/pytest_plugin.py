@@ -6,7 +6,6 @@ Nothing heavy is imported before an experiment runs, so that collecting stays qu
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import sys
@@ -22,7 +21,8 @@ import istio_chaos
 from chaos.adapters.experiment_files import declares_experiment
 from chaos.errors import HarnessError, InputError, NotPassed, Stopped
 from chaos.pytest_options import add_options
-from chaos.pytest_session import NOTE, VERDICT, ChaosSession, option
+from chaos.pytest_session import NOTE, ChaosSession, option
+from chaos.pytest_verdicts import EXPERIMENT, Relay, rows_of_all, tell_begun, verdicts_of
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 
 _SESSION: Final = pytest.StashKey["ChaosSession"]()
 _FAILED: Final = pytest.StashKey[BaseException]()
-_CRASHED: Final = "???"
-"""When a test failed whose worker died, as xdist says it."""
-_EXPERIMENT: Final = "chaos_experiment"
-"""Property of a report: the experiment's name, or that of the test which runs some, whether or not it came to a verdict."""
 _PR_SET_PDEATHSIG: Final = 1
 _LETTERS: Final = {"inconclusive": "I", "refused": "R"}
 
@@ -69,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
     session = ChaosSession(config)
     config.stash[_SESSION] = session
     if not session.is_worker and config.getoption("dist", "no") != "no":
-        config.pluginmanager.register(_Relay(session, config), "chaos-relay")
+        config.pluginmanager.register(Relay(session, config), "chaos-relay")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -153,7 +149,7 @@ class ExperimentItem(pytest.Item):
             self.config.addinivalue_line("markers", f"{tag}: tag or severity of experiments")
             self.add_marker(tag)
         self.add_marker("chaos")
-        self.user_properties.append((_EXPERIMENT, experiment.name))
+        self.user_properties.append((EXPERIMENT, experiment.name))
 
     def iter_markers_with_node(self, name: str | None = None) -> Iterator[tuple[Node, pytest.Mark]]:
         """The markers; tags are there for ``-m``, but not for whoever asks for a marker by its name.
@@ -192,14 +188,14 @@ def _short(path: Path) -> Path:
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
     """``--showlocals`` shows what a test knows, and nothing of the harness and of its clients, who know what is sent."""
-    if call.excinfo is None or not item.config.getoption("showlocals"):
+    if call.excinfo is None or not item.config.getoption("showlocals", default=False):
         return
     todo, seen = [call.excinfo.value], list[BaseException]()
     while todo:
         error = todo.pop()
         seen.append(error)
         todo += [one for one in (error.__cause__, error.__context__) if one is not None and one not in seen]
-        _forget(error, hides=not item.config.getoption("fulltrace"))
+        _forget(error, hides=not item.config.getoption("fulltrace", default=False))
 
 
 def _forget(error: BaseException, *, hides: bool) -> None:
@@ -228,21 +224,40 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """A run that was asked to stop ends the session: to pytest it were a test that failed, and the next fault would come.
+def pytest_runtest_setup(item: pytest.Item) -> Iterator[None]:
+    """Fixtures may run experiments."""
+    return (yield from _once(item))
 
-    Whatever plugin calls a failed experiment again gets the same failure again.
-    """
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Whatever plugin calls a failed experiment again gets the same failure again."""
+    return (yield from _once(item))
+
+
+def _once(item: pytest.Item) -> Iterator[None]:
     if _FAILED in item.stash:
         raise item.stash[_FAILED]
     try:
-        return (yield)
-    except Stopped as error:
-        raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
+        return (yield from _ending_with_the_run())
     except BaseException as error:
         if _has_experiment(item):
             item.stash[_FAILED] = error
         raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Iterator[None]:
+    """Fixtures may run experiments while they end."""
+    return (yield from _ending_with_the_run())
+
+
+def _ending_with_the_run() -> Iterator[None]:
+    """A run that was asked to stop ends the session: to pytest it were a test that failed, and the next fault would come."""
+    try:
+        return (yield)
+    except Stopped as error:
+        raise KeyboardInterrupt(f"stopped by a signal (exit code {error.code})") from error
 
 
 def _harness_for(item: pytest.Item) -> Harness:
@@ -293,69 +308,12 @@ def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
 # --- reporting ---------------------------------------------------------------------------------------------------------
 
 
-class _Relay:
-    """Stands between the controller and its workers: says each verdict as it comes, and tells them to stop."""
-
-    def __init__(self, session: ChaosSession, config: pytest.Config) -> None:
-        self._session = session
-        self._config = config
-        self._begun: dict[str, str] = {}
-        """The experiments of tests by their node ids, as their workers have told before they ran."""
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """One line for each experiment, after pytest's own letter."""
-        if report.when == "setup":
-            for name in (str(value) for key, value in report.user_properties if key == _EXPERIMENT):
-                self._begun[report.nodeid] = name
-        for row in _rows(report):
-            self._session.say(f"{row['name']}: {row['outcome']} ({'; '.join(row['reasons'])})")
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, node: Any, error: Any) -> None:
-        """Takes down what a worker found at its end, or that it died without a word."""
-        told: dict[str, Any] | None = getattr(node, "workeroutput", None)
-        self._session.crashed |= bool(error) or told is None
-        self._session.ran |= told is None or bool(told.get("chaos_ran"))
-        self._session.left += (told or {}).get("chaos_left", [])
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """The experiment of a worker that died is in all reports: nobody else would tell of it."""
-        if crashitem not in self._begun:
-            return
-        report.user_properties.append((_EXPERIMENT, self._begun[crashitem]))
-        from chaos.pytest_listeners import tell_allure_of_crash
-
-        tell_allure_of_crash(self._config, crashitem, str(report.longrepr))
-
-    def pytest_keyboard_interrupt(self) -> None:
-        """Passes it on: only a terminal sends it to the workers, too, and a fault should not outlive it by seconds."""
-        for pid in self._session.workers:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGINT)
-
-
-def _rows(report: pytest.TestReport) -> list[dict[str, Any]]:
-    """What became of the experiments of one test; one that broke before its verdict has the error as its reason."""
-    if report.when not in ("call", _CRASHED):
-        return []
-    rows = [json.loads(str(value)) for key, value in report.user_properties if key == VERDICT]
-    names = [str(value) for key, value in report.user_properties if key == _EXPERIMENT]
-    if rows or not report.failed:
-        return rows
-    crash = getattr(report.longrepr, "reprcrash", None)
-    told = crash.message if crash is not None else str(report.longrepr)  # longreprtext begins with the worker
-    reason = next((line for line in told.splitlines() if line.strip()), "").removeprefix("error: ")
-    return [{"name": name, "outcome": "error", "reasons": [reason], "folder": ""} for name in names]
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.CollectReport | pytest.TestReport) -> tuple[str, str, str] | None:
     """Inconclusive and refused are failures with letters of their own."""
-    if not isinstance(report, pytest.TestReport) or not report.failed:
+    if not isinstance(report, pytest.TestReport) or not report.failed or report.when != "call":
         return None
-    outcomes = {row["outcome"] for row in _rows(report)}
+    outcomes = {row["outcome"] for row in verdicts_of(report)}
     if len(outcomes) != 1 or not outcomes <= set(_LETTERS):
         return None
     outcome = outcomes.pop()
@@ -371,7 +329,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         for line in (*left, "hint: chaosctl status shows it; chaosctl sweep removes it"):
             terminalreporter.write_line(line)
     reports = [one for group in terminalreporter.stats.values() for one in group if isinstance(one, pytest.TestReport)]
-    rows = [row for report in reports for row in _rows(report)]
+    rows = rows_of_all(reports)
     if not rows:
         return
     from chaos.reporting.table import Row, write_table
@@ -404,7 +362,9 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> Harness:
     """The session's harness, on the cluster that is named or on the lab; its verdicts are in this test's reports."""
-    request.node.user_properties.append((_EXPERIMENT, request.node.name))
+    request.node.user_properties.append((EXPERIMENT, request.node.name))
+    if request.config.stash[_SESSION].is_worker:
+        tell_begun(request.node)
     try:
         return _harness_for(request.node)
     except HarnessError as error:

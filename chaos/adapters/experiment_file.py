@@ -66,7 +66,7 @@ def read_experiment(file: Path | str, *, shown: Path | None = None) -> tuple[Exp
         text = Path(file).read_text(encoding="utf-8")
     except UNREADABLE as error:
         message = f"expected an experiment file that can be read: {fault_of(error)}"
-        raise DocumentError([Problem(file=str(shown), line=1, column=1, path="", message=message)]) from error
+        raise DocumentError([Problem(file=str(shown), line=1, column=1, path="", message=message)]) from None
     return parse_experiment(text, file=str(shown)), without_secret_values(text)
 
 

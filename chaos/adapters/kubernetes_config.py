@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 import logging
 import os
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +17,10 @@ import kubernetes.client
 import kubernetes.config
 from kubernetes.config import incluster_config, kube_config
 
+from chaos.adapters.kubernetes_proxy import set_proxy
 from chaos.adapters.loopback import excepting, is_loopback
 from chaos.errors import InputError, Setting
+from chaos.values.secrets import is_url, redacted, without_secrets
 from chaos.values.unreadable import fault_of
 
 IN_CLUSTER: Final = "in-cluster"
@@ -28,6 +32,8 @@ _UNREADABLE: Final = (
 """What the client raises for a kubeconfig that is not of the expected form."""
 
 
+_TOLD: Final = 400
+"""Characters that are told of what a command said."""
 _RENEWED: Final = 1.0
 """Seconds for which a renewal of the credentials by another thread is waited for."""
 
@@ -80,12 +86,19 @@ class _Loader(kube_config.KubeConfigLoader):  # type: ignore[misc]
             missing = any("No such file" in one for one in said)
             raise InputError(
                 f"the context {self.current_context['name']!r} logs in by the command {command!r}, which "
-                + ("is not installed here" if missing else f"gave no credentials: {'; '.join(said)}"),
+                + ("is not installed here" if missing else f"gave no credentials: {_why('; '.join(said))}"),
                 hint=str(hint).strip()
                 if hint and missing
                 else "see that the command works in this environment by itself",
             )
         return True
+
+
+def _why(said: str) -> str:
+    """What the client says of a command, without what it quotes of the kubeconfig and of the command's output."""
+    if not said.startswith(("exec: ", "[Errno ")):
+        return "it did not print an ExecCredential with a token or a certificate"
+    return redacted(" ".join(said.split()))[:_TOLD]
 
 
 @contextmanager
@@ -155,8 +168,7 @@ def _of_file(files: str, context: str) -> Loaded:
             loader.load_and_set(configuration)
             namespace = contexts[context].value["context"].get("namespace")
     except _UNREADABLE as error:
-        told = fault_of(error) if isinstance(error, (kube_config.yaml.YAMLError, ValueError)) else error
-        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {told}") from None
+        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {_fault(error)}") from None
     if context not in known:
         raise InputError(
             f"expected a context of the kubeconfig {files}, got {context!r}",
@@ -180,9 +192,33 @@ def _of_file(files: str, context: str) -> Loaded:
                 one_at_a_time.release()
 
         configuration.refresh_api_key_hook = refreshed
+    _see_server(configuration.host, context, files)
     # The client's own retries would repeat writes whose answer was lost.
     configuration.retries = False
     if not hasattr(loader, "proxy") and is_loopback(configuration.host):  # else the kubeconfig's own proxy-url holds
         # As Go's clients do. With no proxy at all, the client for exec would look into the environment by itself.
         configuration.no_proxy = excepting(configuration.host, configuration.no_proxy)
+    set_proxy(configuration)
+    if hasattr(loader, "proxy"):  # which is set again whenever the credentials are renewed
+        loader.proxy = configuration.proxy
     return Loaded(configuration, str(namespace or "default"), unrenewed)
+
+
+def _fault(error: Exception) -> str:
+    """What is wrong with a kubeconfig, without what stands in it."""
+    if isinstance(error, (kube_config.yaml.YAMLError, UnicodeDecodeError)):
+        return str(fault_of(error))
+    if isinstance(error, binascii.Error):
+        return "it has a certificate or a key that is no base64"
+    if isinstance(error, (ValueError, AttributeError, TypeError, LookupError)):
+        return "something in it is not of the form of a kubeconfig"
+    return re.sub(r"\{.*\}", "…", str(error))
+
+
+def _see_server(host: object, context: str, files: str) -> None:
+    """Raises ``InputError`` where the server of a cluster has no address."""
+    if not is_url(str(host)):
+        raise InputError(
+            f"the context {context!r} of the kubeconfig {files} can't be used: expected a server such as https://10.0.0.1:6443, "
+            f"got {without_secrets(str(host))!r}"
+        )

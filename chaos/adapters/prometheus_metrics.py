@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from statistics import median_high
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from chaos.adapters.prometheus_session import NoData, session_of
+from chaos.adapters.prometheus_session import PAGE, PROXY_HINT, NoData, session_of
 from chaos.errors import InputError, MetricsError
 from chaos.model.prometheus import Prometheus
 from chaos.values.held import LABELS, Held
@@ -88,46 +88,54 @@ class PrometheusMetrics:
     def _query(self, query: str, **parameters: float) -> Any:
         from prometheus_api_client import PrometheusApiClientException
 
-        with self._answering():
-            try:
-                return self._client.custom_query(query, params=parameters)
-            except PrometheusApiClientException as error:
-                raise MetricsError(
-                    f"Prometheus at {self.url} can't answer {query!r}: {redacted(_detail(error))}"
-                ) from None
+        try:
+            return self._client.custom_query(query, params=parameters)
+        except PrometheusApiClientException as error:
+            raise MetricsError(f"Prometheus at {self.url} can't answer {query!r}: {redacted(_detail(error))}") from None
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
         """Turns what the client raises into the port's error; without a cause, whose frames know what was sent."""
         from requests import RequestException
+        from requests.exceptions import ContentDecodingError, JSONDecodeError
 
         try:
             yield
-        except (RequestException, ValueError, KeyError, TypeError) as error:
-            raise self._unreachable(error) from None
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, RequestException) as error:
+            if isinstance(error, RequestException) and not isinstance(error, ContentDecodingError | JSONDecodeError):
+                raise self._unreachable(error) from None
+            raise MetricsError(
+                f"what answers at {self.url} is no data of Prometheus",
+                hint=f"is this Prometheus' address, and does nothing in between change its answers? See {PAGE}",
+            ) from None
 
     def _unreachable(self, error: Exception) -> MetricsError:
-        from requests.exceptions import SSLError
+        from requests.exceptions import InvalidSchema, InvalidURL, ProxyError, SSLError
 
+        if isinstance(error, InvalidSchema | InvalidURL | ProxyError):  # the address itself was looked at before
+            return MetricsError(
+                f"Prometheus at {self.url} can't be reached through the proxy before it", hint=PROXY_HINT
+            )
         told = f"Prometheus at {self.url} does not answer: {type(error).__name__}"
         if isinstance(error, SSLError):
             found = re.search(r"\[SSL[^\]]*\] ([^(]+)", str(error))
             return MetricsError(
                 f"{told}: {found[1].strip() if found else 'the other side ended the handshake'}",
-                hint="trust its authority by ca, or give a client certificate by certificate and key "
-                "(docs/how-to/managed-prometheus.md)",
+                hint=f"trust its authority by ca, or give a client certificate by certificate and key ({PAGE})",
             )
         return MetricsError(told, hint="check the address, and that it can be reached from here (kubectl port-forward)")
 
     def now(self) -> float:
         """Prometheus' own clock, Unix seconds: when it evaluates, and not what: VictoriaMetrics' ``time()`` is a vector, and late."""
-        found = self._query("time()")
-        return float(found[0]["value"][0] if isinstance(found[0], dict) else found[0])
+        with self._answering():
+            found = self._query("time()")
+            return float(found[0]["value"][0] if isinstance(found[0], dict) else found[0])
 
     def version(self) -> str:
         """Its version, as its own metric has it; empty where it does not scrape itself."""
-        found = self._query("prometheus_build_info")
-        return str(found[0]["metric"].get("version", "")) if found else ""
+        with self._answering():
+            found = self._query("prometheus_build_info")
+            return str(found[0]["metric"].get("version", "")) if found else ""
 
     def scrape_interval(self) -> float | None:
         """The usual scrape interval in seconds of the targets that look like Istio's proxies; others have nothing to do with it.
@@ -139,48 +147,51 @@ class PrometheusMetrics:
         try:
             with self._answering():
                 active = self._client.get_targets(state="active")["activeTargets"]
+                intervals = [
+                    parse_duration(t["scrapeInterval"]).total_seconds()
+                    for t in active
+                    if t.get("scrapeInterval") and any(mark in t.get("scrapeUrl", "") for mark in _PROXY_MARKS)
+                ]
         except (NoData, PrometheusApiClientException):
             return None
-        intervals = [
-            parse_duration(t["scrapeInterval"]).total_seconds()
-            for t in active
-            if t.get("scrapeInterval") and any(mark in t.get("scrapeUrl", "") for mark in _PROXY_MARKS)
-        ]
         return median_high(intervals) if intervals else None
 
     def held(self) -> Held:
         """What there is of Istio's metrics, by two queries."""
-        having = [f'label_replace(group(istio_requests_total{{{one}!=""}}), "has", "{one}", "", "")' for one in LABELS]
-        found = self._query(f"group(istio_requests_total) or {' or '.join(having)}")
-        buckets = self._query("group by (le) (istio_request_duration_milliseconds_bucket)")
-        bounds = {float(one["metric"].get("le", "inf").replace("+Inf", "inf")) for one in buckets}
-        return Held(
-            requests=bool(found),
-            labels=frozenset(one["metric"]["has"] for one in found if "has" in one["metric"]),
-            bounds=frozenset(filter(math.isfinite, bounds)),
-        )
+        with self._answering():
+            having = [
+                f'label_replace(group(istio_requests_total{{{one}!=""}}), "has", "{one}", "", "")' for one in LABELS
+            ]
+            found = self._query(f"group(istio_requests_total) or {' or '.join(having)}")
+            buckets = self._query("group by (le) (istio_request_duration_milliseconds_bucket)")
+            bounds = {float(one["metric"].get("le", "inf").replace("+Inf", "inf")) for one in buckets}
+            return Held(
+                requests=bool(found),
+                labels=frozenset(one["metric"]["has"] for one in found if "has" in one["metric"]),
+                bounds=frozenset(filter(math.isfinite, bounds)),
+            )
 
     def samples(self, question: Question, *, seconds: float, at: float | None = None) -> Sequence[Series]:
         """Raw samples of the ``seconds`` up to a moment of every series that answers a question; of a comparison, whether it is true."""
-        if isinstance(question, Alerts):
-            return self._alerts(question.name, self.now() if at is None else at)
-        if isinstance(question, Comparison):
-            return self._compared(question.promql, self.now() if at is None else at)
-        moment = {} if at is None else {"time": at}
-        found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]", **moment)
-        return [
-            Series.model_construct(
-                labels=dict(item["metric"]),
-                samples=tuple((float(at), float(value)) for at, value in item["values"]),
-            )
-            for item in found
-        ]
+        with self._answering():
+            if isinstance(question, Alerts):
+                return self._alerts(question.name, self.now() if at is None else at)
+            if isinstance(question, Comparison):
+                return self._compared(question.promql, self.now() if at is None else at)
+            moment = {} if at is None else {"time": at}
+            found = self._query(f"{self.wording(question)}[{max(1, round(seconds))}s]", **moment)
+            return [
+                Series.model_construct(
+                    labels=dict(item["metric"]),
+                    samples=tuple((float(at), float(value)) for at, value in item["values"]),
+                )
+                for item in found
+            ]
 
     def _alerts(self, name: str, at: float) -> Sequence[Series]:
         """By the states of all alert rules; of several with one name, one that fires counts."""
-        with self._answering():
-            answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT, verify=self._session.verify)
-            groups = answer.json()["data"]["groups"]
+        answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT, verify=self._session.verify)
+        groups = answer.json()["data"]["groups"]
         fires: dict[str, bool] = {}
         for rule in (rule for group in groups for rule in group["rules"]):
             found = rule["state"] == "firing"

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 
     Authentication = Callable[[PreparedRequest], PreparedRequest]
 
-_PAGE: Final = "docs/how-to/managed-prometheus.md"
-_UNAUTHENTICATED: Final = (401, 403, 407)
+PAGE: Final = "docs/how-to/managed-prometheus.md"
+_UNAUTHENTICATED: Final = (401, 403)
+_PROXY_WANTS: Final = 407
+PROXY_HINT: Final = (
+    "correct HTTPS_PROXY (HTTP_PROXY, ALL_PROXY), such as http://proxy.example:3128, with user and password if it wants them, or name the "
+    "host in NO_PROXY; a SOCKS proxy needs the package PySocks"
+)
 _TOO_MANY: Final = 429
 
 
@@ -126,12 +131,12 @@ def _hook(name: str) -> Authentication:
     except Exception as error:  # noqa: BLE001 - somebody else's code may raise anything
         raise InputError(
             f"{Setting.PROMETHEUS}: expected auth {name!r} to make an authentication: {_why(error)}",
-            hint=f"it has to be installed, or in a folder of PYTHONPATH; see {_PAGE}",
+            hint=f"it has to be installed, or in a folder of PYTHONPATH; see {PAGE}",
         ) from None
     if not callable(made):
         raise InputError(
             f"{Setting.PROMETHEUS}: expected auth {name!r} to make an authentication for requests, got a {type(made).__name__}",
-            hint=f"see {_PAGE}",
+            hint=f"see {PAGE}",
         )
     return made  # type: ignore[no-any-return]
 
@@ -163,17 +168,19 @@ def _checked(response: Response, **_: Any) -> None:
     if response.is_redirect:
         raise NoData(
             f"{where} answers with a redirect to {without_secrets(response.headers['Location'])}",
-            hint=f"that is mostly a login page: give credentials that work without one, or another address ({_PAGE})",
+            hint=f"that is mostly a login page: give credentials that work without one, or another address ({PAGE})",
         )
     if status in _UNAUTHENTICATED:
         raise NoData(
             f"{where} does not let this in: status {status}: {said}",
-            hint=f"give a bearer token, user and password, or a tenant's header, or others than now: {_PAGE}",
+            hint=f"give a bearer token, user and password, or a tenant's header, or others than now: {PAGE}",
         )
+    if status == _PROXY_WANTS:
+        raise NoData(f"the proxy before {where} does not let this in: status 407", hint=PROXY_HINT)
     if status == 404:
         raise NoData(
             f"{where} does not exist there: status 404: {said}",
-            hint=f"back ends have a path before /api/v1, such as /prometheus: it belongs to the address ({_PAGE})",
+            hint=f"back ends have a path before /api/v1, such as /prometheus: it belongs to the address ({PAGE})",
         )
     if status == _TOO_MANY:
         raise NoData(
@@ -182,7 +189,7 @@ def _checked(response: Response, **_: Any) -> None:
     if status == 200:
         raise NoData(
             f"{where} answers with something else than JSON: {said!r}",
-            hint=f"is this Prometheus, or a login page? See {_PAGE}",
+            hint=f"is this Prometheus, or a login page? See {PAGE}",
         )
 
 

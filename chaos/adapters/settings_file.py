@@ -82,9 +82,9 @@ def _of_files(start: Path) -> tuple[Settings, Path | None]:
             return _settings(_table_of(_load(own), own), own), own
         project = folder / "pyproject.toml"
         if project.is_file():
-            table = _load(project).get("tool", {}).get("chaos")
-            if table is not None:
-                return _settings(table, project), project
+            tools = _load(project).get("tool")
+            if isinstance(tools, dict) and "chaos" in tools:
+                return _settings(tools["chaos"], project), project
     return Settings(), None
 
 
@@ -103,12 +103,14 @@ def _table_of(document: dict[str, Any], file: Path) -> dict[str, Any]:
 
 def _load(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{file}: can't be read as TOML: {error}") from error
 
 
-def _settings(table: dict[str, Any], file: Path) -> Settings:
+def _settings(table: Any, file: Path) -> Settings:
+    if not isinstance(table, dict):
+        raise InputError(f"{file}: expected the settings as the one table [tool.chaos]")
     if isinstance(table.get("prometheus"), dict):
         table = {**table, "prometheus": _placed(table["prometheus"], file.parent)}
     try:

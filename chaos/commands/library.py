@@ -87,10 +87,8 @@ def show(
         Experiment.model_validate(document)
     except ValidationError as error:
         if name is not None and (of_name := [one for one in error.errors() if one["loc"] == ("experiment",)]):
-            raise InputError(f"--name {wrong(of_name[0])}") from error
-        raise InputError(
-            f"{kind.key}: {'; '.join(told(error))}", hint=f"its parameters: {_parameters(kind)}"
-        ) from error
+            raise InputError(f"--name {wrong(of_name[0])}") from None
+        raise InputError(f"{kind.key}: {'; '.join(told(error))}", hint=f"its parameters: {_parameters(kind)}") from None
     give(_as_yaml(document))
 
 
@@ -106,15 +104,18 @@ def _given(texts: Sequence[str]) -> dict[str, Any]:
 def _parameter(text: str) -> tuple[str, Any]:
     from ruamel.yaml import YAML
 
+    from chaos.values.secrets import redacted
     from chaos.values.unreadable import UNREADABLE
 
     name, equals, value = text.partition("=")
     try:
         read = YAML(typ="safe", pure=True).load(value)
     except UNREADABLE:
-        raise InputError(f"--with {text!r}: expected a value as it stands in YAML") from None
+        raise InputError(f"--with {redacted(text)!r}: expected a value as it stands in YAML") from None
     if not (name and equals and value):
-        raise InputError(f"--with {text!r}: expected a parameter and its value, such as service=inventory-svc")
+        raise InputError(
+            f"--with {redacted(text)!r}: expected a parameter and its value, such as service=inventory-svc"
+        )
     return name, read
 
 

@@ -308,6 +308,7 @@ def _settings_for(named: list[str] | None) -> Settings:
     from pydantic import ValidationError
 
     from chaos.adapters.settings_file import read_settings
+    from chaos.values.declared import told
 
     settings = read_settings(Path.cwd())
     if not named:
@@ -315,8 +316,7 @@ def _settings_for(named: list[str] | None) -> Settings:
     try:
         return type(settings).model_validate({**settings.model_dump(), "namespaces": named})
     except ValidationError as error:
-        told = "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors(include_url=False))
-        raise InputError(f"--namespace: {told}") from error
+        raise InputError(f"--namespace: {'; '.join(one.partition(': ')[2] for one in told(error))}") from None
 
 
 def _spelled_out(settings: Settings) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from chaos.judge.preflight import Sampled, counted_by, lacking, remarks, sampled
 from chaos.judge.proof import faults_before
 from chaos.judge.questions import aside, looked_for, needed
 from chaos.judge.removal import drain
+from chaos.judge.shifting import asked_of, concluded, judge_shift, shift_differences, step_at
 from chaos.judge.standing import Standing, stand
 from chaos.judge.tested import untested_before
 from chaos.judge.what_if import supposed
@@ -23,7 +24,9 @@ __all__ = [
     "Sampled",
     "Standing",
     "aside",
+    "asked_of",
     "called_since",
+    "concluded",
     "counted_by",
     "counted_until",
     "drain",
@@ -32,6 +35,7 @@ __all__ = [
     "judge",
     "judge_callers",
     "judge_entry",
+    "judge_shift",
     "lacking",
     "longest",
     "looked_for",
@@ -41,7 +45,9 @@ __all__ = [
     "newcomers",
     "remarks",
     "sampled",
+    "shift_differences",
     "stand",
+    "step_at",
     "supposed",
     "too_coarse",
     "untested_before",

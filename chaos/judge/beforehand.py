@@ -15,7 +15,7 @@ from math import ceil, inf, prod
 from typing import Final
 
 from chaos.expectations import Expectation
-from chaos.expectations.kind import Phase, Prospect, Takes
+from chaos.expectations.kind import Phase, Prospect
 from chaos.expectations.share import ShareOfGood
 from chaos.faults.kind import Kind
 from chaos.istio.hosts import placed
@@ -167,7 +167,7 @@ def _undecidable(experiment: Experiment, interval: float = 0.0) -> Iterator[Hope
                 where=("steadyState", place, takes.key),
                 value=takes.value,
                 message=f"{one.title!r} can't be decided {WHEN[phase]}: {takes.why} (limits.{phase} is {limit:g} s)",
-                hint=_more(experiment, f"limits.{phase}", takes),
+                hint=_more(experiment, f"limits.{phase}", takes.seconds, takes.times),
             )
 
 
@@ -192,13 +192,8 @@ def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:
                     hint=_more(
                         experiment,
                         key,
-                        Takes(
-                            seconds=needed / rate + late,
-                            key="percentage",
-                            value="",
-                            why="",
-                            times=needed / (rate * (limit - late)) if limit > late else None,
-                        ),
+                        needed / rate + late,
+                        needed / (rate * (limit - late)) if limit > late else None,
                     ),
                 )
 
@@ -213,11 +208,11 @@ def _proofs(one: Experiment) -> Iterator[tuple[Kind, float, str, tuple[str | int
             yield kind, stage.lasts.total_seconds(), "the stage's for", ("stages", number)
 
 
-def _more(experiment: Experiment, key: str, takes: Takes) -> str:
+def _more(experiment: Experiment, key: str, seconds: float, times: float | None) -> str:
     """The time or the rate that it takes, with some to spare; a longer limit costs nothing where it is not needed."""
-    ways = [f"raise {key} to {ceil(_SPARE * takes.seconds)}s"] if takes.seconds < inf else []
-    if takes.times is not None:
-        ways.append(f"{'' if ways else 'raise '}load.rate to {ceil(_SPARE * takes.times * experiment.load.rate)}")
+    ways = [f"raise {key} to {ceil(_SPARE * seconds)}s"] if seconds < inf else []
+    if times is not None:
+        ways.append(f"{'' if ways else 'raise '}load.rate to {ceil(_SPARE * times * experiment.load.rate)}")
     if not ways:
-        return f"expect less: change {takes.key}"
+        return "no time and no rate is enough: change the bound, so that it lies further from what is usual"
     return f"{', or '.join(ways)} (this has some to spare; a phase ends as soon as it is decided)"

@@ -46,7 +46,7 @@ def supposed(history: History, changes: Mapping[str, object]) -> tuple[History, 
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = dotted(path_in(document, first["loc"]))
-        raise InputError(f"what-if: {place}: {wrong(first)}" if place else f"what-if: {wrong(first)}") from error
+        raise InputError(f"what-if: {place}: {wrong(first)}" if place else f"what-if: {wrong(first)}") from None
     plan = history.plan.model_copy(update={"experiment": experiment})
     asked = {*needed(history.plan), *(recorded.question for recorded in history.recorded)}
     missing = [question for question in needed(plan) if question not in asked]

@@ -19,7 +19,7 @@ from pydantic import (
 
 from chaos.errors import InputError, Setting
 from chaos.values.declared import Declared, told
-from chaos.values.secrets import Address, without_secrets
+from chaos.values.secrets import Address, is_url, without_secrets
 
 VARIABLE: Final = "CHAOS_PROMETHEUS"
 """The variable of its URL; those of the others are called so, too, such as ``CHAOS_PROMETHEUS_BEARER``."""
@@ -51,10 +51,11 @@ def _header(name: str) -> str:
 
 def _url(url: Any) -> Any:
     text = url.get_secret_value() if isinstance(url, SecretStr) else url
-    if not isinstance(text, str) or not re.match(r"https?://[^\s/?#]", text):
-        shown = without_secrets(text) if isinstance(text, str) else type(text).__name__
-        raise ValueError(f"expected a URL such as http://prometheus.istio-system:9090, got {shown!r}")
-    return Address(text.rstrip("/"))
+    if not isinstance(text, str):
+        raise ValueError("expected a URL such as http://prometheus.istio-system:9090")
+    if not is_url(text.strip()):
+        raise ValueError(f"expected a URL such as http://prometheus.istio-system:9090, got {without_secrets(text)!r}")
+    return Address(text.strip().rstrip("/"))
 
 
 Url = Annotated[Address, BeforeValidator(_url), PlainSerializer(str, when_used="json")]
@@ -68,9 +69,10 @@ def address(url: str, whence: str, *, example: str) -> Address:
     Raises:
         InputError: it is no URL.
     """
-    if not url.startswith(("http://", "https://")):
-        raise InputError(f"{whence}: expected a URL, got {without_secrets(url)!r}", hint=f"for example {example}")
-    return Address(url.rstrip("/"))
+    text = url.strip()  # what is read from a file ends in a newline
+    if not is_url(text):
+        raise InputError(f"{whence}: expected a URL, got {without_secrets(text)!r}", hint=f"for example {example}")
+    return Address(text.rstrip("/"))
 
 
 class Prometheus(Declared):
@@ -126,7 +128,11 @@ class Prometheus(Declared):
     @model_validator(mode="before")
     @classmethod
     def _by_url(cls, given: Any) -> Any:
-        return {"url": given} if isinstance(given, str | SecretStr) else given
+        if isinstance(given, str | SecretStr):
+            return {"url": given}
+        if not isinstance(given, Mapping | Prometheus):
+            raise ValueError("expected its URL, or a table with url and how one gets in")
+        return given
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -168,8 +174,9 @@ class Prometheus(Declared):
             key, _, header = name.strip().partition(".")
             if not equals or key not in values or bool(header) != (key == "headers"):
                 known = ", ".join(f"{name}=…" for name in values if name not in ("url", "headers"))
+                got = f"got {name.strip()!r}" if equals else "and one has no = (it is not shown)"
                 raise InputError(
-                    f"{whence}: expected a way to get in and its value, got {name.strip()!r}",
+                    f"{whence}: expected a way to get in and its value, {got}",
                     hint=f"one of {known}, headers.NAME=…",
                 )
             if header:

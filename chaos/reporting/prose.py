@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from chaos.model.judged import Again
+from chaos.model.shift import Shift
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_confidence
@@ -43,6 +44,12 @@ def verdict_text(verdict: Verdict) -> str:
     lines += [f"  at the end: {line}" for line in after_reasons(verdict)]
     lines += _evidence(verdict)
     return "\n".join(lines)
+
+
+def shift_text(shift: Shift) -> str:
+    """A whole shift as plain text."""
+    steps = [line for step in shift.steps for line in step.sentence.splitlines()]
+    return "\n".join([shift.headline, *(f"  {line}" for line in (*_again(shift.again), *steps))])
 
 
 def _confidence(verdict: Verdict) -> Iterator[str]:

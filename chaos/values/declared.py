@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from chaos.errors import InputError
 from chaos.values.content import JSON_PATH
+from chaos.values.secrets import redacted
 
 WRITTEN: Final = {"written": True}
 """The context in which an experiment file is read: some forms are for Python alone."""
@@ -144,7 +145,7 @@ SHAPES: Final = frozenset(("dict_type", "list_type", "model_attributes_type", "m
 
 
 def wrong(item: Mapping[str, Any]) -> str:
-    """What is wrong with a value, in plain words; the value itself is left out where it may be a secret."""
+    """What is wrong with a value, in plain words; the value, or a part of it, is left out where it may be a secret."""
     if item["type"] in _MESSAGES:
         return _MESSAGES[item["type"]]
     message = str(item["msg"]).removeprefix("Value error, ")
@@ -153,8 +154,8 @@ def wrong(item: Mapping[str, Any]) -> str:
     hidden = _SECRET.intersection(item["loc"]) and not _PUBLIC.intersection(item["loc"])
     hidden = hidden or (item["type"] in SHAPES and isinstance(item["input"], str))
     if hidden or isinstance(item["input"], dict | list | tuple | timedelta | BaseModel | None):
-        return message
-    return f"{item['input']!r}: {message}"
+        return redacted(message)
+    return redacted(f"{item['input']!r}: {message}")
 
 
 def told(error: ValidationError) -> list[str]:

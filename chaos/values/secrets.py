@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -38,6 +39,18 @@ def without_secrets(url: str) -> str:
     """An address without user, password, query and fragment, whether or not it is of the right form."""
     found = _URL.match(url)
     return f"{found['scheme'] or ''}{found['rest']}" if found else ""
+
+
+def is_url(text: str) -> bool:
+    """Whether it is a URL of HTTP or HTTPS with a host that can be one, and a port that is one."""
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname or "", url.port
+    except ValueError:  # a port that is no number, or half an IPv6 address
+        return False
+    labels = host.removesuffix(".").split(".") if ":" not in host else ["ipv6"]
+    fits = url.scheme in ("http", "https") and port != 0 and all(0 < len(one) < 64 for one in labels)
+    return fits and not re.search(r"\s", text)
 
 
 def telling_values(named: Mapping[str, str]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from typing import Final
 import httpx
 import pytest
 
+from chaos.values.secrets import redacted
+
 _AT_ONCE: Final = 8
 _SECONDS: Final = 30.0
 
@@ -55,7 +57,7 @@ class Entry:
         seen = self.ask(path, times, method=method, headers=headers)
         if bad := {status: number for status, number in seen.items() if not 200 <= status < 400}:
             pytest.fail(
-                f"expected an answer without an error to each {method} {path}, and got {_told(bad)} of {times}",
+                f"expected an answer without an error to each {method} {redacted(path)}, and got {_told(bad)} of {times}",
                 pytrace=False,
             )
 

@@ -83,6 +83,7 @@ class BackEnd:
         vectors_only: Whether a scalar is answered as a vector, evaluated in the past, as VictoriaMetrics does.
         repeats: Whether a refusal repeats the headers of the request.
         status: A status that it answers everything with, and no data.
+        answer: What it answers everything with, as if it were JSON.
     """
 
     prefix: str = ""
@@ -104,6 +105,7 @@ class BackEnd:
     vectors_only: bool = False
     repeats: bool = False
     status: int | None = None
+    answer: bytes | None = None
 
     def lets_in(self, headers: Mapping[str, str]) -> bool:
         given = headers.get("Authorization", "")
@@ -281,6 +283,8 @@ class _Handler(BaseHTTPRequestHandler):
                 self._answer(401, f"{said} {self.headers if back_end.repeats else ''}".encode(), "text/plain")
         elif back_end.status is not None:
             self._answer(back_end.status, b"it does not work", "text/plain")
+        elif back_end.answer is not None:
+            self._answer(200, back_end.answer)
         elif not split.path.startswith(f"{back_end.prefix}/api/v1/"):
             self._answer(404, b"404 page not found", "text/plain")
         else:

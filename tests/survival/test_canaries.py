@@ -135,8 +135,10 @@ def test_a_broken_update_of_a_rollout_that_begins_during_the_fault_is_found(lab:
     finally:
         process.kill()
     (verdict,) = json.loads(told)
-    (reason,) = verdict["reasons"]
+    reason, *others = verdict["reasons"]
     assert reason["code"] == "expectation-violated"
+    # The broken update's pod ends during the recovery, so what it counted last may not be scraped.
+    assert {one["code"] for one in others} <= {"caller-not-scraped"}
     assert "at cart-svc-canary" in reason["message"]
     assert [event["destination"] for event in record_in(tmp_path)["events"] if event["kind"] == "routes-changed"] == [
         "cart-svc-canary.staging.svc.cluster.local"

@@ -10,10 +10,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 
 import pytest
 
+from chaos.pytest_verdicts import rows_of_all
 from tests.support.plugin_sessions import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 from tests.support.waiting import seconds_until, until
 
@@ -65,8 +67,14 @@ def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pyteste
             "test_it[a::b]",
             "test_mine.TestStock#test_it",
         ),
+        (
+            "import pytest\n@pytest.fixture\ndef run(harness): harness.check(read_experiment({file!r})[0])\n"
+            "def test_it(run): pass",
+            "test_it",
+            "test_mine#test_it",
+        ),
     ],
-    ids=["file", "function", "method with a parameter"],
+    ids=["file", "function", "method with a parameter", "fixture"],
 )
 def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(
     pytester: pytest.Pytester, test: str | None, name: str, full_name: str
@@ -107,11 +115,54 @@ def test_what_junits_xml_has_of_a_verdict_is_json(pytester: pytest.Pytester) -> 
     assert result["fullName"] == "experiments.bad#bad", "as that of a worker that died"
 
 
+def test_experiments_of_fixtures_are_in_the_table_whenever_they_run(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "good", "bad", "unsure")
+    pytester.makepyfile(
+        """
+        import pytest
+        from chaos.adapters.experiment_file import read_experiment
+
+        def check(harness, name):
+            harness.check(read_experiment(f"experiments/{name}.yaml")[0])
+
+        @pytest.fixture
+        def before(harness):
+            check(harness, "bad")
+
+        @pytest.fixture
+        def around(harness):
+            check(harness, "good")
+            yield
+            check(harness, "unsure")
+
+        def test_before(before):
+            pass
+
+        def test_around(around):
+            pass
+        """
+    )
+    found = pytester.runpytest_subprocess(
+        *MESH, *QUIET, "test_experiments_of_fixtures_are_in_the_table_whenever_they_run.py"
+    )
+    found.assert_outcomes(passed=1, errors=2)
+    _, _, table = found.stdout.str().partition("= chaos experiments =")
+    told = [line.split()[:2] for line in table.splitlines() if re.match(r"(good|bad|unsure) ", line)]
+    assert told == [["bad", "failed"], ["good", "passed"], ["unsure", "inconclusive"]]
+
+
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
 def test_an_experiment_without_a_verdict_is_in_the_table(pytester: pytest.Pytester, workers: list[str]) -> None:
     write(pytester, "good")
     found = pytester.runpytest_subprocess("--chaos-prometheus=http://p", *workers, *QUIET)
     found.stdout.fnmatch_lines(["*chaos experiments*", "good *error    --chaos-prometheus without --chaos-context*"])
+
+
+def test_a_session_without_a_terminal_is_none_of_our_business(pytester: pytest.Pytester) -> None:
+    with_outcomes(pytester, "bad")
+    found = pytester.runpytest_subprocess(*MESH, *QUIET, "-p", "no:terminal")
+    assert found.ret == pytest.ExitCode.TESTS_FAILED
+    assert "INTERNALERROR" not in found.stderr.str()
 
 
 def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytester) -> None:
@@ -122,6 +173,18 @@ def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytest
     assert "Captured stdout" not in out
     for file in (pytester.path / "results").glob("*-result.json"):
         assert '"stdout"' not in file.read_text()
+
+
+def test_what_every_worker_runs_is_told_for_each() -> None:
+    """As with ``--dist each``."""
+    told = [("chaos_verdict", json.dumps({"name": "bad", "outcome": "failed", "reasons": [], "folder": ""}))]
+    phases: tuple[Literal["setup", "call"], ...] = ("setup", "call")
+    reports = [
+        pytest.TestReport("a::b", ("a", 1, "b"), {}, "passed", None, when, user_properties=told, worker_id=worker)
+        for when in phases
+        for worker in ("gw0", "gw1")
+    ]
+    assert [row["name"] for row in rows_of_all(reports)] == ["bad", "bad"]
 
 
 def test_each_tag_is_told_to_allure_once(pytester: pytest.Pytester) -> None:
@@ -204,6 +267,7 @@ def test_what_the_options_lack_is_an_error_of_the_fixture_in_prose(pytester: pyt
 STOPPED = """\
 import os, signal, time
 from pathlib import Path
+from typing import Literal
 from chaos.errors import Stopped
 from chaos.harness.harness import Harness
 
@@ -234,26 +298,46 @@ def pytest_chaos_harness(config):
 """
 
 
+IN_FIXTURES = """\
+import pytest
+from chaos.adapters.experiment_file import read_experiment
+
+@pytest.fixture(params="ab")
+def around(harness, request):
+    experiment, _ = read_experiment(f"experiments/{request.param}.yaml")
+    if not LATE:
+        harness.check(experiment)
+    yield
+    harness.check(experiment)
+
+def test_it(around):
+    pass
+"""
+
+
 @pytest.mark.parametrize(
-    ("workers", "number", "code"),
+    ("workers", "number", "code", "in_fixtures"),
     [
-        (0, signal.SIGINT, pytest.ExitCode.INTERRUPTED),
-        (0, signal.SIGTERM, pytest.ExitCode.INTERRUPTED),
-        (2, signal.SIGINT, pytest.ExitCode.INTERRUPTED),
-        (2, signal.SIGTERM, -signal.SIGTERM),
-        (2, signal.SIGKILL, -signal.SIGKILL),
+        (0, signal.SIGINT, pytest.ExitCode.INTERRUPTED, ""),
+        (0, signal.SIGTERM, pytest.ExitCode.INTERRUPTED, ""),
+        (0, signal.SIGTERM, pytest.ExitCode.INTERRUPTED, "LATE = False"),
+        (0, signal.SIGTERM, pytest.ExitCode.INTERRUPTED, "LATE = True"),
+        (2, signal.SIGINT, pytest.ExitCode.INTERRUPTED, ""),
+        (2, signal.SIGTERM, -signal.SIGTERM, ""),
+        (2, signal.SIGKILL, -signal.SIGKILL, ""),
     ],
 )
 def test_a_signal_to_pytest_alone_restores_and_injects_nothing_more(
-    pytester: pytest.Pytester, workers: int, number: signal.Signals, code: int
+    pytester: pytest.Pytester, workers: int, number: signal.Signals, code: int, in_fixtures: str
 ) -> None:
     write(pytester, "a", "b", "c", "d", "e", "f")
+    files = [str(pytester.makepyfile(f"{in_fixtures}\n{IN_FIXTURES}"))] if in_fixtures else []
     log = pytester.mkdir("log")
     pytester.makeconftest(STOPPED.format(log=str(log)))
     parallel = ["-n", str(workers)] if workers else []
     with (pytester.path / "out.txt").open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", *MESH, *QUIET, *parallel],
+            [sys.executable, "-m", "pytest", *MESH, *QUIET, *parallel, *files],
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=pytester.path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from chaos.values.secrets import redacted
 from chaos_suites.asking import Entry
 from chaos_suites.configuring import Configure
 from chaos_suites.services import Services
@@ -22,4 +23,4 @@ def test_what_is_allowed_passes_and_everything_else_is_denied(
     for one in authorization.allowed:
         entry.must_answer(one.path, TIMES, method=one.method)
     for one in authorization.denied:
-        assert set(entry.ask(one.path, TIMES, method=one.method)) == {403}, f"{one.method} {one.path}"
+        assert set(entry.ask(one.path, TIMES, method=one.method)) == {403}, f"{one.method} {redacted(one.path)}"

@@ -55,12 +55,25 @@ def test_one_that_is_not_installed_says_how_to_get_it(tmp_path: Path) -> None:
         ("import sys; sys.exit('log in first')", "exec: process returned 1. log in first"),
         ("print('no JSON')", "exec: failed to decode process output"),
         (f"print('''{json.dumps({**ANSWER, 'status': {}})}''')", "exec: missing token or clientCertificateData"),
+        (
+            "import sys; sys.exit('no: https://me:canary@idp/ Bearer canary-4711')",
+            "no: https://**********@idp/ Bearer ****",
+        ),
+        ("print('null')", "it did not print an ExecCredential"),
+        (
+            f"print('''{json.dumps({**ANSWER, 'status': {'token': 'canary', 'expirationTimestamp': 'x'}})}''')",
+            "it did not print",
+        ),
+        ("import sys; sys.stdout.buffer.write(b'\\xff')", "it did not print an ExecCredential"),
+        ("import sys; sys.exit('x' * 100_000)", "exec: process returned 1. xxx"),
     ],
 )
 def test_one_that_fails_says_why(tmp_path: Path, capfd: pytest.CaptureFixture[str], script: str, told: str) -> None:
     with pytest.raises(InputError) as caught:
         load(written(tmp_path, script), "x")
-    assert f"gave no credentials: {told}" in caught.value.message
+    assert f"gave no credentials: {told}" in caught.value.message or f"returned 1. {told}" in caught.value.message
+    assert len(caught.value.message) < 600
+    assert "canary" not in caught.value.message
     assert "see that the command works" in str(caught.value.hint)
     assert capfd.readouterr().err == "", "told once"
     assert all(not one.filters for one in (logging.getLogger(),))

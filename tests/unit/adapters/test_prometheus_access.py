@@ -109,6 +109,7 @@ def test_certificates_of_both_sides(tmp_path: Path) -> None:
     (BackEnd(bearer={"x"}, login=True), r"redirect to http://127\.0\.0\.1:\d+/login|redirect to /login"),
     (BackEnd(status=404), "does not exist there: status 404"),
     (BackEnd(status=429), "limits how often it is asked"),
+    (BackEnd(status=407), "the proxy before .* does not let this in: status 407"),
     (BackEnd(status=503), "can't answer 'time.*it does not work"),
     (BackEnd(headers={"X-Scope-OrgID": "a"}), "does not let this in: status 401: no org id"),
 ])  # fmt: skip
@@ -192,6 +193,10 @@ def test_files_variables_and_options_say_it_alike(tmp_path: Path) -> None:
     assert "CHAOS_PROMETHEUS_BEARER" in sourced.sources["prometheus"]
     with pytest.raises(InputError, match="CHAOS_PROMETHEUS_BEARER: bearer: expected env:NAME"):
         read_sourced(tmp_path, {"CHAOS_PROMETHEUS_BEARER": CANARY})
+    for headers in (f"Authorization: Bearer {CANARY}", f"X-Tenant=a,{CANARY}"):  # which people write so, or has a comma
+        with pytest.raises(InputError, match=r"CHAOS_PROMETHEUS_HEADERS: .*has no = \(it is not shown\)") as caught:
+            read_sourced(tmp_path, {"CHAOS_PROMETHEUS_HEADERS": headers})
+        assert CANARY not in str(caught.value)
     with pytest.raises(InputError, match="expected a way to get in and its value, got 'token'"):
         of_file.with_access([f"token={CANARY}"])
 
@@ -220,6 +225,18 @@ def test_a_proxy_of_the_environment_is_not_asked_and_no_netrc_is_sent(
     with serving(upstream()) as made:
         PrometheusMetrics(made.url).now()
         assert asked_with(made, "Authorization") == [None]
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://me:{}@127.0.0.1:9", "http://me:{}@h:x", "socks5://me:{}@127.0.0.1:9", "x://me:{}@h"]
+)
+def test_a_proxy_that_can_not_be_used_is_told_as_such(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTPS_PROXY", "https_proxy"):
+        monkeypatch.setenv(name, proxy.format(CANARY))
+    with pytest.raises(MetricsError, match="can't be reached through the proxy before it") as caught:
+        PrometheusMetrics("https://metrics.invalid").now()
+    assert "correct HTTPS_PROXY" in str(caught.value.hint)
+    assert CANARY not in str(caught.value)
 
 
 def test_the_pages_say_what_is_tested() -> None:

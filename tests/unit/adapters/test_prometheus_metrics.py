@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import re
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
+from chaos.errors import MetricsError
 from chaos.istio.metrics import BUCKETS_MS
 from chaos.values.questions import (
+    Alerts,
     Comparison,
     Convergence,
     Durations,
@@ -22,6 +28,7 @@ from chaos.values.questions import (
     Requests,
     Side,
 )
+from tests.support.back_ends import BackEnd, serving, stored
 
 HOST = "order-svc.staging.svc.cluster.local"
 METRICS = PrometheusMetrics("http://127.0.0.1:9090")
@@ -57,3 +64,38 @@ def test_a_bucket_is_found_however_its_bound_is_written(bound: float, written: l
     for other in BUCKETS_MS:
         if other != bound:
             assert not re.fullmatch(pattern, f"{other:g}")
+
+
+def data(found: Any) -> bytes:
+    """An answer in whose data everything is this, whatever was asked for."""
+    told = {"resultType": "vector", "result": found, "activeTargets": found, "groups": found}
+    return json.dumps({"status": "success", "data": told}).encode()
+
+
+@pytest.mark.parametrize("answer", [
+    b"", b"<html>", b"null", b"[]", b"1", b"{}", b'{"data": null}', b'{"data": []}', b'{"status"', b"[" * 100_000, b"\xe4", gzip.compress(b"{}"),
+    data(None), data("x"), data([1]), data([{}]), data([{"metric": {"le": "x"}, "value": [1, "x"], "values": [[1, "x"]], "rules": [{}]}]),
+])  # fmt: skip
+def test_what_is_no_data_is_told_whatever_was_asked(answer: bytes) -> None:
+    with serving(stored(), BackEnd(answer=answer)) as made:
+        metrics = PrometheusMetrics(made.url)
+        questions = (Requests(host=HOST), Alerts(name="x"), Comparison(promql="up > 0"))
+        asked = [lambda one=one: metrics.samples(one, seconds=60, at=1.0) for one in questions]
+        told = [
+            error
+            for ask in (metrics.now, metrics.version, metrics.scrape_interval, metrics.held, *asked)
+            if (error := error_of(ask))
+        ]
+    assert told
+    for error in told:
+        assert f"what answers at {made.url} is no data of Prometheus" in str(error)
+        assert error.__cause__ is None
+
+
+def error_of(ask: Callable[[], object]) -> MetricsError | None:
+    """None where some part of the answer could be read: an empty list of targets is one."""
+    try:
+        ask()
+    except MetricsError as error:
+        return error
+    return None

@@ -48,6 +48,52 @@ def test_a_wrong_file_is_an_error_and_never_ignored(tmp_path: Path, text: str, s
     assert "chaos.toml" in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["tool = 3", "[[tool]]\na = 1", "[tool]\na = 1"])
+def test_a_project_without_settings_has_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    assert read_settings(tmp_path).namespaces == ()
+
+
+@pytest.mark.parametrize("text", ['[tool]\nchaos = "x"', '[[tool.chaos]]\nnamespaces = ["a"]'])
+def test_settings_that_are_no_table_are_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(text)
+    with pytest.raises(InputError, match=r"pyproject.toml: expected the settings as the one table \[tool.chaos\]"):
+        read_settings(tmp_path)
+
+
+def test_a_file_of_an_editor_that_marks_its_encoding_is_read(tmp_path: Path) -> None:
+    (tmp_path / "chaos.toml").write_bytes(b'\xef\xbb\xbfnamespaces = ["staging"]\r\n')
+    assert read_settings(tmp_path).namespaces == ("staging",)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "me:canary@h",
+        "http://me:canary@h:x",
+        "http://me:canary@[::1",
+        "http://me:canary@h h",
+        "http://.h",
+        "http://me:canary@",
+    ],
+)
+def test_what_is_no_address_is_told_where_it_stands(tmp_path: Path, address: str) -> None:
+    (tmp_path / "chaos.toml").write_text(f'prometheus = "{address}"\nentry = "{address}"')
+    with pytest.raises(InputError, match=r"prometheus.url: expected a URL.*entry: expected a URL") as caught:
+        read_settings(tmp_path)
+    (tmp_path / "chaos.toml").write_text("")
+    with pytest.raises(InputError, match="CHAOS_ENTRY: expected a URL") as given:
+        read_settings(tmp_path, {"CHAOS_ENTRY": address})
+    assert "canary" not in str(caught.value) + str(given.value)
+
+
+def test_an_address_from_a_file_ends_in_a_newline(tmp_path: Path) -> None:
+    found = read_settings(
+        tmp_path, {"CHAOS_ENTRY": "HTTP://[::1]:8080/\n", "CHAOS_PROMETHEUS": " https://h/prometheus/ "}
+    )
+    assert (str(found.entry), str(found.prometheus.url)) == ("HTTP://[::1]:8080", "https://h/prometheus")
+
+
 def test_a_file_of_its_own_may_have_the_table_of_a_project(tmp_path: Path) -> None:
     page = Path(__file__).parents[3] / "docs" / "how-to" / "staging-cluster.md"
     (documented,) = re.findall(r"```toml\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)

@@ -10,7 +10,9 @@ import pytest
 
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.testing.shares import Shares
 from chaos.testing.shop import Shop
+from chaos.values.load import LoadCell, LoadSecond
 
 EXPERIMENT = """\
 experiment: orders-survive-inventory
@@ -81,6 +83,8 @@ def healthy(seed: int) -> tuple[Shop, str]:
         asks=chance.choice([1.0, 3.0]),
     )
     shop.traffic.staggered = True
+    if chance.random() < 0.3:
+        blind(shop)
     rate, share = chance.choice([20, 80, 400]), chance.choice([20, 50, 100])
     fault = chance.choice(
         [f"abort: {{percentage: {share}, httpStatus: 503}}", f"delay: {{percentage: {share}, fixedDelay: 2s}}"]
@@ -139,16 +143,25 @@ def test_pods_of_several_services_count_for_one_of_them(tmp_path: object) -> Non
     assert run(shop, tmp_path).passed
 
 
-def test_load_that_leads_elsewhere_is_missed_by_nobody(tmp_path: object) -> None:
-    """Two of three requests are for services of another namespace, which the shop's proxies do not count."""
+@pytest.mark.parametrize(("status", "asked", "times", "around"), [
+    (200, "GET /news", 2.0, lambda shop: None),
+    (200, "GET /news", 0.06, blind),
+    (404, "GET /orders/42", 0.06, blind),
+])  # fmt: skip
+def test_load_that_does_not_get_to_the_shop_is_missed_by_nobody(
+    status: int, asked: str, times: float, around: Callable[[Shop], None], tmp_path: object
+) -> None:
+    """Some requests are for services of another namespace, which the shop's proxies do not count, or a gateway has no route for them."""
     shop = Shop()
-    sent = shop.load.poll
+    around(shop)
+    sent, more = shop.load.poll, Shares()
 
-    def more() -> object:
-        return [
-            one.model_copy(update={"intended": 3 * one.intended, "sent": 3 * one.sent, "cells": one.cells * 3})
-            for one in sent()
-        ]
+    def beside(second: LoadSecond) -> LoadSecond:
+        number = more.whole("beside", times * second.sent)
+        cell = LoadCell(request=asked, status=status, latencies={5.0: number})
+        added = {"intended": second.intended + number, "sent": second.sent + number}
+        return second.model_copy(update={**added, "cells": (*second.cells, *([cell] if number else []))})
 
-    shop.load.poll = more  # type: ignore[method-assign, assignment]
-    assert run(shop, tmp_path).passed
+    shop.load.poll = lambda: [beside(one) for one in sent()]  # type: ignore[method-assign]
+    verdict = run(shop, tmp_path, RARE)
+    assert verdict.passed, verdict.reasons
