@@ -8,14 +8,14 @@ from itertools import product
 from typing import Final
 
 from chaos.expectations.evidence import Window
-from chaos.expectations.kind import Look
+from chaos.expectations.kind import Kind, Look
 from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.share import ShareOfGood
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.live import decided, judged, look_at
 from chaos.judge.removal import drain
-from chaos.judge.tested import with_statuses
+from chaos.judge.tested import by_statuses
 from chaos.model.history import Mark
 from chaos.model.verdict import RecoveryResult, RemovalResult
 from chaos.values.answers import Answer, ExpectationResult
@@ -73,20 +73,22 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
     look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
     if (late := _never_good(facts, gone, now, end)) is not None:
         answer, seconds, look = Answer.VIOLATED, None, late
-    expectations = _told(facts, judged(facts, experiment.steady_state, look), look.window, gone)
+    results = zip(experiment.steady_state, judged(facts, experiment.steady_state, look), strict=True)
+    expectations = tuple(_told(facts, one, result, look, gone) for one, result in results)
     changed = {"seconds": seconds, "answer": answer, "expectations": expectations}
     if seconds is not None:
         changed["uncertainty"] = seconds - least
     return result.model_copy(update=changed)
 
 
-def _told(
-    facts: Facts, results: Sequence[ExpectationResult], window: Window, gone: float
-) -> tuple[ExpectationResult, ...]:
-    """With their statuses, and with the time that they are about."""
-    when = f"{window.start - gone:.0f} to {window.end - gone:.0f} s after the fault was gone"
-    dated = [one.model_copy(update={"observed": f"{one.observed}, {when}"}) for one in results]
-    return with_statuses(facts, dated, window)
+def _told(facts: Facts, one: Kind, result: ExpectationResult, look: Look, gone: float) -> ExpectationResult:
+    """With the time that it is about, and the statuses of the answers that were counted in it."""
+    when = f"{look.window.start - gone:.0f} to {look.window.end - gone:.0f} s after the fault was gone"
+    dated = result.model_copy(update={"observed": f"{result.observed}, {when}"})
+    window = look.window
+    if isinstance(one, ShareOfGood) and result.answer is not Answer.VIOLATED:
+        window = one.holding(facts.evidence, look)
+    return by_statuses(facts, one, dated, window)
 
 
 def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult, now: float) -> RecoveryResult:

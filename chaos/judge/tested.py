@@ -9,6 +9,7 @@ from chaos.expectations.client import FAILURE
 from chaos.expectations.confidence import decide
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
+from chaos.expectations.kind import Kind
 from chaos.expectations.mesh import by_status
 from chaos.expectations.share import ShareOfGood, rest_of
 from chaos.istio.metrics import caller_of
@@ -101,14 +102,17 @@ def with_statuses(
     """What became of expectations in a window, and by which statuses: these tell what was taken for good."""
     if window is None or not results:
         return tuple(results)
-    told = []
-    for one, result in zip(facts.experiment.steady_state, results, strict=True):
-        answers: Mapping[str, int] = {}
-        if isinstance(one, ShareOfGood):
-            answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
-        more = f"{result.observed}; status {_told(answers)}" if answers else result.observed
-        told.append(result.model_copy(update={"observed": more}))
-    return tuple(told)
+    pairs = zip(facts.experiment.steady_state, results, strict=True)
+    return tuple(by_statuses(facts, one, result, window) for one, result in pairs)
+
+
+def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Window) -> ExpectationResult:
+    """What became of one of them, with its statuses; itself where it is no share of answers, or none was counted."""
+    answers: Mapping[str, int] = {}
+    if isinstance(one, ShareOfGood):
+        answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
+    more = f"{result.observed}; status {_told(answers)}" if answers else result.observed
+    return result.model_copy(update={"observed": more})
 
 
 def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:

@@ -170,7 +170,7 @@ def test_a_hypothetical_verdict_is_marked_everywhere_and_written_nowhere(run: Pa
         ("atLeast", "101%", r"steadyState\[0\].atLeast: '101%': expected a share from 0% to 100%"),
         ("atLeast", 7, "expected a share with its percent sign"),
         ("recovery.within", "soon", "recovery.within: 'soon': expected a duration"),
-        ("orders are answered.good.within", "1s", "the record has no durations of order-svc.staging"),
+        ("orders are answered.good.within", "1s", "the record has no durations of requests to order-svc.staging"),
         ("within", "1s", r"in several places, so expected one of them: steadyState\[1\].good.within, recovery.within"),
     ],
 )
