@@ -180,7 +180,7 @@ def test_what_every_worker_runs_is_told_for_each() -> None:
     reports = []
     for worker, when in (("gw0", "setup"), ("gw1", "setup"), ("gw0", "call"), ("gw1", "call")):
         report = pytest.TestReport("a::b", ("a", 1, "b"), {}, "passed", None, when, user_properties=told)  # type: ignore[arg-type]
-        report.worker_id = worker
+        report.worker_id = worker  # type: ignore[attr-defined]  # as xdist does
         reports.append(report)
     assert [row["name"] for row in rows_of_all(reports)] == ["bad", "bad"]
 
