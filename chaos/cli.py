@@ -313,25 +313,33 @@ def run(
 
 @app.command()
 def judge(
-    records: Annotated[list[Path], typer.Argument(metavar="RECORD", help="record.json files, or folders of a run")],
+    records: Annotated[
+        list[Path],
+        typer.Argument(metavar="RECORD", help="record.json or shift.json files, or folders of a run or shift"),
+    ],
     what_if: Annotated[
         list[str] | None,
         typer.Option(metavar="PLACE=VALUE", help="suppose another value, e.g. atLeast=99.5% or recovery.within=10s"),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Judge recorded runs again, offline; nothing is written."""
+    """Judge recorded runs and shifts again, offline; nothing is written."""
     from chaos.harness.harness import Harness
+    from chaos.model.shift import Shift
     from chaos.model.verdict import worst
     from chaos.reporting.console import show
-    from chaos.reporting.prose import verdict_text
+    from chaos.reporting.prose import shift_text, verdict_text
+    from chaos.reporting.record import is_shift
 
     changes = dict(_supposed(text) for text in what_if or ())
-    verdicts = [Harness.judge(path, what_if=changes) for path in records]
+    verdicts = [
+        Harness.judge_shift(path, what_if=changes) if is_shift(path) else Harness.judge(path, what_if=changes)
+        for path in records
+    ]
     if as_json:
         give([verdict.model_dump(mode="json", by_alias=True) for verdict in verdicts])
     else:
-        show("\n\n".join(verdict_text(verdict) for verdict in verdicts))
+        show("\n\n".join(shift_text(one) if isinstance(one, Shift) else verdict_text(one) for one in verdicts))
     raise typer.Exit(worst(verdict.outcome for verdict in verdicts).exit_code)
 
 

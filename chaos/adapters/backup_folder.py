@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -107,7 +108,14 @@ def _is_of(backup: Backup, file: Path, folder: Path) -> bool:
 
 def _read(file: Path) -> Any:
     try:
-        return YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        found = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        json.dumps(found)
+        return found
+    except TypeError as error:
+        raise InputError(
+            f"{file}: expected what JSON has, found something else: {error}",
+            hint="put dates and the like in quotation marks, or restore this file from Git",
+        ) from None
     except UNREADABLE as error:
         raise InputError(
             f"{file}: expected YAML that can be read: {fault_of(error)}", hint="restore this file from Git"

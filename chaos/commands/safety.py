@@ -279,7 +279,7 @@ def mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings
 
     found = mesh_that_runs(Options(context=context, kubeconfig=kubeconfig))
     if found is None:
-        say("no lab is running and no context is named, so there is nothing to show or to sweep")
+        say("no lab is running and no context is named, so there is nothing to look at")
     return found
 
 

@@ -195,12 +195,15 @@ class Change:
                     raise
 
     def go_on(self, spec: Object) -> None:
-        """Writes the next of the later specs over the present one.
+        """Writes the next of the later specs over the present one, if the rules still allow it.
 
         Raises:
-            MeshError: somebody wrote the object, or the API failed; ``end`` puts it back.
+            Refused: a rule forbids it by now; ``end`` puts it back.
+            MeshError: somebody wrote the object, or the API failed; likewise.
+            MetricsError: nobody can tell who calls the hosts by now; likewise.
         """
         assert self._change is not None  # noqa: S101 - it has begun
+        self._refuse(self._change)
         live = self._live(self._change)
         if live is None or not is_in(self._change, live, run=self._run):
             raise MeshError(f"somebody wrote {self._wanted.title}")

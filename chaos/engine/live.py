@@ -16,13 +16,15 @@ from chaos.engine.routes import RouteWatch
 from chaos.engine.surroundings import Surroundings, Watch
 from chaos.engine.target import FreezeWatch, TargetWatch
 from chaos.errors import HarnessError, LoadError, MeshError
-from chaos.judge import Facts, Standing, known_until, newcomers, stand
+from chaos.expectations.kind import Phase
+from chaos.judge import Facts, Standing, newcomers, stand
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName, ProxySeen
 from chaos.model.plan import Plan
 from chaos.ports import Informer, Listener, Progress
 from chaos.safety.leases import Leases
+from chaos.values.answers import Answer
 
 T = TypeVar("T")
 TICK: Final = 0.5
@@ -66,6 +68,10 @@ class Live:
         """The VirtualServices, from the baseline on."""
         self.routes: RouteWatch | None = None
         self.newcomers = Newcomers(around.place.mesh, around.clock)
+        self.standing = Standing(now=self.now())
+        """What the last look said."""
+        self.failed = False
+        """Whether a violation has ended the fault."""
 
     def _clock_offset(self) -> float:
         before = self.clock.now()
@@ -129,7 +135,7 @@ class Live:
         phase = self.recorder.phase or PhaseName.LOCK
         if phase in (PhaseName.INJECT, PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
-        standing = stand(self.recorder.facts, phase, now)
+        self.standing = standing = stand(self.recorder.facts, phase, now)
         progress = deepcopy(progress_of(self.recorder.facts, phase, standing))
         self.tell(lambda listener: listener.progress(progress))
         return standing
@@ -176,18 +182,19 @@ class Live:
         if standing.proof is not None and standing.proof.outside:
             self.event(events.OutsideScope(at=standing.now, callers=standing.proof.outside))
         elif standing.tripped is not None:
-            self.violated(standing.tripped.title, standing.now)
             self.event(events.GuardrailTripped(at=standing.now, title=standing.tripped.title))
         else:
             return
-        self.mark(Mark.FAULT_FROM)
+        self.mark(Mark.FAULT_FROM, standing.now)
+        self.decided("fault")
         raise Halt
 
-    def violated(self, title: str, now: float) -> None:
-        """An expectation, or a guardrail, is surely violated by what is known now, and that ends the fault."""
-        experiment = self.plan.experiment
-        kind = next(one for one in (*experiment.steady_state, *experiment.guardrails) if one.title == title)
-        self.mark(Mark.VIOLATED, known_until(self.recorder.facts, kind, now))
+    def decided(self, phase: Phase) -> None:
+        """The last look has ended a phase, which is judged by what is known now."""
+        standing = self.standing
+        self.recorder.decide(phase, standing.now)
+        violated = standing.answer is not None and standing.answer.answer is Answer.VIOLATED
+        self.failed |= phase == "fault" and (violated or standing.tripped is not None)
 
     def _check_target(self) -> None:
         found = self.targets.look() if self.targets is not None else None

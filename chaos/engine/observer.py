@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from chaos import judge
@@ -28,11 +29,17 @@ _QUICK: Final = 0.25
 
 
 class Observer:
-    """Fills a recorder; the load generator is polled only while ``loading``."""
+    """Fills a recorder; the load generator is polled only while ``loading``.
 
-    def __init__(self, recorder: Recorder, metrics: Metrics, load: Load, clock: Clock) -> None:
+    Args:
+        also: Questions beside those of the plan.
+    """
+
+    def __init__(
+        self, recorder: Recorder, metrics: Metrics, load: Load, clock: Clock, *, also: Sequence[Question] = ()
+    ) -> None:
         plan = recorder.facts.plan
-        self._questions, self._aside = judge.needed(plan), judge.aside(plan)
+        self._questions, self._aside = tuple(dict.fromkeys((*judge.needed(plan), *also))), judge.aside(plan)
         self._aside_at = float("-inf")
         self._recorder = recorder
         self._metrics = metrics
@@ -91,7 +98,6 @@ class Observer:
             question = reply.inquiry.question
             if reply.error is None:
                 self._recorder.samples(question, self._metrics.wording(question), reply.series)
-                self._recorder.facts.answered[question] = reply.inquiry.at
                 self._fresh.note(question, reply.inquiry.at)
                 self._failing.pop(question, None)
             elif isinstance(reply.error, MetricsError):

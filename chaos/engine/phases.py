@@ -87,10 +87,10 @@ def baseline(live: Live) -> None:
     live.mark(Mark.LOAD_STARTED)
     live.wait(WARM_UP)
     live.mark(Mark.BASELINE_FROM)
-    live.until_counted(
-        live.plan.experiment.limits.baseline.total_seconds(), lambda standing: _steady_and_called(live, standing)
-    )
-    standing, facts = live.look(), live.recorder.facts
+    limit = live.plan.experiment.limits.baseline.total_seconds()
+    live.until_counted(limit, lambda standing: _steady_and_called(live, standing))
+    live.decided("baseline")  # also where it stays undecided: what the run does now rests on this look
+    standing, facts = live.standing, live.recorder.facts
     now = standing.now
     live.mark(Mark.BASELINE_UNTIL, now)
     live.stop_if_asked()
@@ -224,7 +224,8 @@ def prove(live: Live) -> None:
     if not reached and live.look().tripped is None:
         since = live.recorder.marks[Mark.INJECT_SENT]
         rejected = live.aside(lambda: rejected_since(live.place.metrics, since))
-        message, hint = not_distributed(_DISTRIBUTION, rejected)
+        seen = live.recorder.proxies[-1] if live.recorder.proxies else None
+        message, hint = not_distributed(_DISTRIBUTION, rejected, seen)
         live.trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
         raise Halt
     live.mark(Mark.FAULT_FROM)
@@ -254,12 +255,10 @@ def observe(live: Live) -> None:
     def decided(standing: Standing) -> bool:
         for one in staged:
             one.look()
-        violated = [one for one in standing.expectations if one.answer is Answer.VIOLATED]
-        if violated:
-            live.violated(violated[0].title, standing.now)
         return standing.done
 
-    live.until(live.plan.experiment.limits.fault.total_seconds(), decided)
+    if live.until(live.plan.experiment.limits.fault.total_seconds(), decided):
+        live.decided("fault")
     live.stop_if_asked()
 
 
@@ -276,7 +275,8 @@ def recover(live: Live) -> None:
     limits = experiment.limits
     limit = (experiment.recovery.within + experiment.stays_good_for + limits.baseline + limits.removal).total_seconds()
     limit += judge.drain(live.recorder.facts, live.look().now)
-    live.until_counted(limit, lambda standing: standing.done or _failed_anyway(live, standing))
+    if live.until_counted(limit, lambda standing: standing.done or _failed_anyway(live, standing)):
+        live.decided("recovery")
 
 
 def _failed_anyway(live: Live, standing: Standing) -> bool:
@@ -285,7 +285,7 @@ def _failed_anyway(live: Live, standing: Standing) -> bool:
     That takes more events than the baseline did, since several moments are tried: twice as long is enough by far.
     """
     experiment, marks, removal = live.plan.experiment, live.recorder.marks, standing.removal
-    if Mark.VIOLATED not in marks or removal is None or removal.seconds is None or removal.answer is Answer.UNDECIDED:
+    if not live.failed or removal is None or removal.seconds is None or removal.answer is Answer.UNDECIDED:
         return False
     shown = 2 * (marks[Mark.BASELINE_UNTIL] - marks[Mark.BASELINE_FROM])
     stays = max(experiment.stays_good_for.total_seconds(), shown)

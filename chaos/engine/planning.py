@@ -23,7 +23,7 @@ from chaos.istio.metrics import is_unknown
 from chaos.istio.pods import hosts_with_own_pods
 from chaos.istio.virtual_services import mirrored_by
 from chaos.istio.workloads import Workload, workloads_of
-from chaos.judge import hopeless
+from chaos.judge import hopeless, longest
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Plan, Strategy
 from chaos.model.settings import Settings
@@ -299,13 +299,6 @@ def _by_target(found: Mapping[str, Sequence[R]]) -> Iterator[R]:
             yield one
         else:
             yield one.model_copy(update={"message": f"{', '.join(whose)}: {one.message}"})
-
-
-def longest(experiment: Experiment) -> timedelta:
-    """The longest that a run of this experiment can take, cleaning up aside."""
-    limits = experiment.limits
-    after = limits.removal + experiment.recovery.within + experiment.stays_good_for
-    return limits.baseline * 2 + limits.fault + after + timedelta(seconds=60)
 
 
 def dry_run(mesh: Mesh, plan: Plan) -> Plan:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from chaos.expectations.kind import Phase
 from chaos.judge import Facts, new_evidence
 from chaos.model.events import AnyEvent, Trouble, TroubleKind
-from chaos.model.history import Environment, History, Mark, PhaseName, ProxySeen, Span, StageSeen
+from chaos.model.history import Decision, Environment, History, Mark, PhaseName, ProxySeen, Span, StageSeen
 from chaos.model.plan import Plan
 from chaos.values.led import Led
 from chaos.values.load import LoadSecond
@@ -32,6 +33,7 @@ class Recorder:
         self._led: list[Led] = []
         self.residue: tuple[str, ...] = ()
         self._spans: list[Span] = []
+        self._decisions: list[Decision] = []
         self._wordings: dict[Question, str] = {}
         evidence = new_evidence(environment, plan)
         self.facts = Facts(plan, environment, started, self.marks, self.proxies, evidence, self.stages)
@@ -54,6 +56,14 @@ class Recorder:
     def mark(self, mark: Mark, at: float) -> None:
         """Notes a moment; only the first time counts."""
         self.marks.setdefault(mark, at)
+
+    def decide(self, phase: Phase, at: float) -> None:
+        """Notes that the look of this moment ends a phase, and how much is recorded by now."""
+        evidence = self.facts.evidence
+        samples = tuple(tuple(len(one.times) for one in counters) for _, counters in evidence.answered())
+        self._decisions.append(
+            Decision(phase=phase, at=at, samples=samples, load=len(evidence.load.seconds), led=len(self._led))
+        )
 
     def trouble(self, at: float, kind: TroubleKind, message: str, *, hint: str | None = None) -> None:
         """Notes why the run can't answer its question; the same kind once."""
@@ -122,6 +132,7 @@ class Recorder:
             proxies=tuple(self.proxies),
             stages=tuple(self.stages),
             led=tuple(self._led),
+            decisions=tuple(self._decisions),
             residue=self.residue,
             troubles=tuple(self.troubles),
         )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chaos.errors import MetricsError
+from chaos.model.history import ProxySeen
 from chaos.ports import Metrics
 from chaos.values.questions import Rejections
 
@@ -30,9 +31,10 @@ def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
     return {kind: count for kind, count in found.items() if count > 0}
 
 
-def not_distributed(seconds: float, rejected: Mapping[str, int]) -> tuple[str, str]:
-    """That the callers' proxies did not get the fault within some seconds, and what to check."""
+def not_distributed(seconds: float, rejected: Mapping[str, int], seen: ProxySeen | None) -> tuple[str, str]:
+    """That the callers' proxies did not get the fault within some seconds, as they said at last, and what to check."""
     told = f"the callers' proxies did not get the fault within {seconds:g} s"
+    told += f": {seen.having} of {seen.of} had it" if seen is not None and seen.of else ""
     if not rejected:
         return told, "check that istiod runs, and that the proxies accept its configuration (istioctl proxy-status)"
     counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(rejected.items()))

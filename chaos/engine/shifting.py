@@ -13,16 +13,16 @@ from typing import Final
 from chaos import judge
 from chaos.engine.changing import Change, Writes, end_all
 from chaos.engine.observer import Observer
+from chaos.engine.planning import look_around
 from chaos.engine.recorder import Recorder
 from chaos.engine.surroundings import Surroundings
 from chaos.engine.target import FreezeWatch
-from chaos.errors import HarnessError, InputError, LoadError, MeshError
-from chaos.expectations.evidence import Window
-from chaos.expectations.kind import Look
+from chaos.errors import HarnessError, InputError, LoadError, MeshError, MetricsError, Refused
+from chaos.injection.canary import canary_of, homes_of, recognised
 from chaos.injection.weights import Way, share_of, shifted
 from chaos.istio.hosts import resolve_host
 from chaos.istio.virtual_services import destinations_of, hosts_of, http_routes
-from chaos.judge.live import judged, together
+from chaos.istio.workloads import workloads_of
 from chaos.model.experiment import Experiment
 from chaos.model.history import History
 from chaos.model.marks import RUN_HEADER
@@ -36,8 +36,6 @@ from chaos.values.led import Led
 _KIND: Final = "VirtualService"
 _TICK: Final = 0.5
 _WARM_UP: Final = 1.0
-_SHORTEST: Final = 3.0
-"""Seconds of a step before which nothing is decided: a single burst of errors says nothing."""
 _LOST_EVERY: Final = 2.0
 """Seconds between two looks whether the weights are still ours."""
 
@@ -70,7 +68,7 @@ class Shifting:
         run: str,
         told: Callable[[ShiftStep], None],
     ) -> None:
-        self._experiment, self._around, self._way, self._every, self._told = experiment, around, way, every, told
+        self._experiment, self._around, self._every, self._told = experiment, around, every, told
         self._place = f"{experiment.target.namespace}/{name}"
         self._run = run
         mesh, namespace = around.place.mesh, experiment.target.namespace
@@ -84,6 +82,13 @@ class Shifting:
             )  # fmt: skip
         if now >= 100:
             raise InputError(f"all requests of VirtualService {self._place} go to {way.target!r} already")
+        here = look_around(
+            mesh, namespace, cluster=around.place.environment.cluster, root=around.place.settings.root_namespace,
+            writable_outside=around.place.writable_outside,
+        )  # fmt: skip
+        self._way = way = canary_of(vs, way, here)
+        pods = [pod for home in homes_of(vs, way) for pod in mesh.pods(home)]
+        self._by = recognised(vs, way, here, workloads_of(pods))
         self._before = now
         self._percents = _percents(now, step)
         specs = [shifted(vs, way, percent) for percent in self._percents]
@@ -93,7 +98,9 @@ class Shifting:
             around.place, wanted, run=run, clock=around.clock, lease=around.lease, later=specs[1:]
         )  # fmt: skip
         self._recorder = self._recording(vs, specs[-1])
-        self._observer = Observer(self._recorder, around.place.metrics, around.load, around.clock)
+        self._observer = Observer(
+            self._recorder, around.place.metrics, around.load, around.clock, also=judge.asked_of(self._by)
+        )
         self._freezes = FreezeWatch(mesh, around.clock, [namespace])
         self._steps: list[ShiftStep] = []
 
@@ -119,23 +126,28 @@ class Shifting:
         self._change.check()
         around = self._around
         watching = around.watch(Writes(self._run, (self._experiment.target.namespace,)))
-        outcome, reason, note = Outcome.INCONCLUSIVE, "", ""
+        stopped = note = ""
         try:
             self._send()
-            outcome, reason = self._climb()
-            if outcome is Outcome.PASSED:
+            stopped = self._climb()
+            if self._so_far(stopped).outcome is Outcome.PASSED:
                 note = self._change.keep()
         except (MeshError, LoadError) as error:
-            outcome, reason = Outcome.INCONCLUSIVE, error.message
+            stopped = error.message
         finally:
             with suppress(HarnessError):
                 around.load.stop()
             end_all([self._change], watching, around.clock)
         self._recorder.ended = self._now()
-        return Shift(
+        return self._so_far(stopped, note)
+
+    def _so_far(self, stopped: str, note: str = "") -> Shift:
+        made = Shift(
             run=self._run, experiment=self._experiment.name, virtual_service=self._place, source=self._way.source,
-            target=self._way.target, outcome=outcome, reason=reason, note=note, steps=tuple(self._steps),
+            target=self._way.target, stopped=stopped, note=note, percents=(self._before, *self._percents), every=self._every, by=self._by,
+            steps=tuple(self._steps),
         )  # fmt: skip
+        return judge.concluded(made)
 
     def _send(self) -> None:
         around = self._around
@@ -147,21 +159,23 @@ class Shifting:
         self._observer.loading = True
         around.clock.sleep(_WARM_UP)
 
-    def _climb(self) -> tuple[Outcome, str]:
-        """Step by step: the outcome, and why it is not passed."""
+    def _climb(self) -> str:
+        """Step by step, as long as all holds; what stopped it from outside."""
         answer, why = self._hold(self._before)
-        if answer is not Answer.HOLDS:
-            return Outcome.INCONCLUSIVE, why or f"before the first step, the steady state {_SAID[answer]}"
         for at, percent in enumerate(self._percents):
+            if answer is not Answer.HOLDS:
+                break
+            if self._around.stop:
+                return self._around.stop.why
             if at == 0:
                 self._change.begin()
             else:
-                self._change.go_on(self._specs[at])
+                try:
+                    self._change.go_on(self._specs[at])
+                except (Refused, MetricsError) as error:
+                    return error.message
             answer, why = self._hold(percent)
-            if answer is not Answer.HOLDS:
-                outcome = Outcome.FAILED if answer is Answer.VIOLATED else Outcome.INCONCLUSIVE
-                return outcome, why or f"at {percent:g} % the steady state {_SAID[answer]}; all is as before"
-        return Outcome.PASSED, ""
+        return why
 
     def _hold(self, percent: float) -> tuple[Answer, str]:
         """Looks as long as a step lasts, and as long again if it is not decided; why it had to end, if it had to."""
@@ -170,20 +184,18 @@ class Shifting:
         while True:
             now = self._now()
             self._observer.look(now)
-            look = Look(
-                phase="baseline", window=Window(start, now), namespace=self._experiment.target.namespace,
-                confidence=self._confidence, at_least=min(_SHORTEST, self._every),
-            )  # fmt: skip
-            found = judged(self._recorder.facts, self._experiment.steady_state, look)
-            answer = together(found)
+            seen = ShiftStep(percent=percent, start=start, end=now)
+            step = judge.step_at(
+                self._recorder.facts, seen, by=self._by, steps=len(self._percents) + 1, every=self._every
+            )
             if now - looked >= _LOST_EVERY:
                 looked = now
                 why = self._change.lost() if self._steps else ""
             why = why or self._stopped()
-            over = now - start >= self._every
+            answer, over = step.answer, now - start >= self._every
             if why or answer is Answer.VIOLATED or (over and answer is Answer.HOLDS) or now - start >= 2 * self._every:
-                answer = Answer.UNDECIDED if why else answer
-                step = ShiftStep(percent=percent, start=start, end=now, answer=answer, expectations=found)
+                if why:
+                    answer, step = Answer.UNDECIDED, step.model_copy(update={"answer": Answer.UNDECIDED, "missed": ""})
                 self._steps.append(step)
                 self._told(step)
                 return answer, why
@@ -196,17 +208,8 @@ class Shifting:
             return self._recorder.troubles[0].message
         return self._freezes.look()
 
-    @property
-    def _confidence(self) -> float:
-        """Of one decision, so that all of them together are wrong at most as often as the experiment says."""
-        decisions = (len(self._percents) + 1) * len(self._experiment.steady_state)
-        return 1 - (1 - self._experiment.confidence) / decisions
-
     def _now(self) -> float:
         return self._around.clock.now() + self._recorder.clock_offset
-
-
-_SAID: Final = {Answer.VIOLATED: "was violated", Answer.UNDECIDED: "could not be decided", Answer.HOLDS: "held"}
 
 
 def _percents(now: float, step: float) -> Sequence[float]:

@@ -105,7 +105,7 @@ class Staging:
         elif seen is None or seen.having < seen.of:
             if now > self._sent + _DISTRIBUTION:
                 rejected = live.aside(lambda: rejected_since(live.place.metrics, self._sent))
-                message, hint = not_distributed(_DISTRIBUTION, rejected)
+                message, hint = not_distributed(_DISTRIBUTION, rejected, seen)
                 live.trouble(TroubleKind.NOT_DISTRIBUTED, f"stage {self._stage.number}: {message}", hint=hint)
             return
         self._note(self._stage.model_copy(update={"since": now}))

@@ -14,6 +14,7 @@ from chaos.engine.beside import Beside, Insistent
 from chaos.engine.planning import governing_now
 from chaos.errors import MeshError
 from chaos.injection.effect import governing_of
+from chaos.injection.ownership import others, owners_of
 from chaos.model.events import TroubleKind
 from chaos.model.experiment import Experiment
 from chaos.model.marks import FROZEN
@@ -82,7 +83,7 @@ class FreezeWatch:
                 return f"the namespace {name} is not there any more"
             marks = place["metadata"].get("annotations") or {}
             if FROZEN in marks:
-                return f"somebody froze the namespace {name} for chaos runs: {marks[FROZEN]!r}"
+                return f"somebody froze the namespace {name} for chaos runs, for the reason {marks[FROZEN]!r}"
         return ""
 
 
@@ -140,10 +141,19 @@ class TargetWatch:
 
 
 def _wrong(one: Watched, found: Object | None) -> str:
-    if found is None or found["metadata"].get("uid") != one.written["metadata"].get("uid"):
-        return f"the injected object no longer governs {one.experiment.target}"
-    edited = found.get("spec") not in one.specs
-    return f"somebody edited the VirtualService with this run's fault for {one.experiment.target}" if edited else ""
+    target, ours = one.experiment.target, f"VirtualService {'/'.join(_place(one.written))}, which has this run's fault"
+    if found is None:
+        return f"{ours}, no longer governs {target}: none does"
+    if found["metadata"].get("uid") != one.written["metadata"].get("uid"):
+        return f"{ours}, no longer governs {target}: {'/'.join(_place(found))} does{_by(found)}"
+    return f"somebody edited {ours} for {target}{_by(found)}" if found.get("spec") not in one.specs else ""
+
+
+def _by(obj: Object) -> str:
+    """Who wrote an object last but ourselves, where it says so."""
+    entries = others(owners_of(obj))
+    latest = max(entries, key=lambda entry: str(entry.get("time", "")), default=None)
+    return f", last written by {latest.get('manager')}" if latest is not None else ""
 
 
 def _place(obj: Object) -> tuple[str, str]:

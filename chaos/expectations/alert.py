@@ -17,6 +17,7 @@ from chaos.values.quantities import SomeTime, format_duration
 from chaos.values.questions import Alerts, Question
 from chaos.values.remarks import Refusal
 
+_COMPARE: Final = "compare the alert's rule with what the run recorded: its query, its range and `for`"
 _LOOKS: Final = 3
 """Looks at which it must not fire before that holds."""
 
@@ -42,6 +43,7 @@ class AlertExpectation(Kind):
 
     decides_by_chance: ClassVar[bool] = False
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("firesWithin",)
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "firesWithin"}
 
     alert: str = Field(min_length=1, description="name of the alert, as its rule in Prometheus has it")
     fires_within: SomeTime | None = Field(
@@ -131,9 +133,7 @@ class AlertExpectation(Kind):
             observed=observed,
             bound=found.bound,
             tally=found.tally,
-            hint="compare the alert's rule with what the run recorded: its query, its range and `for`"
-            if must
-            else None,
+            hint=_COMPARE if must else None,
             answer=found.answer,
         )
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from pydantic import Field
 
 from chaos.expectations.bound import AtMost, Most
-from chaos.expectations.confidence import decide, interval
+from chaos.expectations.confidence import MANY, decide, fewest, interval
 from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
@@ -60,7 +60,7 @@ class AttemptsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     attempts: Placed = Field(description="the service that is asked; retries of its callers' proxies count")
     caller: Placed | None = Field(None, description="only attempts of this workload; without it, of all callers")
@@ -112,6 +112,38 @@ class AttemptsExpectation(Kind):
         for service in (self.attempts, self.per):
             if service is not None:
                 yield from scene.uncounted(service)
+
+    def takes(self, phase: Prospect) -> Takes:
+        """As many requests as it takes if each makes one attempt; or none, where less than one is expected."""
+        rate, most = phase.rate(), self._most(phase.phase)
+        seconds = fewest(lambda tried: self._decides(phase, tried, rate))
+        tenths = fewest(lambda tried: self._decides(phase, phase.seconds, tried / 10 * rate))
+        return Takes(
+            seconds=seconds if seconds < MANY else inf,
+            key=self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"],
+            value=str(most),
+            why=f"if there is one attempt for each request, 'at most {most}' takes {rate * seconds:.0f} requests, and there are at most "
+            f"{rate * phase.seconds:.0f}, with {rate:g} requests per second"
+            if seconds < MANY
+            else f"if there is one attempt for each request, no number of requests decides 'at most {most}'",
+            times=tenths / 10 if tenths < MANY else None,
+        )
+
+    def _decides(self, phase: Prospect, seconds: float, rate: float) -> bool:
+        """Whether it holds after so many seconds in which all answers come soon; two of them, or a scrape, are cut off for these."""
+        cut = max(2 * _SECOND, phase.interval)
+        most, faulted = self._most(phase.phase), phase.phase == "fault"
+        part = 1 - (1 - phase.confidence) / (2 if most.relative else 1)
+        one = 1.0 if most.relative or most.number >= 1 else 0.0
+
+        def fewest_in(lasting: float) -> float:
+            return _Counted(max(0, round(one * rate * (lasting - cut))), round(rate * lasting)).mean(part)[0]
+
+        if most.relative and not faulted:
+            return fewest_in(seconds) * sqrt(most.number) >= one
+        bound = most.number * fewest_in(phase.before) if most.relative else most.number
+        utmost = _Counted(round(one * rate * seconds), max(0, round(rate * (seconds - cut))))
+        return utmost.against(bound, part) is Answer.HOLDS
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated if there were surely more, whatever is still under way; holds if there were surely no more.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field
 
 from chaos.expectations.bound import Limit
 from chaos.expectations.evidence import Evidence
 from chaos.expectations.flags import Flagged, Flags
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
@@ -21,6 +22,11 @@ from chaos.values.declared import Placed
 from chaos.values.quantities import SomeTime, UncertainShare, format_duration
 from chaos.values.questions import Question, Requests
 from chaos.values.remarks import Refusal, Warn
+
+_NOT_OPEN: Final = (
+    "look at connectionPool and outlierDetection in the DestinationRule of this service: whether its callers follow it, and whether this load "
+    "is enough to reach its limits in that time. If it may open later, raise opensWithin"
+)
 
 
 class BreakerExpectation(Kind):
@@ -46,7 +52,7 @@ class BreakerExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "opensWithin", "recovery": "atMost"}
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("breaker",)
 
     breaker: Placed = Field(
@@ -93,6 +99,10 @@ class BreakerExpectation(Kind):
             if flag in self.flags:
                 yield from scene.unlimited(self.breaker, policy)
 
+    def takes(self, phase: Prospect) -> Takes | None:
+        """Before the fault, as the share of refused requests does; that it opens takes one request."""
+        return None if phase.phase == "fault" else replace(self._closed.takes(phase), key="atMost")
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """During the fault by the first request that it refused; its moment is known to lie between two scrapes.
 
@@ -133,6 +143,7 @@ class BreakerExpectation(Kind):
             observed=observed,
             bound=self.opens_within.total_seconds(),
             tally=tally,
+            hint=_NOT_OPEN if found.answer is Answer.VIOLATED else None,
             answer=found.answer,
         )
 

@@ -120,6 +120,11 @@ class ClientExpectation(ShareOfGood):
         fine, _ = evidence.load.total((self, "at best"), self._counted_at_best, window.start, window.end)
         return Tally(good=good, total=total, doubtful=fine - good)
 
+    @property
+    def events(self) -> str:
+        """The load's requests, or those of one name."""
+        return "requests of the load" if self.request is None else f"requests {self.request} of the load"
+
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """By the answers' status; ``none`` where there was no answer."""
         del namespace

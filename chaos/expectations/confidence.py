@@ -13,6 +13,7 @@ at the bound. The two sides of a bound are two such tests, each with half of alp
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
@@ -27,6 +28,8 @@ _BETTORS: Final = tuple(
     (ratio, math.log(ratio), math.log(stake / len(ratios))) for stake, ratios in (_FAR, _NEAR) for ratio in ratios
 )
 _STEPS: Final = 34
+MANY: Final = 10**9
+"""Events that nobody waits for."""
 
 
 def log_wealth(good: float, bad: float, bound: float) -> float:
@@ -74,6 +77,24 @@ def interval(good: float, total: float, *, confidence: float) -> Interval:
     low = _boundary(good, bad, limit)
     high = 1 - _boundary(bad, good, limit)
     return Interval(low=low, high=max(low, high), confidence=confidence)
+
+
+def fewest_to_hold(bound: float, confidence: float) -> int:
+    """Good events that decide a bound if there is no bad one; ``MANY`` where it takes more than anybody waits for."""
+    return fewest(lambda events: decide(events, events, bound, confidence=confidence) is Answer.HOLDS)
+
+
+def fewest(enough: Callable[[int], bool]) -> int:
+    """The smallest number that is enough, where all larger ones are enough too; ``MANY`` where none is."""
+    few, many = 0, 1
+    while many < MANY and not enough(many):
+        few, many = many, 2 * many
+    if many >= MANY:
+        return MANY
+    while many - few > 1:
+        middle = (few + many) // 2
+        few, many = (few, middle) if enough(middle) else (middle, many)
+    return many
 
 
 def _boundary(good: float, bad: float, limit: float) -> float:

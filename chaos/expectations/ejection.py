@@ -23,9 +23,13 @@ from chaos.values.questions import Question, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
 _SEVERAL: Final = 2
+"""Replicas, without which none can be missing among others."""
 _SPAN: Final = 3
 """Scrape intervals in which requests are compared, since replicas are scraped at different moments."""
-"""Replicas, without which none can be missing among others."""
+_NOT_EJECTED: Final = (
+    "look at outlierDetection in the DestinationRule of this service: whether its callers follow it, and whether a replica makes as many errors "
+    "in a row as it asks for. If it may be ejected later, raise within"
+)
 
 
 class EjectionExpectation(Kind):
@@ -51,6 +55,7 @@ class EjectionExpectation(Kind):
     """
 
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("ejection",)
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "within"}
 
     ejection: Placed = Field(description="the service of which a replica is ejected")
     within: SomeTime = Field(description="longest time from the fault until a replica gets no request any more")
@@ -135,6 +140,7 @@ class EjectionExpectation(Kind):
             observed=observed if found.tally.total else "no request",
             bound=found.bound,
             tally=found.tally,
+            hint=_NOT_EJECTED if phase == "fault" and found.answer is Answer.VIOLATED else None,
             answer=found.answer,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -11,8 +12,8 @@ from pydantic import Field, field_validator
 from chaos.expectations.client import ClientExpectation
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
-from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.values.answers import ExpectationResult, Tally
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import all_of, none_of
 from chaos.values.content import Marker
 from chaos.values.quantities import UncertainShare, format_share
@@ -40,7 +41,7 @@ class FallbackExpectation(Kind):
     """
 
     counted_by_load: ClassVar[bool] = True
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "atLeast", "recovery": "atMost"}
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("fallback",)
 
     fallback: Good = Field(
@@ -99,6 +100,12 @@ class FallbackExpectation(Kind):
         if self.request is not None:
             yield self.request
 
+    def takes(self, phase: Prospect) -> Takes:
+        """As a share does, of degraded answers during the fault and of others before it."""
+        faulted = phase.phase == "fault"
+        key, value = ("atLeast", self.at_least) if faulted else ("atMost", self.at_most)
+        return replace(self._shares[faulted].takes(phase), key=key, value=format_share(value))
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """As a share of degraded answers during the fault, and of others before and after it."""
         return self._shares[look.phase == "fault"].decide(evidence, look)
@@ -111,7 +118,7 @@ class FallbackExpectation(Kind):
         without = "" if faulted else f", so at least {format_share(1 - self.at_most)} not"
         hint = (
             "see what the callers answer with when the target fails, and that these answers carry the mark"
-            if faulted
+            if faulted and found.answer is Answer.VIOLATED
             else None
         )
         return told.model_copy(update={"expected": f"{bound} of answers {self.fallback}{without}", "hint": hint})
@@ -131,6 +138,9 @@ class FallbackExpectation(Kind):
 
 class _Others(ClientExpectation):
     """The share of answers that are not degraded; those that never came are not, either."""
+
+    def claimed(self, phase: Phase) -> str:
+        return f"at most {format_share(1 - self.bound_in(phase).share)}"
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         degraded = super().tally(evidence, window, namespace)

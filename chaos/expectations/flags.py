@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from chaos.expectations.bound import AtLeastOrMost, Bound, Limit
 from chaos.expectations.evidence import Evidence, Window
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.expectations.share import Share
@@ -63,7 +63,7 @@ class FlagsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     service: Placed = Field(
         description="the service that is asked: a name in the target's namespace, or namespace/name"
@@ -117,6 +117,11 @@ class FlagsExpectation(Kind):
         yield from scene.unknown(self.caller)
         if self.during_fault is not None and self.during_fault.least:
             yield from scene.unreached(self.service, f"{' or '.join(self.flags)}")
+
+    def takes(self, phase: Prospect) -> Takes:
+        """As a share does."""
+        key = self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"]
+        return replace(self._share_in(phase.phase).takes(phase), key=key)
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """As a share is decided."""
@@ -174,6 +179,11 @@ class Flagged(Share):
             if bool(flags_of(one.labels) & set(self.flags)) is self.limit.least:
                 good += found.events
         return Tally(good=good, total=total, lower_bound=lower)
+
+    def claimed(self, phase: Phase) -> str:
+        """The limit."""
+        del phase
+        return str(self.limit)
 
     def expected(self, phase: Phase, bound: float) -> str:
         """The limit."""

@@ -38,6 +38,11 @@ _SUFFIXES: Final = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "Ki": 2.0*
 _QUANTITY: Final = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|Ki|Mi|Gi)?")
 
 
+def _speed_takes(interval: float) -> float:
+    """The shortest time over which a speed is read, in seconds."""
+    return max(_SECONDS, _SCRAPES * interval)
+
+
 @dataclass(frozen=True)
 class Reading:
     """A value, and whose it is."""
@@ -81,7 +86,7 @@ class Asked:
     @property
     def seconds(self) -> float:
         """The shortest time over which a speed is read."""
-        return max(_SECONDS, _SCRAPES * self.evidence.scrape_interval)
+        return _speed_takes(self.evidence.scrape_interval)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +105,7 @@ class KeyMetric:
         missing: What to do where there are no data.
         over: What to do where it is over its range.
         of_service: It is that of a service, which has to be named.
+        takes: Seconds of the shortest time over which it is read, by the scrape interval.
         from_injection: The injection itself is what it shows, so what comes between baseline and fault counts to the fault.
     """
 
@@ -113,6 +119,7 @@ class KeyMetric:
     told: Callable[[float], str]
     missing: str
     over: str
+    takes: Callable[[float], float] = _speed_takes
     of_service: bool = False
     from_injection: bool = False
 
@@ -301,6 +308,7 @@ KEY_METRICS: Final[dict[str, KeyMetric]] = {
         expected="at most {most} configurations sent to proxies in a minute",
         told=lambda value: f"{value:g} in a minute",
         missing=_ISTIOD,
+        takes=lambda interval: interval,
         over=f"find out what changes so often (pilot_push_triggers), and {_NEEDED}",
         from_injection=True,
     ),
@@ -314,6 +322,7 @@ KEY_METRICS: Final[dict[str, KeyMetric]] = {
         expected="99% of the configurations sent to their proxy within {most} of the change",
         told=_time_of_istiod,
         missing=f"{_ISTIOD}; before its first change it has no such metric",
+        takes=lambda interval: interval,
         over=f"see whether istiod has enough CPU, and {_NEEDED}",
         from_injection=True,
     ),
@@ -327,6 +336,7 @@ KEY_METRICS: Final[dict[str, KeyMetric]] = {
         expected="at most {most} bytes allocated by each proxy of the namespace",
         told=lambda value: f"{value / 1e6:.3g}M bytes",
         missing="let Prometheus scrape the proxies (port 15090, or 15020) with the labels namespace and pod",
+        takes=lambda interval: (_TIMES - 1) * interval,
         over=f"{_NEEDED}, or give them more memory",
     ),
     "istiod-cpu": KeyMetric(

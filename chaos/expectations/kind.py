@@ -80,6 +80,52 @@ class Finding:
     after: float = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Prospect:
+    """What a phase can have at most, before there is a run.
+
+    Args:
+        seconds: The longest that it may last.
+        before: The longest that the baseline may last.
+        rates: Requests per second of the load, by name.
+        confidence: Of one decision.
+        delay: Seconds by which faulted requests are counted late.
+        interval: Seconds between two scrapes; 0 where that is not known yet.
+    """
+
+    phase: Phase
+    seconds: float
+    before: float
+    rates: Mapping[str, float]
+    confidence: float
+    delay: float = 0.0
+    interval: float = 0.0
+
+    def rate(self, names: Iterable[str] = ()) -> float:
+        """Requests per second, of these names or of all."""
+        wanted = set(names)
+        return sum(rate for name, rate in self.rates.items() if not wanted or name in wanted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Takes:
+    """What it takes at least to decide an expectation in a phase, if all is as it should be.
+
+    Args:
+        seconds: For which the phase has to last; infinity where no time is enough.
+        key: The key that is in the way, in the experiment file.
+        value: Its value.
+        why: What is needed, in words, and how much of it there is.
+        times: Within the limit it is decided with so many times the load's rate; ``None`` where no rate is enough.
+    """
+
+    seconds: float
+    key: str
+    value: str
+    why: str
+    times: float | None = None
+
+
 class Kind(Declared, ABC):
     """One line of the steady state, or a stop condition. Each kind is one file beside this one.
 
@@ -91,8 +137,8 @@ class Kind(Declared, ABC):
     """Whether it takes part of what the experiment's confidence leaves for errors."""
     broken_by_errors: ClassVar[bool] = False
     """Whether it is a share of answers of which each becomes bad at once where a faulted request goes wrong."""
-    loosened_by: ClassVar[str] = ""
-    """The key in an experiment file by which less is expected before the fault, where there is one."""
+    loosened_by: ClassVar[Mapping[Phase, str]] = {}
+    """The key in an experiment file by which less is expected in a phase, where there is one."""
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 
@@ -165,6 +211,11 @@ class Kind(Declared, ABC):
     def endures(self) -> float:
         """Seconds by which the load generator may be late before that matters."""
         return math.inf
+
+    def takes(self, phase: Prospect) -> Takes | None:
+        """What it takes at least to decide it in a phase, in a system without fault; nothing where a few looks are enough."""
+        del phase
+        return None
 
     def fits(self, phase: timedelta) -> None:
         """Whether it can be decided in a phase of this length.

@@ -141,6 +141,12 @@ class Expectation(ShareOfGood):
                 good += fine
         return Tally(good=good, total=total, lower_bound=lower)
 
+    @property
+    def events(self) -> str:
+        """The requests of the service's callers, or of one."""
+        by = f" of {self.caller}" if self.caller is not None else ""
+        return f"requests{by} to {self.service}"
+
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """By the answers' status, and that of gRPC where it is an error."""
         host, timed = host_of(self.service, namespace), self.good.milliseconds is not None

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationIn
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.key_metrics import KEY_METRICS, Asked, KeyMetric
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import Expectation
 from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
@@ -63,7 +63,7 @@ class MetricExpectation(Kind):
         "else": none_of("service"),
     })  # fmt: skip
     decides_by_chance: ClassVar[bool] = False
-    loosened_by: ClassVar[str] = "atMost"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "atMost", "recovery": "atMost"}
 
     metric: Metric = Field(description="the name of the key metric")
     service: Placed | None = Field(
@@ -127,6 +127,11 @@ class MetricExpectation(Kind):
                 message=f"{self.title}: Prometheus has no data for {self.metric}, so it could never be read",
                 hint=self._key.missing,
             )
+
+    def takes(self, phase: Prospect) -> Takes:
+        """So much time that it can be read."""
+        seconds = self._key.takes(phase.interval)
+        return Takes(seconds=seconds, key="metric", value=self.metric, why=f"{self.metric} is read over {seconds:g} s")
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated once a value is over its range; holds where none is, nor may still come to be."""

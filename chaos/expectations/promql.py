@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pydantic import Field, ValidationInfo, field_validator
 
 from chaos.expectations.evidence import Evidence, Window
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import is_recorded
 from chaos.values.promql import check_comparison, read_comparison
@@ -74,6 +74,16 @@ class PromqlExpectation(Kind):
                 "it would look at the time before it; use shorter windows, or raise limits.baseline and limits.fault"
             )
 
+    def takes(self, phase: Prospect) -> Takes:
+        """Its windows and a scrape have to lie within the phase."""
+        back = read_comparison(self.promql).looks_back.total_seconds()
+        return Takes(
+            seconds=back + phase.interval,
+            key="promql",
+            value=self.promql,
+            why=f"it looks back {back:g} s, and the metrics are scraped every {phase.interval:g} s",
+        )
+
     def questions(self, namespace: str) -> Iterator[Question]:
         """The comparison as it is."""
         del namespace
@@ -124,7 +134,7 @@ class PromqlExpectation(Kind):
             bound=found.bound,
             tally=tally,
             missing=found.missing,
-            hint=_NO_DATA_HINT if found.missing else _WINDOW_HINT,
+            hint=_NO_DATA_HINT if found.missing else _WINDOW_HINT if found.answer is Answer.UNDECIDED else None,
             answer=found.answer,
         )
 

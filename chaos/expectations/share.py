@@ -11,11 +11,11 @@ from pydantic import Field
 
 from chaos.errors import InputError
 from chaos.expectations.bound import Absolute, AtLeast, Bound
-from chaos.expectations.confidence import decide, interval
+from chaos.expectations.confidence import decide, fewest_to_hold, interval
 from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.scene import Scene
 from chaos.istio.metrics import counted_at
 from chaos.values.answers import Answer, ExpectationResult, Tally
@@ -33,6 +33,8 @@ LATER: Final = 0.2
 """Part of alpha for a violation that shows after these seconds."""
 _EDGE: Final = 1e-4
 """A relative bound is kept this far from 0 and 1, where nothing could be decided."""
+_COMPARING: Final = 0.5
+"""Part of alpha that is left to decide by a relative bound; the other part is for the baseline's share."""
 
 
 class Share(Kind):
@@ -49,6 +51,28 @@ class Share(Kind):
     @abstractmethod
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all events in a window."""
+
+    def claimed(self, phase: Phase) -> str:
+        """The bound of a phase as people write it."""
+        return f"at least {self.bound_in(phase)}"
+
+    def takes(self, phase: Prospect) -> Takes:
+        """So many events without a bad one; one comes for each request of the load."""
+        bound, faulted = self.bound_in(phase.phase), phase.phase == "fault"
+        alpha = (1 - phase.confidence) * (FIRST if faulted else 1.0) * (_COMPARING if bound.relative else 1.0)
+        needed = fewest_to_hold(min(1 - _EDGE, 1 - bound.share) if bound.relative else bound.share, 1 - alpha)
+        rate, late = phase.rate(self.names_of_load()), phase.delay if faulted else 0.0
+        rest = phase.seconds - late
+        return Takes(
+            seconds=needed / rate + late,
+            key=self.loosened_by.get(
+                "fault" if faulted and getattr(self, "during_fault", None) is not None else "baseline", ""
+            ),
+            value=str(bound),
+            why=f"{self.claimed(phase.phase)!r} takes {needed} events, all of them good, and there are at most "
+            f"{max(0, int(rate * rest))}, with {rate:g} events per second",
+            times=needed / (rate * rest) if rest > 0 else None,
+        )
 
     def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         """Good and all events of a window, in the shortest batches in which they can be told apart."""
@@ -189,13 +213,13 @@ class Share(Kind):
             return _Bounds(1 - _EDGE, _EDGE, 1 - _EDGE)
         before = self._worth(evidence, look.baseline, look)
         good, total, effect = before.tally.good, before.tally.total, before.effect
-        known = interval(good / effect, total / effect, confidence=1 - (1 - look.confidence) / 2)
+        known = interval(good / effect, total / effect, confidence=1 - (1 - look.confidence) * (1 - _COMPARING))
         share = before.tally.share
         told, least, most = (
             min(1 - _EDGE, max(_EDGE, edge - bound.share))
             for edge in (share if share is not None else 1.0, known.low, known.high)
         )
-        return _Bounds(told, least, most, alpha=0.5)
+        return _Bounds(told, least, most, alpha=_COMPARING)
 
 
 @dataclass(frozen=True)
@@ -220,7 +244,7 @@ class ShareOfGood(Share):
     """A share of good answers, and its bounds as people write them; a kind of its own is whatever counts the answers."""
 
     opened = "good"
-    loosened_by: ClassVar[str] = "atLeast"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atLeast", "fault": "duringFault", "recovery": "atLeast"}
 
     good: Good = Field(description="which events are good: by status, within a time, or both")
     at_least: Absolute = Field(description="smallest share of good events before and after the fault, such as 99%")
@@ -269,7 +293,12 @@ class ShareOfGood(Share):
 
     def expected(self, phase: Phase, bound: float) -> str:
         """By the bound and by what is good."""
-        return f"at least {self.bound_in(phase).resolved(bound)} of events {self.good}"
+        return f"at least {self.bound_in(phase).resolved(bound)} of the {self.events} {self.good}"
+
+    @property
+    @abstractmethod
+    def events(self) -> str:
+        """What it counts, in words: ``requests to order-svc``."""
 
     @abstractmethod
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import all_of, none_of
@@ -26,6 +26,7 @@ _SCRAPES: Final = 4
 """A batch lasts for so many seconds and so many scrape intervals, so that its first and last scrape hardly matter."""
 _BATCHES: Final = 5
 """Fewer say nothing of how much rates scatter."""
+_STUCK: Final = "see whether the callers still hold broken connections, an open breaker or a queue after the fault"
 
 
 class ThroughputExpectation(Kind):
@@ -54,6 +55,7 @@ class ThroughputExpectation(Kind):
     """
 
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("throughput",)
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "duringFault", "recovery": "atLeast"}
 
     throughput: Placed = Field(
         description="the service whose requests per second are compared: name, or namespace/name"
@@ -111,6 +113,18 @@ class ThroughputExpectation(Kind):
         """It does: who else calls the service changes its rate."""
         return True
 
+    def takes(self, phase: Prospect) -> Takes | None:
+        """Enough batches to tell how much rates scatter."""
+        if phase.phase == "fault" and self.during_fault is None:
+            return None
+        seconds, number = _batch(phase.interval), _BATCHES + 1
+        return Takes(
+            seconds=number * seconds,
+            key="throughput",
+            value=self.throughput,
+            why=f"its rate is known after {number} stretches of {seconds:g} s, which are {number * seconds:g} s",
+        )
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """By the rates that are surely exceeded, and surely not, before and now."""
         tally = self._service.tally(evidence, look.window, look.namespace)
@@ -156,7 +170,7 @@ class ThroughputExpectation(Kind):
             observed=observed,
             bound=found.bound,
             tally=found.tally,
-            hint="see whether the callers still hold broken connections, an open breaker or a queue after the fault",
+            hint=_STUCK if found.answer is Answer.VIOLATED else None,
             answer=found.answer,
         )
 
@@ -165,11 +179,17 @@ class ThroughputExpectation(Kind):
         return Expectation(self.title, service=self.throughput, caller=self.caller, good=self.good, at_least=0.5)
 
     def _rates(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[float]:
-        """Good requests per second in each batch of a window."""
-        seconds = max(_SECONDS, _SCRAPES * evidence.scrape_interval)
-        ends = [window.start + seconds * n for n in range(1, int((window.end - window.start) / seconds) + 1)]
+        """Good requests per second in each batch of a window that was scraped to its end."""
+        seconds = _batch(evidence.scrape_interval)
+        known = min(window.end, *map(evidence.last_scrape, self.questions(namespace)))
+        ends = [window.start + seconds * n for n in range(1, int(max(0.0, known - window.start) / seconds) + 1)]
         counted = [self._service.tally(evidence, Window(window.start, end), namespace).good for end in ends]
         return [(later - sooner) / seconds for sooner, later in pairwise(counted)]
+
+
+def _batch(interval: float) -> float:
+    """Seconds of a batch."""
+    return max(_SECONDS, _SCRAPES * interval)
 
 
 def _between(rates: Sequence[float], confidence: float) -> tuple[float, float]:

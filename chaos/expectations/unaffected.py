@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from chaos.expectations.bound import Bound
 from chaos.expectations.evidence import Evidence
 from chaos.expectations.good import Good
-from chaos.expectations.kind import Finding, Kind, Look, Phase
+from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
@@ -21,6 +21,7 @@ from chaos.values.quantities import Share, UncertainShare
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
 
+_SPREADS: Final = "the fault spreads: see which callers share a pool, a queue or a thread with the calls of the target"
 _WORST_FIRST: Final = (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS)
 
 
@@ -43,7 +44,7 @@ class UnaffectedExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    loosened_by: ClassVar[str] = "atLeast"
+    loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atLeast", "fault": "margin", "recovery": "margin"}
 
     unaffected: tuple[Placed, ...] = Field(
         min_length=1,
@@ -107,6 +108,11 @@ class UnaffectedExpectation(Kind):
                     hint="name the services that shall not feel the fault",
                 )
 
+    def takes(self, phase: Prospect) -> Takes:
+        """As the share of each service does, with its part of alpha."""
+        part = replace(phase, confidence=1 - (1 - phase.confidence) / len(self._services))
+        return replace(self._services[0].takes(part), key=self.loosened_by[phase.phase])
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated once one service is, holds once all do; each has its part of alpha."""
         part = replace(look, confidence=1 - (1 - look.confidence) / len(self._services))
@@ -133,7 +139,7 @@ class UnaffectedExpectation(Kind):
                 "observed": f"{found.where}: {told.observed}"
                 if found.tally.total
                 else f"{told.observed} at {found.where}",
-                "hint": "the fault spreads: see which callers share a pool, a queue or a thread with the calls of the target",
+                "hint": _SPREADS if found.answer is Answer.VIOLATED else None,
             }
         )
 

@@ -8,9 +8,10 @@ from typing import Final
 
 from chaos import judge
 from chaos.model.judged import Again, differences
-from chaos.model.verdict import Reason, ReasonCode, Verdict
+from chaos.model.shift import Shift
+from chaos.model.verdict import Outcome, Reason, ReasonCode, Verdict
 from chaos.reporting.judged import summed_up
-from chaos.reporting.record import read_record
+from chaos.reporting.record import read_record, read_shift
 
 
 def judge_again(path: Path, what_if: Mapping[str, object]) -> Verdict:
@@ -39,9 +40,32 @@ def judge_again(path: Path, what_if: Mapping[str, object]) -> Verdict:
     return verdict if again.is_plain else verdict.model_copy(update={"again": again})
 
 
+def judge_shift_again(path: Path, what_if: Mapping[str, object]) -> Shift:
+    """The same of a shift.
+
+    Args:
+        path: A ``shift.json``, or the folder that holds one.
+        what_if: As of a run.
+
+    Raises:
+        InputError: as of a run.
+    """
+    recorded, history, changed = read_shift(path)
+    before, by = recorded, f"version {history.environment.harness}"
+    values: Mapping[str, str] = {}
+    if what_if:
+        before, by = judge.judge_shift(recorded, history), "the declared values"
+        history, values = judge.supposed(history, what_if)
+    found = judge.judge_shift(recorded, history)
+    again = Again(what_if=values, changed=changed, by=by, differences=tuple(judge.shift_differences(before, found)))
+    if changed:
+        found = found.model_copy(update={"outcome": Outcome.INCONCLUSIVE, "reason": _CHANGED.message})
+    return found.model_copy(update={"again": again})
+
+
 _CHANGED: Final = Reason(
     code=ReasonCode.RECORD_CHANGED,
     message="the record was changed after its verdict, so it does not tell what happened in the run",
-    hint="judge the original record, from a backup or what CI kept of the run. If there is none, run again. (The digest finds "
-    "changes by accident; it is no signature)",
+    hint="judge the original record, from a backup or what CI kept of the run. If there is none, run again. (A digest "
+    "in the record shows that it was changed; it finds accidents, and is no signature)",
 )

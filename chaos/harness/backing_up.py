@@ -164,7 +164,12 @@ def restore(
             done.append(f"{'removed' if one.state == 'extra' else 'restored'} {one.title}")
         except MeshError as error:
             if error.status not in (404, 409):
-                raise
+                told = f" (before that: {', '.join(done)})" if done else ""
+                raise MeshError(
+                    f"{one.title} could not be restored: {error.message}{told}",
+                    status=error.status,
+                    hint="restore again when the API answers: it writes what still differs",
+                ) from error
             left.append(f"{one.title}: somebody wrote it meanwhile")
     return done, left
 

@@ -42,7 +42,7 @@ def conclude(history: History, *, report_dir: Path) -> Result:
             at=history.ended or history.started,
             kind=TroubleKind.RECORD_LOST,
             message=f"the record can't be written to {folder}: {error.strerror or error}",
-            hint="correct what the system says of that path, such as its kind, its rights or a full disk; or choose another folder for reports",
+            hint="correct what the system says of that path, such as its kind, its rights or a full disk; or choose another folder (the option report-dir)",
         )
         history = history.model_copy(update={"troubles": (*history.troubles, lost)})
         verdict, folder = judge.judge(history), None

@@ -21,7 +21,7 @@ from chaos.engine.place import Place
 from chaos.engine.surroundings import Surroundings, Watch, Watched
 from chaos.errors import InputError, Setting
 from chaos.harness import connecting, running, shifting
-from chaos.harness.again import judge_again
+from chaos.harness.again import judge_again, judge_shift_again
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
 from chaos.injection.weights import Way
@@ -253,6 +253,19 @@ class Harness:
             InputError: it is no record, or can't be judged by such values.
         """
         return judge_again(Path(record), what_if or {})
+
+    @staticmethod
+    def judge_shift(record: Path | str, *, what_if: Mapping[str, object] | None = None) -> Shift:
+        """Judges a recorded shift again, offline; ``Shift.again`` has what is to be said about the record.
+
+        Args:
+            record: A ``shift.json``, or the folder that holds one.
+            what_if: As of :meth:`judge`.
+
+        Raises:
+            InputError: it is no record of a shift, or can't be judged by such values.
+        """
+        return judge_shift_again(Path(record), what_if or {})
 
     def _around(self, file: Path | None) -> Surroundings:
         return Surroundings(

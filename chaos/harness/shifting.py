@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +14,8 @@ from chaos.harness.running import see_entry
 from chaos.injection.weights import Way
 from chaos.model.experiment import Experiment
 from chaos.model.shift import Shift, ShiftStep
-from chaos.reporting.record import write_atomically
+from chaos.reporting.record import write_shift
 
-RECORD: Final = "shift.json"
 _SHORTEST: Final = timedelta(seconds=5)
 
 
@@ -51,9 +49,8 @@ def shift(
             experiment, around, name=virtual_service, way=way, step=step, every=every.total_seconds(), run=run, told=told
         )  # fmt: skip
         found = made.execute()
-    document = {**found.model_dump(mode="json"), "history": json.loads(made.history.model_dump_json(by_alias=True))}
     try:
-        write_atomically(folder / RECORD, json.dumps(document, separators=(",", ":")))
+        write_shift(found, made.history, folder)
     except OSError as error:
         raise InputError(
             f"{folder}: the shift ended ({found.headline}), and its record can't be written: {error}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,11 +19,13 @@ class Way:
 
     Args:
         source: A subset, or a host, that the routes name.
-        target: Likewise; where no route names it yet, it is a subset of the source's host.
+        target: Likewise; where no route names it yet, it is a subset of the source's host, or a host of its own.
+        is_host: It is a host of its own.
     """
 
     source: str
     target: str
+    is_host: bool = False
 
 
 def share_of(vs: Object, way: Way) -> float | None:
@@ -46,7 +48,9 @@ def shifted(vs: Object, way: Way, percent: float) -> dict[str, Any]:
         if source is None:
             continue  # all of it is at the target already
         if not _has(parts, way.target, vs):
-            destination = {**source["destination"], "subset": way.target}
+            before = source["destination"]
+            own = {key: before[key] for key in ("port",) if key in before}
+            destination = {**own, "host": way.target} if way.is_host else {**before, "subset": way.target}
             parts.append({**source, "destination": destination})
         for one in parts:
             if _is(one, way.target, vs):
@@ -54,6 +58,12 @@ def shifted(vs: Object, way: Way, percent: float) -> dict[str, Any]:
             elif _is(one, way.source, vs):
                 one["weight"] = both - mine
     return spec
+
+
+def destinations_named(vs: Object, name: str) -> Sequence[Mapping[str, Any]]:
+    """The destinations of all routes that are this subset, or this host."""
+    parts = (one for route in http_routes(vs) for one in route.get("route") or () if _is(one, name, vs))
+    return [one["destination"] for one in parts]
 
 
 def _weights(vs: Object, way: Way) -> Iterator[tuple[int, int, int]]:

@@ -47,7 +47,7 @@ def left_behind(history: History, removed: RemovalResult | None) -> Iterator[Rea
             hint=hint,
         )
     if removed is not None and removed.answer is Answer.VIOLATED:
-        yield _still_faulted(removed)
+        yield _still_faulted(history, removed)
 
 
 def _unacknowledged(history: History) -> bool:
@@ -55,15 +55,16 @@ def _unacknowledged(history: History) -> bool:
     return written and Mark.RESTORED not in history.marks
 
 
-def _still_faulted(removed: RemovalResult) -> Reason:
+def _still_faulted(history: History, removed: RemovalResult) -> Reason:
+    targets = ", ".join(str(one.target) for one in history.plan.injections)
     if removed.having:
-        seen = f"{removed.having} of {removed.asked} caller proxies still had the fault at the last look"
+        seen = f"{removed.having} of {removed.asked} proxies of callers of {targets} still had the fault when they were last asked, over {removed.allowed:g} s"
     else:
         surely = (removed.seconds or 0.0) - removed.uncertainty
-        seen = f"the callers' proxies still injected the fault {surely:.1f} s after the API acknowledged the restore"
+        seen = f"the proxies of callers of {targets} still injected the fault {surely:.1f} s"
     return Reason(
         code=ReasonCode.STILL_FAULTED,
-        message=f"{seen}; limits.removal allows {removed.allowed:g} s",
+        message=f"{seen} after the API acknowledged the restore; limits.removal allows {removed.allowed:g} s",
         hint="requests may still be hit now. See with `chaosctl status` whether a fault is active, and end it with `chaosctl sweep`. "
         "If there is none, check that istiod runs and that the proxies accept its configuration (istioctl proxy-status). If the "
         "control plane is only slow, raise limits.removal",

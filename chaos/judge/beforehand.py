@@ -6,34 +6,30 @@ without any bad event must be decided within the limits. Both by the functions t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from math import ceil, prod
+from datetime import timedelta
+from itertools import product
+from math import ceil, inf, prod
 from typing import Final
 
-from chaos.expectations import ClientExpectation, Expectation
-from chaos.expectations.confidence import decide
-from chaos.expectations.kind import Phase
-from chaos.expectations.share import FIRST, ShareOfGood
+from chaos.expectations import Expectation
+from chaos.expectations.kind import Phase, Prospect
+from chaos.expectations.share import ShareOfGood
 from chaos.faults.kind import Kind
 from chaos.istio.hosts import placed
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.proof import fewest
 from chaos.model.experiment import Experiment
 from chaos.model.verdict import ReasonCode
-from chaos.values.answers import WHEN, Answer
+from chaos.values.answers import WHEN
 from chaos.values.quantities import format_share
 from chaos.values.remarks import JUDGING_AT, Refusal
 
 _SPARE: Final = 1.2
 """Times the least events, since scrapes come some seconds after the events that they count."""
-_MANY: Final = 10**9
-"""Events that nobody waits for."""
 _EXACT: Final = 1e-9
-_EDGE: Final = 1e-4
-"""As a relative bound is kept from 100 % (:mod:`chaos.expectations.share`)."""
-_COMPARING: Final = 0.5
-"""Part of alpha that is left to decide by a relative bound."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +61,20 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
     for place, one in enumerate(experiment.steady_state):
         if isinstance(one, ShareOfGood):
             yield from _unbreakable(experiment, one, place)
-            yield from _undecidable(experiment, one, place)
+    yield from _undecidable(experiment)
     yield from _unprovable(experiment)
 
 
+def longest(experiment: Experiment) -> timedelta:
+    """The longest that a run of this experiment can take, cleaning up aside."""
+    limits = experiment.limits
+    after = limits.removal + experiment.recovery.within + experiment.stays_good_for
+    return limits.baseline * 2 + limits.fault + after + timedelta(seconds=60)
+
+
 def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refusal]:
-    """That a recovery is to be seen sooner than two scrapes can tell, or a stage of a fault is over before."""
+    """That a recovery is to be seen sooner than two scrapes can tell, or a stage of a fault or a phase is over before."""
+    yield from (one.refusal for one in _undecidable(experiment, scrape_interval))
     for fault in experiment.faults:
         least = 2 * scrape_interval + max(kind.held for kind in fault.kinds).total_seconds()
         shortest = min((stage.lasts.total_seconds() for stage in fault.stages), default=least)
@@ -137,30 +141,33 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
         )
 
 
-def _undecidable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterator[Hopeless]:
+def _undecidable(experiment: Experiment, interval: float = 0.0) -> Iterator[Hopeless]:
     """Before and during the fault; the recovery has more time than the baseline."""
-    if not experiment.load.requests:
+    requests, limits = experiment.load.requests, experiment.limits
+    if not requests:
         return  # how fast the users of a locustfile are is not declared
-    rate, confidence = _rate(experiment, one), share_of_confidence(experiment)
-    limits, delay = experiment.limits, longest_delay(experiment)
-    during = 1 - (1 - confidence) * FIRST
-    phases: tuple[tuple[Phase, float, float, float], ...] = (
-        ("baseline", limits.baseline.total_seconds(), 0.0, confidence),
-        ("fault", limits.fault.total_seconds(), delay, during),
-    )
-    for phase, limit, late, sure in phases:
-        bound = one.bound_in(phase)
-        least = min(1 - _EDGE, 1 - bound.share) if bound.relative else bound.share
-        needed = events_to_hold(least, 1 - (1 - sure) * _COMPARING if bound.relative else sure)
-        if needed > rate * (limit - late):
-            key = "duringFault" if phase == "fault" and one.during_fault is not None else "atLeast"
+    weights = Counter[str]()
+    for request in requests:
+        weights[request.label] += request.weight
+    rates = {name: experiment.load.rate * weight / weights.total() for name, weight in weights.items()}
+    lasting: Mapping[Phase, float] = {
+        "baseline": limits.baseline.total_seconds(),
+        "fault": limits.fault.total_seconds(),
+    }
+    for (place, one), (phase, limit) in product(enumerate(experiment.steady_state), lasting.items()):
+        takes = one.takes(
+            Prospect(
+                phase=phase, seconds=limit, before=lasting["baseline"], rates=rates, interval=interval,
+                confidence=share_of_confidence(experiment), delay=longest_delay(experiment),
+            )
+        )  # fmt: skip
+        if takes is not None and takes.seconds > limit:
             yield Hopeless(
                 code=ReasonCode.CANNOT_DECIDE,
-                where=("steadyState", place, key),
-                value=str(bound),
-                message=f"{one.title!r} can't be decided {WHEN[phase]}: 'at least {bound}' takes {needed} events, all of them good, and "
-                f"there are at most {max(0, int(rate * (limit - late)))} (limits.{phase} is {limit:g} s, with {rate:g} events per second)",
-                hint=_more(experiment, f"limits.{phase}", needed, rate, limit, late),
+                where=("steadyState", place, takes.key),
+                value=takes.value,
+                message=f"{one.title!r} can't be decided {WHEN[phase]}: {takes.why} (limits.{phase} is {limit:g} s)",
+                hint=_more(experiment, f"limits.{phase}", takes.seconds, takes.times),
             )
 
 
@@ -182,7 +189,12 @@ def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:
                     value=f"{kind.percentage:g}",
                     message=f"the fault ({kind}) can't be proven: to hit {hits} requests, it takes {needed} calls of the target, and there are at "
                     f"most {max(0, int(rate * (limit - late)))} ({limit:g} s, with {rate:g} calls per second)",
-                    hint=_more(experiment, key, needed, rate, limit, late),
+                    hint=_more(
+                        experiment,
+                        key,
+                        needed / rate + late,
+                        needed / (rate * (limit - late)) if limit > late else None,
+                    ),
                 )
 
 
@@ -196,32 +208,11 @@ def _proofs(one: Experiment) -> Iterator[tuple[Kind, float, str, tuple[str | int
             yield kind, stage.lasts.total_seconds(), "the stage's for", ("stages", number)
 
 
-def _more(experiment: Experiment, key: str, needed: int, rate: float, limit: float, late: float) -> str:
+def _more(experiment: Experiment, key: str, seconds: float, times: float | None) -> str:
     """The time or the rate that it takes, with some to spare; a longer limit costs nothing where it is not needed."""
-    needed = ceil(_SPARE * needed)
-    faster = (
-        f", or load.rate to {ceil(experiment.load.rate * needed / (rate * (limit - late)))}" if limit > late else ""
-    )
-    return f"raise {key} to {ceil(needed / rate + late)}s{faster} (this has some to spare; a phase ends as soon as it is decided)"
-
-
-def _rate(experiment: Experiment, one: ShareOfGood) -> float:
-    """Events per second that one answer for each request of the load makes."""
-    requests = experiment.load.requests
-    named = one.request if isinstance(one, ClientExpectation) else None
-    weights = sum(request.weight for request in requests if named in (None, request.label))
-    return experiment.load.rate * weights / sum(request.weight for request in requests)
-
-
-def events_to_hold(bound: float, confidence: float) -> int:
-    """Good events that decide a bound if there is no bad one."""
-    few, enough = 0, 1
-    while enough < _MANY and decide(enough, enough, bound, confidence=confidence) is not Answer.HOLDS:
-        few, enough = enough, 2 * enough
-    while enough - few > 1:
-        middle = (few + enough) // 2
-        if decide(middle, middle, bound, confidence=confidence) is Answer.HOLDS:
-            enough = middle
-        else:
-            few = middle
-    return enough
+    ways = [f"raise {key} to {ceil(_SPARE * seconds)}s"] if seconds < inf else []
+    if times is not None:
+        ways.append(f"{'' if ways else 'raise '}load.rate to {ceil(_SPARE * times * experiment.load.rate)}")
+    if not ways:
+        return "no time and no rate is enough: change the bound, so that it lies further from what is usual"
+    return f"{', or '.join(ways)} (this has some to spare; a phase ends as soon as it is decided)"

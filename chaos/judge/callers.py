@@ -60,7 +60,7 @@ def _nobody(facts: Facts, injection: Injection) -> Reason | None:
             code=ReasonCode.CALLERS_WITHOUT_PROXY,
             message=f"{bare} requests arrived at {injection.host} from callers without a sidecar, which the fault can't hit, and none from "
             f"{wanted}, which either has no sidecar or did not call{got}",
-            hint=INJECT_SIDECAR,
+            hint=f"for callers without a sidecar, {INJECT_SIDECAR}. If {wanted} has one, send requests that make it call the target",
         )
     if not seen and not arrived:
         return Reason(

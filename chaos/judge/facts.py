@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment, History, Mark, ProxySeen, StageSeen
 from chaos.model.plan import Plan
-from chaos.values.questions import Question
 
 
 @dataclass
@@ -18,7 +17,6 @@ class Facts:
 
     Args:
         unclear: Callers of whom a live run asks whether they have the labels of the declared ones.
-        answered: Up to when a live run has answers of the metrics to a question; a record has all of them.
     """
 
     plan: Plan
@@ -29,7 +27,6 @@ class Facts:
     evidence: Evidence
     stages: Sequence[StageSeen] = ()
     unclear: Collection[str] = ()
-    answered: dict[Question, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, history: History) -> Facts:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from chaos.judge.aftermath import aftermath, left_behind
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
+from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.facts import Facts
 from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
@@ -44,6 +46,15 @@ _UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCo
 _OF_NO_PHASE: Final = (TroubleKind.LOCKED, TroubleKind.ENTRY_UNUSABLE, TroubleKind.RECORD_LOST)
 """Troubles that come before the phases, or after them."""
 
+_TOO_MANY: Final = (
+    "probably another fault hits the same requests: look for it by `chaosctl status` and `kubectl get virtualservices -A -o yaml` "
+    "(`fault:`), end it, and run again"
+)
+_TOO_FEW: Final = (
+    "probably some calls follow another VirtualService, or go through a proxy that does not have the fault: compare the hosts and "
+    "ports that the callers use with those of `chaosctl plan`"
+)
+
 _TRIPPED: Final = "find out why the system breaks that far; or begin with less: a smaller percentage, fewer callers, or target.onlyOurLoad"
 
 
@@ -51,12 +62,15 @@ def judge(history: History) -> Verdict:
     """The verdict, from the facts alone; the same for the live run and for its record."""
     now = history.ended if history.ended is not None else _newest(history)
     facts = Facts.of(history)
-    before = baseline_answer(facts, now)
-    during = fault_answer(facts, now)
+    (steady, steady_at), (faulted, faulted_at) = (known(history, facts, phase, now) for phase in ("baseline", "fault"))
+    before = answer_of(baseline_answer(steady, steady_at), baseline_answer(facts, now))
+    during = answer_of(fault_answer(faulted, faulted_at), fault_answer(facts, now))
+    guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
+    before = replace(before, expectations=with_statuses(steady, before.expectations, steady.baseline))
+    during = replace(during, expectations=with_statuses(faulted, during.expectations, faulted.faulted(faulted_at)))
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
-    after = with_relapse(facts, judge_recovery(facts, removed, now), removed, now) if removed is not None else None
-    guarded = guardrails(facts, now)
-    reasons = list(dict.fromkeys(_reasons(history, facts, before, during, guarded, removed, after, now)))
+    after = _recovered(history, facts, removed, now) if removed is not None else None
+    reasons = list(dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now)))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     outcome = worst(reason.code.outcome for reason in reasons)
@@ -66,8 +80,8 @@ def judge(history: History) -> Verdict:
         profile=history.plan.experiment.profile,
         outcome=outcome,
         reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
-        baseline=with_statuses(facts, before.expectations, facts.baseline),
-        fault=with_statuses(facts, during.expectations, facts.faulted(now)),
+        baseline=before.expectations,
+        fault=during.expectations,
         guardrails=guarded,
         proof=during.proof if Mark.INJECT_SENT in history.marks else None,
         removal=removed,
@@ -75,6 +89,12 @@ def judge(history: History) -> Verdict:
         changed=changed_edges(facts, now),
         aftermath=aftermath(history, removed, outcome),
     )
+
+
+def _recovered(history: History, facts: Facts, removed: RemovalResult, now: float) -> RecoveryResult:
+    whole = with_relapse(facts, judge_recovery(facts, removed, now), removed, now)
+    then, at = known(history, facts, "recovery", now)
+    return recovery_of(judge_recovery(then, removed, at), whole)
 
 
 def _rank(reason: Reason) -> int:
@@ -91,6 +111,7 @@ def _newest(history: History) -> float:
 def _reasons(
     history: History,
     facts: Facts,
+    steady: Facts,
     before: PhaseAnswer,
     during: PhaseAnswer,
     guarded: tuple[ExpectationResult, ...],
@@ -98,7 +119,7 @@ def _reasons(
     after: RecoveryResult | None,
     now: float,
 ) -> Iterator[Reason]:
-    """Every reason against passing."""
+    """Every reason against passing; ``steady`` are the facts by which the run judged its baseline."""
     if history.plan.refusals:
         for refusal in history.plan.refusals:
             code = _UNFIT.get(refusal.rule, ReasonCode.STAGING_RULE)
@@ -120,13 +141,13 @@ def _reasons(
     if starved is not None:
         yield starved
     if Mark.INJECT_SENT not in history.marks:
-        yield from _not_injected(history, facts, before)
+        yield from _not_injected(history, steady, before)
         return
     yield from _outside(during.proof or Proof())
     if before.answer is not Answer.HOLDS:  # as another version of the harness judged it, or by other bounds
         yield from _not_steady(facts, before)
         return
-    yield from untested_before(facts)
+    yield from untested_before(steady)
     # A load generator that was not well itself says nothing against the system; nor does the lab, whose shop runs beside it.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     shared = facts.environment.lab
@@ -139,7 +160,11 @@ def _troubled(history: History, trouble: Trouble) -> Reason:
     """What ended the run, and in which phase."""
     phase = next((span.phase for span in history.spans if span.end is None or span.end >= trouble.at), None)
     when = f" (in the phase {phase})" if phase is not None and trouble.kind not in _OF_NO_PHASE else ""
-    return Reason(code=ReasonCode(trouble.kind), message=f"{trouble.message}{when}", hint=hint_for(trouble))
+    return Reason(
+        code=ReasonCode(trouble.kind),
+        message=f"{trouble.message}{when}",
+        hint=hint_for(trouble, history.plan.experiment),
+    )
 
 
 def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
@@ -150,11 +175,12 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
         return
     foreign = faults_before(facts, history.marks.get(Mark.BASELINE_UNTIL, history.started))
     if foreign:
+        targets = ", ".join(str(one.target) for one in history.plan.injections)
         yield Reason(
             code=ReasonCode.FOREIGN_FAULT,
-            message=f"a fault that is not from this run hit requests to the target before this run injected its own: {foreign} were counted",
-            hint="find that fault (chaosctl status; kubectl get virtualservices -A), end it, and run again: a system that has a fault already "
-            "shows nothing about another one",
+            message=f"a fault that is not from this run hit {foreign} of the requests to {targets} before this run injected its own",
+            hint="find that fault: `chaosctl status` lists those of other runs, and `kubectl get virtualservices -A -o yaml` has the others (look for "
+            "`fault:`). End it, and run again: a system that has a fault already shows nothing about another one",
         )
         return
     untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
@@ -164,14 +190,18 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
 def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
     """Why the baseline was none; an expectation that is undecided counts only where none is violated."""
     if before.answer is Answer.UNDECIDED:
-        yield from undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "limits.baseline")
+        yield from undecided(facts, before.expectations, ReasonCode.UNDECIDED_BEFORE, "baseline")
     for kind, one in zip(facts.experiment.steady_state, before.expectations, strict=True):
         if one.answer is Answer.VIOLATED:
-            usual = f", or declare what the system usually does ({kind.loosened_by})" if kind.loosened_by else ""
+            usual = (
+                f", or declare what the system usually does ({key})"
+                if (key := kind.loosened_by.get("baseline"))
+                else ""
+            )
             yield Reason(
                 code=ReasonCode.NOT_STEADY_BEFORE,
                 message=one.sentence,
-                hint=f"find out why it is so without any fault{usual}, and run again",
+                hint=f"find out why it is so without any fault (`chaosctl doctor` looks for the usual causes){usual}, and run again",
             )
 
 
@@ -204,9 +234,7 @@ def _during(
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
             message=one.sentence,
-            hint=one.hint
-            or "improve the caller: a time-out, few retries, and a fallback answer for when the target fails. If this result is good enough during a "
-            "fault, declare it as duringFault",
+            hint=one.hint or _improve(facts, one),
         )
     for one in tripped:
         yield Reason(
@@ -230,13 +258,24 @@ def _during(
         if proof.counted or not unproven or reason.code is not ReasonCode.FAULT_TOO_SMALL:
             yield reason
     if during.answer is Answer.UNDECIDED:
-        yield from undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "limits.fault")
+        yield from undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "fault")
         if not during.expectations:
             yield Reason(
                 code=ReasonCode.NOT_DISTRIBUTED,
                 message="no caller's proxy ever had the fault",
                 hint=NOT_DISTRIBUTED_HINT,
             )
+
+
+def _improve(facts: Facts, one: ExpectationResult) -> str:
+    """What to do about a violation during the fault of which its kind knows nothing better."""
+    kind = next(kind for kind in facts.experiment.steady_state if kind.title == one.title)
+    enough = (
+        f". If this result is good enough during a fault, declare it as {key}"
+        if (key := kind.loosened_by.get("fault"))
+        else ""
+    )
+    return f"improve the caller: a time-out, few retries, and a fallback answer for when the target fails{enough}"
 
 
 def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
@@ -274,8 +313,7 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.FAULT_SHARE_OFF,
                 message=f"the fault hit another percentage of requests than declared: {told}",
-                hint="probably some calls follow another VirtualService, or go through a proxy that does not have the fault: compare the "
-                "hosts and ports that the callers use with those of `chaosctl plan`",
+                hint=_TOO_MANY if share.interval.low > share.declared else _TOO_FEW,
             )
     if not proof.shares:
         yield Reason(
@@ -314,12 +352,14 @@ def _after(
             "than the scrape interval, and the absence of a rare fault shows only after many requests",
         )
     elif after.answer is Answer.VIOLATED:
-        told = "; ".join(one.sentence for one in _violated(after.expectations, excused))
-        if told:
+        bad = _violated(after.expectations, excused)
+        if bad:
             yield Reason(
                 code=ReasonCode.NOT_RECOVERED,
-                message=f"the steady state did not hold again within {after.allowed:g} s after the fault was gone: {told}",
-                hint="check that circuit breakers close, pools refill and queues drain when the dependency is back",
+                message=f"the steady state did not hold again within {after.allowed:g} s after the fault was gone: {'; '.join(one.sentence for one in bad)}",
+                hint=next((one.hint for one in bad if one.hint), "")
+                or "check that circuit breakers close, pools refill and queues drain when the dependency is back. If the system may take "
+                "longer, raise recovery.within",
             )
     elif after.answer is Answer.UNDECIDED:
         yield from undecided_recovery(facts, after)
@@ -340,7 +380,7 @@ def _all_held(
         Mark.RESTORED,
         Mark.LOAD_STOPPED,
     )
-    missing = [mark.value for mark in needed if mark not in history.marks]
+    missing = [f"marks.{mark.value}" for mark in needed if mark not in history.marks]
     if proof is None or not proof.proven:
         missing.append("proof")
     if removed is None or removed.seconds is None:
@@ -350,7 +390,9 @@ def _all_held(
     if history.ended is None:
         missing.append("end")
     if missing:
-        return _broken(f"the record lacks what a green verdict rests on: {', '.join(missing)}")
+        return _broken(
+            f"nothing spoke against passing, but the record lacks what a green verdict rests on ({', '.join(missing)})"
+        )
     assert proof and removed and after and removed.seconds is not None and after.seconds is not None  # noqa: S101, PT018 - see above
     confidence = format_confidence(share_of_confidence(history.plan.experiment))
     marks = history.marks

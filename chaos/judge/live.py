@@ -53,40 +53,14 @@ def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float) ->
         namespace=experiment.target.namespace,
         confidence=confidence,
         delay=longest_delay(experiment),
-        baseline=facts.baseline,
+        baseline=facts.baseline if phase != "baseline" else None,
         at_least=least[phase].total_seconds(),
     )
 
 
 def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[ExpectationResult, ...]:
     """What became of expectations in a window."""
-    return tuple(_judged(facts, one, look) for one in kinds)
-
-
-def _judged(facts: Facts, kind: Kind, look: Look) -> ExpectationResult:
-    """A violation that ended the fault stays one, though what came after it may say less."""
-    found, then = decided(facts, kind, look), facts.marks.get(Mark.VIOLATED)
-    if look.phase == "fault" and found.answer is not Answer.VIOLATED and then is not None:
-        before = decided(facts, kind, _until(then, look))
-        if before.answer is Answer.VIOLATED:
-            found, look = before, _until(then, look)
-    return _with_parts(facts, kind, kind.tell(found, look.phase), look)
-
-
-def known_until(facts: Facts, kind: Kind, now: float) -> float:
-    """Up to when it is known what an expectation counts."""
-    asked = (
-        one for question in kind.questions(facts.experiment.target.namespace) for one in facts.evidence.parts(question)
-    )
-    return min((facts.answered.get(part, now) for part, _ in asked), default=now)
-
-
-def _until(known: float, look: Look) -> Look:
-    """A look at what is known of its window, which has lasted long enough if the whole window has."""
-    if known >= look.window.end:
-        return look
-    start = look.window.start
-    return replace(look, window=Window(start, max(start, known)), at_least=look.at_least if look.too_short else 0.0)
+    return tuple(_with_parts(facts, one, one.tell(decided(facts, one, look), look.phase), look) for one in kinds)
 
 
 def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -> ExpectationResult:
@@ -105,10 +79,6 @@ def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -
 
 def decided(facts: Facts, kind: Kind, look: Look) -> Finding:
     """What the evidence says of an expectation; nothing yet in a window that is too short to claim anything."""
-    if (
-        look.phase == "fault"
-    ):  # so that more answers of slow metrics don't change what was decided by those that there were
-        look = _until(known_until(facts, kind, look.window.end), look)
     found = kind.decide(facts.evidence, look)
     return replace(found, answer=Answer.UNDECIDED) if look.too_short else found
 

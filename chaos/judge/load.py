@@ -23,6 +23,7 @@ _BUSY: Final = 0.8
 """Share of a processor from which the generator itself is what is slow."""
 _EDGES: Final = 3.0
 """Seconds at the edges of a window, and on the way to the harness, that are not missed."""
+_BUSY_MACHINE: Final = "run less on this machine at the same time, or lower load.rate"
 
 _TOLD: Final = 3
 """Statuses that are told; further ones are rare."""
@@ -38,7 +39,7 @@ def judge_load(facts: Facts) -> Reason | None:
     if not seconds and end is not None and end - start <= _EDGES:
         return None  # it ended before there was a whole second to report
     if not seconds:
-        return Reason(code=ReasonCode.LOAD_STARVED, message="the load generator reported nothing")
+        return Reason(code=ReasonCode.LOAD_STARVED, message="the load generator reported nothing", hint=_BUSY_MACHINE)
     if end is not None and len(seconds) < _KEPT * (end - start) - _EDGES:
         text = f"the load generator reported {len(seconds)} of {end - start:.0f} seconds"
         return _starved(text, seconds)
@@ -48,7 +49,7 @@ def judge_load(facts: Facts) -> Reason | None:
     late = [s for s in seconds if s.worst_lag > bound]
     if sent >= _KEPT * intended and len(late) <= max(_FEW, _LATE_SECONDS * len(seconds)):
         return None
-    text = f"the load generator sent {sent} of {intended} intended requests"
+    text = f"from the baseline on, the load generator sent {sent} of {intended} intended requests, in {len(seconds)} s"
     if late:
         worst = max(late, key=lambda s: s.worst_lag)
         text += (
@@ -61,13 +62,13 @@ def judge_load(facts: Facts) -> Reason | None:
 def _starved(text: str, seconds: Sequence[LoadSecond]) -> Reason:
     """With what the generator's process had of a processor meanwhile: was it the machine, or is the rate too high?"""
     shares = [second.cpu for second in seconds if second.cpu is not None]
-    hint = "lower load.rate, or give the generator more CPU"
+    hint = _BUSY_MACHINE
     if shares:
         had = sum(shares) / len(shares)
         busy = had >= _BUSY
         why = "its rate is too much for one process" if busy else "other processes kept the machine busy"
         text += f"; it had {had:.0%} of a processor meanwhile, so {why}"
-        hint = "lower load.rate" if busy else "run less on this machine at the same time, or lower load.rate"
+        hint = "lower load.rate" if busy else _BUSY_MACHINE
     return Reason(code=ReasonCode.LOAD_STARVED, message=text, hint=hint)
 
 

@@ -62,7 +62,7 @@ def _part_of_them(
     return Reason(
         code=ReasonCode.CALLER_NOT_SCRAPED,
         message=f"Prometheus did not scrape {len(lost)} of {len(newest)} proxies ({names}) in the last {end - min(lost.values()):.0f} s "
-        f"of the {phase}, so what they counted then is missing from the {question}",
+        f"of the {phase}, so what they counted then is missing among the {question}",
         hint="check on Prometheus' page of targets that it still scrapes them; if their pods ended, because they were scaled down "
         "or restarted, run again while nobody does that",
     )

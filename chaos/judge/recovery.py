@@ -15,9 +15,10 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.live import decided, judged, look_at
 from chaos.judge.removal import drain
+from chaos.judge.tested import with_statuses
 from chaos.model.history import Mark
 from chaos.model.verdict import RecoveryResult, RemovalResult
-from chaos.values.answers import Answer
+from chaos.values.answers import Answer, ExpectationResult
 
 _HALVINGS: Final = 4
 """Times that the stretch in which the recovery lies is halved."""
@@ -72,11 +73,20 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
     look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
     if (late := _never_good(facts, gone, now, end)) is not None:
         answer, seconds, look = Answer.VIOLATED, None, late
-    expectations = judged(facts, experiment.steady_state, look)
+    expectations = _told(facts, judged(facts, experiment.steady_state, look), look.window, gone)
     changed = {"seconds": seconds, "answer": answer, "expectations": expectations}
     if seconds is not None:
         changed["uncertainty"] = seconds - least
     return result.model_copy(update=changed)
+
+
+def _told(
+    facts: Facts, results: Sequence[ExpectationResult], window: Window, gone: float
+) -> tuple[ExpectationResult, ...]:
+    """With their statuses, and with the time that they are about."""
+    when = f"{window.start - gone:.0f} to {window.end - gone:.0f} s after the fault was gone"
+    dated = [one.model_copy(update={"observed": f"{one.observed}, {when}"}) for one in results]
+    return with_statuses(facts, dated, window)
 
 
 def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult, now: float) -> RecoveryResult:
@@ -85,8 +95,6 @@ def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult,
     if restored is None or removal.seconds is None or recovery.answer is not Answer.UNDECIDED:
         return recovery
     gone, end = restored + removal.seconds, min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
-    if end <= gone + recovery.allowed:
-        return recovery
     return recovery.model_copy(update={"bad_until": _last_bad(facts, gone, now, end)[1]})
 
 

@@ -26,6 +26,11 @@ from chaos.values.quantities import format_share
 _BEFORE: Final = "before the fault"
 _NOTICED: Final = 0.05
 """Share of a service's requests from which those of others are no trifle, where rates are compared."""
+_FEWER: Final = (
+    "caller, a workload that they do not go through",
+    "per, the service for each of whose requests attempts are counted",
+)
+"""What makes an expectation count the load's requests alone: its key for rates, and for attempts."""
 _EXPECTED: Final = 20
 """Calls that have to be expected before their absence says anything."""
 _WORKS: Final = 0.1
@@ -47,7 +52,8 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 code=ReasonCode.TARGET_NOT_ANSWERING,
                 message=f"{injection.host} did not work before the fault: it answered with status {_told(answers)}",
                 hint=f"check that the target has ready pods (kubectl -n {injection.target.namespace} get endpointslices). If it has, send "
-                "requests that it answers with success: a fault in a service that fails anyway changes nothing",
+                "requests that it answers with success: a fault in a service that fails anyway changes nothing. `chaosctl doctor` looks for "
+                "other causes, such as subsets without pods or mutual TLS",
             )
     yield from _no_success(facts, window, _BEFORE)
     yield from _others_call(facts)
@@ -65,7 +71,8 @@ def _others_call(facts: Facts) -> Iterator[Reason]:
                 message=f"{one.title!r} also counts requests of other clients than the load: before the load began, they already sent at "
                 f"least {others:.2g} of the {every:.2g} requests per second. If that number changes, the run can't tell whether the clients or the "
                 "system changed",
-                hint="run it while the other clients are quiet, or count only requests that they do not send (caller; attempts also with per)",
+                hint="run while the other clients are quiet, or let the expectation count only requests that they do not cause: "
+                f"declare {_FEWER['per' in type(one).model_fields]}",
             )
 
 
@@ -135,10 +142,10 @@ def untested_during(
         if not one.tally.total:
             yield Reason(
                 code=ReasonCode.GUARDRAIL_BLIND,
-                message=f"the guardrail {one.title!r} counted no event during the fault, so nothing could have tripped it"
+                message=f"the guardrail {one.title!r} (it expects {one.expected}) counted no event during the fault, so nothing could have tripped it"
                 + (f"; the load got {got}" if (got := statuses(facts)) else ""),
                 hint=one.hint
-                or "check the service that the guardrail names, or the load's request, and that the load reaches it",
+                or "check the names in the guardrail (of the service, the caller or the load's request), and that the load's requests lead there",
             )
     yield from _stuck(facts, expectations)
     window = facts.faulted(now)
@@ -204,8 +211,8 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
             if _holds_without(round(ours), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
-                    message=f"{one.title!r} counts only answers to the load, but only {ours / faulted:.0%} of the requests that the fault "
-                    "hit were surely made for the load: other clients called the target already before the load began",
+                    message=f"{one.title!r} counts only answers to the load, but of the {faulted} requests that the fault hit, only "
+                    f"{round(ours)} were surely made for the load: other clients called the target already before the load began",
                     hint="check that the load calls the target, or raise load.rate. Or let the fault hit only the load's requests "
                     "(target.onlyOurLoad, target.match). Or run while the other clients are quiet",
                 )

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import ceil
 from typing import Final
 
+from chaos.expectations.confidence import decide
 from chaos.expectations.dependence import BURSTY
-from chaos.expectations.kind import Kind
+from chaos.expectations.kind import Kind, Phase
+from chaos.expectations.share import Share
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
 from chaos.judge.tested import hanging
@@ -18,11 +21,23 @@ _RELAPSED: Final = (
     "run again. What fails at the same time after each fault is a relapse. What fails now and then without a fault, too, is seen "
     "before the fault with a longer observe.atLeast"
 )
-_FEW_AFTER: Final = "raise load.rate, or raise limits.baseline: a run also looks for that much longer after the fault. Or expect less: change the bounds"
+_FEW_AFTER: Final = (
+    "raise load.rate or limits.baseline (once the fault is gone, a run looks for at most recovery.within + recovery.stayGood + "
+    "limits.baseline). Or expect less: lower the bounds (atLeast)"
+)
+_UNSENT: Final = "check that the load, or its locustfile, sends requests of that name"
+_UNCOUNTED: Final = (
+    "check the names of the service and, if one is declared, of the caller; that the load's requests lead there; that the callers have "
+    "a sidecar; and that Prometheus scrapes their proxies"
+)
+_MANY: Final = 50
+"""Times the events of a run for which nobody waits."""
+_STEP: Final = 1.2
+"""How closely is told how many events it takes."""
 
 
 def undecided(
-    facts: Facts, expectations: Sequence[ExpectationResult], code: ReasonCode, limit: str
+    facts: Facts, expectations: Sequence[ExpectationResult], code: ReasonCode, phase: Phase
 ) -> Iterator[Reason]:
     """Why expectations stayed undecided before the fault, or during it.
 
@@ -30,8 +45,9 @@ def undecided(
         facts: What is known of the run.
         expectations: What became of them in that phase.
         code: The reason, where events are all that is missing.
-        limit: The field of the experiment by which that phase can last longer.
+        phase: Which phase it is; the limit of its name says how long it may last.
     """
+    limit = f"limits.{phase}"
     for kind, one in zip(facts.experiment.steady_state, expectations, strict=False):  # of no phase that did not begin
         if one.answer is not Answer.UNDECIDED:
             continue
@@ -43,8 +59,7 @@ def undecided(
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.when}, no event was counted for {one.title!r}: {one.told}"
                 + (f"; the load got {got}" if got else ""),
-                hint="check the name of the service, that the load's requests lead to it, that its callers have a sidecar, and "
-                "that Prometheus scrapes them",
+                hint=_UNSENT if kind.counted_by_load else _UNCOUNTED,
             )
         elif requests := hanging(facts, one):
             yield _hangs(one, requests)
@@ -52,8 +67,8 @@ def undecided(
             yield Reason(
                 code=ReasonCode.BURSTY,
                 message=one.sentence,
-                hint="find out what fails from time to time: it may fail without the fault, too. To decide the expectation, observe for "
-                f"longer: raise observe.atLeast and {limit}",
+                hint="find out what fails from time to time (the run's picture, timeline.png, shows when): it may fail without the fault, "
+                f"too. To decide the expectation, observe for longer: raise observe.atLeast and {limit}",
             )
         elif one.hint is not None:
             yield Reason(code=code, message=one.sentence, hint=one.hint)
@@ -62,14 +77,13 @@ def undecided(
                 code=code,
                 message=one.sentence,
                 hint=f"raise {limit}, load.rate or observe.atLeast, so that there is more to decide by; what was seen may also lie "
-                f"too close to the bound: then change it{_field(kind, one)}",
+                f"too close to the bound: then change it{_field(kind, phase)}",
             )
         else:
             yield Reason(
                 code=code,
                 message=f"{one.when}, there were too few events to decide {one.title!r}: {one.told}{_either_way(one)}",
-                hint=f"raise {limit} or load.rate. If the true share is as large as the bound, no number of events decides it: "
-                f"then change the bound{_field(kind, one)}",
+                hint=_more(kind, one, phase),
             )
 
 
@@ -95,9 +109,9 @@ def undecided_recovery(facts: Facts, after: RecoveryResult) -> Iterator[Reason]:
     yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=message, hint=hint)
 
 
-def _field(kind: Kind, one: ExpectationResult) -> str:
-    """The field with the bound that held in its phase."""
-    field = "duringFault" if one.phase == "fault" and "during_fault" in type(kind).model_fields else kind.loosened_by
+def _field(kind: Kind, phase: Phase) -> str:
+    """The field with the bound that held in a phase."""
+    field = kind.loosened_by.get(phase)
     return f" ({field})" if field else ""
 
 
@@ -105,7 +119,26 @@ def _either_way(one: ExpectationResult) -> str:
     """What the interval in brackets means, where it contains the bound."""
     if one.interval is None or not one.interval.low <= one.bound <= one.interval.high:
         return ""
-    return f", so the true share can be on either side of {format_share(one.bound)}"
+    return f"; the true share can be on either side of {format_share(one.bound)}"
+
+
+def _more(kind: Kind, one: ExpectationResult, phase: Phase) -> str:
+    """How many events would decide a share, if it stays as it was seen."""
+    field, longer = _field(kind, phase), f"raise limits.{phase} or load.rate"
+    if one.interval is None or not isinstance(kind, Share) or kind.bound_in(phase).relative:
+        return f"{longer}. If the true share is as large as the bound, no number of events decides it: then change the bound{field}"
+    share, worth, times = one.tally.share or 0.0, one.tally.total / one.effect, 1.0
+    while times <= _MANY:
+        times *= _STEP
+        answer = decide(share * worth * times, worth * times, one.bound, confidence=one.interval.confidence)
+        if answer is not Answer.UNDECIDED:
+            return (
+                f"{longer}: if the share stays as it was, some {ceil(times)} times as many events decide that it "
+                f"{'holds' if answer is Answer.HOLDS else 'is violated'}. Or change the bound{field}"
+            )
+    return (
+        f"change the bound{field}: the share is so close to it that even {_MANY} times as many events would not decide"
+    )
 
 
 def _hangs(one: ExpectationResult, requests: int) -> Reason:

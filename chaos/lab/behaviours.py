@@ -18,7 +18,7 @@ from chaos.values.unreadable import UNREADABLE, fault_of
 
 @dataclass(frozen=True)
 class Behaviours:
-    """By the names of Deployments (or Rollouts), or of their pods' label ``app``.
+    """By the names of workloads, or of their pods' label ``app``.
 
     Attributes:
         standins: Behaviours of stand-ins, as the text of their annotation.

@@ -1,4 +1,4 @@
-"""What Kubernetes' controllers do for a mesh: Deployments and Rollouts into Pods, Services and Pods into Endpoints, their status.
+"""What Kubernetes' controllers do for a mesh: Deployments and other workloads into Pods, Services and Pods into Endpoints, their status.
 
 Reacts to whatever is created, scaled, changed and deleted through the API, at start and at run time.
 """
@@ -12,9 +12,10 @@ from typing import Any, Final, NamedTuple
 
 from chaos.lab import injection
 from chaos.lab.api.errors import ApiError
-from chaos.lab.api.resources import DEPLOYMENTS, NAMESPACES, ROLLOUTS, SERVICE_ACCOUNTS, SERVICES
+from chaos.lab.api.resources import NAMESPACES, ROLLOUTS, SERVICE_ACCOUNTS, SERVICES, WORKLOADS
 from chaos.lab.api.store import Event, Store
 from chaos.lab.deployments import Deployments
+from chaos.lab.pod_sets import DaemonSets, PodSets, ReplicaSets, StatefulSets
 from chaos.lab.rollouts import Rollouts
 from chaos.lab.services import Services, selects
 
@@ -29,7 +30,7 @@ class _Key(NamedTuple):
 
 
 class Controller:
-    """Keeps Pods and Endpoints what Deployments and Services ask for.
+    """Keeps Pods and Endpoints what workloads and Services ask for.
 
     Args:
         store: The cluster's objects.
@@ -39,9 +40,12 @@ class Controller:
     def __init__(self, store: Store, *, on_endpoints: Callable[[dict[str, list[str]]], None] | None = None) -> None:
         self._store = store
         self._services = Services(store)
-        self._kinds: Mapping[str, Deployments | Services] = {
+        self._kinds: Mapping[str, Deployments | PodSets | Services] = {
             "Deployment": Deployments(store),
             "Rollout": Rollouts(store),
+            "StatefulSet": StatefulSets(store),
+            "DaemonSet": DaemonSets(store),
+            "ReplicaSet": ReplicaSets(store),
             "Service": self._services,
         }
         self._on_endpoints = on_endpoints
@@ -49,7 +53,7 @@ class Controller:
         self._dirty: dict[_Key, None] = {}
         self._wake = asyncio.Event()
         self._unsubscribe = store.subscribe(self._notice)
-        for resource in (DEPLOYMENTS, ROLLOUTS, SERVICES):
+        for resource in (*WORKLOADS, SERVICES):
             for obj in store.list(resource):
                 self._mark(obj)
         for namespace in store.list(NAMESPACES):
@@ -91,6 +95,8 @@ class Controller:
         elif obj["kind"] == "Pod":
             namespace = obj["metadata"]["namespace"]
             for owner in obj["metadata"].get("ownerReferences") or ():
+                if owner["kind"] in self._kinds:
+                    self._dirty[_Key(owner["kind"], namespace, owner["name"])] = None
                 if owner["kind"] == "ReplicaSet":
                     kind, name = injection.above(obj)
                     self._dirty[_Key(kind, namespace, name)] = None

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from chaos.lab import injection
 from chaos.lab.api.resources import DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS, Resource
 from chaos.lab.api.store import Store
-from chaos.lab.status import condition, is_ready, write_status
+from chaos.lab.status import condition, is_owned_by, is_ready, write_status
 
 Object = Mapping[str, Any]
 
@@ -34,7 +34,7 @@ class Deployments:
         old = [pod for pod in owned if injection.hash_of(pod) not in (hashed, *self.kept(deployment))]
         home = self._store.get(NAMESPACES, None, namespace)
         for _ in range(wanted - len(current)):
-            self._store.create(PODS, injection.inject(injection.pod_of(deployment, replica_set), home))
+            self._store.create(PODS, injection.inject(injection.pod_of(replica_set), home))
         surplus = sorted(current, key=is_ready)[: max(0, len(current) - wanted)]
         if sum(map(is_ready, current)) >= wanted:
             surplus += old
@@ -54,7 +54,7 @@ class Deployments:
 
     def _replica_sets(self, deployment: Object) -> list[Object]:
         namespace = deployment["metadata"]["namespace"]
-        return [one for one in self._store.list(REPLICA_SETS, namespace) if _owned_by(one, deployment)]
+        return [one for one in self._store.list(REPLICA_SETS, namespace) if is_owned_by(one, deployment)]
 
     def _replica_set(self, deployment: Object) -> Object:
         """The one of the present template; those before it are kept, as Kubernetes keeps them for ``rollout undo``."""
@@ -72,7 +72,7 @@ class Deployments:
     def _pods_of(self, deployment: Object) -> list[Object]:
         owners = self._replica_sets(deployment)
         pods = self._store.list(PODS, deployment["metadata"]["namespace"])
-        return [pod for pod in pods if any(_owned_by(pod, owner) for owner in owners)]
+        return [pod for pod in pods if any(is_owned_by(pod, owner) for owner in owners)]
 
     def _tell_status(self, deployment: Object, hashed: str) -> None:
         meta = deployment["metadata"]
@@ -104,13 +104,8 @@ class Deployments:
             del status["unavailableReplicas"]
         write_status(self._store, self.resource, deployment, status)
         for replica_set in self._replica_sets(deployment):
-            own = [pod for pod in pods if _owned_by(pod, replica_set)]
+            own = [pod for pod in pods if is_owned_by(pod, replica_set)]
             ready = sum(map(is_ready, own))
             counts = {"replicas": len(own), "readyReplicas": ready, "availableReplicas": ready}
             observed = {"observedGeneration": replica_set["metadata"].get("generation", 1)}
             write_status(self._store, REPLICA_SETS, replica_set, {**counts, **observed})
-
-
-def _owned_by(pod: Object, deployment: Object) -> bool:
-    owners = pod["metadata"].get("ownerReferences") or ()
-    return any(owner.get("uid") == deployment["metadata"]["uid"] for owner in owners)

@@ -1,4 +1,4 @@
-"""Pods out of Deployments, with a sidecar where Istio's injector would put one. Pure functions over plain objects."""
+"""Pods out of templates, with a sidecar where Istio's injector would put one. Pure functions over plain objects."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ NODE: Final = "lab"
 """The one node, which is this machine."""
 _HASH_LABELS: Final = {"Deployment": "pod-template-hash", "Rollout": "rollouts-pod-template-hash"}
 """By kind, the label in which pods have the hash of their template."""
+REVISION_LABEL: Final = "controller-revision-hash"
+"""The same of StatefulSets and DaemonSets."""
 _ALPHABET: Final = "bcdfghjklmnpqrstvwxz2456789"  # that of Kubernetes' generated names
 
 Object = Mapping[str, Any]
@@ -78,25 +80,30 @@ def _owner(obj: Object) -> dict[str, Any]:
     return {**owner, "controller": True, "blockOwnerDeletion": True}
 
 
-def pod_of(deployment: Object, replica_set: Object) -> dict[str, Any]:
-    """One more Pod of a Deployment's ReplicaSet, not injected yet."""
-    meta = deployment["metadata"]
-    template = copy.deepcopy(dict(deployment["spec"].get("template") or {}))
+def pod_of(owner: Object, *, name: str = "", labels: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """One more Pod of a template, not injected yet.
+
+    Args:
+        owner: What has the template.
+        name: Where it is not to be generated.
+        labels: Beside those of the template.
+    """
+    meta = owner["metadata"]
+    template = copy.deepcopy(dict(owner["spec"].get("template") or {}))
     template_meta = template.get("metadata") or {}
     for container in (template.get("spec") or {}).get("containers") or ():
         container["ports"] = [{"protocol": "TCP", **port} for port in container.get("ports") or ()]
-    hashed = template_hash(deployment)
     suffix = "".join(secrets.choice(_ALPHABET) for _ in range(5))
     return {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": f"{meta['name']}-{hashed}-{suffix}",
+            "name": name or f"{meta['name']}-{suffix}",
             "namespace": meta["namespace"],
-            "labels": {**(template_meta.get("labels") or {}), hash_label(deployment): hashed},
+            "labels": {**(template_meta.get("labels") or {}), **(labels or {})},
             "annotations": dict(template_meta.get("annotations") or {}),
-            "generateName": f"{meta['name']}-{hashed}-",
-            "ownerReferences": [_owner(replica_set)],
+            "generateName": f"{meta['name']}-",
+            "ownerReferences": [_owner(owner)],
         },
         "spec": {"containers": [], **(template.get("spec") or {}), "nodeName": NODE},
     }

@@ -15,8 +15,10 @@ from chaos.errors import LabError
 from chaos.istio.injection import NAMESPACE_LABEL
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.lab.addresses import AddressBlock
+from chaos.lab.api.checking import Checker
 from chaos.lab.api.discovery import VERSION
 from chaos.lab.api.errors import ApiError
+from chaos.lab.api.paths import Target
 from chaos.lab.api.resources import NAMESPACES, NODES, resource_of
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
@@ -85,19 +87,17 @@ def shop_objects(namespace: str) -> Iterator[dict[str, Any]]:
 
 
 def create(store: Store, validators: Mapping[str, Validator], obj: dict[str, Any]) -> None:
-    """Stores one object as the API would; raises ``LabError`` where the API would refuse."""
+    """Stores one object as the API would at its creation; raises ``LabError`` where the API would refuse."""
     name = f"{obj.get('kind')} {obj['metadata'].get('namespace')}/{obj['metadata'].get('name')}"
     resource = resource_of(obj)
     if resource is None:
         raise LabError(f"{name}: the lab does not serve {obj.get('apiVersion')} {obj.get('kind')}")
-    validator = validators.get(resource.kind)
-    found = validator(obj) if validator else None
-    if found is not None and not found.accepted:
-        causes = "; ".join(f"{cause.field}: {cause.message}" for cause in found.causes)
-        raise LabError(f"{name} is not valid: {found.denied or causes}")
-    if found is not None:
-        found.prune(obj)
+    checker, version = Checker(validators), str(obj["apiVersion"]).rpartition("/")[2]
+    target = Target(
+        resource=resource, version=version, namespace=obj["metadata"].get("namespace"), name=None, subresource=None
+    )  # fmt: skip
     try:
-        store.create(resource, obj)
+        received = checker.sent(target, obj, (), "Ignore")
+        store.create(resource, received.object, admit=checker.admit(target, received, lambda _new, _old: None))
     except ApiError as error:
         raise LabError(f"{name} can't be created: {error.message}") from error

@@ -74,7 +74,10 @@ TABLE: Final = (
     Other("cilium.io", (), _ENFORCED, refused=True),
     Other("crd.projectcalico.org", (), _ENFORCED, refused=True),
     Other("projectcalico.org", (), _ENFORCED, refused=True),
-    Other("apps", ("StatefulSet", "DaemonSet"), _NO_PODS, refused=True),
+    Other(
+        "extensions", (), "no Kubernetes since 1.22 has this group: write apps/v1 or networking.k8s.io/v1", refused=True
+    ),
+    Other("apps", ("ControllerRevision",), "the lab makes pods of the present templates"),
     Other("", ("ReplicationController",), _NO_PODS, refused=True),
     Other("serving.knative.dev", (), _NO_PODS, refused=True),
     Other("gateway.networking.k8s.io", (), "the lab routes by Istio's own kinds alone", refused=True),

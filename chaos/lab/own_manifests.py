@@ -9,7 +9,7 @@ from chaos.errors import InputError
 from chaos.istio.injection import NAMESPACE_LABEL
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.proxy import CONTAINER, TEMPLATES
-from chaos.lab.api.resources import DEPLOYMENTS, GATEWAYS, NAMESPACES, ROLLOUTS
+from chaos.lab.api.resources import GATEWAYS, NAMESPACES, WORKLOADS
 from chaos.lab.api.store import Store
 from chaos.lab.api.validation import Validator
 from chaos.lab.behaviours import Behaviours
@@ -40,7 +40,7 @@ def load(
     """
     for one in documents:
         if one.resource.namespaced:
-            one.obj["metadata"].setdefault("namespace", "default")
+            one.obj["metadata"]["namespace"] = one.obj["metadata"].get("namespace") or "default"
     places = list(dict.fromkeys(str(d.obj["metadata"]["namespace"]) for d in documents if d.resource.namespaced))
     unused = set(behaviours.names)
     ordered = sorted(documents, key=lambda d: _ORDER.index(d.obj["kind"]) if d.obj["kind"] in _ORDER else len(_ORDER))
@@ -51,11 +51,11 @@ def load(
     for one in ordered:
         if one.resource is NAMESPACES and store.find(NAMESPACES, None, one.obj["metadata"]["name"]) is not None:
             continue
-        if one.resource in (DEPLOYMENTS, ROLLOUTS):
+        if one.resource in WORKLOADS:
             unused -= _annotate(one.obj, behaviours)
         create(store, validators, one.obj)
     if unused:
-        raise InputError(f"there is no Deployment or Rollout for the behaviours of {', '.join(sorted(unused))}")
+        raise InputError(f"there is no workload for the behaviours of {', '.join(sorted(unused))}")
     if any(_wants_ingress(gateway) for gateway in store.list(GATEWAYS)):
         for obj in ingress_gateway(store.list(GATEWAYS)):
             create(store, validators, obj)
@@ -71,10 +71,14 @@ def _namespace(store: Store, name: str) -> None:
         store.replace(NAMESPACES, None, name, {**found, "metadata": {**found["metadata"], "labels": labels}})
 
 
-def _annotate(deployment: Object, behaviours: Behaviours) -> set[str]:
-    """Gives a Deployment of a stand-in its behaviour; by which name it has one."""
-    meta = deployment["spec"]["template"].setdefault("metadata", {})
-    chosen = behaviours.name_of(deployment["metadata"]["name"], meta.get("labels") or {})
+def _annotate(workload: Object, behaviours: Behaviours) -> set[str]:
+    """Gives a workload of a stand-in its behaviour; by which name it has one."""
+    spec = workload.get("spec")
+    template = spec.get("template") if isinstance(spec, dict) else None
+    meta = template.get("metadata") if isinstance(template, dict) else None
+    if not isinstance(meta, dict):
+        return set()  # without labels in its template it is refused when it is created
+    chosen = behaviours.name_of(workload["metadata"]["name"], meta.get("labels") or {})
     if chosen is None:
         return set()
     if chosen in behaviours.standins:

@@ -50,7 +50,10 @@ async def wait_for_pods(
         if stuck and ready + len(stuck) == len(all_pods):  # nobody comes any more for whom they might wait
             raise LabError("\n".join(f"pod {pod.namespace}/{pod.name}: {why}" for pod, why in stuck))
         if ready == len(all_pods):
-            return
+            controller.settle()  # a StatefulSet makes its next pod when the one before it is ready
+            if len(store.list(PODS)) == ready:
+                return
+            continue
         if ready != said:
             say(f"{ready} of {len(all_pods)} pods are ready")
             said = ready

@@ -72,7 +72,7 @@ class PodRunner:
         self._on_targets = on_targets
         self._binary = envoys.find_envoy()
         self._pods: dict[str, RunningPod] = {}  # by uid
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: dict[asyncio.Task[None], RunningPod] = {}
         self._slots = asyncio.Semaphore(2 * (os.cpu_count() or 1))
         self._client = httpx.AsyncClient(trust_env=False, timeout=2)
         self._unsubscribe = store.subscribe(self._notice)
@@ -120,9 +120,10 @@ class PodRunner:
         if event.type == "ADDED":
             self._begin(event.object)
         elif event.type == "DELETED" and uid in self._pods:
-            task = asyncio.create_task(self._end(self._pods.pop(uid)), name=f"lab: end of pod {uid}")
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            running = self._pods.pop(uid)
+            task = asyncio.create_task(self._end(running), name=f"lab: end of pod {uid}")
+            self._ending[task] = running
+            task.add_done_callback(self._ending.pop)
             self._tell()
 
     def _begin(self, pod: Object) -> None:
@@ -144,6 +145,11 @@ class PodRunner:
     # -- a pod's life -------------------------------------------------------------------------------------------------
 
     async def _start(self, running: RunningPod) -> None:
+        before = [
+            task for task, one in self._ending.items() if (one.namespace, one.name) == (running.namespace, running.name)
+        ]
+        if before:
+            await asyncio.wait(before)  # as on a cluster, a name is free again when its pod is gone
         try:
             async with self._slots:
                 pod = self._admit(running)
@@ -269,7 +275,7 @@ class PodRunner:
                 envoy.kill()
                 await envoy.wait()
         if running.proxy is not None:
-            self._control_plane.remove_proxy(running.proxy.pod)
+            self._control_plane.remove_proxy(running.proxy)
         self._apps.remove(running.namespace, running.name)
         self._block.release_pod(running.ip)
 

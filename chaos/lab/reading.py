@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ruamel.yaml import YAML
-
 from chaos.errors import InputError
+from chaos.lab.api.bodies import yaml_reader
 from chaos.lab.api.resources import Resource, resource_of
 from chaos.lab.other_kinds import other
 from chaos.values.unreadable import UNREADABLE, fault_of
@@ -71,7 +70,7 @@ def read(paths: Sequence[Path], *, without: Collection[str] = (), strict: bool =
     left = set(without)
     for source in _texts(paths):
         try:
-            content = list(YAML(typ="safe").load_all(source.text))
+            content = list(yaml_reader().load_all(source.text))
         except UNREADABLE as error:
             problems.append(f"{source.where}: can't be read as YAML: {fault_of(error, source.text)}")
             continue
@@ -105,15 +104,26 @@ def _sort(where: str, obj: Any, documents: list[Document], aside: list[str], pro
         problems.append(f"{where}: expected a Kubernetes object with kind and metadata.name")
         return
     resource = resource_of(obj)
-    if resource is not None:
-        documents.append(Document(where, obj, resource))
-        return
-    found = other(obj)
     named = f"{obj.get('apiVersion')} {obj['kind']} {_name(obj)}"
-    if found.refused:
+    if _is_test_of_a_chart(obj):
+        aside.append(f"{where}: {named}: set aside: Helm makes it for `helm test` alone")
+    elif resource is not None:
+        served = [resource.api_version(version) for version in resource.versions]
+        if obj.get("apiVersion") in served:
+            documents.append(Document(where, obj, resource))
+        else:
+            problems.append(
+                f"{where}: {named}: expected the version {' or '.join(served)}, as Kubernetes and Istio have it"
+            )
+    elif (found := other(obj)).refused:
         problems.append(f"{where}: {named}: the lab does not serve this kind: {found.why}")
     else:
         aside.append(f"{where}: {named}: set aside: {found.why}")
+
+
+def _is_test_of_a_chart(obj: Object) -> bool:
+    hooks = (obj["metadata"].get("annotations") or {}).get("helm.sh/hook")
+    return isinstance(hooks, str) and all(hook.strip().startswith("test") for hook in hooks.split(","))
 
 
 def _name(obj: Object) -> str:
@@ -129,8 +139,13 @@ def _is_meant(document: Any) -> bool:
 def _objects(document: Any) -> Iterable[Any]:
     if document is None:
         return ()
-    if isinstance(document, dict) and document.get("kind") == "List":
-        return [obj for item in document.get("items") or () for obj in _objects(item)]
+    kind = document.get("kind") if isinstance(document, dict) else None
+    if isinstance(kind, str) and kind.endswith("List") and isinstance(document.get("items"), list):
+        of = {"apiVersion": document.get("apiVersion"), "kind": kind.removesuffix("List")}
+        own = {} if kind == "List" else of  # the items of a ServiceList need not say that they are Services
+        return [
+            obj for item in document["items"] for obj in _objects({**own, **item} if isinstance(item, dict) else item)
+        ]
     return (document,)
 
 

@@ -94,7 +94,8 @@ class Runtime:
         """The container of a pod, not started yet; raises ``LabError`` where its environment lacks something."""
         meta, declared = pod["metadata"], application(pod)
         env = {name: os.environ[name] for name in _KEPT if name in os.environ}
-        env |= {**_GIVEN, **environment(pod, ip, find=self._store.find), **process.env}
+        services = self._store.list(SERVICES, meta["namespace"])
+        env |= {**_GIVEN, **environment(pod, ip, services=services, find=self._store.find), **process.env}
         order = Order(
             command=list(process.command),
             folder=str(process.directory),

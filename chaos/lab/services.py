@@ -64,7 +64,11 @@ class Services:
                 "addressType": "IPv4",
                 "ports": list(subset.get("ports") or ()),
                 "endpoints": [
-                    {"addresses": [one["ip"]], "conditions": {"ready": ready}, "targetRef": one["targetRef"]}
+                    {
+                        "addresses": [one["ip"]],
+                        "conditions": {"ready": ready},
+                        **{key: one[key] for key in ("hostname", "targetRef") if key in one},
+                    }
                     for key, ready in (("addresses", True), ("notReadyAddresses", False))
                     for one in subset.get(key) or ()
                 ],
@@ -132,8 +136,11 @@ def endpoint_subsets(service: Object, pods: Iterable[Object]) -> list[dict[str, 
             continue
         ports = target_ports(service, pod)
         subset = groups.setdefault(tuple((port.get("name", ""), port["port"]) for port in ports), {"ports": ports})
+        spec = pod["spec"]
+        named = spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]
         address = {
             "ip": ip,
+            **({"hostname": spec["hostname"]} if named else {}),
             "nodeName": injection.NODE,
             "targetRef": {
                 "kind": "Pod",

@@ -27,6 +27,12 @@ def is_ready(pod: Object) -> bool:
     )
 
 
+def is_owned_by(obj: Object, owner: Object) -> bool:
+    """Whether an object goes with its owner."""
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return any(one.get("uid") == owner["metadata"]["uid"] for one in owners)
+
+
 def condition(kind: str, *, true: bool, reason: str, before: Object, message: str = "") -> dict[str, Any]:
     """A status condition that keeps its transition time while its status stays the same."""
     status = "True" if true else "False"

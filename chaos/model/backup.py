@@ -89,9 +89,9 @@ def _rank(one: Difference) -> tuple[int, Key]:
 
 
 def _difference(key: Key, now: Object | None, then: Object | None) -> Difference | None:
-    before, after = _text(now), _text(then)
-    if before == after:
+    if _kept(now) == _kept(then):
         return None
+    before, after = (as_documents([one]) if (one := _kept(obj)) else "" for obj in (now, then))
     namespace, kind, name = key
     title = f"{kind} {namespace}/{name}"
     lines = difflib.unified_diff(
@@ -101,6 +101,6 @@ def _difference(key: Key, now: Object | None, then: Object | None) -> Difference
     return Difference(kind, namespace, name, state, "\n".join(lines))
 
 
-def _text(obj: Object | None) -> str:
-    """As in its file, but for the version, of which every server may prefer another."""
-    return as_documents([{key: value for key, value in obj.items() if key != "apiVersion"}]) if obj is not None else ""
+def _kept(obj: Object | None) -> Object:
+    """All but the version, of which every server may prefer another; nothing where there is no object."""
+    return {key: value for key, value in (obj or {}).items() if key != "apiVersion"}

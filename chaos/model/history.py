@@ -11,15 +11,16 @@ from typing import Final, Literal
 
 from pydantic import Field
 
+from chaos.expectations.kind import Phase
 from chaos.model.events import AnyEvent, Trouble
 from chaos.model.plan import Plan
 from chaos.values.frozen import Frozen
 from chaos.values.led import Led
 from chaos.values.load import LoadSecond
 from chaos.values.questions import Question
-from chaos.values.series import Recorded
+from chaos.values.series import Recorded, Series
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 
 
 class PhaseName(StrEnum):
@@ -48,8 +49,6 @@ class Mark(StrEnum):
     """The API acknowledged the write."""
     FAULT_FROM = "fault-from"
     """Every caller's proxy has the fault, or a fault was counted on a caller."""
-    VIOLATED = "violated"
-    """A violation ended the fault, and is sure by what was counted up to here: later answers of slow metrics don't take that back."""
     RESTORE_SENT = "restore-sent"
     """The decision to restore: the fault's observation ends here."""
     RESTORED = "restored"
@@ -96,6 +95,25 @@ class StageSeen(Frozen):
     until: float | None = None
 
 
+class Decision(Frozen):
+    """The look that ended a phase, and how much had been recorded by then.
+
+    A phase ends when its question is decided. The baseline may also end undecided, and the run without a fault.
+
+    Args:
+        at: The moment of the look.
+        samples: Of each series of each question, in the order of the record.
+        load: Seconds of the load.
+        led: Destinations to which routes had begun to send requests.
+    """
+
+    phase: Phase
+    at: float
+    samples: tuple[tuple[int, ...], ...]
+    load: int
+    led: int
+
+
 class Environment(Frozen):
     """The place of a run, as recorded."""
 
@@ -136,9 +154,24 @@ class History(Frozen):
     proxies: tuple[ProxySeen, ...] = ()
     stages: tuple[StageSeen, ...] = ()
     led: tuple[Led, ...] = Field((), description="where routes began to send requests after the plan was made")
+    decisions: tuple[Decision, ...] = Field((), description="the looks that ended phases")
     residue: tuple[str, ...] = Field((), description="residue after the last attempt to clean up")
     troubles: tuple[Trouble, ...] = ()
+
+    def known_at(self, look: Decision) -> History:
+        """The same with the samples, the load and the routes that had been recorded when a look was made."""
+        recorded = tuple(
+            one.model_copy(update={"series": tuple(map(_first, one.series, numbers))})
+            for one, numbers in zip(self.recorded, look.samples, strict=False)
+        )
+        return self.model_copy(
+            update={"recorded": recorded, "load": self.load[: look.load], "led": self.led[: look.led]}
+        )
 
     def find(self, question: Question) -> Recorded | None:
         """What was recorded of a question."""
         return next((recorded for recorded in self.recorded if recorded.question == question), None)
+
+
+def _first(series: Series, samples: int) -> Series:
+    return series.model_copy(update={"samples": series.samples[:samples]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from chaos.model.marks import CHANGE, PREFIX
 from chaos.values.frozen import Frozen
 
 Object = Mapping[str, Any]
+_KEPT: Final = ("name", "namespace", "uid", "labels", "ownerReferences", "managedFields")
 
 
 class MeshChange(Frozen):
@@ -66,9 +67,9 @@ def change_of(lease: Object) -> MeshChange | None:
 
 
 def kept_of(obj: Object) -> dict[str, Any]:
-    """What of an object is worth keeping: what people wrote, its UID, and who owns which field."""
+    """What of an object is worth keeping: what people wrote, its UID, its owners, and who owns which field."""
     meta = obj["metadata"]
-    kept = {key: meta[key] for key in ("name", "namespace", "uid", "labels", "managedFields") if meta.get(key)}
+    kept = {key: meta[key] for key in _KEPT if meta.get(key)}
     notes = {key: text for key, text in (meta.get("annotations") or {}).items() if not key.startswith(f"{PREFIX}/")}
     return {
         "kind": obj["kind"],

@@ -59,6 +59,20 @@ def _from_2(document: Document) -> Document:
     }
 
 
+def _from_3(document: Document) -> Document:
+    """A mark told up to when a violation was known that ended the fault; how holding expectations ended a phase was not told."""
+    marks = dict(document["marks"])
+    at = marks.pop("violated", None)
+    if at is None:
+        return document
+    samples = [
+        [sum(time <= at for time, _ in series["samples"]) for series in one["series"]] for one in document["recorded"]
+    ]
+    load = sum(second["at"] + 1 <= at for second in document["load"])
+    decision = {"phase": "fault", "at": at, "samples": samples, "load": load, "led": len(document["led"])}
+    return {**document, "marks": marks, "decisions": [decision]}
+
+
 def _expectation(declared: Document) -> Document:
     if declared["promql"] is not None:
         return {"title": declared["title"], "promql": declared["promql"]}
@@ -77,4 +91,4 @@ def _question(recorded: Document) -> Document:
     return {"kind": "requests", "host": rest, "side": "called" if what == "arrivals" else "callers"}
 
 
-_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1, 2: _from_2}
+_STEPS: Final[Mapping[int, Callable[[Document], Document]]] = {1: _from_1, 2: _from_2, 3: _from_3}

@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 from chaos.model.judged import Again
+from chaos.model.shift import Shift
 from chaos.model.verdict import Proof, RecoveryResult, RemovalResult, ShareProof, Verdict
-from chaos.values.answers import ExpectationResult
+from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_confidence
 
 _BAR = "\\|"
@@ -43,6 +44,12 @@ def verdict_text(verdict: Verdict) -> str:
     lines += [f"  at the end: {line}" for line in after_reasons(verdict)]
     lines += _evidence(verdict)
     return "\n".join(lines)
+
+
+def shift_text(shift: Shift) -> str:
+    """A whole shift as plain text."""
+    steps = [line for step in shift.steps for line in step.sentence.splitlines()]
+    return "\n".join([shift.headline, *(f"  {line}" for line in (*_again(shift.again), *steps))])
 
 
 def _confidence(verdict: Verdict) -> Iterator[str]:
@@ -112,7 +119,7 @@ def removal_text(removal: RemovalResult) -> str:
     """When the fault was gone from the callers' proxies, after the API had acknowledged the restore."""
     allowed = f"{removal.allowed:g} s are allowed"
     if removal.having:
-        have = f"{removal.having} of {removal.asked} caller proxies still had the fault at the last look"
+        have = f"{removal.having} of {removal.asked} caller proxies still had the fault when they were last asked"
         return f"{removal.answer}: {have}; {allowed}"
     by = (
         f"caller proxies asked: {removal.asked}"
@@ -121,6 +128,13 @@ def removal_text(removal: RemovalResult) -> str:
     )
     if removal.seconds is None:
         return f"{removal.answer}: not seen to be gone; {allowed} ({by})"
+    if removal.answer is Answer.UNDECIDED:
+        lost = (
+            f"the proxies lost it {removal.seconds:.1f} s after the API acknowledged the restore, and the"
+            if removal.asked
+            else "the"
+        )
+        return f"{removal.answer}: {lost} counts did not show yet that it is gone; {allowed} ({by})"
     when = f"gone {removal.seconds:.1f} s after the API acknowledged the restore"
     return f"{removal.answer}: {when}, or up to {removal.uncertainty:.1f} s earlier; {allowed} ({by})"
 
@@ -128,7 +142,8 @@ def removal_text(removal: RemovalResult) -> str:
 def recovery_text(recovery: RecoveryResult) -> str:
     """When the steady state held again."""
     if recovery.seconds is None:
-        return f"{recovery.answer} within {recovery.allowed:g} s"
+        seen = "not in time" if recovery.answer is Answer.VIOLATED else "undecided"
+        return f"{seen}; {recovery.allowed:g} s are allowed"
     return f"{recovery.told}; {recovery.allowed:g} s are allowed"
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from chaos.errors import InputError
 from chaos.model.history import FORMAT, History
 from chaos.model.judged import Judged
+from chaos.model.shift import Shift
 from chaos.model.verdict import Verdict
 from chaos.reporting.earlier import upgraded
 from chaos.reporting.judged import summed_up
@@ -24,8 +25,12 @@ from chaos.reporting.prose import verdict_text
 from chaos.values.declared import RECORDED, told
 
 RECORD: Final = "record.json"
+SHIFT: Final = "shift.json"
 _JUDGED: Final = "judged"
 """The key of the verdict, beside the facts."""
+_FACTS: Final = "history"
+_DIGEST: Final = "digest"
+"""In the record of a shift, the keys of what it rests on, and of the digest of all else."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +86,43 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
+def write_shift(shift: Shift, history: History, folder: Path) -> None:
+    """Writes what a shift decided, and all that it rests on.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    facts = {**_loaded(shift.model_dump_json()), _FACTS: _loaded(history.model_dump_json(by_alias=True))}
+    write_atomically(folder / SHIFT, json.dumps({**facts, _DIGEST: _digest(facts)}, separators=(",", ":")))
+
+
+def is_shift(path: Path) -> bool:
+    """Whether this is the record of a shift, or its folder."""
+    return path.name == SHIFT or (path / SHIFT).is_file()
+
+
+def read_shift(path: Path) -> tuple[Shift, History, bool]:
+    """A recorded shift, the facts that it rests on, and whether its record was changed afterwards.
+
+    Args:
+        path: A shift.json, or the folder that holds one.
+
+    Raises:
+        InputError: it can't be read, or is no record of a shift.
+    """
+    file = path / SHIFT if path.is_dir() else path
+    what = "reports/shifts/<run id>/shift.json is one"
+    try:
+        document = _loaded(_text(file))
+        digest = document.pop(_DIGEST)
+        changed = digest != _digest(document)
+        history = History.model_validate(document.pop(_FACTS), context=RECORDED)
+        return Shift.model_validate(document), history, changed
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{file}: expected a record of a shift; found something else", hint=what) from error
+
+
 def read_record(path: Path) -> Record:
     """What was recorded of a run.
 
@@ -91,11 +133,7 @@ def read_record(path: Path) -> Record:
         InputError: it can't be read, or is not a record of this format.
     """
     file = path / RECORD if path.is_dir() else path
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise InputError(f"{file}: expected a record that can be read: {reason}") from error
+    text = _text(file)
     try:
         document = _loaded(text)
         judged = document.pop(_JUDGED, None)
@@ -112,6 +150,14 @@ def read_record(path: Path) -> Record:
         f"{file}: expected a record of format {FORMAT} or an earlier one, found {found}",
         hint="judge it with the version of the harness that wrote it",
     )
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise InputError(f"{file}: expected a record that can be read: {reason}") from error
 
 
 def _loaded(text: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.errors import MeshError, Refused
-from chaos.model.marks import labels_for
+from chaos.model.marks import EXPERIMENT_LABEL, OWNER_LABEL, labels_for
 from chaos.safety.lease import LEASE_SECONDS, Held, holder_of, is_live, lease_name, runs_out
 from chaos.safety.marks import Object, is_ours, micro_time, rfc3339, run_of, unix
 from chaos.safety.retry import Unsettled, settle
@@ -121,12 +121,21 @@ def _refuse_if_held(lease: Object, now: float) -> None:
         )  # fmt: skip
     if is_live(lease, now):
         raise Locked(
-            f"the target is held by run {holder} since {rfc3339(taken)}, until {rfc3339(until)} at least (lease {where})",
+            f"the target is held by run {holder}{_whose(lease)} since {rfc3339(taken)}, until {rfc3339(until)} at least (lease {where})",
             holder=holder,
             age=age,
             until=until,
-            hint=f"wait until run {holder} ends (`chaosctl status`); if it is dead, the target is free at {rfc3339(until)}",
+            hint=f"wait until run {holder} ends (`chaosctl status` shows it), or let this run wait longer (the option wait). If "
+            f"nobody renews the lease, since that run has died, the target is free at {rfc3339(until)}",
         )
+
+
+def _whose(lease: Object) -> str:
+    """The experiment of the run that holds a lease, and its owner."""
+    labels = lease["metadata"].get("labels") or {}
+    told = {"experiment": labels.get(EXPERIMENT_LABEL), "owner": labels.get(OWNER_LABEL)}
+    known = ", ".join(f"{key} {value}" for key, value in told.items() if value)
+    return f" ({known})" if known else ""
 
 
 def _title(lease: Object) -> str:

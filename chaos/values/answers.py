@@ -75,7 +75,7 @@ class ExpectationResult(Frozen):
 
     Args:
         phase: ``baseline``, ``fault`` or ``recovery``.
-        expected: What was expected, e.g. ``at least 99% of events with status <500``.
+        expected: What was expected, e.g. ``at least 99% of the requests to order-svc with status <500``.
         observed: What was observed, in words, with its interval.
         bound: The bound as a number, with ``baseline - x`` resolved.
         interval: Where the true share is; ``None`` where nothing was left to chance.

@@ -22,6 +22,9 @@ class Side(StrEnum):
     """Those of the service itself: they see callers that have no proxy."""
 
 
+_COUNTING: Final = {Side.CALLERS: "its callers' proxies", Side.CALLED: "its own proxies"}
+
+
 class Requests(Frozen):
     """Requests towards a host since its proxies began: a counter for each caller, status and flags."""
 
@@ -30,7 +33,7 @@ class Requests(Frozen):
     side: Side = Side.CALLERS
 
     def __str__(self) -> str:
-        return f"requests of {self.host}, counted by {self.side}"
+        return f"requests to {self.host} that {_COUNTING[self.side]} count"
 
 
 class End(StrEnum):
@@ -69,7 +72,7 @@ class Durations(Frozen):
 
     def __str__(self) -> str:
         bound = "" if self.within is None else f" within {self.within:g} ms"
-        return f"durations of {self.host}{bound}, counted by {self.side}"
+        return f"durations of requests to {self.host}{bound} that {_COUNTING[self.side]} count"
 
 
 TRUE: Final = 1.0

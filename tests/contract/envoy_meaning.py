@@ -13,7 +13,8 @@ What is cosmetic, that is to say left out because no request goes elsewhere or i
   endpoints with the cluster, and resolves no names. The recordings have no endpoints.
 - A headless Service: Istio's sidecar sends to the address that the application asked for (``ORIGINAL_DST``,
   ``CLUSTER_PROVIDED``), which an application chooses by DNS. The lab's applications use their sidecar as an HTTP proxy and
-  choose no address, so the lab's sidecar does: ``RANDOM`` is said for ``CLUSTER_PROVIDED``.
+  choose no address, so the lab's sidecar does: any pod, or the one whose name was asked for (``lab.pod``), is said for
+  ``CLUSTER_PROVIDED``.
 - What a route says beside its cluster, where all of a virtual host's lead to clusters that do not exist: Envoy answers 503
   (``NC``) before it looks at that. The lab leaves it out; on port 80 that is half of all.
 - Of transport sockets: where secrets come from, application protocols (Istio's ALPN filter sets them per request), that the
@@ -44,6 +45,12 @@ _DEFAULTS: Final = {
 _DENOMINATORS: Final = {"HUNDRED": 10_000, "TEN_THOUSAND": 100, "MILLION": 1}
 _FRACTIONS: Final = {"percentage", "default_value"}
 _UNORDERED: Final = {"headers", "query_parameters"}
+_ANY_OR_NAMED: Final = {
+    "lb_policy": "RANDOM",
+    "lb_subset_config": {
+        "fallback_policy": "ANY_ENDPOINT", "subset_selectors": [{"keys": ["pod"], "fallback_policy": "NO_FALLBACK"}],
+    },
+}  # fmt: skip
 _COSMETIC: Final = {"decorator", "trace_sampled"}
 _COSMETIC_OF_CLUSTERS: Final = {
     "@type", "alt_stat_name", "metadata", "filters", "type", "cluster_type", "eds_cluster_config", "load_assignment",
@@ -80,7 +87,7 @@ def cluster(found: Mapping[str, Any]) -> Meaning:
     """What a cluster means."""
     said = {key: value for key, value in found.items() if key not in _COSMETIC_OF_CLUSTERS}
     if said.get("lb_policy") == "CLUSTER_PROVIDED":
-        said["lb_policy"] = "RANDOM"
+        said |= _ANY_OR_NAMED
     thresholds = [
         {key: value for key, value in one.items() if key != "track_remaining"}
         for one in (said.pop("circuit_breakers", None) or {}).get("thresholds") or ()
@@ -128,6 +135,15 @@ def _socket(socket: Mapping[str, Any]) -> Meaning:
 
 
 # --- virtual hosts -----------------------------------------------------------------------------------------------------
+
+
+def virtual_host(found: Mapping[str, Any], known: Collection[str] | None) -> Meaning:
+    """What a virtual host means beside its names; ``known`` as in ``answered``, ``None`` where nobody knows."""
+    said = {key: value for key, value in found.items() if key not in ("name", "domains", "typed_per_filter_config")}
+    filters = {name: one for name, one in (found.get("typed_per_filter_config") or {}).items() if name != "lab.pod"}
+    routes = found.get("routes") or []
+    own = {"typed_per_filter_config": filters} if filters else {}
+    return meaning({**said, **own, "routes": routes if known is None else answered(routes, known)})
 
 
 def chosen(virtual_hosts: Iterable[Mapping[str, Any]], host: str) -> Mapping[str, Any] | None:

@@ -36,7 +36,7 @@ def configurations(document: Mapping[str, Any]) -> Iterator[tuple[str, Resources
             service_account=name, ip="127.0.0.9", inbound=dict.fromkeys(ports, 40000) if kind == "sidecar" else {},
             directory=Path(),
         )  # fmt: skip
-        snapshot = Registry(Recorded(objects), {name: proxy}).snapshot()
+        snapshot = Registry(Recorded(objects), {proxy.key: proxy}).snapshot()
         yield name, translate(proxy, snapshot)
 
 

@@ -59,7 +59,8 @@ def _routes(mine: Object, theirs: Object, port: int | None, known: Collection[st
                 yield "domain of one alone", domain, not nobody[0], not nobody[1]
             continue
         yield from (
-            (what, domain, one, two) for what, one, two in envoy.differing(_host(lab, known), _host(istio, known))
+            (what, domain, one, two)
+            for what, one, two in envoy.differing(envoy.virtual_host(lab, known), envoy.virtual_host(istio, known))
         )
 
 
@@ -73,12 +74,6 @@ def _domains(hosts: Sequence[Mapping[str, Any]], port: int | None) -> set[str]:
     if port is not None:
         found = {domain.removesuffix(f":{port}") for domain in found if domain.endswith(f":{port}")}
     return {domain for domain in found if ":" not in domain and domain != "*"} | (set() if port else found & {"*"})
-
-
-def _host(found: Mapping[str, Any], known: Collection[str] | None) -> Any:
-    said = {key: value for key, value in found.items() if key not in ("name", "domains")}
-    routes = found.get("routes") or []
-    return envoy.meaning({**said, "routes": routes if known is None else envoy.answered(routes, known)})
 
 
 def _clusters(mine: Sequence[Object], theirs: Sequence[Object] | None) -> Iterator[Difference]:

@@ -298,7 +298,7 @@ def test_patches_that_can_not_be(
     assert httpx.patch(path, content=json.dumps(patch), headers={"content-type": kind}).status_code == code
 
 
-@pytest.mark.parametrize("path", ["/api/v1/nothings", "/apis/apps/v1/statefulsets"])
+@pytest.mark.parametrize("path", ["/api/v1/nothings", "/apis/apps/v1/controllerrevisions"])
 def test_what_kubernetes_groups_do_not_have_is_not_found(server: ApiServer, path: str) -> None:
     answer = loopback.get(url(server) + path)
     assert answer.status_code == 404

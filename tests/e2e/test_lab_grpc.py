@@ -16,6 +16,7 @@ from tests.e2e.experiments import chaosctl, configured, on, quick
 from tests.e2e.kinds import whole
 from tests.support import loopback
 from tests.support.labs import own_lab
+from tests.support.scope import survive_only
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -209,3 +210,21 @@ def test_an_experiment_aborts_calls_with_a_status_of_grpc(lab: LabState, tmp_pat
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == "passed"
     assert verdict["proof"]["targets"][0]["shares"][0]["proven"]
+
+
+@survive_only
+@pytest.mark.parametrize(("path", "outcome"), [("/item", "passed"), ("/strict", "failed")])
+def test_a_template_of_the_library_speaks_grpc(lab: LabState, tmp_path: Path, path: str, outcome: str) -> None:
+    given = {
+        "namespace": NAMESPACE,
+        "service": "prices",
+        "caller": "front",
+        "path": path,
+        "protocol": "grpc",
+        "atLeast": "95%",
+    }
+    declared = {"experiment": "front-without-prices", "uses": "dependency-down", "with": given, "profile": "quick"}
+    (tmp_path / "experiment.yaml").write_text(json.dumps({**declared, "confidence": "80%"}))
+    done = chaosctl("run", "experiment.yaml", *on(lab), "--json", cwd=configured(tmp_path, ALLOWED))
+    (verdict,) = json.loads(done.stdout)
+    assert verdict["outcome"] == outcome, verdict["reasons"]

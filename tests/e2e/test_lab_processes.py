@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from chaos.lab import commands
@@ -30,7 +32,12 @@ import http.server, json, os, subprocess, sys, urllib.error, urllib.request
 below = subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); time.sleep(1000)"])
 
 class Answers(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
     def do_GET(self):
+        if self.path == "/socket":
+            self.wfile.write(b"HTTP/1.1 101 Switching Protocols\\r\\nupgrade: websocket\\r\\nconnection: upgrade\\r\\n\\r\\nhere")
+            self.close_connection = True
+            return
         if self.path == "/end":
             print("ends now", flush=True)
             os._exit(3)
@@ -101,6 +108,15 @@ def test_a_process_calls_through_its_sidecar_and_is_called_through_it(lab: LabSt
     until(lambda: "418" in loopback.get(lab.entry).text, "the caller feels the fault")
     kubectl(lab, "delete", "-f", str(tmp_path / "abort.yaml"))
     until(lambda: loopback.get(lab.entry).status_code == 200, "the fault is gone")
+
+
+def test_a_web_socket_passes_the_sidecars(lab: LabState) -> None:
+    at = httpx.URL(lab.entry)
+    with socket.create_connection((at.host, at.port), timeout=5) as made:
+        made.sendall(b"GET /socket HTTP/1.1\r\nhost: order\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n")
+        said = b"".join(iter(lambda: made.recv(4096), b""))
+    assert said.startswith(b"HTTP/1.1 101 ")
+    assert said.endswith(b"here")
 
 
 @survive_only

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from chaos import Abort, Expectation, Experiment, Harness, Load, Outcome, Request, Settings, Shift, Target
 from chaos.lab.state import LabState
+from chaos.lab.workloads.behaviour import ANNOTATION as BEHAVIOUR
 from chaos.manifests.admission import admission
+from chaos.model.marks import FROZEN
 from chaos.model.settings import LAB
+from chaos.model.shift import ShiftStep
+from tests.e2e.callers import Connection, sidecar
 from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
 from tests.e2e.kinds import whole
 from tests.support import loopback
@@ -123,6 +128,127 @@ def test_a_waypoint_is_told_instead_of_run_as_a_sidecar(lab: LabState, objects: 
     place = "/api/v1/namespaces/staging/pods/waypoint"
     until(lambda: objects.client.get(place).json()["status"].get("phase") == "Failed", what="a pod that does not start")
     assert "got `proxy waypoint`" in objects.client.get(place).json()["status"]["message"]
+
+
+def test_pods_of_stateful_sets_keep_their_names_which_may_be_those_of_others(lab: LabState, objects: Objects) -> None:
+    labels = {"app": "web", "version": "v1"}
+    container = {"name": "web", "image": "web", "ports": [{"containerPort": 8080}]}
+    for namespace in lab.namespaces:
+        spec: dict[str, Any] = {
+            "clusterIP": "None",
+            "selector": {"app": "web"},
+            "ports": [{"name": "http", "port": 80, "targetPort": 8080}],
+        }
+        objects.create("api/v1", "services", namespace, "web", spec=spec)
+        template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+        spec = {"serviceName": "web", "replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": template}
+        objects.create("apis/apps/v1", "statefulsets", namespace, "web", spec=spec)
+
+    def uid() -> str:
+        """Of the pod that is deleted, once it is ready."""
+        pod = objects.client.get("/api/v1/namespaces/staging/pods/web-0").json()
+        conditions = pod.get("status", {}).get("conditions") or ()
+        return (
+            pod["metadata"]["uid"]
+            if {"Ready": "True"}.items() <= {c["type"]: c["status"] for c in conditions}.items()
+            else ""
+        )
+
+    caller = Connection(sidecar(lab, "order-svc"))
+
+    def answering(name: str) -> dict[str, Any]:
+        status, _, body = caller.get(name, "/")
+        return json.loads(body) if status == 200 else {}
+
+    names = {f"{pod}.web.{namespace}": (namespace, pod) for namespace in lab.namespaces for pod in ("web-0", "web-1")}
+
+    def all_answer() -> bool:
+        found = {name: answering(name) for name in names}
+        return all((one.get("namespace"), one.get("pod")) == names[name] for name, one in found.items())
+
+    until(all_answer, what="each pod answers by its own name", within=60)
+    assert answering("web.staging")["workload"] == "web"
+    assert caller.get("web-2.web.staging", "/")[0] == 503
+    before = uid()
+    assert objects.client.delete("/api/v1/namespaces/staging/pods/web-0").status_code == 200
+    until(lambda: uid() not in ("", before), what="a new pod of the same name")
+    until(all_answer, what="the new pod answers, too")
+    caller.close()
+
+
+@survive_only
+def test_a_shift_goes_back_when_it_is_frozen_when_the_canary_fails_and_when_it_gets_nothing(
+    lab: LabState, objects: Objects, tmp_path: Path
+) -> None:
+    """The canary answers nothing but errors, which the first experiment would bear."""
+    failing = json.dumps({"routes": [{"path": "/stock/*", "errors": {"share": "100%", "status": 500}}]})
+    labels = {"app": "inventory-svc", "version": "v2"}
+    container = {"name": "app", "image": "stock", "ports": [{"containerPort": 8080}]}
+    template = {
+        "metadata": {"labels": labels, "annotations": {BEHAVIOUR: failing}},
+        "spec": {"containers": [container]},
+    }
+    versions = [{"name": version, "labels": {"version": version}} for version in ("v1", "v2")]
+    objects.create(
+        "apis/networking.istio.io/v1", "destinationrules", "staging", "stock",
+        spec={"host": "inventory-svc", "subsets": versions},
+    )  # fmt: skip
+    stock = {"route": [{"destination": {"host": "inventory-svc", "subset": "v1"}}]}
+    objects.virtual_service("staging", "stock", hosts=["inventory-svc"], exportTo=["."], http=[stock])
+    objects.create(
+        "apis/apps/v1", "deployments", "staging", "inventory-svc-v2",
+        spec={"selector": {"matchLabels": labels}, "template": template},
+    )  # fmt: skip
+    place = "/apis/apps/v1/namespaces/staging/deployments/inventory-svc-v2"
+    until(lambda: objects.client.get(place).json().get("status", {}).get("readyReplicas") == 1, what="a canary")
+
+    def shifted(
+        at_least: str,
+        *,
+        name: str = "stock",
+        service: str = "inventory-svc",
+        path: str = "/orders/1",
+        told: Callable[[ShiftStep], None] = lambda step: None,
+    ) -> Shift:
+        routes = f"/apis/networking.istio.io/v1/namespaces/staging/virtualservices/{name}"
+        before = objects.client.get(routes).json()["spec"]
+        experiment = Experiment(
+            "shift", target=Target("staging", "inventory-svc", callers={"app": "order-svc"}),
+            faults=[Abort(percentage=1, http_status=503)], load=Load(rate=100, requests=[Request(path)]),
+            steady_state=[Expectation("answered", service=service, status="<500", at_least=at_least)],
+        )  # fmt: skip
+        settings = Settings(namespaces=["staging"], changes=["staging"])
+        with Harness.connect(
+            lab.context, kubeconfig=lab.kubeconfig, prometheus=lab.prometheus, entry=lab.entry, settings=settings,
+            report_dir=tmp_path,
+        ) as harness:  # fmt: skip
+            found = harness.shift(
+                experiment, virtual_service=name, source="v1", target="v2", step=50, every="5s",
+                told=told,
+            )  # fmt: skip
+        again = Harness.judge_shift(tmp_path / "shifts" / found.run)
+        assert again.again is not None
+        assert again.again.is_plain, again.again.differences
+        assert objects.client.get(routes).json()["spec"] == before
+        return found
+
+    def freeze(text: str | None) -> None:
+        note = {"metadata": {"annotations": {FROZEN: text}}}
+        kind = {"content-type": "application/merge-patch+json"}
+        objects.client.patch("/api/v1/namespaces/staging", json=note, headers=kind).raise_for_status()
+
+    try:
+        frozen = shifted("1%", told=lambda step: freeze("release day") if step.percent == 50 else None)
+    finally:
+        freeze(None)
+    assert (frozen.outcome, [step.percent for step in frozen.steps]) == (Outcome.INCONCLUSIVE, [0, 50]), frozen.reason
+    assert "release day" in frozen.reason
+    failed = shifted("90%")
+    assert failed.outcome is Outcome.FAILED, [step.sentence for step in failed.steps]
+    assert failed.reason == "at 50 % the steady state was violated"
+    passed_by = shifted("90%", name="recommendation-svc", service="recommendation-svc", path="/recommendations/1")
+    assert passed_by.outcome is Outcome.INCONCLUSIVE, "the gateway has routes of its own"
+    assert "went to the target, which is not 50 %" in passed_by.reason
 
 
 @pytest.mark.parametrize(

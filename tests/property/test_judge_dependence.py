@@ -60,6 +60,11 @@ def test_few_batches_that_are_equally_bad_prove_little_and_many_prove_much() -> 
     assert [round(one, 1) for one in effects] == [36, 18, 7.2, 3.6, 2.1, 1.4, 1]
 
 
+def test_events_that_come_evenly_are_independent_also_where_half_of_them_are_bad() -> None:
+    """So one attempt for each request is told from more, the sooner the longer it lasts."""
+    assert {design_effect([(40, 80)] * n) for n in range(12, 400)} == {1.0}
+
+
 def test_independent_errors_are_worth_almost_as_much_as_they_are() -> None:
     chance = random.Random(1)
     effects = [design_effect(in_batches(phase(0.03, 1, chance))) for _ in range(300)]

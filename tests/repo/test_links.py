@@ -18,7 +18,7 @@ from chaos.cli import app, documentation
 from chaos.lab.cli import app as lab_app
 from tests.support.repository import ROOT, pages, relative, text_of, tracked
 
-MADE_BY_RUNS = re.compile(r"reports/(runs|allure-)")
+MADE_BY_RUNS = re.compile(r"reports/(runs|shifts|allure-)")
 """Paths that a run writes."""
 PATH = re.compile(r"(?:chaos|docs|tests|scripts|benchmarks|suites|experiments|reports|\.ci|\.github)/[\w./*-]+")
 

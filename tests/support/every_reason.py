@@ -126,7 +126,9 @@ def _without_data() -> Shop:
 
 def _changes_target(shop: Shop) -> None:
     (ours,) = shop.mesh.virtual_services()
-    shop.mesh.put({**ours, "spec": {**ours["spec"], "exportTo": ["*"]}})
+    somebody = {"manager": "kubectl-edit", "operation": "Update", "time": "2027-01-15T08:00:20Z"}
+    metadata = {**ours["metadata"], "managedFields": [somebody]}
+    shop.mesh.put({**ours, "metadata": metadata, "spec": {**ours["spec"], "exportTo": ["*"]}})
 
 
 def _lost_gateway() -> Shop:

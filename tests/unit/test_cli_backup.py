@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.cli import app
-from chaos.errors import InputError, Refused
+from chaos.errors import InputError, MeshError, Refused
 from chaos.harness import backing_up
 from chaos.lab.api.execute import ExecResult
 from chaos.lab.api.resources import PODS
@@ -169,6 +169,71 @@ def test_damage_is_shown_and_restored_and_all_is_identical(cluster: Cluster) -> 
     ], "a subset is there before a route refers to it"  # fmt: skip
     assert cluster.get(DENY_ALL)["metadata"]["resourceVersion"] == untouched
     assert cluster.chaosctl("diff", "saved").output == "nothing differs\n"
+    cluster.chaosctl("save", "saved")
+    assert contents() == before
+
+
+def odd(number: int, owner: str = "") -> dict[str, Any]:
+    """A VirtualService of which much is odd: words of YAML, other scripts, what kubectl keeps, an owner that is no controller."""
+    texts = ["yes", "0777", "2024-01-01", "null", "ü€😀 日本語", "line\n  and line\n", " blanks ", "a: b # c", "\u00a0"]
+    notes = {f"example.com/{at}": text for at, text in enumerate(texts)}
+    owners = [{"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "name": "reviews", "uid": owner}]
+    last = {"kubectl.kubernetes.io/last-applied-configuration": "{}"}
+    match = [{"headers": {"who": {"exact": text}}} for text in texts]
+    return {
+        "apiVersion": ("networking.istio.io/v1", "networking.istio.io/v1beta1")[number % 2], "kind": "VirtualService",
+        "metadata": {
+            "name": f"odd-{number}", "namespace": "staging", "annotations": {**notes, **last}, "ownerReferences": owners if owner else [],
+        },
+        "spec": {"hosts": [f"odd-{number}"], "http": [{"match": match, "route": [{"destination": {"host": "x"}}]}]},
+    }  # fmt: skip
+
+
+def test_odd_objects_come_back_as_they_were(cluster: Cluster) -> None:
+    owner = cluster.get(ROUTES)["metadata"]["uid"]
+    for number in range(9):
+        cluster.mesh.create_istio_object(odd(number, owner), manager="team")
+    assert "12 objects of staging; 13 files changed" in cluster.chaosctl("save", "saved").output
+    before = contents()
+    for number in range(9):
+        live = cluster.get(odd(number))
+        if number % 3 == 0:
+            cluster.mesh.delete_istio_object(live)
+        elif number % 3 == 1:
+            live["spec"]["http"] = [{"route": [{"destination": {"host": "elsewhere"}}]}]
+            live["metadata"]["annotations"]["example.com/0"] = "no"
+            cluster.mesh.replace_istio_object(live, manager="somebody")
+    done = cluster.chaosctl("restore", "saved", "--yes")
+    assert done.exit_code == 0, done.output
+    assert done.output.count("restored VirtualService staging/odd-") == 6
+    assert cluster.chaosctl("diff", "saved").output == "nothing differs\n"
+    cluster.chaosctl("save", "saved")
+    assert contents() == before
+    assert cluster.get(odd(1))["metadata"]["annotations"] == odd(1)["metadata"]["annotations"]
+
+
+def test_a_restore_that_breaks_off_tells_what_it_did_and_is_made_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.chaosctl("save", "saved")
+    before = contents()
+    cluster.damage()
+    write = KubernetesMesh.replace_istio_object
+
+    def breaks_off(self: KubernetesMesh, obj: Any, **options: Any) -> Any:
+        if not options.get("dry_run"):
+            raise MeshError("PUT virtualservices/reviews: no answer", status=None)
+        return write(self, obj, **options)
+
+    monkeypatch.setattr(KubernetesMesh, "replace_istio_object", breaks_off)
+    failed = cluster.chaosctl("restore", "saved", "--yes", "--prune").exception
+    assert isinstance(failed, MeshError)
+    assert failed.message == (
+        "VirtualService staging/reviews could not be restored: PUT virtualservices/reviews: no answer "
+        "(before that: restored DestinationRule staging/reviews)"
+    )
+    monkeypatch.setattr(KubernetesMesh, "replace_istio_object", write)
+    assert cluster.chaosctl("restore", "saved", "--yes", "--prune").exit_code == 0
     cluster.chaosctl("save", "saved")
     assert contents() == before
 

@@ -48,7 +48,7 @@ def test_outcomes_are_told_as_prose_and_in_a_table(pytester: pytest.Pytester) ->
     found.assert_outcomes(passed=1, failed=2)
     out = found.stdout.str()
     assert "INCONCLUSIVE" in out
-    assert "expected at least 99% of events with status <500; observed" in out
+    assert "expected at least 99% of the requests to order-svc with status <500; observed" in out
     assert "hint:" in out
     assert "Traceback" not in out
     found.stdout.fnmatch_lines(["*chaos experiments*", "bad *failed *expectation-violated: *"])
@@ -77,7 +77,7 @@ def test_allure_gets_steps_attachments_and_honest_statuses(pytester: pytest.Pyte
     assert (baseline["start"], baseline["stop"]) == (1_000_000, 1_030_000), "the history's own times"
     assert {"verdict", "plan: create", "load statistics"} <= {one["name"] for one in good["attachments"]}
     queries = [one["name"] for one in good["steps"][-1]["attachments"]]
-    assert "query: requests of inventory-svc.staging.svc.cluster.local, counted by callers" in queries
+    assert "query: requests to inventory-svc.staging.svc.cluster.local that its callers' proxies count" in queries
     labels = {(label["name"], label["value"]) for label in good["labels"]}
     assert {("severity", "critical"), ("owner", "checkout"), ("tag", "nightly")} <= labels
     assert "Context=lab" in (pytester.path / "results" / "environment.properties").read_text()

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 from xml.etree import ElementTree
 
 import pytest
@@ -177,11 +178,12 @@ def test_progress_passes_the_capture_and_is_in_no_report(pytester: pytest.Pytest
 def test_what_every_worker_runs_is_told_for_each() -> None:
     """As with ``--dist each``."""
     told = [("chaos_verdict", json.dumps({"name": "bad", "outcome": "failed", "reasons": [], "folder": ""}))]
-    reports = []
-    for worker, when in (("gw0", "setup"), ("gw1", "setup"), ("gw0", "call"), ("gw1", "call")):
-        report = pytest.TestReport("a::b", ("a", 1, "b"), {}, "passed", None, when, user_properties=told)  # type: ignore[arg-type]
-        report.worker_id = worker  # type: ignore[attr-defined]  # as xdist does
-        reports.append(report)
+    phases: tuple[Literal["setup", "call"], ...] = ("setup", "call")
+    reports = [
+        pytest.TestReport("a::b", ("a", 1, "b"), {}, "passed", None, when, user_properties=told, worker_id=worker)
+        for when in phases
+        for worker in ("gw0", "gw1")
+    ]
     assert [row["name"] for row in rows_of_all(reports)] == ["bad", "bad"]
 
 
@@ -265,6 +267,7 @@ def test_what_the_options_lack_is_an_error_of_the_fixture_in_prose(pytester: pyt
 STOPPED = """\
 import os, signal, time
 from pathlib import Path
+from typing import Literal
 from chaos.errors import Stopped
 from chaos.harness.harness import Harness
 

@@ -1,4 +1,4 @@
-"""Does every proxy have what istiod sent to it? By the proxies' own counters."""
+"""Does every proxy have what istiod sent to it? By the proxies' own counters, and by what istiod counts of their answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Final
 
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Finding, error, ok, unknown, warning
+from chaos.engine.rejections import rejected_since
 
+_LATELY: Final = 300.0
 _MEMORY: Final = 500_000_000
 """Bytes from which on a proxy's configuration is too large (an alarm of the usual operations)."""
 
@@ -40,6 +42,14 @@ def proxies_are_in_sync(examined: Examined) -> Iterator[Finding]:
                 cause="its configuration has all services of the mesh",
                 hint="a Sidecar in the namespace that names what its workloads call",
             )
+    lately = rejected_since(examined.metrics, examined.metrics.now() - _LATELY)
+    if lately:
+        counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(lately.items()))
+        yield warning(
+            f"proxies have rejected configurations in the last five minutes, as istiod counts them ({counts}), of any namespace",
+            cause="an EnvoyFilter or a value that this Envoy does not take (rds are routes, which proxies themselves do not count)",
+            hint="istioctl proxy-status names the proxies; kubectl -n istio-system logs deploy/istiod | grep -i rejected names the reason",
+        )
     well = [one for one in asked if one.connected and not one.rejected and one.memory <= _MEMORY]
     if well:
         yield ok(f"{len(well)} proxies are connected to istiod and have rejected nothing")

@@ -115,11 +115,16 @@ async def read_yaml(request: Request) -> dict[str, Any]:
     return value
 
 
-def _from_yaml(raw: bytes) -> Any:
+def yaml_reader() -> YAML:
+    """Reads YAML as Kubernetes does."""
     reader = YAML(typ="safe", pure=True)
     reader.Constructor = _AsJson
     reader.version = (1, 1)
-    return reader.load(raw.decode())
+    return reader
+
+
+def _from_yaml(raw: bytes) -> Any:
+    return yaml_reader().load(raw.decode())
 
 
 async def _raw(request: Request) -> bytes:

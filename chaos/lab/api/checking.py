@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaos.lab.api import kinds, metadata, typed
-from chaos.lab.api.admission import Review
 from chaos.lab.api.errors import ApiError, bad_request, internal, invalid, invalid_kind
 from chaos.lab.api.options import Strictness
 from chaos.lab.api.paths import Target
@@ -104,7 +103,7 @@ class Checker:
             kind = f"{served}, Kind={res.kind}" if res.group else f"/{served}, Kind={res.kind}"
             raise internal(f"failed to create typed patch object ({target.namespace or ''}/{name}; {kind}): {text}")
 
-    def admit(self, target: Target, received: Received, review: Review, *, versioned: bool = False) -> Admit:
+    def admit(self, target: Target, received: Received, review: Admit, *, versioned: bool = False) -> Admit:
         """What the store asks before it stores.
 
         Args:

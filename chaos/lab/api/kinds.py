@@ -11,7 +11,17 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from chaos.lab.api.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, LEASES, PODS, Resource
+from chaos.lab.api.resources import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    EVENTS,
+    LEASES,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    Resource,
+)
 from chaos.lab.api.validation import Cause
 
 Object = Mapping[str, Any]
@@ -77,7 +87,7 @@ def _event(new: Object, old: Object | None) -> Iterator[Cause]:  # noqa: ARG001 
                 yield Cause.required("reportingController" if field == "reportingComponent" else field)
 
 
-def _deployment(new: Object, old: Object | None) -> Iterator[Cause]:
+def _workload(new: Object, old: Object | None) -> Iterator[Cause]:
     spec = new.get("spec") or {}
     replicas, selector, template = spec.get("replicas"), spec.get("selector"), spec.get("template") or {}
     if isinstance(replicas, int) and replicas < 0:
@@ -129,5 +139,6 @@ def _unchangeable(pod: Object) -> Mapping[str, Any]:
 
 
 _RULES: Final[Mapping[Resource, Callable[[Object, Object | None], Iterator[Cause]]]] = {
-    CONFIG_MAPS: _config_map, LEASES: _lease, EVENTS: _event, DEPLOYMENTS: _deployment, PODS: _pod,
+    CONFIG_MAPS: _config_map, LEASES: _lease, EVENTS: _event, PODS: _pod,
+    DEPLOYMENTS: _workload, STATEFUL_SETS: _workload, DAEMON_SETS: _workload, REPLICA_SETS: _workload,
 }  # fmt: skip

@@ -208,10 +208,38 @@ REPLICA_SETS: Final = Resource(
     plural="replicasets",
     singular="replicaset",
     short_names=("rs",),
+    scalable=True,
     columns=(
         Column(name="Desired", path="spec.replicas"),
         Column(name="Current", path="status.replicas"),
         Column(name="Ready", path="status.readyReplicas"),
+    ),
+    status=True,
+    generation=True,
+)
+STATEFUL_SETS: Final = Resource(
+    group="apps",
+    versions=("v1",),
+    kind="StatefulSet",
+    plural="statefulsets",
+    singular="statefulset",
+    short_names=("sts",),
+    scalable=True,
+    columns=(Column(name="Ready", path="status.readyReplicas", of="spec.replicas"),),
+    status=True,
+    generation=True,
+)
+DAEMON_SETS: Final = Resource(
+    group="apps",
+    versions=("v1",),
+    kind="DaemonSet",
+    plural="daemonsets",
+    singular="daemonset",
+    short_names=("ds",),
+    columns=(
+        Column(name="Desired", path="status.desiredNumberScheduled"),
+        Column(name="Current", path="status.currentNumberScheduled"),
+        Column(name="Ready", path="status.numberReady"),
     ),
     status=True,
     generation=True,
@@ -365,6 +393,8 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     SERVICE_ACCOUNTS,
     DEPLOYMENTS,
     REPLICA_SETS,
+    STATEFUL_SETS,
+    DAEMON_SETS,
     ENDPOINT_SLICES,
     LEASES,
     ROLES,
@@ -384,6 +414,8 @@ RESOURCES: Final[tuple[Resource, ...]] = (
     ADMISSION_POLICIES,
     ADMISSION_BINDINGS,
 )
+WORKLOADS: Final = (DEPLOYMENTS, ROLLOUTS, STATEFUL_SETS, DAEMON_SETS, REPLICA_SETS)
+"""What makes pods of a template."""
 BY_KEY: Final = {resource.key: resource for resource in RESOURCES}
 BY_KIND: Final = {(resource.group, resource.kind): resource for resource in RESOURCES}
 

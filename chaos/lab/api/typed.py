@@ -15,7 +15,18 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from chaos.lab.api.resources import CONFIG_MAPS, DEPLOYMENTS, EVENTS, LEASES, PODS, SERVICES, Resource
+from chaos.lab.api.resources import (
+    CONFIG_MAPS,
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    EVENTS,
+    LEASES,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    STATEFUL_SETS,
+    Resource,
+)
 from chaos.lab.api.validation import Path
 
 _DATE: Final = (
@@ -101,12 +112,15 @@ _WHOLE: Final[Mapping[Resource, Struct]] = {
         "reportingComponent": "", "reportingInstance": "",
     }),
     PODS: Struct("Pod", {"spec": _POD}, partly=True),
-    DEPLOYMENTS: Struct("Deployment", {
-        "spec": Struct("DeploymentSpec", {
-            "replicas": "*int32", "selector": Struct("LabelSelector", {"matchLabels": _TEXTS}, partly=True),
-            "template": _TEMPLATE,
-        }, partly=True),
-    }, partly=True),
+    **{
+        one: Struct(one.kind, {
+            "spec": Struct(f"{one.kind}Spec", {
+                "replicas": "*int32", "selector": Struct("LabelSelector", {"matchLabels": _TEXTS}, partly=True),
+                "template": _TEMPLATE,
+            }, partly=True),
+        }, partly=True)
+        for one in (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, REPLICA_SETS)
+    },
     SERVICES: Struct("Service", {
         "spec": Struct("ServiceSpec", {
             "selector": _TEXTS, "ports": Each(Struct("ServicePort", {"name": "string", "port": "int32"}, partly=True)),

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from chaos.istio.ports import declared_protocol, may_be_http
+
 OTHERS: Final = "240.240.0.1"
 """The address of headless Services and of all hosts of ServiceEntries: a sidecar tells them apart by the request's host (Istio's agent gives such ones too)."""
 
@@ -25,6 +27,7 @@ def described(services: Sequence[Any], entries: Sequence[Any], endpoints: dict[s
     names: dict[str, list[str]] = {}
     headless: dict[str, list[str]] = {}
     answering: dict[str, list[str]] = {}
+    tcp: dict[str, str] = {}
     for service in services:
         meta, spec = service["metadata"], service.get("spec") or {}
         name, address = f"{meta['name']}.{meta['namespace']}", spec.get("clusterIP", "")
@@ -32,12 +35,14 @@ def described(services: Sequence[Any], entries: Sequence[Any], endpoints: dict[s
         if address and address != "None":
             names[name] = [address]
             answering.update({f"{address}:{port.rpartition(':')[2]}": endpoints.get(port, []) for port in ports})
+            others = [port["port"] for port in spec.get("ports") or () if not may_be_http(declared_protocol(port))]
+            tcp.update({f"{address}:{number}": f"{name}:{number}" for number in others})
         elif address:
             names[name] = [OTHERS]
             headless[name] = sorted({one.rpartition(":")[0] for port in ports for one in endpoints.get(port, [])})
     for entry in entries:
         names.update({host.lower(): [OTHERS] for host in (entry.get("spec") or {}).get("hosts") or ()})
-    return json.dumps({"names": names, "headless": headless, "endpoints": answering})
+    return json.dumps({"names": names, "headless": headless, "endpoints": answering, "tcp": tcp})
 
 
 class Directory:
@@ -52,7 +57,7 @@ class Directory:
         self._path = path
         self._proxied = proxied
         self._read = 0
-        self._content: dict[str, dict[str, list[str]]] = {"names": {}, "headless": {}, "endpoints": {}}
+        self._content: dict[str, dict[str, Any]] = {}
 
     def addresses(self, name: str) -> Sequence[str] | None:
         """Of a service as ``name.namespace``, or of another host; ``None`` where there is none of this name."""
@@ -61,9 +66,14 @@ class Directory:
 
     def endpoints(self, address: str) -> Sequence[str]:
         """Who answers at a service's ``address:port``."""
-        return self._now()["endpoints"].get(address, [])
+        found: Sequence[str] = self._now()["endpoints"].get(address, ())
+        return found
 
-    def _now(self) -> dict[str, dict[str, list[str]]]:
+    def tcp(self, address: str) -> str:
+        """The service at an ``address:port`` that does not speak HTTP, as ``name.namespace:port``; else empty."""
+        return str(self._now()["tcp"].get(address, ""))
+
+    def _now(self) -> dict[str, dict[str, Any]]:
         changed = self._path.stat().st_mtime_ns
         if changed != self._read:
             self._content = json.loads(self._path.read_text(encoding="utf-8"))

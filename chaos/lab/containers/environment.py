@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from chaos.errors import LabError
@@ -31,19 +31,22 @@ def application(pod: Object) -> Object:
     return next((one for one in containers if one.get("ports")), containers[0])
 
 
-def environment(pod: Object, ip: str, *, find: Find) -> dict[str, str]:
-    """The variables of ``env`` and ``envFrom``, and what the lab gives every process.
+def environment(pod: Object, ip: str, *, services: Iterable[Object], find: Find) -> dict[str, str]:
+    """The variables of ``env`` and ``envFrom``, those of Services, and what the lab gives every process.
 
     Args:
         pod: As it is stored.
         ip: Its address.
+        services: Those of its namespace.
         find: A ConfigMap or a Secret by namespace and name.
 
     Raises:
         LabError: It refers to what is not there, or to what the lab does not have.
     """
     meta = pod["metadata"]
+    linked = services if pod["spec"].get("enableServiceLinks", True) else ()
     found = {
+        **{name: value for service in linked for name, value in _links(service)},
         "HOSTNAME": meta["name"],
         "POD_NAME": meta["name"],
         "POD_NAMESPACE": meta["namespace"],
@@ -57,6 +60,31 @@ def environment(pod: Object, ip: str, *, find: Find) -> dict[str, str]:
         if value is not None:
             found[variable["name"]] = _expanded(value, found)
     return found
+
+
+def _links(service: Object) -> Iterator[tuple[str, str]]:
+    """Where a Service is, as Kubernetes tells every container (``pkg/kubelet/envvars``)."""
+    spec = service.get("spec") or {}
+    ip, ports = spec.get("clusterIP"), spec.get("ports") or ()
+    if not ip or ip == "None" or not ports:
+        return
+    name = service["metadata"]["name"].upper().replace("-", "_")
+    yield f"{name}_SERVICE_HOST", ip
+    yield f"{name}_SERVICE_PORT", str(ports[0]["port"])
+    yield f"{name}_PORT", _url(ip, ports[0])
+    for port in ports:
+        number, protocol = str(port["port"]), port.get("protocol", "TCP")
+        if port.get("name"):
+            yield f"{name}_SERVICE_PORT_{port['name'].upper().replace('-', '_')}", number
+        prefix = f"{name}_PORT_{number}_{protocol}"
+        yield prefix, _url(ip, port)
+        yield f"{prefix}_PROTO", protocol.lower()
+        yield f"{prefix}_PORT", number
+        yield f"{prefix}_ADDR", ip
+
+
+def _url(ip: str, port: Object) -> str:
+    return f"{port.get('protocol', 'TCP').lower()}://{ip}:{port['port']}"
 
 
 def _expanded(value: str, known: Mapping[str, str]) -> str:

@@ -78,7 +78,8 @@ class Init:
         self._directory = Directory(Path(order.services), proxied=order.proxy is not None)
         self._lookup = names.within(order.namespace, self._directory.addresses)
         self._said: set[str] = set()
-        self._pod = Pod(order.ip, order.ports, order.proxy, self._directory.endpoints, self._tell, free_port)
+        known = self._directory
+        self._pod = Pod(order.ip, order.ports, order.proxy, known.endpoints, known.tcp, self._tell, free_port)
         self._main = 0
         self._code: int | None = None
         self._deadline: float | None = None

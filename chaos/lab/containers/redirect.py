@@ -23,6 +23,8 @@ DNS_PORT: Final = 15053
 _DNS: Final = 53
 _INTERCEPTED: Final = (CLUSTER_IPS, IPv4Network(f"{OTHERS}/32"))
 _LOCALHOST: Final = ("127.0.0.1", "::1")
+_NAMED: Final = "127.0.1.1"
+"""What the machine's name often stands for, as other addresses of the machine do; on a cluster it is the pod's."""
 _RESOLVERS: Final = (b"/run/systemd/resolve/io.systemd.Resolve", b"/run/nscd/socket", b"/var/run/nscd/socket")
 """Servers of this machine that would be asked for names before DNS is; who can't reach them asks DNS."""
 LISTENS: Final = "listens on"
@@ -39,6 +41,7 @@ class Pod:
         ports: By port that the process is known to listen on, the port at ``ip`` where it really is to.
         proxy: Its sidecar's port for what it sends; ``None`` for a pod without one.
         endpoints: Of a service, as ``address:port``: where it is answered, each as ``address:port``.
+        tcp: The name of a service, by the same, if it does not speak HTTP.
         tell: Hears what the user has to know.
         free: A port that nobody listens on at an address.
         local: By address and port of its loopback on which it has listened, the port at which it really does.
@@ -48,6 +51,7 @@ class Pod:
     ports: Mapping[int, int]
     proxy: int | None
     endpoints: Callable[[str], Sequence[str]]
+    tcp: Callable[[str], str]
     tell: Callable[[str], None]
     free: Callable[[str], int]
     local: dict[tuple[str, int], int] = field(default_factory=dict)
@@ -60,11 +64,11 @@ class Pod:
         ip, port = found
         if str(ip) in _LOCALHOST:
             return None if is_datagram() else self._bind_locally(address, ip, port)
-        if not ip.is_unspecified and str(ip) != self.ip:
+        if ip.is_loopback and str(ip) not in (self.ip, _NAMED):
             return None
         if len(address) > _SHORT and ip.is_unspecified and only_v6():
             return _written(address, IPv6Address("::1"), 0)  # the mesh is of IPv4: nobody comes by this one
-        if not ip.is_unspecified and port not in self.ports:
+        if str(ip) == self.ip and port not in self.ports:
             return None
         if port not in self.ports and port not in self.ports.values():
             self.tell(
@@ -100,16 +104,16 @@ class Pod:
         ip, port = found
         if port == _DNS:
             return _written(address, IPv4Address(self.ip), DNS_PORT)
-        if is_datagram():
-            # The C library asks so from where it would send, with the very addresses that it is about to return.
-            return None if ip.is_loopback or ip.is_unspecified else errno.ENETUNREACH
         if isinstance(ip, IPv4Address) and any(ip in network for network in _INTERCEPTED):
             return self._to_service(address, ip, port)
         if ip.is_loopback or ip.is_unspecified:
-            return self._to_itself(address, ip, port)
-        self.tell(
-            f"can't connect to {ip}:{port}: a process on the lab reaches the mesh's services and this machine, and no other"
-        )
+            own = self._to_itself(address, ip, port)
+            # By a datagram's socket the C library asks where it would send from, with the very address that it is about to return.
+            return None if own is None or is_datagram() else own
+        if not is_datagram():
+            self.tell(
+                f"can't connect to {ip}:{port}: a process on the lab reaches the mesh's services and this machine, and no other"
+            )
         return errno.ENETUNREACH
 
     def _to_itself(self, address: bytes, ip: IPv4Address | IPv6Address, port: int) -> Decided:
@@ -123,6 +127,11 @@ class Pod:
 
     def _to_service(self, address: bytes, ip: IPv4Address, port: int) -> Decided:
         if self.proxy is not None:
+            if name := self.tcp(f"{ip}:{port}"):
+                self.tell(
+                    f"connects to {name}, which is declared to speak something else than HTTP, and the lab's sidecars understand "
+                    f"HTTP and gRPC alone: let databases and the like run on this machine, at 127.0.0.1"
+                )
             return _written(address, IPv4Address(self.ip), self.proxy)
         known = self.endpoints(f"{ip}:{port}")
         if not known:

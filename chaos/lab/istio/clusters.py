@@ -9,7 +9,7 @@ from chaos.istio.destination_rules import policy_for
 from chaos.istio.exports import Object
 from chaos.lab.istio import tls
 from chaos.lab.istio.metrics import CLUSTER_ID
-from chaos.lab.istio.pieces import address, endpoints
+from chaos.lab.istio.pieces import BALANCING, POD_KEY, address, endpoints
 from chaos.lab.istio.policies import (
     NO_LIMIT,
     Policy,
@@ -25,6 +25,15 @@ from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
 
 _TYPE: Final = "type.googleapis.com/envoy.config.cluster.v3.Cluster"
 _HTTP_OPTIONS: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+_ANY_OR_NAMED: Final[Mapping[str, Any]] = {
+    "lb_policy": "RANDOM",
+    "lb_subset_config": {
+        "fallback_policy": "ANY_ENDPOINT",
+        "subset_selectors": [{"keys": [POD_KEY], "fallback_policy": "NO_FALLBACK"}],
+    },
+}
 
 
 def cluster_name(port: int, subset: str, host: str) -> str:
@@ -69,8 +78,8 @@ def _cluster(
     policy = policy_for(rule, subset, port.number)
     name = cluster_name(port.number, subset, service.host)
     # Istio's sidecar sends to the pod of a headless Service that its application chose by DNS. The lab's applications leave
-    # that to their proxy.
-    chosen = {"lb_policy": "RANDOM"} if service.headless and sidecar else balancing(policy)
+    # that to their proxy: any of its pods, or the one that is asked for by its own name.
+    chosen = _ANY_OR_NAMED if service.headless and sidecar else balancing(policy)
     return {
         "@type": _TYPE,
         "name": name,
@@ -129,6 +138,8 @@ def _security(
 
 def _endpoint(one: Endpoint) -> dict[str, Any]:
     known: dict[str, Any] = {"istio": {**one.identity, "cluster": CLUSTER_ID} if one.identity else {}}
+    if one.hostname:
+        known[BALANCING] = {POD_KEY: one.hostname}
     if one.mutual:
         known["envoy.transport_socket_match"] = {tls.MODE_KEY: tls.MODE_ISTIO}
     return {

@@ -37,10 +37,10 @@ class ControlPlane:
         self._store = store
         self._debounce = debounce
         self._debounce_max = debounce_max
-        self._proxies: dict[str, Proxy] = {}
+        self._proxies: dict[tuple[str, str], Proxy] = {}
         self._registry = Registry(store, self._proxies)
         self._authority = Authority()
-        self._certificates: dict[str, Certificate] = {}
+        self._certificates: dict[tuple[str, str], Certificate] = {}
         self.monitoring = Monitoring()
         self.discovery = Discovery(on_converged=self.monitoring.converged)
         self.monitoring.watch(self)
@@ -57,17 +57,16 @@ class ControlPlane:
 
     def add_proxy(self, proxy: Proxy) -> None:
         """A proxy connects: it gets its configuration at once, or an empty one while pushing is stopped."""
-        self._proxies[proxy.pod] = proxy
+        self._proxies[proxy.key] = proxy
         self.discovery.forget(proxy.node)
         # As from istiod, it gets what was pushed last; what has changed since then comes with the next push.
         self._publish(proxy, (self._pushed or self._renewed()) if self._pushing.is_set() else Snapshot())
 
-    def remove_proxy(self, pod: str) -> None:
+    def remove_proxy(self, proxy: Proxy) -> None:
         """A proxy is gone."""
-        proxy = self._proxies.pop(pod, None)
-        if proxy is not None:
-            self._certificates.pop(pod, None)
-            self.discovery.forget(proxy.node)
+        self._proxies.pop(proxy.key, None)
+        self._certificates.pop(proxy.key, None)
+        self.discovery.forget(proxy.node)
 
     def rotate(self) -> None:
         """Every workload gets a new certificate, as when the old one is about to expire."""
@@ -143,7 +142,7 @@ class ControlPlane:
         snapshot = self._renewed()
         self._pushes += 1
         for proxy in tuple(self._proxies.values()):
-            if proxy.pod in self._proxies:
+            if proxy.key in self._proxies:
                 self._publish(proxy, snapshot, since=since)
             await asyncio.sleep(0)  # the API goes on answering meanwhile
 
@@ -163,9 +162,9 @@ class ControlPlane:
 
     def _secrets(self, proxy: Proxy, snapshot: Snapshot) -> Iterator[dict[str, Any]]:
         """Its own certificate, whom it trusts, and of a gateway what its namespace holds."""
-        mine = self._certificates.get(proxy.pod)
+        mine = self._certificates.get(proxy.key)
         if mine is None or mine.expires - datetime.now(UTC) < LIFETIME * (1 - _RENEWED_AT):
-            mine = self._certificates[proxy.pod] = self._authority.issue(proxy.uri)
+            mine = self._certificates[proxy.key] = self._authority.issue(proxy.uri)
         yield tls.certificate_secret(tls.OWN_CERTIFICATE, mine.chain, mine.key)
         yield tls.trust_secret(tls.TRUSTED, self._authority.root)
         if proxy.kind == "router":

@@ -12,7 +12,7 @@ from chaos.lab.istio.clusters import inbound_name
 from chaos.lab.istio.metrics import CLUSTER_ID, PEER, PEER_HEADERS, access_log, identity
 from chaos.lab.istio.outbound import ROUTE_NAME
 from chaos.lab.istio.peer_authentication import mode_of
-from chaos.lab.istio.pieces import MANAGER_TYPE, ROUTER, address, from_control_plane
+from chaos.lab.istio.pieces import MANAGER_TYPE, POD_FILTER, ROUTER, address, from_control_plane
 from chaos.lab.istio.proxy import OUTBOUND_PORT, Proxy
 from chaos.lab.istio.snapshot import Snapshot
 
@@ -130,7 +130,7 @@ def _sending(proxy: Proxy, route_name: str, rbac: Sequence[dict[str, Any]] = ())
     return {
         **_manager(proxy, route_name, "source"),
         "rds": {"route_config_name": route_name, "config_source": from_control_plane()},
-        "http_filters": [*rbac, _FAULT, _CORS, ROUTER],
+        "http_filters": [*rbac, _FAULT, _CORS, *([POD_FILTER] if proxy.kind == "sidecar" else []), ROUTER],
     }
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from chaos.istio.governing import LEGACY_PORT, VirtualHost, domains_of
+from chaos.lab.istio.pieces import pod_of_request
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.routes import MAX_BODY, Route, default_route, routes_of
 from chaos.lab.istio.snapshot import Snapshot
@@ -36,12 +37,8 @@ def _virtual_hosts(proxy: Proxy, snapshot: Snapshot) -> Iterator[dict[str, Any]]
         taken: set[str] = set()
         for host in snapshot.mesh.virtual_hosts(proxy.namespace, proxy.labels, port):
             taken.update(host.domains)
-            yield {
-                "name": f"{host.host}:{port}",
-                "domains": [*(host.domains if port == LEGACY_PORT else ()), *(f"{one}:{port}" for one in host.domains)],
-                "routes": _routes(host, proxy, snapshot, port, made),
-                "include_request_attempt_count": True,
-            }
+            domains = [*(host.domains if port == LEGACY_PORT else ()), *(f"{one}:{port}" for one in host.domains)]
+            yield from _named(host.host, port, domains, _routes(host, proxy, snapshot, port, made), snapshot)
         yield from _passed_on(proxy, snapshot, port, taken)
 
 
@@ -56,12 +53,20 @@ def _passed_on(proxy: Proxy, snapshot: Snapshot, number: int, taken: set[str]) -
             domains = [one for one in domains_of(service.registered, proxy.namespace, known) if one not in taken]
             taken.update(domains)
             if domains:
-                yield {
-                    "name": f"{service.host}:{number}",
-                    "domains": [f"{domain}:{number}" for domain in domains],
-                    "routes": [default_route(service.host, number)],
-                    "include_request_attempt_count": True,
-                }
+                domains = [f"{domain}:{number}" for domain in domains]
+                yield from _named(service.host, number, domains, [default_route(service.host, number)], snapshot)
+
+
+def _named(
+    host: str, port: int, domains: Sequence[str], routes: Sequence[Route], snapshot: Snapshot
+) -> Iterator[dict[str, Any]]:
+    """The virtual host of a service; of a headless one also that of its pods' own names, with the same routes."""
+    service = snapshot.by_host.get(host)
+    pods = [one for one in domains if service is not None and service.headless and one.startswith("*.")]
+    common = {"routes": routes, "include_request_attempt_count": True}
+    yield {"name": f"{host}:{port}", "domains": [one for one in domains if one not in pods], **common}
+    if pods:
+        yield {"name": f"*.{host}:{port}", "domains": pods, **common, "typed_per_filter_config": pod_of_request()}
 
 
 def _routes(

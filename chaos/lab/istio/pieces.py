@@ -13,6 +13,23 @@ ROUTER: Final[dict[str, Any]] = {
     "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
 }
 
+BALANCING: Final = "envoy.lb"
+"""Metadata of requests and endpoints that have to agree."""
+POD_KEY: Final = "pod"
+POD_FILTER: Final[dict[str, Any]] = {
+    "name": "lab.pod",
+    "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.header_to_metadata.v3.Config"},
+}
+"""Sends requests for a pod of a headless Service to it; see :func:`pod_of_request`."""
+
+
+def pod_of_request() -> dict[str, Any]:
+    """For a virtual host of such names (``web-0.web``): their first word is the pod."""
+    first = {"pattern": {"regex": r"^([^.]+)\..*$"}, "substitution": r"\1"}
+    present = {"metadata_namespace": BALANCING, "key": POD_KEY, "type": "STRING", "regex_value_rewrite": first}
+    rules = [{"header": ":authority", "on_header_present": present}]
+    return {POD_FILTER["name"]: {**POD_FILTER["typed_config"], "request_rules": rules}}
+
 
 def address(ip: str, port: int) -> dict[str, Any]:
     """An Envoy address."""

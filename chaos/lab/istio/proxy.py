@@ -39,6 +39,11 @@ class Proxy:
     directory: Path
 
     @property
+    def key(self) -> tuple[str, str]:
+        """Namespace and name of its pod: those of StatefulSets have the same name in several namespaces."""
+        return self.namespace, self.pod
+
+    @property
     def node(self) -> str:
         """Its id on the control plane, as istiod's agents form it."""
         return f"{self.kind}~{self.ip}~{self.pod}.{self.namespace}~{self.namespace}.svc.{CLUSTER_DOMAIN}"

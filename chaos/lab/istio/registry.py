@@ -59,10 +59,10 @@ class Registry:
 
     Args:
         store: Where they are.
-        proxies: The mesh's Envoys by the names of their pods.
+        proxies: The mesh's Envoys by the namespaces and names of their pods.
     """
 
-    def __init__(self, store: Objects, proxies: Mapping[str, Proxy]) -> None:
+    def __init__(self, store: Objects, proxies: Mapping[tuple[str, str], Proxy]) -> None:
         self._store = store
         self._proxies = proxies
 
@@ -145,12 +145,12 @@ class Registry:
     def _endpoint(self, one: Mapping[str, Any], port: int, namespace: str, policies: Sequence[Object]) -> Endpoint:
         pod_name = (one.get("targetRef") or {}).get("name", "")
         pod = self._store.find(PODS, namespace, pod_name)
-        labels = (pod or {}).get("metadata", {}).get("labels") or {}
-        proxy = self._proxies.get(pod_name)
+        labels, hostname = (pod or {}).get("metadata", {}).get("labels") or {}, one.get("hostname", "")
+        proxy = self._proxies.get((namespace, pod_name))
         if proxy is None:
-            return Endpoint(one["ip"], port, labels, _bare(pod) if pod else {})
+            return Endpoint(one["ip"], port, labels, _bare(pod) if pod else {}, hostname=hostname)
         takes = mode_of(policies, namespace=namespace, labels=labels, port=port) != "DISABLE" and port in proxy.inbound
-        return Endpoint(one["ip"], port, labels, identity(proxy), uri=proxy.uri, mutual=takes)
+        return Endpoint(one["ip"], port, labels, identity(proxy), uri=proxy.uri, mutual=takes, hostname=hostname)
 
 
 def _bare(pod: Object) -> dict[str, str]:

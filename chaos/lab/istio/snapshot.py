@@ -50,6 +50,7 @@ class Endpoint:
         identity: What its metrics name it.
         uri: Its SPIFFE id; empty for what has none.
         mutual: Whether its proxy takes mutual TLS at this port.
+        hostname: By which it is asked for itself: ``web-0`` in ``web-0.web``.
     """
 
     ip: str
@@ -59,6 +60,7 @@ class Endpoint:
     uri: str = ""
     mutual: bool = False
     weight: int = 1
+    hostname: str = ""
 
 
 @dataclass(frozen=True)

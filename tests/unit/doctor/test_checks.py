@@ -19,7 +19,7 @@ from chaos.safety.lock import acquire
 from chaos.testing.mesh import MemoryMesh
 from chaos.testing.shop import Shop
 from chaos.values.held import Held
-from chaos.values.questions import Durations, Question, Side
+from chaos.values.questions import Durations, Question, Rejections, Side
 from chaos.values.series import Series
 from tests.support.api_server import fault
 
@@ -218,6 +218,7 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
         ("pods", "error", "order-svc-1-a is 1/2 Running: app is not ready", lambda m: ready(m, app=False, istio_proxy=True)),
         ("sync", "error", "order-svc-1-a is not connected", lambda m: stats(m, "cluster.xds-grpc.upstream_rq_active: 0\n")),
         ("sync", "warning", "has rejected 3 configurations", lambda m: stats(m, f"{CONNECTED}cluster_manager.cds.update_rejected: 1\nlistener_manager.lds.update_rejected: 2\n")),
+        ("sync", "warning", "rejected configurations in the last five minutes, as istiod counts them (102 of rds)", lambda m: m.add(Rejections(), 2, {"type": "rds"})),
         ("sync", "warning", "uses 600 MB", lambda m: stats(m, f"{CONNECTED}server.memory_allocated: 600000000\n")),
         ("sync", "unknown", "proxies can't be asked", lambda m: setattr(m.mesh, "answers_exec", False)),
         ("configuration", "error", "sends to the subset 'v9'", lambda m: m.put("VirtualService", "x", hosts=["order-svc"], http=[{"route": [{"destination": {"host": "order-svc", "subset": "v9"}}]}])),

@@ -23,7 +23,7 @@ def test_answers_with_somebody_elses_data_are_found_out() -> None:
     history, verdict = World(mixes=1.0, degrades=0.0).run(more=OWN)
     assert codes(verdict) == {ReasonCode.EXPECTATION_VIOLATED}, "all statuses were fine"
     assert verdict.reasons[0].message.startswith(
-        "'everybody gets their own order' was violated during the fault: expected at least 90% of events"
+        "'everybody gets their own order' was violated during the fault: expected at least 90% of the requests GET /orders/42 of the load"
     )
     assert {cell.matched for second in history.load for cell in second.cells} == {(), ('JSON order.id = "42"',)}
 

@@ -159,7 +159,7 @@ def test_a_target_that_somebody_changes_ends_all(world: World, name: str) -> Non
     history, verdict = run(world)
     assert codes(verdict) == {ReasonCode.TARGET_CHANGED}
     assert verdict.reasons[0].message.startswith(
-        f"somebody edited the VirtualService with this run's fault for staging/{name.removeprefix(f'chaos-{RUN}-')}"
+        f"somebody edited VirtualService staging/{name}, which has this run's fault for staging/"
     )
     assert nothing_left(world, history)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from chaos import (
     Abort,
@@ -20,11 +21,11 @@ from chaos import (
     Load,
     MeshError,
     Outcome,
-    Refused,
     Request,
     Settings,
     Target,
 )
+from chaos.cli import app
 from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
 from chaos.injection.weights import Way, share_of, shifted
@@ -59,8 +60,8 @@ class Canary:
         self.shop.clock.sleep(1)
         self.mesh: Any = self.shop.mesh
 
-    def harness(self, folder: Path, *, changes: tuple[str, ...] = ("staging",)) -> Harness:
-        settings = Settings(namespaces=("staging",), changes=changes)
+    def harness(self, folder: Path, *, settings: Settings | None = None) -> Harness:
+        settings = settings or Settings(namespaces=("staging",), changes=("staging",))
         place = Place.of(self.mesh, self.shop.metrics, settings, entry="http://shop.memory")
         return Harness(
             place, load=lambda: self.shop.load, probe=lambda: self.shop.probe, clock=self.shop.clock, listeners=(),
@@ -68,8 +69,14 @@ class Canary:
         )  # fmt: skip
 
     def shift(self, folder: Path, **options: Any) -> Shift:
+        """How it went, which is also how its record is judged."""
         way = {"virtual_service": "orders", "source": "order-svc", "target": CANARY, "step": 25.0, "every": "30s"}
-        return self.harness(folder).shift(EXPERIMENT, **{**way, **options})
+        found = self.harness(folder).shift(EXPERIMENT, **{**way, **options})
+        again = Harness.judge_shift(folder / "shifts" / found.run)
+        assert again.again is not None
+        assert again.again.is_plain, again.again.differences
+        assert again.model_copy(update={"again": None}) == found
+        return found
 
     def when(self, percent: int, action: Callable[[], object], *, after: float = 5.0) -> None:
         """Has something done some seconds after a step was written."""
@@ -118,7 +125,8 @@ def test_a_canary_that_fails_is_taken_back_at_once(tmp_path: Path, at: int) -> N
     found = canary.shift(tmp_path)
     assert (found.outcome, found.steps[-1].percent) == (Outcome.FAILED, at)
     assert found.steps[-1].end - found.steps[-1].start < 30, "before the step is over"
-    assert f"at {at} % the steady state was violated; all is as before" in found.reason
+    assert found.reason == f"at {at} % the steady state was violated"
+    assert found.headline.endswith(f"{found.reason}; all is as before")
     assert f"'answered' was violated at {found.steps[-1].percent:g} %: expected" in found.steps[-1].sentence
     assert canary.routes()["spec"] == ROUTES["spec"]
     assert canary.is_clean()
@@ -194,13 +202,29 @@ def test_a_shift_that_is_killed_is_put_back_unless_it_was_over(
         assert over == (number > 6 or (number == 6 and how == "after"))
 
 
-def test_a_namespace_that_allows_no_changes_is_let_alone(tmp_path: Path) -> None:
-    canary = Canary()
-    with pytest.raises(Refused, match="changes-not-allowed"):
-        canary.harness(tmp_path, changes=()).shift(
-            EXPERIMENT, virtual_service="orders", source="order-svc", target=CANARY, every="30s"
-        )
-    assert canary.is_clean()
+def test_a_record_is_judged_by_other_values_and_knows_whether_it_was_changed(tmp_path: Path) -> None:
+    found = Canary(spoiled=0.1).shift(tmp_path, step=50.0)
+    folder = tmp_path / "shifts" / found.run
+    assert (found.outcome, found.steps[-1].percent) == (Outcome.INCONCLUSIVE, 50)
+    loose = Harness.judge_shift(folder, what_if={"atLeast": "80%"})
+    assert (loose.outcome, loose.reason) == (Outcome.INCONCLUSIVE, "it ended before the last step")
+    strict = Harness.judge_shift(folder, what_if={"atLeast": "99%"})
+    assert (strict.outcome, strict.reason) == (Outcome.FAILED, "at 50 % the steady state was violated")
+    assert strict.again is not None
+    assert [one.what for one in strict.again.differences] == ["outcome", "50 %: answered"]
+
+    record = json.loads((folder / "shift.json").read_text())
+    record["steps"][1]["end"] += 1
+    (folder / "shift.json").write_text(json.dumps(record))
+    changed = Harness.judge_shift(folder)
+    assert changed.outcome is Outcome.INCONCLUSIVE
+    assert "the record was changed" in changed.reason
+    told = CliRunner().invoke(app, ["judge", str(folder)])
+    assert told.exit_code == Outcome.INCONCLUSIVE.exit_code
+    assert "the record was changed" in told.stdout
+    (folder / "shift.json").write_text("{}")
+    with pytest.raises(InputError, match="expected a record of a shift"):
+        Harness.judge_shift(folder)
 
 
 @pytest.mark.parametrize(

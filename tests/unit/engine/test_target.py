@@ -98,10 +98,10 @@ def overtaken(mesh: KubernetesMesh, written: Object) -> object:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (edited, "somebody edited"),
-        (removed, "no longer governs"),
-        (made_anew, "no longer governs"),
-        (overtaken, "no longer governs"),
+        (edited, "somebody edited VirtualService staging/"),
+        (removed, "no longer governs staging/inventory-svc: "),
+        (made_anew, "no longer governs staging/inventory-svc: staging/"),
+        (overtaken, "no longer governs staging/inventory-svc: staging/a-first does"),
     ],
 )
 def test_what_somebody_does_to_the_target_ends_the_run(injected: Injected, change: Change, told: str) -> None:
@@ -128,7 +128,10 @@ def test_a_freeze_is_seen_while_an_earlier_question_hangs(injected: Injected) ->
         assert freezes.look() == ""
         until(hung.is_set, "the question hangs")
         injected.mesh.annotate_namespace("staging", FROZEN, "release day")
-        assert until(freezes.look, "the freeze") == "somebody froze the namespace staging for chaos runs: 'release day'"
+        assert (
+            until(freezes.look, "the freeze")
+            == "somebody froze the namespace staging for chaos runs, for the reason 'release day'"
+        )
     finally:
         injected.server.call(answer.set)
 

@@ -21,7 +21,7 @@ def test_a_rate_that_returns_passes() -> None:
     assert verdict.recovery is not None
     told = verdict.recovery.expectations[0]
     assert told.expected == "at least 90% of the baseline's rate of requests to catalog-svc with status <500"
-    assert told.observed == "20 per second, before 20"
+    assert told.observed == "20 per second, before 20, 0 to 30 s after the fault was gone"
 
 
 @pytest.mark.parametrize("unfilled", [0.3, 1.0])

@@ -10,9 +10,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chaos.adapters.experiment_file import parse_experiment
-from chaos.expectations.confidence import decide
-from chaos.judge import hopeless
-from chaos.judge.beforehand import events_to_hold
+from chaos.expectations.confidence import decide, fewest_to_hold
+from chaos.judge import hopeless, too_coarse
 from chaos.judge.proof import fewest
 from chaos.model.experiment import Experiment
 from chaos.testing.shop import Shop
@@ -90,6 +89,15 @@ def test_many_calls_for_a_request_are_broken_more_often() -> None:
         ({"expectation": expecting("atLeast: 90%, duringFault: 99.9%")}, {"duringFault"}),
         ({"expectation": expecting("atLeast: 90%, duringFault: baseline")}, {"duringFault"}),
         ({"expectation": 'from: client, request: seldom, good: {status: "<500"}, atLeast: 98.5%'}, {"atLeast"}),
+        ({"expectation": "attempts: inventory-svc, atMost: 1"}, {"atMost"}),
+        ({"expectation": "attempts: inventory-svc, per: order-svc, atMost: 1.5, duringFault: 1.1"}, {"duringFault"}),
+        ({"expectation": "attempts: inventory-svc, atMost: baseline * 1.1"}, {"atMost"}),
+        ({"expectation": "service: order-svc, flags: UO, atMost: 5%, duringFault: at most 0.1%"}, {"duringFault"}),
+        ({"expectation": "breaker: order-svc, opensWithin: 10s, atMost: 0.1%"}, {"atMost"}),
+        ({"expectation": 'fallback: {status: "503"}, atLeast: 20%, atMost: 0.1%'}, {"atMost"}),
+        ({"expectation": 'fallback: {status: "503"}, atLeast: 99.9%, atMost: 5%'}, {"atLeast"}),
+        ({"expectation": "unaffected: [catalog-svc], margin: 0.1%"}, {"margin"}),
+        ({"expectation": "throughput: order-svc", "limits": "baseline: 25s"}, {"throughput"}),
         ({"fault": "abort: {percentage: 11, httpStatus: 503}", "rate": "3"}, {"percentage"}),
         ({"fault": "delay: {percentage: 50, fixedDelay: 119s}"}, {"atLeast", "percentage"}),
     ],
@@ -98,10 +106,37 @@ def test_what_can_not_be_decided_in_its_limits(declared: Mapping[str, str], keys
     assert found(**declared) == {("cannot-decide", key) for key in keys}
 
 
+@pytest.mark.parametrize(
+    "expectation",
+    [
+        "attempts: inventory-svc, atMost: 1.5", "attempts: inventory-svc, per: order-svc, atMost: baseline * 2",
+        "attempts: inventory-svc, atMost: 0.5", "throughput: order-svc, duringFault: 50%", "unaffected: [catalog-svc]",
+        'fallback: {status: "503"}, atLeast: 20%', "service: order-svc, flags: UO, atMost: 1%",
+        "metric: request-rate, service: order-svc", "ejection: order-svc, within: 10s", "promql: sum(up) > 3",
+    ],
+)  # fmt: skip
+def test_what_can_be_decided_in_its_limits(expectation: str) -> None:
+    assert found(expectation=expectation) == set()
+
+
+@pytest.mark.parametrize(
+    ("expectation", "least"),
+    [
+        ("throughput: order-svc", "6 stretches of 180 s, which are 1080 s"),
+        ('promql: "sum(rate(a[50s])) > 3"', "looks back 50 s, and the metrics are scraped every 45 s"),
+        ("metric: istiod-cpu", "read over 90 s"),
+    ],
+)
+def test_what_can_not_be_decided_by_rare_scrapes(expectation: str, least: str) -> None:
+    short = experiment(expectation=expectation, limits="baseline: 60s, fault: 60s")
+    refused = [one for one in too_coarse(short, 45.0) if one.rule == "cannot-decide"]
+    assert any(least in one.message for one in refused), refused
+
+
 @pytest.mark.parametrize("bound", [0.5, 0.9, 0.99, 0.999])
 @pytest.mark.parametrize("confidence", [0.9, 0.995])
 def test_the_least_events_are_those_of_the_deciding_function(bound: float, confidence: float) -> None:
-    least = events_to_hold(bound, confidence)
+    least = fewest_to_hold(bound, confidence)
     assert decide(least, least, bound, confidence=confidence) is Answer.HOLDS
     assert decide(least - 1, least - 1, bound, confidence=confidence) is Answer.UNDECIDED
 
@@ -116,6 +151,8 @@ def test_the_fewest_faulted_requests_are_few_dozens(declared: float) -> None:
     [
         {"expectation": expecting("atLeast: 99.5%"), "limits": "baseline: 31s, fault: 32s"},
         {"fault": "abort: {percentage: 11, httpStatus: 503}", "rate": "3", "limits": "baseline: 60s, fault: 40s"},
+        {"expectation": "attempts: inventory-svc, per: order-svc, atMost: 1.3", "limits": "baseline: 31s, fault: 32s"},
+        {"expectation": "throughput: order-svc", "limits": "baseline: 25s, fault: 120s"},
     ],
 )
 def test_with_the_time_that_the_hint_names_it_is_decided(declared: Mapping[str, str]) -> None:

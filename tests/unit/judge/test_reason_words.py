@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 
 import pytest
+from pydantic.alias_generators import to_camel
 
+from chaos.expectations import KINDS, PromqlExpectation
+from chaos.expectations.kind import Finding, Kind
 from chaos.judge import judge
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import Mark, PhaseName, Span
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.reporting.prose import headline
+from chaos.values.answers import Answer, Tally
 from tests.support.every_reason import EVERY, reason_of, verdict_of
 from tests.support.histories import MARKS, history
 from tests.unit.judge.test_removal import scraped_until
@@ -92,6 +96,27 @@ def test_what_ended_a_run_is_told_with_its_phase(kind: TroubleKind) -> None:
         one for one in judge(history(spans=spans, troubles=(trouble,))).reasons if one.code.value == kind.value
     ]
     assert reason.message == "something ended the run (in the phase observe)"
+
+
+def test_how_many_more_events_it_takes_is_told() -> None:
+    before, during = reason_of(ReasonCode.UNDECIDED_BEFORE).hint, reason_of(ReasonCode.UNDECIDED_DURING_FAULT).hint
+    assert before is not None
+    assert "some 3 times as many events decide that it holds" in before, "92 % of 1600, at a bound of 90 %"
+    assert during is not None
+    assert during.startswith("change the bound (duringFault): "), "90 %, at a bound of 90 %"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_makes_an_expectation_expect_less_is_a_key_of_its_kind(kind: type[Kind]) -> None:
+    keys = {field.alias or to_camel(name) for name, field in kind.model_fields.items()}
+    assert set(kind.loosened_by.values()) <= keys
+
+
+def test_a_violated_comparison_is_not_told_to_wait_for_its_windows() -> None:
+    one = PromqlExpectation("orders come", promql="sum(rate(orders_total[10s])) > 1")
+    violated = one.tell(Finding(Answer.VIOLATED, Tally(good=3, total=4), 1.0, 1.0), "fault")
+    assert violated.hint is None
+    assert one.tell(Finding(Answer.UNDECIDED, Tally(), 1.0, 1.0), "fault").hint is not None
 
 
 def test_a_fault_that_nobody_saw_vanish_is_not_said_to_be_gone() -> None:

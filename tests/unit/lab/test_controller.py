@@ -44,15 +44,15 @@ def service(name: str = "a", *, target: object = 8080, **spec: Any) -> dict[str,
     }
 
 
-def names(store: Store) -> list[str]:
-    return [pod["metadata"]["name"] for pod in store.list(PODS, "staging")]
+def names(store: Store, namespace: str = "staging") -> list[str]:
+    return [pod["metadata"]["name"] for pod in store.list(PODS, namespace)]
 
 
-def make_ready(store: Store, *, first_ip: int = 1) -> None:
-    for at, pod in enumerate(store.list(PODS, "staging")):
+def make_ready(store: Store, *, first_ip: int = 1, namespace: str = "staging") -> None:
+    for at, pod in enumerate(store.list(PODS, namespace)):
         if not is_ready(pod):
             status = {"podIP": f"127.9.1.{first_ip + at}", "conditions": [{"type": "Ready", "status": "True"}]}
-            store.replace(PODS, "staging", pod["metadata"]["name"], {"status": status}, status=True)
+            store.replace(PODS, namespace, pod["metadata"]["name"], {"status": status}, status=True)
 
 
 def addresses(store: Store, kind: str = "addresses", name: str = "a") -> list[str]:

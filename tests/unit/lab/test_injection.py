@@ -29,7 +29,7 @@ def deployment(**template_meta: Any) -> dict[str, Any]:
 def pod_of(made: dict[str, Any]) -> dict[str, Any]:
     replica_set = injection.replica_set_of(made)
     replica_set["metadata"]["uid"] = "u2"
-    return injection.pod_of(made, replica_set)
+    return injection.pod_of(replica_set)
 
 
 def test_a_pod_belongs_to_its_replica_set_and_carries_its_template() -> None:

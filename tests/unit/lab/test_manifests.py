@@ -99,7 +99,7 @@ def test_what_the_api_would_refuse_is_not_loaded() -> None:
     with pytest.raises(LabError, match="does not serve v1 PersistentVolumeClaim"):
         create(store, VALIDATORS, {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": meta})
     broken = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": meta, "spec": {"hosts": 1}}
-    with pytest.raises(LabError, match="VirtualService staging/a is not valid"):
+    with pytest.raises(LabError, match="VirtualService staging/a can't be created"):
         create(store, VALIDATORS, broken)
 
 

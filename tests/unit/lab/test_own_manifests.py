@@ -87,12 +87,29 @@ def test_lists_and_json_and_empty_documents(store: Store, tmp_path: Path) -> Non
 
 def test_what_the_api_would_refuse_is_refused(store: Store, tmp_path: Path) -> None:
     bad = GATEWAY.replace("kind: Gateway", "kind: VirtualService").replace("selector:", "nonsense:")
-    with pytest.raises(LabError, match="VirtualService default/door is not valid"):
+    with pytest.raises(LabError, match=r"VirtualService default/door can't be created: .*must be provided"):
         load(store, tmp_path, bad)
 
 
+@pytest.mark.parametrize(
+    ("workload", "said"),
+    [
+        ("spec:", "spec.selector: Required value"),
+        ("spec: []", "json: cannot unmarshal array"),
+        ("spec: {selector: {matchLabels: {app: web}}, template:}", "`selector` does not match template `labels`"),
+        ("spec: {selector: {matchLabels: {app: web}}, template: {metadata: []}}", "json: cannot unmarshal array"),
+        ("spec: {selector: {}, template: {metadata: {labels: {app: yes}}}}", "json: cannot unmarshal bool"),
+    ],
+)
+def test_half_a_workload_is_told_as_the_api_tells_it(store: Store, tmp_path: Path, workload: str, said: str) -> None:
+    text = f"apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: web}}\n{workload}\n"
+    with pytest.raises(LabError) as caught:
+        load(store, tmp_path, text)
+    assert said in str(caught.value)
+
+
 def test_behaviours_are_checked(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no Deployment or Rollout for the behaviours of nobody"):
+    with pytest.raises(InputError, match="no workload for the behaviours of nobody"):
         load(store, tmp_path, DEPLOYMENT, nobody="{}")
     file = tmp_path / "behaviours.yml"
     file.write_text("web: {routes: [{path: /, latency: soon}]}\n")

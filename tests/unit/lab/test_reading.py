@@ -161,7 +161,7 @@ def test_the_reference_has_every_row_of_the_table() -> None:
         ("gateway.networking.k8s.io/v1", "HTTPRoute", True),
         ("flagger.app/v1beta1", "Canary", True),
         ("flagger.app/v1beta1", "MetricTemplate", False),
-        ("apps/v1", "StatefulSet", True),
+        ("apps/v1", "ControllerRevision", False),
         ("networking.istio.io/v1alpha3", "EnvoyFilter", True),
         ("argoproj.io/v1alpha1", "Workflow", True),
     ],

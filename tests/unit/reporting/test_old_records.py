@@ -11,7 +11,8 @@ from chaos.errors import InputError
 from chaos.judge import judge
 from chaos.model.history import FORMAT
 from chaos.reporting.record import read_record, write_record
-from tests.support.histories import as_dict, history
+from chaos.values.answers import Answer
+from tests.support.histories import as_dict, history, orders
 
 RECORDS = Path(__file__).parent / "format_1"
 
@@ -80,6 +81,22 @@ def test_in_a_record_of_format_2_a_plan_had_one_fault(tmp_path: Path) -> None:
     document["plan"]["injection"] = None
     (tmp_path / "record.json").write_text(json.dumps({**document, "events": []}))
     assert not read_record(tmp_path).history.plan.allowed
+
+
+@pytest.mark.parametrize(("share", "answer"), [(0.2, Answer.VIOLATED), (0.0, Answer.HOLDS)])
+def test_a_record_of_format_3_had_a_mark_of_what_was_known_of_a_violation(
+    tmp_path: Path, share: float, answer: Answer
+) -> None:
+    """Few errors up to the mark decide, although many good answers came after it."""
+    document = as_dict(history(order=orders(bad=lambda second: share if 1031 <= second < 1040 else 0.0)))
+    document["format"] = 3
+    document["marks"]["violated"] = 1040.0
+    (tmp_path / "record.json").write_text(json.dumps(document))
+    read = read_record(tmp_path).history
+    assert [(one.phase, one.at) for one in read.decisions] == [("fault", 1040.0)]
+    (answered, *_) = judge(read).fault
+    assert answered.answer is answer
+    assert answered.tally.total <= 800, "100 a second, between the first and the last scrape up to the mark"
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_prose_says_claim_expectation_observation_and_hint() -> None:
     verdict = judge(BAD)
     told = headline(verdict)
     assert told.startswith(
-        "failed (expectation-violated): 'answered' was violated during the fault: expected at least 99% of events"
+        "failed (expectation-violated): 'answered' was violated during the fault: expected at least 99% of the requests to order-svc"
     )
     assert told.endswith("; the fault is gone")
     text = verdict_text(verdict)

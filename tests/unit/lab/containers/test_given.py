@@ -109,6 +109,7 @@ def test_the_environment_is_that_of_the_container() -> None:
             ],
         ),
         "127.1.2.3",
+        services=[],
         find=there,
     )
     assert found == {
@@ -129,14 +130,39 @@ def test_the_environment_is_that_of_the_container() -> None:
 )
 def test_what_the_environment_lacks_is_told(variable: dict[str, Any], told: str) -> None:
     with pytest.raises(LabError, match=told):
-        environment(pod(env=[{"name": "X", "valueFrom": variable}]), "127.1.2.3", find=there)
+        environment(pod(env=[{"name": "X", "valueFrom": variable}]), "127.1.2.3", services=[], find=there)
+
+
+def test_the_environment_says_where_services_are() -> None:
+    ports = [{"name": "http-web", "port": 80}, {"port": 90, "protocol": "UDP"}]
+    services = [
+        {"metadata": {"name": "stock-svc"}, "spec": {"clusterIP": "10.96.0.5", "ports": ports}},
+        {"metadata": {"name": "heads"}, "spec": {"clusterIP": "None", "ports": ports}},
+    ]
+    own = pod(env=[{"name": "STOCK", "value": "http://$(STOCK_SVC_SERVICE_HOST):$(STOCK_SVC_SERVICE_PORT)"}])
+    found = environment(own, "127.1.2.3", services=services, find=there)
+    assert found["STOCK"] == "http://10.96.0.5:80"
+    assert {name: value for name, value in found.items() if name.startswith("STOCK_SVC")} == {
+        "STOCK_SVC_SERVICE_HOST": "10.96.0.5", "STOCK_SVC_SERVICE_PORT": "80", "STOCK_SVC_SERVICE_PORT_HTTP_WEB": "80",
+        "STOCK_SVC_PORT": "tcp://10.96.0.5:80",
+        "STOCK_SVC_PORT_80_TCP": "tcp://10.96.0.5:80", "STOCK_SVC_PORT_80_TCP_PROTO": "tcp",
+        "STOCK_SVC_PORT_80_TCP_PORT": "80", "STOCK_SVC_PORT_80_TCP_ADDR": "10.96.0.5",
+        "STOCK_SVC_PORT_90_UDP": "udp://10.96.0.5:90", "STOCK_SVC_PORT_90_UDP_PROTO": "udp",
+        "STOCK_SVC_PORT_90_UDP_PORT": "90", "STOCK_SVC_PORT_90_UDP_ADDR": "10.96.0.5",
+    }  # fmt: skip
+    assert not any(name.startswith("HEADS") for name in found)
+    own["spec"]["enableServiceLinks"] = False
+    assert "STOCK_SVC_PORT" not in environment(own, "127.1.2.3", services=services, find=there)
 
 
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
 def service(name: str, *, ip: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "shop"}, "spec": {"clusterIP": ip, "ports": [{"port": 80}]}}
+    return {
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"clusterIP": ip, "ports": [{"port": 80}, {"name": "redis", "port": 6379}]},
+    }
 
 
 @pytest.fixture
@@ -164,9 +190,10 @@ def test_names_as_a_pod_may_write_them(file: Path) -> None:
 def test_the_file_is_read_again_when_it_has_changed(file: Path) -> None:
     known = Directory(file, proxied=True)
     assert known.endpoints("10.96.0.5:80") == ["127.1.1.1:8080"]
-    file.write_text(json.dumps({"names": {}, "headless": {}, "endpoints": {}}))
+    assert (known.tcp("10.96.0.5:80"), known.tcp("10.96.0.5:6379")) == ("", "stock.shop:6379")
+    file.write_text(json.dumps({"names": {}, "headless": {}, "endpoints": {}, "tcp": {}}))
     os.utime(file, ns=(1, 1))
-    assert known.endpoints("10.96.0.5:80") == []
+    assert known.endpoints("10.96.0.5:80") == ()
 
 
 def question(name: str, kind: int = 1) -> bytes:

@@ -29,10 +29,16 @@ def unix(path: bytes) -> bytes:
 
 def pod(*, proxy: int | None = 15001) -> tuple[Pod, list[str]]:
     told: list[str] = []
-    known = {"10.96.0.5:80": ["127.20.1.9:8080"]}
+    known, tcp = {"10.96.0.5:80": ["127.20.1.9:8080"]}, {"10.96.0.6:6379": "cache.shop:6379"}
     free = {IP: 50001, "::1": 50002}
     made = Pod(
-        IP, {8080: 40001, 9090: 40002}, proxy, lambda address: known.get(address, []), told.append, free.__getitem__
+        IP,
+        {8080: 40001, 9090: 40002},
+        proxy,
+        lambda address: known.get(address, []),
+        lambda address: tcp.get(address, ""),
+        told.append,
+        free.__getitem__,
     )
     return made, told
 
@@ -58,6 +64,8 @@ def led(made: Pod, asked: bytes, *, datagram: bool = False) -> bytes | int | Non
         (v6("::ffff:127.0.0.1", 6060), v6(f"::ffff:{IP}", 50001)),
         (v6("::1", 6060), v6("::1", 50002)),
         (v4("127.20.1.3", 8080), None),
+        (v4("127.0.1.1", 8080), v4(IP, 40001)),  # what the machine's name stands for
+        (v4("172.17.0.2", 8080), v4(IP, 40001)),
         (v4("0.0.0.0", 7000), v4(IP, 7000)),
         (unix(b"/tmp/x"), None),
         (b"", None),
@@ -120,11 +128,7 @@ def test_what_the_c_library_asks_about_addresses_does_not_change_them() -> None:
     made, told = pod()
     assert led(made, v4("0.0.0.0", 8080), datagram=True) is None
     assert led(made, v6("::", 8080), datagram=True) is None
-    assert (
-        led(made, v4("10.96.0.5", 80), datagram=True)
-        == led(made, v4("192.0.2.1", 80), datagram=True)
-        == errno.ENETUNREACH
-    )
+    assert led(made, v4("192.0.2.1", 80), datagram=True) == errno.ENETUNREACH
     assert led(made, v4("8.8.8.8", 53), datagram=True) == v4(IP, DNS_PORT)
     assert told == []
 
@@ -138,6 +142,8 @@ def test_without_a_sidecar_it_reaches_an_endpoint() -> None:
 def test_what_can_not_be_reached_is_told() -> None:
     made, told = pod()
     led(made, v4("93.184.216.34", 443))
+    led(made, v4("10.96.0.6", 6379))
+    assert told.pop().startswith("connects to cache.shop:6379, which is declared to speak something else than HTTP")
     assert told == [
         "can't connect to 93.184.216.34:443: a process on the lab reaches the mesh's services and this machine, and no other"
     ]

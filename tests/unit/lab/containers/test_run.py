@@ -268,7 +268,7 @@ while True:
 @pytest.mark.parametrize("grace", [True, False])
 def test_all_that_it_has_started_ends_with_it(tmp_path: Path, grace: bool) -> None:
     async def work() -> None:
-        made = Made(tmp_path, "-c", STAYS, ip="127.13.7.1", grace=0.3)
+        made = Made(tmp_path, "-c", STAYS, ip="127.13.7.1", grace=1)
         made.container.begin()
         await until(lambda: made.container.begun and made.container.log.read_text().strip())
         below = int(made.container.log.read_text().splitlines()[0])

@@ -160,9 +160,11 @@ def test_what_comes_after_a_route_for_everything_is_left_out() -> None:
 def test_a_headless_service_has_names_for_its_pods_and_one_is_taken_at_random() -> None:
     headless = dataclasses.replace(service(), address="None")
     snapshot = Snapshot(services=(headless,))
-    domains = outbound_routes(proxy(), snapshot)["virtual_hosts"][0]["domains"]
-    assert f"*.{HOST}:8080" in domains
-    assert "None:8080" not in domains
+    any_pod, one_pod, *_ = outbound_routes(proxy(), snapshot)["virtual_hosts"]
+    assert f"{HOST}:8080" in any_pod["domains"]
+    assert f"*.{HOST}:8080" in one_pod["domains"]
+    assert one_pod["routes"] == any_pod["routes"]
+    assert "None:8080" not in (*any_pod["domains"], *one_pod["domains"])
     assert clusters(proxy(), snapshot)[0]["lb_policy"] == "RANDOM"
 
 
