@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.beside import POLL, Beside
@@ -55,11 +56,17 @@ def watchdog_of(place: Place) -> Callable[[Watched, Path], Watch]:
 
 
 def see_entry(place: Place) -> None:
-    """Raises ``InputError`` where the load has no address."""
+    """Raises ``InputError`` where the load has no address, or one that no path can come after."""
     if not place.environment.entry:
         raise InputError(
             "no entry is named, so there is no address for the load",
             hint=f"give {Setting.ENTRY}: a URL of the mesh's ingress, or entry in [tool.chaos]",
+        )
+    url = urlsplit(place.entry.get_secret_value())
+    if url.query or url.fragment:
+        raise InputError(
+            f"the entry {place.environment.entry} has more than a path after its host, so the paths of the load's requests can't come after it",
+            hint="give it without a query; the path of a request may have one",
         )
 
 

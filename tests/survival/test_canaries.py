@@ -118,7 +118,8 @@ def test_a_target_that_flagger_splits_is_called_hit_and_proven(lab: LabState, tm
 
 def test_a_broken_update_of_a_rollout_that_begins_during_the_fault_is_found(lab: LabState, tmp_path: Path) -> None:
     file = quick(
-        tmp_path, callers="{app: cart-svc}", answers="cart-svc", path="/carts/1", fault="delay: {percentage: 50, fixedDelay: 5ms}",
+        tmp_path, callers="{app: cart-svc}", answers="cart-svc", path="/carts/1", baseline="60s",
+        fault="delay: {percentage: 50, fixedDelay: 5ms}",
     )  # fmt: skip
     text = file.read_text().replace("within: 10s", "within: 30s, stayGood: 3s")
     file.write_text(text.replace("profile: quick", "observe: {atLeast: 10s}"))
@@ -127,7 +128,8 @@ def test_a_broken_update_of_a_rollout_that_begins_during_the_fault_is_found(lab:
         [sys.executable, "-m", "chaos", *command], cwd=configured(tmp_path), stdout=subprocess.PIPE, text=True
     )
     try:
-        until(lambda: faults(lab), within=60, what="the fault")
+        until(lambda: faults(lab) or process.poll() is not None, within=90, what="the fault")
+        assert process.poll() is None, process.communicate()
         kubectl(lab, "apply", "-f", "-", stdin=yaml.safe_dump(rollout(errors=0.9)))
         until(lambda: not faults(lab), within=60, what="the end of the fault")
         kubectl(lab, "apply", "-f", "-", stdin=yaml.safe_dump(rollout()))

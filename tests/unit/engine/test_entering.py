@@ -10,7 +10,8 @@ from typing import NoReturn
 import pytest
 
 from chaos.engine.place import Place
-from chaos.engine.surroundings import Watched
+from chaos.engine.surroundings import NoWatch, Watched
+from chaos.errors import InputError
 from chaos.expectations.mesh import Expectation
 from chaos.faults.abort import Abort
 from chaos.faults.target import Target
@@ -33,6 +34,20 @@ def with_load(*requests: Request, locustfile: str | None = None) -> Experiment:
         load=Load(rate=50, requests=requests, locustfile=locustfile),
         steady_state=[Expectation("answered", service="order-svc", status="<500", at_least="90%")],
     )
+
+
+@pytest.mark.parametrize(("entry", "says"), [
+    ("", "no entry is named"),
+    ("http://me:canary@shop.memory/base?token=canary", "the entry http://shop.memory/base has more than a path after its host"),
+    ("http://shop.memory/#top", "has more than a path after its host"),
+])  # fmt: skip
+def test_an_entry_that_no_path_can_come_after_is_told(entry: str, says: str, tmp_path: Path) -> None:
+    shop = Shop()
+    place = Place.of(shop.mesh, shop.metrics, Settings(namespaces=["staging"]), entry=entry)
+    harness = Harness(place, load=lambda: shop.load, watchdog=lambda _plan, _folder: NoWatch(), report_dir=tmp_path)
+    with pytest.raises(InputError, match=says) as caught:
+        harness.run(with_load(Request.get("/orders/42")))
+    assert "canary" not in str(caught.value)
 
 
 def is_refused(result: Result) -> bool:
