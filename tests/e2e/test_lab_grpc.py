@@ -225,6 +225,6 @@ def test_a_template_of_the_library_speaks_grpc(lab: LabState, tmp_path: Path, pa
     }
     declared = {"experiment": "front-without-prices", "uses": "dependency-down", "with": given, "profile": "quick"}
     (tmp_path / "experiment.yaml").write_text(json.dumps({**declared, "confidence": "80%"}))
-    done = chaosctl("run", "experiment.yaml", *on(lab), "--json", cwd=configured(tmp_path, ALLOWED))
+    done = chaosctl("run", "experiment.yaml", *on(lab), "--json", cwd=configured(tmp_path, ALLOWED), within=300)
     (verdict,) = json.loads(done.stdout)
     assert verdict["outcome"] == outcome, verdict["reasons"]
