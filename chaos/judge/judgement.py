@@ -153,7 +153,7 @@ def _reasons(
     shared = facts.environment.lab
     excused = {one.title for one in kinds if starved is not None and (shared or one.counted_by_load)}
     yield from _during(history, facts, during, guarded, excused, now)
-    yield from _after(history, facts, removed, after, excused)
+    yield from _after(history, facts, during.proof or Proof(), removed, after, excused)
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:
@@ -230,6 +230,9 @@ def _during(
 ) -> Iterator[Reason]:
     proof = during.proof or Proof()
     violated, tripped = _violated(during.expectations, excused), _violated(guarded, excused)
+    if (violated or tripped) and not proof.counted:
+        yield _of_another_cause(one.sentence for one in (*violated, *tripped))
+        return
     for one in violated:
         yield Reason(
             code=ReasonCode.EXPECTATION_VIOLATED,
@@ -241,12 +244,6 @@ def _during(
             code=ReasonCode.GUARDRAIL_TRIPPED,
             message=f"the run stopped early and took its fault out, because the guardrail {one.sentence}",
             hint=_TRIPPED,
-        )
-    if (violated or tripped) and not proof.counted:
-        yield Reason(
-            code=ReasonCode.FAULT_NOT_SEEN,
-            message="no injected fault was counted before the violation",
-            hint="look for another cause of the violation: the fault is none",
         )
     if violated or tripped or history.troubles:
         return
@@ -265,6 +262,16 @@ def _during(
                 message="no caller's proxy ever had the fault",
                 hint=NOT_DISTRIBUTED_HINT,
             )
+
+
+def _of_another_cause(sentences: Iterable[str]) -> Reason:
+    """What was violated says nothing about a fault that hit no request."""
+    return Reason(
+        code=ReasonCode.FAULT_NOT_SEEN,
+        message=f"no injected fault was counted, so the fault is not known to be the cause of this: {'; '.join(sentences)}",
+        hint="look for another cause: events of the pods, a circuit breaker that had opened before, another fault (`chaosctl status`), "
+        "too little CPU; and see by `chaosctl plan` whether the callers' requests follow a route with the fault",
+    )
 
 
 def _improve(facts: Facts, one: ExpectationResult) -> str:
@@ -338,6 +345,7 @@ def _uncounted(share: ShareProof) -> str:
 def _after(
     history: History,
     facts: Facts,
+    proof: Proof,
     removed: RemovalResult | None,
     after: RecoveryResult | None,
     excused: Collection[str],
@@ -353,7 +361,9 @@ def _after(
         )
     elif after.answer is Answer.VIOLATED:
         bad = _violated(after.expectations, excused)
-        if bad:
+        if bad and not proof.counted:
+            yield _of_another_cause(one.sentence for one in bad)
+        elif bad:
             yield Reason(
                 code=ReasonCode.NOT_RECOVERED,
                 message=f"the steady state did not hold again within {after.allowed:g} s after the fault was gone: {'; '.join(one.sentence for one in bad)}",

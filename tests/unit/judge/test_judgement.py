@@ -58,6 +58,10 @@ def test_callers_that_leave_during_the_delay_draw_no_abort() -> None:
         (history(shares={**SHARES, "FI": 0.1}), Outcome.INCONCLUSIVE, ReasonCode.FAULT_SHARE_OFF),
         (history(shares={"FI": 0.85, "DI,FI": 0.15}), Outcome.INCONCLUSIVE, ReasonCode.FAULT_SHARE_OFF),
         (history(shares={"FI": 0.5}), Outcome.INCONCLUSIVE, ReasonCode.FAULT_NOT_SEEN),
+        # What is bad while no request was hit, the fault has not done.
+        (history(shares={}, order=orders(bad=lambda s: 0.1 if is_faulted(s) else 0)), Outcome.INCONCLUSIVE, ReasonCode.FAULT_NOT_SEEN),
+        (history(shares={}, order=orders(bad=lambda s: 0.8 if is_faulted(s) else 0)), Outcome.INCONCLUSIVE, ReasonCode.FAULT_NOT_SEEN),
+        (history(shares={}, order=orders(bad=lambda s: 0.1 if s > 1060 else 0)), Outcome.INCONCLUSIVE, ReasonCode.FAULT_NOT_SEEN),
         (history(order=orders(bad=lambda s: 0.1 if is_faulted(s) else 0)), Outcome.FAILED, ReasonCode.EXPECTATION_VIOLATED),
         (history(order=orders(bad=lambda s: 0.8 if is_faulted(s) else 0)), Outcome.FAILED, ReasonCode.GUARDRAIL_TRIPPED),
         (history(order=orders(slow=lambda s: 0.3 if is_faulted(s) else 0)), Outcome.FAILED, ReasonCode.EXPECTATION_VIOLATED),
