@@ -40,7 +40,7 @@ FAKE = textwrap.dedent("""\
             super().__init__(place=None, watchdog=lambda plan, folder: None)
 
         def run(self, experiment, **source):
-            one = HISTORIES[experiment.name]
+            one = HISTORIES[experiment.name.partition("-")[0]]
             verdict = judge(one).model_copy(update={{"experiment": experiment.name}})
             result = Result(history=one, verdict=verdict, folder=None)
             self._listeners().finish(result)
