@@ -111,19 +111,20 @@ class Services:
         return self._store.replace(SERVICES, meta["namespace"], meta["name"], changed)
 
     def endpoints(self) -> dict[str, list[str]]:
-        """All of them, as ``name.namespace:port`` → ``ip:port``."""
+        """All of them, as ``name.namespace:port`` → ``ip:port``; those of pods with names as ``pod.name.namespace:port``, too."""
         known: dict[str, list[str]] = {}
         for service in self._store.list(SERVICES):
             meta = service["metadata"]
             endpoints = self._store.find(ENDPOINTS, meta["namespace"], meta["name"])
             for port in service["spec"].get("ports") or ():
-                known[f"{meta['name']}.{meta['namespace']}:{port['port']}"] = [
-                    f"{address['ip']}:{own['port']}"
-                    for subset in (endpoints or {}).get("subsets") or ()
-                    for own in subset.get("ports") or ()
-                    if own.get("name") == port.get("name")
-                    for address in subset.get("addresses") or ()
-                ]
+                at = f"{meta['name']}.{meta['namespace']}:{port['port']}"
+                answering = known.setdefault(at, [])
+                for subset in (endpoints or {}).get("subsets") or ():
+                    for own in (one for one in subset.get("ports") or () if one.get("name") == port.get("name")):
+                        for address in subset.get("addresses") or ():
+                            answering.append(one := f"{address['ip']}:{own['port']}")
+                            if "hostname" in address:
+                                known[f"{address['hostname']}.{at}"] = [one]
         return known
 
 

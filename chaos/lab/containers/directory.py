@@ -22,10 +22,11 @@ def described(services: Sequence[Any], entries: Sequence[Any], endpoints: dict[s
     Args:
         services: All Services.
         entries: All ServiceEntries.
-        endpoints: Who answers for a service, as ``name.namespace:port`` → ``ip:port``.
+        endpoints: Who answers for a service, as ``name.namespace:port`` → ``ip:port``; and for a pod that has a name, as
+            ``pod.name.namespace:port``.
     """
     names: dict[str, list[str]] = {}
-    headless: dict[str, list[str]] = {}
+    headless: dict[str, set[str]] = {}
     answering: dict[str, list[str]] = {}
     tcp: dict[str, str] = {}
     for service in services:
@@ -38,11 +39,18 @@ def described(services: Sequence[Any], entries: Sequence[Any], endpoints: dict[s
             others = [port["port"] for port in spec.get("ports") or () if not may_be_http(declared_protocol(port))]
             tcp.update({f"{address}:{number}": f"{name}:{number}" for number in others})
         elif address:
+            for port in ports:
+                for at in (one for one in endpoints if one == port or one.endswith(f".{port}")):
+                    names[at.rpartition(":")[0]] = [OTHERS]
+                    headless.setdefault(at.rpartition(":")[0], set()).update(
+                        one.rpartition(":")[0] for one in endpoints[at]
+                    )
             names[name] = [OTHERS]
-            headless[name] = sorted({one.rpartition(":")[0] for port in ports for one in endpoints.get(port, [])})
+            headless.setdefault(name, set())
     for entry in entries:
         names.update({host.lower(): [OTHERS] for host in (entry.get("spec") or {}).get("hosts") or ()})
-    return json.dumps({"names": names, "headless": headless, "endpoints": answering, "tcp": tcp})
+    found = {name: sorted(addresses) for name, addresses in headless.items()}
+    return json.dumps({"names": names, "headless": found, "endpoints": answering, "tcp": tcp})
 
 
 class Directory:

@@ -20,12 +20,15 @@ Lookup = Callable[[str], Sequence[str] | None]
 
 
 def within(namespace: str, known: Callable[[str], Sequence[str] | None]) -> Lookup:
-    """Names as a pod of this namespace may write them, looked up as ``name.namespace``; hosts of ServiceEntries as they are."""
+    """Names as a pod of this namespace may write them, looked up as ``name.namespace``; hosts of ServiceEntries as they are.
+
+    A pod of a headless Service has a name, too: ``web-0.web`` in its namespace.
+    """
 
     def find(name: str) -> Sequence[str] | None:
         short = name.removesuffix(f".{CLUSTER_DOMAIN}").removesuffix(".svc")
-        candidates = (f"{short}.{namespace}",) if "." not in short else (short,)
-        return next((found for one in (name, *candidates) if (found := known(one)) is not None), None)
+        candidates = (name, f"{short}.{namespace}", short)
+        return next((found for one in candidates if (found := known(one)) is not None), None)
 
     return find
 

@@ -171,7 +171,15 @@ def file(tmp_path: Path) -> Path:
     entry = {"spec": {"hosts": ["API.example.com"]}}
     path = tmp_path / "services.json"
     path.write_text(
-        described(services, [entry], {"stock.shop:80": ["127.1.1.1:8080"], "heads.shop:80": ["127.1.1.2:8080"]})
+        described(
+            services,
+            [entry],
+            {
+                "stock.shop:80": ["127.1.1.1:8080"],
+                "heads.shop:80": ["127.1.1.2:8080", "127.1.1.3:8080"],
+                "heads-0.heads.shop:80": ["127.1.1.2:8080"],
+            },
+        )
     )
     return path
 
@@ -184,7 +192,16 @@ def test_names_as_a_pod_may_write_them(file: Path) -> None:
     assert find("young") is None
     assert find("stock.corp.example") is None
     assert names.within("elsewhere", Directory(file, proxied=True).addresses)("stock") is None
-    assert names.within("shop", Directory(file, proxied=False).addresses)("heads") == ["127.1.1.2"]
+    assert names.within("shop", Directory(file, proxied=False).addresses)("heads") == ["127.1.1.2", "127.1.1.3"]
+
+
+def test_a_pod_of_a_headless_service_has_a_name(file: Path) -> None:
+    find = names.within("shop", Directory(file, proxied=True).addresses)
+    for name in ("heads-0.heads", "heads-0.heads.shop", "heads-0.heads.shop.svc.cluster.local"):
+        assert find(name) == [OTHERS]
+        assert names.within("shop", Directory(file, proxied=False).addresses)(name) == ["127.1.1.2"]
+    assert find("heads-7.heads") is None
+    assert names.within("elsewhere", Directory(file, proxied=True).addresses)("heads-0.heads") is None
 
 
 def test_the_file_is_read_again_when_it_has_changed(file: Path) -> None:
