@@ -208,6 +208,11 @@ class Kind(Declared, ABC):
         return False
 
     @property
+    def follows_load(self) -> bool:
+        """Whether it is about a rate of requests, which falls and rises with what the load generator manages to send."""
+        return False
+
+    @property
     def endures(self) -> float:
         """Seconds by which the load generator may be late before that matters."""
         return math.inf

@@ -128,6 +128,11 @@ class MetricExpectation(Kind):
                 hint=self._key.missing,
             )
 
+    @property
+    def follows_load(self) -> bool:
+        """A rate of requests does: one that grows over a baseline for which too little was sent."""
+        return self.metric == "request-rate"
+
     def takes(self, phase: Prospect) -> Takes:
         """So much time that it can be read."""
         seconds = self._key.takes(phase.interval)

@@ -113,6 +113,11 @@ class ThroughputExpectation(Kind):
         """It does: who else calls the service changes its rate."""
         return True
 
+    @property
+    def follows_load(self) -> bool:
+        """It does: who is sent less by the load asks less."""
+        return True
+
     def takes(self, phase: Prospect) -> Takes | None:
         """Enough batches to tell how much rates scatter."""
         if phase.phase == "fault" and self.during_fault is None:

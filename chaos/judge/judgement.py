@@ -148,10 +148,13 @@ def _reasons(
         yield from _not_steady(facts, before)
         return
     yield from untested_before(steady)
-    # A load generator that was not well itself says nothing against the system; nor does the lab, whose shop runs beside it.
+    # A load generator that was not well itself says nothing against the system, by its counts or by rates that follow its own; nor
+    # does the lab, whose shop runs beside it.
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     shared = facts.environment.lab
-    excused = {one.title for one in kinds if starved is not None and (shared or one.counted_by_load)}
+    excused = {
+        one.title for one in kinds if starved is not None and (shared or one.counted_by_load or one.follows_load)
+    }
     yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, facts, during.proof or Proof(), removed, after, excused)
 

@@ -122,6 +122,14 @@ def guardrails(facts: Facts, now: float) -> tuple[ExpectationResult, ...]:
     return judged(facts, facts.experiment.guardrails, look) if look else ()
 
 
+def guardrails_before(facts: Facts) -> tuple[ExpectationResult, ...]:
+    """The stop conditions before the fault, once the baseline has ended: one that is violated there tells nothing of a fault."""
+    if facts.baseline is None:
+        return ()
+    look = look_at(facts, "baseline", facts.baseline, confidence=confidence_of_guardrail(facts.experiment))
+    return judged(facts, facts.experiment.guardrails, replace(look, at_least=0.0, at_once=True))
+
+
 def guardrail_tripped(facts: Facts, now: float) -> ExpectationResult | None:
     """The first stop condition that is surely violated."""
     look = _guarded(facts, now)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from chaos.expectations.evidence import Window
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
@@ -43,13 +44,15 @@ def judge_load(facts: Facts) -> Reason | None:
     if end is not None and len(seconds) < _KEPT * (end - start) - _EDGES:
         text = f"the load generator reported {len(seconds)} of {end - start:.0f} seconds"
         return _starved(text, seconds)
-    intended, sent = sum(s.intended for s in seconds), sum(s.sent for s in seconds)
+    spans = list(_spans(facts, Window(start, float("inf") if end is None else end)))
+    when, asked = min(spans, key=lambda one: _kept(one[1]))
     kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
     bound = min(_LATE, *(one.endures for one in kinds))
     late = [s for s in seconds if s.worst_lag > bound]
-    if sent >= _KEPT * intended and len(late) <= max(_FEW, _LATE_SECONDS * len(seconds)):
+    if _kept(asked) >= _KEPT and len(late) <= max(_FEW, _LATE_SECONDS * len(seconds)):
         return None
-    text = f"from the baseline on, the load generator sent {sent} of {intended} intended requests, in {len(seconds)} s"
+    sent, intended = sum(s.sent for s in asked), sum(s.intended for s in asked)
+    text = f"{when}, the load generator sent {sent} of {intended} intended requests, in {len(asked)} s"
     if late:
         worst = max(late, key=lambda s: s.worst_lag)
         text += (
@@ -57,6 +60,21 @@ def judge_load(facts: Facts) -> Reason | None:
             f"{worst.at - facts.started:.0f} s after the run began"
         )
     return _starved(text, late or seconds)
+
+
+def _spans(facts: Facts, whole: Window) -> Iterator[tuple[str, Sequence[LoadSecond]]]:
+    """The seconds for which the rate has to be kept: all together, and those of each phase where rates of phases are compared."""
+    found: list[tuple[str, Window | None]] = [("from the baseline on", whole)]
+    if any(one.follows_load for one in (*facts.experiment.steady_state, *facts.experiment.guardrails)):
+        during, after = facts.faulted(whole.end), facts.restored
+        found += [("before the fault", facts.baseline), ("during the fault", during), ("after the fault", after)]
+    yield from ((when, facts.evidence.load.between(one.start, one.end)) for when, one in found if one is not None)
+
+
+def _kept(seconds: Sequence[LoadSecond]) -> float:
+    """The share of the intended requests that was sent; all where none was intended."""
+    intended = sum(s.intended for s in seconds)
+    return sum(s.sent for s in seconds) / intended if intended else 1.0
 
 
 def _starved(text: str, seconds: Sequence[LoadSecond]) -> Reason:

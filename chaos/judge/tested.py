@@ -15,6 +15,7 @@ from chaos.expectations.share import ShareOfGood, rest_of
 from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.judge.live import guardrails_before
 from chaos.judge.load import statuses
 from chaos.judge.ours import calls_per_second, listened, rates_of_others, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
@@ -57,7 +58,20 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 "other causes, such as subsets without pods or mutual TLS",
             )
     yield from _no_success(facts, window, _BEFORE)
+    yield from _tripped_before(facts)
     yield from _others_call(facts)
+
+
+def _tripped_before(facts: Facts) -> Iterator[Reason]:
+    """Guardrails that would end the run for what is so without any fault."""
+    for one in guardrails_before(facts):
+        if one.answer is Answer.VIOLATED:
+            yield Reason(
+                code=ReasonCode.NOT_STEADY_BEFORE,
+                message=f"the guardrail {one.sentence}. It would end the run as soon as the fault begins, whatever the fault does",
+                hint="find out why it is so without any fault (`chaosctl doctor` looks for the usual causes), or change the guardrail so that "
+                "the system keeps it when it is well, and run again",
+            )
 
 
 def _others_call(facts: Facts) -> Iterator[Reason]:

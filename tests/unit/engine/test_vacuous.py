@@ -12,6 +12,7 @@ import pytest
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.testing.shop import Shop
+from chaos.testing.traffic import Times
 
 EXPERIMENT: Mapping[str, str] = {
     "target": "namespace: staging, service: inventory-svc, callers: {app: order-svc}",
@@ -57,6 +58,16 @@ def expecting(text: str) -> dict[str, str]:
 
 CLIENT = "from: client, "
 R = ReasonCode
+
+
+class Always(Times):
+    """An alert that fires whether there is a fault or not."""
+
+    def cover(self, fault: tuple[float, float], at: float) -> bool:
+        return True
+
+
+ALWAYS = Always(0.0)
 MANY = ", ".join(f"{{path: /orders/{number}, name: order {number}, weight: 10000}}" for number in range(40))
 WAYS: Mapping[str, Way] = {
     # the system did not work before
@@ -77,6 +88,20 @@ WAYS: Mapping[str, Way] = {
     "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
     "only a time, and fast errors from the start": Way(
         R.NOT_STEADY_BEFORE, expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"), traffic={"broken": 1.0}
+    ),
+    "a guardrail that is violated without any fault": Way(
+        R.NOT_STEADY_BEFORE,
+        {"guardrail": 'service: order-svc, good: {status: "<500"}, atLeast: 99%'},
+        traffic={"broken": 0.06},
+    ),
+    "a guardrail by an alert that fires without any fault": Way(
+        R.NOT_STEADY_BEFORE, {"guardrail": "alert: ShopDown"}, traffic={"alerts": {"ShopDown": ALWAYS}}
+    ),
+    "a guardrail by a key metric that is over its range without any fault": Way(
+        R.NOT_STEADY_BEFORE,
+        {"guardrail": "metric: istiod-cpu"},
+        traffic={"cpus": 1.9},
+        added="limits: {baseline: 60s}\nobserve: {atLeast: 60s}",
     ),
     # nothing could break
     "a rare delay": Way(R.CANNOT_BREAK, {"fault": "delay: {percentage: 10, fixedDelay: 2s}"}),
@@ -170,6 +195,21 @@ WAYS: Mapping[str, Way] = {
     "no load reaches the system": Way(R.NO_TRAFFIC, traffic={"kept": 0.0}),
     "the load does not call the target": Way(R.NO_CALLERS, traffic={"asks": 0.0}),
     "a generator that is too slow": Way(R.LOAD_STARVED, traffic={"kept": 0.5}),
+    "a generator that is too slow after the fault, where rates are compared": Way(
+        R.LOAD_STARVED, expecting("throughput: catalog-svc, atLeast: 90%"), restored={"kept": 0.5}
+    ),
+    "a generator that is a little too slow after a long fault, where rates are compared": Way(
+        R.LOAD_STARVED,
+        {"fault": "abort: {percentage: 50, httpStatus: 503}, stages: [{for: 110s}]"}
+        | expecting("throughput: catalog-svc, atLeast: 90%"),
+        restored={"kept": 0.86},
+    ),
+    "a generator that was too slow before the fault, where rates are compared": Way(
+        R.LOAD_STARVED,
+        expecting("metric: request-rate, service: order-svc"),
+        traffic={"kept": 0.2},
+        faulted={"kept": 1.0},
+    ),
 }
 
 
