@@ -14,6 +14,8 @@ import pytest
 
 from chaos.values.secrets import redacted
 
+PODS: Final = 10
+"""Requests for a look that has to see all pods of a service: each has configuration of its own."""
 _AT_ONCE: Final = 8
 _SECONDS: Final = 30.0
 

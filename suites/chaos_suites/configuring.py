@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,18 +17,17 @@ from chaos import Harness, InputError
 from chaos.values.questions import Pushes
 from chaos.values.unreadable import UNREADABLE, fault_of
 from chaos_suites.alone import Alone
-from chaos_suites.asking import Entry
+from chaos_suites.asking import PODS, Entry
 from chaos_suites.services import Services
 from chaos_suites.tables import Hop, Part
+from chaos_suites.watching import OBEYED
 
 P = TypeVar("P", bound=Part)
 Q = TypeVar("Q", bound=Part)
-_WITHIN: Final = 30.0
-"""Seconds until proxies have new configuration: as for a fault."""
-_DEBOUNCE: Final = 5.0
-"""Seconds for which istiod may wait for further changes before it sends anything, and some."""
 _NOBODY: Final = 404
 """What a gateway answers that has no route."""
+_DEBOUNCE: Final = 5.0
+"""Seconds for which istiod may wait for further changes before it sends anything, and some."""
 
 
 class Configure:
@@ -89,19 +89,23 @@ class Configure:
         """Until the proxies have it, as far as that can be told for any kind of object.
 
         That is, until istiod has sent configuration since, or that would have been seen, since what changes nothing is not sent; and
-        until the entry has a route for the path. What takes longer, each test sees by itself.
+        until the path is answered by all who may answer it, since the entry may lack its route, and a pod may still have the policy of the test
+        before. What takes longer, each test sees by itself.
         """
         began, scrape = time.monotonic(), self._harness.place.environment.scrape_interval
-        while (passed := time.monotonic() - began) < _WITHIN:
-            sent = before is None or (self._pushed() or 0.0) > before or passed > _DEBOUNCE + 2 * scrape
-            if sent and not (isinstance(part, Hop) and _NOBODY in self._entry.ask(part.path, method=part.method)):
-                return
+        seen = Counter[int]()
+        while (passed := time.monotonic() - began) < OBEYED:
+            if before is None or (self._pushed() or 0.0) > before or passed > _DEBOUNCE + 2 * scrape:
+                seen = self._entry.ask(part.path, PODS, method=part.method) if isinstance(part, Hop) else Counter()
+                if all(200 <= status < 400 for status in seen):
+                    return
             time.sleep(0.2)
-        pytest.fail(
-            f"inconclusive: {', '.join(one.name for one in part.configuration)}: the entry has no route for its path within "
-            f"{_WITHIN:g} s",
-            pytrace=False,
-        )
+        if _NOBODY in seen:
+            pytest.fail(
+                f"inconclusive: {', '.join(one.name for one in part.configuration)}: the entry has no route for its path within "
+                f"{OBEYED:g} s",
+                pytrace=False,
+            )
 
     def _pushed(self) -> float | None:
         """Configurations that istiod has sent so far; ``None`` where nobody counts them."""

@@ -83,10 +83,10 @@ def versions(harness: Harness, namespace: str, hop: Hop, send: Callable[[], int]
 
 
 def _settled(harness: Harness, now: Callable[[], Counts]) -> Counts:
-    """The counts once a whole scrape interval changed nothing, or after some: then somebody else calls."""
+    """The counts once two scrape intervals changed nothing, since a scrape may be late; or after some: then somebody else calls."""
     seen = now()
     for _ in range(_SCRAPES):
-        time.sleep(1.1 * harness.place.environment.scrape_interval)
+        time.sleep(2.1 * harness.place.environment.scrape_interval)
         seen, last = now(), seen
         if seen == last:
             break

@@ -96,6 +96,7 @@ class Ingress(Part):
 
     Args:
         name: The name that clients ask for; the certificate has to be for it.
+        service: The Service that gets the requests.
         path: What is asked for.
         https_port: Where it takes TLS.
         http_port: Where it redirects.
@@ -104,11 +105,17 @@ class Ingress(Part):
     """
 
     name: HostName
+    service: Name
     path: RequestPath
     https_port: int = Field(443, ge=1, le=65535)
     http_port: int = Field(80, ge=1, le=65535)
     authority: Path | None = None
     secret: Name | None = None
+
+    @property
+    def uses(self) -> tuple[str, ...]:
+        """The one that is called."""
+        return (self.service,)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -263,8 +270,8 @@ class Tracing(Part):
 
     @property
     def uses(self) -> tuple[str, ...]:
-        """All that are called."""
-        return tuple(called for _, called in self.hops)
+        """All that are on the way: who calls is called, too."""
+        return tuple(dict.fromkeys(one for hop in self.hops for one in hop))
 
 
 class Versions(Part):

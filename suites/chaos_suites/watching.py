@@ -11,6 +11,8 @@ from typing import Final, TypeVar
 T = TypeVar("T")
 _PAUSE: Final = 0.2
 """Seconds between two looks."""
+OBEYED: Final = 30.0
+"""Seconds until proxies obey new configuration: as for a fault."""
 
 
 @contextmanager

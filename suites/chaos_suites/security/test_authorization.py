@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from chaos.values.secrets import redacted
-from chaos_suites.asking import Entry
+from chaos_suites.asking import PODS, Entry
 from chaos_suites.configuring import Configure
 from chaos_suites.services import Services
-from chaos_suites.watching import within
+from chaos_suites.watching import OBEYED, within
 
 pytestmark = pytest.mark.guide("G10")
 TIMES = 30
@@ -19,7 +19,7 @@ def test_what_is_allowed_passes_and_everything_else_is_denied(
 ) -> None:
     authorization = configured(services.authorization)
     first = authorization.denied[0]
-    within(10, lambda: set(entry.ask(first.path, method=first.method)) == {403})  # until the proxies obey
+    within(OBEYED, lambda: set(entry.ask(first.path, PODS, method=first.method)) == {403})
     for one in authorization.allowed:
         entry.must_answer(one.path, TIMES, method=one.method)
     for one in authorization.denied:

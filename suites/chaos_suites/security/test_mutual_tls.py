@@ -12,7 +12,7 @@ from chaos_suites.counting import counted
 from chaos_suites.security.pods import doors
 from chaos_suites.services import Services
 from chaos_suites.tables import Identities
-from chaos_suites.watching import within
+from chaos_suites.watching import OBEYED, within
 
 pytestmark = pytest.mark.guide("G9")
 TIMES = 50
@@ -30,7 +30,7 @@ def test_pods_refuse_plain_text_and_show_who_they_are(
     for name in identities.pods:
         for door in doors(harness, services.namespace, name):
             assert door.shows(spiffe(services, identities, name)), f"{door}: expected the certificate of its identity"
-            assert within(10, door.refuses_plain_text), f"{door}: it answers a request without TLS"
+            assert within(OBEYED, door.refuses_plain_text), f"{door}: it answers a request without TLS"
 
 
 def test_every_call_is_mutual_tls_between_declared_identities(

@@ -8,12 +8,12 @@ import pytest
 
 from chaos import Delay, Expectation, Experiment, Harness, Load, Request, Target
 from chaos.values.access import MeshAccess
-from chaos_suites.asking import Entry
+from chaos_suites.asking import PODS, Entry
 from chaos_suites.configuring import Configure
 from chaos_suites.lab import rotate_certificates
 from chaos_suites.security.pods import doors
 from chaos_suites.services import Services
-from chaos_suites.watching import meanwhile, within
+from chaos_suites.watching import OBEYED, meanwhile, within
 
 
 @pytest.mark.guide("G9", "G10")
@@ -24,9 +24,10 @@ def test_a_fault_opens_no_hole(harness: Harness, services: Services, entry: Entr
     inside = doors(harness, services.namespace, called)
 
     def look() -> tuple[Counter[int], list[str]]:
-        denied = sum((entry.ask(one.path, method=one.method) for one in authorization.denied), Counter[int]())
+        denied = sum((entry.ask(one.path, PODS, method=one.method) for one in authorization.denied), Counter[int]())
         return denied, [str(door) for door in inside if not door.refuses_plain_text()]
 
+    within(OBEYED, lambda: (set((found := look())[0]), found[1]) == ({403}, []))
     with meanwhile(look) as seen:
         harness.check(
             Experiment(
