@@ -30,6 +30,10 @@ _UNCOUNTED: Final = (
     "check the names of the service and, if one is declared, of the caller; that the load's requests lead there; that the callers have "
     "a sidecar; and that Prometheus scrapes their proxies"
 )
+_NO_MORE: Final = (
+    "such requests were counted before the fault, so the names are right: see whether they are sent no more while the fault lasts (an open breaker, "
+    "a cache, users who wait for their answers), and whether the fault lasted for several scrape intervals"
+)
 _MANY: Final = 50
 """Times the events of a run for which nobody waits."""
 _STEP: Final = 1.2
@@ -59,7 +63,7 @@ def undecided(
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.when}, no event was counted for {one.title!r}: {one.told}"
                 + (f"; the load got {got}" if got else ""),
-                hint=_UNSENT if kind.counted_by_load else _UNCOUNTED,
+                hint=_NO_MORE if phase == "fault" else _UNSENT if kind.counted_by_load else _UNCOUNTED,
             )
         elif requests := hanging(facts, one):
             yield _hangs(one, requests)

@@ -42,6 +42,8 @@ class Way:
         traffic: Attributes of the shop's traffic.
         faulted: The same, right after the fault was written.
         restored: The same, once it is taken out.
+        added: More of the experiment file.
+        hints: What the reason's hint has to say.
     """
 
     reason: ReasonCode
@@ -50,6 +52,7 @@ class Way:
     faulted: Mapping[str, Any] = field(default_factory=dict)
     restored: Mapping[str, Any] = field(default_factory=dict)
     added: str = ""
+    hints: str = ""
 
 
 def expecting(text: str) -> dict[str, str]:
@@ -144,6 +147,12 @@ WAYS: Mapping[str, Way] = {
     ),
     # too little was seen
     "a few faulted requests": Way(R.TOO_FEW_FAULTED, traffic={"asks": 0.05}, added="limits: {fault: 40s}"),
+    "a service that is to stay unaffected is called no more": Way(
+        R.NO_TRAFFIC,
+        expecting("unaffected: [catalog-svc]"),
+        traffic={"skipped": 1.0},
+        hints="were counted before the fault",
+    ),
     "fewer faulted requests than are asked for": Way(
         R.TOO_FEW_FAULTED, traffic={"asks": 0.5}, added="minFaulted: 1000"
     ),
@@ -301,5 +310,7 @@ def test_a_run_that_tests_nothing_is_never_green(name: str) -> None:
     assert verdict.outcome in (Outcome.INCONCLUSIVE, Outcome.REFUSED), verdict.reasons
     told = {reason.code: reason for reason in verdict.reasons}
     assert way.reason in told, verdict.reasons
-    assert told[way.reason].hint
+    hint = told[way.reason].hint
+    assert hint
+    assert way.hints in hint
     assert not shop.mesh.injected()
