@@ -58,6 +58,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 "other causes, such as subsets without pods or mutual TLS",
             )
     yield from _no_success(facts, window, _BEFORE)
+    yield from _load_without_success(facts, window)
     yield from _tripped_before(facts)
     yield from _others_call(facts)
 
@@ -127,6 +128,21 @@ def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Wind
         answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
     more = f"{result.observed}; status {_told(answers)}" if answers else result.observed
     return result.model_copy(update={"observed": more})
+
+
+def _load_without_success(facts: Facts, window: Window) -> Iterator[Reason]:
+    """Where no expectation judges answers: a system that answers the load with errors alone holds rates, flags and alerts, too."""
+    if any(isinstance(one, ShareOfGood) and one.broken_by_errors for one in facts.experiment.steady_state):
+        return
+    cells = [cell for second in facts.evidence.load.between(window.start, window.end) for cell in second.cells]
+    good = sum(c.count for c in cells if (is_success(str(c.status)) if c.judged is None else c.judged))
+    if good < _WORKS * sum(cell.count for cell in cells):
+        yield Reason(
+            code=ReasonCode.NO_SUCCESS,
+            message=f"almost no answer to the load {_BEFORE} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts)}",
+            hint="check the load's paths, its headers (Host, credentials) and its data, and whether the system works at all (`chaosctl doctor`). If these "
+            "answers are what you expect, declare them as an expectation (from: client, good: {status: …})",
+        )
 
 
 def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:

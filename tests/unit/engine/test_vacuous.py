@@ -60,6 +60,7 @@ def expecting(text: str) -> dict[str, str]:
 
 
 CLIENT = "from: client, "
+NO_GUARDRAIL = {"guardrail": "alert: ShopDown"}
 R = ReasonCode
 
 
@@ -88,6 +89,19 @@ WAYS: Mapping[str, Way] = {
     "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
     "the target is called no more once the fault is gone": Way(R.NO_CALLERS, restored={"asks": 0.0}),
     "the entry redirects to a login once the fault is gone": Way(R.NO_SUCCESS, restored={"status": 302}),
+    **{
+        f"every order fails from the start, and only {what} is expected": Way(
+            R.NO_SUCCESS, expecting(expectation) | NO_GUARDRAIL, traffic={"broken": 1.0}
+        )
+        for what, expectation in {
+            "a rate": "throughput: catalog-svc, atLeast: 90%",
+            "a number of attempts": "attempts: inventory-svc, atMost: 5",
+            "a share of flags": "service: order-svc, flags: UO, atMost: 1%",
+            "an alert": "alert: OrdersDegraded, firesWithin: 10s",
+            "a key metric": "metric: istiod-cpu",
+            "that others are unaffected": "unaffected: [catalog-svc]",
+        }.items()
+    },
     "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
     "only a time, and fast errors from the start": Way(
         R.NOT_STEADY_BEFORE, expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"), traffic={"broken": 1.0}
