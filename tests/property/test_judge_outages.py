@@ -12,6 +12,7 @@ import pytest
 
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.model.history import Mark
+from chaos.model.verdict import ReasonCode
 from chaos.testing.shop import Shop
 from chaos.values.answers import Answer
 from tests.support.scope import EVERY
@@ -28,8 +29,8 @@ recovery: {{within: {within}s, stayGood: 20s}}
 EXPECTED = ('service: order-svc, good: {status: "<500"}', 'from: client, good: {status: "<500"}')
 
 
-def outage(shop: Shop, begins: float, lasts: float) -> None:
-    """From so many seconds after the restore on, no order is taken for a while."""
+def outage(shop: Shop, leaves: float, begins: float, lasts: float) -> None:
+    """The fault leaves the proxies so many seconds after the restore; and from so many on no order is taken for a while."""
     write = shop.mesh.delete_virtual_service
 
     def change(share: float) -> None:
@@ -38,8 +39,9 @@ def outage(shop: Shop, begins: float, lasts: float) -> None:
 
     def writing(*arguments: Any, **options: Any) -> Any:
         if not options.get("dry_run"):
-            shop.clock.later(max(0.0, begins), partial(change, 1.0))
-            shop.clock.later(max(0.0, begins) + lasts, partial(change, 0.0))
+            shop.mesh.distribution = leaves
+            shop.clock.later(begins, partial(change, 1.0))
+            shop.clock.later(begins + lasts, partial(change, 0.0))
         return write(*arguments, **options)
 
     setattr(shop.mesh, "delete_virtual_service", writing)  # noqa: B010 - a method of this one object
@@ -51,15 +53,15 @@ def test_the_recovery_that_is_told_is_true(seed: int, tmp_path: Path) -> None:
     interval, within = chance.randint(1, 15), chance.randint(15, 40)
     shop = Shop(seed=seed, scrape_interval=interval)
     shop.traffic.staggered = chance.random() < 0.5
-    begins, lasts = (
-        chance.choice([0.0, 0.0, chance.uniform(0, 10)]),
-        chance.choice([0.3, 1.0, 1.2]) * within * chance.random(),
-    )
-    outage(shop, begins, lasts)
+    shop.mesh.answers_exec = chance.random() < 0.7
+    leaves = chance.choice([0.0, chance.uniform(0, 15)])
+    begins, lasts = leaves + chance.choice([0.0, 0.0, chance.uniform(0, 10)]), 1.2 * within * chance.random()
+    outage(shop, leaves, begins, lasts)
     shop.clock.sleep(chance.uniform(0, 15))
     text = FORM.format(expected=chance.choice(EXPECTED), within=within)
     result = shop.harness(report_dir=str(tmp_path)).run(parse_experiment(text))
     removal, recovery, marks = result.verdict.removal, result.verdict.recovery, result.history.marks
+    reasons = {reason.code for reason in result.verdict.reasons}
     assert removal is not None
     assert removal.seconds is not None
     assert recovery is not None
@@ -67,6 +69,8 @@ def test_the_recovery_that_is_told_is_true(seed: int, tmp_path: Path) -> None:
     first, last = (floor(marks[Mark.RESTORE_SENT] + at) for at in (begins, begins + lasts))
     gone = marks[Mark.RESTORED] + removal.seconds
     true = max(0.0, last - gone) if last > first else 0.0
+    if shop.mesh.answers_exec:
+        assert ReasonCode.UNDECIDED_DURING_FAULT not in reasons, "what comes after the fault is not blamed on its time"
     in_doubt = (1 - BOUND) * interval  # so much of a scrape interval may be bad by the bound
     if recovery.answer is Answer.HOLDS:
         assert recovery.seconds is not None

@@ -15,9 +15,9 @@ _LATER: Final = (ReasonCode.UNDECIDED_RECOVERY, ReasonCode.BURSTY)
 """Reasons of what may have recovered in time, or not, between two scrapes."""
 
 
-def leaving(broken: float, **shop: float) -> Variant:
+def leaving(broken: float, *, within: float = 20.0, **shop: float) -> Variant:
     """Bad while a slow control plane takes the fault out of the proxies."""
-    return Variant(shop, changes("restore", (0, {"broken": broken}), (20, {"broken": 0.0})), distribution=20.0)
+    return Variant(shop, changes("restore", (0, {"broken": broken}), (within, {"broken": 0.0})), distribution=within)
 
 
 def arriving(broken: float) -> Variant:
@@ -39,6 +39,9 @@ AROUND: Final[Mapping[str, Defect[Variant]]] = {
     "bad until the proxies lose the fault": Defect(VIOLATED, leaving(1.0), leaving(0.01), FOR_A_WHILE, or_else=_UNSURE),
     "bad until the proxies lose the fault, and seen every 15 s": Defect(
         VIOLATED, leaving(1.0, scrape_interval=15), leaving(0.01, scrape_interval=15), FOR_A_WHILE, or_else=_UNSURE
+    ),
+    "bad for 14 s until the proxies lose the fault, and seen every 15 s": Defect(
+        VIOLATED, leaving(1.0, within=14.0, scrape_interval=15), leaving(0.01, within=14.0, scrape_interval=15), FOR_A_WHILE, or_else=_UNSURE
     ),
     "slow until the proxies lose the fault": Defect(
         VIOLATED, slow(1500.0), slow(300.0), expecting(IN_TIME) | FOR_A_WHILE, or_else=_UNSURE
