@@ -81,17 +81,21 @@ def _with(
 def _broken_at(
     facts: Facts, kind: Kind, held: ExpectationResult, part: Window, whole: Window, when: str, left_at: float | None
 ) -> ExpectationResult:
-    """What held; undecided where a part is surely bad, and it does not hold together with that. No alpha is spent on being undecided."""
+    """What held; undecided where it does not hold together with a part that is surely bad. No alpha is spent on being undecided.
+
+    Where it is no share, it may take all of the time to see that: a rate over a few seconds is none.
+    """
     confidence = share_of_confidence(facts.experiment)
     found = decided(facts, kind, closely(facts, "fault", part, confidence=confidence, reaches_back=True))
     astride = _astride(facts, kind, left_at) if left_at is not None else Tally()
     found = _and(found, astride)
-    if found.answer is not Answer.VIOLATED:
+    if found.of_share and found.answer is not Answer.VIOLATED:
         return held
     every = decided(facts, kind, look_at(facts, "fault", whole, confidence=confidence, reaches_back=True))
-    if _and(every, astride, effect=max(every.effect, astride.total - astride.good)).answer is Answer.HOLDS:
+    every = _and(every, astride, effect=max(every.effect, astride.total - astride.good))
+    if every.answer is Answer.HOLDS or Answer.VIOLATED not in (found.answer, every.answer):
         return held
-    bad = kind.tell(found, "fault").observed
+    bad = kind.tell(found if found.answer is Answer.VIOLATED else every, "fault").observed
     return held.model_copy(
         update={
             "answer": Answer.UNDECIDED,
