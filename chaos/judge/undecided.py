@@ -107,7 +107,7 @@ def undecided_recovery(facts: Facts, after: RecoveryResult) -> Iterator[Reason]:
         message = f"after the fault, it stayed undecided {question}: "
         hint = f"find out what fails for a moment after the fault. To decide the question all the same, {_FEW_AFTER}"
     if relapsed:
-        told.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
+        told.append(f"it was surely not good for a time that ended {after.bad_until:.3g} s after the fault was gone")
         hint = _RELAPSED
     message += "; ".join(told) or "for a short time after that, it surely was not"
     yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=message, hint=hint)
