@@ -13,6 +13,7 @@ from chaos.adapters.experiment_file import parse_experiment
 from chaos.judge import judge
 from chaos.model.history import History, ProxySeen
 from chaos.model.verdict import ReasonCode, Verdict
+from chaos.testing.shop import Shop
 from tests.support.defects.experiment import DECLARED, DEGRADED, FOR_A_WHILE, FORM, expecting, run
 from tests.support.defects.variants import Variant, changes
 from tests.support.histories import EXPERIMENT, history, orders, plan
@@ -94,7 +95,7 @@ def test_where_nobody_tells_when_the_fault_was_gone_what_failed_then_is_undecide
     """Scrapes every 15 s, no proxy may be asked, and orders fail for ten seconds after the fault: it may have been before its end."""
     shop = Shop(scrape_interval=15, heals=10.0)
     shop.mesh.answers_exec = False
-    (reason,) = shop.harness().run(parse_experiment(FORM.format(**DECLARED | FOR_A_WHILE))).verdict.reasons
+    (reason,) = shop.harness().run(parse_experiment(FORM.format(**{**DECLARED, **FOR_A_WHILE}))).verdict.reasons
     assert reason.code is ReasonCode.UNDECIDED_DURING_FAULT
     assert "which is known to 15 s only" in reason.message
     assert "pods/exec" in (reason.hint or "")
