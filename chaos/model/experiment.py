@@ -32,7 +32,7 @@ from chaos.values.conditions import all_of, one_of
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, SomeTime, format_duration, shorter_than
 from chaos.values.questions import Durations, Requests
-from chaos.values.secrets import redacted
+from chaos.values.secrets import HEADER_NAME, NAMED, redacted
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 
@@ -71,9 +71,10 @@ class Request(Declared):
         pattern=PATH_PATTERN, description="path at the entry"
     )
     weight: int = Field(1, ge=1, le=10_000, strict=True)
-    headers: dict[
-        str, Annotated[SecretStr, AfterValidator(_one_line), Field(json_schema_extra={"pattern": _ONE_LINE})]
-    ] = Field(default_factory=dict)
+    headers: Annotated[
+        dict[str, Annotated[SecretStr, AfterValidator(_one_line), Field(json_schema_extra={"pattern": _ONE_LINE})]],
+        NAMED,
+    ] = Field(default_factory=dict, json_schema_extra={"propertyNames": {"pattern": HEADER_NAME}})
     body: SecretStr | None = None
     name: str | None = Field(None, min_length=1, description="its name in statistics; without it, METHOD path")
 

@@ -138,7 +138,8 @@ def test_a_server_that_repeats_what_it_was_sent_shows_no_secret(monkeypatch: pyt
     ({"user": "me"}, "expected user and password together"),
     ({"bearer": "env:TOKEN", "auth": "a:b"}, "expected one way to authenticate, got bearer and auth"),
     ({"headers": CANARY}, "headers: expected a mapping"),
-    ({"headers": {f"{CANARY}: x": "y"}}, "expected the name of a header"),
+    ({"headers": {f"Authorization: {CANARY}": ""}}, "expected a header's name"),
+    ({"key": f"-----BEGIN PRIVATE KEY-----\\n{CANARY}", "certificate": "x"}, "key: expected the path of a file"),
     ({"ca": "nowhere.pem"}, "expected a file for ca at nowhere.pem"),
     ({"key": "nowhere.pem"}, "key is for a certificate"),
     ({"insecure": True, "ca": "x"}, "exclude each other"),
@@ -153,7 +154,7 @@ def test_what_is_wrong_is_told_without_the_secret(given: Any, says: str, monkeyp
     with pytest.raises(InputError) as caught:
         PrometheusMetrics(Prometheus("http://127.0.0.1:1", **given))
     assert says in str(caught.value)
-    assert CANARY not in str(caught.value).replace(f"headers.{CANARY}", "")
+    assert CANARY not in str(caught.value)
 
 
 def test_a_hook_that_fails_says_so_without_the_secret() -> None:
