@@ -111,6 +111,7 @@ def test_certificates_of_both_sides(tmp_path: Path) -> None:
     (BackEnd(status=429), "limits how often it is asked"),
     (BackEnd(status=407), "the proxy before .* does not let this in: status 407"),
     (BackEnd(status=503), "can't answer 'time.*it does not work"),
+    (BackEnd(status=422, says="too many samples"), r"can't answer 'time.*too many samples[^\n]*\n\nhint: that is a limit of this back end"),
     (BackEnd(headers={"X-Scope-OrgID": "a"}), "does not let this in: status 401: no org id"),
 ])  # fmt: skip
 def test_who_gets_no_data_is_told_why(back_end: BackEnd, says: str) -> None:
