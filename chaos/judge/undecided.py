@@ -26,6 +26,7 @@ _FEW_AFTER: Final = (
     "limits.baseline). Or expect less: lower the bounds (atLeast)"
 )
 _UNSENT: Final = "check that the load, or its locustfile, sends requests of that name"
+_SILENT: Final = "no answer that Locust counts (what its tasks raised is in load.log, in the run's folder)"
 _UNCOUNTED: Final = (
     "check the names of the service and, if one is declared, of the caller; that the load's requests lead there; that the callers have "
     "a sidecar; and that Prometheus scrapes their proxies"
@@ -58,7 +59,7 @@ def undecided(
         if one.missing:
             yield Reason(code=ReasonCode.NO_DATA, message=one.sentence, hint=one.hint)
         elif one.tally.total == 0 and one.hint is None:
-            got = statuses(facts)
+            got = statuses(facts) or (_SILENT if facts.experiment.load.locustfile else "")
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.when}, no event was counted for {one.title!r}: {one.told}"
