@@ -172,7 +172,7 @@ class AttemptsExpectation(Kind):
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the mean number."""
         per = f"request of {self.per}" if self.per is not None else "request of the load"
-        observed = f"no request, or no attempt that the proxies of {self.attempts} saw,"
+        observed = f"no request, or no attempt that the proxies of {self.attempts} saw"
         if found.value is not None and found.between is not None:
             fewest, utmost = (_Counted.of(tally, found.effect).mean(found.confidence) for tally in found.between)
             low, high = fewest[0], utmost[1]
