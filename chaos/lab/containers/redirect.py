@@ -67,10 +67,10 @@ class Pod:
         if ip.is_loopback and str(ip) not in (self.ip, _NAMED):
             return None
         if len(address) > _SHORT and ip.is_unspecified and only_v6():
-            if port in self.ports:
+            if port in self.ports and ("127.0.0.1", port) not in self.local:
                 self.tell(
-                    f"{LISTENS} port {port} of IPv6 alone, and this mesh, as most clusters, is of IPv4: requests get there if it "
-                    f"listens on 0.0.0.0, too"
+                    f"{LISTENS} port {port} by a socket of IPv6 alone, and in this mesh, as in most clusters, requests come by IPv4: it "
+                    f"has to listen on 0.0.0.0, too"
                 )
             return _written(address, IPv6Address("::1"), 0)
         if str(ip) == self.ip and port not in self.ports:
