@@ -17,7 +17,7 @@ from chaos.lab.api.store import Event, Store
 from chaos.lab.behaviours import Behaviours
 from chaos.lab.containers.container import Container
 from chaos.lab.containers.directory import described
-from chaos.lab.containers.environment import application, environment
+from chaos.lab.containers.environment import application, environment, not_mounted
 from chaos.lab.containers.init import Order
 from chaos.lab.containers.probes import Probes
 from chaos.lab.containers.process import Process
@@ -100,7 +100,7 @@ class Runtime:
     ) -> Container:
         """The container of a pod, not started yet; raises ``LabError`` where its environment lacks something."""
         meta = pod["metadata"]
-        declared, remark = application(pod, process.container)
+        declared, remarks = application(pod, process.container)
         probes = Probes.of(declared, ip, inbound, injection.named_ports(pod))
         env = {name: os.environ[name] for name in _KEPT if name in os.environ}
         services = self._store.list(SERVICES, meta["namespace"])
@@ -121,7 +121,7 @@ class Runtime:
         return Container(
             f"{meta['namespace']}/{meta['name']}",
             order,
-            probes if not remark else replace(probes, remarks=(remark, *probes.remarks)),
+            replace(probes, remarks=(*remarks, *not_mounted(pod, declared), *probes.remarks)),
             folder=self._folder,
             logs=self._logs,
             changed=changed,

@@ -17,7 +17,7 @@ _REFERENCE: Final = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _KEY: Final = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
-def application(pod: Object, named: str | None) -> tuple[Object, str]:
+def application(pod: Object, named: str | None) -> tuple[Object, tuple[str, ...]]:
     """The container that the user's process stands for, and what the user has to know of that; the proxy's is none.
 
     Args:
@@ -40,14 +40,27 @@ def application(pod: Object, named: str | None) -> tuple[Object, str]:
                 f"pod {pod['metadata']['name']} has no container {named!r}, for which the process is to stand",
                 hint=f"process.container in the behaviours file names one of {names}",
             )
-        return found, ""
+        return found, ()
     asked = [one for one in containers if one.get("ports")]
-    first = [*asked, *containers][0]
+    first = (asked or containers)[0]
     remark = (
         f"of the containers {names} this process stands for {first.get('name')}, the first one with a port: it has the variables and "
         f"probes of this one. process.container in the behaviours file names another"
     )
-    return first, remark if len(asked) > 1 else ""
+    return first, (remark,) if len(asked) > 1 else ()
+
+
+def not_mounted(pod: Object, container: Object) -> Iterator[str]:
+    """What the user has to know of the files that the container would have of ConfigMaps and Secrets: a process has none of them."""
+    volumes = {one.get("name"): one for one in pod["spec"].get("volumes") or ()}
+    paths = [
+        f"{mount.get('mountPath')} ({kind} {what.get('name') or what.get('secretName')})"
+        for mount in container.get("volumeMounts") or ()
+        for key, kind in (("configMap", CONFIG_MAPS.kind), ("secret", SECRETS.kind))
+        if (what := volumes.get(mount.get("name"), {}).get(key)) is not None
+    ]
+    if paths:
+        yield f"nothing is mounted at {', '.join(paths)}: let the program read such files below its own folder, by a variable of process.env"
 
 
 def environment(pod: Object, container: Object, ip: str, *, services: Iterable[Object], find: Find) -> dict[str, str]:

@@ -17,7 +17,7 @@ from chaos.lab import behaviours
 from chaos.lab.api.resources import CONFIG_MAPS, SECRETS, Resource
 from chaos.lab.containers import names
 from chaos.lab.containers.directory import OTHERS, Directory, described
-from chaos.lab.containers.environment import application, environment
+from chaos.lab.containers.environment import application, environment, not_mounted
 
 
 def declared(folder: Path, text: str) -> behaviours.Behaviours:
@@ -97,14 +97,22 @@ def variables(of: dict[str, Any], services: Sequence[dict[str, Any]] = ()) -> di
 
 def test_a_process_stands_for_one_container() -> None:
     several = pod(env=[{"name": "COLOR", "value": "red"}])
-    assert application(several, None) == (several["spec"]["containers"][2], "")
+    assert application(several, None) == (several["spec"]["containers"][2], ())
     several["spec"]["containers"].insert(1, {"name": "nginx", "ports": [{"containerPort": 80}]})
-    first, remark = application(several, None)
+    first, (remark,) = application(several, None)
     assert first["name"] == "nginx"
     assert remark.startswith("of the containers nginx, logger, app this process stands for nginx")
-    assert application(several, "app") == (several["spec"]["containers"][3], "")
+    assert application(several, "app") == (several["spec"]["containers"][3], ())
     with pytest.raises(LabError, match="has no container 'web'"):
         application(several, "web")
+
+
+def test_files_that_are_not_there_are_told() -> None:
+    made = pod(volumeMounts=[{"name": "config", "mountPath": "/etc/shop"}, {"name": "logs", "mountPath": "/var/log"}])
+    made["spec"]["volumes"] = [{"name": "config", "configMap": {"name": "colors"}}, {"name": "logs", "emptyDir": {}}]
+    (told,) = not_mounted(made, made["spec"]["containers"][2])
+    assert told.startswith("nothing is mounted at /etc/shop (ConfigMap colors): ")
+    assert not list(not_mounted(made, made["spec"]["containers"][1]))
 
 
 def test_the_environment_is_that_of_the_container() -> None:
