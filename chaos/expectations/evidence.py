@@ -100,6 +100,10 @@ class Evidence:
         """The hosts at which requests to a host are counted, itself first."""
         return tuple(one.destination for one in self._led.get(host, ()) if one.side is None) or (host,)
 
+    def goes_by_other_names(self, host: str) -> bool:
+        """Whether the host's pods may count its requests under another name, with those that were sent to them by that name."""
+        return any(one.side is not None for one in self._led.get(host, ()))
+
     def parts(self, question: Question) -> Sequence[tuple[Question, float]]:
         """What has to be asked for a question: itself of each destination of its host, with the moment from which that counts."""
         if not isinstance(question, Requests | Durations) or question.host not in self._led:
