@@ -16,7 +16,7 @@ from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
-from chaos.values.questions import Question
+from chaos.values.questions import Question, Standing
 from chaos.values.remarks import Refusal, Warn
 
 Phase = Literal["baseline", "fault", "recovery"]
@@ -155,6 +155,10 @@ class Kind(Declared, ABC):
     @abstractmethod
     def questions(self, namespace: str) -> Iterable[Question]:
         """What must be asked of the metrics all along."""
+
+    def answered_always(self, namespace: str) -> Iterable[Question]:
+        """Questions to which there should be an answer at any time, so that a plan can see whether there is one."""
+        return (one for one in self.questions(namespace) if isinstance(one, Standing))
 
     @abstractmethod
     def decide(self, evidence: Evidence, look: Look) -> Finding:

@@ -17,6 +17,7 @@ from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardra
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.proof import faults_before
+from chaos.judge.reach import not_reached, out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
 from chaos.judge.removal import judge_removal
 from chaos.judge.tested import untested_after, untested_before, untested_during, with_statuses
@@ -87,6 +88,7 @@ def judge(history: History) -> Verdict:
         removal=removed,
         recovery=after,
         changed=changed_edges(facts, now),
+        unshown=tuple(_unshown(history, facts, now)) if outcome is Outcome.PASSED else (),
         aftermath=aftermath(history, removed, outcome),
     )
 
@@ -257,6 +259,7 @@ def _during(
         # Where no fault was counted, it goes without saying that nothing could break the expectations.
         if proof.counted or not unproven or reason.code is not ReasonCode.FAULT_TOO_SMALL:
             yield reason
+    yield from out_of_reach(facts, now)
     if during.answer is Answer.UNDECIDED:
         yield from undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "fault")
         if not during.expectations:
@@ -417,6 +420,12 @@ def _all_held(
         f"for {observed:.0f} s of the fault (each with {confidence} confidence). The fault was gone from the proxies within "
         f"{removed.seconds:.1f} s; the system recovered {after.told} after that, and stayed good for {stayed:.0f} s. There is no residue",
     )
+
+
+def _unshown(history: History, facts: Facts, now: float) -> Iterator[str]:
+    """What a green verdict does not show: what the plan warned of, and what was seen."""
+    yield from (one.message for one in history.plan.warnings if one.weakens)
+    yield from not_reached(facts, now)
 
 
 def _broken(message: str) -> Reason:

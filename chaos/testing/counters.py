@@ -40,7 +40,7 @@ class Counters:
             "job": "istio-proxies", "instance": pod, "pod": pod,
             "reporter": "destination" if question.side is Side.CALLED else "source",
             "source_workload": caller, "source_workload_namespace": self._namespace, "grpc_response_status": grpc,
-            "response_code": code, "response_flags": flags, "destination_service": question.host,
+            "response_code": code, "response_flags": flags, "destination_service": question.host, **_server(question.host, flags),
         }  # fmt: skip
         key = (question, tuple(labels.items()))
         if number or key in self._counters:
@@ -76,3 +76,11 @@ class Counters:
             return False
         home = (service_of(asked.host) or ("", ""))[0] if edges.end is End.SERVICE else self._namespace
         return home == edges.namespace
+
+
+def _server(host: str, flags: str) -> dict[str, str]:
+    """The labels of the workload that answered at a host, which has its Service's name; where a proxy answered in its place, it is unknown."""
+    home, name = service_of(host) or ("unknown", "unknown")
+    if "FI" in flags:
+        home, name = "unknown", "unknown"
+    return {"destination_workload": name, "destination_workload_namespace": home}

@@ -93,7 +93,7 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected, self.lingers = 1, 0.0, Times(None), 0.0
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
-        self.spreads = self.skipped = self.unfilled = self.leaks = 0.0
+        self.spreads = self.skipped = self.unfilled = self.leaks = self.spared = 0.0
         self.takes, self.tail, self.queues, self.patience = 20.0, (0.0, 0.0), 0.0, inf
         self.fails_as, self.fails_as_grpc = 500, ""
         self.requests: Mapping[str, float] = {"orders": 1.0}
@@ -164,6 +164,7 @@ class Traffic:
         self._ask(TARGET, asked, faults[TARGET], at)
         self._ask(SECOND, arrived * self.pays, faults[SECOND], at)
         self._ask(TARGET, self.leaks, faults[TARGET], at, caller=STRANGER)
+        self._ask(TARGET, self.spared, _Felt(), at, caller=STRANGER)
         before, self._obeyed = self._obeyed, tuple(self._mesh.in_effect(at))
         self._internals.happen(
             changed=before != self._obeyed,
