@@ -218,7 +218,10 @@ def test_a_guardrail_has_one_bound(item: str, says: str) -> None:
 
 
 def test_a_guardrail_may_ask_for_all_events() -> None:
-    text = GOOD + "guardrails: [{title: g, service: o, good: {status: 2xx}, atLeast: 100%}, {title: h, promql: sum(up) > 3}]"
+    text = (
+        GOOD
+        + "guardrails: [{title: g, service: o, good: {status: 2xx}, atLeast: 100%}, {title: h, promql: sum(up) > 3}]"
+    )
     assert [one.title for one in parse_experiment(text).guardrails] == ["g", "h"]
 
 
