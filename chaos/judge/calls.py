@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final, Self
+from typing import Self
 
 from chaos.expectations import counting
 from chaos.expectations.evidence import Window
-from chaos.istio.hosts import service_of
 from chaos.istio.metrics import caller_of, server_of
 from chaos.judge.facts import Facts
 from chaos.judge.questions import edges_of, needed, watched
 from chaos.values.questions import Edges, Requests, Side
-
-_ELSEWHERE: Final = "elsewhere"
-"""All workloads of namespaces whose requests are not asked for: whom they call is not known, so it may be each other."""
 
 
 def counted_once(
@@ -32,29 +28,36 @@ def counted_once(
 
 
 class Calls:
-    """The calls of a window: how many each workload sent to each host, and which workloads answer there."""
+    """The calls of a window: how many each workload sent to each host, and which workloads answered there.
 
-    def __init__(self) -> None:
+    Workloads are told as ``namespace/workload``. Whom those of other namespaces than the recorded ones call is not known,
+    so it may be each other.
+    """
+
+    def __init__(self, recorded: Collection[str] = ()) -> None:
         self.to: defaultdict[str, Counter[str]] = defaultdict(Counter)
-        """By host: the workloads that call it, with their requests."""
+        """By host: the workloads that called it, with their requests."""
         self._answering: defaultdict[str, set[str]] = defaultdict(set)
+        self._recorded = recorded
 
     @classmethod
     def of(cls, facts: Facts, window: Window) -> Self | None:
         """Those of a window; ``None`` where it was not asked, or where nothing tells which workloads answer."""
-        found, plan = cls(), facts.plan
-        asked: list[Edges | Requests] = [*edges_of(plan)]
-        if not all(map(facts.evidence.knows, asked)):
+        plan = facts.plan
+        found, asked = cls(watched(plan)), asked_of_calls(facts)
+        if not all(map(facts.evidence.knows, edges_of(plan))):
             return None
-        asked += [one for one in needed(plan) if isinstance(one, Requests) and one.side is Side.CALLERS]
-        known = watched(plan)
         for one, events in counted_once(facts, asked, window):
             host = one.labels.get("destination_service", "")
             if events:
-                found.to[host][_workload(caller_of(one.labels), known)] += events
+                found.to[host][caller_of(one.labels)] += events
                 if (server := server_of(one.labels)) is not None:
-                    found._answering[host].add(_workload(server, known))
+                    found._answering[host].add(server)
         return found if found._answering else None
+
+    def sent(self, caller: str, hosts: Collection[str] | None = None) -> int:
+        """Requests of a workload, to some hosts or to all."""
+        return sum(callers[caller] for host, callers in self.to.items() if hosts is None or host in hosts)
 
     def answering(self, host: str) -> Collection[str]:
         """The workloads that answer at a host; none where that is not known."""
@@ -65,12 +68,21 @@ class Calls:
         found = set(of)
         while (
             more := {
-                caller for host, callers in self.to.items() if found & set(self.answering(host)) for caller in callers
+                caller
+                for host, callers in self.to.items()
+                if self.meet(self.answering(host), found)
+                for caller in callers
             }
             - found
         ):
             found |= more
         return found
+
+    def meet(self, some: Collection[str], others: Collection[str]) -> bool:
+        """Whether any of some workloads is, or may call, one of the others."""
+        return any(one in others for one in some) or (
+            any(map(self.is_elsewhere, some)) and any(map(self.is_elsewhere, others))
+        )
 
     @property
     def roots(self) -> Collection[str]:
@@ -78,12 +90,17 @@ class Calls:
         called = {one for host in self.to for one in self.answering(host)}
         return {caller for callers in self.to.values() for caller in callers} - called
 
+    def is_elsewhere(self, workload: str) -> bool:
+        """Whether it is of another namespace than the recorded ones."""
+        return workload.partition("/")[0] not in self._recorded
 
-def _workload(name: str, known: Collection[str]) -> str:
-    """A workload by its name, as ``namespace/workload``."""
-    return name if name.partition("/")[0] in known else _ELSEWHERE
+
+def asked_of_calls(facts: Facts) -> list[Edges | Requests]:
+    """The questions that tell who calls whom."""
+    counted = (one for one in needed(facts.plan) if isinstance(one, Requests) and one.side is Side.CALLERS)
+    return [*edges_of(facts.plan), *counted]
 
 
 def hosts_asked(facts: Facts, hosts: Iterable[str]) -> Collection[str]:
     """Hosts, with all to which routes send requests for them."""
-    return {found for host in hosts for found in facts.evidence.destinations(host) if service_of(found) is not None}
+    return {found for host in hosts for found in facts.evidence.destinations(host)}

@@ -16,6 +16,7 @@ from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
+from chaos.judge.others import others_since
 from chaos.judge.proof import faults_before
 from chaos.judge.reach import not_reached, out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
@@ -157,8 +158,11 @@ def _reasons(
     excused = {
         one.title for one in kinds if starved is not None and (shared or one.counted_by_load or one.follows_load)
     }
+    later = others_since(facts, now, removed)
+    excused |= later.keys()
     yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, facts, during.proof or Proof(), removed, after, excused)
+    yield from later.values()
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:

@@ -99,7 +99,7 @@ class _Reach:
         if host in hosts_asked(self.facts, (found.host for found in self.facts.plan.injections)):
             whose = one.caller if isinstance(one, _Called) else None
             return whose is None or "/".join(placed(whose, self.facts.experiment.target.namespace)) in self.hit
-        if not answering or host in self.changed or set(answering) & set(self.feeling):
+        if not answering or host in self.changed or self.calls.meet(answering, self.feeling):
             return True
         asks_rate = one.follows_load or isinstance(one, AttemptsExpectation)
         return asks_rate and bool(self.calls.to[host].keys() & set(self.feeling))

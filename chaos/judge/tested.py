@@ -17,7 +17,8 @@ from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.live import guardrails_before
 from chaos.judge.load import statuses
-from chaos.judge.ours import calls_per_second, listened, rates_of_others, share_of_load
+from chaos.judge.others import others_before
+from chaos.judge.ours import calls_per_second, listened, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -26,13 +27,6 @@ from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
 _BEFORE: Final = "before the fault"
-_NOTICED: Final = 0.05
-"""Share of a service's requests from which those of others are no trifle, where rates are compared."""
-_FEWER: Final = (
-    "caller, a workload that they do not go through",
-    "per, the service for each of whose requests attempts are counted",
-)
-"""What makes an expectation count the load's requests alone: its key for rates, and for attempts."""
 _EXPECTED: Final = 20
 """Calls that have to be expected before their absence says anything."""
 _WORKS: Final = 0.1
@@ -60,7 +54,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
     yield from _no_success(facts, window, _BEFORE)
     yield from _load_without_success(facts, window)
     yield from _tripped_before(facts)
-    yield from _others_call(facts)
+    yield from others_before(facts)
 
 
 def _tripped_before(facts: Facts) -> Iterator[Reason]:
@@ -72,23 +66,6 @@ def _tripped_before(facts: Facts) -> Iterator[Reason]:
                 message=f"the guardrail {one.sentence}. It would end the run as soon as the fault begins, whatever the fault does",
                 hint="find out why it is so without any fault (`chaosctl doctor` looks for the usual causes), or change the guardrail so that "
                 "the system keeps it when it is well, and run again",
-            )
-
-
-def _others_call(facts: Facts) -> Iterator[Reason]:
-    """Expectations that compare rates of requests which are not the load's alone: others may come and go meanwhile."""
-    for one in facts.experiment.steady_state:
-        if not one.counts_everybody:
-            continue
-        others, every = rates_of_others(facts, one)
-        if others > _NOTICED * every:
-            yield Reason(
-                code=ReasonCode.OTHERS_CALL,
-                message=f"{one.title!r} also counts requests of other clients than the load: before the load began, they already sent at "
-                f"least {others:.2g} of the {every:.2g} requests per second. If that number changes, the run can't tell whether the clients or the "
-                "system changed",
-                hint="run while the other clients are quiet, or let the expectation count only requests that they do not cause: "
-                f"declare {_FEWER['per' in type(one).model_fields]}",
             )
 
 

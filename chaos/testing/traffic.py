@@ -109,6 +109,8 @@ class Traffic:
         self._internals = Internals(NAMESPACE, self._next)
         self._obeyed: Sequence[Object] = ()
         self.arrivals = Arrivals()
+        self.door, self.comes_by = "ingress", "mobile"
+        """The workloads that send the orders of the load and of others, which may be the same."""
         self.waiting: tuple[float, ...] = ()
         """Seconds for which users of a locustfile wait for their answers."""
         self.dark: set[str] = set()
@@ -158,7 +160,7 @@ class Traffic:
         orders = self._orders(at, number, bad, shed, took)
         arrived = self._arrive(at, number * (1 - shed), self._together(bad), took)
         fine = Order(self.status, "-", self.takes, Says.WHOLE, self._fine)
-        self._answered(Side.CALLERS, "mobile", fine, round(self.others), caller="mobile")
+        self._answered(Side.CALLERS, self.comes_by, fine, round(self.others), caller=self.comes_by)
         self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
         self._ask(TARGET, asked, faults[TARGET], at)
@@ -238,7 +240,7 @@ class Traffic:
         keyed = self.shares.out({(host, order): share for order, share in shares.items()}, number)
         found = {order: count for (_, order), count in keyed.items() if order is not _UNANSWERED}
         for order, count in found.items():
-            self._answered(Side.CALLERS, "ingress", order, count, host=host)
+            self._answered(Side.CALLERS, self.door, order, count, host=host)
         return found
 
     def _in_time(self, order: Order) -> Order:
@@ -365,7 +367,7 @@ class Traffic:
         return _Felt()
 
     def _answered(
-        self, side: Side, pod: str, order: Order, number: int, *, caller: str = "ingress", host: str = _ORDERS
+        self, side: Side, pod: str, order: Order, number: int, *, caller: str = "", host: str = _ORDERS
     ) -> None:
         """Counts orders, in the histogram too; ``pod`` is that whose proxy counts."""
         histogram = {bound: number if order.took <= bound else 0 for bound in BOUNDS}
@@ -377,7 +379,8 @@ class Traffic:
             Durations(host=host, side=side): number,
             **counts,
         }.items():
-            self._count(question, n, caller=caller, pod=pod, code=str(order.code), flags=order.flags, grpc=order.grpc)
+            whose = caller or self.door
+            self._count(question, n, caller=whose, pod=pod, code=str(order.code), flags=order.flags, grpc=order.grpc)
 
     def _count(
         self, question: Counted, number: int, *, caller: str, pod: str, code: str, flags: str = "-", grpc: str = ""
