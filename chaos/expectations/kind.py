@@ -217,6 +217,11 @@ class Kind(Declared, ABC):
         return False
 
     @property
+    def notices_after(self) -> float:
+        """Seconds for which requests have to be held back to break it, if nobody gives up; 0 where that is not known, infinity where no time does."""
+        return 0.0
+
+    @property
     def endures(self) -> float:
         """Seconds by which the load generator may be late before that matters."""
         return math.inf

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from math import log, sqrt
+from math import inf, log, sqrt
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -117,6 +117,11 @@ class ThroughputExpectation(Kind):
     def follows_load(self) -> bool:
         """It does: who is sent less by the load asks less."""
         return True
+
+    @property
+    def notices_after(self) -> float:
+        """None: an answer that comes later is an answer."""
+        return inf
 
     def takes(self, phase: Prospect) -> Takes | None:
         """Enough batches to tell how much rates scatter."""

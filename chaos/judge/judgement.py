@@ -12,7 +12,7 @@ from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.facts import Facts
-from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
+from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for, without_metrics
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
@@ -72,7 +72,8 @@ def judge(history: History) -> Verdict:
     during = replace(during, expectations=with_statuses(faulted, during.expectations, faulted.faulted(faulted_at)))
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
     after = _recovered(history, facts, removed, now) if removed is not None else None
-    reasons = list(dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now)))
+    found = dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now))
+    reasons = list(without_metrics(found))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     outcome = worst(reason.code.outcome for reason in reasons)

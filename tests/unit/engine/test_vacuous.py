@@ -221,6 +221,12 @@ WAYS: Mapping[str, Way] = {
     "one of two callers is scraped no more": Way(
         R.CALLER_NOT_SCRAPED, traffic={"others": 5.0}, faulted={"dark": {"mobile"}}
     ),
+    "nobody is scraped any more during the fault": Way(
+        R.FAULT_NOT_SEEN,
+        expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%') | NO_GUARDRAIL,
+        faulted={"dark": {"order-svc", "ingress", "order-svc-1-a", "inventory-svc-1-a"}},
+        hints="do what metrics-lost says",
+    ),
     "one of two callers is scraped no more after the fault": Way(
         R.CALLER_NOT_SCRAPED, traffic={"others": 5.0}, restored={"dark": {"mobile"}}
     ),
