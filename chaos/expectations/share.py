@@ -286,6 +286,7 @@ class ShareOfGood(Share):
                 code="error-is-good",
                 message=f"{self.title}: a caller that passes the fault's status {', '.join(map(str, taken))} on has answered well, by "
                 f"what is declared as good ({self.good}); if that is none of a good answer, declare good.status 2xx",
+                weakens=True,
             )
 
     @property

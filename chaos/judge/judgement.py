@@ -18,12 +18,13 @@ from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.others import others_since
 from chaos.judge.proof import faults_before
-from chaos.judge.reach import not_reached, out_of_reach
+from chaos.judge.reach import out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
 from chaos.judge.removal import judge_removal
 from chaos.judge.tested import untested_after, untested_before, untested_during, with_statuses
 from chaos.judge.undecided import undecided, undecided_recovery
 from chaos.judge.unscraped import judge_unscraped
+from chaos.judge.unshown import unshown
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.plan import Injection
@@ -90,7 +91,7 @@ def judge(history: History) -> Verdict:
         removal=removed,
         recovery=after,
         changed=changed_edges(facts, now),
-        unshown=tuple(_unshown(history, facts, now)) if outcome is Outcome.PASSED else (),
+        unshown=tuple(unshown(facts, during.expectations, now)) if outcome is Outcome.PASSED else (),
         aftermath=aftermath(history, removed, outcome),
     )
 
@@ -425,12 +426,6 @@ def _all_held(
         f"for {observed:.0f} s of the fault (each with {confidence} confidence). The fault was gone from the proxies within "
         f"{removed.seconds:.1f} s; the system recovered {after.told} after that, and stayed good for {stayed:.0f} s. There is no residue",
     )
-
-
-def _unshown(history: History, facts: Facts, now: float) -> Iterator[str]:
-    """What a green verdict does not show: what the plan warned of, and what was seen."""
-    yield from (one.message for one in history.plan.warnings if one.weakens)
-    yield from not_reached(facts, now)
 
 
 def _broken(message: str) -> Reason:

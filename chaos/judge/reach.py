@@ -56,12 +56,12 @@ def not_reached(facts: Facts, now: float) -> Iterator[str]:
 
 def unreached(facts: Facts, now: float) -> Sequence[Kind]:
     """The expectations that it could not reach; none where too little is known of who calls whom."""
-    reach = _Reach.of(facts, now)
+    reach = Reach.of(facts, now)
     return [one for one in facts.experiment.steady_state if not reach.may_break(one)] if reach is not None else []
 
 
 @dataclass(frozen=True)
-class _Reach:
+class Reach:
     """What a fault reached.
 
     Args:
@@ -77,7 +77,8 @@ class _Reach:
     changed: Collection[str]
 
     @classmethod
-    def of(cls, facts: Facts, now: float) -> _Reach | None:
+    def of(cls, facts: Facts, now: float) -> Reach | None:
+        """That of a run up to now; ``None`` where too little is known of who calls whom."""
         start, hit = facts.marks.get(Mark.LOAD_STARTED), _felt(facts)
         end = facts.marks.get(Mark.RESTORE_SENT, now)
         calls = Calls.of(facts, Window(start, end)) if start is not None and hit else None
@@ -91,12 +92,31 @@ class _Reach:
         """Whether an expectation may be broken; so may what is said of no service, or of one of which nothing is known."""
         if isinstance(one, UnaffectedExpectation):
             return True  # it claims just that
-        hosts = hosts_asked(self.facts, _hosts(one, self.facts.experiment.target.namespace))
+        hosts = self._hosts(one)
         return not hosts or any(self._feels(one, host) for host in hosts)
+
+    def needed_by(self, one: Kind) -> Collection[str]:
+        """The callers among those that were hit without which what it counts can't be answered, or may not be."""
+        hosts = self._hosts(one)
+        if not hosts or any(host in self._targets or not self.calls.answering(host) for host in hosts):
+            return self.hit
+        ways = {caller: self.calls.upstream({caller}) for caller in self.hit}
+        return {
+            caller
+            for caller, way in ways.items()
+            if any(self.calls.meet(self.calls.answering(one), way) for one in hosts)
+        }
+
+    def _hosts(self, one: Kind) -> Collection[str]:
+        return hosts_asked(self.facts, _hosts(one, self.facts.experiment.target.namespace))
+
+    @property
+    def _targets(self) -> Collection[str]:
+        return hosts_asked(self.facts, (found.host for found in self.facts.plan.injections))
 
     def _feels(self, one: Kind, host: str) -> bool:
         answering = self.calls.answering(host)
-        if host in hosts_asked(self.facts, (found.host for found in self.facts.plan.injections)):
+        if host in self._targets:
             whose = one.caller if isinstance(one, _Called) else None
             return whose is None or "/".join(placed(whose, self.facts.experiment.target.namespace)) in self.hit
         if not answering or host in self.changed or self.calls.meet(answering, self.feeling):
