@@ -12,6 +12,7 @@ from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.facts import Facts
+from chaos.judge.foreign import broken_by_others
 from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for, without_metrics
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
@@ -160,11 +161,12 @@ def _reasons(
     excused = {
         one.title for one in kinds if starved is not None and (shared or one.counted_by_load or one.follows_load)
     }
-    later = others_since(facts, now, removed)
-    excused |= later.keys()
+    results = (*during.expectations, *guarded, *(after.expectations if after is not None else ()))
+    disturbed = {**others_since(facts, now, removed), **broken_by_others(facts, results, now)}
+    excused |= disturbed.keys()
     yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, facts, during.proof or Proof(), removed, after, excused)
-    yield from later.values()
+    yield from disturbed.values()
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:
