@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,14 +22,16 @@ import istio_chaos
 from chaos.adapters.experiment_files import declares_experiment
 from chaos.errors import HarnessError, InputError, NotPassed, Stopped
 from chaos.pytest_options import add_options
-from chaos.pytest_session import NOTE, ChaosSession, option
-from chaos.pytest_verdicts import EXPERIMENT, Relay, rows_of_all, tell_begun, verdicts_of
+from chaos.pytest_session import EXPERIMENT, NOTE, OWN, ChaosSession, option, runs_experiments, tell_begun
+from chaos.pytest_verdicts import Relay, rows_of_all, verdicts_of
+from chaos.reporting import session as sessions
 
 if TYPE_CHECKING:
     from _pytest._code import ExceptionInfo
     from _pytest.nodes import Node
     from _pytest.terminal import TerminalReporter
 
+    from chaos.engine.listeners import Listeners
     from chaos.harness.harness import Harness
     from chaos.model.experiment import Experiment
     from chaos.ports import Listener
@@ -64,6 +67,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "chaos: an experiment on the mesh")
     session = ChaosSession(config)
     config.stash[_SESSION] = session
+    making = partial(_hearing, session)
+    sessions.begin(making)
+    config.add_cleanup(lambda: sessions.end(making))
     if not session.is_worker and config.getoption("dist", "no") != "no":
         config.pluginmanager.register(Relay(session, config), "chaos-relay")
 
@@ -210,13 +216,14 @@ def _forget(error: BaseException, *, hides: bool) -> None:
 
 
 def _has_experiment(item: pytest.Item) -> bool:
-    """Whether it is an experiment's file, or a test that runs experiments."""
-    return isinstance(item, ExperimentItem) or "harness" in getattr(item, "fixturenames", ())
+    """Whether it is an experiment's file, or a test that runs experiments; not every test says so before it does."""
+    return "harness" in getattr(item, "fixturenames", ()) or runs_experiments(item)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> object:
     """pytest's own, before that of a plugin that runs a failed test again: what fails at times has failed."""
+    item.config.stash[_SESSION].item = item
     if not _has_experiment(item):
         return None
     runner: Any = item.config.pluginmanager.get_plugin("runner")
@@ -238,18 +245,22 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
 def _once(item: pytest.Item) -> Iterator[None]:
     if _FAILED in item.stash:
         raise item.stash[_FAILED]
+    return (yield from _noting_failure(item))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Fixtures may run experiments while they end."""
+    return (yield from _noting_failure(item))
+
+
+def _noting_failure(item: pytest.Item) -> Iterator[None]:
     try:
         return (yield from _ending_with_the_run())
     except BaseException as error:
         if _has_experiment(item):
             item.stash[_FAILED] = error
         raise
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Iterator[None]:
-    """Fixtures may run experiments while they end."""
-    return (yield from _ending_with_the_run())
 
 
 def _ending_with_the_run() -> Iterator[None]:
@@ -271,6 +282,20 @@ def _harness_for(item: pytest.Item) -> Harness:
     if session.option("doctor"):
         _see_that_all_is_well(session, harness)
     return harness.heard_by(lambda: listeners_of(item, session.terminal()))
+
+
+def _hearing(session: ChaosSession) -> Listeners | None:
+    """Who hears of a run that begins now, where the test has made its harness itself: as of any other."""
+    from chaos.pytest_listeners import listeners_of
+
+    if session.is_worker:
+        _end_with_parent()
+    item = session.item
+    if item is None:
+        return None
+    if not runs_experiments(item):
+        tell_begun(item, OWN)
+    return listeners_of(item, session.terminal())
 
 
 def _see_that_all_is_well(session: ChaosSession, harness: Harness) -> None:
@@ -362,9 +387,7 @@ def lab(request: pytest.FixtureRequest) -> MeshAccess:
 @pytest.fixture
 def harness(request: pytest.FixtureRequest) -> Harness:
     """The session's harness, on the cluster that is named or on the lab; its verdicts are in this test's reports."""
-    request.node.user_properties.append((EXPERIMENT, request.node.name))
-    if request.config.stash[_SESSION].is_worker:
-        tell_begun(request.node)
+    tell_begun(request.node)
     try:
         return _harness_for(request.node)
     except HarnessError as error:

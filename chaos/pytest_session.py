@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 VERDICT: Final = "chaos_verdict"
 """Property of a report, as JSON: name, outcome, reasons and folder of a run; xdist carries it to the controller, JUnit's XML shows it."""
+EXPERIMENT: Final = "chaos_experiment"
+"""Property of a report: the experiment's name, or that of the test which runs some, whether or not it came to a verdict."""
+OWN: Final = "chaos_own_experiment"
+"""The same of a test whose harness is its own, at a place that this session does not know."""
 NOTE: Final = "chaos_note"
 """Property of a report: what is to be told at the end of all, such as a listener that was dropped."""
 
@@ -26,6 +30,23 @@ NOTE: Final = "chaos_note"
 def option(setting: str) -> str:
     """How the plugin spells a setting of the harness: ``--chaos-report-dir``."""
     return f"--chaos-{setting.replace('_', '-')}"
+
+
+def runs_experiments(item: pytest.Item) -> bool:
+    """Whether a test has begun to run experiments, as far as is known by now."""
+    return any(name in (EXPERIMENT, OWN, VERDICT) for name, _ in item.user_properties)
+
+
+def tell_begun(item: pytest.Item, kind: str = EXPERIMENT) -> None:
+    """Notes that a test is about to run experiments, and has a worker's controller know: the test's own report comes too late."""
+    item.user_properties.append((kind, item.name))
+    if not hasattr(item.config, "workerinput"):
+        return
+    report = pytest.TestReport(
+        nodeid=item.nodeid, location=item.location, keywords={}, outcome="passed", longrepr=None, when="setup",
+        user_properties=list(item.user_properties),
+    )  # fmt: skip
+    item.ihook.pytest_runtest_logreport(report=report)
 
 
 class ChaosSession:
@@ -38,6 +59,8 @@ class ChaosSession:
         self.lab_name: str = given.get("chaos_lab", f"pytest-{os.getpid()}-{secrets.token_hex(3)}")
         self._owner: int = given.get("chaos_owner", os.getpid())
         self.workers: list[int] = []
+        self.item: pytest.Item | None = None
+        """The test that runs now, or ran last."""
         self._lab: MeshAccess | None = None
         self._harness: Harness | None = None
         self.crashed = False

@@ -15,27 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from chaos.pytest_session import VERDICT
+from chaos.pytest_session import EXPERIMENT, OWN, VERDICT
 
 if TYPE_CHECKING:
     from chaos.pytest_session import ChaosSession
 
-EXPERIMENT: Final = "chaos_experiment"
-"""Property of a report: the experiment's name, or that of the test which runs some, whether or not it came to a verdict."""
 _CRASHED: Final = "???"
 """When a test failed whose worker died, as xdist says it."""
 _ORDER: Final = ("setup", "call", "teardown", _CRASHED)
 Row = dict[str, Any]
 _Test = tuple[str, str]
-
-
-def tell_begun(item: pytest.Item) -> None:
-    """Tells a worker's controller that a test is about to run experiments; the test's own first report comes after its fixtures."""
-    report = pytest.TestReport(
-        nodeid=item.nodeid, location=item.location, keywords={}, outcome="passed", longrepr=None, when="setup",
-        user_properties=list(item.user_properties),
-    )  # fmt: skip
-    item.ihook.pytest_runtest_logreport(report=report)
 
 
 class Relay:
@@ -61,14 +50,18 @@ class Relay:
         """Takes down what a worker found at its end, or that it died without a word."""
         told: dict[str, Any] | None = getattr(node, "workeroutput", None)
         self._session.crashed |= bool(error) or told is None
-        self._session.ran |= told is None or bool(told.get("chaos_ran"))
+        self._session.ran |= self._begun() if told is None else bool(told.get("chaos_ran"))
         self._session.left += (told or {}).get("chaos_left", [])
+
+    def _begun(self) -> bool:
+        """Whether any worker has begun an experiment at this session's place: one that died in other tests left nothing there."""
+        return any(True for known in self._reports.values() for one in known for _ in _properties(one, EXPERIMENT))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
         """The experiment of a worker that died is in all reports: nobody else would tell of it."""
         known = [one for (node, _), reports in self._reports.items() if node == crashitem for one in reports]
-        begun = dict.fromkeys(name for one in known for name in _properties(one, EXPERIMENT))
+        begun = dict.fromkeys(name for one in known for name in _properties(one, EXPERIMENT, OWN))
         if not begun:
             return
         report.user_properties += [(EXPERIMENT, name) for name in begun]
@@ -98,7 +91,7 @@ def rows_of(reports: Iterable[pytest.TestReport]) -> list[Row]:
         verdicts = [json.loads(value) for value in _properties(report, VERDICT)]
         rows += verdicts[len(rows) :]
         if report.failed and (not rows or str(report.when) == _CRASHED):
-            rows += [_broken(name, report) for name in _properties(report, EXPERIMENT)]
+            rows += [_broken(name, report) for name in _properties(report, EXPERIMENT, OWN)]
     return rows
 
 
@@ -119,5 +112,5 @@ def _broken(name: str, report: pytest.TestReport) -> Row:
     return {"name": name, "outcome": "error", "reasons": [reason], "folder": ""}
 
 
-def _properties(report: pytest.TestReport, key: str) -> Iterator[str]:
-    return (str(value) for name, value in report.user_properties if name == key)
+def _properties(report: pytest.TestReport, *keys: str) -> Iterator[str]:
+    return (str(value) for name, value in report.user_properties if name in keys)

@@ -6,6 +6,7 @@ Redirects are not followed: they lead to login pages, and further headers would 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from pkgutil import resolve_name
@@ -31,6 +32,9 @@ PROXY_HINT: Final = (
     "host in NO_PROXY; a SOCKS proxy needs the package PySocks"
 )
 _TOO_MANY: Final = 429
+_HARMLESS: Final = re.compile(r"PromQL info: (?!ignored|incompatible)")
+"""What Prometheus remarks on a query that looked at all samples, such as that a name does not end in ``_total``."""
+_OMITTED: Final = re.compile(r"\d+ more .*annotations omitted")
 
 
 class NoData(MetricsError):
@@ -196,18 +200,27 @@ def _checked(response: Response, **_: Any) -> None:
 def _whole(response: Response, **_: Any) -> None:
     """Takes no answer that lacks a part: Prometheus and Thanos say so by ``warnings``, VictoriaMetrics by ``isPartial``.
 
+    Remarks on the query are among the warnings of Prometheus 2.48 to 2.54, later in ``infos``.
+
     Raises:
         MetricsError: with what was said.
     """
-    if b'"warnings"' not in response.content and b'"isPartial"' not in response.content:
+    if not any(name in response.content for name in (b'"warnings"', b'"infos"', b'"isPartial"')):
         return
     try:
         answer = response.json()
     except ValueError:
         return
-    said = [redacted(str(one)) for one in answer.get("warnings") or ()]
-    if said or answer.get("isPartial") is True:
+    remarks = [redacted(str(one)) for one in (*(answer.get("warnings") or ()), *(answer.get("infos") or ()))]
+    on_query = [one for one in remarks if one.startswith("PromQL ") and not _HARMLESS.match(one)]
+    if on_query:
         raise MetricsError(
-            f"{without_secrets(response.url)} answered only in part: {'; '.join(said) or 'isPartial'}",
+            f"{without_secrets(response.url)} could not use all samples for a query: {'; '.join(on_query)}",
+            hint="correct the query: classic histograms have _bucket, _sum and _count; histogram_quantile and the like read native ones",
+        )
+    lacks = [one for one in remarks if not one.startswith("PromQL ") and not _OMITTED.match(one)]
+    if lacks or answer.get("isPartial") is True:
+        raise MetricsError(
+            f"{without_secrets(response.url)} answered only in part: {'; '.join(lacks) or 'isPartial'}",
             hint="find out which of its stores did not answer (Thanos: the page of stores); a part of the samples decides nothing",
         )

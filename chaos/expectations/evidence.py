@@ -70,6 +70,7 @@ class Evidence:
         self._courses = _Courses()
         self._part: Hashable = None
         self._counts: Callable[[Mapping[str, str]], bool] | None = None
+        self._reaches_back = False
 
     def only(self, counts: Callable[[Mapping[str, str]], bool], *, part: Hashable = None) -> Evidence:
         """The same evidence, which goes on growing, of those series alone whose labels ``counts`` takes.
@@ -80,6 +81,16 @@ class Evidence:
         found, before = copy(self), self._counts
         found._counts = counts if before is None else lambda labels: before(labels) and counts(labels)
         found._part = self._part if part is None else part
+        return found
+
+    def reaching_back(self) -> Evidence:
+        """The same evidence, in which all that is counted begins with the last scrape, or second of load, before a window's start.
+
+        So nothing at its start is left out. Histograms are taken as they are, too, although they trail their counters.
+        """
+        found = copy(self)
+        found._reaches_back, found._part = True, ("reaching back", self._part)
+        found.load = self.load.reaching_back()
         return found
 
     def rescale(self, scrape_interval: float) -> None:
@@ -155,7 +166,7 @@ class Evidence:
         """
         until = min(window.end, self.last_scrape(question))
         for one, since in self._since(question):
-            start = max(window.start, since)
+            start = max(self._start(one, window), since)
             found = count(one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
 
@@ -185,6 +196,11 @@ class Evidence:
                 spans.append((times[begin], times[end - 1]))
         first, last = max((begin for begin, _ in spans), default=0.0), min((end for _, end in spans), default=0.0)
         return Window(first, last) if first < last else None
+
+    def scraped_until(self, questions: Iterable[Question], moment: float) -> float:
+        """The last scrape up to a moment of any process that counts questions; the moment itself where none does."""
+        scrapes = (self.scrapes.get(one.source, one.times) for asked in questions for one in self.counters(asked))
+        return max((times[place - 1] for times in scrapes if (place := bisect_right(times, moment))), default=moment)
 
     def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
         """The scrapes of a window between which any series of a question rose, in the order of time."""
@@ -219,7 +235,7 @@ class Evidence:
         }
         until = min(window.end, self.last_scrape(whole))
         for one, since in self._since(whole):
-            start = max(window.start, since) + self.histogram_lag
+            start = max(self._start(one, window), since) + (0.0 if self._reaches_back else self.histogram_lag)
             bucket = buckets.get(one.histogram)
             if bucket is not None:
                 within, every = count_pair(
@@ -246,6 +262,12 @@ class Evidence:
         course.append(tally(window))
         steps = ((b.good - a.good, b.total - a.total) for a, b in pairwise(course))
         return [(min(max(0, good), total), total) for good, total in steps if total > 0]
+
+    def _start(self, one: Counter, window: Window) -> float:
+        """From when on a series is counted in a window."""
+        times = self.scrapes.get(one.source, one.times) if self._reaches_back else ()
+        before = bisect_right(times, window.start)
+        return times[before - 1] if before else window.start
 
     def _bounded(self, one: Counter, found: Count, until: float) -> Count:
         missing = found.events > 0 and one.is_gone(until, self.scrape_interval)

@@ -124,6 +124,11 @@ class FlagsExpectation(Kind):
         if self.during_fault is not None and self.during_fault.least:
             yield from scene.unreached(self.service, f"{' or '.join(self.flags)}")
 
+    @property
+    def needs_fault(self) -> bool:
+        """It does, if many flags are expected."""
+        return self.during_fault is not None and self.during_fault.least
+
     def takes(self, phase: Prospect) -> Takes:
         """As a share does."""
         key = self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"]

@@ -33,6 +33,7 @@ class Look:
         baseline: The baseline's window, once it has ended.
         at_least: Seconds of which nothing is claimed before they are over.
         at_once: A stop condition acts on what was seen; it does not ask whether it came in a burst.
+        reaches_back: What is counted between two scrapes is counted from the last scrape before the window on.
     """
 
     phase: Phase
@@ -43,6 +44,7 @@ class Look:
     baseline: Window | None = None
     at_least: float = 0.0
     at_once: bool = False
+    reaches_back: bool = False
 
     @property
     def too_short(self) -> bool:
@@ -65,6 +67,7 @@ class Finding:
         missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
         after: Seconds at the start of the window that it leaves out.
+        of_share: It rests on the tally's share of good events, held against the bound.
     """
 
     answer: Answer
@@ -78,6 +81,13 @@ class Finding:
     seen: str = ""
     missing: bool = False
     after: float = 0.0
+    of_share: bool = False
+
+    @property
+    def looks_good(self) -> bool:
+        """Whether nothing speaks against it, sure or not: no violation, and no share of the events that is under the bound."""
+        share = self.tally.share if self.of_share else None
+        return self.answer is not Answer.VIOLATED and (share is None or share >= self.bound)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +215,16 @@ class Kind(Declared, ABC):
     def markers(self) -> Iterator[Marker]:
         """What it wants to know of the content of the load's answers."""
         yield from ()
+
+    @property
+    def needs_fault(self) -> bool:
+        """Whether it expects during the fault what only the fault brings about: where a part of the proxies lack it, that is no harm."""
+        return False
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:
+        """The part of a window in which it counts, for those that start later."""
+        del evidence
+        return window
 
     @property
     def counts_everybody(self) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from pydantic import Field, field_validator
 
 from chaos.expectations.bound import Bound
-from chaos.expectations.evidence import Evidence
+from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import COUNTABLE, Expectation
@@ -130,6 +130,10 @@ class UnaffectedExpectation(Kind):
         silent = [name for name, one in same.items() if not one.tally.total]
         worst = f"the worst of {len(found)} services" if len(found) > 1 else self.unaffected[0]
         return replace(shown, where=worst if answer is Answer.HOLDS else ", ".join(silent or same))
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:
+        """As each of its shares does."""
+        return self._services[0].counting(evidence, window)
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
         """As of shares, of all services."""

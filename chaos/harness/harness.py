@@ -32,6 +32,7 @@ from chaos.model.settings import Settings
 from chaos.model.shift import Shift, ShiftStep
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Probe, Result
+from chaos.reporting import session
 from chaos.reporting.listeners import listeners as reports
 from chaos.reporting.record import run_folder
 from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
@@ -69,7 +70,7 @@ class Harness:
         probe: Makes what looks at the mesh's entry before anything is written; by default by HTTP.
         watchdog: Starts the watchdog for a plan (or a change) and the folder of its record; by default a process.
         clock: The clock that runs use.
-        listeners: Reports; by default the harness's own and those of installed packages.
+        listeners: Reports; by default the harness's own and those of installed packages, under pytest those of the test that runs.
         report_dir: The folder for records.
         wait: How long to wait for a target that another run holds, e.g. ``"10m"``; by default the run is refused at once.
         lease: Seconds without a sign of life after which a run counts as dead.
@@ -99,7 +100,7 @@ class Harness:
         self._probe = probe
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
-        self._listeners: Callable[[], Listeners] = lambda: Listeners(reports() if listeners is None else listeners)
+        self._listeners: Callable[[], Listeners] = _usual if listeners is None else lambda: Listeners(listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
         self._profile = profile_of(profile)
@@ -384,3 +385,8 @@ class Harness:
         until = clock.now() + _WATCHDOGS
         while (self.active() or self.active_changes()) and clock.now() < until:
             clock.sleep(0.2)
+
+
+def _usual() -> Listeners:
+    hearing = session.hearing()
+    return Listeners(reports()) if hearing is None else hearing

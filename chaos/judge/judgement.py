@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from chaos.expectations.evidence import Window
 from chaos.judge.aftermath import aftermath, left_behind
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
@@ -14,14 +15,15 @@ from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.facts import Facts
 from chaos.judge.foreign import broken_by_others
 from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for, without_metrics
-from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
+from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails, together
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
+from chaos.judge.on_the_way import with_last_seconds
 from chaos.judge.others import others_since
 from chaos.judge.proof import faults_before
 from chaos.judge.reach import out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
-from chaos.judge.removal import judge_removal
+from chaos.judge.removal import judge_removal, surely_there
 from chaos.judge.tested import untested_after, untested_before, untested_during, with_statuses
 from chaos.judge.undecided import undecided, undecided_recovery
 from chaos.judge.unscraped import judge_unscraped
@@ -68,11 +70,10 @@ def judge(history: History) -> Verdict:
     facts = Facts.of(history)
     (steady, steady_at), (faulted, faulted_at) = (known(history, facts, phase, now) for phase in ("baseline", "fault"))
     before = answer_of(baseline_answer(steady, steady_at), baseline_answer(facts, now))
-    during = answer_of(fault_answer(faulted, faulted_at), fault_answer(facts, now))
-    guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
     before = replace(before, expectations=with_statuses(steady, before.expectations, steady.baseline))
-    during = replace(during, expectations=with_statuses(faulted, during.expectations, faulted.faulted(faulted_at)))
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
+    during = _during_fault(faulted, faulted_at, facts, now, removed)
+    guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
     after = _recovered(history, facts, removed, now) if removed is not None else None
     found = dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now))
     reasons = list(without_metrics(found))
@@ -95,6 +96,19 @@ def judge(history: History) -> Verdict:
         unshown=tuple(unshown(facts, during.expectations, now)) if outcome is Outcome.PASSED else (),
         aftermath=aftermath(history, removed, outcome),
     )
+
+
+def _during_fault(then: Facts, at: float, facts: Facts, now: float, removed: RemovalResult | None) -> PhaseAnswer:
+    """How the fault's phase stood at the look that ended it; by the whole evidence, what was violated until the fault was gone is violated."""
+    by_then, whole = fault_answer(then, at), fault_answer(facts, now)
+    by_then = replace(by_then, expectations=with_statuses(then, by_then.expectations, then.faulted(at)))
+    there = Window(facts.marks[Mark.FAULT_FROM], surely_there(facts, now)) if whole.expectations else None
+    whole = replace(whole, expectations=with_statuses(facts, whole.expectations, there))
+    during = answer_of(by_then, whole)
+    if removed is None or not during.expectations:
+        return during
+    expectations = with_last_seconds(facts, during.expectations, removed)
+    return replace(during, answer=together(expectations), expectations=expectations)
 
 
 def _recovered(history: History, facts: Facts, removed: RemovalResult, now: float) -> RecoveryResult:

@@ -67,6 +67,8 @@ def undecided(
             )
         elif requests := hanging(facts, one):
             yield _hangs(one, requests)
+        elif one.hint is not None:
+            yield Reason(code=code, message=one.sentence, hint=one.hint)
         elif one.effect >= BURSTY:
             yield Reason(
                 code=ReasonCode.BURSTY,
@@ -74,8 +76,6 @@ def undecided(
                 hint="find out what fails from time to time (the run's picture, timeline.png, shows when): it may fail without the fault, "
                 f"too. To decide the expectation, observe for longer: raise observe.atLeast and {limit}",
             )
-        elif one.hint is not None:
-            yield Reason(code=code, message=one.sentence, hint=one.hint)
         elif one.interval is None:  # no share, so more events need not be what is missing
             yield Reason(
                 code=code,

@@ -78,6 +78,7 @@ class BackEnd:
         without_metrics: Names of metrics that it doesn't have.
         without_buckets: Values of ``le`` that it doesn't have, such as ``1000`` and ``1000.0``.
         warnings: What its answers warn of.
+        infos: What its answers remark.
         partial: Whether every second series is left out, as if a part of the stores did not answer.
         partial_field: Whether it says so by ``isPartial`` as VictoriaMetrics does.
         vectors_only: Whether a scalar is answered as a vector, evaluated in the past, as VictoriaMetrics does.
@@ -100,6 +101,7 @@ class BackEnd:
     without_metrics: Sequence[str] = ()
     without_buckets: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    infos: Sequence[str] = ()
     partial: bool = False
     partial_field: bool = False
     vectors_only: bool = False
@@ -332,6 +334,8 @@ def _queried(back_end: BackEnd, upstream: Upstream, parameters: Mapping[str, str
         data["result"] = data["result"][::2]
     if back_end.warnings:
         answer["warnings"] = list(back_end.warnings)
+    if back_end.infos:
+        answer["infos"] = list(back_end.infos)
     if back_end.partial_field:
         answer["isPartial"] = back_end.partial
     return 200, json.dumps(answer).encode()

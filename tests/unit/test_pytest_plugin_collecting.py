@@ -44,6 +44,18 @@ def test_in_python(harness):
     from chaos import read_experiment
     harness.check(read_experiment("experiments/bad.yaml")[0])
 """
+WITH_A_HARNESS_OF_ITS_OWN = """
+import pytest
+from chaos import read_experiment
+from conftest import Stored
+
+@pytest.fixture(scope="session")
+def mine():
+    return Stored()
+
+def test_mine(mine):
+    mine.check(read_experiment("experiments/bad.yaml")[0])
+"""
 
 
 def test_only_what_says_so_or_is_named_by_the_option_is_an_experiment(pytester: pytest.Pytester) -> None:
@@ -78,8 +90,11 @@ def test_an_experiment_is_never_run_again_into_green(pytester: pytest.Pytester, 
     with_outcomes(pytester, "bad")
     conftest = pytester.path / "conftest.py"
     conftest.write_text(conftest.read_text() + GOOD_AT_THE_SECOND_TRY + plugin)
-    pytester.makepyfile(test_in_python=IN_PYTHON)
-    for chosen in ("experiments", "test_in_python.py"):
+    pytester.makepyfile(test_in_python=IN_PYTHON, test_mine=WITH_A_HARNESS_OF_ITS_OWN)
+    for chosen in ("experiments", "test_in_python.py", "test_mine.py"):
         found = pytester.runpytest_subprocess(*MESH, "-s", *QUIET, chosen)
-        found.assert_outcomes(failed=1)
+        assert found.parseoutcomes().keys() <= {"failed", "errors"}, (
+            "a test that made its harness itself fails again at its start"
+        )
         assert "TRY 2" not in found.stdout.str()
+        found.stdout.fnmatch_lines(["*chaos experiments*", "bad *failed *"])

@@ -76,8 +76,17 @@ def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pyteste
             "test_it",
             "test_mine#test_it",
         ),
+        (
+            "import os, pytest\nfrom chaos.testing.shop import Shop\n"
+            "@pytest.fixture(scope='session')\ndef mine(tmp_path_factory):\n    shop = Shop()\n"
+            "    shop.mesh.create_virtual_service = lambda *given, **named: os._exit(9)\n"
+            "    return shop.harness(listeners=None, report_dir=tmp_path_factory.mktemp('reports'))\n"
+            "def test_it(mine): mine.check(read_experiment({file!r})[0])",
+            "test_it",
+            "test_mine#test_it",
+        ),
     ],
-    ids=["file", "function", "method with a parameter", "fixture"],
+    ids=["file", "function", "method with a parameter", "fixture", "harness of its own"],
 )
 def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(
     pytester: pytest.Pytester, test: str | None, name: str, full_name: str
@@ -105,6 +114,15 @@ def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(
     (suite,) = junit.iter("testsuite")
     assert suite.get("errors") == "1"
     assert [one.get("name") for one in junit.iter("testcase")] == [name]
+
+
+def test_a_worker_that_died_in_other_tests_starts_no_lab(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("def pytest_chaos_harness(config):\n    raise AssertionError('nobody asked for a harness')\n")
+    pytester.makepyfile("import os\n\ndef test_theirs():\n    os._exit(9)\n")
+    found = pytester.runpytest_subprocess("-n", "1", "--max-worker-restart=0", *QUIET)
+    found.assert_outcomes(failed=1)
+    assert "nobody asked" not in found.stdout.str() + found.stderr.str()
+    assert "residue" not in found.stdout.str()
 
 
 def test_what_junits_xml_has_of_a_verdict_is_json(pytester: pytest.Pytester) -> None:

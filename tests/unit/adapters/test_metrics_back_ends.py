@@ -57,3 +57,31 @@ def test_what_only_speaks_of_warnings_is_whole() -> None:
     labels = {**LABELS, "warnings": "none"}
     with serving(stored((labels, [(time.time() - 10, 1)])), BackEnd(partial_field=True)) as made:
         assert PrometheusMetrics(made.url).samples(Requests(host=HOST), seconds=60)
+
+
+NOT_A_COUNTER = 'PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: "orders"'
+OTHER_TYPES = "PromQL info: incompatible sample types encountered for binary operator"
+
+
+@pytest.mark.parametrize("back_end", [BackEnd(warnings=[NOT_A_COUNTER]), BackEnd(infos=[NOT_A_COUNTER])])
+def test_a_remark_on_a_query_that_read_all_samples_makes_no_answer_a_part(back_end: BackEnd) -> None:
+    with serving(stored((LABELS, [(time.time() - 10, 1)])), back_end) as made:
+        assert PrometheusMetrics(made.url).samples(Requests(host=HOST), seconds=60)
+
+
+@pytest.mark.parametrize(
+    "back_end",
+    [
+        BackEnd(warnings=[OTHER_TYPES]),
+        BackEnd(infos=[OTHER_TYPES]),
+        BackEnd(warnings=["PromQL warning: quantile value …"]),
+    ],
+)
+def test_samples_that_a_query_could_not_use_decide_nothing_and_the_query_is_named(back_end: BackEnd) -> None:
+    upstream = stored((LABELS, [(time.time() - 10, 1)]))
+    with (
+        serving(upstream, back_end) as made,
+        pytest.raises(MetricsError, match=r"not use all samples .*: PromQL") as caught,
+    ):
+        PrometheusMetrics(made.url).samples(Requests(host=HOST), seconds=60)
+    assert "correct the query" in str(caught.value.hint)
