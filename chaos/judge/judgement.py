@@ -12,14 +12,13 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.decisions import answer_of, known, recovery_of, results_of
+from chaos.judge.excuses import excuses
 from chaos.judge.facts import Facts
-from chaos.judge.foreign import broken_by_others
 from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for, without_metrics
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails, together
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.on_the_way import with_last_seconds
-from chaos.judge.others import others_since
 from chaos.judge.proof import faults_before
 from chaos.judge.reach import out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
@@ -168,19 +167,11 @@ def _reasons(
         yield from _not_steady(facts, before)
         return
     yield from untested_before(steady)
-    # A load generator that was not well itself says nothing against the system, by its counts or by rates that follow its own; nor
-    # does the lab, whose shop runs beside it.
-    kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
-    shared = facts.environment.lab
-    excused = {
-        one.title for one in kinds if starved is not None and (shared or one.counted_by_load or one.follows_load)
-    }
     results = (*during.expectations, *guarded, *(after.expectations if after is not None else ()))
-    disturbed = {**others_since(facts, now, removed), **broken_by_others(facts, results, now)}
-    excused |= disturbed.keys()
+    excused = excuses(facts, results, removed, now, starved=starved is not None)
     yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, facts, during.proof or Proof(), removed, after, excused)
-    yield from disturbed.values()
+    yield from filter(None, excused.values())
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:
