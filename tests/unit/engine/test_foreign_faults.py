@@ -24,8 +24,9 @@ def put_fault(shop: Shop, percentage: float = 80) -> None:
     })  # fmt: skip
 
 
-@pytest.mark.parametrize("expected", [ANSWERED, OF_CLIENTS])
-@pytest.mark.parametrize("seconds", [40.0, 52.0], ids=["during the fault", "after it"])
+@pytest.mark.parametrize(
+    ("expected", "seconds"), [(ANSWERED, 40.0), (OF_CLIENTS, 52.0)], ids=["during the fault", "after it"]
+)
 def test_what_it_may_have_broken_is_not_red(expected: str, seconds: float) -> None:
     shop = Shop(bears=0.8)
     shop.clock.later(seconds, lambda: put_fault(shop))

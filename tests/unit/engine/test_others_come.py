@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
-from tests.support.defects.experiment import DELAY, FOR_A_WHILE, MOST, expecting
+from tests.support.defects.experiment import DELAY, MOST, expecting
 from tests.support.defects.experiment import run as run_variant
 from tests.support.defects.variants import Moment, Variant, changes, during, shop, then
 
@@ -25,7 +25,7 @@ def with_door(*later: tuple[Moment, Mapping[str, float]]) -> Variant:
 
 
 def run(variant: Variant, expected: str, **declared: str) -> Verdict:
-    return run_variant({**expecting(expected, **declared), **FOR_A_WHILE}, variant)
+    return run_variant(expecting(expected, **declared), variant)
 
 
 @pytest.mark.parametrize(
