@@ -118,6 +118,11 @@ class ThroughputExpectation(Kind):
         """It does: who is sent less by the load asks less."""
         return True
 
+    @property
+    def notices_after(self) -> float:
+        """None: an answer that comes later is an answer."""
+        return inf
+
     def takes(self, phase: Prospect) -> Takes | None:
         """Enough batches to tell how much rates scatter."""
         if phase.phase == "fault" and self.during_fault is None:
