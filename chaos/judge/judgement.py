@@ -92,7 +92,9 @@ def judge(history: History) -> Verdict:
         removal=removed,
         recovery=after,
         changed=changed_edges(facts, now),
-        unshown=tuple(unshown(facts, during.expectations, now)) if outcome is Outcome.PASSED else (),
+        unshown=tuple(unshown(facts, during.expectations, now, recovered=_held_again(facts, removed, after)))
+        if outcome is Outcome.PASSED
+        else (),
         aftermath=aftermath(history, removed, outcome),
     )
 
@@ -393,8 +395,14 @@ def _after(
     elif after.answer is Answer.UNDECIDED:
         yield from undecided_recovery(facts, after)
     else:
-        since = facts.marks[Mark.RESTORED] + (removed.seconds or 0.0) + (after.seconds or 0.0)
-        yield from untested_after(facts, since)
+        yield from untested_after(facts, _held_again(facts, removed, after))
+
+
+def _held_again(facts: Facts, removed: RemovalResult | None, after: RecoveryResult | None) -> float:
+    """The moment from which on the steady state held again; never, where that was not seen."""
+    if removed is None or after is None or removed.seconds is None or after.seconds is None:
+        return float("inf")
+    return facts.marks[Mark.RESTORED] + removed.seconds + after.seconds
 
 
 def _all_held(

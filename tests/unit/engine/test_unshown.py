@@ -42,6 +42,7 @@ OF_CARTS = 'from: client, request: GET /carts/7, good: {status: "<500"}, atLeast
             "a caller that passes the fault's status 429 on has answered well",
         ),
         (shop(), expecting(OF_CARTS, requests=TWO_PATHS), "whether the requests 'GET /carts/7'"),
+        (then("restore", (0, {"asks": 0.15})), {}, "staging/inventory-svc is called less often since the fault"),
         (shop(), {"fault": DELAY}, "the fault holds requests back for 3s, and nothing that is expected looks at the time"),
     ],
 )  # fmt: skip
