@@ -6,16 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from chaos.expectations import ClientExpectation, ThroughputExpectation
-from chaos.expectations.confidence import interval
+from chaos.expectations.confidence import decide, interval
 from chaos.expectations.evidence import Window
+from chaos.expectations.good import is_success
 from chaos.expectations.share import ShareOfGood
 from chaos.istio.hosts import host_of
+from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.ours import calls_per_second
 from chaos.judge.reach import not_reached
 from chaos.judge.tested import too_small_alone
 from chaos.model.history import Mark
-from chaos.values.answers import ExpectationResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
 
 _TIMES: Final = 2.0
@@ -40,6 +42,7 @@ def unshown(
     yield from too_small_alone(facts, expectations, now)
     yield from _requests_of_one_name(facts)
     yield from _errors(facts, now)
+    yield from _no_success(facts, expectations, now)
     yield from _taken_for_good(facts, now)
     yield from _called_less(facts, recovered)
 
@@ -67,6 +70,22 @@ def _errors(facts: Facts, now: float) -> Iterator[str]:
             f"no expectation is about how requests are answered: during the fault, {during.total - during.good} of {during.total} answers to the load were "
             f"errors (5xx, or none), and before it {before.total - before.good} of {before.total}"
         )
+
+
+def _no_success(facts: Facts, expectations: tuple[ExpectationResult, ...], now: float) -> Iterator[str]:
+    """Expectations that hold by answers that are neither errors nor successes, such as 404, and are so only during the fault."""
+    window, namespace = facts.faulted(now), facts.experiment.target.namespace
+    for one, result in zip(facts.experiment.steady_state, expectations, strict=True):
+        if window is None or not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
+            continue
+        answers = one.statuses(facts.evidence, window, namespace)
+        good, total = sum(n for status, n in answers.items() if is_success(status)), sum(answers.values())
+        if decide(good, total, result.bound, confidence=share_of_confidence(facts.experiment)) is Answer.VIOLATED:
+            told = ", ".join(f"{status} for {n}" for status, n in sorted(answers.items()) if not is_success(status))
+            yield (
+                f"{one.title!r} holds only since it takes answers for good that are no successes: of {total} answers during the fault, status {told}; if these "
+                "are none of good answers, declare good.status 2xx"
+            )
 
 
 def _taken_for_good(facts: Facts, now: float) -> Iterator[str]:
