@@ -20,7 +20,7 @@ from chaos.istio.hosts import service_fqdn, service_of
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config_of
 from chaos.istio.metrics import is_unknown
-from chaos.istio.pods import hosts_with_own_pods
+from chaos.istio.pods import hosts_with_own_pods, other_names
 from chaos.istio.virtual_services import mirrored_by
 from chaos.istio.workloads import Workload, workloads_of
 from chaos.judge import hopeless, longest
@@ -272,14 +272,18 @@ def make_plan(
 
 
 def led_in(experiment: Experiment, situations: Sequence[Situation]) -> Iterator[Led]:
-    """Where routes may send requests to the hosts that a run counts."""
+    """Where requests to the hosts that a run counts are counted beside them: where routes may send them, and as what their pods know them."""
     targets = [one.target for one in experiment.each()]
     homes = dict(zip([one.namespace for one in targets], situations, strict=True))
     hosts = (*(service_fqdn(one.service, one.namespace) for one in targets), *experiment.claimed)
     for host in dict.fromkeys(hosts):
         home, _ = service_of(host) or ("", "")
-        for destination in homes.get(home, situations[0]).destinations(host)[1:]:
-            yield Led(host=host, destination=destination)
+        situation = homes.get(home, situations[0])
+        destinations = situation.destinations(host)
+        yield from (Led(host=host, destination=one) for one in destinations[1:])
+        for name in other_names(host, situation.services, situation.workloads):
+            if name not in destinations:
+                yield Led(host=host, destination=name, side=Side.CALLED)
 
 
 def _compared(situation: Situation) -> Iterator[str]:

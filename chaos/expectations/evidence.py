@@ -65,7 +65,7 @@ class Evidence:
         self.scrapes = Scrapes()
         self.copies = Copies(self.scrapes)
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
-        self._led: dict[str, dict[str, float]] = {}
+        self._led: dict[str, list[Led]] = {}
         self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
         self._courses = _Courses()
         self._part: Hashable = None
@@ -101,23 +101,33 @@ class Evidence:
     def lead(self, found: Iterable[Led]) -> None:
         """From then on, requests to a host that are counted at another one count with those that are counted at itself."""
         for one in found:
-            since = float("-inf") if one.since is None else one.since
-            self._led.setdefault(one.host, {one.host: float("-inf")}).setdefault(one.destination, since)
+            known = self._led.setdefault(one.host, [Led(host=one.host, destination=one.host)])
+            if all((one.destination, one.side) != (other.destination, other.side) for other in known):
+                known.append(one)
         self._parts.clear()
         self._courses.clear()
 
     def destinations(self, host: str) -> Sequence[str]:
         """The hosts at which requests to a host are counted, itself first."""
-        return tuple(self._led.get(host, (host,)))
+        return tuple(one.destination for one in self._led.get(host, ()) if one.side is None) or (host,)
+
+    def goes_by_other_names(self, host: str) -> bool:
+        """Whether the host's pods may count its requests under another name, with those that were sent to them by that name."""
+        return any(one.side is not None for one in self._led.get(host, ()))
 
     def parts(self, question: Question) -> Sequence[tuple[Question, float]]:
         """What has to be asked for a question: itself of each destination of its host, with the moment from which that counts."""
-        led = self._led.get(question.host) if isinstance(question, Requests | Durations) else None
-        if led is None:
+        if not isinstance(question, Requests | Durations) or question.host not in self._led:
             return ((question, float("-inf")),)
         if question not in self._parts:
-            made = ((question.model_copy(update={"host": host}), since) for host, since in led.items())
-            self._parts[question] = tuple(made)
+            self._parts[question] = tuple(
+                (
+                    question.model_copy(update={"host": one.destination}),
+                    float("-inf") if one.since is None else one.since,
+                )
+                for one in self._led[question.host]
+                if one.side in (None, question.side)
+            )
         return self._parts[question]
 
     def add(self, question: Question, found: Iterable[Series]) -> None:

@@ -101,6 +101,8 @@ class Traffic:
         self.bears_at: Mapping[str, float] = {}
         self.spoils: Mapping[str, float] = {}
         """By the name of a Service to which routes may send orders: the share of them that fails there."""
+        self.known_as: Mapping[str, str] = {}
+        """By host, the Service of the same pods under whose name they count what arrives."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.scrape_interval, self.time_out = 1.0, inf
         self.staggered = False
@@ -303,7 +305,7 @@ class Traffic:
             for (*_, flags, code), count in self.shares.out(shares, part).items():
                 self._count(Requests(host=host), count, caller=caller, pod=caller, code=code, flags=flags)
                 if flags in ("-", "DI"):
-                    asked = Requests(host=host, side=Side.CALLED)
+                    asked = Requests(host=self.known_as.get(host, host), side=Side.CALLED)
                     self._count(asked, count, caller=caller, pod=f"{service}-1-a", code=code)
 
     def _sent(self, service: str, at: float, number: int) -> Mapping[str, int]:
