@@ -41,7 +41,7 @@ class RouteWatch:
         self._followed = followed
         self._clock = clock
         self._experiment = experiment
-        self._known = {(one.host, one.destination) for one in led}
+        self._known = {(one.host, one.destination, one.side) for one in led}
         self._around = around
         self._situations: Sequence[Situation] | None = None
         self._seen = -1
@@ -77,9 +77,11 @@ class RouteWatch:
             since = self._well_at if self._well_at > float("-inf") else None
             led = led_in(self._experiment, now)
             new = [
-                one.model_copy(update={"since": since}) for one in led if (one.host, one.destination) not in self._known
+                one.model_copy(update={"since": since})
+                for one in led
+                if (one.host, one.destination, one.side) not in self._known
             ]
-            self._known |= {(one.host, one.destination) for one in new}
+            self._known |= {(one.host, one.destination, one.side) for one in new}
             self._seen = changes
         self._well_at = begun
         return new

@@ -91,6 +91,11 @@ class AlertExpectation(Kind):
                 hint="raise limits.fault, or shorten firesWithin",
             )
 
+    @property
+    def needs_fault(self) -> bool:
+        """It does, if it has to fire."""
+        return self.fires_within is not None
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """By whether it fired when it was looked at, twice a second; nothing is left to chance."""
         looks = self._looks(evidence, look.window)

@@ -17,7 +17,7 @@ from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
-from chaos.istio.metrics import flags_of
+from chaos.istio.metrics import caller_of, flags_of
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.load import LoadSecond
@@ -106,6 +106,11 @@ class AttemptsExpectation(Kind):
         """Per request of the load: attempts of others count then, too."""
         return self.per is None
 
+    @property
+    def notices_after(self) -> float:
+        """None: who waits does not try again."""
+        return inf
+
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """Both services need proxies that count."""
         yield from scene.unknown(self.caller)
@@ -172,7 +177,7 @@ class AttemptsExpectation(Kind):
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the mean number."""
         per = f"request of {self.per}" if self.per is not None else "request of the load"
-        observed = f"no request, or no attempt that the proxies of {self.attempts} saw,"
+        observed = f"no request, or no attempt that the proxies of {self.attempts} saw"
         if found.value is not None and found.between is not None:
             fewest, utmost = (_Counted.of(tally, found.effect).mean(found.confidence) for tally in found.between)
             low, high = fewest[0], utmost[1]
@@ -270,8 +275,12 @@ class AttemptsExpectation(Kind):
     def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:
         """Attempts in one window and requests in another."""
         mine = evidence if self.caller is None else evidence.only(sent_by(self.caller, namespace))
-        sent = mine.counted(Requests(host=host_of(self.attempts, namespace)), attempts)
+        host = host_of(self.attempts, namespace)
+        sent = tuple(mine.counted(Requests(host=host), attempts))
         aborted = sum(found.events for one, found in sent if _ABORTED in flags_of(one.labels))
+        if evidence.goes_by_other_names(host):
+            callers = {caller_of(one.labels) for one, _ in sent}
+            mine = mine.only(lambda labels: caller_of(labels) in callers)
         arrived = sum(found.events for _, found in mine.counted(self._arrivals(namespace), attempts))
         if self.per is None:
             asked, _ = evidence.load.total("sent and answered", _sent_and_answered, requests.start, requests.end)

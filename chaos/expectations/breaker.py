@@ -99,6 +99,11 @@ class BreakerExpectation(Kind):
             if flag in self.flags:
                 yield from scene.unlimited(self.breaker, policy)
 
+    @property
+    def needs_fault(self) -> bool:
+        """It does: it opens for the fault."""
+        return True
+
     def takes(self, phase: Prospect) -> Takes | None:
         """Before the fault, as the share of refused requests does; that it opens takes one request."""
         return None if phase.phase == "fault" else replace(self._closed.takes(phase), key="atMost")

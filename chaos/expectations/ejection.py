@@ -91,6 +91,11 @@ class EjectionExpectation(Kind):
                 hint="scale it to two pods or more",
             )
 
+    @property
+    def needs_fault(self) -> bool:
+        """It does: a replica is ejected for the fault."""
+        return True
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """During the fault: one was out from within the time on. Before it and after it: each got requests, and none was out."""
         (question,) = self.questions(look.namespace)

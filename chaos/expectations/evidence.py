@@ -65,11 +65,12 @@ class Evidence:
         self.scrapes = Scrapes()
         self.copies = Copies(self.scrapes)
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
-        self._led: dict[str, dict[str, float]] = {}
+        self._led: dict[str, list[Led]] = {}
         self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
         self._courses = _Courses()
         self._part: Hashable = None
         self._counts: Callable[[Mapping[str, str]], bool] | None = None
+        self._reaches_back = False
 
     def only(self, counts: Callable[[Mapping[str, str]], bool], *, part: Hashable = None) -> Evidence:
         """The same evidence, which goes on growing, of those series alone whose labels ``counts`` takes.
@@ -82,6 +83,16 @@ class Evidence:
         found._part = self._part if part is None else part
         return found
 
+    def reaching_back(self) -> Evidence:
+        """The same evidence, in which all that is counted begins with the last scrape, or second of load, before a window's start.
+
+        So nothing at its start is left out. Histograms are taken as they are, too, although they trail their counters.
+        """
+        found = copy(self)
+        found._reaches_back, found._part = True, ("reaching back", self._part)
+        found.load = self.load.reaching_back()
+        return found
+
     def rescale(self, scrape_interval: float) -> None:
         """The scrape interval turned out to be another one; what was summed up by the old one is forgotten."""
         self.scrape_interval = scrape_interval
@@ -90,23 +101,33 @@ class Evidence:
     def lead(self, found: Iterable[Led]) -> None:
         """From then on, requests to a host that are counted at another one count with those that are counted at itself."""
         for one in found:
-            since = float("-inf") if one.since is None else one.since
-            self._led.setdefault(one.host, {one.host: float("-inf")}).setdefault(one.destination, since)
+            known = self._led.setdefault(one.host, [Led(host=one.host, destination=one.host)])
+            if all((one.destination, one.side) != (other.destination, other.side) for other in known):
+                known.append(one)
         self._parts.clear()
         self._courses.clear()
 
     def destinations(self, host: str) -> Sequence[str]:
         """The hosts at which requests to a host are counted, itself first."""
-        return tuple(self._led.get(host, (host,)))
+        return tuple(one.destination for one in self._led.get(host, ()) if one.side is None) or (host,)
+
+    def goes_by_other_names(self, host: str) -> bool:
+        """Whether the host's pods may count its requests under another name, with those that were sent to them by that name."""
+        return any(one.side is not None for one in self._led.get(host, ()))
 
     def parts(self, question: Question) -> Sequence[tuple[Question, float]]:
         """What has to be asked for a question: itself of each destination of its host, with the moment from which that counts."""
-        led = self._led.get(question.host) if isinstance(question, Requests | Durations) else None
-        if led is None:
+        if not isinstance(question, Requests | Durations) or question.host not in self._led:
             return ((question, float("-inf")),)
         if question not in self._parts:
-            made = ((question.model_copy(update={"host": host}), since) for host, since in led.items())
-            self._parts[question] = tuple(made)
+            self._parts[question] = tuple(
+                (
+                    question.model_copy(update={"host": one.destination}),
+                    float("-inf") if one.since is None else one.since,
+                )
+                for one in self._led[question.host]
+                if one.side in (None, question.side)
+            )
         return self._parts[question]
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
@@ -155,7 +176,7 @@ class Evidence:
         """
         until = min(window.end, self.last_scrape(question))
         for one, since in self._since(question):
-            start = max(window.start, since)
+            start = max(self._start(one, window), since)
             found = count(one, start, window.end, scrapes=self.scrapes, interval=self.scrape_interval)
             yield one, self._bounded(one, found, until)
 
@@ -185,6 +206,11 @@ class Evidence:
                 spans.append((times[begin], times[end - 1]))
         first, last = max((begin for begin, _ in spans), default=0.0), min((end for _, end in spans), default=0.0)
         return Window(first, last) if first < last else None
+
+    def scraped_until(self, questions: Iterable[Question], moment: float) -> float:
+        """The last scrape up to a moment of any process that counts questions; the moment itself where none does."""
+        scrapes = (self.scrapes.get(one.source, one.times) for asked in questions for one in self.counters(asked))
+        return max((times[place - 1] for times in scrapes if (place := bisect_right(times, moment))), default=moment)
 
     def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
         """The scrapes of a window between which any series of a question rose, in the order of time."""
@@ -219,7 +245,7 @@ class Evidence:
         }
         until = min(window.end, self.last_scrape(whole))
         for one, since in self._since(whole):
-            start = max(window.start, since) + self.histogram_lag
+            start = max(self._start(one, window), since) + (0.0 if self._reaches_back else self.histogram_lag)
             bucket = buckets.get(one.histogram)
             if bucket is not None:
                 within, every = count_pair(
@@ -246,6 +272,12 @@ class Evidence:
         course.append(tally(window))
         steps = ((b.good - a.good, b.total - a.total) for a, b in pairwise(course))
         return [(min(max(0, good), total), total) for good, total in steps if total > 0]
+
+    def _start(self, one: Counter, window: Window) -> float:
+        """From when on a series is counted in a window."""
+        times = self.scrapes.get(one.source, one.times) if self._reaches_back else ()
+        before = bisect_right(times, window.start)
+        return times[before - 1] if before else window.start
 
     def _bounded(self, one: Counter, found: Count, until: float) -> Count:
         missing = found.events > 0 and one.is_gone(until, self.scrape_interval)

@@ -100,6 +100,11 @@ class FallbackExpectation(Kind):
         if self.request is not None:
             yield self.request
 
+    @property
+    def needs_fault(self) -> bool:
+        """It does: degraded answers come of the fault."""
+        return True
+
     def takes(self, phase: Prospect) -> Takes:
         """As a share does, of degraded answers during the fault and of others before it."""
         faulted = phase.phase == "fault"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -112,11 +113,21 @@ class FlagsExpectation(Kind):
         """The service's requests."""
         yield Requests(host=host_of(self.service, namespace))
 
+    @property
+    def notices_after(self) -> float:
+        """None, unless such requests are expected."""
+        return 0.0 if self.during_fault is not None and self.during_fault.least else inf
+
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """A fault answers before the router, which sets the flags: it can't be what makes them appear at its own hop."""
         yield from scene.unknown(self.caller)
         if self.during_fault is not None and self.during_fault.least:
             yield from scene.unreached(self.service, f"{' or '.join(self.flags)}")
+
+    @property
+    def needs_fault(self) -> bool:
+        """It does, if many flags are expected."""
+        return self.during_fault is not None and self.during_fault.least
 
     def takes(self, phase: Prospect) -> Takes:
         """As a share does."""

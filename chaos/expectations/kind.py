@@ -16,7 +16,7 @@ from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
-from chaos.values.questions import Question
+from chaos.values.questions import Question, Standing
 from chaos.values.remarks import Refusal, Warn
 
 Phase = Literal["baseline", "fault", "recovery"]
@@ -33,6 +33,7 @@ class Look:
         baseline: The baseline's window, once it has ended.
         at_least: Seconds of which nothing is claimed before they are over.
         at_once: A stop condition acts on what was seen; it does not ask whether it came in a burst.
+        reaches_back: What is counted between two scrapes is counted from the last scrape before the window on.
     """
 
     phase: Phase
@@ -43,6 +44,7 @@ class Look:
     baseline: Window | None = None
     at_least: float = 0.0
     at_once: bool = False
+    reaches_back: bool = False
 
     @property
     def too_short(self) -> bool:
@@ -65,6 +67,7 @@ class Finding:
         missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
         after: Seconds at the start of the window that it leaves out.
+        of_share: It rests on the tally's share of good events, held against the bound.
     """
 
     answer: Answer
@@ -78,6 +81,13 @@ class Finding:
     seen: str = ""
     missing: bool = False
     after: float = 0.0
+    of_share: bool = False
+
+    @property
+    def looks_good(self) -> bool:
+        """Whether nothing speaks against it, sure or not: no violation, and no share of the events that is under the bound."""
+        share = self.tally.share if self.of_share else None
+        return self.answer is not Answer.VIOLATED and (share is None or share >= self.bound)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +166,10 @@ class Kind(Declared, ABC):
     def questions(self, namespace: str) -> Iterable[Question]:
         """What must be asked of the metrics all along."""
 
+    def answered_always(self, namespace: str) -> Iterable[Question]:
+        """Questions to which there should be an answer at any time, so that a plan can see whether there is one."""
+        return (one for one in self.questions(namespace) if isinstance(one, Standing))
+
     @abstractmethod
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """What the evidence says in a window."""
@@ -203,6 +217,16 @@ class Kind(Declared, ABC):
         yield from ()
 
     @property
+    def needs_fault(self) -> bool:
+        """Whether it expects during the fault what only the fault brings about: where a part of the proxies lack it, that is no harm."""
+        return False
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:
+        """The part of a window in which it counts, for those that start later."""
+        del evidence
+        return window
+
+    @property
     def counts_everybody(self) -> bool:
         """Whether it takes everybody's requests for the load's, so that others' coming and going looks like the system's doing."""
         return False
@@ -211,6 +235,11 @@ class Kind(Declared, ABC):
     def follows_load(self) -> bool:
         """Whether it is about a rate of requests, which falls and rises with what the load generator manages to send."""
         return False
+
+    @property
+    def notices_after(self) -> float:
+        """Seconds for which requests have to be held back to break it, if nobody gives up; 0 where that is not known, infinity where no time does."""
+        return 0.0
 
     @property
     def endures(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from copy import copy
 from typing import Final
 
 from chaos.values.load import LoadSecond
@@ -21,6 +22,13 @@ class LoadLog:
         self._seconds: list[LoadSecond] = []
         self._sums: dict[Hashable, list[Pair]] = {}
         self._waits: dict[int, _Waits] = {}
+        self._reaches_back = False
+
+    def reaching_back(self) -> LoadLog:
+        """The same seconds, where an interval begins with the one in which it starts."""
+        found = copy(self)
+        found._reaches_back = True
+        return found
 
     @property
     def seconds(self) -> Sequence[LoadSecond]:
@@ -75,6 +83,8 @@ class LoadLog:
         return max(0, math.floor(waiting - _SURE * math.sqrt(variance)))
 
     def _first(self, start: float) -> int:
+        if self._reaches_back:
+            return max(0, bisect_right(self._seconds, start, key=lambda second: second.at) - 1)
         return bisect_left(self._seconds, start, key=lambda second: second.at)
 
     def _ended_by(self, end: float) -> int:

@@ -117,7 +117,7 @@ class Expectation(ShareOfGood):
 
     def holding(self, evidence: Evidence, look: Look) -> Window:
         """Histograms trail their counters, so the fault's last answers come in after it: a recovery shows only if they are good too."""
-        if self.good.milliseconds is None or look.phase != "recovery":
+        if self.good.milliseconds is None or look.phase != "recovery" or look.reaches_back:
             return look.window
         return Window(look.window.start - evidence.histogram_lag, look.window.end)
 

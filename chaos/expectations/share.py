@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,13 +96,17 @@ class Share(Kind):
         becomes of them.
         """
         bounds = self._bounds(evidence, look)
+        if look.reaches_back:
+            evidence = evidence.reaching_back()
         holding = self.holding(evidence, look)
         confidence = 1 - (1 - look.confidence) * bounds.alpha
         counted = self._worth(evidence, look.window, look)
         for tried, after, part in self._violating(evidence, look, counted):
             sure = 1 - (1 - confidence) * part
             if self._answer(tried, evidence, look, bounds.least, sure, late_are=1) is Answer.VIOLATED:
-                return Finding(Answer.VIOLATED, tried.tally, bounds.told, sure, effect=tried.effect, after=after)
+                return Finding(
+                    Answer.VIOLATED, tried.tally, bounds.told, sure, effect=tried.effect, after=after, of_share=True
+                )
         late, part = _settling(evidence, look, bounds.most) if look.phase == "fault" else (0.0, 1.0)
         confidence = 1 - (1 - confidence) * part
         settled = counted
@@ -111,7 +116,7 @@ class Share(Kind):
         if not settled.tally.total or (late and _is_under(bounds.most, counted.tally)):
             settled, answer = counted, Answer.UNDECIDED
         answer = Answer.HOLDS if answer is Answer.HOLDS else Answer.UNDECIDED
-        return Finding(answer, settled.tally, bounds.told, confidence, effect=settled.effect)
+        return Finding(answer, settled.tally, bounds.told, confidence, effect=settled.effect, of_share=True)
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
         """The same, of each host alone."""
@@ -285,7 +290,13 @@ class ShareOfGood(Share):
                 code="error-is-good",
                 message=f"{self.title}: a caller that passes the fault's status {', '.join(map(str, taken))} on has answered well, by "
                 f"what is declared as good ({self.good}); if that is none of a good answer, declare good.status 2xx",
+                weakens=True,
             )
+
+    @property
+    def notices_after(self) -> float:
+        """Those within which answers are good."""
+        return math.inf if self.good.milliseconds is None else self.good.milliseconds / 1000
 
     def bound_in(self, phase: Phase) -> Bound:
         """The bound that holds in a phase."""
@@ -303,10 +314,6 @@ class ShareOfGood(Share):
     @abstractmethod
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """All events of a window by their status: ``{"200": 640, "404": 3}``."""
-
-    def counting(self, evidence: Evidence, window: Window) -> Window:  # noqa: ARG002 - for those that start later
-        """The part of a window in which it counts."""
-        return window
 
 
 def rest_of(bound: float) -> float:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field, field_validator
 
 from chaos.expectations.bound import Bound
-from chaos.expectations.evidence import Evidence
+from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import COUNTABLE, Expectation
@@ -97,6 +98,11 @@ class UnaffectedExpectation(Kind):
         for one in self._services:
             yield from one.questions(namespace)
 
+    @property
+    def notices_after(self) -> float:
+        """Those within which answers are good."""
+        return inf if self.good.milliseconds is None else self.good.milliseconds / 1000
+
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """The target has to be none of them: its callers get the fault in place of its answers."""
         for one in self.unaffected:
@@ -124,6 +130,10 @@ class UnaffectedExpectation(Kind):
         silent = [name for name, one in same.items() if not one.tally.total]
         worst = f"the worst of {len(found)} services" if len(found) > 1 else self.unaffected[0]
         return replace(shown, where=worst if answer is Answer.HOLDS else ", ".join(silent or same))
+
+    def counting(self, evidence: Evidence, window: Window) -> Window:
+        """As each of its shares does."""
+        return self._services[0].counting(evidence, window)
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
         """As of shares, of all services."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from chaos.guard.draft import Draft
 from chaos.istio.hosts import service_fqdn
+from chaos.istio.workloads import Workload
 from chaos.model.situation import pods_right
 from chaos.values.remarks import Refusal
 
@@ -25,7 +26,8 @@ def callers_are_there(draft: Draft) -> Iterator[Refusal]:
             rule="no-callers",
             value=text,
             message=f"no workload in {draft.namespace!r} has the labels {text} of target.callers",
-            hint="check the labels of the calling pods: kubectl get pods --show-labels -n " + draft.namespace,
+            hint=_meant(wanted, here)
+            or f"check the labels of the calling pods: kubectl get pods --show-labels -n {draft.namespace}",
         )
     elif not any(workload.proxied for workload in found):
         yield Refusal(
@@ -34,6 +36,16 @@ def callers_are_there(draft: Draft) -> Iterator[Refusal]:
             message=f"no pod of the declared callers ({text}) has a sidecar, so nothing could inject the fault",
             hint="label the namespace istio-injection=enabled and restart the pods",
         )
+
+
+def _meant(wanted: Mapping[str, str], here: Iterable[Workload]) -> str:
+    """Which labels were probably meant: those with the same values under other keys, as ``app.kubernetes.io/name``."""
+    for workload in here:
+        same = {key: value for key, value in workload.labels.items() if value in wanted.values()}
+        if same:
+            labels = ", ".join(f"{key}: {value}" for key, value in same.items())
+            return f"the pods of {workload.name} have other keys: write {{{labels}}} as target.callers, or with a template as with.callers"
+    return ""
 
 
 def callers_can_see(draft: Draft) -> Iterator[Refusal]:

@@ -143,7 +143,7 @@ def _ungovernable(vs: Object, host: str) -> Refusal | None:
         return refuse(
             "already-injected",
             name_of(vs),
-            "the governing VirtualService has residue of another run: its fault, or fields that are not given back yet",
+            "the governing VirtualService has the fault of another run, which lasts or was left, or fields that it has not given back yet",
             "wait until that run ends, or sweep: chaosctl sweep",
         )
     if host not in hosts_of(vs):

@@ -21,6 +21,22 @@ def hosts_with_own_pods(services: Sequence[Object], workloads: Sequence[Workload
             yield service_fqdn(name, one["metadata"]["namespace"])
 
 
+def other_names(host: str, services: Sequence[Object], workloads: Sequence[Workload]) -> Iterator[str]:
+    """The registry hosts of other Services that select some of a host's workloads, and no others.
+
+    The proxy of a pod counts what arrives under the name of one Service alone, whichever was called.
+    """
+    chosen = {
+        service_fqdn(one["metadata"]["name"], one["metadata"]["namespace"]): _selected(one, workloads)
+        for one in services
+    }
+    yield from (
+        other
+        for other, theirs in chosen.items()
+        if other != host and theirs and theirs <= chosen.get(host, frozenset())
+    )
+
+
 def _selected(service: Object, workloads: Sequence[Workload]) -> frozenset[tuple[str, str]]:
     wanted, home = service.get("spec", {}).get("selector") or {}, service["metadata"]["namespace"]
     return frozenset(

@@ -6,22 +6,27 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from chaos.expectations.evidence import Window
 from chaos.judge.aftermath import aftermath, left_behind
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.decisions import answer_of, known, recovery_of, results_of
+from chaos.judge.excuses import excuses
 from chaos.judge.facts import Facts
-from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
-from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
+from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for, without_metrics
+from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails, together
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
+from chaos.judge.on_the_way import with_last_seconds
 from chaos.judge.proof import faults_before
+from chaos.judge.reach import out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
-from chaos.judge.removal import judge_removal
+from chaos.judge.removal import judge_removal, surely_there
 from chaos.judge.tested import untested_after, untested_before, untested_during, with_statuses
 from chaos.judge.undecided import undecided, undecided_recovery
 from chaos.judge.unscraped import judge_unscraped
+from chaos.judge.unshown import unshown
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.plan import Injection
@@ -64,13 +69,13 @@ def judge(history: History) -> Verdict:
     facts = Facts.of(history)
     (steady, steady_at), (faulted, faulted_at) = (known(history, facts, phase, now) for phase in ("baseline", "fault"))
     before = answer_of(baseline_answer(steady, steady_at), baseline_answer(facts, now))
-    during = answer_of(fault_answer(faulted, faulted_at), fault_answer(facts, now))
-    guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
     before = replace(before, expectations=with_statuses(steady, before.expectations, steady.baseline))
-    during = replace(during, expectations=with_statuses(faulted, during.expectations, faulted.faulted(faulted_at)))
     removed = judge_removal(facts, now) if Mark.RESTORED in history.marks else None
+    during = _during_fault(faulted, faulted_at, facts, now, removed)
+    guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
     after = _recovered(history, facts, removed, now) if removed is not None else None
-    reasons = list(dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now)))
+    found = dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now))
+    reasons = list(without_metrics(found))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     outcome = worst(reason.code.outcome for reason in reasons)
@@ -87,8 +92,22 @@ def judge(history: History) -> Verdict:
         removal=removed,
         recovery=after,
         changed=changed_edges(facts, now),
+        unshown=tuple(unshown(facts, during.expectations, now)) if outcome is Outcome.PASSED else (),
         aftermath=aftermath(history, removed, outcome),
     )
+
+
+def _during_fault(then: Facts, at: float, facts: Facts, now: float, removed: RemovalResult | None) -> PhaseAnswer:
+    """How the fault's phase stood at the look that ended it; by the whole evidence, what was violated until the fault was gone is violated."""
+    by_then, whole = fault_answer(then, at), fault_answer(facts, now)
+    by_then = replace(by_then, expectations=with_statuses(then, by_then.expectations, then.faulted(at)))
+    there = Window(facts.marks[Mark.FAULT_FROM], surely_there(facts, now)) if whole.expectations else None
+    whole = replace(whole, expectations=with_statuses(facts, whole.expectations, there))
+    during = answer_of(by_then, whole)
+    if removed is None or not during.expectations:
+        return during
+    expectations = with_last_seconds(facts, during.expectations, removed)
+    return replace(during, answer=together(expectations), expectations=expectations)
 
 
 def _recovered(history: History, facts: Facts, removed: RemovalResult, now: float) -> RecoveryResult:
@@ -148,15 +167,11 @@ def _reasons(
         yield from _not_steady(facts, before)
         return
     yield from untested_before(steady)
-    # A load generator that was not well itself says nothing against the system, by its counts or by rates that follow its own; nor
-    # does the lab, whose shop runs beside it.
-    kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
-    shared = facts.environment.lab
-    excused = {
-        one.title for one in kinds if starved is not None and (shared or one.counted_by_load or one.follows_load)
-    }
+    results = (*during.expectations, *guarded, *(after.expectations if after is not None else ()))
+    excused = excuses(facts, results, removed, now, starved=starved is not None)
     yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, facts, during.proof or Proof(), removed, after, excused)
+    yield from filter(None, excused.values())
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:
@@ -257,6 +272,7 @@ def _during(
         # Where no fault was counted, it goes without saying that nothing could break the expectations.
         if proof.counted or not unproven or reason.code is not ReasonCode.FAULT_TOO_SMALL:
             yield reason
+    yield from out_of_reach(facts, now)
     if during.answer is Answer.UNDECIDED:
         yield from undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "fault")
         if not during.expectations:

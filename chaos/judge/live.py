@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from chaos.expectations.evidence import Window
-from chaos.expectations.kind import Finding, Kind, Look, Phase
-from chaos.istio.hosts import short
-from chaos.judge.alpha import confidence_of_guardrail, longest_delay, share_of_confidence
+from chaos.expectations.kind import Finding, Look
+from chaos.judge.alpha import confidence_of_guardrail, share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.judge.looks import closely, decided, judged, look_at
+from chaos.judge.on_the_way import with_first_seconds
 from chaos.judge.proof import course_is_over, judge_proof
+from chaos.judge.removal import surely_there
 from chaos.model.history import Mark
 from chaos.model.verdict import Proof
 from chaos.values.answers import Answer, ExpectationResult
@@ -39,69 +41,36 @@ def together(expectations: Sequence[ExpectationResult | Finding]) -> Answer:
     return Answer.HOLDS if answers == {Answer.HOLDS} else Answer.UNDECIDED
 
 
-def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float) -> Look:
-    """What is asked of every expectation in a window."""
-    experiment = facts.experiment
-    least = {
-        "baseline": experiment.observed_for / 2,
-        "fault": experiment.observed_for,
-        "recovery": experiment.stays_good_for,
-    }
-    return Look(
-        phase=phase,
-        window=window,
-        namespace=experiment.target.namespace,
-        confidence=confidence,
-        delay=longest_delay(experiment),
-        baseline=facts.baseline if phase != "baseline" else None,
-        at_least=least[phase].total_seconds(),
-    )
-
-
-def judged(facts: Facts, kinds: Sequence[Kind], look: Look) -> tuple[ExpectationResult, ...]:
-    """What became of expectations in a window."""
-    return tuple(_with_parts(facts, one, one.tell(decided(facts, one, look), look.phase), look) for one in kinds)
-
-
-def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -> ExpectationResult:
-    """With what was counted at each destination, where routes send a service's requests to several."""
-    apart = {short(host, look.namespace): tally for host, tally in kind.apart(facts.evidence, look).items()}
-    if not apart:
-        return told
-    parts = ", ".join(f"{tally.good} of {tally.total} at {name}" for name, tally in apart.items())
-    found = told.model_copy(update={"apart": apart, "observed": f"{told.observed}; of these {parts}"})
-    worse = [name for name, tally in apart.items() if (tally.share or 0.0) < told.bound]
-    if told.answer is not Answer.VIOLATED or told.interval is None or not 0 < len(worse) < len(apart):
-        return found
-    hint = f"only {', '.join(worse)} is worse than expected: routes send a part of the requests there, as to a canary; look at its version first"
-    return found.model_copy(update={"hint": hint})
-
-
-def decided(facts: Facts, kind: Kind, look: Look) -> Finding:
-    """What the evidence says of an expectation; nothing yet in a window that is too short to claim anything."""
-    found = kind.decide(facts.evidence, look)
-    return replace(found, answer=Answer.UNDECIDED) if look.too_short else found
-
-
 def baseline_answer(facts: Facts, now: float) -> PhaseAnswer:
     """The steady state before the fault."""
     start = facts.marks.get(Mark.BASELINE_FROM)
     if start is None:
         return PhaseAnswer(Answer.UNDECIDED, False, ())  # noqa: FBT003 - a field by its place
     end = min(now, facts.marks.get(Mark.BASELINE_UNTIL, now))
-    expectations = _steady_state(facts, "baseline", Window(start, end))
+    look = look_at(facts, "baseline", Window(start, end), confidence=share_of_confidence(facts.experiment))
+    expectations = judged(facts, facts.experiment.steady_state, look)
     answer = together(expectations)
     return PhaseAnswer(answer, answer is not Answer.UNDECIDED, expectations)
 
 
 def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
-    """The expectations during the fault, and its proof. A sure violation, or a fault out of scope, ends it at once."""
+    """The expectations during the fault, and its proof. A sure violation, or a fault out of scope, ends it at once.
+
+    They are judged for as long as a proxy surely had the fault; those that need it, until it was decided to restore.
+    """
     proof = judge_proof(facts, now)
     start = facts.marks.get(Mark.FAULT_FROM)
     if start is None:
         return PhaseAnswer(Answer.UNDECIDED, bool(proof.outside), (), proof)
     end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
-    expectations = _steady_state(facts, "fault", Window(start, end))
+    there, confidence = surely_there(facts, now), share_of_confidence(facts.experiment)
+    until = {True: Window(start, end), False: Window(start, there)}
+    expectations = tuple(
+        one
+        for kind in facts.experiment.steady_state
+        for one in judged(facts, (kind,), look_at(facts, "fault", until[kind.needs_fault], confidence=confidence))
+    )
+    expectations = with_first_seconds(facts, expectations, there)
     answer = together(expectations)
     done = (
         answer is Answer.VIOLATED
@@ -109,11 +78,6 @@ def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
         or (answer is Answer.HOLDS and proof.complete and course_is_over(facts, end))
     )
     return PhaseAnswer(answer, done, expectations, proof)
-
-
-def _steady_state(facts: Facts, phase: Phase, window: Window) -> tuple[ExpectationResult, ...]:
-    look = look_at(facts, phase, window, confidence=share_of_confidence(facts.experiment))
-    return judged(facts, facts.experiment.steady_state, look)
 
 
 def guardrails(facts: Facts, now: float) -> tuple[ExpectationResult, ...]:
@@ -126,8 +90,8 @@ def guardrails_before(facts: Facts) -> tuple[ExpectationResult, ...]:
     """The stop conditions before the fault, once the baseline has ended: one that is violated there tells nothing of a fault."""
     if facts.baseline is None:
         return ()
-    look = look_at(facts, "baseline", facts.baseline, confidence=confidence_of_guardrail(facts.experiment))
-    return judged(facts, facts.experiment.guardrails, replace(look, at_least=0.0, at_once=True))
+    look = closely(facts, "baseline", facts.baseline, confidence=confidence_of_guardrail(facts.experiment))
+    return judged(facts, facts.experiment.guardrails, look)
 
 
 def guardrail_tripped(facts: Facts, now: float) -> ExpectationResult | None:
@@ -146,5 +110,4 @@ def _guarded(facts: Facts, now: float) -> Look | None:
     if start is None:
         return None
     window = Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now)))
-    look = look_at(facts, "fault", window, confidence=confidence_of_guardrail(facts.experiment))
-    return replace(look, at_least=0.0, at_once=True)
+    return closely(facts, "fault", window, confidence=confidence_of_guardrail(facts.experiment))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from itertools import product
 from typing import Final
 
@@ -13,7 +12,7 @@ from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.share import ShareOfGood
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
-from chaos.judge.live import decided, judged, look_at
+from chaos.judge.looks import closely, decided, judged, look_at
 from chaos.judge.removal import drain
 from chaos.judge.tested import by_statuses
 from chaos.model.history import Mark
@@ -41,8 +40,8 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
 
     Nothing recovers while its fault is still in the proxies, so the time starts when that was gone. The moments that are
     tried double, and the last stretch is halved a few times. The result is a range: the steady state holds from its end on, and
-    a stretch of time that begins at its beginning was surely not good. Such a stretch after the allowed time is no recovery that
-    stays.
+    looks good in the scrapes around that, too; a stretch of time that begins at its beginning was surely not good. Such a stretch after
+    the allowed time is no recovery that stays.
     """
     experiment, interval = facts.experiment, facts.environment.scrape_interval
     allowed = experiment.recovery.within.total_seconds()
@@ -63,8 +62,10 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
         if _holds(facts, Window(gone + after, end), confidence):
             shown = _earliest(facts, gone, before, after, end, confidence)
             least, bad_until = _last_bad(facts, gone, now, end)
-            # Good minutes may outweigh a bad stretch; still, it is no recovery before that is over.
-            later = max(shown, bad_until)
+            # Good minutes may outweigh a bad stretch; still, it is no recovery before that is over. And what the scrapes around a moment
+            # count is in no window that begins with it.
+            begun = max(shown, bad_until)
+            later = max(_looked_bad_until(facts, one, gone, begun, end) for one in experiment.steady_state)
             if later == shown or (later <= allowed and _holds(facts, Window(gone + later, end), confidence)):
                 answer, seconds, shown = Answer.HOLDS, later, later
             break
@@ -134,7 +135,7 @@ def _stretches(facts: Facts) -> int:
 
 
 def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[float, float]:
-    """From when to when the last stretch was surely not good; zeros without one. It recovered after that began.
+    """From when the last stretch was surely not good, and until when it looked so; zeros without one. It recovered after that began.
 
     What waited for a delay that it drew before the end of the fault is not held against it.
     """
@@ -145,11 +146,37 @@ def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[floa
     confidence = 1 - (1 - share_of_confidence(facts.experiment)) / (number * len(_STRETCHES))
     stretches = [(end - length * interval, end) for length, end in product(_STRETCHES, ends)]
     for start, end in sorted(stretches, key=lambda one: one[0], reverse=True):
-        if start <= 0 or start < drained:
+        if start < drained:
             break
-        if _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence)):
-            return start, end
+        look = _closely(facts, Window(gone + start, gone + end), confidence)
+        found = [(one, decided(facts, one, look)) for one in facts.experiment.steady_state]
+        bad = [(one, it.of_share) for one, it in found if it.answer is Answer.VIOLATED]
+        if bad:
+            # What is no share can't be told from one scrape to the next.
+            ended = (
+                _looked_bad_until(facts, one, gone, start, until, at_least=end) if told else end for one, told in bad
+            )
+            return start, max(ended)
     return 0.0, 0.0
+
+
+def _looked_bad_until(
+    facts: Facts, one: Kind, gone: float, start: float, until: float, *, at_least: float = 0.0
+) -> float:
+    """The end of the last scrape interval that looked bad, of those that follow each other from a start on; up to ``at_least`` others may lie between.
+
+    What two scrapes count may have happened anywhere between them. Times are in seconds after the fault was gone.
+    """
+    interval, confidence = facts.environment.scrape_interval, share_of_confidence(facts.experiment)
+    questions, at, bad_until = tuple(one.questions(facts.experiment.target.namespace)), start, start
+    while gone + at < until:
+        look = _closely(facts, Window(gone + at, gone + at + interval), confidence, reaches_back=True)
+        found, at = decided(facts, one, look), at + interval
+        if not found.looks_good:
+            bad_until = max(bad_until, facts.evidence.scraped_until(questions, look.window.end) - gone)
+        elif at >= at_least and (found.tally.total or not found.of_share):
+            break
+    return bad_until
 
 
 def _spotless(facts: Facts, window: Window) -> bool:
@@ -189,16 +216,12 @@ def _looks_back(facts: Facts, start: float, deadline: float, end: float, seconds
 
 
 def _looks_good(facts: Facts, look: Look) -> bool:
-    """Whether everything may hold in a stretch, as far as shares tell; of what is no share it is not known."""
-    found = [(one, decided(facts, one, look)) for one in facts.experiment.steady_state]
-    shares = [(it.tally.share, it.bound) for one, it in found if isinstance(one, ShareOfGood)]
-    return len(shares) < len(found) or all(share is None or share >= bound for share, bound in shares)
+    """Whether nothing speaks against it that everything holds in a stretch."""
+    return all(decided(facts, one, look).looks_good for one in facts.experiment.steady_state)
 
 
-def _closely(facts: Facts, window: Window, confidence: float) -> Look:
-    """A look at a stretch of time by itself, whose bad events count one by one."""
-    look = look_at(facts, "recovery", window, confidence=confidence)
-    return replace(look, at_least=0.0, at_once=True)
+def _closely(facts: Facts, window: Window, confidence: float, *, reaches_back: bool = False) -> Look:
+    return closely(facts, "recovery", window, confidence=confidence, reaches_back=reaches_back)
 
 
 def _bad(facts: Facts, look: Look) -> bool:

@@ -95,6 +95,17 @@ def judge_removal(facts: Facts, now: float) -> RemovalResult:
     return result.model_copy(update={"answer": Answer.HOLDS})
 
 
+def surely_there(facts: Facts, now: float) -> float:
+    """Up to when a caller's proxy surely had the fault: when it was restored, or when one of them was last seen with it."""
+    restored, decided = facts.marks.get(Mark.RESTORED), facts.marks.get(Mark.RESTORE_SENT, now)
+    if restored is None or restored >= now:
+        return min(now, decided)
+    removal = judge_removal(facts, now)
+    # The proxies may have lost it before the API's acknowledgement arrived.
+    stayed = (removal.seconds or 0.0) - removal.uncertainty
+    return restored + stayed if stayed > 0 else decided
+
+
 def _would_have_shown(facts: Facts, injection: Injection, since: float, now: float) -> bool:
     """Whether each caller that felt faults has sent so many requests without any since that its share of before is refuted.
 

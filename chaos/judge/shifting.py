@@ -9,7 +9,8 @@ from chaos.expectations.confidence import interval
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Look
 from chaos.judge.facts import Facts
-from chaos.judge.live import judged, together
+from chaos.judge.live import together
+from chaos.judge.looks import judged
 from chaos.model.history import History
 from chaos.model.judged import Difference, Told
 from chaos.model.shift import Recognised, Shift, ShiftStep

@@ -68,6 +68,8 @@ def undecided(
             )
         elif requests := hanging(facts, one):
             yield _hangs(one, requests)
+        elif one.hint is not None:
+            yield Reason(code=code, message=one.sentence, hint=one.hint)
         elif one.effect >= BURSTY:
             yield Reason(
                 code=ReasonCode.BURSTY,
@@ -75,8 +77,6 @@ def undecided(
                 hint="find out what fails from time to time (the run's picture, timeline.png, shows when): it may fail without the fault, "
                 f"too. To decide the expectation, observe for longer: raise observe.atLeast and {limit}",
             )
-        elif one.hint is not None:
-            yield Reason(code=code, message=one.sentence, hint=one.hint)
         elif one.interval is None:  # no share, so more events need not be what is missing
             yield Reason(
                 code=code,
@@ -108,7 +108,7 @@ def undecided_recovery(facts: Facts, after: RecoveryResult) -> Iterator[Reason]:
         message = f"after the fault, it stayed undecided {question}: "
         hint = f"find out what fails for a moment after the fault. To decide the question all the same, {_FEW_AFTER}"
     if relapsed:
-        told.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
+        told.append(f"it was surely not good for a time that ended {after.bad_until:.3g} s after the fault was gone")
         hint = _RELAPSED
     message += "; ".join(told) or "for a short time after that, it surely was not"
     yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=message, hint=hint)

@@ -212,7 +212,7 @@ class PodRunner:
         inbound: dict[int, int] = {}
         process = self._runtime.process_of(pod)
         if process is not None:
-            inbound = self._runtime.inbound(running.ip, running.ports, proxied=bool(role))
+            inbound = self._runtime.inbound(process, running.ip, running.ports, proxied=bool(role))
             running.container = self._runtime.container(
                 pod,
                 process,

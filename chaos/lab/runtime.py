@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from chaos.lab.api.store import Event, Store
 from chaos.lab.behaviours import Behaviours
 from chaos.lab.containers.container import Container
 from chaos.lab.containers.directory import described
-from chaos.lab.containers.environment import application, environment
+from chaos.lab.containers.environment import application, environment, not_mounted
 from chaos.lab.containers.init import Order
 from chaos.lab.containers.probes import Probes
 from chaos.lab.containers.process import Process
@@ -77,9 +78,15 @@ class Runtime:
         asked = {port["port"] for service in selecting for port in target_ports(service, pod)}
         return sorted({*declared, *asked, *process.ports})
 
-    def inbound(self, ip: str, ports: list[int], *, proxied: bool) -> dict[int, int]:
-        """By container port, where the process is to listen: behind a sidecar the port itself is Envoy's."""
-        return {port: free_port(ip) if proxied else port for port in ports}
+    def inbound(self, process: Process, ip: str, ports: list[int], *, proxied: bool) -> dict[int, int]:
+        """By container port, where the process is to listen: behind a sidecar the port itself is Envoy's.
+
+        Ports of several containers may lead to the one on which the process listens: that of a web server before it, and its own.
+        """
+        if not proxied:
+            return {port: port for port in ports}
+        own = {listens: free_port(ip) for listens in {process.ports.get(port, port) for port in ports}}
+        return {port: own[process.ports.get(port, port)] for port in ports}
 
     def container(
         self,
@@ -92,17 +99,21 @@ class Runtime:
         changed: Callable[[], None],
     ) -> Container:
         """The container of a pod, not started yet; raises ``LabError`` where its environment lacks something."""
-        meta, declared = pod["metadata"], application(pod)
+        meta = pod["metadata"]
+        declared, remarks = application(pod, process.container)
+        probes = Probes.of(declared, ip, inbound, injection.named_ports(pod))
         env = {name: os.environ[name] for name in _KEPT if name in os.environ}
         services = self._store.list(SERVICES, meta["namespace"])
-        env |= {**_GIVEN, **environment(pod, ip, services=services, find=self._store.find), **process.env}
+        env |= {**_GIVEN, **environment(pod, declared, ip, services=services, find=self._store.find), **process.env}
         order = Order(
             command=list(process.command),
             folder=str(process.directory),
             env=env,
             namespace=meta["namespace"],
             ip=ip,
-            ports={process.ports.get(port, port): own for port, own in inbound.items()},
+            ports={
+                process.ports.get(port, port): inbound[port] for port in sorted(inbound, key=process.ports.__contains__)
+            },
             proxy=OUTBOUND_PORT if proxied else None,
             services=str(self._services),
             grace=float(pod["spec"].get("terminationGracePeriodSeconds", _GRACE)),
@@ -110,7 +121,7 @@ class Runtime:
         return Container(
             f"{meta['namespace']}/{meta['name']}",
             order,
-            Probes.of(declared, ip, inbound, injection.named_ports(pod)),
+            replace(probes, remarks=(*remarks, *not_mounted(pod, declared), *probes.remarks)),
             folder=self._folder,
             logs=self._logs,
             changed=changed,

@@ -15,7 +15,7 @@ from chaos.expectations.kind import Phase
 from chaos.faults.kind import Kind
 from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
-from chaos.judge.live import look_at
+from chaos.judge.looks import look_at
 from chaos.judge.proof import counted, is_declared
 from chaos.judge.removal import drain
 from chaos.model.history import Mark

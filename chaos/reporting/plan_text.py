@@ -91,10 +91,12 @@ def _observed(experiment: Experiment) -> str:
 
 
 def _counted(plan: Plan) -> Mapping[str, Sequence[str]]:
-    """Where routes send the requests to the hosts that are counted."""
+    """Where requests to a host are counted beside it."""
     found: dict[str, list[str]] = {}
     for one in plan.led:
-        found.setdefault(one.host, []).append(one.destination)
+        found.setdefault(one.host, []).append(
+            one.destination if one.side is None else f"{one.destination} (by its own pods)"
+        )
     return found
 
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Collection
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -38,11 +39,11 @@ class Alone:
         nobody uses.
 
         Args:
-            names: Services.
+            names: Services, paths and files.
             mesh: Hold the whole mesh, so that no other test runs; otherwise hold it together with the others.
         """
         wanted = {"mesh": fcntl.LOCK_EX if mesh else fcntl.LOCK_SH}
-        wanted |= {f"service-{name}": fcntl.LOCK_EX for name in sorted(set(names))}
+        wanted |= {sha256(name.encode()).hexdigest(): fcntl.LOCK_EX for name in sorted(set(names))}
         waits: str | None = next(iter(wanted))
         while waits:
             with ExitStack() as held:

@@ -121,8 +121,8 @@ def _there(part: P | None) -> P:
 
 
 def _held(part: Part) -> tuple[str, ...]:
-    """What no other test may use meanwhile: its services, and the objects of its configuration."""
-    return (*part.uses, *(file.name for file in part.configuration))
+    """What no other test may use meanwhile: its services and paths, and the objects of its configuration."""
+    return (*part.uses, *part.asks, *(file.name for file in part.configuration))
 
 
 def _objects(files: Sequence[Path], namespace: str) -> Iterator[dict[str, Any]]:

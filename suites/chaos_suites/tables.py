@@ -38,20 +38,38 @@ class Part(Declared):
         """The Services that must be as one test needs them, and that nobody else may call meanwhile."""
         return ()
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The paths that its test asks for at the mesh's entry: it calls every service behind them, not only those that it names."""
+        return ()
 
-class Hop(Part):
-    """A service that one caller's proxy sends requests to, caused by requests for a path at the mesh's entry.
+
+class Entered(Part):
+    """A part that is tested by requests for one path at the mesh's entry.
+
+    Args:
+        path: What is asked for.
+    """
+
+    path: RequestPath
+
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """The one path."""
+        return (self.path,)
+
+
+class Hop(Entered):
+    """A service that one caller's proxy sends requests to, caused by requests at the mesh's entry.
 
     Args:
         caller: The workload whose proxy has the routes and policies in question: of a gateway, or of a service.
         service: The Service that it calls.
-        path: What is asked for at the entry.
-        method: How.
+        method: How the path is asked for.
     """
 
     caller: Name
     service: Name
-    path: RequestPath
     method: Method = "GET"
 
     @property
@@ -91,13 +109,12 @@ class Routing(Hop):
     routes: tuple[Marked, ...] = Field(min_length=2)
 
 
-class Ingress(Part):
+class Ingress(Entered):
     """``[ingress]``: the gateway at the entry's address takes requests by TLS, and redirects those without.
 
     Args:
         name: The name that clients ask for; the certificate has to be for it.
         service: The Service that gets the requests.
-        path: What is asked for.
         https_port: Where it takes TLS.
         http_port: Where it redirects.
         authority: A file of the certificates that are trusted beside the usual ones.
@@ -106,7 +123,6 @@ class Ingress(Part):
 
     name: HostName
     service: Name
-    path: RequestPath
     https_port: int = Field(443, ge=1, le=65535)
     http_port: int = Field(80, ge=1, le=65535)
     authority: Path | None = None
@@ -175,11 +191,10 @@ class Ejection(Dependent):
     back_within: Duration = timedelta(seconds=60)
 
 
-class Degraded(Part):
+class Degraded(Entered):
     """``[degraded]``: a service that goes on answering without any of its dependencies, or without all of them at once."""
 
     service: Name
-    path: RequestPath
     method: Method = "GET"
     dependencies: tuple[Name, ...] = Field(min_length=1)
 
@@ -210,6 +225,11 @@ class Identities(Part):
         """All that are called."""
         return tuple(called for _, called in self.calls)
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """All paths."""
+        return self.paths
+
     @model_validator(mode="after")
     def _known(self) -> Self:
         named = {*self.pods, *(one for call in self.calls for one in call)}
@@ -237,6 +257,11 @@ class Authorization(Part):
         """The one with the policies."""
         return (self.service,)
 
+    @property
+    def asks(self) -> tuple[str, ...]:
+        """What is allowed and what is denied."""
+        return tuple(one.path for one in (*self.allowed, *self.denied))
+
 
 class KeyMetrics(Hop):
     """``[key_metrics]``: the metrics that operators watch stay in their ranges; other ranges than the normal ones by name."""
@@ -262,10 +287,9 @@ class Alert(Dependent):
         return (*self.configuration, *self.rules)
 
 
-class Tracing(Part):
+class Tracing(Entered):
     """``[tracing]``: services on the way of a request that have to hand on its trace headers: caller and called service."""
 
-    path: RequestPath
     hops: tuple[tuple[Name, Name], ...] = Field(min_length=1)
 
     @property

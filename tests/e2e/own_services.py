@@ -23,6 +23,23 @@ kind: Service
 metadata: {{name: {name}}}
 spec: {{selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
 """
+STATEFUL_SET = """\
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {{name: {name}}}
+spec:
+  replicas: {replicas}
+  serviceName: {name}
+  selector: {{matchLabels: {{app: {name}}}}}
+  template:
+    metadata: {{labels: {{app: {name}}}}}
+    spec: {{containers: [{{name: app, image: "shop/{name}:1", ports: [{{containerPort: 8080}}]}}]}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: {name}}}
+spec: {{clusterIP: None, selector: {{app: {name}}}, ports: [{{name: http, port: 80, targetPort: 8080}}]}}
+"""
 GATEWAY = """\
 apiVersion: networking.istio.io/v1
 kind: Gateway
@@ -34,6 +51,11 @@ spec: {selector: {istio: ingressgateway}, servers: [{port: {number: 80, name: ht
 def workload(name: str, *, replicas: int = 1, calls: str = "") -> str:
     """A Deployment with its Service; ``calls`` is what its variable ``CALLS`` says."""
     return WORKLOAD.format(name=name, replicas=replicas, calls=calls)
+
+
+def stateful_set(name: str, *, replicas: int) -> str:
+    """A StatefulSet with its headless Service, so that each pod has a name: ``web-0.web``."""
+    return STATEFUL_SET.format(name=name, replicas=replicas)
 
 
 def door(services: Mapping[str, str]) -> str:

@@ -18,7 +18,7 @@ from chaos.lab.processes import start_time
 from chaos.lab.state import LabState
 from tests.e2e.callers import kubectl
 from tests.e2e.experiments import chaosctl, configured, on, query, quick
-from tests.e2e.own_services import door, workload
+from tests.e2e.own_services import door, stateful_set, workload
 from tests.support import loopback
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
@@ -72,6 +72,7 @@ spec:
   http: [{fault: {abort: {httpStatus: 418, percentage: {value: 100}}}, route: [{destination: {host: stock}}]}]
 """
 STOCK = "http://stock.default.svc.cluster.local"
+POD = "http://web-1.web"
 
 
 @pytest.fixture(scope="module")
@@ -79,14 +80,15 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabState]:
     folder = tmp_path_factory.mktemp("own")
     (folder / "app.py").write_text(SERVICE)
     documents = [
-        workload("order", calls=STOCK),
+        workload("order", calls=f"{STOCK} {POD}"),
         workload("stock", replicas=2),
+        stateful_set("web", replicas=2),
         door({"/": "order"}),
         STRICT,
     ]
     (folder / "all.yaml").write_text("---\n".join(documents))
     process = {"process": {"command": [sys.executable, "app.py"]}}
-    (folder / "behaviours.yaml").write_text(json.dumps({"order": process, "stock": process}))
+    (folder / "behaviours.yaml").write_text(json.dumps({"order": process, "stock": process, "web": process}))
     with own_lab(
         tmp_path_factory.mktemp("labs"),
         "own",
@@ -100,6 +102,7 @@ def test_a_process_calls_through_its_sidecar_and_is_called_through_it(lab: LabSt
     answers = [loopback.get(lab.entry) for _ in range(20)]
     assert {one.status_code for one in answers} == {200}
     assert len({one.json()[STOCK]["pod"] for one in answers}) == 2, "both replicas answer"
+    assert {one.json()[POD]["pod"] for one in answers} == {"web-1"}, "a pod that is asked by its name"
     counted = 'istio_requests_total{{source_workload="order",destination_workload="stock",reporter="{}",connection_security_policy=~"{}"}}'
     until(lambda: query(lab, counted.format("source", ".*")), "counted at the caller")
     until(lambda: query(lab, counted.format("destination", "mutual_tls")), "counted at the called, over mutual TLS")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,17 @@ from chaos.model.marks import FROZEN
 from chaos.model.settings import LAB
 from chaos.model.shift import ShiftStep
 from tests.e2e.callers import Connection, sidecar
-from tests.e2e.experiments import chaosctl, configured, marked, on, query, quick, record_in
+from tests.e2e.experiments import (
+    ALLOWED,
+    chaosctl,
+    configured,
+    marked,
+    on,
+    query,
+    quick,
+    record_in,
+    spec_of_everything,
+)
 from tests.e2e.kinds import whole
 from tests.support import loopback
 from tests.support.labs import own_lab
@@ -251,6 +263,35 @@ def test_a_shift_goes_back_when_it_is_frozen_when_the_canary_fails_and_when_it_g
     passed_by = shifted("70%", name="recommendation-svc", service="recommendation-svc", path="/recommendations/1")
     assert passed_by.outcome is Outcome.INCONCLUSIVE, "the gateway has routes of its own"
     assert "went to the target, which is not 50 %" in passed_by.reason
+
+
+@survive_only
+def test_a_shift_that_is_killed_is_put_back_by_its_watchdog(lab: LabState, tmp_path: Path) -> None:
+    def spec() -> dict[str, Any]:
+        found: dict[str, Any] = spec_of_everything(lab)["staging/recommendation-svc"]["spec"]
+        return found
+
+    before = spec()
+    name = "recommendation-svc"
+    file = quick(tmp_path, service=name, callers="{}", answers=name, path="/recommendations/1")
+    versions = ["--virtual-service", name, "--from", "v1", "--to", "v2", "--step", "50", "--every", "5s"]
+    settings = configured(tmp_path, f'{ALLOWED}changes = ["staging"]\n')
+    command = ["shift", str(file), *versions, *on(lab), "--report-dir", str(tmp_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chaos", *command], cwd=settings, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until(lambda: spec() != before or process.poll() is not None, what="the first step", within=60)
+    finally:
+        process.kill()
+    _, told = process.communicate()
+    assert told.startswith("0 %: holds after"), told
+    until(lambda: spec() == before and not marked(lab), what="all is as before", within=5)
+    (done,) = tmp_path.glob("shifts/*/watchdog.json")
+    deeds = until(lambda: (found := json.loads(done.read_text()))["ended"] and found, what="it has ended", within=20)
+    assert (deeds["why"], deeds["clean"], deeds["troubles"]) == ("run died", True, [])
+    assert any("recommendation-svc" in one for one in deeds["removed"]), deeds
+    assert "no active faults" in chaosctl("status", *on(lab)[:4], cwd=settings).stdout
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,7 @@ def names(tmp_path: Path) -> Path:
 def test_those_that_apply_pass_and_the_others_say_what_they_need(lab: LabState, names: Path, tmp_path: Path) -> None:
     kubectl(lab, "apply", "-f", str(NETWORKING / "virtual-service-reviews-90-10.yaml"))
     others = (SUITES / "traffic" / "test_routing.py", SUITES / "resilience" / "test_degraded.py")
-    options = ("-n", "4", *(f"--deselect={one}" for one in others))
+    options = ("-n", "4", *(f"--ignore={one}" for one in others))
     done = run(services=names, reports=tmp_path, options=options)
     assert done.returncode == pytest.ExitCode.OK, done.stdout
     assert set(re.findall(r"^PASSED \S+/(test_\w+)\.py", done.stdout, re.MULTILINE)) == APPLY

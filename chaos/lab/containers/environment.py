@@ -17,25 +17,58 @@ _REFERENCE: Final = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 _KEY: Final = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
-def application(pod: Object) -> Object:
-    """The container that the user's process stands for: the first one with a port that is not the proxy's.
+def application(pod: Object, named: str | None) -> tuple[Object, tuple[str, ...]]:
+    """The container that the user's process stands for, and what the user has to know of that; the proxy's is none.
+
+    Args:
+        pod: As it is stored.
+        named: Which one the user named; else it is the first one with a port.
 
     Raises:
-        LabError: There is only the proxy's.
+        LabError: There is only the proxy's, or none of this name.
     """
     containers = [one for one in pod["spec"].get("containers") or () if one.get("name") != CONTAINER]
+    names = ", ".join(str(one.get("name")) for one in containers)
     if not containers:
         raise LabError(
             f"pod {pod['metadata']['name']} has no container beside its proxy, for which a process could stand"
         )
-    return next((one for one in containers if one.get("ports")), containers[0])
+    if named is not None:
+        found = next((one for one in containers if one.get("name") == named), None)
+        if found is None:
+            raise LabError(
+                f"pod {pod['metadata']['name']} has no container {named!r}, for which the process is to stand",
+                hint=f"process.container in the behaviours file names one of {names}",
+            )
+        return found, ()
+    asked = [one for one in containers if one.get("ports")]
+    first = (asked or containers)[0]
+    remark = (
+        f"of the containers {names} this process stands for {first.get('name')}, the first one with a port: it has the variables and "
+        f"probes of this one. process.container in the behaviours file names another"
+    )
+    return first, (remark,) if len(asked) > 1 else ()
 
 
-def environment(pod: Object, ip: str, *, services: Iterable[Object], find: Find) -> dict[str, str]:
+def not_mounted(pod: Object, container: Object) -> Iterator[str]:
+    """What the user has to know of the files that the container would have of ConfigMaps and Secrets: a process has none of them."""
+    volumes = {one.get("name"): one for one in pod["spec"].get("volumes") or ()}
+    paths = [
+        f"{mount.get('mountPath')} ({kind} {what.get('name') or what.get('secretName')})"
+        for mount in container.get("volumeMounts") or ()
+        for key, kind in (("configMap", CONFIG_MAPS.kind), ("secret", SECRETS.kind))
+        if (what := volumes.get(mount.get("name"), {}).get(key)) is not None
+    ]
+    if paths:
+        yield f"nothing is mounted at {', '.join(paths)}: let the program read such files below its own folder, by a variable of process.env"
+
+
+def environment(pod: Object, container: Object, ip: str, *, services: Iterable[Object], find: Find) -> dict[str, str]:
     """The variables of ``env`` and ``envFrom``, those of Services, and what the lab gives every process.
 
     Args:
         pod: As it is stored.
+        container: The one of it whose variables they are.
         ip: Its address.
         services: Those of its namespace.
         find: A ConfigMap or a Secret by namespace and name.
@@ -52,7 +85,6 @@ def environment(pod: Object, ip: str, *, services: Iterable[Object], find: Find)
         "POD_NAMESPACE": meta["namespace"],
         "POD_IP": ip,
     }
-    container = application(pod)
     for source in container.get("envFrom") or ():
         found.update(_all_of(source, meta["namespace"], find))
     for variable in container.get("env") or ():

@@ -27,12 +27,14 @@ class Process(Declared):
         directory: Where it runs, from the folder of the file that names it; by default that folder.
         env: Variables beside those of the manifest's container, which they override.
         ports: By container port, the port that the program really listens on, where that is another.
+        container: The container that it stands for; by default the first one of the pod that has a port.
     """
 
     command: tuple[str, ...] = Field(min_length=1)
     directory: Path = Path()
     env: dict[str, str] = Field(default_factory=dict)
     ports: dict[Port, Port] = Field(default_factory=dict)
+    container: str | None = Field(None, min_length=1)
 
 
 def parse(value: Any, *, where: str, folder: Path) -> Process:
@@ -47,7 +49,7 @@ def parse(value: Any, *, where: str, folder: Path) -> Process:
         problems = (f"{'.'.join(map(str, one['loc'])) or 'the whole'}: {_words(one)}" for one in error.errors())
         raise InputError(
             f"{where}: {'; '.join(problems)}",
-            hint="a process has command, directory, env and ports (docs/reference/lab.md)",
+            hint="a process has command, directory, env, ports and container (docs/how-to/own-services.md)",
         ) from None  # what pydantic says quotes the values of env
     directory = (folder / declared.directory.expanduser()).resolve()
     if not directory.is_dir():

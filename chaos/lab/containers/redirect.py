@@ -67,7 +67,12 @@ class Pod:
         if ip.is_loopback and str(ip) not in (self.ip, _NAMED):
             return None
         if len(address) > _SHORT and ip.is_unspecified and only_v6():
-            return _written(address, IPv6Address("::1"), 0)  # the mesh is of IPv4: nobody comes by this one
+            if port in self.ports and ("127.0.0.1", port) not in self.local:
+                self.tell(
+                    f"{LISTENS} port {port} by a socket of IPv6 alone, and in this mesh, as in most clusters, requests come by IPv4: it "
+                    f"has to listen on 0.0.0.0, too"
+                )
+            return _written(address, IPv6Address("::1"), 0)
         if str(ip) == self.ip and port not in self.ports:
             return None
         if port not in self.ports and port not in self.ports.values():

@@ -155,12 +155,14 @@ def inbound_name(port: int) -> str:
 
 
 def _service_at(proxy: Proxy, port: int, snapshot: Snapshot) -> tuple[Service, Port] | None:
-    """The Service that this port of the proxy's pod is behind, and its port; the first of several, as istiod takes it."""
-    for service in snapshot.services:
-        for own in service.ports:
-            if any(one.ip == proxy.ip and one.port == port for one in service.endpoints.get(own.number, ())):
-                return service, own
-    return None
+    """The Service that this port of the proxy's pod is behind, and its port; the oldest of several (istiod ``Proxy.SetServiceTargets``)."""
+    found = (
+        (service, own)
+        for service in snapshot.services
+        for own in service.ports
+        if any(one.ip == proxy.ip and one.port == port for one in service.endpoints.get(own.number, ()))
+    )
+    return min(found, key=lambda one: (one[0].created, one[0].host), default=None)
 
 
 def _inbound(proxy: Proxy, port: int, real: int, service: Service | None, *, http2: bool) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Final
 
 from tests.support.defects.after_the_fault import AFTER
 from tests.support.defects.again_and_again import AGAIN
+from tests.support.defects.around_the_fault import AROUND
 from tests.support.defects.during_the_fault import DURING
 from tests.support.defects.variants import Defect, Variant
 
-DEFECTS: Final[Mapping[str, Defect[Variant]]] = {**DURING, **AGAIN, **AFTER}
+DEFECTS: Final[Mapping[str, Defect[Variant]]] = {**DURING, **AROUND, **AGAIN, **AFTER}

@@ -81,7 +81,7 @@ def run(declared: Mapping[str, str], variant: Variant, *, seed: int | None = Non
 
         def writing(*arguments: Any, **options: Any) -> Any:
             if not options.get("dry_run"):
-                shop.mesh.distribution = variant.distribution if since == "restore" else 0.0
+                shop.mesh.distribution = variant.distribution if since == "restore" else variant.arrival
                 begin(since)
             return write(*arguments, **options)
 

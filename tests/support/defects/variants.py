@@ -49,11 +49,13 @@ class Variant:
     """A shop as it behaves: what it does from the beginning, and how it changes.
 
     Args:
+        arrival: Seconds until the proxies have what was written.
         distribution: Seconds until the proxies lose what was taken out.
     """
 
     shop: Mapping[str, Any] = field(default_factory=dict)
     later: Sequence[Change] = ()
+    arrival: float = 0.0
     distribution: float = 0.0
 
 

@@ -133,3 +133,19 @@ def test_a_canary_of_the_target_may_shift_its_weight_before_the_injection(host: 
         assert verdict.passed, verdict.reasons
     else:
         assert ReasonCode.TARGET_CHANGED in reasons(verdict)
+
+
+@pytest.mark.parametrize("storm", [False, True])
+def test_attempts_count_under_the_name_by_which_the_pods_know_themselves(storm: bool) -> None:
+    """Two Services of the same pods, of which Istio's proxies know the oldest: a headless one beside the usual one, for instance."""
+    shop = Shop(tries=8 if storm else 1)
+    selector = {"selector": {"app": "inventory-svc"}, "ports": [{"name": "http", "port": 8080}]}
+    shop.mesh.put({"kind": "Service", "metadata": {"name": "stock", "namespace": "staging"}, "spec": selector})
+    home = "staging.svc.cluster.local"
+    shop.traffic.known_as = {f"inventory-svc.{home}": f"stock.{home}"}
+    verdict = run(
+        shop,
+        "{title: no storm, attempts: inventory-svc, per: order-svc, atMost: 1.5, duringFault: 3}",
+        fault="abort: {percentage: 100, httpStatus: 503}",
+    )
+    assert list(reasons(verdict)) == [ReasonCode.EXPECTATION_VIOLATED if storm else ReasonCode.ALL_HELD]

@@ -10,6 +10,7 @@ from chaos.expectations.kind import Look
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.testing.shop import Behaviour, Shop
 from chaos.values.answers import Answer
+from chaos.values.led import Led
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import Requests, Side
 from chaos.values.series import Series
@@ -181,3 +182,20 @@ def test_a_baseline_without_attempts_is_none_to_compare_with() -> None:
     quiet.load.add(found.load.seconds)
     before = Look(phase="baseline", window=Window(0, 30), namespace="staging", confidence=0.99)
     assert one.decide(quiet, before).answer is Answer.UNDECIDED
+
+
+def test_what_others_send_to_the_same_pods_by_another_name_is_not_counted() -> None:
+    found = at_both(0, 20)
+    heads = "stock.staging.svc.cluster.local"
+    found.lead([Led(host=STOCK, destination=heads, side=Side.CALLED)])
+
+    def sent_by(workload: str, each: float) -> Series:
+        rising = tuple((at + 0.5, each * at) for at in range(31))
+        labels = {"instance": "stock", "source_workload_namespace": "staging", "source_workload": workload}
+        return Series(labels=labels, samples=rising)
+
+    found.add(Requests(host=STOCK), [sent_by("order-svc", 20.0)])
+    found.add(Requests(host=heads, side=Side.CALLED), [sent_by("order-svc", 20.0), sent_by("report", 500.0)])
+    told = PLAIN.tell(PLAIN.decide(found, look(30)), "fault")
+    assert told.answer is Answer.HOLDS, told.observed
+    assert " = 1.0" in told.observed

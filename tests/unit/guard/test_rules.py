@@ -51,6 +51,15 @@ def test_each_rule_says_no(drafted: Draft, rules: set[str]) -> None:
     assert broken(drafted) == rules
 
 
+def test_callers_whose_labels_have_other_keys_are_named() -> None:
+    labelled = Workload("order-svc", "staging", {"app.kubernetes.io/name": "order-svc"}, proxied=("order-1",))
+    (refusal,) = check(draft(situation(workloads=[labelled])))
+    assert refusal.rule == "no-callers"
+    assert refusal.hint.startswith(
+        "the pods of order-svc have other keys: write {app.kubernetes.io/name: order-svc} as"
+    )
+
+
 def test_an_object_of_another_namespace_is_refused() -> None:
     """There, ``exportTo: ["."]`` would hit the callers of that namespace."""
     theirs = virtual_service("theirs", "production", hosts=["inventory-svc.staging.svc.cluster.local"], exportTo=["."])

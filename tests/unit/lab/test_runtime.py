@@ -48,7 +48,7 @@ def test_what_a_process_is_given(runtime: Runtime, monkeypatch: pytest.MonkeyPat
     made["spec"]["terminationGracePeriodSeconds"] = 3
     process = runtime.process_of(made)
     assert process is not None
-    inbound = runtime.inbound(IP, [9000], proxied=True)
+    inbound = runtime.inbound(process, IP, [9000], proxied=True)
     assert inbound[9000] != 9000, "that is Envoy's"
     order = runtime.container(made, process, ip=IP, inbound=inbound, proxied=True, changed=lambda: None)._order
     assert order.ports == {5000: inbound[9000]}
@@ -58,6 +58,19 @@ def test_what_a_process_is_given(runtime: Runtime, monkeypatch: pytest.MonkeyPat
     bare = runtime.container(made, process, ip=IP, inbound={9000: 9000}, proxied=False, changed=lambda: None)._order
     assert bare.proxy is None
     assert runtime.process_of(pod(app="other")) is None
+
+
+def test_a_web_server_before_the_process_has_a_port_of_its_own(runtime: Runtime) -> None:
+    made = pod({"name": "web", "ports": [{"containerPort": 9000}]}, {"name": "app", "ports": [{"containerPort": 5000}]})
+    process = runtime.process_of(made)
+    assert process is not None
+    inbound = runtime.inbound(process, IP, runtime.ports(made), proxied=True)
+    assert inbound[9000] == inbound[5000]
+    order = runtime.container(made, process, ip=IP, inbound=inbound, proxied=True, changed=lambda: None)._order
+    assert order.ports == {5000: inbound[9000]}
+    bare = {5000: 5000, 9000: 9000}
+    order = runtime.container(made, process, ip=IP, inbound=bare, proxied=False, changed=lambda: None)._order
+    assert order.ports == {5000: 9000}, "what the user says"
 
 
 def test_a_process_stands_for_a_container(runtime: Runtime) -> None:

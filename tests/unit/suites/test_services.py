@@ -8,7 +8,7 @@ import pytest
 
 from chaos.errors import InputError
 from chaos_suites.services import SHOP, Services, read_services
-from chaos_suites.tables import Canary
+from chaos_suites.tables import Canary, Part, Versions
 
 HOP = 'caller = "web"\nservice = "shop"\npath = "/shop"\n'
 
@@ -53,3 +53,14 @@ def test_mistakes_are_told_with_their_place(tmp_path: Path, text: str, told: str
         read_services(written(tmp_path, text))
     assert told in str(caught.value)
     assert "docs/reference/suites.md" in str(caught.value)
+
+
+def test_whoever_asks_for_a_path_of_another_test_waits_for_it() -> None:
+    """Services behind a path are called by each test that asks for it, whatever services that test names."""
+    shop = read_services(SHOP)
+    parts = [one for one in (getattr(shop, name) for name in Services.model_fields) if isinstance(one, Part)]
+    asking = {one.asks for one in parts if not isinstance(one, Versions)}
+    assert ("/guide/canary",) in asking
+    assert ("/orders/42",) in asking
+    assert ("/recommendations/42", "/recommendations/42", "/recommendations/closed") in asking
+    assert () not in asking

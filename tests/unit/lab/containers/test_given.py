@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from chaos.lab import behaviours
 from chaos.lab.api.resources import CONFIG_MAPS, SECRETS, Resource
 from chaos.lab.containers import names
 from chaos.lab.containers.directory import OTHERS, Directory, described
-from chaos.lab.containers.environment import environment
+from chaos.lab.containers.environment import application, environment, not_mounted
 
 
 def declared(folder: Path, text: str) -> behaviours.Behaviours:
@@ -90,8 +91,32 @@ def there(resource: Resource, namespace: str, name: str) -> dict[str, Any] | Non
     return known.get((resource.kind, name)) if namespace == "shop" else None
 
 
+def variables(of: dict[str, Any], services: Sequence[dict[str, Any]] = ()) -> dict[str, str]:
+    return environment(of, application(of, None)[0], "127.1.2.3", services=services, find=there)
+
+
+def test_a_process_stands_for_one_container() -> None:
+    several = pod(env=[{"name": "COLOR", "value": "red"}])
+    assert application(several, None) == (several["spec"]["containers"][2], ())
+    several["spec"]["containers"].insert(1, {"name": "nginx", "ports": [{"containerPort": 80}]})
+    first, (remark,) = application(several, None)
+    assert first["name"] == "nginx"
+    assert remark.startswith("of the containers nginx, logger, app this process stands for nginx")
+    assert application(several, "app") == (several["spec"]["containers"][3], ())
+    with pytest.raises(LabError, match="has no container 'web'"):
+        application(several, "web")
+
+
+def test_files_that_are_not_there_are_told() -> None:
+    made = pod(volumeMounts=[{"name": "config", "mountPath": "/etc/shop"}, {"name": "logs", "mountPath": "/var/log"}])
+    made["spec"]["volumes"] = [{"name": "config", "configMap": {"name": "colors"}}, {"name": "logs", "emptyDir": {}}]
+    (told,) = not_mounted(made, made["spec"]["containers"][2])
+    assert told.startswith("nothing is mounted at /etc/shop (ConfigMap colors): ")
+    assert not list(not_mounted(made, made["spec"]["containers"][1]))
+
+
 def test_the_environment_is_that_of_the_container() -> None:
-    found = environment(
+    found = variables(
         pod(
             envFrom=[
                 {"configMapRef": {"name": "colors"}, "prefix": "C_"},
@@ -108,9 +133,6 @@ def test_the_environment_is_that_of_the_container() -> None:
                 {"name": "EMPTY"},
             ],
         ),
-        "127.1.2.3",
-        services=[],
-        find=there,
     )
     assert found == {
         "HOSTNAME": "order-1", "POD_NAME": "order-1", "POD_NAMESPACE": "shop", "POD_IP": "127.1.2.3",
@@ -130,7 +152,7 @@ def test_the_environment_is_that_of_the_container() -> None:
 )
 def test_what_the_environment_lacks_is_told(variable: dict[str, Any], told: str) -> None:
     with pytest.raises(LabError, match=told):
-        environment(pod(env=[{"name": "X", "valueFrom": variable}]), "127.1.2.3", services=[], find=there)
+        variables(pod(env=[{"name": "X", "valueFrom": variable}]))
 
 
 def test_the_environment_says_where_services_are() -> None:
@@ -140,7 +162,7 @@ def test_the_environment_says_where_services_are() -> None:
         {"metadata": {"name": "heads"}, "spec": {"clusterIP": "None", "ports": ports}},
     ]
     own = pod(env=[{"name": "STOCK", "value": "http://$(STOCK_SVC_SERVICE_HOST):$(STOCK_SVC_SERVICE_PORT)"}])
-    found = environment(own, "127.1.2.3", services=services, find=there)
+    found = variables(own, services)
     assert found["STOCK"] == "http://10.96.0.5:80"
     assert {name: value for name, value in found.items() if name.startswith("STOCK_SVC")} == {
         "STOCK_SVC_SERVICE_HOST": "10.96.0.5", "STOCK_SVC_SERVICE_PORT": "80", "STOCK_SVC_SERVICE_PORT_HTTP_WEB": "80",
@@ -152,7 +174,7 @@ def test_the_environment_says_where_services_are() -> None:
     }  # fmt: skip
     assert not any(name.startswith("HEADS") for name in found)
     own["spec"]["enableServiceLinks"] = False
-    assert "STOCK_SVC_PORT" not in environment(own, "127.1.2.3", services=services, find=there)
+    assert "STOCK_SVC_PORT" not in variables(own, services)
 
 
 # -- names ------------------------------------------------------------------------------------------------------------

@@ -76,7 +76,14 @@ def test_a_process_binds_its_pods_address_alone(asked: bytes, instead: bytes | N
 
 
 def test_what_takes_ipv6_alone_is_not_in_the_way_of_another_pod() -> None:
-    assert bound(pod()[0], v6("::", 8080), v6_only=True) == v6("::1", 0)
+    made, told = pod()
+    assert bound(made, v6("::", 7000), v6_only=True) == v6("::1", 0)
+    assert told == []
+    assert bound(made, v6("::", 8080), v6_only=True) == v6("::1", 0)
+    assert told[0].startswith("listens on port 8080 by a socket of IPv6 alone")
+    assert bound(made, v4("0.0.0.0", 9090))
+    assert bound(made, v6("::", 9090), v6_only=True) == v6("::1", 0)
+    assert len(told) == 1, "it listens on both"
 
 
 def test_a_process_finds_what_it_listens_on_locally() -> None:
