@@ -12,6 +12,7 @@ from chaos.expectations.kind import Kind, Phase
 from chaos.expectations.share import Share
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
+from chaos.judge.proof import ends_off
 from chaos.judge.tested import hanging
 from chaos.model.verdict import Reason, ReasonCode, RecoveryResult
 from chaos.values.answers import Answer, ExpectationResult
@@ -54,7 +55,7 @@ def undecided(
         code: The reason, where events are all that is missing.
         phase: Which phase it is; the limit of its name says how long it may last.
     """
-    longer = _STAGES if phase == "fault" and facts.experiment.ends_off else f"raise limits.{phase}"
+    longer = _STAGES if phase == "fault" and ends_off(facts) else f"raise limits.{phase}"
     for kind, one in zip(facts.experiment.steady_state, expectations, strict=False):  # of no phase that did not begin
         if one.answer is not Answer.UNDECIDED:
             continue

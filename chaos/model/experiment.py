@@ -387,11 +387,6 @@ class Experiment(Declared):
         return self.observe.at_least if self.observe.at_least is not None else _PROFILES[self.profile]
 
     @property
-    def ends_off(self) -> bool:
-        """Whether no fault is there any more once all stages are over."""
-        return all(one.ends_off for one in self.faults)
-
-    @property
     def stays_good_for(self) -> timedelta:
         """How long the steady state must hold after the fault before it counts as recovered."""
         return self.recovery.stay_good if self.recovery.stay_good is not None else _PROFILES[self.profile]
