@@ -90,7 +90,7 @@ def undecided(
         else:
             yield Reason(
                 code=code,
-                message=f"{one.when}, there were too few events to decide {one.title!r}: {one.told}{_either_way(one)}",
+                message=f"{one.when}, there were too few events to decide {one.title!r}: {one.told}{_either_way(kind, one, phase)}",
                 hint=_more(kind, one, phase, longer),
             )
 
@@ -123,8 +123,14 @@ def _field(kind: Kind, phase: Phase) -> str:
     return f" ({field})" if field else ""
 
 
-def _either_way(one: ExpectationResult) -> str:
-    """What the interval in brackets means, where it contains the bound."""
+def _is_relative(kind: Kind, phase: Phase) -> bool:
+    return isinstance(kind, Share) and kind.bound_in(phase).relative
+
+
+def _either_way(kind: Kind, one: ExpectationResult, phase: Phase) -> str:
+    """What the interval in brackets means, where it contains the bound, or the bound is uncertain itself."""
+    if _is_relative(kind, phase):
+        return "; the bound is uncertain, too, since it is relative to the share that was seen before the fault"
     if one.interval is None or not one.interval.low <= one.bound <= one.interval.high:
         return ""
     return f"; the true share can be on either side of {format_share(one.bound)}"
@@ -133,8 +139,11 @@ def _either_way(one: ExpectationResult) -> str:
 def _more(kind: Kind, one: ExpectationResult, phase: Phase, longer: str) -> str:
     """How many events would decide a share, if it stays as it was seen."""
     field, longer = _field(kind, phase), f"{longer} or load.rate"
-    if one.interval is None or not isinstance(kind, Share) or kind.bound_in(phase).relative:
-        return f"{longer}. If the true share is as large as the bound, no number of events decides it: then change the bound{field}"
+    equal = f"If the true share is as large as the bound, no number of events decides it: then change the bound{field}"
+    if _is_relative(kind, phase):
+        return f"raise observe.atLeast or load.rate, so that the share before the fault is known better: half of observe.atLeast is for that. {equal}"
+    if one.interval is None or not isinstance(kind, Share):
+        return f"{longer}. {equal}"
     share, worth, times = one.tally.share or 0.0, one.tally.total / one.effect, 1.0
     while times <= _MANY:
         times *= _STEP

@@ -51,7 +51,7 @@ def test_one_burst_decides_neither_way() -> None:
     (reason,) = burst.reasons
     assert reason.code is ReasonCode.BURSTY
     assert "bad events came in bursts" in reason.message
-    assert "raise observe.atLeast" in (reason.hint or "")
+    assert "raise limits.fault and observe.atLeast" in (reason.hint or "")
 
 
 def test_a_burst_at_the_start_of_a_fault_hides_no_violation_after_it() -> None:
@@ -122,6 +122,11 @@ def test_a_relative_bound_compares_two_uncertain_shares() -> None:
     )
     same = judge(history(plan=plan(text), order=orders(bad=lambda second: 0.02)))
     assert codes(same) == {ReasonCode.UNDECIDED_DURING_FAULT}
+    (reason,) = same.reasons
+    assert "the bound is uncertain, too" in reason.message
+    assert (reason.hint or "").startswith(
+        "raise observe.atLeast or load.rate, so that the share before the fault is known better"
+    )
     worse = judge(history(plan=plan(text), order=orders(bad=lambda second: 0.2 if is_faulted(second) else 0.02)))
     assert codes(worse) == {ReasonCode.EXPECTATION_VIOLATED}
 
