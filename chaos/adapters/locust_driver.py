@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.cookiejar import DefaultCookiePolicy
 from itertools import count
 from pathlib import Path
@@ -33,7 +33,6 @@ from locust import FastHttpUser, HttpUser, User, task
 from locust.argument_parser import get_parser
 from locust.contrib.fasthttp import FAILURE_EXCEPTIONS, FastHttpSession
 from locust.env import Environment
-from locust.runners import STATE_RUNNING
 from locust.util.load_locustfile import load_locustfile
 from pydantic import TypeAdapter
 
@@ -171,15 +170,16 @@ def _merged(own: Mapping[str, str], runs: Mapping[str, str]) -> dict[str, str]:
 # --- the user's locustfile -----------------------------------------------------------------------------------------
 
 
-def users_of(file: Path, seconds: Seconds, died: Callable[[BaseException], None]) -> list[type[User]]:
-    """The classes of the user's locustfile, whose waiting requests are known, and of which none dies in silence.
+def users_of(file: Path, seconds: Seconds, gone: Callable[[BaseException | None], None]) -> list[type[User]]:
+    """The classes of the user's locustfile, whose waiting requests are known, and of which none ends in silence.
 
     A ``LoadTestShape`` in it is left alone: baseline and fault need the same number of users.
 
     Args:
         file: The locustfile.
         seconds: Where waiting requests are noted.
-        died: Called with what a user died of, such as an error in its ``on_start``: Locust goes on with fewer then.
+        gone: Called with what a user died of, such as an error in its ``on_start``, and with ``None`` for one that stops by itself:
+            Locust goes on with fewer then.
     """
     if wrong := wrong_path(file):
         raise ValueError(wrong)
@@ -187,24 +187,32 @@ def users_of(file: Path, seconds: Seconds, died: Callable[[BaseException], None]
     classes, _ = load_locustfile(str(file))
     if not classes:
         raise ValueError("no User class is in it")
-    return [_watched(cls, seconds, died) for cls in classes.values()]
+    return [_watched(cls, seconds, gone) for cls in classes.values()]
 
 
-def _watched(cls: type[User], seconds: Seconds, died: Callable[[BaseException], None]) -> type[User]:
+def _watched(cls: type[User], seconds: Seconds, gone: Callable[[BaseException | None], None]) -> type[User]:
     def __init__(self: Any, *arguments: Any, **options: Any) -> None:  # noqa: N807 - it becomes the class's own
-        cls.__init__(self, *arguments, **options)
+        with _noting_death(gone):
+            cls.__init__(self, *arguments, **options)
         if isinstance(self, HttpUser | FastHttpUser):
             self.client.request = seconds.watched(self.client.request)
 
     def run(self: Any) -> None:
-        try:
+        with _noting_death(gone):
             cls.run(self)
-        except (Exception, gevent.Timeout, SystemExit) as error:
-            died(error)
-            if not isinstance(error, SystemExit):  # that one would end the process before it has told why
-                raise
+            gone(None)
 
     return type(cls.__name__, (cls,), {"__init__": __init__, "run": run})
+
+
+@contextmanager
+def _noting_death(gone: Callable[[BaseException | None], None]) -> Iterator[None]:
+    try:
+        yield
+    except (Exception, gevent.Timeout, SystemExit) as error:
+        gone(error)
+        if not isinstance(error, SystemExit):  # that one would end the process before it has told why
+            raise
 
 
 def send_with(headers: Mapping[str, str], *, entry: str, host: Mapping[str, str]) -> None:
@@ -327,13 +335,15 @@ def main() -> int:
     if own:
         file = Path(work["locustfile"])
 
-        def died(error: BaseException) -> None:
-            over.set(f"a user died, so there are fewer than declared: {_reason(file, error)}")
+        def gone(error: BaseException | None) -> None:
+            if not over.ready():  # else all users end
+                how, why = ("has stopped by itself", "") if error is None else ("died", f": {_reason(file, error)}")
+                over.set(f"a user {how}, so there are fewer than declared{why}")
 
         send_with(work["headers"], entry=work["entry"], host=_host(work))
         try:
             environment = Environment(
-                user_classes=users_of(file, seconds, died),
+                user_classes=users_of(file, seconds, gone),
                 host=work["entry"],
                 events=locust.events,  # those for which the locustfile has registered its own listeners
                 locustfile=file.name,
@@ -349,7 +359,7 @@ def main() -> int:
             if not over.ready():
                 over.set(f"{file} ended the test by itself")
 
-        environment.events.test_stop.add_listener(ended)
+        environment.events.test_stopping.add_listener(ended)
     else:
         environment = Environment(user_classes=[arrivals(work, seconds)], host=work["entry"])
         runner = environment.create_local_runner()
@@ -361,8 +371,6 @@ def main() -> int:
     users = work["spec"]["users"] if own else 1
     teller, heart = gevent.spawn(_tell_seconds, harness, seconds), gevent.spawn(_beat, seconds)
     runner.start(users, spawn_rate=users)
-    if own:
-        gevent.spawn(_await_last_user, runner, over)
     gevent.spawn(_wait_for_word, said, over)
     by_itself = over.get()
     gevent.killall([teller, heart])
@@ -384,14 +392,6 @@ def _allow_many_connections() -> None:
 def _wait_for_word(said: Iterator[str], over: Any) -> None:
     next(said, None)  # the word to stop, or the harness's end
     over.set("")
-
-
-def _await_last_user(runner: Any, over: Any) -> None:
-    """Users may stop by themselves (``StopUser``); a load without any is over."""
-    runner.spawning_greenlet.join()
-    runner.user_greenlets.join()
-    if not over.ready() and runner.state == STATE_RUNNING:
-        over.set("all users have stopped by themselves")
 
 
 def _beat(seconds: Seconds) -> None:

@@ -50,6 +50,7 @@ _ENDS: Final = {End.CALLER: "source_workload_namespace", End.SERVICE: "destinati
 _ISTIOD: Final = 'pod=~"istiod.*"'
 """Every process has a processor time; istiod's is known by the pod that scrape configurations for Kubernetes name."""
 _RULES: Final = "/api/v1/rules?type=alert"
+_LIMIT: Final = re.compile(r"too many|limit|exceed", re.IGNORECASE)
 _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
@@ -91,7 +92,13 @@ class PrometheusMetrics:
         try:
             return self._client.custom_query(query, params=parameters)
         except PrometheusApiClientException as error:
-            raise MetricsError(f"Prometheus at {self.url} can't answer {query!r}: {redacted(_detail(error))}") from None
+            said = redacted(_detail(error))
+            raise MetricsError(
+                f"Prometheus at {self.url} can't answer {query!r}: {said}",
+                hint="that is a limit of this back end: have it raised for this user or tenant"
+                if _LIMIT.search(said)
+                else None,
+            ) from None
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -31,7 +31,7 @@ from chaos.model.situation import Situation, pods_right, services_right
 from chaos.ports import Mesh, Metrics
 from chaos.safety.marks import rfc3339
 from chaos.values.led import Led
-from chaos.values.questions import Alerts, Durations, Question, Requests, Side, Standing
+from chaos.values.questions import TRUE, Alerts, Comparison, Durations, Question, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 from chaos.values.series import Series
 
@@ -201,18 +201,19 @@ def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -
                 yield host, round(sum(series.samples[-1][1] - series.samples[0][1] for series in arrived))
 
 
-def _unanswered(metrics: Metrics, experiment: Experiment) -> Iterator[Standing]:
+def _unanswered(metrics: Metrics, experiment: Experiment) -> Iterator[Question]:
     """Where the metrics do not answer at all, nothing is known: the run will say so."""
     every = (*experiment.steady_state, *experiment.guardrails)
-    for question in dict.fromkeys(asked for one in every for asked in one.questions(experiment.target.namespace)):
-        if isinstance(question, Standing):
-            with suppress(MetricsError):
-                if not any(_is_of(question, one) for one in metrics.samples(question, seconds=_RECENTLY)):
-                    yield question
+    for question in dict.fromkeys(asked for one in every for asked in one.answered_always(experiment.target.namespace)):
+        with suppress(MetricsError):
+            if not any(_is_answer(question, one) for one in metrics.samples(question, seconds=_RECENTLY)):
+                yield question
 
 
-def _is_of(question: Question, found: Series) -> bool:
-    """Whether a series is the one that is asked about: alerts of other names come along."""
+def _is_answer(question: Question, found: Series) -> bool:
+    """Whether a series is the one that is asked about: alerts of other names come along, and a comparison always has a sample."""
+    if isinstance(question, Comparison):
+        return found.samples[-1][1] == TRUE
     return not isinstance(question, Alerts) or found.labels.get("alertname") == question.name
 
 

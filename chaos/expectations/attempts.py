@@ -106,6 +106,11 @@ class AttemptsExpectation(Kind):
         """Per request of the load: attempts of others count then, too."""
         return self.per is None
 
+    @property
+    def notices_after(self) -> float:
+        """None: who waits does not try again."""
+        return inf
+
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """Both services need proxies that count."""
         yield from scene.unknown(self.caller)

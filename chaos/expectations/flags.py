@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
@@ -111,6 +112,11 @@ class FlagsExpectation(Kind):
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""
         yield Requests(host=host_of(self.service, namespace))
+
+    @property
+    def notices_after(self) -> float:
+        """None, unless such requests are expected."""
+        return 0.0 if self.during_fault is not None and self.during_fault.least else inf
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """A fault answers before the router, which sets the flags: it can't be what makes them appear at its own hop."""

@@ -16,7 +16,7 @@ from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
-from chaos.values.questions import Question
+from chaos.values.questions import Question, Standing
 from chaos.values.remarks import Refusal, Warn
 
 Phase = Literal["baseline", "fault", "recovery"]
@@ -166,6 +166,10 @@ class Kind(Declared, ABC):
     def questions(self, namespace: str) -> Iterable[Question]:
         """What must be asked of the metrics all along."""
 
+    def answered_always(self, namespace: str) -> Iterable[Question]:
+        """Questions to which there should be an answer at any time, so that a plan can see whether there is one."""
+        return (one for one in self.questions(namespace) if isinstance(one, Standing))
+
     @abstractmethod
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """What the evidence says in a window."""
@@ -231,6 +235,11 @@ class Kind(Declared, ABC):
     def follows_load(self) -> bool:
         """Whether it is about a rate of requests, which falls and rises with what the load generator manages to send."""
         return False
+
+    @property
+    def notices_after(self) -> float:
+        """Seconds for which requests have to be held back to break it, if nobody gives up; 0 where that is not known, infinity where no time does."""
+        return 0.0
 
     @property
     def endures(self) -> float:

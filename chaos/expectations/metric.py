@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, ValidationInfo, WithJsonSchema, field_validator
@@ -127,6 +128,11 @@ class MetricExpectation(Kind):
                 message=f"{self.title}: Prometheus has no data for {self.metric}, so it could never be read",
                 hint=self._key.missing,
             )
+
+    @property
+    def notices_after(self) -> float:
+        """None: latency stands for a share of answers within a time, and the others are no times of answers."""
+        return inf
 
     @property
     def follows_load(self) -> bool:

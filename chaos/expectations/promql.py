@@ -12,11 +12,13 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import is_recorded
-from chaos.values.promql import check_comparison, read_comparison
+from chaos.values.promql import check_comparison, read_comparison, true_without_data
 from chaos.values.quantities import format_duration
 from chaos.values.questions import COMPARED, FALSE, LEAST, MOST, NO_DATA, TRUE, Comparison, Question
+from chaos.values.remarks import Warn
 
 _LOOKS: Final = 3
 """Looks at which it must be true, and at none false, before it holds."""
@@ -83,6 +85,22 @@ class PromqlExpectation(Kind):
             value=self.promql,
             why=f"it looks back {back:g} s, and the metrics are scraped every {phase.interval:g} s",
         )
+
+    def answered_always(self, namespace: str) -> Iterator[Comparison]:
+        """Whether there are the series without which it is true."""
+        del namespace
+        yield from (Comparison(promql=one) for one in true_without_data(self.promql))
+
+    def unshown(self, scene: Scene) -> Iterator[Warn]:
+        """Nothing tells a misspelled name from a series that is not there yet."""
+        missing = [one.promql for one in self.answered_always(scene.namespace) if one in scene.unanswered]
+        if missing:
+            yield Warn(
+                code="true-without-data",
+                message=f"{self.title}: {', '.join(missing)} has no data now, and without data the comparison is true; check the names in "
+                "Prometheus, since one that is misspelled would go unnoticed",
+                weakens=True,
+            )
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The comparison as it is."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -289,7 +290,13 @@ class ShareOfGood(Share):
                 code="error-is-good",
                 message=f"{self.title}: a caller that passes the fault's status {', '.join(map(str, taken))} on has answered well, by "
                 f"what is declared as good ({self.good}); if that is none of a good answer, declare good.status 2xx",
+                weakens=True,
             )
+
+    @property
+    def notices_after(self) -> float:
+        """Those within which answers are good."""
+        return math.inf if self.good.milliseconds is None else self.good.milliseconds / 1000
 
     def bound_in(self, phase: Phase) -> Bound:
         """The bound that holds in a phase."""

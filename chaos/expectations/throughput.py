@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from math import log, sqrt
+from math import inf, log, sqrt
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -118,6 +118,11 @@ class ThroughputExpectation(Kind):
         """It does: who is sent less by the load asks less."""
         return True
 
+    @property
+    def notices_after(self) -> float:
+        """None: an answer that comes later is an answer."""
+        return inf
+
     def takes(self, phase: Prospect) -> Takes | None:
         """Enough batches to tell how much rates scatter."""
         if phase.phase == "fault" and self.during_fault is None:
@@ -141,7 +146,8 @@ class ThroughputExpectation(Kind):
             answer = Answer.UNDECIDED if unknown else Answer.HOLDS
             return Finding(answer, tally, 0.0, part, value=mean(now) if now else None)
         before = self._rates(evidence, look.baseline, look.namespace) if look.baseline is not None else ()
-        (least, most), (low, high) = _between(before, part), _between(now, part)
+        least, most = _between(before, part)
+        low, high = _between(now, part) if not look.at_once else self._in_one(evidence, look, part)
         answer = Answer.HOLDS if low >= bound * most else Answer.VIOLATED if high < bound * least else Answer.UNDECIDED
         return Finding(
             answer,
@@ -191,6 +197,14 @@ class ThroughputExpectation(Kind):
         counted = [self._service.tally(evidence, Window(window.start, end), namespace).good for end in ends]
         return [(later - sooner) / seconds for sooner, later in pairwise(counted)]
 
+    def _in_one(self, evidence: Evidence, look: Look, confidence: float) -> tuple[float, float]:
+        """The same of a part of the fault that is too short for batches, by the deviation of events that come by chance."""
+        scraped = evidence.scraped(self.questions(look.namespace), look.window)
+        if scraped is None or look.phase != "fault" or scraped.end - scraped.start < _SECONDS:
+            return 0.0, inf
+        number, far = self._service.tally(evidence, scraped, look.namespace).good, 2 * log(1 / (1 - confidence))
+        return 0.0, (number + sqrt(far * number) + far) / (scraped.end - scraped.start)
+
 
 def _batch(interval: float) -> float:
     """Seconds of a batch."""
@@ -201,7 +215,7 @@ def _between(rates: Sequence[float], confidence: float) -> tuple[float, float]:
     """What the mean rate surely exceeds, and what it surely does not."""
     count, alpha = len(rates), 1 - confidence
     if count < _BATCHES:
-        return 0.0, float("inf")
+        return 0.0, inf
     scatter = stdev(rates) * (1 + 2 / sqrt(2 * (count - 1)))
     # The mixture is at its best with so many batches as there have to be.
     tuned = (2 * log(1 / alpha) + log(2 * log(1 / alpha) + 1)) / _BATCHES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field, field_validator
@@ -96,6 +97,11 @@ class UnaffectedExpectation(Kind):
         """Those of each service."""
         for one in self._services:
             yield from one.questions(namespace)
+
+    @property
+    def notices_after(self) -> float:
+        """Those within which answers are good."""
+        return inf if self.good.milliseconds is None else self.good.milliseconds / 1000
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """The target has to be none of them: its callers get the fault in place of its answers."""

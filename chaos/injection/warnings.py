@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.injection.delays import delays_unseen
 from chaos.injection.effect import callers_of
 from chaos.istio.destinations import leading_to
 from chaos.istio.hosts import host_matches, other_names, short
@@ -23,6 +24,7 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     yield from _callers(experiment, situation, injection)
     yield from _names(experiment, situation, injection, host)
     yield from _splits(experiment, situation, host)
+    yield from delays_unseen(experiment, situation)
     yield from (one for one in unshown(experiment, situation) if isinstance(one, Warn))
     if injection.strategy is Strategy.OVERLAY and injection.before is not None:
         meta = injection.before["metadata"]

@@ -38,6 +38,12 @@ def caller_of(labels: Mapping[str, str]) -> str:
     return f"{labels.get('source_workload_namespace', 'unknown')}/{labels.get('source_workload', 'unknown')}"
 
 
+def server_of(labels: Mapping[str, str]) -> str | None:
+    """``namespace/workload`` of whoever answered the requests that a series counts; ``None`` where no workload did, or none is known."""
+    name = labels.get("destination_workload", "unknown")
+    return None if name == "unknown" else f"{labels.get('destination_workload_namespace', 'unknown')}/{name}"
+
+
 def is_unknown(labels: Mapping[str, str]) -> bool:
     """Whether the caller of the requests that a series counts has no proxy, so that nothing is known of it."""
     return labels.get("source_workload", "unknown") == "unknown"

@@ -11,6 +11,7 @@ from chaos.expectations.evidence import Window
 from chaos.expectations.good import Good
 from chaos.istio.hosts import service_of
 from chaos.istio.metrics import caller_of
+from chaos.judge.calls import counted_once
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import ChangedEdge
@@ -57,14 +58,10 @@ class _Edges:
         self.tallies: dict[Edge, Tally] = {}
         self.seconds = 0.0
         targets = {host for one in facts.plan.injections for host in facts.evidence.destinations(one.host)}
-        seen: set[frozenset[tuple[str, str]]] = set()
-        for end in End:
-            question = Edges(namespace=facts.experiment.target.namespace, end=end)
-            for one, counted in facts.evidence.counted(question, window):
-                key = frozenset(one.labels.items())
-                if key not in seen and one.labels.get("destination_service") not in targets:
-                    self._add(one, counted.events, window)
-                seen.add(key)  # both ends of an edge may be in the namespace
+        asked = (Edges(namespace=facts.experiment.target.namespace, end=end) for end in End)
+        for one, events in counted_once(facts, asked, window):
+            if one.labels.get("destination_service") not in targets:
+                self._add(one, events, window)
 
     def _add(self, one: Counter, events: int, window: Window) -> None:
         edge = caller_of(one.labels), _service(one.labels.get("destination_service", "unknown"))

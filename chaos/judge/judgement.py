@@ -12,18 +12,21 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.decisions import answer_of, known, recovery_of, results_of
+from chaos.judge.excuses import excuses
 from chaos.judge.facts import Facts
-from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for
+from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for, without_metrics
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails, together
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.on_the_way import with_last_seconds
 from chaos.judge.proof import faults_before
+from chaos.judge.reach import out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
 from chaos.judge.removal import judge_removal, surely_there
 from chaos.judge.tested import untested_after, untested_before, untested_during, with_statuses
 from chaos.judge.undecided import undecided, undecided_recovery
 from chaos.judge.unscraped import judge_unscraped
+from chaos.judge.unshown import unshown
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.plan import Injection
@@ -71,7 +74,8 @@ def judge(history: History) -> Verdict:
     during = _during_fault(faulted, faulted_at, facts, now, removed)
     guarded = results_of(guardrails(faulted, faulted_at), guardrails(facts, now))
     after = _recovered(history, facts, removed, now) if removed is not None else None
-    reasons = list(dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now)))
+    found = dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now))
+    reasons = list(without_metrics(found))
     if not reasons:
         reasons = [_all_held(history, during.proof, removed, after)]
     outcome = worst(reason.code.outcome for reason in reasons)
@@ -88,6 +92,7 @@ def judge(history: History) -> Verdict:
         removal=removed,
         recovery=after,
         changed=changed_edges(facts, now),
+        unshown=tuple(unshown(facts, during.expectations, now)) if outcome is Outcome.PASSED else (),
         aftermath=aftermath(history, removed, outcome),
     )
 
@@ -162,15 +167,11 @@ def _reasons(
         yield from _not_steady(facts, before)
         return
     yield from untested_before(steady)
-    # A load generator that was not well itself says nothing against the system, by its counts or by rates that follow its own; nor
-    # does the lab, whose shop runs beside it.
-    kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
-    shared = facts.environment.lab
-    excused = {
-        one.title for one in kinds if starved is not None and (shared or one.counted_by_load or one.follows_load)
-    }
+    results = (*during.expectations, *guarded, *(after.expectations if after is not None else ()))
+    excused = excuses(facts, results, removed, now, starved=starved is not None)
     yield from _during(history, facts, during, guarded, excused, now)
     yield from _after(history, facts, during.proof or Proof(), removed, after, excused)
+    yield from filter(None, excused.values())
 
 
 def _troubled(history: History, trouble: Trouble) -> Reason:
@@ -271,6 +272,7 @@ def _during(
         # Where no fault was counted, it goes without saying that nothing could break the expectations.
         if proof.counted or not unproven or reason.code is not ReasonCode.FAULT_TOO_SMALL:
             yield reason
+    yield from out_of_reach(facts, now)
     if during.answer is Answer.UNDECIDED:
         yield from undecided(facts, during.expectations, ReasonCode.UNDECIDED_DURING_FAULT, "fault")
         if not during.expectations:

@@ -7,7 +7,7 @@ these times, and does not together with them. It is undecided.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import ceil
 from typing import Final
 
@@ -28,6 +28,29 @@ _HINT: Final = (
     "find out what fails while a fault begins or ends (the run's picture, timeline.png, shows when): those seconds are too bad for the bound. If they may "
     "be so, observe for longer (observe.atLeast), so that they weigh less; or change the bound"
 )
+_IN_DOUBT: Final = (
+    ". It may also have failed after the fault only: to know better when a fault is gone, let the run ask the proxies (the right pods/exec), or scrape "
+    "them more often"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A time in which only a part of the proxies may have the fault.
+
+    Args:
+        window: It, as a kind counts.
+        whole: The fault's time with it.
+        when: It in words.
+        hint: What may help, beside what always does.
+        left_at: When the fault had left the proxies, at its end.
+    """
+
+    window: Callable[[Kind], Window]
+    whole: Window
+    when: str
+    hint: str = ""
+    left_at: float | None = None
 
 
 def with_first_seconds(facts: Facts, results: Sequence[ExpectationResult], end: float) -> Results:
@@ -41,7 +64,7 @@ def with_first_seconds(facts: Facts, results: Sequence[ExpectationResult], end: 
         return Window(sent, kind.counting(facts.evidence, observed).start + interval)
 
     when = "in the fault's first seconds, until the scrapes after every caller's proxy had it"
-    return _with(facts, results, first, Window(sent, end), when)
+    return _with(facts, results, _Part(window=first, whole=Window(sent, end), when=when))
 
 
 def with_last_seconds(facts: Facts, results: Sequence[ExpectationResult], removed: RemovalResult) -> Results:
@@ -53,50 +76,44 @@ def with_last_seconds(facts: Facts, results: Sequence[ExpectationResult], remove
     sent, decided_at, restored = map(facts.marks.get, (Mark.INJECT_SENT, Mark.RESTORE_SENT, Mark.RESTORED))
     if sent is None or decided_at is None or restored is None or removed.seconds is None:
         return tuple(results)
-    unknown = facts.environment.scrape_interval + facts.environment.lag
     gone = restored + removed.seconds - min(_SECOND, removed.uncertainty)
-    last = Window(decided_at - unknown, gone)
-    when = "in the fault's last seconds, until no caller's proxy had it any more"
-    return _with(facts, results, lambda _: last, Window(sent, gone), when, left_at=gone)
+    last = Window(decided_at - facts.environment.scrape_interval - facts.environment.lag, gone)
+    when, hint = "in the fault's last seconds, until no caller's proxy had it any more", ""
+    if removed.uncertainty > _SECOND:
+        when, hint = f"{when}, which is known to {removed.uncertainty:.0f} s only", _IN_DOUBT
+    part = _Part(window=lambda _: last, whole=Window(sent, gone), when=when, hint=hint, left_at=gone)
+    return _with(facts, results, part)
 
 
-def _with(
-    facts: Facts,
-    results: Sequence[ExpectationResult],
-    part: Callable[[Kind], Window],
-    whole: Window,
-    when: str,
-    *,
-    left_at: float | None = None,
-) -> Results:
+def _with(facts: Facts, results: Sequence[ExpectationResult], part: _Part) -> Results:
     pairs = zip(facts.experiment.steady_state, results, strict=True)
     return tuple(
-        _broken_at(facts, kind, one, part(kind), whole, when, left_at)
-        if one.answer is Answer.HOLDS and not kind.needs_fault
-        else one
+        _broken_in(facts, kind, one, part) if one.answer is Answer.HOLDS and not kind.needs_fault else one
         for kind, one in pairs
     )
 
 
-def _broken_at(
-    facts: Facts, kind: Kind, held: ExpectationResult, part: Window, whole: Window, when: str, left_at: float | None
-) -> ExpectationResult:
-    """What held; undecided where a part is surely bad, and it does not hold together with that. No alpha is spent on being undecided."""
-    confidence = share_of_confidence(facts.experiment)
-    found = decided(facts, kind, closely(facts, "fault", part, confidence=confidence, reaches_back=True))
-    astride = _astride(facts, kind, left_at) if left_at is not None else Tally()
+def _broken_in(facts: Facts, kind: Kind, held: ExpectationResult, part: _Part) -> ExpectationResult:
+    """What held; undecided where it does not hold together with a part that is surely bad. No alpha is spent on being undecided.
+
+    Where it is no share, it may take all of the time to see that: a rate over a few seconds is none.
+    """
+    confidence, window = share_of_confidence(facts.experiment), part.window(kind)
+    found = decided(facts, kind, closely(facts, "fault", window, confidence=confidence, reaches_back=True))
+    astride = _astride(facts, kind, part.left_at) if part.left_at is not None else Tally()
     found = _and(found, astride)
-    if found.answer is not Answer.VIOLATED:
+    if found.of_share and found.answer is not Answer.VIOLATED:
         return held
-    every = decided(facts, kind, look_at(facts, "fault", whole, confidence=confidence, reaches_back=True))
-    if _and(every, astride, effect=max(every.effect, astride.total - astride.good)).answer is Answer.HOLDS:
+    every = decided(facts, kind, look_at(facts, "fault", part.whole, confidence=confidence, reaches_back=True))
+    every = _and(every, astride, effect=max(every.effect, astride.total - astride.good))
+    if every.answer is Answer.HOLDS or Answer.VIOLATED not in (found.answer, every.answer):
         return held
-    bad = kind.tell(found, "fault").observed
+    bad = kind.tell(found if found.answer is Answer.VIOLATED else every, "fault").observed
     return held.model_copy(
         update={
             "answer": Answer.UNDECIDED,
-            "observed": f"{bad} {when} ({part.end - part.start:.1f} s); while they all had it, {held.observed}",
-            "hint": _HINT + (f" ({key})" if (key := kind.loosened_by.get("fault")) else ""),
+            "observed": f"{bad} {part.when} ({window.end - window.start:.1f} s); while they all had it, {held.observed}",
+            "hint": _HINT + (f" ({key})" if (key := kind.loosened_by.get("fault")) else "") + part.hint,
         }
     )
 

@@ -77,7 +77,10 @@ def lacking(questions: Iterable[Question], held: Held) -> Iterator[Refusal]:
                 f"{bound:g}",
                 f'no histogram istio_request_duration_milliseconds has the bucket le="{bound:g}"; there are: {there}',
                 "expect an answer within one of these, or from: client; or keep the bucket, where metric_relabel_configs drop it or "
-                "the annotation sidecar.istio.io/statsHistogramBuckets names others",
+                "the annotation sidecar.istio.io/statsHistogramBuckets names others"
+                if held.bounds
+                else "expect answers in time from: client; or keep classic histograms: where the scrape job makes native ones of them "
+                "(convert_classic_histograms_to_nhcb), set always_scrape_classic_histograms",
             )
 
 

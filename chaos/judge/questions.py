@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from chaos.istio.hosts import service_of
 from chaos.model.plan import Plan
 from chaos.values.content import Marker
 from chaos.values.questions import Durations, Edges, End, Question, Requests, Side
@@ -27,10 +28,21 @@ def both_sides(plan: Plan) -> Iterator[tuple[Requests, Requests]]:
         yield Requests(host=host), Requests(host=host, side=Side.CALLED)
 
 
+def watched(plan: Plan) -> tuple[str, ...]:
+    """The namespaces of which all requests are recorded: those of the targets, and of what is expected."""
+    claimed = (home[0] for host in plan.experiment.claimed if (home := service_of(host)) is not None)
+    return tuple(dict.fromkeys((*plan.namespaces, *claimed)))
+
+
+def edges_of(plan: Plan) -> tuple[Edges, ...]:
+    """All requests of, and towards, these namespaces."""
+    return tuple(Edges(namespace=namespace, end=end) for namespace in watched(plan) for end in End)
+
+
 def aside(plan: Plan) -> tuple[Question, ...]:
-    """What no decision waits for: whether all proxies are scraped, and what else may change."""
+    """What no decision waits for: whether all proxies are scraped, who calls whom, and what else may change."""
     found: list[Question] = [one for pair in both_sides(plan) for one in pair]
-    found += [Edges(namespace=plan.experiment.target.namespace, end=end) for end in End]
+    found += edges_of(plan)
     known = needed(plan)
     return tuple(one for one in found if one not in known)
 

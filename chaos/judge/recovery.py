@@ -39,9 +39,9 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
     """The earliest moment from which every expectation holds and has stayed good; alpha is shared among all that may be tried.
 
     Nothing recovers while its fault is still in the proxies, so the time starts when that was gone. The moments that are
-    tried double, and the last stretch is halved a few times. The result is a range: the steady state holds from its end on, and looks
-    good in the scrapes around that, too; a stretch of time that begins at its beginning was surely not good. Such a stretch after the allowed time is no recovery that
-    stays.
+    tried double, and the last stretch is halved a few times. The result is a range: the steady state holds from its end on, and
+    looks good in the scrapes around that, too; a stretch of time that begins at its beginning was surely not good. Such a stretch after
+    the allowed time is no recovery that stays.
     """
     experiment, interval = facts.experiment, facts.environment.scrape_interval
     allowed = experiment.recovery.within.total_seconds()
@@ -64,7 +64,8 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
             least, bad_until = _last_bad(facts, gone, now, end)
             # Good minutes may outweigh a bad stretch; still, it is no recovery before that is over. And what the scrapes around a moment
             # count is in no window that begins with it.
-            later = _looked_bad_until(facts, gone, max(shown, bad_until), end)
+            begun = max(shown, bad_until)
+            later = max(_looked_bad_until(facts, one, gone, begun, end) for one in experiment.steady_state)
             if later == shown or (later <= allowed and _holds(facts, Window(gone + later, end), confidence)):
                 answer, seconds, shown = Answer.HOLDS, later, later
             break
@@ -147,20 +148,25 @@ def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[floa
     for start, end in sorted(stretches, key=lambda one: one[0], reverse=True):
         if start < drained:
             break
-        if _bad(facts, _closely(facts, Window(gone + start, gone + end), confidence)):
-            return start, _looked_bad_until(facts, gone, start, until, at_least=end)
+        look = _closely(facts, Window(gone + start, gone + end), confidence)
+        found = [(one, decided(facts, one, look)) for one in facts.experiment.steady_state]
+        bad = [(one, it.of_share) for one, it in found if it.answer is Answer.VIOLATED]
+        if bad:
+            # What is no share can't be told from one scrape to the next.
+            ended = (
+                _looked_bad_until(facts, one, gone, start, until, at_least=end) if told else end for one, told in bad
+            )
+            return start, max(ended)
     return 0.0, 0.0
 
 
-def _looked_bad_until(facts: Facts, gone: float, start: float, until: float, *, at_least: float = 0.0) -> float:
+def _looked_bad_until(
+    facts: Facts, one: Kind, gone: float, start: float, until: float, *, at_least: float = 0.0
+) -> float:
     """The end of the last scrape interval that looked bad, of those that follow each other from a start on; up to ``at_least`` others may lie between.
 
     What two scrapes count may have happened anywhere between them. Times are in seconds after the fault was gone.
     """
-    return max(_one_looked_bad_until(facts, one, gone, start, until, at_least) for one in facts.experiment.steady_state)
-
-
-def _one_looked_bad_until(facts: Facts, one: Kind, gone: float, start: float, until: float, at_least: float) -> float:
     interval, confidence = facts.environment.scrape_interval, share_of_confidence(facts.experiment)
     questions, at, bad_until = tuple(one.questions(facts.experiment.target.namespace)), start, start
     while gone + at < until:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from math import inf, sqrt
 from typing import Final
 
 from chaos.expectations.client import FAILURE
@@ -17,8 +18,10 @@ from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.live import guardrails_before
 from chaos.judge.load import statuses
-from chaos.judge.ours import calls_per_second, listened, rates_of_others, share_of_load
+from chaos.judge.others import others_before
+from chaos.judge.ours import calls_per_second, listened, share_of_load
 from chaos.judge.proof import counted, is_declared, is_faulted
+from chaos.judge.reach import Reach
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
@@ -26,15 +29,10 @@ from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_share
 
 _BEFORE: Final = "before the fault"
-_NOTICED: Final = 0.05
-"""Share of a service's requests from which those of others are no trifle, where rates are compared."""
-_FEWER: Final = (
-    "caller, a workload that they do not go through",
-    "per, the service for each of whose requests attempts are counted",
-)
-"""What makes an expectation count the load's requests alone: its key for rates, and for attempts."""
 _EXPECTED: Final = 20
 """Calls that have to be expected before their absence says anything."""
+_SURE: Final = 3.0
+"""Standard deviations of a count."""
 _WORKS: Final = 0.1
 """Share of successful answers below which almost nothing succeeds."""
 
@@ -60,7 +58,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
     yield from _no_success(facts, window, _BEFORE)
     yield from _load_without_success(facts, window)
     yield from _tripped_before(facts)
-    yield from _others_call(facts)
+    yield from others_before(facts)
 
 
 def _tripped_before(facts: Facts) -> Iterator[Reason]:
@@ -72,23 +70,6 @@ def _tripped_before(facts: Facts) -> Iterator[Reason]:
                 message=f"the guardrail {one.sentence}. It would end the run as soon as the fault begins, whatever the fault does",
                 hint="find out why it is so without any fault (`chaosctl doctor` looks for the usual causes), or change the guardrail so that "
                 "the system keeps it when it is well, and run again",
-            )
-
-
-def _others_call(facts: Facts) -> Iterator[Reason]:
-    """Expectations that compare rates of requests which are not the load's alone: others may come and go meanwhile."""
-    for one in facts.experiment.steady_state:
-        if not one.counts_everybody:
-            continue
-        others, every = rates_of_others(facts, one)
-        if others > _NOTICED * every:
-            yield Reason(
-                code=ReasonCode.OTHERS_CALL,
-                message=f"{one.title!r} also counts requests of other clients than the load: before the load began, they already sent at "
-                f"least {others:.2g} of the {every:.2g} requests per second. If that number changes, the run can't tell whether the clients or the "
-                "system changed",
-                hint="run while the other clients are quiet, or let the expectation count only requests that they do not cause: "
-                f"declare {_FEWER['per' in type(one).model_fields]}",
             )
 
 
@@ -217,31 +198,28 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
     """Expectations that would have held if each faulted request had made one more answer bad.
 
     That is the worst that a system can make of them, however many calls of the target it makes for an answer. Requests that
-    the target would have failed anyway are not worse for the fault; nor are those of others, where only the load is answered.
+    the target would have failed anyway are not worse for the fault; nor are those of callers that these answers do not need, those by which
+    there were more calls than in the baseline (of others, or tries of the same), and those of others, where only the load is answered.
     """
-    experiment, evidence = facts.experiment, facts.evidence
-    namespace, confidence = experiment.target.namespace, share_of_confidence(experiment)
-    injections, heard = facts.plan.injections, listened(facts)
-    works = [_succeeding(_of_target(facts, injection)) for injection in injections]
-    settled = Window(window.start + longest_delay(experiment), window.end)
-    for one, result in zip(experiment.steady_state, expectations, strict=True):
-        if not isinstance(one, ShareOfGood) or not one.broken_by_errors:
-            continue
-        tally = one.tally(evidence, settled, namespace)
-        felt = [_faulted(facts, injection, one.counting(evidence, settled)) for injection in injections]
-        hit = [round(part * number) for part, number in zip(works, felt, strict=True)]
+    namespace, confidence, heard = (
+        facts.experiment.target.namespace,
+        share_of_confidence(facts.experiment),
+        listened(facts),
+    )
+    for one, result, tally, hit in _hits(facts, expectations, window):
         faulted = sum(hit)
         if _holds_without(faulted, tally, result.bound, confidence):
             yield Reason(
                 code=ReasonCode.FAULT_TOO_SMALL,
                 message=f"the fault was too small to test {one.title!r}: during the fault, {tally.total} answers were counted, and only {faulted} "
-                f"requests were hit that the target would have answered. Even with {faulted} bad answers, at least {format_share(result.bound)} "
+                f"requests were hit that these answers need, and that the target would have answered. Even with {faulted} bad answers, at least {format_share(result.bound)} "
                 "would have been good",
                 hint=f"raise the fault's percentage; or expect more than {format_share(result.bound)}; or send load that calls the target more "
                 "often; or let the expectation count only requests that need the target",
             )
-        elif heard is not None and not one.tally(evidence, heard, namespace).total:
-            ours = sum(share_of_load(facts, injection, heard) * n for injection, n in zip(injections, hit, strict=True))
+        elif heard is not None and not one.tally(facts.evidence, heard, namespace).total:
+            pairs = zip(facts.plan.injections, hit, strict=True)
+            ours = sum(share_of_load(facts, injection, heard) * n for injection, n in pairs)
             if _holds_without(round(ours), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
@@ -252,18 +230,50 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
                 )
 
 
+def too_small_alone(facts: Facts, expectations: Sequence[ExpectationResult], now: float) -> Iterator[str]:
+    """Of several targets, those whose fault alone could have broken none of the expectations."""
+    window, confidence, injections = facts.faulted(now), share_of_confidence(facts.experiment), facts.plan.injections
+    found = list(_hits(facts, expectations, window)) if window is not None and len(injections) > 1 else []
+    for number, injection in enumerate(injections if found else ()):
+        if all(_holds_without(hit[number], tally, result.bound, confidence) for _, result, tally, hit in found):
+            yield (
+                f"the fault in {injection.target} was too small to break anything that was expected by itself: at most {max(hit[number] for *_, hit in found)} "
+                "requests were hit that it would have answered"
+            )
+
+
+def _hits(
+    facts: Facts, expectations: Sequence[ExpectationResult], window: Window
+) -> Iterator[tuple[ShareOfGood, ExpectationResult, Tally, Sequence[int]]]:
+    """The shares of answers that the fault may break, with what was counted, and how many bad answers each target's fault can have made."""
+    experiment, evidence, injections = facts.experiment, facts.evidence, facts.plan.injections
+    works = [_succeeding(_of_target(facts, injection)) for injection in injections]
+    settled, reach = Window(window.start + longest_delay(experiment), window.end), Reach.of(facts, window.end)
+    for one, result in zip(experiment.steady_state, expectations, strict=True):
+        if not isinstance(one, ShareOfGood) or not one.broken_by_errors or (reach and not reach.may_break(one)):
+            continue
+        needed = reach.needed_by(one) if reach else None
+        felt = [_faulted(facts, injection, one.counting(evidence, settled), needed) for injection in injections]
+        hit = [round(part * number) for part, number in zip(works, felt, strict=True)]
+        yield one, result, one.tally(evidence, settled, experiment.target.namespace), hit
+
+
 def _holds_without(bad: int, tally: Tally, bound: float, confidence: float) -> bool:
     """Whether a bound surely holds although some good answers had been bad ones."""
     return decide(max(0, tally.good - bad), tally.total, bound, confidence=confidence) is Answer.HOLDS
 
 
-def _faulted(facts: Facts, injection: Injection, window: Window) -> int:
-    """Faulted requests of a target's declared callers."""
-    return sum(
+def _faulted(facts: Facts, injection: Injection, window: Window, needed: Collection[str] | None) -> int:
+    """Faulted requests of a target's declared callers, of all or of some; no more than in the baseline there were requests in such a time."""
+    hit = sum(
         events
         for series, events in counted(facts, injection, window.start, window.end)
-        if is_faulted(series, injection) and is_declared(injection, caller_of(series.labels))
+        if is_faulted(series, injection)
+        and is_declared(injection, caller := caller_of(series.labels))
+        and (needed is None or caller in needed)
     )
+    usual = calls_per_second(facts, injection, facts.baseline) * (window.end - window.start) if facts.baseline else inf
+    return round(min(hit, usual + _SURE * sqrt(usual))) if usual < inf else hit
 
 
 # --- after the fault ---------------------------------------------------------------------------------------------------

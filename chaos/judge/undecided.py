@@ -26,6 +26,7 @@ _FEW_AFTER: Final = (
     "limits.baseline). Or expect less: lower the bounds (atLeast)"
 )
 _UNSENT: Final = "check that the load, or its locustfile, sends requests of that name"
+_SILENT: Final = "no answer that Locust counts (what its tasks raised is in load.log, in the run's folder)"
 _UNCOUNTED: Final = (
     "check the names of the service and, if one is declared, of the caller; that the load's requests lead there; that the callers have "
     "a sidecar; and that Prometheus scrapes their proxies"
@@ -58,7 +59,7 @@ def undecided(
         if one.missing:
             yield Reason(code=ReasonCode.NO_DATA, message=one.sentence, hint=one.hint)
         elif one.tally.total == 0 and one.hint is None:
-            got = statuses(facts)
+            got = statuses(facts) or (_SILENT if facts.experiment.load.locustfile else "")
             yield Reason(
                 code=ReasonCode.NO_TRAFFIC,
                 message=f"{one.when}, no event was counted for {one.title!r}: {one.told}"
@@ -107,7 +108,7 @@ def undecided_recovery(facts: Facts, after: RecoveryResult) -> Iterator[Reason]:
         message = f"after the fault, it stayed undecided {question}: "
         hint = f"find out what fails for a moment after the fault. To decide the question all the same, {_FEW_AFTER}"
     if relapsed:
-        told.append(f"it was surely not good for a time that ended {after.bad_until:g} s after the fault was gone")
+        told.append(f"it was surely not good for a time that ended {after.bad_until:.3g} s after the fault was gone")
         hint = _RELAPSED
     message += "; ".join(told) or "for a short time after that, it surely was not"
     yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=message, hint=hint)

@@ -32,7 +32,7 @@ from chaos.values.conditions import all_of, one_of
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, SomeTime, format_duration, shorter_than
 from chaos.values.questions import Durations, Requests
-from chaos.values.secrets import redacted
+from chaos.values.secrets import HEADER_NAME, NAMED, redacted
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 
@@ -40,12 +40,14 @@ Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
-_ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+_HEADER_VALUE: Final = r"^[\t\x20-\x7e]*$"
 
 
-def _one_line(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(_ONE_LINE, value.get_secret_value()):
-        raise ValueError("expected the value of a header, which has no line breaks (it is not shown)")
+def _header_value(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(_HEADER_VALUE, value.get_secret_value()):
+        raise ValueError(
+            "expected the value of a header, which has no line breaks and nothing beyond ASCII (it is not shown)"
+        )
     return value
 
 
@@ -71,9 +73,13 @@ class Request(Declared):
         pattern=PATH_PATTERN, description="path at the entry"
     )
     weight: int = Field(1, ge=1, le=10_000, strict=True)
-    headers: dict[
-        str, Annotated[SecretStr, AfterValidator(_one_line), Field(json_schema_extra={"pattern": _ONE_LINE})]
-    ] = Field(default_factory=dict)
+    headers: Annotated[
+        dict[
+            str,
+            Annotated[SecretStr, AfterValidator(_header_value), Field(json_schema_extra={"pattern": _HEADER_VALUE})],
+        ],
+        NAMED,
+    ] = Field(default_factory=dict, json_schema_extra={"propertyNames": {"pattern": HEADER_NAME}})
     body: SecretStr | None = None
     name: str | None = Field(None, min_length=1, description="its name in statistics; without it, METHOD path")
 

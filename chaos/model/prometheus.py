@@ -19,13 +19,12 @@ from pydantic import (
 
 from chaos.errors import InputError, Setting
 from chaos.values.declared import Declared, told
-from chaos.values.secrets import Address, is_url, without_secrets
+from chaos.values.secrets import NAMED, Address, is_url, without_secrets
 
 VARIABLE: Final = "CHAOS_PROMETHEUS"
 """The variable of its URL; those of the others are called so, too, such as ``CHAOS_PROMETHEUS_BEARER``."""
 _SOURCE: Final = re.compile(r"(env|file):\S.*")
 _HOOK: Final = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
-_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _WORDS: Final = {"true": True, "false": False}
 
 
@@ -43,10 +42,12 @@ def _hook(text: str) -> str:
     return text
 
 
-def _header(name: str) -> str:
-    if not _HEADER.fullmatch(name):
-        raise ValueError("expected the name of a header, such as X-Scope-OrgID")
-    return name
+def _file(path: str) -> str:
+    if "-----BEGIN" in path or "\n" in path:
+        raise ValueError(
+            "expected the path of a file; a certificate or a key itself has no place here (it is not shown)"
+        )
+    return path
 
 
 def _url(url: Any) -> Any:
@@ -61,6 +62,7 @@ def _url(url: Any) -> Any:
 Url = Annotated[Address, BeforeValidator(_url), PlainSerializer(str, when_used="json")]
 Source = Annotated[str, AfterValidator(_source)]
 """Where a secret is read, each time that it is needed: ``env:NAME`` or ``file:PATH``."""
+File = Annotated[str, Field(min_length=1), AfterValidator(_file)]
 
 
 def address(url: str, whence: str, *, example: str) -> Address:
@@ -101,10 +103,10 @@ class Prometheus(Declared):
     bearer: Source | None = None
     user: str | None = Field(None, min_length=1)
     password: Source | None = None
-    headers: Mapping[Annotated[str, AfterValidator(_header)], SecretStr] = Field(default_factory=dict)
-    ca: str | None = Field(None, min_length=1)
-    certificate: str | None = Field(None, min_length=1)
-    key: str | None = Field(None, min_length=1)
+    headers: Annotated[Mapping[str, SecretStr], NAMED] = Field(default_factory=dict)
+    ca: File | None = None
+    certificate: File | None = None
+    key: File | None = None
     insecure: bool = Field(False, strict=True)
     auth: Annotated[str, AfterValidator(_hook)] | None = None
 

@@ -16,7 +16,7 @@ from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.registry import registered
 from chaos.istio.virtual_services import same
 from chaos.istio.workloads import Workload
-from chaos.values.questions import Standing
+from chaos.values.questions import Question
 
 _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
@@ -61,7 +61,7 @@ class Situation:
     http_routes: Sequence[Object] = ()
     root_namespace: str = ROOT_NAMESPACE
     unreadable: tuple[str, ...] = ()
-    unanswered: tuple[Standing, ...] = ()
+    unanswered: tuple[Question, ...] = ()
     hidden: Sequence[str] = ()
     uncounted: Mapping[str, int] = field(default_factory=dict)
 

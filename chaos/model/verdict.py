@@ -68,6 +68,7 @@ class ReasonCode(StrEnum):
     TOO_FEW_FAULTED = "too-few-faulted"
     FAULT_TOO_SMALL = "fault-too-small"
     FAULT_HITS_OTHERS = "fault-hits-others"
+    OUT_OF_REACH = "out-of-reach"
     OTHERS_CALL = "others-call"
     GUARDRAIL_BLIND = "guardrail-blind"
     REQUESTS_HANG = "requests-hang"
@@ -149,7 +150,7 @@ class ShareProof(Frozen):
         stage = f"stage {self.stage}: " if self.stage else ""
         declared = f"{stage}{self.kind}: declared for {format_share(self.declared)}"
         if self.tally.share is None:
-            return f"{declared}, the fault was too short to count its share"
+            return f"{declared}, no request was counted by which to tell its share"
         share = self.interval.around(self.tally.share, bound=self.declared)
         return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests = {share}"
 
@@ -304,6 +305,7 @@ class Verdict(Frozen):
     """The verdict on one history.
 
     Args:
+        unshown: What a green verdict does not show, each in a sentence.
         aftermath: What became of the fault, as the second half of a sentence: ``the fault is gone``.
         again: What is to be said of a record that was judged again; ``None`` where it is as it was, and so is its verdict.
     """
@@ -320,6 +322,7 @@ class Verdict(Frozen):
     removal: RemovalResult | None = None
     recovery: RecoveryResult | None = None
     changed: tuple[ChangedEdge, ...] = Field((), description="what else changed during the fault; no reason by itself")
+    unshown: tuple[str, ...] = Field((), description="what a green verdict does not show")
     aftermath: str = ""
     again: Again | None = None
 
@@ -332,7 +335,7 @@ class Verdict(Frozen):
         """The same with a further reason against passing."""
         outcome = worst((self.outcome, reason.code.outcome))
         others = (one for one in self.reasons if one.code is not ReasonCode.ALL_HELD)
-        return self.model_copy(update={"outcome": outcome, "reasons": (*others, reason)})
+        return self.model_copy(update={"outcome": outcome, "reasons": (*others, reason), "unshown": ()})
 
     @property
     def passed(self) -> bool:

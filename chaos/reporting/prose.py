@@ -42,6 +42,7 @@ def verdict_text(verdict: Verdict) -> str:
         if reason.more:
             lines.append(f"    more: {reason.more}")
     lines += [f"  at the end: {line}" for line in after_reasons(verdict)]
+    lines += [f"  {line}" for line in unshown_lines(verdict)]
     lines += _evidence(verdict)
     return "\n".join(lines)
 
@@ -104,6 +105,11 @@ def proof_lines(proof: Proof) -> list[str]:
     return lines
 
 
+def unshown_lines(verdict: Verdict) -> list[str]:
+    """What a green verdict does not show."""
+    return [f"not shown: {one}" for one in verdict.unshown]
+
+
 def changed_lines(verdict: Verdict) -> list[str]:
     """What else changed during the fault, without being asked for."""
     return [f"changed during the fault: {one}" for one in verdict.changed]
@@ -157,6 +163,7 @@ def verdict_markdown(verdict: Verdict) -> str:
         more = f" (more: {reason.more})" if reason.more else ""
         lines.append(f"- **{reason.code}**: {reason.message}.{hint}{more}")
     lines += [f"- at the end: {line}" for line in after_reasons(verdict)]
+    lines += [f"- {line}" for line in unshown_lines(verdict)]
     if verdict.results or verdict.guardrails:
         lines += ["", "| when | expectation | expected | observed | answer |", "|---|---|---|---|---|"]
         lines += [_markdown_row(one.when, one) for one in verdict.results]

@@ -15,7 +15,7 @@ from chaos.model.history import PhaseName
 from chaos.model.plan import Plan
 from chaos.ports import Listener, Progress, Result
 from chaos.reporting.console import STYLES, Stream, console
-from chaos.reporting.prose import changed_lines, headline
+from chaos.reporting.prose import changed_lines, headline, unshown_lines
 from chaos.values.answers import Answer
 
 _EVERY: Final = 5.0
@@ -72,8 +72,8 @@ class Terminal(Listener):
             self.say(_progress(progress))
 
     def finished(self, result: Result) -> None:
-        """What else changed, and the verdict in one line; the table comes at the end of all."""
-        for line in changed_lines(result.verdict):
+        """What else changed, what was not shown, and the verdict in one line; the table comes at the end of all."""
+        for line in (*changed_lines(result.verdict), *unshown_lines(result.verdict)):
             self.say(f"  {line}")
         self.say(f"  => {headline(result.verdict)}", style=STYLES[result.verdict.outcome])
 

@@ -59,6 +59,7 @@ class Behaviour(TypedDict, total=False):
     unfilled: float
     alerts: Mapping[str, Times]
     leaks: float
+    spared: float
     fails_as: int
     fails_as_grpc: str
     takes: float
@@ -112,6 +113,7 @@ class Shop:
         alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
             and ``ShopDown`` never.
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
+        spared: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that no fault hits.
         fails_as: Status of the orders that fail.
         fails_as_grpc: Their gRPC status, such as ``"14"``, where orders are asked for by gRPC.
         takes: Milliseconds that an answer takes where nothing is delayed.

@@ -93,7 +93,7 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected, self.lingers = 1, 0.0, Times(None), 0.0
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
-        self.spreads = self.skipped = self.unfilled = self.leaks = 0.0
+        self.spreads = self.skipped = self.unfilled = self.leaks = self.spared = 0.0
         self.takes, self.tail, self.queues, self.patience = 20.0, (0.0, 0.0), 0.0, inf
         self.fails_as, self.fails_as_grpc = 500, ""
         self.requests: Mapping[str, float] = {"orders": 1.0}
@@ -111,6 +111,8 @@ class Traffic:
         self._internals = Internals(NAMESPACE, self._next)
         self._obeyed: Sequence[Object] = ()
         self.arrivals = Arrivals()
+        self.door, self.comes_by = "ingress", "mobile"
+        """The workloads that send the orders of the load and of others, which may be the same."""
         self.waiting: tuple[float, ...] = ()
         """Seconds for which users of a locustfile wait for their answers."""
         self.dark: set[str] = set()
@@ -160,12 +162,13 @@ class Traffic:
         orders = self._orders(at, number, bad, shed, took)
         arrived = self._arrive(at, number * (1 - shed), self._together(bad), took)
         fine = Order(self.status, "-", self.takes, Says.WHOLE, self._fine)
-        self._answered(Side.CALLERS, "mobile", fine, round(self.others), caller="mobile")
+        self._answered(Side.CALLERS, self.comes_by, fine, round(self.others), caller=self.comes_by)
         self._ask_others(arrived, at)
         asked = arrived * self.asks * _tries(faults[TARGET].abort, self.tries) + self.others
         self._ask(TARGET, asked, faults[TARGET], at)
         self._ask(SECOND, arrived * self.pays, faults[SECOND], at)
         self._ask(TARGET, self.leaks, faults[TARGET], at, caller=STRANGER)
+        self._ask(TARGET, self.spared, _Felt(), at, caller=STRANGER)
         before, self._obeyed = self._obeyed, tuple(self._mesh.in_effect(at))
         self._internals.happen(
             changed=before != self._obeyed,
@@ -239,7 +242,7 @@ class Traffic:
         keyed = self.shares.out({(host, order): share for order, share in shares.items()}, number)
         found = {order: count for (_, order), count in keyed.items() if order is not _UNANSWERED}
         for order, count in found.items():
-            self._answered(Side.CALLERS, "ingress", order, count, host=host)
+            self._answered(Side.CALLERS, self.door, order, count, host=host)
         return found
 
     def _in_time(self, order: Order) -> Order:
@@ -366,7 +369,7 @@ class Traffic:
         return _Felt()
 
     def _answered(
-        self, side: Side, pod: str, order: Order, number: int, *, caller: str = "ingress", host: str = _ORDERS
+        self, side: Side, pod: str, order: Order, number: int, *, caller: str = "", host: str = _ORDERS
     ) -> None:
         """Counts orders, in the histogram too; ``pod`` is that whose proxy counts."""
         histogram = {bound: number if order.took <= bound else 0 for bound in BOUNDS}
@@ -378,7 +381,8 @@ class Traffic:
             Durations(host=host, side=side): number,
             **counts,
         }.items():
-            self._count(question, n, caller=caller, pod=pod, code=str(order.code), flags=order.flags, grpc=order.grpc)
+            whose = caller or self.door
+            self._count(question, n, caller=whose, pod=pod, code=str(order.code), flags=order.flags, grpc=order.grpc)
 
     def _count(
         self, question: Counted, number: int, *, caller: str, pod: str, code: str, flags: str = "-", grpc: str = ""

@@ -138,7 +138,9 @@ def is_recorded(info: ValidationInfo) -> bool:
     return info.context == RECORDED
 
 
-_SECRET: Final = frozenset(("bearer", "body", "entry", "headers", "password", "prometheus", "url"))
+_SECRET: Final = frozenset(
+    ("bearer", "body", "ca", "certificate", "entry", "headers", "key", "password", "prometheus", "url")
+)
 _PUBLIC: Final = frozenset(("good", "match"))
 SHAPES: Final = frozenset(("dict_type", "list_type", "model_attributes_type", "model_type", "tuple_type"))
 """Errors of a value that is no mapping or no list. What stands there as text may be all of what should be in it, secrets too."""

@@ -6,52 +6,33 @@ always true; and an empty result may only say that there are no data, which the 
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from itertools import product
-from typing import Final, TypeGuard
+from typing import Final
 
 from promql_parser import (
-    AggregateExpr,
     BinaryExpr,
     Call,
     Expr,
     MatrixSelector,
     NumberLiteral,
-    ParenExpr,
     StringLiteral,
     SubqueryExpr,
-    UnaryExpr,
     VectorSelector,
     parse,
 )
 
-_COMPARED: Final[Mapping[str, Callable[[float, float], bool]]] = {
-    "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le,
-}  # fmt: skip
+from chaos.values.promql_nodes import COMPARED, comparisons, constant, every, inside, is_comparison, returns_bool
+from chaos.values.promql_ranges import always_true, never_true
+
 _ABSENT: Final = ("absent", "absent_over_time")
 """Functions that have a result where there are no data, so without a result there are some."""
 _ALWAYS_THERE: Final = ("vector", "scalar", "time", "pi")
 """Functions whose result is never empty."""
-_NEVER_NEGATIVE: Final = ("rate", "irate", "increase", "absent", "absent_over_time", "changes", "resets", "abs", "sqrt", "time",
-                          "count_over_time", "present_over_time", "stddev_over_time", "stdvar_over_time")  # fmt: skip
-_KEEP_THE_SIGN: Final = (
-    "sum",
-    "avg",
-    "min",
-    "max",
-    "topk",
-    "bottomk",
-    "quantile",
-    "group",
-    "count",
-    "stddev",
-    "stdvar",
-)
 _RECORDED: Final = re.compile(r":[a-z_]*?(\d+)([smhd])$")
 """The window in the name of a recording rule, such as ``job:requests:rate5m``."""
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -82,10 +63,10 @@ def read_comparison(promql: str) -> Reading:
         looks_back = _looks_back(found)
     except ValueError:
         return Reading(looks_back=timedelta(0), shown=promql, needed=((),))
-    outermost = next(_comparisons(found), None)
+    outermost = next(comparisons(found), None)
     if outermost is None:
         return Reading(looks_back=looks_back, shown=promql, needed=((),))
-    shown = outermost.rhs if _constant(outermost.lhs) is not None else outermost.lhs
+    shown = outermost.rhs if constant(outermost.lhs) is not None else outermost.lhs
     return Reading(looks_back=looks_back, shown=shown.prettify(), needed=tuple(_needed(found)))
 
 
@@ -100,7 +81,7 @@ def check_comparison(promql: str) -> None:
     except ValueError as error:
         raise ValueError(f"expected PromQL: {error}") from error
     _looks_back(found)
-    if isinstance(found, BinaryExpr) and _returns_bool(found):
+    if isinstance(found, BinaryExpr) and returns_bool(found):
         raise ValueError(
             "with `bool` the result is 0 or 1 and never empty, so this would always be true: leave out `bool`"
         )
@@ -109,50 +90,34 @@ def check_comparison(promql: str) -> None:
             "this is always true, since its result is never empty; to count missing data as zero, put the `or` into "
             "parentheses before the comparison: `(… or vector(0)) < 5`"
         )
-    if not _filters(found):
+    compared = list(comparisons(found))
+    if not compared:
         raise ValueError("expected a comparison, such as `sum(up) > 3`")
-    if _is_comparison(found) and _is_sure_of_the_sign(found):
-        raise ValueError("this is always true where there are data, since its left side is never negative")
-    if not any(isinstance(node, VectorSelector) for node in _every(found)):
+    if not any(isinstance(node, VectorSelector) for node in every(found)):
         raise ValueError("this compares constants only, so it never changes: expected a metric")
-
-
-def _is_comparison(node: Expr) -> TypeGuard[BinaryExpr]:
-    """Whether it leaves out what does not compare as it says; with ``bool`` it leaves out nothing."""
-    return isinstance(node, BinaryExpr) and str(node.op) in _COMPARED and not _returns_bool(node)
-
-
-def _returns_bool(node: BinaryExpr) -> bool:
-    return node.modifier is not None and node.modifier.return_bool
-
-
-def _inside(node: Expr) -> Sequence[Expr]:
-    """The parts of an expression."""
-    if isinstance(node, BinaryExpr):
-        return (node.lhs, node.rhs)
-    if isinstance(node, Call):
-        return tuple(node.args)
-    if isinstance(node, ParenExpr | UnaryExpr | AggregateExpr | SubqueryExpr):
-        return (node.expr,)
-    return (node.vector_selector,) if isinstance(node, MatrixSelector) else ()
-
-
-def _every(node: Expr) -> Iterator[Expr]:
-    """It and all of its parts, from the outside."""
-    yield node
-    for part in _inside(node):
-        yield from _every(part)
-
-
-def _comparisons(node: Expr) -> Iterator[BinaryExpr]:
-    return filter(_is_comparison, _every(node))
+    if not _filters(found):
+        sure = next(one.prettify() for one in compared if always_true(one))
+        raise ValueError(
+            f"this is always true where there are data, since `{sure}` holds for every value that there can be: compare with a value "
+            "that the metric has only if something is wrong"
+        )
+    if never_true(found):
+        raise ValueError(
+            "this is never true, whatever the values are: see whether the comparison is the wrong way round"
+        )
 
 
 def _filters(node: Expr) -> bool:
-    """Whether its result may be empty for the values' sake, and not only where there are no data."""
+    """Whether its result may be empty although there are data: a comparison in it may be false, or it is there where they are not."""
     if isinstance(node, BinaryExpr) and str(node.op) == "or":
         return _filters(node.lhs) and _filters(node.rhs)
-    return _is_comparison(node) or any(map(_filters, _inside(node)))
+    if is_comparison(node) and not always_true(node):
+        return True
+    return _is_absent(node) or any(map(_filters, inside(node)))
+
+
+def _is_absent(node: Expr) -> bool:
+    return isinstance(node, Call) and node.func.name in _ABSENT
 
 
 def _is_never_empty(node: Expr) -> bool:
@@ -161,52 +126,24 @@ def _is_never_empty(node: Expr) -> bool:
     if isinstance(node, Call):
         return node.func.name in _ALWAYS_THERE or (bool(node.args) and all(map(_is_never_empty, node.args)))
     if not isinstance(node, BinaryExpr):
-        inside = _inside(node)
-        return bool(inside) and all(map(_is_never_empty, inside))
+        parts = inside(node)
+        return bool(parts) and all(map(_is_never_empty, parts))
     if str(node.op) == "or":
         return _is_never_empty(node.lhs) or _is_never_empty(node.rhs)
     if str(node.op) == "unless":
         return False
-    if _is_comparison(node):
-        left, right = _constant(node.lhs), _constant(node.rhs)
-        return left is not None and right is not None and _COMPARED[str(node.op)](left, right)
+    if is_comparison(node):
+        left, right = constant(node.lhs), constant(node.rhs)
+        return left is not None and right is not None and COMPARED[str(node.op)](left, right)
     return _is_never_empty(node.lhs) and _is_never_empty(node.rhs)
-
-
-def _is_sure_of_the_sign(node: BinaryExpr) -> bool:
-    """Whether what is never negative is compared with a number at zero or below."""
-    right, op = _constant(node.rhs), str(node.op)
-    wide = right is not None and ((op == ">=" and right <= 0) or (op in (">", "!=") and right < 0))
-    return wide and _is_never_negative(node.lhs)
-
-
-def _constant(node: Expr) -> float | None:
-    if isinstance(node, NumberLiteral):
-        return node.val
-    if isinstance(node, ParenExpr):
-        return _constant(node.expr)
-    if isinstance(node, UnaryExpr):
-        inner = _constant(node.expr)
-        return None if inner is None else -inner
-    return _constant(node.args[0]) if isinstance(node, Call) and node.func.name == "vector" else None
-
-
-def _is_never_negative(node: Expr) -> bool:
-    if isinstance(node, Call):
-        return node.func.name in _NEVER_NEGATIVE
-    if isinstance(node, AggregateExpr):
-        return str(node.op) in _KEEP_THE_SIGN and (str(node.op) in ("count", "group") or _is_never_negative(node.expr))
-    if isinstance(node, BinaryExpr):
-        return str(node.op) in ("+", "*") and _is_never_negative(node.lhs) and _is_never_negative(node.rhs)
-    constant = _constant(node)
-    return _is_never_negative(node.expr) if isinstance(node, ParenExpr) else constant is not None and constant >= 0
 
 
 def _needed(node: Expr) -> Iterator[Sides]:
     """The alternatives of what must have data, each as PromQL; sides that are never empty are left out."""
-    if not _filters(node):
-        there = _is_never_empty(node) or any(isinstance(one, Call) and one.func.name in _ABSENT for one in _every(node))
-        yield () if there else (node.prettify(),)
+    if _is_absent(node) and not any(map(_filters, inside(node))):
+        yield ()
+    elif not _filters(node):
+        yield () if _is_never_empty(node) else (node.prettify(),)
     elif isinstance(node, BinaryExpr) and str(node.op) == "or":
         yield from _needed(node.lhs)
         yield from _needed(node.rhs)
@@ -216,7 +153,7 @@ def _needed(node: Expr) -> Iterator[Sides]:
         for left, right in product(_needed(node.lhs), _needed(node.rhs)):
             yield tuple(dict.fromkeys((*left, *right)))
     else:
-        for parts in product(*(_needed(part) for part in _inside(node))):
+        for parts in product(*(_needed(part) for part in inside(node))):
             yield tuple(dict.fromkeys(side for part in parts for side in part))
 
 
@@ -239,4 +176,39 @@ def _looks_back(node: Expr) -> timedelta:
         own += node.range or timedelta(0)
     elif isinstance(node, VectorSelector) and (recorded := _RECORDED.search(node.name or "")):
         own += timedelta(**{_UNITS[recorded[2]]: int(recorded[1])})
-    return own + max(map(_looks_back, _inside(node)), default=timedelta(0))
+    return own + max(map(_looks_back, inside(node)), default=timedelta(0))
+
+
+def true_without_data(promql: str) -> tuple[str, ...]:
+    """The series that a comparison looks at, if it is true where none of them has data; none otherwise."""
+    try:
+        found: Expr = parse(promql)
+    except ValueError:
+        return ()
+    if _without_data(found) is None:
+        return ()
+    return tuple(dict.fromkeys(_bare(node) for node in every(found) if isinstance(node, VectorSelector)))
+
+
+def _bare(node: VectorSelector) -> str:
+    """A selector at the moment itself."""
+    return f"{node.name or ''}{{{','.join(map(str, node.matchers.matchers))}}}"
+
+
+def _without_data(node: Expr) -> float | None:
+    """Its value where no series has data; ``None`` where it then has no result, or the time decides."""
+    if (number := constant(node)) is not None:
+        return number
+    if _is_absent(node):
+        return 1.0
+    if not isinstance(node, BinaryExpr):
+        parts = inside(node)
+        return _without_data(parts[0]) if len(parts) == 1 else None
+    left, right, op = _without_data(node.lhs), _without_data(node.rhs), str(node.op)
+    if op == "or":
+        return right if left is None else left
+    if op == "unless":
+        return left if right is None else None
+    if left is None or right is None:
+        return None
+    return left if op not in COMPARED or returns_bool(node) or COMPARED[op](left, right) else None

@@ -13,10 +13,17 @@ JUDGING_AT: Final = "docs/explanation/judging.md"
 
 
 class Warn(Frozen):
-    """What the experiment can't show, or what its reader should know; never a reason to stop."""
+    """What the experiment can't show, or what its reader should know; never a reason to stop.
+
+    Args:
+        code: Stable identifier such as ``error-is-good``.
+        message: What it is.
+        weakens: It says what a green verdict does not show, so that reports of the verdict tell it, too.
+    """
 
     code: str
     message: str
+    weakens: bool = False
 
 
 class Refusal(Frozen):

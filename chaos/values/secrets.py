@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from pydantic import SecretStr
+from pydantic import BeforeValidator, SecretStr
 
 STARS: Final = "**********"
 """As ``SecretStr`` shows itself."""
@@ -26,6 +26,22 @@ _PARAMETER: Final = re.compile(
 _TELLING: Final = re.compile(_NAMES, re.IGNORECASE)
 _FEWEST: Final = 6
 """Characters of a known secret: what is shorter is in any text, and was not worth hiding."""
+
+
+HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
+"""A header's name (RFC 9110, 5.6.2)."""
+
+
+def _names(headers: Any) -> Any:
+    if isinstance(headers, Mapping) and not all(re.fullmatch(HEADER_NAME, str(name)) for name in headers):
+        raise ValueError(
+            "expected a header's name, such as X-Scope-OrgID, and its value apart (what is here may be a secret, so it is not shown)"
+        )
+    return headers
+
+
+NAMED: Final = BeforeValidator(_names)
+"""Of headers that are sent: a name that can be none is mostly a whole header, with its secret."""
 
 
 class Address(SecretStr):

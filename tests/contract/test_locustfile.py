@@ -201,7 +201,12 @@ def test_one_file_is_expected(load: LocustLoad, tmp_path: Path, name: str, told:
         ("{}['token']", "pass", "a user died, so there are fewer than declared: {file}, line 4: KeyError: 'token'"),
         ("raise SystemExit('no token')", "pass", "fewer than declared: {file}, line 4: SystemExit: no token"),
         ("pass", "raise SystemExit(3)", "fewer than declared: {file}, line 6: SystemExit: 3"),
-        ("pass", "raise locust.exception.StopUser", "all users have stopped by themselves"),
+        ("pass", "raise locust.exception.StopUser", "a user has stopped by itself, so there are fewer than declared"),
+        (
+            "pass\n    def __init__(self, environment): raise OSError('no data')",
+            "pass",
+            "a user died, so there are fewer than declared: {file}, line 5: OSError: no data",
+        ),
     ],
 )
 def test_users_that_end_are_told(

@@ -11,6 +11,7 @@ import pytest
 
 from chaos.adapters.prometheus_metrics import PrometheusMetrics
 from chaos.expectations.evidence import Evidence
+from chaos.istio.metrics import caller_of, server_of
 from chaos.lab.state import LabState
 from chaos.model.prometheus import Prometheus
 from chaos.ports import Metrics
@@ -132,6 +133,9 @@ def test_edges_are_found_by_either_end(metrics: Metrics) -> None:
         found = metrics.samples(Edges(namespace="staging", end=end), seconds=60)
         calls = {(one.labels["source_workload"], one.labels["destination_service"]) for one in found}
         assert ("order-svc", "inventory-svc.staging.svc.cluster.local") in calls
+        assert ("staging/order-svc", "staging/inventory-svc") in {
+            (caller_of(one.labels), server_of(one.labels)) for one in found
+        }
         assert {one.labels["reporter"] for one in found} <= {"source", "waypoint"}
         assert list(metrics.samples(Edges(namespace="nowhere", end=end), seconds=60)) == []
 

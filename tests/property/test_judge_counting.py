@@ -8,11 +8,14 @@ from __future__ import annotations
 import os
 import random
 from bisect import bisect_right
+from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chaos.expectations.counting import Counter, Scrapes, count, count_pair
+from chaos.expectations.evidence import Evidence, Window
+from chaos.values.questions import Requests
 from chaos.values.series import Series
 
 _LONG = 60.0
@@ -158,3 +161,30 @@ def test_of_a_process_without_an_instance_nothing_is_concluded() -> None:
     newborn = Series(labels={"job": "j", "series": "b"}, samples=((10.5, 7.0), (11.5, 9.0)))
     born = Counter.of(newborn)
     assert count(born, 10.0, 12.0, scrapes=scrapes_of(Counter.of(nameless), born), interval=1.0).events == 2
+
+
+@settings(max_examples=_HISTORIES, deadline=None)
+@given(
+    seed=st.integers(0, 10**9),
+    interval=st.sampled_from([0.5, 1.0, 5.0]),
+    cuts=st.lists(st.floats(10, 60), min_size=3, max_size=6).map(sorted),
+)
+def test_nothing_falls_between_windows_that_reach_back(seed: int, interval: float, cuts: list[float]) -> None:
+    """What is counted in windows that follow each other is what is counted in all of their time, and nothing that came after it."""
+    chance, asked = random.Random(seed), Requests(host="orders")
+    processes = [Process(f"p{n}", chance, interval, 3.0, restarts=False) for n in range(3)]
+    for process in processes:  # whose series are there from the beginning: when it was born is another matter
+        process.events[:0] = [(0.0, True), (0.0, False)]
+    evidence = Evidence(scrape_interval=interval, histogram_lag=5.0)
+    evidence.add(asked, [process.series(good=good) for process in processes for good in (True, False)])
+
+    def events(start: float, end: float) -> int:
+        return sum(found.events for _, found in evidence.reaching_back().counted(asked, Window(start, end)))
+
+    assert sum(events(start, end) for start, end in pairwise(cuts)) == events(cuts[0], cuts[-1])
+    happened = sum(process.happened(cuts[0] - interval, cuts[-1]) for process in processes)
+    assert (
+        sum(process.happened(cuts[0], cuts[-1] - interval) for process in processes)
+        <= events(cuts[0], cuts[-1])
+        <= happened
+    )

@@ -47,7 +47,7 @@ def outage(shop: Shop, leaves: float, begins: float, lasts: float) -> None:
     setattr(shop.mesh, "delete_virtual_service", writing)  # noqa: B010 - a method of this one object
 
 
-@pytest.mark.parametrize("seed", range(300 if EVERY else 6))
+@pytest.mark.parametrize("seed", range(300 if EVERY else 4))
 def test_the_recovery_that_is_told_is_true(seed: int, tmp_path: Path) -> None:
     chance = random.Random(seed)
     interval, within = chance.randint(1, 15), chance.randint(15, 40)

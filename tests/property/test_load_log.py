@@ -44,6 +44,8 @@ def test_any_window_is_counted_as_from_scratch(seed: int) -> None:
                 sum(one.sent for one in found),
                 sum(one.intended for one in found),
             )
+            begun = max((one.at for one in known if one.at <= start), default=start)
+            assert list(log.reaching_back().between(start, end)) == inside(known, begun, end)
             rest = chance.choice([0.0, 0.01, 0.25])
             assert log.longest_wait(start, end, rest=rest) == longest(found, rest)
             anew = LoadLog()

@@ -84,6 +84,7 @@ class BackEnd:
         vectors_only: Whether a scalar is answered as a vector, evaluated in the past, as VictoriaMetrics does.
         repeats: Whether a refusal repeats the headers of the request.
         status: A status that it answers everything with, and no data.
+        says: What it says with that status.
         answer: What it answers everything with, as if it were JSON.
     """
 
@@ -107,6 +108,7 @@ class BackEnd:
     vectors_only: bool = False
     repeats: bool = False
     status: int | None = None
+    says: str = "it does not work"
     answer: bytes | None = None
 
     def lets_in(self, headers: Mapping[str, str]) -> bool:
@@ -284,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
                 said = "no org id" if back_end.headers else "unauthorized"
                 self._answer(401, f"{said} {self.headers if back_end.repeats else ''}".encode(), "text/plain")
         elif back_end.status is not None:
-            self._answer(back_end.status, b"it does not work", "text/plain")
+            self._answer(back_end.status, back_end.says.encode(), "text/plain")
         elif back_end.answer is not None:
             self._answer(200, back_end.answer)
         elif not split.path.startswith(f"{back_end.prefix}/api/v1/"):

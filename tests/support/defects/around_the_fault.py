@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from chaos.model.verdict import ReasonCode
 from tests.support.defects.experiment import FOR_A_WHILE, IN_TIME, LATE, VIOLATED, expecting
-from tests.support.defects.variants import Defect, Moment, Variant, changes
+from tests.support.defects.variants import Defect, Moment, Variant, changes, usual
 
 _UNSURE: Final = (ReasonCode.UNDECIDED_DURING_FAULT, ReasonCode.BURSTY)
 """Reasons of what is as bad in so short a time that the rest of the fault outweighs it."""
@@ -15,19 +15,15 @@ _LATER: Final = (ReasonCode.UNDECIDED_RECOVERY, ReasonCode.BURSTY)
 """Reasons of what may have recovered in time, or not, between two scrapes."""
 
 
-def leaving(broken: float, *, within: float = 20.0, **shop: float) -> Variant:
-    """Bad while a slow control plane takes the fault out of the proxies."""
-    return Variant(shop, changes("restore", (0, {"broken": broken}), (within, {"broken": 0.0})), distribution=within)
+def leaving(seconds: float = 20.0, *, scrape_interval: int = 1, **changed: Any) -> Variant:
+    """What changes while a slow control plane takes the fault out of the proxies, and back when they have lost it."""
+    back = changes("restore", (0, changed), (seconds, usual(changed)))
+    return Variant({"scrape_interval": scrape_interval}, back, distribution=seconds)
 
 
-def arriving(broken: float) -> Variant:
-    """Bad while a slow control plane brings the fault to the proxies."""
-    return Variant({}, changes("fault", (0, {"broken": broken}), (12, {"broken": 0.0})), arrival=12.0)
-
-
-def slow(milliseconds: float) -> Variant:
-    """Slow while a slow control plane takes the fault out of the proxies."""
-    return Variant({}, changes("restore", (0, {"takes": milliseconds}), (20, {"takes": 20.0})), distribution=20.0)
+def arriving(**changed: Any) -> Variant:
+    """What changes while a slow control plane brings the fault to the proxies, and back when they have it."""
+    return Variant({}, changes("fault", (0, changed), (12, usual(changed))), arrival=12.0)
 
 
 def rarely_seen(since: Moment, seconds: float) -> Variant:
@@ -36,18 +32,25 @@ def rarely_seen(since: Moment, seconds: float) -> Variant:
 
 
 AROUND: Final[Mapping[str, Defect[Variant]]] = {
-    "bad until the proxies lose the fault": Defect(VIOLATED, leaving(1.0), leaving(0.01), FOR_A_WHILE, or_else=_UNSURE),
+    "bad until the proxies lose the fault": Defect(VIOLATED, leaving(broken=1.0), leaving(broken=0.01), FOR_A_WHILE, or_else=_UNSURE),
     "bad until the proxies lose the fault, and seen every 15 s": Defect(
-        VIOLATED, leaving(1.0, scrape_interval=15), leaving(0.01, scrape_interval=15), FOR_A_WHILE, or_else=_UNSURE
+        VIOLATED, leaving(broken=1.0, scrape_interval=15), leaving(broken=0.01, scrape_interval=15), FOR_A_WHILE, or_else=_UNSURE
     ),
     "bad for 14 s until the proxies lose the fault, and seen every 15 s": Defect(
-        VIOLATED, leaving(1.0, within=14.0, scrape_interval=15), leaving(0.01, within=14.0, scrape_interval=15), FOR_A_WHILE, or_else=_UNSURE
+        VIOLATED, leaving(14.0, broken=1.0, scrape_interval=15), leaving(14.0, broken=0.01, scrape_interval=15), FOR_A_WHILE, or_else=_UNSURE
     ),
     "slow until the proxies lose the fault": Defect(
-        VIOLATED, slow(1500.0), slow(300.0), expecting(IN_TIME) | FOR_A_WHILE, or_else=_UNSURE
+        VIOLATED, leaving(takes=1500.0), leaving(takes=300.0), expecting(IN_TIME) | FOR_A_WHILE, or_else=_UNSURE
+    ),
+    "calls that are left out until the proxies lose the fault": Defect(
+        VIOLATED, leaving(skipped=0.8), leaving(skipped=0.02), expecting("throughput: catalog-svc, atLeast: 90%, duringFault: 90%") | FOR_A_WHILE, or_else=_UNSURE
+    ),
+    "storm of attempts until the proxies lose the fault": Defect(
+        VIOLATED, leaving(asks=8.0), leaving(asks=2.0), expecting("attempts: inventory-svc, per: order-svc, atMost: 1.5, duringFault: 3") | FOR_A_WHILE,
+        or_else=_UNSURE,
     ),
     "bad until the proxies have the fault": Defect(
-        ReasonCode.UNDECIDED_DURING_FAULT, arriving(1.0), arriving(0.01), FOR_A_WHILE, or_else=_UNSURE
+        ReasonCode.UNDECIDED_DURING_FAULT, arriving(broken=1.0), arriving(broken=0.01), FOR_A_WHILE, or_else=_UNSURE
     ),
     "bad in the first seconds of a fault, and seen every 15 s": Defect(
         ReasonCode.UNDECIDED_DURING_FAULT, rarely_seen("fault", 14), rarely_seen("fault", 0.2), FOR_A_WHILE, or_else=[VIOLATED, *_UNSURE]

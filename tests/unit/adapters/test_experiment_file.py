@@ -170,8 +170,8 @@ def problems_of(item: str, *, role: str = "steadyState") -> list[str]:
         ("{title: a, service: o, god: {status: 2xx}, atLeast: 99%}", "steadyState[0].god", "did you mean 'good'?"),
         ("{title: a, prom: up}", "steadyState[0].prom", "did you mean 'promql'?"),
         (FINE.replace("good", "request: x, good"), "steadyState[0].request", "`from: client`"),
-        ("{title: a, promql: up > 3, service: o}", "steadyState[0].service", "known here: promql, title"),
-        ("{title: a, promql: up > 3, atLeast: 99%}", "steadyState[0].atLeast", "true at every look"),
+        ("{title: a, promql: sum(up) > 3, service: o}", "steadyState[0].service", "known here: promql, title"),
+        ("{title: a, promql: sum(up) > 3, atLeast: 99%}", "steadyState[0].atLeast", "true at every look"),
         ("{title: a, promql: up}", "steadyState[0].promql", "expected a comparison"),
         ("{title: a, from: clint, good: {status: 2xx}, atLeast: 99%}", "steadyState[0].from", "mesh: the callers'"),
         (FINE.replace("99%", "baseline"), "steadyState[0].atLeast", "only duringFault can be relative"),
@@ -198,7 +198,7 @@ def test_each_kind_of_expectation_tells_its_own_mistakes(item: str, place: str, 
 def test_an_expectation_of_each_kind_is_read_and_written() -> None:
     items = (
         FINE, "{title: b, from: client, service: o, good: {within: 300ms}, atLeast: 99%}",
-        "{title: c, promql: up > 3}", "{title: d, from: mesh, service: o, good: {within: 250ms}, atLeast: 99%}",
+        "{title: c, promql: sum(up) > 3}", "{title: d, from: mesh, service: o, good: {within: 250ms}, atLeast: 99%}",
     )  # fmt: skip
     text = GOOD.split("steadyState:")[0] + "steadyState:\n" + "".join(f"  - {item}\n" for item in items)
     experiment = parse_experiment(text)
@@ -218,7 +218,10 @@ def test_a_guardrail_has_one_bound(item: str, says: str) -> None:
 
 
 def test_a_guardrail_may_ask_for_all_events() -> None:
-    text = GOOD + "guardrails: [{title: g, service: o, good: {status: 2xx}, atLeast: 100%}, {title: h, promql: up > 3}]"
+    text = (
+        GOOD
+        + "guardrails: [{title: g, service: o, good: {status: 2xx}, atLeast: 100%}, {title: h, promql: sum(up) > 3}]"
+    )
     assert [one.title for one in parse_experiment(text).guardrails] == ["g", "h"]
 
 

@@ -111,6 +111,7 @@ def test_certificates_of_both_sides(tmp_path: Path) -> None:
     (BackEnd(status=429), "limits how often it is asked"),
     (BackEnd(status=407), "the proxy before .* does not let this in: status 407"),
     (BackEnd(status=503), "can't answer 'time.*it does not work"),
+    (BackEnd(status=422, says="too many samples"), r"can't answer 'time.*too many samples[^\n]*\n\nhint: that is a limit of this back end"),
     (BackEnd(headers={"X-Scope-OrgID": "a"}), "does not let this in: status 401: no org id"),
 ])  # fmt: skip
 def test_who_gets_no_data_is_told_why(back_end: BackEnd, says: str) -> None:
@@ -138,7 +139,8 @@ def test_a_server_that_repeats_what_it_was_sent_shows_no_secret(monkeypatch: pyt
     ({"user": "me"}, "expected user and password together"),
     ({"bearer": "env:TOKEN", "auth": "a:b"}, "expected one way to authenticate, got bearer and auth"),
     ({"headers": CANARY}, "headers: expected a mapping"),
-    ({"headers": {f"{CANARY}: x": "y"}}, "expected the name of a header"),
+    ({"headers": {f"Authorization: {CANARY}": ""}}, "expected a header's name"),
+    ({"key": f"-----BEGIN PRIVATE KEY-----\\n{CANARY}", "certificate": "x"}, "key: expected the path of a file"),
     ({"ca": "nowhere.pem"}, "expected a file for ca at nowhere.pem"),
     ({"key": "nowhere.pem"}, "key is for a certificate"),
     ({"insecure": True, "ca": "x"}, "exclude each other"),
@@ -153,7 +155,7 @@ def test_what_is_wrong_is_told_without_the_secret(given: Any, says: str, monkeyp
     with pytest.raises(InputError) as caught:
         PrometheusMetrics(Prometheus("http://127.0.0.1:1", **given))
     assert says in str(caught.value)
-    assert CANARY not in str(caught.value).replace(f"headers.{CANARY}", "")
+    assert CANARY not in str(caught.value)
 
 
 def test_a_hook_that_fails_says_so_without_the_secret() -> None:

@@ -35,3 +35,12 @@ def test_missing_data_are_no_violation(seconds: float, missing: bool, outcome: O
     assert code in reasons(verdict), verdict.reasons
     hints = [reason.hint or "" for reason in verdict.reasons if reason.code is ReasonCode.NO_DATA]
     assert all("or vector(0)" in hint for hint in hints)
+
+
+def test_a_green_verdict_repeats_that_the_comparison_is_true_without_its_data() -> None:
+    shop = Shop()
+    shop.metrics.untrue.add("errors_total{}")
+    verdict = run(shop, "{title: few errors, promql: '(sum(rate(errors_total[1s])) or vector(0)) < 5'}")
+    assert verdict.passed, verdict.reasons
+    (told,) = verdict.unshown
+    assert told.startswith("few errors: errors_total{} has no data now"), told

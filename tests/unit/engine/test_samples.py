@@ -11,6 +11,7 @@ from chaos.adapters.experiment_file import parse_experiment
 from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
 from chaos.harness.harness import Harness
+from chaos.istio.metrics import BUCKETS_MS
 from chaos.model.history import Mark
 from chaos.model.settings import Settings
 from chaos.model.verdict import ReasonCode
@@ -145,6 +146,14 @@ def test_what_the_metrics_lack_is_named(lack: str | float, idle: bool, tmp_path:
     assert LACKS[lack] in reason.message
     assert reason.hint
     assert not shop.mesh.injected()
+
+
+def test_where_no_classic_histogram_is_kept_the_cure_is_named(tmp_path: object) -> None:
+    shop = Shop()
+    shop.metrics.storage.without_buckets = BUCKETS_MS
+    (reason,) = run(shop, tmp_path).verdict.reasons
+    assert "there are: none" in reason.message
+    assert "always_scrape_classic_histograms" in str(reason.hint)
 
 
 def test_a_plan_tells_of_copies_and_of_samples_that_come_late(tmp_path: object) -> None:

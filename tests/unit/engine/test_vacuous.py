@@ -11,6 +11,7 @@ import pytest
 
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.reporting.prose import verdict_text
 from chaos.testing.shop import Shop
 from chaos.testing.traffic import Times
 
@@ -143,6 +144,21 @@ WAYS: Mapping[str, Way] = {
             "fault": "abort: {percentage: 5, httpStatus: 503}",
         },
     ),
+    **{
+        f"only {what} is expected, which the fault can't reach": Way(
+            R.OUT_OF_REACH, expecting(expectation) | NO_GUARDRAIL
+        )
+        for what, expectation in {
+            "the answers of a service that the caller calls beside the target": 'service: catalog-svc, good: {status: "<500"}, atLeast: 90%',
+            "the answers of another namespace": 'service: platform/session-svc, good: {status: "<500"}, atLeast: 90%',
+            "a share of flags": "service: payment-svc, flags: UO, atMost: 1%",
+        }.items()
+    },
+    "only the target's answers to a caller that is not hit are expected": Way(
+        R.OUT_OF_REACH,
+        expecting('service: inventory-svc, caller: report-svc, good: {status: "<500"}, atLeast: 90%') | NO_GUARDRAIL,
+        traffic={"spared": 20.0},
+    ),
     "faults hit the orders of others": Way(
         R.FAULT_HITS_OTHERS,
         expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%'),
@@ -204,6 +220,12 @@ WAYS: Mapping[str, Way] = {
     ),
     "one of two callers is scraped no more": Way(
         R.CALLER_NOT_SCRAPED, traffic={"others": 5.0}, faulted={"dark": {"mobile"}}
+    ),
+    "nobody is scraped any more during the fault": Way(
+        R.FAULT_NOT_SEEN,
+        expecting(CLIENT + 'good: {status: "<500"}, atLeast: 90%') | NO_GUARDRAIL,
+        faulted={"dark": {"order-svc", "ingress", "order-svc-1-a", "inventory-svc-1-a"}},
+        hints="do what metrics-lost says",
     ),
     "one of two callers is scraped no more after the fault": Way(
         R.CALLER_NOT_SCRAPED, traffic={"others": 5.0}, restored={"dark": {"mobile"}}
@@ -293,6 +315,15 @@ TESTED: Mapping[str, Way] = {
 def test_a_run_that_tests_something_is_green(name: str) -> None:
     _, verdict = run(TESTED[name])
     assert verdict.passed, verdict.reasons
+
+
+def test_what_the_fault_could_not_reach_beside_other_things_is_told() -> None:
+    beside = '}, {title: catalog works, service: catalog-svc, good: {status: "<500"}, atLeast: 90%'
+    _, verdict = run(Way(R.ALL_HELD, expecting(EXPERIMENT["expectation"] + beside)))
+    assert verdict.passed, verdict.reasons
+    (told,) = verdict.unshown
+    assert "what is expected of catalog-svc ('catalog works')" in told
+    assert f"not shown: {told}" in verdict_text(verdict)
 
 
 def test_the_next_run_does_not_take_the_last_ones_load_for_that_of_others() -> None:

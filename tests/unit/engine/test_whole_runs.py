@@ -298,8 +298,8 @@ def test_a_shop_that_is_broken_before_is_not_faulted_on_top(world: World) -> Non
 
 
 def test_a_comparison_that_is_false_at_once_is_the_only_reason(world: World) -> None:
-    world.metrics.untrue.add("up > 1")
-    history, verdict = world.run(more="- {title: up, promql: up > 1}")
+    world.metrics.untrue.add("sum(up) > 1")
+    history, verdict = world.run(more="- {title: up, promql: sum(up) > 1}")
     assert codes(verdict) == {ReasonCode.NOT_STEADY_BEFORE}, "no second of load was over, so none is missing"
     assert nothing_left(world, history)
 

@@ -10,8 +10,9 @@ import pytest
 from chaos import Abort, Experiment, InputError, Limits, Load, PromqlExpectation, Request, Target
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Look, Phase
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer
-from chaos.values.promql import read_comparison
+from chaos.values.promql import read_comparison, true_without_data
 from chaos.values.questions import COMPARED, Comparison
 from chaos.values.series import Series
 
@@ -115,8 +116,40 @@ def test_it_is_known_what_it_looks_at(
         ("vector(1) > 0", "always true"),
         ("sum(up) > 3 or vector(1)", "always true"),
         ("sum(errors) or vector(0) < 5", "in parentheses|into parentheses"),
-        ("sum(rate(a[1m])) >= 0", "never negative"),
-        ("count(up) > -1", "never negative"),
+        ("sum(rate(a[1m])) >= 0", "`sum\\(rate\\(a\\[1m\\]\\)\\) >= 0` holds for every value"),
+        ("0 <= sum(rate(a[1m]))", "always true"),
+        ("-sum(rate(a[1m])) <= 0", "always true"),
+        ("up >= 0", "always true"),
+        ("up <= 1", "always true"),
+        ("avg(up) <= 1", "always true"),
+        ("min_over_time(up[1m]) >= 0", "always true"),
+        ("count(up) > -1", "always true"),
+        ("count(up) > 0", "always true"),
+        ("orders_total >= 0", "always true"),
+        ("orders_total > -1", "always true"),
+        ("orders_total != -1", "always true"),
+        ("sum(increase(a[1m])) + count(up) >= 1", "always true"),
+        ("sum(rate(a[1m])) * 100 >= 0", "always true"),
+        ("sum(rate(a[1m])) / sum(rate(b[1m])) >= 0", "always true"),
+        ('sum(rate(a_total{code="500"}[1m])) / sum(rate(a_total[1m])) <= 1', "always true"),
+        ('1 - (sum(rate(a{code="500"}[1m])) / sum(rate(a[1m]))) >= 0', "always true"),
+        ("histogram_quantile(0.9, sum by (le) (rate(a_bucket[1m]))) >= 0", "always true"),
+        ("abs(memory) >= 0", "always true"),
+        ("clamp_min(memory, 3) >= 2", "always true"),
+        ("clamp(memory, 1, 9) < 10", "always true"),
+        ("(sum(up) > bool 3) >= 0", "always true"),
+        ("(sum(rate(a[1m])) or vector(0)) >= 0", "always true"),
+        ("memory == memory", "always true"),
+        ("sum(memory) >= sum(memory)", "always true"),
+        ("memory > 3 or up >= 0", "`up >= 0` holds"),
+        ("up >= 0 and up <= 1", "always true"),
+        ("count(up >= 0) > 0", "always true"),
+        ("hour() < 24", "always true|compares constants"),
+        ("up > 1", "never true"),
+        ("sum(rate(a[1m])) < 0", "never true"),
+        ("memory != memory", "never true"),
+        ("memory > 3 and up > 1", "never true"),
+        ("absent(memory) == 0", "never true"),
         ("vector(1) > 2", "never changes"),
         ("up @ 1600000000 > 3", "leave it out"),
         ("up offset -5m > 3", "looks at the future"),
@@ -125,6 +158,64 @@ def test_it_is_known_what_it_looks_at(
 def test_what_can_not_be_both_true_and_false_is_refused(promql: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         PromqlExpectation("t", promql=promql)
+
+
+@pytest.mark.parametrize(
+    "promql",
+    [
+        "memory >= -1",
+        "memory >= 0",
+        "delta(orders_total[1m]) >= 0",
+        "deriv(memory[1m]) >= 0",
+        "sum(a_total) - sum(b_total) >= 0",
+        "1 - sum(rate(a[1m])) / sum(rate(b[1m])) >= 0",
+        "count(up == 1) > 0",
+        "count(up == 1) >= 3",
+        "sum(rate(a[1m])) > 0",
+        "up > 0",
+        "up == 1",
+        "up < 1",
+        "avg(up) >= 1",
+        "sum(up) >= 1",
+        "sum(up) <= 1",
+        "orders_total != 0",
+        "absent(ALERTS) == 1",
+        "absent(up == 0) == 1",
+        "memory >= memory offset 5m",
+        "sum(rate(a[1m])) / sum(rate(b[1m])) <= 1",
+        'sum by (pod) (rate(a{code="500"}[1m])) / sum(rate(a[1m])) <= 1',
+        "memory > 3 and up >= 0",
+        "memory > 3 or up > 1",
+        "(sum(rate(a[1m])) or vector(0)) < 5",
+        "histogram_quantile(0.9, sum by (le) (rate(a_bucket[1m]))) < 0.3",
+    ],
+)
+def test_what_may_be_both_true_and_false_is_not_refused(promql: str) -> None:
+    assert PromqlExpectation("t", promql=promql).promql == promql
+
+
+@pytest.mark.parametrize(
+    ("promql", "series"),
+    [
+        ('(sum(rate(errors_total{app="a"}[1m])) or vector(0)) < 5', ('errors_total{app="a"}',)),
+        ("absent(panics) == 1", ("panics{}",)),
+        ("absent(panics) or up == 1", ("panics{}", "up{}")),
+        ("(vector(1) unless panics) == 1", ("panics{}",)),
+        ("(sum(orders) or vector(0)) > 5", ()),
+        ("sum(up) > 3", ()),
+        ("time() - orders < 5", ()),
+    ],
+)
+def test_what_is_true_without_data_is_known(promql: str, series: tuple[str, ...]) -> None:
+    assert true_without_data(promql) == series
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_comparison_that_is_true_without_data_is_warned_of_where_there_are_none(*, there: bool) -> None:
+    one = PromqlExpectation("few errors", promql="(sum(rate(errors_total[1m])) or vector(0)) < 5")
+    unanswered = () if there else one.answered_always("staging")
+    scene = Scene(namespace="staging", target="inventory-svc", unanswered=frozenset(unanswered))
+    assert [warn.code for warn in one.unshown(scene)] == ([] if there else ["true-without-data"])
 
 
 @pytest.mark.parametrize(("limits", "fits"), [

@@ -9,10 +9,12 @@ from collections.abc import Callable
 
 import pytest
 
+from chaos.adapters.experiment_file import parse_experiment
 from chaos.judge import judge
 from chaos.model.history import History, ProxySeen
 from chaos.model.verdict import ReasonCode, Verdict
-from tests.support.defects.experiment import DEGRADED, FOR_A_WHILE, expecting, run
+from chaos.testing.shop import Shop
+from tests.support.defects.experiment import DECLARED, DEGRADED, FOR_A_WHILE, FORM, expecting, run
 from tests.support.defects.variants import Variant, changes
 from tests.support.histories import EXPERIMENT, history, orders, plan
 
@@ -87,3 +89,13 @@ def test_a_restore_whose_acknowledgement_is_late_proves_no_fault() -> None:
     """No look at a proxy, and no fault that was counted, says that the fault was there after the restore was sent."""
     late = seen(lambda second: 0.08 if 1060 <= second < 1070 else 0.0, proxies=())
     assert ReasonCode.EXPECTATION_VIOLATED not in codes(judge(late))
+
+
+def test_where_nobody_tells_when_the_fault_was_gone_what_failed_then_is_undecided() -> None:
+    """Scrapes every 15 s, no proxy may be asked, and orders fail for ten seconds after the fault: it may have been before its end."""
+    shop = Shop(scrape_interval=15, heals=10.0)
+    shop.mesh.answers_exec = False
+    (reason,) = shop.harness().run(parse_experiment(FORM.format(**{**DECLARED, **FOR_A_WHILE}))).verdict.reasons
+    assert reason.code is ReasonCode.UNDECIDED_DURING_FAULT
+    assert "which is known to 15 s only" in reason.message
+    assert "pods/exec" in (reason.hint or "")

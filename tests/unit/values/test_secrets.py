@@ -64,7 +64,7 @@ def test_what_a_request_sends_is_shown_nowhere() -> None:
 
 
 @pytest.mark.parametrize("wrong", [
-    {"headers": CANARY}, {"headers": {"X": f"{CANARY}\n"}}, {"headers": {"X": [CANARY]}}, {"body": [CANARY]}, {"body": {"a": CANARY}},
+    {"headers": CANARY}, {"headers": {f"Authorization: {CANARY}": ""}}, {"headers": {"X": f"{CANARY}\n"}}, {"headers": {"X": f"{CANARY} €"}}, {"headers": {"X": [CANARY]}}, {"body": [CANARY]}, {"body": {"a": CANARY}},
 ])  # fmt: skip
 def test_a_wrong_request_is_told_without_its_secrets(wrong: dict[str, object]) -> None:
     with pytest.raises(InputError) as caught:

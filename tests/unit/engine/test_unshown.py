@@ -1,0 +1,93 @@
+"""What a green verdict does not show, it says; and what only others' requests could have broken is not green."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from chaos.model.verdict import ReasonCode
+from chaos.reporting.prose import verdict_markdown, verdict_text
+from tests.support.defects.experiment import (
+    ANSWERED,
+    DEGRADED,
+    DELAY,
+    FORM,
+    MOST,
+    TWO_PATHS,
+    expecting,
+    run,
+)
+from tests.support.defects.variants import Variant, changes, shop, then
+
+ANY_CALLER = FORM.replace(", callers: {{app: order-svc}}", "")
+SECOND_TARGET = (
+    "abort: {percentage: 50, httpStatus: 503}}, {target: {namespace: staging, service: payment-svc, callers: {app: order-svc}}, "
+    "abort: {percentage: %d, httpStatus: 500}"
+)
+OF_CARTS = 'from: client, request: GET /carts/7, good: {status: "<500"}, atLeast: 95%'
+
+
+@pytest.mark.parametrize(
+    ("variant", "declared", "told"),
+    [
+        (shop(), {"fault": SECOND_TARGET % 2}, "the fault in staging/payment-svc was too small"),
+        (shop(bears=0.0), expecting("metric: istiod-cpu"), "answers to the load were errors (5xx, or none), and before it 0 of"),
+        (shop(bears=0.0), expecting("throughput: inventory-svc"), "no expectation is about how requests are answered"),
+        (shop(bears=0.0), expecting("unaffected: [catalog-svc]"), "no expectation is about how requests are answered"),
+        (shop(bears=0.5), expecting(DEGRADED), "no expectation is about how requests are answered"),
+        (
+            shop(bears=0.0, fails_as=429),
+            {"fault": "abort: {percentage: 50, httpStatus: 429}"},
+            "a caller that passes the fault's status 429 on has answered well",
+        ),
+        (shop(), expecting(OF_CARTS, requests=TWO_PATHS), "whether the requests 'GET /carts/7'"),
+        (shop(), {"fault": DELAY}, "the fault holds requests back for 3s, and nothing that is expected looks at the time"),
+    ],
+)  # fmt: skip
+def test_a_green_verdict_tells_what_it_does_not_show(variant: Variant, declared: Mapping[str, str], told: str) -> None:
+    verdict = run(declared, variant)
+    assert verdict.passed, verdict.reasons
+    (line,) = verdict.unshown
+    assert told in line
+    assert f"not shown: {line}" in verdict_text(verdict)
+    assert "not shown: " in verdict_markdown(verdict)
+
+
+@pytest.mark.parametrize(
+    ("variant", "declared"),
+    [
+        (shop(), {}),
+        (shop(), {"fault": SECOND_TARGET % 30}),
+        (shop(), expecting("throughput: inventory-svc")),
+        (shop(tries=3), {"fault": MOST}),
+        (then("fault", (0, {"asks": 3.0})), {}),
+        (shop(time_out=0.5), expecting("service: order-svc, good: {within: 1s}, atLeast: 95%", fault=DELAY)),
+    ],
+)
+def test_one_that_shows_all_of_it_says_nothing(variant: Variant, declared: Mapping[str, str]) -> None:
+    verdict = run(declared, variant)
+    assert verdict.passed, verdict.reasons
+    assert not verdict.unshown
+
+
+@pytest.mark.parametrize(
+    ("variant", "declared"),
+    [
+        pytest.param(
+            Variant({"asks": 0.03}, changes("start", (20, {"leaks": 20.0}))),
+            {"file": ANY_CALLER, "expected": ANSWERED + "90%"},
+            id="another caller's, which the answers do not need",
+        ),
+        pytest.param(
+            Variant({"asks": 0.02}, changes("fault", (0, {"others": 40.0}))),
+            expecting('from: client, good: {status: "<500"}, atLeast: 90%', profile="default"),
+            id="those of others who came with the fault",
+        ),
+    ],
+)
+def test_hits_of_requests_that_the_answers_do_not_need_test_nothing(
+    variant: Variant, declared: Mapping[str, str]
+) -> None:
+    verdict = run(declared, variant)
+    assert {one.code for one in verdict.reasons} == {ReasonCode.FAULT_TOO_SMALL}, verdict.reasons
