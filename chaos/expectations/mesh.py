@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, field_validator
@@ -19,6 +20,7 @@ from chaos.istio.metrics import BUCKETS_MS, caller_of, status_of
 from chaos.values.answers import Tally
 from chaos.values.conditions import inside, none_of
 from chaos.values.declared import Placed
+from chaos.values.quantities import format_share
 from chaos.values.questions import Durations, Question, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
@@ -111,9 +113,27 @@ class Expectation(ShareOfGood):
             yield Durations(host=host, side=side)
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
-        """The caller is there."""
+        """The caller is there, and the fault alone does not violate it."""
         yield from super().unshown(scene)
         yield from scene.unknown(self.caller)
+        bound, spoilt = self.bound_in("fault"), self._spoilt(scene)
+        if spoilt > (bound.share if bound.relative else 1 - bound.share):
+            yield Refusal(
+                rule="target-is-affected",
+                value=self.service,
+                message=f"{self.title}: {self.service} is the target, and its callers' proxies count what the fault makes of their requests: at least "
+                f"{format_share(spoilt)} of them are not {self.good}, whatever the system does",
+                hint=f"expect it of a service that calls {self.service}, or of the answers to the load (from: client); or expect less during the fault "
+                f"(duringFault), {format_share(1 - spoilt)} at most",
+            )
+
+    def _spoilt(self, scene: Scene) -> float:
+        """The share of the counted requests that the fault itself makes bad ones."""
+        if scene.host(self.service) != scene.target or self.side is not Side.CALLERS or self.caller is not None:
+            return 0.0
+        aborted = 0.0 if any(map(self.good.status_is_good, scene.passed_on)) or self.good.grpc else scene.aborted
+        delayed = scene.delayed if (self.good.milliseconds or inf) < 1000 * scene.held else 0.0
+        return 1 - (1 - aborted) * (1 - delayed)
 
     def holding(self, evidence: Evidence, look: Look) -> Window:
         """Histograms trail their counters, so the fault's last answers come in after it: a recovery shows only if they are good too."""

@@ -40,6 +40,9 @@ class Scene:
         unanswered: Questions to which the metrics' back end surely has no data, although it should at any time.
         policies: What the DestinationRules of services have in their traffic policies, by their hosts.
         workloads: The names of the target's namespace; none where its pods may not be read.
+        aborted: The least share of the target's requests that the fault answers itself at any time, with ``passed_on``; 0 where that is not known.
+        delayed: The same of those that it holds back.
+        held: Seconds for which it does.
         passed_on: The HTTP statuses with which the fault answers in the target's place.
     """
 
@@ -51,6 +54,9 @@ class Scene:
     pods: Mapping[str, Pods] = field(default_factory=dict)
     policies: Mapping[str, frozenset[str]] = field(default_factory=dict)
     workloads: frozenset[str] = frozenset()
+    aborted: float = 0.0
+    delayed: float = 0.0
+    held: float = 0.0
     passed_on: frozenset[int] = frozenset()
 
     def host(self, service: str) -> str:

@@ -8,17 +8,17 @@ from typing import Final
 
 from chaos.expectations.evidence import Window
 from chaos.judge.aftermath import aftermath, left_behind
-from chaos.judge.alpha import share_of_confidence
 from chaos.judge.callers import judge_callers
 from chaos.judge.cascade import changed_edges
 from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.excuses import excuses
 from chaos.judge.facts import Facts
-from chaos.judge.hints import BROKEN_HINT, NOT_DISTRIBUTED_HINT, hint_for, without_metrics
+from chaos.judge.hints import NOT_DISTRIBUTED_HINT, hint_for, without_metrics
 from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails, together
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.on_the_way import with_last_seconds
+from chaos.judge.passing import all_held, broken, held_again
 from chaos.judge.proof import faults_before
 from chaos.judge.reach import out_of_reach
 from chaos.judge.recovery import judge_recovery, with_relapse
@@ -43,7 +43,6 @@ from chaos.model.verdict import (
     worst,
 )
 from chaos.values.answers import Answer, ExpectationResult
-from chaos.values.quantities import format_confidence
 
 _UNFIT: Final = {code.value: code for code in (ReasonCode.CANNOT_BREAK, ReasonCode.CANNOT_DECIDE)}
 """Refusals of experiments that could show nothing, by their rule."""
@@ -77,7 +76,7 @@ def judge(history: History) -> Verdict:
     found = dict.fromkeys(_reasons(history, facts, steady, before, during, guarded, removed, after, now))
     reasons = list(without_metrics(found))
     if not reasons:
-        reasons = [_all_held(history, during.proof, removed, after)]
+        reasons = [all_held(history, during.proof, removed, after)]
     outcome = worst(reason.code.outcome for reason in reasons)
     return Verdict(
         run=history.run,
@@ -92,7 +91,9 @@ def judge(history: History) -> Verdict:
         removal=removed,
         recovery=after,
         changed=changed_edges(facts, now),
-        unshown=tuple(unshown(facts, during.expectations, now)) if outcome is Outcome.PASSED else (),
+        unshown=tuple(unshown(facts, during.expectations, now, recovered=held_again(facts, removed, after)))
+        if outcome is Outcome.PASSED
+        else (),
         aftermath=aftermath(history, removed, outcome),
     )
 
@@ -150,7 +151,7 @@ def _reasons(
     yield from left_behind(history, removed)
     if Mark.BASELINE_FROM not in history.marks:
         if not history.troubles:
-            yield _broken("the run ended before its baseline began")
+            yield broken("the run ended before its baseline began")
         return
     lost = judge_metrics(facts)
     if lost is not None and all(trouble.kind is not TroubleKind.METRICS_LOST for trouble in history.troubles):
@@ -202,7 +203,7 @@ def _not_injected(history: History, facts: Facts, before: PhaseAnswer) -> Iterat
         )
         return
     untested = [*filter(None, [judge_callers(facts)]), *untested_before(facts)]
-    yield from untested or [_broken("the run ended before its injection")]
+    yield from untested or [broken("the run ended before its injection")]
 
 
 def _not_steady(facts: Facts, before: PhaseAnswer) -> Iterator[Reason]:
@@ -393,47 +394,4 @@ def _after(
     elif after.answer is Answer.UNDECIDED:
         yield from undecided_recovery(facts, after)
     else:
-        since = facts.marks[Mark.RESTORED] + (removed.seconds or 0.0) + (after.seconds or 0.0)
-        yield from untested_after(facts, since)
-
-
-def _all_held(
-    history: History, proof: Proof | None, removed: RemovalResult | None, after: RecoveryResult | None
-) -> Reason:
-    """No reason is against passing; still, each part of the proof has to be there."""
-    needed = (
-        Mark.BASELINE_UNTIL,
-        Mark.INJECTED,
-        Mark.FAULT_FROM,
-        Mark.RESTORE_SENT,
-        Mark.RESTORED,
-        Mark.LOAD_STOPPED,
-    )
-    missing = [f"marks.{mark.value}" for mark in needed if mark not in history.marks]
-    if proof is None or not proof.proven:
-        missing.append("proof")
-    if removed is None or removed.seconds is None:
-        missing.append("removal")
-    if after is None or after.seconds is None:
-        missing.append("recovery")
-    if history.ended is None:
-        missing.append("end")
-    if missing:
-        return _broken(
-            f"nothing spoke against passing, but the record lacks what a green verdict rests on ({', '.join(missing)})"
-        )
-    assert proof and removed and after and removed.seconds is not None and after.seconds is not None  # noqa: S101, PT018 - see above
-    confidence = format_confidence(share_of_confidence(history.plan.experiment))
-    marks = history.marks
-    observed = marks[Mark.RESTORE_SENT] - marks[Mark.FAULT_FROM]
-    stayed = marks[Mark.LOAD_STOPPED] - marks[Mark.RESTORED] - removed.seconds - after.seconds
-    return Reason(
-        code=ReasonCode.ALL_HELD,
-        message=f"the system was steady before the fault, which hit {proof.counted} requests, at the declared share. Every expectation held "
-        f"for {observed:.0f} s of the fault (each with {confidence} confidence). The fault was gone from the proxies within "
-        f"{removed.seconds:.1f} s; the system recovered {after.told} after that, and stayed good for {stayed:.0f} s. There is no residue",
-    )
-
-
-def _broken(message: str) -> Reason:
-    return Reason(code=ReasonCode.BROKEN, message=message, hint=BROKEN_HINT)
+        yield from untested_after(facts, held_again(facts, removed, after))

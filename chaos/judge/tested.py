@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from math import inf, sqrt
+from math import sqrt
 from typing import Final
 
 from chaos.expectations.client import FAILURE
@@ -272,8 +272,10 @@ def _faulted(facts: Facts, injection: Injection, window: Window, needed: Collect
         and is_declared(injection, caller := caller_of(series.labels))
         and (needed is None or caller in needed)
     )
-    usual = calls_per_second(facts, injection, facts.baseline) * (window.end - window.start) if facts.baseline else inf
-    return round(min(hit, usual + _SURE * sqrt(usual))) if usual < inf else hit
+    if facts.baseline is None:
+        return hit
+    usual = calls_per_second(facts, injection, facts.baseline) * max(0.0, window.end - window.start)
+    return round(min(hit, usual + _SURE * sqrt(usual)))
 
 
 # --- after the fault ---------------------------------------------------------------------------------------------------

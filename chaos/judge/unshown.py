@@ -3,26 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Final
 
-from chaos.expectations import ClientExpectation
-from chaos.expectations.confidence import interval
+from chaos.expectations import ClientExpectation, ThroughputExpectation
+from chaos.expectations.confidence import decide, interval
 from chaos.expectations.evidence import Window
+from chaos.expectations.good import is_success
 from chaos.expectations.share import ShareOfGood
+from chaos.istio.hosts import host_of
+from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
+from chaos.judge.ours import calls_per_second
 from chaos.judge.reach import not_reached
 from chaos.judge.tested import too_small_alone
-from chaos.values.answers import ExpectationResult, Tally
+from chaos.model.history import Mark
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
 
+_TIMES: Final = 2.0
+"""How many times less often a target is called that is told."""
+_EXPECTED: Final = 20
+"""Calls that have to be expected before their absence says anything."""
 
-def unshown(facts: Facts, expectations: tuple[ExpectationResult, ...], now: float) -> Iterator[str]:
-    """Each in a sentence: what the plan warned of, what the fault could not break, and what nothing looked at."""
+
+def unshown(
+    facts: Facts, expectations: tuple[ExpectationResult, ...], now: float, *, recovered: float
+) -> Iterator[str]:
+    """Each in a sentence: what the plan warned of, what the fault could not break, and what nothing looked at.
+
+    Args:
+        facts: What is known of the run.
+        expectations: What became of them during the fault.
+        now: Up to when.
+        recovered: When the system had recovered.
+    """
     yield from (one.message for one in facts.plan.warnings if one.weakens)
     yield from not_reached(facts, now)
     yield from too_small_alone(facts, expectations, now)
     yield from _requests_of_one_name(facts)
     yield from _errors(facts, now)
+    yield from _no_success(facts, expectations, now)
     yield from _taken_for_good(facts, now)
+    yield from _called_less(facts, recovered)
 
 
 def _requests_of_one_name(facts: Facts) -> Iterator[str]:
@@ -50,11 +72,47 @@ def _errors(facts: Facts, now: float) -> Iterator[str]:
         )
 
 
+def _no_success(facts: Facts, expectations: tuple[ExpectationResult, ...], now: float) -> Iterator[str]:
+    """Expectations that hold by answers that are neither errors nor successes, such as 404, and are so only during the fault."""
+    window, namespace = facts.faulted(now), facts.experiment.target.namespace
+    for one, result in zip(facts.experiment.steady_state, expectations, strict=True):
+        if window is None or not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
+            continue
+        answers = one.statuses(facts.evidence, window, namespace)
+        good, total = sum(n for status, n in answers.items() if is_success(status)), sum(answers.values())
+        if decide(good, total, result.bound, confidence=share_of_confidence(facts.experiment)) is Answer.VIOLATED:
+            told = ", ".join(f"{status} for {n}" for status, n in sorted(answers.items()) if not is_success(status))
+            yield (
+                f"{one.title!r} holds only since it takes answers for good that are no successes: of {total} answers during the fault, status {told}; if these "
+                "are none of good answers, declare good.status 2xx"
+            )
+
+
 def _taken_for_good(facts: Facts, now: float) -> Iterator[str]:
     """Errors that a locustfile called ``success()``."""
     found = _answers(facts, facts.faulted(now), lambda cell: bool(cell.judged) and _is_error(cell))
     if found.good < found.total:
         yield f"the locustfile took {found.total - found.good} errors (5xx, or no answer) during the fault for good answers, since it calls success() for them"
+
+
+def _called_less(facts: Facts, since: float) -> Iterator[str]:
+    """Targets whose callers do without them since the fault, in part; where they do so almost always, the run is not green."""
+    end = facts.marks.get(Mark.LOAD_STOPPED)
+    if end is None or facts.baseline is None:
+        return
+    for one in facts.plan.injections:
+        if any(
+            isinstance(kind, ThroughputExpectation) and host_of(kind.throughput, one.target.namespace) == one.host
+            for kind in facts.experiment.steady_state
+        ):
+            continue
+        known = Window(since, min(end, facts.evidence.last_scrape(one.requests)))
+        before, after = (calls_per_second(facts, one, window) for window in (facts.baseline, known))
+        if after * _TIMES < before and before * (known.end - known.start) >= _EXPECTED:
+            yield (
+                f"{one.target} is called less often since the fault, {after:.2g} times per second, and {before:.2g} before; no expectation is about how often it "
+                "is called (throughput)"
+            )
 
 
 def _is_error(cell: LoadCell) -> bool:

@@ -36,22 +36,34 @@ def scene_of(experiment: Experiment, situation: Situation) -> Scene:
         pods={host: _pods(service, situation) for host, service in hosts.items()},
         policies={host: _policies(situation.rule_for(host, namespace)) for host in hosts},
         workloads=frozenset(one.name for one in situation.workloads if one.namespace == namespace),
+        **_hit(experiment, situation),
         passed_on=frozenset(one.abort.http_status for one in experiment.faults if one.abort and one.abort.http_status),
     )
 
 
 def _sealed(experiment: Experiment, situation: Situation) -> bool:
-    target = experiment.target
-    whole = all(
+    return _hits_everybody(experiment, situation) and all(
         any(kind.answers and kind.percentage == _SURE for kind in step.kinds) for step in experiment.fault.steps
     )
+
+
+def _hits_everybody(experiment: Experiment, situation: Situation) -> bool:
+    """Whether the fault is drawn for every request to the target, by what is known of its callers."""
+    target = experiment.target
     callers = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
-    return (
-        whole
-        and not target.match
-        and not target.only_our_load
-        and set(situation.calling) <= {(w.namespace, w.name) for w in callers}
-    )
+    narrowed = bool(target.match) or target.only_our_load
+    return not narrowed and set(situation.calling) <= {(w.namespace, w.name) for w in callers}
+
+
+def _hit(experiment: Experiment, situation: Situation) -> Mapping[str, float]:
+    """What the fault makes of the requests to the target, in each of its stages at least."""
+    if not _hits_everybody(experiment, situation):
+        return {}
+    steps = experiment.fault.steps
+    aborts = [step.abort.percentage if step.abort and step.abort.http_status else 0.0 for step in steps]
+    delays = [step.delay.percentage if step.delay else 0.0 for step in steps]
+    held = max(kind.held for kind in experiment.fault.kinds).total_seconds()
+    return {"aborted": min(aborts) / _SURE, "delayed": min(delays) / _SURE, "held": held}
 
 
 def _pods(service: Object, situation: Situation) -> Pods:

@@ -21,8 +21,13 @@ _NAMES: Final = "token|secret|passw|passphrase|credential|signature|jwt|(?:api|a
 _WHOLE: Final = "key|auth|authorization|sig|session|sessionid"
 """Names of parameters that are telling as they stand; in longer ones, such as ``keyword`` and ``author``, they are not."""
 _PARAMETER: Final = re.compile(
-    rf"(?P<name>[?&](?:[^=&\s#]*(?:{_NAMES})[^=&\s#]*|{_WHOLE})=)[^&\s#\"'<>]+", re.IGNORECASE
+    rf"(?P<name>[?&](?:[^=&\s#]{{0,80}}(?:{_NAMES})[^=&\s#]{{0,40}}|{_WHOLE})=)[^&\s#\"'<>]+", re.IGNORECASE
 )
+_ASSIGNED: Final = re.compile(
+    rf"""(?P<name>(?<![\w.?&-])[\w.-]*(?:{_NAMES})[\w-]{{0,40}}(?:=|"\s*:\s*)["']?)(?!env:|file:)[^\s"'<>,;&=…*][^\s"'<>,;&]{{3,}}""",
+    re.IGNORECASE,
+)
+"""As commands and servers say it: ``id_token=…``, ``"password": "…"``."""
 _TELLING: Final = re.compile(_NAMES, re.IGNORECASE)
 _FEWEST: Final = 6
 """Characters of a known secret: what is shorter is in any text, and was not worth hiding."""
@@ -85,4 +90,5 @@ def redacted(text: str, known: Iterable[str] = ()) -> str:
         text = text.replace(secret, STARS)
     text = _USER.sub(f"{STARS}@", text)
     text = _CREDENTIALS.sub(rf"\1 {STARS}", text)
-    return _PARAMETER.sub(rf"\g<name>{STARS}", text)
+    text = _PARAMETER.sub(rf"\g<name>{STARS}", text)
+    return _ASSIGNED.sub(rf"\g<name>{STARS}", text)

@@ -99,7 +99,7 @@ def test_pytest_stops_at_the_first_failure(world: World) -> None:
     failing = EXPERIMENT.replace("faults: [abort: {percentage: 50", "faults: [abort: {percentage: 60").replace(
         "limits: {", "limits: {"
     )
-    bad = failing.replace("service: order-svc, good", "service: inventory-svc, good")
+    bad = failing.replace("service: order-svc, good", "service: inventory-svc, caller: order-svc, good")
     session = Session(world, "-x", experiments=(bad, EXPERIMENT))
     assert session.end() == 1, session.text
     assert world.is_clean()

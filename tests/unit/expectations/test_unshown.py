@@ -96,6 +96,36 @@ def test_a_caller_is_one_of_the_workloads(expected: str, caller: str) -> None:
     assert found == ({"warning: caller-not-found"} if caller == "order-scv" else set())
 
 
+LATE = "percentage: 1, httpStatus: 503}\n    delay: {percentage: 50, fixedDelay: 3s"
+_OWN = "{title: t, service: inventory-svc, good: {status: '<500'}, atLeast: 90%}"
+
+
+@pytest.mark.parametrize(
+    ("expected", "fault", "refused"),
+    [
+        (_OWN, HALF, True),
+        (_OWN.replace("90%", "90%, duringFault: 51%"), HALF, True),
+        (_OWN.replace("90%", "90%, duringFault: 49%"), HALF, False),
+        (_OWN.replace("90%", "90%, duringFault: baseline - 40%"), HALF, True),
+        (_OWN.replace("90%", "90%, duringFault: baseline - 60%"), HALF, False),
+        (_OWN.replace("<500", "<600"), HALF, False),
+        (_OWN.replace("90%", "90%, per: replica"), HALF, False),
+        (_OWN.replace("90%", "90%, caller: order-svc"), HALF, False),
+        (_OWN.replace("inventory", "order"), HALF, False),
+        (_OWN, LATE, False),
+        (_OWN.replace("status: '<500'", "within: 1s"), LATE, True),
+        (_OWN.replace("status: '<500'", "within: 5s"), LATE, False),
+        (_OWN, GROWS, True),
+    ],
+)
+def test_what_the_fault_alone_violates_is_refused(expected: str, fault: str, *, refused: bool) -> None:
+    assert ("target-is-affected" in told(expected, fault=fault)) is refused
+
+
+def test_others_who_call_the_target_may_get_enough_good_answers() -> None:
+    assert "target-is-affected" not in told(_OWN, calling=[("staging", "order-svc"), ("shop", "web")])
+
+
 def test_the_names_of_workloads_are_told() -> None:
     there = situation(workloads=(ORDERS, STOCK))
     line = "{title: t, service: order-svc, caller: order-scv, good: {status: 2xx}, atLeast: 9%}"

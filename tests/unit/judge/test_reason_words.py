@@ -34,6 +34,7 @@ _ABOUT_ONE = (
     ReasonCode.NO_DATA,
     ReasonCode.NO_SUCCESS,
     ReasonCode.FAULT_TOO_SMALL,
+    ReasonCode.OUT_OF_REACH,
     ReasonCode.GUARDRAIL_BLIND,
     ReasonCode.REQUESTS_HANG,
     ReasonCode.EXPECTATION_VIOLATED,

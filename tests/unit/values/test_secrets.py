@@ -35,6 +35,7 @@ def test_an_address_is_one_in_json_too() -> None:
 
 @pytest.mark.parametrize("text", [
     f"GET http://me:{CANARY}@h/p failed", f"headers {{'Authorization': 'Bearer {CANARY}'}}", f"authorization: basic {CANARY}==",
+    f"id_token={CANARY} expired", f'said {{"access_token": "{CANARY}"}}', f"--password='{CANARY}'",
     f"/orders?access_token={CANARY}&x=1", f"/orders?x=1&X-Amz-Signature={CANARY} said", f"{CANARY} in a sentence",
 ])  # fmt: skip
 def test_texts_of_others_lose_what_is_secret_and_nothing_else(text: str) -> None:
@@ -42,8 +43,8 @@ def test_texts_of_others_lose_what_is_secret_and_nothing_else(text: str) -> None
     assert CANARY not in told
     assert "**********" in told
     assert (
-        redacted("GET http://h/p?page=2&sort=asc: 404, basic things")
-        == "GET http://h/p?page=2&sort=asc: 404, basic things"
+        redacted("GET http://h/p?page=2&sort=asc: 404, basic things, password=env:SHOP, token: expected text")
+        == "GET http://h/p?page=2&sort=asc: 404, basic things, password=env:SHOP, token: expected text"
     )
 
 
