@@ -76,6 +76,11 @@ class Fault(Declared):
         return self.stages * self.repeat
 
     @property
+    def ends_off(self) -> bool:
+        """Whether its last stage has no fault."""
+        return bool(self.course) and self.course[-1].off
+
+    @property
     def steps(self) -> tuple[Fault, ...]:
         """The fault as it is in each of its stages; itself alone where it has none."""
         return tuple(map(self.at, self.course)) or (self,)

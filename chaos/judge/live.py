@@ -11,7 +11,7 @@ from chaos.judge.alpha import confidence_of_guardrail, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.looks import closely, decided, judged, look_at
 from chaos.judge.on_the_way import with_first_seconds
-from chaos.judge.proof import course_is_over, judge_proof
+from chaos.judge.proof import course_is_over, ends_off, judge_proof
 from chaos.judge.removal import surely_there
 from chaos.model.history import Mark
 from chaos.model.verdict import Proof
@@ -72,12 +72,20 @@ def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
     )
     expectations = with_first_seconds(facts, expectations, there)
     answer = together(expectations)
+    whole = proof.complete and course_is_over(facts, end)
     done = (
         answer is Answer.VIOLATED
         or bool(proof.outside)
-        or (answer is Answer.HOLDS and proof.complete and course_is_over(facts, end))
+        or (whole and (answer is Answer.HOLDS or _nothing_comes(facts, start, end)))
     )
     return PhaseAnswer(answer, done, expectations, proof)
+
+
+def _nothing_comes(facts: Facts, start: float, end: float) -> bool:
+    """Whether the last stages have no fault and are counted: longer, good answers without a fault would outweigh the bad ones with it."""
+    counted = end - 2 * facts.evidence.scrape_interval - facts.evidence.histogram_lag
+    least = facts.experiment.observed_for.total_seconds()
+    return ends_off(facts) and end - start >= least and course_is_over(facts, counted)
 
 
 def guardrails(facts: Facts, now: float) -> tuple[ExpectationResult, ...]:

@@ -125,6 +125,11 @@ def course_is_over(facts: Facts, now: float) -> bool:
     return True
 
 
+def ends_off(facts: Facts) -> bool:
+    """Whether no fault is there any more once all stages are over."""
+    return all(one.fault.ends_off for one in facts.plan.injections)
+
+
 def _shares(facts: Facts, injection: Injection, part: _Part) -> Iterator[ShareProof]:
     window = part.window
     mine = [

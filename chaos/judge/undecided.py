@@ -12,6 +12,7 @@ from chaos.expectations.kind import Kind, Phase
 from chaos.expectations.share import Share
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
+from chaos.judge.proof import ends_off
 from chaos.judge.tested import hanging
 from chaos.model.verdict import Reason, ReasonCode, RecoveryResult
 from chaos.values.answers import Answer, ExpectationResult
@@ -35,6 +36,8 @@ _NO_MORE: Final = (
     "such requests were counted before the fault, so the names are right: see whether they are sent no more while the fault lasts (an open breaker, "
     "a cache, users who wait for their answers), and whether the fault lasted for several scrape intervals"
 )
+_STAGES: Final = "repeat the stages more often, or let each last longer (a run does not observe on when they have ended without a fault), and raise limits.fault"
+"""Where the stages end without a fault, a higher limit alone gives no time."""
 _MANY: Final = 50
 """Times the events of a run for which nobody waits."""
 _STEP: Final = 1.2
@@ -52,7 +55,7 @@ def undecided(
         code: The reason, where events are all that is missing.
         phase: Which phase it is; the limit of its name says how long it may last.
     """
-    limit = f"limits.{phase}"
+    longer = _STAGES if phase == "fault" and ends_off(facts) else f"raise limits.{phase}"
     for kind, one in zip(facts.experiment.steady_state, expectations, strict=False):  # of no phase that did not begin
         if one.answer is not Answer.UNDECIDED:
             continue
@@ -75,20 +78,20 @@ def undecided(
                 code=ReasonCode.BURSTY,
                 message=one.sentence,
                 hint="find out what fails from time to time (the run's picture, timeline.png, shows when): it may fail without the fault, "
-                f"too. To decide the expectation, observe for longer: raise observe.atLeast and {limit}",
+                f"too. To decide the expectation, observe for longer: {longer} and observe.atLeast",
             )
         elif one.interval is None:  # no share, so more events need not be what is missing
             yield Reason(
                 code=code,
                 message=one.sentence,
-                hint=f"raise {limit}, load.rate or observe.atLeast, so that there is more to decide by; what was seen may also lie "
+                hint=f"{longer}, load.rate or observe.atLeast, so that there is more to decide by; what was seen may also lie "
                 f"too close to the bound: then change it{_field(kind, phase)}",
             )
         else:
             yield Reason(
                 code=code,
                 message=f"{one.when}, there were too few events to decide {one.title!r}: {one.told}{_either_way(one)}",
-                hint=_more(kind, one, phase),
+                hint=_more(kind, one, phase, longer),
             )
 
 
@@ -127,9 +130,9 @@ def _either_way(one: ExpectationResult) -> str:
     return f"; the true share can be on either side of {format_share(one.bound)}"
 
 
-def _more(kind: Kind, one: ExpectationResult, phase: Phase) -> str:
+def _more(kind: Kind, one: ExpectationResult, phase: Phase, longer: str) -> str:
     """How many events would decide a share, if it stays as it was seen."""
-    field, longer = _field(kind, phase), f"raise limits.{phase} or load.rate"
+    field, longer = _field(kind, phase), f"{longer} or load.rate"
     if one.interval is None or not isinstance(kind, Share) or kind.bound_in(phase).relative:
         return f"{longer}. If the true share is as large as the bound, no number of events decides it: then change the bound{field}"
     share, worth, times = one.tally.share or 0.0, one.tally.total / one.effect, 1.0

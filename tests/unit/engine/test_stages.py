@@ -99,6 +99,17 @@ def test_expectations_are_judged_over_the_whole_fault(world: World) -> None:
     assert nothing_left(world, history)
 
 
+def test_good_answers_after_stages_that_end_without_a_fault_do_not_outweigh_the_bad_ones(world: World) -> None:
+    world.traffic.bears = 0.6
+    history, verdict = run(
+        world, "{for: 15s}, {for: 15s, off: true}", "repeat: 2\nlimits: {fault: 600s}\nobserve: {atLeast: 60s}"
+    )
+    assert codes(verdict) == {ReasonCode.BURSTY}
+    assert history.marks[Mark.RESTORE_SENT] - history.marks[Mark.FAULT_FROM] < 75
+    assert "repeat the stages more often" in (verdict.reasons[0].hint or "")
+    assert nothing_left(world, history)
+
+
 def test_a_sure_violation_ends_it_in_whatever_stage(world: World) -> None:
     world.traffic.bears = 0.0
     history, verdict = run(world, "{for: 60s, percentage: 50}, {for: 20s, percentage: 100}")
