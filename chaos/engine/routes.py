@@ -41,7 +41,7 @@ class RouteWatch:
         self._followed = followed
         self._clock = clock
         self._experiment = experiment
-        self._known = {(one.host, one.destination, one.side) for one in led}
+        self._known = {(one.host, one.destination) for one in led if one.side is None}
         self._around = around
         self._situations: Sequence[Situation] | None = None
         self._seen = -1
@@ -79,9 +79,9 @@ class RouteWatch:
             new = [
                 one.model_copy(update={"since": since})
                 for one in led
-                if (one.host, one.destination, one.side) not in self._known
+                if one.side is None and (one.host, one.destination) not in self._known
             ]
-            self._known |= {(one.host, one.destination, one.side) for one in new}
+            self._known |= {(one.host, one.destination) for one in new}
             self._seen = changes
         self._well_at = begun
         return new

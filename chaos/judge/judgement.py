@@ -324,7 +324,7 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
                 f"{callers} sent to {proof.target} was hit",
                 hint=f"make {callers}, and every application before it on the way, forward the header x-chaos-run of the requests that it gets",
             )
-        elif share.tally.good and not share.off:
+        elif (share.tally.good or (proof.by_caller and not share.tally.total)) and not share.off:
             yield Reason(
                 code=ReasonCode.TOO_FEW_FAULTED,
                 message=f"too few requests were hit to tell whether the percentage is the declared one: {told}; {share.needed} must be hit",

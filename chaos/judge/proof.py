@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Final
@@ -61,10 +61,11 @@ def judge_proof(facts: Facts, now: float) -> Proof:
 
 
 def _at(facts: Facts, injection: Injection, end: float, now: float) -> TargetProof:
-    by_caller: dict[str, int] = {}
-    for series, events in counted(facts, injection, facts.marks[Mark.INJECT_SENT], now):
-        if is_faulted(series, injection):
-            by_caller[caller_of(series.labels)] = by_caller.get(caller_of(series.labels), 0) + events
+    begun = facts.marks[Mark.INJECT_SENT]
+    felt = _felt(facts, injection, begun, now)
+    # Nobody faulted the target before, so what declared callers felt since the scrape before that moment was this fault, too.
+    earlier = _felt(facts, injection, begun - facts.evidence.scrape_interval, now)
+    by_caller = {**felt, **{caller: n for caller, n in earlier.items() if is_declared(injection, caller)}}
     return TargetProof(
         target=str(injection.target),
         shares=tuple(share for part in _parts(facts, injection, end) for share in _shares(facts, injection, part)),
@@ -75,6 +76,15 @@ def _at(facts: Facts, injection: Injection, end: float, now: float) -> TargetPro
             if n and not is_declared(injection, caller) and caller not in facts.unclear
         },
     )
+
+
+def _felt(facts: Facts, injection: Injection, start: float, end: float) -> Mapping[str, int]:
+    """How many faults each caller felt between two moments."""
+    found: dict[str, int] = {}
+    for series, events in counted(facts, injection, start, end):
+        if is_faulted(series, injection):
+            found[caller_of(series.labels)] = found.get(caller_of(series.labels), 0) + events
+    return found
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,24 @@ from chaos.judge.alpha import confidence_of_guardrail, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.live import fault_answer, guardrail_tripped
 from chaos.judge.load import judge_load
+from chaos.judge.proof import judge_proof
 from chaos.model.history import History, Mark
 from chaos.model.verdict import ReasonCode
 from chaos.values.answers import Answer
 from chaos.values.load import LoadCell, LoadSecond
-from tests.support.histories import EXPERIMENT, MARKS, experiment, history, is_faulted, is_loaded, load, orders, plan
+from chaos.values.series import Series
+from tests.support.histories import (
+    EXPERIMENT,
+    MARKS,
+    experiment,
+    grow,
+    history,
+    is_faulted,
+    is_loaded,
+    load,
+    orders,
+    plan,
+)
 
 
 def seconds(answered: Callable[[int], dict[float, int]], *, until: int = 1095) -> tuple[LoadSecond, ...]:
@@ -140,3 +153,13 @@ def test_a_guardrail_of_all_events_trips_at_the_first_bad_one() -> None:
     assert tripped is not None
     assert tripped.tally.total - tripped.tally.good == 1
     assert is_loaded(1040)
+
+
+def test_what_a_fault_hits_in_its_first_moment_alone_is_counted() -> None:
+    """A caller that keeps the first error for good calls no more; the last scrape before the fault was just before it was sent."""
+    labels = {"source_workload": "order-svc", "source_workload_namespace": "staging", "instance": "order-svc:15090"}
+    fine = grow({**labels, "response_flags": "-", "response_code": "200"}, lambda second: 100 * (second <= 1030))
+    hit = grow({**labels, "response_flags": "FI", "response_code": "503"}, lambda second: 2 * (second == 1031))
+    born = Series(labels=hit.labels, samples=tuple(sample for sample in hit.samples if sample[1]))
+    marks = {**MARKS, Mark.INJECT_SENT: 1030.35, Mark.INJECTED: 1030.4, Mark.FAULT_FROM: 1030.9}
+    assert judge_proof(Facts.of(history(marks=marks, target=[fine, born])), 1059.0).counted == 2
