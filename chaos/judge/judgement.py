@@ -328,7 +328,7 @@ def _unproven(injection: Injection, proof: TargetProof) -> Iterator[Reason]:
             yield Reason(
                 code=ReasonCode.TOO_FEW_FAULTED,
                 message=f"too few requests were hit to tell whether the percentage is the declared one: {told}; {share.needed} must be hit",
-                hint="raise limits.fault or load.rate, or send load that calls the target more often",
+                hint=f"raise {'the time of the stage (for)' if share.stage else 'limits.fault'} or load.rate, or send load that calls the target more often",
             )
         elif share.tally.good == 0:
             yield Reason(
