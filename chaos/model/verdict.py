@@ -254,10 +254,12 @@ class RecoveryResult(Frozen):
     @property
     def told(self) -> str:
         """The range in which it lies: ``between 8 and 9 s``, ``within 2 s``, ``at once``."""
-        seconds = self.seconds or 0.0
+        seconds = round(
+            self.seconds or 0.0, 3
+        )  # The metrics know milliseconds; what is less comes from the arithmetic.
         if not seconds:
             return "at once"
-        least = seconds - self.uncertainty
+        least = round(seconds - self.uncertainty, 3)
         return f"between {least:.3g} and {seconds:.3g} s" if least > 0 else f"within {seconds:.3g} s"
 
 

@@ -12,7 +12,7 @@ from chaos.expectations.kind import Finding, Kind
 from chaos.judge import judge
 from chaos.model.events import Trouble, TroubleKind
 from chaos.model.history import Mark, PhaseName, Span
-from chaos.model.verdict import Outcome, ReasonCode
+from chaos.model.verdict import Outcome, ReasonCode, RecoveryResult
 from chaos.reporting.prose import headline
 from chaos.values.answers import Answer, Tally
 from tests.support.every_reason import EVERY, reason_of, verdict_of
@@ -118,6 +118,15 @@ def test_a_violated_comparison_is_not_told_to_wait_for_its_windows() -> None:
     violated = one.tell(Finding(Answer.VIOLATED, Tally(good=3, total=4), 1.0, 1.0), "fault")
     assert violated.hint is None
     assert one.tell(Finding(Answer.UNDECIDED, Tally(), 1.0, 1.0), "fault").hint is not None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "uncertainty", "told"),
+    [(1e-6, 1e-6, "at once"), (2.1, 2.1 - 1e-13, "within 2.1 s"), (9.0, 2.0, "between 7 and 9 s")],
+)
+def test_a_recovery_is_told_to_what_the_metrics_know(seconds: float, uncertainty: float, told: str) -> None:
+    found = RecoveryResult(seconds=seconds, uncertainty=uncertainty, allowed=20.0, answer=Answer.HOLDS, expectations=())
+    assert found.told == told
 
 
 def test_a_fault_that_nobody_saw_vanish_is_not_said_to_be_gone() -> None:
