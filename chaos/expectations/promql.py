@@ -97,8 +97,8 @@ class PromqlExpectation(Kind):
         if missing:
             yield Warn(
                 code="true-without-data",
-                message=f"{self.title}: {', '.join(missing)} has no data now, and without data the comparison is true; check the names in "
-                "Prometheus, since one that is misspelled would go unnoticed",
+                message=f"{self.title}: {', '.join(missing)} had no data when the run was planned, and without data the comparison is true; check the names "
+                "in Prometheus, since one that is misspelled would go unnoticed",
                 weakens=True,
             )
 

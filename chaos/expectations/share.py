@@ -288,8 +288,8 @@ class ShareOfGood(Share):
         if taken:
             yield Warn(
                 code="error-is-good",
-                message=f"{self.title}: a caller that passes the fault's status {', '.join(map(str, taken))} on has answered well, by "
-                f"what is declared as good ({self.good}); if that is none of a good answer, declare good.status 2xx",
+                message=f"{self.title}: a caller that only passes the fault's status {', '.join(map(str, taken))} on counts as good, by "
+                f"what is declared ({self.good}); if it should not, declare good.status 2xx",
                 weakens=True,
             )
 

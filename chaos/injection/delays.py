@@ -29,13 +29,13 @@ def delays_unseen(experiment: Experiment, situation: Situation) -> Iterator[Warn
     if soonest == inf:
         titles = ", ".join(repr(one.title) for one in expected)
         message = (
-            f"the fault holds requests back for {told}, and nothing that is expected looks at the time of answers ({titles}): a service that just waits "
-            "holds all of it; expect answers within a time (good.within)"
+            f"the fault holds requests back for {told}, and no expectation looks at the time of answers ({titles}): a service that just waits meets all "
+            "of them; expect answers within a time (good.within)"
         )
     else:
         message = (
-            f"the fault holds requests back for {told}, and answers are expected within {format_duration(timedelta(seconds=soonest))} at the soonest: a "
-            "service that waits once holds this; only delays that add up break it, by several calls, retries or a full pool"
+            f"the fault holds requests back for {told}, and no expectation wants answers within less than {format_duration(timedelta(seconds=soonest))}: a "
+            "service that waits once is still in time; only delays that add up break it (several calls, retries, a full pool); expect answers sooner (good.within)"
         )
     yield Warn(
         code="delay-hardly-shows",

@@ -205,7 +205,7 @@ def _proofs(one: Experiment) -> Iterator[tuple[Kind, float, str, tuple[str | int
         yield from ((kind, limit, "limits.fault", (kind.key, "percentage")) for kind in one.fault.kinds)
     for number, stage in enumerate(one.fault.stages):
         for kind in one.fault.at(stage).kinds:
-            yield kind, stage.lasts.total_seconds(), "the stage's for", ("stages", number)
+            yield kind, stage.lasts.total_seconds(), "the time of the stage (for)", ("stages", number)
 
 
 def _more(experiment: Experiment, key: str, seconds: float, times: float | None) -> str:

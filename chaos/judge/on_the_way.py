@@ -25,8 +25,8 @@ Results = tuple[ExpectationResult, ...]
 _SECOND: Final = 1.0
 """Seconds by which a moment and the events around it may be known wrongly."""
 _HINT: Final = (
-    "find out what fails while a fault begins or ends (the run's picture, timeline.png, shows when): those seconds are too bad for the bound. If they may "
-    "be so, observe for longer (observe.atLeast), so that they weigh less; or change the bound"
+    "find out what fails while a fault begins or ends (the run's picture, timeline.png, shows when): with these seconds, it is not sure that the bound is kept. If they may "
+    "be that bad, observe for longer (observe.atLeast), so that they weigh less; or change the bound"
 )
 _IN_DOUBT: Final = (
     ". It may also have failed after the fault only: to know better when a fault is gone, let the run ask the proxies (the right pods/exec), or scrape "
@@ -41,7 +41,7 @@ class _Part:
     Args:
         window: It, as a kind counts.
         whole: The fault's time with it.
-        when: It in words.
+        when: It in words, with a place for its seconds.
         hint: What may help, beside what always does.
         left_at: When the fault had left the proxies, at its end.
     """
@@ -63,7 +63,7 @@ def with_first_seconds(facts: Facts, results: Sequence[ExpectationResult], end: 
     def first(kind: Kind) -> Window:
         return Window(sent, kind.counting(facts.evidence, observed).start + interval)
 
-    when = "in the fault's first seconds, until the scrapes after every caller's proxy had it"
+    when = "in the fault's first seconds ({:.1f} s), when only a part of the callers' proxies may have had it"
     return _with(facts, results, _Part(window=first, whole=Window(sent, end), when=when))
 
 
@@ -78,9 +78,12 @@ def with_last_seconds(facts: Facts, results: Sequence[ExpectationResult], remove
         return tuple(results)
     gone = restored + removed.seconds - min(_SECOND, removed.uncertainty)
     last = Window(decided_at - facts.environment.scrape_interval - facts.environment.lag, gone)
-    when, hint = "in the fault's last seconds, until no caller's proxy had it any more", ""
+    when, hint = (
+        "in the fault's last seconds ({:.1f} s), when only a part of the callers' proxies may still have had it",
+        "",
+    )
     if removed.uncertainty > _SECOND:
-        when, hint = f"{when}, which is known to {removed.uncertainty:.0f} s only", _IN_DOUBT
+        when, hint = f"{when} (when the last one lost it is known to {removed.uncertainty:.0f} s only)", _IN_DOUBT
     part = _Part(window=lambda _: last, whole=Window(sent, gone), when=when, hint=hint, left_at=gone)
     return _with(facts, results, part)
 
@@ -112,7 +115,7 @@ def _broken_in(facts: Facts, kind: Kind, held: ExpectationResult, part: _Part) -
     return held.model_copy(
         update={
             "answer": Answer.UNDECIDED,
-            "observed": f"{bad} {part.when} ({window.end - window.start:.1f} s); while they all had it, {held.observed}",
+            "observed": f"{bad} {part.when.format(window.end - window.start)}; while they all had it, {held.observed}",
             "hint": _HINT + (f" ({key})" if (key := kind.loosened_by.get("fault")) else "") + part.hint,
         }
     )

@@ -24,10 +24,10 @@ NOTICED: Final = 0.05
 _SURE: Final = 3.0
 """Standard deviations of a count."""
 _FEWER: Final = (
-    "caller, a workload that they do not go through",
-    "per, the service for each of whose requests attempts are counted",
+    "count only the requests of a workload that calls the service for the load and not for them (caller)",
+    "count the attempts for each request that a service gets, whoever sent it (per)",
 )
-"""What makes an expectation count the load's requests alone: its key for rates, and for attempts."""
+"""What makes an expectation independent of others, with its key: for rates, and for attempts."""
 
 
 def others_before(facts: Facts) -> Iterator[Reason]:
@@ -39,8 +39,8 @@ def others_before(facts: Facts) -> Iterator[Reason]:
         if others > NOTICED * every:
             yield _reason(
                 one,
-                f"before the load began, they already sent at least {others:.2g} of the {every:.2g} requests per second. If that number changes, "
-                "the run can't tell whether the clients or the system changed",
+                f"before the load began, they already sent at least {others:.2g} requests per second (with the load, there were {every:.2g}). If that number "
+                "changes, the run can't tell whether the clients or the system changed",
             )
 
 
@@ -58,8 +58,8 @@ def others_since(facts: Facts, now: float, removed: RemovalResult | None) -> Map
                 names = ", ".join(sorted(more))
                 found[one.title] = _reason(
                     one,
-                    f"{when}, {names} surely sent {sum(more.values()) / (window.end - window.start):.2g} requests per second more than in the baseline, for as many "
-                    "of the load. So the run can't tell whether they or the system changed what it counts",
+                    f"{when}, {names} surely sent {sum(more.values()) / (window.end - window.start):.2g} requests per second more than in the baseline, which "
+                    "the load does not explain. So the run can't tell whether these clients or the system changed what is counted",
                 )
     return found
 
@@ -68,8 +68,7 @@ def _reason(one: Kind, told: str) -> Reason:
     return Reason(
         code=ReasonCode.OTHERS_CALL,
         message=f"{one.title!r} also counts requests of other clients than the load: {told}",
-        hint="run while the other clients are quiet, or let the expectation count only requests that they do not cause: "
-        f"declare {_FEWER['per' in type(one).model_fields]}",
+        hint=f"run while the other clients are quiet, or {_FEWER['per' in type(one).model_fields]}",
     )
 
 

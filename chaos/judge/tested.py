@@ -212,7 +212,7 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
             yield Reason(
                 code=ReasonCode.FAULT_TOO_SMALL,
                 message=f"the fault was too small to test {one.title!r}: during the fault, {tally.total} answers were counted, and only {faulted} "
-                f"requests were hit that these answers need, and that the target would have answered. Even with {faulted} bad answers, at least {format_share(result.bound)} "
+                f"of the requests that the fault hit could have made one of these bad. Even with {faulted} bad answers, at least {format_share(result.bound)} "
                 "would have been good",
                 hint=f"raise the fault's percentage; or expect more than {format_share(result.bound)}; or send load that calls the target more "
                 "often; or let the expectation count only requests that need the target",
@@ -223,8 +223,8 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
             if _holds_without(round(ours), tally, result.bound, confidence):
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
-                    message=f"{one.title!r} counts only answers to the load, but of the {faulted} requests that the fault hit, only "
-                    f"{round(ours)} were surely made for the load: other clients called the target already before the load began",
+                    message=f"{one.title!r} counts only answers to the load, but of the {faulted} requests that the fault hit, "
+                    f"{f'only {round(ours)}' if round(ours) else 'none'} were surely made for the load: other clients called the target already before the load began",
                     hint="check that the load calls the target, or raise load.rate. Or let the fault hit only the load's requests "
                     "(target.onlyOurLoad, target.match). Or run while the other clients are quiet",
                 )
@@ -237,8 +237,8 @@ def too_small_alone(facts: Facts, expectations: Sequence[ExpectationResult], now
     for number, injection in enumerate(injections if found else ()):
         if all(_holds_without(hit[number], tally, result.bound, confidence) for _, result, tally, hit in found):
             yield (
-                f"the fault in {injection.target} was too small to break anything that was expected by itself: at most {max(hit[number] for *_, hit in found)} "
-                "requests were hit that it would have answered"
+                f"the fault at {injection.target} alone was too small to break anything that was expected: at most {max(hit[number] for *_, hit in found)} of the "
+                "requests that it hit could have made an answer bad; to test this target, too, raise its percentage"
             )
 
 

@@ -22,6 +22,11 @@ _RELAPSED: Final = (
     "run again. What fails at the same time after each fault is a relapse. What fails now and then without a fault, too, is seen "
     "before the fault with a longer observe.atLeast"
 )
+_LATE: Final = "it held over all of that time together, but not in each scrape of it, and what followed the last bad one came too late, or was too little, to decide"
+_SCRAPE_MORE: Final = (
+    "find out what fails for a moment after the fault (the run's picture, timeline.png, shows when). If the system may take so long, raise recovery.within. To "
+    "know better when it recovered, scrape the proxies more often, or raise load.rate"
+)
 _FEW_AFTER: Final = (
     "raise load.rate or limits.baseline (once the fault is gone, a run looks for at most recovery.within + recovery.stayGood + "
     "limits.baseline). Or expect less: lower the bounds (atLeast)"
@@ -111,9 +116,13 @@ def undecided_recovery(facts: Facts, after: RecoveryResult) -> Iterator[Reason]:
         message = f"after the fault, it stayed undecided {question}: "
         hint = f"find out what fails for a moment after the fault. To decide the question all the same, {_FEW_AFTER}"
     if relapsed:
-        told.append(f"it was surely not good for a time that ended {after.bad_until:.3g} s after the fault was gone")
+        told.append(
+            f"the steady state was surely violated for a time that ended {after.bad_until:.3g} s after the fault was gone"
+        )
         hint = _RELAPSED
-    message += "; ".join(told) or "for a short time after that, it surely was not"
+    elif not open_:
+        hint = _SCRAPE_MORE
+    message += "; ".join(told) or _LATE
     yield Reason(code=ReasonCode.UNDECIDED_RECOVERY, message=message, hint=hint)
 
 
@@ -141,7 +150,7 @@ def _more(kind: Kind, one: ExpectationResult, phase: Phase, longer: str) -> str:
     field, longer = _field(kind, phase), f"{longer} or load.rate"
     equal = f"If the true share is as large as the bound, no number of events decides it: then change the bound{field}"
     if _is_relative(kind, phase):
-        return f"raise observe.atLeast or load.rate, so that the share before the fault is known better: half of observe.atLeast is for that. {equal}"
+        return f"raise observe.atLeast or load.rate, so that the share before the fault is known better (the baseline lasts for at least half of observe.atLeast). {equal}"
     if one.interval is None or not isinstance(kind, Share):
         return f"{longer}. {equal}"
     share, worth, times = one.tally.share or 0.0, one.tally.total / one.effect, 1.0

@@ -54,8 +54,8 @@ def _requests_of_one_name(facts: Facts) -> Iterator[str]:
         if isinstance(one, ClientExpectation) and one.request is not None and names != {one.request}:
             targets = ", ".join(str(found.target) for found in facts.plan.injections)
             yield (
-                f"whether the requests {one.request!r}, of which {one.title!r} is, need {targets} at all is not known, since the metrics do not tell the "
-                "load's requests apart: if they do not, the fault could not break it"
+                f"{one.title!r} is about the load's requests {one.request!r}, and the metrics do not tell whether these need {targets}: if they do not, "
+                "the fault could not break it; look at a trace of such a request"
             )
 
 
@@ -68,7 +68,7 @@ def _errors(facts: Facts, now: float) -> Iterator[str]:
     if then.low > usual.high:
         yield (
             f"no expectation is about how requests are answered: during the fault, {during.total - during.good} of {during.total} answers to the load were "
-            f"errors (5xx, or none), and before it {before.total - before.good} of {before.total}"
+            f"errors (5xx, or none), and before it {before.total - before.good} of {before.total}; to have them judged, add an expectation of the load's answers (from: client)"
         )
 
 
@@ -83,8 +83,8 @@ def _no_success(facts: Facts, expectations: tuple[ExpectationResult, ...], now: 
         if decide(good, total, result.bound, confidence=share_of_confidence(facts.experiment)) is Answer.VIOLATED:
             told = ", ".join(f"{status} for {n}" for status, n in sorted(answers.items()) if not is_success(status))
             yield (
-                f"{one.title!r} holds only since it takes answers for good that are no successes: of {total} answers during the fault, status {told}; if these "
-                "are none of good answers, declare good.status 2xx"
+                f"{one.title!r} holds only because it counts answers as good that are no successes: of {total} answers during the fault, status {told}; if they "
+                "should not count as good, declare good.status 2xx"
             )
 
 
@@ -92,7 +92,7 @@ def _taken_for_good(facts: Facts, now: float) -> Iterator[str]:
     """Errors that a locustfile called ``success()``."""
     found = _answers(facts, facts.faulted(now), lambda cell: bool(cell.judged) and _is_error(cell))
     if found.good < found.total:
-        yield f"the locustfile took {found.total - found.good} errors (5xx, or no answer) during the fault for good answers, since it calls success() for them"
+        yield f"the locustfile took {found.total - found.good} errors (5xx, or no answer) during the fault for good answers, because it calls success() for them"
 
 
 def _called_less(facts: Facts, since: float) -> Iterator[str]:

@@ -163,7 +163,7 @@ EVERY: Final[Mapping[ReasonCode, Callable[[], Verdict]]] = {
     ReasonCode.UNDECIDED_RECOVERY: lambda: judge(history(marks={**MARKS, Mark.LOAD_STOPPED: 1063.0})),
     ReasonCode.BURSTY: lambda: judge(history(order=orders(bad=lambda s: 1.0 if s in (1040, 1050) else 0.0))),
     ReasonCode.NO_TRAFFIC: lambda: _run(
-        Shop(), expected=_ANSWERED.replace("service: order-svc", "service: order-svc, caller: nobody")
+        Shop(), expected=_ANSWERED.replace("service: order-svc", "service: order-svc, caller: order-svc-v2")
     ),
     ReasonCode.NO_DATA: lambda: _run(_without_data(), expected=f"{{title: orders come, promql: '{_COMPARISON}'}}"),
     ReasonCode.NO_CALLERS: lambda: _run(Shop(asks=0)),

@@ -280,7 +280,7 @@ def test_a_stage_that_is_too_short_for_its_share_is_refused(world: World) -> Non
     (reason,) = verdict.reasons
     assert (verdict.outcome, reason.code) == (Outcome.REFUSED, ReasonCode.CANNOT_DECIDE)
     assert "the fault (abort of 1% with 503) can't be proven" in reason.message
-    assert "raise the stage's for to" in (reason.hint or "")
+    assert "raise the time of the stage (for) to" in (reason.hint or "")
 
 
 def test_a_stage_that_is_over_before_two_scrapes_is_refused() -> None:

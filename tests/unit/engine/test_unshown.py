@@ -31,7 +31,7 @@ OF_CARTS = 'from: client, request: GET /carts/7, good: {status: "<500"}, atLeast
 @pytest.mark.parametrize(
     ("variant", "declared", "told"),
     [
-        (shop(), {"fault": SECOND_TARGET % 2}, "the fault in staging/payment-svc was too small"),
+        (shop(), {"fault": SECOND_TARGET % 2}, "the fault at staging/payment-svc alone was too small"),
         (shop(bears=0.0), expecting("metric: istiod-cpu"), "answers to the load were errors (5xx, or none), and before it 0 of"),
         (shop(bears=0.0), expecting("throughput: inventory-svc"), "no expectation is about how requests are answered"),
         (shop(bears=0.0), expecting("unaffected: [catalog-svc]"), "no expectation is about how requests are answered"),
@@ -39,12 +39,12 @@ OF_CARTS = 'from: client, request: GET /carts/7, good: {status: "<500"}, atLeast
         (
             shop(bears=0.0, fails_as=429),
             {"fault": "abort: {percentage: 50, httpStatus: 429}"},
-            "a caller that passes the fault's status 429 on has answered well",
+            "a caller that only passes the fault's status 429 on counts as good",
         ),
-        (shop(), expecting(OF_CARTS, requests=TWO_PATHS), "whether the requests 'GET /carts/7'"),
+        (shop(), expecting(OF_CARTS, requests=TWO_PATHS), "'expected' is about the load's requests 'GET /carts/7'"),
         (then("restore", (0, {"asks": 0.15})), {}, "staging/inventory-svc is called less often since the fault"),
-        (shop(bears=0.0, fails_as=404), {}, "'expected' holds only since it takes answers for good that are no successes"),
-        (shop(), {"fault": DELAY}, "the fault holds requests back for 3s, and nothing that is expected looks at the time"),
+        (shop(bears=0.0, fails_as=404), {}, "'expected' holds only because it counts answers as good that are no successes"),
+        (shop(), {"fault": DELAY}, "the fault holds requests back for 3s, and no expectation looks at the time"),
     ],
 )  # fmt: skip
 def test_a_green_verdict_tells_what_it_does_not_show(variant: Variant, declared: Mapping[str, str], told: str) -> None:

@@ -203,7 +203,8 @@ WAYS: Mapping[str, Way] = {
         | expecting(CLIENT + 'request: GET /rare, good: {status: "<500"}, atLeast: 90%'),
     ),
     "a guardrail for a caller that there is not": Way(
-        R.GUARDRAIL_BLIND, {"guardrail": 'service: order-svc, caller: nobody, good: {status: "<500"}, atLeast: 30%'}
+        R.GUARDRAIL_BLIND,
+        {"guardrail": 'service: order-svc, caller: order-svc-v2, good: {status: "<500"}, atLeast: 30%'},
     ),
     "a guardrail for a request that nobody sends": Way(
         R.GUARDRAIL_BLIND,

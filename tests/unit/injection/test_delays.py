@@ -52,7 +52,7 @@ def warned(
 )
 def test_where_nothing_looks_at_times_it_is_told(expected: str) -> None:
     (message,) = warned(expected)
-    assert message.startswith("the fault holds requests back for 3s, and nothing that is expected looks at the time")
+    assert message.startswith("the fault holds requests back for 3s, and no expectation looks at the time")
     assert not warned(expected, fault="abort: {percentage: 50, httpStatus: 503}")
 
 
@@ -76,7 +76,7 @@ def test_what_may_notice_it_is_not_warned_of(expected: str) -> None:
 
 def test_a_delay_that_is_shorter_than_what_is_expected_may_add_up() -> None:
     (message,) = warned(LATE)
-    assert "answers are expected within 5s at the soonest" in message
+    assert "no expectation wants answers within less than 5s" in message
     assert not warned(LATE, more=", callsPerRequest: 2")
 
 

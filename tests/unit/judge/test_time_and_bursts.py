@@ -103,7 +103,7 @@ def test_a_relapse_after_the_allowed_time_is_not_outweighed_by_good_minutes() ->
     relapsed = judge(history(plan=plan(text), order=orders(bad=lambda s: {1083: 1.0, 1084: 0.5}.get(s, 0.0))))
     (reason,) = relapsed.reasons
     assert reason.code is ReasonCode.UNDECIDED_RECOVERY
-    assert "surely not good for a time that ended 23 s after the fault was gone" in reason.message
+    assert "surely violated for a time that ended 23 s after the fault was gone" in reason.message
 
 
 def test_answers_that_were_slow_at_the_end_of_the_fault_keep_the_recovery_from_being_seen_at_once() -> None:
