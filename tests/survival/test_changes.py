@@ -78,25 +78,27 @@ def test_all_is_put_back_by_whoever_is_left(world: World) -> None:
 def crash(world: World, number: int, *, after: bool, alone: bool) -> None:
     """Dies at a write, alone or after its watchdog."""
     mine = orders(world)
-    seen, pid = -1, 0
+    writes: list[Call] = []
+    pid = 0
 
     def kill() -> None:
         if not alone:
             kill_watchdog(mine)
         os.kill(pid, signal.SIGKILL)
 
+    def is_the_moment(call: Call) -> bool:
+        return len(writes) > number and writes[number] is call
+
     def before(call: Call) -> Spoil | None:
-        nonlocal seen
-        if not call.writes or call.dry:
-            return None
-        seen += 1
-        if seen != number or after:
+        if call.writes and not call.dry:
+            writes.append(call)
+        if after or not is_the_moment(call):
             return None
         kill()
         return "reset"
 
     def answered(call: Call) -> None:
-        if call.writes and not call.dry and seen == number and after:
+        if after and is_the_moment(call):
             kill()
 
     world.proxy.before, world.proxy.after = before, answered

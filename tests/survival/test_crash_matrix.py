@@ -63,7 +63,7 @@ def cells(world: World) -> Iterator[Cell]:
 def crash(world: World, cell: Cell, *, alone: bool) -> Orders:
     """Runs until the cell's moment, and dies there; alone, or after its watchdog."""
     orders = world.orders(die_in=cell.phase, die_alone=alone)
-    writes = 0
+    writes: list[Call] = []  # some are made side by side, so the answer to one may come after the next
     pid = 0
 
     def kill() -> None:
@@ -71,18 +71,19 @@ def crash(world: World, cell: Cell, *, alone: bool) -> Orders:
             kill_watchdog(orders)
         os.kill(pid, signal.SIGKILL)
 
+    def is_the_moment(call: Call) -> bool:
+        return 0 <= cell.write < len(writes) and writes[cell.write] is call
+
     def before(call: Call) -> Spoil | None:
-        nonlocal writes
-        if not call.writes:
-            return None
-        writes += 1
-        if writes - 1 != cell.write or cell.after:
+        if call.writes:
+            writes.append(call)
+        if cell.after or not is_the_moment(call):
             return None
         kill()
         return "reset"
 
     def after(call: Call) -> None:
-        if call.writes and writes - 1 == cell.write and cell.after:
+        if cell.after and is_the_moment(call):
             kill()
 
     world.proxy.before, world.proxy.after = before, after
