@@ -19,7 +19,7 @@ report: ## build the HTML report of the last run again
 
 # They start some hundred Python processes, each of which would compile the sources again.
 test: setup ## run the harness's own tests
-	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n 6 --dist loadfile --timeout 300 tests $(ARGS)
+	@env -u PYTHONDONTWRITEBYTECODE .venv/bin/python -m pytest -n 5 --dist loadfile --timeout 300 tests $(ARGS)
 
 answers: setup ## hold the model, the lab and the tests' oracle against all recorded answers of Istio, the guard against the oracle, counting against 10,000 histories, and the schema against validation (ISTIO_ANSWERS=FOLDER: others)
 	@ISTIO_ANSWERS_WHOLE=1 HISTORIES=10000 DOCUMENTS=600 .venv/bin/python -m pytest -n 2 --dist load --timeout 900 tests/contract/test_istio_answers_*.py tests/property/test_guard_oracle.py tests/property/test_judge_counting.py tests/property/test_schema.py $(ARGS)

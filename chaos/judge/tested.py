@@ -272,10 +272,11 @@ def _faulted(facts: Facts, injection: Injection, window: Window, needed: Collect
         and is_declared(injection, caller := caller_of(series.labels))
         and (needed is None or caller in needed)
     )
-    if facts.baseline is None:
-        return hit
-    usual = calls_per_second(facts, injection, facts.baseline) * max(0.0, window.end - window.start)
-    return round(min(hit, usual + _SURE * sqrt(usual)))
+    before = facts.baseline
+    if before is None or (rate := calls_per_second(facts, injection, before)) * (before.end - before.start) < _EXPECTED:
+        return hit  # too few to know how many are usual: a short baseline may have seen one scrape only
+    usual, times = (max(0.0, one.end - one.start) * rate for one in (window, before))
+    return round(min(hit, usual + _SURE * sqrt(usual * (1 + usual / times))))
 
 
 # --- after the fault ---------------------------------------------------------------------------------------------------

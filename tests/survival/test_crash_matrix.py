@@ -92,7 +92,9 @@ def crash(world: World, cell: Cell, *, alone: bool) -> Orders:
     pid = process.pid
     process.join(60)
     world.proxy.before, world.proxy.after = lambda call: None, lambda call: None
-    assert process.exitcode == -signal.SIGKILL, f"{cell}: it was to die there, and ended with {process.exitcode}"
+    # A run makes fewer writes than the one before it if the machine was slower then: a lease is renewed by time.
+    never = process.exitcode == 0 and len(writes) <= cell.write
+    assert never or process.exitcode == -signal.SIGKILL, f"{cell}: it ended with {process.exitcode}"
     return orders
 
 
