@@ -33,6 +33,8 @@ _EXPECTED: Final = 20
 """Calls that have to be expected before their absence says anything."""
 _SURE: Final = 3.0
 """Standard deviations of a count."""
+_SCRAPES: Final = 5
+"""Scrape intervals of a baseline that tells how often a target is usually called."""
 _WORKS: Final = 0.1
 """Share of successful answers below which almost nothing succeeds."""
 
@@ -273,10 +275,11 @@ def _faulted(facts: Facts, injection: Injection, window: Window, needed: Collect
         and (needed is None or caller in needed)
     )
     before = facts.baseline
-    if before is None or (rate := calls_per_second(facts, injection, before)) * (before.end - before.start) < _EXPECTED:
-        return hit  # too few to know how many are usual: a short baseline may have seen one scrape only
-    usual, times = (max(0.0, one.end - one.start) * rate for one in (window, before))
-    return round(min(hit, usual + _SURE * sqrt(usual * (1 + usual / times))))
+    if before is None or before.end - before.start < _SCRAPES * facts.environment.scrape_interval:
+        return hit  # in so short a baseline, one scrape more or less makes another rate, or none
+    rate = calls_per_second(facts, injection, before)
+    usual = rate * max(0.0, window.end - window.start)
+    return round(min(hit, usual + _SURE * sqrt(usual)))
 
 
 # --- after the fault ---------------------------------------------------------------------------------------------------
