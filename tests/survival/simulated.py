@@ -38,15 +38,21 @@ class Proxies:
         self._clock = clock
         self._api = api
         self._had: list[tuple[float, Sequence[Object]]] = []
-        self.over = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._over = threading.Event()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
+
+    def close(self) -> None:
+        """Listens no longer: the address may be another server's soon."""
+        self._over.set()
+        self._listening.join()
 
     def in_effect(self, at: float) -> Sequence[Object]:
         return next((there for since, there in reversed(self._had) if since <= at), ())
 
     def _listen(self) -> None:
         connection = http.client.HTTPConnection(*self._api, timeout=5)
-        while not self.over.wait(0.5 / SPEED):
+        while not self._over.wait(0.5 / SPEED):
             try:
                 connection.request("GET", "/apis/networking.istio.io/v1/namespaces/staging/virtualservices")
                 there = json.loads(connection.getresponse().read())["items"]
@@ -68,4 +74,4 @@ class FastShop:
         self.metrics, self.load = ShopMetrics(self.clock, traffic), ShopLoad(traffic)
 
     def close(self) -> None:
-        self._proxies.over.set()
+        self._proxies.close()

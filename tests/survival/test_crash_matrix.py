@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,8 +171,8 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
             assert any(word in text for word in words) == (bool(injected) or "nothing" not in text)
             assert "nothing to sweep" in chaosctl(world, "sweep"), "a second sweep finds nothing"
         else:
-            shop = FastShop(world.api.address)
-            Harness(Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()
+            with closing(FastShop(world.api.address)) as shop:
+                Harness(Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()
         assert chaosctl(world, "status").strip() == "no active faults"
     finally:
         world.proxy.ahead = 0.0
