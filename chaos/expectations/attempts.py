@@ -14,7 +14,6 @@ from chaos.expectations.confidence import MANY, decide, fewest, interval
 from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
-from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import caller_of, flags_of
@@ -274,7 +273,7 @@ class AttemptsExpectation(Kind):
 
     def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:
         """Attempts in one window and requests in another."""
-        mine = evidence if self.caller is None else evidence.only(sent_by(self.caller, namespace))
+        mine = self.its_part(evidence, namespace)
         host = host_of(self.attempts, namespace)
         sent = tuple(mine.counted(Requests(host=host), attempts))
         aborted = sum(found.events for one, found in sent if _ABORTED in flags_of(one.labels))

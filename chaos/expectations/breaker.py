@@ -13,7 +13,6 @@ from chaos.expectations.bound import Limit
 from chaos.expectations.evidence import Evidence
 from chaos.expectations.flags import Flagged, Flags
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
-from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import flags_of
@@ -115,8 +114,7 @@ class BreakerExpectation(Kind):
         """
         if look.phase != "fault":
             return self._closed.decide(evidence, look)
-        if self.caller is not None:
-            evidence = evidence.only(sent_by(self.caller, look.namespace))
+        evidence = self.its_part(evidence, look.namespace)
         question, window = Requests(host=host_of(self.breaker, look.namespace)), look.window
         refused = evidence.only(lambda labels: bool(flags_of(labels) & set(self.flags)))
         tally = self._opened.tally(evidence, window, look.namespace)

@@ -12,7 +12,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from chaos.expectations.bound import AtLeastOrMost, Bound, Limit
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
-from chaos.expectations.mesh import sent_by
 from chaos.expectations.scene import Scene
 from chaos.expectations.share import Share
 from chaos.istio.hosts import host_of
@@ -180,8 +179,7 @@ class Flagged(Share):
 
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Those with the flags among all; or those without."""
-        if self.caller is not None:
-            evidence = evidence.only(sent_by(self.caller, namespace))
+        evidence = self.its_part(evidence, namespace)
         good = total = 0
         lower = False
         for one, found in evidence.counted(Requests(host=host_of(self.service, namespace)), window):

@@ -13,6 +13,8 @@ from pydantic import Field
 
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.scene import Scene
+from chaos.istio.hosts import placed
+from chaos.istio.metrics import caller_of
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
@@ -215,6 +217,16 @@ class Kind(Declared, ABC):
     def markers(self) -> Iterator[Marker]:
         """What it wants to know of the content of the load's answers."""
         yield from ()
+
+    def whose(self, namespace: str) -> str | None:
+        """The workload whose requests alone it counts, as ``namespace/workload``, by its key ``caller``; ``None``: it counts everybody's."""
+        caller = getattr(self, "caller", None)
+        return None if caller is None else "/".join(placed(caller, namespace))
+
+    def its_part(self, evidence: Evidence, namespace: str) -> Evidence:
+        """The evidence of that workload's requests, or all of it."""
+        whose = self.whose(namespace)
+        return evidence if whose is None else evidence.only(lambda labels: caller_of(labels) == whose)
 
     @property
     def needs_fault(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -15,8 +15,8 @@ from chaos.expectations.good import Good
 from chaos.expectations.kind import Look
 from chaos.expectations.scene import Scene
 from chaos.expectations.share import FROM, ShareOfGood
-from chaos.istio.hosts import host_of, placed
-from chaos.istio.metrics import BUCKETS_MS, caller_of, status_of
+from chaos.istio.hosts import host_of
+from chaos.istio.metrics import BUCKETS_MS, status_of
 from chaos.values.answers import Tally
 from chaos.values.conditions import inside, none_of
 from chaos.values.declared import Placed
@@ -144,8 +144,7 @@ class Expectation(ShareOfGood):
     def tally(self, evidence: Evidence, window: Window, namespace: str) -> Tally:
         """Good and all answers in a window."""
         host, bound = host_of(self.service, namespace), self.good.milliseconds
-        if self.caller is not None:
-            evidence = evidence.only(sent_by(self.caller, namespace))
+        evidence = self.its_part(evidence, namespace)
         good = total = 0
         lower = False
         found: Iterator[tuple[Counter, int, Count]]
@@ -171,8 +170,7 @@ class Expectation(ShareOfGood):
         """By the answers' status, and that of gRPC where it is an error."""
         host, timed = host_of(self.service, namespace), self.good.milliseconds is not None
         question = Durations(host=host, side=self.side) if timed else Requests(host=host, side=self.side)
-        if self.caller is not None:
-            evidence = evidence.only(sent_by(self.caller, namespace))
+        evidence = self.its_part(evidence, namespace)
         return by_status(evidence.counted(question, self.counting(evidence, window)))
 
     def counting(self, evidence: Evidence, window: Window) -> Window:
@@ -188,9 +186,3 @@ def by_status(counted: Iterable[tuple[Counter, Count]]) -> Mapping[str, int]:
         if every.events:
             found[status_of(one.labels)] = found.get(status_of(one.labels), 0) + every.events
     return found
-
-
-def sent_by(caller: str, namespace: str) -> Callable[[Mapping[str, str]], bool]:
-    """What takes the series of one workload's requests; it is in ``namespace`` if it does not name one."""
-    wanted = "/".join(placed(caller, namespace))
-    return lambda labels: caller_of(labels) == wanted

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
-from chaos.expectations import AttemptsExpectation, ThroughputExpectation
+from chaos.expectations import ThroughputExpectation
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
-from chaos.istio.hosts import placed
 from chaos.judge.alpha import longest_delay
 from chaos.judge.calls import Calls, asked_of_calls, hosts_asked
 from chaos.judge.facts import Facts
@@ -104,8 +103,8 @@ def _ways_to(facts: Facts, calls: Calls, one: Kind) -> tuple[Collection[str], Co
     namespace = facts.experiment.target.namespace
     hosts = hosts_asked(facts, (asked.host for asked in one.questions(namespace) if isinstance(asked, Requests)))
     callers = {caller for host in hosts for caller in calls.to.get(host, ())}
-    if isinstance(one, AttemptsExpectation | ThroughputExpectation) and one.caller is not None:
-        callers &= {"/".join(placed(one.caller, namespace))}
+    if (whose := one.whose(namespace)) is not None:
+        callers &= {whose}
     upstream = calls.upstream(callers)
     leading = {host for host in calls.to if calls.meet(calls.answering(host), upstream)}
     return {*hosts, *leading}, set(calls.roots) & set(upstream)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from math import sqrt
 from typing import Final
 
-from chaos.expectations import AttemptsExpectation, ClientExpectation, ThroughputExpectation
+from chaos.expectations import ClientExpectation
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
-from chaos.expectations.mesh import sent_by
 from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
 from chaos.judge.proof import counted, is_declared
@@ -73,9 +72,8 @@ def rates_of_others(facts: Facts, one: Kind) -> tuple[float, float]:
     before, after = listened(facts), facts.baseline
     if before is None or after is None:
         return 0.0, 0.0
-    evidence, namespace = facts.evidence, facts.experiment.target.namespace
-    if isinstance(one, ThroughputExpectation | AttemptsExpectation) and one.caller is not None:
-        evidence = evidence.only(sent_by(one.caller, namespace))
+    namespace = facts.experiment.target.namespace
+    evidence = one.its_part(facts.evidence, namespace)
     asked = next(question for question in one.questions(namespace) if isinstance(question, Requests))
     then, since = (sum(found.events for _, found in evidence.counted(asked, window)) for window in (before, after))
     # A single request, such as the one by which the entry was looked at, is no habit of others.

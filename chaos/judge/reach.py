@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from chaos.expectations import (
-    AttemptsExpectation,
-    BreakerExpectation,
-    Expectation,
-    FlagsExpectation,
-    ThroughputExpectation,
-    UnaffectedExpectation,
-)
+from chaos.expectations import AttemptsExpectation, UnaffectedExpectation
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
-from chaos.istio.hosts import host_of, placed, short
+from chaos.istio.hosts import host_of, short
 from chaos.istio.metrics import caller_of
 from chaos.judge.calls import Calls, hosts_asked
 from chaos.judge.cascade import changed_edges
@@ -24,9 +17,6 @@ from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.questions import Durations, Requests
-
-_Called = AttemptsExpectation | BreakerExpectation | Expectation | FlagsExpectation | ThroughputExpectation
-"""What may be of one caller's requests alone."""
 
 
 def out_of_reach(facts: Facts, now: float) -> Iterator[Reason]:
@@ -117,8 +107,8 @@ class Reach:
     def _feels(self, one: Kind, host: str) -> bool:
         answering = self.calls.answering(host)
         if host in self._targets:
-            whose = one.caller if isinstance(one, _Called) else None
-            return whose is None or "/".join(placed(whose, self.facts.experiment.target.namespace)) in self.hit
+            whose = one.whose(self.facts.experiment.target.namespace)
+            return whose is None or whose in self.hit
         if not answering or host in self.changed or self.calls.meet(answering, self.feeling):
             return True
         asks_rate = one.follows_load or isinstance(one, AttemptsExpectation)
