@@ -153,6 +153,7 @@ def _of_pod() -> Loaded:
 def _of_file(files: str, context: str) -> Loaded:
     configuration = _Configuration()
     known: list[str] = []
+    merger = None
     try:
         merger = kube_config.KubeConfigMerger(files)
         if merger.config is None:
@@ -168,7 +169,9 @@ def _of_file(files: str, context: str) -> Loaded:
             loader.load_and_set(configuration)
             namespace = contexts[context].value["context"].get("namespace")
     except _UNREADABLE as error:
-        raise InputError(f"the context {context!r} of the kubeconfig {files} can't be used: {_fault(error)}") from None
+        raise InputError(
+            f"the context {context!r} of the kubeconfig {files} can't be used: {_fault(error, was_read=merger is not None)}"
+        ) from None
     if context not in known:
         raise InputError(
             f"expected a context of the kubeconfig {files}, got {context!r}",
@@ -204,9 +207,9 @@ def _of_file(files: str, context: str) -> Loaded:
     return Loaded(configuration, str(namespace or "default"), unrenewed)
 
 
-def _fault(error: Exception) -> str:
-    """What is wrong with a kubeconfig, without what stands in it."""
-    if isinstance(error, (kube_config.yaml.YAMLError, UnicodeDecodeError)):
+def _fault(error: Exception, *, was_read: bool) -> str:
+    """What is wrong with a kubeconfig, without what stands in it; or, where that was read, with a part such as a token."""
+    if isinstance(error, kube_config.yaml.YAMLError) or (isinstance(error, UnicodeDecodeError) and not was_read):
         return str(fault_of(error))
     if isinstance(error, binascii.Error):
         return "it has a certificate or a key that is no base64"

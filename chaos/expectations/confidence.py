@@ -13,7 +13,7 @@ at the bound. The two sides of a bound are two such tests, each with half of alp
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -32,15 +32,18 @@ MANY: Final = 10**9
 """Events that nobody waits for."""
 
 
+@lru_cache
+def _bets(bound: float) -> Sequence[tuple[float, float, float]]:
+    """Of each bettor against a bound the logarithms of the stake, and of what a bad and a good event multiply it by."""
+    return [(stake, log_ratio, math.log((1 - ratio * (1 - bound)) / bound)) for ratio, log_ratio, stake in _BETTORS]
+
+
 def log_wealth(good: float, bad: float, bound: float) -> float:
     """Logarithm of the evidence against "the share is at most ``bound``"; rises with good events, sinks with the bound.
 
     Most of the stake is on systems far better than the bound, so that one without a bad event is decided soon.
     """
-    terms = [
-        stake + bad * log_ratio + good * math.log((1 - ratio * (1 - bound)) / bound)
-        for ratio, log_ratio, stake in _BETTORS
-    ]
+    terms = [stake + bad * lost + good * won for stake, lost, won in _bets(bound)]
     if bad == 0:
         terms.append(math.log(_PERFECT) - good * math.log(bound))
     top = max(terms)

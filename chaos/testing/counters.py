@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import cache
 from zlib import crc32
 
 from chaos.istio.hosts import placed, service_of
@@ -22,7 +23,7 @@ class Counters:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._counters: dict[tuple[Question, Labels], tuple[int, list[tuple[float, float]]]] = {}
+        self._counters: dict[Question, dict[Labels, tuple[int, list[tuple[float, float]]]]] = {}
 
     def count(
         self,
@@ -36,32 +37,35 @@ class Counters:
         grpc: str = "",
     ) -> None:
         """So many requests more of a workload, which the proxy of a pod counts."""
-        home, name = placed(caller, self._namespace)
-        labels = {
-            "job": "istio-proxies", "instance": pod, "pod": pod,
-            "reporter": "destination" if question.side is Side.CALLED else "source",
-            "source_workload": name, "source_workload_namespace": home, "grpc_response_status": grpc,
-            "response_code": code, "response_flags": flags, "destination_service": question.host, **_server(question.host, flags),
-        }  # fmt: skip
-        key = (question, tuple(labels.items()))
-        if number or key in self._counters:
-            total, samples = self._counters.get(key, (0, []))
-            self._counters[key] = (total + number, samples)
+        counters = self._counters.setdefault(question, {})
+        labels = _labels(question.host, question.side, placed(caller, self._namespace), pod, code, flags, grpc)
+        if number or labels in counters:
+            total, samples = counters.get(labels, (0, []))
+            counters[labels] = (total + number, samples)
 
     def scrape(self, at: float, *, dark: Collection[str], every: float, staggered: bool) -> None:
         """Samples of this moment, but for pods that are not scraped: of all every so many seconds, or, staggered, of each at its own."""
-        for (_, labels), (total, samples) in self._counters.items():
-            instance = dict(labels)["instance"]
-            turn = crc32(instance.encode()) if staggered else 0
-            if instance not in dark and (at + turn) % every == 0:
-                samples.append((at, float(total)))
+        for counters in self._counters.values():
+            for labels, (total, samples) in counters.items():
+                instance = dict(labels)["instance"]
+                turn = crc32(instance.encode()) if staggered else 0
+                if instance not in dark and (at + turn) % every == 0:
+                    samples.append((at, float(total)))
 
     def series(self, question: Question, *, since: float, until: float) -> Sequence[Series]:
         """The samples between two moments."""
+        if isinstance(question, Edges):
+            meant = [
+                one
+                for asked, each in self._counters.items()
+                for one in each.items()
+                if _is_part(asked, one[0], question)
+            ]
+        else:
+            meant = list(self._counters.get(question, {}).items())
         found = []
-        for (asked, labels), (_, samples) in self._counters.items():
-            is_meant = _is_part(asked, labels, question) if isinstance(question, Edges) else asked == question
-            kept = tuple(sample for sample in samples if since < sample[0] <= until) if is_meant else ()
+        for labels, (_, samples) in meant:
+            kept = tuple(sample for sample in samples if since < sample[0] <= until)
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
@@ -69,7 +73,7 @@ class Counters:
     @property
     def scraped(self) -> bool:
         """Whether anything was."""
-        return any(samples for _, samples in self._counters.values())
+        return any(samples for counters in self._counters.values() for _, samples in counters.values())
 
 
 def _is_part(asked: Question, labels: Labels, edges: Edges) -> bool:
@@ -80,9 +84,17 @@ def _is_part(asked: Question, labels: Labels, edges: Edges) -> bool:
     return edges.namespace == ((service_of(asked.host) or ("", ""))[0] if edges.end is End.SERVICE else caller)
 
 
-def _server(host: str, flags: str) -> dict[str, str]:
-    """The labels of the workload that answered at a host, which has its Service's name; where a proxy answered in its place, it is unknown."""
-    home, name = service_of(host) or ("unknown", "unknown")
-    if "FI" in flags:
-        home, name = "unknown", "unknown"
-    return {"destination_workload": name, "destination_workload_namespace": home}
+@cache
+def _labels(host: str, side: Side, caller: tuple[str, str], pod: str, code: str, flags: str, grpc: str) -> Labels:
+    """What a proxy tells requests apart by.
+
+    The workload that answered has its Service's name; where a proxy answered in its place, it is unknown.
+    """
+    answered = None if "FI" in flags else service_of(host)
+    there, server = answered or ("unknown", "unknown")
+    home, name = caller
+    return (
+        ("job", "istio-proxies"), ("instance", pod), ("pod", pod), ("reporter", "destination" if side is Side.CALLED else "source"),
+        ("source_workload", name), ("source_workload_namespace", home), ("grpc_response_status", grpc), ("response_code", code),
+        ("response_flags", flags), ("destination_service", host), ("destination_workload", server), ("destination_workload_namespace", there),
+    )  # fmt: skip

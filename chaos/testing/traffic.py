@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import floor, inf, prod
 from string import ascii_lowercase
 from typing import Any, Final, Protocol
@@ -372,15 +373,9 @@ class Traffic:
         self, side: Side, pod: str, order: Order, number: int, *, caller: str = "", host: str = _ORDERS
     ) -> None:
         """Counts orders, in the histogram too; ``pod`` is that whose proxy counts."""
-        histogram = {bound: number if order.took <= bound else 0 for bound in BOUNDS}
-        counts: dict[Counted, int] = {
-            Durations(host=host, within=bound, side=side): n for bound, n in histogram.items()
-        }
-        for question, n in {
-            Requests(host=host, side=side): number,
-            Durations(host=host, side=side): number,
-            **counts,
-        }.items():
+        for question in _asked(host, side):
+            bound = question.within if isinstance(question, Durations) else None
+            n = number if bound is None or order.took <= bound else 0
             whose = caller or self.door
             self._count(question, n, caller=whose, pod=pod, code=str(order.code), flags=order.flags, grpc=order.grpc)
 
@@ -391,6 +386,13 @@ class Traffic:
         if question.side is Side.CALLERS:
             number = round(number * (1 - self.unscraped.get(caller, 0.0)))
         self._counters.count(question, number, caller=caller, pod=pod, code=code, flags=flags, grpc=grpc)
+
+
+@cache
+def _asked(host: str, side: Side) -> tuple[Counted, ...]:
+    """The questions that a request is counted for: the requests, and the histogram as a whole and at each bound."""
+    durations = [Durations(host=host, within=bound, side=side) for bound in (None, *BOUNDS)]
+    return (Requests(host=host, side=side), *durations)
 
 
 @dataclass(frozen=True)

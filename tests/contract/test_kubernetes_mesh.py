@@ -154,6 +154,15 @@ def test_a_kubeconfig_that_is_none_is_the_users_mistake(tmp_path: Path, text: st
         KubernetesMesh(str(tmp_path / "k"), CONTEXT)
 
 
+def test_a_token_that_is_none_is_not_taken_for_a_file_that_is_no_text(tmp_path: Path) -> None:
+    oidc = {"name": "oidc", "config": {"id-token": "a.__8.c", "idp-issuer-url": "https://x"}}
+    config = json.loads(kubeconfig("http://127.0.0.1:1"))
+    config["users"] = [{"name": "u", "user": {"auth-provider": oidc}}]
+    (tmp_path / "k").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="something in it is not of the form of a kubeconfig"):
+        KubernetesMesh(str(tmp_path / "k"), CONTEXT)
+
+
 def test_an_unreachable_api_is_told_within_seconds(tmp_path: Path) -> None:
     (tmp_path / "k").write_text(kubeconfig("http://127.0.0.1:1"))
     mesh = KubernetesMesh(str(tmp_path / "k"), CONTEXT)

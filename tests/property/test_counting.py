@@ -13,7 +13,7 @@ from chaos.values.series import Series
 LABELS = {"job": "j", "instance": "i"}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     seed=st.integers(0, 10**9),
     interval=st.sampled_from([0.5, 1.0, 5.0]),

@@ -85,7 +85,7 @@ def action(one: dict[str, Any] | None) -> Any:
     return None if one is None else (one.get("route"), one.get("redirect"))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     routes=st.lists(route, min_size=1, max_size=4),
     wanted=st.lists(match, max_size=2),
@@ -124,7 +124,7 @@ def test_only_requests_in_scope_are_faulted_and_nothing_is_rerouted(
         assert (new is not None and "fault" in new) == (in_scope and not stage.off)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(one=block, two=block, asked=request)
 def test_narrow_is_the_intersection(one: dict[str, Any], two: dict[str, Any], asked: dict[str, Any]) -> None:
     both = narrow(one, two)

@@ -46,7 +46,7 @@ def test_never_both_ways(good: int, bad: int, bound: float, confidence: float) -
         assert answer is not Answer.VIOLATED or share < bound
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(good=counts, bad=counts, confidence=st.floats(0.5, 0.9999))
 def test_the_interval_holds_what_was_observed(good: int, bad: int, confidence: float) -> None:
     found = interval(good, good + bad, confidence=confidence)

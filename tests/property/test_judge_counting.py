@@ -60,7 +60,7 @@ def scrapes_of(*counters: Counter) -> Scrapes:
 windows = st.tuples(st.floats(0, 60), st.floats(0, 60)).map(sorted)
 
 
-@settings(max_examples=_HISTORIES, deadline=None)
+@settings(max_examples=_HISTORIES)
 @given(
     seed=st.integers(0, 10**9),
     interval=st.sampled_from([0.5, 1.0, 5.0]),
@@ -85,7 +85,7 @@ def test_never_an_event_that_did_not_happen(
                 assert found.events >= sure, "only what is next to the edges may be missed"
 
 
-@settings(max_examples=_HISTORIES, deadline=None)
+@settings(max_examples=_HISTORIES)
 @given(
     seed=st.integers(0, 10**9),
     interval=st.sampled_from([0.5, 1.0, 5.0]),
@@ -109,7 +109,7 @@ def test_a_bucket_and_its_histogram_are_cut_alike(
         assert every.events - few.events <= slow, "a scrape that only one has seen makes no event slow"
 
 
-@settings(max_examples=_HISTORIES, deadline=None)
+@settings(max_examples=_HISTORIES)
 @given(
     seed=st.integers(0, 10**9),
     interval=st.sampled_from([0.5, 1.0, 5.0]),
@@ -163,7 +163,7 @@ def test_of_a_process_without_an_instance_nothing_is_concluded() -> None:
     assert count(born, 10.0, 12.0, scrapes=scrapes_of(Counter.of(nameless), born), interval=1.0).events == 2
 
 
-@settings(max_examples=_HISTORIES, deadline=None)
+@settings(max_examples=_HISTORIES)
 @given(
     seed=st.integers(0, 10**9),
     interval=st.sampled_from([0.5, 1.0, 5.0]),

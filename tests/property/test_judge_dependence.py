@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import statistics
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.expectations.confidence import decide, interval, log_wealth
@@ -24,7 +24,6 @@ PUBLISHED = {
 """Confidence sequences of 95 % by confseq 0.0.9, ``bernoulli_confidence_interval(good, total, 0.05, t_opt=1000)``."""
 
 
-@settings(deadline=None)
 @given(good=counts, bad=counts, bound=st.floats(0.001, 0.999), effect=st.floats(1, 500))
 def test_scaled_evidence_keeps_the_guarantee_for_independent_events(
     good: int, bad: int, bound: float, effect: float
@@ -33,7 +32,6 @@ def test_scaled_evidence_keeps_the_guarantee_for_independent_events(
     assert log_wealth(good / effect, bad / effect, bound) <= log_wealth(good, bad, bound) / effect + 1e-6
 
 
-@settings(deadline=None)
 @given(found=batches)
 def test_an_effect_is_at_least_one_and_at_most_all_events(found: list[tuple[int, int]]) -> None:
     effect = design_effect([one for one in found if one[1]])

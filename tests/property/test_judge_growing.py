@@ -164,7 +164,7 @@ def phase_at(one: History, moment: float) -> PhaseName:
     return next(span.phase for span in reversed(one.spans) if span.start <= moment)
 
 
-@settings(max_examples=25 if EVERY else 12, deadline=None)
+@settings(max_examples=25 if EVERY else 12)
 @given(seed=st.integers(0, 10**9))
 @example(seed=869)  # a scrape that only one of two series has, at the edge of a batch
 def test_growing_evidence_is_judged_as_the_whole(seed: int) -> None:

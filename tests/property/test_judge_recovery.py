@@ -20,7 +20,7 @@ stretches = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(found=stretches)
 def test_a_recovery_is_a_range_and_has_stayed_good(found: list[tuple[int, int, float]]) -> None:
     def bad(second: int) -> float:

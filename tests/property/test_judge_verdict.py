@@ -27,7 +27,7 @@ losses = st.one_of(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(st.lists(losses, min_size=1, max_size=3))
 def test_never_green_when_anything_is_missing(lost: list[tuple[str, Any]]) -> None:
     one = _GOOD
@@ -56,7 +56,7 @@ def test_never_green_when_anything_is_missing(lost: list[tuple[str, Any]]) -> No
     assert not judge(one).passed, lost
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     shares=st.fixed_dictionaries({"FI": st.floats(0, 0.5), "DI": st.floats(0, 0.2), "DI,FI": st.floats(0, 0.2)}),
     bad=st.floats(0, 0.3),

@@ -26,7 +26,7 @@ def longest(seconds: list[LoadSecond], rest: float) -> float:
     return took[-1 - int(rest * len(took))] / 1000 if took else 0.0
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(seed=st.integers(0, 10**9))
 def test_any_window_is_counted_as_from_scratch(seed: int) -> None:
     chance = random.Random(seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
@@ -122,9 +122,7 @@ def unsayable(said: str) -> bool:
 
 
 @pytest.mark.parametrize("key", SCHEMA["properties"])
-@settings(
-    max_examples=int(os.environ.get("DOCUMENTS", "15")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=int(os.environ.get("DOCUMENTS", "15")))
 @given(st.data())
 def test_schema_and_validation_agree(key: str, data: st.DataObject) -> None:
     document = {**VALID, key: data.draw(values(SCHEMA["properties"][key]))}
@@ -135,9 +133,7 @@ def test_schema_and_validation_agree(key: str, data: st.DataObject) -> None:
         assert said, next(WHOLE.iter_errors(document)).message
 
 
-@settings(
-    max_examples=int(os.environ.get("DOCUMENTS", "15")), deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+@settings(max_examples=int(os.environ.get("DOCUMENTS", "15")))
 @given(st.sampled_from(TEMPLATES), st.data())
 def test_schema_and_validation_agree_on_templates(template: type[Template], data: st.DataObject) -> None:
     known = {"service": "inventory-svc", "path": "/orders", "timeOut": "1s"}

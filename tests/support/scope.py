@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, TypeVar
 
 import pytest
 
 EVERY: Final = os.environ.get("CHAOS_EVERY") == "1"
 survive_only: Final = pytest.mark.skipif(not EVERY, reason="takes long: make survive")
+T = TypeVar("T")
+
+
+def one_of(number: int, cases: Sequence[T]) -> Sequence[T]:
+    """Every so-manieth of the cases, or all of them."""
+    return cases if EVERY else cases[::number]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -24,7 +25,7 @@ from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.marks import part_of, run_of
 from tests.conftest import FIGURE
 from tests.support.api_server import CONTEXT
-from tests.support.scope import EVERY
+from tests.support.scope import EVERY, one_of
 from tests.support.waiting import until
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
@@ -179,7 +180,9 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    ("world", "when"), one_of(3, [*itertools.product(CASES, ["before", "after"])]), indirect=["world"]
+)
 def test_a_run_that_is_killed_while_it_renews_its_lease_leaves_nothing(world: World, when: str) -> None:
     """The renewal is a write, too; it comes from a thread of its own."""
     orders = world.orders(lease=1.0)

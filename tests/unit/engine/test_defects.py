@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.defects import DEFECTS
 from tests.support.defects.experiment import run
-from tests.support.scope import EVERY
+from tests.support.scope import one_of
 
 TWINS = {f"{one.declared}, {one.twin}": name for name, one in DEFECTS.items()}
 """Some have the same; one of three runs with ``make test``."""
@@ -19,7 +19,7 @@ def test_a_defect_is_found_for_its_reason(name: str) -> None:
     assert defect.told(verdict), verdict.reasons
 
 
-@pytest.mark.parametrize("name", [*TWINS.values()][:: 1 if EVERY else 3])
+@pytest.mark.parametrize("name", one_of(4, [*TWINS.values()]))
 def test_its_healthy_twin_passes(name: str) -> None:
     defect = DEFECTS[name]
     verdict = run(defect.declared, defect.twin)

@@ -315,7 +315,7 @@ def test_a_target_that_another_run_holds_is_left_alone(world: World) -> None:
     assert [lease["spec"]["holderIdentity"] for lease in world.mesh.objects("Lease")] == ["hgfedcba"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     bears=st.sampled_from([0.0, 0.5, 1.0]), heals=st.sampled_from([0.0, 5.0, 90.0]), broken=st.sampled_from([0.0, 0.0, 0.3]),
     kept=st.sampled_from([1.0, 1.0, 0.5]), distribution=st.sampled_from([0.0, 0.3, 4.0, 45.0]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.expectations.bound import Bound
@@ -33,7 +33,6 @@ def test_a_bound_that_is_excluded_looks_excluded() -> None:
     assert found.around(0.97, bound=0.99) == "97.00% (95.10% to 98.97%)"
 
 
-@settings(deadline=None)
 @given(good=st.integers(0, 5000), bad=st.integers(0, 5000), bound=st.integers(100, 9999))
 def test_more_is_never_claimed_than_was_measured(good: int, bad: int, bound: int) -> None:
     if not good + bad:
