@@ -25,7 +25,7 @@ class Entry:
 
     Args:
         url: Its address.
-        host: The Host header.
+        host: The Host header and the TLS name.
     """
 
     def __init__(self, url: str, host: str | None) -> None:
@@ -36,13 +36,14 @@ class Entry:
     ) -> Counter[int]:
         """The statuses of answers to so many requests; a request without an answer counts as status 0."""
         mine, made = local(), ExitStack()
+        named = {"sni_hostname": self._host} if self._host else {}
 
         def one(_: int) -> int:
             if not hasattr(mine, "client"):
                 mine.client = made.enter_context(self._client(headers or {}))
             client: httpx.Client = mine.client
             try:
-                return client.request(method, path).status_code
+                return client.request(method, path, extensions=named).status_code
             except httpx.TransportError:
                 return 0
 

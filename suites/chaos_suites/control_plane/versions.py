@@ -20,8 +20,9 @@ def version_of(text: str) -> Version | None:
 
 
 def proxies_of(pods: Sequence[Mapping[str, Any]]) -> dict[str, Version]:
-    """The version of each pod's proxy, by the tag of its image; pods whose tag is no version are left out."""
-    return {pod["metadata"]["name"]: version for pod in pods for version in _tagged(pod)}
+    """The version of each pod's proxy, by the tag of its image; pods that have ended, or whose tag is no version, are left out."""
+    there = [pod for pod in pods if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")]
+    return {pod["metadata"]["name"]: version for pod in there for version in _tagged(pod)}
 
 
 def _tagged(pod: Mapping[str, Any]) -> Iterator[Version]:
