@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from chaos.istio.metrics import BUCKETS_MS
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name
-from chaos.values.quantities import Duration, Share
+from chaos.values.quantities import Duration, Share, SomeTime, format_duration
 
 RequestPath = Annotated[str, Field(pattern=PATH_PATTERN)]
 MinorVersion = Annotated[str, Field(pattern=r"^\d+\.\d+$")]
@@ -108,6 +109,15 @@ class Routing(Hop):
 
     routes: tuple[Marked, ...] = Field(min_length=2)
 
+    @field_validator("routes")
+    @classmethod
+    def _differ(cls, value: tuple[Marked, ...]) -> tuple[Marked, ...]:
+        if len({one.version for one in value}) < 2:
+            raise ValueError(
+                "expected at least two versions: where all requests have one, nothing shows that a header matters"
+            )
+        return value
+
 
 class Ingress(Entered):
     """``[ingress]``: the gateway at the entry's address takes requests by TLS, and redirects those without.
@@ -178,8 +188,13 @@ class Retries(Dependent):
 
 
 class Breaker(Dependent):
-    """``[breaker]``: the caller's connection pool sheds requests while the service is slow, and takes all of them afterwards."""
+    """``[breaker]``: the caller's connection pool sheds requests while the service is slow, and takes all of them afterwards.
 
+    Args:
+        slow: How slow; requests of so many seconds wait at once, which has to be more than the pool holds.
+    """
+
+    slow: SomeTime = timedelta(seconds=3)
     opens_within: Duration = timedelta(seconds=10)
 
 
@@ -192,11 +207,25 @@ class Ejection(Dependent):
 
 
 class Degraded(Entered):
-    """``[degraded]``: a service that goes on answering without any of its dependencies, or without all of them at once."""
+    """``[degraded]``: a service that goes on answering without any of its dependencies, or without all of them at once.
+
+    Args:
+        within: How soon; a bound of the mesh's histogram, and less than the 5 s for which its dependencies hang.
+    """
 
     service: Name
     method: Method = "GET"
     dependencies: tuple[Name, ...] = Field(min_length=1)
+    within: Duration = timedelta(milliseconds=2500)
+
+    @field_validator("within")
+    @classmethod
+    def _counted(cls, value: timedelta) -> timedelta:
+        bounds = [bound for bound in BUCKETS_MS if 1 <= bound < 5000]
+        if value / timedelta(milliseconds=1) not in bounds:
+            told = ", ".join(format_duration(timedelta(milliseconds=bound)) for bound in bounds)
+            raise ValueError(f"expected a bound of the histogram by which the mesh counts, less than 5 s: {told}")
+        return value
 
     @property
     def uses(self) -> tuple[str, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import pytest
 
 from chaos import BreakerExpectation, Delay, Experiment, Harness, Load, Request, Target
@@ -19,7 +17,7 @@ def test_the_pool_sheds_while_the_service_is_slow(harness: Harness, services: Se
         Experiment(
             "pool-sheds-overload",
             target=Target(services.namespace, breaker.dependency, callers={services.label: breaker.service}),
-            faults=[Delay(percentage=100, fixed_delay=timedelta(seconds=3))],
+            faults=[Delay(percentage=100, fixed_delay=breaker.slow)],
             load=Load(rate=services.rate, requests=[Request(breaker.path, method=breaker.method)], host=services.host),
             steady_state=[
                 BreakerExpectation(

@@ -29,7 +29,10 @@ def test_it_answers_while_all_its_dependencies_are_broken(
                 rate=services.rate, requests=[Request(degraded.path, method=degraded.method)], host=services.host
             ),
             steady_state=[
-                Expectation("it answers without an error", service=degraded.service, status="<400", at_least="97%")
+                Expectation(
+                    "it answers in time and without an error",
+                    service=degraded.service, status="<400", within=degraded.within, at_least="97%",
+                )
             ],
         )
-    )
+    )  # fmt: skip

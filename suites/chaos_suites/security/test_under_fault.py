@@ -41,7 +41,8 @@ def test_a_fault_opens_no_hole(harness: Harness, services: Services, entry: Entr
             )
         )
     statuses, plain = sum((one for one, _ in seen), Counter[int]()), [one for _, found in seen for one in found]
-    assert set(statuses) == {403}, f"some requests were not denied: {dict(statuses)}"
+    assert 403 in statuses, f"no request was denied: {dict(statuses)}"
+    assert set(statuses) <= {403, 0}, f"some requests were not denied: {dict(statuses)}"  # no answer is no hole
     assert not plain, "plain text was answered"
 
 

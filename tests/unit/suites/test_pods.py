@@ -11,6 +11,7 @@ import pytest
 from chaos_suites.security import pods
 from chaos_suites.security.pods import Door, doors
 
+
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pods, "_SECONDS", 0.3)

@@ -45,6 +45,11 @@ def test_files_of_configuration_are_beside_it(tmp_path: Path) -> None:
             "[identities]\naccounts = {a = 'a'}\npods = ['b']\ncalls = [['a', 'b']]\npaths = ['/']\n",
             "expected the service accounts of b, too",
         ),
+        (
+            f"[routing]\n{HOP}routes = [{{version = 'v1'}}, {{version = 'v1', headers = {{a = 'b'}}}}]\n",
+            "routing.routes: expected at least two versions",
+        ),
+        ("[degraded]\nwithin = '7s'\n", "degraded.within: '7s': expected a bound of the histogram"),
         ("[degraded\n", "can't be read as TOML"),
     ],
 )
