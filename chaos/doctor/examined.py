@@ -47,14 +47,7 @@ class Examined:
     @cached_property
     def pods(self) -> Mapping[str, Sequence[Object]]:
         """Pods that are meant to stay, by namespace."""
-        return {
-            name: [
-                pod
-                for pod in self.mesh.pods(name)
-                if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-            ]
-            for name in self.namespaces
-        }
+        return {name: _staying(self.mesh.pods(name)) for name in self.namespaces}
 
     @cached_property
     def workloads(self) -> Sequence[Workload]:
@@ -90,10 +83,20 @@ class Examined:
 
     @cached_property
     def of_root(self) -> Sequence[Object] | None:
-        """The pods of the mesh's root namespace; ``None`` where they may not be read."""
+        """The pods of the mesh's root namespace that are meant to stay; ``None`` where they may not be read."""
         try:
-            return self.mesh.pods(self.settings.root_namespace)
+            return _staying(self.mesh.pods(self.settings.root_namespace))
         except MeshError as error:
             if error.status not in (403, 404):
                 raise
             return None
+
+
+def _staying(pods: Sequence[Object]) -> list[Object]:
+    """Neither ended nor being removed, as after a rollout."""
+    return [
+        pod
+        for pod in pods
+        if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        and not pod["metadata"].get("deletionTimestamp")
+    ]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Finding, error, ok, warning
 from chaos.istio.hosts import resolve_host, service_of
-from chaos.istio.virtual_services import MESH, gateways_of
+from chaos.istio.virtual_services import MESH, destinations_of, gateways_of, http_routes
 from chaos.lint.rules.finding import Severity
 from chaos.lint.rules.linted import Linted
 from chaos.lint.rules.manifest import manifest
@@ -39,7 +39,8 @@ def configuration_is_sound(examined: Examined) -> Iterator[Finding]:
 
 
 def subsets_have_pods(examined: Examined) -> Iterator[Finding]:
-    """A subset that selects no pod answers every request with 503."""
+    """A subset that selects no pod answers every request with 503; one that no route leads to waits for its version."""
+    led_to = set(_subsets_led_to(examined))
     for rule in examined.objects("DestinationRule"):
         home = service_of(resolve_host(str(rule["spec"].get("host", "")), rule["metadata"]["namespace"]))
         if home is None or home[0] not in examined.namespaces:
@@ -51,12 +52,25 @@ def subsets_have_pods(examined: Examined) -> Iterator[Finding]:
         for subset in rule["spec"].get("subsets") or ():
             wanted = {**selector, **(subset.get("labels") or {})}
             if not any(wanted.items() <= labels.items() for labels in _labels(examined, home[0])):
-                yield error(
+                say = error if (*home, subset["name"]) in led_to else warning
+                yield say(
                     f"no pod of {home[0]}/{home[1]} has the labels of the subset {subset['name']!r} of DestinationRule "
                     f"{rule['metadata']['namespace']}/{rule['metadata']['name']}: a route to it is answered with 503",
                     cause="the labels are mistyped, or the version is not deployed",
                     hint=f"compare them: kubectl -n {home[0]} get pods --show-labels",
                 )
+
+
+def _subsets_led_to(examined: Examined) -> Iterator[tuple[str, str, str]]:
+    """Namespace, Service and subset of every destination that gets requests."""
+    for vs in examined.objects("VirtualService"):
+        for route in http_routes(vs):
+            parts = route.get("route") or ()
+            used = [one for one in parts if one.get("weight") or len(parts) == 1]
+            for destination in destinations_of({**route, "route": used}):
+                home = service_of(resolve_host(str(destination.get("host", "")), vs["metadata"]["namespace"]))
+                if home is not None and destination.get("subset"):
+                    yield (*home, destination["subset"])
 
 
 def _labels(examined: Examined, namespace: str) -> Iterator[Mapping[str, str]]:
@@ -86,13 +100,16 @@ def gateways_fit(examined: Examined) -> Iterator[Finding]:
                 )  # fmt: skip
                 continue
             served = list(_served(there[key], meta["namespace"]))
-            for host in vs["spec"].get("hosts") or ():
-                if not any(_fits(str(host), one) for one in served):
-                    yield error(
-                        f"{title} has the host {host!r}, and the gateway {name!r} serves only {', '.join(served) or 'none'}: "
-                        "callers from outside get 404",
-                        cause=cause, hint="make the hosts of both agree",
-                    )  # fmt: skip
+            hosts = [str(host) for host in vs["spec"].get("hosts") or ()]
+            unserved = [host for host in hosts if not any(_fits(host, one) for one in served)]
+            if MESH in gateways_of(vs) and len(unserved) < len(hosts):
+                continue  # those are the names by which the mesh calls
+            for host in unserved:
+                yield error(
+                    f"{title} has the host {host!r}, and the gateway {name!r} serves only {', '.join(served) or 'none'}: "
+                    "callers from outside get 404",
+                    cause=cause, hint="make the hosts of both agree",
+                )  # fmt: skip
 
 
 def _served(gateway: Mapping[str, Any], namespace: str) -> Iterator[str]:

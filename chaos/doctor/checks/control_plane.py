@@ -52,10 +52,10 @@ def _pod(pod: Mapping[str, Any], root: str) -> Iterator[Finding]:
             cause="more Services and proxies than its memory limit is for",
             hint="raise the memory limit of istiod; let Sidecars narrow what proxies see, and discoverySelectors what istiod reads",
         )
-    if not all(one.get("ready") for one in statuses):
+    if not statuses or not all(one.get("ready") for one in statuses):
         yield error(
             f"{name} is not ready",
-            cause="it starts, can't reach the API server, or its certificates are not valid",
+            cause="it starts, no node has room for it, it can't reach the API server, or its certificates are not valid",
             hint=f"kubectl -n {root} describe pod {pod['metadata']['name']}; kubectl -n {root} logs {pod['metadata']['name']}",
         )
     elif not killed:

@@ -77,7 +77,8 @@ def _told(service: str, counted: Counter[tuple[str, str]], total: float) -> Iter
         )
         if known is not None:
             flagged = f" (flag {flags})" if flags not in ("", "-") else ""
-            yield error(
+            told = warning if status == "404" and flags in ("", "-") else error  # an API may well answer so
+            yield told(
                 f"{number:.0f} of {total:.0f} requests to {service} in the last five minutes were answered with {status}{flagged}",
                 cause=known[0],
                 hint=known[1],

@@ -47,9 +47,12 @@ def pods_are_ready(examined: Examined) -> Iterator[Finding]:
     for name, pods in examined.pods.items():
         for pod in pods:
             waiting = list(_not_ready(pod))
-            ready += not waiting
             if waiting:
                 yield _told(name, pod, waiting)
+            elif not any(_statuses(pod)):
+                yield _not_started(name, pod)
+            else:
+                ready += 1
     if ready:
         yield ok(f"{ready} pods are ready")
 
@@ -70,6 +73,16 @@ def _told(namespace: str, pod: Mapping[str, Any], waiting: list[Mapping[str, Any
         f"{where} is {state}: {names} is not ready",
         cause="the application is not ready, so no requests are sent to it: callers get 503 (UH) where no other replica is",
         hint=f"kubectl -n {namespace} describe pod {meta['name']}; with strict mutual TLS, probes must go through the agent (rewriteAppHTTPProbers)",
+    )
+
+
+def _not_started(namespace: str, pod: Mapping[str, Any]) -> Finding:
+    """Before a node has the pod, nothing is said of its containers."""
+    name = pod["metadata"]["name"]
+    return error(
+        f"{namespace}/{name} is {(pod.get('status') or {}).get('phase') or 'Pending'}: none of its containers was started",
+        cause="no node has room for it, or may take it",
+        hint=f"kubectl -n {namespace} describe pod {name} (its events)",
     )
 
 

@@ -196,6 +196,10 @@ def dead(mesh: Mesh) -> None:
     mesh.mesh.create_virtual_service(fault("abcdefgh"))
 
 
+def subset(mesh: Mesh) -> None:
+    mesh.put("DestinationRule", "x", host="order-svc", subsets=[{"name": "v2", "labels": {"version": "v2"}}])
+
+
 CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
 
 
@@ -223,7 +227,10 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
         ("sync", "unknown", "proxies can't be asked", lambda m: setattr(m.mesh, "answers_exec", False)),
         ("configuration", "error", "sends to the subset 'v9'", lambda m: m.put("VirtualService", "x", hosts=["order-svc"], http=[{"route": [{"destination": {"host": "order-svc", "subset": "v9"}}]}])),
         ("configuration", "error", "names the host 'oder-svc'", lambda m: m.put("VirtualService", "x", hosts=["oder-svc"], http=[{"route": [{"destination": {"host": "order-svc"}}]}])),
-        ("subsets", "error", "no pod of staging/order-svc has the labels of the subset 'v2'", lambda m: m.put("DestinationRule", "x", host="order-svc", subsets=[{"name": "v2", "labels": {"version": "v2"}}])),
+        ("pods", "error", "staging/new is Pending: none of its containers was started", lambda m: m.mesh.put(m.pod("new", app="new", namespace="staging", phase="Pending", containerStatuses=[]))),
+        ("control-plane", "error", "istio-system/istiod-1 is not ready", lambda m: m.mesh.put(m.pod("istiod-1", app="istiod", namespace="istio-system", proxy=False, phase="Pending", containerStatuses=[]))),
+        ("subsets", "error", "no pod of staging/order-svc has the labels of the subset 'v2'", lambda m: (subset(m), m.put("VirtualService", "x", hosts=["order-svc"], http=[{"route": [{"destination": {"host": "order-svc", "subset": "v2"}}]}]))),
+        ("subsets", "warning", "the subset 'v2'", subset),
         ("gateways", "error", "is bound to the gateway 'shpo', which is not there", lambda m: m.put("VirtualService", "in", hosts=["shop.example"], gateways=["shpo"])),
         ("gateways", "error", "has the host 'other.example', and the gateway 'shop' serves only shop.example", lambda m: m.put("VirtualService", "in", hosts=["other.example"], gateways=["shop"])),
         ("mutual-tls", "error", "makes clients speak plaintext to staging/order-svc", lambda m: (m.put("PeerAuthentication", "default", mtls={"mode": "STRICT"}), m.put("DestinationRule", "x", host="order-svc", trafficPolicy={"tls": {"mode": "DISABLE"}}))),
@@ -234,6 +241,7 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
         ("metrics", "error", "has the label response_flags", lambda m: setattr(m.shop.metrics.storage, "without_labels", ("response_flags",))),
         ("errors", "error", "20 of 120 requests to staging/order-svc in the last five minutes were answered with 503 (flag UH)", lambda m: (m.count("order-svc", 100), m.count("order-svc", 20, "503", "UH"))),
         ("errors", "error", "answered with 403", lambda m: m.count("order-svc", 20, "403")),
+        ("errors", "warning", "answered with 404", lambda m: m.count("order-svc", 20, "404")),
         ("errors", "error", "answered with 404 (flag NR)", lambda m: m.count("order-svc", 20, "404", "NR")),
         ("latency", "warning", "answers 90% of its requests within 10 ms, and its callers see 10%", lambda m: (m.took(Side.CALLED, 90), m.took(Side.CALLERS, 10))),
         ("rights", "error", "may not do this in staging: get leases", forbidden),
@@ -260,6 +268,21 @@ def test_the_lab_has_no_version_of_istio_and_one_user_who_may_do_everything(mesh
     wide(mesh)
     found = mesh.looked(lab=True)
     assert (found["versions"].level, found["reach"].level) == (Level.OK, Level.OK)
+
+
+def test_pods_that_are_being_removed_are_no_error(mesh: Mesh) -> None:
+    """As during every rollout."""
+    for namespace, app in (("staging", "order-svc"), ("istio-system", "istiod")):
+        pod: Any = mesh.pod("old", app=app, namespace=namespace, containerStatuses=[{"name": "app", "ready": False}])
+        pod["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        mesh.mesh.put(pod)
+    found = mesh.looked()
+    assert (found["pods"].level, found["control-plane"].level) == (Level.OK, Level.OK)
+
+
+def test_a_name_for_the_mesh_beside_one_for_the_gateway_is_no_error(mesh: Mesh) -> None:
+    mesh.put("VirtualService", "in", hosts=["shop.example", "order-svc"], gateways=["shop", "mesh"])
+    assert mesh.looked()["gateways"].level is Level.OK
 
 
 def test_faults_of_a_run_are_no_usual_error(mesh: Mesh) -> None:
