@@ -31,18 +31,21 @@ class Way:
 def share_of(vs: Object, way: Way) -> float | None:
     """The share of the target, of what goes to either now, in percent; ``None`` where no route leads to one of them.
 
-    Where routes differ, the largest.
+    Where routes differ, the smallest: one for testers may have all of it at the target already.
     """
     shares = [100 * to / (from_ + to) for _, from_, to in _weights(vs, way)]
-    return max(shares, default=None)
+    return min(shares, default=None)
 
 
 def shifted(vs: Object, way: Way, percent: float) -> dict[str, Any]:
-    """The spec in which the target has this share of what goes to either; weights are whole numbers of Istio's."""
+    """The spec in which the target has at least this share of what goes to either; weights are whole numbers of Istio's.
+
+    A route in which it has more stays as it is.
+    """
     spec: dict[str, Any] = copy.deepcopy(dict(vs["spec"]))
     for at, from_, to in _weights(vs, way):
         both = from_ + to
-        mine = round(both * percent / 100)
+        mine = max(to, round(both * percent / 100))
         parts = spec["http"][at]["route"]
         source = next(one for one in parts if _is(one, way.source, vs)) if _has(parts, way.source, vs) else None
         if source is None:

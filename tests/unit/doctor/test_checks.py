@@ -200,6 +200,12 @@ def subset(mesh: Mesh) -> None:
     mesh.put("DestinationRule", "x", host="order-svc", subsets=[{"name": "v2", "labels": {"version": "v2"}}])
 
 
+def subset_in_use(mesh: Mesh) -> None:
+    subset(mesh)
+    route = {"destination": {"host": "order-svc", "subset": "v2"}}
+    mesh.put("VirtualService", "x", hosts=["order-svc"], http=[{"route": [route]}])
+
+
 CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
 
 
@@ -229,7 +235,7 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
         ("configuration", "error", "names the host 'oder-svc'", lambda m: m.put("VirtualService", "x", hosts=["oder-svc"], http=[{"route": [{"destination": {"host": "order-svc"}}]}])),
         ("pods", "error", "staging/new is Pending: none of its containers was started", lambda m: m.mesh.put(m.pod("new", app="new", namespace="staging", phase="Pending", containerStatuses=[]))),
         ("control-plane", "error", "istio-system/istiod-1 is not ready", lambda m: m.mesh.put(m.pod("istiod-1", app="istiod", namespace="istio-system", proxy=False, phase="Pending", containerStatuses=[]))),
-        ("subsets", "error", "no pod of staging/order-svc has the labels of the subset 'v2'", lambda m: (subset(m), m.put("VirtualService", "x", hosts=["order-svc"], http=[{"route": [{"destination": {"host": "order-svc", "subset": "v2"}}]}]))),
+        ("subsets", "error", "no pod of staging/order-svc has the labels of the subset 'v2'", subset_in_use),
         ("subsets", "warning", "the subset 'v2'", subset),
         ("gateways", "error", "is bound to the gateway 'shpo', which is not there", lambda m: m.put("VirtualService", "in", hosts=["shop.example"], gateways=["shpo"])),
         ("gateways", "error", "has the host 'other.example', and the gateway 'shop' serves only shop.example", lambda m: m.put("VirtualService", "in", hosts=["other.example"], gateways=["shop"])),

@@ -272,3 +272,11 @@ def test_a_route_without_a_weight_has_all(tmp_path: Path) -> None:
     way = Way(source="v1", target="v2")
     assert share_of(vs, way) == 0
     assert shifted(vs, way, 100) == subsets(("v1", 0), ("v2", 100))["spec"]
+
+
+def test_a_route_for_testers_that_is_at_the_target_already_keeps_nobody_from_shifting_the_others() -> None:
+    way, vs = Way(source="v1", target="v2"), subsets(("v1", 100))
+    early = [subsets(*parts)["spec"]["http"][0] for parts in ([("v2", 100)], [("v1", 60), ("v2", 40)])]
+    vs["spec"]["http"] = [*early, *vs["spec"]["http"]]
+    assert share_of(vs, way) == 0
+    assert shifted(vs, way, 10)["http"] == [*early, *subsets(("v1", 90), ("v2", 10))["spec"]["http"]]
