@@ -30,7 +30,10 @@ def save(
     kubeconfig: Kubeconfig = None,
     as_json: Json = False,
 ) -> None:
-    """Write every object of Istio's configuration to the folder, one file each, and read it back."""
+    """Write every object of Istio's configuration to the folder, one file each, and read it back.
+
+    Exit code 1 if the mesh was changed meanwhile, or kinds may not be listed.
+    """
     from chaos.adapters.backup_folder import read_backup, write_backup
     from chaos.harness.backing_up import backup_of, compare
 
@@ -57,6 +60,7 @@ def save(
         )
     if differing:
         say(f"not as it is in the mesh, which was changed meanwhile: {_titles(differing)}. Save it again")
+    if differing or found.denied:
         raise typer.Exit(1)
 
 

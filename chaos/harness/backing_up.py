@@ -25,6 +25,8 @@ _MANAGER: Final = "istio-chaos-backup"
 """Our name in ``metadata.managedFields`` of what was restored."""
 _UNANSWERED: Final = (403, 404)
 _PAUSE: Final = 1.0
+_DEBOUNCE: Final = 5.0
+"""Seconds for which istiod may wait for further changes before it sends anything, and some: a rejection comes later."""
 _SETTLED: Final = 20.0
 """Seconds for which proxies are waited for that are not connected."""
 Object = Mapping[str, Any]
@@ -38,11 +40,13 @@ class Found:
         objects: As they are, by namespace, kind and name.
         kinds: Those that could be listed.
         unlisted: The others, each with the reason.
+        denied: Those of them that the cluster serves, and that may have objects.
     """
 
     objects: Mapping[Key, Object]
     kinds: tuple[str, ...]
     unlisted: Mapping[str, str] = field(default_factory=dict)
+    denied: tuple[str, ...] = ()
 
     @property
     def cleaned(self) -> Mapping[Key, Object]:
@@ -65,7 +69,7 @@ def find(mesh: Mesh, namespaces: Sequence[str]) -> Found:
         MeshError: the API can't be read.
     """
     objects: dict[Key, Object] = {}
-    kinds, unlisted = [], {}
+    kinds, unlisted, denied = [], {}, []
     for one in KINDS:
         try:
             for namespace in namespaces:
@@ -74,10 +78,12 @@ def find(mesh: Mesh, namespaces: Sequence[str]) -> Found:
         except MeshError as error:
             if error.status not in _UNANSWERED:
                 raise
-            unlisted[one.kind] = (
-                "the cluster does not serve it" if error.status == 404 else f"no right to list {one.full} there"
-            )
-    return Found(objects, tuple(kinds), unlisted)
+            if error.status == 404:
+                unlisted[one.kind] = "the cluster does not serve it"
+            else:
+                unlisted[one.kind] = f"no right to list {one.full} there"
+                denied.append(one.kind)
+    return Found(objects, tuple(kinds), unlisted, tuple(denied))
 
 
 def backup_of(mesh: Mesh, namespaces: Sequence[str]) -> tuple[Backup, Found]:
@@ -262,5 +268,6 @@ def await_proxies(
                 if one.connected is None
             ),
         ]
-        if not any(one.connected is False for one in now) or waited >= _SETTLED:
+        settled = all(one.connected is not False for one in now) and waited >= _DEBOUNCE
+        if settled or waited >= _SETTLED:
             return wrong

@@ -91,6 +91,7 @@ class Cluster:
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(backing_up, "_PAUSE", 0.01)
+    monkeypatch.setattr(backing_up, "_DEBOUNCE", 0.01)
     monkeypatch.setattr(backing_up, "_SETTLED", 0.05)
     Path("chaos.toml").write_text(SETTINGS)
     made = Cluster(tmp_path)
@@ -365,6 +366,40 @@ def test_what_is_not_distributed_is_told(
     done = cluster.chaosctl("restore", "saved", "--yes")
     assert done.exit_code == 1
     assert said in done.output
+
+
+def test_what_a_proxy_rejects_a_few_seconds_later_is_seen(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """istiod sends nothing while changes follow each other."""
+    for name, seconds in (("_PAUSE", 1.0), ("_DEBOUNCE", 5.0), ("_SETTLED", 20.0)):
+        monkeypatch.setattr(backing_up, name, seconds)
+    passed = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal passed
+        passed += seconds
+        if passed == 3:
+            cluster.proxies.stats = CONNECTED.replace(b"rejected: 0", b"rejected: 2")
+
+    before = backing_up.proxies(cluster.mesh, ["staging"])
+    told = backing_up.await_proxies(cluster.mesh, ["staging"], before, sleep=sleep)
+    assert told == ["the proxy of staging/reviews-1 has rejected what istiod sent to it"]
+    assert passed == 5
+
+
+def test_a_backup_that_lacks_a_kind_for_want_of_a_right_is_not_well(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = KubernetesMesh.istio_objects
+
+    def istio_objects(mesh: KubernetesMesh, kind: str, namespace: str | None = None) -> Any:
+        if kind == "VirtualService":
+            raise MeshError("forbidden", status=403)
+        return own(mesh, kind, namespace)
+
+    monkeypatch.setattr(KubernetesMesh, "istio_objects", istio_objects)
+    done = cluster.chaosctl("save", "saved")
+    assert "not saved: VirtualService: no right to list virtualservices.networking.istio.io there" in done.output
+    assert done.exit_code == 1
 
 
 @pytest.mark.parametrize(
