@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from typing import ClassVar, Unpack
+from math import inf
+from typing import ClassVar, Self, Unpack
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from chaos.faults.stage import CHANGE, SHORTEST
-from chaos.library.template import Document, Further, Protocol, Template
+from chaos.library.template import LEAST, Document, Further, Protocol, Template
 from chaos.model.experiment import Experiment, Limits
 from chaos.values.declared import Name
 from chaos.values.quantities import Duration, Percentage, format_duration, shorter_than
@@ -81,12 +82,16 @@ class PartlyFailing(Aborting):
 
     key = "partly-failing"
     state = "fails for a part of its calls"
-    degraded = "2%"
     asks = "A part of the calls of the dependency fails, by chance: do retries or a fallback make up for it?"
     shows = "errors that are passed on, retries that are too few or too slow, and a fallback that throws."
     hides = f"errors that hit one replica or one kind of request alone; {_NEVER_CONNECTED}"
 
     percentage: Percentage = Field(50, description="percent of the calls that fail")
+
+    @property
+    def degraded(self) -> float:
+        """Four retries leave so much where half of the calls fail."""
+        return LEAST
 
     def faults(self) -> Sequence[Document]:
         """A part of the calls is aborted."""
@@ -101,7 +106,6 @@ class RateLimited(Asking):
     http_status = 429
     grpc_status = "RESOURCE_EXHAUSTED"
     good = "<400"
-    degraded = "10%"
     asks = (
         "The dependency turns most calls down because there are too many (429, RESOURCE_EXHAUSTED): does its caller go on "
         "answering, without a retry storm?"
@@ -120,6 +124,21 @@ class RateLimited(Asking):
         description="largest mean number of attempts for each call during the fault: one retry makes 1.8, two make 2.4, endless ones 5",
     )  # fmt: skip
 
+    @model_validator(mode="after")
+    def _can_be_broken(self) -> Self:
+        endless = 100 / (100 - self.percentage) if self.percentage < 100 else inf
+        if self.attempts >= endless:
+            raise ValueError(
+                f"attempts: {self.attempts:g}: expected less than {endless:.3g}, since a caller that tries again for ever makes no more "
+                f"where {self.percentage:g}% of the calls are turned down"
+            )
+        return self
+
+    @property
+    def degraded(self) -> float:
+        """Of four of five calls that are turned down, a tenth of the answers, and two tries leave more of fewer, too."""
+        return max(LEAST, 0.1 * (self.percentage / 80) ** 2)
+
     def faults(self) -> Sequence[Document]:
         """Most calls are aborted."""
         return [self.abort(self.percentage)]
@@ -130,7 +149,6 @@ class Flapping(Aborting):
 
     key = "flapping"
     state = "fails and comes back, again and again"
-    degraded = "20%"
     asks = "The dependency is down and back by turns: does its caller answer in every stretch, and is it well soon afterwards?"
     shows = "a hard dependency, and a caller that does not get over one outage before the next: a stuck pool, a backlog, a poisoned cache."
     hides = (
@@ -144,6 +162,11 @@ class Flapping(Aborting):
         description="how long each stretch takes, of those that fail and of those between; at least two scrape intervals",
     )
     times: int = Field(3, ge=2, le=50, strict=True, description="how often it fails")
+
+    @property
+    def degraded(self) -> float:
+        """Half of the time nothing fails."""
+        return 0.2
 
     @field_validator("lasts")
     @classmethod

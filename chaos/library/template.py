@@ -22,8 +22,10 @@ from chaos.values.quantities import SomeTime, UncertainShare, format_duration, f
 Protocol = Literal["http", "grpc"]
 Document = dict[str, Any]
 """An experiment, or a part of one, in the form of a file."""
-_FEWEST: Final = "50%"
+_FEWEST: Final = 0.5
 """Least share of degraded answers where every call of the dependency is hit."""
+LEAST: Final = 0.02
+"""Least share of degraded answers that tells a fallback from none; as many there may be without the fault."""
 _Content = Annotated[Good, Field(json_schema_extra=all_of(none_of("within", "grpc")))]
 
 
@@ -71,8 +73,6 @@ class Template(Declared, ABC):
     """What it can't show, and where to look for that, as one sentence or several."""
     good: ClassVar[str] = "<500"
     """Statuses of answers without an error."""
-    degraded: ClassVar[str] = _FEWEST
-    """Least share of answers that show the fallback during the fault."""
 
     service: Name = Field(description="the Kubernetes Service that others depend on, and that has the trouble")
     caller: Name | None = Field(
@@ -159,8 +159,13 @@ class Template(Declared, ABC):
         if self.fallback is not None:
             yield {
                 "title": "answers are degraded as long as the fault lasts", "fallback": written(self.fallback),
-                "atLeast": self.degraded, "atMost": "2%",
+                "atLeast": format_share(self.degraded), "atMost": format_share(LEAST),
             }  # fmt: skip
+
+    @property
+    def degraded(self) -> float:
+        """Least share of answers that show the fallback during the fault."""
+        return _FEWEST
 
     @property
     def soon(self) -> timedelta:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos import library
+from chaos import FallbackExpectation, library
 from chaos.adapters.experiment_file import DocumentError, check_experiment, parse_experiment
 from chaos.errors import InputError
+from chaos.expectations.good import Good
 from chaos.library import TEMPLATES
 from chaos.library.schema import file_schema
 from chaos.library.template import Further, Template
@@ -85,6 +86,7 @@ def test_a_load_of_the_files_own_needs_no_path() -> None:
         (USING.replace("}", ", fallback: pending}"), "with.fallback: expected a mapping, found text\n    hint: known here: body"),
         (USING + "load: {requests: []}\n", "load: expected either requests or a locustfile, found neither"),
         (USING.replace("}", ", attempts: 1}"), "x.yaml:3:50: with.attempts: 1: expected more than 1\n    hint: largest mean number of attempts for each of these calls during the fault, over 1, since"),
+        (USING.replace("dependency-down", "rate-limited").replace("}", ", percentage: 50}"), "attempts: 3.5: expected less than 2, since a caller"),
         (USING.replace("}", ", answer: {bdy: x}}"), "x.yaml:3:59: with.answer.bdy: is not known here\n    hint: did you mean 'body'?"),
         (USING.replace("-down", "-slow").replace("}", ", within: 5s}"), "x.yaml:3:1: with.delay: expected more than within, 5s"),
         (USING.replace("dependency-down", "slower-than-its-time-out").replace("}", ", timeOut: 1s, within: 1s}"),
@@ -151,6 +153,20 @@ def test_the_plan_says_what_the_template_can_and_cannot_show() -> None:
     assert re.search(
         r"^about: .* It can show: a hard dependency, .* It can't show: connections that", plan, re.MULTILINE
     )
+
+
+@pytest.mark.parametrize(
+    ("template", "percentage", "shows"),
+    [("dependency-slow", 100, 0.5), ("dependency-slow", 30, 0.045), ("hanging", 5, 0.02), ("rate-limited", 80, 0.1)],
+)
+def test_a_fallback_has_to_show_only_in_answers_whose_calls_are_hit(
+    template: str, percentage: float, shows: float
+) -> None:
+    """Where a third of the calls is late, no half of the answers is degraded."""
+    (found,) = (one for one in TEMPLATES if one.key == template)
+    made = in_python(found, path="/orders/42", percentage=percentage, fallback=Good(json_path={"degraded": True}))
+    (fallback,) = (one for one in made.steady_state if isinstance(one, FallbackExpectation))
+    assert fallback.at_least == pytest.approx(shows)
 
 
 def test_python_takes_the_parameters_of_every_template_and_the_fields_of_an_experiment() -> None:
