@@ -317,8 +317,13 @@ class Alert(Dependent):
 
 
 class Tracing(Entered):
-    """``[tracing]``: services on the way of a request that have to hand on its trace headers: caller and called service."""
+    """``[tracing]``: services on the way of a request that have to hand on its trace headers: caller and called service.
 
+    Args:
+        headers: Those by which the mesh's tracing follows a request: ``w3c`` (``traceparent``), ``b3`` (``x-b3-traceid``), or ``any`` of them.
+    """
+
+    headers: Literal["any", "w3c", "b3"] = "any"
     hops: tuple[tuple[Name, Name], ...] = Field(min_length=1)
 
     @property
