@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -188,5 +189,6 @@ def _content(reference: Object, namespace: str, resource: Resource, find: Find) 
         )
     data: dict[str, str] = dict(found.get("data") or {})
     if resource is SECRETS:
-        data = {key: base64.b64decode(value).decode() for key, value in data.items()}
+        # bytes that are no text, as of a key store beside a password, are handed on as they are
+        data = {key: os.fsdecode(base64.b64decode(value)) for key, value in data.items()}
     return {**data, **(found.get("stringData") or {})}

@@ -86,7 +86,11 @@ def pod(**container: Any) -> dict[str, Any]:
 
 
 def there(resource: Resource, namespace: str, name: str) -> dict[str, Any] | None:
-    secret = {"data": {"PASSWORD": base64.b64encode(b"s3cret").decode()}, "stringData": {"USER": "me"}}
+    data = {"PASSWORD": b"s3cret", "STORE": b"\xfe\xed"}
+    secret = {
+        "data": {key: base64.b64encode(value).decode() for key, value in data.items()},
+        "stringData": {"USER": "me"},
+    }
     known = {(CONFIG_MAPS.kind, "colors"): {"data": {"RED": "1", "BLUE": "2"}}, (SECRETS.kind, "db"): secret}
     return known.get((resource.kind, name)) if namespace == "shop" else None
 
@@ -136,7 +140,7 @@ def test_the_environment_is_that_of_the_container() -> None:
     )
     assert found == {
         "HOSTNAME": "order-1", "POD_NAME": "order-1", "POD_NAMESPACE": "shop", "POD_IP": "127.1.2.3",
-        "C_RED": "1", "C_BLUE": "2", "PASSWORD": "s3cret", "USER": "me",
+        "C_RED": "1", "C_BLUE": "2", "PASSWORD": "s3cret", "STORE": os.fsdecode(b"\xfe\xed"), "USER": "me",
         "URL": "http://stock:1/$(NOBODY)/$(C_RED)", "RED": "1", "SECRET": "s3cret", "IP": "127.1.2.3", "APP": "order", "EMPTY": "",
     }  # fmt: skip
 
