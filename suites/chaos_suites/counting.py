@@ -10,7 +10,9 @@ from typing import Final
 import pytest
 
 from chaos import Harness
+from chaos.expectations.evidence import Evidence
 from chaos.istio.hosts import host_of
+from chaos.ports import Metrics
 from chaos.values.questions import Requests, Side
 from chaos_suites.tables import Hop
 
@@ -26,15 +28,21 @@ _NAMES: Final = ("source_workload", "source_app", "source_canonical_service")
 Counts = Counter[tuple[str, ...]]
 
 
-def so_far(
-    harness: Harness, namespace: str, caller: str, service: str, labels: Sequence[str], side: Side = Side.CALLERS
-) -> Counts:
-    """Requests of one caller to a service since its proxies began, by the values of some labels."""
-    question = Requests(host=host_of(service, namespace), side=side)
+def so_far(metrics: Metrics, seen: Evidence, question: Requests, caller: str, labels: Sequence[str]) -> Counts:
+    """Requests of one caller since its proxies began, by the values of some labels.
+
+    Args:
+        metrics: What is asked.
+        seen: What was answered until now, of which a proxy that is scraped or stored twice counts once.
+        question: Whose requests.
+        caller: Of whom.
+        labels: By what they are told apart.
+    """
+    seen.add(question, metrics.samples(question, seconds=_WINDOW))
     found = Counts()
-    for series in harness.place.metrics.samples(question, seconds=_WINDOW):
-        if series.samples and caller in map(series.labels.get, _NAMES):
-            found[tuple(series.labels.get(one, "unknown") for one in labels)] += round(series.samples[-1][1])
+    for counter in seen.counters(question):
+        if counter.values and caller in map(counter.labels.get, _NAMES):
+            found[tuple(counter.labels.get(one, "unknown") for one in labels)] += round(counter.values[-1])
     return found
 
 
@@ -53,8 +61,11 @@ def counted(
     Fails the test as inconclusive if the mesh counts fewer or more: then they did not all take this hop, or others called.
     """
 
+    question = Requests(host=host_of(service, namespace), side=side)
+    evidence = Evidence(scrape_interval=harness.place.environment.scrape_interval, histogram_lag=0)
+
     def now() -> Counts:
-        return so_far(harness, namespace, caller, service, labels, side)
+        return so_far(harness.place.metrics, evidence, question, caller, labels)
 
     before = _settled(harness, now)
     sent = send()
