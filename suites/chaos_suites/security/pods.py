@@ -79,7 +79,9 @@ class Door:
     def shows(self, identity: str) -> bool:
         """Whether its certificate has this SPIFFE identity."""
         text = identity.encode()
-        return bytes([_URI, len(text)]) + text in self.certificate()
+        size = len(text)
+        length = [size] if size < 0x80 else [0x81, size] if size < 0x100 else [0x82, *size.to_bytes(2)]
+        return bytes([_URI, *length]) + text in self.certificate()
 
 
 def doors(harness: Harness, namespace: str, name: str) -> list[Door]:

@@ -7,6 +7,7 @@ import threading
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from chaos_suites.security import pods
 from chaos_suites.security.pods import Door, doors
@@ -45,6 +46,16 @@ def test_only_an_end_without_an_answer_is_a_refusal(*, answer: bytes, waits: boo
         over.set()
         thread.join(10)
     assert seen is refused
+
+
+@pytest.mark.parametrize("length", [20, 100, 200])
+def test_an_identity_may_be_long(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    identity = f"spiffe://cluster.local/ns/staging/sa/{'a' * length}"
+    shown = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity)]).public_bytes()
+    monkeypatch.setattr(Door, "certificate", lambda _: shown)
+    door = Door("shop", "127.0.0.1", 80)
+    assert door.shows(identity)
+    assert not door.shows(identity[:-1])
 
 
 class Pods:
