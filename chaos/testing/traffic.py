@@ -23,12 +23,7 @@ from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.quantities import parse_duration
-from chaos.values.questions import (
-    Durations,
-    Question,
-    Requests,
-    Side,
-)
+from chaos.values.questions import Durations, Question, Requests, Side
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
