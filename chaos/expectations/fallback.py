@@ -105,6 +105,11 @@ class FallbackExpectation(Kind):
         """It does: degraded answers come of the fault."""
         return True
 
+    @property
+    def has_to_rise(self) -> tuple[float, float]:
+        """The share of degraded answers."""
+        return self.at_most, self.at_least
+
     def takes(self, phase: Prospect) -> Takes:
         """As a share does, of degraded answers during the fault and of others before it."""
         faulted = phase.phase == "fault"
