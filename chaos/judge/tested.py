@@ -26,9 +26,11 @@ from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.load import LoadCell
 from chaos.values.quantities import format_share
 
 _BEFORE: Final = "before the fault"
+_AFTER: Final = "after the fault"
 _EXPECTED: Final = 20
 """Calls that have to be expected before their absence says anything."""
 _SURE: Final = 3.0
@@ -58,7 +60,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 "other causes, such as subsets without pods or mutual TLS",
             )
     yield from _no_success(facts, window, _BEFORE)
-    yield from _load_without_success(facts, window)
+    yield from _load_without_success(facts, window, _BEFORE)
     yield from _tripped_before(facts)
     yield from others_before(facts)
 
@@ -113,19 +115,26 @@ def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Wind
     return result.model_copy(update={"observed": more})
 
 
-def _load_without_success(facts: Facts, window: Window) -> Iterator[Reason]:
+def _load_without_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
     """Where no expectation judges answers: a system that answers the load with errors alone holds rates, flags and alerts, too."""
     if any(isinstance(one, ShareOfGood) and one.broken_by_errors for one in facts.experiment.steady_state):
         return
     cells = [cell for second in facts.evidence.load.between(window.start, window.end) for cell in second.cells]
-    good = sum(c.count for c in cells if (is_success(str(c.status)) if c.judged is None else c.judged))
+    good = sum(cell.count for cell in cells if succeeded(cell))
     if good < _WORKS * sum(cell.count for cell in cells):
+        cure = "check the load's paths, its headers (Host, credentials) and its data, and whether the system works at all (`chaosctl doctor`)"
+        if when != _BEFORE:
+            cure = "see what fails since the fault, though such requests succeeded before it; to make this a failure, expect good answers to the load"
         yield Reason(
             code=ReasonCode.NO_SUCCESS,
-            message=f"almost no answer to the load {_BEFORE} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts)}",
-            hint="check the load's paths, its headers (Host, credentials) and its data, and whether the system works at all (`chaosctl doctor`). If these "
-            "answers are what you expect, declare them as an expectation (from: client, good: {status: …})",
+            message=f"almost no answer to the load {when} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts, window)}",
+            hint=f"{cure}. If these answers are what you expect, declare them as an expectation (from: client, good: {{status: …}})",
         )
+
+
+def succeeded(cell: LoadCell) -> bool:
+    """Whether answers to the load did what was asked: by what a locustfile said of them, else by their status."""
+    return is_success(str(cell.status)) if cell.judged is None else cell.judged
 
 
 def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:
@@ -290,7 +299,8 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
     end = facts.marks.get(Mark.LOAD_STOPPED)
     if end is None or facts.baseline is None:
         return
-    yield from _no_success(facts, Window(since, end), "after the fault")
+    yield from _no_success(facts, Window(since, end), _AFTER)
+    yield from _load_without_success(facts, Window(since, end), _AFTER)
     for injection in facts.plan.injections:
         known = Window(since, min(end, facts.evidence.last_scrape(injection.requests)))
         before, after = (calls_per_second(facts, injection, one) for one in (facts.baseline, known))
