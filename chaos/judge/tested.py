@@ -117,7 +117,7 @@ def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Wind
 
 def _load_without_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
     """Where no expectation judges answers: a system that answers the load with errors alone holds rates, flags and alerts, too."""
-    if any(isinstance(one, ShareOfGood) and one.broken_by_errors for one in facts.experiment.steady_state):
+    if any(about_answers(facts, window.end)):
         return
     cells = [cell for second in facts.evidence.load.between(window.start, window.end) for cell in second.cells]
     good = sum(cell.count for cell in cells if succeeded(cell))
@@ -130,6 +130,15 @@ def _load_without_success(facts: Facts, window: Window, when: str) -> Iterator[R
             message=f"almost no answer to the load {when} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts, window)}",
             hint=f"{cure}. If these answers are what you expect, declare them as an expectation (from: client, good: {{status: …}})",
         )
+
+
+def about_answers(facts: Facts, now: float) -> Sequence[bool]:
+    """Of each expectation, whether it is about answers that become bad where a faulted request goes wrong."""
+    reach = Reach.of(facts, now)
+    return [
+        isinstance(one, ShareOfGood) and one.broken_by_errors and (reach is None or reach.may_break(one))
+        for one in facts.experiment.steady_state
+    ]
 
 
 def succeeded(cell: LoadCell) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import compress, product
 from typing import Final
 
 from chaos.expectations import ClientExpectation, ThroughputExpectation
@@ -17,7 +17,7 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.ours import calls_per_second
 from chaos.judge.reach import not_reached
-from chaos.judge.tested import succeeded, too_small_alone
+from chaos.judge.tested import about_answers, succeeded, too_small_alone
 from chaos.model.history import Mark
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
@@ -46,7 +46,7 @@ def unshown(
     yield from too_small_alone(facts, expectations, now)
     yield from _requests_of_one_name(facts)
     phases = _phases(facts, expectations, now, recovered)
-    yield from _unlike_before(facts, phases)
+    yield from _unlike_before(facts, phases, now)
     yield from _no_success(facts, phases)
     yield from _taken_for_good(facts, now)
     yield from _called_less(facts, recovered)
@@ -84,19 +84,21 @@ def _phases(facts: Facts, expectations: Sequence[ExpectationResult], now: float,
     return found
 
 
-def _unlike_before(facts: Facts, phases: Sequence[_Phase]) -> Iterator[str]:
-    """More answers to the load that are no successes than before, where no expectation is about answers."""
-    if any(isinstance(one, ShareOfGood) and one.broken_by_errors for one in facts.experiment.steady_state):
-        return
-    before = _answers(facts, facts.baseline, succeeded)
+def _unlike_before(facts: Facts, phases: Sequence[_Phase], now: float) -> Iterator[str]:
+    """Worse answers to the load than before, where no expectation is about answers; or more errors than those admit that are about some of them."""
+    judged = about_answers(facts, now)
+    good, bad, head = succeeded, "no successes (2xx)", "no expectation is about how requests are answered"
+    if any(judged):
+        good, bad = (lambda cell: not _is_error(cell)), "errors (5xx, or none)"
+        head = "what is expected of answers is not about all of those to the load"
+    before = _answers(facts, facts.baseline, good)
     usual = interval(before.good, before.total, confidence=_SURE)
     for one in phases:
-        then = _answers(facts, one.window, succeeded)
-        if interval(then.good, then.total, confidence=_SURE).high < usual.low:
+        then, bounds = _answers(facts, one.window, good), [*compress(one.bounds, judged)]
+        if interval(then.good, then.total, confidence=_SURE).high < min([usual.low, *bounds]):
             yield (
-                f"no expectation is about how requests are answered: {one.when}, {then.total - then.good} of {then.total} answers to the load were no successes "
-                f"(2xx), and before the fault {before.total - before.good} of {before.total}; to have them judged, add an expectation of the load's answers "
-                "(from: client)"
+                f"{head}: {one.when}, {then.total - then.good} of {then.total} answers to the load were {bad}, and before the fault "
+                f"{before.total - before.good} of {before.total}; to have them judged, add an expectation of the load's answers (from: client)"
             )
 
 
