@@ -13,11 +13,13 @@ from chaos.expectations.client import ClientExpectation
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import all_of, none_of
 from chaos.values.content import Marker
 from chaos.values.quantities import UncertainShare, format_share
 from chaos.values.questions import Question
+from chaos.values.remarks import Warn
 
 
 class FallbackExpectation(Kind):
@@ -99,6 +101,17 @@ class FallbackExpectation(Kind):
         """The declared one."""
         if self.request is not None:
             yield self.request
+
+    def unshown(self, scene: Scene) -> Iterator[Warn]:
+        """A caller that only passes the fault's answer on has no fallback."""
+        taken = sorted(one for one in scene.passed_on if self.fallback.status_is_good(one))
+        if taken and not self.fallback.markers:
+            yield Warn(
+                code="error-is-fallback",
+                message=f"{self.title}: a caller that only passes the fault's status {', '.join(map(str, taken))} on counts as one that degrades, by what is "
+                f"declared ({self.fallback}); recognise a degraded answer by its header, body or jsonPath",
+                weakens=True,
+            )
 
     @property
     def needs_fault(self) -> bool:

@@ -50,7 +50,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
     if window is None:
         return
     for injection in facts.plan.injections:
-        answers = _of_target(facts, injection)
+        answers = answers_of(facts, injection, until_fault(facts))
         if _succeeding(answers) < _WORKS:
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
@@ -146,10 +146,15 @@ def succeeded(cell: LoadCell) -> bool:
     return is_success(str(cell.status)) if cell.judged is None else cell.judged
 
 
-def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:
-    """A target's answers to declared callers since the load began, by status."""
+def until_fault(facts: Facts) -> Window | None:
+    """From when the load began to the end of the baseline."""
     start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)
-    found = facts.evidence.counted(injection.requests, Window(start, end)) if start and end else ()
+    return None if start is None or end is None else Window(start, end)
+
+
+def answers_of(facts: Facts, injection: Injection, window: Window | None) -> Mapping[str, int]:
+    """A target's answers to declared callers, by status."""
+    found = facts.evidence.counted(injection.requests, window) if window is not None else ()
     return by_status((one, count) for one, count in found if is_declared(injection, caller_of(one.labels)))
 
 
@@ -267,7 +272,7 @@ def _hits(
 ) -> Iterator[tuple[ShareOfGood, ExpectationResult, Tally, Sequence[int]]]:
     """The shares of answers that the fault may break, with what was counted, and how many bad answers each target's fault can have made."""
     experiment, evidence, injections = facts.experiment, facts.evidence, facts.plan.injections
-    works = [_succeeding(_of_target(facts, injection)) for injection in injections]
+    works = [_succeeding(answers_of(facts, injection, until_fault(facts))) for injection in injections]
     settled, reach = Window(window.start + longest_delay(experiment), window.end), Reach.of(facts, window.end)
     for one, result in zip(experiment.steady_state, expectations, strict=True):
         if not isinstance(one, ShareOfGood) or not one.broken_by_errors or (reach and not reach.may_break(one)):
@@ -320,4 +325,12 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
                 "do without it, which is no recovery",
                 hint="look for a circuit breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached. To make this a "
                 "failure, expect that the target is asked again (throughput)",
+            )
+        elif _succeeding(answers := answers_of(facts, injection, known)) < _WORKS:
+            yield Reason(
+                code=ReasonCode.TARGET_NOT_ANSWERING,
+                message=f"{injection.host} works no more since the fault: after the recovery, it answered with status {_told(answers)}; its callers do without "
+                "its answers, which is no recovery",
+                hint="see what became of the target's pods (restarts, readiness, too much load by retries). To make this a failure, expect that its answers are "
+                f"good: a second expectation of {injection.target.service} with a duringFault that the fault alone does not violate",
             )

@@ -17,7 +17,7 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.ours import calls_per_second
 from chaos.judge.reach import not_reached
-from chaos.judge.tested import about_answers, succeeded, too_small_alone
+from chaos.judge.tested import about_answers, answers_of, succeeded, too_small_alone, until_fault
 from chaos.model.history import Mark
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
@@ -50,6 +50,7 @@ def unshown(
     yield from _no_success(facts, phases)
     yield from _taken_for_good(facts, now)
     yield from _called_less(facts, recovered)
+    yield from _answers_worse(facts, recovered)
 
 
 def _requests_of_one_name(facts: Facts) -> Iterator[str]:
@@ -142,6 +143,20 @@ def _called_less(facts: Facts, since: float) -> Iterator[str]:
             yield (
                 f"{one.target} is called less often since the fault, {after:.2g} times per second, and {before:.2g} before; no expectation is about how often it "
                 "is called (throughput)"
+            )
+
+
+def _answers_worse(facts: Facts, since: float) -> Iterator[str]:
+    """Targets that answer their callers worse than before since the fault, which these bear; where almost always, the run is not green."""
+    end = facts.marks.get(Mark.LOAD_STOPPED, since)
+    for one in facts.plan.injections if since < end else ():
+        before, after = (answers_of(facts, one, window) for window in (until_fault(facts), Window(since, end)))
+        good, usual = (sum(n for status, n in told.items() if is_success(status)) for told in (after, before))
+        total, every = sum(after.values()), sum(before.values())
+        if interval(good, total, confidence=_SURE).high < interval(usual, every, confidence=_SURE).low:
+            yield (
+                f"{one.target} answers worse since the fault: after the recovery, {total - good} of {total} answers to its callers were no successes (2xx), and "
+                f"before the fault {every - usual} of {every}; nothing that is expected shows it"
             )
 
 

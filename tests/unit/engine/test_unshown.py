@@ -47,6 +47,8 @@ OF_CARTS = 'from: client, request: GET /carts/7, good: {status: "<500"}, atLeast
         (shop(bears_at={"GET /orders/42": 0.0}), expecting(OF_CARTS, requests=TWO_PATHS), "is not about all of those to the load: during the fault"),
         (shop(bears=0.0, others=20.0), expecting(ANSWERED + "95%, caller: mobile"), "is not about all of those to the load: during the fault"),
         (shop(bears=0.0), expecting(ANSWERED.replace("order", "catalog") + "90%}, {title: more, throughput: catalog-svc"), "no expectation is about how requests are"),
+        (shop(bears=0.0, fails_as=503), expecting("fallback: {status: '503'}, atLeast: 20%"), "counts as one that degrades"),
+        (then("restore", (0, {"target_status": "503"}), (2, {"target_status": "200"})), {}, "staging/inventory-svc answers worse since the fault"),
         (shop(tries=50), expecting("attempts: inventory-svc, per: order-svc, atMost: 1.2, duringFault: 2.5"), "does not find retries without end"),
         (shop(), expecting(OF_CARTS, requests=TWO_PATHS), "'expected' is about the load's requests 'GET /carts/7'"),
         (then("restore", (0, {"asks": 0.15})), {}, "staging/inventory-svc is called less often since the fault"),

@@ -89,6 +89,9 @@ WAYS: Mapping[str, Way] = {
     ),
     "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
     "the target is called no more once the fault is gone": Way(R.NO_CALLERS, restored={"asks": 0.0}),
+    "the target answers only errors once the fault is gone, which its callers bear": Way(
+        R.TARGET_NOT_ANSWERING, restored={"target_status": "500"}, hints="what became of the target's pods"
+    ),
     "the entry redirects to a login once the fault is gone": Way(R.NO_SUCCESS, restored={"status": 302}),
     **{
         f"every order fails from the start, and only {what} is expected": Way(
