@@ -32,7 +32,7 @@ from chaos.values.quantities import format_share
 _BEFORE: Final = "before the fault"
 _AFTER: Final = "after the fault"
 _EXPECTED: Final = 20
-"""Calls that have to be expected before their absence says anything."""
+"""Calls that have to be expected before their absence says anything, or answered before their failure does."""
 _SURE: Final = 3.0
 """Standard deviations of a count."""
 _SCRAPES: Final = 5
@@ -162,6 +162,11 @@ def _succeeding(answers: Mapping[str, int]) -> float:
     """The share of successes; all where no answer was counted, which is another matter."""
     total = sum(answers.values())
     return sum(n for status, n in answers.items() if is_success(status)) / total if total else 1.0
+
+
+def _known_to_fail(answers: Mapping[str, int]) -> bool:
+    """Whether almost none of so many answers was a success that it is no chance."""
+    return sum(answers.values()) >= _EXPECTED and _succeeding(answers) < _WORKS
 
 
 def _told(answers: Mapping[str, int]) -> str:
@@ -326,7 +331,7 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
                 hint="look for a circuit breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached. To make this a "
                 "failure, expect that the target is asked again (throughput)",
             )
-        elif _succeeding(answers := answers_of(facts, injection, known)) < _WORKS:
+        elif _known_to_fail(answers := answers_of(facts, injection, known)):
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
                 message=f"{injection.host} works no more since the fault: after the recovery, it answered with status {_told(answers)}; its callers do without "
