@@ -19,6 +19,7 @@ from chaos.expectations.kind import Kind as Expected
 from chaos.expectations.kind import Phase, Prospect
 from chaos.expectations.share import ShareOfGood
 from chaos.faults.kind import Kind
+from chaos.faults.stage import CHANGE
 from chaos.istio.hosts import placed
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.proof import fewest
@@ -31,6 +32,8 @@ from chaos.values.remarks import JUDGING_AT, Refusal
 _SPARE: Final = 1.2
 """Times the least events, since scrapes come some seconds after the events that they count."""
 _EXACT: Final = 1e-9
+_LAST_SCRAPES: Final = 60.0
+"""Seconds after the end of all stages by which their requests are surely counted, with the usual intervals of scrapes."""
 
 
 @dataclass(frozen=True)
@@ -166,14 +169,15 @@ def _undecidable(experiment: Experiment, interval: float = 0.0) -> Iterator[Hope
     for request in requests:
         weights[request.label] += request.weight
     rates = {name: experiment.load.rate * weight / weights.total() for name, weight in weights.items()}
-    lasting: Mapping[Phase, float] = {
-        "baseline": limits.baseline.total_seconds(),
-        "fault": limits.fault.total_seconds(),
+    before = limits.baseline.total_seconds()
+    lasting: Mapping[Phase, tuple[float, str]] = {
+        "baseline": (before, "limits.baseline"),
+        "fault": _longest(experiment, interval),
     }
-    for (place, one), (phase, limit) in product(enumerate(experiment.steady_state), lasting.items()):
+    for (place, one), (phase, (limit, key)) in product(enumerate(experiment.steady_state), lasting.items()):
         takes = one.takes(
             Prospect(
-                phase=phase, seconds=limit, before=lasting["baseline"], rates=rates, interval=interval,
+                phase=phase, seconds=limit, before=before, rates=rates, interval=interval,
                 confidence=share_of_confidence(experiment), delay=longest_delay(experiment),
             )
         )  # fmt: skip
@@ -182,9 +186,19 @@ def _undecidable(experiment: Experiment, interval: float = 0.0) -> Iterator[Hope
                 code=ReasonCode.CANNOT_DECIDE,
                 where=("steadyState", place, takes.key),
                 value=takes.value,
-                message=f"{one.title!r} can't be decided {WHEN[phase]}: {takes.why} (limits.{phase} is {limit:g} s)",
-                hint=_more(experiment, f"limits.{phase}", takes.seconds, takes.times),
+                message=f"{one.title!r} can't be decided {WHEN[phase]}: {takes.why} ({key}: {limit:g} s)",
+                hint=_more(experiment, key, takes.seconds, takes.times),
             )
+
+
+def _longest(experiment: Experiment, interval: float) -> tuple[float, str]:
+    """The longest that the fault is observed, in seconds, and what gives more of them: where the last stage is off, the stages' end ends it."""
+    limit = experiment.limits.fault.total_seconds()
+    if not all(fault.ends_off for fault in experiment.faults):
+        return limit, "limits.fault"
+    course = max(sum((stage.lasts + CHANGE).total_seconds() for stage in fault.course) for fault in experiment.faults)
+    ends = max(course, experiment.observed_for.total_seconds()) + max(_LAST_SCRAPES, 3 * interval)
+    return (limit, "limits.fault") if limit <= ends else (ends, "the time of the stages (for)")
 
 
 def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:

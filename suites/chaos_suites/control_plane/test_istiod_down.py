@@ -28,7 +28,7 @@ def test_traffic_goes_on_and_a_fault_that_nobody_has_is_not_judged(
                 target=Target(services.namespace, found.service, callers={services.label: found.caller}),
                 faults=[Abort(percentage=100, http_status=503)],
                 load=Load(rate=services.rate, requests=[Request(found.path, method=found.method)], host=services.host),
-                steady_state=[Expectation("calls go on", service=found.service, status="<500", at_least="95%")],
+                steady_state=[Expectation("the caller goes on", service=found.caller, status="<500", at_least="95%")],
                 profile="quick",
             )
         )

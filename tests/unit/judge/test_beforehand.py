@@ -25,6 +25,8 @@ DECLARED: Mapping[str, str] = {
     "expectation": 'service: order-svc, good: {status: "<500"}, atLeast: 90%',
     "limits": "baseline: 60s, fault: 120s",
 }
+ENDS_OFF = "abort: {percentage: 50, httpStatus: 503}, stages: [{for: 20s}, {for: 10s, off: true}]"
+LONG = "baseline: 60s, fault: 600s"
 FORM = """\
 experiment: orders
 target: {{{target}}}
@@ -100,10 +102,22 @@ def test_many_calls_for_a_request_are_broken_more_often() -> None:
         ({"expectation": "throughput: order-svc", "limits": "baseline: 25s"}, {"throughput"}),
         ({"fault": "abort: {percentage: 11, httpStatus: 503}", "rate": "3"}, {"percentage"}),
         ({"fault": "delay: {percentage: 50, fixedDelay: 119s}"}, {"atLeast", "percentage"}),
+        (
+            {"fault": ENDS_OFF, "expectation": expecting("atLeast: 90%, duringFault: 99.9%"), "limits": LONG},
+            {"duringFault"},
+        ),
     ],
 )
 def test_what_can_not_be_decided_in_its_limits(declared: Mapping[str, str], keys: set[str]) -> None:
     assert found(**declared) == {("cannot-decide", key) for key in keys}
+
+
+def test_a_fault_whose_last_stage_is_off_is_observed_no_longer_than_its_stages() -> None:
+    declared = {"expectation": expecting("atLeast: 90%, duringFault: 99.9%"), "limits": LONG}
+    (refused,) = hopeless(experiment(fault=ENDS_OFF, **declared))
+    assert "the time of the stages (for)" in refused.message
+    assert "the time of the stages (for)" in refused.hint
+    assert found(fault=ENDS_OFF.replace("{for: 10s, off: true}", "{for: 10s}"), **declared) == set()
 
 
 @pytest.mark.parametrize(
