@@ -20,6 +20,7 @@ from chaos.istio.metrics import caller_of, flags_of
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.load import LoadSecond
+from chaos.values.quantities import format_share
 from chaos.values.questions import Question, Requests, Side
 from chaos.values.remarks import Refusal, Warn
 
@@ -111,11 +112,20 @@ class AttemptsExpectation(Kind):
         return inf
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
-        """Both services need proxies that count."""
+        """Both services need proxies that count, and the fault has to be strong enough that retries show."""
         yield from scene.unknown(self.caller)
         for service in (self.attempts, self.per):
             if service is not None:
                 yield from scene.uncounted(service)
+        most, endless = self._most("fault"), scene.calls / (1 - scene.strongest) if scene.strongest < 1 else inf
+        if scene.host(self.attempts) == scene.target and most.number * (scene.calls if most.relative else 1) >= endless:
+            yield Warn(
+                code="storm-hardly-shows",
+                message=f"{self.title}: the fault hits {format_share(scene.strongest)} of the calls, so who tries each faulted call again until one succeeds makes "
+                f"{endless:.3g} attempts for each request on average, where a request makes {scene.calls} without the fault (target.callsPerRequest): so "
+                f"'at most {most}' does not find retries without end. Raise the percentage, or expect fewer attempts",
+                weakens=True,
+            )
 
     def takes(self, phase: Prospect) -> Takes:
         """As many requests as it takes if each makes one attempt; or none, where less than one is expected."""

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from pydantic import Field
 
 from chaos.expectations.bound import Limit
-from chaos.expectations.evidence import Evidence
+from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.flags import Flagged, Flags
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import flags_of
-from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import SomeTime, UncertainShare, format_duration
 from chaos.values.questions import Question, Requests
@@ -27,6 +27,11 @@ _NOT_OPEN: Final = (
     "is enough to reach its limits in that time. If it may open later, raise opensWithin"
 )
 
+_USUAL: Final = (
+    "find out why some requests are refused without any fault: so a few refused ones do not show that the breaker opened. Or let it refuse more in that time: send "
+    "more load, or raise opensWithin"
+)
+
 
 class BreakerExpectation(Kind):
     """A breaker of a service opens within a time of the fault, and is closed before it and after the recovery (``breaker``).
@@ -34,7 +39,8 @@ class BreakerExpectation(Kind):
         >>> BreakerExpectation("it opens", breaker="order-svc", opens_within="10s").flags
         ('UO',)
 
-    It is open once a proxy of the service's callers refuses a request: ``UO`` where the connection pool has no room
+    It is open once a proxy of the service's callers refuses a request; where some are refused before the fault, too, once surely more than
+    ``at_most`` are. Flags: ``UO`` where the connection pool has no room
     (``trafficPolicy.connectionPool``), ``UH`` where every replica is ejected (``outlierDetection``). It is closed while hardly any is
     refused; that it closes again in time is a matter of ``recovery.within``. Each caller's proxy has a breaker of its own, and an
     injected fault never reaches the one of the faulted hop: declare the breaker of a service that calls the target.
@@ -115,6 +121,8 @@ class BreakerExpectation(Kind):
         if look.phase != "fault":
             return self._closed.decide(evidence, look)
         evidence = self.its_part(evidence, look.namespace)
+        if look.baseline is not None and (usual := self._opened.tally(evidence, look.baseline, look.namespace)).good:
+            return self._among_others(evidence, look, usual)
         question, window = Requests(host=host_of(self.breaker, look.namespace)), look.window
         refused = evidence.only(lambda labels: bool(flags_of(labels) & set(self.flags)))
         tally = self._opened.tally(evidence, window, look.namespace)
@@ -130,6 +138,15 @@ class BreakerExpectation(Kind):
             answer, tally, 0.0, look.confidence, value=first[1] - window.start if first is not None else None
         )
 
+    def _among_others(self, evidence: Evidence, look: Look, usual: Tally) -> Finding:
+        """Where some requests are refused without a fault, the first one tells nothing: so many must be that it is surely not closed."""
+        limit = min(look.window.end, look.window.start + self.opens_within.total_seconds())
+        first = replace(look, window=Window(look.window.start, limit), at_once=True)
+        found = self._opened.decide(evidence, first)
+        answer = Answer.HOLDS if found.answer is Answer.HOLDS else Answer.UNDECIDED
+        where = f"{usual.good} of {usual.total} already before the fault"
+        return Finding(answer, found.tally, 0.0, look.confidence, where=where)
+
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the time that it took to open."""
         if phase != "fault":
@@ -139,6 +156,8 @@ class BreakerExpectation(Kind):
         if found.value is not None:
             observed = f"the first one within {found.value:.1f} s, in all {tally.good} of {tally.total} requests"
         within = format_duration(self.opens_within)
+        if found.where:
+            observed = f"{tally.good} of {tally.total} requests had one in that time, and {found.where}"
         return ExpectationResult(
             title=self.title,
             phase=phase,
@@ -146,7 +165,7 @@ class BreakerExpectation(Kind):
             observed=observed,
             bound=self.opens_within.total_seconds(),
             tally=tally,
-            hint=_NOT_OPEN if found.answer is Answer.VIOLATED else None,
+            hint={Answer.VIOLATED: _NOT_OPEN, Answer.UNDECIDED: _USUAL if found.where else None}.get(found.answer),
             answer=found.answer,
         )
 

@@ -13,11 +13,13 @@ from chaos.expectations.client import ClientExpectation
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import all_of, none_of
 from chaos.values.content import Marker
 from chaos.values.quantities import UncertainShare, format_share
 from chaos.values.questions import Question
+from chaos.values.remarks import Warn
 
 
 class FallbackExpectation(Kind):
@@ -100,10 +102,26 @@ class FallbackExpectation(Kind):
         if self.request is not None:
             yield self.request
 
+    def unshown(self, scene: Scene) -> Iterator[Warn]:
+        """A caller that only passes the fault's answer on has no fallback."""
+        taken = sorted(one for one in scene.passed_on if self.fallback.status_is_good(one))
+        if taken and not self.fallback.markers:
+            yield Warn(
+                code="error-is-fallback",
+                message=f"{self.title}: a caller that only passes the fault's status {', '.join(map(str, taken))} on counts as one that degrades, by what is "
+                f"declared ({self.fallback}); recognise a degraded answer by its header, body or jsonPath",
+                weakens=True,
+            )
+
     @property
     def needs_fault(self) -> bool:
         """It does: degraded answers come of the fault."""
         return True
+
+    @property
+    def has_to_rise(self) -> tuple[float, float]:
+        """The share of degraded answers."""
+        return self.at_most, self.at_least
 
     def takes(self, phase: Prospect) -> Takes:
         """As a share does, of degraded answers during the fault and of others before it."""

@@ -128,6 +128,12 @@ class FlagsExpectation(Kind):
         """It does, if many flags are expected."""
         return self.during_fault is not None and self.during_fault.least
 
+    @property
+    def has_to_rise(self) -> tuple[float, float] | None:
+        """That of requests with the flags, if many are expected."""
+        needed = self.during_fault if self.needs_fault else None
+        return None if needed is None else (self.at_most, needed.share)
+
     def takes(self, phase: Prospect) -> Takes:
         """As a share does."""
         key = self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"]

@@ -233,6 +233,11 @@ class Kind(Declared, ABC):
         """Whether it expects during the fault what only the fault brings about: where a part of the proxies lack it, that is no harm."""
         return False
 
+    @property
+    def has_to_rise(self) -> tuple[float, float] | None:
+        """Of a share that the fault has to raise: the largest one that it admits without the fault, and the least with it; else nothing."""
+        return None
+
     def counting(self, evidence: Evidence, window: Window) -> Window:
         """The part of a window in which it counts, for those that start later."""
         del evidence

@@ -116,7 +116,7 @@ class Expectation(ShareOfGood):
         """The caller is there, and the fault alone does not violate it."""
         yield from super().unshown(scene)
         yield from scene.unknown(self.caller)
-        bound, spoilt = self.bound_in("fault"), self._spoilt(scene)
+        bound, spoilt = self.bound_in("fault"), self.spoilt(scene)
         if spoilt > (bound.share if bound.relative else 1 - bound.share):
             yield Refusal(
                 rule="target-is-affected",
@@ -127,13 +127,19 @@ class Expectation(ShareOfGood):
                 f"(duringFault), {format_share(1 - spoilt)} at most",
             )
 
-    def _spoilt(self, scene: Scene) -> float:
-        """The share of the counted requests that the fault itself makes bad ones."""
-        if scene.host(self.service) != scene.target or self.side is not Side.CALLERS or self.caller is not None:
+    def spoilt(self, scene: Scene) -> float:
+        """The share of the counted requests that the fault itself makes bad ones, at least."""
+        if scene.host(self.service) != scene.target or self.side is not Side.CALLERS or not scene.is_hit(self.caller):
             return 0.0
-        aborted = 0.0 if any(map(self.good.status_is_good, scene.passed_on)) or self.good.grpc else scene.aborted
+        aborted = 0.0 if self._may_take(scene) else scene.aborted
         delayed = scene.delayed if (self.good.milliseconds or inf) < 1000 * scene.held else 0.0
         return 1 - (1 - aborted) * (1 - delayed)
+
+    def _may_take(self, scene: Scene) -> bool:
+        """Whether some of what the fault answers may be good; which gRPC status a status of HTTP becomes is not known."""
+        named = self.good.grpc.split("|") if self.good.grpc is not None else ["OK"]
+        of_http = self.good.grpc is not None or any(map(self.good.status_is_good, scene.passed_on))
+        return (bool(scene.passed_on) and of_http) or not scene.passed_on_grpc.isdisjoint(named)
 
     def holding(self, evidence: Evidence, look: Look) -> Window:
         """Histograms trail their counters, so the fault's last answers come in after it: a recovery shows only if they are good too."""

@@ -40,10 +40,15 @@ class Scene:
         unanswered: Questions to which the metrics' back end surely has no data, although it should at any time.
         policies: What the DestinationRules of services have in their traffic policies, by their hosts.
         workloads: The names of the target's namespace; none where its pods may not be read.
-        aborted: The least share of the target's requests that the fault answers itself at any time, with ``passed_on``; 0 where that is not known.
+        everybody: The fault is drawn for every request to the target.
+        hit: The workloads for whose every request to the target it is drawn, as ``namespace/workload``.
+        calls: How often a request of the load calls the target, as it is declared.
+        strongest: The largest share of the calls that the fault hits at any time.
+        aborted: The least share of those requests that the fault answers itself at any time, with ``passed_on``.
         delayed: The same of those that it holds back.
         held: Seconds for which it does.
         passed_on: The HTTP statuses with which the fault answers in the target's place.
+        passed_on_grpc: The same of gRPC, by their names.
     """
 
     namespace: str
@@ -54,14 +59,23 @@ class Scene:
     pods: Mapping[str, Pods] = field(default_factory=dict)
     policies: Mapping[str, frozenset[str]] = field(default_factory=dict)
     workloads: frozenset[str] = frozenset()
+    everybody: bool = False
+    hit: frozenset[str] = frozenset()
+    calls: int = 1
+    strongest: float = 1.0
     aborted: float = 0.0
     delayed: float = 0.0
     held: float = 0.0
     passed_on: frozenset[int] = frozenset()
+    passed_on_grpc: frozenset[str] = frozenset()
 
     def host(self, service: str) -> str:
         """The host of a service as it is declared."""
         return host_of(service, self.namespace)
+
+    def is_hit(self, caller: str | None) -> bool:
+        """Whether the fault is drawn for every request of a caller to the target; for everybody's, where none is named."""
+        return self.everybody if caller is None else "/".join(placed(caller, self.namespace)) in self.hit
 
     def unknown(self, caller: str | None) -> Iterator[Warn]:
         """Nobody has the name of the caller whose requests shall be counted, unless it comes later; of other namespaces, names are not known."""

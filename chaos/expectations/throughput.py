@@ -15,11 +15,13 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import COUNTABLE, Expectation
+from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import all_of, none_of
 from chaos.values.declared import Placed
 from chaos.values.quantities import UncertainShare, format_share
 from chaos.values.questions import Question
+from chaos.values.remarks import Refusal, Warn
 
 _SECONDS: Final = 5.0
 _SCRAPES: Final = 4
@@ -122,6 +124,19 @@ class ThroughputExpectation(Kind):
     def notices_after(self) -> float:
         """None: an answer that comes later is an answer."""
         return inf
+
+    def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
+        """The caller is there, and the fault alone does not make its good requests too few."""
+        yield from scene.unknown(self.caller)
+        spoilt = self._service.spoilt(scene)
+        if self.during_fault is not None and spoilt > 1 - self.during_fault:
+            yield Refusal(
+                rule="target-is-affected",
+                value=self.throughput,
+                message=f"{self.title}: {self.throughput} is the target, and the fault alone makes at least {format_share(spoilt)} of its requests bad "
+                f"(good are those {self.good}), whatever the system does, so that their rate falls under {format_share(self.during_fault)}",
+                hint=f"expect it of a service that calls {self.throughput}; or expect less during the fault (duringFault), {format_share(1 - spoilt)} at most",
+            )
 
     def takes(self, phase: Prospect) -> Takes | None:
         """Enough batches to tell how much rates scatter."""

@@ -1,7 +1,7 @@
 """What is sure before a run: an experiment whose verdict could show nothing, whatever the system does.
 
-Two imaginary systems tell. One in which every faulted request goes wrong must be found out by each expectation; and one
-without any bad event must be decided within the limits. Both by the functions that decide of real ones.
+Imaginary systems tell. One in which every faulted request goes wrong must be found out by each expectation of good answers, and one that
+does the same as ever by each that has to show the fault; and one without any bad event must be decided within the limits.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from math import ceil, inf, prod
 from typing import Final
 
 from chaos.expectations import Expectation
+from chaos.expectations.kind import Kind as Expected
 from chaos.expectations.kind import Phase, Prospect
 from chaos.expectations.share import ShareOfGood
 from chaos.faults.kind import Kind
@@ -64,6 +65,7 @@ def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
     for place, one in enumerate(experiment.steady_state):
         if isinstance(one, ShareOfGood):
             yield from _unbreakable(experiment, one, place)
+        yield from _unchanging(one, place)
     yield from _undecidable(experiment)
     yield from _unprovable(experiment)
 
@@ -141,6 +143,20 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
             "goes wrong",
             hint=f"hit more than {format_share(allowed)} of the requests, or expect more than {format_share(1 - share)}; "
             "if one request of the load calls the target several times, declare it: target.callsPerRequest",
+        )
+
+
+def _unchanging(one: Expected, place: int) -> Iterator[Hopeless]:
+    """What a system holds that does the same with the fault as without it, although it has to show the fault."""
+    most, least = one.has_to_rise or (0.0, 1.0)
+    if least <= most:
+        yield Hopeless(
+            code=ReasonCode.CANNOT_BREAK,
+            where=("steadyState", place, one.loosened_by["fault"]),
+            value=format_share(least),
+            message=f"a system that does the same with the fault as without it would hold {one.title!r}: it expects at least {format_share(least)} during the "
+            f"fault, and admits {format_share(most)} before and after it",
+            hint=f"expect more than {format_share(most)} during the fault, or admit less without it (atMost)",
         )
 
 

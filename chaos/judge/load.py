@@ -90,10 +90,10 @@ def _starved(text: str, seconds: Sequence[LoadSecond]) -> Reason:
     return Reason(code=ReasonCode.LOAD_STARVED, message=text, hint=hint)
 
 
-def statuses(facts: Facts) -> str:
-    """What the load got all along, most frequent first: ``status 404 on 300 of 310 requests``; empty before its first answer."""
-    counts = Counter[str]()
-    for second in facts.evidence.load.seconds:
+def statuses(facts: Facts, window: Window | None = None) -> str:
+    """What the load got all along, or in a window, most frequent first: ``status 404 on 300 of 310 requests``; empty without an answer."""
+    log, counts = facts.evidence.load, Counter[str]()
+    for second in log.seconds if window is None else log.between(window.start, window.end):
         for cell in second.cells:
             counts[f"status {cell.status}" if cell.status else f"no answer ({cell.error})"] += cell.count
     if len(counts) == 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from chaos.expectations import AttemptsExpectation, UnaffectedExpectation
+from chaos.expectations import AttemptsExpectation, ReplicaExpectation, UnaffectedExpectation
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
 from chaos.istio.hosts import host_of, short
@@ -106,7 +106,7 @@ class Reach:
 
     def _feels(self, one: Kind, host: str) -> bool:
         answering = self.calls.answering(host)
-        if host in self._targets:
+        if host in self._targets and not isinstance(one, ReplicaExpectation):  # a target's own replicas feel nothing
             whose = one.whose(self.facts.experiment.target.namespace)
             return whose is None or whose in self.hit
         if not answering or host in self.changed or self.calls.meet(answering, self.feeling):

@@ -26,11 +26,13 @@ from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.load import LoadCell
 from chaos.values.quantities import format_share
 
 _BEFORE: Final = "before the fault"
+_AFTER: Final = "after the fault"
 _EXPECTED: Final = 20
-"""Calls that have to be expected before their absence says anything."""
+"""Calls that have to be expected before their absence says anything, or answered before their failure does."""
 _SURE: Final = 3.0
 """Standard deviations of a count."""
 _SCRAPES: Final = 5
@@ -48,7 +50,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
     if window is None:
         return
     for injection in facts.plan.injections:
-        answers = _of_target(facts, injection)
+        answers = answers_of(facts, injection, until_fault(facts))
         if _succeeding(answers) < _WORKS:
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
@@ -58,7 +60,7 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 "other causes, such as subsets without pods or mutual TLS",
             )
     yield from _no_success(facts, window, _BEFORE)
-    yield from _load_without_success(facts, window)
+    yield from _load_without_success(facts, window, _BEFORE)
     yield from _tripped_before(facts)
     yield from others_before(facts)
 
@@ -113,25 +115,46 @@ def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Wind
     return result.model_copy(update={"observed": more})
 
 
-def _load_without_success(facts: Facts, window: Window) -> Iterator[Reason]:
+def _load_without_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
     """Where no expectation judges answers: a system that answers the load with errors alone holds rates, flags and alerts, too."""
-    if any(isinstance(one, ShareOfGood) and one.broken_by_errors for one in facts.experiment.steady_state):
+    if any(about_answers(facts, window.end)):
         return
     cells = [cell for second in facts.evidence.load.between(window.start, window.end) for cell in second.cells]
-    good = sum(c.count for c in cells if (is_success(str(c.status)) if c.judged is None else c.judged))
+    good = sum(cell.count for cell in cells if succeeded(cell))
     if good < _WORKS * sum(cell.count for cell in cells):
+        cure = "check the load's paths, its headers (Host, credentials) and its data, and whether the system works at all (`chaosctl doctor`)"
+        if when != _BEFORE:
+            cure = "see what fails since the fault, though such requests succeeded before it; to make this a failure, expect good answers to the load"
         yield Reason(
             code=ReasonCode.NO_SUCCESS,
-            message=f"almost no answer to the load {_BEFORE} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts)}",
-            hint="check the load's paths, its headers (Host, credentials) and its data, and whether the system works at all (`chaosctl doctor`). If these "
-            "answers are what you expect, declare them as an expectation (from: client, good: {status: …})",
+            message=f"almost no answer to the load {when} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts, window)}",
+            hint=f"{cure}. If these answers are what you expect, declare them as an expectation (from: client, good: {{status: …}})",
         )
 
 
-def _of_target(facts: Facts, injection: Injection) -> Mapping[str, int]:
-    """A target's answers to declared callers since the load began, by status."""
+def about_answers(facts: Facts, now: float) -> Sequence[bool]:
+    """Of each expectation, whether it is about answers that become bad where a faulted request goes wrong."""
+    reach = Reach.of(facts, now)
+    return [
+        isinstance(one, ShareOfGood) and one.broken_by_errors and (reach is None or reach.may_break(one))
+        for one in facts.experiment.steady_state
+    ]
+
+
+def succeeded(cell: LoadCell) -> bool:
+    """Whether answers to the load did what was asked: by what a locustfile said of them, else by their status."""
+    return is_success(str(cell.status)) if cell.judged is None else cell.judged
+
+
+def until_fault(facts: Facts) -> Window | None:
+    """From when the load began to the end of the baseline."""
     start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)
-    found = facts.evidence.counted(injection.requests, Window(start, end)) if start and end else ()
+    return None if start is None or end is None else Window(start, end)
+
+
+def answers_of(facts: Facts, injection: Injection, window: Window | None) -> Mapping[str, int]:
+    """A target's answers to declared callers, by status."""
+    found = facts.evidence.counted(injection.requests, window) if window is not None else ()
     return by_status((one, count) for one, count in found if is_declared(injection, caller_of(one.labels)))
 
 
@@ -139,6 +162,11 @@ def _succeeding(answers: Mapping[str, int]) -> float:
     """The share of successes; all where no answer was counted, which is another matter."""
     total = sum(answers.values())
     return sum(n for status, n in answers.items() if is_success(status)) / total if total else 1.0
+
+
+def _known_to_fail(answers: Mapping[str, int]) -> bool:
+    """Whether almost none of so many answers was a success that it is no chance."""
+    return sum(answers.values()) >= _EXPECTED and _succeeding(answers) < _WORKS
 
 
 def _told(answers: Mapping[str, int]) -> str:
@@ -249,7 +277,7 @@ def _hits(
 ) -> Iterator[tuple[ShareOfGood, ExpectationResult, Tally, Sequence[int]]]:
     """The shares of answers that the fault may break, with what was counted, and how many bad answers each target's fault can have made."""
     experiment, evidence, injections = facts.experiment, facts.evidence, facts.plan.injections
-    works = [_succeeding(_of_target(facts, injection)) for injection in injections]
+    works = [_succeeding(answers_of(facts, injection, until_fault(facts))) for injection in injections]
     settled, reach = Window(window.start + longest_delay(experiment), window.end), Reach.of(facts, window.end)
     for one, result in zip(experiment.steady_state, expectations, strict=True):
         if not isinstance(one, ShareOfGood) or not one.broken_by_errors or (reach and not reach.may_break(one)):
@@ -290,7 +318,8 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
     end = facts.marks.get(Mark.LOAD_STOPPED)
     if end is None or facts.baseline is None:
         return
-    yield from _no_success(facts, Window(since, end), "after the fault")
+    yield from _no_success(facts, Window(since, end), _AFTER)
+    yield from _load_without_success(facts, Window(since, end), _AFTER)
     for injection in facts.plan.injections:
         known = Window(since, min(end, facts.evidence.last_scrape(injection.requests)))
         before, after = (calls_per_second(facts, injection, one) for one in (facts.baseline, known))
@@ -301,4 +330,12 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
                 "do without it, which is no recovery",
                 hint="look for a circuit breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached. To make this a "
                 "failure, expect that the target is asked again (throughput)",
+            )
+        elif _known_to_fail(answers := answers_of(facts, injection, known)):
+            yield Reason(
+                code=ReasonCode.TARGET_NOT_ANSWERING,
+                message=f"{injection.host} works no more since the fault: after the recovery, it answered with status {_told(answers)}; its callers do without "
+                "its answers, which is no recovery",
+                hint="see what became of the target's pods (restarts, readiness, too much load by retries). To make this a failure, expect that its answers are "
+                f"good: a second expectation of {injection.target.service} with a duringFault that the fault alone does not violate",
             )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import compress, product
 from typing import Final
 
 from chaos.expectations import ClientExpectation, ThroughputExpectation
@@ -15,11 +17,13 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.ours import calls_per_second
 from chaos.judge.reach import not_reached
-from chaos.judge.tested import too_small_alone
+from chaos.judge.tested import about_answers, answers_of, succeeded, too_small_alone, until_fault
 from chaos.model.history import Mark
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
 
+_SURE: Final = 0.99
+"""Confidence with which more answers than before are no successes. No verdict rests on it."""
 _TIMES: Final = 2.0
 """How many times less often a target is called that is told."""
 _EXPECTED: Final = 20
@@ -41,10 +45,12 @@ def unshown(
     yield from not_reached(facts, now)
     yield from too_small_alone(facts, expectations, now)
     yield from _requests_of_one_name(facts)
-    yield from _errors(facts, now)
-    yield from _no_success(facts, expectations, now)
+    phases = _phases(facts, expectations, now, recovered)
+    yield from _unlike_before(facts, phases, now)
+    yield from _no_success(facts, phases)
     yield from _taken_for_good(facts, now)
     yield from _called_less(facts, recovered)
+    yield from _answers_worse(facts, recovered)
 
 
 def _requests_of_one_name(facts: Facts) -> Iterator[str]:
@@ -59,38 +65,63 @@ def _requests_of_one_name(facts: Facts) -> Iterator[str]:
             )
 
 
-def _errors(facts: Facts, now: float) -> Iterator[str]:
-    """More errors during the fault, where no expectation is about answers."""
-    if any(isinstance(one, ShareOfGood) and one.broken_by_errors for one in facts.experiment.steady_state):
-        return
-    before, during = (_answers(facts, window, _is_error) for window in (facts.baseline, facts.faulted(now)))
-    usual, then = (interval(one.total - one.good, one.total, confidence=0.99) for one in (before, during))
-    if then.low > usual.high:
-        yield (
-            f"no expectation is about how requests are answered: during the fault, {during.total - during.good} of {during.total} answers to the load were "
-            f"errors (5xx, or none), and before it {before.total - before.good} of {before.total}; to have them judged, add an expectation of the load's answers (from: client)"
-        )
+@dataclass(frozen=True)
+class _Phase:
+    """What came after the baseline: its time, it in words, and the bounds that its expectations had."""
+
+    window: Window
+    when: str
+    bounds: Sequence[float]
 
 
-def _no_success(facts: Facts, expectations: tuple[ExpectationResult, ...], now: float) -> Iterator[str]:
-    """Expectations that hold by answers that are neither errors nor successes, such as 404, and are so only during the fault."""
-    window, namespace = facts.faulted(now), facts.experiment.target.namespace
-    for one, result in zip(facts.experiment.steady_state, expectations, strict=True):
-        if window is None or not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
+def _phases(facts: Facts, expectations: Sequence[ExpectationResult], now: float, recovered: float) -> Sequence[_Phase]:
+    """The fault's time, and that after the recovery."""
+    during, end = facts.faulted(now), facts.marks.get(Mark.LOAD_STOPPED, now)
+    found = [_Phase(during, "during the fault", [one.bound for one in expectations])] if during is not None else []
+    if recovered < end:
+        steady = facts.experiment.steady_state
+        least = [one.at_least.share if isinstance(one, ShareOfGood) else 0.0 for one in steady]
+        found.append(_Phase(Window(recovered, end), "after the recovery", least))
+    return found
+
+
+def _unlike_before(facts: Facts, phases: Sequence[_Phase], now: float) -> Iterator[str]:
+    """Worse answers to the load than before, where no expectation is about answers; or more errors than those admit that are about some of them."""
+    judged = about_answers(facts, now)
+    good, bad, head = succeeded, "no successes (2xx)", "no expectation is about how requests are answered"
+    if any(judged):
+        good, bad = (lambda cell: not _is_error(cell)), "errors (5xx, or none)"
+        head = "what is expected of answers is not about all of those to the load"
+    before = _answers(facts, facts.baseline, good)
+    usual = interval(before.good, before.total, confidence=_SURE)
+    for one in phases:
+        then, bounds = _answers(facts, one.window, good), [*compress(one.bounds, judged)]
+        if interval(then.good, then.total, confidence=_SURE).high < min([usual.low, *bounds]):
+            yield (
+                f"{head}: {one.when}, {then.total - then.good} of {then.total} answers to the load were {bad}, and before the fault "
+                f"{before.total - before.good} of {before.total}; to have them judged, add an expectation of the load's answers (from: client)"
+            )
+
+
+def _no_success(facts: Facts, phases: Sequence[_Phase]) -> Iterator[str]:
+    """Expectations that hold by answers that are neither errors nor successes, such as 404, and are so only since the fault."""
+    namespace, confidence = facts.experiment.target.namespace, share_of_confidence(facts.experiment)
+    for phase, (place, one) in product(phases, enumerate(facts.experiment.steady_state)):
+        if not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
             continue
-        answers = one.statuses(facts.evidence, window, namespace)
+        answers = one.statuses(facts.evidence, phase.window, namespace)
         good, total = sum(n for status, n in answers.items() if is_success(status)), sum(answers.values())
-        if decide(good, total, result.bound, confidence=share_of_confidence(facts.experiment)) is Answer.VIOLATED:
+        if decide(good, total, phase.bounds[place], confidence=confidence) is Answer.VIOLATED:
             told = ", ".join(f"{status} for {n}" for status, n in sorted(answers.items()) if not is_success(status))
             yield (
-                f"{one.title!r} holds only because it counts answers as good that are no successes: of {total} answers during the fault, status {told}; if they "
+                f"{one.title!r} holds only because it counts answers as good that are no successes: of {total} answers {phase.when}, status {told}; if they "
                 "should not count as good, declare good.status 2xx"
             )
 
 
 def _taken_for_good(facts: Facts, now: float) -> Iterator[str]:
     """Errors that a locustfile called ``success()``."""
-    found = _answers(facts, facts.faulted(now), lambda cell: bool(cell.judged) and _is_error(cell))
+    found = _answers(facts, facts.faulted(now), lambda cell: not (cell.judged and _is_error(cell)))
     if found.good < found.total:
         yield f"the locustfile took {found.total - found.good} errors (5xx, or no answer) during the fault for good answers, because it calls success() for them"
 
@@ -115,13 +146,26 @@ def _called_less(facts: Facts, since: float) -> Iterator[str]:
             )
 
 
+def _answers_worse(facts: Facts, since: float) -> Iterator[str]:
+    """Targets that answer their callers worse than before since the fault, which these bear; where almost always, the run is not green."""
+    end = facts.marks.get(Mark.LOAD_STOPPED, since)
+    for one in facts.plan.injections if since < end else ():
+        before, after = (answers_of(facts, one, window) for window in (until_fault(facts), Window(since, end)))
+        good, usual = (sum(n for status, n in told.items() if is_success(status)) for told in (after, before))
+        total, every = sum(after.values()), sum(before.values())
+        if interval(good, total, confidence=_SURE).high < interval(usual, every, confidence=_SURE).low:
+            yield (
+                f"{one.target} answers worse since the fault: after the recovery, {total - good} of {total} answers to its callers were no successes (2xx), and "
+                f"before the fault {every - usual} of {every}; nothing that is expected shows it"
+            )
+
+
 def _is_error(cell: LoadCell) -> bool:
     return cell.status == 0 or cell.status >= 500
 
 
-def _answers(facts: Facts, window: Window | None, bad: Callable[[LoadCell], bool]) -> Tally:
-    """The load's answers in a window: all, and those that are not bad."""
+def _answers(facts: Facts, window: Window | None, good: Callable[[LoadCell], bool]) -> Tally:
+    """The load's answers in a window: all, and the good ones."""
     seconds = facts.evidence.load.between(window.start, window.end) if window is not None else ()
     cells = [cell for second in seconds for cell in second.cells]
-    total = sum(cell.count for cell in cells)
-    return Tally(good=total - sum(cell.count for cell in cells if bad(cell)), total=total)
+    return Tally(good=sum(cell.count for cell in cells if good(cell)), total=sum(cell.count for cell in cells))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import Final
 
 from chaos.expectations.scene import Pods, Scene
@@ -36,8 +37,14 @@ def scene_of(experiment: Experiment, situation: Situation) -> Scene:
         pods={host: _pods(service, situation) for host, service in hosts.items()},
         policies={host: _policies(situation.rule_for(host, namespace)) for host in hosts},
         workloads=frozenset(one.name for one in situation.workloads if one.namespace == namespace),
-        **_hit(experiment, situation),
+        calls=experiment.target.calls_per_request,
+        everybody=_hits_everybody(experiment, situation),
+        hit=_hit(experiment, situation),
+        **_strength(experiment),
         passed_on=frozenset(one.abort.http_status for one in experiment.faults if one.abort and one.abort.http_status),
+        passed_on_grpc=frozenset(
+            one.abort.grpc_status for one in experiment.faults if one.abort and one.abort.grpc_status
+        ),
     )
 
 
@@ -49,21 +56,33 @@ def _sealed(experiment: Experiment, situation: Situation) -> bool:
 
 def _hits_everybody(experiment: Experiment, situation: Situation) -> bool:
     """Whether the fault is drawn for every request to the target, by what is known of its callers."""
-    target = experiment.target
-    callers = [w for w in situation.workloads if target.callers.items() <= w.labels.items() and not w.gateway]
-    narrowed = bool(target.match) or target.only_our_load
-    return not narrowed and set(situation.calling) <= {(w.namespace, w.name) for w in callers}
+    if _narrowed(experiment):
+        return False
+    return {f"{namespace}/{name}" for namespace, name in situation.calling} <= _hit(experiment, situation)
 
 
-def _hit(experiment: Experiment, situation: Situation) -> Mapping[str, float]:
-    """What the fault makes of the requests to the target, in each of its stages at least."""
-    if not _hits_everybody(experiment, situation):
-        return {}
+def _hit(experiment: Experiment, situation: Situation) -> frozenset[str]:
+    """The workloads for whose every request to the target the fault is drawn, as ``namespace/workload``."""
+    if _narrowed(experiment):
+        return frozenset()
+    wanted = experiment.target.callers.items()
+    callers = (w for w in situation.workloads if wanted <= w.labels.items() and not w.gateway)
+    return frozenset(f"{w.namespace}/{w.name}" for w in callers)
+
+
+def _narrowed(experiment: Experiment) -> bool:
+    """Whether it is drawn for some requests of its callers only."""
+    return bool(experiment.target.match) or experiment.target.only_our_load
+
+
+def _strength(experiment: Experiment) -> Mapping[str, float]:
+    """What the fault makes of the requests that it is drawn for: in each of its stages at least, and in its strongest one."""
     steps = experiment.fault.steps
-    aborts = [step.abort.percentage if step.abort and step.abort.http_status else 0.0 for step in steps]
+    aborts = [step.abort.percentage if step.abort else 0.0 for step in steps]
     delays = [step.delay.percentage if step.delay else 0.0 for step in steps]
     held = max(kind.held for kind in experiment.fault.kinds).total_seconds()
-    return {"aborted": min(aborts) / _SURE, "delayed": min(delays) / _SURE, "held": held}
+    strongest = 1 - min(prod(1 - kind.percentage / _SURE for kind in step.kinds) for step in steps)
+    return {"aborted": min(aborts) / _SURE, "delayed": min(delays) / _SURE, "held": held, "strongest": strongest}
 
 
 def _pods(service: Object, situation: Situation) -> Pods:

@@ -18,7 +18,7 @@ from tests.support.defects.experiment import (
     expecting,
     run,
 )
-from tests.support.defects.variants import Variant, changes, shop, then
+from tests.support.defects.variants import ENDLESS, Variant, afterwards, changes, shop, then
 
 ANY_CALLER = FORM.replace(", callers: {{app: order-svc}}", "")
 SECOND_TARGET = (
@@ -32,7 +32,7 @@ OF_CARTS = 'from: client, request: GET /carts/7, good: {status: "<500"}, atLeast
     ("variant", "declared", "told"),
     [
         (shop(), {"fault": SECOND_TARGET % 2}, "the fault at staging/payment-svc alone was too small"),
-        (shop(bears=0.0), expecting("metric: istiod-cpu"), "answers to the load were errors (5xx, or none), and before it 0 of"),
+        (shop(bears=0.0), expecting("metric: istiod-cpu"), "answers to the load were no successes (2xx), and before the fault 0 of"),
         (shop(bears=0.0), expecting("throughput: inventory-svc"), "no expectation is about how requests are answered"),
         (shop(bears=0.0), expecting("unaffected: [catalog-svc]"), "no expectation is about how requests are answered"),
         (shop(bears=0.5), expecting(DEGRADED), "no expectation is about how requests are answered"),
@@ -41,6 +41,15 @@ OF_CARTS = 'from: client, request: GET /carts/7, good: {status: "<500"}, atLeast
             {"fault": "abort: {percentage: 50, httpStatus: 429}"},
             "a caller that only passes the fault's status 429 on counts as good",
         ),
+        (shop(bears=0.0, fails_as=429), expecting("metric: request-rate, service: order-svc"), "no expectation is about how requests are answered: during"),
+        (afterwards(ENDLESS, broken=0.5), expecting("throughput: catalog-svc"), "no expectation is about how requests are answered: after the recovery"),
+        (Variant({"fails_as": 429}, changes("restore", (0, {"broken": 0.5}))), {}, "as good that are no successes: of"),
+        (shop(bears_at={"GET /orders/42": 0.0}), expecting(OF_CARTS, requests=TWO_PATHS), "is not about all of those to the load: during the fault"),
+        (shop(bears=0.0, others=20.0), expecting(ANSWERED + "95%, caller: mobile"), "is not about all of those to the load: during the fault"),
+        (shop(bears=0.0), expecting(ANSWERED.replace("order", "catalog") + "90%}, {title: more, throughput: catalog-svc"), "no expectation is about how requests are"),
+        (shop(bears=0.0, fails_as=503), expecting("fallback: {status: '503'}, atLeast: 20%"), "counts as one that degrades"),
+        (then("restore", (0, {"target_status": "503"}), (2, {"target_status": "200"})), {}, "staging/inventory-svc answers worse since the fault"),
+        (shop(tries=50), expecting("attempts: inventory-svc, per: order-svc, atMost: 1.2, duringFault: 2.5"), "does not find retries without end"),
         (shop(), expecting(OF_CARTS, requests=TWO_PATHS), "'expected' is about the load's requests 'GET /carts/7'"),
         (then("restore", (0, {"asks": 0.15})), {}, "staging/inventory-svc is called less often since the fault"),
         (shop(bears=0.0, fails_as=404), {}, "'expected' holds only because it counts answers as good that are no successes"),

@@ -89,6 +89,9 @@ WAYS: Mapping[str, Way] = {
     ),
     "404 in time": Way(R.NO_SUCCESS, expecting(CLIENT + "good: {within: 1s}, atLeast: 90%"), traffic={"status": 404}),
     "the target is called no more once the fault is gone": Way(R.NO_CALLERS, restored={"asks": 0.0}),
+    "the target answers only errors once the fault is gone, which its callers bear": Way(
+        R.TARGET_NOT_ANSWERING, restored={"target_status": "500"}, hints="what became of the target's pods"
+    ),
     "the entry redirects to a login once the fault is gone": Way(R.NO_SUCCESS, restored={"status": 302}),
     **{
         f"every order fails from the start, and only {what} is expected": Way(
@@ -101,6 +104,15 @@ WAYS: Mapping[str, Way] = {
             "an alert": "alert: OrdersDegraded, firesWithin: 10s",
             "a key metric": "metric: istiod-cpu",
             "that others are unaffected": "unaffected: [catalog-svc]",
+        }.items()
+    },
+    **{
+        f"every order fails once the fault is gone, and only {what} is expected": Way(
+            R.NO_SUCCESS, expecting(expectation) | NO_GUARDRAIL, restored={"broken": 1.0}
+        )
+        for what, expectation in {
+            "a rate": "throughput: catalog-svc, atLeast: 90%",
+            "a key metric": "metric: request-rate, service: order-svc",
         }.items()
     },
     "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
@@ -135,6 +147,20 @@ WAYS: Mapping[str, Way] = {
         R.CANNOT_BREAK,
         expecting('service: order-svc, good: {status: "<500"}, atLeast: 90%, duringFault: baseline - 60%'),
     ),
+    "as many degraded answers as without the fault are enough": Way(
+        R.CANNOT_BREAK,
+        expecting("fallback: {jsonPath: {degraded: true}}, atLeast: 1%, atMost: 5%"),
+        traffic={"degraded": 0.02},
+    ),
+    "as many refused requests as without the fault are enough": Way(
+        R.CANNOT_BREAK, expecting("service: order-svc, flags: UO, atMost: 5%, duringFault: at least 5%")
+    ),
+    "requests are refused with the fault and without it, so nothing shows that a breaker opens": Way(
+        R.UNDECIDED_DURING_FAULT,
+        expecting("breaker: order-svc, opensWithin: 10s, atMost: 10%"),
+        traffic={"breaker": ALWAYS, "sheds": 0.02},
+        hints="why some requests are refused without any fault",
+    ),
     "every answer is good": Way(R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<600"}, atLeast: 90%')),
     "few of the load's requests call the target": Way(R.FAULT_TOO_SMALL, traffic={"asks": 0.1}),
     "the load's requests call the target less often than declared": Way(
@@ -158,6 +184,11 @@ WAYS: Mapping[str, Way] = {
         R.OUT_OF_REACH,
         expecting('service: inventory-svc, caller: report-svc, good: {status: "<500"}, atLeast: 90%') | NO_GUARDRAIL,
         traffic={"spared": 20.0},
+    ),
+    "only the answers of the target's own replicas are expected, which no fault of their callers reaches": Way(
+        R.OUT_OF_REACH,
+        expecting('service: inventory-svc, per: replica, good: {status: "<500"}, atLeast: 90%') | NO_GUARDRAIL,
+        traffic={"bears": 0.0},
     ),
     "faults hit the orders of others": Way(
         R.FAULT_HITS_OTHERS,

@@ -21,7 +21,7 @@ STOCK = Workload("inventory-svc", "staging", {"app": "inventory-svc"}, proxied=(
 OPENS = "{title: t, breaker: inventory-svc, opensWithin: 5s}"
 SHED = "{title: t, service: inventory-svc, flags: UO, atMost: 1%, duringFault: at least 5%}"
 OUT = "{title: t, ejection: order-svc, within: 5s}"
-FEW = "{title: t, attempts: inventory-svc, per: order-svc, atMost: 2}"
+FEW = "{title: t, attempts: inventory-svc, per: order-svc, atMost: 1.9}"
 EACH = "{title: t, service: order-svc, per: replica, good: {status: '<500'}, atLeast: 9%}"
 POOL: dict[str, Any] = {"trafficPolicy": {"connectionPool": {}}}
 DETECTION: dict[str, Any] = {"subsets": [{"name": "v1", "trafficPolicy": {"outlierDetection": {}}}]}
@@ -88,7 +88,7 @@ def test_what_a_services_own_proxies_count_needs_proxies(
 @pytest.mark.parametrize("expected", [
     "{title: t, service: inventory-svc, good: {status: 2xx}, atLeast: 9%",
     "{title: t, service: inventory-svc, per: replica, good: {status: 2xx}, atLeast: 9%",
-    "{title: t, service: inventory-svc, flags: UT, atMost: 1%", "{title: t, attempts: inventory-svc, atMost: 2",
+    "{title: t, service: inventory-svc, flags: UT, atMost: 1%", "{title: t, attempts: inventory-svc, atMost: 1.9",
     "{title: t, breaker: order-svc, flags: UT, opensWithin: 5s",
 ])  # fmt: skip
 def test_a_caller_is_one_of_the_workloads(expected: str, caller: str) -> None:
@@ -96,7 +96,17 @@ def test_a_caller_is_one_of_the_workloads(expected: str, caller: str) -> None:
     assert found == ({"warning: caller-not-found"} if caller == "order-scv" else set())
 
 
+@pytest.mark.parametrize(("expected", "fault", "warned"), [
+    (FEW, HALF, False), (FEW.replace("1.9", "2"), HALF, True), (FEW.replace("1.9", "1.5, duringFault: 3"), HALF, True),
+    (FEW.replace("1.9", "1.5, duringFault: baseline * 3"), HALF, True), (FEW.replace("1.9", "50"), SOLID, False), (FEW.replace("1.9", "50"), GROWS, False),
+    (FEW.replace("inventory", "payment").replace("1.9", "3"), HALF, False),
+])  # fmt: skip
+def test_a_fault_may_be_too_weak_to_show_a_storm_of_retries(expected: str, fault: str, *, warned: bool) -> None:
+    assert ("warning: storm-hardly-shows" in told(expected, fault=fault)) is warned
+
+
 LATE = "percentage: 1, httpStatus: 503}\n    delay: {percentage: 50, fixedDelay: 3s"
+UNAVAILABLE = HALF.replace("httpStatus: 503", "grpcStatus: UNAVAILABLE")
 _OWN = "{title: t, service: inventory-svc, good: {status: '<500'}, atLeast: 90%}"
 
 
@@ -110,7 +120,17 @@ _OWN = "{title: t, service: inventory-svc, good: {status: '<500'}, atLeast: 90%}
         (_OWN.replace("90%", "90%, duringFault: baseline - 60%"), HALF, False),
         (_OWN.replace("<500", "<600"), HALF, False),
         (_OWN.replace("90%", "90%, per: replica"), HALF, False),
-        (_OWN.replace("90%", "90%, caller: order-svc"), HALF, False),
+        (_OWN.replace("90%", "90%, caller: order-svc"), HALF, True),
+        (_OWN.replace("90%", "90%, caller: shop/web"), HALF, False),
+        (_OWN.replace("status: '<500'", "grpc: OK"), HALF, False),
+        (_OWN.replace("status: '<500'", "grpc: OK"), UNAVAILABLE, True),
+        (_OWN, UNAVAILABLE, True),
+        (_OWN.replace("status: '<500'", "grpc: OK|UNAVAILABLE"), UNAVAILABLE, False),
+        ("{title: t, throughput: inventory-svc}", HALF, False),
+        ("{title: t, throughput: inventory-svc, duringFault: 60%}", HALF, True),
+        ("{title: t, throughput: inventory-svc, duringFault: 60%, caller: order-svc}", HALF, True),
+        ("{title: t, throughput: inventory-svc, duringFault: 50%}", HALF, False),
+        ("{title: t, throughput: order-svc, duringFault: 60%}", HALF, False),
         (_OWN.replace("inventory", "order"), HALF, False),
         (_OWN, LATE, False),
         (_OWN.replace("status: '<500'", "within: 1s"), LATE, True),
@@ -124,6 +144,11 @@ def test_what_the_fault_alone_violates_is_refused(expected: str, fault: str, *, 
 
 def test_others_who_call_the_target_may_get_enough_good_answers() -> None:
     assert "target-is-affected" not in told(_OWN, calling=[("staging", "order-svc"), ("shop", "web")])
+
+
+def test_a_caller_that_is_hit_gets_too_few_good_answers_whoever_else_calls() -> None:
+    calling = [("staging", "order-svc"), ("shop", "web")]
+    assert "target-is-affected" in told(_OWN.replace("90%", "90%, caller: order-svc"), calling=calling)
 
 
 def test_the_names_of_workloads_are_told() -> None:
