@@ -39,7 +39,12 @@ ONE_BY_ONE = ("tests/survival/", "tests/property/")
 # Tests of one of these share what they change: a lab of their own, or a target.
 TOGETHER = (
     ("tests/e2e/shop/",),
-    ("tests/e2e/test_run.py", "tests/e2e/test_secrets.py", "tests/e2e/test_refusing.py::test_plan_shows_the_object"),
+    (
+        "tests/e2e/test_run.py",
+        "tests/e2e/test_secrets.py",
+        "tests/e2e/test_template.py",
+        "tests/e2e/test_refusing.py::test_plan_shows_the_object",
+    ),
 )
 WAITING = (
     "tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py", "tests/contract/test_locustfile.py",
