@@ -28,8 +28,8 @@ _NOT_OPEN: Final = (
 )
 
 _USUAL: Final = (
-    "find out why some requests are refused without any fault: so a few refused ones do not show that the breaker opened. Or let it refuse more in that time: send "
-    "more load, or raise opensWithin"
+    "some requests are refused without any fault, so a few refused ones do not show that the breaker opened: find out why they are refused. Or send more load or "
+    "raise opensWithin, so that it refuses more of them in that time"
 )
 
 

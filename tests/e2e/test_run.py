@@ -144,7 +144,7 @@ spec:
 RETRIES = """\
   - {title: few calls, attempts: inventory-svc, per: order-naive, caller: order-naive, atMost: 2}
   - {title: few tries, attempts: order-naive, atMost: 1.8, duringFault: 6}
-  - {title: tries run out, service: order-naive, flags: URX, atMost: 10%, duringFault: at least 5%}
+  - {title: tries run out, service: order-naive, flags: URX, atMost: 2%, duringFault: at least 5%}
   - {title: no surge, metric: request-rate, service: order-naive}
   - {title: few changes, metric: pushes, atMost: 500}
   - {title: changes arrive, metric: convergence, atMost: 3s}
