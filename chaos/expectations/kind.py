@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
@@ -18,7 +18,7 @@ from chaos.istio.metrics import caller_of
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
-from chaos.values.questions import Question, Standing
+from chaos.values.questions import Durations, Question, Requests, Standing
 from chaos.values.remarks import Refusal, Warn
 
 Phase = Literal["baseline", "fault", "recovery"]
@@ -167,6 +167,11 @@ class Kind(Declared, ABC):
     @abstractmethod
     def questions(self, namespace: str) -> Iterable[Question]:
         """What must be asked of the metrics all along."""
+
+    def hosts(self, namespace: str) -> Sequence[str]:
+        """The hosts whose requests it counts, each once."""
+        asked = (one for one in self.questions(namespace) if isinstance(one, Requests | Durations))
+        return tuple(dict.fromkeys(one.host for one in asked))
 
     def answered_always(self, namespace: str) -> Iterable[Question]:
         """Questions to which there should be an answer at any time, so that a plan can see whether there is one."""

@@ -20,7 +20,6 @@ from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.scene import Scene
 from chaos.istio.metrics import counted_at
 from chaos.values.answers import Answer, ExpectationResult, Tally
-from chaos.values.questions import Durations, Requests
 from chaos.values.remarks import Refusal, Warn
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
@@ -120,8 +119,7 @@ class Share(Kind):
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
         """The same, of each host alone."""
-        asked = {one.host for one in self.questions(look.namespace) if isinstance(one, Requests | Durations)}
-        hosts = [host for one in asked for host in evidence.destinations(one)]
+        hosts = [host for one in self.hosts(look.namespace) for host in evidence.destinations(one)]
         counted = {
             host: self.tally(evidence.only(counted_at(host)), look.window, look.namespace)
             for host in hosts[1:] and hosts

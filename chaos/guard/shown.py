@@ -10,7 +10,6 @@ from chaos.guard.hosts import there_are
 from chaos.istio.hosts import service_of, short
 from chaos.model.scene import unshown
 from chaos.model.situation import services_right
-from chaos.values.questions import Durations, Requests
 from chaos.values.remarks import Refusal
 
 _SOME: Final = 20
@@ -59,6 +58,4 @@ def observed_services_are_counted(draft: Draft) -> Iterator[Refusal]:
 def _counted(draft: Draft) -> Iterator[tuple[str, str]]:
     """The expectations' titles, each with a host whose callers' proxies have to count."""
     for one in (*draft.experiment.steady_state, *draft.experiment.guardrails):
-        asked = one.questions(draft.experiment.target.namespace)
-        hosts = [question.host for question in asked if isinstance(question, Requests | Durations)]
-        yield from ((one.title, host) for host in dict.fromkeys(hosts))
+        yield from ((one.title, host) for host in one.hosts(draft.experiment.target.namespace))

@@ -18,7 +18,6 @@ from chaos.judge.others import NOTICED
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult
-from chaos.values.questions import Durations, Requests
 
 Edge = tuple[str, str]
 """A caller, as ``namespace/workload``, and a host."""
@@ -64,8 +63,7 @@ def _hits(facts: Facts, one: Kind, window: Window) -> Mapping[Edge, int]:
         return {}
     namespace = facts.experiment.target.namespace
     targets = hosts_asked(facts, (found.host for found in facts.plan.injections))
-    asked = (found for found in one.questions(namespace) if isinstance(found, Requests | Durations))
-    counted = hosts_asked(facts, (found.host for found in asked))
+    counted = hosts_asked(facts, one.hosts(namespace))
     hits = Counter[Edge]()
     for series, events in counted_once(facts, asked_of_calls(facts), window):
         edge = caller_of(series.labels), series.labels.get("destination_service", "")

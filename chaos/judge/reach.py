@@ -16,7 +16,6 @@ from chaos.judge.facts import Facts
 from chaos.judge.proof import counted, is_declared, is_faulted
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Durations, Requests
 
 
 def out_of_reach(facts: Facts, now: float) -> Iterator[Reason]:
@@ -98,7 +97,7 @@ class Reach:
         }
 
     def _hosts(self, one: Kind) -> Collection[str]:
-        return hosts_asked(self.facts, _hosts(one, self.facts.experiment.target.namespace))
+        return hosts_asked(self.facts, one.hosts(self.facts.experiment.target.namespace))
 
     @property
     def _targets(self) -> Collection[str]:
@@ -131,10 +130,4 @@ def _felt(facts: Facts) -> Collection[str]:
 def _about(facts: Facts, one: Kind) -> str:
     """What an expectation is about: ``order-svc ('orders are answered')``."""
     namespace = facts.experiment.target.namespace
-    return f"{', '.join(short(host, namespace) for host in _hosts(one, namespace))} ({one.title!r})"
-
-
-def _hosts(one: Kind, namespace: str) -> Sequence[str]:
-    """The hosts whose requests it counts."""
-    asked = (found for found in one.questions(namespace) if isinstance(found, Requests | Durations))
-    return tuple(dict.fromkeys(found.host for found in asked))
+    return f"{', '.join(short(host, namespace) for host in one.hosts(namespace))} ({one.title!r})"

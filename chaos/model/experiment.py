@@ -31,7 +31,6 @@ from chaos.faults.target import Target
 from chaos.values.conditions import all_of, one_of
 from chaos.values.declared import PATH_PATTERN, Declared, HostName, Name, is_recorded
 from chaos.values.quantities import Duration, Share, SomeTime, format_duration, shorter_than
-from chaos.values.questions import Durations, Requests
 from chaos.values.secrets import HEADER_NAME, NAMED, redacted
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
@@ -436,8 +435,7 @@ class Experiment(Declared):
     def claimed(self) -> tuple[str, ...]:
         """The hosts whose requests its expectations and guardrails count."""
         every = (*self.steady_state, *self.guardrails)
-        asked = (question for one in every for question in one.questions(self.target.namespace))
-        return tuple(dict.fromkeys(one.host for one in asked if isinstance(one, Requests | Durations)))
+        return tuple(dict.fromkeys(host for one in every for host in one.hosts(self.target.namespace)))
 
     @property
     def fault(self) -> Fault:

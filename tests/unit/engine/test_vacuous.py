@@ -159,7 +159,7 @@ WAYS: Mapping[str, Way] = {
         R.UNDECIDED_DURING_FAULT,
         expecting("breaker: order-svc, opensWithin: 10s, atMost: 10%"),
         traffic={"breaker": ALWAYS, "sheds": 0.02},
-        hints="why some requests are refused without any fault",
+        hints="some requests are refused without any fault",
     ),
     "every answer is good": Way(R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<600"}, atLeast: 90%')),
     "few of the load's requests call the target": Way(R.FAULT_TOO_SMALL, traffic={"asks": 0.1}),
