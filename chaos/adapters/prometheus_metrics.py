@@ -23,6 +23,7 @@ from chaos.values.questions import (
     MOST,
     NO_DATA,
     TRUE,
+    WAITS,
     Alerts,
     Comparison,
     Convergence,
@@ -196,15 +197,19 @@ class PrometheusMetrics:
             ]
 
     def _alerts(self, name: str, at: float) -> Sequence[Series]:
-        """By the states of all alert rules; of several with one name, one that fires counts."""
+        """By the states of all alert rules; of several with one name, one that fires counts, and the one that fires the soonest."""
         answer = self._session.get(f"{self.url}{_RULES}", timeout=_TIMEOUT, verify=self._session.verify)
         groups = answer.json()["data"]["groups"]
         fires: dict[str, bool] = {}
+        waits: dict[str, float] = {}
         for rule in (rule for group in groups for rule in group["rules"]):
             found = rule["state"] == "firing"
             if found or (rule["name"] == name and rule.get("health") != "err"):
                 fires[rule["name"]] = found or fires.get(rule["name"], False)
-        return [Series(labels={"alertname": one}, samples=((at, float(value)),)) for one, value in fires.items()]
+            if rule["name"] == name:
+                waits[name] = min(float(rule.get("duration", 0)), waits.get(name, math.inf))
+        labels = {one: {"alertname": one, **({WAITS: f"{waits[one]:g}"} if one in waits else {})} for one in fires}
+        return [Series(labels=labels[one], samples=((at, float(value)),)) for one, value in fires.items()]
 
     def _compared(self, promql: str, at: float) -> Sequence[Series]:
         """Whether a comparison is true at a moment, and the values of its telling side; an empty result may be no data."""

@@ -14,10 +14,14 @@ from chaos.expectations.kind import Finding, Kind, Look, Phase
 from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.quantities import SomeTime, format_duration
-from chaos.values.questions import Alerts, Question
+from chaos.values.questions import WAITS, Alerts, Question
 from chaos.values.remarks import Refusal
 
 _COMPARE: Final = "compare the alert's rule with what the run recorded: its query, its range and `for`"
+_WAITS: Final = (
+    "raise observe.atLeast and limits.fault over the time for which the rule waits (`for`); or expect it of an alert that can fire in the fault's time, or of "
+    "the metric that the rule is about"
+)
 _LOOKS: Final = 3
 """Looks at which it must not fire before that holds."""
 
@@ -102,7 +106,7 @@ class AlertExpectation(Kind):
         fired = [at for at, fires in looks if fires]
         seconds = fired[0] - look.window.start if fired else None
         tally = Tally(good=len(looks) - len(fired), total=len(looks))
-        limit = 1.0
+        limit, seen = 1.0, ""
         if look.phase == "fault" and self.fires_within is not None:
             limit = self.fires_within.total_seconds()
             tally = Tally(good=len(fired), total=len(looks))
@@ -113,10 +117,16 @@ class AlertExpectation(Kind):
             answer = Answer.VIOLATED
         else:
             answer = Answer.HOLDS if len(looks) >= _LOOKS else Answer.UNDECIDED
+            waits, lasted = self._waits(evidence), look.window.end - look.window.start
+            if look.phase == "fault" and not look.at_once and lasted < waits:
+                answer, seen = (
+                    Answer.UNDECIDED,
+                    f"by its rule it can't fire before {waits:g} s (for), and the fault lasted {lasted:.0f} s",
+                )
         others = self._others(evidence, look)
         if others and self.only:
             answer = Answer.VIOLATED
-        return Finding(answer, tally, limit, look.confidence, value=seconds, where=", ".join(others))
+        return Finding(answer, tally, limit, look.confidence, value=seconds, where=", ".join(others), seen=seen)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the time that it took to fire, and the other alerts that began to fire."""
@@ -131,6 +141,8 @@ class AlertExpectation(Kind):
             observed = f"it fired after {found.value:.1f} s" if phase == "fault" else "it fired"
         if found.where:
             observed += f"; {found.where} began to fire too"
+        if found.seen:
+            observed += f"; {found.seen}"
         return ExpectationResult(
             title=self.title,
             phase=phase,
@@ -138,7 +150,7 @@ class AlertExpectation(Kind):
             observed=observed,
             bound=found.bound,
             tally=found.tally,
-            hint=_COMPARE if must else None,
+            hint=_COMPARE if must else _WAITS if found.seen else None,
             answer=found.answer,
         )
 
@@ -151,6 +163,11 @@ class AlertExpectation(Kind):
             for at, value in zip(one.times, one.values, strict=True)
             if window.start <= at <= window.end
         ]
+
+    def _waits(self, evidence: Evidence) -> float:
+        """Seconds for which its condition has to be true before it fires; 0 where that is not known."""
+        counters = evidence.counters(Alerts(name=self.alert))
+        return max((float(one.labels.get(WAITS, 0)) for one in counters), default=0.0)
 
     def _others(self, evidence: Evidence, look: Look) -> list[str]:
         """Other alerts that fire in the fault's window and did not before."""

@@ -15,7 +15,7 @@ from chaos.values.content import Marker
 from chaos.values.entry import Contact
 from chaos.values.held import Held
 from chaos.values.load import LoadSecond
-from chaos.values.questions import FALSE, NO_DATA, TRUE, Alerts, Comparison, Question
+from chaos.values.questions import FALSE, NO_DATA, TRUE, WAITS, Alerts, Comparison, Question
 from chaos.values.series import Series
 
 
@@ -64,7 +64,13 @@ class ShopMetrics:
             return [Series(labels={}, samples=((at, held),))]
         if isinstance(question, Alerts):
             fires = self._traffic.alerting(question.name).items()
-            return [Series(labels={"alertname": name}, samples=((at, float(now)),)) for name, now in fires]
+            waits = {WAITS: f"{self._traffic.waits:g}"}
+            return [
+                Series(
+                    labels={"alertname": name, **(waits if name == question.name else {})}, samples=((at, float(now)),)
+                )
+                for name, now in fires
+            ]
         return self.storage.find(self._traffic, question, seconds=seconds, at=at, now=self._clock.now())
 
     def wording(self, question: Question) -> str:

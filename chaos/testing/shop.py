@@ -58,6 +58,7 @@ class Behaviour(TypedDict, total=False):
     skipped: float
     unfilled: float
     alerts: Mapping[str, Times]
+    waits: float
     leaks: float
     spared: float
     fails_as: int
@@ -112,6 +113,7 @@ class Shop:
         unfilled: Share of them that are not made any more after a fault, as from a pool that does not refill.
         alerts: The alert rules by their names, and when each fires, by the fault; by default ``OrdersDegraded`` with the fault,
             and ``ShopDown`` never.
+        waits: Seconds for which the condition of an alert has to be true before it fires, by its rule (``for``).
         leaks: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that feel the fault too, whatever it declares.
         spared: Calls of ``inventory-svc`` per second that ``report-svc`` sends, and that no fault hits.
         fails_as: Status of the orders that fail.

@@ -98,10 +98,14 @@ class Comparison(Frozen):
         return f"comparison {self.promql}"
 
 
+WAITS: Final = "for"
+"""The label of an alert's series that has the seconds for which its condition has to be true before it fires."""
+
+
 class Alerts(Frozen):
     """Which alerts fire: one sample each time it is asked, in series by the label ``alertname``.
 
-    That of ``name`` is 1 where it fires and 0 where it does not; it has no series if there is no such rule, or if its rule
+    That of ``name`` is 1 where it fires and 0 where it does not, with the label ``WAITS`` where that is known; it has no series if there is no such rule, or if its rule
     can't be evaluated. Other alerts have a sample, 1, only while they fire.
     """
 

@@ -92,6 +92,16 @@ def test_what_is_no_data_is_told_whatever_was_asked(answer: bytes) -> None:
         assert error.__cause__ is None
 
 
+def test_an_alert_waits_as_long_as_the_soonest_of_its_rules() -> None:
+    rules = [
+        {"name": name, "state": "inactive", "health": "ok", "duration": waits}
+        for name, waits in (("Slow", 300), ("Other", 5), ("Slow", 60))
+    ]
+    with serving(stored(), BackEnd(answer=data([{"rules": rules}]))) as made:
+        (series,) = PrometheusMetrics(made.url).samples(Alerts(name="Slow"), seconds=60, at=1.0)
+    assert series.labels == {"alertname": "Slow", "for": "60"}
+
+
 def error_of(ask: Callable[[], object]) -> MetricsError | None:
     """None where some part of the answer could be read: an empty list of targets is one."""
     try:

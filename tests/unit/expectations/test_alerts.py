@@ -44,6 +44,17 @@ def test_other_alerts_are_told_and_are_a_reason_where_only_one_may_fire() -> Non
     assert list(reasons(run(Shop(alerts=noisy), QUIET))) == [ReasonCode.EXPECTATION_VIOLATED]
 
 
+def test_an_alert_whose_rule_waits_longer_than_the_fault_lasts_is_not_shown_to_be_silent() -> None:
+    long, short = (run(Shop(waits=waits), QUIET) for waits in (600.0, 20.0))
+    assert list(reasons(long)) == [ReasonCode.UNDECIDED_DURING_FAULT]
+    assert (
+        "by its rule it can't fire before 600 s (for), and the fault lasted"
+        in reasons(long)[ReasonCode.UNDECIDED_DURING_FAULT]
+    )
+    assert "observe.atLeast" in str(long.reasons[0].hint)
+    assert short.passed, short.reasons
+
+
 def test_users_of_a_locustfile_who_do_not_wait_are_no_reason_against_what_is_no_share() -> None:
     verdict = run(Shop(), TOLD, load="locustfile: l.py")
     assert verdict.passed, verdict.reasons
