@@ -100,6 +100,10 @@ class AlertExpectation(Kind):
         """It does, if it has to fire."""
         return self.fires_within is not None
 
+    def may_suffer(self, violated: ExpectationResult) -> bool:
+        """Not where it had to fire and never did: other faults are no reason for its silence."""
+        return not (self.needs_fault and violated.phase == "fault" and not violated.tally.good)
+
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """By whether it fired when it was looked at, twice a second; nothing is left to chance."""
         looks = self._looks(evidence, look.window)

@@ -238,6 +238,11 @@ class Kind(Declared, ABC):
         """Whether it expects during the fault what only the fault brings about: where a part of the proxies lack it, that is no harm."""
         return False
 
+    def may_suffer(self, violated: ExpectationResult) -> bool:
+        """Whether faults of somebody else, which make more go wrong, may be what violated it."""
+        del violated
+        return True
+
     @property
     def has_to_rise(self) -> tuple[float, float] | None:
         """Of a share that the fault has to raise: the largest one that it admits without the fault, and the least with it; else nothing."""

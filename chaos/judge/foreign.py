@@ -28,10 +28,11 @@ def broken_by_others(facts: Facts, results: Iterable[ExpectationResult], now: fl
     kinds = {one.title: one for one in (*facts.experiment.steady_state, *facts.experiment.guardrails)}
     found: dict[str, Reason] = {}
     for result in results:
-        window = _window(facts, result, now) if result.answer is Answer.VIOLATED else None
+        one = kinds[result.title]
+        suffers = result.answer is Answer.VIOLATED and one.may_suffer(result)
+        window = _window(facts, result, now) if suffers else None
         if window is None:
             continue
-        one = kinds[result.title]
         hits = _hits(facts, one, window)
         if hits and not _violated_without(facts, one, result, window, sum(hits.values())):
             namespace = facts.experiment.target.namespace

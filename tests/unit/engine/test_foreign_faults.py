@@ -6,6 +6,7 @@ import pytest
 
 from chaos.model.verdict import Outcome, ReasonCode
 from chaos.testing.shop import Shop
+from chaos.testing.traffic import Times
 from tests.support.shop_runs import reasons, run
 
 MILD = "abort: {percentage: 20, httpStatus: 503}"
@@ -48,3 +49,14 @@ def test_what_does_not_need_it_is_red() -> None:
     assert (
         run(shop, OF_CATALOG, ANSWERED.replace("90%", "5%"), fault=MILD.replace("20", "97")).outcome is Outcome.FAILED
     )
+
+
+@pytest.mark.parametrize(
+    ("fires", "outcome"), [(Times(None), Outcome.FAILED), (Times(2, after=1e9), Outcome.INCONCLUSIVE)]
+)
+def test_it_is_no_reason_for_an_alert_that_does_not_fire(fires: Times, outcome: Outcome) -> None:
+    """But it may be one for an alert that goes on firing."""
+    shop = Shop(bears=0.8, alerts={"OrdersDegraded": fires})
+    shop.clock.later(40.0, lambda: put_fault(shop))
+    verdict = run(shop, "{title: told, alert: OrdersDegraded, firesWithin: 10s}", fault=MILD)
+    assert verdict.outcome is outcome, verdict.reasons
