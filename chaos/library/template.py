@@ -25,7 +25,7 @@ Document = dict[str, Any]
 _FEWEST: Final = 0.5
 """Least share of degraded answers where every call of the dependency is hit."""
 LEAST: Final = 0.02
-"""Least share of degraded answers that tells a fallback from none; as many there may be without the fault."""
+"""Least share of degraded answers that tells a fallback from none; without the fault there may be as many at most, and half of what it has to bring."""
 _Content = Annotated[Good, Field(json_schema_extra=all_of(none_of("within", "grpc")))]
 
 
@@ -159,7 +159,7 @@ class Template(Declared, ABC):
         if self.fallback is not None:
             yield {
                 "title": "answers are degraded as long as the fault lasts", "fallback": written(self.fallback),
-                "atLeast": format_share(self.degraded), "atMost": format_share(LEAST),
+                "atLeast": format_share(self.degraded), "atMost": format_share(min(LEAST, self.degraded / 2)),
             }  # fmt: skip
 
     @property

@@ -49,6 +49,9 @@ LIBRARY: Final[Mapping[str, Defect[Variant]]] = {
     "dependency-down: fallback that never shows": Defect(
         VIOLATED, shop(degrades=0.0), shop(), using("dependency-down", fallback=DEGRADED), names="degraded"
     ),
+    "partly-failing: fallback that never shows": Defect(
+        VIOLATED, shop(degrades=0.0), shop(), using("partly-failing", fallback=DEGRADED), names="degraded"
+    ),
     "dependency-down: fallback that is cached for ever": Defect(
         LATE, shop(sticks=ENDLESS), shop(sticks=5.0), using("dependency-down", fallback=DEGRADED), names="degraded"
     ),

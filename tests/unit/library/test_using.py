@@ -11,6 +11,7 @@ from chaos import FallbackExpectation, library
 from chaos.adapters.experiment_file import DocumentError, check_experiment, parse_experiment
 from chaos.errors import InputError
 from chaos.expectations.good import Good
+from chaos.judge import hopeless
 from chaos.library import TEMPLATES
 from chaos.library.schema import file_schema
 from chaos.library.template import Further, Template
@@ -157,7 +158,13 @@ def test_the_plan_says_what_the_template_can_and_cannot_show() -> None:
 
 @pytest.mark.parametrize(
     ("template", "percentage", "shows"),
-    [("dependency-slow", 100, 0.5), ("dependency-slow", 30, 0.045), ("hanging", 5, 0.02), ("rate-limited", 80, 0.1)],
+    [
+        ("dependency-slow", 100, 0.5),
+        ("dependency-slow", 30, 0.045),
+        ("hanging", 5, 0.02),
+        ("partly-failing", 50, 0.02),
+        ("rate-limited", 80, 0.1),
+    ],
 )
 def test_a_fallback_has_to_show_only_in_answers_whose_calls_are_hit(
     template: str, percentage: float, shows: float
@@ -167,6 +174,7 @@ def test_a_fallback_has_to_show_only_in_answers_whose_calls_are_hit(
     made = in_python(found, path="/orders/42", percentage=percentage, fallback=Good(json_path={"degraded": True}))
     (fallback,) = (one for one in made.steady_state if isinstance(one, FallbackExpectation))
     assert fallback.at_least == pytest.approx(shows)
+    assert not list(hopeless(made))
 
 
 def test_python_takes_the_parameters_of_every_template_and_the_fields_of_an_experiment() -> None:
