@@ -24,7 +24,7 @@ test: setup ## run the harness's own tests
 answers: setup ## hold the model, the lab and the tests' oracle against all recorded answers of Istio, the guard against the oracle, counting against 10,000 histories, and the schema against validation (ISTIO_ANSWERS=FOLDER: others)
 	@ISTIO_ANSWERS_WHOLE=1 HISTORIES=10000 DOCUMENTS=600 .venv/bin/python -m pytest -n 2 --dist load --timeout 900 tests/contract/test_istio_answers_*.py tests/property/test_guard_oracle.py tests/property/test_judge_counting.py tests/property/test_schema.py $(ARGS)
 
-survive: setup ## kill runs, spoil answers and stop sessions in every combination, install the wheel elsewhere, all tests on the lab (about three quarters of an hour)
+survive: setup ## kill runs, spoil answers and stop sessions in every combination, install the wheel elsewhere, all tests on the lab (more than an hour)
 	@CHAOS_EVERY=1 .venv/bin/python -m pytest -n 4 --timeout 600 --dist loadfile tests/survival tests/e2e tests/property tests/unit/library tests/unit/engine/test_defects.py tests/unit/test_pytest_plugin_sessions.py $(ARGS)
 
 defects: setup ## run broken shops and their healthy twins on the lab, and tell which are misjudged (five minutes; ARGS="10 breaker": ten times, those)

@@ -18,7 +18,7 @@ from chaos.values.questions import WAITS, Alerts, Question
 from chaos.values.remarks import Refusal
 
 _COMPARE: Final = "compare the alert's rule with what the run recorded: its query, its range and `for`"
-_WAITS: Final = (
+_TOO_SHORT: Final = (
     "raise observe.atLeast and limits.fault over the time for which the rule waits (`for`); or expect it of an alert that can fire in the fault's time, or of "
     "the metric that the rule is about"
 )
@@ -110,7 +110,7 @@ class AlertExpectation(Kind):
         fired = [at for at, fires in looks if fires]
         seconds = fired[0] - look.window.start if fired else None
         tally = Tally(good=len(looks) - len(fired), total=len(looks))
-        limit, seen = 1.0, ""
+        limit, silent = 1.0, ""
         if look.phase == "fault" and self.fires_within is not None:
             limit = self.fires_within.total_seconds()
             tally = Tally(good=len(fired), total=len(looks))
@@ -121,16 +121,12 @@ class AlertExpectation(Kind):
             answer = Answer.VIOLATED
         else:
             answer = Answer.HOLDS if len(looks) >= _LOOKS else Answer.UNDECIDED
-            waits, lasted = self._waits(evidence), look.window.end - look.window.start
-            if look.phase == "fault" and not look.at_once and lasted < waits:
-                answer, seen = (
-                    Answer.UNDECIDED,
-                    f"by its rule it can't fire before {waits:g} s (for), and the fault lasted {lasted:.0f} s",
-                )
+            silent = self._silent_anyway(evidence, look)
+            answer = Answer.UNDECIDED if silent else answer
         others = self._others(evidence, look)
         if others and self.only:
             answer = Answer.VIOLATED
-        return Finding(answer, tally, limit, look.confidence, value=seconds, where=", ".join(others), seen=seen)
+        return Finding(answer, tally, limit, look.confidence, value=seconds, where=", ".join(others), seen=silent)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the time that it took to fire, and the other alerts that began to fire."""
@@ -154,7 +150,7 @@ class AlertExpectation(Kind):
             observed=observed,
             bound=found.bound,
             tally=found.tally,
-            hint=_COMPARE if must else _WAITS if found.seen else None,
+            hint=_COMPARE if must else _TOO_SHORT if found.seen else None,
             answer=found.answer,
         )
 
@@ -168,10 +164,14 @@ class AlertExpectation(Kind):
             if window.start <= at <= window.end
         ]
 
-    def _waits(self, evidence: Evidence) -> float:
-        """Seconds for which its condition has to be true before it fires; 0 where that is not known."""
+    def _silent_anyway(self, evidence: Evidence, look: Look) -> str:
+        """That its rule waits for longer than the fault lasted, in words; empty where it does not, or where that is not known."""
         counters = evidence.counters(Alerts(name=self.alert))
-        return max((float(one.labels.get(WAITS, 0)) for one in counters), default=0.0)
+        waits = max((float(one.labels.get(WAITS, 0)) for one in counters), default=0.0)
+        lasted = look.window.end - look.window.start
+        if look.phase != "fault" or look.at_once or lasted >= waits:
+            return ""
+        return f"by its rule it can't fire before {waits:g} s (for), and the fault lasted {lasted:.0f} s"
 
     def _others(self, evidence: Evidence, look: Look) -> list[str]:
         """Other alerts that fire in the fault's window and did not before."""

@@ -16,7 +16,6 @@ from chaos.judge.facts import Facts
 from chaos.judge.ours import listened, rates_of_others
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode, RemovalResult
-from chaos.values.questions import Requests
 
 NOTICED: Final = 0.05
 """Share of a service's requests from which those of others are no trifle, where rates are compared."""
@@ -101,7 +100,7 @@ def _more(facts: Facts, one: Kind, window: Window) -> Mapping[str, float]:
 def _ways_to(facts: Facts, calls: Calls, one: Kind) -> tuple[Collection[str], Collection[str]]:
     """The hosts by which requests that an expectation counts come about, and the workloads with which they begin."""
     namespace = facts.experiment.target.namespace
-    hosts = hosts_asked(facts, (asked.host for asked in one.questions(namespace) if isinstance(asked, Requests)))
+    hosts = hosts_asked(facts, one.hosts(namespace))
     callers = {caller for host in hosts for caller in calls.to.get(host, ())}
     if (whose := one.whose(namespace)) is not None:
         callers &= {whose}

@@ -101,6 +101,7 @@ class Traffic:
         """By host, the Service of the same pods under whose name they count what arrives."""
         self.alerts: Mapping[str, Times] = {"OrdersDegraded": Times(2, after=4), "ShopDown": Times(None)}
         self.waits = 0.0
+        """Seconds for which the condition of an alert has to be true before it fires."""
         self.scrape_interval, self.time_out = 1.0, inf
         self.staggered = False
         """Whether proxies are scraped at moments of their own, as Prometheus does it, and not all at once."""

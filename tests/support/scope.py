@@ -14,5 +14,5 @@ T = TypeVar("T")
 
 
 def one_of(number: int, cases: Sequence[T]) -> Sequence[T]:
-    """Every so-manieth of the cases, or all of them."""
+    """One of so many cases in turn, or all of them with ``make survive``."""
     return cases if EVERY else cases[::number]

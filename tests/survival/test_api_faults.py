@@ -1,7 +1,7 @@
 """The API server's answers go wrong, one call at a time: no leak, the right outcome, never two injections.
 
-`make survive` takes every call with every kind of fault for every strategy; the usual tests take every call with some of the
-kinds, each kind with some of the calls.
+`make survive` takes every call with every kind of fault for every strategy; the usual tests take a few of these, others
+for each strategy.
 """
 
 from __future__ import annotations
