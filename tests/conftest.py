@@ -36,16 +36,14 @@ FIGURE = "figure"
 
 # Their tests share nothing and take long: handed out one by one.
 ONE_BY_ONE = ("tests/survival/", "tests/property/")
-# Tests of one of these share what they change: a lab of their own, or a target.
+# Tests of one of these share what they change, or look at all of it: a lab of their own, or the session's.
 TOGETHER = (
     ("tests/e2e/shop/",),
     (
-        "tests/e2e/test_run.py",
-        "tests/e2e/test_secrets.py",
-        "tests/e2e/test_template.py",
-        "tests/e2e/test_refusing.py::test_plan_shows_the_object",
+        "tests/e2e/test_changing.py", "tests/e2e/test_doctor.py", "tests/e2e/test_run.py", "tests/e2e/test_secrets.py", "tests/e2e/test_template.py",
+        "tests/e2e/test_refusing.py::test_plan_shows_the_object", "tests/docs/test_python_pages.py::test_the_naive_service_fails_on_the_lab",
     ),
-)
+)  # fmt: skip
 WAITING = (
     "tests/e2e/", "tests/unit/safety/", "tests/unit/test_pytest_plugin", "tests/contract/test_load.py", "tests/contract/test_locustfile.py",
 )  # fmt: skip

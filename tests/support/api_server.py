@@ -22,6 +22,8 @@ from chaos.lab.istio.validation import VALIDATORS
 ADMIN_TOKEN = "secret-token"  # noqa: S105 - of a server that lives as long as a test
 CONTEXT = "test-mesh"
 Middleware = Callable[[Any], Any]
+_TURNS = 5
+"""Turns of the loop in which a connection that was accepted at the last moment is made, and then closed with all others."""
 
 
 class _Server(uvicorn.Server):
@@ -43,12 +45,16 @@ class _Server(uvicorn.Server):
                 await asyncio.wait_for(self.ending.wait(), 1)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        listening = [one for server in self.servers for one in server.sockets]
+        for one in listening:
+            asyncio.get_running_loop().remove_reader(one.fileno())
+        for _ in range(_TURNS):
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+                connection.transport.abort()
+            await asyncio.sleep(0)
         for server in self.servers:
-            server.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-            connection.transport.close()
-        await asyncio.sleep(0)  # the transports close
+            server.close()  # not before: asyncio leaves open what it has accepted, but not made a connection yet
 
 
 class ApiServer:
