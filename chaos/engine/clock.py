@@ -1,4 +1,4 @@
-"""Time that never jumps, and signals that are noted instead of thrown."""
+"""Time that never jumps, how far another clock is ahead, and signals that are noted instead of thrown."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Final
 
-from chaos.ports import Clock
+from chaos.ports import Clock, Metrics
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_AT_ONCE: Final = 0.1
+"""Seconds for an answer that needs no other beside it."""
+_TRIES: Final = 3
 _PASSIVE: Final = (signal.SIG_DFL, signal.SIG_IGN, None)
 
 
@@ -44,6 +47,27 @@ class SystemClock:
     def beside(self, work: Callable[[], None]) -> None:
         """Does something in a daemon thread: one that hangs must not keep the process from ending."""
         threading.Thread(target=work, name="beside", daemon=True).start()
+
+
+def offset_of(metrics: Metrics, clock: Clock) -> float:
+    """Seconds by which the clock of the metrics is ahead of ours.
+
+    It says its time somewhere within the time that its answer takes, so half of that is how far this can be off, and
+    the fastest of some answers is taken: F. Cristian, Probabilistic clock synchronization, 1989.
+
+    Raises:
+        MetricsError: they do not answer.
+    """
+    best, took = 0.0, float("inf")
+    for _ in range(_TRIES):
+        before = clock.now()
+        theirs = metrics.now()
+        after = clock.now()
+        if after - before < took:
+            best, took = theirs - (before + after) / 2, after - before
+        if took <= _AT_ONCE:
+            break
+    return best
 
 
 class StopRequest:

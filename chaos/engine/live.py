@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 
 from chaos.engine.beside import POLL, Beside
 from chaos.engine.callers import Newcomers
+from chaos.engine.clock import offset_of
 from chaos.engine.injecting import Injector
 from chaos.engine.observer import Observer
 from chaos.engine.proxies import Proxies
@@ -45,7 +46,7 @@ class Live:
         if not plan.allowed:
             raise ValueError("only an allowed plan can be run")
         self.around, self.place, self.clock = around, around.place, around.clock
-        offset = self._clock_offset()
+        offset = offset_of(around.place.metrics, around.clock)
         environment = around.place.environment
         if plan.scrape_interval is not None:
             environment = environment.model_copy(update={"scrape_interval": plan.scrape_interval})
@@ -72,11 +73,6 @@ class Live:
         """What the last look said."""
         self.failed = False
         """Whether a violation has ended the fault."""
-
-    def _clock_offset(self) -> float:
-        before = self.clock.now()
-        theirs = self.place.metrics.now()
-        return theirs - (before + self.clock.now()) / 2
 
     @property
     def plan(self) -> Plan:

@@ -12,6 +12,7 @@ from typing import Final
 
 from chaos import judge
 from chaos.engine.changing import Change, Writes, end_all
+from chaos.engine.clock import offset_of
 from chaos.engine.observer import Observer
 from chaos.engine.planning import look_around
 from chaos.engine.recorder import Recorder
@@ -106,7 +107,7 @@ class Shifting:
 
     def _recording(self, vs: Object, last: Object) -> Recorder:
         clock, place = self._around.clock, self._around.place
-        offset = place.metrics.now() - clock.now()
+        offset = offset_of(place.metrics, clock)
         plan = Plan(run=self._run, experiment=self._experiment, led=tuple(_led(vs, last)))
         return Recorder(plan, place.environment, clock_offset=offset, started=clock.now() + offset)
 

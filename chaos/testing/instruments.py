@@ -138,9 +138,7 @@ class ShopLoad:
 
     def poll(self) -> Sequence[LoadSecond]:
         """The seconds that were finished since the last call."""
-        self._traffic.catch_up()
-        found, self._traffic.seconds = tuple(self._traffic.seconds), []
-        return found
+        return self._traffic.told()
 
     def failure(self) -> str | None:
         """Why it is no longer running; ``None`` while it is well."""

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 from functools import cache
 from math import floor, inf, prod
 from string import ascii_lowercase
-from typing import Any, Final, Protocol
+from threading import RLock
+from typing import Final, Protocol
 
 from chaos.istio.delegates import merged
-from chaos.istio.grpc import GRPC_STATUSES
 from chaos.istio.hosts import resolve_host, service_fqdn
 from chaos.istio.virtual_services import hosts_of, order_for_namespace
 from chaos.ports import Clock, Object
 from chaos.testing.counters import Counted, Counters
+from chaos.testing.felt import GRPC, Felt
 from chaos.testing.internals import Internals
 from chaos.testing.orders import Order, Says
 from chaos.testing.shares import Shares
 from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
 from chaos.values.load import LoadCell, LoadSecond
-from chaos.values.quantities import parse_duration
 from chaos.values.questions import Durations, Question, Requests, Side
 from chaos.values.series import Series
 
@@ -47,9 +47,6 @@ _UNANSWERED: Final = Order(0, "-", 0.0, Says.NOTHING)
 Failing = Mapping[str, Mapping[str, float]]
 """The share of the orders that fail, by what is asked for and by replica."""
 
-_GRPC: Final = "gRPC "
-"""Before the number of a gRPC status."""
-
 
 class Obeyed(Protocol):
     """Where the proxies have their configuration from."""
@@ -72,6 +69,8 @@ class Traffic:
     def __init__(self, clock: Clock, mesh: Obeyed) -> None:
         self._clock = clock
         self._mesh = mesh
+        self._looked_at = RLock()
+        """One looks at a time: a run whose clock is real asks from several threads, and a second happens once."""
         self._next = float(floor(clock.now()))
         self._counters = Counters(NAMESPACE)
         self.shares = Shares()
@@ -79,7 +78,7 @@ class Traffic:
         self._hit = (0.0, float("-inf"))
         self._faulted = (float("inf"), float("-inf"))
         self.rate = 0.0
-        self.seconds: list[LoadSecond] = []
+        self._seconds: list[LoadSecond] = []
         """What the load generator did and got and has not told yet."""
         self.markers: Sequence[Marker] = ()
         """What the load generator looks for in the content of answers."""
@@ -120,14 +119,23 @@ class Traffic:
 
     def catch_up(self) -> None:
         """Lets all seconds happen that have passed."""
-        while self._next + 1 <= self._clock.now():
-            self._happen(self._next)
-            self._next += 1
+        with self._looked_at:
+            while self._next + 1 <= self._clock.now():
+                self._happen(self._next)
+                self._next += 1
 
     def series(self, question: Question, *, seconds: float, at: float) -> Sequence[Series]:
         """What was scraped of a question in the seconds up to a moment."""
-        found = self._counters.series(question, since=at - seconds, until=at)
-        return found or self._internals.series(question, since=at - seconds, until=at)
+        with self._looked_at:
+            found = self._counters.series(question, since=at - seconds, until=at)
+            return found or self._internals.series(question, since=at - seconds, until=at)
+
+    def told(self) -> Sequence[LoadSecond]:
+        """The seconds of the load generator that nobody has asked for yet."""
+        with self._looked_at:
+            self.catch_up()
+            found, self._seconds = self._seconds, []
+        return found
 
     @property
     def counted(self) -> bool:
@@ -136,8 +144,9 @@ class Traffic:
 
     def alerting(self, name: str) -> Mapping[str, bool]:
         """Which alerts fire, and whether that of this name does, if there is one."""
-        self.catch_up()
-        fires = {one: times.cover(self._faulted, self._next - 1) for one, times in self.alerts.items()}
+        with self._looked_at:
+            self.catch_up()
+            fires = {one: times.cover(self._faulted, self._next - 1) for one, times in self.alerts.items()}
         return {one: firing for one, firing in fires.items() if firing or one == name}
 
     def _happen(self, at: float) -> None:
@@ -166,7 +175,7 @@ class Traffic:
         self._ask(TARGET, asked, faults[TARGET], at)
         self._ask(SECOND, arrived * self.pays, faults[SECOND], at)
         self._ask(TARGET, self.leaks, faults[TARGET], at, caller=STRANGER)
-        self._ask(TARGET, self.spared, _Felt(), at, caller=STRANGER)
+        self._ask(TARGET, self.spared, Felt(), at, caller=STRANGER)
         before, self._obeyed = self._obeyed, tuple(self._mesh.in_effect(at))
         self._internals.happen(
             changed=before != self._obeyed,
@@ -193,7 +202,7 @@ class Traffic:
             second = LoadSecond(
                 at=at, intended=round(self.rate), sent=number, worst_lag=worst, waiting=self.waiting, cells=answers
             )
-            self.seconds.append(second)
+            self._seconds.append(second)
 
     def _took(self, delay: float, late: float) -> Mapping[float, float]:
         """How long answers take, and the share of each; a share of them is delayed by so many milliseconds."""
@@ -284,7 +293,7 @@ class Traffic:
             self._answered(Side.CALLED, replica, order, round(count * answered))
         return arrived
 
-    def _ask(self, service: str, calls: float, fault: _Felt, at: float, *, caller: str = ENTRY) -> None:
+    def _ask(self, service: str, calls: float, fault: Felt, at: float, *, caller: str = ENTRY) -> None:
         """The calls of a service; those that the fault answers do not get there."""
         abort, delay = fault.abort, fault.delay
         fine = self.target_status if service == TARGET else "200"
@@ -355,16 +364,14 @@ class Traffic:
         """The markers that its answer has."""
         return tuple(str(marker) for marker in self.markers if marker.matches(order.says.value))
 
-    def _fault(self, service: str, at: float) -> _Felt:
+    def _fault(self, service: str, at: float) -> Felt:
         """What the calls of a service feel."""
         for vs in self._mesh.in_effect(at):
             hosts = [resolve_host(host, vs["metadata"]["namespace"]) for host in vs["spec"].get("hosts") or ()]
             for route in vs["spec"].get("http") or () if service_fqdn(service, NAMESPACE) in hosts else ():
                 if fault := route.get("fault"):
-                    abort, delay = fault.get("abort") or {}, fault.get("delay") or {}
-                    late = parse_duration(delay["fixedDelay"]).total_seconds() * 1000 if delay else 0.0
-                    return _Felt(_share(abort), _status(abort), _share(delay), late)
-        return _Felt()
+                    return Felt.of(fault)
+        return Felt()
 
     def _answered(
         self, side: Side, pod: str, order: Order, number: int, *, caller: str = "", host: str = _ORDERS
@@ -379,7 +386,7 @@ class Traffic:
     def _count(
         self, question: Counted, number: int, *, caller: str, pod: str, code: str, flags: str = "-", grpc: str = ""
     ) -> None:
-        code, grpc = ("200", code.removeprefix(_GRPC)) if code.startswith(_GRPC) else (code, grpc)
+        code, grpc = ("200", code.removeprefix(GRPC)) if code.startswith(GRPC) else (code, grpc)
         if question.side is Side.CALLERS:
             number = round(number * (1 - self.unscraped.get(caller, 0.0)))
         self._counters.count(question, number, caller=caller, pod=pod, code=code, flags=flags, grpc=grpc)
@@ -390,16 +397,6 @@ def _asked(host: str, side: Side) -> tuple[Counted, ...]:
     """The questions that a request is counted for: the requests, and the histogram as a whole and at each bound."""
     durations = [Durations(host=host, within=bound, side=side) for bound in (None, *BOUNDS)]
     return (Requests(host=host, side=side), *durations)
-
-
-@dataclass(frozen=True)
-class _Felt:
-    """A fault: share and status of what is aborted, share and milliseconds of what is delayed."""
-
-    abort: float = 0.0
-    status: str = ""
-    delay: float = 0.0
-    late: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -436,13 +433,3 @@ def _tries(failing: float, most: int) -> float:
 
 def _mean(shares: Mapping[str, float]) -> float:
     return sum(shares.values()) / len(shares)
-
-
-def _status(abort: Mapping[str, Any]) -> str:
-    """Of what it answers, as ``status_of`` has it."""
-    name = abort.get("grpcStatus")
-    return f"{_GRPC}{GRPC_STATUSES.index(name)}" if name is not None else str(abort.get("httpStatus", ""))
-
-
-def _share(part: Mapping[str, Any]) -> float:
-    return float(part["percentage"]["value"]) / 100 if part else 0.0

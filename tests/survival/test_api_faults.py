@@ -125,7 +125,8 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
     world: World, share: int, record_property: Callable[[str, object], None]
 ) -> None:
     begin = len(world.proxy.calls)
-    assert world.run(world.orders())["outcome"] == "passed"
+    found = world.run(world.orders())
+    assert found["outcome"] == "passed", found
     calls = world.proxy.calls[begin:]
     outcomes: Counter[str] = Counter()
     wrong = []

@@ -114,6 +114,7 @@ def test_the_servers_clock_may_be_wrong(world: World, step: float) -> None:
     """Leases and expiries are all on the server's clock, so a machine that is hours off does no harm."""
     world.proxy.ahead = step
     orders = world.orders()
-    assert world.run(orders)["outcome"] == "passed"
+    found = world.run(orders)
+    assert found["outcome"] == "passed", found
     assert world.is_clean()
     world.end_watchdog(orders)

@@ -58,7 +58,8 @@ def test_the_roles_are_enough_and_every_rule_is_used(tmp_path: Path) -> None:
         (tmp_path / strategy).mkdir()
         world = World(tmp_path / strategy, strategy)
         try:
-            assert world.run(world.orders(lease=1.0))["outcome"] == "passed"
+            found = world.run(world.orders(lease=1.0))
+            assert found["outcome"] == "passed", found
             more, own, root = needed(world.proxy.calls)
         finally:
             world.close()
