@@ -22,6 +22,7 @@ from chaos.lab.state import LabFiles, LabState, SupervisorLock, home
 from chaos.lab.wanted import Wanted
 from tests.e2e.lab_processes import processes_of, wait_until_gone
 from tests.support import loopback
+from tests.support.scope import one_of, survive_only
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.lab
@@ -123,7 +124,7 @@ time.sleep(120)
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("number", one_of(2, [signal.SIGKILL, signal.SIGINT]))
 def test_an_attached_lab_ends_with_its_owner(number: signal.Signals, own_home: Path, small: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(
@@ -155,7 +156,7 @@ def test_ctrl_c_while_it_starts_leaves_nothing(own_home: Path) -> None:
     assert not SupervisorLock.is_held(files.lock)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", one_of(2, [signal.SIGINT, signal.SIGTERM]))
 def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals, own_home: Path, small: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     argv = [sys.executable, "-m", "chaos.lab.supervisor", "--name", "front", "--manifests", str(small)]
@@ -168,6 +169,7 @@ def test_a_supervisor_in_the_foreground_ends_by_a_signal(number: signal.Signals,
     assert not (own_home / "front").exists()
 
 
+@survive_only
 def test_two_labs_side_by_side_share_nothing() -> None:
     with ThreadPoolExecutor() as pool:  # at the same time, as two sessions would
         first, second = pool.map(lambda name: commands.up(name, attached=True), ("one", "two"))

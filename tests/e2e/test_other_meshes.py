@@ -95,6 +95,7 @@ def verdict_of(lab: LabState, file: Path, folder: Path) -> dict[str, Any]:
     return dict(verdict)
 
 
+@survive_only
 def test_a_gateway_of_the_gateway_api_is_nobodys_caller(lab: LabState, objects: Objects, tmp_path: Path) -> None:
     """It calls the target, so the metrics name it; a VirtualService of the mesh never reaches it."""
     door = {"containers": [{"name": "istio-proxy", "image": "proxyv2:1.30.3", "args": ["proxy", "router"]}]}

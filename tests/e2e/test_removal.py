@@ -184,6 +184,7 @@ def test_execs_that_hang_leave_it_to_the_counts(lab: LabState, tmp_path: Path) -
     assert marks["fault-from"] - marks["injected"] < 15, "by the counts, soon after the asking was given up"
 
 
+@survive_only
 def test_execs_that_are_refused_leave_it_to_the_counts(lab: LabState, tmp_path: Path) -> None:
     options = on(lab)
     config = json.loads(Path(options[options.index("--kubeconfig") + 1]).read_text())

@@ -37,7 +37,7 @@ from tests.e2e.experiments import (
 )
 from tests.support import loopback
 from tests.support.back_ends import prometheus, serving
-from tests.support.scope import EVERY, survive_only
+from tests.support.scope import EVERY, one_of, survive_only
 from tests.support.waiting import until
 
 # One after the other, by being in one file: runs on one target exclude each other.
@@ -154,6 +154,7 @@ recovery: {within: 60s}
 """
 
 
+@survive_only
 def test_the_gateways_retries_show_at_the_service_and_by_their_flag_beside_key_metrics(
     lab: LabState, tmp_path: Path
 ) -> None:
@@ -234,6 +235,7 @@ def test_the_watchdog_cleans_up_after_a_killed_run(lab: LabState, tmp_path: Path
     assert time.monotonic() - killed < 5, "the promise is 2 s; a busy machine gets some more"
 
 
+@survive_only
 def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path) -> None:
     first = quick(tmp_path, at_least="99.9%", baseline="5m", limit="5m")  # its baseline lasts: no fault, a lease
     process = start(lab, first, tmp_path)
@@ -245,6 +247,7 @@ def test_two_runs_on_one_target_exclude_each_other(lab: LabState, tmp_path: Path
     process.communicate(timeout=30)
 
 
+@survive_only
 def test_status_and_sweep_leave_a_live_run_alone(lab: LabState, tmp_path: Path) -> None:
     where = ["--context", lab.context, "--kubeconfig", lab.kubeconfig]
     process = start(lab, quick(tmp_path), tmp_path)
@@ -281,6 +284,7 @@ SECOND = "target: {namespace: staging, service: payment-svc}, delay: {percentage
 STAGED = "abort: {percentage: 60, httpStatus: 503}, stages: [{for: 5s, percentage: 30}, {for: 5s}]"
 
 
+@survive_only
 def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_another_target(
     private: KubernetesMesh, lab: LabState, tmp_path: Path
 ) -> None:
@@ -315,7 +319,7 @@ def test_a_private_virtual_service_is_patched_in_stages_and_comes_back_beside_an
     ]
 
 
-@pytest.mark.parametrize("strategy", ["overlay", "patch"])
+@pytest.mark.parametrize("strategy", one_of(2, ["overlay", "patch"]))
 def test_a_killed_runs_fault_leaves_the_sidecars(
     strategy: str, lab: LabState, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -26,7 +27,7 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("seconds", [0.5, 20.0 if EVERY else 4.0])
+@pytest.mark.parametrize("seconds", [0.5, 20.0] if EVERY else [4.0])
 def test_the_api_server_goes_away_during_the_restore(world: World, seconds: float) -> None:
     """The run keeps trying for its minute (three seconds here), its watchdog after that, until the API answers."""
     changes, gone = 0, 0.0
@@ -62,7 +63,7 @@ def test_the_api_server_goes_away_during_the_restore(world: World, seconds: floa
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("phase", one_of(2, PHASES))
+@pytest.mark.parametrize("phase", one_of(3, PHASES))
 def test_prometheus_goes_away(world: World, phase: PhaseName) -> None:
     orders = world.orders(lost_in=phase.value)
     found = world.run(orders)
@@ -74,7 +75,7 @@ def test_prometheus_goes_away(world: World, phase: PhaseName) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("phase", one_of(2, PHASES))
+@pytest.mark.parametrize("phase", one_of(3, PHASES))
 def test_the_load_generator_dies(world: World, phase: PhaseName) -> None:
     orders = world.orders(load_dies_in=phase.value)
     found = world.run(orders)
@@ -98,8 +99,10 @@ def test_a_full_disk_keeps_no_fault_and_makes_nothing_green(world: World) -> Non
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("phase", [PhaseName.BASELINE, PhaseName.OBSERVE, PhaseName.RESTORE])
-@pytest.mark.parametrize("step", one_of(2, [-3600.0, 3600.0]))
+@pytest.mark.parametrize(
+    ("phase", "step"),
+    one_of(2, [*itertools.product([PhaseName.BASELINE, PhaseName.OBSERVE, PhaseName.RESTORE], [-3600.0, 3600.0])][1:]),
+)
 def test_a_clock_that_is_set_changes_nothing(world: World, phase: PhaseName, step: float) -> None:
     orders = world.orders(clock_step=step, stepped_in=phase.value)
     found = world.run(orders)
@@ -109,7 +112,7 @@ def test_a_clock_that_is_set_changes_nothing(world: World, phase: PhaseName, ste
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("step", [7200.0, -7200.0])
+@pytest.mark.parametrize("step", one_of(2, [7200.0, -7200.0]))
 def test_the_servers_clock_may_be_wrong(world: World, step: float) -> None:
     """Leases and expiries are all on the server's clock, so a machine that is hours off does no harm."""
     world.proxy.ahead = step

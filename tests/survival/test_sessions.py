@@ -13,6 +13,7 @@ import pytest
 
 from chaos.safety.lease import LEASE_SECONDS
 from tests.support.processes import is_alive
+from tests.support.scope import one_of
 from tests.support.waiting import until
 from tests.survival.child import EXPERIMENT
 from tests.survival.session import CONFTEST, OPTIONS, ROOT
@@ -82,7 +83,7 @@ def until_faulted(world: World, session: Session) -> None:
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize("method", ["signal", "thread"])
+@pytest.mark.parametrize("method", one_of(2, ["thread", "signal"]))
 def test_pytest_timeout(world: World, method: str) -> None:
     """By a signal the run restores itself; by a thread the process ends at once, and the watchdog cleans up."""
     session = Session(world, "--timeout", "6", "--timeout-method", method, experiments=(ENDLESS,))

@@ -17,7 +17,7 @@ import pytest
 
 from chaos.pytest_verdicts import rows_of_all
 from tests.support.plugin_sessions import FAKE, GOOD, MESH, QUIET, with_outcomes, write
-from tests.support.scope import EVERY
+from tests.support.scope import EVERY, one_of
 from tests.support.waiting import seconds_until, until
 
 pytest_plugins = ["pytester"]
@@ -61,32 +61,42 @@ def test_the_controller_says_each_verdict_and_the_table(pytester: pytest.Pyteste
 
 @pytest.mark.parametrize(
     ("test", "name", "full_name"),
-    [
-        (None, "bad", "experiments.bad#bad"),
-        ("def test_it(harness): harness.check(read_experiment({file!r})[0])", "test_it", "test_mine#test_it"),
-        (
-            "import pytest\nclass TestStock:\n    @pytest.mark.parametrize('what', ['a::b'])\n"
-            "    def test_it(self, harness, what): harness.check(read_experiment({file!r})[0])",
-            "test_it[a::b]",
-            "test_mine.TestStock#test_it",
-        ),
-        (
-            "import pytest\n@pytest.fixture\ndef run(harness): harness.check(read_experiment({file!r})[0])\n"
-            "def test_it(run): pass",
-            "test_it",
-            "test_mine#test_it",
-        ),
-        (
-            "import os, pytest\nfrom chaos.testing.shop import Shop\n"
-            "@pytest.fixture(scope='session')\ndef mine(tmp_path_factory):\n    shop = Shop()\n"
-            "    shop.mesh.create_virtual_service = lambda *given, **named: os._exit(9)\n"
-            "    return shop.harness(listeners=None, report_dir=tmp_path_factory.mktemp('reports'))\n"
-            "def test_it(mine): mine.check(read_experiment({file!r})[0])",
-            "test_it",
-            "test_mine#test_it",
-        ),
-    ],
-    ids=["file", "function", "method with a parameter", "fixture", "harness of its own"],
+    one_of(
+        2,
+        [
+            pytest.param(None, "bad", "experiments.bad#bad", id="file"),
+            pytest.param(
+                "def test_it(harness): harness.check(read_experiment({file!r})[0])",
+                "test_it",
+                "test_mine#test_it",
+                id="function",
+            ),
+            pytest.param(
+                "import pytest\nclass TestStock:\n    @pytest.mark.parametrize('what', ['a::b'])\n"
+                "    def test_it(self, harness, what): harness.check(read_experiment({file!r})[0])",
+                "test_it[a::b]",
+                "test_mine.TestStock#test_it",
+                id="method with a parameter",
+            ),
+            pytest.param(
+                "import pytest\n@pytest.fixture\ndef run(harness): harness.check(read_experiment({file!r})[0])\n"
+                "def test_it(run): pass",
+                "test_it",
+                "test_mine#test_it",
+                id="fixture",
+            ),
+            pytest.param(
+                "import os, pytest\nfrom chaos.testing.shop import Shop\n"
+                "@pytest.fixture(scope='session')\ndef mine(tmp_path_factory):\n    shop = Shop()\n"
+                "    shop.mesh.create_virtual_service = lambda *given, **named: os._exit(9)\n"
+                "    return shop.harness(listeners=None, report_dir=tmp_path_factory.mktemp('reports'))\n"
+                "def test_it(mine): mine.check(read_experiment({file!r})[0])",
+                "test_it",
+                "test_mine#test_it",
+                id="harness of its own",
+            ),
+        ],
+    ),
 )
 def test_the_experiment_of_a_worker_that_died_is_an_error_in_every_report(
     pytester: pytest.Pytester, test: str | None, name: str, full_name: str
