@@ -129,7 +129,7 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
     assert found["outcome"] == "passed", found
     calls = world.proxy.calls[begin:]
     outcomes: Counter[str] = Counter()
-    wrong = []
+    wrong, missed = [], []
     for place, call, spoil in [*chosen(calls, world.strategy)][share::SHARES]:
         places = Places(world.strategy)
         hit: list[Call] = []
@@ -148,7 +148,8 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
         found = world.run(orders)
         world.proxy.before = lambda call: None
         where = f"{spoil} for {place}"
-        assert hit or (place.part == 1 and place.nth), f"{where}: it never came"
+        if not hit and not (place.part == 1 and place.nth):
+            missed.append(where)
         until(world.is_clean, f"clean after {where}", within=10)
         assert injections(world, orders.run, version) <= (2 if world.strategy == "several" else 1), where
         outcomes[found["outcome"]] += 1
@@ -156,6 +157,8 @@ def test_one_spoilt_call_never_leaks_and_never_injects_twice(
         if found["outcome"] not in right:
             wrong.append(f"{where}: {found['outcome']}, not {' or '.join(right)}: {found['reasons']}")
     assert not wrong, "\n".join(wrong)
+    # A run looks around once more, or once less, than the undisturbed one, as the machine has time.
+    assert len(missed) <= 1 + outcomes.total() // 20, f"they never came: {missed}"
     told = ", ".join(f"{count} {outcome}" for outcome, count in sorted(outcomes.items()))
     record_property(
         FIGURE, f"API faults, {world.strategy}: {len(calls)} calls, {sum(outcomes.values())} faults, no leak: {told}"
