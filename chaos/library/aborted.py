@@ -93,6 +93,11 @@ class PartlyFailing(Aborting):
         """Four retries leave so much where half of the calls fail."""
         return LEAST
 
+    @property
+    def hits(self) -> float:
+        """As declared."""
+        return self.percentage / 100
+
     def faults(self) -> Sequence[Document]:
         """A part of the calls is aborted."""
         return [self.abort(self.percentage)]
@@ -138,6 +143,11 @@ class RateLimited(Asking):
     def degraded(self) -> float:
         """Of four of five calls that are turned down, a tenth of the answers, and two tries leave more of fewer, too."""
         return max(LEAST, 0.1 * (self.percentage / 80) ** 2)
+
+    @property
+    def hits(self) -> float:
+        """As declared."""
+        return self.percentage / 100
 
     def faults(self) -> Sequence[Document]:
         """Most calls are aborted."""

@@ -9,7 +9,7 @@ from typing import Final, Self, Unpack
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from chaos.istio.metrics import BUCKETS_MS
-from chaos.library.template import LEAST, Document, Further, Template
+from chaos.library.template import Document, Further, Template
 from chaos.model.experiment import Experiment
 from chaos.values.declared import Name
 from chaos.values.quantities import Percentage, SomeTime, format_duration
@@ -47,9 +47,9 @@ class DependencySlow(Template):
         return value
 
     @property
-    def degraded(self) -> float:
-        """As much as is left of the calls that are late where each is tried twice, and half of that."""
-        return max(LEAST, super().degraded * (self.percentage / 100) ** 2)
+    def hits(self) -> float:
+        """As declared."""
+        return self.percentage / 100
 
     def faults(self) -> Sequence[Document]:
         """Calls are delayed."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal, TypedDict
+from math import ceil
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypedDict
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from chaos.errors import InputError
 from chaos.expectations import AnyExpectation
@@ -26,6 +27,8 @@ _FEWEST: Final = 0.5
 """Least share of degraded answers where every call of the dependency is hit."""
 LEAST: Final = 0.02
 """Least share of degraded answers that tells a fallback from none; without the fault there may be as many at most, and half of what it has to bring."""
+_TRIES: Final = 3
+"""Times that a caller may try each call, and still show its fallback in enough answers."""
 _Content = Annotated[Good, Field(json_schema_extra=all_of(none_of("within", "grpc")))]
 
 
@@ -140,6 +143,21 @@ class Template(Declared, ABC):
             )
         return value
 
+    @model_validator(mode="after")
+    def _shows(self) -> Self:
+        if self.fallback is not None and self.hits**_TRIES < LEAST:
+            raise ValueError(
+                f"fallback: expected a percentage of at least {ceil(100 * LEAST ** (1 / _TRIES))}, where it shows in {format_share(LEAST)} of the answers "
+                f"even if each call is tried {_TRIES} times; with {100 * self.hits:g} a caller whose retries make up for the fault may show none: "
+                "raise percentage, or leave fallback out"
+            )
+        return self
+
+    @property
+    def hits(self) -> float:
+        """The share of the calls that are hit."""
+        return 1.0
+
     @abstractmethod
     def faults(self) -> Sequence[Document]:
         """The faults, in the form of a file."""
@@ -165,7 +183,7 @@ class Template(Declared, ABC):
     @property
     def degraded(self) -> float:
         """Least share of answers that show the fallback during the fault."""
-        return _FEWEST
+        return max(LEAST, _FEWEST * self.hits**_TRIES)
 
     @property
     def soon(self) -> timedelta:

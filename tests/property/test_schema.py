@@ -29,7 +29,7 @@ UNSAYABLE: Final = {
     "times that depend on each other": r"is shorter than|stages: expected at most|the comparison looks back",
     "what there is once": r"title of its own|names of their own|expected one for each target",
     "what is named elsewhere in the file": r"one of the load's requests|expected one without a target of its own",
-    "parameters of templates that depend on each other": r"bound of the histogram|expected (more than (within|timeOut)|another Service|less than [0-9.]+, since)",
+    "parameters of templates that depend on each other": r"bound of the histogram|expected (more than (within|timeOut)|another Service|less than [0-9.]+, since|a percentage of at least)",
     "languages": r"regex: expected|comparison|PromQL|expected a bucket bound|expected (a bound of|a quantity|a multiple|a number of conf)",
     "steps": r"steps of 0.0001",
     "1.0 for a whole number": r"\.0: expected a whole number",
