@@ -46,13 +46,14 @@ def _pod(pod: Mapping[str, Any], root: str) -> Iterator[Finding]:
     name = f"{root}/{pod['metadata']['name']}"
     statuses = (pod.get("status") or {}).get("containerStatuses") or ()
     killed = [one for one in statuses if _reason(one.get("lastState")) == _OOM or _reason(one.get("state")) == _OOM]
+    ready = bool(statuses) and all(one.get("ready") for one in statuses)
     if killed:
-        yield error(
+        yield (warning if ready else error)(
             f"{name} was killed for want of memory ({max(int(one.get('restartCount') or 0) for one in killed)} restarts)",
             cause="more Services and proxies than its memory limit is for",
             hint="raise the memory limit of istiod; let Sidecars narrow what proxies see, and discoverySelectors what istiod reads",
         )
-    if not statuses or not all(one.get("ready") for one in statuses):
+    if not ready:
         yield error(
             f"{name} is not ready",
             cause="it starts, no node has room for it, it can't reach the API server, or its certificates are not valid",

@@ -213,7 +213,8 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
     ("check", "level", "said", "break_it"),
     [
         ("control-plane", "error", "no istiod is found", no_istiod),
-        ("control-plane", "error", "killed for want of memory (3 restarts)", lambda m: istiod(m, lastState={"terminated": {"reason": "OOMKilled"}})),
+        ("control-plane", "warning", "killed for want of memory (3 restarts)", lambda m: istiod(m, lastState={"terminated": {"reason": "OOMKilled"}})),
+        ("control-plane", "error", "killed for want of memory (3 restarts)", lambda m: istiod(m, ready=False, state={"terminated": {"reason": "OOMKilled"}})),
         ("control-plane", "error", "is not ready", lambda m: istiod(m, ready=False)),
         ("control-plane", "warning", "after 3 restarts", istiod),
         ("control-plane", "unknown", "can't be looked at", without_pods_of_root),
