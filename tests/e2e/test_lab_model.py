@@ -27,7 +27,7 @@ NAMESPACES, SERVICES = ("alpha", "beta"), ("one", "two")
 HOSTS = [f"{name}.{home}.svc.cluster.local" for home in NAMESPACES for name in SERVICES]
 PODS = {host: frozenset({"v1", "v2"} if host.startswith("one") else {"v1"}) for host in HOSTS}
 MARKER = "marker.example"
-ROUNDS = 250 if EVERY else 30
+ROUNDS = 250 if EVERY else 50
 REQUESTS = 12
 """For each configuration; a round has one for every host."""
 GROUP = "apis/networking.istio.io/v1"

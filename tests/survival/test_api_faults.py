@@ -112,9 +112,9 @@ def chosen(calls: list[Call], strategy: Strategy) -> Iterator[tuple[Place, Call,
         for kind, spoil in enumerate(SPOILS):
             turn = number + kind + CASES.index(strategy)
             if EVERY or (
-                turn % 96 == 0
+                turn % 48 == 0
                 if call.writes
-                else turn % len(SPOILS) == 0 and number % (12 * len(CASES)) == CASES.index(strategy)
+                else turn % len(SPOILS) == 0 and number % (6 * len(CASES)) == CASES.index(strategy)
             ):
                 yield place, call, spoil
 
