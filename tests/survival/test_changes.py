@@ -106,7 +106,9 @@ def crash(world: World, number: int, *, after: bool, alone: bool) -> None:
     pid = process.pid or 0
     process.join(60)
     world.proxy.before, world.proxy.after = lambda call: None, lambda call: None
-    assert process.exitcode == -signal.SIGKILL, (Path(mine.folder) / "stderr.txt").read_text()
+    # After the answer to its last write it may end before the signal comes.
+    late = process.exitcode == 0 and after and len(writes) == number + 1
+    assert late or process.exitcode == -signal.SIGKILL, (Path(mine.folder) / "stderr.txt").read_text()
 
 
 def test_status_shows_a_change_and_a_sweep_by_name_puts_it_back(world: World) -> None:

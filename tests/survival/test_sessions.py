@@ -86,7 +86,7 @@ def until_faulted(world: World, session: Session) -> None:
 @pytest.mark.parametrize("method", one_of(2, ["thread", "signal"]))
 def test_pytest_timeout(world: World, method: str) -> None:
     """By a signal the run restores itself; by a thread the process ends at once, and the watchdog cleans up."""
-    session = Session(world, "--timeout", "6", "--timeout-method", method, experiments=(ENDLESS,))
+    session = Session(world, "--timeout", "15", "--timeout-method", method, experiments=(ENDLESS,))
     until_faulted(world, session)
     assert session.end() != 0
     until(world.is_clean, "clean", within=10)
