@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.engine.beside import POLL, Beside
-from chaos.engine.clock import StopRequest, offset_of
+from chaos.engine.clock import StopRequest
 from chaos.engine.place import Place
 from chaos.engine.run import Run
 from chaos.engine.surroundings import Surroundings, Watch, Watched
@@ -148,7 +148,7 @@ def _await_turn(experiment: Experiment, around: Surroundings) -> None:
 
 def _refused(plan: Plan, place: Place, clock: Clock) -> History:
     try:
-        offset = offset_of(place.metrics, clock)
+        offset = place.metrics.now() - clock.now()
     except MetricsError:
         offset = 0.0
     now = clock.now() + offset

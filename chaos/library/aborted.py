@@ -10,7 +10,7 @@ from typing import ClassVar, Self, Unpack
 from pydantic import Field, field_validator, model_validator
 
 from chaos.faults.stage import CHANGE, SHORTEST
-from chaos.library.template import LEAST, Document, Further, Protocol, Template
+from chaos.library.template import LEAST, Document, Further, InPart, Protocol, Template
 from chaos.model.experiment import Experiment, Limits
 from chaos.values.declared import Name
 from chaos.values.quantities import Duration, Percentage, format_duration, shorter_than
@@ -77,7 +77,7 @@ class DependencyDown(Asking):
         return [self.abort(100)]
 
 
-class PartlyFailing(Aborting):
+class PartlyFailing(InPart, Aborting):
     """A part of the calls of a dependency fails."""
 
     key = "partly-failing"
@@ -93,17 +93,12 @@ class PartlyFailing(Aborting):
         """Four retries leave so much where half of the calls fail."""
         return LEAST
 
-    @property
-    def hits(self) -> float:
-        """As declared."""
-        return self.percentage / 100
-
     def faults(self) -> Sequence[Document]:
         """A part of the calls is aborted."""
         return [self.abort(self.percentage)]
 
 
-class RateLimited(Asking):
+class RateLimited(InPart, Asking):
     """A dependency turns calls down because there are too many."""
 
     key = "rate-limited"
@@ -143,11 +138,6 @@ class RateLimited(Asking):
     def degraded(self) -> float:
         """Of four of five calls that are turned down, a tenth of the answers, and two tries leave more of fewer, too."""
         return max(LEAST, 0.1 * (self.percentage / 80) ** 2)
-
-    @property
-    def hits(self) -> float:
-        """As declared."""
-        return self.percentage / 100
 
     def faults(self) -> Sequence[Document]:
         """Most calls are aborted."""

@@ -9,7 +9,7 @@ from typing import Final, Self, Unpack
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from chaos.istio.metrics import BUCKETS_MS
-from chaos.library.template import Document, Further, Template
+from chaos.library.template import Document, Further, InPart, Template
 from chaos.model.experiment import Experiment
 from chaos.values.declared import Name
 from chaos.values.quantities import Percentage, SomeTime, format_duration
@@ -22,7 +22,7 @@ _ROOM: Final = 1.5
 """Times the time-out that an answer may take, for what the caller does beside waiting."""
 
 
-class DependencySlow(Template):
+class DependencySlow(InPart, Template):
     """Calls of a dependency are late."""
 
     key = "dependency-slow"
@@ -45,11 +45,6 @@ class DependencySlow(Template):
                 f"expected more than within, {format_duration(within)}, since a caller that waits for the dependency would be in time"
             )
         return value
-
-    @property
-    def hits(self) -> float:
-        """As declared."""
-        return self.percentage / 100
 
     def faults(self) -> Sequence[Document]:
         """Calls are delayed."""
@@ -118,9 +113,14 @@ class SlowerThanItsTimeOut(Template):
         """What is behind the service, where that is named; then the service is the caller that feels it."""
         return super().hit() if self.behind is None else (self.behind, self.callers or {"app": self.service})
 
+    @property
+    def hits(self) -> float:
+        """All; with ``behind`` a part, so that others succeed meanwhile."""
+        return 1.0 if self.behind is None else 0.5
+
     def faults(self) -> Sequence[Document]:
-        """Calls are delayed until who waits is surely late; with ``behind`` a part, so that others succeed meanwhile."""
-        return [_late(2 * self.soon, 100 if self.behind is None else 50)]
+        """Calls are delayed until who waits is surely late."""
+        return [_late(2 * self.soon, 100 * self.hits)]
 
     def expected(self) -> Iterator[Document]:
         """With ``behind``: also that the timeout of the mesh is what ends the calls."""

@@ -249,6 +249,17 @@ class Template(Declared, ABC):
         return Experiment(name, **{**document, **beside})
 
 
+class InPart:
+    """Beside a template: ``percentage`` says which part of the calls is hit."""
+
+    percentage: float
+
+    @property
+    def hits(self) -> float:
+        """As declared."""
+        return self.percentage / 100
+
+
 def written(content: Good) -> Document:
     """What an answer is recognised by, in the form of a file."""
     return content.model_dump(mode="json", by_alias=True, exclude_unset=True)

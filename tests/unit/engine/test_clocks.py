@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from chaos.engine.clock import offset_of
+from chaos.errors import MetricsError
 from chaos.ports import Metrics
 from chaos.testing.clock import VirtualClock
 from chaos.testing.shop import Shop
@@ -19,14 +20,16 @@ AHEAD = 7.0
 
 
 class Answering:
-    """Metrics whose answers take their time before they look at their clock, after it, or both."""
+    """Metrics whose answers take their time before they look at their clock, after it, or both; and then fail."""
 
     def __init__(self, clock: VirtualClock, *takes: tuple[float, float]) -> None:
         self._clock, self._takes, self.asked = clock, iter(takes), 0
 
     def now(self) -> float:
         self.asked += 1
-        before, after = next(self._takes)
+        if (takes := next(self._takes, None)) is None:
+            raise MetricsError("gone")
+        before, after = takes
         self._clock.sleep(before)
         said = self._clock.now() + AHEAD
         self._clock.sleep(after)
@@ -48,6 +51,13 @@ def test_the_fastest_answer_counts(takes: list[tuple[float, float]], asked: int,
     found = offset_of(cast("Metrics", metrics), clock)
     assert abs(found - AHEAD) == pytest.approx(off, abs=1e-6), "half of its time at most"
     assert metrics.asked == asked
+
+
+def test_one_answer_is_enough() -> None:
+    clock = VirtualClock(1_000_000.0)
+    assert offset_of(cast("Metrics", Answering(clock, (1.0, 1.0))), clock) == pytest.approx(AHEAD)
+    with pytest.raises(MetricsError):
+        offset_of(cast("Metrics", Answering(clock)), clock)
 
 
 @pytest.fixture

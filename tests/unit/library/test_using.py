@@ -13,6 +13,7 @@ from chaos.errors import InputError
 from chaos.expectations.good import Good
 from chaos.judge import hopeless
 from chaos.library import TEMPLATES
+from chaos.library.delayed import slower_than_its_time_out
 from chaos.library.schema import file_schema
 from chaos.library.template import Further, Template
 from chaos.model.experiment import Experiment
@@ -178,6 +179,15 @@ def test_a_fallback_has_to_show_only_in_answers_whose_calls_are_hit(
     (fallback,) = (one for one in made.steady_state if isinstance(one, FallbackExpectation))
     assert fallback.at_least == pytest.approx(shows)
     assert not list(hopeless(made))
+
+
+def test_behind_another_service_half_of_the_calls_are_hit() -> None:
+    made = slower_than_its_time_out(
+        "slow", service="order-svc", time_out="1s", behind="inventory-svc", path="/orders/42", fallback=Good(json_path={"degraded": True})
+    )  # fmt: skip
+    (fallback,) = (one for one in made.steady_state if isinstance(one, FallbackExpectation))
+    assert str(made.fault).startswith("delay of 50% by")
+    assert fallback.at_least == pytest.approx(0.5 * 0.5**3), "retries may make up for the others"
 
 
 def test_python_takes_the_parameters_of_every_template_and_the_fields_of_an_experiment() -> None:
