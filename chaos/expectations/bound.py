@@ -15,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from chaos.values.quantities import CERTAIN, SHARE_PATTERN, format_share, parse_share, read_share
+from chaos.values.quantities import CERTAIN, SHARE_PATTERN, format_number, format_share, parse_share, read_share
 
 
 class Bound(BaseModel):
@@ -80,7 +80,7 @@ class Most(BaseModel):
     relative: bool = False
 
     def __str__(self) -> str:
-        return f"baseline * {self.number:g}" if self.relative else f"{self.number:g}"
+        return f"baseline * {format_number(self.number)}" if self.relative else format_number(self.number)
 
 
 _OVER_ONE: Final = r"0*(([2-9]|[1-9]\d+)(\.\d+)?|1\.\d*[1-9]\d*)"

@@ -19,7 +19,7 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Look
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import BUCKETS_MS
-from chaos.values.quantities import parse_duration
+from chaos.values.quantities import format_number, parse_duration
 from chaos.values.questions import Convergence, ProcessorTime, ProxyMemory, Pushes, Question, Requests
 
 _SECONDS: Final = 5.0
@@ -280,7 +280,7 @@ KEY_METRICS: Final[dict[str, KeyMetric]] = {
         number=_multiple,
         form="a multiple of the baseline, such as 'baseline * 3'",
         expected="at most {most} requests per second to {service}",
-        told=lambda value: f"{value:.3g} per second",
+        told=lambda value: f"{format_number(value, 3)} per second",
         missing=_CALLERS,
         over="see whether callers retry without a bound, or users send again what was not answered",
         of_service=True,
@@ -306,7 +306,7 @@ KEY_METRICS: Final[dict[str, KeyMetric]] = {
         number=_quantity,
         form="a number of configurations in a minute, such as 100",
         expected="at most {most} configurations sent to proxies in a minute",
-        told=lambda value: f"{value:g} in a minute",
+        told=lambda value: f"{format_number(value)} in a minute",
         missing=_ISTIOD,
         takes=lambda interval: interval,
         over=f"find out what changes so often (pilot_push_triggers), and {_NEEDED}",
@@ -334,7 +334,7 @@ KEY_METRICS: Final[dict[str, KeyMetric]] = {
         number=_quantity,
         form="a quantity of memory, such as 200M or 256Mi",
         expected="at most {most} bytes allocated by each proxy of the namespace",
-        told=lambda value: f"{value / 1e6:.3g}M bytes",
+        told=lambda value: f"{format_number(value / 1e6, 3)}M bytes",
         missing="let Prometheus scrape the proxies (port 15090, or 15020) with the labels namespace and pod",
         takes=lambda interval: (_TIMES - 1) * interval,
         over=f"{_NEEDED}, or give them more memory",
@@ -347,7 +347,7 @@ KEY_METRICS: Final[dict[str, KeyMetric]] = {
         number=_quantity,
         form="a quantity of CPUs, such as 1 or 1600m",
         expected="at most {most} CPUs used by each istiod",
-        told=lambda value: f"{value:.2g} CPUs",
+        told=lambda value: f"{format_number(value, 2)} CPUs",
         missing=_ISTIOD,
         over="give istiod more CPU, or more replicas",
     ),

@@ -16,6 +16,7 @@ from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import given, none_of
 from chaos.values.declared import Placed
+from chaos.values.quantities import format_number
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal
 
@@ -23,7 +24,7 @@ from chaos.values.remarks import Refusal
 def _as_text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("expected a number, or a number with its unit")
-    return value if isinstance(value, str) else f"{value:g}"
+    return value if isinstance(value, str) else format_number(value)
 
 
 Metric = Literal["request-rate", "latency", "pushes", "convergence", "proxy-memory", "istiod-cpu"]

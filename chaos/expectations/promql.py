@@ -16,7 +16,7 @@ from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import is_recorded
 from chaos.values.promql import check_comparison, read_comparison, true_without_data
-from chaos.values.quantities import format_duration
+from chaos.values.quantities import format_duration, format_number
 from chaos.values.questions import COMPARED, FALSE, LEAST, MOST, NO_DATA, TRUE, Comparison, Question
 from chaos.values.remarks import Warn
 
@@ -162,4 +162,4 @@ def _values(seen: Mapping[str, Sequence[float]]) -> str:
     least, most = min(seen.get(LEAST, ()), default=None), max(seen.get(MOST, ()), default=None)
     if least is None or most is None:
         return ""
-    return f"{least:.4g}" if least == most else f"{least:.4g} to {most:.4g}"
+    return format_number(least, 4) if least == most else f"{format_number(least, 4)} to {format_number(most, 4)}"

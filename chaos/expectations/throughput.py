@@ -19,7 +19,7 @@ from chaos.expectations.scene import Scene
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.conditions import all_of, none_of
 from chaos.values.declared import Placed
-from chaos.values.quantities import UncertainShare, format_share
+from chaos.values.quantities import UncertainShare, format_number, format_share
 from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
 
@@ -170,7 +170,7 @@ class ThroughputExpectation(Kind):
             bound * mean(before) if before else 0.0,
             part,
             value=mean(now) if now else None,
-            where=f"{mean(before):.3g}" if before else "",
+            where=format_number(mean(before), 3) if before else "",
         )
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
@@ -187,7 +187,9 @@ class ThroughputExpectation(Kind):
         by = f" of {self.caller}" if self.caller is not None else ""
         observed = "no event"
         if found.tally.total:
-            observed = "too few scrapes for a rate" if found.value is None else f"{found.value:.3g} per second"
+            observed = (
+                "too few scrapes for a rate" if found.value is None else f"{format_number(found.value, 3)} per second"
+            )
             observed += f", before {found.where}" if found.where else ""
         return ExpectationResult(
             title=self.title,

@@ -16,6 +16,7 @@ from chaos.judge.facts import Facts
 from chaos.judge.ours import listened, rates_of_others
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode, RemovalResult
+from chaos.values.quantities import format_number
 
 NOTICED: Final = 0.05
 """Share of a service's requests from which those of others are no trifle, where rates are compared."""
@@ -37,7 +38,7 @@ def others_before(facts: Facts) -> Iterator[Reason]:
         if others > NOTICED * every:
             yield _reason(
                 one,
-                f"before the load began, they already sent at least {others:.2g} requests per second (with the load, there were {every:.2g}). If that number "
+                f"before the load began, they already sent at least {format_number(others, 2)} requests per second (with the load, there were {format_number(every, 2)}). If that number "
                 "changes, the run can't tell whether the clients or the system changed",
             )
 
@@ -56,7 +57,7 @@ def others_since(facts: Facts, now: float, removed: RemovalResult | None) -> Map
                 names = ", ".join(sorted(more))
                 found[one.title] = _reason(
                     one,
-                    f"{when}, {names} surely sent {sum(more.values()) / (window.end - window.start):.2g} requests per second more than in the baseline, which "
+                    f"{when}, {names} surely sent {format_number(sum(more.values()) / (window.end - window.start), 2)} requests per second more than in the baseline, which "
                     "the load does not explain. So the run can't tell whether these clients or the system changed what is counted",
                 )
     return found

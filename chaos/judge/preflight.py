@@ -11,6 +11,7 @@ from chaos.judge.questions import needed
 from chaos.model.plan import Plan
 from chaos.model.verdict import ReasonCode
 from chaos.values.held import LABELS, Held
+from chaos.values.quantities import format_number
 from chaos.values.questions import Durations, Question, Requests
 from chaos.values.remarks import JUDGING_AT, Refusal, Warn
 
@@ -89,7 +90,7 @@ def remarks(found: Sampled, interval: float) -> Iterator[Warn]:
     if found.age is not None and found.age > 2 * interval + _LATE:
         yield Warn(
             code="samples-late",
-            message=f"the newest samples are {found.age:.0f} s old, though proxies are scraped every {interval:.3g} s: guardrails act "
+            message=f"the newest samples are {found.age:.0f} s old, though proxies are scraped every {format_number(interval, 3)} s: guardrails act "
             "as much later, and each phase waits as much longer; if nothing newer comes, Prometheus no longer scrapes the proxies",
         )
     if found.copies:

@@ -27,7 +27,7 @@ from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
-from chaos.values.quantities import format_share
+from chaos.values.quantities import format_number, format_share
 
 _BEFORE: Final = "before the fault"
 _AFTER: Final = "after the fault"
@@ -326,7 +326,7 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
         if after < _WORKS * before and before * (known.end - since) >= _EXPECTED:
             yield Reason(
                 code=ReasonCode.NO_CALLERS,
-                message=f"{injection.host} is hardly called any more since the fault: {after:.2g} times per second, {before:.2g} before; its callers "
+                message=f"{injection.host} is hardly called any more since the fault: {format_number(after, 2)} times per second, {format_number(before, 2)} before; its callers "
                 "do without it, which is no recovery",
                 hint="look for a circuit breaker in the callers that stays open, a pool that stays stuck, or a fallback that is cached. To make this a "
                 "failure, expect that the target is asked again (throughput)",

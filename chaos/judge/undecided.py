@@ -16,7 +16,7 @@ from chaos.judge.proof import ends_off
 from chaos.judge.tested import hanging
 from chaos.model.verdict import Reason, ReasonCode, RecoveryResult
 from chaos.values.answers import Answer, ExpectationResult
-from chaos.values.quantities import format_share
+from chaos.values.quantities import format_number, format_share
 
 _RELAPSED: Final = (
     "run again. What fails at the same time after each fault is a relapse. What fails now and then without a fault, too, is seen "
@@ -117,7 +117,7 @@ def undecided_recovery(facts: Facts, after: RecoveryResult) -> Iterator[Reason]:
         hint = f"find out what fails for a moment after the fault. To decide the question all the same, {_FEW_AFTER}"
     if relapsed:
         told.append(
-            f"the steady state was surely violated for a time that ended {after.bad_until:.3g} s after the fault was gone"
+            f"the steady state was surely violated for a time that ended {format_number(after.bad_until, 3)} s after the fault was gone"
         )
         hint = _RELAPSED
     elif not open_:

@@ -21,6 +21,7 @@ from chaos.judge.tested import about_answers, answers_of, succeeded, too_small_a
 from chaos.model.history import Mark
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
+from chaos.values.quantities import format_number
 
 _SURE: Final = 0.99
 """Confidence with which more answers than before are no successes. No verdict rests on it."""
@@ -141,7 +142,7 @@ def _called_less(facts: Facts, since: float) -> Iterator[str]:
         before, after = (calls_per_second(facts, one, window) for window in (facts.baseline, known))
         if after * _TIMES < before and before * (known.end - known.start) >= _EXPECTED:
             yield (
-                f"{one.target} is called less often since the fault, {after:.2g} times per second, and {before:.2g} before; no expectation is about how often it "
+                f"{one.target} is called less often since the fault, {format_number(after, 2)} times per second, and {format_number(before, 2)} before; no expectation is about how often it "
                 "is called (throughput)"
             )
 

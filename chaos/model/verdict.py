@@ -11,7 +11,7 @@ from chaos.model.experiment import Profile
 from chaos.model.judged import Again
 from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.frozen import Frozen
-from chaos.values.quantities import format_share
+from chaos.values.quantities import format_number, format_share
 
 
 class Outcome(StrEnum):
@@ -260,7 +260,11 @@ class RecoveryResult(Frozen):
         if not seconds:
             return "at once"
         least = round(seconds - self.uncertainty, 3)
-        return f"between {least:.3g} and {seconds:.3g} s" if least > 0 else f"within {seconds:.3g} s"
+        return (
+            f"between {format_number(least, 3)} and {format_number(seconds, 3)} s"
+            if least > 0
+            else f"within {format_number(seconds, 3)} s"
+        )
 
 
 class ChangedEdge(Frozen):
@@ -290,7 +294,7 @@ class ChangedEdge(Frozen):
         errors = (1 - tally.share if tally.share is not None else 0.0 for tally in (self.before, self.during))
         before, during = (f"{share:.0%}" if share >= 0.01 or not share else f"{share:.1%}" for share in errors)
         told = f"{before} → {during} errors" if self.during.total else "no request any more"
-        rates = "{:.2g} → {:.2g} requests per second".format(*self.rates)
+        rates = " → ".join(format_number(rate, 2) for rate in self.rates) + " requests per second"
         return f"{self.caller} → {self.service}: {told}, {rates}"
 
 

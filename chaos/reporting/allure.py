@@ -28,6 +28,7 @@ from chaos.reporting.prose import changed_lines, recovery_text, removal_text, sh
 from chaos.reporting.record import LOAD_LOG, write_atomically
 from chaos.reporting.timeline import TIMELINE
 from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.quantities import format_number
 
 _MARKDOWN: Final = "text/markdown"
 _CSV: Final = "text/csv"
@@ -156,8 +157,8 @@ def _write_surroundings(results: Path, environment: Environment, categories: Pat
         "Istio": environment.istio or ("embedded lab" if environment.lab else "unknown"),
         "Prometheus": environment.prometheus,
         "Entry": environment.entry,
-        "Scrape.interval": f"{environment.scrape_interval:.3g} s",
-        "Samples.late": f"{environment.lag:.3g} s",
+        "Scrape.interval": f"{format_number(environment.scrape_interval, 3)} s",
+        "Samples.late": f"{format_number(environment.lag, 3)} s",
         "Harness": environment.harness,
     }
     text = "".join(f"{key}={value}\n" for key, value in rows.items() if value)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 
 from chaos.model.history import History
+from chaos.values.quantities import format_number
 from chaos.values.questions import Comparison
 from chaos.values.series import Recorded
 
@@ -37,7 +38,7 @@ def query_csv(recorded: Recorded) -> str:
     out.write(f"# {recorded.query}\nseries,time,value\n")
     for number, series in enumerate(recorded.series):
         out.write(f"# {number}: {json.dumps(_short(series.labels), sort_keys=True)}\n")
-        out.writelines(f"{number},{at:.3f},{value:g}\n" for at, value in series.samples)
+        out.writelines(f"{number},{at:.3f},{format_number(value)}\n" for at, value in series.samples)
     if isinstance(recorded.question, Comparison):
         out.write(
             "# without labels: 1: true at this look, 0: false, -1: no data; compared: the least and the most of the values\n"

@@ -104,6 +104,13 @@ def shorter_than(seconds: int) -> dict[str, Any]:
     return {"pattern": rf"^({tens}(\.\d+)?s|{tens}?\d{{1,3}}(\.\d+)?ms|0+(\.0+)?(h|m))$"}
 
 
+def format_number(value: float, digits: int | None = None) -> str:
+    """A number as people write it, without an exponent: exactly, or rounded to so many significant digits (``1234.5`` to two is ``1200``)."""
+    if not math.isfinite(value):
+        return f"{value:g}"
+    return f"{Decimal(repr(value) if digits is None else f'{value:.{digits - 1}e}').normalize():f}"
+
+
 def format_share(value: float) -> str:
     """A declared share as people write it, exactly: ``99%``, ``99.53%``."""
     return f"{Decimal(repr(round(value * 100, _MOST_DIGITS))).normalize():f}%"

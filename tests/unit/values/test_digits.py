@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from chaos.expectations.bound import Bound
 from chaos.expectations.confidence import interval
 from chaos.values.answers import Interval
-from chaos.values.quantities import format_confidence, format_share, measured_share
+from chaos.values.quantities import format_confidence, format_number, format_share, measured_share
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,9 @@ def test_a_confidence_is_told_by_what_it_leaves() -> None:
 def test_a_relative_bound_says_what_it_came_to() -> None:
     assert Bound(share=0.005, relative=True).resolved(0.98874) == "baseline - 0.5% (here 98.87%)"
     assert Bound(share=0.99).resolved(0.99) == "99%"
+
+
+def test_large_numbers_have_no_exponent() -> None:
+    assert [format_number(one, 2) for one in (123.4, 0.01234, 25.0, 0.0)] == ["120", "0.012", "25", "0"]
+    assert [format_number(one) for one in (1234567.0, 268435456, 0.1)] == ["1234567", "268435456", "0.1"]
+    assert [format_number(one) for one in (float("inf"), float("nan"))] == ["inf", "nan"]
