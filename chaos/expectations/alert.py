@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field
@@ -123,6 +124,8 @@ class AlertExpectation(Kind):
             answer = Answer.HOLDS if len(looks) >= _LOOKS else Answer.UNDECIDED
             silent = self._silent_anyway(evidence, look)
             answer = Answer.UNDECIDED if silent else answer
+        if self._fired_late(evidence, look):
+            answer, seconds = Answer.VIOLATED, 0.0
         others = self._others(evidence, look)
         if others and self.only:
             answer = Answer.VIOLATED
@@ -152,6 +155,20 @@ class AlertExpectation(Kind):
             tally=found.tally,
             hint=_COMPARE if must else _TOO_SHORT if found.seen else None,
             answer=found.answer,
+        )
+
+    def _fired_late(self, evidence: Evidence, look: Look) -> bool:
+        """Whether an alert that must never fire began to do so once the fault had ended: a rule that waits fires late, and resolves again.
+
+        One that fired already when the fault ended is a matter of the fault's time, and has to resolve.
+        """
+        if look.faulted is None or self.fires_within is not None:
+            return False
+        looks = dict[float, bool]()
+        for at, fires in self._looks(evidence, Window(look.faulted.start, look.window.end)):
+            looks[at] = looks.get(at, False) or fires
+        return any(
+            fires and not before and at > look.faulted.end for (_, before), (at, fires) in pairwise(looks.items())
         )
 
     def _looks(self, evidence: Evidence, window: Window) -> list[tuple[float, bool]]:

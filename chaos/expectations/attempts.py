@@ -266,12 +266,9 @@ class AttemptsExpectation(Kind):
         start = window.start
         if self.per is None and (scraped := evidence.scraped(self.questions(namespace), window)) is not None:
             start = scraped.start
-        counters = (one for question in self.questions(namespace) for one in evidence.counters(question))
-        ends = [
-            one.times[-1] for one in counters if one.times and not one.is_gone(window.end, evidence.scrape_interval)
-        ]
+        ends = [evidence.complete_until(self.questions(namespace), window.end)]
         ends += [second.at + 1 for second in evidence.load.seconds[-1:]]
-        scrapes = floor((min(window.end, *ends) - start) / evidence.scrape_interval)
+        scrapes = floor((min(ends) - start) / evidence.scrape_interval)
         return Window(start, start + max(0, scrapes) * evidence.scrape_interval)
 
     def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:

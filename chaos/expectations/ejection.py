@@ -126,7 +126,8 @@ class EjectionExpectation(Kind):
         elif short:
             where = f"{', '.join(short)} got none or few for a time, which may be chance or too short: a longer baseline, a higher rate or more scrapes tell an ejection from it"
         value = least.start - window.start if least is not None else None
-        return Finding(answer, tally, limit, look.confidence, value=value, where=where)
+        lasted = f"{least.end - least.start:.0f} s" if least is not None else ""
+        return Finding(answer, tally, limit, look.confidence, value=value, where=where, seen=lasted)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the replicas that were out."""
@@ -135,7 +136,7 @@ class EjectionExpectation(Kind):
             expected = f"a replica of {self.ejection} gets no requests any more within {format_duration(self.within)}"
         observed = f"{found.tally.total} requests, and no replica was surely left out"
         if found.value is not None:
-            observed = f"{found.where} got none from {found.value:.1f} s on, while the others did"
+            observed = f"{found.where} got none from {found.value:.1f} s on, for {found.seen}, while the others did"
         elif found.answer is Answer.UNDECIDED:
             observed = f"{found.tally.total} requests, {found.where}"
         return ExpectationResult(

@@ -212,6 +212,13 @@ class Evidence:
         scrapes = (self.scrapes.get(one.source, one.times) for asked in questions for one in self.counters(asked))
         return max((times[place - 1] for times in scrapes if (place := bisect_right(times, moment))), default=moment)
 
+    def complete_until(self, questions: Iterable[Question], moment: float) -> float:
+        """Up to when, at most a moment, every process that is still scraped has told what it counted; samples may come late."""
+        counters = [one for question in questions for one in self.counters(question) if one.times]
+        newest = min(moment, max((one.times[-1] for one in counters), default=moment))
+        gone = (one.is_gone(newest, self.scrape_interval) for one in counters)
+        return min([moment, *(one.times[-1] for one, ended in zip(counters, gone, strict=True) if not ended)])
+
     def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
         """The scrapes of a window between which any series of a question rose, in the order of time."""
         rises = (rise for one in self.counters(question) for rise in self.rises_of(one, window))

@@ -33,6 +33,7 @@ class Look:
         confidence: Of this one decision, for all looks together.
         delay: Seconds by which a faulted request may be counted later than others that came with it.
         baseline: The baseline's window, once it has ended.
+        faulted: The fault's window, once it has ended.
         at_least: Seconds of which nothing is claimed before they are over.
         at_once: A stop condition acts on what was seen; it does not ask whether it came in a burst.
         reaches_back: What is counted between two scrapes is counted from the last scrape before the window on.
@@ -44,6 +45,7 @@ class Look:
     confidence: float
     delay: float = 0.0
     baseline: Window | None = None
+    faulted: Window | None = None
     at_least: float = 0.0
     at_once: bool = False
     reaches_back: bool = False
@@ -184,6 +186,11 @@ class Kind(Declared, ABC):
     @abstractmethod
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """What was decided, with the sentences of what was expected and what was observed."""
+
+    @property
+    def parts(self) -> Sequence[Kind]:
+        """The expectations that it is made of, by which it tells good answers from others; itself alone where there are none."""
+        return (self,)
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
         """What was counted at each host to which routes send the requests; nothing where that is one, or is not told apart."""

@@ -173,6 +173,11 @@ class ThroughputExpectation(Kind):
             where=format_number(mean(before), 3) if before else "",
         )
 
+    @property
+    def parts(self) -> Sequence[Expectation]:
+        """That of the requests that count."""
+        return (self._service,)
+
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
         """As of a share."""
         return self._service.apart(evidence, look)

@@ -131,6 +131,11 @@ class UnaffectedExpectation(Kind):
         worst = f"the worst of {len(found)} services" if len(found) > 1 else self.unaffected[0]
         return replace(shown, where=worst if answer is Answer.HOLDS else ", ".join(silent or same))
 
+    @property
+    def parts(self) -> Sequence[Expectation]:
+        """One of each service."""
+        return self._services
+
     def counting(self, evidence: Evidence, window: Window) -> Window:
         """As each of its shares does."""
         return self._services[0].counting(evidence, window)

@@ -83,7 +83,7 @@ def judge(history: History) -> Verdict:
         experiment=history.plan.experiment.name,
         profile=history.plan.experiment.profile,
         outcome=outcome,
-        reasons=tuple(sorted(reasons, key=lambda reason: -_rank(reason))),
+        reasons=tuple(sorted(reasons, key=_order)),
         baseline=before.expectations,
         fault=during.expectations,
         guardrails=guarded,
@@ -119,6 +119,11 @@ def _recovered(history: History, facts: Facts, removed: RemovalResult, now: floa
 
 def _rank(reason: Reason) -> int:
     return list(Outcome).index(reason.code.outcome)
+
+
+def _order(reason: Reason) -> tuple[int, bool]:
+    """The worst first; callers who gave the target up are why too few of their requests were hit."""
+    return -_rank(reason), reason.code is not ReasonCode.NO_CALLERS
 
 
 def _newest(history: History) -> float:

@@ -28,6 +28,7 @@ def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float, re
         confidence=confidence,
         delay=longest_delay(experiment),
         baseline=facts.baseline if phase != "baseline" else None,
+        faulted=facts.faulted(window.start) if phase == "recovery" else None,
         at_least=least[phase].total_seconds(),
         reaches_back=reaches_back,
     )

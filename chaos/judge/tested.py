@@ -79,21 +79,40 @@ def _tripped_before(facts: Facts) -> Iterator[Reason]:
 
 def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
     """Expectations that 404 for all would hold, or a redirect to a login page, although nobody declared that."""
-    for one in facts.experiment.steady_state:
-        if not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
-            continue
-        answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
-        if _succeeding(answers) < _WORKS:
-            most = max(answers, key=answers.__getitem__)
+    namespace = facts.experiment.target.namespace
+    for kind, one in shares_of_answers(facts):
+        answers = one.statuses(facts.evidence, window, namespace)
+        if _succeeding(taken := taken_for_good(one, answers)) < _WORKS:
+            most = max(taken, key=taken.__getitem__)
+            of = "" if one is kind else f" of {', '.join(one.hosts(namespace))}"
             cure = "check the load's paths, its headers (Host, credentials) and its data"
             if when != _BEFORE:
                 cure = "before the fault such requests succeeded: see what the service answers in place of an error, or what its callers lost (a session)"
             expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
-                message=f"almost no answer {when} was a success (2xx), and {one.title!r} takes these answers for good ones: status {_told(answers)}",
+                message=f"almost no answer{of} {when} was a success (2xx), and {kind.title!r} takes these answers for good ones: status {_told(answers)}",
                 hint=f"{cure}; " + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
+
+
+def shares_of_answers(facts: Facts) -> Iterator[tuple[Kind, ShareOfGood]]:
+    """Expectations that take successes for good answers, with each share of answers that they are made of."""
+    for kind in facts.experiment.steady_state:
+        for one in kind.parts:
+            if isinstance(one, ShareOfGood) and one.broken_by_errors and one.good.takes_success:
+                yield kind, one
+
+
+def taken_for_good(one: ShareOfGood, answers: Mapping[str, int]) -> Mapping[str, int]:
+    """Answers by status without those that are errors by what is declared."""
+    if one.good.grpc is not None:
+        return answers
+    return {
+        status: n
+        for status, n in answers.items()
+        if is_success(status) or not status.isdigit() or one.good.status_is_good(int(status))
+    }
 
 
 def with_statuses(
@@ -225,7 +244,7 @@ def hanging(facts: Facts, result: ExpectationResult) -> int:
 
 
 def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], window: Window) -> Iterator[Reason]:
-    """Expectations that would have held if each faulted request had made one more answer bad.
+    """Expectations that would have held if each faulted request had made an answer bad, besides those that are bad without a fault.
 
     That is the worst that a system can make of them, however many calls of the target it makes for an answer. Requests that
     the target would have failed anyway are not worse for the fault; nor are those of callers that these answers do not need, those by which
@@ -285,7 +304,15 @@ def _hits(
         needed = reach.needed_by(one) if reach else None
         felt = [_faulted(facts, injection, one.counting(evidence, settled), needed) for injection in injections]
         hit = [round(part * number) for part, number in zip(works, felt, strict=True)]
-        yield one, result, one.tally(evidence, settled, experiment.target.namespace), hit
+        yield one, result, _as_usual(facts, one, settled), hit
+
+
+def _as_usual(facts: Facts, one: ShareOfGood, window: Window) -> Tally:
+    """A window's answers, as many of them good as by the baseline's share: what the fault itself made bad is not among the bad ones."""
+    namespace = facts.experiment.target.namespace
+    found = one.tally(facts.evidence, window, namespace)
+    before = one.tally(facts.evidence, facts.baseline, namespace).share if facts.baseline is not None else None
+    return found if before is None else Tally(good=round(before * found.total), total=found.total)
 
 
 def _holds_without(bad: int, tally: Tally, bound: float, confidence: float) -> bool:

@@ -80,7 +80,11 @@ def _at_the_entry(
     Where proxies of a service count what arrives there from the entry, they tell it better.
     """
     edges = [Edges(namespace=facts.experiment.target.namespace, end=end) for end in End]
-    every, _ = _sent(facts, [*by_callers, *edges], window, lambda _: True)
+    asked: list[Requests | Edges] = [*by_callers, *edges]
+    window = Window(window.start, facts.evidence.complete_until(asked, window.end))
+    if window.end - window.start < _LEAST * facts.environment.scrape_interval:
+        return
+    every, _ = _sent(facts, asked, window, lambda _: True)
     called = {"/".join(found) for _, host in every if (found := service_of(host)) is not None}
     entered = {edge: number for edge, number in every.items() if edge[0] not in called}
     counted = sum(entered.values())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress, product
 from typing import Final
@@ -17,7 +17,15 @@ from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.ours import calls_per_second
 from chaos.judge.reach import not_reached
-from chaos.judge.tested import about_answers, answers_of, succeeded, too_small_alone, until_fault
+from chaos.judge.tested import (
+    about_answers,
+    answers_of,
+    shares_of_answers,
+    succeeded,
+    taken_for_good,
+    too_small_alone,
+    until_fault,
+)
 from chaos.model.history import Mark
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell
@@ -107,15 +115,25 @@ def _unlike_before(facts: Facts, phases: Sequence[_Phase], now: float) -> Iterat
 def _no_success(facts: Facts, phases: Sequence[_Phase]) -> Iterator[str]:
     """Expectations that hold by answers that are neither errors nor successes, such as 404, and are so only since the fault."""
     namespace, confidence = facts.experiment.target.namespace, share_of_confidence(facts.experiment)
-    for phase, (place, one) in product(phases, enumerate(facts.experiment.steady_state)):
-        if not isinstance(one, ShareOfGood) or not one.broken_by_errors or not one.good.takes_success:
-            continue
+    places = {kind.title: place for place, kind in enumerate(facts.experiment.steady_state)}
+    for phase, (kind, one) in product(phases, shares_of_answers(facts)):
         answers = one.statuses(facts.evidence, phase.window, namespace)
-        good, total = sum(n for status, n in answers.items() if is_success(status)), sum(answers.values())
-        if decide(good, total, phase.bounds[place], confidence=confidence) is Answer.VIOLATED:
+        good, total = _successes(answers)
+        if one is kind:
+            fewer = decide(good, total, phase.bounds[places[kind.title]], confidence=confidence) is Answer.VIOLATED
+        else:  # its bound is relative to the baseline, or is no share
+            before = one.statuses(facts.evidence, facts.baseline, namespace) if facts.baseline is not None else {}
+            taken, usual = (sum(taken_for_good(one, told).values()) - _successes(told)[0] for told in (answers, before))
+            least, most = (
+                interval(taken, total, confidence=_SURE).low,
+                interval(usual, sum(before.values()), confidence=_SURE).high,
+            )
+            fewer = least > most
+        if fewer:
             told = ", ".join(f"{status} for {n}" for status, n in sorted(answers.items()) if not is_success(status))
+            of = "" if one is kind else f" of {', '.join(one.hosts(namespace))}"
             yield (
-                f"{one.title!r} holds only because it counts answers as good that are no successes: of {total} answers {phase.when}, status {told}; if they "
+                f"{kind.title!r} holds only because it counts answers as good that are no successes: of {total} answers{of} {phase.when}, status {told}; if they "
                 "should not count as good, declare good.status 2xx"
             )
 
@@ -152,13 +170,17 @@ def _answers_worse(facts: Facts, since: float) -> Iterator[str]:
     end = facts.marks.get(Mark.LOAD_STOPPED, since)
     for one in facts.plan.injections if since < end else ():
         before, after = (answers_of(facts, one, window) for window in (until_fault(facts), Window(since, end)))
-        good, usual = (sum(n for status, n in told.items() if is_success(status)) for told in (after, before))
-        total, every = sum(after.values()), sum(before.values())
+        (good, total), (usual, every) = _successes(after), _successes(before)
         if interval(good, total, confidence=_SURE).high < interval(usual, every, confidence=_SURE).low:
             yield (
                 f"{one.target} answers worse since the fault: after the recovery, {total - good} of {total} answers to its callers were no successes (2xx), and "
                 f"before the fault {every - usual} of {every}; nothing that is expected shows it"
             )
+
+
+def _successes(answers: Mapping[str, int]) -> tuple[int, int]:
+    """How many answers by status were successes, and all."""
+    return sum(n for status, n in answers.items() if is_success(status)), sum(answers.values())
 
 
 def _is_error(cell: LoadCell) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -24,6 +24,12 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
 Name = Annotated[str, typer.Option("--name", help="which lab, where several run side by side")]
+
+
+_NO_ENTRY: Final = (
+    "none, since no manifest has a Gateway for istio=ingressgateway: load gets in by that and a VirtualService"
+)
+_NONE: Final = "none, since none has the label env=staging in its manifest"
 
 
 @app.command()
@@ -48,11 +54,12 @@ def up(
     if as_json:
         _give(state.public())
     else:
+        entry = f"curl {state.entry}{'' if manifests else '/orders/42'}" if state.entry else _NO_ENTRY
         _give(
             f"the lab {name!r} is up (process {state.pid})\n"
             f"  kubectl:     kubectl --kubeconfig {state.kubeconfig} --context {state.context} get pods\n"
-            + (f"  entry:       curl {state.entry}{'' if manifests else '/orders/42'}\n" if state.entry else "")
-            + f"  namespaces:  {', '.join(state.namespaces)}; experiments may touch {', '.join(state.staging) or 'none'}\n"
+            + f"  entry:       {entry}\n"
+            f"  namespaces:  {', '.join(state.namespaces)}; experiments may touch {', '.join(state.staging) or _NONE}\n"
             f"  prometheus:  {state.prometheus}\n"
             f"  stop it:     chaosctl lab down" + ("" if name == "default" else f" --name {name}")
         )

@@ -55,7 +55,11 @@ def load(
             unused -= _annotate(one.obj, behaviours)
         create(store, validators, one.obj)
     if unused:
-        raise InputError(f"there is no workload for the behaviours of {', '.join(sorted(unused))}")
+        named = sorted(str(d.obj["metadata"]["name"]) for d in documents if d.resource in WORKLOADS)
+        raise InputError(
+            f"the manifests have no workload for the behaviours of {', '.join(sorted(unused))}",
+            hint=f"name the workloads as the manifests do ({', '.join(named) or 'there are none'}), or by their pods' label app",
+        )
     if any(_wants_ingress(gateway) for gateway in store.list(GATEWAYS)):
         for obj in ingress_gateway(store.list(GATEWAYS)):
             create(store, validators, obj)

@@ -88,6 +88,7 @@ class Traffic:
         self.replicas, self.spoilt, self.ejected, self.lingers = 1, 0.0, Times(None), 0.0
         self.sheds, self.breaker = 0.3, Times(None)
         self.others, self.stuck, self.status, self.target_status = 0.0, 0.0, 200, "200"
+        self.spreads_as = "503"
         self.spreads = self.skipped = self.unfilled = self.leaks = self.spared = 0.0
         self.takes, self.tail, self.queues, self.patience = 20.0, (0.0, 0.0), 0.0, inf
         self.fails_as, self.fails_as_grpc = 500, ""
@@ -336,7 +337,9 @@ class Traffic:
         if left_out:
             calls = self.shares.whole("others", calls * (1 - left_out))
         for name, home in OTHERS:
-            for (_, code), count in self.shares.out({(name, "200"): 1 - bad, (name, "503"): bad}, calls).items():
+            for (_, code), count in self.shares.out(
+                {(name, "200"): 1 - bad, (name, self.spreads_as): bad}, calls
+            ).items():
                 self._count(Requests(host=service_fqdn(name, home)), count, caller=ENTRY, pod=ENTRY, code=code)
 
     def _in_rotation(self, at: float) -> Sequence[str]:
@@ -356,7 +359,7 @@ class Traffic:
     def _failing(self, request: str, abort: float, at: float) -> float:
         """The share of the orders that fail for the fault's sake: while it is there, or for some time after it."""
         if abort:
-            return (1 - self.bears_at.get(request, self.bears)) * abort
+            return (1 - self.bears_at.get(request, self.bears)) * abort * min(1.0, self.asks)
         share, last = self._hit
         return share if at - last <= self.heals else 0.0
 

@@ -115,6 +115,18 @@ WAYS: Mapping[str, Way] = {
             "a key metric": "metric: request-rate, service: order-svc",
         }.items()
     },
+    **{
+        f"401 of other services, of which only {what} is expected": Way(
+            R.NO_SUCCESS,
+            expecting(expectation),
+            traffic={"spreads_as": "401", "lingers": 60.0},
+            faulted={"spreads": 1.0},
+        )
+        for what, expectation in {
+            "that they are unaffected": "unaffected: [catalog-svc, platform/session-svc]",
+            "how often they are asked": "throughput: catalog-svc, atLeast: 90%",
+        }.items()
+    },
     "404 as soon as there is a fault": Way(R.NO_SUCCESS, faulted={"status": 404}),
     "only a time, and fast errors from the start": Way(
         R.NOT_STEADY_BEFORE, expecting("service: order-svc, good: {within: 1s}, atLeast: 90%"), traffic={"broken": 1.0}
@@ -163,6 +175,12 @@ WAYS: Mapping[str, Way] = {
     ),
     "every answer is good": Way(R.CANNOT_BREAK, expecting('service: order-svc, good: {status: "<600"}, atLeast: 90%')),
     "few of the load's requests call the target": Way(R.FAULT_TOO_SMALL, traffic={"asks": 0.1}),
+    "few of the load's requests call the target, and each of these fails with it": Way(
+        R.FAULT_TOO_SMALL,
+        expecting('service: order-svc, good: {status: "<500"}, atLeast: 95%')
+        | {"load": "rate: 80, requests: [{path: /orders/42}]"},
+        traffic={"asks": 0.04, "bears": 0.0},
+    ),
     "the load's requests call the target less often than declared": Way(
         R.FAULT_TOO_SMALL,
         {

@@ -44,6 +44,15 @@ def test_other_alerts_are_told_and_are_a_reason_where_only_one_may_fire() -> Non
     assert list(reasons(run(Shop(alerts=noisy), QUIET))) == [ReasonCode.EXPECTATION_VIOLATED]
 
 
+def test_an_alert_that_must_never_fire_may_not_do_so_once_the_fault_has_ended_either() -> None:
+    """A rule that waits fires late. What fired during the fault only has to resolve."""
+    verdict = run(Shop(alerts={"ShopDown": Times(32, after=9)}), QUIET)
+    assert list(reasons(verdict)) == [ReasonCode.NOT_RECOVERED]
+    assert "expected ShopDown does not fire; observed it fired" in reasons(verdict)[ReasonCode.NOT_RECOVERED]
+    verdict = run(Shop(alerts={"ShopDown": Times(3, after=9)}), QUIET)
+    assert list(reasons(verdict)) == [ReasonCode.EXPECTATION_VIOLATED]
+
+
 def test_an_alert_whose_rule_waits_longer_than_the_fault_lasts_is_not_shown_to_be_silent() -> None:
     long, short = (run(Shop(waits=waits), QUIET) for waits in (600.0, 20.0))
     assert list(reasons(long)) == [ReasonCode.UNDECIDED_DURING_FAULT]

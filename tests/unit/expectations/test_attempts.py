@@ -14,6 +14,7 @@ from chaos.values.led import Led
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import Requests, Side
 from chaos.values.series import Series
+from tests.support.shop_runs import ORDERS as LOAD
 from tests.support.shop_runs import reasons, run
 
 ORDERS = Requests(host="order-svc.staging.svc.cluster.local", side=Side.CALLED)
@@ -27,6 +28,16 @@ IN_ALL = "{title: no storm, attempts: inventory-svc, atMost: baseline * 2}"
 ])  # fmt: skip
 def test_few_attempts_hold(behaviour: Behaviour, expected: str) -> None:
     verdict = run(Shop(**behaviour), expected)
+    assert verdict.passed, verdict.reasons
+
+
+@pytest.mark.parametrize("lag", [3.0, 8.0, 15.0])
+def test_samples_that_come_late_are_no_attempts_that_came_in_bursts(lag: float) -> None:
+    shop = Shop()
+    shop.metrics.storage.lag = lag
+    verdict = run(
+        shop, "{title: few, attempts: inventory-svc, atMost: 1.3, duringFault: 3}", load=LOAD.replace("20", "40")
+    )
     assert verdict.passed, verdict.reasons
 
 

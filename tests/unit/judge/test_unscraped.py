@@ -100,6 +100,16 @@ def test_whatever_happens_where_all_are_scraped_nothing_is_said(seed: int, tmp_p
     assert ReasonCode.CALLER_NOT_SCRAPED not in {reason.code for reason in verdict.reasons}, verdict.reasons
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_entry_may_have_been_scraped_some_time_before_the_end(seed: int, tmp_path: object) -> None:
+    """Nothing that is expected is counted at the entry, whose last samples are as old as a scrape interval."""
+    shop = Shop(seed=seed, scrape_interval=15.0, replicas=3)
+    shop.traffic.staggered = True
+    text = EXPERIMENT.replace("atLeast: 90%", "atLeast: 85%, per: replica").replace("within: 30s", "within: 120s")
+    verdict = run(shop, tmp_path, text + "limits: {baseline: 400s, fault: 500s}\nobserve: {atLeast: 60s}\n")
+    assert verdict.passed, verdict.reasons
+
+
 @pytest.mark.parametrize("who", ["ingress", "order-svc"])
 def test_all_of_a_callers_proxies_are_missed(who: str, tmp_path: object) -> None:
     shop = Shop()
