@@ -302,7 +302,7 @@ def run(
         heard = harness.heard_by(hearing)
         done = [heard.run(experiment, file=file, declared=text) for file, experiment, text in chosen]
     say("")
-    write_table([row_of(result.verdict) for result in done], sys.stderr)
+    write_table([row_of(result.verdict, hints=True) for result in done], sys.stderr)
     for result in done:
         if result.folder is not None:
             say(f"record    {result.folder}")

@@ -136,15 +136,16 @@ class FallbackExpectation(Kind):
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the interval of the share."""
         faulted = phase == "fault"
-        bound = f"at least {format_share(self.at_least)}" if faulted else f"at most {format_share(self.at_most)}"
         told = self._shares[faulted].tell(found, phase)
-        without = "" if faulted else f", so at least {format_share(1 - self.at_most)} not"
+        expected = f"at least {format_share(self.at_least)} of answers {self.fallback}"
+        if not faulted:
+            expected = f"at least {format_share(1 - self.at_most)} of answers other than those {self.fallback} (atMost: {format_share(self.at_most)})"
         hint = (
             "see what the callers answer with when the target fails, and that these answers carry the mark"
             if faulted and found.answer is Answer.VIOLATED
             else None
         )
-        return told.model_copy(update={"expected": f"{bound} of answers {self.fallback}{without}", "hint": hint})
+        return told.model_copy(update={"expected": expected, "hint": hint})
 
     def course(self, evidence: Evidence, look: Look, seconds: float) -> Iterator[tuple[float, float]]:
         """That of the share."""

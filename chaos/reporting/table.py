@@ -21,9 +21,12 @@ class Row(NamedTuple):
     reasons: Sequence[str]
 
 
-def row_of(verdict: Verdict) -> Row:
-    """A verdict's row."""
-    reasons = [f"{one.code}: {one.message}" for one in verdict.reasons]
+def row_of(verdict: Verdict, *, hints: bool = False) -> Row:
+    """A verdict's row; with hints, where nothing else tells what to do."""
+    reasons: list[str] = []
+    for one in verdict.reasons:
+        reasons.append(f"{one.code}: {one.message}")
+        reasons += [f"  hint: {one.hint}"] if hints and one.hint else []
     return Row(verdict.experiment, verdict.outcome.value, [*reasons, *after_reasons(verdict)])
 
 

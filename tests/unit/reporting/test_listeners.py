@@ -231,6 +231,14 @@ def test_the_table_is_as_wide_as_its_longest_outcome() -> None:
     assert all(line == line.rstrip() for line in lines)
 
 
+def test_a_row_has_the_hints_where_nothing_else_tells_them() -> None:
+    verdict = judge(history(order=orders(bad=lambda second: 0.2 if is_faulted(second) else 0)))
+    assert not [line for line in row_of(verdict).reasons if "hint:" in line]
+    first, hint, *_ = row_of(verdict, hints=True).reasons
+    assert first.startswith("expectation-violated: ")
+    assert hint.startswith("  hint: improve the caller")
+
+
 def test_the_table_stays_within_a_terminal(screen: Screen) -> None:
     write_table([Row("a", "failed", ["word " * 40])], screen, width=60)
     _, first, *others = screen.getvalue().splitlines()
