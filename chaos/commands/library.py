@@ -130,12 +130,14 @@ def _as_yaml(document: Mapping[str, Any]) -> str:
 
 
 def _told(template: type[Template]) -> str:
+    from chaos.library.template import WITHOUT_ANSWER
+
     return "\n".join(
         (
             template.key,
             f"  asks:        {template.asks}",
             f"  can show:    {template.shows}",
-            f"  can't show:  {template.hides}",
+            f"  can't show:  {template.hides} {WITHOUT_ANSWER}",
             f"  parameters:  {_parameters(template)}",
         )
     )

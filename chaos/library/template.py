@@ -61,6 +61,11 @@ class Further(TypedDict, total=False):
     min_faulted: int
 
 
+WITHOUT_ANSWER: Final = (
+    "Without answer, it does not look at what answers say: errors that come with status 200 are taken for good."
+)
+
+
 class Template(Declared, ABC):
     """A common question about a service and one that it depends on; its fields are what ``with:`` takes."""
 
@@ -214,10 +219,11 @@ class Template(Declared, ABC):
     def document(self) -> Document:
         """The whole experiment but for its name, in the form of a file."""
         service, callers = self.hit()
+        said = "" if self.answer is not None else f" {WITHOUT_ANSWER}"
         whose = f"{self.caller} answers" if self.caller is not None else "requests are answered"
         found: Document = {
             "title": f"{whose} while {self.service} {self.state}",
-            "description": f"{self.asks} It can show: {self.shows} It can't show: {self.hides}",
+            "description": f"{self.asks} It can show: {self.shows} It can't show: {self.hides}{said}",
             "target": {
                 "namespace": self.namespace,
                 "service": service,
