@@ -187,9 +187,9 @@ class Kind(Declared, ABC):
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """What was decided, with the sentences of what was expected and what was observed."""
 
-    @property
-    def parts(self) -> Sequence[Kind]:
-        """The expectations that it is made of, by which it tells good answers from others; itself alone where there are none."""
+    def parts(self, phase: Phase) -> Sequence[Kind]:
+        """The expectations that it is made of in a phase, by which it tells good answers from others; itself alone where there are none."""
+        del phase
         return (self,)
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:

@@ -173,10 +173,9 @@ class ThroughputExpectation(Kind):
             where=format_number(mean(before), 3) if before else "",
         )
 
-    @property
-    def parts(self) -> Sequence[Expectation]:
-        """That of the requests that count."""
-        return (self._service,)
+    def parts(self, phase: Phase) -> Sequence[Expectation]:
+        """That of the requests that count; during the fault none, if nothing is expected then."""
+        return () if phase == "fault" and self.during_fault is None else (self._service,)
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
         """As of a share."""

@@ -131,9 +131,9 @@ class UnaffectedExpectation(Kind):
         worst = f"the worst of {len(found)} services" if len(found) > 1 else self.unaffected[0]
         return replace(shown, where=worst if answer is Answer.HOLDS else ", ".join(silent or same))
 
-    @property
-    def parts(self) -> Sequence[Expectation]:
+    def parts(self, phase: Phase) -> Sequence[Expectation]:
         """One of each service."""
+        del phase
         return self._services
 
     def counting(self, evidence: Evidence, window: Window) -> Window:

@@ -10,7 +10,7 @@ from chaos.expectations.client import FAILURE
 from chaos.expectations.confidence import decide
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
-from chaos.expectations.kind import Kind
+from chaos.expectations.kind import Kind, Phase
 from chaos.expectations.mesh import by_status
 from chaos.expectations.share import ShareOfGood, rest_of
 from chaos.istio.metrics import caller_of
@@ -30,7 +30,9 @@ from chaos.values.load import LoadCell
 from chaos.values.quantities import format_number, format_share
 
 _BEFORE: Final = "before the fault"
+_DURING: Final = "during the fault"
 _AFTER: Final = "after the fault"
+_PHASES: Final[Mapping[str, Phase]] = {_BEFORE: "baseline", _DURING: "fault", _AFTER: "recovery"}
 _EXPECTED: Final = 20
 """Calls that have to be expected before their absence says anything, or answered before their failure does."""
 _SURE: Final = 3.0
@@ -80,9 +82,9 @@ def _tripped_before(facts: Facts) -> Iterator[Reason]:
 def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
     """Expectations that 404 for all would hold, or a redirect to a login page, although nobody declared that."""
     namespace = facts.experiment.target.namespace
-    for kind, one in shares_of_answers(facts):
+    for kind, one in shares_of_answers(facts, _PHASES[when]):
         answers = one.statuses(facts.evidence, window, namespace)
-        if _succeeding(taken := taken_for_good(one, answers)) < _WORKS:
+        if _succeeding(taken := counted_as_good(one, answers)) < _WORKS:
             most = max(taken, key=taken.__getitem__)
             of = "" if one is kind else f" of {', '.join(one.hosts(namespace))}"
             cure = "check the load's paths, its headers (Host, credentials) and its data"
@@ -96,15 +98,15 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
             )
 
 
-def shares_of_answers(facts: Facts) -> Iterator[tuple[Kind, ShareOfGood]]:
-    """Expectations that take successes for good answers, with each share of answers that they are made of."""
+def shares_of_answers(facts: Facts, phase: Phase) -> Iterator[tuple[Kind, ShareOfGood]]:
+    """Expectations that take successes for good answers, with each share of answers that they are made of in a phase."""
     for kind in facts.experiment.steady_state:
-        for one in kind.parts:
+        for one in kind.parts(phase):
             if isinstance(one, ShareOfGood) and one.broken_by_errors and one.good.takes_success:
                 yield kind, one
 
 
-def taken_for_good(one: ShareOfGood, answers: Mapping[str, int]) -> Mapping[str, int]:
+def counted_as_good(one: ShareOfGood, answers: Mapping[str, int]) -> Mapping[str, int]:
     """Answers by status without those that are errors by what is declared."""
     if one.good.grpc is not None:
         return answers
@@ -215,7 +217,7 @@ def untested_during(
     window = facts.faulted(now)
     if window is None:
         return
-    yield from _no_success(facts, window, "during the fault")
+    yield from _no_success(facts, window, _DURING)
     yield from _could_not_break(facts, expectations, window)
 
 
@@ -294,7 +296,7 @@ def too_small_alone(facts: Facts, expectations: Sequence[ExpectationResult], now
 def _hits(
     facts: Facts, expectations: Sequence[ExpectationResult], window: Window
 ) -> Iterator[tuple[ShareOfGood, ExpectationResult, Tally, Sequence[int]]]:
-    """The shares of answers that the fault may break, with what was counted, and how many bad answers each target's fault can have made."""
+    """The shares of answers that the fault may break, with what was counted, as good as in the baseline, and how many bad answers each target's fault can have made."""
     experiment, evidence, injections = facts.experiment, facts.evidence, facts.plan.injections
     works = [_succeeding(answers_of(facts, injection, until_fault(facts))) for injection in injections]
     settled, reach = Window(window.start + longest_delay(experiment), window.end), Reach.of(facts, window.end)

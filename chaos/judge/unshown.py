@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, product
+from itertools import compress
 from typing import Final
 
 from chaos.expectations import ClientExpectation, ThroughputExpectation
 from chaos.expectations.confidence import decide, interval
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
+from chaos.expectations.kind import Phase
 from chaos.expectations.share import ShareOfGood
 from chaos.istio.hosts import host_of
 from chaos.judge.alpha import share_of_confidence
@@ -20,9 +21,9 @@ from chaos.judge.reach import not_reached
 from chaos.judge.tested import (
     about_answers,
     answers_of,
+    counted_as_good,
     shares_of_answers,
     succeeded,
-    taken_for_good,
     too_small_alone,
     until_fault,
 )
@@ -76,8 +77,9 @@ def _requests_of_one_name(facts: Facts) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Phase:
-    """What came after the baseline: its time, it in words, and the bounds that its expectations had."""
+    """What came after the baseline: it, its time, it in words, and the bounds that its expectations had."""
 
+    name: Phase
     window: Window
     when: str
     bounds: Sequence[float]
@@ -86,11 +88,13 @@ class _Phase:
 def _phases(facts: Facts, expectations: Sequence[ExpectationResult], now: float, recovered: float) -> Sequence[_Phase]:
     """The fault's time, and that after the recovery."""
     during, end = facts.faulted(now), facts.marks.get(Mark.LOAD_STOPPED, now)
-    found = [_Phase(during, "during the fault", [one.bound for one in expectations])] if during is not None else []
+    found = (
+        [_Phase("fault", during, "during the fault", [one.bound for one in expectations])] if during is not None else []
+    )
     if recovered < end:
         steady = facts.experiment.steady_state
         least = [one.at_least.share if isinstance(one, ShareOfGood) else 0.0 for one in steady]
-        found.append(_Phase(Window(recovered, end), "after the recovery", least))
+        found.append(_Phase("recovery", Window(recovered, end), "after the recovery", least))
     return found
 
 
@@ -116,14 +120,16 @@ def _no_success(facts: Facts, phases: Sequence[_Phase]) -> Iterator[str]:
     """Expectations that hold by answers that are neither errors nor successes, such as 404, and are so only since the fault."""
     namespace, confidence = facts.experiment.target.namespace, share_of_confidence(facts.experiment)
     places = {kind.title: place for place, kind in enumerate(facts.experiment.steady_state)}
-    for phase, (kind, one) in product(phases, shares_of_answers(facts)):
+    for phase, (kind, one) in ((then, found) for then in phases for found in shares_of_answers(facts, then.name)):
         answers = one.statuses(facts.evidence, phase.window, namespace)
         good, total = _successes(answers)
         if one is kind:
             fewer = decide(good, total, phase.bounds[places[kind.title]], confidence=confidence) is Answer.VIOLATED
         else:  # its bound is relative to the baseline, or is no share
             before = one.statuses(facts.evidence, facts.baseline, namespace) if facts.baseline is not None else {}
-            taken, usual = (sum(taken_for_good(one, told).values()) - _successes(told)[0] for told in (answers, before))
+            taken, usual = (
+                sum(counted_as_good(one, told).values()) - _successes(told)[0] for told in (answers, before)
+            )
             least, most = (
                 interval(taken, total, confidence=_SURE).low,
                 interval(usual, sum(before.values()), confidence=_SURE).high,

@@ -44,3 +44,10 @@ def test_what_can_not_be_compared_is_told() -> None:
         ThroughputExpectation("t", throughput="s", good=Good(within="1s"))
     with pytest.raises(ValueError, match="belongs into steadyState"):
         ThroughputExpectation("t", throughput="s").as_guardrail()
+
+
+def test_what_the_fault_answers_with_is_nothing_that_a_rate_after_it_counts() -> None:
+    verdict = run(
+        Shop(), "{title: asked again, throughput: inventory-svc}", fault="abort: {percentage: 100, httpStatus: 429}"
+    )
+    assert verdict.passed, verdict.reasons
