@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import sysconfig
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
@@ -35,8 +34,11 @@ if TYPE_CHECKING:
 def documentation() -> Path:
     """The folder in which the pages are that messages name as ``docs/…``: the checkout, or where a wheel puts them."""
     checkout = Path(__file__).resolve().parents[1]
-    installed = Path(sysconfig.get_path("data"), "share", "doc", "istio-chaos")
-    return checkout if (checkout / "docs" / "glossary.md").is_file() else installed
+    if (checkout / "docs" / "glossary.md").is_file():
+        return checkout
+    import sysconfig
+
+    return Path(sysconfig.get_path("data"), "share", "doc", "istio-chaos")
 
 
 app = typer.Typer(
