@@ -17,10 +17,11 @@ from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
 from chaos.safety.marks import belongs_to
 
 if TYPE_CHECKING:
-    from chaos.adapters.kubernetes_api import KubernetesApi
+    from chaos.adapters.kubernetes_api import Answer, KubernetesApi
     from chaos.ports import Identity, Informer, Object
 
-_ISTIO: Final = "networking.istio.io"
+_FAULTED: Final = "VirtualService"
+"""The kind of the objects that carry faults."""
 _GATEWAY_API: Final = "gateway.networking.k8s.io"
 _PREFERRED: Final = ("v1", "v1beta1", "v1alpha3", "v1alpha1")
 """``v1`` is served from Istio 1.22 on; all have the same schema."""
@@ -103,17 +104,17 @@ class KubernetesMesh:
 
     def virtual_service(self, namespace: str, name: str) -> Object | None:
         """One VirtualService, or ``None``."""
-        return self.istio_object("VirtualService", namespace, name)
+        return self.istio_object(_FAULTED, namespace, name)
 
     def virtual_services(self, namespace: str | None = None) -> Sequence[Object]:
         """The VirtualServices of one namespace, or of all."""
-        return self.istio_objects("VirtualService", namespace)
+        return self.istio_objects(_FAULTED, namespace)
 
     def follow_virtual_services(self) -> Informer:
         """The VirtualServices of all namespaces, kept up to date by a watch until it is stopped."""
         from chaos.adapters.kubernetes_informer import Informer
 
-        return Informer(self._api, self._istio("virtualservices", None))
+        return Informer(self._api, self._of(_FAULTED, None))
 
     def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
         """The DestinationRules of one namespace, or of all."""
@@ -163,15 +164,15 @@ class KubernetesMesh:
 
     def create_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
         """Creates it in the name of a field manager; the object as stored. ``MeshError`` of status 409 if it exists."""
-        query = {"fieldManager": manager, "fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
-        path = self._of(obj["kind"], obj["metadata"]["namespace"])
-        stored: Object = self._api.post(path, self._versioned(obj), query).body
+        stored: Object = self._create(obj, manager, dry_run=dry_run).body
         return stored
 
     def replace_istio_object(self, obj: Object, *, manager: str, dry_run: bool = False) -> Object:
-        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile."""
-        query = {"fieldManager": manager, "fieldValidation": "Warn", **({"dryRun": "All"} if dry_run else {})}
-        stored: Object = self._api.put(self._path_of(obj), self._versioned(obj), query).body
+        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile.
+
+        What others put into their object is theirs to judge, so unknown fields are warned of, not refused.
+        """
+        stored: Object = self._replace(obj, manager, dry_run=dry_run).body
         return stored
 
     def delete_istio_object(self, obj: Object) -> bool:
@@ -205,45 +206,33 @@ class KubernetesMesh:
         Raises:
             MeshError: it was not created; without ``status``, or with one of 500 and above, it may yet appear.
         """
-        meta = obj["metadata"]
-        path = self._istio("virtualservices", meta["namespace"])
-        query = {**_WRITE, **({"dryRun": "All"} if dry_run else {})}
-        written = {**obj, "apiVersion": f"{_ISTIO}/{self._version()}", "kind": "VirtualService"}
+        written = {**obj, "kind": _FAULTED}
         try:
-            answer = self._api.post(path, written, query)
+            answer = self._create(written, FIELD_MANAGER, dry_run=dry_run)
         except MeshError as error:
-            found = None
-            if not error.refused and not dry_run:
-                found = self._read_back(f"{path}/{quote(meta['name'])}", obj)
+            found = self._read_back(written) if not error.refused and not dry_run else None
             if found is None:
                 raise
             return found, ()
         return answer.body, answer.warnings
 
-    def _read_back(self, path: str, sent: Object) -> Object | None:
+    def _read_back(self, sent: Object) -> Object | None:
         run = (sent["metadata"].get("labels") or {}).get(RUN_LABEL)
         try:
-            found: Object | None = self._api.find(path, patient=False)
+            found: Object | None = self._api.find(self._path_of(sent), patient=False)
         except MeshError:
             return None  # then the creation's own error is the one to tell
         stored = (found["metadata"].get("labels") or {}).get(RUN_LABEL) if found is not None else None
         return found if run is not None and stored == run else None
 
     def replace_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
-        """Replaces it by its resourceVersion; ``MeshError`` of status 409 if somebody wrote it meanwhile.
-
-        What others put into their object is theirs to judge, so unknown fields are warned of, not refused.
-        """
-        meta = obj["metadata"]
-        path = f"{self._istio('virtualservices', meta['namespace'])}/{quote(meta['name'])}"
-        query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Warn", **({"dryRun": "All"} if dry_run else {})}
-        written = {**obj, "apiVersion": f"{_ISTIO}/{self._version()}", "kind": "VirtualService"}
-        answer = self._api.put(path, written, query)
+        """Replaces it by its resourceVersion, as ``replace_istio_object`` does; the object as stored and the server's warnings."""
+        answer = self._replace({**obj, "kind": _FAULTED}, FIELD_MANAGER, dry_run=dry_run)
         return answer.body, answer.warnings
 
     def delete_virtual_service(self, namespace: str, name: str, *, uid: str | None = None) -> bool:
         """Deletes it, only that of ``uid`` where given; whether there was one."""
-        return self._api.delete(f"{self._istio('virtualservices', namespace)}/{quote(name)}", uid=uid)
+        return self._api.delete(f"{self._of(_FAULTED, namespace)}/{quote(name)}", uid=uid)
 
     # --- what the harness wrote --------------------------------------------------------------------------------------
 
@@ -255,8 +244,7 @@ class KubernetesMesh:
         was seen without a lease really has none.
         """
         selector = f"{RUN_LABEL}={run}" if run else RUN_LABEL
-        seen = self._api.list(self._istio("virtualservices", namespace))
-        faults = [vs for vs in seen if belongs_to(vs, run)]
+        faults = [vs for vs in self.virtual_services(namespace) if belongs_to(vs, run)]
         return [*faults, *self._api.list(_leases(namespace), selector=selector)]
 
     def lease(self, namespace: str, name: str) -> Object | None:
@@ -338,12 +326,18 @@ class KubernetesMesh:
 
     # --- inside ------------------------------------------------------------------------------------------------------
 
-    def _istio(self, plural: str, namespace: str | None, group: str = _ISTIO) -> str:
-        place = f"/namespaces/{quote(namespace)}" if namespace is not None else ""
-        return f"/apis/{group}/{self._version(group)}{place}/{plural}"
+    def _create(self, obj: Object, manager: str, *, dry_run: bool) -> Answer:
+        query = {"fieldManager": manager, "fieldValidation": "Strict", **({"dryRun": "All"} if dry_run else {})}
+        return self._api.post(self._of(obj["kind"], obj["metadata"]["namespace"]), self._versioned(obj), query)
+
+    def _replace(self, obj: Object, manager: str, *, dry_run: bool) -> Answer:
+        query = {"fieldManager": manager, "fieldValidation": "Warn", **({"dryRun": "All"} if dry_run else {})}
+        return self._api.put(self._path_of(obj), self._versioned(obj), query)
 
     def _of(self, kind: str, namespace: str | None) -> str:
-        return self._istio(BY_NAME[kind].plural, namespace, BY_NAME[kind].group)
+        one = BY_NAME[kind]
+        place = f"/namespaces/{quote(namespace)}" if namespace is not None else ""
+        return f"/apis/{one.group}/{self._version(one.group)}{place}/{one.plural}"
 
     def _path_of(self, obj: Object) -> str:
         return f"{self._of(obj['kind'], obj['metadata']['namespace'])}/{quote(obj['metadata']['name'])}"
@@ -352,7 +346,7 @@ class KubernetesMesh:
         group = BY_NAME[obj["kind"]].group
         return {**obj, "apiVersion": f"{group}/{self._version(group)}"}
 
-    def _version(self, group: str = _ISTIO) -> str:
+    def _version(self, group: str) -> str:
         """The served version of one of Istio's API groups that is used."""
         if group not in self._versions:
             found = self._api.find(f"/apis/{group}")
