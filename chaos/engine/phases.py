@@ -14,30 +14,27 @@ from chaos.engine.entering import look_at_entry
 from chaos.engine.injecting import Injector, Overtaken
 from chaos.engine.live import TICK, Halt, Live
 from chaos.engine.proxies import Proxies
-from chaos.engine.rejections import not_distributed, rejected_since
-from chaos.engine.replanning import planned_again
+from chaos.engine.rejections import DISTRIBUTION, not_distributed, rejected_since
 from chaos.engine.routes import RouteWatch
-from chaos.engine.sampling import look_at_samples
 from chaos.engine.staging import Staging
 from chaos.engine.target import TargetWatch, Watched
+from chaos.errors import MetricsError
 from chaos.istio.virtual_services import without_weights
 from chaos.judge import Standing
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, PhaseName
-from chaos.model.marks import RUN_HEADER
 from chaos.model.plan import Injection
 from chaos.model.situation import Situation
 from chaos.safety.lock import Locked
 from chaos.safety.removal import announce
 from chaos.values.answers import Answer
+from chaos.values.held import Held
 
 QUICK: Final = 0.1
 """Seconds between two looks while the proxies' configuration changes."""
 WARM_UP: Final = 1.0
 """Seconds of load that no expectation counts: connections are opened, code is loaded."""
-_DISTRIBUTION: Final = 30.0
-"""Seconds within which every caller's proxy must have the fault."""
 _FIRST_CALL: Final = 5
 """Scrape intervals of baseline within which a call of the target must have been counted."""
 _CALM: Final = 2
@@ -56,13 +53,7 @@ def lock(live: Live) -> None:
     look_at_entry(live)
     around, plan = live.around, live.plan
     live.watchdog = around.watch(plan)
-    around.load.prepare(
-        plan.experiment.load,
-        entry=live.place.entry.get_secret_value(),
-        headers={RUN_HEADER: plan.run},
-        base=around.base,
-        markers=judge.looked_for(plan),
-    )
+    around.prepare_load(plan)
     until = live.now() + around.wait
     while not live.leases:
         try:
@@ -94,7 +85,7 @@ def baseline(live: Live) -> None:
     now = standing.now
     live.mark(Mark.BASELINE_UNTIL, now)
     live.stop_if_asked()
-    look_at_samples(live)
+    _look_at_samples(live)
     steady = standing.answer.answer if standing.answer else Answer.UNDECIDED
     if steady is not Answer.HOLDS:
         live.event(events.NotSteady(at=now, answer=steady))
@@ -108,6 +99,27 @@ def baseline(live: Live) -> None:
     if (reason := next(judge.untested_before(facts), None)) is not None:
         live.event(events.NothingToTest(at=now, why=reason.message))
         raise Halt
+
+
+def _look_at_samples(live: Live) -> None:
+    """Looks whether the metrics show what the run is about; a mesh that was idle before told the plan nothing.
+
+    Raises:
+        Halt: the metrics lack something, or are too coarse.
+    """
+    facts, now = live.recorder.facts, live.now()
+    try:
+        held = live.aside(live.place.metrics.held)
+    except MetricsError:
+        held = Held(requests=False)  # a run does without, as long as it is told what it asks for
+    interval = facts.environment.scrape_interval
+    for one in (*judge.lacking(judge.needed(live.plan), held), *judge.too_coarse(facts.experiment, interval)):
+        live.trouble(TroubleKind.METRICS_INCOMPLETE, one.message, hint=one.hint)
+        raise Halt
+    known = {warning.code for warning in live.plan.warnings}
+    for remark in judge.remarks(judge.sampled(facts.evidence, now), interval):
+        if remark.code not in known:
+            live.event(events.MetricsNoted(at=now, text=remark.message))
 
 
 def _follow_routes(live: Live) -> None:
@@ -200,7 +212,8 @@ def _checked_again(
     run restores. The second check ignores the run's own faults, and takes from the first one who calls.
     """
     plan = live.plan
-    fresh, situations = live.aside(partial(planned_again, live, known))
+    again = partial(live.place.plan_again, plan, known=known, sleep=live.clock.sleep)
+    fresh, situations = live.aside(again)
     if fresh.refusals:
         live.trouble(TroubleKind.TARGET_CHANGED, f"a staging rule refuses it now: {fresh.refusals[0].message}")
         raise Halt
@@ -219,13 +232,13 @@ def prove(live: Live) -> None:
     """Waits until every caller's proxy has the fault."""
     live.enter(PhaseName.PROVE)
     live.proxies = Proxies(live.place.mesh, live.clock, [one.stages[0] for one in live.plan.injections], every=True)
-    reached = live.until(_DISTRIBUTION, lambda standing: _distributed(live, standing), pause=QUICK)
+    reached = live.until(DISTRIBUTION, lambda standing: _distributed(live, standing), pause=QUICK)
     live.stop_if_asked()
     if not reached and live.look().tripped is None:
         since = live.recorder.marks[Mark.INJECT_SENT]
         rejected = live.aside(lambda: rejected_since(live.place.metrics, since))
         seen = live.recorder.proxies[-1] if live.recorder.proxies else None
-        message, hint = not_distributed(_DISTRIBUTION, rejected, seen)
+        message, hint = not_distributed(rejected, seen)
         live.trouble(TroubleKind.NOT_DISTRIBUTED, message, hint=hint)
         raise Halt
     live.mark(Mark.FAULT_FROM)

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
 from chaos.engine.preflight import checked
+from chaos.errors import MeshError
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment
 from chaos.model.plan import Plan
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
 from chaos.ports import Mesh, Metrics
+from chaos.safety.retry import Unsettled, settle
 from chaos.values.secrets import Address, without_secrets
 from chaos.version import __version__
 
 _USUAL: Final = 15.0
 """Seconds between two scrapes of Istio's addon, as long as nothing is known."""
+_TRIES: Final = 3
+_PAUSE: Final = 0.5
+"""Seconds between two tries to read what is live."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,3 +159,27 @@ class Place:
         """
         now = self.mesh.server_time()
         return make_plan(experiment, situations, self.settings, run=run, now=now, file=file, declared=declared)
+
+    def plan_again(
+        self, plan: Plan, *, known: Sequence[Situation] | None, sleep: Callable[[float], None]
+    ) -> tuple[Plan, Sequence[Situation]]:
+        """What a plan would say now, while its run is under way, and what that rests on; also if a read fails for once.
+
+        Args:
+            plan: The run's.
+            known: Situations from which it takes who calls.
+            sleep: Waits between two tries.
+
+        Raises:
+            Unsettled: the API can't be read.
+        """
+
+        def attempt() -> tuple[Plan, Sequence[Situation]]:
+            try:
+                found = self.look(plan.experiment, known=known)
+                fresh = self.decide(plan.experiment, found, run=plan.run, file=plan.file, declared=plan.declared)
+            except MeshError as error:
+                raise Unsettled(error.message, status=error.status, hint=error.hint) from error
+            return fresh, found
+
+        return settle(attempt, tries=_TRIES, pause=_PAUSE, sleep=sleep)

@@ -10,6 +10,8 @@ from chaos.model.history import ProxySeen
 from chaos.ports import Metrics
 from chaos.values.questions import Rejections
 
+DISTRIBUTION: Final = 30.0
+"""Seconds within which every caller's proxy must have the fault, or a stage of it."""
 _BEFORE: Final = 90.0
 """Seconds in which a sample from before the moment is looked for; a few scrapes."""
 
@@ -31,9 +33,9 @@ def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
     return {kind: count for kind, count in found.items() if count > 0}
 
 
-def not_distributed(seconds: float, rejected: Mapping[str, int], seen: ProxySeen | None) -> tuple[str, str]:
-    """That the callers' proxies did not get the fault within some seconds, as they said at last, and what to check."""
-    told = f"the callers' proxies did not get the fault within {seconds:g} s"
+def not_distributed(rejected: Mapping[str, int], seen: ProxySeen | None) -> tuple[str, str]:
+    """That the callers' proxies did not get the fault in time, as they said at last, and what to check."""
+    told = f"the callers' proxies did not get the fault within {DISTRIBUTION:g} s"
     told += f": {seen.having} of {seen.of} had it" if seen is not None and seen.of else ""
     if not rejected:
         return told, "check that istiod runs, and that the proxies accept its configuration (istioctl proxy-status)"

@@ -26,7 +26,6 @@ from chaos.istio.virtual_services import destinations_of, hosts_of, http_routes
 from chaos.istio.workloads import workloads_of
 from chaos.model.experiment import Experiment
 from chaos.model.history import History
-from chaos.model.marks import RUN_HEADER
 from chaos.model.mesh_change import Object, Wanted
 from chaos.model.plan import Plan
 from chaos.model.shift import Shift, ShiftStep
@@ -152,10 +151,7 @@ class Shifting:
 
     def _send(self) -> None:
         around = self._around
-        around.load.prepare(
-            self._experiment.load, entry=around.place.entry.get_secret_value(), headers={RUN_HEADER: self._run},
-            base=around.base, markers=judge.looked_for(self._recorder.facts.plan),
-        )  # fmt: skip
+        around.prepare_load(self._recorder.facts.plan)
         around.load.start()
         self._observer.loading = True
         around.clock.sleep(_WARM_UP)

@@ -8,23 +8,18 @@ some seconds after the write, and the counted share has to tell.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from chaos.engine.beside import Beside
 from chaos.engine.injecting import Overtaken
 from chaos.engine.live import Live
 from chaos.engine.proxies import Proxies
-from chaos.engine.rejections import not_distributed, rejected_since
-from chaos.engine.replanning import planned_again
+from chaos.engine.rejections import DISTRIBUTION, not_distributed, rejected_since
 from chaos.engine.target import Watched
 from chaos.errors import MeshError
 from chaos.faults.stage import CHANGE
 from chaos.model import events
 from chaos.model.events import TroubleKind
 from chaos.model.history import Mark, StageSeen
-
-_DISTRIBUTION: Final = 30.0
-"""Seconds within which every caller's proxy must have a stage."""
 
 
 class Staging:
@@ -73,7 +68,8 @@ class Staging:
 
     def _write(self) -> None:
         change = self._injector.injection.changes[self._stage.number - 2]
-        fresh, _ = planned_again(self._live, [one.situation for one in self._all])
+        live, known = self._live, [one.situation for one in self._all]
+        fresh, _ = live.place.plan_again(live.plan, known=known, sleep=live.clock.sleep)
         if fresh.refusals:
             raise Overtaken(f"a staging rule refuses it now: {fresh.refusals[0].message}")
         self._watched.specs = (*self._watched.specs, change.spec)
@@ -103,9 +99,9 @@ class Staging:
             if now < self._sent + CHANGE.total_seconds():
                 return
         elif seen is None or seen.having < seen.of:
-            if now > self._sent + _DISTRIBUTION:
+            if now > self._sent + DISTRIBUTION:
                 rejected = live.aside(lambda: rejected_since(live.place.metrics, self._sent))
-                message, hint = not_distributed(_DISTRIBUTION, rejected, seen)
+                message, hint = not_distributed(rejected, seen)
                 live.trouble(TroubleKind.NOT_DISTRIBUTED, f"stage {self._stage.number}: {message}", hint=hint)
             return
         self._note(self._stage.model_copy(update={"since": now}))

@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from chaos import judge
 from chaos.engine.clock import StopRequest
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
+from chaos.model.marks import RUN_HEADER
+from chaos.model.plan import Plan
 from chaos.ports import Clock, Load, Probe
 from chaos.safety.lease import LEASE_SECONDS
 
@@ -68,3 +71,17 @@ class Surroundings:
     wait: float = 0.0
     base: Path = field(default_factory=Path)
     lease: float = LEASE_SECONDS
+
+    def prepare_load(self, plan: Plan) -> None:
+        """Gets the load ready that a plan's experiment declares.
+
+        Raises:
+            LoadError: it can't be sent.
+        """
+        self.load.prepare(
+            plan.experiment.load,
+            entry=self.place.entry.get_secret_value(),
+            headers={RUN_HEADER: plan.run},
+            base=self.base,
+            markers=judge.looked_for(plan),
+        )

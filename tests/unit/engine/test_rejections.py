@@ -66,9 +66,9 @@ def test_without_an_answer_nobody_knows() -> None:
 
 
 def test_a_fault_that_proxies_rejected_is_said_to_be_that() -> None:
-    assert "rejected" not in not_distributed(30, {}, None)[0]
+    assert "rejected" not in not_distributed({}, None)[0]
     seen = ProxySeen(at=70, having=1, of=3)
-    assert not_distributed(30, {}, seen)[0] == "the callers' proxies did not get the fault within 30 s: 1 of 3 had it"
-    message, hint = not_distributed(30, {"rds": 3, "cds": 1}, None)
+    assert not_distributed({}, seen)[0] == "the callers' proxies did not get the fault within 30 s: 1 of 3 had it"
+    message, hint = not_distributed({"rds": 3, "cds": 1}, None)
     assert "proxies rejected updates (1 of cds, 3 of rds)" in message
     assert "chaosctl lab status" in hint
