@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from chaos.istio.exports import Object
 from chaos.istio.hosts import service_of
@@ -17,6 +17,9 @@ from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
 from chaos.values.remarks import Refusal
+
+OUR_DEFECT: Final = "this is a defect of the harness: please report it with the plan"
+"""The hint of rules that only a mistake of the harness can break."""
 
 
 @dataclass(frozen=True, kw_only=True)

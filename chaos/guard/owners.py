@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from chaos.guard.draft import Draft
+from chaos.guard.draft import OUR_DEFECT, Draft
 from chaos.injection.patching import without_fault
 from chaos.model.marks import run_of_route
 from chaos.values.remarks import Refusal
@@ -47,12 +47,11 @@ def patch_only_inserts(draft: Draft) -> Iterator[Refusal]:
         return
     injection, before = draft.patched
     if without_fault(injection.after, run_of_route(injection.route_name))["spec"] != before["spec"]:
-        where = f"{injection.namespace}/{injection.name}"
         yield Refusal(
             rule="patch-changes-more",
-            value=where,
-            message=f"the change of {where} would do more than insert the fault",
-            hint="this is a defect of the harness: please report it with the plan",
+            value=injection.place,
+            message=f"the change of {injection.place} would do more than insert the fault",
+            hint=OUR_DEFECT,
         )
 
 
@@ -63,10 +62,9 @@ def no_controller_overwrites(draft: Draft) -> Iterator[Refusal]:
     injection, before = draft.patched
     controller = controller_of(before)
     if controller is not None:
-        where = f"{injection.namespace}/{injection.name}"
         yield Refusal(
             rule="controller-owned",
-            value=where,
-            message=f"the fault would have to go into {where}, but {controller} owns that object and would overwrite the fault",
+            value=injection.place,
+            message=f"the fault would have to go into {injection.place}, but {controller} owns that object and would overwrite the fault",
             hint="export the VirtualService, so that a private copy can take effect, or suspend the controller for the run",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from chaos.guard.draft import Draft
+from chaos.guard.draft import OUR_DEFECT, Draft
 from chaos.istio.exports import export_of
 from chaos.istio.injection import DEFAULT_REVISION, injecting_revision
 from chaos.istio.virtual_services import ignored_selectors
@@ -22,7 +22,7 @@ def object_is_at_home(draft: Draft) -> Iterator[Refusal]:
             rule="object-elsewhere",
             value=namespace,
             message=f"the object would be in the namespace {namespace!r}, and the target is in {draft.namespace!r}",
-            hint="this is a defect of the harness: please report it with the plan",
+            hint=OUR_DEFECT,
         )
 
 
@@ -52,7 +52,7 @@ def export_is_sure(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="export-by-default",
             value=", ".join(revisions),
-            message=f"{injection.namespace}/{injection.name} has no exportTo, and the revisions {', '.join(revisions)} "
+            message=f"{injection.place} has no exportTo, and the revisions {', '.join(revisions)} "
             "may have another default than the one that was read",
             hint='write exportTo: ["."] into the VirtualService',
         )
@@ -77,7 +77,7 @@ def no_root_delegates(draft: Draft) -> Iterator[Refusal]:
     roots = ", ".join(audience.roots) or "none is known"
     yield Refusal(
         rule="delegate-reached",
-        value=f"{injection.namespace}/{injection.name}",
+        value=injection.place,
         message=f"the object has no hosts, so it is a delegate, and callers of all its roots would feel the fault ({roots})",
         hint="choose a target whose VirtualService has hosts of its own",
     )
@@ -92,7 +92,7 @@ def selectors_are_heeded(draft: Draft) -> Iterator[Refusal]:
                 rule="selectors-ignored",
                 value=", ".join(ignored),
                 message=f"a match has gateways beside {', '.join(ignored)}, which Istio then ignores: all callers are hit",
-                hint="this is a defect of the harness: please report it with the plan",
+                hint=OUR_DEFECT,
             )
             return
 
@@ -114,7 +114,7 @@ def callers_stay_declared(draft: Draft) -> Iterator[Refusal]:
                     rule="scope-wider",
                     value=", ".join(missing),
                     message=f"the fault would hit more than declared: a match lacks {', '.join(missing)}",
-                    hint="this is a defect of the harness: please report it with the plan",
+                    hint=OUR_DEFECT,
                 )
                 return
 
@@ -149,5 +149,5 @@ def the_write_is_of_what_was_checked(draft: Draft) -> Iterator[Refusal]:
             rule="version-not-checked",
             value=str(sent),
             message=f"the write carries version {sent}, but version {checked} was checked",
-            hint="this is a defect of the harness: please report it with the plan",
+            hint=OUR_DEFECT,
         )

@@ -43,7 +43,7 @@ def warnings(experiment: Experiment, situation: Situation, injection: Injection,
     if injection.strategy is Strategy.PATCH:
         yield Warn(
             code="patched",
-            message=f"{injection.namespace}/{injection.name} is private, so the run inserts the fault into it, and restores it afterwards",
+            message=f"{injection.place} is private, so the run inserts the fault into it, and restores it afterwards",
         )
     if any("fault" in route for route in (injection.before or {}).get("spec", {}).get("http") or ()):
         yield Warn(

@@ -82,33 +82,32 @@ class ActiveChange:
         return f"{self.kind} {self.namespace}/{self.name} ({self.change} for a while)  run {self.run}  age {self.age:.0f} s  {alive}"
 
 
-def active(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = None) -> list[ActiveFault]:
+def active(mesh: Mesh, namespaces: Sequence[str] | None) -> list[ActiveFault]:
     """Every fault of the harness that is in the mesh now, in these namespaces or everywhere; the oldest first.
 
     Raises:
         MeshError: the cluster can't be read.
     """
-    found = everything_of_ours(mesh, namespaces)
-    moment = mesh.server_time() if now is None else now
+    found, now = everything_of_ours(mesh, namespaces), mesh.server_time()
     held = sorted((o for o in found if o.get("kind") == "Lease"), key=runs_out)
     leases = {
         (o["metadata"]["namespace"], run_of(o)): o for o in held
     }  # of several of a run the one that lasts longest
     faults = [
-        _active(obj, leases.get((obj["metadata"]["namespace"], run_of(obj))), moment)
+        _active(obj, leases.get((obj["metadata"]["namespace"], run_of(obj))), now)
         for obj in found
         if obj.get("kind") != "Lease" and part_of(obj, run_of(obj)) != "ownership"
     ]
     return sorted(faults, key=lambda fault: (-fault.age, fault.namespace, fault.name))
 
 
-def active_changes(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float | None = None) -> list[ActiveChange]:
+def active_changes(mesh: Mesh, namespaces: Sequence[str] | None) -> list[ActiveChange]:
     """Every change of Istio's configuration that is to be put back, in these namespaces or everywhere.
 
     Raises:
         MeshError: the cluster can't be read.
     """
-    moment = mesh.server_time() if now is None else now
+    now = mesh.server_time()
     found = [(lease, change_of(lease)) for lease in everything_of_ours(mesh, namespaces) if is_for_change(lease)]
     return [
         ActiveChange(
@@ -117,8 +116,8 @@ def active_changes(mesh: Mesh, namespaces: Sequence[str] | None, *, now: float |
             name=change.name,
             change=change.done,
             run=run_of(lease),
-            age=max(0.0, moment - (unix(lease["metadata"].get("creationTimestamp")) or moment)),
-            renewed=is_live(lease, moment),
+            age=max(0.0, now - (unix(lease["metadata"].get("creationTimestamp")) or now)),
+            renewed=is_live(lease, now),
             lease_until=rfc3339(runs_out(lease)),
         )
         for lease, change in found

@@ -145,7 +145,6 @@ def sweep(
     run: str | None = None,
     everything: bool = False,
     dead_only: bool = False,
-    now: float | None = None,
     dry_run: bool = False,
 ) -> list[Swept]:
     """Restores faults of dead runs, and removes their objects. One that can't be removed does not keep the others.
@@ -156,7 +155,6 @@ def sweep(
         run: Only what this run left, even if its lease is still renewed.
         everything: All of the harness's, live runs included.
         dead_only: With ``run``: only if its lease is no longer renewed.
-        now: Unix seconds; by default the API server's clock.
         dry_run: Only report what would be done.
 
     Returns:
@@ -165,12 +163,11 @@ def sweep(
     Raises:
         MeshError: the cluster can't be read.
     """
-    found = everything_of_ours(mesh, namespaces, run)
-    moment = mesh.server_time() if now is None else now
+    found, now = everything_of_ours(mesh, namespaces, run), mesh.server_time()
     if dead_only:
-        condemned = [one for one in decide(found, now=moment) if run in (None, one.run)]
+        condemned = [one for one in decide(found, now=now) if run in (None, one.run)]
     else:
-        condemned = decide(found, now=moment, run=run, everything=everything)
+        condemned = decide(found, now=now, run=run, everything=everything)
     if dry_run:
         return [swept for one in condemned for swept in _told(one)]
     taken = [swept for one in condemned for swept in _remove(mesh, one)]
