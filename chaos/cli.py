@@ -19,7 +19,7 @@ import typer
 from chaos.commands import safety
 from chaos.commands.backup import backup_app
 from chaos.commands.library import library_app
-from chaos.commands.safety import Json, Kubeconfig, give, say
+from chaos.commands.shared import Entry, Json, Kubeconfig, Prometheus, PrometheusAccess, give, named, say
 from chaos.commands.shift import shift
 from chaos.doctor.command import doctor
 from chaos.errors import HarnessError, InputError, Setting
@@ -61,16 +61,6 @@ Files = Annotated[
 ]
 Context = Annotated[
     str | None, typer.Option(metavar="NAME", help="context of the kubeconfig; without it, everything runs on the lab")
-]
-Prometheus = Annotated[str | None, typer.Option(metavar="URL", help="address of the Prometheus that scrapes the mesh")]
-PrometheusAccess = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging"
-    ),
-]
-Entry = Annotated[
-    str | None, typer.Option(metavar="URL", help="address at which the load enters the mesh: its ingress")
 ]
 ProfileOption = Annotated[
     str | None,
@@ -228,20 +218,13 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what a run would write, as a diff, with its strategy, callers and warnings. Writes nothing."""
-    from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
     from chaos.model.experiment import profile_of
     from chaos.reporting.console import show
     from chaos.reporting.plan_text import plan_text
 
     chosen = read_experiments(files)
-    options = Options.typed(
-        context=context,
-        kubeconfig=kubeconfig,
-        prometheus=prometheus,
-        prometheus_access=prometheus_access or (),
-        entry=entry,
-    )
+    options = named(context, kubeconfig, prometheus, prometheus_access, entry)
     with Harness.at(options, profile=profile_of(profile)) as harness:
         plans = [harness.plan(experiment, file=file, declared=text) for file, experiment, text in chosen]
     if as_json:
@@ -274,7 +257,6 @@ def run(
 ) -> None:
     """Run experiments, one after the other; without --context on the lab."""
     from chaos.engine.listeners import Listeners
-    from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
     from chaos.model.experiment import profile_of
     from chaos.model.verdict import worst
@@ -289,13 +271,7 @@ def run(
 
     chosen = read_experiments(files)
     longest, observing = duration_of(Setting.WAIT, wait), profile_of(profile)  # told before a lab is started
-    options = Options.typed(
-        context=context,
-        kubeconfig=kubeconfig,
-        prometheus=prometheus,
-        prometheus_access=prometheus_access or (),
-        entry=entry,
-    )
+    options = named(context, kubeconfig, prometheus, prometheus_access, entry)
     # What somebody's listener or locustfile prints is no data of ours.
     with (
         Harness.at(options, report_dir=report_dir, wait=longest, profile=observing) as harness,

@@ -244,7 +244,8 @@ class KubernetesMesh:
         was seen without a lease really has none.
         """
         selector = f"{RUN_LABEL}={run}" if run else RUN_LABEL
-        faults = [vs for vs in self.virtual_services(namespace) if belongs_to(vs, run)]
+        seen = self._api.list(self._of(_FAULTED, namespace))
+        faults = [vs for vs in seen if belongs_to(vs, run)]
         return [*faults, *self._api.list(_leases(namespace), selector=selector)]
 
     def lease(self, namespace: str, name: str) -> Object | None:

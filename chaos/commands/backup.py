@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaos.commands.safety import Context, Json, Kubeconfig, Namespaces, chosen, give, mesh_of, say
-from chaos.errors import InputError, Setting
+from chaos.commands.shared import Context, Json, Kubeconfig, Namespaces, chosen, give, mesh_there, say
+from chaos.errors import InputError
 
 if TYPE_CHECKING:
     from chaos.model.backup import Difference
-    from chaos.model.settings import Settings
-    from chaos.ports import Mesh
 
 Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="the folder of the backup", show_default=False)]
 backup_app = typer.Typer(
@@ -37,7 +35,7 @@ def save(
     from chaos.adapters.backup_folder import read_backup, write_backup
     from chaos.harness.backing_up import backup_of, compare
 
-    mesh, settings = _mesh(context, kubeconfig)
+    mesh, settings = mesh_there(context, kubeconfig)
     namespaces = chosen(mesh, settings, namespace, all_staging=False)
     backup, found = backup_of(mesh, namespaces)
     changed = write_backup(folder, backup)
@@ -77,7 +75,7 @@ def diff(
     from chaos.harness.backing_up import compare
 
     backup = read_backup(folder)
-    mesh, _ = _mesh(context, kubeconfig)
+    mesh, _ = mesh_there(context, kubeconfig)
     differing, _ = compare(mesh, backup, _of(backup.namespaces, namespace))
     if as_json:
         give([one.as_dict() for one in differing])
@@ -105,7 +103,7 @@ def restore(
     from chaos.harness import backing_up
 
     backup = read_backup(folder)
-    mesh, settings = _mesh(context, kubeconfig)
+    mesh, settings = mesh_there(context, kubeconfig)
     namespaces = _of(backup.namespaces, namespace)
     staging = backing_up.check_restore(mesh, settings, namespaces)
     if staging.cluster != backup.cluster:
@@ -139,13 +137,6 @@ def restore(
             say(f"all is as in the backup, and all {len(before)} proxies are connected and have rejected nothing of it")
     if left or wrong:
         raise typer.Exit(1)
-
-
-def _mesh(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings]:
-    found = mesh_of(context, kubeconfig)
-    if found is None:
-        raise InputError("expected a cluster or a running lab", hint=f"chaosctl lab up, or give {Setting.CONTEXT}")
-    return found
 
 
 def _of(saved: tuple[str, ...], named: list[str] | None) -> tuple[str, ...]:

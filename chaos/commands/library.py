@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from chaos.commands.safety import Json, give
+from chaos.commands.shared import Json, give
 from chaos.errors import InputError
 
 if TYPE_CHECKING:

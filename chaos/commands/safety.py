@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chaos.errors import InputError, Setting
+from chaos.commands.shared import (
+    AllStaging,
+    Context,
+    Json,
+    Kubeconfig,
+    Namespaces,
+    chosen,
+    give,
+    mesh_of,
+    mesh_there,
+    say,
+)
+from chaos.errors import InputError
 
 if TYPE_CHECKING:
     from chaos.model.settings import Settings
-    from chaos.ports import Mesh
 
-Context = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="context of the kubeconfig, or `in-cluster` for a pod's own; by default the running lab"
-    ),
-]
-Kubeconfig = Annotated[str | None, typer.Option(metavar="PATH", help="path; KUBECONFIG or ~/.kube/config by default")]
-Json = Annotated[bool, typer.Option("--json", help="print JSON for machines")]
-Namespaces = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--namespace", "-n", metavar="NAME", help="only this one (several times); by default those of the settings"
-    ),
-]
-AllStaging = Annotated[
-    bool, typer.Option("--all-staging", help="every namespace with the staging label, listed or not")
-]
 Expired = Annotated[bool, typer.Option("--expired", help="only dead runs, and whatever has expired (the default)")]
 Staging = Annotated[
     list[str] | None,
@@ -140,12 +133,9 @@ def _switch(
 ) -> None:
     from chaos.model.marks import FROZEN
 
-    there = mesh_of(context, kubeconfig)
-    if there is None:
-        raise InputError("expected a cluster or a running lab", hint=f"chaosctl lab up, or give {Setting.CONTEXT}")
-    mesh, _ = there
+    mesh, settings = mesh_there(context, kubeconfig)
     done = []
-    for name in chosen(*there, namespace, all_staging=all_staging):
+    for name in chosen(mesh, settings, namespace, all_staging=all_staging):
         found = mesh.namespace(name)
         if found is None:
             raise InputError(f"there is no namespace {name!r} in this cluster")
@@ -258,49 +248,6 @@ def admission(
         default_export=default_export or PUBLIC, warn=warn,
     )  # fmt: skip
     give(as_documents(made))
-
-
-# --- shared ------------------------------------------------------------------------------------------------------------
-
-
-def say(text: str) -> None:
-    """Words for people, on stderr."""
-    typer.echo(text, err=True)
-
-
-def give(data: Any) -> None:
-    """Data, on stdout."""
-    typer.echo(data if isinstance(data, str) else json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def mesh_of(context: str | None, kubeconfig: str | None) -> tuple[Mesh, Settings] | None:
-    """The API of the named cluster or of the lab that runs, and what may be touched there; ``None`` where no lab runs."""
-    from chaos.harness.connecting import Options, mesh_that_runs
-
-    found = mesh_that_runs(Options(context=context, kubeconfig=kubeconfig))
-    if found is None:
-        say("no lab is running and no context is named, so there is nothing to look at")
-    return found
-
-
-def chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
-    """The namespaces that a command is for."""
-    from chaos.guard.draft import missing_labels
-
-    if named and all_staging:
-        raise InputError("expected --namespace or --all-staging, got both")
-    if all_staging:
-        found = mesh.namespaces()
-        return tuple(n["metadata"]["name"] for n in found if not missing_labels(n, settings))
-    if not named and not settings.namespaces:
-        raise InputError(
-            "no namespace is named, and the settings allow none",
-            hint="--namespace NAME, --all-staging, or namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
-        )
-    if named:
-        return tuple(named)
-    known = mesh.namespaces() if settings.has_patterns else ()
-    return settings.listed(str(one["metadata"]["name"]) for one in known)
 
 
 def _settings_for(named: list[str] | None) -> Settings:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from chaos.commands.safety import Context, Json, Kubeconfig, give, say
+from chaos.commands.shared import Context, Entry, Json, Kubeconfig, Prometheus, PrometheusAccess, give, named, say
 from chaos.errors import InputError
 
 Percent = Annotated[float, typer.Option(metavar="NUMBER", help="percentage points that each step adds")]
@@ -29,13 +29,9 @@ def shift(
     step: Percent = 10.0,
     every: Annotated[str, typer.Option(metavar="TIME", help="how long each step lasts, e.g. 5m")] = "300s",
     context: Context = None,
-    prometheus: Annotated[
-        str | None, typer.Option(metavar="URL", help="address of the Prometheus that scrapes the mesh")
-    ] = None,
-    prometheus_access: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN")
-    ] = None,
-    entry: Annotated[str | None, typer.Option(metavar="URL", help="address at which the load enters the mesh")] = None,
+    prometheus: Prometheus = None,
+    prometheus_access: PrometheusAccess = None,
+    entry: Entry = None,
     kubeconfig: Kubeconfig = None,
     report_dir: Annotated[Path, typer.Option(metavar="FOLDER", help="folder for records")] = Path("reports"),
     as_json: Json = False,
@@ -45,7 +41,6 @@ def shift(
     They are put back at once when the steady state is violated, and when a step stays undecided.
     """
     from chaos.adapters.experiment_file import read_experiment
-    from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
     from chaos.harness.shifting import see_steps
     from chaos.values.quantities import duration_of
@@ -53,13 +48,7 @@ def shift(
     lasting = duration_of("--every", every)
     see_steps(step, lasting)  # told before a cluster is asked
     experiment, _ = read_experiment(file)
-    options = Options.typed(
-        context=context,
-        kubeconfig=kubeconfig,
-        prometheus=prometheus,
-        prometheus_access=prometheus_access or (),
-        entry=entry,
-    )
+    options = named(context, kubeconfig, prometheus, prometheus_access, entry)
     if source == target:
         raise InputError("expected two different versions in --from and --to")
     with Harness.at(options, report_dir=report_dir) as harness:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 import typer
 
-from chaos.commands.safety import Context, Json, Kubeconfig, Namespaces, give
+from chaos.commands.shared import Context, Json, Kubeconfig, Namespaces, Prometheus, PrometheusAccess, give, named
 from chaos.errors import InputError
 
 if TYPE_CHECKING:
@@ -21,24 +21,16 @@ def doctor(
     namespace: Namespaces = None,
     context: Context = None,
     kubeconfig: Kubeconfig = None,
-    prometheus: Annotated[
-        str | None, typer.Option(metavar="URL", help="address of the Prometheus that scrapes the mesh")
-    ] = None,
-    prometheus_access: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN")
-    ] = None,
+    prometheus: Prometheus = None,
+    prometheus_access: PrometheusAccess = None,
     as_json: Json = False,
 ) -> None:
     """Find what is wrong with a mesh, with its usual cause and a hint. Exit code 1 for errors; 3 if something could not be looked at."""
     from chaos.doctor.finding import Level
-    from chaos.harness.connecting import Options
     from chaos.harness.harness import Harness
     from chaos.reporting.console import show
 
-    options = Options.typed(
-        context=context, kubeconfig=kubeconfig, prometheus=prometheus, prometheus_access=prometheus_access or ()
-    )
-    with Harness.at(options) as harness:
+    with Harness.at(named(context, kubeconfig, prometheus, prometheus_access)) as harness:
         found = look(harness, namespace)
     if as_json:
         give([one.as_dict() for one in found])
