@@ -79,15 +79,6 @@ class Mesh(Protocol):
     def follow_virtual_services(self) -> Informer:
         """The VirtualServices of all namespaces, kept up to date until it is stopped."""
 
-    def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
-        """The DestinationRules of one namespace, or of all."""
-
-    def sidecars(self) -> Sequence[Object]:
-        """The Sidecars of all namespaces."""
-
-    def service_entries(self) -> Sequence[Object]:
-        """The ServiceEntries of all namespaces."""
-
     def http_routes(self) -> Sequence[Object]:
         """The Gateway API's HTTPRoutes of all namespaces; none where these are not served."""
 

@@ -116,18 +116,6 @@ class KubernetesMesh:
 
         return Informer(self._api, self._of(_FAULTED, None))
 
-    def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
-        """The DestinationRules of one namespace, or of all."""
-        return self.istio_objects("DestinationRule", namespace)
-
-    def sidecars(self) -> Sequence[Object]:
-        """The Sidecars of all namespaces."""
-        return self.istio_objects("Sidecar")
-
-    def service_entries(self) -> Sequence[Object]:
-        """The ServiceEntries of all namespaces."""
-        return self.istio_objects("ServiceEntry")
-
     def http_routes(self) -> Sequence[Object]:
         """The Gateway API's HTTPRoutes of all namespaces; none where these are not served."""
         return self._routes_of("HTTPRoute")

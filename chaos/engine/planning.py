@@ -93,25 +93,29 @@ def look_around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_out
             namespaces[place] = found
     there = place in namespaces
     blind: list[str] = []
-    sidecars = _seen(mesh.sidecars, "list sidecars.networking.istio.io", blind) if there else ()
-    entries = _seen(mesh.service_entries, "list serviceentries.networking.istio.io", blind) if there else ()
-    routes = _seen(mesh.http_routes, "list httproutes.gateway.networking.k8s.io", blind) if there else ()
-    of_grpc = _seen(mesh.grpc_routes, "list grpcroutes.gateway.networking.k8s.io", blind) if there else ()
-    services = _seen(lambda: mesh.services(place), services_right(place), blind) if there else ()
-    pods = _seen(lambda: mesh.pods(place), pods_right(place), blind) if there else ()
-    workloads = workloads_of(pods or ())
+
+    def seen(read: Callable[[], Sequence[Object]], right: str) -> Sequence[Object]:
+        return _seen(read, right, blind) or () if there else ()
+
+    sidecars = seen(partial(mesh.istio_objects, "Sidecar"), "list sidecars.networking.istio.io")
+    entries = seen(partial(mesh.istio_objects, "ServiceEntry"), "list serviceentries.networking.istio.io")
+    routes = seen(mesh.http_routes, "list httproutes.gateway.networking.k8s.io")
+    of_grpc = seen(mesh.grpc_routes, "list grpcroutes.gateway.networking.k8s.io")
+    services = seen(partial(mesh.services, place), services_right(place))
+    pods = seen(partial(mesh.pods, place), pods_right(place))
+    workloads = workloads_of(pods)
     return Situation(
         cluster=cluster or mesh.identity().uid,
         namespaces=namespaces,
-        services=services or (),
+        services=services,
         virtual_services=mesh.virtual_services() if there else (),
-        destination_rules=mesh.destination_rules() if there else (),
+        destination_rules=mesh.istio_objects("DestinationRule") if there else (),
         workloads=workloads,
         writable_outside=writable_outside,
         default_exports=_default_exports(mesh, root, workloads, blind) if there else {},
-        sidecars=sidecars or (),
-        service_entries=entries or (),
-        http_routes=(*(routes or ()), *(of_grpc or ())),
+        sidecars=sidecars,
+        service_entries=entries,
+        http_routes=(*routes, *of_grpc),
         root_namespace=root,
         unreadable=tuple(blind),
     )

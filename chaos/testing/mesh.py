@@ -108,18 +108,6 @@ class MemoryMesh:
         """How often something was written or removed."""
         return len(self._past)
 
-    def destination_rules(self, namespace: str | None = None) -> Sequence[Object]:
-        """The DestinationRules of one namespace, or of all."""
-        return self.objects("DestinationRule", namespace)
-
-    def sidecars(self) -> Sequence[Object]:
-        """The Sidecars of all namespaces."""
-        return self.objects("Sidecar")
-
-    def service_entries(self) -> Sequence[Object]:
-        """The ServiceEntries of all namespaces."""
-        return self.objects("ServiceEntry")
-
     def http_routes(self) -> Sequence[Object]:
         """The HTTPRoutes of all namespaces."""
         return self.objects("HTTPRoute")

@@ -86,7 +86,13 @@ def test_namespaces_services_and_pods_are_plain_and_complete(cluster: Cluster, m
     (service,), (pod,) = mesh.services("staging"), mesh.pods("staging")
     assert (service["kind"], service["apiVersion"], service["metadata"]["name"]) == ("Service", "v1", "a")
     assert (pod["kind"], pod["apiVersion"]) == ("Pod", "v1")
-    assert mesh.services("production") == mesh.destination_rules() == mesh.destination_rules("staging") == []
+    assert mesh.services("production") == mesh.istio_objects("DestinationRule", "staging") == []
+    assert (
+        mesh.istio_objects("DestinationRule")
+        == mesh.istio_objects("Sidecar")
+        == mesh.istio_objects("ServiceEntry")
+        == []
+    )
 
 
 def test_create_read_delete(mesh: Mesh) -> None:

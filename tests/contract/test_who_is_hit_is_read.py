@@ -96,7 +96,7 @@ def test_the_virtualservices_themselves_can_not_be_done_without(cluster: Cluster
 def test_nothing_there_is_the_default(cluster: Cluster) -> None:
     assert cluster.mesh.mesh_config("istio-system", "default") is None
     assert default_export({}) == ("*",)
-    assert (cluster.mesh.sidecars(), cluster.mesh.service_entries()) == ([], [])
+    assert cluster.mesh.istio_objects("Sidecar") == cluster.mesh.istio_objects("ServiceEntry") == []
     assert (cluster.mesh.http_routes(), cluster.mesh.grpc_routes()) == ((), ())
     assert planned(cluster.mesh).refusals == ()
 

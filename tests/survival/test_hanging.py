@@ -76,8 +76,9 @@ class Hanging(KubernetesMesh):
     def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
         return self._hang("routes_of_proxy", lambda: None)  # type: ignore[no-any-return]
 
-    def sidecars(self) -> Sequence[Object]:
-        return self._hang("sidecars", super().sidecars)  # type: ignore[no-any-return]
+    def istio_objects(self, kind: str, namespace: str | None = None) -> Sequence[Object]:
+        objects = super().istio_objects
+        return self._hang(kind, lambda: objects(kind, namespace))  # type: ignore[no-any-return]
 
     def create_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
         create = super().create_virtual_service
@@ -218,7 +219,7 @@ def test_a_signal_ends_the_waiting_for_the_removal(runs: Runs) -> None:
 @pytest.fixture
 def second_look(runs: Runs) -> Runs:
     """The API does not answer when the run looks whether its fault is still allowed."""
-    runs.mesh.stuck, runs.mesh.from_the_fault = "sidecars", True
+    runs.mesh.stuck, runs.mesh.from_the_fault = "Sidecar", True
     return runs
 
 
@@ -296,7 +297,7 @@ def test_a_lease_that_comes_after_the_stop_is_given_back(runs: Runs) -> None:
 
 @pytest.mark.timeout(60)
 def test_a_plan_is_not_waited_for(runs: Runs) -> None:
-    runs.mesh.stuck = "sidecars"
+    runs.mesh.stuck = "Sidecar"
     assert runs.begin(interrupted) is None
     assert not (runs.folder / "runs").exists()
 
