@@ -92,16 +92,18 @@ class HarnessError(ChaosError):
     """
 
     exit_code = 2
+    spell: Callable[[str], str] = staticmethod(argument)
+    """How the front end in use spells a setting."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
 
-    def told(self, spell: Callable[[str], str] = argument) -> str:
+    def told(self, spell: Callable[[str], str] | None = None) -> str:
         """Message and hint, in which settings have the names of a front end."""
         text = f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
-        return _SETTING.sub(lambda found: spell(found[1]), text)
+        return _SETTING.sub(lambda found: (spell or self.spell)(found[1]), text)
 
     def __str__(self) -> str:
         return self.told()

@@ -81,7 +81,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Iterator[None]:
     try:
         chaos.verify()
     except HarnessError as error:
-        chaos.left.append(f"the session could not check for residue: {error.told(option)}")
+        chaos.left.append(f"the session could not check for residue: {error.told(chaos.spell)}")
     if chaos.is_worker:
         output: dict[str, Any] = session.config.workeroutput  # type: ignore[attr-defined]
         output.update(chaos_left=chaos.left, chaos_ran=chaos.ran)
@@ -178,7 +178,7 @@ class ExperimentItem(pytest.Item):
         if isinstance(error, NotPassed):
             return str(error)
         if isinstance(error, HarnessError):
-            return f"error: {error.told(option)}"
+            return f"error: {error.told(self.config.stash[_SESSION].spell)}"
         return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
@@ -193,15 +193,19 @@ def _short(path: Path) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """``--showlocals`` shows what a test knows, and nothing of the harness and of its clients, who know what is sent."""
-    if call.excinfo is None or not item.config.getoption("showlocals", default=False):
-        return
-    todo, seen = [call.excinfo.value], list[BaseException]()
+    """Errors of the session's harness name the options that the user has; ``--showlocals`` shows what a test knows, and
+
+    nothing of the harness and of its clients, who know what is sent.
+    """
+    todo, seen = [call.excinfo.value] if call.excinfo else [], list[BaseException]()
     while todo:
         error = todo.pop()
         seen.append(error)
         todo += [one for one in (error.__cause__, error.__context__) if one is not None and one not in seen]
-        _forget(error, hides=not item.config.getoption("fulltrace", default=False))
+        if isinstance(error, HarnessError) and "harness" in getattr(item, "fixturenames", ()):
+            error.spell = item.config.stash[_SESSION].spell
+        if item.config.getoption("showlocals", default=False):
+            _forget(error, hides=not item.config.getoption("fulltrace", default=False))
 
 
 def _forget(error: BaseException, *, hides: bool) -> None:
@@ -391,5 +395,5 @@ def harness(request: pytest.FixtureRequest) -> Harness:
     try:
         return _harness_for(request.node)
     except HarnessError as error:
-        told = error.told(option)
+        told = error.told(request.config.stash[_SESSION].spell)
     pytest.fail(f"error: {told}", pytrace=False)  # outside, where no other exception is being handled

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+
+from chaos.errors import argument
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -63,6 +66,8 @@ class ChaosSession:
         """The test that runs now, or ran last."""
         self._lab: MeshAccess | None = None
         self._harness: Harness | None = None
+        self.spell: Callable[[str], str] = option
+        """How the user spells a setting of the session's harness."""
         self.crashed = False
         """A worker died without a word, maybe in the middle of an experiment."""
         self.ran = False
@@ -96,7 +101,11 @@ class ChaosSession:
             HarnessError: it can't be reached, or the options do not fit together.
         """
         if self._harness is None:
-            self._harness = self._config.hook.pytest_chaos_harness(config=self._config) or self._connected()
+            self.spell = argument  # what the suite's own hook gives, it gives in Python
+            made = self._config.hook.pytest_chaos_harness(config=self._config)
+            if made is None:
+                self.spell = option
+            self._harness = made or self._connected()
         return self._harness
 
     def _connected(self) -> Harness:

@@ -6,12 +6,19 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 
-from chaos import Harness, InputError
+from chaos import Harness, InputError, cli
+from chaos.errors import Setting
+from chaos.pytest_options import add_options
+from chaos.pytest_session import option
 from tests.support.api_server import CONTEXT, ApiServer
+from tests.support.back_ends import serving, stored
 
 ROOT = Path(__file__).parents[3]
 EXPERIMENT = ROOT / "experiments" / "orders-survive-degraded-inventory.yaml"
@@ -31,10 +38,10 @@ def chaosctl(folder: Path, **options: str) -> str:
     return done.stderr
 
 
-def pytest_(folder: Path, **options: str) -> str:
-    given = [f"--chaos-{name}={value}" for name, value in options.items()]
+def pytest_(folder: Path, file: Path | str = EXPERIMENT, *more: str, **options: str) -> str:
+    given = [*more, *(f"--chaos-{name}={value}" for name, value in options.items())]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:locust", str(EXPERIMENT), *given],
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:locust", str(file), *given],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout
@@ -100,6 +107,52 @@ def test_a_wrong_way_in_is_told_without_the_secret(tmp_path: Path, server: ApiSe
 def test_a_missing_kubeconfig_is_told(tmp_path: Path, front_end: str) -> None:
     told = FRONT_ENDS[front_end](tmp_path, context="staging", kubeconfig=str(tmp_path / "absent"))
     assert f"hint: give {SPELLINGS[front_end].format('kubeconfig')}, or set KUBECONFIG" in told
+
+
+SUITE = """
+from chaos import Abort, Expectation, Experiment, Load, Request, Target
+
+def test_orders(harness):
+    harness.run(Experiment(
+        "orders", target=Target("staging", "inventory-svc"), faults=[Abort(percentage=100, http_status=503)],
+        load=Load(requests=[Request("/")]),
+        steady_state=[Expectation("answered", service="order-svc", status="<500", at_least="99%")],
+    ))
+"""
+OWN = """
+from chaos import Harness
+
+def pytest_chaos_harness(config):
+    return Harness.connect({context!r}, kubeconfig={kubeconfig!r}, prometheus={prometheus!r})
+"""
+
+
+@pytest.mark.parametrize("file", ["test_suite.py", EXPERIMENT], ids=["suite", "experiment"])
+@pytest.mark.parametrize(("own", "spelled"), [(False, "--chaos-entry:"), (True, "entry=:")])
+def test_a_test_names_what_its_harness_was_made_by(
+    tmp_path: Path, server: ApiServer, file: str | Path, spelled: str, *, own: bool
+) -> None:
+    (tmp_path / "test_suite.py").write_text(SUITE)
+    with serving(stored()) as made:
+        where = {"context": CONTEXT, "kubeconfig": str(server.kubeconfig), "prometheus": made.url}
+        if own:
+            (tmp_path / "conftest.py").write_text(OWN.format(**where))
+            told = pytest_(tmp_path, file, "--confcutdir=.", "-pconftest")
+        else:
+            told = pytest_(tmp_path, file, **where)
+    assert "no entry is named, so there is no address for the load" in told
+    assert f"hint: give {spelled}" in told
+
+
+def test_each_front_end_has_every_setting_that_a_message_may_name() -> None:
+    run: Any = typer.main.get_command(cli.app).commands["run"]  # type: ignore[attr-defined]
+    parser = pytest.Parser(_ispytest=True)
+    add_options(parser)
+    python = {*signature(Harness).parameters, *signature(Harness.connect).parameters}
+    for setting in Setting:
+        assert cli.option(setting.value) in {name for one in run.params for name in one.opts}
+        assert option(setting.value) in {name for one in parser.getgroup("chaos").options for name in one.names()}
+        assert setting.value in python
 
 
 def test_nothing_below_the_front_ends_spells_an_option() -> None:
