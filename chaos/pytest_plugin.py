@@ -193,9 +193,9 @@ def _short(path: Path) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Errors of the session's harness name the options that the user has; ``--showlocals`` shows what a test knows, and
+    """Errors of the session's harness name the options that the user has.
 
-    nothing of the harness and of its clients, who know what is sent.
+    ``--showlocals`` shows what a test knows, and nothing of the harness and of its clients, who know what is sent.
     """
     todo, seen = [call.excinfo.value] if call.excinfo else [], list[BaseException]()
     while todo:

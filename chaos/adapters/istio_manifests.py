@@ -26,12 +26,14 @@ def wanted_of(manifests: Sequence[Manifest], *, absent: bool = False) -> tuple[W
     return tuple(_wanted(obj, whence, absent=absent) for obj, whence in _objects(manifests))
 
 
-def _objects(manifests: Iterable[Manifest]) -> Iterator[tuple[Any, str]]:
+def _objects(manifests: Iterable[Any]) -> Iterator[tuple[Any, str]]:
     for at, manifest in enumerate(manifests, start=1):
         if isinstance(manifest, Mapping):
             yield manifest, f"object {at}"
             continue
         whence = str(manifest) if isinstance(manifest, Path) else f"manifest {at}"
+        if not isinstance(manifest, str | Path):
+            raise InputError(f"{whence}: expected a mapping, YAML or a Path, got a {type(manifest).__name__}")
         try:
             text = manifest.read_text(encoding="utf-8") if isinstance(manifest, Path) else manifest
             found = [one for one in YAML(typ="safe", pure=True).load_all(text) if one is not None]

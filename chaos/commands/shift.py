@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from chaos.commands.shared import Context, Entry, Json, Kubeconfig, Prometheus, PrometheusAccess, give, named, say
-from chaos.errors import InputError
 
 Percent = Annotated[float, typer.Option(metavar="NUMBER", help="percentage points that each step adds")]
 
@@ -43,14 +42,13 @@ def shift(
     from chaos.adapters.experiment_file import read_experiment
     from chaos.harness.harness import Harness
     from chaos.harness.shifting import see_steps
+    from chaos.injection.weights import Way
     from chaos.values.quantities import duration_of
 
     lasting = duration_of("--every", every)
-    see_steps(step, lasting)  # told before a cluster is asked
+    see_steps(Way(source=source, target=target), step, lasting)  # told before a cluster is asked
     experiment, _ = read_experiment(file)
     options = named(context, kubeconfig, prometheus, prometheus_access, entry)
-    if source == target:
-        raise InputError("expected two different versions in --from and --to")
     with Harness.at(options, report_dir=report_dir) as harness:
         found = harness.shift(
             experiment, virtual_service=virtual_service, source=source, target=target, step=step, every=lasting, file=file,

@@ -56,7 +56,10 @@ def look(harness: Harness, namespaces: Sequence[str] | None = None, *, before_su
     place = harness.place
     names = tuple(namespaces or place.namespaces)
     if not names:
-        raise InputError("no namespace is named, and the settings allow none", hint="namespaces in [tool.chaos] of pyproject.toml or in chaos.toml")
+        raise InputError(
+            "no namespace is named, and the settings allow none",
+            hint="namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
+        )
     checks = [one for one in CHECKS if one.before_suites or not before_suites]
     return examine(Examined(place.mesh, place.metrics, place.settings, names, lab=place.environment.lab), checks)
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_v
 from chaos.istio.grpc import GRPC_STATUSES
 from chaos.values.conditions import all_of, any_of, at_most_one_of
 from chaos.values.content import JSON_PATH, Body, Header, Json, Scalar
-from chaos.values.declared import Declared
+from chaos.values.declared import STATUS_PATTERN, Declared
 from chaos.values.quantities import SomeTime
 
 _STATUS: Final = re.compile(r"(<=|<|>=|>|=)?\s*(\d{3})|([1-5])xx")
@@ -45,7 +45,7 @@ class Good(Declared):
 
     status: str | None = Field(
         None,
-        pattern=r"^((<=|<|>=|>|=)?\s*\d{3}|[1-5]xx)$",
+        pattern=STATUS_PATTERN,
         description='"<500", "2xx" or "200"; a request without an answer is never good',
     )
     grpc: Annotated[str, WithJsonSchema({"type": "string", "pattern": _GRPC})] | None = Field(

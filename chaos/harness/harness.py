@@ -8,7 +8,7 @@ from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypedDict, Unpack
+from typing import Any, Final, Self, TypedDict, Unpack
 
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.http_probe import HttpProbe
@@ -100,7 +100,7 @@ class Harness:
         self._probe = probe
         self._watchdog = watchdog or running.watchdog_of(place)
         self._clock = clock or SystemClock()
-        self._listeners: Callable[[], Listeners] = _usual if listeners is None else lambda: Listeners(listeners)
+        self._listeners: Callable[[], Listeners] = _usual if listeners is None else _these(listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
         self._profile = profile_of(profile)
@@ -234,7 +234,12 @@ class Harness:
         raise_unless_passed(result.verdict)
         return result
 
-    def _profiled(self, experiment: Experiment) -> Experiment:
+    def _profiled(self, experiment: Any) -> Experiment:
+        if not isinstance(experiment, Experiment):
+            raise InputError(
+                f"expected an Experiment, got a {type(experiment).__name__}",
+                hint="read_experiment(path) reads one from a file, parse_experiment(text) from its text",
+            )
         if self._profile is None:
             return experiment
         try:
@@ -385,6 +390,16 @@ class Harness:
         until = clock.now() + _WATCHDOGS
         while (self.active() or self.active_changes()) and clock.now() < until:
             clock.sleep(0.2)
+
+
+def _these(listeners: Any) -> Callable[[], Listeners]:
+    """Always the same, if they are some."""
+    wrong = (
+        [one for one in listeners if not isinstance(one, Listener)] if isinstance(listeners, Sequence) else [listeners]
+    )
+    if wrong:
+        raise InputError(f"listeners= expected a list of chaos.Listener objects, got {wrong[0]!r}")
+    return lambda: Listeners(listeners)
 
 
 def _usual() -> Listeners:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from chaos.engine.shifting import Shifting
 from chaos.engine.surroundings import Surroundings
@@ -39,7 +39,7 @@ def shift(
         MeshError: the API failed, or all could not be put back yet.
     """
     see_entry(around.place)
-    see_steps(step, every)
+    see_steps(way, step, every)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -58,13 +58,16 @@ def shift(
     return found
 
 
-def see_steps(step: float, every: timedelta) -> None:
+def see_steps(way: Way, step: Any, every: timedelta) -> None:
     """Sees that there can be such steps.
 
     Raises:
-        InputError: they are too small, too large or too short.
+        InputError: they are too small, too large or too short, or lead nowhere.
     """
-    if not 0 < step <= 100:
-        raise InputError(f"expected a step of more than 0 and at most 100 percent, got {step:g}")
+    if way.source == way.target:
+        raise InputError(f"expected two different versions, got {way.source!r} for both")
+    if not isinstance(step, int | float) or not 0 < step <= 100:
+        shown = f"{step:g}" if isinstance(step, int | float) else repr(step)
+        raise InputError(f"expected a step of more than 0 and at most 100 percent, got {shown}")
     if every < _SHORTEST:
         raise InputError(f"expected steps of at least {_SHORTEST.total_seconds():g} s, got {every.total_seconds():g} s")

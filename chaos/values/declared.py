@@ -21,6 +21,8 @@ RECORDED: Final = {"recorded": True}
 """The context in which records are read: what was allowed when they were written is not refused now."""
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
+STATUS_PATTERN: Final = r"^((<=|<|>=|>|=)?\s*\d{3}|[1-5]xx)$"
+
 PATH_PATTERN: Final = r"^/\S*$"
 
 HOST_PATTERN: Final = r"^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?(\.[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?)*$"
@@ -55,8 +57,7 @@ _WORDS: Final = (
     ("a valid number", "a number"),
     ("a finite number", "a number"),
     ("a valid boolean", "true or false"),
-    ("a valid dictionary or instance of A", "an A"),
-    ("a valid dictionary or instance of E", "an E"),
+    *((f"a valid dictionary or instance of {vowel}", f"an {vowel}") for vowel in "AEIO"),
     ("a valid dictionary or instance of", "a"),
     ("a valid dictionary", "a mapping"),
     ("a valid tuple", "a list"),
@@ -67,6 +68,7 @@ _WORDS: Final = (
         f"should match pattern '{PLACED_PATTERN}'",
         "expected a name such as order-svc, or namespace/name such as shop/order-svc",
     ),
+    (f"should match pattern '{STATUS_PATTERN}'", "expected an HTTP status such as <500, 2xx or 200"),
     (f"should match pattern '{PATH_PATTERN}'", "expected a path that begins with / and has no spaces"),
     (
         f"should match pattern '{HOST_PATTERN}'",

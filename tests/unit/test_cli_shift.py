@@ -17,6 +17,7 @@ from tests.support.situations import EXPERIMENT
     [
         (["--step", "0"], "expected a step of more than 0 and at most 100 percent, got 0"),
         (["--every", "soon"], "--every 'soon': expected a duration with its unit"),
+        (["--to", "a"], "expected two different versions, got 'a' for both"),
         (["--every", "1s"], "expected steps of at least 5 s, got 1 s"),
     ],
 )

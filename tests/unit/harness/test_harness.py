@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -139,6 +141,37 @@ def test_reports_that_can_not_be_written_are_told_before_anything_is_injected(tm
     with pytest.raises(InputError, match=r"records can be written to.*\n\nhint: give another report_dir="):
         shop.harness(report_dir=tmp_path / "reports").run(experiment())
     assert shop.mesh.virtual_services() == []
+
+
+LISTENER: Any = Listener
+NOT: dict[str, tuple[Callable[[Any], object], str]] = {
+    "the name of an experiment": (lambda shop: shop.check("orders"), "expected an Experiment, got a str"),
+    "an experiment as YAML has it": (lambda shop: shop.plan({"experiment": "x"}), "expected an Experiment, got a dict"),
+    "a listener's class": (
+        lambda _: Shop().harness(listeners=[LISTENER]),
+        "expected a list of chaos.Listener objects, got <class",
+    ),
+    "one listener": (
+        lambda _: Shop().harness(listeners=LISTENER()),
+        "expected a list of chaos.Listener objects, got <chaos",
+    ),
+    "a number for a manifest": (
+        lambda shop: shop.changed(3),
+        "manifest 1: expected a mapping, YAML or a Path, got a int",
+    ),
+    "steps of text": (
+        lambda shop: shop.shift(experiment(), virtual_service="v", source="a", target="b", step="ten"),
+        "expected a step of more than 0 and at most 100 percent, got 'ten'",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NOT)
+def test_what_is_something_else_is_told_as_such(what: str) -> None:
+    use, said = NOT[what]
+    with pytest.raises(InputError) as caught:
+        use(Shop().harness())
+    assert said in str(caught.value)
 
 
 def test_a_wait_that_is_no_duration_is_told() -> None:
