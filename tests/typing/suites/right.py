@@ -7,11 +7,14 @@ import pytest
 
 from chaos import (
     Abort,
+    AlertExpectation,
     AttemptsExpectation,
     BreakerExpectation,
     Caps,
     ChaosError,
+    ClientExpectation,
     Delay,
+    DocumentError,
     EjectionExpectation,
     Event,
     Expectation,
@@ -19,30 +22,45 @@ from chaos import (
     ExperimentFailed,
     ExperimentInconclusive,
     ExperimentRefused,
+    FallbackExpectation,
     Fault,
     FlagsExpectation,
     Good,
     Harness,
     HarnessError,
+    History,
     InputError,
+    LabError,
     Limits,
     Listener,
     Load,
+    LoadError,
     Match,
+    MeshError,
     MetricExpectation,
+    MetricsError,
+    NotPassed,
+    NoWatch,
+    Observe,
     Outcome,
+    Place,
     Plan,
     Progress,
+    PromqlExpectation,
     ReasonCode,
     Recovery,
+    Refused,
     ReplicaExpectation,
     Request,
     Result,
     Settings,
     Shift,
     Stage,
+    Stopped,
     StringMatch,
     Target,
+    ThroughputExpectation,
+    UnaffectedExpectation,
     Verdict,
     library,
     parse_experiment,
@@ -103,9 +121,36 @@ def orders(status: int, *, wait: timedelta | str = "3s") -> Experiment:
             BreakerExpectation("it opens", breaker="order-svc", opens_within=timedelta(seconds=8)),
             EjectionExpectation("the bad one is out", ejection="order-svc", within="20s"),
             ReplicaExpectation("all are fine", service="order-svc", good=Good(grpc="OK|NOT_FOUND"), at_least="99%"),
+            ClientExpectation("soon, as customers feel it", request="GET /orders/42", within="300ms", at_least=0.95),
+            ClientExpectation(
+                "the right order",
+                good=Good(
+                    status="2xx",
+                    header={"content-type": "application/json"},
+                    json_path={"order.id": "42", "paid": True},
+                ),
+                at_least="99%",
+                during_fault="baseline - 1%",
+            ),
+            FallbackExpectation(
+                "from a cache", fallback=Good(body="cached"), at_least="20%", at_most=0.02, request="GET /x"
+            ),
+            ThroughputExpectation(
+                "as many as before",
+                throughput="order-svc",
+                caller="web",
+                good=Good(within=timedelta(seconds=1)),
+                at_least=0.9,
+            ),
+            AlertExpectation("somebody is told", alert="OrdersFail", fires_within=timedelta(minutes=1), only=True),
+            AlertExpectation("nobody is woken", alert="EverythingIsDown"),
+            UnaffectedExpectation("the rest", unaffected=("cart-svc", "shop/user-svc"), margin="2%", at_least=0.95),
+            PromqlExpectation("three are up", promql="sum(up) >= 3"),
         ],
         guardrails=[Expectation("checkout is on fire", service="order-svc", status="<500", at_least="50%")],
-        recovery=Recovery("30s"),
+        recovery=Recovery("30s", stay_good=timedelta(seconds=10)),
+        observe=Observe(timedelta(seconds=20)),
+        profile="nightly",
         limits=Limits(fault=timedelta(minutes=2), baseline="1m"),
         confidence="95%",
     )
@@ -159,6 +204,41 @@ def test_with_another_mesh_for_a_while(harness: Harness) -> None:
     found: Shift = harness.shift(grpc(), virtual_service="reviews", source="v1", target="v2", step=20, every="1m")
     assert found.outcome is Outcome.PASSED
     assert found.steps[-1].percent == 100
+
+
+RAMP: list[Abort | Delay | Fault] = [
+    Fault(abort=Abort(percentage=50, grpc_status="UNAVAILABLE"), stages=(Stage("30s", percentage=0.5), Stage("30s"))),
+    Delay(percentage=30, fixed_delay=timedelta(milliseconds=1500)),
+]
+
+
+def test_a_place_of_ones_own(place: Place, tmp_path: Path) -> None:
+    with Harness(
+        place,
+        watchdog=lambda watched, folder: NoWatch(),
+        report_dir=tmp_path,
+        wait=timedelta(minutes=1),
+        listeners=(Chat(),),
+        profile="quick",
+    ) as own:
+        history: History = own.run(grpc()).history
+        supposed: Verdict = own.judge(tmp_path / "runs" / history.run, what_if={"atLeast": "99.5%"})
+        assert supposed.again is not None
+        assert supposed.reasons[0].hint or supposed.proof is None
+
+
+def whose_fault(file: str) -> str:
+    try:
+        read_experiment(Path(file))
+    except DocumentError as error:
+        return "\n".join(f"{problem.line}: {problem.message}" for problem in error.problems)
+    except (Refused, MeshError, MetricsError, LoadError, LabError) as error:
+        return f"{error.message} ({error.hint})"
+    except NotPassed as error:
+        return str(error)
+    except Stopped as error:
+        return str(error.code)
+    return ""
 
 
 def test_that_it_fails(harness: Harness) -> None:
