@@ -53,10 +53,12 @@ if TYPE_CHECKING:
     from chaos.model.experiment import Experiment, Limits, Load, Observe, Recovery, Request
     from chaos.model.history import History
     from chaos.model.plan import Plan
+    from chaos.model.prometheus import Prometheus
     from chaos.model.settings import Caps, Settings
     from chaos.model.shift import Shift
     from chaos.model.verdict import Outcome, ReasonCode, Verdict
     from chaos.ports import Listener, Progress, Result
+    from chaos.values.access import MeshAccess
     from chaos.version import __version__
 
 _HOMES: Final = {
@@ -91,6 +93,7 @@ _HOMES: Final = {
     "Load": "chaos.model.experiment",
     "LoadError": "chaos.errors",
     "Match": "chaos.faults.target",
+    "MeshAccess": "chaos.values.access",
     "MeshError": "chaos.errors",
     "MetricExpectation": "chaos.expectations.metric",
     "MetricsError": "chaos.errors",
@@ -100,6 +103,7 @@ _HOMES: Final = {
     "Place": "chaos.engine.place",
     "Plan": "chaos.model.plan",
     "Progress": "chaos.ports",
+    "Prometheus": "chaos.model.prometheus",
     "PromqlExpectation": "chaos.expectations.promql",
     "ReasonCode": "chaos.model.verdict",
     "Observe": "chaos.model.experiment",
@@ -152,6 +156,7 @@ __all__ = [
     "Load",
     "LoadError",
     "Match",
+    "MeshAccess",
     "MeshError",
     "MetricExpectation",
     "MetricsError",
@@ -162,6 +167,7 @@ __all__ = [
     "Place",
     "Plan",
     "Progress",
+    "Prometheus",
     "PromqlExpectation",
     "ReasonCode",
     "Recovery",

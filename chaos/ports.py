@@ -26,7 +26,10 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Identity:
-    """Which cluster this is: the context as named, the API server's address, kube-system's UID, the versions."""
+    """Which cluster this is: the context as named, the API server's address, kube-system's UID, the versions.
+
+    What a ``Mesh`` answers, so it knows nothing of metrics or of records; ``Place.of`` makes an ``Environment`` of it.
+    """
 
     context: str
     server: str

@@ -51,7 +51,7 @@ class NoWatch:
 
 @dataclass(kw_only=True)
 class Surroundings:
-    """A place, and what one run has there for itself.
+    """A place, and what one run has there for itself. It ends with the run, while the place stays for the next one.
 
     Args:
         probe: Looks at the mesh's entry before anything is written.

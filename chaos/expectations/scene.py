@@ -29,7 +29,7 @@ class Pods:
 
 @dataclass(frozen=True, kw_only=True)
 class Scene:
-    """The mesh as a plan finds it.
+    """The mesh as a plan finds it, as far as expectations ask: they know nothing of Kubernetes objects, which a ``Situation`` has.
 
     Args:
         namespace: The target's.

@@ -115,7 +115,7 @@ class Decision(Frozen):
 
 
 class Environment(Frozen):
-    """The place of a run, as recorded."""
+    """The place of a run, as recorded: facts only, which can be read when the place itself is long gone."""
 
     context: str
     cluster: str = Field("", description="UID of the namespace kube-system")

@@ -9,10 +9,9 @@ from typing import Any, Final
 
 from ruamel.yaml import YAML
 
-from chaos import LabError
+from chaos import LabError, MeshAccess
 from chaos.adapters.embedded_lab import find_lab
 from chaos.adapters.kubernetes_api import KubernetesApi
-from chaos.values.access import MeshAccess
 
 _CONTEXT: Final = "chaos-lab"
 """The context of the default lab; others have their name behind it."""

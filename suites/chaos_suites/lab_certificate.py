@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from chaos.values.access import MeshAccess
+from chaos import MeshAccess
 from chaos_suites.lab import present
 
 

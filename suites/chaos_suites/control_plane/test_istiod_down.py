@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from chaos import Abort, Expectation, Experiment, Harness, Load, Outcome, ReasonCode, Request, Target
-from chaos.values.access import MeshAccess
+from chaos import Abort, Expectation, Experiment, Harness, Load, MeshAccess, Outcome, ReasonCode, Request, Target
 from chaos_suites.asking import Entry
 from chaos_suites.configuring import Configure
 from chaos_suites.lab import istiod_down

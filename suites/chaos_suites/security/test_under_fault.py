@@ -6,8 +6,7 @@ from collections import Counter
 
 import pytest
 
-from chaos import Delay, Expectation, Experiment, Harness, Load, Request, Target
-from chaos.values.access import MeshAccess
+from chaos import Delay, Expectation, Experiment, Harness, Load, MeshAccess, Request, Target
 from chaos_suites.asking import PODS, Entry
 from chaos_suites.configuring import Configure
 from chaos_suites.lab import rotate_certificates

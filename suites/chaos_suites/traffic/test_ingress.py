@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from chaos import Harness
-from chaos.values.access import MeshAccess
+from chaos import Harness, MeshAccess
 from chaos_suites.configuring import Configure
 from chaos_suites.services import Services
 from chaos_suites.tables import Ingress

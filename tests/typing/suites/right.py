@@ -36,6 +36,7 @@ from chaos import (
     Load,
     LoadError,
     Match,
+    MeshAccess,
     MeshError,
     MetricExpectation,
     MetricsError,
@@ -46,6 +47,7 @@ from chaos import (
     Place,
     Plan,
     Progress,
+    Prometheus,
     PromqlExpectation,
     ReasonCode,
     Recovery,
@@ -227,6 +229,12 @@ def test_a_place_of_ones_own(place: Place, tmp_path: Path) -> None:
         assert supposed.reasons[0].hint or supposed.proof is None
 
 
+def test_only_on_the_lab(lab: MeshAccess) -> None:
+    namespaces: tuple[str, ...] = lab.staging
+    assert lab.entry
+    assert namespaces == ("staging",)
+
+
 def whose_fault(file: str) -> str:
     try:
         read_experiment(Path(file))
@@ -260,7 +268,13 @@ def without_pytest(file: Path) -> int:
             "staging",
             prometheus="http://127.0.0.1:9090",
             entry="http://127.0.0.1:8080",
-            settings=Settings(namespaces=["team-a-staging"], caps=Caps(percentage=50, delay="5s")),
+            settings=Settings(
+                namespaces=["team-a-staging"],
+                caps=Caps(percentage=50, delay="5s"),
+                prometheus=Prometheus(
+                    "https://metrics.example", headers={"X-Scope-OrgID": "staging"}, bearer="env:TOKEN"
+                ),
+            ),
         )
         for swept in cluster.sweep():
             print(swept.kind, swept.name)
