@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.responses import JSONResponse
 from typer.testing import CliRunner, Result
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
@@ -44,10 +46,13 @@ class Proxies:
 
     def __init__(self) -> None:
         self.stats = CONNECTED
+        self.then: bytes | None = None
+        """From the second time on that they are asked."""
 
     async def __call__(self, namespace: str, pod: str, container: str, argv: list[str]) -> ExecResult:
         assert argv[:3] == ["pilot-agent", "request", "GET"]
-        return ExecResult(stdout=self.stats)
+        answer, self.stats = self.stats, self.then or self.stats
+        return ExecResult(stdout=answer)
 
 
 class Cluster:
@@ -65,6 +70,20 @@ class Cluster:
     def chaosctl(self, *arguments: str) -> Result:
         command = ["backup", *arguments, "--context", CONTEXT, "--kubeconfig", str(self.server.kubeconfig)]
         return CliRunner().invoke(app, command)
+
+    @contextmanager
+    def refusing(self, method: str, plural: str, status: int) -> Iterator[None]:
+        """The API refuses requests about a kind, but for dry runs."""
+        app = self.server.app
+
+        async def refused(scope: Any, receive: Any, send: Any) -> None:
+            asked = scope["type"] == "http" and scope["method"] == method and f"/{plural}" in scope["path"]
+            answer = JSONResponse({"kind": "Status", "message": "refused"}, status)
+            await (answer if asked and b"dryRun" not in scope["query_string"] else app)(scope, receive, send)
+
+        self.server.app = refused
+        yield
+        self.server.app = app
 
     def get(self, obj: Mapping[str, Any]) -> Any:
         meta = obj["metadata"]
@@ -213,27 +232,18 @@ def test_odd_objects_come_back_as_they_were(cluster: Cluster) -> None:
     assert cluster.get(odd(1))["metadata"]["annotations"] == odd(1)["metadata"]["annotations"]
 
 
-def test_a_restore_that_breaks_off_tells_what_it_did_and_is_made_again(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_restore_that_breaks_off_tells_what_it_did_and_is_made_again(cluster: Cluster) -> None:
     cluster.chaosctl("save", "saved")
     before = contents()
     cluster.damage()
-    write = KubernetesMesh.replace_istio_object
-
-    def breaks_off(self: KubernetesMesh, obj: Any, **options: Any) -> Any:
-        if not options.get("dry_run"):
-            raise MeshError("PUT virtualservices/reviews: no answer", status=None)
-        return write(self, obj, **options)
-
-    monkeypatch.setattr(KubernetesMesh, "replace_istio_object", breaks_off)
-    failed = cluster.chaosctl("restore", "saved", "--yes", "--prune").exception
+    with cluster.refusing("PUT", "virtualservices", 500):
+        failed = cluster.chaosctl("restore", "saved", "--yes", "--prune").exception
     assert isinstance(failed, MeshError)
     assert failed.message == (
-        "VirtualService staging/reviews could not be restored: PUT virtualservices/reviews: no answer "
+        "VirtualService staging/reviews could not be restored: "
+        "PUT /apis/networking.istio.io/v1/namespaces/staging/virtualservices/reviews: 500 refused "
         "(before that: restored DestinationRule staging/reviews)"
     )
-    monkeypatch.setattr(KubernetesMesh, "replace_istio_object", write)
     assert cluster.chaosctl("restore", "saved", "--yes", "--prune").exit_code == 0
     cluster.chaosctl("save", "saved")
     assert contents() == before
@@ -351,18 +361,10 @@ def test_what_a_backup_may_not_bring_is_left(cluster: Cluster, more: dict[str, A
         ),
     ],
 )
-def test_what_is_not_distributed_is_told(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, stats: bytes, said: str
-) -> None:
+def test_what_is_not_distributed_is_told(cluster: Cluster, stats: bytes, said: str) -> None:
     cluster.chaosctl("save", "saved")
     cluster.damage()
-    write = backing_up.restore
-
-    def and_then(*args: Any, **options: Any) -> Any:
-        cluster.proxies.stats = stats
-        return write(*args, **options)
-
-    monkeypatch.setattr(backing_up, "restore", and_then)
+    cluster.proxies.then = stats
     done = cluster.chaosctl("restore", "saved", "--yes")
     assert done.exit_code == 1
     assert said in done.output
@@ -386,19 +388,12 @@ def test_what_a_proxy_rejects_a_few_seconds_later_is_seen(cluster: Cluster, monk
     assert passed == 5
 
 
-def test_a_backup_that_lacks_a_kind_for_want_of_a_right_is_not_well(
-    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    own = KubernetesMesh.istio_objects
-
-    def istio_objects(mesh: KubernetesMesh, kind: str, namespace: str | None = None) -> Any:
-        if kind == "VirtualService":
-            raise MeshError("forbidden", status=403)
-        return own(mesh, kind, namespace)
-
-    monkeypatch.setattr(KubernetesMesh, "istio_objects", istio_objects)
-    done = cluster.chaosctl("save", "saved")
-    assert "not saved: VirtualService: no right to list virtualservices.networking.istio.io there" in done.output
+def test_a_backup_that_lacks_a_kind_for_want_of_a_right_is_not_well(cluster: Cluster) -> None:
+    with cluster.refusing("GET", "authorizationpolicies", 403):
+        done = cluster.chaosctl("save", "saved")
+    assert (
+        "not saved: AuthorizationPolicy: no right to list authorizationpolicies.security.istio.io there" in done.output
+    )
     assert done.exit_code == 1
 
 
