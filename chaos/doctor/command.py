@@ -61,7 +61,8 @@ def look(harness: Harness, namespaces: Sequence[str] | None = None, *, before_su
             hint="namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
         )
     checks = [one for one in CHECKS if one.before_suites or not before_suites]
-    return examine(Examined(place.mesh, place.metrics, place.settings, names, lab=place.environment.lab), checks)
+    lab, sleep = place.environment.lab, harness.clock.sleep
+    return examine(Examined(place.mesh, place.metrics, place.settings, names, lab=lab, sleep=sleep), checks)
 
 
 def text(found: Iterable[Checked]) -> str:

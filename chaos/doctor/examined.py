@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -26,10 +26,18 @@ class Examined:
     """
 
     def __init__(
-        self, mesh: Mesh, metrics: Metrics, settings: Settings, namespaces: Sequence[str], *, lab: bool = False
+        self,
+        mesh: Mesh,
+        metrics: Metrics,
+        settings: Settings,
+        namespaces: Sequence[str],
+        *,
+        lab: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.mesh, self.metrics, self.settings = mesh, metrics, settings
         self.names = tuple(namespaces)
+        self._sleep = sleep
         self.lab = lab
         """Whether it is the embedded lab, which has no Istio of its own, and one user who may do everything."""
 
@@ -78,7 +86,7 @@ class Examined:
         found = proxies(self.mesh, tuple(self.namespaces))
         if all(one.connected is not False for one in found):
             return found
-        time.sleep(_AGAIN)
+        self._sleep(_AGAIN)
         return proxies(self.mesh, tuple(self.namespaces))
 
     @cached_property

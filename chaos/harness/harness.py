@@ -99,7 +99,7 @@ class Harness:
         self._load = load or self._locust
         self._probe = probe
         self._watchdog = watchdog or running.watchdog_of(place)
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._listeners: Callable[[], Listeners] = _usual if listeners is None else _these(listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
@@ -278,8 +278,8 @@ class Harness:
             place=self.place,
             load=self._load(),
             probe=self._probe(),
-            clock=self._clock,
-            stop=StopRequest(self._clock),
+            clock=self.clock,
+            stop=StopRequest(self.clock),
             watch=lambda watched: self._watchdog(watched, run_folder(self._report_dir, watched.run)),
             listeners=self._listeners(),
             wait=self._wait,
@@ -311,7 +311,7 @@ class Harness:
         """
         wanted = (*wanted_of(manifests), *wanted_of(absent, absent=True))
         return changing.changed(
-            self.place, wanted, run=new_run(), clock=self._clock, lease=self._lease,
+            self.place, wanted, run=new_run(), clock=self.clock, lease=self._lease,
             watch=lambda watched: self._watchdog(watched, self._report_dir / "changes" / watched.run),
         )  # fmt: skip
 
@@ -386,7 +386,7 @@ class Harness:
         Raises:
             MeshError: the API can't be read.
         """
-        clock = self._clock
+        clock = self.clock
         until = clock.now() + _WATCHDOGS
         while (self.active() or self.active_changes()) and clock.now() < until:
             clock.sleep(0.2)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from chaos.doctor import examined
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Checked, Level
 from chaos.doctor.table import CHECKS, examine
@@ -98,13 +97,8 @@ class Mesh:
 
         self.shop.metrics.samples = samples  # type: ignore[method-assign]
         settings = Settings(namespaces=("staging",))
-        examined = Examined(self.mesh, self.shop.metrics, settings, ("staging",), lab=lab)
+        examined = Examined(self.mesh, self.shop.metrics, settings, ("staging",), lab=lab, sleep=self.shop.clock.sleep)
         return {one.check.id: one for one in examine(examined)}
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examined, "_AGAIN", 0.0)
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from chaos.cli import app
-from chaos.doctor import examined
 from chaos.doctor.command import look, text
 from chaos.errors import InputError
 from chaos.harness.harness import Harness
@@ -30,11 +29,6 @@ def pytest_chaos_harness(config):
     {broken}
     return made.shop.harness()
 """
-
-
-@pytest.fixture(autouse=True)
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examined, "_AGAIN", 0.0)
 
 
 def harness(mesh: Mesh) -> Harness:
