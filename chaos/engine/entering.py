@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from chaos import judge
@@ -23,10 +24,10 @@ def look_at_entry(live: Live) -> None:
         Halt: the load surely can't arrive, or the run was asked to stop.
     """
     until = live.now() + _PATIENCE
-    found = _find(live, until)
+    found = live.aside(partial(_find, live, until))
     while found.passing and live.now() < until and not live.around.stop:
         live.clock.sleep(TICK)
-        found = _find(live, until)
+        found = live.aside(partial(_find, live, until))
     live.stop_if_asked()
     if found.hopeless is not None:
         live.trouble(TroubleKind.ENTRY_UNUSABLE, found.hopeless.text, hint=found.hopeless.hint)

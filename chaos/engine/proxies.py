@@ -10,6 +10,7 @@ import queue
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from chaos.engine.beside import Beside
 from chaos.errors import HarnessError
 from chaos.istio.workloads import workloads_of
 from chaos.model.history import ProxySeen
@@ -49,6 +50,7 @@ class Proxies:
             self._names[workload] = (*self._names.get(workload, ()), *names)
             self._pods |= {(caller.namespace, pod): self._names[workload] for pod in caller.pods}
         self._round: _Round | None = None
+        self._listing: tuple[float, Beside[dict[Pod, tuple[str, ...]]]] | None = None
         known = [any(caller.pods for caller in one.callers) for one in injections]
         self.silent = not known or not all(known)
         """Whether some proxy can't be asked, so that the counts have to tell."""
@@ -66,6 +68,9 @@ class Proxies:
         if self.silent:
             told, self._told = self._told, True
             return None if told else ProxySeen(at=self._clock.now() + offset, having=0, of=0)
+        if self._listing is not None:
+            self._take_pods(*self._listing)
+            return None
         if self._round is None:
             self._round = _Round(self._mesh, self._clock, tuple(self._pods))
             return None
@@ -77,13 +82,21 @@ class Proxies:
             return None
         self._round = None
         if any(text is None for text in answers.values()):
-            pods = self._live()
-            self.silent, self._pods = not pods or set(pods) == set(self._pods), pods
+            self._listing = (self._clock.now(), Beside(self._clock, self._live))
+            self._take_pods(*self._listing)
             return None
         having = sum(
             self._have(f'"{name}"' in (text or "") for name in self._pods[pod]) for pod, text in answers.items()
         )
         return ProxySeen(at=self._clock.now() + offset, asked=begun + offset, having=having, of=len(answers))
+
+    def _take_pods(self, begun: float, listing: Beside[dict[Pod, tuple[str, ...]]]) -> None:
+        """Asks the pods that run now from the next round on; none, where the API server does not name them in time."""
+        if listing.done:
+            pods, self._listing = listing.result(), None
+            self.silent, self._pods = not pods or set(pods) == set(self._pods), pods
+        elif self._clock.now() - begun > PATIENCE:
+            self.silent = True
 
     def _live(self) -> dict[Pod, tuple[str, ...]]:
         """The callers' pods that run now; as they were known where nobody can tell."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 from chaos import judge
+from chaos.engine.beside import Beside
 from chaos.engine.changing import Change, Writes, end_all
 from chaos.engine.clock import offset_of
 from chaos.engine.observer import Observer
@@ -164,33 +166,45 @@ class Shifting:
                 break
             if self._around.stop:
                 return self._around.stop.why
+            going: Beside[None] | None = None
             if at == 0:
                 self._change.begin()
             else:
-                try:
-                    self._change.go_on(self._specs[at])
-                except (Refused, MetricsError) as error:
-                    return error.message
-            answer, why = self._hold(percent)
+                going = Beside(self._around.clock, partial(self._change.go_on, self._specs[at]))
+            try:
+                answer, why = self._hold(percent, going)
+            except (Refused, MetricsError) as error:
+                return error.message
         return why
 
-    def _hold(self, percent: float) -> tuple[Answer, str]:
-        """Looks as long as a step lasts, and as long again if it is not decided; why it had to end, if it had to."""
+    def _hold(self, percent: float, going: Beside[None] | None = None) -> tuple[Answer, str]:
+        """Looks as long as a step lasts, and as long again if it is not decided; why it had to end, if it had to.
+
+        The step begins once its weights are written. It may end before: the write then meets a later version, and fails.
+
+        Raises:
+            HarnessError: the weights were not written, or nobody can tell whether they are still there.
+        """
         start = looked = self._now()
-        why = ""
+        why, asking = "", None
         while True:
             now = self._now()
+            if going is not None and going.done:
+                going.result()
+                going, start = None, now
             self._observer.look(now)
             seen = ShiftStep(percent=percent, start=start, end=now)
             step = judge.step_at(
                 self._recorder.facts, seen, by=self._by, steps=len(self._percents) + 1, every=self._every
             )
-            if now - looked >= _LOST_EVERY:
-                looked = now
-                why = self._change.lost() if self._steps else ""
+            if self._steps and asking is None and now - looked >= _LOST_EVERY:
+                looked, asking = now, Beside(self._around.clock, self._change.lost)
+            if asking is not None and asking.done:
+                why, asking = asking.result(), None
             why = why or self._stopped()
-            answer, over = step.answer, now - start >= self._every
-            if why or answer is Answer.VIOLATED or (over and answer is Answer.HOLDS) or now - start >= 2 * self._every:
+            answer, over = step.answer, going is None and now - start >= self._every
+            decided = over and (answer is Answer.HOLDS or now - start >= 2 * self._every)
+            if why or answer is Answer.VIOLATED or decided:
                 if why:
                     answer, step = Answer.UNDECIDED, step.model_copy(update={"answer": Answer.UNDECIDED, "missed": ""})
                 self._steps.append(step)

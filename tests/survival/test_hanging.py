@@ -31,6 +31,7 @@ from chaos.model.settings import LAB
 from chaos.ports import Listener, Object, Result
 from chaos.safety.marks import is_ours
 from chaos.testing.instruments import ShopProbe
+from chaos.values.entry import Contact
 from chaos.values.questions import Question
 from chaos.values.series import Series
 from tests.support.api_server import CONTEXT
@@ -300,6 +301,19 @@ def test_a_plan_is_not_waited_for(runs: Runs) -> None:
     runs.mesh.stuck = "Sidecar"
     assert runs.begin(interrupted) is None
     assert not (runs.folder / "runs").exists()
+
+
+@pytest.mark.timeout(60)
+def test_an_entry_that_hangs_is_not_waited_for(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(*_: object, **__: object) -> Contact:
+        interrupted()
+        runs.mesh.over.wait()
+        return Contact()
+
+    monkeypatch.setattr(ShopProbe, "connect", connect)
+    history = runs.run()
+    assert phases(history) == [PhaseName.LOCK, PhaseName.RELEASE]
+    assert not runs.mesh.over.is_set()
 
 
 class Unanswered:

@@ -30,6 +30,8 @@ class Pods:
         self.pending: set[str] = set()
         self.end = threading.Event()
         self.listed: list[str] | Exception | None = None
+        self.list_hangs = False
+        self.listing = threading.Event()
 
     def routes_of_proxy(self, namespace: str, pod: str) -> str | None:
         assert namespace == "staging"
@@ -41,6 +43,9 @@ class Pods:
         return answer
 
     def pods(self, namespace: str) -> list[Mapping[str, Any]]:
+        self.listing.set()
+        if self.list_hangs:
+            self.end.wait()
         if isinstance(self.listed, Exception):
             raise self.listed
         owner = {"kind": "ReplicaSet", "name": "order-svc-1", "controller": True}
@@ -139,6 +144,17 @@ def test_a_list_that_fails_leaves_it_to_the_counts(pods: Pods) -> None:
     one = proxies(pods, StepClock())
     assert (found := seen(one)) is not None
     assert found.of == 0
+
+
+def test_a_list_that_hangs_is_not_waited_for_and_leaves_it_to_the_counts(pods: Pods) -> None:
+    pods.answers["o-1"], pods.list_hangs = None, True
+    clock = StepClock()
+    one = proxies(pods, clock)
+    assert seen(one, until=pods.listing.is_set) is None
+    clock.sleep(PATIENCE + 0.1)
+    assert one.look(100.0) is None
+    assert (told := one.look(100.0)) is not None
+    assert told.of == 0
 
 
 def test_without_known_pods_nobody_is_asked(pods: Pods) -> None:

@@ -181,6 +181,51 @@ def test_whatever_happens_all_is_put_back(
     assert canary.is_clean()
 
 
+class Hanging:
+    """A mesh that answers who waits for it as late as what is done beside, while that hangs."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop, self._aside, beside = shop, False, shop.clock.beside
+
+        def apart(work: Callable[[], None]) -> None:
+            def do() -> None:
+                self._aside = True
+                work()
+                self._aside = False
+
+            beside(do)
+
+        shop.clock.beside = apart  # type: ignore[method-assign]
+
+    def __getattr__(self, name: str) -> Any:
+        if not self._aside:
+            self._shop.clock.sleep(self._shop.clock.hangs)
+        return getattr(self._shop.mesh, name)
+
+
+@pytest.mark.parametrize(("percent", "after"), [(25, 29.8), (50, 1.0)], ids=["writing", "looking"])
+def test_an_api_server_that_hangs_holds_up_no_stop_and_no_late_write_counts(
+    tmp_path: Path, percent: int, after: float
+) -> None:
+    canary, begun, told = Canary(), list[float](), list[float]()
+    clock = canary.shop.clock
+    canary.mesh = Hanging(canary.shop)
+
+    def hang() -> None:
+        clock.hangs = 30.0
+        begun.append(clock.now())
+        clock.later(2.0, lambda: signal.raise_signal(signal.SIGTERM))
+
+    canary.when(percent, hang, after=after)
+    found = canary.shift(tmp_path, told=lambda _step: told.append(clock.now()))
+    assert (found.outcome, found.steps[-1].percent) == (Outcome.INCONCLUSIVE, 50)
+    assert "SIGTERM" in found.reason
+    assert told[-1] - begun[0] < 3
+    clock.sleep(60)
+    assert canary.routes()["spec"] == ROUTES["spec"]
+    assert canary.is_clean()
+
+
 @pytest.mark.parametrize("how", ["before", "after", "late"])
 def test_a_shift_that_is_killed_is_put_back_unless_it_was_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
