@@ -59,6 +59,7 @@ def show(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="name of the experiment; by default made of the service's")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Print the experiment that a template makes, in full, to read it or to go on from there.
 
@@ -75,7 +76,7 @@ def show(
     except Misuse as error:
         raise InputError(error.what, hint=error.hint) from error
     if not given:
-        give(_explained(kind))
+        give(_described(kind) if as_json else _explained(kind))
         return
     parameters = _given(given)
     try:
@@ -89,7 +90,7 @@ def show(
         if name is not None and (of_name := [one for one in error.errors() if one["loc"] == ("experiment",)]):
             raise InputError(f"--name {wrong(of_name[0])}") from None
         raise InputError(f"{kind.key}: {'; '.join(told(error))}", hint=f"its parameters: {_parameters(kind)}") from None
-    give(_as_yaml(document))
+    give(document if as_json else _as_yaml(document))
 
 
 def _given(texts: Sequence[str]) -> dict[str, Any]:

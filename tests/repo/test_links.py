@@ -170,3 +170,11 @@ def test_commands_that_messages_and_pages_name_exist() -> None:
     named += [(relative(page), code) for page in pages() if page.name != "CHANGELOG.md" for code in code_of(page)]
     assert len(named) > 60
     assert [(place, wrong) for place, text in named for wrong in misnamed(text, known)] == []
+
+
+def test_every_command_takes_json_but_those_that_print_documents() -> None:
+    known = commands()
+    groups = {name.rpartition(" ")[0] for name in known}
+    takes = {name for name, command in known.items() if any("--json" in one.opts for one in command.params)}
+    documents = {"schema", "lab shop", "manifests admission", "manifests janitor", "manifests rbac"}
+    assert known.keys() - groups - takes == documents

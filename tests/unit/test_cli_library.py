@@ -51,6 +51,14 @@ def test_what_it_shows_is_what_a_file_that_uses_it_becomes(tmp_path: Path) -> No
     assert read_experiment(file)[0] == used
 
 
+def test_what_it_shows_can_be_json() -> None:
+    assert json.loads(library("show", "hanging", "--json"))["name"] == "hanging"
+    given = ("--with", "service=inventory-svc", "--with", "path=/orders/42")
+    shown = library("show", "hanging", *given, "--json")
+    assert shown.startswith("{")
+    assert parse_experiment(shown) == parse_experiment(library("show", "hanging", *given))
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
