@@ -58,7 +58,6 @@ class Lab:
 
     Args:
         files: Its folder; the lock is held by the caller.
-        attached: Whether it ends with its owner.
         say: Told of progress, in words.
         wanted: What it runs.
 
@@ -70,7 +69,6 @@ class Lab:
         self,
         files: LabFiles,
         *,
-        attached: bool,
         say: Callable[[str], None],
         wanted: Wanted,
     ) -> None:
@@ -79,7 +77,6 @@ class Lab:
             reading.read(wanted.manifests, without=wanted.without, strict=wanted.strict) if wanted.manifests else None
         )
         self._behaviours = behaviours.read(wanted.behaviours) if wanted.behaviours else Behaviours()
-        self._attached = attached
         self._say = say
         self._tasks: list[asyncio.Task[None]] = []
         self._pods: PodRunner | None = None
@@ -216,7 +213,6 @@ class Lab:
             staging=tuple(name for name in namespaces if _is_staging(store, name)),
             pid=os.getpid(),
             started=start_time(os.getpid()) or 0,
-            attached=self._attached,
             directory=str(self._files.directory),
         )
 

@@ -33,7 +33,6 @@ class LabState(MeshAccess):
         namespaces: The shop's namespaces, staging first; or those of the manifests that were loaded instead.
         pid: The supervisor's process id.
         started: The supervisor's start in clock ticks since boot: with ``pid`` it names one process for ever.
-        attached: Whether the lab ends with the process that started it.
         directory: The lab's folder: logs, Envoy configuration, metrics.
     """
 
@@ -43,7 +42,6 @@ class LabState(MeshAccess):
     namespaces: tuple[str, ...]
     pid: int
     started: int
-    attached: bool
     directory: str
 
     def public(self) -> dict[str, Any]:

@@ -45,7 +45,6 @@ async def supervise(
     stopped = asyncio.create_task(stop.wait())
     made = Lab(
         files,
-        attached=owner is not None,
         say=lambda progress: report({"progress": progress}),
         wanted=wanted,
     )

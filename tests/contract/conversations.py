@@ -73,12 +73,7 @@ class Played:
     """How a conversation went."""
 
     name: str
-    steps: int
     differences: list[Difference] = field(default_factory=list)
-
-    def agreeing(self, *aspects: str) -> int:
-        """How many steps agree; with aspects given, in these only."""
-        return self.steps - len({one.step for one in self.differences if not aspects or one.what in aspects})
 
 
 def conversations(folder: Path) -> list[dict[str, Any]]:
@@ -97,7 +92,7 @@ class _Player:
         self._steps = scenario["steps"]
         self._bound: dict[str, str] = {}
         self._versions: dict[int, str] = {}
-        self._played = Played(scenario["name"], len(self._steps))
+        self._played = Played(scenario["name"])
         self._store = Store()
         self._controller = Controller(self._store)
         for name, labels in (("default", {}), ("kube-system", {}), ("rec", {"env": "staging"})):

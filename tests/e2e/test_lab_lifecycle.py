@@ -73,7 +73,6 @@ def test_up_status_and_down(own_home: Path, lock: Path) -> None:
     assert found.healthy, found
     assert found.state == state
     assert state.context == "chaos-lab"
-    assert not state.attached
     names = {part.name for part in found.parts if not part.name.startswith("envoy ")}
     assert names == {"supervisor", "Kubernetes API", "control plane", "controllers", "prometheus", "apps"}
     assert len(found.parts) - len(names) == 18

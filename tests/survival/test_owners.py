@@ -15,8 +15,8 @@ from tests.survival.proxy import Call, Spoil
 from tests.survival.world import World
 
 WRITE = "PUT virtualservices"
-INJECTION, UNDOING, GIVING_BACK = 1, 2, 3
-"""The writes of the object in their order."""
+UNDOING, GIVING_BACK = 2, 3
+"""The writes of the object after that of the fault."""
 
 
 @pytest.fixture

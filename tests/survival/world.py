@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.lab.api.resources import EVENTS, LEASES, SERVICES
+from chaos.lab.api.resources import LEASES, SERVICES
 from chaos.model.marks import new_run
 from tests.support.api_server import CONTEXT, ApiServer, kubeconfig
 from tests.support.processes import is_alive
@@ -100,11 +100,6 @@ class World:
 
     def is_clean(self) -> bool:
         return self.specs() == self.before and not self.leases()
-
-    def wipe(self) -> None:
-        """Forgets Events, so that every run starts alike."""
-        for name in self.api.objects(EVENTS):
-            self.api.store.delete(EVENTS, "staging", name)
 
     def orders(self, **changes: Any) -> child.Orders:
         run = new_run()

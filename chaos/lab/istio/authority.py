@@ -34,7 +34,6 @@ class Certificate:
 
     chain: str
     key: str
-    serial: int
     expires: datetime
 
 
@@ -92,7 +91,6 @@ class Authority:
             key=key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ).decode(),
-            serial=made.serial_number,
             expires=made.not_valid_after_utc,
         )
 

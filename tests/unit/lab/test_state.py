@@ -26,7 +26,6 @@ STATE = LabState(
     staging=("staging",),
     pid=1,
     started=2,
-    attached=False,
     directory="/x",
 )
 
