@@ -3,6 +3,8 @@
 A call of the API that reads is tried again a few times, for a few seconds, after a failure that may pass; a dry run is a
 read. One that writes is tried again only after 429, which says that nothing was done. Any other failure of a write may have
 come after its effect: only reading tells, and a run that has read may try once more. A clean-up is tried until its deadline.
+
+`settle` and `persist` wait on the run's clock; `read` and `write` on the wall clock, since only calls to a real API server fail so.
 """
 
 from __future__ import annotations

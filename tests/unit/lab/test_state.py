@@ -109,3 +109,11 @@ def test_the_status_names_the_plain_address_of_the_api(
     monkeypatch.setattr(commands, "status", lambda _: found)
     told = CliRunner().invoke(app, ["lab", "status", "--json"])
     assert json.loads(told.stdout)["api"] == api
+
+
+def test_what_ends_and_disturbs_a_lab_answers_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = CliRunner().invoke(app, ["lab", "down", "--json"])
+    assert json.loads(told.stdout) == {"name": "default", "was_running": False}
+    monkeypatch.setattr(commands, "control_plane", lambda _name, **_how: {"pushes": 7})
+    told = CliRunner().invoke(app, ["lab", "control-plane", "--down", "--json"])
+    assert json.loads(told.stdout) == {"pushes": 7}
