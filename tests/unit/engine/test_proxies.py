@@ -166,6 +166,13 @@ def test_without_known_pods_nobody_is_asked(pods: Pods) -> None:
 def test_many_are_asked_side_by_side(pods: Pods) -> None:
     names = [f"o-{n}" for n in range(40)]
     pods.answers = dict.fromkeys(names, HAS)
+    eight, answer = threading.Barrier(8), pods.routes_of_proxy
+
+    def with_others(namespace: str, pod: str) -> str | None:
+        eight.wait(10)
+        return answer(namespace, pod)
+
+    pods.routes_of_proxy = with_others  # type: ignore[method-assign]
     assert (found := seen(proxies(pods, StepClock(), *names))) is not None
     assert (found.having, found.of) == (40, 40)
 

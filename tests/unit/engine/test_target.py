@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,20 @@ def test_what_does_not_concern_the_target_is_no_trouble(injected: Injected) -> N
     assert [injected.look() for _ in range(3)] == [Found()] * 3
 
 
+def _is_heard(injected: Injected, changes: int) -> bool:
+    return injected.followed.changes > changes
+
+
 def test_while_all_is_well_nothing_is_listed_but_once(injected: Injected) -> None:
+    """Also where another VirtualService is written before each look."""
     injected.server.calls.clear()
-    assert [injected.look() for _ in range(5)] == [Found()] * 5
+    for number in range(1, 6):
+        changes, other = injected.followed.changes, injected.mesh.virtual_service("staging", "a-first")
+        assert other is not None
+        http = [{**other["spec"]["http"][0], "timeout": f"{number}s"}]
+        injected.mesh.replace_virtual_service({**other, "spec": {**other["spec"], "http": http}})
+        until(partial(_is_heard, injected, changes), "it is heard")
+        assert injected.look() == Found()
     wide = [path for _, path in injected.server.calls if path.endswith("networking.istio.io/v1/virtualservices")]
     assert len(wide) <= 2, "a list and a watch, at most"
 
