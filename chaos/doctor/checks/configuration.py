@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Final
 
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Finding, error, ok, warning
+from chaos.istio.gateways import gateway_name, served_hosts, shared_hosts
 from chaos.istio.hosts import resolve_host, service_of
-from chaos.istio.virtual_services import MESH, destinations_of, gateways_of, http_routes
+from chaos.istio.virtual_services import MESH, gateways_of, http_routes, mirrors_of, sent_to, title
 from chaos.lint.rules.finding import Severity
 from chaos.lint.rules.linted import Linted
 from chaos.lint.rules.manifest import manifest
@@ -65,9 +66,7 @@ def _subsets_led_to(examined: Examined) -> Iterator[tuple[str, str, str]]:
     """Namespace, Service and subset of every destination that gets requests."""
     for vs in examined.objects("VirtualService"):
         for route in http_routes(vs):
-            parts = route.get("route") or ()
-            used = [one for one in parts if one.get("weight") or len(parts) == 1]
-            for destination in destinations_of({**route, "route": used}):
+            for destination in (*sent_to(route), *mirrors_of(route)):
                 home = service_of(resolve_host(str(destination.get("host", "")), vs["metadata"]["namespace"]))
                 if home is not None and destination.get("subset"):
                     yield (*home, destination["subset"])
@@ -79,52 +78,34 @@ def _labels(examined: Examined, namespace: str) -> Iterator[Mapping[str, str]]:
 
 def gateways_fit(examined: Examined) -> Iterator[Finding]:
     """A VirtualService at a gateway that is not there, or has none of its hosts, leaves callers with 404."""
-    there = {(obj["metadata"]["namespace"], obj["metadata"]["name"]): obj for obj in examined.objects("Gateway")}
+    there = {title(obj): obj for obj in examined.objects("Gateway")}
     for vs in examined.objects("VirtualService"):
-        meta = vs["metadata"]
+        home = vs["metadata"]["namespace"]
         for name in gateways_of(vs):
-            if name == MESH:
+            where = gateway_name(name, home)
+            namespace = where.partition("/")[0]
+            if name == MESH or namespace not in examined.namespaces:
                 continue
-            home, _, own = name.rpartition("/")
-            key = (home or meta["namespace"], own)
-            if key[0] not in examined.namespaces:
-                continue
-            title, cause = (
-                f"VirtualService {meta['namespace']}/{meta['name']}",
-                "its hosts or gateways do not fit the Gateway",
-            )
-            if key not in there:
+            told, cause = f"VirtualService {title(vs)}", "its hosts or gateways do not fit the Gateway"
+            if where not in there:
+                known = sorted(one.partition("/")[2] for one in there if one.partition("/")[0] == namespace)
                 yield error(
-                    f"{title} is bound to the gateway {name!r}, which is not there: callers from outside get 404",
-                    cause=cause, hint=f"Gateways there: {', '.join(sorted(one for at, one in there if at == key[0])) or 'none'}",
+                    f"{told} is bound to the gateway {name!r}, which is not there: callers from outside get 404",
+                    cause=cause, hint=f"Gateways there: {', '.join(known) or 'none'}",
                 )  # fmt: skip
                 continue
-            served = list(_served(there[key], meta["namespace"]))
-            hosts = [str(host) for host in vs["spec"].get("hosts") or ()]
-            unserved = [host for host in hosts if not any(_fits(host, one) for one in served)]
+            served = [
+                host
+                for server in there[where]["spec"].get("servers") or ()
+                for host in served_hosts(server.get("hosts") or [], namespace)
+            ]
+            hosts = vs["spec"].get("hosts") or ()
+            unserved = [host for host in hosts if not shared_hosts(served, [resolve_host(host, home)], home)]
             if MESH in gateways_of(vs) and len(unserved) < len(hosts):
                 continue  # those are the names by which the mesh calls
             for host in unserved:
                 yield error(
-                    f"{title} has the host {host!r}, and the gateway {name!r} serves only {', '.join(served) or 'none'}: "
+                    f"{told} has the host {host!r}, and the gateway {name!r} serves only {', '.join(served) or 'none'}: "
                     "callers from outside get 404",
                     cause=cause, hint="make the hosts of both agree",
                 )  # fmt: skip
-
-
-def _served(gateway: Mapping[str, Any], namespace: str) -> Iterator[str]:
-    for server in gateway["spec"].get("servers") or ():
-        for entry in server.get("hosts") or ():
-            home, slash, host = str(entry).partition("/")
-            if not slash:
-                yield home
-            elif home in ("*", namespace) or (home == "." and namespace == gateway["metadata"]["namespace"]):
-                yield host
-
-
-def _fits(host: str, served: str) -> bool:
-    if served == "*" or host == "*" or host == served:
-        return True
-    if served.startswith("*"):
-        return host.removeprefix("*").endswith(served[1:])
-    return host.startswith("*") and served.endswith(host[1:])

@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
 
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Finding, error, ok
 from chaos.errors import MeshError
 from chaos.istio.hosts import resolve_host, service_of
+from chaos.istio.peer_authentication import Mode, mode_of
 from chaos.ports import Object
-
-_DEFAULT: Final = "PERMISSIVE"
 
 
 def mutual_tls_agrees(examined: Examined) -> Iterator[Finding]:
     """No client is told to speak plaintext to a namespace that refuses it."""
     root = examined.settings.root_namespace
     of_root = _of_root(examined, root)
-    everywhere = _mode(of_root)
+    policies = [*examined.objects("PeerAuthentication"), *(of_root or ())]
+
+    def mode_in(namespace: str, inherited: Mode = "PERMISSIVE") -> Mode:
+        """That of the workloads for which no policy is meant in particular."""
+        return mode_of(policies, namespace=namespace, labels={}, root=root, inherited=inherited)
+
     strict = set()
     for name in examined.namespaces:
-        own = _mode([one for one in examined.objects("PeerAuthentication") if one["metadata"]["namespace"] == name])
-        mode = own or everywhere or _DEFAULT
+        mode = mode_in(name)
         if mode == "STRICT":
             strict.add(name)
         meaning = {
             "STRICT": "plaintext is refused", "PERMISSIVE": "plaintext is accepted, too", "DISABLE": "all is plaintext",
-        }.get(mode, mode)  # fmt: skip
+        }[mode]  # fmt: skip
         told = (
-            ""
-            if own or of_root is not None
-            else f" (unless a PeerAuthentication in {root} says otherwise, which may not be read)"
+            f" (unless a PeerAuthentication in {root} says otherwise, which may not be read)"
+            if of_root is None and mode_in(name, "STRICT") != mode_in(name, "DISABLE")
+            else ""
         )
         yield ok(f"mutual TLS in {name} is {mode}: {meaning}{told}")
     for rule in examined.objects("DestinationRule"):
@@ -54,13 +56,3 @@ def _of_root(examined: Examined, root: str) -> Sequence[Object] | None:
         if failed.status not in (403, 404):
             raise
         return None
-
-
-def _mode(policies: Sequence[Object] | None) -> str | None:
-    """That of the policy for all workloads of a namespace."""
-    modes = [
-        ((one.get("spec") or {}).get("mtls") or {}).get("mode")
-        for one in policies or ()
-        if not (one.get("spec") or {}).get("selector")
-    ]
-    return next((str(mode) for mode in modes if mode and mode != "UNSET"), None)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from chaos.istio.peer_authentication import mode_of
 from chaos.lab.istio import ingress, tls
 from chaos.lab.istio.answers import CORS_FILTER
 from chaos.lab.istio.authorization import rbac_filters
 from chaos.lab.istio.clusters import inbound_name
 from chaos.lab.istio.metrics import CLUSTER_ID, PEER, PEER_HEADERS, access_log, identity
 from chaos.lab.istio.outbound import ROUTE_NAME
-from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.pieces import MANAGER_TYPE, POD_FILTER, ROUTER, address, from_control_plane
 from chaos.lab.istio.proxy import OUTBOUND_PORT, Proxy
 from chaos.lab.istio.snapshot import Snapshot

@@ -13,6 +13,7 @@ from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import PUBLIC, Object, export_of, export_of_service
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config, mesh_config_of
+from chaos.istio.peer_authentication import mode_of
 from chaos.istio.ports import declared_protocol
 from chaos.istio.virtual_services import age_key
 from chaos.istio.workloads import canonical_revision, canonical_service, workload_name
@@ -32,7 +33,6 @@ from chaos.lab.api.resources import (
     Resource,
 )
 from chaos.lab.istio.metrics import identity
-from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot

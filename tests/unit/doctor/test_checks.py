@@ -286,6 +286,31 @@ def test_a_name_for_the_mesh_beside_one_for_the_gateway_is_no_error(mesh: Mesh) 
     assert mesh.looked()["gateways"].level is Level.OK
 
 
+@pytest.mark.parametrize(
+    ("written", "served", "hosts"),
+    [
+        ("./shop", ["shop.example"], ["shop.example"]),
+        ("shop.staging.svc.cluster.local", ["shop.example"], ["shop.example"]),
+        ("staging/shop", ["./shop.example"], ["shop.example"]),
+        ("shop", ["*.staging.svc.cluster.local"], ["order-svc"]),
+    ],
+)
+def test_gateways_and_hosts_are_read_as_istiod_reads_them(
+    mesh: Mesh, written: str, served: list[str], hosts: list[str]
+) -> None:
+    mesh.put("Gateway", "shop", servers=[{"hosts": served}])
+    mesh.put("VirtualService", "in", hosts=hosts, gateways=[written])
+    assert mesh.looked()["gateways"].level is Level.OK
+
+
+def test_the_mode_of_a_namespace_is_the_oldest_policys_as_istiod_takes_it(mesh: Mesh) -> None:
+    mesh.put("PeerAuthentication", "old", selector={"matchLabels": {}}, mtls={"mode": "STRICT"})
+    mesh.shop.clock.sleep(20)
+    mesh.put("PeerAuthentication", "a-younger-one", mtls={"mode": "DISABLE"})
+    (found,) = mesh.looked()["mutual-tls"].findings
+    assert found.message.startswith("mutual TLS in staging is STRICT")
+
+
 def test_faults_of_a_run_are_no_usual_error(mesh: Mesh) -> None:
     for flag in INJECTED:
         mesh.count("order-svc", 50, "503", flag)

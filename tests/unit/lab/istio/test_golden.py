@@ -19,10 +19,10 @@ from ruamel.yaml import YAML
 
 from chaos.istio.delegates import merged
 from chaos.istio.destination_rules import DestinationRules
+from chaos.istio.peer_authentication import mode_of
 from chaos.lab.alerts import rule_file
 from chaos.lab.envoys import find_envoy
 from chaos.lab.istio.bootstrap import bootstrap
-from chaos.lab.istio.peer_authentication import mode_of
 from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
