@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 from chaos.errors import MeshError
 from chaos.istio.injection import REVISION_LABEL
-from chaos.istio.mesh_config import mesh_config, mesh_config_of
+from chaos.istio.mesh_config import ROOT_NAMESPACE, mesh_config, mesh_config_of
 from chaos.istio.proxy import CONTAINER
 from chaos.istio.proxy_state import STATS
 from chaos.istio.resources import BY_NAME
+from chaos.istio.versions import tag_of
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL
 from chaos.safety.marks import belongs_to
 
@@ -41,16 +42,25 @@ class KubernetesMesh:
         kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         context: Name of one of its contexts; the current one is never used.
         timeouts: Seconds to connect, and seconds between two pieces of an answer.
+        root: The mesh's root namespace, where istiod is.
 
     Raises:
         InputError: there is no such context, or the kubeconfig can't be used.
     """
 
-    def __init__(self, kubeconfig: str | None, context: str, *, timeouts: tuple[float, float] = _TIMEOUTS) -> None:
+    def __init__(
+        self,
+        kubeconfig: str | None,
+        context: str,
+        *,
+        timeouts: tuple[float, float] = _TIMEOUTS,
+        root: str = ROOT_NAMESPACE,
+    ) -> None:
         from chaos.adapters.kubernetes_api import KubernetesApi
 
         self.kubeconfig, self.context = kubeconfig, context
         self._api: KubernetesApi = KubernetesApi(kubeconfig, context, timeouts=timeouts)
+        self._root = root
         self._versions: dict[str, str] = {}
 
     # --- the cluster -------------------------------------------------------------------------------------------------
@@ -352,16 +362,16 @@ class KubernetesMesh:
     def _version_of_istio(self) -> str:
         """istiod's version by its image's tag, or its revision; empty where that can't be read."""
         try:
-            found = self._api.list("/apis/apps/v1/namespaces/istio-system/deployments", selector="app=istiod")
+            found = self._api.list(f"/apis/apps/v1/namespaces/{quote(self._root)}/deployments", selector="app=istiod")
         except MeshError as error:
             if error.status in (403, 404):
                 return ""
             raise
         for deployment in found:
             for container in _containers(deployment):
-                tag = container.get("image", "").partition("@")[0].rpartition("/")[2].partition(":")[2]
+                tag = tag_of(str(container.get("image") or ""))
                 if container.get("name") == "discovery" and tag:
-                    return str(tag.removesuffix("-distroless").removesuffix("-debug"))
+                    return tag.removesuffix("-distroless").removesuffix("-debug")
             revision = (deployment["metadata"].get("labels") or {}).get(REVISION_LABEL)
             if revision:
                 return str(revision)

@@ -11,7 +11,7 @@ from chaos.errors import MeshError
 from chaos.harness.backing_up import Found, find, proxies
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.proxy_state import ProxyState
-from chaos.istio.workloads import Workload, workloads_of
+from chaos.istio.workloads import Workload, staying, workloads_of
 from chaos.model.settings import Settings
 from chaos.ports import Identity, Mesh, Metrics, Object
 
@@ -55,7 +55,7 @@ class Examined:
     @cached_property
     def pods(self) -> Mapping[str, Sequence[Object]]:
         """Pods that are meant to stay, by namespace."""
-        return {name: _staying(self.mesh.pods(name)) for name in self.namespaces}
+        return {name: staying(self.mesh.pods(name)) for name in self.namespaces}
 
     @cached_property
     def workloads(self) -> Sequence[Workload]:
@@ -93,18 +93,8 @@ class Examined:
     def of_root(self) -> Sequence[Object] | None:
         """The pods of the mesh's root namespace that are meant to stay; ``None`` where they may not be read."""
         try:
-            return _staying(self.mesh.pods(self.settings.root_namespace))
+            return staying(self.mesh.pods(self.settings.root_namespace))
         except MeshError as error:
             if error.status not in (403, 404):
                 raise
             return None
-
-
-def _staying(pods: Sequence[Object]) -> list[Object]:
-    """Neither ended nor being removed, as after a rollout."""
-    return [
-        pod
-        for pod in pods
-        if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
-        and not pod["metadata"].get("deletionTimestamp")
-    ]

@@ -81,7 +81,8 @@ def mesh_of(options: Options, settings: Settings | None = None) -> tuple[Kuberne
             "no context is named, so no cluster is touched",
             hint=f"give {Setting.CONTEXT}, or omit it and all others to use the lab",
         )
-    return KubernetesMesh(options.kubeconfig, options.context), settings or read_settings(Path.cwd())
+    settings = settings or read_settings(Path.cwd())
+    return KubernetesMesh(options.kubeconfig, options.context, root=settings.root_namespace), settings
 
 
 def mesh_that_runs(options: Options) -> tuple[KubernetesMesh, Settings] | None:

@@ -6,7 +6,7 @@ Sources: istiod ``pkg/kube/util.go`` (GetWorkloadMetaFromPod), ``pkg/model/proxy
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -80,12 +80,20 @@ def canonical_revision(labels: Mapping[str, str]) -> str:
     return next((labels[key] for key in _REVISION_LABELS if key in labels), "latest")
 
 
+def staying(pods: Iterable[Object]) -> list[Object]:
+    """The pods that have neither ended nor are being removed, as some are during every rollout."""
+    return [
+        pod
+        for pod in pods
+        if (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
+        and not pod["metadata"].get("deletionTimestamp")
+    ]
+
+
 def workloads_of(pods: Sequence[Object]) -> tuple[Workload, ...]:
     """Pods that are meant to stay, grouped by workload."""
     found: dict[tuple[str, str], list[Object]] = {}
-    for pod in pods:
-        if pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or pod["metadata"].get("deletionTimestamp"):
-            continue
+    for pod in staying(pods):
         found.setdefault((pod["metadata"]["namespace"], workload_name(pod)), []).append(pod)
     return tuple(
         Workload(

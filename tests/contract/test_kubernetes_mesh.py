@@ -74,12 +74,14 @@ def test_identity(server: ApiServer, mesh: Mesh) -> None:
     assert identity.istio == ""
 
 
-def test_the_version_of_istio_is_that_of_istiods_image(server: ApiServer, mesh: Mesh) -> None:
+@pytest.mark.parametrize("root", ["istio-system", "mesh-root"])
+def test_the_version_of_istio_is_that_of_istiods_image(server: ApiServer, root: str) -> None:
     from chaos.lab.api.resources import NAMESPACES
 
-    server.store.create(NAMESPACES, {"metadata": {"name": "istio-system"}})
+    mesh = KubernetesMesh(str(server.kubeconfig), CONTEXT, root=root)
+    server.store.create(NAMESPACES, {"metadata": {"name": root}})
     istiod = {
-        "metadata": {"name": "istiod", "namespace": "istio-system", "labels": {"app": "istiod"}},
+        "metadata": {"name": "istiod", "namespace": root, "labels": {"app": "istiod"}},
         "spec": {
             "template": {
                 "spec": {"containers": [{"name": "discovery", "image": "reg:5000/istio/pilot:1.26.2-distroless"}]}
@@ -90,7 +92,7 @@ def test_the_version_of_istio_is_that_of_istiods_image(server: ApiServer, mesh: 
     try:
         assert mesh.identity().istio == "1.26.2"
     finally:
-        server.store.delete(NAMESPACES, None, "istio-system")
+        server.store.delete(NAMESPACES, None, root)
 
 
 def test_a_dry_run_stores_nothing_and_tells_what_the_server_thinks(mesh: Mesh) -> None:

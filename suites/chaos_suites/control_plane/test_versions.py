@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chaos import Harness
-from chaos_suites.control_plane.versions import Version, astray, proxies_of, version_of
+from chaos.istio.versions import Version, fits, proxies_by_pod, version_of
+from chaos.istio.workloads import staying
 from chaos_suites.services import Services
 
 pytestmark = pytest.mark.guide("G18")
@@ -30,7 +31,8 @@ def test_versions_are_supported(harness: Harness, services: Services, what: str)
 def test_proxies_fit_their_control_plane(harness: Harness, services: Services) -> None:
     """While istiod is updated, proxies follow when their pods are restarted."""
     istiod = version(harness, "istio")
-    proxies = proxies_of(harness.place.mesh.pods(services.namespace))
+    proxies = proxies_by_pod(staying(harness.place.mesh.pods(services.namespace)))
     if not proxies:
         pytest.skip(f"no image of a proxy in {services.namespace} has a version as its tag")
-    assert not astray(proxies, istiod), f"istiod is {istiod[0]}.{istiod[1]}; restart the pods of other versions"
+    astray = sorted(pod for pod, version in proxies.items() if not fits(version, istiod))
+    assert not astray, f"istiod is {istiod[0]}.{istiod[1]}; restart the pods of other versions"
