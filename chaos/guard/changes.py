@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from chaos.faults.fault import without_faults
 from chaos.guard.draft import Staged
-from chaos.guard.hosts import alias_of
 from chaos.guard.namespaces import (
     CONFIGURE,
     cluster_is_configured,
@@ -21,6 +20,7 @@ from chaos.guard.namespaces import (
 from chaos.guard.owners import controller_of
 from chaos.istio.exports import PUBLIC, exported_namespaces
 from chaos.istio.hosts import resolve_host, service_of
+from chaos.istio.registry import alias_of
 from chaos.istio.resources import BY_NAME, CHANGEABLE, Reaches
 from chaos.istio.virtual_services import MESH
 from chaos.model.mesh_change import MeshChange, spec_of

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from difflib import SequenceMatcher
-from typing import Any
 
 from chaos.guard.draft import Draft
 from chaos.istio.hosts import resolve_host, service_fqdn, service_of
 from chaos.istio.ports import declared_protocol
+from chaos.istio.registry import alias_of
 from chaos.istio.routing import followed
 from chaos.istio.virtual_services import destinations_of
 from chaos.model.situation import services_right
@@ -98,12 +98,6 @@ def target_is_no_alias(draft: Draft) -> Iterator[Refusal]:
             message=f"{target.service!r} is an ExternalName for {leads_to!r}: the fault would have no effect, or hit that host",
             hint="choose the Service behind it as the target, if that is in a staging namespace",
         )
-
-
-def alias_of(service: Mapping[str, Any] | None) -> str:
-    """What an ExternalName leads to; empty for any other Service."""
-    spec = (service or {}).get("spec") or {}
-    return str(spec.get("externalName") or "?") if spec.get("type") == "ExternalName" else ""
 
 
 def destinations_stay_inside(draft: Draft) -> Iterator[Refusal]:

@@ -21,7 +21,7 @@ from chaos.faults.fault import Fault, without_faults
 from chaos.injection.matching import Block
 from chaos.injection.ownership import can_be_kept, given_back, others, owners_of, still_owns
 from chaos.injection.routes import faulted
-from chaos.istio.virtual_services import MESH, gateways_of
+from chaos.istio.virtual_services import MESH, gateways_of, ignored_selectors, is_for_sidecars
 from chaos.model.marks import ALPHABET, EXPERIMENT_LABEL, EXPIRES, FILE, OWNER_LABEL, RUN_LABEL, TARGET, UNDO, prefix_of
 
 Object = Mapping[str, Any]
@@ -47,7 +47,7 @@ def for_sidecars(route: Mapping[str, Any]) -> dict[str, Any] | None:
     mine = copy.deepcopy(dict(route))
     if not mine.get("match"):
         return mine
-    blocks = [b for b in mine["match"] if not b.get("gateways") or MESH in b["gateways"]]
+    blocks = [block for block in mine["match"] if is_for_sidecars(block)]
     if not blocks:
         return None
     mine["match"] = [_without_gateways(block) for block in blocks]
@@ -57,7 +57,7 @@ def for_sidecars(route: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _without_gateways(block: Mapping[str, Any]) -> Block:
-    dropped = ("gateways", "sourceLabels", "sourceNamespace") if block.get("gateways") else ("gateways",)
+    dropped = ("gateways", *ignored_selectors(block))
     return {key: value for key, value in block.items() if key not in dropped}
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from chaos.injection.delays import delays_unseen
 from chaos.injection.effect import callers_of
 from chaos.istio.destinations import leading_to
-from chaos.istio.hosts import host_matches, other_names, short
-from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, same, title
+from chaos.istio.hosts import host_matches, other_names, resolve_host, short
+from chaos.istio.virtual_services import MESH, gateways_of, hosts_of, http_routes, same, sent_to, title
 from chaos.model.audience import audience_of
 from chaos.model.experiment import Experiment
 from chaos.model.plan import Injection, Strategy
@@ -79,11 +79,8 @@ def _policies_of_the_hop(
 def _gateways(situation: Situation, host: str) -> Iterator[Warn]:
     for vs in situation.virtual_services:
         bound = [g for g in gateways_of(vs) if g != MESH]
-        routed = any(
-            part.get("destination", {}).get("host", "").partition(".")[0] == host.partition(".")[0]
-            for route in vs.get("spec", {}).get("http") or ()
-            for part in route.get("route") or ()
-        )
+        home = vs["metadata"]["namespace"]
+        routed = any(resolve_host(one["host"], home) == host for route in http_routes(vs) for one in sent_to(route))
         if bound and routed and not any(host_matches(pattern, host) for pattern in hosts_of(vs)):
             yield Warn(
                 code="gateway-not-hit",

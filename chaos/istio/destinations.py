@@ -23,7 +23,7 @@ from chaos.istio.virtual_services import (
     gateways_of,
     hosts_of,
     http_routes,
-    selects_source,
+    is_for_proxy,
     sent_to,
     title,
 )
@@ -79,7 +79,7 @@ def _of(route: Mapping[str, Any], namespace: str, labels: Labels, port: int) -> 
     blocks = [
         {key: value for key, value in block.items() if key not in ("sourceLabels", "port")}
         for block in route.get("match") or [{}]
-        if block.get("port") in (None, 0, port) and selects_source(block, labels=labels, namespace=namespace)
+        if is_for_proxy(block, labels=labels, namespace=namespace, port=port)
     ]
     return {**route, "match": blocks}
 

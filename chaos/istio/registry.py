@@ -71,7 +71,7 @@ def _from_kubernetes(service: Object) -> Service:
         addresses=(address,) if address not in ("", _HEADLESS) else (),
         headless=address == _HEADLESS,
         created=str(meta.get("creationTimestamp") or ""),
-        alias_of=str(spec.get("externalName") or "") if spec.get("type") == "ExternalName" else "",
+        alias_of=alias_of(service),
     )
 
 
@@ -91,6 +91,12 @@ def _from_entry(entry: Object) -> Iterator[Service]:
             addresses=tuple(spec.get("addresses") or ()),
             created=str(meta.get("creationTimestamp") or ""),
         )
+
+
+def alias_of(service: Object | None) -> str:
+    """What an ExternalName leads to; empty for any other Service."""
+    spec = (service or {}).get("spec") or {}
+    return str(spec.get("externalName") or "?") if spec.get("type") == "ExternalName" else ""
 
 
 def exported_to(services: Iterable[Service], namespace: str) -> list[Service]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from chaos.istio.virtual_services import MESH
+from chaos.istio.virtual_services import ignored_selectors, is_for_sidecars
 
 Block = Mapping[str, Any]
 
@@ -30,16 +30,13 @@ def followed(routes: Sequence[Mapping[str, Any]], namespace: str) -> Iterator[Ma
 
 
 def _for(block: Block, namespace: str) -> bool:
-    if block.get("gateways"):  # beside which istiod does not look at source selectors (sourceMatchHTTP)
-        return MESH in block["gateways"]
-    return block.get("sourceNamespace") in (None, "", namespace)
+    ignored = "sourceNamespace" in ignored_selectors(block)
+    return is_for_sidecars(block) and (ignored or block.get("sourceNamespace") in (None, "", namespace))
 
 
 def _simple(block: Block) -> Block:
     """The conditions that are left to ask of a request, once the proxy is one of those it is for."""
-    dropped = {*_NAMES, "gateways", "sourceNamespace"}
-    if block.get("gateways"):
-        dropped.add("sourceLabels")
+    dropped = {*_NAMES, "gateways", "sourceNamespace", *ignored_selectors(block)}
     kept = {key: value for key, value in block.items() if key not in dropped and value}
     if kept.get("uri") in _ANY_PATH:
         del kept["uri"]

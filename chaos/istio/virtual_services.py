@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from chaos.istio.exports import PUBLIC, Object, Reach, reach
+from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import resolve_host
 
 MESH: Final = "mesh"
@@ -140,25 +141,46 @@ def order_for_namespace(
     return [vs for kind in found.values() for vs in sorted(kind, key=age_key)]
 
 
-def selects_source(
-    match: Mapping[str, Any], *, labels: Mapping[str, str], namespace: str, gateways: Sequence[str] = (MESH,)
+def is_for_proxy(
+    match: Mapping[str, Any],
+    *,
+    labels: Mapping[str, str],
+    namespace: str,
+    port: int | None,
+    gateways: Sequence[str] = (MESH,),
+    home: str = "",
 ) -> bool:
-    """Whether a match block is for this proxy, as istiod decides it when it builds the proxy's routes.
+    """Whether a match block is for requests of this proxy, as istiod decides it when it builds the proxy's routes.
 
     Where ``match.gateways`` is set, only the gateways are looked at: source selectors in the same block are silently
     ignored (istiod ``route.go`` sourceMatchHTTP).
+
+    Args:
+        match: The block.
+        labels: The proxy's.
+        namespace: The proxy's.
+        port: To which the requests are; ``None`` for any.
+        gateways: As what the proxy acts: ``mesh``, or the full names of its gateways.
+        home: The VirtualService's namespace, of which short names of gateways are.
     """
+    if port is not None and match.get("port") not in (None, 0, port):
+        return False
     own = match.get("gateways")
     if own:
-        return any(gateway in own for gateway in gateways)
+        return any(name in gateways or (name != MESH and gateway_name(name, home) in gateways) for name in own)
     wanted = match.get("sourceLabels") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
     return match.get("sourceNamespace") in (None, "", namespace)
 
 
+def is_for_sidecars(match: Mapping[str, Any]) -> bool:
+    """Whether a match block is for sidecars, and not for gateways only."""
+    return not match.get("gateways") or MESH in match["gateways"]
+
+
 def ignored_selectors(match: Mapping[str, Any]) -> list[str]:
-    """The source selectors of a match block that have no effect, as ``selects_source`` says."""
+    """The source selectors of a match block that have no effect, as ``is_for_proxy`` says."""
     return [key for key in ("sourceLabels", "sourceNamespace") if match.get(key)] if match.get("gateways") else []
 
 
@@ -170,8 +192,4 @@ def has_route_for(virtual_service: Object, *, labels: Mapping[str, str], namespa
     blocks = (
         block for route in virtual_service.get("spec", {}).get("http") or () for block in route.get("match") or [{}]
     )
-    return any(
-        (port is None or block.get("port") in (None, 0, port))
-        and selects_source(block, labels=labels, namespace=namespace)
-        for block in blocks
-    )
+    return any(is_for_proxy(block, labels=labels, namespace=namespace, port=port) for block in blocks)

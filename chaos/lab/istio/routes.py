@@ -8,9 +8,8 @@ from itertools import compress
 from typing import Any, Final
 
 from chaos.istio.exports import Object
-from chaos.istio.gateways import gateway_name
 from chaos.istio.hosts import resolve_host
-from chaos.istio.virtual_services import MESH, selects_source
+from chaos.istio.virtual_services import MESH, is_for_proxy
 from chaos.lab.istio.answers import CORS_FILTER, cors_policy, direct_response, mirror_policies, redirect_action
 from chaos.lab.istio.clusters import cluster_name
 from chaos.lab.istio.durations import protobuf
@@ -53,7 +52,7 @@ def routes_of(
     for http in vs["spec"].get("http") or ():
         blocks: Sequence[Mapping[str, Any] | None] = http.get("match") or (None,)
         for block in blocks:
-            if block is None or made.takes(block, gateways):
+            if block is None or made.are_for(block, gateways):
                 found.append(made.route(http, block))
                 if is_catch_all(found[-1]["match"]):
                     return found
@@ -84,18 +83,11 @@ class _Routes:
     port: int
     tls: bool
 
-    def takes(self, block: Mapping[str, Any], gateways: Sequence[str]) -> bool:
+    def are_for(self, block: Mapping[str, Any], gateways: Sequence[str]) -> bool:
         """Whether a block of a ``match`` is for this proxy at this port."""
-        if block.get("port") not in (None, 0, self.port):
-            return False
-        if block.get("gateways"):
-            named = [one if one == MESH else gateway_name(one, self._namespace) for one in block["gateways"]]
-            return any(one in named for one in gateways)
-        return selects_source(
-            block,
-            labels=self.proxy.labels,
-            namespace=self.proxy.namespace,
-            gateways=gateways,
+        proxy, home = self.proxy, self._namespace
+        return is_for_proxy(
+            block, labels=proxy.labels, namespace=proxy.namespace, port=self.port, gateways=gateways, home=home
         )
 
     def route(self, http: Mapping[str, Any], block: Mapping[str, Any] | None) -> Route:

@@ -42,6 +42,22 @@ def test_policies_are_those_of_the_rule_that_callers_follow(namespace: str, told
     assert found.get("hop-policies-not-tested", "").partition(" of ")[0] == (told or "")
 
 
+@pytest.mark.parametrize(
+    ("namespace", "leads_to", "told"),
+    [("staging", "inventory-svc", True), ("edge", HOST, True), ("edge", "inventory-svc", False)],
+)
+def test_a_gateway_that_leads_to_the_target_by_any_name_is_told(namespace: str, leads_to: str, *, told: bool) -> None:
+    vs = split("shop.example.com", leads_to, gateways=["public"], ns=namespace)
+    there = situation(vs)
+    made = choose(experiment(), there, run="r1", expires=EXPIRES)
+    assert isinstance(made, Injection)
+    found = [one.message for one in warnings(experiment(), there, made, host=HOST) if one.code == "gateway-not-hit"]
+    assert found == ([f"requests that enter through public do not feel the fault: {_WHY}"] if told else [])
+
+
+_WHY = "a VirtualService of the mesh does not apply at a gateway"
+
+
 def split(host: str, *parts: str, **spec: Any) -> dict[str, Any]:
     route = [{"destination": {"host": part}, "weight": 100 // len(parts)} for part in parts]
     return virtual_service(host.partition(".")[0], hosts=[host], http=[{"route": route}], **spec)
