@@ -49,7 +49,7 @@ class Service:
 
 def registered(services: Iterable[Object], service_entries: Iterable[Object] = ()) -> tuple[Service, ...]:
     """The services that istiod makes of Kubernetes' objects, in the order in which it considers them: by age."""
-    return by_age([*map(_from_kubernetes, services), *(one for entry in service_entries for one in _from_entry(entry))])
+    return by_age([*map(of_kubernetes, services), *(one for entry in service_entries for one in of_entry(entry))])
 
 
 def by_age(services: Iterable[Service]) -> tuple[Service, ...]:
@@ -57,7 +57,8 @@ def by_age(services: Iterable[Service]) -> tuple[Service, ...]:
     return tuple(sorted(services, key=lambda one: (one.created, one.name, one.namespace)))
 
 
-def _from_kubernetes(service: Object) -> Service:
+def of_kubernetes(service: Object) -> Service:
+    """What a Kubernetes Service is in the registry."""
     meta, spec = service["metadata"], service.get("spec") or {}
     address = str(spec.get("clusterIP") or "")
     return Service(
@@ -75,7 +76,8 @@ def _from_kubernetes(service: Object) -> Service:
     )
 
 
-def _from_entry(entry: Object) -> Iterator[Service]:
+def of_entry(entry: Object) -> Iterator[Service]:
+    """What the hosts of a ServiceEntry are in the registry."""
     meta, spec = entry["metadata"], entry.get("spec") or {}
     for host in spec.get("hosts") or ():
         yield Service(

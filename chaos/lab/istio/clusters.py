@@ -162,7 +162,7 @@ def _service_at(proxy: Proxy, port: int, snapshot: Snapshot) -> tuple[Service, P
         for own in service.ports
         if any(one.ip == proxy.ip and one.port == port for one in service.endpoints.get(own.number, ()))
     )
-    return min(found, key=lambda one: (one[0].created, one[0].host), default=None)
+    return min(found, key=lambda one: (one[0].registered.created, one[0].host), default=None)
 
 
 def _inbound(proxy: Proxy, port: int, real: int, service: Service | None, *, http2: bool) -> dict[str, Any]:

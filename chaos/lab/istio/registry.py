@@ -10,11 +10,12 @@ from typing import Any, Final, Protocol
 
 from chaos.istio.delegates import merged
 from chaos.istio.destination_rules import DestinationRules
-from chaos.istio.exports import PUBLIC, Object, export_of, export_of_service
+from chaos.istio.exports import PUBLIC, Object, export_of
 from chaos.istio.injection import DEFAULT_REVISION
 from chaos.istio.mesh_config import ROOT_NAMESPACE, default_export, mesh_config, mesh_config_of
 from chaos.istio.peer_authentication import mode_of
 from chaos.istio.ports import declared_protocol
+from chaos.istio.registry import of_kubernetes
 from chaos.istio.virtual_services import age_key
 from chaos.istio.workloads import canonical_revision, canonical_service, workload_name
 from chaos.lab.api.resources import (
@@ -97,15 +98,8 @@ class Registry:
     def _service(self, obj: Mapping[str, Any], policies: Sequence[Object]) -> Service:
         meta, spec = obj["metadata"], obj.get("spec") or {}
         ports = tuple(Port(p["port"], p.get("name", ""), declared_protocol(p)) for p in spec.get("ports") or ())
-        return Service(
-            name=meta["name"],
-            namespace=meta["namespace"],
-            address=spec.get("clusterIP", ""),
-            ports=ports,
-            endpoints=self._endpoints(meta["namespace"], meta["name"], ports, policies),
-            export_to=export_of_service(obj),
-            created=str(meta.get("creationTimestamp") or ""),
-        )
+        endpoints = self._endpoints(meta["namespace"], meta["name"], ports, policies)
+        return Service(of_kubernetes(obj), ports, endpoints)
 
     def _selected(self, entry: Object, policies: Sequence[Object]) -> list[Endpoint]:
         """The ready pods that a ServiceEntry's ``workloadSelector`` selects."""

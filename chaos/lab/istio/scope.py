@@ -26,7 +26,7 @@ def scoped(proxy: Proxy, snapshot: Snapshot) -> Snapshot:
 def _scoped(namespace: str, sidecar: Object | None, snapshot: Snapshot) -> Snapshot:
     """Of a service only the ports that one of the egress listeners takes, where each takes only its own."""
     known: dict[tuple[str, str], list[Service]] = {}
-    for service in sorted(snapshot.services, key=lambda one: (not one.kubernetes, one.created)):
+    for service in sorted(snapshot.services, key=lambda one: (not one.registered.kubernetes, one.registered.created)):
         known.setdefault((service.host, service.namespace), []).append(service)
     seen: dict[str, Service] = {}
     extra: dict[str, Service] = {}
@@ -49,7 +49,7 @@ def _add(found: dict[str, Service], services: Sequence[Service], port: int | Non
 
     istiod ``sidecar.go`` appendSidecarServices; ``ports`` are the only ones that are wanted.
     """
-    for service in services[:1] if services[0].kubernetes else services:
+    for service in services[:1] if services[0].registered.kubernetes else services:
         taken = tuple(one for one in service.ports if port in (None, one.number) and (not ports or one.number in ports))
         before = found.get(service.host)
         if before is not None and before.namespace != service.namespace:

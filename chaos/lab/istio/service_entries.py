@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from chaos.istio.exports import Object, export_of
+from chaos.istio.exports import Object
 from chaos.istio.ports import protocol_named
+from chaos.istio.registry import of_entry
 from chaos.lab.istio.snapshot import Endpoint, Port, Service
 
 _LOOPBACK = "127.0.0.1"
@@ -19,19 +20,14 @@ def services_of(entry: Object, pods: Sequence[Endpoint] = ()) -> Iterator[Servic
         entry: The ServiceEntry.
         pods: What its ``workloadSelector`` selects: the port of each is filled in.
     """
-    meta, spec = entry["metadata"], entry["spec"]
+    spec = entry["spec"]
     listed = spec.get("ports") or ()
     ports = tuple(Port(one["number"], one["name"], protocol_named(one.get("protocol") or "")) for one in listed)
-    for host in spec["hosts"]:
+    for registered in of_entry(entry):
         yield Service(
-            name=host,
-            namespace=meta["namespace"],
-            address=next(iter(spec.get("addresses") or ()), ""),
-            ports=ports,
+            registered,
+            ports,
             endpoints={one["number"]: tuple(_endpoints(spec, one, pods)) for one in listed},
-            host_name=host,
-            export_to=export_of(entry),
-            created=str(meta.get("creationTimestamp") or ""),
             external=spec.get("location", "MESH_EXTERNAL") == "MESH_EXTERNAL",
         )
 

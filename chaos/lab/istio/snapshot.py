@@ -11,7 +11,6 @@ from chaos.istio import registry
 from chaos.istio.destination_rules import DestinationRules
 from chaos.istio.exports import Object
 from chaos.istio.governing import Mesh
-from chaos.istio.hosts import service_fqdn
 from chaos.istio.mesh_config import ROOT_NAMESPACE
 from chaos.istio.ports import HTTP2, may_be_http
 
@@ -65,49 +64,39 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Service:
-    """A Kubernetes Service, or a host of a ServiceEntry, as Istio's registry has it."""
+    """A Kubernetes Service, or a host of a ServiceEntry.
 
-    name: str
-    namespace: str
-    address: str
+    Attributes:
+        registered: As Istio's registry has it.
+        ports: All, or those that a proxy knows.
+        endpoints: By port number.
+        external: Whether it is outside the mesh (``MESH_EXTERNAL``, a ServiceEntry's default).
+    """
+
+    registered: registry.Service
     ports: tuple[Port, ...]
     endpoints: Mapping[int, tuple[Endpoint, ...]]
-    host_name: str = ""
-    export_to: tuple[str, ...] = ("*",)
     external: bool = False
-    """Whether it is outside the mesh (``MESH_EXTERNAL``, a ServiceEntry's default)."""
-    created: str = ""
-    """RFC 3339 time of the object that it comes from."""
-
-    @cached_property
-    def host(self) -> str:
-        """Its registry name."""
-        return self.host_name or service_fqdn(self.name, self.namespace)
-
-    @cached_property
-    def registered(self) -> registry.Service:
-        """What of it decides who governs its names."""
-        return registry.Service(
-            host=self.host,
-            namespace=self.namespace,
-            name=self.name,
-            http={port.number: port.is_http for port in reversed(self.ports)},
-            export=self.export_to,
-            kubernetes=self.kubernetes,
-            addresses=() if self.headless or not self.address else (self.address,),
-            headless=self.headless,
-            created=self.created,
-        )
 
     @property
-    def kubernetes(self) -> bool:
-        """Whether it is a Kubernetes Service, and not a host of a ServiceEntry."""
-        return not self.host_name
+    def host(self) -> str:
+        """Its registry name."""
+        return self.registered.host
+
+    @property
+    def name(self) -> str:
+        """Of the Kubernetes Service; a ServiceEntry's is the host."""
+        return self.registered.name
+
+    @property
+    def namespace(self) -> str:
+        """The namespace of the object that it comes from."""
+        return self.registered.namespace
 
     @property
     def headless(self) -> bool:
         """Whether it is a Kubernetes Service without an address of its own."""
-        return self.address == "None"
+        return self.registered.headless
 
 
 @dataclass(frozen=True)

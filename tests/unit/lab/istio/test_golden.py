@@ -27,6 +27,7 @@ from chaos.lab.istio.proxy import Proxy
 from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
 from chaos.lab.istio.translate import translate
+from tests.support.lab_services import lab_service
 
 GOLDEN: Final = Path(__file__).parent / "golden"
 WRITE: Final = os.environ.get("GOLDEN") == "write"
@@ -84,11 +85,11 @@ def mesh(*objects: Object) -> Snapshot:
             )
             for number, ip in enumerate(ips, 1)
         )  # fmt: skip
-        return Service(name, "staging", "10.96.0.1", (Port(9080, "http", "http"),), {9080: ends})
+        return lab_service(name, (Port(9080, "http", "http"),), {9080: ends})
 
     entry = Endpoint("127.0.9.3", 8080, {}, {}), Endpoint("127.0.9.3", 8443, {}, {})
     ports = (Port(80, "http", "http"), Port(443, "https", "https"))
-    gateway = Service("ingress", "staging", "10.96.0.3", ports, {80: entry[:1], 443: entry[1:]})
+    gateway = lab_service("ingress", ports, {80: entry[:1], 443: entry[1:]})
     known = (service("reviews", "127.0.9.2", "127.0.9.4"), service("ratings", "127.0.9.5"), gateway, *outside)
     rules = DestinationRules(listed.pop("destination_rules"))
     return Snapshot(services=known, destination_rules=rules, **listed)

@@ -14,7 +14,9 @@ from chaos.lab.istio.faults import FAULT_FILTER
 from chaos.lab.istio.ingress import ingress_routes
 from chaos.lab.istio.outbound import outbound_routes
 from chaos.lab.istio.proxy import Proxy
+from chaos.lab.istio.service_entries import services_of
 from chaos.lab.istio.snapshot import Endpoint, Port, Service, Snapshot
+from tests.support.lab_services import lab_service
 
 HOST = "inventory-svc.staging.svc.cluster.local"
 
@@ -29,7 +31,7 @@ def proxy(namespace: str = "staging", **labels: str) -> Proxy:
 def service(name: str = "inventory-svc", namespace: str = "staging", port: Port | None = None) -> Service:
     port = port or Port(8080, "http", "http")
     ends = tuple(Endpoint(f"127.20.1.{n}", 8080, {"version": f"v{n}"}, {"workload": name}) for n in (1, 2))
-    return Service(name, namespace, "10.96.0.1", (port,), {port.number: ends})
+    return lab_service(name, (port,), {port.number: ends}, namespace=namespace)
 
 
 def vs(
@@ -57,6 +59,20 @@ def test_without_a_virtual_service_requests_go_to_the_service() -> None:
     assert route["route"]["cluster"] == f"outbound|8080||{HOST}"
     assert route["route"]["timeout"] == "0s"
     assert "503" not in route["route"]["retry_policy"]["retry_on"], "out of the default since Istio 1.24"
+
+
+def test_a_service_entry_answers_to_all_of_its_addresses() -> None:
+    """As the harness takes it, too: what a name leads to is decided in one place."""
+    entry = {
+        "metadata": {"name": "api", "namespace": "staging"},
+        "spec": {
+            "hosts": ["api.example.com"],
+            "addresses": ["10.1.0.1", "10.1.0.2"],
+            "ports": [{"number": 80, "name": "http", "protocol": "HTTP"}],
+        },
+    }
+    found = outbound_routes(proxy(), Snapshot(services=tuple(services_of(entry))))["virtual_hosts"]
+    assert {"10.1.0.1", "10.1.0.2"} <= set(found[0]["domains"])
 
 
 def test_private_beats_exported_beats_public_whatever_their_age() -> None:
@@ -158,7 +174,8 @@ def test_what_comes_after_a_route_for_everything_is_left_out() -> None:
 
 
 def test_a_headless_service_has_names_for_its_pods_and_one_is_taken_at_random() -> None:
-    headless = dataclasses.replace(service(), address="None")
+    known = service()
+    headless = dataclasses.replace(known, registered=dataclasses.replace(known.registered, addresses=(), headless=True))
     snapshot = Snapshot(services=(headless,))
     any_pod, one_pod, *_ = outbound_routes(proxy(), snapshot)["virtual_hosts"]
     assert f"{HOST}:8080" in any_pod["domains"]
