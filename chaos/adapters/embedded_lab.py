@@ -28,6 +28,9 @@ class Lab(Protocol):
     def end(self, name: str) -> None:
         """Ends a lab that ``use`` has started."""
 
+    def name_of(self, lab: MeshAccess) -> str:
+        """The name by which its commands know a lab that ``running`` or ``use`` has given."""
+
     def command(self, arguments: Sequence[str], *, staging_labels: Callable[[], Mapping[str, str]]) -> None:
         """Runs one of the lab's own commands."""
 

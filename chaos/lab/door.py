@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from chaos.errors import LabError
 from chaos.lab import commands
 from chaos.lab.state import DEFAULT_NAME, LabFiles, LabState, SupervisorLock
+from chaos.values.access import MeshAccess
 
 
 def running() -> LabState | None:
@@ -49,6 +50,11 @@ def end(name: str) -> None:
     """Ends a lab; nothing happens where it does not run."""
     if SupervisorLock.is_held(LabFiles.of(name).lock):
         commands.down(name)
+
+
+def name_of(lab: MeshAccess) -> str:
+    """The name of a lab that ``running`` or ``use`` has given, by which its commands know it."""
+    return lab.name if isinstance(lab, LabState) else DEFAULT_NAME
 
 
 def command(arguments: Sequence[str], *, staging_labels: Callable[[], Mapping[str, str]]) -> None:

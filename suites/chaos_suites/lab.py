@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from chaos import LabError, MeshAccess
 from chaos.adapters.embedded_lab import find_lab
 from chaos.adapters.kubernetes_api import KubernetesApi
-
-_CONTEXT: Final = "chaos-lab"
-"""The context of the default lab; others have their name behind it."""
 
 
 @contextmanager
@@ -41,9 +38,9 @@ def rotate_certificates(lab: MeshAccess) -> None:
 
 
 def _control_plane(lab: MeshAccess, what: str) -> None:
-    name = lab.context.removeprefix(_CONTEXT).removeprefix("-") or "default"
+    door = find_lab()
     try:
-        find_lab().command(["control-plane", "--name", name, what], staging_labels=dict)
+        door.command(["control-plane", "--name", door.name_of(lab), what], staging_labels=dict)
     except SystemExit as ended:
         if ended.code:
             raise LabError(f"`chaosctl lab control-plane {what}` failed") from ended
