@@ -1,15 +1,27 @@
-"""Which Services have pods of their own, so that what these pods' proxies count is of no other Service.
+"""Whose pods are whose: which a Service selects, and which Services have pods of their own, so that these count for no other.
 
 A proxy counts under the name of one Service, whichever of those that select its pod was called.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.workloads import Workload
+
+
+def selects(service: Object, labels: Mapping[str, str]) -> bool:
+    """Whether a Service selects pods with these labels in its namespace; without a selector it selects none."""
+    wanted = (service.get("spec") or {}).get("selector") or {}
+    return bool(wanted) and wanted.items() <= labels.items()
+
+
+def selected(service: Object, workloads: Iterable[Workload]) -> list[Workload]:
+    """The workloads that a Service selects."""
+    home = service["metadata"]["namespace"]
+    return [one for one in workloads if one.namespace == home and selects(service, one.labels)]
 
 
 def hosts_with_own_pods(services: Sequence[Object], workloads: Sequence[Workload]) -> Iterator[str]:
@@ -38,9 +50,4 @@ def other_names(host: str, services: Sequence[Object], workloads: Sequence[Workl
 
 
 def _selected(service: Object, workloads: Sequence[Workload]) -> frozenset[tuple[str, str]]:
-    wanted, home = service.get("spec", {}).get("selector") or {}, service["metadata"]["namespace"]
-    return frozenset(
-        (one.namespace, one.name)
-        for one in workloads
-        if wanted and one.namespace == home and wanted.items() <= one.labels.items()
-    )
+    return frozenset((one.namespace, one.name) for one in selected(service, workloads))

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
+from chaos.istio.pods import selects
 from chaos.lab import injection
 from chaos.lab.api.errors import ApiError
 from chaos.lab.api.resources import NAMESPACES, ROLLOUTS, SERVICE_ACCOUNTS, SERVICES, WORKLOADS
@@ -17,7 +18,7 @@ from chaos.lab.api.store import Event, Store
 from chaos.lab.deployments import Deployments
 from chaos.lab.pod_sets import DaemonSets, PodSets, ReplicaSets, StatefulSets
 from chaos.lab.rollouts import Rollouts
-from chaos.lab.services import Services, selects
+from chaos.lab.services import Services
 
 _LOG: Final = logging.getLogger(__name__)
 Object = Mapping[str, Any]
@@ -101,7 +102,7 @@ class Controller:
                     kind, name = injection.above(obj)
                     self._dirty[_Key(kind, namespace, name)] = None
             for service in self._store.list(SERVICES, namespace):
-                if selects(service["spec"].get("selector"), obj):
+                if selects(service, obj["metadata"].get("labels") or {}):
                     self._mark(service)
             self._wake.set()
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from chaos.istio.pods import selects
 from chaos.istio.workloads import workload_name
 from chaos.lab import injection
 from chaos.lab.addresses import free_port
@@ -22,7 +23,7 @@ from chaos.lab.containers.init import Order
 from chaos.lab.containers.probes import Probes
 from chaos.lab.containers.process import Process
 from chaos.lab.istio.proxy import OUTBOUND_PORT
-from chaos.lab.services import selects, target_ports
+from chaos.lab.services import target_ports
 from chaos.lab.state import write_atomically
 
 _KEPT: Final = ("PATH", "HOME", "USER", "LOGNAME", "LANG", "LC_ALL", "TZ", "TMPDIR")
@@ -73,7 +74,7 @@ class Runtime:
         selecting = [
             service
             for service in self._store.list(SERVICES, pod["metadata"]["namespace"])
-            if selects((service.get("spec") or {}).get("selector"), pod)
+            if selects(service, pod["metadata"].get("labels") or {})
         ]
         asked = {port["port"] for service in selecting for port in target_ports(service, pod)}
         return sorted({*declared, *asked, *process.ports})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from chaos.istio.pods import selects
 from chaos.lab import injection
 from chaos.lab.addresses import CLUSTER_IPS
 from chaos.lab.api.resources import ENDPOINT_SLICES, ENDPOINTS, PODS, SERVICES
@@ -29,10 +30,11 @@ class Services:
                 self._store.delete(ENDPOINTS, namespace, name)
             return  # its EndpointSlice goes with it, by its owner reference
         service = self._with_address(self._with_defaults(found))
-        selector = service["spec"].get("selector")
-        if not selector:
+        if not service["spec"].get("selector"):
             return  # whoever made a Service without a selector keeps its Endpoints
-        pods = [pod for pod in self._store.list(PODS, namespace) if selects(selector, pod)]
+        pods = [
+            pod for pod in self._store.list(PODS, namespace) if selects(service, pod["metadata"].get("labels") or {})
+        ]
         subsets = endpoint_subsets(service, pods)
         labels = dict(service["metadata"].get("labels") or {})
         self._slice(service, subsets)
@@ -168,9 +170,3 @@ def target_ports(service: Object, pod: Object) -> list[dict[str, Any]]:
             own = {"port": number, "protocol": port.get("protocol", "TCP")}
             ports.append({"name": port["name"], **own} if port.get("name") else own)
     return ports
-
-
-def selects(selector: Mapping[str, str] | None, pod: Object) -> bool:
-    """Whether a Service's selector selects a pod."""
-    labels = pod["metadata"].get("labels") or {}
-    return bool(selector) and all(labels.get(key) == value for key, value in (selector or {}).items())

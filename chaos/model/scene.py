@@ -9,6 +9,7 @@ from typing import Final
 from chaos.expectations.scene import Pods, Scene
 from chaos.istio.exports import Object
 from chaos.istio.hosts import service_fqdn
+from chaos.istio.pods import selected
 from chaos.model.experiment import Experiment
 from chaos.model.situation import Situation
 from chaos.values.remarks import Refusal, Warn
@@ -87,9 +88,7 @@ def _strength(experiment: Experiment) -> Mapping[str, float]:
 
 def _pods(service: Object, situation: Situation) -> Pods:
     """Of the workloads that a Service selects; one without a selector tells nothing."""
-    wanted: Mapping[str, str] = service.get("spec", {}).get("selector") or {}
-    home = service["metadata"]["namespace"]
-    found = [w for w in situation.workloads if wanted and w.namespace == home and wanted.items() <= w.labels.items()]
+    found = selected(service, situation.workloads)
     return Pods(proxied=sum(len(w.proxied) for w in found), bare=sum(len(w.bare) for w in found))
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from chaos import Harness
+from chaos.istio.pods import selects
 
 _SECONDS: Final = 3.0
 _ALPN: Final = ["istio-http/1.1", "istio", "http/1.1"]
@@ -92,12 +93,7 @@ def doors(harness: Harness, namespace: str, name: str) -> list[Door]:
     service = next((one for one in harness.place.mesh.services(namespace) if one["metadata"]["name"] == name), None)
     if service is None:
         pytest.fail(f"there is no Service {namespace}/{name}: correct services.toml", pytrace=False)
-    selector = service["spec"].get("selector") or {}
-    pods = [
-        one
-        for one in harness.place.mesh.pods(namespace)
-        if selector.items() <= one["metadata"].get("labels", {}).items()
-    ]
+    pods = [one for one in harness.place.mesh.pods(namespace) if selects(service, one["metadata"].get("labels") or {})]
     found = [Door(name, one["status"]["podIP"], port) for one in pods if _runs(one) for port in _ports(service, one)]
     if not found:
         pytest.fail(f"no pod of {namespace}/{name} runs", pytrace=False)

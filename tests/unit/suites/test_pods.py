@@ -61,13 +61,14 @@ def test_an_identity_may_be_long(monkeypatch: pytest.MonkeyPatch, length: int) -
 class Pods:
     """A harness as far as doors need one: a Service with ports by name, by number and by UDP, and pods."""
 
-    def __init__(self, *found: dict[str, Any]) -> None:
+    def __init__(self, *found: dict[str, Any], selector: dict[str, str] | None = None) -> None:
         self.place = self.mesh = self
         self._found = found
+        self._selector = {"app": "shop"} if selector is None else selector
 
     def services(self, _: str) -> list[dict[str, Any]]:
         ports = [{"port": 80, "targetPort": "web"}, {"port": 81, "targetPort": "gone"}, {"port": 53, "protocol": "UDP"}]
-        return [{"metadata": {"name": "shop"}, "spec": {"selector": {"app": "shop"}, "ports": ports}}]
+        return [{"metadata": {"name": "shop"}, "spec": {"selector": self._selector, "ports": ports}}]
 
     def pods(self, _: str) -> tuple[dict[str, Any], ...]:
         return self._found
@@ -88,6 +89,12 @@ def test_a_pod_that_has_ended_has_no_door_and_keeps_no_test_from_being_run() -> 
         harness: Any = Pods(pod("127.0.0.1", port), pod("127.0.0.2", port, "Failed"))
         found = doors(harness, "staging", "shop")
     assert found == [Door("shop", "127.0.0.1", port)]
+
+
+def test_a_service_without_a_selector_has_no_doors() -> None:
+    harness: Any = Pods(pod("127.0.0.2", 9), selector={})
+    with pytest.raises(pytest.fail.Exception, match="no pod of staging/shop runs"):
+        doors(harness, "staging", "shop")
 
 
 def test_a_pod_among_others_that_can_not_be_reached_is_not_skipped_over() -> None:
