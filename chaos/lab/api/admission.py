@@ -21,6 +21,7 @@ from chaos.lab.api.resources import (
     NAMESPACES,
     Resource,
 )
+from chaos.lab.api.selectors import Requirement
 from chaos.lab.api.store import Object, Store
 
 _NEVER: Final = (ADMISSION_POLICIES, ADMISSION_BINDINGS)
@@ -35,6 +36,8 @@ _NAMESPACE_FIELDS: Final = (
     "resourceVersion",
 )
 _LONGEST: Final = 5 * 1024
+_OPERATORS: Final = {"In": "in", "NotIn": "notin", "Exists": "exists", "DoesNotExist": "absent"}
+"""Those of ``matchExpressions``, as label selectors in words have them."""
 
 
 @dataclass(frozen=True)
@@ -292,14 +295,9 @@ def _has(listed: list[str], value: str) -> bool:
 
 
 def _selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    if any(labels.get(key) != value for key, value in (selector.get("matchLabels") or {}).items()):
-        return False
-    return all(_holds(one, labels) for one in selector.get("matchExpressions") or ())
-
-
-def _holds(one: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    key, operator = one["key"], one["operator"]
-    if operator in ("Exists", "DoesNotExist"):
-        return (key in labels) is (operator == "Exists")
-    listed = key in labels and labels[key] in (one.get("values") or ())
-    return listed if operator == "In" else not listed
+    asked = (
+        Requirement(one["key"], _OPERATORS[one["operator"]], tuple(one.get("values") or ()))
+        for one in selector.get("matchExpressions") or ()
+    )
+    wanted: Mapping[str, str] = selector.get("matchLabels") or {}
+    return wanted.items() <= labels.items() and all(one.holds(labels) for one in asked)
