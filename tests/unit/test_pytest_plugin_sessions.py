@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from chaos.pytest_verdicts import rows_of_all
+from chaos.pytest_plugin.verdicts import rows_of_all
 from tests.support.plugin_sessions import FAKE, GOOD, MESH, QUIET, with_outcomes, write
 from tests.support.scope import EVERY, one_of
 from tests.support.waiting import seconds_until, until

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from chaos.pytest_session import EXPERIMENT, OWN, VERDICT
+from chaos.pytest_plugin.session import EXPERIMENT, OWN, VERDICT
 
 if TYPE_CHECKING:
-    from chaos.pytest_session import ChaosSession
+    from chaos.pytest_plugin.session import ChaosSession
 
 _CRASHED: Final = "???"
 """When a test failed whose worker died, as xdist says it."""
@@ -65,7 +65,7 @@ class Relay:
         if not begun:
             return
         report.user_properties += [(EXPERIMENT, name) for name in begun]
-        from chaos.pytest_listeners import tell_allure_of_crash
+        from chaos.pytest_plugin.listeners import tell_allure_of_crash
 
         tell_allure_of_crash(self._config, crashitem, str(report.longrepr))
 

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.engine.listeners import Listeners
 from chaos.ports import Listener, Result
-from chaos.pytest_session import NOTE, VERDICT, Uncaptured
+from chaos.pytest_plugin.session import NOTE, VERDICT, Uncaptured
 from chaos.reporting.allure import AllureSteps, write_broken
 from chaos.reporting.listeners import listeners, made
 from chaos.reporting.table import row_of

@@ -1,6 +1,10 @@
 """Collects experiment files as tests, and runs them on the lab or on the cluster that is named.
 
-Nothing heavy is imported before an experiment runs, so that collecting stays quick.
+Nothing heavy is imported before an experiment runs, so that collecting stays quick; nothing but this package knows pytest.
+
+- ``hooks``: what suites and other plugins may implement; ``options``: those of the command line
+- ``session``: what the experiments of one run of pytest share; ``listeners``: who hears of those of one test
+- ``verdicts``: what is told of them, as they end and at the end of all
 """
 
 from __future__ import annotations
@@ -21,9 +25,9 @@ import pytest
 import istio_chaos
 from chaos.adapters.experiment_files import declares_experiment
 from chaos.errors import HarnessError, InputError, NotPassed, Stopped
-from chaos.pytest_options import add_options
-from chaos.pytest_session import EXPERIMENT, NOTE, OWN, ChaosSession, option, runs_experiments, tell_begun
-from chaos.pytest_verdicts import Relay, rows_of_all, verdicts_of
+from chaos.pytest_plugin.options import add_options
+from chaos.pytest_plugin.session import EXPERIMENT, NOTE, OWN, ChaosSession, option, runs_experiments, tell_begun
+from chaos.pytest_plugin.verdicts import Relay, rows_of_all, verdicts_of
 from chaos.reporting import session as sessions
 
 if TYPE_CHECKING:
@@ -53,9 +57,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     """The hooks that a suite may implement."""
-    from chaos import pytest_hooks
+    from chaos.pytest_plugin import hooks
 
-    pluginmanager.add_hookspecs(pytest_hooks)
+    pluginmanager.add_hookspecs(hooks)
 
 
 @pytest.hookimpl(trylast=True)
@@ -213,7 +217,7 @@ def _forget(error: BaseException, *, hides: bool) -> None:
     inside = False
     for frame, _ in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__"))
-        inside = inside or (module.startswith("chaos.") and not module.startswith("chaos.pytest_"))
+        inside = inside or (module.startswith("chaos.") and not module.startswith(__name__))
         if inside and not (hides and frame.f_locals.get("__tracebackhide__")):
             with suppress(RuntimeError):  # it still runs
                 frame.clear()
@@ -277,7 +281,7 @@ def _ending_with_the_run() -> Iterator[None]:
 
 def _harness_for(item: pytest.Item) -> Harness:
     """The session's harness, which notes its verdicts in the reports of one test."""
-    from chaos.pytest_listeners import listeners_of
+    from chaos.pytest_plugin.listeners import listeners_of
 
     session = item.config.stash[_SESSION]
     if session.is_worker:
@@ -290,7 +294,7 @@ def _harness_for(item: pytest.Item) -> Harness:
 
 def _hearing(session: ChaosSession) -> Listeners | None:
     """Who hears of a run that begins now, where the test has made its harness itself: as of any other."""
-    from chaos.pytest_listeners import listeners_of
+    from chaos.pytest_plugin.listeners import listeners_of
 
     if session.is_worker:
         _end_with_parent()
@@ -329,7 +333,7 @@ def _end_with_parent() -> None:
 
 def pytest_chaos_listeners(item: pytest.Item) -> list[Listener]:
     """Allure's, by the hook that others use, too."""
-    from chaos.pytest_listeners import allure_steps
+    from chaos.pytest_plugin.listeners import allure_steps
 
     return allure_steps(item)
 
