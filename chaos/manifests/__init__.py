@@ -1,1 +1,1 @@
-"""Kubernetes manifests that the command line prints."""
+"""Kubernetes manifests that the command line prints. Nothing here asks a cluster or applies anything."""
