@@ -154,6 +154,13 @@ def test_imports_point_down(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout[-4000:] + checked.stderr
 
 
+def test_only_the_lab_knows_what_it_is_called() -> None:
+    """Of others only whoever reads records that were written when the name said where a run had been."""
+    files = [*(ROOT / "chaos").rglob("*.py"), *(ROOT / "suites").rglob("*.py")]
+    named = {relative(file) for file in files if "chaos-lab" in text_of(file)}
+    assert {name for name in named if not name.startswith("chaos/lab/")} == {"chaos/reporting/earlier.py"}
+
+
 def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     checker = Path(sys.executable).parent / "deptry"
     checked = subprocess.run([checker, "."], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
