@@ -214,7 +214,8 @@ class AttemptsExpectation(Kind):
         """What the mean number surely may be, and what it surely may not exceed; a baseline's mean is itself uncertain."""
         if look.baseline is None or not most.relative:
             return most.number, most.number
-        fewest, _, utmost = self._counts(evidence, look.baseline, look)
+        before, key = look.baseline, (self, "before", look.namespace, look.at_once, look.baseline)
+        fewest, _, utmost = evidence.kept(key, before, lambda: self._counts(evidence, before, look))
         return most.number * fewest.mean(confidence)[0], most.number * utmost.mean(confidence)[1]
 
     def _counts(self, evidence: Evidence, window: Window, look: Look) -> tuple[_Counted, _Counted, _Counted]:
@@ -272,10 +273,13 @@ class AttemptsExpectation(Kind):
         return Window(start, start + max(0, scrapes) * evidence.scrape_interval)
 
     def _batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
-        key = (self, namespace) if self.per is not None else None  # the load tells its seconds at times of its own
         seconds = max(BATCH, evidence.scrape_interval)
         return evidence.batches(
-            lambda part: self._counted(evidence, part, part, namespace).tally, window, seconds, key=key
+            lambda part: self._counted(evidence, part, part, namespace).tally,
+            window,
+            seconds,
+            key=(self, namespace),
+            of_load=self.per is None,
         )
 
     def _counted(self, evidence: Evidence, attempts: Window, requests: Window, namespace: str) -> _Counted:

@@ -15,8 +15,9 @@ power of ``1 / effect``. For bursts the guarantee is asymptotic; ``benchmarks/ve
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from math import inf
+from operator import add, mul
 from typing import Final
 
 Pair = tuple[int, int]
@@ -36,14 +37,15 @@ def design_effect(batches: Sequence[Pair]) -> float:
     Args:
         batches: Good and all events of batches that follow each other and are equally long.
     """
-    effect = max(1.0, _effect(batches, trust=(len(batches) - 1) ** 2))
-    while len(batches) >= 2 * _LONGER:
-        batches = list(_in_pairs(batches))
-        effect = max(effect, _effect(batches, trust=inf))
+    goods, totals = [good for good, _ in batches], [total for _, total in batches]
+    effect = max(1.0, _effect(goods, totals, trust=(len(batches) - 1) ** 2))
+    while len(goods) >= 2 * _LONGER:
+        goods, totals = _in_pairs(goods), _in_pairs(totals)
+        effect = max(effect, _effect(goods, totals, trust=inf))
     return effect
 
 
-def _effect(batches: Sequence[Pair], *, trust: float) -> float:
+def _effect(goods: Sequence[int], totals: Sequence[int], *, trust: float) -> float:
     """Of one length of batches: a mean of what their scatter says and of the most that is possible.
 
     One batch has no scatter, and two or three may be equally bad by chance, although all bad events of each came at once. So
@@ -52,28 +54,31 @@ def _effect(batches: Sequence[Pair], *, trust: float) -> float:
     most, events of which many are bad would tell the less the longer it lasts.
 
     Args:
-        batches: Good and all events.
+        goods: Good events of each batch.
+        totals: All events of each.
         trust: How many times as much the scatter weighs.
     """
-    good, total = (sum(column) for column in zip(*batches, strict=True)) if batches else (0, 0)
+    good, total, freedom = sum(goods), sum(totals), len(goods) - 1
     if good in (0, total):
         return 1.0
-    most = min(_one_burst_each([n - g for g, n in batches]), _one_burst_each([g for g, _ in batches]))
-    share, freedom = good / total, len(batches) - 1
+    squares, crossed, of_all = _products(goods, goods), _products(goods, totals), _products(totals, totals)
+    # If all bad events, or all good ones, of each batch came at once.
+    most = min((of_all - 2 * crossed + squares) / (total - good), squares / good)
     if not freedom:
         return most
-    squares = sum((g - share * n) ** 2 for g, n in batches)
-    scatter = squares / (total * share * (1 - share)) * len(batches) / freedom
+    # The squares of each batch's good events less what the whole share makes of them, times the square of all events.
+    deviation = squares * total * total - 2 * good * total * crossed + good * good * of_all
+    scatter = deviation / (total * good * (total - good)) * len(goods) / freedom
     return min(most, scatter + (most - scatter) / (trust + 1))
 
 
-def _one_burst_each(events: Sequence[int]) -> float:
-    return sum(n * n for n in events) / sum(events)
+def _products(left: Sequence[int], right: Sequence[int]) -> int:
+    return sum(map(mul, left, right))
 
 
-def _in_pairs(batches: Sequence[Pair]) -> Iterator[Pair]:
-    """Batches of twice the length; what is over at the beginning belongs to the first."""
-    for place in range(len(batches) % 2, len(batches), 2):
-        first = 0 if place == 1 else place
-        parts = batches[first : place + 2]
-        yield sum(g for g, _ in parts), sum(n for _, n in parts)
+def _in_pairs(events: Sequence[int]) -> list[int]:
+    """Those of batches of twice the length; what is over at the beginning belongs to the first."""
+    over = len(events) % 2
+    pairs = list(map(add, events[over::2], events[over + 1 :: 2]))
+    pairs[0] += sum(events[:over])
+    return pairs

@@ -7,7 +7,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from copy import copy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from chaos.expectations.copies import Copies
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
@@ -29,25 +29,45 @@ class Window:
     end: float
 
 
-class _Courses(dict[tuple[Hashable, Hashable, float], list[Tally]]):
-    """Sums of events from a moment on up to each of a row of later ones."""
+class _Past:
+    """What was made out of times that are long past, until samples come that change it."""
 
     def __init__(self) -> None:
-        super().__init__()
-        self._newest = self._past = float("-inf")
+        self.courses: dict[tuple[Hashable, Hashable, float], list[Tally]] = {}
+        """Sums of events from a moment on up to each of a row of later ones."""
+        self.found: dict[Hashable, Any] = {}
+        """Whatever else was made out in a window, also by what was not there."""
+        self._newest = self._summed = self._known = float("-inf")
 
-    def note(self, new: Sequence[float]) -> None:
-        """There are samples of these times. If they came late, what was summed up lacks them."""
+    def note(self, new: Sequence[float], *, before: float) -> None:
+        """There are samples of these times, the first after one of ``before``. Sums lack them if they come late, and what was not there may be there."""
         if new:
             self._newest = max(self._newest, new[-1])
-            if new[0] <= self._past:
-                self.clear()
+            if new[0] <= self._summed:
+                self.courses.clear()
+            if before < self._known:
+                self.found.clear()
 
-    def until(self, end: float, *, less: float) -> float:
+    def sums_until(self, end: float, *, less: float) -> float:
         """Up to when sums may be kept: so many seconds less than to the newest sample, or to a moment before it."""
         until = min(end, self._newest) - less
-        self._past = max(self._past, until)
+        self._summed = max(self._summed, until)
         return until
+
+    def is_past(self, end: float, *, less: float) -> bool:
+        """Whether what was found up to a moment may be kept."""
+        if end > self._newest - less:
+            return False
+        self._known = max(self._known, end)
+        return True
+
+    def clear(self) -> None:
+        """Forgets everything."""
+        self.courses.clear()
+        self.found.clear()
+
+
+Found = TypeVar("Found")
 
 
 class Evidence:
@@ -67,7 +87,7 @@ class Evidence:
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
         self._led: dict[str, list[Led]] = {}
         self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
-        self._courses = _Courses()
+        self._past = _Past()
         self._part: Hashable = None
         self._counts: Callable[[Mapping[str, str]], bool] | None = None
         self._reaches_back = False
@@ -96,7 +116,7 @@ class Evidence:
     def rescale(self, scrape_interval: float) -> None:
         """The scrape interval turned out to be another one; what was summed up by the old one is forgotten."""
         self.scrape_interval = scrape_interval
-        self._courses.clear()
+        self._past.clear()
 
     def lead(self, found: Iterable[Led]) -> None:
         """From then on, requests to a host that are counted at another one count with those that are counted at itself."""
@@ -105,7 +125,7 @@ class Evidence:
             if all((one.destination, one.side) != (other.destination, other.side) for other in known):
                 known.append(one)
         self._parts.clear()
-        self._courses.clear()
+        self._past.clear()
 
     def destinations(self, host: str) -> Sequence[str]:
         """The hosts at which requests to a host are counted, itself first."""
@@ -137,8 +157,9 @@ class Evidence:
             counter = counters.get(key)
             if counter is None:
                 counter = counters[key] = Counter(series.labels)
+            before = counter.times[-1] if counter.times else float("-inf")
             new = counter.add(series.samples)
-            self._courses.note(new)
+            self._past.note(new, before=before)
             self.scrapes.note(counter.source, new)
 
     def answered(self) -> Iterator[tuple[Question, Sequence[Counter]]]:
@@ -261,24 +282,63 @@ class Evidence:
                 yield one, min(within.events, every.events), self._bounded(one, every, until)
 
     def batches(
-        self, tally: Callable[[Window], Tally], window: Window, seconds: float, *, key: Hashable = None
+        self,
+        tally: Callable[[Window], Tally],
+        window: Window,
+        seconds: float,
+        *,
+        key: Hashable = None,
+        of_load: bool = False,
     ) -> Sequence[tuple[int, int]]:
-        """Good and all events of a window, cut into batches of so many seconds; those without an event are left out.
-
-        With a ``key``, which stands for ``tally``, sums of counted samples up to moments that are long past are kept.
-        """
-        past = self._courses.until(window.end, less=_SETTLED * self.scrape_interval)
-        known = self._courses.setdefault((self._part, key, window.start), [Tally()]) if key is not None else [Tally()]
+        """Good and all events of a window, cut into batches of so many seconds; those without an event are left out."""
         whole = max(1, int((window.end - window.start) / seconds))
-        course = known[:whole]
-        for number in range(len(course), whole):
-            at = window.start + number * seconds
-            course.append(tally(Window(window.start, at)))
-            if at <= past and number == len(known):
-                known.append(course[-1])
+        course = self.course(tally, window, seconds, whole - 1, key=key, of_load=of_load)
         course.append(tally(window))
         steps = ((b.good - a.good, b.total - a.total) for a, b in pairwise(course))
         return [(min(max(0, good), total), total) for good, total in steps if total > 0]
+
+    def course(
+        self,
+        tally: Callable[[Window], Tally],
+        window: Window,
+        seconds: float,
+        number: int,
+        *,
+        key: Hashable = None,
+        of_load: bool = False,
+    ) -> list[Tally]:
+        """The events from a window's start up to each of a number of moments, so many seconds apart; first those of no time.
+
+        With a ``key``, which stands for ``tally``, sums up to moments that are long past are kept. ``of_load``: it also counts the load's
+        seconds, which are told at times of their own.
+        """
+        told = self._told if of_load else float("inf")
+        past = self._past.sums_until(min(window.end, told), less=_SETTLED * self.scrape_interval)
+        known = [Tally()]
+        if key is not None:
+            known = self._past.courses.setdefault((self._part, key, window.start), known)
+        course = known[: number + 1]
+        for place in range(len(course), number + 1):
+            at = window.start + place * seconds
+            course.append(tally(Window(window.start, at)))
+            if at <= past and place == len(known):
+                known.append(course[-1])
+        return course
+
+    def kept(self, key: Hashable, window: Window, find: Callable[[], Found]) -> Found:
+        """What is found in a window; once that is long past, it is found no second time. ``key`` stands for ``find``, and for the window."""
+        if window.end > self._told or not self._past.is_past(window.end, less=_SETTLED * self.scrape_interval):
+            return find()
+        place = self._part, key
+        if place not in self._past.found:
+            self._past.found[place] = find()
+        found: Found = self._past.found[place]
+        return found
+
+    @property
+    def _told(self) -> float:
+        """The end of the last second of the load that is known."""
+        return max((second.at + 1 for second in self.load.seconds[-1:]), default=float("-inf"))
 
     def _start(self, one: Counter, window: Window) -> float:
         """From when on a series is counted in a window."""

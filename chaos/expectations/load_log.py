@@ -21,7 +21,8 @@ class LoadLog:
     def __init__(self) -> None:
         self._seconds: list[LoadSecond] = []
         self._sums: dict[Hashable, list[Pair]] = {}
-        self._waits: dict[int, _Waits] = {}
+        self._waits: dict[int, list[_Waits]] = {}
+        """By the place of the first second, some up to different ends: several grow side by side."""
         self._reaches_back = False
 
     def reaching_back(self) -> LoadLog:
@@ -51,9 +52,11 @@ class LoadLog:
     def longest_wait(self, start: float, end: float, *, rest: float) -> float:
         """Seconds within which all answers of an interval came, but for a share of ``rest``."""
         first, last = self._first(start), self._ended_by(end)
-        waits = self._waits.get(first)
-        if waits is None or waits.until > last:
-            waits = self._waits[first] = _Waits(first)
+        known = self._waits.setdefault(first, [])
+        waits = max((one for one in known if one.until <= last), key=lambda one: one.until, default=None)
+        if waits is None:
+            waits = _Waits(first)
+            known.append(waits)
         waits.extend(self._seconds, max(first, last))
         return waits.longest(rest)
 

@@ -214,9 +214,14 @@ class ThroughputExpectation(Kind):
         """Good requests per second in each batch of a window that was scraped to its end."""
         seconds = _batch(evidence.scrape_interval)
         known = min(window.end, *map(evidence.last_scrape, self.questions(namespace)))
-        ends = [window.start + seconds * n for n in range(1, int(max(0.0, known - window.start) / seconds) + 1)]
-        counted = [self._service.tally(evidence, Window(window.start, end), namespace).good for end in ends]
-        return [(later - sooner) / seconds for sooner, later in pairwise(counted)]
+        course = evidence.course(
+            lambda part: self._service.tally(evidence, part, namespace),
+            window,
+            seconds,
+            int(max(0.0, known - window.start) / seconds),
+            key=(self, namespace),
+        )
+        return [(later.good - sooner.good) / seconds for sooner, later in pairwise(course[1:])]
 
     def _in_one(self, evidence: Evidence, look: Look, confidence: float) -> tuple[float, float]:
         """The same of a part of the fault that is too short for batches, by the deviation of events that come by chance."""

@@ -61,5 +61,5 @@ def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -
 
 def decided(facts: Facts, kind: Kind, look: Look) -> Finding:
     """What the evidence says of an expectation; nothing yet in a window that is too short to claim anything."""
-    found = kind.decide(facts.evidence, look)
+    found = facts.evidence.kept((kind, look), look.window, lambda: kind.decide(facts.evidence, look))
     return replace(found, answer=Answer.UNDECIDED) if look.too_short else found
