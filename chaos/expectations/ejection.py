@@ -111,7 +111,7 @@ class EjectionExpectation(Kind):
         was_out = {one: service.was_out(one, gap) for one, gap in gaps.items()}
         out = {one: gaps[one] for one, answer in was_out.items() if answer is Answer.HOLDS}
         short = [one for one, answer in was_out.items() if answer is Answer.UNDECIDED]
-        if faulted and not out and not short:  # maybe out between two scrapes only
+        if faulted and not out and not short and not look.too_short:  # maybe out between two scrapes only
             short = [one for one in service.shares if service.got_rarer(one, window)]
         asked = Window(allowed, window.end) if faulted else window
         answer = Answer.UNDECIDED

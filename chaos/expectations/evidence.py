@@ -241,8 +241,8 @@ class Evidence:
         return min([moment, *(one.times[-1] for one, ended in zip(counters, gone, strict=True) if not ended)])
 
     def rises(self, question: Question, window: Window) -> Sequence[tuple[float, float]]:
-        """The scrapes of a window between which any series of a question rose, in the order of time."""
-        rises = (rise for one in self.counters(question) for rise in self.rises_of(one, window))
+        """The scrapes of a window between which any series of a question rose, each pair once, in the order of time."""
+        rises = {rise for one in self.counters(question) for rise in self.rises_of(one, window)}
         return sorted((rise for rise in rises if rise[0] >= window.start), key=lambda rise: rise[1])
 
     def rises_of(self, one: Counter, window: Window) -> Iterator[tuple[float, float]]:
