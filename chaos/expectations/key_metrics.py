@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from math import inf
 from typing import Final
 
@@ -130,12 +132,12 @@ class KeyMetric:
 def _request_rate(asked: Asked) -> Read:
     """Requests per second, over stretches in which the baseline makes so many that chance does not multiply them."""
     baseline = asked.look.baseline
-    before = _speeds(asked.counters, baseline or asked.window, asked.seconds)
+    before = _speeds_of_all(asked, baseline or asked.window, asked.seconds)
     usual = sum(before) / len(before) if before else 0.0
     known = usual * asked.seconds * len(before) >= _FEW
     if baseline is None or not known:
         return Read([Reading(one) for one in before], inf, enough=baseline is None and known)
-    speeds = _speeds(asked.counters, asked.window, max(asked.seconds, _FEW / usual))
+    speeds = _speeds_of_all(asked, asked.window, max(asked.seconds, _FEW / usual))
     return Read([Reading(one) for one in speeds], asked.most * usual)
 
 
@@ -145,10 +147,12 @@ def _nothing(asked: Asked) -> Read:
 
 def _pushes(asked: Asked) -> Read:
     """What all istiods sent in each minute that ends with a scrape; what is less than a minute may come to more."""
-    times = sorted({at for one in asked.counters for at in _times(one, asked.window)})
+    counters = asked.counters
+    times = sorted(set[float]().union(*(_times(one, asked.window) for one in counters)))
     if len(times) < 2:
         return _nothing(asked)
-    sent = [_risen(asked.counters, Window(max(times[0], at - _MINUTE), at)) for at in times[1:]]
+    minutes = [Window(max(times[0], at - _MINUTE), at) for at in times[1:]]
+    sent = [asked.evidence.kept((asked.question, one), one, partial(_risen, counters, one)) for one in minutes]
     passed = min(_MINUTE, times[-1] - times[0])
     return Read([Reading(float(one)) for one in sent], asked.most, to_come=sent[-1] * _MINUTE / passed)
 
@@ -176,8 +180,9 @@ def _memory(asked: Asked) -> Read:
 
 def _cpus(asked: Asked) -> Read:
     """The CPUs that each istiod used, over some seconds each."""
-    speeds = ((one, _speeds([one], asked.window, asked.seconds)) for one in asked.counters)
-    return Read([Reading(speed, _whose(one)) for one, found in speeds for speed in found], asked.most)
+    parts = product(asked.counters, _stretches(asked.window, asked.seconds))
+    speeds = ((one, speed) for one, part in parts for speed in _rising([one], asked.window, part))
+    return Read([Reading(speed, _whose(one)) for one, speed in speeds], asked.most)
 
 
 def _whose(one: Counter) -> str:
@@ -206,17 +211,32 @@ def _risen(counters: Iterable[Counter], window: Window) -> int:
     return sum(one.risen(first, last - 1).events for one, first, last in places if first < last)
 
 
-def _speeds(counters: Sequence[Counter], window: Window, seconds: float) -> Sequence[float]:
-    """How fast counters rose per second, all together, in each stretch of a window; by their own samples, also if some were missed.
+def _speeds_of_all(asked: Asked, window: Window, seconds: float) -> Sequence[float]:
+    """How fast all series rose together, in each stretch of a window."""
+    counters, question = asked.counters, asked.question
 
-    What a series had when it was born, and what it counted up to its restart, is not known.
-    """
-    found = []
+    def speed(stretch: Window) -> Sequence[float]:
+        key = question, window.start, stretch
+        return asked.evidence.kept(key, stretch, lambda: _rising(counters, window, stretch))
+
+    return [one for stretch in _stretches(window, seconds) for one in speed(stretch)]
+
+
+def _stretches(window: Window, seconds: float) -> Iterator[Window]:
+    """The window in stretches of so many seconds; a rest that is shorter is left out."""
     for number in range(int((window.end - window.start) / seconds)):
         start = window.start + number * seconds
-        speeds = [speed for one in counters if (speed := _speed(one, window, start, start + seconds)) is not None]
-        found += [sum(speeds)] if speeds else []
-    return found
+        yield Window(start, start + seconds)
+
+
+def _rising(counters: Sequence[Counter], window: Window, stretch: Window) -> Sequence[float]:
+    """How fast counters rose per second in a stretch of a window, all together; by their own samples, also if some were missed.
+
+    What a series had when it was born, and what it counted up to its restart, is not known; nothing where none is known.
+    """
+    found = (_speed(one, window, stretch.start, stretch.end) for one in counters)
+    speeds = [speed for speed in found if speed is not None]
+    return [sum(speeds)] if speeds else []
 
 
 def _speed(one: Counter, window: Window, start: float, end: float) -> float | None:
