@@ -107,6 +107,11 @@ class AttemptsExpectation(Kind):
         return self.per is None
 
     @property
+    def asks_how_many(self) -> bool:
+        """Retries are more requests."""
+        return True
+
+    @property
     def notices_after(self) -> float:
         """None: who waits does not try again."""
         return inf

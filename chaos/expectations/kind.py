@@ -188,7 +188,7 @@ class Kind(Declared, ABC):
         """What was decided, with the sentences of what was expected and what was observed."""
 
     def parts(self, phase: Phase) -> Sequence[Kind]:
-        """The expectations that it is made of in a phase, by which it tells good answers from others; itself alone where there are none."""
+        """The expectations that it is made of in a phase, by which it tells good answers from others: itself alone where there are none, nothing where it expects nothing."""
         del phase
         return (self,)
 
@@ -268,6 +268,26 @@ class Kind(Declared, ABC):
     @property
     def follows_load(self) -> bool:
         """Whether it is about a rate of requests, which falls and rises with what the load generator manages to send."""
+        return False
+
+    @property
+    def expects_no_reach(self) -> bool:
+        """Whether it expects just that the fault does not reach a service: it may be broken although nothing there needs what is hit."""
+        return False
+
+    @property
+    def counts_what_arrived(self) -> bool:
+        """Whether it counts only requests that reached a service, among which those are not that a fault in front of it answers."""
+        return False
+
+    @property
+    def asks_how_many(self) -> bool:
+        """Whether a caller may break it by how many requests it sends, however they are answered."""
+        return self.follows_load
+
+    @property
+    def notices_fewer(self) -> bool:
+        """Whether too few requests break it."""
         return False
 
     @property

@@ -75,6 +75,11 @@ class ReplicaExpectation(Expectation):
         """By ``per``."""
         return "per" in declared
 
+    @property
+    def counts_what_arrived(self) -> bool:
+        """At the replicas."""
+        return True
+
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """The replicas need proxies that count."""
         yield from super().unshown(scene)

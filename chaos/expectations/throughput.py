@@ -121,6 +121,11 @@ class ThroughputExpectation(Kind):
         return True
 
     @property
+    def notices_fewer(self) -> bool:
+        """That is what it expects."""
+        return True
+
+    @property
     def notices_after(self) -> float:
         """None: an answer that comes later is an answer."""
         return inf

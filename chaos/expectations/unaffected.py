@@ -99,6 +99,11 @@ class UnaffectedExpectation(Kind):
             yield from one.questions(namespace)
 
     @property
+    def expects_no_reach(self) -> bool:
+        """It does."""
+        return True
+
+    @property
     def notices_after(self) -> float:
         """Those within which answers are good."""
         return inf if self.good.milliseconds is None else self.good.milliseconds / 1000

@@ -14,13 +14,12 @@ from itertools import product
 from math import ceil, inf, prod
 from typing import Final
 
-from chaos.expectations import Expectation
 from chaos.expectations.kind import Kind as Expected
 from chaos.expectations.kind import Phase, Prospect
 from chaos.expectations.share import ShareOfGood
 from chaos.faults.kind import Kind
 from chaos.faults.stage import CHANGE
-from chaos.istio.hosts import placed
+from chaos.istio.hosts import service_fqdn
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.proof import fewest
 from chaos.model.experiment import Experiment
@@ -112,10 +111,7 @@ def _broken_share(experiment: Experiment, one: ShareOfGood) -> float:
 def _spared(part: Experiment, one: ShareOfGood) -> float:
     """The smallest share, over the stages of its only fault, of answers that need the target and feel nothing."""
     target = part.target
-    its_own = isinstance(one, Expectation) and placed(one.service, target.namespace) == (
-        target.namespace,
-        target.service,
-    )
+    its_own = service_fqdn(target.service, target.namespace) in one.hosts(target.namespace)
     spared = min(prod(1 - kind.percentage / 100 for kind in step.kinds) for step in part.fault.steps)
     return float(spared ** (1 if its_own else target.calls_per_request))
 

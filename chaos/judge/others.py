@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
-from chaos.expectations import ThroughputExpectation
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
 from chaos.judge.alpha import longest_delay
@@ -78,7 +77,7 @@ def _times(facts: Facts, one: Kind, now: float, gone: float | None) -> Iterator[
         ("during the fault", marks.get(Mark.FAULT_FROM), marks.get(Mark.RESTORE_SENT, now)),
         ("after the fault", gone, marks.get(Mark.LOAD_STOPPED, now)),
     ]
-    if isinstance(one, ThroughputExpectation) and one.during_fault is None:
+    if not one.parts("fault"):
         ends = ends[1:]  # it expects nothing during the fault
     for when, start, end in ends:
         if start is not None:

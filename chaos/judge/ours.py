@@ -5,7 +5,6 @@ from __future__ import annotations
 from math import sqrt
 from typing import Final
 
-from chaos.expectations import ClientExpectation
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
 from chaos.istio.metrics import caller_of
@@ -23,12 +22,12 @@ _SURE: Final = 3.0
 def must_listen(experiment: Experiment) -> bool:
     """Whether faults of others' requests could pass for the load's.
 
-    That is, where nothing tells them apart, and who calls is not declared, or an expectation is about the load alone. Where
+    That is, where nothing tells them apart, and who calls is not declared, or an expectation is about the load alone, and holds where the fault does not hit it. Where
     expectations take everybody's requests for the load's, it matters who calls in any case.
     """
     if any(one.counts_everybody for one in experiment.steady_state):
         return True
-    alone = any(isinstance(one, ClientExpectation) for one in experiment.steady_state)
+    alone = any(one.counted_by_load and one.has_to_rise is None for one in experiment.steady_state)
     targets = [one.target for one in experiment.each()]
     return any(not target.only_our_load and (alone or not target.callers) for target in targets)
 

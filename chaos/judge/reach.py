@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from chaos.expectations import AttemptsExpectation, ReplicaExpectation, UnaffectedExpectation
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
 from chaos.istio.hosts import host_of, short
@@ -79,10 +78,8 @@ class Reach:
 
     def may_break(self, one: Kind) -> bool:
         """Whether an expectation may be broken; so may what is said of no service, or of one of which nothing is known."""
-        if isinstance(one, UnaffectedExpectation):
-            return True  # it claims just that
         hosts = self._hosts(one)
-        return not hosts or any(self._feels(one, host) for host in hosts)
+        return one.expects_no_reach or not hosts or any(self._feels(one, host) for host in hosts)
 
     def needed_by(self, one: Kind) -> Collection[str]:
         """The callers among those that were hit without which what it counts can't be answered, or may not be."""
@@ -105,13 +102,12 @@ class Reach:
 
     def _feels(self, one: Kind, host: str) -> bool:
         answering = self.calls.answering(host)
-        if host in self._targets and not isinstance(one, ReplicaExpectation):  # a target's own replicas feel nothing
+        if host in self._targets and not one.counts_what_arrived:
             whose = one.whose(self.facts.experiment.target.namespace)
             return whose is None or whose in self.hit
         if not answering or host in self.changed or self.calls.meet(answering, self.feeling):
             return True
-        asks_rate = one.follows_load or isinstance(one, AttemptsExpectation)
-        return asks_rate and bool(self.calls.to[host].keys() & set(self.feeling))
+        return one.asks_how_many and bool(self.calls.to[host].keys() & set(self.feeling))
 
 
 def _felt(facts: Facts) -> Collection[str]:

@@ -8,7 +8,6 @@ from typing import Final
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind, Look
-from chaos.expectations.promql import PromqlExpectation
 from chaos.expectations.share import ShareOfGood
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
@@ -180,14 +179,10 @@ def _looked_bad_until(
 
 
 def _spotless(facts: Facts, window: Window) -> bool:
-    """Whether there is no bad event, or look, at all, so that no stretch has to be looked at."""
+    """Whether there is no bad event at all, so that no stretch has to be looked at."""
     look = _closely(facts, window, share_of_confidence(facts.experiment))
-    tallies = [
-        decided(facts, one, look).tally
-        for one in facts.experiment.steady_state
-        if isinstance(one, ShareOfGood | PromqlExpectation)
-    ]
-    return len(tallies) == len(facts.experiment.steady_state) and all(one.good == one.total for one in tallies)
+    found = [decided(facts, one, look) for one in facts.experiment.steady_state]
+    return all(one.of_share and one.tally.good == one.tally.total for one in found)
 
 
 def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | None:

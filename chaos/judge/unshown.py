@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from itertools import compress
 from typing import Final
 
-from chaos.expectations import ClientExpectation, ThroughputExpectation
 from chaos.expectations.confidence import decide, interval
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
 from chaos.expectations.kind import Phase
 from chaos.expectations.share import ShareOfGood
-from chaos.istio.hosts import host_of
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.ours import calls_per_second
@@ -67,10 +65,11 @@ def _requests_of_one_name(facts: Facts) -> Iterator[str]:
     """The metrics do not know the names of the load's requests."""
     names = {request.label for request in facts.experiment.load.requests}
     for one in facts.experiment.steady_state:
-        if isinstance(one, ClientExpectation) and one.request is not None and names != {one.request}:
+        asked = set(one.names_of_load())
+        if asked and names != asked and one.has_to_rise is None:
             targets = ", ".join(str(found.target) for found in facts.plan.injections)
             yield (
-                f"{one.title!r} is about the load's requests {one.request!r}, and the metrics do not tell whether these need {targets}: if they do not, "
+                f"{one.title!r} is about the load's requests {', '.join(map(repr, sorted(asked)))}, and the metrics do not tell whether these need {targets}: if they do not, "
                 "the fault could not break it; look at a trace of such a request"
             )
 
@@ -158,7 +157,7 @@ def _called_less(facts: Facts, since: float) -> Iterator[str]:
         return
     for one in facts.plan.injections:
         if any(
-            isinstance(kind, ThroughputExpectation) and host_of(kind.throughput, one.target.namespace) == one.host
+            kind.notices_fewer and one.host in kind.hosts(facts.experiment.target.namespace)
             for kind in facts.experiment.steady_state
         ):
             continue
