@@ -153,6 +153,8 @@ class Kind(Declared, ABC):
     """Whether it is a share of answers of which each becomes bad at once where a faulted request goes wrong."""
     loosened_by: ClassVar[Mapping[Phase, str]] = {}
     """The key in an experiment file by which less is expected in a phase, where there is one."""
+    tallies_all_bad: ClassVar[bool] = False
+    """Whether nothing can violate it but what its tally counts as not good."""
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 

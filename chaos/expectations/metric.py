@@ -65,6 +65,7 @@ class MetricExpectation(Kind):
         "else": none_of("service"),
     })  # fmt: skip
     decides_by_chance: ClassVar[bool] = False
+    tallies_all_bad: ClassVar[bool] = True
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "atMost", "recovery": "atMost"}
 
     metric: Metric = Field(description="the name of the key metric")

@@ -48,6 +48,7 @@ class PromqlExpectation(Kind):
     """
 
     decides_by_chance: ClassVar[bool] = False
+    tallies_all_bad: ClassVar[bool] = True
 
     promql: str = Field(description="a PromQL comparison, which is true if its result is not empty; no other key")
 

@@ -40,6 +40,8 @@ _COMPARING: Final = 0.5
 class Share(Kind):
     """Whatever expects a share of good events among all; a kind of its own says which events these are."""
 
+    tallies_all_bad: ClassVar[bool] = True
+
     @abstractmethod
     def bound_in(self, phase: Phase) -> Bound:
         """The least share in a phase."""

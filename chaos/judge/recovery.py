@@ -179,10 +179,11 @@ def _looked_bad_until(
 
 
 def _spotless(facts: Facts, window: Window) -> bool:
-    """Whether there is no bad event at all, so that no stretch has to be looked at."""
+    """Whether there is no bad event, or look, at all, so that no stretch has to be looked at."""
     look = _closely(facts, window, share_of_confidence(facts.experiment))
-    found = [decided(facts, one, look) for one in facts.experiment.steady_state]
-    return all(one.of_share and one.tally.good == one.tally.total for one in found)
+    steady = facts.experiment.steady_state
+    tallies = [decided(facts, one, look).tally for one in steady if one.tallies_all_bad]
+    return len(tallies) == len(steady) and all(one.good == one.total for one in tallies)
 
 
 def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | None:
