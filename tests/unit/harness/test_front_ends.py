@@ -15,8 +15,8 @@ import typer
 
 from chaos import Harness, InputError, cli
 from chaos.errors import Setting
-from chaos.pytest_options import add_options
-from chaos.pytest_session import option
+from chaos.pytest_plugin.options import add_options
+from chaos.pytest_plugin.session import option
 from tests.support.api_server import CONTEXT, ApiServer
 from tests.support.back_ends import serving, stored
 
