@@ -85,7 +85,9 @@ AnyExpectation = Annotated[
     ),
 ]
 _BOUNDS: Final = ("atLeast", "atMost", "duringFault")
-_NOT_IN_GUARDRAILS: Final = dict.fromkeys(key for kind in KINDS for key in kind.not_in_guardrails)
+_NOT_IN_GUARDRAILS: Final = dict.fromkeys(
+    key for kind in KINDS for key in ((kind.key,) if kind.no_guardrail else kind.not_in_guardrails)
+)
 
 SteadyState = Annotated[
     AnyExpectation,

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from pydantic import Field
 
@@ -46,6 +46,7 @@ class AlertExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    key: ClassVar[str] = "alert"
     decides_by_chance: ClassVar[bool] = False
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("firesWithin",)
     loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "firesWithin"}
@@ -61,11 +62,6 @@ class AlertExpectation(Kind):
         def __init__(
             self, title: str, *, alert: str, fires_within: timedelta | str | None = None, only: bool = False
         ) -> None: ...
-
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "alert" in declared
 
     def as_guardrail(self) -> Self:
         """Itself, if it must never fire."""
@@ -146,15 +142,12 @@ class AlertExpectation(Kind):
             observed += f"; {found.where} began to fire too"
         if found.seen:
             observed += f"; {found.seen}"
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
+        return self.result(
+            found,
+            phase,
             expected=expected,
             observed=observed,
-            bound=found.bound,
-            tally=found.tally,
             hint=_COMPARE if must else _TOO_SHORT if found.seen else None,
-            answer=found.answer,
         )
 
     def _fired_late(self, evidence: Evidence, look: Look) -> bool:

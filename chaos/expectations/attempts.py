@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, floor, inf, sqrt
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 from pydantic import Field
 
 from chaos.expectations.bound import AtMost, Most
-from chaos.expectations.confidence import MANY, decide, fewest, interval
+from chaos.expectations.confidence import MANY, decide, fewest, interval, shared
 from chaos.expectations.dependence import BATCH, BURSTY, design_effect
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
@@ -60,6 +60,7 @@ class AttemptsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    key: ClassVar[str] = "attempts"
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     attempts: Placed = Field(description="the service that is asked; retries of its callers' proxies count")
@@ -82,17 +83,6 @@ class AttemptsExpectation(Kind):
             per: str | None = None,
             during_fault: float | str | None = None,
         ) -> None: ...
-
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "attempts" in declared
-
-    def as_guardrail(self) -> Self:
-        """Itself: it has one bound."""
-        if self.during_fault is not None:
-            raise ValueError("a guardrail has one bound, atMost, so expected no duringFault")
-        return self
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """What the service's proxies count, what its callers' do, and the requests that cause it."""
@@ -139,7 +129,7 @@ class AttemptsExpectation(Kind):
         tenths = fewest(lambda tried: self._decides(phase, phase.seconds, tried / 10 * rate))
         return Takes(
             seconds=seconds if seconds < MANY else inf,
-            key=self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"],
+            key=self.key_of_bound(phase.phase),
             value=str(most),
             why=f"if there is one attempt for each request, 'at most {most}' takes {rate * seconds:.0f} requests, and there are at most "
             f"{rate * phase.seconds:.0f}, with {rate:g} requests per second"
@@ -152,7 +142,7 @@ class AttemptsExpectation(Kind):
         """Whether it holds after so many seconds in which all answers come soon; two of them, or a scrape, are cut off for these."""
         cut = max(2 * _SECOND, phase.interval)
         most, faulted = self._most(phase.phase), phase.phase == "fault"
-        part = 1 - (1 - phase.confidence) / (2 if most.relative else 1)
+        part = shared(phase.confidence, 2 if most.relative else 1)
         one = 1.0 if most.relative or most.number >= 1 else 0.0
 
         def fewest_in(lasting: float) -> float:
@@ -174,7 +164,7 @@ class AttemptsExpectation(Kind):
         most = self._most(look.phase)
         if next(iter(evidence.counters(self._arrivals(look.namespace))), None) is None:
             return Finding(Answer.UNDECIDED, Tally(), most.number, look.confidence)
-        part = 1 - (1 - look.confidence) / (2 if most.relative else 1)
+        part = shared(look.confidence, 2 if most.relative else 1)
         fewest, plain, utmost = self._counts(evidence, look.window, look)
         least, largest = self._bounds(most, evidence, look, part)
         answer, value = Answer.UNDECIDED, plain.attempts / plain.requests if plain.requests else None
@@ -200,17 +190,8 @@ class AttemptsExpectation(Kind):
             observed = f"{numbers} = {found.value:.2f} ({to})"
             if found.effect >= BURSTY:
                 observed += "; they come in bursts, so fewer of them count"
-        by = f" of {self.caller}" if self.caller is not None else ""
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
-            expected=f"at most {self._most(phase)} attempts{by} at {self.attempts} for each {per}",
-            observed=observed,
-            bound=found.bound,
-            tally=found.tally,
-            effect=found.effect,
-            answer=found.answer,
-        )
+        expected = f"at most {self._most(phase)} attempts{self.by} at {self.attempts} for each {per}"
+        return self.result(found, phase, expected=expected, observed=observed)
 
     def _most(self, phase: Phase) -> Most:
         return self.during_fault if phase == "fault" and self.during_fault is not None else self.at_most

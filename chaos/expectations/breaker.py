@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field
 
@@ -57,8 +57,11 @@ class BreakerExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    key: ClassVar[str] = "breaker"
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "opensWithin", "recovery": "atMost"}
-    not_in_guardrails: ClassVar[tuple[str, ...]] = ("breaker",)
+    no_guardrail: ClassVar[str] = (
+        "expected a guardrail that is violated by what happens; a breaker belongs into steadyState"
+    )
 
     breaker: Placed = Field(
         description="the service that it protects: a name in the target's namespace, or namespace/name"
@@ -82,15 +85,6 @@ class BreakerExpectation(Kind):
             flags: str | Sequence[str] = "UO",
             at_most: float | str = 0.01,
         ) -> None: ...
-
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "breaker" in declared
-
-    def as_guardrail(self) -> Self:
-        """None: what has to happen is no reason to stop."""
-        raise ValueError("expected a guardrail that is violated by what happens; a breaker belongs into steadyState")
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""
@@ -126,7 +120,8 @@ class BreakerExpectation(Kind):
         question, window = Requests(host=host_of(self.breaker, look.namespace)), look.window
         refused = evidence.only(lambda labels: bool(flags_of(labels) & set(self.flags)))
         tally = self._opened.tally(evidence, window, look.namespace)
-        limit = window.start + self.opens_within.total_seconds()
+        within = self.opens_within.total_seconds()
+        limit = window.start + within
         first = next(iter(refused.rises(question, window)), None)
         scraped = [one.times[-1] for one in evidence.counters(question) if one.times and one.times[-1] > window.start]
         answer = Answer.UNDECIDED
@@ -134,18 +129,19 @@ class BreakerExpectation(Kind):
             answer = Answer.HOLDS
         elif tally.total and (first[0] >= limit if first is not None else min(scraped) >= limit):
             answer = Answer.VIOLATED
-        return Finding(
-            answer, tally, 0.0, look.confidence, value=first[1] - window.start if first is not None else None
-        )
+        opened = first[1] - window.start if first is not None else None
+        return Finding(answer, tally, within, look.confidence, value=opened)
 
     def _among_others(self, evidence: Evidence, look: Look, usual: Tally) -> Finding:
         """Where some requests are refused without a fault, the first one tells nothing: so many must be that it is surely not closed."""
-        limit = min(look.window.end, look.window.start + self.opens_within.total_seconds())
-        first = replace(look, window=Window(look.window.start, limit), at_once=True)
+        within = self.opens_within.total_seconds()
+        first = replace(
+            look, window=Window(look.window.start, min(look.window.end, look.window.start + within)), at_once=True
+        )
         found = self._opened.decide(evidence, first)
         answer = Answer.HOLDS if found.answer is Answer.HOLDS else Answer.UNDECIDED
         where = f"{usual.good} of {usual.total} already before the fault"
-        return Finding(answer, found.tally, 0.0, look.confidence, where=where)
+        return Finding(answer, found.tally, within, look.confidence, where=where)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the time that it took to open."""
@@ -158,15 +154,12 @@ class BreakerExpectation(Kind):
         within = format_duration(self.opens_within)
         if found.where:
             observed = f"{tally.good} of {tally.total} requests had one in that time, and {found.where}"
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
+        return self.result(
+            found,
+            phase,
             expected=f"the breaker of {self.breaker} opens within {within}: it refuses a request (flag {flags})",
             observed=observed,
-            bound=self.opens_within.total_seconds(),
-            tally=tally,
             hint={Answer.VIOLATED: _NOT_OPEN, Answer.UNDECIDED: _USUAL if found.where else None}.get(found.answer),
-            answer=found.answer,
         )
 
     @property

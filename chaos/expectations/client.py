@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
@@ -107,7 +107,7 @@ class ClientExpectation(ShareOfGood):
     @property
     def endures(self) -> float:
         """The time within which answers are good; a status says nothing of times."""
-        return math.inf if self.good.milliseconds is None else self.good.milliseconds / 1000
+        return self.good.seconds
 
     def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
         """As short as they may be: the load generator tells every second."""
@@ -128,12 +128,12 @@ class ClientExpectation(ShareOfGood):
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """By the answers' status; ``none`` where there was no answer."""
         del namespace
-        found: dict[str, int] = {}
+        found = Counter[str]()
         for second in evidence.load.between(window.start, window.end):
             for cell in self._mine(second):
                 status = str(cell.status) if cell.status else "none"
                 status += FAILURE if cell.judged is False else ""
-                found[status] = found.get(status, 0) + cell.count
+                found[status] += cell.count
         return found
 
     def _counted(self, second: LoadSecond) -> tuple[int, int]:

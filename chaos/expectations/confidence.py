@@ -82,6 +82,11 @@ def interval(good: float, total: float, *, confidence: float) -> Interval:
     return Interval(low=low, high=max(low, high), confidence=confidence)
 
 
+def shared(confidence: float, among: float) -> float:
+    """The confidence of each of several decisions, so that all together are wrong at most as often as one of this confidence."""
+    return 1 - (1 - confidence) / among
+
+
 def fewest_to_hold(bound: float, confidence: float) -> int:
     """Good events that decide a bound if there is no bad one; ``MANY`` where it takes more than anybody waits for."""
     return fewest(lambda events: decide(events, events, bound, confidence=confidence) is Answer.HOLDS)

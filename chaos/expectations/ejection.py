@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import inf, log, sqrt
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field
 
@@ -54,7 +54,10 @@ class EjectionExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    not_in_guardrails: ClassVar[tuple[str, ...]] = ("ejection",)
+    key: ClassVar[str] = "ejection"
+    no_guardrail: ClassVar[str] = (
+        "expected a guardrail that is violated by what happens; an ejection belongs into steadyState"
+    )
     loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "within"}
 
     ejection: Placed = Field(description="the service of which a replica is ejected")
@@ -63,15 +66,6 @@ class EjectionExpectation(Kind):
     if TYPE_CHECKING:
 
         def __init__(self, title: str, *, ejection: str, within: timedelta | str) -> None: ...
-
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "ejection" in declared
-
-    def as_guardrail(self) -> Self:
-        """None: what has to happen is no reason to stop."""
-        raise ValueError("expected a guardrail that is violated by what happens; an ejection belongs into steadyState")
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The requests that the replicas got."""
@@ -139,15 +133,12 @@ class EjectionExpectation(Kind):
             observed = f"{found.where} got none from {found.value:.1f} s on, for {found.seen}, while the others did"
         elif found.answer is Answer.UNDECIDED:
             observed = f"{found.tally.total} requests, {found.where}"
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
+        return self.result(
+            found,
+            phase,
             expected=expected,
             observed=observed if found.tally.total else "no request",
-            bound=found.bound,
-            tally=found.tally,
             hint=_NOT_EJECTED if phase == "fault" and found.answer is Answer.VIOLATED else None,
-            answer=found.answer,
         )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
@@ -42,9 +42,12 @@ class FallbackExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    key: ClassVar[str] = "fallback"
     counted_by_load: ClassVar[bool] = True
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "atLeast", "recovery": "atMost"}
-    not_in_guardrails: ClassVar[tuple[str, ...]] = ("fallback",)
+    no_guardrail: ClassVar[str] = (
+        "a fallback is no guardrail: as a stop condition, declare a share of good answers (from: client)"
+    )
 
     fallback: Good = Field(
         json_schema_extra=all_of(none_of("within", "grpc")),
@@ -66,11 +69,6 @@ class FallbackExpectation(Kind):
             request: str | None = None,
         ) -> None: ...
 
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "fallback" in declared
-
     @field_validator("fallback")
     @classmethod
     def _recognisable(cls, value: Good) -> Good:
@@ -81,12 +79,6 @@ class FallbackExpectation(Kind):
         if value.grpc is not None:
             raise ValueError("grpc: expected status, since the load speaks HTTP")
         return value
-
-    def as_guardrail(self) -> Self:
-        """None: it says what must be there with the fault, so nothing could be stopped in time."""
-        raise ValueError(
-            "a fallback is no guardrail: as a stop condition, declare a share of good answers (from: client)"
-        )
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """None: the load generator counts."""

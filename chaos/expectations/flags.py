@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
@@ -63,6 +63,7 @@ class FlagsExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    key: ClassVar[str] = "flags"
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "duringFault", "recovery": "atMost"}
 
     service: Placed = Field(
@@ -90,22 +91,11 @@ class FlagsExpectation(Kind):
             during_fault: str | None = None,
         ) -> None: ...
 
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "flags" in declared
-
     def in_steady_state(self) -> Self:
         """Itself: its bounds can be decided."""
         for share in (self.at_most, self.during_fault.share if self.during_fault is not None else self.at_most):
             if share in (0.0, 1.0):
                 raise ValueError("expected shares over 0% and under 100%: no number of requests can prove 0% or 100%")
-        return self
-
-    def as_guardrail(self) -> Self:
-        """Itself: it has one bound."""
-        if self.during_fault is not None:
-            raise ValueError("a guardrail has one bound, atMost, so expected no duringFault")
         return self
 
     def questions(self, namespace: str) -> Iterator[Question]:
@@ -136,8 +126,7 @@ class FlagsExpectation(Kind):
 
     def takes(self, phase: Prospect) -> Takes:
         """As a share does."""
-        key = self.loosened_by["fault" if phase.phase == "fault" and self.during_fault is not None else "baseline"]
-        return replace(self._share_in(phase.phase).takes(phase), key=key)
+        return replace(self._share_in(phase.phase).takes(phase), key=self.key_of_bound(phase.phase))
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """As a share is decided."""
@@ -168,12 +157,6 @@ class Flagged(Share):
     flags: tuple[str, ...]
     limit: Limit
 
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """It is a part of others, and nobody declares it."""
-        del declared
-        return False
-
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""
         yield Requests(host=host_of(self.service, namespace))
@@ -203,8 +186,7 @@ class Flagged(Share):
     def expected(self, phase: Phase, bound: float) -> str:
         """The limit."""
         del phase, bound
-        by = f" of {self.caller}" if self.caller is not None else ""
-        return f"{self.limit} of requests{by} to {self.service} with flag {' or '.join(self.flags)}"
+        return f"{self.limit} of requests{self.by} to {self.service} with flag {' or '.join(self.flags)}"
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """The share of those with the flags, whichever are good."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, Annotated, Final, Self
 
 from pydantic import ConfigDict, Field, WithJsonSchema, field_validator, model_validator
@@ -111,6 +112,11 @@ class Good(Declared):
     def milliseconds(self) -> float | None:
         """The bound of ``within``."""
         return None if self.within is None else self.within / timedelta(milliseconds=1)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds within which an answer has to come to be good; infinity where that does not matter."""
+        return inf if self.within is None else self.within.total_seconds()
 
     def is_met_by(self, labels: Mapping[str, str]) -> bool:
         """Whether the answers that a series counts have a good status, whatever time they took.

@@ -15,7 +15,7 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.scene import Scene
 from chaos.istio.hosts import placed
 from chaos.istio.metrics import caller_of
-from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Interval, Tally
 from chaos.values.content import Marker
 from chaos.values.declared import Declared
 from chaos.values.questions import Durations, Question, Requests, Standing
@@ -147,6 +147,8 @@ class Kind(Declared, ABC):
     """
 
     positional: ClassVar[tuple[str, ...]] = ("title",)
+    key: ClassVar[str] = ""
+    """The key of a file that no other kind has; empty for the kind of what has no such key."""
     decides_by_chance: ClassVar[bool] = True
     """Whether it takes part of what the experiment's confidence leaves for errors."""
     broken_by_errors: ClassVar[bool] = False
@@ -158,15 +160,17 @@ class Kind(Declared, ABC):
     counted_by_load: ClassVar[bool] = False
     """Whether the load generator counts it, which then has to be well."""
 
+    no_guardrail: ClassVar[str] = ""
+    """Why it is no stop condition; empty where it is one."""
     not_in_guardrails: ClassVar[tuple[str, ...]] = ("duringFault",)
-    """Keys that the JSON Schema of a guardrail has not: ``as_guardrail`` refuses them."""
+    """Keys that a stop condition has not: ``as_guardrail`` refuses them."""
 
     title: str = Field(min_length=1, description="what is expected, in words; unique in the experiment")
 
     @classmethod
-    @abstractmethod
     def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """Whether what a file declares is of this kind, by a key that no other kind has."""
+        """Whether what a file declares is of this kind."""
+        return not cls.key or cls.key in declared
 
     @abstractmethod
     def questions(self, namespace: str) -> Iterable[Question]:
@@ -188,6 +192,31 @@ class Kind(Declared, ABC):
     @abstractmethod
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """What was decided, with the sentences of what was expected and what was observed."""
+
+    def result(
+        self,
+        found: Finding,
+        phase: Phase,
+        *,
+        expected: str,
+        observed: str,
+        interval: Interval | None = None,
+        hint: str | None = None,
+    ) -> ExpectationResult:
+        """What was decided, in these words."""
+        return ExpectationResult(
+            title=self.title,
+            phase=phase,
+            expected=expected,
+            observed=observed,
+            bound=found.bound,
+            tally=found.tally,
+            interval=interval,
+            effect=found.effect,
+            missing=found.missing,
+            hint=hint,
+            answer=found.answer,
+        )
 
     def parts(self, phase: Phase) -> Sequence[Kind]:
         """The expectations that it is made of in a phase, by which it tells good answers from others: itself alone where there are none, nothing where it expects nothing."""
@@ -221,7 +250,16 @@ class Kind(Declared, ABC):
         Raises:
             ValueError: it is none.
         """
+        if self.no_guardrail:
+            raise ValueError(self.no_guardrail)
+        if getattr(self, "during_fault", None) is not None:
+            raise ValueError(f"a guardrail has one bound, {self.loosened_by['baseline']}, so expected no duringFault")
         return self
+
+    def key_of_bound(self, phase: Phase) -> str:
+        """The key with the bound that holds in a phase: that of the fault has one of its own only where it is declared."""
+        usual = phase == "fault" and getattr(self, "during_fault", None) is None
+        return self.loosened_by.get("baseline" if usual else phase, "")
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """What a plan has to say of it: a refusal where the mesh surely can't show it, a warning where that is only likely."""
@@ -236,6 +274,12 @@ class Kind(Declared, ABC):
         """The workload whose requests alone it counts, as ``namespace/workload``, by its key ``caller``; ``None``: it counts everybody's."""
         caller = getattr(self, "caller", None)
         return None if caller is None else "/".join(placed(caller, namespace))
+
+    @property
+    def by(self) -> str:
+        """Whose requests it counts, in words after these: `` of order-svc``; empty where it counts everybody's."""
+        caller = getattr(self, "caller", None)
+        return "" if caller is None else f" of {caller}"
 
     def its_part(self, evidence: Evidence, namespace: str) -> Evidence:
         """The evidence of that workload's requests, or all of it."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
-from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -78,12 +78,6 @@ class Expectation(ShareOfGood):
             during_fault: float | str | None = None,
         ) -> None: ...
 
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """What is of no other kind."""
-        del declared
-        return True
-
     @field_validator("good")
     @classmethod
     def countable(cls, value: Good) -> Good:
@@ -132,7 +126,7 @@ class Expectation(ShareOfGood):
         if scene.host(self.service) != scene.target or self.side is not Side.CALLERS or not scene.is_hit(self.caller):
             return 0.0
         aborted = 0.0 if self._may_take(scene) else scene.aborted
-        delayed = scene.delayed if (self.good.milliseconds or inf) < 1000 * scene.held else 0.0
+        delayed = scene.delayed if self.good.seconds < scene.held else 0.0
         return 1 - (1 - aborted) * (1 - delayed)
 
     def _may_take(self, scene: Scene) -> bool:
@@ -169,8 +163,7 @@ class Expectation(ShareOfGood):
     @property
     def events(self) -> str:
         """The requests of the service's callers, or of one."""
-        by = f" of {self.caller}" if self.caller is not None else ""
-        return f"requests{by} to {self.service}"
+        return f"requests{self.by} to {self.service}"
 
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """By the answers' status, and that of gRPC where it is an error."""
@@ -187,8 +180,8 @@ class Expectation(ShareOfGood):
 
 def by_status(counted: Iterable[tuple[Counter, Count]]) -> Mapping[str, int]:
     """The events of series by their status."""
-    found: dict[str, int] = {}
+    found = collections.Counter[str]()
     for one, every in counted:
         if every.events:
-            found[status_of(one.labels)] = found.get(status_of(one.labels), 0) + every.events
+            found[status_of(one.labels)] += every.events
     return found

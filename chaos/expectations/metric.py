@@ -64,6 +64,7 @@ class MetricExpectation(Kind):
         "then": given("service"),
         "else": none_of("service"),
     })  # fmt: skip
+    key: ClassVar[str] = "metric"
     decides_by_chance: ClassVar[bool] = False
     tallies_all_bad: ClassVar[bool] = True
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "atMost", "recovery": "atMost"}
@@ -82,11 +83,6 @@ class MetricExpectation(Kind):
         def __init__(
             self, title: str, *, metric: Metric, service: str | None = None, at_most: float | str | None = None
         ) -> None: ...
-
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "metric" in declared
 
     @field_validator("service")
     @classmethod
@@ -173,15 +169,12 @@ class MetricExpectation(Kind):
         """With the largest value."""
         observed = "no reading" if found.value is None else f"at most {self._key.told(found.value)}"
         observed += f" ({found.where})" if found.where else ""
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
+        return self.result(
+            found,
+            phase,
             expected=self._key.expected.format(most=self.at_most or self._key.normal, service=self.service),
             observed=observed,
-            bound=found.bound,
-            tally=found.tally,
             hint=f"{_LONGER}; or {self._key.missing}" if found.value is None else self._key.over,
-            answer=found.answer,
         )
 
     @property

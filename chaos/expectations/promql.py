@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import dropwhile
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -47,6 +47,7 @@ class PromqlExpectation(Kind):
         InputError: it is no comparison, or one that can't be both true and false.
     """
 
+    key: ClassVar[str] = "promql"
     decides_by_chance: ClassVar[bool] = False
     tallies_all_bad: ClassVar[bool] = True
 
@@ -55,11 +56,6 @@ class PromqlExpectation(Kind):
     if TYPE_CHECKING:
 
         def __init__(self, title: str, *, promql: str) -> None: ...
-
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "promql" in declared
 
     @field_validator("promql")
     @classmethod
@@ -145,16 +141,12 @@ class PromqlExpectation(Kind):
             observed = "no look" if found.missing or not reading.looks_back else f"no look {within}"
         if found.missing:
             observed = f"{observed}, no data at others" if tally.total else "no data at any look"
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
+        return self.result(
+            found,
+            phase,
             expected=f"{self.promql} to be true at every look",
             observed=f"{observed}; {reading.shown} was {found.seen}" if found.seen else observed,
-            bound=found.bound,
-            tally=tally,
-            missing=found.missing,
             hint=_NO_DATA_HINT if found.missing else _WINDOW_HINT if found.answer is Answer.UNDECIDED else None,
-            answer=found.answer,
         )
 
 

@@ -6,14 +6,16 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
+from chaos.expectations.confidence import shared
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.kind import Finding, Look, Phase
 from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.expectations.scene import Scene
+from chaos.expectations.share import worst_of
 from chaos.istio.metrics import replica_of
 from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.conditions import inside
@@ -47,6 +49,7 @@ class ReplicaExpectation(Expectation):
         InputError: a value is not of its form.
     """
 
+    key: ClassVar[str] = "per"
     model_config = ConfigDict(
         json_schema_extra={"required": ["title", "service", "per", "good", "atLeast"], **inside("good", COUNTABLE)}
     )
@@ -70,11 +73,6 @@ class ReplicaExpectation(Expectation):
             during_fault: float | str | None = None,
         ) -> None: ...
 
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By ``per``."""
-        return "per" in declared
-
     @property
     def counts_what_arrived(self) -> bool:
         """At the replicas."""
@@ -94,16 +92,13 @@ class ReplicaExpectation(Expectation):
         replicas = replicas_in(evidence, self.questions(look.namespace), look.window)
         if not replicas:
             return super().decide(evidence, look)
-        part = replace(look, confidence=1 - (1 - look.confidence) / len(replicas))
+        part = replace(look, confidence=shared(look.confidence, len(replicas)))
         found = {
             one: super(ReplicaExpectation, self).decide(evidence.only(got_by(one), part=one), part) for one in replicas
         }
-        answers = {one.answer for one in found.values()}
-        answer = next(one for one in (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS) if one in answers)
-        same = {name: one for name, one in found.items() if one.answer is answer}
-        shown = min(same.values(), key=lambda one: one.tally.share if one.tally.share is not None else 1.0)
+        shown, same = worst_of(found, silent=1.0)
         where = f"{', '.join(same)} ({len(same)} of {len(found)} replicas)"
-        return replace(shown, where=f"the worst of {len(found)} replicas" if answer is Answer.HOLDS else where)
+        return replace(shown, where=f"the worst of {len(found)} replicas" if shown.answer is Answer.HOLDS else where)
 
     def tell(self, found: Finding, phase: Phase) -> ExpectationResult:
         """With the replicas that decided."""

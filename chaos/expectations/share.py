@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.scene import Scene
 from chaos.istio.metrics import counted_at
-from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.answers import Answer, ExpectationResult, Tally, together
 from chaos.values.remarks import Refusal, Warn
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
@@ -67,9 +66,7 @@ class Share(Kind):
         rest = phase.seconds - late
         return Takes(
             seconds=needed / rate + late,
-            key=self.loosened_by.get(
-                "fault" if faulted and getattr(self, "during_fault", None) is not None else "baseline", ""
-            ),
+            key=self.key_of_bound(phase.phase),
             value=str(bound),
             why=f"{self.claimed(phase.phase)!r} takes {needed} events, all of them good, and there are at most "
             f"{max(0, int(rate * rest))}, with {rate:g} events per second",
@@ -197,17 +194,7 @@ class Share(Kind):
                 observed += (
                     f"; bad events came in bursts, so all of these tell only as much as {worth} independent events"
                 )
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
-            expected=self.expected(phase, found.bound),
-            observed=observed,
-            bound=found.bound,
-            tally=tally,
-            interval=shown,
-            effect=found.effect,
-            answer=found.answer,
-        )
+        return self.result(found, phase, expected=self.expected(phase, found.bound), observed=observed, interval=shown)
 
     def _bounds(self, evidence: Evidence, look: Look) -> _Bounds:
         """A relative bound compares two uncertain shares: the baseline's interval, with half of alpha, gives its range."""
@@ -276,12 +263,6 @@ class ShareOfGood(Share):
                 )
         return self
 
-    def as_guardrail(self) -> Self:
-        """Itself: it has one bound."""
-        if self.during_fault is not None:
-            raise ValueError("a guardrail has one bound, atLeast, so expected no duringFault")
-        return self
-
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """A caller that only passes the fault's answer on is a bad one."""
         taken = sorted(one for one in scene.passed_on if self.good.grpc is None and self.good.status_is_good(one))
@@ -296,7 +277,7 @@ class ShareOfGood(Share):
     @property
     def notices_after(self) -> float:
         """Those within which answers are good."""
-        return math.inf if self.good.milliseconds is None else self.good.milliseconds / 1000
+        return self.good.seconds
 
     def bound_in(self, phase: Phase) -> Bound:
         """The bound that holds in a phase."""
@@ -314,6 +295,18 @@ class ShareOfGood(Share):
     @abstractmethod
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """All events of a window by their status: ``{"200": 640, "404": 3}``."""
+
+
+def worst_of(found: Mapping[str, Finding], *, silent: float) -> tuple[Finding, Mapping[str, Finding]]:
+    """Of parts that are each decided: the worst of those by which all together are decided, and these.
+
+    Args:
+        found: Each part, by its name.
+        silent: The share that a part without any event is taken to have.
+    """
+    answer = together(one.answer for one in found.values())
+    same = {name: one for name, one in found.items() if one.answer is answer}
+    return min(same.values(), key=lambda one: silent if one.tally.share is None else one.tally.share), same
 
 
 def rest_of(bound: float) -> float:

@@ -7,10 +7,11 @@ from functools import cached_property
 from itertools import pairwise
 from math import inf, log, sqrt
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field, field_validator
 
+from chaos.expectations.confidence import shared
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
@@ -56,7 +57,10 @@ class ThroughputExpectation(Kind):
         InputError: a value is not of its form.
     """
 
-    not_in_guardrails: ClassVar[tuple[str, ...]] = ("throughput",)
+    key: ClassVar[str] = "throughput"
+    no_guardrail: ClassVar[str] = (
+        "expected a guardrail that is violated by what happens; throughput belongs into steadyState"
+    )
     loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "duringFault", "recovery": "atLeast"}
 
     throughput: Placed = Field(
@@ -88,11 +92,6 @@ class ThroughputExpectation(Kind):
             during_fault: float | str | None = None,
         ) -> None: ...
 
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "throughput" in declared
-
     @field_validator("good")
     @classmethod
     def _countable(cls, value: Good) -> Good:
@@ -101,10 +100,6 @@ class ThroughputExpectation(Kind):
                 "expected no within: that latency returns is a share of good answers within a time (atLeast)"
             )
         return Expectation.countable(value)
-
-    def as_guardrail(self) -> Self:
-        """None: it is decided after the fault."""
-        raise ValueError("expected a guardrail that is violated by what happens; throughput belongs into steadyState")
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""
@@ -158,7 +153,7 @@ class ThroughputExpectation(Kind):
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """By the rates that are surely exceeded, and surely not, before and now."""
         tally = self._service.tally(evidence, look.window, look.namespace)
-        part = 1 - (1 - look.confidence) / 2
+        part = shared(look.confidence, 2)
         now = self._rates(evidence, look.window, look.namespace)
         bound = self.during_fault if look.phase == "fault" else self.at_least
         if look.phase == "baseline" or bound is None:
@@ -193,22 +188,18 @@ class ThroughputExpectation(Kind):
         part = (
             f"at least {format_share(bound)} of the baseline's rate" if compared and bound is not None else "any rate"
         )
-        by = f" of {self.caller}" if self.caller is not None else ""
         observed = "no event"
         if found.tally.total:
             observed = (
                 "too few scrapes for a rate" if found.value is None else f"{format_number(found.value, 3)} per second"
             )
             observed += f", before {found.where}" if found.where else ""
-        return ExpectationResult(
-            title=self.title,
-            phase=phase,
-            expected=f"{part} of requests{by} to {self.throughput} {self.good}",
+        return self.result(
+            found,
+            phase,
+            expected=f"{part} of requests{self.by} to {self.throughput} {self.good}",
             observed=observed,
-            bound=found.bound,
-            tally=found.tally,
             hint=_STUCK if found.answer is Answer.VIOLATED else None,
-            answer=found.answer,
         )
 
     @cached_property

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field, field_validator
 
 from chaos.expectations.bound import Bound
+from chaos.expectations.confidence import shared
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
 from chaos.expectations.mesh import COUNTABLE, Expectation
 from chaos.expectations.scene import Scene
+from chaos.expectations.share import worst_of
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.quantities import Share, UncertainShare
@@ -23,7 +24,6 @@ from chaos.values.questions import Question
 from chaos.values.remarks import Refusal, Warn
 
 _SPREADS: Final = "the fault spreads: see which callers share a pool, a queue or a thread with the calls of the target"
-_WORST_FIRST: Final = (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS)
 
 
 class UnaffectedExpectation(Kind):
@@ -45,6 +45,7 @@ class UnaffectedExpectation(Kind):
         InputError: a value is not of its form.
     """
 
+    key: ClassVar[str] = "unaffected"
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atLeast", "fault": "margin", "recovery": "margin"}
 
     unaffected: tuple[Placed, ...] = Field(
@@ -72,11 +73,6 @@ class UnaffectedExpectation(Kind):
             at_least: float | str = 0.9,
         ) -> None: ...
 
-    @classmethod
-    def recognises(cls, declared: Mapping[str, Any]) -> bool:
-        """By its key."""
-        return "unaffected" in declared
-
     @field_validator("unaffected")
     @classmethod
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -88,10 +84,6 @@ class UnaffectedExpectation(Kind):
     @classmethod
     def _countable(cls, value: Good) -> Good:
         return Expectation.countable(value)
-
-    def as_guardrail(self) -> Self:
-        """Itself: what other services had before is known when the fault begins."""
-        return self
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """Those of each service."""
@@ -106,7 +98,7 @@ class UnaffectedExpectation(Kind):
     @property
     def notices_after(self) -> float:
         """Those within which answers are good."""
-        return inf if self.good.milliseconds is None else self.good.milliseconds / 1000
+        return self.good.seconds
 
     def unshown(self, scene: Scene) -> Iterator[Refusal | Warn]:
         """The target has to be none of them: its callers get the fault in place of its answers."""
@@ -121,20 +113,17 @@ class UnaffectedExpectation(Kind):
 
     def takes(self, phase: Prospect) -> Takes:
         """As the share of each service does, with its part of alpha."""
-        part = replace(phase, confidence=1 - (1 - phase.confidence) / len(self._services))
+        part = replace(phase, confidence=shared(phase.confidence, len(self._services)))
         return replace(self._services[0].takes(part), key=self.loosened_by[phase.phase])
 
     def decide(self, evidence: Evidence, look: Look) -> Finding:
         """Violated once one service is, holds once all do; each has its part of alpha."""
-        part = replace(look, confidence=1 - (1 - look.confidence) / len(self._services))
+        part = replace(look, confidence=shared(look.confidence, len(self._services)))
         found = {one.service: one.decide(evidence, part) for one in self._services}
-        answers = {one.answer for one in found.values()}
-        answer = next(one for one in _WORST_FIRST if one in answers)
-        same = {name: one for name, one in found.items() if one.answer is answer}
-        shown = min(same.values(), key=lambda one: one.tally.share if one.tally.share is not None else -1.0)
+        shown, same = worst_of(found, silent=-1.0)
         silent = [name for name, one in same.items() if not one.tally.total]
         worst = f"the worst of {len(found)} services" if len(found) > 1 else self.unaffected[0]
-        return replace(shown, where=worst if answer is Answer.HOLDS else ", ".join(silent or same))
+        return replace(shown, where=worst if shown.answer is Answer.HOLDS else ", ".join(silent or same))
 
     def parts(self, phase: Phase) -> Sequence[Expectation]:
         """One of each service."""

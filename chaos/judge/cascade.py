@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from typing import Final
 
-from chaos.expectations.confidence import interval
+from chaos.expectations.confidence import interval, shared
 from chaos.expectations.counting import Counter
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import Good
@@ -37,7 +37,7 @@ def changed_edges(facts: Facts, now: float) -> tuple[ChangedEdge, ...]:
         return ()
     then, since = _Edges(facts, before), _Edges(facts, Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now))))
     edges = sorted(then.tallies.keys() | since.tallies.keys())
-    confidence = 1 - (1 - _CONFIDENCE) / max(1, len(edges))
+    confidence = shared(_CONFIDENCE, max(1, len(edges)))
     found = (
         ChangedEdge(
             caller=_short(edge[0], facts),

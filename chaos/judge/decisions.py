@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from chaos.expectations.kind import Phase
 from chaos.judge.facts import Facts
-from chaos.judge.live import PhaseAnswer, together
+from chaos.judge.live import PhaseAnswer
 from chaos.model.history import History
 from chaos.model.verdict import Proof, RecoveryResult, TargetProof
 from chaos.values.answers import Answer, ExpectationResult
@@ -28,9 +28,7 @@ def known(history: History, facts: Facts, phase: Phase, now: float) -> tuple[Fac
 def answer_of(then: PhaseAnswer, whole: PhaseAnswer) -> PhaseAnswer:
     """How a phase stood at the look that ended it, but for what is surely otherwise by the whole evidence."""
     expectations = results_of(then.expectations, whole.expectations)
-    return replace(
-        then, answer=together(expectations), expectations=expectations, proof=_proof(then.proof, whole.proof)
-    )
+    return replace(then, expectations=expectations, proof=_proof(then.proof, whole.proof))
 
 
 def results_of(then: Sequence[ExpectationResult], whole: Sequence[ExpectationResult]) -> tuple[ExpectationResult, ...]:

@@ -14,7 +14,7 @@ from chaos.judge.decisions import answer_of, known, recovery_of, results_of
 from chaos.judge.excuses import excuses
 from chaos.judge.facts import Facts
 from chaos.judge.hints import NOT_DISTRIBUTED_HINT, hint_for, without_metrics
-from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails, together
+from chaos.judge.live import PhaseAnswer, baseline_answer, fault_answer, guardrails
 from chaos.judge.load import judge_load
 from chaos.judge.metrics import judge_metrics
 from chaos.judge.on_the_way import with_last_seconds
@@ -107,8 +107,7 @@ def _during_fault(then: Facts, at: float, facts: Facts, now: float, removed: Rem
     during = answer_of(by_then, whole)
     if removed is None or not during.expectations:
         return during
-    expectations = with_last_seconds(facts, during.expectations, removed)
-    return replace(during, answer=together(expectations), expectations=expectations)
+    return replace(during, expectations=with_last_seconds(facts, during.expectations, removed))
 
 
 def _recovered(history: History, facts: Facts, removed: RemovalResult, now: float) -> RecoveryResult:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chaos.expectations.evidence import Window
-from chaos.expectations.kind import Finding, Look
+from chaos.expectations.kind import Look
 from chaos.judge.alpha import confidence_of_guardrail, share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.looks import closely, decided, judged, look_at
@@ -15,7 +14,7 @@ from chaos.judge.proof import course_is_over, ends_off, judge_proof
 from chaos.judge.removal import surely_there
 from chaos.model.history import Mark
 from chaos.model.verdict import Proof
-from chaos.values.answers import Answer, ExpectationResult
+from chaos.values.answers import Answer, ExpectationResult, together
 
 
 @dataclass(frozen=True)
@@ -23,34 +22,28 @@ class PhaseAnswer:
     """How a phase's question stands.
 
     Args:
-        answer: Of all its expectations together.
         done: Nothing more is to be learned by waiting.
     """
 
-    answer: Answer
-    done: bool
-    expectations: tuple[ExpectationResult, ...]
+    expectations: tuple[ExpectationResult, ...] = ()
     proof: Proof | None = None
+    done: bool = False
 
-
-def together(expectations: Sequence[ExpectationResult | Finding]) -> Answer:
-    """Violated once one is, holds once all do."""
-    answers = {one.answer for one in expectations}
-    if Answer.VIOLATED in answers:
-        return Answer.VIOLATED
-    return Answer.HOLDS if answers == {Answer.HOLDS} else Answer.UNDECIDED
+    @property
+    def answer(self) -> Answer:
+        """Of all its expectations together."""
+        return together(one.answer for one in self.expectations)
 
 
 def baseline_answer(facts: Facts, now: float) -> PhaseAnswer:
     """The steady state before the fault."""
     start = facts.marks.get(Mark.BASELINE_FROM)
     if start is None:
-        return PhaseAnswer(Answer.UNDECIDED, False, ())  # noqa: FBT003 - a field by its place
+        return PhaseAnswer()
     end = min(now, facts.marks.get(Mark.BASELINE_UNTIL, now))
     look = look_at(facts, "baseline", Window(start, end), confidence=share_of_confidence(facts.experiment))
-    expectations = judged(facts, facts.experiment.steady_state, look)
-    answer = together(expectations)
-    return PhaseAnswer(answer, answer is not Answer.UNDECIDED, expectations)
+    found = PhaseAnswer(judged(facts, facts.experiment.steady_state, look))
+    return replace(found, done=found.answer is not Answer.UNDECIDED)
 
 
 def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
@@ -61,7 +54,7 @@ def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
     proof = judge_proof(facts, now)
     start = facts.marks.get(Mark.FAULT_FROM)
     if start is None:
-        return PhaseAnswer(Answer.UNDECIDED, bool(proof.outside), (), proof)
+        return PhaseAnswer(proof=proof, done=bool(proof.outside))
     end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
     there, confidence = surely_there(facts, now), share_of_confidence(facts.experiment)
     until = {True: Window(start, end), False: Window(start, there)}
@@ -70,15 +63,10 @@ def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
         for kind in facts.experiment.steady_state
         for one in judged(facts, (kind,), look_at(facts, "fault", until[kind.needs_fault], confidence=confidence))
     )
-    expectations = with_first_seconds(facts, expectations, there)
-    answer = together(expectations)
-    whole = proof.complete and course_is_over(facts, end)
-    done = (
-        answer is Answer.VIOLATED
-        or bool(proof.outside)
-        or (whole and (answer is Answer.HOLDS or _nothing_comes(facts, start, end)))
-    )
-    return PhaseAnswer(answer, done, expectations, proof)
+    found = PhaseAnswer(with_first_seconds(facts, expectations, there), proof)
+    over = proof.complete and course_is_over(facts, end)
+    over = over and (found.answer is Answer.HOLDS or _nothing_comes(facts, start, end))
+    return replace(found, done=over or found.answer is Answer.VIOLATED or bool(proof.outside))
 
 
 def _nothing_comes(facts: Facts, start: float, end: float) -> bool:

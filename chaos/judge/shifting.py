@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from chaos.expectations.confidence import interval
+from chaos.expectations.confidence import interval, shared
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Look
 from chaos.judge.facts import Facts
-from chaos.judge.live import together
 from chaos.judge.looks import judged
 from chaos.model.history import History
 from chaos.model.judged import Difference, Told
 from chaos.model.shift import Recognised, Shift, ShiftStep
 from chaos.model.verdict import Outcome
-from chaos.values.answers import Answer, Tally
+from chaos.values.answers import Answer, Tally, together
 from chaos.values.questions import Question, Requests
 
 _SHORTEST: Final = 3.0
@@ -41,10 +40,10 @@ def step_at(facts: Facts, step: ShiftStep, *, by: Recognised, steps: int, every:
     experiment = facts.experiment
     look = Look(
         phase="baseline", window=Window(step.start, step.end), namespace=experiment.target.namespace,
-        confidence=1 - (1 - experiment.confidence) / (steps * len(experiment.steady_state)), at_least=min(_SHORTEST, every),
+        confidence=shared(experiment.confidence, steps * len(experiment.steady_state)), at_least=min(_SHORTEST, every),
     )  # fmt: skip
     found = judged(facts, experiment.steady_state, look)
-    answer, got = together(found), _got(facts, by, look.window)
+    answer, got = together(one.answer for one in found), _got(facts, by, look.window)
     missed = _missed(step.percent, got, confidence=look.confidence) if answer is Answer.HOLDS else ""
     answer = Answer.UNDECIDED if missed else answer
     return step.model_copy(update={"answer": answer, "expectations": found, "got": got, "missed": missed})

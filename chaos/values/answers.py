@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -18,6 +18,14 @@ class Answer(StrEnum):
     HOLDS = "holds"
     VIOLATED = "violated"
     UNDECIDED = "undecided"
+
+
+def together(answers: Iterable[Answer]) -> Answer:
+    """What several answers amount to: violated once one is, holds once all do."""
+    found = set(answers)
+    if Answer.VIOLATED in found:
+        return Answer.VIOLATED
+    return Answer.HOLDS if found == {Answer.HOLDS} else Answer.UNDECIDED
 
 
 class Interval(Frozen):
