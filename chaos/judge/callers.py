@@ -6,38 +6,23 @@ from collections.abc import Iterator
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.scene import INJECT_SIDECAR
-from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
 from chaos.judge.load import statuses
-from chaos.judge.proof import counted, is_declared, is_faulted
+from chaos.judge.proof import felt, is_declared, sent
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.questions import Question
-
-
-def calls(facts: Facts, question: Question) -> dict[str, int]:
-    """Requests since the load began, up to the baseline's end, by ``namespace/workload`` of their caller."""
-    start = facts.marks.get(Mark.LOAD_STARTED)
-    if start is None:
-        return {}
-    found: dict[str, int] = {}
-    window = Window(start, facts.marks.get(Mark.BASELINE_UNTIL, float("inf")))
-    for one, rise in facts.evidence.counted(question, window):
-        if rise.events:
-            found[caller_of(one.labels)] = found.get(caller_of(one.labels), 0) + rise.events
-    return found
 
 
 def newcomers(facts: Facts, now: float) -> Iterator[tuple[Injection, str]]:
     """Callers that felt a target's fault and are not known, in a namespace where labels say who was declared."""
-    begun = facts.marks.get(Mark.INJECT_SENT)
-    for one in facts.plan.injections if begun is not None else ():
+    if Mark.INJECT_SENT not in facts.marks:
+        return
+    for one in facts.plan.injections:
         if one.target.callers:
-            seen = counted(facts, one, begun or now, now)
-            felt = {caller_of(series.labels) for series, events in seen if events and is_faulted(series, one)}
+            who = sorted(felt(facts, one, Window(facts.marks[Mark.INJECT_SENT], now)))
             home = f"{one.target.namespace}/"
-            yield from ((one, name) for name in sorted(felt) if name.startswith(home) and not is_declared(one, name))
+            yield from ((one, name) for name in who if name.startswith(home) and not is_declared(one, name))
 
 
 def judge_callers(facts: Facts) -> Reason | None:
@@ -46,11 +31,13 @@ def judge_callers(facts: Facts) -> Reason | None:
 
 
 def _nobody(facts: Facts, injection: Injection) -> Reason | None:
-    seen = calls(facts, injection.requests)
+    never = float("inf")
+    baseline = Window(facts.marks.get(Mark.LOAD_STARTED, never), facts.marks.get(Mark.BASELINE_UNTIL, never))
+    seen = sent(facts, injection.requests, baseline)
     if any(is_declared(injection, caller) for caller in seen):
         return None
     got = f"; the load got {told}" if (told := statuses(facts)) else ""
-    arrived = calls(facts, injection.arrivals)
+    arrived = sent(facts, injection.arrivals, baseline)
     bare = sum(n for caller, n in arrived.items() if caller.endswith("/unknown"))
     wanted = (
         ", ".join(f"{one.namespace}/{one.workload}" for one in injection.callers) or "any workload of the namespace"

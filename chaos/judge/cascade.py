@@ -13,7 +13,6 @@ from chaos.istio.hosts import service_of
 from chaos.istio.metrics import caller_of
 from chaos.judge.calls import counted_once
 from chaos.judge.facts import Facts
-from chaos.model.history import Mark
 from chaos.model.verdict import ChangedEdge
 from chaos.values.answers import Tally
 from chaos.values.questions import Edges, End
@@ -32,10 +31,10 @@ Edge = tuple[str, str]
 
 def changed_edges(facts: Facts, now: float) -> tuple[ChangedEdge, ...]:
     """The edges whose share of errors or rate of requests changed with the fault, but for those of its target."""
-    start, before = facts.marks.get(Mark.FAULT_FROM), facts.baseline
-    if start is None or before is None:
+    before, during = facts.baseline, facts.faulted(now)
+    if before is None or during is None:
         return ()
-    then, since = _Edges(facts, before), _Edges(facts, Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now))))
+    then, since = _Edges(facts, before), _Edges(facts, during)
     edges = sorted(then.tallies.keys() | since.tallies.keys())
     confidence = shared(_CONFIDENCE, max(1, len(edges)))
     found = (

@@ -9,6 +9,7 @@ from chaos.expectations.evidence import Evidence, Window
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment, History, Mark, ProxySeen, StageSeen
 from chaos.model.plan import Plan
+from chaos.model.verdict import RemovalResult
 
 
 @dataclass
@@ -51,16 +52,28 @@ class Facts:
         start, end = self.marks.get(Mark.BASELINE_FROM), self.marks.get(Mark.BASELINE_UNTIL)
         return None if start is None or end is None else Window(start, end)
 
+    def injected(self, now: float) -> Window | None:
+        """The window from the write of the fault up to now, or to the decision to restore."""
+        return self._since(Mark.INJECT_SENT, Mark.RESTORE_SENT, now)
+
     def faulted(self, now: float) -> Window | None:
         """The fault's window up to now, or to the decision to restore; ``None`` before all callers had it."""
-        start = self.marks.get(Mark.FAULT_FROM)
-        return None if start is None else Window(start, min(now, self.marks.get(Mark.RESTORE_SENT, now)))
+        return self._since(Mark.FAULT_FROM, Mark.RESTORE_SENT, now)
 
-    @property
-    def restored(self) -> Window | None:
-        """The window from the acknowledged restore to the end of the load, which may be still to come."""
-        start = self.marks.get(Mark.RESTORED)
-        return None if start is None else Window(start, self.marks.get(Mark.LOAD_STOPPED, float("inf")))
+    def restored(self, now: float) -> Window | None:
+        """The window from the acknowledged restore up to now, or to the end of the load."""
+        return self._since(Mark.RESTORED, Mark.LOAD_STOPPED, now)
+
+    def gone(self, removal: RemovalResult | None) -> float | None:
+        """When the callers' proxies had surely lost the fault; ``None`` where that was not seen."""
+        restored = self.marks.get(Mark.RESTORED)
+        if restored is None or removal is None or removal.seconds is None:
+            return None
+        return restored + removal.seconds
+
+    def _since(self, start: Mark, end: Mark, now: float) -> Window | None:
+        marks = self.marks
+        return Window(marks[start], min(now, marks.get(end, now))) if start in marks else None
 
 
 def new_evidence(environment: Environment, plan: Plan) -> Evidence:

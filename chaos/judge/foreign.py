@@ -30,8 +30,8 @@ def broken_by_others(facts: Facts, results: Iterable[ExpectationResult], now: fl
     for result in results:
         one = kinds[result.title]
         suffers = result.answer is Answer.VIOLATED and one.may_suffer(result)
-        window = _window(facts, result, now) if suffers else None
-        if window is None:
+        window = facts.restored(now) if result.phase == "recovery" else facts.injected(now)
+        if window is None or not suffers:
             continue
         hits = _hits(facts, one, window)
         if hits and not _violated_without(facts, one, result, window, sum(hits.values())):
@@ -47,14 +47,6 @@ def broken_by_others(facts: Facts, results: Iterable[ExpectationResult], now: fl
                 "`fault:`). End it, or let experiments whose services need each other run one after the other, and run again",
             )
     return found
-
-
-def _window(facts: Facts, result: ExpectationResult, now: float) -> Window | None:
-    marks = facts.marks
-    begin, end = (
-        (Mark.RESTORED, Mark.LOAD_STOPPED) if result.phase == "recovery" else (Mark.INJECT_SENT, Mark.RESTORE_SENT)
-    )
-    return Window(marks[begin], marks.get(end, now)) if begin in marks else None
 
 
 def _hits(facts: Facts, one: Kind, window: Window) -> Mapping[Edge, int]:

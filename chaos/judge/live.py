@@ -52,12 +52,12 @@ def fault_answer(facts: Facts, now: float) -> PhaseAnswer:
     They are judged for as long as a proxy surely had the fault; those that need it, until it was decided to restore.
     """
     proof = judge_proof(facts, now)
-    start = facts.marks.get(Mark.FAULT_FROM)
-    if start is None:
+    window = facts.faulted(now)
+    if window is None:
         return PhaseAnswer(proof=proof, done=bool(proof.outside))
-    end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
+    start, end = window.start, window.end
     there, confidence = surely_there(facts, now), share_of_confidence(facts.experiment)
-    until = {True: Window(start, end), False: Window(start, there)}
+    until = {True: window, False: Window(start, there)}
     expectations = tuple(
         one
         for kind in facts.experiment.steady_state
@@ -102,8 +102,7 @@ def guardrail_tripped(facts: Facts, now: float) -> ExpectationResult | None:
 
 
 def _guarded(facts: Facts, now: float) -> Look | None:
-    start = facts.marks.get(Mark.INJECT_SENT)
-    if start is None:
+    window = facts.injected(now)
+    if window is None:
         return None
-    window = Window(start, min(now, facts.marks.get(Mark.RESTORE_SENT, now)))
     return closely(facts, "fault", window, confidence=confidence_of_guardrail(facts.experiment))

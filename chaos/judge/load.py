@@ -66,7 +66,7 @@ def _spans(facts: Facts, whole: Window) -> Iterator[tuple[str, Sequence[LoadSeco
     """The seconds for which the rate has to be kept: all together, and those of each phase where rates of phases are compared."""
     found: list[tuple[str, Window | None]] = [("from the baseline on", whole)]
     if any(one.follows_load for one in (*facts.experiment.steady_state, *facts.experiment.guardrails)):
-        during, after = facts.faulted(whole.end), facts.restored
+        during, after = facts.faulted(whole.end), facts.restored(whole.end)
         found += [("before the fault", facts.baseline), ("during the fault", during), ("after the fault", after)]
     yield from ((when, facts.evidence.load.between(one.start, one.end)) for when, one in found if one is not None)
 

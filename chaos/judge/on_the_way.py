@@ -73,10 +73,10 @@ def with_last_seconds(facts: Facts, results: Sequence[ExpectationResult], remove
     It begins with what the look that ended the phase could not know yet: the scrape interval before the restore. Of when the fault was
     gone, a second of doubt is the system's, so that what is slow to recover is not blamed on it.
     """
-    sent, decided_at, restored = map(facts.marks.get, (Mark.INJECT_SENT, Mark.RESTORE_SENT, Mark.RESTORED))
-    if sent is None or decided_at is None or restored is None or removed.seconds is None:
+    sent, decided_at, gone = *map(facts.marks.get, (Mark.INJECT_SENT, Mark.RESTORE_SENT)), facts.gone(removed)
+    if sent is None or decided_at is None or gone is None:
         return tuple(results)
-    gone = restored + removed.seconds - min(_SECOND, removed.uncertainty)
+    gone -= min(_SECOND, removed.uncertainty)
     last = Window(decided_at - facts.environment.scrape_interval - facts.environment.lag, gone)
     when, hint = (
         "in the fault's last seconds ({:.1f} s), when only a part of the callers' proxies may still have had it",

@@ -7,9 +7,8 @@ from typing import Final
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
-from chaos.istio.metrics import caller_of
 from chaos.judge.facts import Facts
-from chaos.judge.proof import counted, is_declared
+from chaos.judge.proof import is_declared, sent
 from chaos.model.experiment import Experiment
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -86,8 +85,4 @@ def _seconds(facts: Facts, window: Window) -> float:
 
 
 def _calls(facts: Facts, injection: Injection, window: Window) -> int:
-    return sum(
-        events
-        for one, events in counted(facts, injection, window.start, window.end)
-        if is_declared(injection, caller_of(one.labels))
-    )
+    return sum(n for caller, n in sent(facts, injection.requests, window).items() if is_declared(injection, caller))

@@ -12,9 +12,8 @@ from chaos.values.quantities import format_confidence
 
 def held_again(facts: Facts, removed: RemovalResult | None, after: RecoveryResult | None) -> float:
     """The moment from which on the steady state held again; never, where that was not seen."""
-    if removed is None or after is None or removed.seconds is None or after.seconds is None:
-        return float("inf")
-    return facts.marks[Mark.RESTORED] + removed.seconds + after.seconds
+    gone = facts.gone(removed)
+    return float("inf") if gone is None or after is None or after.seconds is None else gone + after.seconds
 
 
 def all_held(

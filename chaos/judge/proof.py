@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,7 @@ from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Proof, ShareProof, TargetProof
 from chaos.values.answers import Tally
+from chaos.values.questions import Question
 
 _LATE: Final = 1.0
 """Seconds within which requests that drew a delay, and were held back for it, are answered once they are sent on."""
@@ -50,41 +52,34 @@ def judge_proof(facts: Facts, now: float) -> Proof:
     it. The shares are therefore taken over requests that ended after one ``fixedDelay`` of the fault: from then on, as
     many delayed requests come in late at the window's start as go missing at its end.
     """
-    if Mark.INJECT_SENT not in facts.marks:
+    window = facts.injected(now)
+    if window is None:
         return Proof()
-    end = min(now, facts.marks.get(Mark.RESTORE_SENT, now))
-    seen = next((look for look in reversed(facts.proxies) if look.at <= end and look.of), None)
+    seen = next((look for look in reversed(facts.proxies) if look.at <= window.end and look.of), None)
     return Proof(
-        targets=tuple(_at(facts, one, end, now) for one in facts.plan.injections),
+        targets=tuple(_at(facts, one, window, now) for one in facts.plan.injections),
         proxies=f"{seen.having} of {seen.of}" if seen else "",
     )
 
 
-def _at(facts: Facts, injection: Injection, end: float, now: float) -> TargetProof:
-    begun = facts.marks[Mark.INJECT_SENT]
-    felt = _felt(facts, injection, begun, now)
+def _at(facts: Facts, injection: Injection, window: Window, now: float) -> TargetProof:
+    begun = window.start
     # Nobody faulted the target before, so what declared callers felt since the scrape before that moment was this fault, too.
-    earlier = _felt(facts, injection, begun - facts.evidence.scrape_interval, now)
-    by_caller = {**felt, **{caller: n for caller, n in earlier.items() if is_declared(injection, caller)}}
+    earlier = felt(facts, injection, Window(begun - facts.evidence.scrape_interval, now))
+    declared = {caller: n for caller, n in earlier.items() if is_declared(injection, caller)}
+    by_caller = {**felt(facts, injection, Window(begun, now)), **declared}
     return TargetProof(
         target=str(injection.target),
-        shares=tuple(share for part in _parts(facts, injection, end) for share in _shares(facts, injection, part)),
-        by_caller={caller: n for caller, n in sorted(by_caller.items()) if n},
+        shares=tuple(
+            share for part in _parts(facts, injection, window.end) for share in _shares(facts, injection, part)
+        ),
+        by_caller=dict(sorted(by_caller.items())),
         outside={
             caller: n
             for caller, n in by_caller.items()
-            if n and not is_declared(injection, caller) and caller not in facts.unclear
+            if not is_declared(injection, caller) and caller not in facts.unclear
         },
     )
-
-
-def _felt(facts: Facts, injection: Injection, start: float, end: float) -> Mapping[str, int]:
-    """How many faults each caller felt between two moments."""
-    found: dict[str, int] = {}
-    for series, events in counted(facts, injection, start, end):
-        if is_faulted(series, injection):
-            found[caller_of(series.labels)] = found.get(caller_of(series.labels), 0) + events
-    return found
 
 
 @dataclass(frozen=True)
@@ -134,7 +129,7 @@ def _shares(facts: Facts, injection: Injection, part: _Part) -> Iterator[SharePr
     window = part.window
     mine = [
         (series.labels, events)
-        for series, events in counted(facts, injection, window.start, max(window.start, window.end))
+        for series, events in counted(facts, injection, Window(window.start, max(window.start, window.end)))
         if is_declared(injection, caller_of(series.labels))
     ]
     experiment = facts.experiment
@@ -197,9 +192,27 @@ def fewest(declared: float, confidence: float) -> int:
     return few
 
 
-def counted(facts: Facts, injection: Injection, start: float, end: float) -> Iterator[tuple[Counter, int]]:
-    """The requests towards a target between two moments, series by series."""
-    return ((one, found.events) for one, found in facts.evidence.counted(injection.requests, Window(start, end)))
+def counted(facts: Facts, injection: Injection, window: Window) -> Iterator[tuple[Counter, int]]:
+    """The requests towards a target in a window, series by series."""
+    return ((one, found.events) for one, found in facts.evidence.counted(injection.requests, window))
+
+
+def sent(facts: Facts, question: Question, window: Window) -> Mapping[str, int]:
+    """Requests in a window by ``namespace/workload`` of their callers; 0 of all others."""
+    found = collections.Counter[str]()
+    for one, rise in facts.evidence.counted(question, window):
+        if rise.events:
+            found[caller_of(one.labels)] += rise.events
+    return found
+
+
+def felt(facts: Facts, injection: Injection, window: Window) -> Mapping[str, int]:
+    """The same of the requests towards a target that felt an injected fault, ours or somebody else's."""
+    found = collections.Counter[str]()
+    for series, events in counted(facts, injection, window):
+        if events and is_faulted(series, injection):
+            found[caller_of(series.labels)] += events
+    return found
 
 
 def faults_before(facts: Facts, now: float) -> int:
@@ -208,9 +221,4 @@ def faults_before(facts: Facts, now: float) -> int:
     end = facts.marks.get(Mark.INJECT_SENT, facts.marks.get(Mark.BASELINE_UNTIL, now))
     if begin is None:
         return 0
-    return sum(
-        events
-        for one in facts.plan.injections
-        for series, events in counted(facts, one, begin, end)
-        if is_faulted(series, one)
-    )
+    return sum(n for one in facts.plan.injections for n in felt(facts, one, Window(begin, end)).values())

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Kind
 from chaos.istio.hosts import host_of, short
-from chaos.istio.metrics import caller_of
 from chaos.judge.calls import Calls, hosts_asked
 from chaos.judge.cascade import changed_edges
 from chaos.judge.facts import Facts
-from chaos.judge.proof import counted, is_declared, is_faulted
+from chaos.judge.proof import felt, is_declared
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
 
@@ -112,15 +111,9 @@ class Reach:
 
 def _felt(facts: Facts) -> Collection[str]:
     """The declared callers that felt a fault, as ``namespace/workload``."""
-    start, end = facts.marks.get(Mark.INJECT_SENT), facts.marks.get(Mark.RESTORE_SENT, float("inf"))
-    if start is None:
-        return ()
-    return {
-        caller
-        for injection in facts.plan.injections
-        for series, events in counted(facts, injection, start, end)
-        if events and is_faulted(series, injection) and is_declared(injection, caller := caller_of(series.labels))
-    }
+    window, injections = facts.injected(float("inf")), facts.plan.injections
+    who = [(one, caller) for one in injections for caller in felt(facts, one, window)] if window is not None else []
+    return {caller for one, caller in who if is_declared(one, caller)}
 
 
 def _about(facts: Facts, one: Kind) -> str:

@@ -16,10 +16,9 @@ from chaos.expectations.confidence import interval as interval_of
 from chaos.expectations.counting import Source
 from chaos.expectations.evidence import Window
 from chaos.faults.fault import felt_by
-from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
 from chaos.judge.facts import Facts
-from chaos.judge.proof import counted, is_faulted
+from chaos.judge.proof import felt, is_faulted, sent
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import RemovalResult
@@ -111,21 +110,14 @@ def _would_have_shown(facts: Facts, injection: Injection, since: float, now: flo
 
     Two quiet scrapes say little of a caller that is hit once in ten seconds.
     """
-    felt: dict[str, list[int]] = {}
-    for series, events in counted(facts, injection, facts.marks.get(Mark.INJECT_SENT, since), now):
-        faulted, sent = felt.setdefault(caller_of(series.labels), [0, 0])
-        felt[caller_of(series.labels)] = [faulted + events * is_faulted(series, injection), sent + events]
-    quiet: dict[str, int] = {}
-    for series, events in counted(facts, injection, since, now):
-        quiet[caller_of(series.labels)] = quiet.get(caller_of(series.labels), 0) + events
+    whole = Window(facts.marks.get(Mark.INJECT_SENT, since), now)
+    every, quiet = (sent(facts, injection.requests, one) for one in (whole, Window(since, now)))
     confidence = share_of_confidence(facts.experiment)
-    least = (
-        injection.fault.least / 100 if injection.fault.course else 1.0
-    )  # the last stage's share may be less than all have
+    # The last stage's share may be less than all have.
+    least = injection.fault.least / 100 if injection.fault.course else 1.0
     return all(
-        interval_of(0, quiet.get(caller, 0), confidence=confidence).high < min(faulted / sent, least)
-        for caller, (faulted, sent) in felt.items()
-        if faulted
+        interval_of(0, quiet[caller], confidence=confidence).high < min(faulted / every[caller], least)
+        for caller, faulted in felt(facts, injection, whole).items()
     )
 
 

@@ -20,7 +20,7 @@ from chaos.judge.live import guardrails_before
 from chaos.judge.load import statuses
 from chaos.judge.others import others_before
 from chaos.judge.ours import calls_per_second, listened, share_of_load
-from chaos.judge.proof import counted, is_declared, is_faulted
+from chaos.judge.proof import felt, is_declared
 from chaos.judge.reach import Reach
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
@@ -239,9 +239,9 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
 
 def hanging(facts: Facts, result: ExpectationResult) -> int:
     """Requests of the load that had no answer when a phase ended, and waited longer than answers took, but for a few."""
-    window = facts.baseline
-    if result.phase != "baseline":
-        window = facts.faulted(float("inf")) if result.phase == "fault" else facts.restored
+    ever = float("inf")
+    windows = {"baseline": facts.baseline, "fault": facts.faulted(ever), "recovery": facts.restored(ever)}
+    window = windows[result.phase]
     return facts.evidence.load.overdue(window.start, window.end, rest=rest_of(min(1.0, result.bound))) if window else 0
 
 
@@ -325,11 +325,9 @@ def _holds_without(bad: int, tally: Tally, bound: float, confidence: float) -> b
 def _faulted(facts: Facts, injection: Injection, window: Window, needed: Collection[str] | None) -> int:
     """Faulted requests of a target's declared callers, of all or of some; no more than in the baseline there were requests in such a time."""
     hit = sum(
-        events
-        for series, events in counted(facts, injection, window.start, window.end)
-        if is_faulted(series, injection)
-        and is_declared(injection, caller := caller_of(series.labels))
-        and (needed is None or caller in needed)
+        n
+        for caller, n in felt(facts, injection, window).items()
+        if is_declared(injection, caller) and (needed is None or caller in needed)
     )
     before = facts.baseline
     if before is None or before.end - before.start < _SCRAPES * facts.environment.scrape_interval:

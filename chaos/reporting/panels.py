@@ -243,7 +243,7 @@ def _shares(drawn: Drawn, injection: Injection, kind: Kind) -> Iterator[tuple[fl
         end = start + number * drawn.stretch
         mine = [
             one
-            for one in counted(drawn.facts, injection, start, end)
+            for one in counted(drawn.facts, injection, Window(start, end))
             if is_declared(injection, caller_of(one[0].labels))
         ]
         hit = sum(events for series, events in mine if kind.felt(series.labels))
