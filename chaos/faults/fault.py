@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
@@ -89,6 +90,11 @@ class Fault(Declared):
     def least(self) -> float:
         """The smallest percentage that it has while it is not off."""
         return min(kind.percentage for step in self.steps for kind in step.kinds)
+
+    @property
+    def held(self) -> timedelta:
+        """The longest that it holds a request back, by which its count comes later than those of others."""
+        return max(kind.held for kind in self.kinds)
 
     def at(self, stage: Stage) -> Fault:
         """The fault as it is in a stage; without any kind where the stage is off."""

@@ -29,4 +29,4 @@ def confidence_of_guardrail(experiment: Experiment) -> float:
 
 def longest_delay(experiment: Experiment) -> float:
     """Seconds by which a faulted request may be counted later than others that came with it."""
-    return max(kind.held.total_seconds() for kind in experiment.kinds)
+    return max(fault.held for fault in experiment.faults).total_seconds()

@@ -80,7 +80,7 @@ def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refus
     """That a recovery is to be seen sooner than two scrapes can tell, or a stage of a fault or a phase is over before."""
     yield from (one.refusal for one in _undecidable(experiment, scrape_interval))
     for fault in experiment.faults:
-        least = 2 * scrape_interval + max(kind.held for kind in fault.kinds).total_seconds()
+        least = 2 * scrape_interval + fault.held.total_seconds()
         shortest = min((stage.lasts.total_seconds() for stage in fault.stages), default=least)
         if shortest < least:
             yield Refusal(
@@ -202,7 +202,7 @@ def _unprovable(experiment: Experiment) -> Iterator[Hopeless]:
     if not experiment.load.requests:
         return
     for number, one in enumerate(experiment.each()):
-        late = max(kind.held for kind in one.fault.kinds).total_seconds()
+        late = one.fault.held.total_seconds()
         rate = experiment.load.rate * one.target.calls_per_request
         for kind, limit, key, where in _proofs(one):
             share = kind.percentage / 100

@@ -93,7 +93,7 @@ class _Part:
 
 def _parts(facts: Facts, injection: Injection, end: float) -> Iterator[_Part]:
     """The parts whose shares are to be proven; nothing is counted in a stage that did not begin."""
-    begin, delay = facts.marks.get(Mark.FAULT_FROM), max(kind.held.total_seconds() for kind in injection.fault.kinds)
+    begin, delay = facts.marks.get(Mark.FAULT_FROM), injection.fault.held.total_seconds()
     if begin is None:
         return
     if not injection.fault.course:

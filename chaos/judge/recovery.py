@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from itertools import product
 from typing import Final
 
+from chaos.expectations.confidence import shared
 from chaos.expectations.evidence import Window
-from chaos.expectations.kind import Kind, Look
+from chaos.expectations.kind import Finding, Kind, Look
 from chaos.expectations.share import ShareOfGood
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
 from chaos.judge.looks import closely, decided, judged, look_at
 from chaos.judge.removal import drain
 from chaos.judge.tested import by_statuses
-from chaos.model.history import Mark
 from chaos.model.verdict import RecoveryResult, RemovalResult
 from chaos.values.answers import Answer, ExpectationResult
 
@@ -42,42 +42,40 @@ def judge_recovery(facts: Facts, removal: RemovalResult, now: float) -> Recovery
     looks good in the scrapes around that, too; a stretch of time that begins at its beginning was surely not good. Such a stretch after
     the allowed time is no recovery that stays.
     """
-    experiment, interval = facts.experiment, facts.environment.scrape_interval
-    allowed = experiment.recovery.within.total_seconds()
-    restored = facts.marks.get(Mark.RESTORED)
+    interval, allowed = facts.environment.scrape_interval, facts.experiment.recovery.within.total_seconds()
     result = RecoveryResult(seconds=None, uncertainty=interval, allowed=allowed, answer=Answer.UNDECIDED)
-    if restored is None or removal.seconds is None:
+    after = _After.of(facts, removal, now)
+    if after is None:
         return result
-    gone = restored + removal.seconds
     starts = candidates(interval, allowed)
-    end = min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
-    tries = len(starts) * 2**_HALVINGS + _stretches(facts)
-    confidence = 1 - (1 - share_of_confidence(experiment)) / tries
+    confidence = shared(after.confidence, len(starts) * 2**_HALVINGS + after.stretches)
     shown = starts[0]
     answer, seconds, least = Answer.UNDECIDED, None, 0.0
-    for before, after in zip((None, *starts), starts, strict=False):
-        if gone + after >= end:
+    for before, start in zip((None, *starts), starts, strict=False):
+        if after.gone + start >= after.end:
             break
-        if _holds(facts, Window(gone + after, end), confidence):
-            shown = _earliest(facts, gone, before, after, end, confidence)
-            least, bad_until = _last_bad(facts, gone, now, end)
+        if after.holds(start, confidence):
+            shown = after.earliest(before, start, confidence)
+            least, bad_until = after.last_bad()
             # Good minutes may outweigh a bad stretch; still, it is no recovery before that is over. And what the scrapes around a moment
             # count is in no window that begins with it.
             begun = max(shown, bad_until)
-            later = max(_looked_bad_until(facts, one, gone, begun, end) for one in experiment.steady_state)
-            if later == shown or (later <= allowed and _holds(facts, Window(gone + later, end), confidence)):
+            later = max(after.looked_bad_until(one, begun) for one in after.kinds)
+            if later == shown or (later <= allowed and after.holds(later, confidence)):
                 answer, seconds, shown = Answer.HOLDS, later, later
             break
-        if after == allowed and _violated_when_drained(facts, gone, now, confidence):
-            answer, shown = Answer.VIOLATED, after
-    look = look_at(facts, "recovery", Window(gone + shown, end), confidence=confidence)
-    if (late := _never_good(facts, gone, now, end)) is not None:
+        if start == allowed and after.violated_when_drained(confidence):
+            answer, shown = Answer.VIOLATED, start
+    look = after.look(shown, confidence)
+    if (late := after.never_good()) is not None:
         answer, seconds, look = Answer.VIOLATED, None, late
-    results = zip(experiment.steady_state, judged(facts, experiment.steady_state, look), strict=True)
-    expectations = tuple(_told(facts, one, result, look, gone) for one, result in results)
-    changed = {"seconds": seconds, "answer": answer, "expectations": expectations}
-    if seconds is not None:
-        changed["uncertainty"] = seconds - least
+    results = zip(after.kinds, judged(facts, after.kinds, look), strict=True)
+    changed = {
+        "seconds": seconds,
+        "answer": answer,
+        "expectations": tuple(_told(facts, one, result, look, after.gone) for one, result in results),
+        "uncertainty": interval if seconds is None else seconds - least,
+    }
     return result.model_copy(update=changed)
 
 
@@ -93,145 +91,8 @@ def _told(facts: Facts, one: Kind, result: ExpectationResult, look: Look, gone: 
 
 def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult, now: float) -> RecoveryResult:
     """What is also told of a recovery that stayed undecided: until when it was surely not good. A look does without."""
-    restored = facts.marks.get(Mark.RESTORED)
-    if restored is None or removal.seconds is None or recovery.answer is not Answer.UNDECIDED:
-        return recovery
-    gone, end = restored + removal.seconds, min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
-    return recovery.model_copy(update={"bad_until": _last_bad(facts, gone, now, end)[1]})
-
-
-def _holds(facts: Facts, window: Window, confidence: float) -> bool:
-    look = look_at(facts, "recovery", window, confidence=confidence)
-    return not look.too_short and all(
-        decided(facts, one, look).answer is Answer.HOLDS for one in facts.experiment.steady_state
-    )
-
-
-def _violated(facts: Facts, window: Window, confidence: float) -> bool:
-    return _bad(facts, look_at(facts, "recovery", window, confidence=confidence))
-
-
-def _earliest(facts: Facts, gone: float, before: float | None, after: float, end: float, confidence: float) -> float:
-    """The earliest moment between two candidates from which everything holds, to a scrape interval."""
-    low, high = before if before is not None else after, after
-    for _ in range(_HALVINGS):
-        if high - low <= facts.environment.scrape_interval:
-            break
-        middle = (low + high) / 2
-        if _holds(facts, Window(gone + middle, end), confidence):
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _stretches(facts: Facts) -> int:
-    """How many stretches of one length end while it may recover and has to stay good."""
-    experiment = facts.experiment
-    return int(
-        (experiment.recovery.within + experiment.stays_good_for).total_seconds() / facts.environment.scrape_interval
-    )
-
-
-def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[float, float]:
-    """From when the last stretch was surely not good, and until when it looked so; zeros without one. It recovered after that began.
-
-    What waited for a delay that it drew before the end of the fault is not held against it.
-    """
-    interval, number, drained = facts.environment.scrape_interval, _stretches(facts), drain(facts, now)
-    ends = [end for n in range(number, 0, -1) if gone + (end := n * interval) <= until]
-    if not ends or _spotless(facts, Window(gone, until)):
-        return 0.0, 0.0
-    confidence = 1 - (1 - share_of_confidence(facts.experiment)) / (number * len(_STRETCHES))
-    stretches = [(end - length * interval, end) for length, end in product(_STRETCHES, ends)]
-    for start, end in sorted(stretches, key=lambda one: one[0], reverse=True):
-        if start < drained:
-            break
-        look = _closely(facts, Window(gone + start, gone + end), confidence)
-        found = [(one, decided(facts, one, look)) for one in facts.experiment.steady_state]
-        bad = [(one, it.of_share) for one, it in found if it.answer is Answer.VIOLATED]
-        if bad:
-            # What is no share can't be told from one scrape to the next.
-            ended = (
-                _looked_bad_until(facts, one, gone, start, until, at_least=end) if told else end for one, told in bad
-            )
-            return start, max(ended)
-    return 0.0, 0.0
-
-
-def _looked_bad_until(
-    facts: Facts, one: Kind, gone: float, start: float, until: float, *, at_least: float = 0.0
-) -> float:
-    """The end of the last scrape interval that looked bad, of those that follow each other from a start on; up to ``at_least`` others may lie between.
-
-    What two scrapes count may have happened anywhere between them. Times are in seconds after the fault was gone.
-    """
-    interval, confidence = facts.environment.scrape_interval, share_of_confidence(facts.experiment)
-    questions, at, bad_until = tuple(one.questions(facts.experiment.target.namespace)), start, start
-    while gone + at < until:
-        look = _closely(facts, Window(gone + at, gone + at + interval), confidence, reaches_back=True)
-        found, at = decided(facts, one, look), at + interval
-        if not found.looks_good:
-            bad_until = max(bad_until, facts.evidence.scraped_until(questions, look.window.end) - gone)
-        elif at >= at_least and (found.tally.total or not found.of_share):
-            break
-    return bad_until
-
-
-def _spotless(facts: Facts, window: Window) -> bool:
-    """Whether there is no bad event, or look, at all, so that no stretch has to be looked at."""
-    look = _closely(facts, window, share_of_confidence(facts.experiment))
-    steady = facts.experiment.steady_state
-    tallies = [decided(facts, one, look).tally for one in steady if one.tallies_all_bad]
-    return len(tallies) == len(steady) and all(one.good == one.total for one in tallies)
-
-
-def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | None:
-    """The look after the allowed time, if since the fault's last requests no stretch of time was good; else nothing.
-
-    A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where the
-    shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest looks good.
-    """
-    interval = facts.environment.scrape_interval
-    start, deadline = gone + drain(facts, now), gone + facts.experiment.recovery.within.total_seconds()
-    shortest = _looks_back(facts, start, deadline, end, _STRETCHES[0] * interval)
-    if not shortest or all(_bad(facts, look) for look in shortest):
-        return shortest[0] if shortest else None
-    longer = [_looks_back(facts, start, deadline, end, n * interval) for n in _STRETCHES[1:]]
-    found = next((looks[0] for looks in longer if looks and all(_bad(facts, look) for look in looks)), None)
-    return found if found is not None and not any(_looks_good(facts, look) for look in shortest) else None
-
-
-def _looks_back(facts: Facts, start: float, deadline: float, end: float, seconds: float) -> Sequence[Look]:
-    """A look at the stretch after the deadline and at each one before it, back to a start; none before that stretch is over."""
-    if deadline + seconds > end or start + seconds > deadline:
-        return ()
-    confidence = share_of_confidence(facts.experiment)
-    starts = (deadline - n * seconds for n in range(int((deadline - start) / seconds) + 1))
-    return [_closely(facts, Window(at, at + seconds), confidence) for at in starts]
-
-
-def _looks_good(facts: Facts, look: Look) -> bool:
-    """Whether nothing speaks against it that everything holds in a stretch."""
-    return all(decided(facts, one, look).looks_good for one in facts.experiment.steady_state)
-
-
-def _closely(facts: Facts, window: Window, confidence: float, *, reaches_back: bool = False) -> Look:
-    return closely(facts, "recovery", window, confidence=confidence, reaches_back=reaches_back)
-
-
-def _bad(facts: Facts, look: Look) -> bool:
-    return any(decided(facts, one, look).answer is Answer.VIOLATED for one in facts.experiment.steady_state)
-
-
-def _violated_when_drained(facts: Facts, gone: float, now: float, confidence: float) -> bool:
-    """Whether it is surely violated, also without the requests that still wait for a delay that they drew before."""
-    end = min(now, facts.marks.get(Mark.LOAD_STOPPED, now))
-    start = gone + facts.experiment.recovery.within.total_seconds()
-    drained = max(start, gone + drain(facts, now))
-    if drained >= end or not _violated(facts, Window(start, end), confidence):
-        return False
-    return _violated(facts, Window(drained, end), share_of_confidence(facts.experiment))
+    after = _After.of(facts, removal, now) if recovery.answer is Answer.UNDECIDED else None
+    return recovery if after is None else recovery.model_copy(update={"bad_until": after.last_bad()[1]})
 
 
 def recovery_done(removal: RemovalResult, recovery: RecoveryResult) -> bool:
@@ -239,3 +100,136 @@ def recovery_done(removal: RemovalResult, recovery: RecoveryResult) -> bool:
     if removal.answer is Answer.VIOLATED:
         return True
     return removal.answer is Answer.HOLDS and recovery.answer is not Answer.UNDECIDED
+
+
+class _After:
+    """The time after a fault, and how all expectations together stand in parts of it. Times are in seconds after it was gone."""
+
+    def __init__(self, facts: Facts, gone: float, now: float, end: float) -> None:
+        experiment, interval = facts.experiment, facts.environment.scrape_interval
+        self.facts, self.kinds, self.interval = facts, experiment.steady_state, interval
+        self.gone, self.end = gone, end
+        """When it was gone, and up to when the load was sent, on the clock of the metrics."""
+        self.allowed = experiment.recovery.within.total_seconds()
+        self.confidence = share_of_confidence(experiment)
+        """Of one decision that is no try among others."""
+        self.stretches = int((experiment.recovery.within + experiment.stays_good_for).total_seconds() / interval)
+        """How many stretches of one length end while it may recover and has to stay good."""
+        self.drained = drain(facts, now)
+        """From when on no request counts any more that drew the fault."""
+
+    @classmethod
+    def of(cls, facts: Facts, removal: RemovalResult, now: float) -> _After | None:
+        gone, restored = facts.gone(removal), facts.restored(now)
+        return None if gone is None or restored is None else cls(facts, gone, now, restored.end)
+
+    def look(self, start: float, confidence: float) -> Look:
+        """At all that is known from a moment on."""
+        return look_at(self.facts, "recovery", Window(self.gone + start, self.end), confidence=confidence)
+
+    def closely(self, window: Window, confidence: float | None = None, *, reaches_back: bool = False) -> Look:
+        """At a stretch of time, on the clock of the metrics, by itself."""
+        sure = self.confidence if confidence is None else confidence
+        return closely(self.facts, "recovery", window, confidence=sure, reaches_back=reaches_back)
+
+    def found(self, look: Look) -> list[Finding]:
+        """What becomes of every expectation there."""
+        return [decided(self.facts, one, look) for one in self.kinds]
+
+    def is_bad(self, look: Look) -> bool:
+        """Whether any of them is surely violated there."""
+        return any(decided(self.facts, one, look).answer is Answer.VIOLATED for one in self.kinds)
+
+    def holds(self, start: float, confidence: float) -> bool:
+        """Whether all of them hold from a moment on."""
+        look = self.look(start, confidence)
+        return not look.too_short and all(decided(self.facts, one, look).answer is Answer.HOLDS for one in self.kinds)
+
+    def earliest(self, before: float | None, start: float, confidence: float) -> float:
+        """The earliest moment between two candidates from which everything holds, to a scrape interval."""
+        low, high = before if before is not None else start, start
+        for _ in range(_HALVINGS):
+            if high - low <= self.interval:
+                break
+            middle = (low + high) / 2
+            if self.holds(middle, confidence):
+                high = middle
+            else:
+                low = middle
+        return high
+
+    def last_bad(self) -> tuple[float, float]:
+        """From when the last stretch was surely not good, and until when it looked so; zeros without one. It recovered after that began.
+
+        What waited for a delay that it drew before the end of the fault is not held against it.
+        """
+        interval, number = self.interval, self.stretches
+        ends = [end for n in range(number, 0, -1) if self.gone + (end := n * interval) <= self.end]
+        if not ends or self.is_spotless():
+            return 0.0, 0.0
+        confidence = shared(self.confidence, number * len(_STRETCHES))
+        stretches = [(end - length * interval, end) for length, end in product(_STRETCHES, ends)]
+        for start, end in sorted(stretches, key=lambda one: one[0], reverse=True):
+            if start < self.drained:
+                break
+            look = self.closely(Window(self.gone + start, self.gone + end), confidence)
+            pairs = zip(self.kinds, self.found(look), strict=True)
+            bad = [(one, it.of_share) for one, it in pairs if it.answer is Answer.VIOLATED]
+            if bad:
+                # What is no share can't be told from one scrape to the next.
+                ended = (self.looked_bad_until(one, start, at_least=end) if told else end for one, told in bad)
+                return start, max(ended)
+        return 0.0, 0.0
+
+    def looked_bad_until(self, one: Kind, start: float, *, at_least: float = 0.0) -> float:
+        """The end of the last scrape interval that looked bad, of those that follow each other from a start on; up to ``at_least`` others may lie between.
+
+        What two scrapes count may have happened anywhere between them.
+        """
+        evidence, questions = self.facts.evidence, tuple(one.questions(self.facts.experiment.target.namespace))
+        at = bad_until = start
+        while self.gone + at < self.end:
+            window = Window(self.gone + at, self.gone + at + self.interval)
+            found, at = decided(self.facts, one, self.closely(window, reaches_back=True)), at + self.interval
+            if not found.looks_good:
+                bad_until = max(bad_until, evidence.scraped_until(questions, window.end) - self.gone)
+            elif at >= at_least and (found.tally.total or not found.of_share):
+                break
+        return bad_until
+
+    def is_spotless(self) -> bool:
+        """Whether there is no bad event, or look, at all, so that no stretch has to be looked at."""
+        if not all(one.tallies_all_bad for one in self.kinds):
+            return False
+        found = self.found(self.closely(Window(self.gone, self.end)))
+        return all(one.tally.good == one.tally.total for one in found)
+
+    def never_good(self) -> Look | None:
+        """The look after the allowed time, if since the fault's last requests no stretch of time was good; else nothing.
+
+        A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where the
+        shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest looks good.
+        """
+        shortest, *longer = ([*self.back_from_deadline(n * self.interval)] for n in _STRETCHES)
+        if not shortest or all(map(self.is_bad, shortest)):
+            return shortest[0] if shortest else None
+        found = next((looks[0] for looks in longer if looks and all(map(self.is_bad, looks))), None)
+        if found is None or any(all(one.looks_good for one in self.found(look)) for look in shortest):
+            return None
+        return found
+
+    def back_from_deadline(self, seconds: float) -> Iterator[Look]:
+        """A look at the stretch after the allowed time and at each one before it, back to the fault's last requests; none before that stretch is over."""
+        start, deadline = self.gone + self.drained, self.gone + self.allowed
+        if deadline + seconds > self.end or start + seconds > deadline:
+            return
+        for number in range(int((deadline - start) / seconds) + 1):
+            at = deadline - number * seconds
+            yield self.closely(Window(at, at + seconds))
+
+    def violated_when_drained(self, confidence: float) -> bool:
+        """Whether it is surely violated, also without the requests that still wait for a delay that they drew before."""
+        drained = max(self.allowed, self.drained)
+        if self.gone + drained >= self.end or not self.is_bad(self.look(self.allowed, confidence)):
+            return False
+        return self.is_bad(self.look(drained, self.confidence))

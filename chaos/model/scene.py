@@ -81,7 +81,7 @@ def _strength(experiment: Experiment) -> Mapping[str, float]:
     steps = experiment.fault.steps
     aborts = [step.abort.percentage if step.abort else 0.0 for step in steps]
     delays = [step.delay.percentage if step.delay else 0.0 for step in steps]
-    held = max(kind.held for kind in experiment.fault.kinds).total_seconds()
+    held = experiment.fault.held.total_seconds()
     strongest = 1 - min(prod(1 - kind.percentage / _SURE for kind in step.kinds) for step in steps)
     return {"aborted": min(aborts) / _SURE, "delayed": min(delays) / _SURE, "held": held, "strongest": strongest}
 
