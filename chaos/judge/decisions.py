@@ -46,10 +46,8 @@ def recovery_of(then: RecoveryResult, whole: RecoveryResult) -> RecoveryResult:
     return then if undone or then.answer is Answer.VIOLATED else whole
 
 
-def _proof(then: Proof | None, whole: Proof | None) -> Proof | None:
+def _proof(then: Proof, whole: Proof) -> Proof:
     """Each fault that was counted anywhere, and the shares by then, but for those that are surely others."""
-    if then is None or whole is None:
-        return whole
     pairs = zip(then.targets, whole.targets, strict=True)
     return whole.model_copy(update={"targets": tuple(_target(one, later) for one, later in pairs)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Look
@@ -26,7 +26,7 @@ class PhaseAnswer:
     """
 
     expectations: tuple[ExpectationResult, ...] = ()
-    proof: Proof | None = None
+    proof: Proof = field(default_factory=Proof)
     done: bool = False
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaos.judge.alpha import share_of_confidence
 from chaos.judge.facts import Facts
-from chaos.judge.hints import BROKEN_HINT
+from chaos.judge.troubles import broken
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Proof, Reason, ReasonCode, RecoveryResult, RemovalResult
 from chaos.values.quantities import format_confidence
@@ -16,9 +16,7 @@ def held_again(facts: Facts, removed: RemovalResult | None, after: RecoveryResul
     return float("inf") if gone is None or after is None or after.seconds is None else gone + after.seconds
 
 
-def all_held(
-    history: History, proof: Proof | None, removed: RemovalResult | None, after: RecoveryResult | None
-) -> Reason:
+def all_held(history: History, proof: Proof, removed: RemovalResult | None, after: RecoveryResult | None) -> Reason:
     """The reason for passing, or that a part of the proof is missing although no reason is against it."""
     needed = (
         Mark.BASELINE_UNTIL,
@@ -29,7 +27,7 @@ def all_held(
         Mark.LOAD_STOPPED,
     )
     missing = [f"marks.{mark.value}" for mark in needed if mark not in history.marks]
-    if proof is None or not proof.proven:
+    if not proof.proven:
         missing.append("proof")
     if removed is None or removed.seconds is None:
         missing.append("removal")
@@ -41,7 +39,7 @@ def all_held(
         return broken(
             f"nothing spoke against passing, but the record lacks what a green verdict rests on ({', '.join(missing)})"
         )
-    assert proof and removed and after and removed.seconds is not None and after.seconds is not None  # noqa: S101, PT018 - see above
+    assert removed and after and removed.seconds is not None and after.seconds is not None  # noqa: S101, PT018 - see above
     confidence = format_confidence(share_of_confidence(history.plan.experiment))
     marks = history.marks
     observed = marks[Mark.RESTORE_SENT] - marks[Mark.FAULT_FROM]
@@ -52,8 +50,3 @@ def all_held(
         f"for {observed:.0f} s of the fault (each with {confidence} confidence). The fault was gone from the proxies within "
         f"{removed.seconds:.1f} s; the system recovered {after.told} after that, and stayed good for {stayed:.0f} s. There is no residue",
     )
-
-
-def broken(message: str) -> Reason:
-    """That the harness, or a record, is not as it has to be."""
-    return Reason(code=ReasonCode.BROKEN, message=message, hint=BROKEN_HINT)

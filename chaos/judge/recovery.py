@@ -11,10 +11,10 @@ from chaos.expectations.evidence import Window
 from chaos.expectations.kind import Finding, Kind, Look
 from chaos.expectations.share import ShareOfGood
 from chaos.judge.alpha import share_of_confidence
+from chaos.judge.answers import by_statuses
 from chaos.judge.facts import Facts
 from chaos.judge.looks import closely, decided, judged, look_at
 from chaos.judge.removal import drain
-from chaos.judge.tested import by_statuses
 from chaos.model.verdict import RecoveryResult, RemovalResult
 from chaos.values.answers import Answer, ExpectationResult
 

@@ -9,12 +9,19 @@ from typing import Final
 from chaos.expectations.client import FAILURE
 from chaos.expectations.confidence import decide
 from chaos.expectations.evidence import Window
-from chaos.expectations.good import is_success
-from chaos.expectations.kind import Kind, Phase
-from chaos.expectations.mesh import by_status
+from chaos.expectations.kind import Phase
 from chaos.expectations.share import ShareOfGood, rest_of
-from chaos.istio.metrics import caller_of
 from chaos.judge.alpha import longest_delay, share_of_confidence
+from chaos.judge.answers import (
+    about_answers,
+    answers_of,
+    counted_as_good,
+    shares_of_answers,
+    succeeded,
+    succeeding,
+    told,
+    until_fault,
+)
 from chaos.judge.facts import Facts
 from chaos.judge.live import guardrails_before
 from chaos.judge.load import statuses
@@ -26,7 +33,6 @@ from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.answers import Answer, ExpectationResult, Tally
-from chaos.values.load import LoadCell
 from chaos.values.quantities import format_number, format_share
 
 _BEFORE: Final = "before the fault"
@@ -53,10 +59,10 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
         return
     for injection in facts.plan.injections:
         answers = answers_of(facts, injection, until_fault(facts))
-        if _succeeding(answers) < _WORKS:
+        if succeeding(answers) < _WORKS:
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
-                message=f"{injection.host} did not work before the fault: it answered with status {_told(answers)}",
+                message=f"{injection.host} did not work before the fault: it answered with status {told(answers)}",
                 hint=f"check that the target has ready pods (kubectl -n {injection.target.namespace} get endpointslices). If it has, send "
                 "requests that it answers with success: a fault in a service that fails anyway changes nothing. `chaosctl doctor` looks for "
                 "other causes, such as subsets without pods or mutual TLS",
@@ -84,7 +90,7 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
     namespace = facts.experiment.target.namespace
     for kind, one in shares_of_answers(facts, _PHASES[when]):
         answers = one.statuses(facts.evidence, window, namespace)
-        if _succeeding(taken := counted_as_good(one, answers)) < _WORKS:
+        if succeeding(taken := counted_as_good(one, answers)) < _WORKS:
             most = max(taken, key=taken.__getitem__)
             of = "" if one is kind else f" of {', '.join(one.hosts(namespace))}"
             cure = "check the load's paths, its headers (Host, credentials) and its data"
@@ -93,47 +99,9 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
             expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
-                message=f"almost no answer{of} {when} was a success (2xx), and {kind.title!r} takes these answers for good ones: status {_told(answers)}",
+                message=f"almost no answer{of} {when} was a success (2xx), and {kind.title!r} takes these answers for good ones: status {told(answers)}",
                 hint=f"{cure}; " + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
-
-
-def shares_of_answers(facts: Facts, phase: Phase) -> Iterator[tuple[Kind, ShareOfGood]]:
-    """Expectations that take successes for good answers, with each share of answers that they are made of in a phase."""
-    for kind in facts.experiment.steady_state:
-        for one in kind.parts(phase):
-            if isinstance(one, ShareOfGood) and one.broken_by_errors and one.good.takes_success:
-                yield kind, one
-
-
-def counted_as_good(one: ShareOfGood, answers: Mapping[str, int]) -> Mapping[str, int]:
-    """Answers by status without those that are errors by what is declared."""
-    if one.good.grpc is not None:
-        return answers
-    return {
-        status: n
-        for status, n in answers.items()
-        if is_success(status) or not status.isdigit() or one.good.status_is_good(int(status))
-    }
-
-
-def with_statuses(
-    facts: Facts, results: Sequence[ExpectationResult], window: Window | None
-) -> tuple[ExpectationResult, ...]:
-    """What became of expectations in a window, and by which statuses: these tell what was taken for good."""
-    if window is None or not results:
-        return tuple(results)
-    pairs = zip(facts.experiment.steady_state, results, strict=True)
-    return tuple(by_statuses(facts, one, result, window) for one, result in pairs)
-
-
-def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Window) -> ExpectationResult:
-    """What became of one of them, with its statuses; itself where it is no share of answers, or none was counted."""
-    answers: Mapping[str, int] = {}
-    if isinstance(one, ShareOfGood):
-        answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
-    more = f"{result.observed}; status {_told(answers)}" if answers else result.observed
-    return result.model_copy(update={"observed": more})
 
 
 def _load_without_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
@@ -151,50 +119,6 @@ def _load_without_success(facts: Facts, window: Window, when: str) -> Iterator[R
             message=f"almost no answer to the load {when} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts, window)}",
             hint=f"{cure}. If these answers are what you expect, declare them as an expectation (from: client, good: {{status: …}})",
         )
-
-
-def about_answers(facts: Facts, now: float) -> Sequence[bool]:
-    """Of each expectation, whether it is about answers that become bad where a faulted request goes wrong."""
-    reach = Reach.of(facts, now)
-    return [
-        isinstance(one, ShareOfGood) and one.broken_by_errors and (reach is None or reach.may_break(one))
-        for one in facts.experiment.steady_state
-    ]
-
-
-def succeeded(cell: LoadCell) -> bool:
-    """Whether answers to the load did what was asked: by what a locustfile said of them, else by their status."""
-    return is_success(str(cell.status)) if cell.judged is None else cell.judged
-
-
-def until_fault(facts: Facts) -> Window | None:
-    """From when the load began to the end of the baseline."""
-    start, end = facts.marks.get(Mark.LOAD_STARTED), facts.marks.get(Mark.BASELINE_UNTIL)
-    return None if start is None or end is None else Window(start, end)
-
-
-def answers_of(facts: Facts, injection: Injection, window: Window | None) -> Mapping[str, int]:
-    """A target's answers to declared callers, by status."""
-    found = facts.evidence.counted(injection.requests, window) if window is not None else ()
-    return by_status((one, count) for one, count in found if is_declared(injection, caller_of(one.labels)))
-
-
-def _succeeding(answers: Mapping[str, int]) -> float:
-    """The share of successes; all where no answer was counted, which is another matter."""
-    total = sum(answers.values())
-    return sum(n for status, n in answers.items() if is_success(status)) / total if total else 1.0
-
-
-def _known_to_fail(answers: Mapping[str, int]) -> bool:
-    """Whether almost none of so many answers was a success that it is no chance."""
-    return sum(answers.values()) >= _EXPECTED and _succeeding(answers) < _WORKS
-
-
-def _told(answers: Mapping[str, int]) -> str:
-    """``404 for 640 of 650 answers, 200 for 10``."""
-    total = sum(answers.values())
-    parts = [f"{status} for {n}" for status, n in sorted(answers.items(), key=lambda item: -item[1])]
-    return f"{parts[0]} of {total} requests" + "".join(f", {part}" for part in parts[1:])
 
 
 # --- during the fault --------------------------------------------------------------------------------------------------
@@ -298,7 +222,7 @@ def _hits(
 ) -> Iterator[tuple[ShareOfGood, ExpectationResult, Tally, Sequence[int]]]:
     """The shares of answers that the fault may break, with what was counted, as good as in the baseline, and how many bad answers each target's fault can have made."""
     experiment, evidence, injections = facts.experiment, facts.evidence, facts.plan.injections
-    works = [_succeeding(answers_of(facts, injection, until_fault(facts))) for injection in injections]
+    works = [succeeding(answers_of(facts, injection, until_fault(facts))) for injection in injections]
     settled, reach = Window(window.start + longest_delay(experiment), window.end), Reach.of(facts, window.end)
     for one, result in zip(experiment.steady_state, expectations, strict=True):
         if not isinstance(one, ShareOfGood) or not one.broken_by_errors or (reach and not reach.may_break(one)):
@@ -361,8 +285,13 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
         elif _known_to_fail(answers := answers_of(facts, injection, known)):
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
-                message=f"{injection.host} works no more since the fault: after the recovery, it answered with status {_told(answers)}; its callers do without "
+                message=f"{injection.host} works no more since the fault: after the recovery, it answered with status {told(answers)}; its callers do without "
                 "its answers, which is no recovery",
                 hint="see what became of the target's pods (restarts, readiness, too much load by retries). To make this a failure, expect that its answers are "
                 f"good: a second expectation of {injection.target.service} with a duringFault that the fault alone does not violate",
             )
+
+
+def _known_to_fail(answers: Mapping[str, int]) -> bool:
+    """Whether almost none of so many answers was a success that it is no chance."""
+    return sum(answers.values()) >= _EXPECTED and succeeding(answers) < _WORKS

@@ -13,18 +13,11 @@ from chaos.expectations.good import is_success
 from chaos.expectations.kind import Phase
 from chaos.expectations.share import ShareOfGood
 from chaos.judge.alpha import share_of_confidence
+from chaos.judge.answers import about_answers, answers_of, counted_as_good, shares_of_answers, succeeded, until_fault
 from chaos.judge.facts import Facts
 from chaos.judge.ours import calls_per_second
 from chaos.judge.reach import not_reached
-from chaos.judge.tested import (
-    about_answers,
-    answers_of,
-    counted_as_good,
-    shares_of_answers,
-    succeeded,
-    too_small_alone,
-    until_fault,
-)
+from chaos.judge.tested import too_small_alone
 from chaos.model.history import Mark
 from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.load import LoadCell

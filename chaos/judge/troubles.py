@@ -1,4 +1,4 @@
-"""What to do about a trouble for which whoever found it had no better advice."""
+"""What kept a run from its question, as reasons; with what to do where whoever found it had no better advice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from chaos.judge.beforehand import longest
 from chaos.model.events import Trouble, TroubleKind
-from chaos.model.experiment import Experiment
+from chaos.model.history import History
 from chaos.model.verdict import Reason, ReasonCode
 from chaos.values.quantities import format_duration
 
@@ -22,15 +22,38 @@ _HINTS: Final[Mapping[TroubleKind, str]] = {
     TroubleKind.BROKEN: "this is a defect of the harness, not of your system: report it with the run's record",
 }
 
+_OF_NO_PHASE: Final = (TroubleKind.LOCKED, TroubleKind.ENTRY_UNUSABLE, TroubleKind.RECORD_LOST)
+"""Troubles that come before the phases, or after them."""
 _METRICS: Final = (ReasonCode.METRICS_LOST, ReasonCode.CALLER_NOT_SCRAPED)
 _NOTHING_COUNTED: Final = (ReasonCode.FAULT_NOT_SEEN, ReasonCode.NO_TRAFFIC)
 _LOST: Final = "the metrics of that time are missing, so what was not counted may have been there all the same: do what {code} says, and run again"
 
 
-def hint_for(trouble: Trouble, experiment: Experiment) -> str | None:
-    """Its own hint, or the one for its kind."""
-    hint = _HINTS.get(trouble.kind, "").replace("{longest}", format_duration(longest(experiment)))
-    return trouble.hint or hint or None
+def troubled(history: History, trouble: Trouble) -> Reason:
+    """What ended the run, and in which phase."""
+    phase = next((span.phase for span in history.spans if span.end is None or span.end >= trouble.at), None)
+    when = f" (in the phase {phase})" if phase is not None and trouble.kind not in _OF_NO_PHASE else ""
+    longest_run = format_duration(longest(history.plan.experiment))
+    usual = _HINTS.get(trouble.kind, "").replace("{longest}", longest_run)
+    return Reason(
+        code=ReasonCode(trouble.kind),
+        message=f"{trouble.message}{when}",
+        hint=trouble.hint or usual or None,
+    )
+
+
+def broken(message: str) -> Reason:
+    """That the harness, or a record, is not as it has to be."""
+    return Reason(code=ReasonCode.BROKEN, message=message, hint=_HINTS[TroubleKind.BROKEN])
+
+
+def not_distributed() -> Reason:
+    """That the fault never came to any proxy."""
+    return Reason(
+        code=ReasonCode.NOT_DISTRIBUTED,
+        message="no caller's proxy ever had the fault",
+        hint=_HINTS[TroubleKind.NOT_DISTRIBUTED],
+    )
 
 
 def without_metrics(reasons: Iterable[Reason]) -> Iterator[Reason]:
@@ -40,7 +63,3 @@ def without_metrics(reasons: Iterable[Reason]) -> Iterator[Reason]:
     for one in found:
         unseen = lost is not None and one.code in _NOTHING_COUNTED
         yield one.model_copy(update={"hint": _LOST.format(code=lost)}) if unseen else one
-
-
-BROKEN_HINT: Final = _HINTS[TroubleKind.BROKEN]
-NOT_DISTRIBUTED_HINT: Final = _HINTS[TroubleKind.NOT_DISTRIBUTED]
