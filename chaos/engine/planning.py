@@ -189,7 +189,7 @@ def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -
 
     Where a caller is known by its proxy, that is there, and only not scraped.
     """
-    every = (*experiment.steady_state, *experiment.guardrails)
+    every = experiment.every
     asked = (question for one in every for question in one.questions(experiment.target.namespace))
     hosts = {one.host for one in asked if isinstance(one, Requests | Durations) and one.side is Side.CALLERS}
     with suppress(MetricsError):
@@ -207,7 +207,7 @@ def _uncounted(metrics: Metrics, experiment: Experiment, situation: Situation) -
 
 def _unanswered(metrics: Metrics, experiment: Experiment) -> Iterator[Question]:
     """Where the metrics do not answer at all, nothing is known: the run will say so."""
-    every = (*experiment.steady_state, *experiment.guardrails)
+    every = experiment.every
     for question in dict.fromkeys(asked for one in every for asked in one.answered_always(experiment.target.namespace)):
         with suppress(MetricsError):
             if not any(_is_answer(question, one) for one in metrics.samples(question, seconds=_RECENTLY)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from itertools import pairwise
@@ -170,8 +169,8 @@ class AlertExpectation(Kind):
             (at, value > 0)
             for one in evidence.counters(Alerts(name=self.alert))
             if one.labels.get("alertname") == self.alert
-            for at, value in zip(one.times, one.values, strict=True)
-            if window.start <= at <= window.end
+            for places in [one.inside(window.start, window.end)]
+            for at, value in zip(one.times[places], one.values[places], strict=True)
         ]
 
     def _silent_anyway(self, evidence: Evidence, look: Look) -> str:
@@ -191,10 +190,6 @@ class AlertExpectation(Kind):
             one.labels.get("alertname", "")
             for one in evidence.counters(Alerts(name=self.alert))
             if one.labels.get("alertname") != self.alert
-            and _between(one.times, look.window)
-            and not _between(one.times, look.baseline)
+            and one.times[one.inside(look.window.start, look.window.end)]
+            and not one.times[one.inside(look.baseline.start, look.baseline.end)]
         )
-
-
-def _between(times: list[float], window: Window) -> bool:
-    return bisect_left(times, window.start) < bisect_right(times, window.end)

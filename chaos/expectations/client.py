@@ -99,11 +99,6 @@ class ClientExpectation(ShareOfGood):
         """Those of good answers."""
         yield from self.good.markers
 
-    def names_of_load(self) -> Iterator[str]:
-        """The declared one."""
-        if self.request is not None:
-            yield self.request
-
     @property
     def endures(self) -> float:
         """The time within which answers are good; a status says nothing of times."""

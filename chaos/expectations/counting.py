@@ -91,6 +91,15 @@ class Counter:
         """What a histogram and its buckets have in common."""
         return frozenset((key, value) for key, value in self.labels.items() if key not in ("le", "__name__"))
 
+    def inside(self, start: float, end: float) -> slice:
+        """The places of its samples between two moments."""
+        return slice(bisect_left(self.times, start), bisect_right(self.times, end))
+
+    def newest(self, until: float) -> float | None:
+        """The time of its last sample up to a moment."""
+        place = bisect_right(self.times, until)
+        return self.times[place - 1] if place else None
+
     def risen(self, first: int, last: int) -> Count:
         """What it rose by from one sample to another."""
         rise = self._risen[last] - self._risen[first]
@@ -137,11 +146,11 @@ def count(
     it was scraped in the window without the series, or it was never scraped before, and a whole scrape interval of the window
     had passed.
     """
-    first = bisect_left(counter.times, start)
-    last = bisect_right(counter.times, end) - 1
-    if first > last:
+    places = counter.inside(start, end)
+    first = places.start
+    if first >= places.stop:
         return Count(0)
-    found = counter.risen(first, last)
+    found = counter.risen(first, places.stop - 1)
     if first or not _born_inside(counter, start, scrapes, interval):
         return found
     return Count(found.events + round(counter.values[0]), found.lower_bound)
@@ -161,12 +170,12 @@ def count_pair(
     They are asked for one after the other, and a scrape may come between, so both are cut at samples that both have:
     else all events of that scrape would look as if they were not in the bucket.
     """
-    last = [(one.times, bisect_right(one.times, end)) for one in (part, whole)]
-    if not all(place for _, place in last):
+    ends = part.newest(end), whole.newest(end)
+    if ends[0] is None or ends[1] is None:
         return Count(0), Count(0)
     if part.times[0] != whole.times[0]:
         start = max(start, part.times[0], whole.times[0])
-    end = min(times[place - 1] for times, place in last)
+    end = min(ends[0], ends[1])
     few = count(part, start, end, scrapes=scrapes, interval=interval)
     return few, count(whole, start, end, scrapes=scrapes, interval=interval)
 

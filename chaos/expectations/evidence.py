@@ -29,6 +29,9 @@ class Window:
     end: float
 
 
+ALWAYS: Final = Window(float("-inf"), float("inf"))
+
+
 class _Past:
     """What was made out of times that are long past, until samples come that change it."""
 

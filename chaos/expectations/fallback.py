@@ -89,11 +89,6 @@ class FallbackExpectation(Kind):
         """Those of a degraded answer."""
         yield from self.fallback.markers
 
-    def names_of_load(self) -> Iterator[str]:
-        """The declared one."""
-        if self.request is not None:
-            yield self.request
-
     def unshown(self, scene: Scene) -> Iterator[Warn]:
         """A caller that only passes the fault's answer on has no fallback."""
         taken = sorted(one for one in scene.passed_on if self.fallback.status_is_good(one))

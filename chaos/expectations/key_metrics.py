@@ -7,7 +7,7 @@ counts, and where that differs from what such guides say, is in docs/reference/k
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -173,7 +173,11 @@ def _convergence(asked: Asked) -> Read:
 
 def _memory(asked: Asked) -> Read:
     """Each value of each proxy."""
-    readings = [Reading(value, _whose(one)) for one in asked.counters for value in _values(one, asked.window)]
+    readings = [
+        Reading(value, _whose(one))
+        for one in asked.counters
+        for value in one.values[one.inside(asked.window.start, asked.window.end)]
+    ]
     times = {at for one in asked.counters for at in _times(one, asked.window)}
     return Read(readings, asked.most, enough=len(times) >= _TIMES)
 
@@ -190,25 +194,14 @@ def _whose(one: Counter) -> str:
     return one.labels.get("pod", "") or one.labels.get("instance", "")
 
 
-def _inside(one: Counter, window: Window) -> tuple[int, int]:
-    """The place of the first sample in a window, and the one after the last."""
-    return bisect_left(one.times, window.start), bisect_right(one.times, window.end)
-
-
 def _times(one: Counter, window: Window) -> Sequence[float]:
-    first, last = _inside(one, window)
-    return one.times[first:last]
-
-
-def _values(one: Counter, window: Window) -> Sequence[float]:
-    first, last = _inside(one, window)
-    return one.values[first:last]
+    return one.times[one.inside(window.start, window.end)]
 
 
 def _risen(counters: Iterable[Counter], window: Window) -> int:
     """By how much counters rose between the samples in a window."""
-    places = ((one, *_inside(one, window)) for one in counters)
-    return sum(one.risen(first, last - 1).events for one, first, last in places if first < last)
+    places = ((one, one.inside(window.start, window.end)) for one in counters)
+    return sum(one.risen(at.start, at.stop - 1).events for one, at in places if at.start < at.stop)
 
 
 def _speeds_of_all(asked: Asked, window: Window, seconds: float) -> Sequence[float]:
@@ -240,7 +233,7 @@ def _rising(counters: Sequence[Counter], window: Window, stretch: Window) -> Seq
 
 
 def _speed(one: Counter, window: Window, start: float, end: float) -> float | None:
-    begin, _ = _inside(one, window)
+    begin: int = one.inside(window.start, window.end).start
     first, last = max(begin, bisect_right(one.times, start) - 1), bisect_right(one.times, end) - 1
     if first >= last or one.values[last] < one.values[first]:
         return None

@@ -359,5 +359,6 @@ class Kind(Declared, ABC):
         """
 
     def names_of_load(self) -> Iterator[str]:
-        """Names of the load's requests that it counts apart from others."""
-        yield from ()
+        """Names of the load's requests that it counts apart from others, by its key ``request``."""
+        request = getattr(self, "request", None)
+        yield from () if request is None else (request,)

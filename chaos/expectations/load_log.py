@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from copy import copy
 from typing import Final
 
-from chaos.values.load import LoadSecond
+from chaos.values.load import LoadCell, LoadSecond
 
 Pair = tuple[int, int]
 _SURE: Final = 3.0
@@ -43,6 +43,10 @@ class LoadLog:
     def between(self, start: float, end: float) -> Sequence[LoadSecond]:
         """The seconds that lie wholly inside an interval."""
         return self._seconds[self._first(start) : self._ended_by(end)]
+
+    def cells(self, start: float, end: float) -> Sequence[LoadCell]:
+        """The answers of these seconds."""
+        return [cell for second in self.between(start, end) for cell in second.cells]
 
     def total(self, key: Hashable, of: Callable[[LoadSecond], Pair], start: float, end: float) -> Pair:
         """Sums of what ``of`` gives for each second wholly inside an interval; ``key`` stands for ``of``."""

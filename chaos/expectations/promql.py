@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import dropwhile
@@ -117,7 +116,7 @@ class PromqlExpectation(Kind):
         held: list[float] = []
         seen: dict[str, list[float]] = {}
         for one in evidence.counters(Comparison(promql=self.promql)):
-            values = one.values[bisect_left(one.times, window.start) : bisect_right(one.times, window.end)]
+            values = one.values[one.inside(window.start, window.end)]
             if which := one.labels.get(COMPARED):
                 seen[which] = values
             else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -115,7 +114,7 @@ def replicas_in(evidence: Evidence, questions: Iterable[Question], window: Windo
         replica_of(one.labels)
         for question in questions
         for one in evidence.counters(question)
-        if bisect_left(one.times, window.start) < bisect_right(one.times, window.end)
+        if one.times[one.inside(window.start, window.end)]
     }
     return sorted(found)
 

@@ -57,5 +57,5 @@ def observed_services_are_counted(draft: Draft) -> Iterator[Refusal]:
 
 def _counted(draft: Draft) -> Iterator[tuple[str, str]]:
     """The expectations' titles, each with a host whose callers' proxies have to count."""
-    for one in (*draft.experiment.steady_state, *draft.experiment.guardrails):
+    for one in draft.experiment.every:
         yield from ((one.title, host) for host in one.hosts(draft.experiment.target.namespace))

@@ -52,7 +52,7 @@ def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Wind
     """What became of one of them, with its statuses; itself where it is no share of answers, or none was counted."""
     answers: Mapping[str, int] = {}
     if isinstance(one, ShareOfGood):
-        answers = one.statuses(facts.evidence, window, facts.experiment.target.namespace)
+        answers = one.statuses(facts.evidence, window, facts.namespace)
     more = f"{result.observed}; status {told(answers)}" if answers else result.observed
     return result.model_copy(update={"observed": more})
 

@@ -59,6 +59,11 @@ class Hopeless:
         return Refusal(rule=self.code, value=self.value, message=self.message, hint=self.hint, page=JUDGING_AT)
 
 
+def cannot_decide(value: str, message: str, hint: str) -> Refusal:
+    """The plan's no, since what is asked could not be told by the samples."""
+    return Refusal(rule=ReasonCode.CANNOT_DECIDE, value=value, message=message, hint=hint, page=JUDGING_AT)
+
+
 def hopeless(experiment: Experiment) -> Iterator[Hopeless]:
     """Everything for which the experiment can have no verdict that means something; nothing where it is fit to run."""
     for place, one in enumerate(experiment.steady_state):
@@ -83,23 +88,19 @@ def too_coarse(experiment: Experiment, scrape_interval: float) -> Iterator[Refus
         least = 2 * scrape_interval + fault.held.total_seconds()
         shortest = min((stage.lasts.total_seconds() for stage in fault.stages), default=least)
         if shortest < least:
-            yield Refusal(
-                rule=ReasonCode.CANNOT_DECIDE,
-                value=f"{shortest:g}s",
-                message=f"a stage of the fault ({fault}) lasts {shortest:g} s, and the metrics are scraped every {scrape_interval:g} s: the "
+            yield cannot_decide(
+                f"{shortest:g}s",
+                f"a stage of the fault ({fault}) lasts {shortest:g} s, and the metrics are scraped every {scrape_interval:g} s: the "
                 "faulted requests of this stage could not be counted",
-                hint=f"let each stage last at least {least:g}s, or scrape the proxies more often",
-                page=JUDGING_AT,
+                f"let each stage last at least {least:g}s, or scrape the proxies more often",
             )
     allowed = experiment.recovery.within.total_seconds()
     if allowed < scrape_interval:
-        yield Refusal(
-            rule=ReasonCode.CANNOT_DECIDE,
-            value=f"{allowed:g}s",
-            message=f"recovery.within is {allowed:g} s, and the metrics are scraped every {scrape_interval:g} s: a recovery could not "
+        yield cannot_decide(
+            f"{allowed:g}s",
+            f"recovery.within is {allowed:g} s, and the metrics are scraped every {scrape_interval:g} s: a recovery could not "
             "be seen so soon",
-            hint=f"raise recovery.within to {scrape_interval:g}s at least, or scrape the proxies more often",
-            page=JUDGING_AT,
+            f"raise recovery.within to {scrape_interval:g}s at least, or scrape the proxies more often",
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
 from typing import Final
 
 from chaos.expectations.confidence import interval, shared
@@ -57,7 +56,7 @@ class _Edges:
         self.tallies: dict[Edge, Tally] = {}
         self.seconds = 0.0
         targets = {host for one in facts.plan.injections for host in facts.evidence.destinations(one.host)}
-        asked = (Edges(namespace=facts.experiment.target.namespace, end=end) for end in End)
+        asked = (Edges(namespace=facts.namespace, end=end) for end in End)
         for one, events in counted_once(facts, asked, window):
             if one.labels.get("destination_service") not in targets:
                 self._add(one, events, window)
@@ -67,7 +66,7 @@ class _Edges:
         had = self.tallies.get(edge, Tally())
         good = events if _FINE.is_met_by(one.labels) else 0
         self.tallies[edge] = Tally(good=had.good + good, total=had.total + events)
-        times = one.times[bisect_left(one.times, window.start) : bisect_right(one.times, window.end)]
+        times = one.times[one.inside(window.start, window.end)]
         self.seconds = max([self.seconds, *(times[-1:] and [times[-1] - times[0]])])
 
 
@@ -77,7 +76,7 @@ def _service(host: str) -> str:
 
 def _short(name: str, facts: Facts) -> str:
     """Without the target's namespace."""
-    return name.removeprefix(f"{facts.experiment.target.namespace}/")
+    return name.removeprefix(f"{facts.namespace}/")
 
 
 def _errors_changed(one: ChangedEdge, confidence: float) -> bool:

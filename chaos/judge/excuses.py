@@ -31,7 +31,7 @@ def excuses(
     A load generator that was not well itself says nothing by its counts or by rates that follow its own; nor does the lab, whose
     shop runs beside it.
     """
-    kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
+    kinds = facts.experiment.every
     by_load = [one.title for one in kinds if facts.environment.lab or one.counted_by_load or one.follows_load]
     return {
         **dict.fromkeys(by_load if starved else ()),
@@ -42,7 +42,7 @@ def excuses(
 
 def _broken_by_others(facts: Facts, results: Iterable[ExpectationResult], now: float) -> Mapping[str, Reason]:
     """What faults of somebody else, at other services than the targets, may have broken: that is not known to be this run's doing."""
-    kinds = {one.title: one for one in (*facts.experiment.steady_state, *facts.experiment.guardrails)}
+    kinds = {one.title: one for one in facts.experiment.every}
     found: dict[str, Reason] = {}
     for result in results:
         one = kinds[result.title]
@@ -52,7 +52,7 @@ def _broken_by_others(facts: Facts, results: Iterable[ExpectationResult], now: f
             continue
         hits = _hits(facts, one, window)
         if hits and not _violated_without(facts, one, result, window, sum(hits.values())):
-            namespace = facts.experiment.target.namespace
+            namespace = facts.namespace
             told = ", ".join(
                 f"{number} requests of {caller.removeprefix(f'{namespace}/')} to {short(host, namespace)}"
                 for (caller, host), number in hits.items()
@@ -71,7 +71,7 @@ def _hits(facts: Facts, one: Kind, window: Window) -> Mapping[Edge, int]:
     calls = Calls.of(facts, Window(facts.marks.get(Mark.LOAD_STARTED, window.start), window.end))
     if calls is None:
         return {}
-    namespace = facts.experiment.target.namespace
+    namespace = facts.namespace
     targets = hosts_asked(facts, (found.host for found in facts.plan.injections))
     counted = hosts_asked(facts, one.hosts(namespace))
     hits = Counter[Edge]()
@@ -88,6 +88,6 @@ def _violated_without(facts: Facts, one: Kind, result: ExpectationResult, window
     """Whether it were violated, too, if each of these requests had made a good answer bad."""
     if not isinstance(one, ShareOfGood):
         return hits <= NOTICED * result.tally.total
-    tally = one.tally(facts.evidence, window, facts.experiment.target.namespace)
+    tally = one.tally(facts.evidence, window, facts.namespace)
     good = min(tally.total, tally.good + hits)
     return decide(good, tally.total, result.bound, confidence=share_of_confidence(facts.experiment)) is Answer.VIOLATED

@@ -47,6 +47,11 @@ class Facts:
         return self.plan.experiment
 
     @property
+    def namespace(self) -> str:
+        """The target's, where short names of services belong."""
+        return self.experiment.target.namespace
+
+    @property
     def baseline(self) -> Window | None:
         """The baseline's window, once it has ended."""
         start, end = self.marks.get(Mark.BASELINE_FROM), self.marks.get(Mark.BASELINE_UNTIL)

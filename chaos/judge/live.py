@@ -93,12 +93,8 @@ def guardrails_before(facts: Facts) -> tuple[ExpectationResult, ...]:
 def guardrail_tripped(facts: Facts, now: float) -> ExpectationResult | None:
     """The first stop condition that is surely violated."""
     look = _guarded(facts, now)
-    for one in facts.experiment.guardrails if look else ():
-        assert look is not None  # noqa: S101 - the loop has seen to it
-        found = decided(facts, one, look)
-        if found.answer is Answer.VIOLATED:
-            return one.tell(found, look.phase)
-    return None
+    found = ((one, decided(facts, one, look)) for one in facts.experiment.guardrails) if look else ()
+    return next((one.tell(it, "fault") for one, it in found if it.answer is Answer.VIOLATED), None)
 
 
 def _guarded(facts: Facts, now: float) -> Look | None:

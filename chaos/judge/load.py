@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from chaos.expectations.evidence import Window
+from chaos.expectations.evidence import ALWAYS, Window
 from chaos.judge.facts import Facts
 from chaos.model.history import Mark
 from chaos.model.verdict import Reason, ReasonCode
+from chaos.values.answers import WHEN
 from chaos.values.load import LoadSecond
 
 _KEPT: Final = 0.95
@@ -46,7 +47,7 @@ def judge_load(facts: Facts) -> Reason | None:
         return _starved(text, seconds)
     spans = list(_spans(facts, Window(start, float("inf") if end is None else end)))
     when, asked = min(spans, key=lambda one: _kept(one[1]))
-    kinds = (*facts.experiment.steady_state, *facts.experiment.guardrails)
+    kinds = facts.experiment.every
     bound = min(_LATE, *(one.endures for one in kinds))
     late = [s for s in seconds if s.worst_lag > bound]
     if _kept(asked) >= _KEPT and len(late) <= max(_FEW, _LATE_SECONDS * len(seconds)):
@@ -65,9 +66,9 @@ def judge_load(facts: Facts) -> Reason | None:
 def _spans(facts: Facts, whole: Window) -> Iterator[tuple[str, Sequence[LoadSecond]]]:
     """The seconds for which the rate has to be kept: all together, and those of each phase where rates of phases are compared."""
     found: list[tuple[str, Window | None]] = [("from the baseline on", whole)]
-    if any(one.follows_load for one in (*facts.experiment.steady_state, *facts.experiment.guardrails)):
-        during, after = facts.faulted(whole.end), facts.restored(whole.end)
-        found += [("before the fault", facts.baseline), ("during the fault", during), ("after the fault", after)]
+    if any(one.follows_load for one in facts.experiment.every):
+        phases = facts.baseline, facts.faulted(whole.end), facts.restored(whole.end)
+        found += zip(WHEN.values(), phases, strict=True)
     yield from ((when, facts.evidence.load.between(one.start, one.end)) for when, one in found if one is not None)
 
 
@@ -90,12 +91,11 @@ def _starved(text: str, seconds: Sequence[LoadSecond]) -> Reason:
     return Reason(code=ReasonCode.LOAD_STARVED, message=text, hint=hint)
 
 
-def statuses(facts: Facts, window: Window | None = None) -> str:
+def statuses(facts: Facts, window: Window = ALWAYS) -> str:
     """What the load got all along, or in a window, most frequent first: ``status 404 on 300 of 310 requests``; empty without an answer."""
-    log, counts = facts.evidence.load, Counter[str]()
-    for second in log.seconds if window is None else log.between(window.start, window.end):
-        for cell in second.cells:
-            counts[f"status {cell.status}" if cell.status else f"no answer ({cell.error})"] += cell.count
+    counts = Counter[str]()
+    for cell in facts.evidence.load.cells(window.start, window.end):
+        counts[f"status {cell.status}" if cell.status else f"no answer ({cell.error})"] += cell.count
     if len(counts) == 1:
         return f"{next(iter(counts))} on all {counts.total()} requests"
     return ", ".join(f"{got} on {count}" for got, count in counts.most_common(_TOLD)) + (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -72,7 +71,6 @@ def _newest(counters: Iterable[Counter], end: float) -> Mapping[Source, float]:
     """The newest sample of each scraped process up to a moment, where it had one."""
     found: dict[Source, float] = {}
     for counter in counters:
-        number = bisect_right(counter.times, end)
-        if number:
-            found[counter.source] = max(counter.times[number - 1], found.get(counter.source, 0.0))
+        if (newest := counter.newest(end)) is not None:
+            found[counter.source] = max(newest, found.get(counter.source, 0.0))
     return found

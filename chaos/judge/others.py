@@ -50,7 +50,7 @@ def others_since(facts: Facts, now: float, removed: RemovalResult | None) -> Map
     """
     restored, found = facts.marks.get(Mark.RESTORED), dict[str, Reason]()
     gone = restored + (removed.seconds or 0.0) if restored is not None and removed is not None else None
-    for one in (*facts.experiment.steady_state, *facts.experiment.guardrails):
+    for one in facts.experiment.every:
         for when, window in _times(facts, one, now, gone) if one.counts_everybody else ():
             if one.title not in found and (more := _more(facts, one, window)):
                 names = ", ".join(sorted(more))
@@ -99,7 +99,7 @@ def _more(facts: Facts, one: Kind, window: Window) -> Mapping[str, float]:
 
 def _ways_to(facts: Facts, calls: Calls, one: Kind) -> tuple[Collection[str], Collection[str]]:
     """The hosts by which requests that an expectation counts come about, and the workloads with which they begin."""
-    namespace = facts.experiment.target.namespace
+    namespace = facts.namespace
     hosts = hosts_asked(facts, one.hosts(namespace))
     callers = {caller for host in hosts for caller in calls.to.get(host, ())}
     if (whose := one.whose(namespace)) is not None:

@@ -70,7 +70,7 @@ def rates_of_others(facts: Facts, one: Kind) -> tuple[float, float]:
     before, after = listened(facts), facts.baseline
     if before is None or after is None:
         return 0.0, 0.0
-    namespace = facts.experiment.target.namespace
+    namespace = facts.namespace
     evidence = one.its_part(facts.evidence, namespace)
     asked = next(question for question in one.questions(namespace) if isinstance(question, Requests))
     then, since = (sum(found.events for _, found in evidence.counted(asked, window)) for window in (before, after))

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from chaos.expectations.evidence import Evidence
+from chaos.judge.beforehand import cannot_decide
 from chaos.judge.questions import needed
 from chaos.model.plan import Plan
-from chaos.model.verdict import ReasonCode
 from chaos.values.held import LABELS, Held
 from chaos.values.quantities import format_number
 from chaos.values.questions import Durations, Question, Requests
-from chaos.values.remarks import JUDGING_AT, Refusal, Warn
+from chaos.values.remarks import Refusal, Warn
 
 _LATE: Final = 5.0
 """Seconds more than two scrape intervals by which the newest sample of a mesh may be old that is read at once."""
@@ -64,7 +64,7 @@ def lacking(questions: Iterable[Question], held: Held) -> Iterator[Refusal]:
         return
     for label in LABELS:
         if label not in held.labels:
-            yield _refusal(
+            yield cannot_decide(
                 label,
                 f"no series of istio_requests_total has the label {label}, by which {_USES[label]}",
                 "keep the label: look for it in the metric_relabel_configs of the scrape jobs (metricRelabelings of PodMonitors), and "
@@ -74,7 +74,7 @@ def lacking(questions: Iterable[Question], held: Held) -> Iterator[Refusal]:
     for bound in bounds:
         if bound not in held.bounds:
             there = ", ".join(f"{one:g}" for one in sorted(held.bounds)) or "none"
-            yield _refusal(
+            yield cannot_decide(
                 f"{bound:g}",
                 f'no histogram istio_request_duration_milliseconds has the bucket le="{bound:g}"; there are: {there}',
                 "expect an answer within one of these, or from: client; or keep the bucket, where metric_relabel_configs drop it or "
@@ -99,7 +99,3 @@ def remarks(found: Sampled, interval: float) -> Iterator[Warn]:
             message=f"the proxies' metrics are scraped or stored more than once ({'; '.join(found.copies)}): these copies are not "
             "counted; PromQL of your own (promql, alerts) may count them",
         )
-
-
-def _refusal(value: str, message: str, hint: str) -> Refusal:
-    return Refusal(rule=ReasonCode.CANNOT_DECIDE, value=value, message=message, hint=hint, page=JUDGING_AT)

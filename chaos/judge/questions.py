@@ -16,7 +16,7 @@ def needed(plan: Plan) -> tuple[Question, ...]:
     found: list[Question] = []
     for injection in plan.injections:
         found += [injection.requests, injection.arrivals]
-    for one in (*experiment.steady_state, *experiment.guardrails):
+    for one in experiment.every:
         found += one.questions(experiment.target.namespace)
     return tuple(dict.fromkeys(found))
 
@@ -49,6 +49,4 @@ def aside(plan: Plan) -> tuple[Question, ...]:
 
 def looked_for(plan: Plan) -> tuple[Marker, ...]:
     """Every marker by which an expectation recognises answers, once."""
-    experiment = plan.experiment
-    declared = (*experiment.steady_state, *experiment.guardrails)
-    return tuple({str(marker): marker for one in declared for marker in one.markers()}.values())
+    return tuple({str(marker): marker for one in plan.experiment.every for marker in one.markers()}.values())

@@ -20,7 +20,7 @@ def out_of_reach(facts: Facts, now: float) -> Iterator[Reason]:
     """That nothing of what is expected could feel the fault, so that all of it would hold without any resilience."""
     missed = unreached(facts, now)
     if missed and len(missed) == len(facts.experiment.steady_state):
-        namespace = facts.experiment.target.namespace
+        namespace = facts.namespace
         targets = ", ".join(short(one.host, namespace) for one in facts.plan.injections)
         callers = ", ".join(sorted(one.removeprefix(f"{namespace}/") for one in _felt(facts)))
         yield Reason(
@@ -71,7 +71,7 @@ class Reach:
         calls = Calls.of(facts, Window(start, end)) if start is not None and hit else None
         if calls is None:
             return None
-        namespace = facts.experiment.target.namespace
+        namespace = facts.namespace
         changed = {host_of(one.service, namespace) for one in changed_edges(facts, now)}
         return cls(facts, calls, calls.upstream(hit), hit, changed)
 
@@ -93,7 +93,7 @@ class Reach:
         }
 
     def _hosts(self, one: Kind) -> Collection[str]:
-        return hosts_asked(self.facts, one.hosts(self.facts.experiment.target.namespace))
+        return hosts_asked(self.facts, one.hosts(self.facts.namespace))
 
     @property
     def _targets(self) -> Collection[str]:
@@ -102,7 +102,7 @@ class Reach:
     def _feels(self, one: Kind, host: str) -> bool:
         answering = self.calls.answering(host)
         if host in self._targets and not one.counts_what_arrived:
-            whose = one.whose(self.facts.experiment.target.namespace)
+            whose = one.whose(self.facts.namespace)
             return whose is None or whose in self.hit
         if not answering or host in self.changed or self.calls.meet(answering, self.feeling):
             return True
@@ -118,5 +118,5 @@ def _felt(facts: Facts) -> Collection[str]:
 
 def _about(facts: Facts, one: Kind) -> str:
     """What an expectation is about: ``order-svc ('orders are answered')``."""
-    namespace = facts.experiment.target.namespace
+    namespace = facts.namespace
     return f"{', '.join(short(host, namespace) for host in one.hosts(namespace))} ({one.title!r})"

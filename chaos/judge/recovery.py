@@ -186,7 +186,7 @@ class _After:
 
         What two scrapes count may have happened anywhere between them.
         """
-        evidence, questions = self.facts.evidence, tuple(one.questions(self.facts.experiment.target.namespace))
+        evidence, questions = self.facts.evidence, tuple(one.questions(self.facts.namespace))
         at = bad_until = start
         while self.gone + at < self.end:
             window = Window(self.gone + at, self.gone + at + self.interval)

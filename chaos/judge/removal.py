@@ -7,7 +7,6 @@ and no fault is counted that they could not have drawn before.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -156,9 +155,8 @@ def _scraped_until(facts: Facts, injection: Injection, now: float) -> float:
     newest: dict[Source, float] = {}
     injecting: set[Source] = set()
     for series in facts.evidence.counters(injection.requests):
-        last = bisect_right(series.times, now)
-        if last:
-            newest[series.source] = max(newest.get(series.source, 0.0), series.times[last - 1])
+        if (last := series.newest(now)) is not None:
+            newest[series.source] = max(newest.get(series.source, 0.0), last)
         if is_faulted(series, injection):
             injecting.add(series.source)
     alive_from = max(newest.values(), default=0.0) - _GONE * facts.environment.scrape_interval

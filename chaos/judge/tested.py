@@ -32,13 +32,9 @@ from chaos.judge.reach import Reach
 from chaos.model.history import Mark
 from chaos.model.plan import Injection
 from chaos.model.verdict import Reason, ReasonCode
-from chaos.values.answers import Answer, ExpectationResult, Tally
+from chaos.values.answers import WHEN, Answer, ExpectationResult, Tally
 from chaos.values.quantities import format_number, format_share
 
-_BEFORE: Final = "before the fault"
-_DURING: Final = "during the fault"
-_AFTER: Final = "after the fault"
-_PHASES: Final[Mapping[str, Phase]] = {_BEFORE: "baseline", _DURING: "fault", _AFTER: "recovery"}
 _EXPECTED: Final = 20
 """Calls that have to be expected before their absence says anything, or answered before their failure does."""
 _SURE: Final = 3.0
@@ -67,8 +63,8 @@ def untested_before(facts: Facts) -> Iterator[Reason]:
                 "requests that it answers with success: a fault in a service that fails anyway changes nothing. `chaosctl doctor` looks for "
                 "other causes, such as subsets without pods or mutual TLS",
             )
-    yield from _no_success(facts, window, _BEFORE)
-    yield from _load_without_success(facts, window, _BEFORE)
+    yield from _no_success(facts, window, "baseline")
+    yield from _load_without_success(facts, window, "baseline")
     yield from _tripped_before(facts)
     yield from others_before(facts)
 
@@ -85,38 +81,38 @@ def _tripped_before(facts: Facts) -> Iterator[Reason]:
             )
 
 
-def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
+def _no_success(facts: Facts, window: Window, phase: Phase) -> Iterator[Reason]:
     """Expectations that 404 for all would hold, or a redirect to a login page, although nobody declared that."""
-    namespace = facts.experiment.target.namespace
-    for kind, one in shares_of_answers(facts, _PHASES[when]):
+    namespace = facts.namespace
+    for kind, one in shares_of_answers(facts, phase):
         answers = one.statuses(facts.evidence, window, namespace)
         if succeeding(taken := counted_as_good(one, answers)) < _WORKS:
             most = max(taken, key=taken.__getitem__)
             of = "" if one is kind else f" of {', '.join(one.hosts(namespace))}"
             cure = "check the load's paths, its headers (Host, credentials) and its data"
-            if when != _BEFORE:
+            if phase != "baseline":
                 cure = "before the fault such requests succeeded: see what the service answers in place of an error, or what its callers lost (a session)"
             expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
-                message=f"almost no answer{of} {when} was a success (2xx), and {kind.title!r} takes these answers for good ones: status {told(answers)}",
+                message=f"almost no answer{of} {WHEN[phase]} was a success (2xx), and {kind.title!r} takes these answers for good ones: status {told(answers)}",
                 hint=f"{cure}; " + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
 
 
-def _load_without_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
+def _load_without_success(facts: Facts, window: Window, phase: Phase) -> Iterator[Reason]:
     """Where no expectation judges answers: a system that answers the load with errors alone holds rates, flags and alerts, too."""
     if any(about_answers(facts, window.end)):
         return
-    cells = [cell for second in facts.evidence.load.between(window.start, window.end) for cell in second.cells]
+    cells = facts.evidence.load.cells(window.start, window.end)
     good = sum(cell.count for cell in cells if succeeded(cell))
     if good < _WORKS * sum(cell.count for cell in cells):
         cure = "check the load's paths, its headers (Host, credentials) and its data, and whether the system works at all (`chaosctl doctor`)"
-        if when != _BEFORE:
+        if phase != "baseline":
             cure = "see what fails since the fault, though such requests succeeded before it; to make this a failure, expect good answers to the load"
         yield Reason(
             code=ReasonCode.NO_SUCCESS,
-            message=f"almost no answer to the load {when} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts, window)}",
+            message=f"almost no answer to the load {WHEN[phase]} was a success (2xx), and no expectation looks at answers: the load got {statuses(facts, window)}",
             hint=f"{cure}. If these answers are what you expect, declare them as an expectation (from: client, good: {{status: …}})",
         )
 
@@ -141,7 +137,7 @@ def untested_during(
     window = facts.faulted(now)
     if window is None:
         return
-    yield from _no_success(facts, window, _DURING)
+    yield from _no_success(facts, window, "fault")
     yield from _could_not_break(facts, expectations, window)
 
 
@@ -177,7 +173,7 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
     there were more calls than in the baseline (of others, or tries of the same), and those of others, where only the load is answered.
     """
     namespace, confidence, heard = (
-        facts.experiment.target.namespace,
+        facts.namespace,
         share_of_confidence(facts.experiment),
         listened(facts),
     )
@@ -235,7 +231,7 @@ def _hits(
 
 def _as_usual(facts: Facts, one: ShareOfGood, window: Window) -> Tally:
     """A window's answers, as many of them good as by the baseline's share: what the fault itself made bad is not among the bad ones."""
-    namespace = facts.experiment.target.namespace
+    namespace = facts.namespace
     found = one.tally(facts.evidence, window, namespace)
     before = one.tally(facts.evidence, facts.baseline, namespace).share if facts.baseline is not None else None
     return found if before is None else Tally(good=round(before * found.total), total=found.total)
@@ -269,8 +265,8 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
     end = facts.marks.get(Mark.LOAD_STOPPED)
     if end is None or facts.baseline is None:
         return
-    yield from _no_success(facts, Window(since, end), _AFTER)
-    yield from _load_without_success(facts, Window(since, end), _AFTER)
+    yield from _no_success(facts, Window(since, end), "recovery")
+    yield from _load_without_success(facts, Window(since, end), "recovery")
     for injection in facts.plan.injections:
         known = Window(since, min(end, facts.evidence.last_scrape(injection.requests)))
         before, after = (calls_per_second(facts, injection, one) for one in (facts.baseline, known))

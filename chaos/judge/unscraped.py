@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from chaos.expectations import counting
 from chaos.expectations.evidence import Window
 from chaos.expectations.good import is_success
 from chaos.istio.hosts import service_of
@@ -49,8 +50,8 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
     window = _seen(facts, [*by_callers, *by_called])
     if window is None:
         return
-    sent, began_anew = _sent(facts, by_callers, window, _went_on)
-    arrived = _arrived(facts, by_called, window)
+    sent, began_anew = _summed(facts.evidence.counted_around, by_callers, window, _went_on)
+    arrived, _ = _summed(facts.evidence.counted, by_called, window, _succeeded)
     at = Counter[str]()
     for (_, host), there in arrived.items():
         at[host] += there
@@ -79,23 +80,22 @@ def _at_the_entry(
 
     Where proxies of a service count what arrives there from the entry, they tell it better.
     """
-    edges = [Edges(namespace=facts.experiment.target.namespace, end=end) for end in End]
+    edges = [Edges(namespace=facts.namespace, end=end) for end in End]
     asked: list[Requests | Edges] = [*by_callers, *edges]
     window = Window(window.start, facts.evidence.complete_until(asked, window.end))
     if window.end - window.start < _LEAST * facts.environment.scrape_interval:
         return
-    every, _ = _sent(facts, asked, window, lambda _: True)
+    every, _ = _summed(facts.evidence.counted_around, asked, window, lambda _: True)
     called = {"/".join(found) for _, host in every if (found := service_of(host)) is not None}
     entered = {edge: number for edge, number in every.items() if edge[0] not in called}
     counted = sum(entered.values())
-    seconds = facts.evidence.load.between(window.start, window.end)
-    got = sum(cell.count for second in seconds for cell in second.cells if cell.status)
+    got = sum(cell.count for cell in facts.evidence.load.cells(window.start, window.end) if cell.status)
     if not counted or got - counted <= _UNSURE * got + _FEW or any(caller in seen for caller, _ in entered):
         return
     names = ", ".join(sorted({caller for caller, _ in entered}))
     yield _reason(
         f"the load got {got} answers, and the proxies at the entry ({names}) counted {counted} requests to services of "
-        f"{facts.experiment.target.namespace}: Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere, "
+        f"{facts.namespace}: Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere, "
         "and the services' own proxies, which could tell, are not scraped",
         names,
     )
@@ -124,29 +124,23 @@ def _succeeded(labels: Mapping[str, str]) -> bool:
     return is_success(status_of(labels))
 
 
-def _sent(
-    facts: Facts, questions: Iterable[Requests | Edges], window: Window, counts: Callable[[Mapping[str, str]], bool]
+def _summed(
+    counted: Callable[[Requests | Edges, Window], Iterable[tuple[counting.Counter, counting.Count]]],
+    questions: Iterable[Requests | Edges],
+    window: Window,
+    counts: Callable[[Mapping[str, str]], bool],
 ) -> tuple[Calls, Collection[str]]:
-    """What proxies of callers counted, at least all of a window; and the callers of which one began anew."""
+    """What proxies counted of a window, by caller and host; and the callers of which one began anew.
+
+    What callers sent is counted around the window, so that it is at least all; what arrived, in it, so that it is at most all.
+    """
     found, began_anew = Counter[tuple[str, str]](), set[str]()
     for question in questions:
         asked = Counter[tuple[str, str]]()
-        for one, count in facts.evidence.counted_around(question, window):
+        for one, count in counted(question, window):
             if count.events and counts(one.labels):
                 asked[caller_of(one.labels), one.labels.get("destination_service", "")] += count.events
             if count.lower_bound:
                 began_anew.add(caller_of(one.labels))
         found |= asked  # the same series may answer several questions
     return found, began_anew
-
-
-def _arrived(facts: Facts, questions: Iterable[Requests], window: Window) -> Calls:
-    """What proxies of called services answered well, at most all of a window."""
-    found = Counter[tuple[str, str]]()
-    for question in questions:
-        asked = Counter[tuple[str, str]]()
-        for one, count in facts.evidence.counted(question, window):
-            if count.events and _succeeded(one.labels):
-                asked[caller_of(one.labels), one.labels.get("destination_service", "")] += count.events
-        found |= asked
-    return found

@@ -110,7 +110,7 @@ def _unlike_before(facts: Facts, phases: Sequence[_Phase], now: float) -> Iterat
 
 def _no_success(facts: Facts, phases: Sequence[_Phase]) -> Iterator[str]:
     """Expectations that hold by answers that are neither errors nor successes, such as 404, and are so only since the fault."""
-    namespace, confidence = facts.experiment.target.namespace, share_of_confidence(facts.experiment)
+    namespace, confidence = facts.namespace, share_of_confidence(facts.experiment)
     places = {kind.title: place for place, kind in enumerate(facts.experiment.steady_state)}
     for phase, (kind, one) in ((then, found) for then in phases for found in shares_of_answers(facts, then.name)):
         answers = one.statuses(facts.evidence, phase.window, namespace)
@@ -187,6 +187,5 @@ def _is_error(cell: LoadCell) -> bool:
 
 def _answers(facts: Facts, window: Window | None, good: Callable[[LoadCell], bool]) -> Tally:
     """The load's answers in a window: all, and the good ones."""
-    seconds = facts.evidence.load.between(window.start, window.end) if window is not None else ()
-    cells = [cell for second in seconds for cell in second.cells]
+    cells = facts.evidence.load.cells(window.start, window.end) if window is not None else ()
     return Tally(good=sum(cell.count for cell in cells if good(cell)), total=sum(cell.count for cell in cells))

@@ -34,11 +34,7 @@ from chaos.values.quantities import Duration, Share, SomeTime, format_duration, 
 from chaos.values.secrets import HEADER_NAME, NAMED, redacted
 
 Severity = Literal["blocker", "critical", "normal", "minor", "trivial"]
-
-
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
-
-
 _HEADER_VALUE: Final = r"^[\t\x20-\x7e]*$"
 
 
@@ -331,15 +327,14 @@ class Experiment(Declared):
 
     @model_validator(mode="after")
     def _consistent(self, info: ValidationInfo) -> Self:
-        every = (*self.steady_state, *self.guardrails)
-        titles = [one.title for one in every]
+        titles = [one.title for one in self.every]
         if len(set(titles)) != len(titles):
             raise ValueError("expected every expectation and guardrail to have a title of its own")
-        for one in () if is_recorded(info) else every:
+        for one in () if is_recorded(info) else self.every:
             one.fits(min(self.limits.baseline, self.limits.fault))
         self._fits()
         names = {request.label for request in self.load.requests}
-        for request in (name for one in every for name in one.names_of_load()):
+        for request in (name for one in self.every for name in one.names_of_load()):
             if names and request not in names:
                 raise ValueError(
                     f"request {request!r}: expected one of the load's requests: {', '.join(sorted(names))}"
@@ -432,10 +427,14 @@ class Experiment(Declared):
         return tuple(dict.fromkeys(one.target.namespace for one in self.each()))
 
     @property
+    def every(self) -> tuple[AnyExpectation, ...]:
+        """Its expectations and guardrails."""
+        return (*self.steady_state, *self.guardrails)
+
+    @property
     def claimed(self) -> tuple[str, ...]:
         """The hosts whose requests its expectations and guardrails count."""
-        every = (*self.steady_state, *self.guardrails)
-        return tuple(dict.fromkeys(host for one in every for host in one.hosts(self.target.namespace)))
+        return tuple(dict.fromkeys(host for one in self.every for host in one.hosts(self.target.namespace)))
 
     @property
     def fault(self) -> Fault:

@@ -21,7 +21,7 @@ _SURE: Final = 100.0
 def unshown(experiment: Experiment, situation: Situation) -> Iterator[Refusal | Warn]:
     """What the mesh can't show of what is expected: a refusal where that is sure."""
     scene = scene_of(experiment, situation)
-    for one in (*experiment.steady_state, *experiment.guardrails):
+    for one in experiment.every:
         yield from one.unshown(scene)
 
 
