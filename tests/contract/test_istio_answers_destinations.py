@@ -9,7 +9,7 @@ from typing import Any
 from chaos.istio.destinations import chosen
 from chaos.istio.routing import followed
 from tests.contract.answers import Record, all_of, files, needed, proxies
-from tests.contract.test_istio_answers_governing import mesh_of
+from tests.contract.governing import mesh_of
 
 MESHES = files("translation")
 SOME = 40

@@ -21,7 +21,7 @@ from chaos.model.plan import Injection, Strategy
 from chaos.model.settings import Settings
 from chaos.model.situation import Situation
 from tests.contract.answers import Proxy, Record, all_of, files, needed, of_kind, proxies
-from tests.contract.test_istio_answers_governing import by_the_lab, differences, mesh_of
+from tests.contract.governing import by_the_lab, differences, mesh_of
 from tests.property.meshes import RUN, TARGET, experiments
 
 INJECTIONS = files("injections")

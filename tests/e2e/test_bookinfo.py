@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,31 +12,17 @@ from chaos.lab.state import LabState
 from tests.e2e.callers import Refused, Reply, agrees, ask, kubectl, sidecar
 from tests.e2e.experiments import chaosctl, on, quick, record_in
 from tests.support import loopback
+from tests.support.bookinfo import BEHAVIOURS, DATA
 from tests.support.kubectl import needs_kubectl
 from tests.support.labs import own_lab
 from tests.support.scope import one_of
 from tests.support.waiting import until
 
-DATA = Path(__file__).parents[3] / "shared" / "data" / "bookinfo"
 pytestmark = [
     pytest.mark.lab,
     needs_kubectl,
     pytest.mark.skipif(not DATA.is_dir(), reason="Bookinfo's manifests are not beside this checkout"),
 ]
-BEHAVIOURS = textwrap.dedent("""\
-    productpage:
-      routes:
-        - path: /productpage
-          calls:
-            - {url: "http://details:9080/details/0", timeout: 3s}
-            - {url: "http://reviews:9080/reviews/0", timeout: 3s, fallback: {reviews: unavailable}, take: [version, ratings]}
-    reviews-v2: &reviews
-      routes:
-        - path: /reviews/{id}
-          calls:
-            - {url: "http://ratings:9080/ratings/{id}", fallback: {ratings: unavailable}}
-    reviews-v3: *reviews
-""")
 JASON = {"end-user": "jason"}
 REJECTED = {
     "egress-rule-google-apis.yaml": "www.googleapis.com, which is not on loopback (give it endpoints in 127.0.0.0/8)",

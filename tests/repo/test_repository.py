@@ -175,6 +175,17 @@ def test_long_files_have_a_reason() -> None:
     assert stale == set(), "short enough now: strike it from LONG_FILES"
 
 
+def test_what_tests_share_is_in_no_test_module() -> None:
+    """Else a reader looks for it in vain, and a change of one test breaks another."""
+    imported = {
+        (relative(file), one)
+        for file in tracked()
+        if relative(file).startswith(("tests/", "benchmarks/")) and file.suffix == ".py"
+        for one in re.findall(r"^\s*(?:from|import) (tests\.\S*\btest_\w+)", text_of(file), re.MULTILINE)
+    }
+    assert imported == set(), "move it to tests/support, or beside the tests that share it"
+
+
 def test_no_module_has_a_name_that_says_nothing() -> None:
     vague = {"utils", "util", "helpers", "helper", "common", "misc"}
     assert [relative(file) for file in tracked() if file.stem in vague and file.suffix == ".py"] == []

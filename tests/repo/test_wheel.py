@@ -111,6 +111,16 @@ def test_the_command_works_by_its_name_and_as_a_module(installed: Installed) -> 
     assert "staging" in installed.run("chaosctl", "lab", "shop", "--image", "shop:1"), "the demo shop comes with it"
 
 
+def test_what_comes_with_it_is_found(installed: Installed) -> None:
+    names = [one["name"] for one in json.loads(installed.run("chaosctl", "library", "--json"))]
+    assert "dependency-down" in names
+    given = ("--with", "service=inventory-svc", "--with", "path=/orders/42")
+    made = installed.run("chaosctl", "library", "show", "dependency-down", *given)
+    assert "steadyState" in made
+    assert "kind: Role" in installed.run("chaosctl", "manifests", "rbac", "-n", "staging")
+    assert "ValidatingAdmissionPolicy" in installed.run("chaosctl", "manifests", "admission", "-n", "staging")
+
+
 def test_a_suite_in_memory_runs(installed: Installed) -> None:
     """The one of the documentation, which has to be right itself."""
     (suite,) = re.findall(r"```python\n(.*?)```", IN_MEMORY.read_text(encoding="utf-8"), re.DOTALL)

@@ -11,8 +11,8 @@ import pytest
 from chaos.lab.state import LabState
 from chaos_suites.services import SHOP
 from tests.e2e.callers import kubectl
-from tests.e2e.test_bookinfo import BEHAVIOURS, DATA
 from tests.suites.running import SUITES, run
+from tests.support.bookinfo import BEHAVIOURS, DATA
 from tests.support.labs import own_lab
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason="Bookinfo's manifests are not beside this checkout")

@@ -27,10 +27,20 @@ from chaos.reporting.record import write_record
 from chaos.safety.lock import acquire
 from chaos.testing.shop import Shop
 from chaos.values.entry import Contact
-from tests.support.histories import EXPERIMENT, MARKS, SHARES, history, is_faulted, orders, plan, requests_to_target
-from tests.unit.engine.test_vacuous import WAYS, Way
-from tests.unit.engine.test_vacuous import run as run_vacuous
-from tests.unit.judge.test_questions import arrivals, with_arrivals
+from tests.support.histories import (
+    EXPERIMENT,
+    MARKS,
+    SHARES,
+    arrivals,
+    history,
+    is_faulted,
+    orders,
+    plan,
+    requests_to_target,
+    with_arrivals,
+)
+from tests.support.vacuous import WAYS, Way
+from tests.support.vacuous import run as run_vacuous
 
 _RUN: Final = "k3x9q2ab"
 _ANSWERED: Final = '{title: orders are answered, service: order-svc, good: {status: "<500"}, atLeast: 90%}'

@@ -244,3 +244,27 @@ def removal_of(one: History, now: float) -> RemovalResult:
 def recovery_of(one: History, now: float) -> RecoveryResult:
     facts = Facts.of(one)
     return judge_recovery(facts, judge_removal(facts, now), now)
+
+
+def arrivals(workload: str) -> Recorded:
+    labels = {"source_workload": workload, "source_workload_namespace": workload and "staging", "instance": "i:15090"}
+    if workload == "unknown":
+        labels["source_workload_namespace"] = "unknown"
+    return Recorded(question=ARRIVALS, query="q", series=(grow(labels, lambda _: 10),))
+
+
+def with_arrivals(one: History, recorded: Recorded) -> History:
+    kept = tuple(r for r in one.recorded if r.question != recorded.question)
+    return one.model_copy(update={"recorded": (*kept, recorded)})
+
+
+def scraped_until(one: History, moment: float, *, instance: str = "") -> History:
+    """Without the samples after a moment; only those of one process where named."""
+
+    def cut(series: Series) -> Series:
+        if instance and series.labels["instance"] != instance:
+            return series
+        return series.model_copy(update={"samples": tuple(s for s in series.samples if s[0] <= moment)})
+
+    recorded = tuple(r.model_copy(update={"series": tuple(map(cut, r.series))}) for r in one.recorded)
+    return one.model_copy(update={"recorded": recorded})

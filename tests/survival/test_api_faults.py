@@ -10,7 +10,6 @@ from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -22,13 +21,6 @@ from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival.proxy import SPOILS, Call, Spoil
 from tests.survival.world import CASES, Strategy, World
-
-
-@pytest.fixture(params=CASES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path, request.param)
-    yield made
-    made.close()
 
 
 def injections(world: World, run: str, since: int) -> int:

@@ -15,7 +15,6 @@ from tests.support.scope import EVERY
 from tests.support.waiting import until
 from tests.survival.child import Orders, kill_watchdog
 from tests.survival.proxy import Call, Spoil
-from tests.survival.test_crash_matrix import chaosctl
 from tests.survival.world import World
 
 CHANGED = """\
@@ -69,8 +68,8 @@ def test_all_is_put_back_by_whoever_is_left(world: World) -> None:
             until(lambda: is_clean(world), f"clean after a death at {writes[number].what}", within=10)
         else:
             world.proxy.ahead = 35.0
-            chaosctl(world, "sweep")
-            assert "no active faults" in chaosctl(world, "status")
+            world.chaosctl("sweep")
+            assert "no active faults" in world.chaosctl("status")
             world.proxy.ahead = 0.0
         assert is_clean(world), f"{number} {after}: {world.specs()} {world.leases()}"
         assert not world.change_conflicts(), f"{number} {after}: fields are not their owners'"
@@ -112,12 +111,12 @@ def crash(world: World, number: int, *, after: bool, alone: bool) -> None:
 
 def test_status_shows_a_change_and_a_sweep_by_name_puts_it_back(world: World) -> None:
     crash(world, 5, after=True, alone=False)
-    shown = json.loads(chaosctl(world, "status", "--json"))
+    shown = json.loads(world.chaosctl("status", "--json"))
     assert [(one["kind"], one["name"], one["change"], one["renewed"]) for one in shown] == [
         ("AuthorizationPolicy", "allow", "removed", True),
         ("AuthorizationPolicy", "deny-all", "made", True),
         ("VirtualService", "inventory", "changed", True),
     ]
-    text = chaosctl(world, "sweep", "--run", shown[0]["run"])
+    text = world.chaosctl("sweep", "--run", shown[0]["run"])
     assert "put back VirtualService staging/inventory" in text
     assert is_clean(world)

@@ -9,13 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
-from chaos.cli import app
 from chaos.engine.place import Place
 from chaos.harness.harness import Harness
 from chaos.model.history import PhaseName
@@ -100,21 +97,6 @@ def crash(world: World, cell: Cell, *, alone: bool) -> Orders:
     return orders
 
 
-@pytest.fixture(params=CASES)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path, request.param)
-    yield made
-    made.close()
-
-
-def chaosctl(world: World, *arguments: str) -> str:
-    done = CliRunner().invoke(
-        app, [*arguments, "--namespace", "staging", "--context", CONTEXT, "--kubeconfig", str(world.kubeconfig)]
-    )
-    assert done.exit_code == 0, done.output
-    return done.output
-
-
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize(("world", "cleaner"), one_of(2, [*itertools.product(CASES, CLEANERS)]), indirect=["world"])
 def test_nothing_is_left_wherever_a_run_is_killed(
@@ -156,7 +138,7 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
     """What a sweep and the next session do: nothing while the lease may be held, all once it has run out."""
     if world.leases():
         state = world.specs()
-        chaosctl(world, "sweep")
+        world.chaosctl("sweep")
         assert world.specs() == state, f"{cell}: swept beside a lease that has not run out"
     world.proxy.ahead = LEASE_SECONDS + 5
     try:
@@ -166,14 +148,14 @@ def later(world: World, cleaner: str, cell: Cell) -> None:
         assert len(shown) == sum(part_of(vs, run_of(vs)) != "ownership" for vs in injected)
         assert not any(fault.renewed for fault in shown)
         if cleaner == "sweep":
-            text = chaosctl(world, "sweep")
+            text = world.chaosctl("sweep")
             words = ("removed", "restored", "gave back the fields of")
             assert any(word in text for word in words) == (bool(injected) or "nothing" not in text)
-            assert "nothing to sweep" in chaosctl(world, "sweep"), "a second sweep finds nothing"
+            assert "nothing to sweep" in world.chaosctl("sweep"), "a second sweep finds nothing"
         else:
             with closing(FastShop(world.api.address)) as shop:
                 Harness(Place.of(mesh, shop.metrics, LAB, entry="http://127.0.0.1:1", lab=True)).sweep()
-        assert chaosctl(world, "status").strip() == "no active faults"
+        assert world.chaosctl("status").strip() == "no active faults"
     finally:
         world.proxy.ahead = 0.0
 

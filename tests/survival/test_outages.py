@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +15,8 @@ from tests.support.waiting import until
 from tests.survival.proxy import Call, Spoil
 from tests.survival.world import ONE_OR_ALL, World
 
+pytestmark = pytest.mark.parametrize("world", ONE_OR_ALL, indirect=True)
 PHASES = [phase for phase in PhaseName if phase is not PhaseName.LOCK]
-
-
-@pytest.fixture(params=ONE_OR_ALL)
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path, request.param)
-    yield made
-    made.close()
 
 
 @pytest.mark.timeout(120)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,16 +12,10 @@ from tests.support.waiting import until
 from tests.survival.proxy import Call, Spoil
 from tests.survival.world import World
 
+pytestmark = pytest.mark.parametrize("world", ["patch"], indirect=True)
 WRITE = "PUT virtualservices"
 UNDOING, GIVING_BACK = 2, 3
 """The writes of the object after that of the fault."""
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    made = World(tmp_path, "patch")
-    yield made
-    made.close()
 
 
 def forget_record(world: World) -> None:

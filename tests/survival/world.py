@@ -13,7 +13,10 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any, Literal
 
+from typer.testing import CliRunner
+
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
+from chaos.cli import app
 from chaos.lab.api.resources import LEASES, SERVICES
 from chaos.model.marks import new_run
 from tests.support.api_server import CONTEXT, ApiServer, kubeconfig
@@ -128,6 +131,13 @@ class World:
             return {}
         found: dict[str, Any] = json.loads(orders.result.read_text())
         return found
+
+    def chaosctl(self, *arguments: str) -> str:
+        """What the command says, in staging."""
+        place = ["--namespace", "staging", "--context", CONTEXT, "--kubeconfig", str(self.kubeconfig)]
+        done = CliRunner().invoke(app, [*arguments, *place])
+        assert done.exit_code == 0, done.output
+        return done.output
 
     def end_watchdog(self, orders: child.Orders) -> None:
         """Waits until a run's watchdog has ended."""

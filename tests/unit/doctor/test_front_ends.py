@@ -15,13 +15,13 @@ from chaos.errors import InputError
 from chaos.harness.harness import Harness
 from chaos.model.settings import Settings
 from tests.support.plugin_sessions import QUIET, ROOT
-from tests.unit.doctor.test_checks import Mesh
+from tests.unit.doctor.examined_mesh import Mesh
 
 pytest_plugins = ["pytester"]
 ILL = """\
 import sys
 sys.path.insert(0, {root!r})
-from tests.unit.doctor.test_checks import Mesh
+from tests.unit.doctor.examined_mesh import Mesh
 from chaos.engine.surroundings import NoWatch
 
 def pytest_chaos_harness(config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.model.verdict import ReasonCode
-from tests.unit.engine.test_whole_runs import World, codes
+from tests.unit.engine.world import World, codes
 
 OWN = '- {title: everybody gets their own order, from: client, good: {status: 2xx, jsonPath: {order.id: "42"}}, atLeast: 90%}'
 DEGRADED = "- {{title: orders degrade, fallback: {{{by}}}, atLeast: 20%, atMost: 5%}}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -10,23 +10,12 @@ import pytest
 
 from chaos.model.verdict import ReasonCode, Verdict
 from chaos.testing.shop import Shop
+from tests.support.canaries import ANSWERED, split
+from tests.support.disturbed import when_faulted
 from tests.support.shop_runs import reasons, run
 
 Object = dict[str, Any]
-ANSWERED: Final = '{title: answered, service: order-svc, good: {status: "<500"}, atLeast: 95%}'
 IN_TIME: Final = "{title: in time, service: order-svc, good: {within: 1s}, atLeast: 95%}"
-FLAGGER: Final = {
-    "apiVersion": "flagger.app/v1beta1", "kind": "Canary", "name": "order-svc", "uid": "c", "controller": True,
-    "blockOwnerDeletion": True,
-}  # fmt: skip
-
-
-def split(service: str, weights: Mapping[str, int]) -> Object:
-    """A VirtualService that sends a service's requests to others, as Flagger and Argo Rollouts write it."""
-    names = {name: f"{service}-{name}" for name in weights}
-    parts = [{"destination": {"host": names[name]}, "weight": weight} for name, weight in weights.items()]
-    meta = {"name": service, "namespace": "staging", "ownerReferences": [FLAGGER]}
-    return {"kind": "VirtualService", "metadata": meta, "spec": {"hosts": [service], "http": [{"route": parts}]}}
 
 
 def delegated(service: str, weights: Mapping[str, int]) -> list[Object]:
@@ -41,17 +30,6 @@ def with_split(service: str, weights: Mapping[str, int], *, spoils: Mapping[str,
     shop.mesh.put(split(service, weights))
     shop.clock.sleep(1)
     return shop
-
-
-def when_faulted(shop: Shop, action: Callable[[], object], *, after: float = 3.0) -> None:
-    write = shop.mesh.create_virtual_service
-
-    def writing(obj: Any, *, dry_run: bool = False) -> Any:
-        if not dry_run:
-            shop.clock.later(after, action)
-        return write(obj, dry_run=dry_run)
-
-    shop.mesh.create_virtual_service = writing  # type: ignore[method-assign]
 
 
 def breaks(shop: Shop, name: str, share: float) -> None:

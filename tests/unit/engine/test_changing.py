@@ -26,18 +26,8 @@ from chaos.model.settings import Settings
 from chaos.safety.sweep import sweep
 from chaos.testing.shop import Shop
 from chaos.values.series import Series
+from tests.unit.engine.changes import POLICY, ROUTES, SLOWER, with_spec
 
-ROUTES = {
-    "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
-    "metadata": {"name": "inventory", "namespace": "staging", "labels": {"team": "stock"}},
-    "spec": {
-        "hosts": ["inventory-svc"], "exportTo": ["."],
-        "http": [{"timeout": "2s", "route": [{"destination": {"host": "inventory-svc"}}]}],
-    },
-}  # fmt: skip
-POLICY: dict[str, Any] = {
-    "kind": "AuthorizationPolicy", "metadata": {"name": "deny-all", "namespace": "staging"}, "spec": {}
-}  # fmt: skip
 ALLOWED = Settings(namespaces=("staging",), changes=("staging",))
 
 
@@ -61,10 +51,6 @@ def here(shop: Shop) -> Harness:
     return harness(shop)
 
 
-def with_spec(**changes: Any) -> dict[str, Any]:
-    return {**ROUTES, "spec": {**ROUTES["spec"], **changes}}  # type: ignore[dict-item]
-
-
 def spec(shop: Shop) -> Mapping[str, Any]:
     found = shop.mesh.virtual_service("staging", "inventory")
     assert found is not None
@@ -79,9 +65,6 @@ def notes(shop: Shop) -> object:
 
 def shop_is_changed(shop: Shop) -> bool:
     return bool(shop.mesh.objects("Lease"))
-
-
-SLOWER = with_spec(http=[{"timeout": "9s", "route": [{"destination": {"host": "inventory-svc"}}]}])
 
 
 def write(shop: Shop, change: Callable[[dict[str, Any]], object]) -> None:

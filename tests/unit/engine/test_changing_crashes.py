@@ -20,55 +20,17 @@ from chaos.safety.sweep import sweep
 from chaos.safety.watchdog_process import Deeds, clean
 from chaos.testing.mesh import MemoryMesh
 from chaos.testing.shop import Shop
-from tests.unit.engine.test_changing import POLICY, ROUTES, SLOWER
+from tests.unit.engine.changes import POLICY, ROUTES, SLOWER, Dead, Mortal
 
 OTHER: dict[str, Any] = {
     "kind": "AuthorizationPolicy", "metadata": {"name": "allow", "namespace": "staging"}, "spec": {"action": "ALLOW"}
 }  # fmt: skip
-WRITES = (
-    "create_istio_object", "replace_istio_object", "delete_istio_object", "create_lease", "replace_lease", "delete_lease",
-)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
 def renewals_die_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads of a process that died would live on here."""
     monkeypatch.setattr(Held, "_keep", lambda self: None)
-
-
-class Dead(BaseException):
-    """The process is no more."""
-
-
-class Mortal:
-    """A mesh whose client dies at its n-th write: before it, after it, or while it is under way and arrives late."""
-
-    def __init__(self, mesh: MemoryMesh, number: int, how: str) -> None:
-        self._mesh, self._left, self._how = mesh, number, how
-        self.dead = False
-        self.writes = 0
-        self.late: Callable[[], object] = lambda: None
-
-    def __getattr__(self, name: str) -> Any:
-        return self._write(getattr(self._mesh, name)) if name in WRITES else getattr(self._mesh, name)
-
-    def _write(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        def write(*args: Any, **options: Any) -> Any:
-            if self.dead:
-                raise Dead
-            if options.get("dry_run"):
-                return call(*args, **options)
-            self.writes += 1
-            if self.writes != self._left:
-                return call(*args, **options)
-            self.dead = True
-            if self._how == "after":
-                call(*args, **options)
-            if self._how == "late":
-                self.late = lambda: call(*args, **options)
-            raise Dead
-
-        return write
 
 
 def state(mesh: MemoryMesh) -> str:

@@ -15,9 +15,10 @@ from chaos.model.verdict import ReasonCode, Verdict
 from chaos.testing.clock import VirtualClock
 from chaos.testing.shop import Shop
 from chaos.testing.traffic import STRANGER
+from tests.support.canaries import ANSWERED
+from tests.support.disturbed import when_faulted
 from tests.support.shop_runs import reasons, run
 from tests.support.situations import experiment, situation
-from tests.unit.engine.test_canaries import ANSWERED, when_faulted
 
 
 def pod(**labels: str) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
 from chaos.adapters.experiment_file import DocumentError, parse_experiment
 from chaos.engine.place import Place
-from chaos.errors import MeshError
 from chaos.faults.abort import Abort
 from chaos.faults.fault import Fault
 from chaos.faults.target import Target
@@ -21,9 +19,9 @@ from chaos.model.marks import FROZEN
 from chaos.model.settings import Settings
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.safety.lock import acquire
-from chaos.testing.mesh import MemoryMesh
 from chaos.testing.traffic import SECOND
-from tests.unit.engine.test_whole_runs import RUN, World, codes, nothing_left
+from tests.support.disturbed import fail, when_faulted
+from tests.unit.engine.world import RUN, World, codes, nothing_left
 
 TEXT = """\
 experiment: orders
@@ -41,15 +39,7 @@ OBJECTS = [f"chaos-{RUN}-inventory-svc", f"chaos-{RUN}-payment-svc"]
 
 
 def run(world: World, text: str = TEXT) -> tuple[History, Verdict]:
-    with TemporaryDirectory() as folder:
-        harness = world.harness(report_dir=folder, watchdog=lambda _plan, _folder: world.watch)
-        finished = harness.run(parse_experiment(text), run_id=RUN)
-    return finished.history, finished.verdict
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
+    return world.run_of(text)
 
 
 def names(world: World) -> list[str]:
@@ -58,7 +48,7 @@ def names(world: World) -> list[str]:
 
 def test_all_are_active_at_the_same_time_and_each_is_proven(world: World) -> None:
     seen: list[list[str]] = []
-    world.when_faulted(lambda: seen.append(names(world)))
+    when_faulted(world, lambda: seen.append(names(world)))
     history, verdict = run(world)
     assert verdict.passed, verdict.reasons
     assert [span.phase for span in history.spans] == list(PhaseName)
@@ -108,19 +98,6 @@ def test_a_share_that_is_off_at_one_target_is_told_with_its_name(world: World) -
     assert nothing_left(world, history)
 
 
-def fail(mesh: MemoryMesh, call: str, *, for_name: str, status: int | None) -> None:
-    """From now on, calls for one object fail without any effect."""
-    real = getattr(mesh, call)
-
-    def failing(*arguments: Any, **options: Any) -> Any:
-        named = arguments[0]["metadata"]["name"] if isinstance(arguments[0], dict) else arguments[1]
-        if named == for_name and not options.get("dry_run"):
-            raise MeshError("no answer", status=status)
-        return real(*arguments, **options)
-
-    setattr(mesh, call, failing)
-
-
 @pytest.mark.parametrize("status", [None, 403, 500])
 def test_where_one_can_not_be_written_the_others_are_restored(world: World, status: int | None) -> None:
     fail(world.mesh, "create_virtual_service", for_name=OBJECTS[1], status=status)
@@ -155,7 +132,7 @@ def edit(world: World, name: str) -> None:
 
 @pytest.mark.parametrize("name", OBJECTS)
 def test_a_target_that_somebody_changes_ends_all(world: World, name: str) -> None:
-    world.when_faulted(lambda: edit(world, name), after=4)
+    when_faulted(world, lambda: edit(world, name), after=4)
     history, verdict = run(world)
     assert codes(verdict) == {ReasonCode.TARGET_CHANGED}
     assert verdict.reasons[0].message.startswith(
@@ -166,7 +143,7 @@ def test_a_target_that_somebody_changes_ends_all(world: World, name: str) -> Non
 
 @pytest.mark.parametrize("service", ["inventory-svc", "payment-svc"])
 def test_a_lease_that_is_lost_ends_all(world: World, service: str) -> None:
-    world.when_faulted(lambda: world.mesh.remove("Lease", "staging", f"chaos-{service}"), after=4)
+    when_faulted(world, lambda: world.mesh.remove("Lease", "staging", f"chaos-{service}"), after=4)
     history, verdict = run(world)
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert ReasonCode.TARGET_CHANGED in codes(verdict)

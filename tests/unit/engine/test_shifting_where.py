@@ -15,7 +15,7 @@ from chaos.injection.weights import Way, shifted
 from chaos.istio.workloads import Workload
 from chaos.model.shift import Recognised, ShiftStep
 from chaos.model.situation import Situation
-from tests.unit.engine.test_shifting import CANARY, EXPERIMENT, ROUTES, Canary, subsets, weights
+from tests.unit.engine.shifts import CANARY, EXPERIMENT, ROUTES, Canary, subsets, weights
 
 ELSEWHERE = "order-svc.production.svc.cluster.local"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -17,8 +16,9 @@ from chaos.model.events import StageBegan, TroubleKind
 from chaos.model.history import History, Mark
 from chaos.model.verdict import Outcome, ReasonCode, Verdict
 from chaos.testing.mesh import MemoryMesh
+from tests.support.disturbed import when_faulted
 from tests.support.situations import virtual_service
-from tests.unit.engine.test_whole_runs import RUN, World, codes, nothing_left
+from tests.unit.engine.world import RUN, World, codes, nothing_left
 
 TEXT = """\
 experiment: orders
@@ -38,15 +38,7 @@ NAME = f"chaos-{RUN}-inventory-svc"
 
 
 def run(world: World, stages: str = RAMP, more: str = "") -> tuple[History, Verdict]:
-    with TemporaryDirectory() as folder:
-        harness = world.harness(report_dir=folder, watchdog=lambda _plan, _folder: world.watch)
-        finished = harness.run(parse_experiment(TEXT.format(stages=stages, more=more)), run_id=RUN)
-    return finished.history, finished.verdict
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
+    return world.run_of(TEXT.format(stages=stages, more=more))
 
 
 def private() -> dict[str, Any]:
@@ -127,7 +119,7 @@ def test_where_proxies_can_not_be_asked_the_share_of_each_stage_tells(world: Wor
 
 
 def test_a_stage_that_the_proxies_do_not_get_proves_nothing(world: World) -> None:
-    world.when_faulted(lambda: setattr(world.mesh, "distribution", 60.0), after=5)
+    when_faulted(world, lambda: setattr(world.mesh, "distribution", 60.0), after=5)
     _, verdict = run(world)
     assert ReasonCode.NOT_DISTRIBUTED in codes(verdict)
     assert not verdict.passed
@@ -203,7 +195,7 @@ def test_every_rule_is_asked_again_before_a_stage_is_written(world: World) -> No
         assert found is not None
         world.mesh.put({**found, "metadata": {**found["metadata"], "labels": {}}})
 
-    world.when_faulted(unlabel, after=4)
+    when_faulted(world, unlabel, after=4)
     history, verdict = run(world)
     (reason,) = verdict.reasons
     assert reason.code is ReasonCode.TARGET_CHANGED
@@ -316,7 +308,7 @@ def test_in_python_it_is_the_same() -> None:
 
 
 def test_proxies_that_keep_a_later_stage_have_the_fault(world: World) -> None:
-    world.when_faulted(lambda: setattr(world.mesh, "distribution", 8.0), after=20)
+    when_faulted(world, lambda: setattr(world.mesh, "distribution", 8.0), after=20)
     history, verdict = run(world, "{for: 10s, percentage: 10}, {for: 15s, percentage: 100}")
     assert verdict.passed, verdict.reasons
     assert verdict.removal is not None
@@ -327,6 +319,6 @@ def test_proxies_that_keep_a_later_stage_have_the_fault(world: World) -> None:
 def test_what_was_rare_at_last_is_not_gone_after_a_few_quiet_seconds(world: World) -> None:
     """The counts alone tell: in all stages together faults were frequent, and in the last one they were not."""
     world.mesh.answers_exec = False
-    world.when_faulted(lambda: setattr(world.mesh, "distribution", 90.0), after=25)
+    when_faulted(world, lambda: setattr(world.mesh, "distribution", 90.0), after=25)
     _, verdict = run(world, "{for: 10s, percentage: 100}, {for: 60s, percentage: 0.2}")
     assert not verdict.passed, "the proxies have it for a minute and a half after the restore"

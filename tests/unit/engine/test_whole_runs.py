@@ -6,7 +6,7 @@ import re
 import signal
 from collections.abc import Callable
 from tempfile import TemporaryDirectory
-from typing import Any, Unpack
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,82 +15,15 @@ from hypothesis import strategies as st
 from chaos.adapters.experiment_file import parse_experiment
 from chaos.errors import Stopped
 from chaos.model.events import Event, Injected, TroubleKind
-from chaos.model.history import History, Mark, PhaseName
+from chaos.model.history import Mark, PhaseName
 from chaos.model.marks import FROZEN
 from chaos.model.plan import Plan
-from chaos.model.verdict import Outcome, ReasonCode, Verdict
+from chaos.model.verdict import Outcome, ReasonCode
 from chaos.ports import Listener, Progress
 from chaos.safety.lock import acquire
-from chaos.testing.shop import Behaviour, Shop
 from chaos.values.answers import Answer
-
-RUN = "abcdefgh"
-EXPERIMENT = """\
-experiment: orders
-owner: checkout
-target: {{namespace: staging, service: inventory-svc, callers: {{app: order-svc}}}}
-faults: [{fault}]
-load: {{rate: 10, requests: [{{path: /orders/42}}]}}
-profile: quick
-steadyState:
-  - {{title: answered, service: order-svc, good: {{status: "<500"}}, atLeast: 90%}}
-  {more}
-guardrails:
-  - {{title: on fire, service: order-svc, good: {{status: "<500"}}, atLeast: 30%}}
-"""
-ABORT = "abort: {percentage: 50, httpStatus: 503}"
-
-
-class Watch:
-    """Whoever would clean up when the process is killed, and what it was told."""
-
-    def __init__(self) -> None:
-        self.told = ""
-
-    def release(self) -> None:
-        self.told = "released"
-
-    def abandon(self) -> None:
-        self.told = "abandoned"
-
-
-class World(Shop):
-    """A shop, and one run on it."""
-
-    def __init__(self, **behaviour: Unpack[Behaviour]) -> None:
-        super().__init__(**behaviour)
-        self.watch = Watch()
-
-    def when_faulted(self, action: Callable[[], object], *, after: float = 3.0) -> None:
-        """Does something some seconds after the fault was written."""
-        write = self.mesh.create_virtual_service
-
-        def writing(obj: Any, *, dry_run: bool = False) -> Any:
-            if not dry_run:
-                self.clock.later(after, action)
-            return write(obj, dry_run=dry_run)
-
-        self.mesh.create_virtual_service = writing  # type: ignore[method-assign]
-
-    def run(self, fault: str = ABORT, more: str = "") -> tuple[History, Verdict]:
-        experiment = parse_experiment(EXPERIMENT.format(fault=fault, more=more))
-        with TemporaryDirectory() as folder:
-            harness = self.harness(report_dir=folder, watchdog=lambda _plan, _folder: self.watch)
-            finished = harness.run(experiment, run_id=RUN)
-        return finished.history, finished.verdict
-
-
-@pytest.fixture
-def world() -> World:
-    return World()
-
-
-def codes(verdict: Verdict) -> set[ReasonCode]:
-    return {reason.code for reason in verdict.reasons}
-
-
-def nothing_left(world: World, history: History) -> bool:
-    return not world.mesh.injected() and not history.residue and world.watch.told == "released"
+from tests.support.disturbed import when_faulted
+from tests.unit.engine.world import ABORT, EXPERIMENT, RUN, World, codes, nothing_left
 
 
 def test_a_shop_that_bears_the_fault_passes(world: World) -> None:
@@ -221,14 +154,14 @@ def test_a_shop_that_does_not_recover_fails(world: World) -> None:
 
 
 def test_a_fault_that_stays_in_the_proxies_is_told(world: World) -> None:
-    world.when_faulted(lambda: setattr(world.mesh, "distribution", 45.0))
+    when_faulted(world, lambda: setattr(world.mesh, "distribution", 45.0))
     history, verdict = world.run()
     assert (verdict.outcome, codes(verdict)) == (Outcome.CLEANUP_FAILED, {ReasonCode.STILL_FAULTED})
     assert nothing_left(world, history), "the API is clean although the proxies are not"
 
 
 def test_a_guardrail_restores_at_once(world: World) -> None:
-    world.when_faulted(lambda: setattr(world.traffic, "broken", 0.95))
+    when_faulted(world, lambda: setattr(world.traffic, "broken", 0.95))
     history, verdict = world.run()
     assert verdict.outcome is Outcome.FAILED
     assert history.marks[Mark.RESTORE_SENT] - history.marks[Mark.INJECTED] < 10
@@ -265,7 +198,7 @@ EACH = [(kind, action) for kind, actions in DISTURBANCES.items() for action in a
 def test_a_disturbance_restores_and_leaves_the_question_open(
     world: World, kind: TroubleKind, action: Callable[[World], object]
 ) -> None:
-    world.when_faulted(lambda: action(world))
+    when_faulted(world, lambda: action(world))
     history, verdict = world.run()
     assert verdict.outcome is Outcome.INCONCLUSIVE, verdict.reasons
     assert kind in {trouble.kind for trouble in history.troubles}
@@ -274,7 +207,7 @@ def test_a_disturbance_restores_and_leaves_the_question_open(
 
 
 def test_a_signal_restores_before_it_ends_the_process(world: World) -> None:
-    world.when_faulted(lambda: signal.raise_signal(signal.SIGTERM))
+    when_faulted(world, lambda: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Stopped) as caught:
         world.run()
     assert caught.value.code == 128 + signal.SIGTERM
@@ -328,7 +261,7 @@ def test_only_what_was_well_all_the_time_is_green_and_nothing_is_left_of_any_run
     world.mesh.distribution = distribution
     if disturbed is not None:
         (_, action), after = disturbed
-        world.when_faulted(lambda: world.mesh.virtual_services() and action(world), after=after)
+        when_faulted(world, lambda: world.mesh.virtual_services() and action(world), after=after)
     history, verdict = world.run()
     assert nothing_left(world, history)
     if verdict.passed:

@@ -14,10 +14,10 @@ from chaos.testing.traffic import ENTRY
 from chaos.values.questions import Question, Requests, Side
 from chaos.values.remarks import Refusal
 from chaos.values.series import Series
+from tests.support.canaries import ANSWERED, split
 from tests.support.drafts import broken, draft
 from tests.support.shop_runs import reasons, run
 from tests.support.situations import EXPERIMENT, service, situation
-from tests.unit.engine.test_canaries import ANSWERED, split
 
 ORDERS = "order-svc.staging.svc.cluster.local"
 SERVICES = [service(name) for name in ("inventory-svc", "order-svc", "orders-db")] + [

@@ -10,7 +10,7 @@ from chaos.istio.destinations import destinations, leading_to
 from chaos.istio.governing import Mesh
 from chaos.istio.registry import registered
 from chaos.istio.virtual_services import title
-from tests.unit.istio.test_governing import obj, service
+from tests.unit.istio.objects import obj, service
 
 HOST = "order.staging.svc.cluster.local"
 NAMESPACES = ("staging", "platform", "istio-system")

@@ -11,6 +11,7 @@ from chaos.istio.governing import Mesh
 from chaos.istio.registry import registered
 from chaos.istio.sidecars import sidecar_of
 from chaos.istio.virtual_services import title
+from tests.unit.istio.objects import obj, service
 
 HOST = "inventory.staging.svc.cluster.local"
 WEB = {"app": "web"}
@@ -21,18 +22,8 @@ TO: dict[str, Any] = {"route": [{"destination": {"host": HOST}}]}
 FOR_OTHERS = {**TO, "match": [{"sourceLabels": {"app": "order"}}]}
 
 
-def obj(name: str, namespace: str = "staging", *, day: int = 1, **spec: Any) -> dict[str, Any]:
-    meta = {"name": name, "namespace": namespace, "creationTimestamp": f"2026-01-{day:02}T00:00:00Z"}
-    return {"metadata": meta, "spec": spec}
-
-
 def vs(name: str, namespace: str = "staging", *, day: int = 1, **spec: Any) -> dict[str, Any]:
     return obj(name, namespace, day=day, **{"hosts": ["inventory"], "http": [TO], **spec})
-
-
-def service(name: str = "inventory", namespace: str = "staging", *, port: int = 80, **ports: int) -> dict[str, Any]:
-    listed = [{"name": "http", "port": port}, *({"name": key, "port": number} for key, number in ports.items())]
-    return {"metadata": {"name": name, "namespace": namespace}, "spec": {"ports": listed}}
 
 
 def governor(

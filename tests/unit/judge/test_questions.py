@@ -6,11 +6,19 @@ from chaos.judge import aside, judge, needed
 from chaos.judge.callers import judge_callers
 from chaos.judge.facts import Facts
 from chaos.judge.metrics import judge_metrics
-from chaos.model.history import History
 from chaos.model.verdict import ReasonCode
 from chaos.values.questions import Comparison, Durations, Edges, End, Requests, Side
-from chaos.values.series import Recorded
-from tests.support.histories import ARRIVALS, EXPERIMENT, INVENTORY, ORDERS, grow, history, plan, requests_to_target
+from tests.support.histories import (
+    ARRIVALS,
+    EXPERIMENT,
+    INVENTORY,
+    ORDERS,
+    arrivals,
+    history,
+    plan,
+    requests_to_target,
+    with_arrivals,
+)
 
 
 def test_everything_is_asked_for_once() -> None:
@@ -26,18 +34,6 @@ def test_everything_is_asked_for_once() -> None:
 def test_a_comparison_is_asked_as_it_is() -> None:
     text = EXPERIMENT.replace("guardrails:", "  - {title: up, promql: sum(up) > 3}\nguardrails:")
     assert Comparison(promql="sum(up) > 3") in needed(plan(text))
-
-
-def arrivals(workload: str) -> Recorded:
-    labels = {"source_workload": workload, "source_workload_namespace": workload and "staging", "instance": "i:15090"}
-    if workload == "unknown":
-        labels["source_workload_namespace"] = "unknown"
-    return Recorded(question=ARRIVALS, query="q", series=(grow(labels, lambda _: 10),))
-
-
-def with_arrivals(one: History, recorded: Recorded) -> History:
-    kept = tuple(r for r in one.recorded if r.question != recorded.question)
-    return one.model_copy(update={"recorded": (*kept, recorded)})
 
 
 def test_who_calls_the_target() -> None:

@@ -16,8 +16,7 @@ from chaos.model.verdict import Outcome, ReasonCode, RecoveryResult
 from chaos.reporting.prose import headline
 from chaos.values.answers import Answer, Tally
 from tests.support.every_reason import EVERY, reason_of, verdict_of
-from tests.support.histories import MARKS, history
-from tests.unit.judge.test_removal import scraped_until
+from tests.support.histories import MARKS, history, scraped_until
 
 
 def test_every_reason_is_among_them() -> None:

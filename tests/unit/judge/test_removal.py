@@ -24,6 +24,7 @@ from tests.support.histories import (
     recovery_of,
     removal_of,
     requests_to_target,
+    scraped_until,
     without,
 )
 
@@ -40,18 +41,6 @@ def looks(*seen: tuple[float, int]) -> tuple[ProxySeen, ...]:
 def straggling(flags: str, *, until: int, code: str = "200") -> Series:
     return grow({"instance": "order-svc:15090", "source_workload": "order-svc", "source_workload_namespace": "staging",
                  "response_flags": flags, "response_code": code, "request_protocol": "http"}, lambda second: 5 if 1031 < second <= until else 0)  # fmt: skip
-
-
-def scraped_until(one: History, moment: float, *, instance: str = "") -> History:
-    """Without the samples after a moment; only those of one process where named."""
-
-    def cut(series: Series) -> Series:
-        if instance and series.labels["instance"] != instance:
-            return series
-        return series.model_copy(update={"samples": tuple(s for s in series.samples if s[0] <= moment)})
-
-    recorded = tuple(r.model_copy(update={"series": tuple(map(cut, r.series))}) for r in one.recorded)
-    return one.model_copy(update={"recorded": recorded})
 
 
 def codes(one: History) -> set[ReasonCode]:

@@ -17,22 +17,13 @@ from chaos.lab.api.resources import (
 )
 from chaos.lab.api.store import Store
 from chaos.lab.controller import Controller
-from tests.unit.lab.test_controller import deployment, make_ready, names, run
+from tests.unit.lab.workloads import deployment, run, settled
 
 
 def owner(*, replicas: int | None = None, image: str = "one", **spec: Any) -> dict[str, Any]:
     made = deployment(image=image)
     del made["spec"]["replicas"]
     return {**made, "spec": {**made["spec"], **({} if replicas is None else {"replicas": replicas}), **spec}}
-
-
-def settled(store: Store, controller: Controller, *, ready: bool = True, namespace: str = "staging") -> list[str]:
-    """The pods when nothing happens any more, each ready as soon as it is there."""
-    for _ in range(20):
-        controller.settle()
-        if ready:
-            make_ready(store, namespace=namespace)
-    return names(store, namespace)
 
 
 def test_pods_of_a_stateful_set_come_one_after_the_other_and_keep_their_names() -> None:

@@ -20,7 +20,7 @@ from chaos.lab.controller import Controller
 from chaos.lab.istio.validation import VALIDATORS
 from chaos.lab.manifests import load_system
 from tests.support.kubectl import needs_kubectl
-from tests.unit.lab.test_pod_sets import settled
+from tests.unit.lab.workloads import settled
 
 FOLDER = Path(__file__).parent / "repositories"
 

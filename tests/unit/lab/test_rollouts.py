@@ -9,7 +9,7 @@ from chaos.istio.workloads import workload_name
 from chaos.lab.api.resources import PODS, ROLLOUTS, SERVICES, VIRTUAL_SERVICES
 from chaos.lab.api.store import Store
 from chaos.lab.controller import Controller
-from tests.unit.lab.test_controller import make_ready, run, service
+from tests.unit.lab.workloads import make_ready, run, service
 
 HASH = "rollouts-pod-template-hash"
 

@@ -13,7 +13,7 @@ from chaos.safety.watchdog_process import Deeds, clean
 from chaos.testing.clock import VirtualClock
 from chaos.testing.mesh import MemoryMesh
 from tests.support.api_server import fault, lease
-from tests.unit.engine.test_several_targets import fail
+from tests.support.disturbed import fail
 
 STOCK, PAY = Target("staging", "inventory-svc"), Target("staging", "payment-svc")
 

@@ -24,7 +24,7 @@ from chaos.model.history import History
 from chaos.reporting.record import read_record
 from chaos.testing.shop import Shop
 from chaos_suites.services import read_services
-from tests.unit.judge.test_unscraped import EXPERIMENT
+from tests.support.situations import EXPERIMENT
 
 ROOT = Path(__file__).parents[3]
 CANARY = "canary-4711"
