@@ -66,7 +66,8 @@ def generator(request: pytest.FixtureRequest) -> Iterator[Generator]:
 def test_it_sends_at_its_rate_from_start_to_stop(generator: Generator) -> None:
     load = generator.load
     load.stop()  # safe before it was begun
-    load.prepare(Spec(rate=RATE, requests=[Request.get("/ok")]), entry=generator.entry, headers={}, base=Path())
+    requests = [Request.get("/ok", weight=3), Request.get("/orders", name="orders")]
+    load.prepare(Spec(rate=RATE, requests=requests), entry=generator.entry, headers={}, base=Path())
     assert list(load.poll()) == [], "it waits for its start"
     load.start()
     found = [*generator.some(), *generator.some()]
@@ -78,6 +79,12 @@ def test_it_sends_at_its_rate_from_start_to_stop(generator: Generator) -> None:
     answers = [cell for second in whole for cell in second.cells]
     assert {cell.status for cell in answers} == {200}
     assert sum(cell.count for cell in answers) == pytest.approx(RATE * len(whole), rel=0.25)
+    by_name = {name: sum(cell.count for cell in answers if cell.request == name) for name in ("GET /ok", "orders")}
+    assert sum(by_name.values()) == sum(cell.count for cell in answers), "each under its own name"
+    assert by_name["GET /ok"] > by_name["orders"] > 0, "by their weights"
+    assert {cell.error for cell in answers} == {""}
+    assert all(took >= 0 for cell in answers for took in cell.latencies)
     for _ in range(2):
         load.stop()
     assert load.failure() is None, "it was stopped"
+    assert isinstance(load.log(), str)

@@ -257,8 +257,39 @@ def test_an_annotation_of_a_namespace_comes_and_goes(mesh: Mesh) -> None:
     assert caught.value.status == 404
 
 
-def test_a_proxy_that_can_not_be_asked_has_no_routes(mesh: Mesh) -> None:
+def test_a_proxy_that_can_not_be_asked_tells_nothing(mesh: Mesh) -> None:
     assert mesh.routes_of_proxy("production", "nowhere") is None
+    assert mesh.stats_of_proxy("production", "nowhere") is None
+
+
+def test_what_plans_read_of_all_namespaces_is_what_was_written_there(mesh: Mesh) -> None:
+    assert not [*mesh.sidecars(), *mesh.service_entries(), *mesh.http_routes(), *mesh.grpc_routes()]
+    specs: dict[str, dict[str, Any]] = {
+        "Sidecar": {"egress": [{"hosts": ["./*"]}]},
+        "ServiceEntry": {"hosts": ["pay.example"], "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}], "resolution": "STATIC", "endpoints": [{"address": "127.0.0.9"}]},
+        "DestinationRule": {"host": "inventory-svc"},
+    }  # fmt: skip
+    for kind, spec in specs.items():
+        for namespace in ("production", "staging"):
+            obj = {"kind": kind, "metadata": {"name": "a", "namespace": namespace}, "spec": spec}
+            mesh.create_istio_object(obj, manager="us")
+    for kind, found in (
+        ("Sidecar", mesh.sidecars()), ("ServiceEntry", mesh.service_entries()), ("DestinationRule", mesh.destination_rules()),
+    ):  # fmt: skip
+        assert [(one["kind"], one["metadata"]["namespace"], one["spec"]) for one in found] == [
+            (kind, namespace, specs[kind]) for namespace in ("production", "staging")
+        ]
+    (only,) = mesh.destination_rules("staging")
+    assert only["metadata"]["namespace"] == "staging"
+
+
+def test_a_control_plane_that_nobody_configured_has_istios_defaults(mesh: Mesh) -> None:
+    assert mesh.mesh_config("istio-system", "default") is None
+
+
+def test_what_the_identity_may_do_in_staging_is_known(mesh: Mesh) -> None:
+    for resource, group in (("virtualservices", "networking.istio.io"), ("leases", "coordination.k8s.io")):
+        assert mesh.may("create", resource, group=group, namespace="staging") is True
 
 
 def test_virtual_services_that_are_followed_are_heard_of(mesh: Mesh) -> None:

@@ -31,13 +31,6 @@ def test_a_wish_to_stop_wakes_a_sleeping_run() -> None:
     assert clock.now() - start < 5
 
 
-def test_time_goes_on() -> None:
-    clock = SystemClock()
-    first = clock.now()
-    clock.sleep(0.01)
-    assert clock.now() > first
-
-
 @pytest.mark.timeout(20)
 def test_a_signal_may_come_at_any_line_of_a_sleep() -> None:
     """Its handler runs on the sleeping thread: a lock that the sleep holds would never be had."""
