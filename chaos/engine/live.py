@@ -132,8 +132,8 @@ class Live:
         if phase in (PhaseName.INJECT, PhaseName.PROVE, PhaseName.OBSERVE):
             self._check_target()
         self.standing = standing = stand(self.recorder.facts, phase, now)
-        progress = deepcopy(progress_of(self.recorder.facts, phase, standing))
-        self.tell(lambda listener: listener.progress(progress))
+        progress = progress_of(self.recorder.facts, phase, standing)
+        self.tell(lambda listener: listener.progress(deepcopy(progress)))  # what a listener does to it changes no fact
         return standing
 
     def _follow_routes(self) -> None:

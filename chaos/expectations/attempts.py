@@ -21,7 +21,7 @@ from chaos.values.answers import Answer, ExpectationResult, Tally
 from chaos.values.declared import Placed
 from chaos.values.load import LoadSecond
 from chaos.values.quantities import format_share
-from chaos.values.questions import Question, Requests, Side
+from chaos.values.questions import Question, Requests, Side, requests_to
 from chaos.values.remarks import Refusal, Warn
 
 _ABORTED: Final = "FI"
@@ -87,9 +87,9 @@ class AttemptsExpectation(Kind):
     def questions(self, namespace: str) -> Iterator[Question]:
         """What the service's proxies count, what its callers' do, and the requests that cause it."""
         yield self._arrivals(namespace)
-        yield Requests(host=host_of(self.attempts, namespace))
+        yield requests_to(host_of(self.attempts, namespace))
         if self.per is not None:
-            yield Requests(host=host_of(self.per, namespace), side=Side.CALLED)
+            yield requests_to(host_of(self.per, namespace), Side.CALLED)
 
     @property
     def counts_everybody(self) -> bool:
@@ -272,7 +272,7 @@ class AttemptsExpectation(Kind):
         """Attempts in one window and requests in another."""
         mine = self.its_part(evidence, namespace)
         host = host_of(self.attempts, namespace)
-        sent = tuple(mine.counted(Requests(host=host), attempts))
+        sent = tuple(mine.counted(requests_to(host), attempts))
         aborted = sum(found.events for one, found in sent if _ABORTED in flags_of(one.labels))
         if evidence.goes_by_other_names(host):
             callers = {caller_of(one.labels) for one, _ in sent}
@@ -281,12 +281,12 @@ class AttemptsExpectation(Kind):
         if self.per is None:
             asked, _ = evidence.load.total("sent and answered", _sent_and_answered, requests.start, requests.end)
         else:
-            causes = Requests(host=host_of(self.per, namespace), side=Side.CALLED)
+            causes = requests_to(host_of(self.per, namespace), Side.CALLED)
             asked = sum(found.events for _, found in evidence.counted(causes, requests))
         return _Counted(aborted + arrived, asked)
 
     def _arrivals(self, namespace: str) -> Requests:
-        return Requests(host=host_of(self.attempts, namespace), side=Side.CALLED)
+        return requests_to(host_of(self.attempts, namespace), Side.CALLED)
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,14 @@ _NEAR: Final = (0.28, (0.9995, 0.998, 0.995, 0.99, 0.98, 0.95, 0.9, 0.85, 0.8, 0
 _BETTORS: Final = tuple(
     (ratio, math.log(ratio), math.log(stake / len(ratios))) for stake, ratios in (_FAR, _NEAR) for ratio in ratios
 )
+_ALL_ALIKE: Final = math.log(len(_BETTORS) + 2)
+"""More than all bettors can have beyond the richest of them, as a logarithm."""
 _STEPS: Final = 34
 MANY: Final = 10**9
 """Events that nobody waits for."""
 
 
-@lru_cache
+@lru_cache(maxsize=4096)
 def _bets(bound: float) -> Sequence[tuple[float, float, float]]:
     """Of each bettor against a bound the logarithms of the stake, and of what a bad and a good event multiply it by."""
     return [(stake, log_ratio, math.log((1 - ratio * (1 - bound)) / bound)) for ratio, log_ratio, stake in _BETTORS]
@@ -43,11 +45,30 @@ def log_wealth(good: float, bad: float, bound: float) -> float:
 
     Most of the stake is on systems far better than the bound, so that one without a bad event is decided soon.
     """
+    return _sum(_terms(good, bad, bound))
+
+
+def _terms(good: float, bad: float, bound: float) -> list[float]:
+    """The logarithms of what each bettor has."""
     terms = [stake + bad * lost + good * won for stake, lost, won in _bets(bound)]
     if bad == 0:
         terms.append(math.log(_PERFECT) - good * math.log(bound))
+    return terms
+
+
+def _sum(terms: Sequence[float]) -> float:
+    """The logarithm of all together."""
     top = max(terms)
     return top + math.log(sum(math.exp(term - top) for term in terms))
+
+
+def _refutes(good: float, bad: float, bound: float, limit: float) -> bool:
+    """Whether the evidence reaches a limit; mostly the richest bettor alone tells."""
+    terms = _terms(good, bad, bound)
+    top = max(terms)
+    if top >= limit or top + _ALL_ALIKE < limit:
+        return top >= limit
+    return _sum(terms) >= limit
 
 
 def decide(good: float, total: float, bound: float, *, confidence: float) -> Answer:
@@ -65,9 +86,9 @@ def decide(good: float, total: float, bound: float, *, confidence: float) -> Ans
     if bound <= 0:
         return Answer.HOLDS if total else Answer.UNDECIDED
     limit = math.log(2 / (1 - confidence))
-    if log_wealth(good, bad, bound) >= limit:
+    if _refutes(good, bad, bound, limit):
         return Answer.HOLDS
-    if log_wealth(bad, good, 1 - bound) >= limit:
+    if _refutes(bad, good, 1 - bound, limit):
         return Answer.VIOLATED
     return Answer.UNDECIDED
 
@@ -112,7 +133,7 @@ def _boundary(good: float, bad: float, limit: float) -> float:
     low, high = 0.0, 1.0
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        if log_wealth(good, bad, middle) >= limit:
+        if _refutes(good, bad, middle, limit):
             low = middle
         else:
             high = middle

@@ -88,6 +88,7 @@ class Evidence:
         self.scrapes = Scrapes()
         self.copies = Copies(self.scrapes)
         self._counters: dict[Question, dict[frozenset[tuple[str, str]], Counter]] = {}
+        self._newest: dict[Question, float] = {}
         self._led: dict[str, list[Led]] = {}
         self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
         self._past = _Past()
@@ -164,6 +165,8 @@ class Evidence:
             new = counter.add(series.samples)
             self._past.note(new, before=before)
             self.scrapes.note(counter.source, new)
+            if new:
+                self._newest[question] = max(new[-1], self._newest.get(question, new[-1]))
 
     def answered(self) -> Iterator[tuple[Question, Sequence[Counter]]]:
         """Every question that was answered, with its series."""
@@ -190,8 +193,7 @@ class Evidence:
 
     def last_scrape(self, question: Question) -> float:
         """The newest sample of any series of a question; minus infinity without one."""
-        every = (one for part, _ in self.parts(question) for one in self._counters.get(part, {}).values())
-        return max((one.times[-1] for one in every if one.times), default=float("-inf"))
+        return max((self._newest.get(part, float("-inf")) for part, _ in self.parts(question)), default=float("-inf"))
 
     def counted(self, question: Question, window: Window) -> Iterator[tuple[Counter, Count]]:
         """The events of each series of a question in a window.

@@ -21,7 +21,7 @@ from chaos.values.answers import Tally
 from chaos.values.conditions import inside, none_of
 from chaos.values.declared import Placed
 from chaos.values.quantities import format_share
-from chaos.values.questions import Durations, Question, Requests, Side
+from chaos.values.questions import Durations, Question, Side, requests_to
 from chaos.values.remarks import Refusal, Warn
 
 COUNTABLE: Final = none_of("header", "body", "jsonPath")
@@ -101,7 +101,7 @@ class Expectation(ShareOfGood):
         """The service's requests; with a time, its histogram at that bound and as a whole."""
         host, side = host_of(self.service, namespace), self.side
         if self.good.milliseconds is None:
-            yield Requests(host=host, side=side)
+            yield requests_to(host, side)
         else:
             yield Durations(host=host, within=self.good.milliseconds, side=side)
             yield Durations(host=host, side=side)
@@ -149,8 +149,8 @@ class Expectation(ShareOfGood):
         lower = False
         found: Iterator[tuple[Counter, int, Count]]
         if bound is None:
-            requests = Requests(host=host, side=self.side)
-            found = ((one, every.events, every) for one, every in evidence.counted(requests, window))
+            counted = evidence.counted(requests_to(host, self.side), window)
+            found = ((one, every.events, every) for one, every in counted)
         else:
             found = evidence.timed(host, bound, window, side=self.side)
         for one, fine, every in found:
@@ -168,7 +168,7 @@ class Expectation(ShareOfGood):
     def statuses(self, evidence: Evidence, window: Window, namespace: str) -> Mapping[str, int]:
         """By the answers' status, and that of gRPC where it is an error."""
         host, timed = host_of(self.service, namespace), self.good.milliseconds is not None
-        question = Durations(host=host, side=self.side) if timed else Requests(host=host, side=self.side)
+        question = Durations(host=host, side=self.side) if timed else requests_to(host, self.side)
         evidence = self.its_part(evidence, namespace)
         return by_status(evidence.counted(question, self.counting(evidence, window)))
 

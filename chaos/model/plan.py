@@ -14,7 +14,7 @@ from chaos.istio.hosts import service_fqdn
 from chaos.model.experiment import Experiment
 from chaos.values.frozen import Frozen
 from chaos.values.led import Led
-from chaos.values.questions import Requests, Side
+from chaos.values.questions import Requests, Side, requests_to
 from chaos.values.remarks import Refusal, Warn
 
 
@@ -115,12 +115,12 @@ class Injection(Frozen):
     @property
     def requests(self) -> Requests:
         """The question for the requests towards the target."""
-        return Requests(host=self.host)
+        return requests_to(self.host)
 
     @property
     def arrivals(self) -> Requests:
         """The question for those that arrive there, also from callers without a proxy."""
-        return Requests(host=self.host, side=Side.CALLED)
+        return requests_to(self.host, Side.CALLED)
 
 
 class Plan(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from zlib import crc32
 
@@ -14,6 +15,14 @@ Counted = Requests | Durations
 Labels = tuple[tuple[str, str], ...]
 
 
+@dataclass(slots=True)
+class _Counter:
+    """What was counted so far, and what was scraped of it."""
+
+    total: int
+    samples: list[tuple[float, float]] = field(default_factory=list)
+
+
 class Counters:
     """Istio's counters and histograms of requests.
 
@@ -23,12 +32,11 @@ class Counters:
 
     def __init__(self, namespace: str) -> None:
         self._namespace = namespace
-        self._counters: dict[Question, dict[Labels, tuple[int, list[tuple[float, float]]]]] = {}
+        self._counters: dict[Question, dict[Labels, _Counter]] = {}
 
     def count(
         self,
-        question: Counted,
-        number: int,
+        numbers: Sequence[tuple[Counted, int]],
         *,
         caller: str,
         pod: str,
@@ -36,21 +44,27 @@ class Counters:
         flags: str = "-",
         grpc: str = "",
     ) -> None:
-        """So many requests more of a workload, which the proxy of a pod counts."""
-        counters = self._counters.setdefault(question, {})
-        labels = _labels(question.host, question.side, placed(caller, self._namespace), pod, code, flags, grpc)
-        if number or labels in counters:
-            total, samples = counters.get(labels, (0, []))
-            counters[labels] = (total + number, samples)
+        """Requests more of a workload, which the proxy of a pod counts: for each question, all of one host and side, how many."""
+        of = numbers[0][0]
+        labels = _labels(of.host, of.side, placed(caller, self._namespace), pod, code, flags, grpc)
+        for question, number in numbers:
+            counters = self._counters.get(question)
+            if counters is None:
+                counters = self._counters[question] = {}
+            known = counters.get(labels)
+            if known is not None:
+                known.total += number
+            elif number:
+                counters[labels] = _Counter(number)
 
     def scrape(self, at: float, *, dark: Collection[str], every: float, staggered: bool) -> None:
         """Samples of this moment, but for pods that are not scraped: of all every so many seconds, or, staggered, of each at its own."""
         for counters in self._counters.values():
-            for labels, (total, samples) in counters.items():
+            for labels, one in counters.items():
                 instance = dict(labels)["instance"]
                 turn = crc32(instance.encode()) if staggered else 0
                 if instance not in dark and (at + turn) % every == 0:
-                    samples.append((at, float(total)))
+                    one.samples.append((at, float(one.total)))
 
     def series(self, question: Question, *, since: float, until: float) -> Sequence[Series]:
         """The samples between two moments."""
@@ -64,8 +78,8 @@ class Counters:
         else:
             meant = list(self._counters.get(question, {}).items())
         found = []
-        for labels, (_, samples) in meant:
-            kept = tuple(sample for sample in samples if since < sample[0] <= until)
+        for labels, counter in meant:
+            kept = tuple(sample for sample in counter.samples if since < sample[0] <= until)
             if kept:
                 found.append(Series(labels=dict(labels), samples=kept))
         return found
@@ -73,7 +87,7 @@ class Counters:
     @property
     def scraped(self) -> bool:
         """Whether anything was."""
-        return any(samples for counters in self._counters.values() for _, samples in counters.values())
+        return any(one.samples for counters in self._counters.values() for one in counters.values())
 
 
 def _is_part(asked: Question, labels: Labels, edges: Edges) -> bool:

@@ -23,7 +23,7 @@ from chaos.testing.shares import Shares
 from chaos.testing.stalls import Arrivals, split
 from chaos.values.content import Marker
 from chaos.values.load import LoadCell, LoadSecond
-from chaos.values.questions import Durations, Question, Requests, Side
+from chaos.values.questions import Durations, Question, Side, requests_to
 from chaos.values.series import Series
 
 NAMESPACE: Final = "staging"
@@ -311,9 +311,9 @@ class Traffic:
         for host, part in self._sent(service, at, number).items():
             shares = {(host, caller, *end): share for end, share in ends.items()}
             for (*_, flags, code), count in self.shares.out(shares, part).items():
-                self._count(Requests(host=host), count, caller=caller, pod=caller, code=code, flags=flags)
+                self._count(_plain(host), count, caller=caller, pod=caller, code=code, flags=flags)
                 if flags in ("-", "DI"):
-                    asked = Requests(host=self.known_as.get(host, host), side=Side.CALLED)
+                    asked = _plain(self.known_as.get(host, host), Side.CALLED)
                     self._count(asked, count, caller=caller, pod=f"{service}-1-a", code=code)
 
     def _sent(self, service: str, at: float, number: int) -> Mapping[str, int]:
@@ -340,7 +340,7 @@ class Traffic:
             for (_, code), count in self.shares.out(
                 {(name, "200"): 1 - bad, (name, self.spreads_as): bad}, calls
             ).items():
-                self._count(Requests(host=service_fqdn(name, home)), count, caller=ENTRY, pod=ENTRY, code=code)
+                self._count(_plain(service_fqdn(name, home)), count, caller=ENTRY, pod=ENTRY, code=code)
 
     def _in_rotation(self, at: float) -> Sequence[str]:
         """The replicas of ``order-svc`` that get requests; the last is the one that may be spoilt."""
@@ -380,26 +380,33 @@ class Traffic:
         self, side: Side, pod: str, order: Order, number: int, *, caller: str = "", host: str = _ORDERS
     ) -> None:
         """Counts orders, in the histogram too; ``pod`` is that whose proxy counts."""
-        for question in _asked(host, side):
-            bound = question.within if isinstance(question, Durations) else None
-            n = number if bound is None or order.took <= bound else 0
-            whose = caller or self.door
-            self._count(question, n, caller=whose, pod=pod, code=str(order.code), flags=order.flags, grpc=order.grpc)
+        self._count(
+            _asked(host, side), number, caller=caller or self.door, pod=pod, code=str(order.code), flags=order.flags,
+            grpc=order.grpc, took=order.took,
+        )  # fmt: skip
 
     def _count(
-        self, question: Counted, number: int, *, caller: str, pod: str, code: str, flags: str = "-", grpc: str = ""
-    ) -> None:
+        self, asked: Sequence[tuple[Counted, float]], number: int, *, caller: str, pod: str, code: str, flags: str = "-",
+        grpc: str = "", took: float = 0.0,
+    ) -> None:  # fmt: skip
         code, grpc = ("200", code.removeprefix(GRPC)) if code.startswith(GRPC) else (code, grpc)
-        if question.side is Side.CALLERS:
+        if asked[0][0].side is Side.CALLERS:
             number = round(number * (1 - self.unscraped.get(caller, 0.0)))
-        self._counters.count(question, number, caller=caller, pod=pod, code=code, flags=flags, grpc=grpc)
+        numbers = [(question, number if took <= bound else 0) for question, bound in asked]
+        self._counters.count(numbers, caller=caller, pod=pod, code=code, flags=flags, grpc=grpc)
 
 
 @cache
-def _asked(host: str, side: Side) -> tuple[Counted, ...]:
-    """The questions that a request is counted for: the requests, and the histogram as a whole and at each bound."""
-    durations = [Durations(host=host, within=bound, side=side) for bound in (None, *BOUNDS)]
-    return (Requests(host=host, side=side), *durations)
+def _plain(host: str, side: Side = Side.CALLERS) -> tuple[tuple[Counted, float]]:
+    """The question that a request is counted for without the histogram, whatever it takes."""
+    return ((requests_to(host, side), inf),)
+
+
+@cache
+def _asked(host: str, side: Side) -> tuple[tuple[Counted, float], ...]:
+    """The questions that a request is counted for, each if it takes so many milliseconds at most: the histogram's, too."""
+    durations = [(Durations(host=host, within=bound, side=side), bound or inf) for bound in (None, *BOUNDS)]
+    return (*_plain(host, side), *durations)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Questions are frozen, so each is its own key.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -34,6 +35,12 @@ class Requests(Frozen):
 
     def __str__(self) -> str:
         return f"requests to {self.host} that {_COUNTING[self.side]} count"
+
+
+@lru_cache(maxsize=4096)
+def requests_to(host: str, side: Side = Side.CALLERS) -> Requests:
+    """The question for a host's requests, the same object each time: expectations ask for it many times at each look."""
+    return Requests(host=host, side=side)
 
 
 class End(StrEnum):

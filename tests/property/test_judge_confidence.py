@@ -38,6 +38,16 @@ def test_evidence_sinks_as_the_bound_rises(good: int, bad: int, low: float, high
 
 
 @given(good=counts, bad=counts, bound=bounds, confidence=st.floats(0.5, 0.9999))
+def test_a_decision_is_what_all_bettors_together_say(good: int, bad: int, bound: float, confidence: float) -> None:
+    """Also where the richest of them alone does not tell."""
+    limit = math.log(2 / (1 - confidence))
+    answer = decide(good, good + bad, bound, confidence=confidence)
+    assert (answer is Answer.HOLDS) == (log_wealth(good, bad, bound) >= limit)
+    if answer is not Answer.HOLDS:
+        assert (answer is Answer.VIOLATED) == (log_wealth(bad, good, 1 - bound) >= limit)
+
+
+@given(good=counts, bad=counts, bound=bounds, confidence=st.floats(0.5, 0.9999))
 def test_never_both_ways(good: int, bad: int, bound: float, confidence: float) -> None:
     answer = decide(good, good + bad, bound, confidence=confidence)
     if good + bad:
