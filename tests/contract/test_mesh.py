@@ -263,24 +263,22 @@ def test_a_proxy_that_can_not_be_asked_tells_nothing(mesh: Mesh) -> None:
 
 
 def test_what_plans_read_of_all_namespaces_is_what_was_written_there(mesh: Mesh) -> None:
-    assert not [*mesh.sidecars(), *mesh.service_entries(), *mesh.http_routes(), *mesh.grpc_routes()]
+    assert not [*mesh.http_routes(), *mesh.grpc_routes()]
     specs: dict[str, dict[str, Any]] = {
         "Sidecar": {"egress": [{"hosts": ["./*"]}]},
         "ServiceEntry": {"hosts": ["pay.example"], "ports": [{"number": 443, "name": "tls", "protocol": "TLS"}], "resolution": "STATIC", "endpoints": [{"address": "127.0.0.9"}]},
         "DestinationRule": {"host": "inventory-svc"},
     }  # fmt: skip
     for kind, spec in specs.items():
+        assert not mesh.istio_objects(kind)
         for namespace in ("production", "staging"):
             obj = {"kind": kind, "metadata": {"name": "a", "namespace": namespace}, "spec": spec}
             mesh.create_istio_object(obj, manager="us")
-    for kind, found in (
-        ("Sidecar", mesh.sidecars()), ("ServiceEntry", mesh.service_entries()), ("DestinationRule", mesh.destination_rules()),
-    ):  # fmt: skip
-        assert [(one["kind"], one["metadata"]["namespace"], one["spec"]) for one in found] == [
-            (kind, namespace, specs[kind]) for namespace in ("production", "staging")
+        assert [(one["kind"], one["metadata"]["namespace"], one["spec"]) for one in mesh.istio_objects(kind)] == [
+            (kind, namespace, spec) for namespace in ("production", "staging")
         ]
-    (only,) = mesh.destination_rules("staging")
-    assert only["metadata"]["namespace"] == "staging"
+        (only,) = mesh.istio_objects(kind, "staging")
+        assert only["metadata"]["namespace"] == "staging"
 
 
 def test_a_control_plane_that_nobody_configured_has_istios_defaults(mesh: Mesh) -> None:

@@ -208,7 +208,8 @@ def test_a_signal_restores_first_while_queries_are_slow(
         process = start(replace(lab, prometheus=slow.url), quick(tmp_path), tmp_path)
         until(lambda: faults(lab), what="the fault")
         slow.back_end.slow = SLOW
-        time.sleep(1)  # until the run's own queries are slow ones
+        asked = len(slow.asked)
+        until(lambda: len(slow.asked) > asked, what="a query of the run's own that is slow")
         process.send_signal(number)
         process.send_signal(number)
         begun = time.monotonic()

@@ -22,6 +22,7 @@ from chaos.cli import app
 from chaos.injection.weights import Way, share_of, shifted
 from chaos.safety.lease import Held
 from chaos.safety.sweep import sweep
+from chaos.testing.shop import Shop
 from tests.unit.engine.changes import Dead, Mortal
 from tests.unit.engine.shifts import CANARY, ROUTES, Canary, subsets, weights
 
