@@ -64,7 +64,8 @@ Prometheus = Annotated[str | None, typer.Option(metavar="URL", help="address of 
 PrometheusAccess = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging"
+        metavar="NAME=VALUE",
+        help="credentials and TLS for Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging",
     ),
 ]
 Entry = Annotated[
@@ -143,7 +144,7 @@ def init(
         str, typer.Option("--namespace", "-n", metavar="NAME", help="the staging namespace of both")
     ] = "staging",
     service: Annotated[
-        str, typer.Option(metavar="NAME", help="the Service that others depend on, and that has the trouble")
+        str, typer.Option(metavar="NAME", help="the Service that others depend on: calls to it fail or are slow")
     ] = "inventory-svc",
     caller: Annotated[
         str, typer.Option(metavar="NAME", help="the Service that depends on it, and its pods' label app")

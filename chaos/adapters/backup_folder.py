@@ -113,7 +113,7 @@ def _read(file: Path) -> Any:
         return found
     except TypeError as error:
         raise InputError(
-            f"{file}: expected what JSON has, found something else: {error}",
+            f"{file}: expected only values that JSON has, too: {error}",
             hint="put dates and the like in quotation marks, or restore this file from Git",
         ) from None
     except UNREADABLE as error:

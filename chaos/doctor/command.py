@@ -25,7 +25,8 @@ def doctor(
         str | None, typer.Option(metavar="URL", help="address of the Prometheus that scrapes the mesh")
     ] = None,
     prometheus_access: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN")
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="credentials and TLS for Prometheus, e.g. bearer=env:TOKEN"),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -80,7 +80,7 @@ class FreezeWatch:
             except MeshError:
                 continue  # who looks at the target says that the API does not answer
             if place is None:
-                return f"the namespace {name} is not there any more"
+                return f"the namespace {name} no longer exists"
             marks = place["metadata"].get("annotations") or {}
             if FROZEN in marks:
                 return f"somebody froze the namespace {name} for chaos runs, for the reason {marks[FROZEN]!r}"

@@ -121,9 +121,9 @@ class AttemptsExpectation(Kind):
         if scene.host(self.attempts) == scene.target and most.number * (scene.calls if most.relative else 1) >= endless:
             yield Warn(
                 code="storm-hardly-shows",
-                message=f"{self.title}: the fault hits {format_share(scene.strongest)} of the calls, so a caller that tries each faulted call again until one succeeds makes "
-                f"{endless:.3g} attempts for each request on average, where a request makes {scene.calls} without the fault (target.callsPerRequest): so "
-                f"'at most {most}' does not find retries without end. Raise the percentage, or expect fewer attempts",
+                message=f"{self.title}: 'at most {most}' does not find endless retries. The fault hits {format_share(scene.strongest)} of the calls, so a caller that retries until "
+                f"a call succeeds makes {endless:.3g} attempts for each request on average; without the fault, a request makes {scene.calls} "
+                f"(target.callsPerRequest). Raise the percentage, or expect fewer attempts",
                 weakens=True,
             )
 

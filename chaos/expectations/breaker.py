@@ -90,7 +90,9 @@ class BreakerExpectation(Kind):
 
     def as_guardrail(self) -> Self:
         """None: what has to happen is no reason to stop."""
-        raise ValueError("expected a guardrail that is violated by what happens; a breaker belongs into steadyState")
+        raise ValueError(
+            "a breaker can't be a guardrail, since only time shows that it does not open: declare it in steadyState"
+        )
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""

@@ -71,7 +71,9 @@ class EjectionExpectation(Kind):
 
     def as_guardrail(self) -> Self:
         """None: what has to happen is no reason to stop."""
-        raise ValueError("expected a guardrail that is violated by what happens; an ejection belongs into steadyState")
+        raise ValueError(
+            "an ejection can't be a guardrail, since only time shows that no replica is ejected: declare it in steadyState"
+        )
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The requests that the replicas got."""

@@ -286,8 +286,8 @@ class ShareOfGood(Share):
         if taken:
             yield Warn(
                 code="error-is-good",
-                message=f"{self.title}: a caller that only passes the fault's status {', '.join(map(str, taken))} on counts as good, by "
-                f"what is declared ({self.good}); if it should not, declare good.status 2xx",
+                message=f"{self.title}: an answer that only passes on the fault's status {', '.join(map(str, taken))} counts as good, as it "
+                f"is declared ({self.good}); if it should not, declare good.status 2xx",
                 weakens=True,
             )
 

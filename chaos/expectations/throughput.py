@@ -98,13 +98,15 @@ class ThroughputExpectation(Kind):
     def _countable(cls, value: Good) -> Good:
         if value.within is not None:
             raise ValueError(
-                "expected no within: that latency returns is a share of good answers within a time (atLeast)"
+                "expected no within: to expect that answers are in time again, declare a share of good answers within a time (atLeast)"
             )
         return Expectation.countable(value)
 
     def as_guardrail(self) -> Self:
         """None: it is decided after the fault."""
-        raise ValueError("expected a guardrail that is violated by what happens; throughput belongs into steadyState")
+        raise ValueError(
+            "throughput can't be a guardrail, since it is decided after the fault: declare it in steadyState"
+        )
 
     def questions(self, namespace: str) -> Iterator[Question]:
         """The service's requests."""

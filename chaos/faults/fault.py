@@ -67,7 +67,7 @@ class Fault(Declared):
         if self.repeat > 1 and not self.stages:
             raise ValueError("repeat: expected stages that can be repeated")
         if self.stages and self.stages[0].off:
-            raise ValueError("stages: expected the first one not to be off: the run proves it before it goes on")
+            raise ValueError("stages: the first one can't be off: the run proves the fault in it before it goes on")
         return self
 
     @property

@@ -81,7 +81,7 @@ def changes_are_allowed(draft: Staged) -> Iterator[Refusal]:
             rule="changes-not-allowed",
             value=draft.namespace,
             message=f"the settings do not allow changes of Istio's configuration in the namespace {draft.namespace!r}",
-            hint=f'if nobody minds, name it there: changes = ["{draft.namespace}"] in {CONFIGURE}; on the lab they are always allowed',
+            hint=f'if changes are acceptable there, add it: changes = ["{draft.namespace}"] in {CONFIGURE}; on the lab they are always allowed',
         )
 
 
@@ -205,7 +205,7 @@ def no_controller_puts_it_back(draft: ChangeDraft) -> Iterator[Refusal]:
             rule="controller-owned",
             value=draft.where,
             message=f"{controller} owns {draft.where} and would overwrite the change",
-            hint="suspend the controller for the while, or change an object that is yours",
+            hint="suspend the controller for that time, or change an object that is yours",
         )
 
 

@@ -128,7 +128,7 @@ class Harness:
         Args:
             context: Name of a context of the kubeconfig; the current one is never used.
             prometheus: URL of the Prometheus that scrapes the mesh; by default that of the settings.
-            prometheus_access: How one gets in there, e.g. ``["bearer=env:TOKEN"]``, beside what the settings say.
+            prometheus_access: Credentials for it, e.g. ``["bearer=env:TOKEN"]``, beside what the settings say.
             entry: URL at which the load enters the mesh, e.g. the ingress gateway's; by default that of the settings.
             kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
             settings: What may be touched; by default ``[tool.chaos]`` of the nearest ``pyproject.toml``, or ``chaos.toml``.

@@ -130,7 +130,7 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
             code=ReasonCode.CANNOT_BREAK,
             where=("steadyState", place, "good", "status"),
             value=str(one.good.status),
-            message=f"nothing could violate {one.title!r}: it takes every answer for good, errors too",
+            message=f"nothing could violate {one.title!r}: it counts every answer as good, errors too",
             hint='declare which answers are good, such as status: "<500"',
         )
     elif share <= allowed + _EXACT:

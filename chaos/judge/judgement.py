@@ -266,7 +266,7 @@ def _during(
     for one in tripped:
         yield Reason(
             code=ReasonCode.GUARDRAIL_TRIPPED,
-            message=f"the run stopped early and took its fault out, because the guardrail {one.sentence}",
+            message=f"the run stopped early and restored, because the guardrail {one.sentence}",
             hint=_TRIPPED,
         )
     if violated or tripped or history.troubles:

@@ -60,6 +60,6 @@ def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -
 
 
 def decided(facts: Facts, kind: Kind, look: Look) -> Finding:
-    """What the evidence says of an expectation; nothing yet in a window that is too short to claim anything."""
+    """What the evidence says of an expectation; nothing yet in a window that is too short to say anything."""
     found = kind.decide(facts.evidence, look)
     return replace(found, answer=Answer.UNDECIDED) if look.too_short else found

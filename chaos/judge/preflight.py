@@ -18,12 +18,12 @@ from chaos.values.remarks import JUDGING_AT, Refusal, Warn
 _LATE: Final = 5.0
 """Seconds more than two scrape intervals by which the newest sample of a mesh may be old that is read at once."""
 _USES: Final = {
-    "reporter": "which proxy counted is told",
-    "destination_service": "the requests of a service are found",
-    "source_workload": "callers are told apart",
-    "source_workload_namespace": "callers are told apart",
-    "response_code": "good answers are told from bad ones",
-    "response_flags": "injected faults are counted",
+    "reporter": "the harness knows which proxy counted",
+    "destination_service": "it finds the requests of a service",
+    "source_workload": "it distinguishes callers",
+    "source_workload_namespace": "it distinguishes callers",
+    "response_code": "it distinguishes good answers from bad ones",
+    "response_flags": "it counts injected faults",
 }
 
 

@@ -95,8 +95,8 @@ def _at_the_entry(
     names = ", ".join(sorted({caller for caller, _ in entered}))
     yield _reason(
         f"the load got {got} answers, and the proxies at the entry ({names}) counted {counted} requests to services of "
-        f"{facts.experiment.target.namespace}: Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere, "
-        "and the services' own proxies, which could tell, are not scraped",
+        f"{facts.experiment.target.namespace}. Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere; "
+        "the services' own proxies, which could tell, are not scraped",
         names,
     )
 

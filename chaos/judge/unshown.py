@@ -101,7 +101,7 @@ def _phases(facts: Facts, expectations: Sequence[ExpectationResult], now: float,
 def _unlike_before(facts: Facts, phases: Sequence[_Phase], now: float) -> Iterator[str]:
     """Worse answers to the load than before, where no expectation is about answers; or more errors than those admit that are about some of them."""
     judged = about_answers(facts, now)
-    good, bad, head = succeeded, "no successes (2xx)", "no expectation is about how requests are answered"
+    good, bad, head = succeeded, "no successes (2xx)", "no expectation is about the answers to requests"
     if any(judged):
         good, bad = (lambda cell: not _is_error(cell)), "errors (5xx, or none)"
         head = "what is expected of answers is not about all of those to the load"
@@ -148,7 +148,7 @@ def _taken_for_good(facts: Facts, now: float) -> Iterator[str]:
     """Errors that a locustfile called ``success()``."""
     found = _answers(facts, facts.faulted(now), lambda cell: not (cell.judged and _is_error(cell)))
     if found.good < found.total:
-        yield f"the locustfile took {found.total - found.good} errors (5xx, or no answer) during the fault for good answers, because it calls success() for them"
+        yield f"the locustfile counted {found.total - found.good} errors (5xx, or no answer) during the fault as good answers, because it calls success() for them"
 
 
 def _called_less(facts: Facts, since: float) -> Iterator[str]:

@@ -141,7 +141,7 @@ def down(name: str = DEFAULT_NAME) -> bool:
     if running:
         pid = supervising.holder(files)
         if pid is None:
-            raise LabError(f"the lab {name!r} is being started or ended by someone else", hint="try again")
+            raise LabError(f"the lab {name!r} is being started or ended by another process", hint="try again")
         supervising.end(pid)
     if not SupervisorLock.is_held(files.lock):
         files.remove()
@@ -227,7 +227,7 @@ def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:
     """The state of a lab that someone else started."""
     if attached:
         raise LabError(
-            f"a lab {files.name!r} is running already and ends with someone else",
+            f"a lab {files.name!r} is running already, and it ends with another process",
             hint=f"use another name, or end it: chaosctl lab down --name {files.name}",
         )
     while SupervisorLock.is_held(files.lock):
@@ -235,9 +235,9 @@ def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:
         if state is not None:
             return state
         if time.monotonic() > deadline:
-            raise LabError(f"the lab {files.name!r}, which someone else is starting, was not ready in time")
+            raise LabError(f"the lab {files.name!r}, which another process is starting, was not ready in time")
         time.sleep(0.05)
-    raise LabError(f"the lab {files.name!r}, which someone else was starting, has ended:\n{tail(files.log)}")
+    raise LabError(f"the lab {files.name!r}, which another process was starting, has ended:\n{tail(files.log)}")
 
 
 def _ask(state: LabState, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -131,7 +131,7 @@ def refusals_of(control_plane: ControlPlane, pods: PodRunner) -> Iterable[str]:
         running = pods.find(first.namespace, first.pod)
         words = words_of(tail(running.envoy.log, lines=_LOG_LINES)) if running and running.envoy else ""
         who = f"the Envoy of {first.namespace}/{first.pod}{f', and those of {others} more pods,' if others else ''}"
-        yield f"{who} refused the newest {kind}, and what was there before stays; correct or delete {', '.join(objects)}{f': {words}' if words else ''}"
+        yield f"{who} rejected the newest {kind} and keeps the one before; correct or delete {', '.join(objects)}{f': {words}' if words else ''}"
 
 
 def warning_of_refusals(validate: Validator, refusals: Callable[[], Iterable[str]]) -> Validator:
@@ -239,7 +239,7 @@ def _part(name: str, child: Child, *, problem: str = "") -> dict[str, Any]:
 
 def _process(container: Container, child: Child) -> dict[str, Any]:
     """Of the user's: what becomes of it is what the user tests, and no fault of the lab."""
-    detail = "" if container.ready else f"not ready, {container.restarts} restarts; kubectl logs tells more"
+    detail = "" if container.ready else f"not ready, {container.restarts} restarts; kubectl logs shows more"
     return {"name": child.name, "pid": child.pid if child.alive else None, "alive": True, "detail": detail}
 
 

@@ -80,7 +80,7 @@ def read(paths: Sequence[Path], *, without: Collection[str] = (), strict: bool =
                 kind = obj.get("kind") if isinstance(obj, dict) else None
                 if kind in without:
                     left.discard(str(kind))
-                    aside.append(f"{where}: {kind} {_name(obj)}: left out, as you say")
+                    aside.append(f"{where}: {kind} {_name(obj)}: left out by --without")
                 elif not source.named and not _is_meant(obj):
                     (problems if strict else aside).append(f"{where}: set aside: no Kubernetes object")
                 else:

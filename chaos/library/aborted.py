@@ -129,8 +129,8 @@ class RateLimited(InPart, Asking):
         endless = 100 / (100 - self.percentage) if self.percentage < 100 else inf
         if self.attempts >= endless:
             raise ValueError(
-                f"attempts: {self.attempts:g}: expected less than {endless:.3g}, since a caller that tries again for ever makes no more "
-                f"where {self.percentage:g}% of the calls are turned down"
+                f"attempts: {self.attempts:g}: expected less than {endless:.3g}, since even endless retries make no more "
+                f"where {self.percentage:g}% of the calls are rejected"
             )
         return self
 

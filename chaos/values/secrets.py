@@ -40,7 +40,7 @@ HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 def _names(headers: Any) -> Any:
     if isinstance(headers, Mapping) and not all(re.fullmatch(HEADER_NAME, str(name)) for name in headers):
         raise ValueError(
-            "expected a header's name, such as X-Scope-OrgID, and its value apart (what is here may be a secret, so it is not shown)"
+            "expected a header's name, such as X-Scope-OrgID, with its value given separately (not shown here, since it may be a secret)"
         )
     return headers
 

@@ -32,21 +32,21 @@ def application(pod: Object, named: str | None) -> tuple[Object, tuple[str, ...]
     names = ", ".join(str(one.get("name")) for one in containers)
     if not containers:
         raise LabError(
-            f"pod {pod['metadata']['name']} has no container beside its proxy, for which a process could stand"
+            f"pod {pod['metadata']['name']} has no container but its proxy, so there is none that a process could replace"
         )
     if named is not None:
         found = next((one for one in containers if one.get("name") == named), None)
         if found is None:
             raise LabError(
-                f"pod {pod['metadata']['name']} has no container {named!r}, for which the process is to stand",
+                f"pod {pod['metadata']['name']} has no container {named!r}, which the process is to replace",
                 hint=f"process.container in the behaviours file names one of {names}",
             )
         return found, ()
     asked = [one for one in containers if one.get("ports")]
     first = (asked or containers)[0]
     remark = (
-        f"of the containers {names} this process stands for {first.get('name')}, the first one with a port: it has the variables and "
-        f"probes of this one. process.container in the behaviours file names another"
+        f"this process replaces the container {first.get('name')}, the first one of {names} with a port, and has its variables and "
+        f"probes. process.container in the behaviours file names another"
     )
     return first, (remark,) if len(asked) > 1 else ()
 

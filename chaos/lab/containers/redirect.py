@@ -91,7 +91,7 @@ class Pod:
             return None  # a call that a signal had interrupted
         if port in self.ports:
             self.tell(
-                f"{LISTENS} {ip}:{port}, where nobody but its own pod would reach it on a cluster, and nobody does here: "
+                f"{LISTENS} {ip}:{port}, which only its own pod could reach on a cluster, and which nothing reaches here: "
                 f"let it listen on 0.0.0.0"
             )
         mine = IPv4Address(self.ip) if ip.version == 4 else ip
@@ -134,7 +134,7 @@ class Pod:
         if self.proxy is not None:
             if name := self.tcp(f"{ip}:{port}"):
                 self.tell(
-                    f"connects to {name}, which is declared to speak something else than HTTP, and the lab's sidecars understand "
+                    f"connects to {name}, whose declared protocol is not HTTP, and the lab's sidecars understand "
                     f"HTTP and gRPC alone: let databases and the like run on this machine, at 127.0.0.1"
                 )
             return _written(address, IPv4Address(self.ip), self.proxy)
