@@ -151,7 +151,9 @@ def init(
     ] = "order-svc",
     path: Annotated[
         str,
-        typer.Option(metavar="PATH", help="what the load asks for at the mesh's entry, so that the service is called"),
+        typer.Option(
+            metavar="PATH", help="path that the load requests at the mesh's entry, so that the service is called"
+        ),
     ] = "/orders/42",
     as_json: Json = False,
 ) -> None:

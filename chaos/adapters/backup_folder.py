@@ -20,7 +20,7 @@ _FORMAT: Final = 1
 
 
 def write_backup(folder: Path, backup: Backup) -> list[Path]:
-    """Makes the folder hold this backup; the files that were written anew or removed.
+    """Makes the folder hold this backup; the files that were written or removed.
 
     Files of objects that are no more are removed, if they are of the backup's namespaces and kinds; no other file is touched.
 

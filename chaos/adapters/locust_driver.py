@@ -183,7 +183,7 @@ def users_of(file: Path, seconds: Seconds, gone: Callable[[BaseException | None]
     """
     if wrong := wrong_path(file):
         raise ValueError(wrong)
-    sys.path.insert(0, str(file.parent))  # for good: Locust takes it out again, but a task may import when it runs
+    sys.path.insert(0, str(file.parent))  # stays: Locust takes it out again, but a task may import when it runs
     classes, _ = load_locustfile(str(file))
     if not classes:
         raise ValueError("no User class is in it")

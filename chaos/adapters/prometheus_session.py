@@ -67,7 +67,7 @@ def session_of(prometheus: Prometheus) -> Session:
 
 
 def _authentication(prometheus: Prometheus, url: str) -> Authentication:
-    """Sets headers and credentials; every secret is read anew, so that one that was rotated is used."""
+    """Sets headers and credentials; every secret is read again, so that one that was rotated is used."""
     from requests.auth import HTTPBasicAuth
     from urllib3 import disable_warnings
     from urllib3.exceptions import InsecureRequestWarning
@@ -91,7 +91,7 @@ def _authentication(prometheus: Prometheus, url: str) -> Authentication:
 
     def with_credentials(request: PreparedRequest) -> PreparedRequest:
         if prometheus.insecure:
-            disable_warnings(InsecureRequestWarning)  # it was asked for; pytest sets the filters anew for each test
+            disable_warnings(InsecureRequestWarning)  # it was asked for; pytest sets the filters again for each test
         request.headers.update(headers())
         if prometheus.user and prometheus.password:
             HTTPBasicAuth(prometheus.user.encode(), _secret(prometheus.password, "password").encode())(request)

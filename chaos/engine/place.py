@@ -103,7 +103,7 @@ class Place:
         return self.settings.listed(str(one["metadata"]["name"]) for one in known)
 
     def look(self, experiment: Experiment, *, known: Sequence[Situation] | None = None) -> tuple[Situation, ...]:
-        """What bears on each target of an experiment at this moment.
+        """What matters to each target of an experiment at this moment.
 
         Args:
             experiment: What is to be planned.

@@ -59,7 +59,7 @@ def look(
     root: str = ROOT_NAMESPACE,
     writable_outside: tuple[str, ...] = (),
 ) -> tuple[Situation, ...]:
-    """What bears on each of the experiment's targets now; the cluster's UID is asked for where it is not known.
+    """What matters to each of the experiment's targets now; the cluster's UID is asked for where it is not known.
 
     Raises:
         MeshError: the API can't be read.
@@ -85,7 +85,7 @@ def look(
 
 
 def look_around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_outside: tuple[str, ...]) -> Situation:
-    """What bears on all targets of a namespace, but for who calls them."""
+    """What matters to all targets of a namespace, except who calls them."""
     namespaces = {n["metadata"]["name"]: n for n in mesh.namespaces()}
     if place not in namespaces:
         found = mesh.namespace(place)
@@ -154,7 +154,7 @@ def _default_exports(
 def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
     """Namespaces outside the allowed ones in which the identity in use may write VirtualServices; ``*`` for all.
 
-    Where the API server does not answer such questions, nothing is known, and nothing is claimed.
+    Where the API server does not answer such questions, nothing is known, and nothing is warned of.
     """
     try:
         if any(mesh.may(verb, _PLURAL, group=_GROUP) for verb in _WRITES):

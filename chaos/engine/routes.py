@@ -27,7 +27,7 @@ class RouteWatch:
         clock: Time.
         experiment: What is run.
         led: What the plan found.
-        around: Reads what bears on the targets, as a plan does.
+        around: Reads what matters to the targets, as a plan does.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ _ABORTED: Final = "FI"
 _RESTS: Final = (0.0, 0.05)
 """Shares of slow answers that may be left out of account, so that a single one does not keep all from being decided."""
 _SECOND: Final = 1.0
-"""Seconds; what the load generator's numbers can tell apart."""
+"""Seconds; what the load generator's numbers can distinguish."""
 
 
 class AttemptsExpectation(Kind):

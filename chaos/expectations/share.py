@@ -24,7 +24,7 @@ from chaos.values.remarks import Refusal, Warn
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
-"""Seconds; what the load generator's numbers can tell apart."""
+"""Seconds; what the load generator's numbers can distinguish."""
 FIRST: Final = 0.8
 """Part of alpha for callers that do not wait longer than the declared delay."""
 OPENING: Final = 8.0
@@ -75,7 +75,7 @@ class Share(Kind):
         )
 
     def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
-        """Good and all events of a window, in the shortest batches in which they can be told apart."""
+        """Good and all events of a window, in the shortest batches that can be distinguished."""
         seconds = max(BATCH, evidence.scrape_interval)
         return evidence.batches(
             lambda part: self.tally(evidence, part, namespace), window, seconds, key=(self, namespace)
@@ -193,7 +193,7 @@ class Share(Kind):
             if found.effect >= BURSTY:
                 worth = max(1, round(tally.total / found.effect))
                 observed += (
-                    f"; bad events came in bursts, so all of these tell only as much as {worth} independent events"
+                    f"; bad events came in bursts, so all of these are worth only as much as {worth} independent events"
                 )
         return ExpectationResult(
             title=self.title,

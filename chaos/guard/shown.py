@@ -17,7 +17,7 @@ _SOME: Final = 20
 
 
 def expectations_can_be_shown(draft: Draft) -> Iterator[Refusal]:
-    """Nothing is claimed that the mesh surely can't show; what it may not show is a warning."""
+    """Nothing is expected that the mesh surely can't show; what it may not show is a warning."""
     yield from (one for one in unshown(draft.experiment, draft.situation) if isinstance(one, Refusal))
 
 

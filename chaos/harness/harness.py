@@ -170,7 +170,7 @@ class Harness:
         return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
 
     def heard_by(self, make: Callable[[], Listeners]) -> Self:
-        """The same harness with other listeners, which are made anew for each run. Only the first harness has to be closed."""
+        """The same harness with other listeners, which are new for each run. Only the first harness has to be closed."""
         other = copy(self)
         other._listeners, other._closing = make, ExitStack()
         return other

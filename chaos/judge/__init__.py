@@ -1,4 +1,4 @@
-"""From a history to a judgement. Pure: the live run and the offline judge call the same functions."""
+"""From a history to a verdict. Pure: the live run and the offline judge call the same functions."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def judge_entry(
         experiment: What would be run.
         entry: The entry's URL.
         connection: What became of a connection without a request.
-        answers: What became of the requests that were sent; those that were not sent, for their method or for want of time, can
+        answers: What became of the requests that were sent; those that were not sent, for their method or because time was short, can
             not be hopeless.
     """
     shown = without_secrets(entry)

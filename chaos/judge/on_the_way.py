@@ -71,7 +71,7 @@ def with_last_seconds(facts: Facts, results: Sequence[ExpectationResult], remove
     """What became of expectations, with the time until no caller's proxy had the fault any more.
 
     It begins with what the look that ended the phase could not know yet: the scrape interval before the restore. Of when the fault was
-    gone, a second of doubt is the system's, so that what is slow to recover is not blamed on it.
+    gone, a second that is uncertain is the system's, so that what is slow to recover is not blamed on it.
     """
     sent, decided_at, restored = map(facts.marks.get, (Mark.INJECT_SENT, Mark.RESTORE_SENT, Mark.RESTORED))
     if sent is None or decided_at is None or restored is None or removed.seconds is None:

@@ -137,7 +137,7 @@ def _stretches(facts: Facts) -> int:
 def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[float, float]:
     """From when the last stretch was surely not good, and until when it looked so; zeros without one. It recovered after that began.
 
-    What waited for a delay that it drew before the end of the fault is not held against it.
+    What waited for a delay that it drew before the end of the fault does not count against it.
     """
     interval, number, drained = facts.environment.scrape_interval, _stretches(facts), drain(facts, now)
     ends = [end for n in range(number, 0, -1) if gone + (end := n * interval) <= until]
@@ -152,7 +152,7 @@ def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[floa
         found = [(one, decided(facts, one, look)) for one in facts.experiment.steady_state]
         bad = [(one, it.of_share) for one, it in found if it.answer is Answer.VIOLATED]
         if bad:
-            # What is no share can't be told from one scrape to the next.
+            # What is no share is not known from one scrape to the next.
             ended = (
                 _looked_bad_until(facts, one, gone, start, until, at_least=end) if told else end for one, told in bad
             )

@@ -99,7 +99,7 @@ def _no_success(facts: Facts, window: Window, when: str) -> Iterator[Reason]:
 
 
 def shares_of_answers(facts: Facts, phase: Phase) -> Iterator[tuple[Kind, ShareOfGood]]:
-    """Expectations that take successes for good answers, with each share of answers that they are made of in a phase."""
+    """Expectations that count successes as good answers, with each share of answers that they are made of in a phase."""
     for kind in facts.experiment.steady_state:
         for one in kind.parts(phase):
             if isinstance(one, ShareOfGood) and one.broken_by_errors and one.good.takes_success:
@@ -120,7 +120,7 @@ def counted_as_good(one: ShareOfGood, answers: Mapping[str, int]) -> Mapping[str
 def with_statuses(
     facts: Facts, results: Sequence[ExpectationResult], window: Window | None
 ) -> tuple[ExpectationResult, ...]:
-    """What became of expectations in a window, and by which statuses: these tell what was taken for good."""
+    """What became of expectations in a window, and by which statuses: these tell what was counted as good."""
     if window is None or not results:
         return tuple(results)
     pairs = zip(facts.experiment.steady_state, results, strict=True)

@@ -22,7 +22,7 @@ from chaos.values.questions import Edges, End, Requests
 _MISSED: Final = 0.02
 """Share of the requests that may be missing."""
 _UNSURE: Final = 0.1
-"""The same, where not all requests need have been counted: a proxy began anew, or some of the load leads elsewhere."""
+"""The same, where not all requests need have been counted: a proxy started again, or some of the load leads elsewhere."""
 _FEW: Final = 20
 """Requests by which two counts may always differ, since they were under way between two proxies."""
 _NAMELESS: Final = "/unknown"
@@ -42,7 +42,7 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
     """Whose proxies count less than others know, so that a part of them is not scraped.
 
     A request that was answered well where it arrived, its caller's proxy has counted, whatever became of the answer on its way. What
-    arrived in a window is held against what was sent up to the next scrapes around it, so that nothing is missing for their moments alone.
+    arrived in a window is compared with what was sent up to the next scrapes around it, so that nothing is missing for their moments alone.
     """
     pairs = [one for one in both_sides(facts.plan) if all(map(facts.evidence.knows, one))]
     by_callers, by_called = [one for one, _ in pairs], [one for _, one in pairs]
@@ -127,7 +127,7 @@ def _succeeded(labels: Mapping[str, str]) -> bool:
 def _sent(
     facts: Facts, questions: Iterable[Requests | Edges], window: Window, counts: Callable[[Mapping[str, str]], bool]
 ) -> tuple[Calls, Collection[str]]:
-    """What proxies of callers counted, at least all of a window; and the callers of which one began anew."""
+    """What proxies of callers counted, at least all of a window; and the callers of which one started again."""
     found, began_anew = Counter[tuple[str, str]](), set[str]()
     for question in questions:
         asked = Counter[tuple[str, str]]()

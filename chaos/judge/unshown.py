@@ -70,7 +70,7 @@ def _requests_of_one_name(facts: Facts) -> Iterator[str]:
         if isinstance(one, ClientExpectation) and one.request is not None and names != {one.request}:
             targets = ", ".join(str(found.target) for found in facts.plan.injections)
             yield (
-                f"{one.title!r} is about the load's requests {one.request!r}, and the metrics do not tell whether these need {targets}: if they do not, "
+                f"{one.title!r} is about the load's requests {one.request!r}, and the metrics do not show whether these need {targets}: if they do not, "
                 "the fault could not break it; look at a trace of such a request"
             )
 
@@ -172,7 +172,7 @@ def _called_less(facts: Facts, since: float) -> Iterator[str]:
 
 
 def _answers_worse(facts: Facts, since: float) -> Iterator[str]:
-    """Targets that answer their callers worse than before since the fault, which these bear; where almost always, the run is not green."""
+    """Targets that answer their callers worse than before since the fault, while these go on; where almost always, the run is not green."""
     end = facts.marks.get(Mark.LOAD_STOPPED, since)
     for one in facts.plan.injections if since < end else ():
         before, after = (answers_of(facts, one, window) for window in (until_fault(facts), Window(since, end)))

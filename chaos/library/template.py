@@ -95,7 +95,7 @@ class Template(Declared, ABC):
     path: str | None = Field(
         None,
         pattern=PATH_PATTERN,
-        description="what the load asks for with GET at the mesh's entry, so that the dependency is called; "
+        description="path that the load requests with GET at the mesh's entry, so that the dependency is called; "
         "not needed where load has requests or a locustfile",
     )
     within: SomeTime = Field(

@@ -105,8 +105,8 @@ def without_policies(version: str) -> str:
     return (
         f"Kubernetes {version} has no ValidatingAdmissionPolicy that can express these rules (1.30 has it, 1.28 and 1.29 as a "
         "beta). Without a webhook, three things do a part of it:\n"
-        "- the Roles that are printed now: the harness's identity can write VirtualServices in staging namespaces only. Take "
-        "that right away from everybody in other namespaces who does not need it: nothing else stops them there;\n"
+        "- the Roles that are printed now: the harness's identity can write VirtualServices in staging namespaces only. Remove "
+        "that right from everybody in other namespaces who does not need it: nothing else stops them there;\n"
         "- chaosctl lint, in the pipelines of the repositories that clusters are fed from, and before commits;\n"
         "- chaosctl manifests janitor, which sweeps the faults of dead runs."
     )

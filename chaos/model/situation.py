@@ -23,7 +23,7 @@ _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """The part of the cluster that bears on one target.
+    """The part of the cluster that matters to one target.
 
     Args:
         cluster: UID of ``kube-system``.

@@ -149,7 +149,7 @@ def expectations(panel: Axes, drawn: Drawn) -> None:
 
 
 def others(panel: Axes, drawn: Drawn) -> None:
-    """Claims that are no share: what became of each in each phase."""
+    """Expectations that are no share: what became of each in each phase."""
     named: list[str] = []
     for number, one in enumerate(drawn.facts.experiment.steady_state):
         if drawn.courses[one.title]:

@@ -119,7 +119,7 @@ def format_share(value: float) -> str:
 def measured_share(value: float, low: float, high: float, *, bound: float | None = None) -> tuple[str, str, str]:
     """A measured share and its interval in the digits that they carry: ``53%``, ``21%``, ``84%``.
 
-    Two digits of the interval's width count. The limits are rounded outwards, so that never more is claimed than was
+    Two digits of the interval's width count. The limits are rounded outwards, so that a report never says more than was
     measured; a bound that the interval excludes, or contains, gets the digits that show it.
     """
     digits = _carried(high - low)

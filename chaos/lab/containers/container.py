@@ -138,7 +138,7 @@ class Container:
             self._changed()
 
     async def end(self, *, grace: bool) -> None:
-        """Ends it for good and returns when it is gone; with grace it is asked first, as a pod's is that is deleted."""
+        """Ends it, without another start, and returns when it is gone; with grace it is asked first, as a pod's is that is deleted."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

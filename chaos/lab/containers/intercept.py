@@ -93,7 +93,7 @@ def machine() -> _Machine:
 
 
 def install() -> int:
-    """Puts the filter on this very process, for good; the descriptor on which the kernel asks.
+    """Puts the filter on this very process, for all of its life; the descriptor on which the kernel asks.
 
     Raises:
         OSError: The kernel has no such thing, or does not let us.
