@@ -210,7 +210,7 @@ class Change:
         do(self._mesh, Step("replace", {**live, "spec": spec}))
 
     def keep(self) -> str:
-        """What is there now stays: the lease goes, and then the mark; what is left of that.
+        """Keeps the present object: deletes the lease, and then the mark; returns what is left of them.
 
         Raises:
             MeshError: the lease may still be there, so that the change has to be put back.

@@ -118,7 +118,7 @@ class Place:
         return tuple(replace(now, calling=before.calling) for now, before in zip(found, known, strict=True))
 
     def around(self, experiment: Experiment) -> tuple[Situation, ...]:
-        """The same by the API alone: the metrics are not asked.
+        """The same from the API alone, without the metrics.
 
         Raises:
             MeshError: the API can't be read.

@@ -129,7 +129,7 @@ def _services_elsewhere(mesh: Mesh, experiment: Experiment) -> tuple[Sequence[Ob
 
 
 def _seen(read: Callable[[], T | None], right: str, blind: list[str]) -> T | None:
-    """What a read gives; where it is denied, that is noted: nothing seen is not nothing there."""
+    """The objects of a read. A denied read is noted, since objects that can't be read may exist."""
     try:
         return read()
     except MeshError as error:
@@ -142,7 +142,7 @@ def _seen(read: Callable[[], T | None], right: str, blind: list[str]) -> T | Non
 def _default_exports(
     mesh: Mesh, root: str, workloads: Sequence[Workload], blind: list[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    """By revision that configures one of the proxies, what ``exportTo`` is where a VirtualService has none."""
+    """The default of ``exportTo``, by each revision that configures one of the proxies."""
     revisions = {revision for one in workloads for revision in one.revisions} or {DEFAULT_REVISION}
     found = {}
     for revision in sorted(revisions):
@@ -296,7 +296,7 @@ def _compared(situation: Situation) -> Iterator[str]:
 
 
 def _by_target(found: Mapping[str, Sequence[R]]) -> Iterator[R]:
-    """What is to be told of the targets, each with its target; what is the same for all of several is told once."""
+    """The warnings of all targets, each with its target; one that is the same for all of several is there once."""
     every = [one for remarks in found.values() for one in remarks]
     for one in dict.fromkeys(every):
         whose = [target for target, remarks in found.items() if one in remarks]

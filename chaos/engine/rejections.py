@@ -15,7 +15,7 @@ _BEFORE: Final = 90.0
 
 
 def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
-    """How many updates proxies rejected since a moment on Prometheus' clock, by type; nothing where nobody knows."""
+    """How many updates proxies rejected since a moment on Prometheus' clock, by type; empty if they can't be read."""
     try:
         series = metrics.samples(Rejections(), seconds=metrics.now() - moment + _BEFORE)
     except MetricsError:

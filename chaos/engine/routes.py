@@ -25,7 +25,7 @@ class RouteWatch:
     Args:
         followed: The VirtualServices of all namespaces.
         clock: Time.
-        experiment: What is run.
+        experiment: The experiment of the run.
         led: What the plan found.
         around: Reads what matters to the targets, as a plan does.
     """

@@ -15,11 +15,11 @@ from chaos.safety.lease import LEASE_SECONDS
 
 
 class Watched(Protocol):
-    """Of whom a watchdog has to know what it would clean up; a plan is one."""
+    """What a watchdog has to know to clean up; a plan has all of it."""
 
     @property
     def run(self) -> str:
-        """Whose writes."""
+        """The run that wrote."""
 
     @property
     def namespaces(self) -> tuple[str, ...]:

@@ -188,7 +188,7 @@ class Kind(Declared, ABC):
         """What was decided, with the sentences of what was expected and what was observed."""
 
     def parts(self, phase: Phase) -> Sequence[Kind]:
-        """The expectations that it is made of in a phase, by which it tells good answers from others; itself alone where there are none."""
+        """The expectations that it is made of in a phase, each with its own good answers; itself alone where there are none."""
         del phase
         return (self,)
 

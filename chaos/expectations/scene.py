@@ -1,4 +1,4 @@
-"""What is known of the mesh before a run, by which an expectation can tell whether the mesh will show what it expects."""
+"""What is known of the mesh before a run: it shows whether an expectation can be counted there."""
 
 from __future__ import annotations
 

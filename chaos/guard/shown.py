@@ -40,7 +40,7 @@ def observed_services_exist(draft: Draft) -> Iterator[Refusal]:
 
 
 def observed_services_are_counted(draft: Draft) -> Iterator[Refusal]:
-    """What callers' proxies have to count has callers with a proxy."""
+    """A service whose callers' proxies have to count has callers with a proxy."""
     for title, host in _counted(draft):
         requests = draft.situation.uncounted.get(host, 0)
         if requests >= _SOME:

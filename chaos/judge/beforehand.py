@@ -147,7 +147,7 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
 
 
 def _unchanging(one: Expected, place: int) -> Iterator[Hopeless]:
-    """What a system holds that does the same with the fault as without it, although it has to show the fault."""
+    """An expectation that has to show the fault, but would hold in a system on which the fault has no effect."""
     most, least = one.has_to_rise or (0.0, 1.0)
     if least <= most:
         yield Hopeless(

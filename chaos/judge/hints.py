@@ -1,4 +1,4 @@
-"""What to do about a trouble for which whoever found it had no better advice."""
+"""Hints for troubles that were recorded without a hint."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def _starved(text: str, seconds: Sequence[LoadSecond]) -> Reason:
 
 
 def statuses(facts: Facts, window: Window | None = None) -> str:
-    """What the load got all along, or in a window, most frequent first: ``status 404 on 300 of 310 requests``; empty without an answer."""
+    """The load's statuses of the whole run, or of a window, most frequent first: ``status 404 on 300 of 310 requests``; empty without an answer."""
     log, counts = facts.evidence.load, Counter[str]()
     for second in log.seconds if window is None else log.between(window.start, window.end):
         for cell in second.cells:

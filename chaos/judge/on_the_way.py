@@ -122,7 +122,7 @@ def _broken_in(facts: Facts, kind: Kind, held: ExpectationResult, part: _Part) -
 
 
 def _astride(facts: Facts, kind: Kind, moment: float) -> Tally:
-    """Of what the scrapes on both sides of a moment count, the events that were surely before it.
+    """The events that were surely before a moment, of those between the scrapes on both sides of it.
 
     Requests come at an even pace, so there is room for so many after it, and as many bad ones as there is room for may have come then.
     """

@@ -88,7 +88,7 @@ def _times(facts: Facts, one: Kind, now: float, gone: float | None) -> Iterator[
 
 
 def _more(facts: Facts, one: Kind, window: Window) -> Mapping[str, float]:
-    """How many requests others sent more than in the baseline, by workload, if together they are no trifle."""
+    """How many requests others sent more than in the baseline, by workload, if together they matter."""
     found = _Counts.of(facts, window)
     if found is None:
         return {}

@@ -29,7 +29,7 @@ _USES: Final = {
 
 @dataclass(frozen=True)
 class Sampled:
-    """What recent samples tell.
+    """What recent samples show.
 
     Args:
         interval: Seconds between two samples of a proxy; ``None`` where nobody counted anything yet.
@@ -49,7 +49,7 @@ def counted_by(plan: Plan) -> tuple[Requests, ...]:
 
 
 def sampled(evidence: Evidence, now: float) -> Sampled:
-    """What the samples of the last minutes tell of how they are taken."""
+    """What the samples of the last minutes show about their scrapes and their storage."""
     newest = max((times[-1] for times in evidence.scrapes.values()), default=None)
     return Sampled(
         interval=evidence.scrapes.interval(evidence.scrapes),
@@ -59,7 +59,7 @@ def sampled(evidence: Evidence, now: float) -> Sampled:
 
 
 def lacking(questions: Iterable[Question], held: Held) -> Iterator[Refusal]:
-    """What the metrics lack that these questions need; nothing where nobody counted anything yet, so that nothing is known."""
+    """What the metrics lack for these questions; nothing as long as nothing was counted, since nothing is known then."""
     if not held.requests:
         return
     for label in LABELS:

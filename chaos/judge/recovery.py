@@ -93,7 +93,7 @@ def _told(facts: Facts, one: Kind, result: ExpectationResult, look: Look, gone: 
 
 
 def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult, now: float) -> RecoveryResult:
-    """What is also told of a recovery that stayed undecided: until when it was surely not good. A look does without."""
+    """For a recovery that stayed undecided: until when it was surely not good. A look needs no such answer."""
     restored = facts.marks.get(Mark.RESTORED)
     if restored is None or removal.seconds is None or recovery.answer is not Answer.UNDECIDED:
         return recovery

@@ -39,7 +39,7 @@ Calls = Counter[tuple[str, str]]
 
 
 def judge_unscraped(facts: Facts) -> Iterator[Reason]:
-    """Whose proxies count less than others know, so that a part of them is not scraped.
+    """Workloads whose proxies count fewer requests than others do, so that a part of these proxies is not scraped.
 
     A request that was answered well where it arrived, its caller's proxy has counted, whatever became of the answer on its way. What
     arrived in a window is compared with what was sent up to the next scrapes around it, so that nothing is missing for their moments alone.
@@ -75,7 +75,7 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
 def _at_the_entry(
     facts: Facts, window: Window, by_callers: Sequence[Requests], seen: Collection[str]
 ) -> Iterator[Reason]:
-    """What the load generator got through the mesh, the proxies that are called by nobody have counted, unless it led elsewhere.
+    """Where the proxies at the entry count fewer requests than the load generator got answers for, some of them are not scraped.
 
     Where proxies of a service count what arrives there from the entry, they tell it better.
     """

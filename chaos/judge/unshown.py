@@ -77,7 +77,7 @@ def _requests_of_one_name(facts: Facts) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Phase:
-    """What came after the baseline: it, its time, it in words, and the bounds that its expectations had."""
+    """The phases after the baseline, each with its window, its name in words, and the bounds of its expectations."""
 
     name: Phase
     window: Window
@@ -185,7 +185,7 @@ def _answers_worse(facts: Facts, since: float) -> Iterator[str]:
 
 
 def _successes(answers: Mapping[str, int]) -> tuple[int, int]:
-    """How many answers by status were successes, and all."""
+    """The number of successes and of all answers, from their numbers by status."""
     return sum(n for status, n in answers.items() if is_success(status)), sum(answers.values())
 
 

@@ -58,7 +58,7 @@ class LabStatus:
 
     @property
     def healthy(self) -> bool:
-        """Whether the lab runs and so do all its parts."""
+        """Whether the lab and all of its parts run."""
         return self.running and self.state is not None and all(part.alive for part in self.parts)
 
     @property
@@ -131,7 +131,7 @@ def up(
 
 
 def down(name: str = DEFAULT_NAME) -> bool:
-    """Ends a lab and removes its folder; also what a killed one left there.
+    """Ends a lab and removes its folder, also the residue of a lab that was killed.
 
     Returns:
         Whether a lab was running.
@@ -149,7 +149,7 @@ def down(name: str = DEFAULT_NAME) -> bool:
 
 
 def status(name: str = DEFAULT_NAME) -> LabStatus:
-    """How a lab is, part by part; what a killed one left is cleaned up, and said this once."""
+    """The state of a lab, part by part. The residue of a lab that was killed is removed, and reported this once."""
     files = LabFiles.of(name)
     state = files.read_state()
     if not SupervisorLock.is_held(files.lock):

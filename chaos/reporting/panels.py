@@ -228,7 +228,7 @@ def _parts(shares: Points, style: str, since: float, until: float) -> Iterator[t
 
 
 def _lateness(drawn: Drawn) -> tuple[float, float]:
-    """The ends of the stretches in which only faults are counted that were drawn before: after it was gone, as long as they took."""
+    """The ends of the stretches after the fault was gone in which only faults are counted that had been drawn before."""
     restored, removal = drawn.facts.marks.get(Mark.RESTORED), drawn.verdict.removal
     if restored is None or removal is None or removal.seconds is None:
         return math.inf, math.inf

@@ -105,7 +105,7 @@ def shorter_than(seconds: int) -> dict[str, Any]:
 
 
 def format_number(value: float, digits: int | None = None) -> str:
-    """A number as people write it, without an exponent: exactly, or rounded to so many significant digits (``1234.5`` to two is ``1200``)."""
+    """A number without an exponent: exact, or rounded to a number of significant digits (``1234.5`` to two is ``1200``)."""
     if not math.isfinite(value):
         return f"{value:g}"
     return f"{Decimal(repr(value) if digits is None else f'{value:.{digits - 1}e}').normalize():f}"

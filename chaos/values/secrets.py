@@ -75,7 +75,7 @@ def is_url(text: str) -> bool:
 
 
 def telling_values(named: Mapping[str, str]) -> Iterator[str]:
-    """The values whose names say that they are secrets, such as those of ``SHOP_TOKEN`` and ``DB_PASSWORD``."""
+    """Values that are secrets by their names, such as those of ``SHOP_TOKEN`` and ``DB_PASSWORD``."""
     return (value for name, value in named.items() if _TELLING.search(name))
 
 

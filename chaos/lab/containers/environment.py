@@ -19,7 +19,7 @@ _KEY: Final = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 def application(pod: Object, named: str | None) -> tuple[Object, tuple[str, ...]]:
-    """The container that the user's process stands for, and what the user has to know of that; the proxy's is none.
+    """The container that the user's process replaces, and remarks about it; the proxy's container does not count.
 
     Args:
         pod: As it is stored.
@@ -96,7 +96,7 @@ def environment(pod: Object, container: Object, ip: str, *, services: Iterable[O
 
 
 def _links(service: Object) -> Iterator[tuple[str, str]]:
-    """Where a Service is, as Kubernetes tells every container (``pkg/kubelet/envvars``)."""
+    """Where a Service is, by the variables that Kubernetes gives to every container (``pkg/kubelet/envvars``)."""
     spec = service.get("spec") or {}
     ip, ports = spec.get("clusterIP"), spec.get("ports") or ()
     if not ip or ip == "None" or not ports:

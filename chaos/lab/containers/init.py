@@ -35,7 +35,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Order:
-    """What is run.
+    """The experiment of the run.
 
     Attributes:
         command: The program and its arguments.

@@ -1,4 +1,4 @@
-"""Where a process's sockets are led: what a pod's network namespace and Istio's iptables do. Pure.
+"""Where a process's sockets are redirected: what a pod's network namespace and Istio's iptables do. Pure.
 
 A process binds its pod's address alone, on the port behind its sidecar; it has a loopback of its own, so that what listens there
 is in nobody's way; what it sends to services goes to its sidecar; and it reaches this machine, but no other.
@@ -19,16 +19,16 @@ from chaos.lab.addresses import CLUSTER_IPS
 from chaos.lab.containers.directory import OTHERS
 
 DNS_PORT: Final = 15053
-"""Where a pod's names are asked for, at its own address; that of Istio's agent too."""
+"""The port at which a pod resolves names, at its own address; that of Istio's agent too."""
 _DNS: Final = 53
 _INTERCEPTED: Final = (CLUSTER_IPS, IPv4Network(f"{OTHERS}/32"))
 _LOCALHOST: Final = ("127.0.0.1", "::1")
 _NAMED: Final = "127.0.1.1"
-"""What the machine's name often stands for, as other addresses of the machine do; on a cluster it is the pod's."""
+"""An address that the machine's name often has; on a cluster, a pod's name has the address of the pod."""
 _RESOLVERS: Final = (b"/run/systemd/resolve/io.systemd.Resolve", b"/run/nscd/socket", b"/var/run/nscd/socket")
-"""Servers of this machine that would be asked for names before DNS is; who can't reach them asks DNS."""
+"""Servers of this machine that would resolve names before DNS does; a process that can't reach them asks DNS."""
 LISTENS: Final = "listens on"
-"""How a sentence begins that says where nobody comes."""
+"""The beginning of a sentence about a port that no request can reach."""
 Decided = bytes | int | None
 
 
