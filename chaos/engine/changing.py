@@ -72,7 +72,7 @@ def changed(
         end_all(changes, watching, clock)
     if lost:
         raise MeshError(
-            f"a change did not last for all of its time: {'; '.join(lost)}",
+            f"a change did not last until its end: {'; '.join(lost)}",
             hint="what was observed during the change proves nothing: keep others from writing there, and repeat it",
         )
 

@@ -19,11 +19,11 @@ class Watched(Protocol):
 
     @property
     def run(self) -> str:
-        """The run that wrote."""
+        """The run whose writes are cleaned up."""
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Where they are."""
+        """The namespaces of these writes."""
 
 
 class Watch(Protocol):
