@@ -135,14 +135,16 @@ def init(
         str, typer.Option("--namespace", "-n", metavar="NAME", help="the staging namespace of both")
     ] = "staging",
     service: Annotated[
-        str, typer.Option(metavar="NAME", help="the Service that others depend on, and that has the trouble")
+        str, typer.Option(metavar="NAME", help="the Service that others depend on: calls to it fail or are slow")
     ] = "inventory-svc",
     caller: Annotated[
         str, typer.Option(metavar="NAME", help="the Service that depends on it, and its pods' label app")
     ] = "order-svc",
     path: Annotated[
         str,
-        typer.Option(metavar="PATH", help="what the load asks for at the mesh's entry, so that the service is called"),
+        typer.Option(
+            metavar="PATH", help="path that the load requests at the mesh's entry, so that the service is called"
+        ),
     ] = "/orders/42",
     as_json: Json = False,
 ) -> None:

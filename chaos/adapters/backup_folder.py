@@ -20,7 +20,7 @@ _FORMAT: Final = 1
 
 
 def write_backup(folder: Path, backup: Backup) -> list[Path]:
-    """Makes the folder hold this backup; the files that were written anew or removed.
+    """Makes the folder hold this backup; the files that were written or removed.
 
     Files of objects that are no more are removed, if they are of the backup's namespaces and kinds; no other file is touched.
 
@@ -113,7 +113,7 @@ def _read(file: Path) -> Any:
         return found
     except TypeError as error:
         raise InputError(
-            f"{file}: expected what JSON has, found something else: {error}",
+            f"{file}: expected only values that JSON has, too: {error}",
             hint="put dates and the like in quotation marks, or restore this file from Git",
         ) from None
     except UNREADABLE as error:

@@ -64,7 +64,7 @@ class Watch:
         """Each change; ends when the server ends it.
 
         Raises:
-            MeshError: the connection broke, or the server says why it can't go on (status 410: begin anew).
+            MeshError: the connection broke, or the server says why it can't go on (status 410: begin again).
         """
         try:
             for line in self._response:
@@ -149,7 +149,7 @@ class KubernetesApi:
         try:
             return self._pages(path, query)
         except MeshError as error:
-            if error.status != 410:  # the continuation expired: begin anew, in one piece
+            if error.status != 410:  # the continuation expired: begin again, in one piece
                 raise
             return self._pages(path, {**query, "limit": "0"})
 
@@ -256,7 +256,7 @@ class KubernetesApi:
             try:
                 stream.run_forever(timeout=EXEC)
                 if stream.is_open():
-                    raise MeshError(f"exec in {namespace}/{pod}: no end within {EXEC:g} s")
+                    raise MeshError(f"exec in {namespace}/{pod}: did not end within {EXEC:g} s")
                 output, status = stream.read_channel(_STDOUT), stream.read_channel(_ERROR)
             finally:
                 stream.close()

@@ -39,7 +39,7 @@ _RENEWED: Final = 1.0
 
 
 class _Configuration(kubernetes.client.Configuration):  # type: ignore[misc]
-    """The client's, whose token can be sent: files end in a newline, and the refusal of such a header would show it."""
+    """The client's configuration, with a token that can be sent: files end in a newline, and an error about such a header would show the token."""
 
     def get_api_key_with_prefix(self, identifier: str, alias: str | None = None) -> str | None:
         """The token for one request, which the client may renew first.

@@ -171,7 +171,7 @@ def _merged(own: Mapping[str, str], runs: Mapping[str, str]) -> dict[str, str]:
 
 
 def users_of(file: Path, seconds: Seconds, gone: Callable[[BaseException | None], None]) -> list[type[User]]:
-    """The classes of the user's locustfile, whose waiting requests are known, and of which none ends in silence.
+    """The classes of the user's locustfile, changed so that their waiting requests are known, and that none ends unnoticed.
 
     A ``LoadTestShape`` in it is left alone: baseline and fault need the same number of users.
 
@@ -183,7 +183,7 @@ def users_of(file: Path, seconds: Seconds, gone: Callable[[BaseException | None]
     """
     if wrong := wrong_path(file):
         raise ValueError(wrong)
-    sys.path.insert(0, str(file.parent))  # for good: Locust takes it out again, but a task may import when it runs
+    sys.path.insert(0, str(file.parent))  # stays: Locust takes it out again, but a task may import when it runs
     classes, _ = load_locustfile(str(file))
     if not classes:
         raise ValueError("no User class is in it")
@@ -319,7 +319,7 @@ def matching(markers: Sequence[Header | Body | Json], response: Any) -> tuple[st
 
 
 def main() -> int:
-    """Exit code 0: told to stop; 2: the locustfile can't be loaded; 3: it ended its test. The reason is on stderr."""
+    """Exit code 0: it was asked to stop; 2: the locustfile can't be loaded; 3: it ended its test. The reason is on stderr."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _allow_many_connections()

@@ -56,13 +56,13 @@ _PROXY_MARKS: Final = ("/stats/prometheus", ":15090", ":15020")
 
 
 class PrometheusMetrics:
-    """The ``Metrics`` port. One attempt a call: the engine asks again at its next look and notes what it missed.
+    """The ``Metrics`` port. Each call is one attempt: at its next look, the engine asks again for what it missed.
 
     Args:
-        prometheus: Prometheus' address, e.g. ``http://127.0.0.1:9090``, or that and how one gets in.
+        prometheus: Prometheus' address, e.g. ``http://127.0.0.1:9090``, or that and the credentials for it.
 
     Raises:
-        InputError: there is no address, or what is needed to get in is missing.
+        InputError: there is no address, or a credential is missing.
     """
 
     def __init__(self, prometheus: Prometheus | str) -> None:

@@ -1,4 +1,4 @@
-"""The HTTP session that Prometheus is asked by: how one gets in, and what it means when one doesn't.
+"""The HTTP session that Prometheus is asked by: its credentials, and what a denied access means.
 
 Redirects are not followed: they lead to login pages, and further headers would go along to another host.
 """
@@ -28,7 +28,7 @@ PAGE: Final = "docs/how-to/managed-prometheus.md"
 _UNAUTHENTICATED: Final = (401, 403)
 _PROXY_WANTS: Final = 407
 PROXY_HINT: Final = (
-    "correct HTTPS_PROXY (HTTP_PROXY, ALL_PROXY), such as http://proxy.example:3128, with user and password if it wants them, or name the "
+    "correct HTTPS_PROXY (HTTP_PROXY, ALL_PROXY), such as http://proxy.example:3128, with user and password if it needs them, or name the "
     "host in NO_PROXY; a SOCKS proxy needs the package PySocks"
 )
 _TOO_MANY: Final = 429
@@ -42,7 +42,7 @@ class NoData(MetricsError):
 
 
 def session_of(prometheus: Prometheus) -> Session:
-    """A session that gets in as the settings say.
+    """A session with the credentials of the settings.
 
     Raises:
         InputError: a file or a variable is missing, or the hook can't be loaded.
@@ -67,7 +67,7 @@ def session_of(prometheus: Prometheus) -> Session:
 
 
 def _authentication(prometheus: Prometheus, url: str) -> Authentication:
-    """Sets headers and credentials; every secret is read anew, so that one that was rotated is used."""
+    """Sets headers and credentials; every secret is read again, so that one that was rotated is used."""
     from requests.auth import HTTPBasicAuth
     from urllib3 import disable_warnings
     from urllib3.exceptions import InsecureRequestWarning
@@ -91,7 +91,7 @@ def _authentication(prometheus: Prometheus, url: str) -> Authentication:
 
     def with_credentials(request: PreparedRequest) -> PreparedRequest:
         if prometheus.insecure:
-            disable_warnings(InsecureRequestWarning)  # it was asked for; pytest sets the filters anew for each test
+            disable_warnings(InsecureRequestWarning)  # it was asked for; pytest sets the filters again for each test
         request.headers.update(headers())
         if prometheus.user and prometheus.password:
             HTTPBasicAuth(prometheus.user.encode(), _secret(prometheus.password, "password").encode())(request)
@@ -172,15 +172,15 @@ def _checked(response: Response, **_: Any) -> None:
     if response.is_redirect:
         raise NoData(
             f"{where} answers with a redirect to {without_secrets(response.headers['Location'])}",
-            hint=f"that is mostly a login page: give credentials that work without one, or another address ({PAGE})",
+            hint=f"that is usually a login page: give credentials that work without one, or another address ({PAGE})",
         )
     if status in _UNAUTHENTICATED:
         raise NoData(
-            f"{where} does not let this in: status {status}: {said}",
+            f"{where} denies access: status {status}: {said}",
             hint=f"give a bearer token, user and password, or a tenant's header, or others than now: {PAGE}",
         )
     if status == _PROXY_WANTS:
-        raise NoData(f"the proxy before {where} does not let this in: status 407", hint=PROXY_HINT)
+        raise NoData(f"the proxy before {where} denies access: status 407", hint=PROXY_HINT)
     if status == 404:
         raise NoData(
             f"{where} does not exist there: status 404: {said}",

@@ -65,7 +65,7 @@ def read_sourced(start: Path, environment: Mapping[str, str] = os.environ) -> So
 
 
 def _access(environment: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-    """How one gets in to Prometheus by variables: each with what it gives."""
+    """The credentials for Prometheus that variables name, each with its value."""
     for name in Prometheus.model_fields:
         variable = f"{VARIABLES['prometheus']}_{name.upper()}"
         value = environment.get(variable)

@@ -57,7 +57,9 @@ def save(
             f"{len(backup.objects)} objects of {', '.join(backup.namespaces)}; {len(changed)} files changed in {folder}"
         )
     if differing:
-        say(f"not as it is in the mesh, which was changed meanwhile: {_titles(differing)}. Save it again")
+        say(
+            f"the backup differs from the mesh, which was changed while it was saved: {_titles(differing)}. Save it again"
+        )
     if differing or found.denied:
         raise typer.Exit(1)
 
@@ -107,7 +109,7 @@ def restore(
     namespaces = _of(backup.namespaces, namespace)
     staging = backing_up.check_restore(mesh, settings, namespaces)
     if staging.cluster != backup.cluster:
-        say("note: the backup is of another cluster, or of one that was made anew since")
+        say("note: the backup is of another cluster, or of one that was set up again since")
     differing, found = backing_up.compare(mesh, backup, namespaces)
     if not as_json:
         _show(differing)

@@ -57,7 +57,7 @@ def show(
         typer.Option("--with", metavar="NAME=VALUE", help="a parameter, e.g. service=inventory-svc (several times)"),
     ] = None,
     name: Annotated[
-        str | None, typer.Option(metavar="NAME", help="name of the experiment; by default made of the service's")
+        str | None, typer.Option(metavar="NAME", help="name of the experiment; by default made from the service's name")
     ] = None,
     as_json: Json = False,
 ) -> None:

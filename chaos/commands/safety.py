@@ -171,11 +171,14 @@ def rbac(
     namespace: Staging = None,
     home: AccountHome = "chaos-harness",
     account: Account = "chaos-harness",
-    without_exec: Annotated[bool, typer.Option("--without-exec", help="no exec into the callers' proxies")] = False,
+    without_exec: Annotated[
+        bool, typer.Option("--without-exec", help="without the right to exec into the callers' proxies")
+    ] = False,
     without_freeze: Annotated[
         bool,
         typer.Option(
-            "--without-freeze", help="no right to change the namespaces, where only others may freeze and thaw"
+            "--without-freeze",
+            help="without the right to change namespaces, for clusters where only others freeze and thaw",
         ),
     ] = False,
     root: Annotated[str | None, typer.Option(help="the mesh's root namespace; by default that of the settings")] = None,
@@ -216,7 +219,9 @@ def admission(
     kubernetes: Annotated[str, typer.Option(help="the cluster's version")] = "1.30",
     lifetime: Annotated[
         str | None,
-        typer.Option(help="how long after its creation a fault may expire; without it, the longest fault and an hour"),
+        typer.Option(
+            help="latest expiry of a fault, counted from its creation; by default the longest fault plus an hour"
+        ),
     ] = None,
     default_export: Annotated[
         list[str] | None,

@@ -35,7 +35,8 @@ Prometheus = Annotated[str | None, typer.Option(metavar="URL", help="address of 
 PrometheusAccess = Annotated[
     list[str] | None,
     typer.Option(
-        metavar="NAME=VALUE", help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging"
+        metavar="NAME=VALUE",
+        help="credentials and TLS for Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging",
     ),
 ]
 Entry = Annotated[

@@ -1,4 +1,4 @@
-"""The command ``chaosctl shift``: a canary in steps, each held against a steady state."""
+"""The command ``chaosctl shift``: a canary in steps, each of which has to keep a steady state."""
 
 from __future__ import annotations
 

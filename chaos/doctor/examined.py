@@ -16,7 +16,7 @@ from chaos.model.settings import Settings
 from chaos.ports import Identity, Mesh, Metrics, Object
 
 _AGAIN: Final = 1.0
-"""Seconds; istiod ends every connection now and then, and proxies connect anew at once."""
+"""Seconds; istiod ends every connection now and then, and proxies connect again at once."""
 
 
 class Examined:

@@ -24,18 +24,18 @@ CHECKS: Final = (
     Check("versions", "versions are supported, and near each other", versions_are_supported),
     Check("injection", "namespaces are injected, and pods have proxies", namespaces_inject),
     Check("pods", "pods are ready", pods_are_ready),
-    Check("sync", "proxies are connected to istiod and take what it sends", proxies_are_in_sync),
+    Check("sync", "proxies are connected to istiod and accept what it sends", proxies_are_in_sync),
     Check("configuration", "Istio's configuration is sound", configuration_is_sound, before_suites=False),
     Check("subsets", "subsets select pods", subsets_have_pods),
     Check("gateways", "what is bound to a gateway fits it", gateways_fit),
     Check("mutual-tls", "clients and servers agree on mutual TLS", mutual_tls_agrees),
-    Check("metrics", "Prometheus has what decisions need", metrics_are_there),
+    Check("metrics", "Prometheus has the metrics that runs need", metrics_are_there),
     Check("errors", "requests meet none of the usual errors", usual_errors, before_suites=False),
     Check("latency", "proxies add hardly any time", proxies_are_quick, before_suites=False),
     Check("rights", "the identity in use may do what runs need", rights_are_enough, before_suites=False),
     Check("reach", "the identity in use may write in staging only", rights_are_no_wider, before_suites=False),
-    Check("residue", "no dead run has left anything", nothing_is_left),
-    Check("freeze", "runs are not forbidden", nothing_is_frozen),
+    Check("residue", "no dead run has left residue", nothing_is_left),
+    Check("freeze", "no namespace is frozen", nothing_is_frozen),
 )
 
 
@@ -48,4 +48,4 @@ def _found(check: Check, examined: Examined) -> list[Finding]:
     try:
         return list(check.look(examined))
     except HarnessError as failed:
-        return [unknown(f"it could not be looked at: {failed.message}", failed.hint or "mend that first")]
+        return [unknown(f"it could not be checked: {failed.message}", failed.hint or "correct that first")]

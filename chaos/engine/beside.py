@@ -28,7 +28,7 @@ class Beside(Generic[T]):
         return self._ended is not None
 
     def result(self) -> T:
-        """What the call gave, or raised; it has ended."""
+        """The value or the error of a call that has ended."""
         assert self._ended is not None  # noqa: S101 - callers look
         return self._ended()
 
@@ -63,7 +63,7 @@ class Insistent(Generic[T]):
             self._under_way.append(Beside(self._clock, self._call))
 
     def ended(self) -> list[Beside[T]]:
-        """Those that have ended since the last time, in the order in which they began."""
+        """The calls that have ended since the last time, in the order in which they began."""
         done = [one for one in self._under_way if one.done]
         self._under_way = [one for one in self._under_way if one not in done]
         return done

@@ -25,7 +25,7 @@ class Newcomers:
         self._asked: dict[tuple[str, str], tuple[float, Beside[Caller | None]]] = {}
 
     def is_unclear(self, injection: Injection, name: str) -> bool:
-        """Whether nobody can tell yet if a caller, ``namespace/workload``, has the labels of the declared ones. Never waits."""
+        """Whether it is not known yet if a caller, ``namespace/workload``, has the labels of the declared ones. Never waits."""
         key = (str(injection.target), name)
         if key not in self._asked:
             self._asked[key] = self._clock.now(), Beside(self._clock, partial(self._ask, injection, name))
@@ -33,7 +33,7 @@ class Newcomers:
         return not asking.done and self._clock.now() - begun < PATIENCE
 
     def declared(self, injection: Injection) -> Iterator[Caller]:
-        """Those that turned out to be declared callers of a target, beside the known ones."""
+        """Workloads that turned out to be declared callers of a target, besides the known ones."""
         known = {(one.namespace, one.workload) for one in injection.callers}
         for (target, _), (_, asking) in self._asked.items():
             found = asking.result() if target == str(injection.target) and asking.done else None

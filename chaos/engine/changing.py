@@ -72,8 +72,8 @@ def changed(
         end_all(changes, watching, clock)
     if lost:
         raise MeshError(
-            f"what was changed for a while was not so all the time: {'; '.join(lost)}",
-            hint="whatever was seen meanwhile shows nothing: keep others from writing there, and do it again",
+            f"a change did not last until its end: {'; '.join(lost)}",
+            hint="what was observed during the change proves nothing: keep others from writing there, and repeat it",
         )
 
 
@@ -124,7 +124,7 @@ class Change:
         one = self._wanted
         live = self._mesh.istio_object(one.kind, one.namespace, one.name)
         if live is None and one.spec is None:
-            raise InputError(f"there is no {one.title} that could be away for a while")
+            raise InputError(f"there is no {one.title} that could be removed for a while")
         before = kept_of(live) if live is not None else None
         change = MeshChange(
             kind=one.kind, namespace=one.namespace, name=one.name, before=before, after=one.spec, later=self._later
@@ -210,7 +210,7 @@ class Change:
         do(self._mesh, Step("replace", {**live, "spec": spec}))
 
     def keep(self) -> str:
-        """What is there now stays for good: the lease goes, and then the mark; what is left of that.
+        """Keeps the present object: deletes the lease, and then the mark; returns what is left of them.
 
         Raises:
             MeshError: the lease may still be there, so that the change has to be put back.

@@ -51,7 +51,7 @@ class Injector:
 
     @property
     def unaccounted(self) -> bool:
-        """Whether a write was sent of which nobody can tell that it will not take effect yet."""
+        """Whether a write was sent that may still take effect."""
         return self.attempted and self.written is None
 
     def close(self) -> None:

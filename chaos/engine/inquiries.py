@@ -27,7 +27,7 @@ class Inquiry:
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back: series, or what was raised."""
+    """An answer: series, or the error."""
 
     inquiry: Inquiry
     series: Sequence[Series] = ()
@@ -47,7 +47,7 @@ class Inquiries:
 
     @property
     def under_way(self) -> Sequence[Inquiry]:
-        """What has no answer yet."""
+        """Questions without an answer yet."""
         return tuple(self._under_way.values())
 
     def ask(self, inquiries: Sequence[Inquiry]) -> None:
@@ -61,7 +61,7 @@ class Inquiries:
                 self._clock.beside(self._work)
 
     def replies(self) -> Iterator[Reply]:
-        """What has come since the last time. Never waits."""
+        """The answers since the last time. Never waits."""
         while True:
             try:
                 found = self._replies.get_nowait()

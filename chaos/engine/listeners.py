@@ -26,7 +26,7 @@ def complain(text: str) -> None:
 
 
 class Listeners:
-    """Those who hear of one run; one that fails is dropped.
+    """The listeners of one run; a listener that fails is dropped.
 
     One that does not return at once falls behind the run, which goes on without it.
 

@@ -104,7 +104,7 @@ class Live:
             self.clock.sleep(pause)
 
     def until_counted(self, limit: float, decided: Callable[[Standing], bool]) -> bool:
-        """Like ``until``, and for as much longer as the samples come late by which it is to be decided.
+        """Like ``until``, and longer by the time by which the deciding samples come late.
 
         Raises:
             Halt: as ``until``.
@@ -117,7 +117,7 @@ class Live:
 
     @property
     def late(self) -> float:
-        """Seconds by which samples come late; the most that is waited for, as long as none came since the load began."""
+        """Seconds by which samples come late; as long as none came since the load began, the longest that a run waits for."""
         facts = self.recorder.facts
         newest = max((times[-1] for times in facts.evidence.scrapes.values()), default=0.0)
         return facts.environment.lag if newest > facts.marks.get(Mark.LOAD_STARTED, 0.0) else _LATEST
@@ -145,7 +145,7 @@ class Live:
             self.event(events.RoutesChanged(at=self.now(), host=one.host, destination=one.destination))
 
     def aside(self, call: Callable[[], T]) -> T:
-        """What a call gives that may hang. It is made beside the run, which goes on to guard its fault meanwhile.
+        """The value of a call that may hang. It runs in a thread of its own, so that the run goes on guarding its fault.
 
         What the call gives after the run was stopped is not looked at.
 
@@ -163,7 +163,7 @@ class Live:
         return made.result()
 
     def _meet_callers(self, now: float) -> None:
-        """Whoever has the labels of the declared callers is one of them, whenever it came."""
+        """A workload with the labels of the declared callers is one of them, whenever it came."""
         facts = self.recorder.facts
         facts.unclear = [name for one, name in newcomers(facts, now) if self.newcomers.is_unclear(one, name)]
         for number, one in enumerate(facts.plan.injections):
@@ -204,7 +204,7 @@ class Live:
             self.trouble(TroubleKind.TARGET_CHANGED, lost)
 
     def asked(self) -> ProxySeen | None:
-        """What the callers' proxies said, noted; ``None`` until all have; of none where they can't be asked."""
+        """Notes the answers of the callers' proxies; ``None`` until all have answered; an answer of no proxy if they can't be asked."""
         seen = self.proxies.look(self.recorder.clock_offset)
         if seen is not None:
             self.recorder.proxies.append(seen)

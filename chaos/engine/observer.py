@@ -51,7 +51,7 @@ class Observer:
         self.loading = False
 
     def look(self, now: float) -> None:
-        """One look at everything: takes what has come, and asks anew, and waits for quick answers; never raises for what the outside fails to answer."""
+        """One look at everything: takes what has come, asks again, and waits for quick answers; never raises if the outside does not answer."""
         self._poll()
         failure = self._load.failure() if self.loading else None
         if failure is not None:

@@ -108,7 +108,7 @@ class Place:
         return self.settings.listed(str(one["metadata"]["name"]) for one in known)
 
     def look(self, experiment: Experiment, *, known: Sequence[Situation] | None = None) -> tuple[Situation, ...]:
-        """What bears on each target of an experiment at this moment.
+        """What matters to each target of an experiment at this moment.
 
         Args:
             experiment: What is to be planned.
@@ -123,7 +123,7 @@ class Place:
         return tuple(replace(now, calling=before.calling) for now, before in zip(found, known, strict=True))
 
     def around(self, experiment: Experiment) -> tuple[Situation, ...]:
-        """The same by the API alone: the metrics are not asked.
+        """The same from the API alone, without the metrics.
 
         Raises:
             MeshError: the API can't be read.

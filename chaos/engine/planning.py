@@ -59,7 +59,7 @@ def look(
     root: str = ROOT_NAMESPACE,
     writable_outside: tuple[str, ...] = (),
 ) -> tuple[Situation, ...]:
-    """What bears on each of the experiment's targets now; the cluster's UID is asked for where it is not known.
+    """What matters to each of the experiment's targets now; the cluster's UID is asked for where it is not known.
 
     Raises:
         MeshError: the API can't be read.
@@ -85,7 +85,7 @@ def look(
 
 
 def look_around(mesh: Mesh, place: str, *, cluster: str, root: str, writable_outside: tuple[str, ...]) -> Situation:
-    """What bears on all targets of a namespace, but for who calls them."""
+    """What matters to all targets of a namespace, except who calls them."""
     namespaces = {n["metadata"]["name"]: n for n in mesh.namespaces()}
     if place not in namespaces:
         found = mesh.namespace(place)
@@ -133,7 +133,7 @@ def _services_elsewhere(mesh: Mesh, experiment: Experiment) -> tuple[Sequence[Ob
 
 
 def _seen(read: Callable[[], T | None], right: str, blind: list[str]) -> T | None:
-    """What a read gives; where it is denied, that is noted: nothing seen is not nothing there."""
+    """The objects of a read. A denied read is noted, since objects that can't be read may exist."""
     try:
         return read()
     except MeshError as error:
@@ -146,7 +146,7 @@ def _seen(read: Callable[[], T | None], right: str, blind: list[str]) -> T | Non
 def _default_exports(
     mesh: Mesh, root: str, workloads: Sequence[Workload], blind: list[str]
 ) -> Mapping[str, tuple[str, ...]]:
-    """By revision that configures one of the proxies, what ``exportTo`` is where a VirtualService has none."""
+    """The default of ``exportTo``, by each revision that configures one of the proxies."""
     revisions = {revision for one in workloads for revision in one.revisions} or {DEFAULT_REVISION}
     found = {}
     for revision in sorted(revisions):
@@ -158,7 +158,7 @@ def _default_exports(
 def reach_of_credentials(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
     """Namespaces outside the allowed ones in which the identity in use may write VirtualServices; ``*`` for all.
 
-    Where the API server does not answer such questions, nothing is known, and nothing is claimed.
+    Where the API server does not answer such questions, nothing is known, and nothing is warned of.
     """
     try:
         if any(mesh.may(verb, _PLURAL, group=_GROUP) for verb in _WRITES):
@@ -300,7 +300,7 @@ def _compared(situation: Situation) -> Iterator[str]:
 
 
 def _by_target(found: Mapping[str, Sequence[R]]) -> Iterator[R]:
-    """What is to be told of the targets, each with its target; what is the same for all of several is told once."""
+    """The warnings of all targets, each with its target; one that is the same for all of several is there once."""
     every = [one for remarks in found.values() for one in remarks]
     for one in dict.fromkeys(every):
         whose = [target for target, remarks in found.items() if one in remarks]

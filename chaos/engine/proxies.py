@@ -99,7 +99,7 @@ class Proxies:
             self.silent = True
 
     def _live(self) -> dict[Pod, tuple[str, ...]]:
-        """The callers' pods that run now; as they were known where nobody can tell."""
+        """The callers' pods that run now; the last known ones if that can't be read."""
         try:
             pods = [
                 pod for namespace in {namespace for namespace, _ in self._names} for pod in self._mesh.pods(namespace)
@@ -130,7 +130,7 @@ class _Round:
             clock.beside(self._work)
 
     def answers(self) -> Mapping[Pod, str | None]:
-        """What has come so far."""
+        """The answers so far."""
         return dict(self._answers)
 
     def is_stuck(self, now: float) -> bool:

@@ -17,7 +17,7 @@ _BEFORE: Final = 90.0
 
 
 def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
-    """How many updates proxies rejected since a moment on Prometheus' clock, by type; nothing where nobody knows."""
+    """How many updates proxies rejected since a moment on Prometheus' clock, by type; empty if they can't be read."""
     try:
         series = metrics.samples(Rejections(), seconds=metrics.now() - moment + _BEFORE)
     except MetricsError:
@@ -27,7 +27,7 @@ def rejected_since(metrics: Metrics, moment: float) -> Mapping[str, int]:
         before = [value for at, value in one.samples if at < moment]
         after = [value for at, value in one.samples if at >= moment]
         if after:
-            base = before[-1] if before and before[-1] <= after[-1] else 0.0  # less than before: istiod began anew
+            base = before[-1] if before and before[-1] <= after[-1] else 0.0  # less than before: istiod started again
             kind = one.labels.get("type", "")
             found[kind] = found.get(kind, 0) + round(after[-1] - base)
     return {kind: count for kind, count in found.items() if count > 0}

@@ -25,9 +25,9 @@ class RouteWatch:
     Args:
         followed: The VirtualServices of all namespaces.
         clock: Time.
-        experiment: What is run.
+        experiment: The experiment of the run.
         led: What the plan found.
-        around: Reads what bears on the targets, as a plan does.
+        around: Reads what matters to the targets, as a plan does.
     """
 
     def __init__(

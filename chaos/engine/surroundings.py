@@ -18,15 +18,15 @@ from chaos.safety.lease import LEASE_SECONDS
 
 
 class Watched(Protocol):
-    """Of whom a watchdog has to know what it would clean up; a plan is one."""
+    """What a watchdog has to know to clean up; a plan has all of it."""
 
     @property
     def run(self) -> str:
-        """Whose writes."""
+        """The run whose writes are cleaned up."""
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Where they are."""
+        """The namespaces of these writes."""
 
 
 class Watch(Protocol):

@@ -30,7 +30,7 @@ _FROZEN_EVERY: Final = 0.5
 
 @dataclass(frozen=True)
 class Found:
-    """What a look found: why the run must end, or why nobody can tell; neither where all is well."""
+    """What a look found: why the run must end, or why that is not known; neither if all is well."""
 
     trouble: TroubleKind | None = None
     message: str = ""
@@ -67,7 +67,7 @@ class FreezeWatch:
         self._begun = float("-inf")
 
     def look(self) -> str:
-        """What was frozen, and why; empty while nothing is known to be. Never waits."""
+        """Which namespace is frozen, and why; empty as long as none is known to be. Never waits."""
         if self._clock.now() - self._begun >= _FROZEN_EVERY:
             self._begun = self._clock.now()
             self._asking.begin()
@@ -80,7 +80,7 @@ class FreezeWatch:
             except MeshError:
                 continue  # who looks at the target says that the API does not answer
             if place is None:
-                return f"the namespace {name} is not there any more"
+                return f"the namespace {name} no longer exists"
             marks = place["metadata"].get("annotations") or {}
             if FROZEN in marks:
                 return f"somebody froze the namespace {name} for chaos runs, for the reason {marks[FROZEN]!r}"
@@ -121,7 +121,7 @@ class TargetWatch:
         return Found(TroubleKind.TARGET_CHANGED, wrong) if wrong else Found()
 
     def _changed(self, one: Watched) -> str:
-        """What somebody did to a target; empty where it is as it was written."""
+        """What somebody changed at a target; empty if it is as it was written."""
         changes = self._followed.changes
         own = self._mesh.virtual_service(*_place(one.written))
         state = (changes, str(own["metadata"].get("resourceVersion")) if own is not None else "")
@@ -150,7 +150,7 @@ def _wrong(one: Watched, found: Object | None) -> str:
 
 
 def _by(obj: Object) -> str:
-    """Who wrote an object last but ourselves, where it says so."""
+    """Who else wrote an object last, by its ``managedFields``."""
     entries = others(owners_of(obj))
     latest = max(entries, key=lambda entry: str(entry.get("time", "")), default=None)
     return f", last written by {latest.get('manager')}" if latest is not None else ""

@@ -29,7 +29,7 @@ _LOOKS: Final = 3
 class AlertExpectation(Kind):
     """An alert fires during the fault in time, and neither before nor after it; or it never fires (``alert``).
 
-        >>> AlertExpectation("somebody is told", alert="PaymentErrors", fires_within="1m").only
+        >>> AlertExpectation("an alert fires", alert="PaymentErrors", fires_within="1m").only
         False
 
     ``recovery.within`` limits the time until it has resolved. How soon that can be depends on its rule: on the range of its query,

@@ -28,7 +28,7 @@ _ABORTED: Final = "FI"
 _RESTS: Final = (0.0, 0.05)
 """Shares of slow answers that may be left out of account, so that a single one does not keep all from being decided."""
 _SECOND: Final = 1.0
-"""Seconds; what the load generator's numbers can tell apart."""
+"""Seconds; what the load generator's numbers can distinguish."""
 
 
 class AttemptsExpectation(Kind):
@@ -116,9 +116,9 @@ class AttemptsExpectation(Kind):
         if scene.host(self.attempts) == scene.target and most.number * (scene.calls if most.relative else 1) >= endless:
             yield Warn(
                 code="storm-hardly-shows",
-                message=f"{self.title}: the fault hits {format_share(scene.strongest)} of the calls, so a caller that tries each faulted call again until one succeeds makes "
-                f"{endless:.3g} attempts for each request on average, where a request makes {scene.calls} without the fault (target.callsPerRequest): so "
-                f"'at most {most}' does not find retries without end. Raise the percentage, or expect fewer attempts",
+                message=f"{self.title}: 'at most {most}' does not find endless retries. The fault hits {format_share(scene.strongest)} of the calls, so a caller that retries until "
+                f"a call succeeds makes {endless:.3g} attempts for each request on average; without the fault, a request makes {scene.calls} "
+                f"(target.callsPerRequest). Raise the percentage, or expect fewer attempts",
                 weakens=True,
             )
 

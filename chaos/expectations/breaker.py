@@ -60,7 +60,7 @@ class BreakerExpectation(Kind):
     key: ClassVar[str] = "breaker"
     loosened_by: ClassVar[Mapping[Phase, str]] = {"baseline": "atMost", "fault": "opensWithin", "recovery": "atMost"}
     no_guardrail: ClassVar[str] = (
-        "expected a guardrail that is violated by what happens; a breaker belongs into steadyState"
+        "a breaker can't be a guardrail, since only time shows that it does not open: declare it in steadyState"
     )
 
     breaker: Placed = Field(

@@ -62,7 +62,7 @@ class ClientExpectation(ShareOfGood):
     broken_by_errors: ClassVar[bool] = True
 
     source: Literal["client"] = Field("client", alias="from", description=FROM)
-    service: Placed | None = Field(None, description="for people only: every request of the load is counted")
+    service: Placed | None = Field(None, description="for readers only: every request of the load is counted")
     request: str | None = Field(None, description="only the load's requests of this name")
 
     if TYPE_CHECKING:

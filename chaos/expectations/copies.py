@@ -18,7 +18,7 @@ _SCRAPER: Final = (
     "job", "instance", "exported_job", "exported_instance",
     "prometheus", "prometheus_replica", "replica", "__replica__", "receive_replica", "monitor",
 )  # fmt: skip
-"""Labels that say who scraped: the target's own, and those by which servers are commonly told apart."""
+"""Labels that say who scraped: the target's own, and those by which servers are commonly distinguished."""
 _ALONE: Final = 2
 """Samples without any other series of the same scrapes, after which a series is taken as what its process counts now."""
 

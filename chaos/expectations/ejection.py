@@ -42,7 +42,7 @@ class EjectionExpectation(Kind):
     of the others go on counting. It is out if chance alone would pass it by as often, at any place among all requests, with less than
     alpha's probability; each request reaches it by chance with at least the share that it surely had before the fault. It surely
     was never out if chance passes it by as often with the largest share that it may have had; in between, nothing is concluded:
-    an ejection may be too short to be told from chance. Nor is anything while requests hang somewhere: a replica that
+    an ejection may be too short to be distinguished from chance. Nor is anything while requests hang somewhere: a replica that
     hangs counts none either. That all are back in time is a matter of ``recovery.within``.
 
     Args:
@@ -56,7 +56,7 @@ class EjectionExpectation(Kind):
 
     key: ClassVar[str] = "ejection"
     no_guardrail: ClassVar[str] = (
-        "expected a guardrail that is violated by what happens; an ejection belongs into steadyState"
+        "an ejection can't be a guardrail, since only time shows that no replica is ejected: declare it in steadyState"
     )
     loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "within"}
 
@@ -118,7 +118,7 @@ class EjectionExpectation(Kind):
         if out:
             where = f"{', '.join(out)} of {len(service.shares)} replicas"
         elif short:
-            where = f"{', '.join(short)} got none or few for a time, which may be chance or too short: a longer baseline, a higher rate or more scrapes tell an ejection from it"
+            where = f"{', '.join(short)} got none or few for a time, which may be chance or too short: with a longer baseline, a higher rate or more scrapes, an ejection can be distinguished from that"
         value = least.start - window.start if least is not None else None
         lasted = f"{least.end - least.start:.0f} s" if least is not None else ""
         return Finding(answer, tally, limit, look.confidence, value=value, where=where, seen=lasted)

@@ -251,7 +251,7 @@ class Evidence:
         return sorted((rise for rise in rises if rise[0] >= window.start), key=lambda rise: rise[1])
 
     def rises_of(self, one: Counter, window: Window) -> Iterator[tuple[float, float]]:
-        """The scrapes between which a series rose, the later one in a window; where it fell, its process began anew, and it rose since.
+        """The scrapes between which a series rose, the later one in a window; where it fell, its process started again, and it rose since.
 
         Its birth is a rise since the scrape before it.
         """

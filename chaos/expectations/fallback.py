@@ -95,8 +95,8 @@ class FallbackExpectation(Kind):
         if taken and not self.fallback.markers:
             yield Warn(
                 code="error-is-fallback",
-                message=f"{self.title}: a caller that only passes the fault's status {', '.join(map(str, taken))} on counts as one that degrades, by what is "
-                f"declared ({self.fallback}); recognise a degraded answer by its header, body or jsonPath",
+                message=f"{self.title}: an answer that only passes on the fault's status {', '.join(map(str, taken))} counts as degraded, as it "
+                f"is declared ({self.fallback}); recognise a degraded answer by its header, body or jsonPath",
                 weakens=True,
             )
 
@@ -128,7 +128,7 @@ class FallbackExpectation(Kind):
         if not faulted:
             expected = f"at least {format_share(1 - self.at_most)} of answers other than those {self.fallback} (atMost: {format_share(self.at_most)})"
         hint = (
-            "see what the callers answer with when the target fails, and that these answers carry the mark"
+            "check what the callers answer when the target fails, and whether the declared mark is in these answers"
             if faulted and found.answer is Answer.VIOLATED
             else None
         )

@@ -150,7 +150,7 @@ class FlagsExpectation(Kind):
 
 
 class Flagged(Share):
-    """The share of requests with any of some flags, held against one limit; an event without them is good where few are wanted."""
+    """The share of requests with any of some flags, compared with one limit; an event without them is good where few are wanted."""
 
     service: Placed
     caller: Placed | None

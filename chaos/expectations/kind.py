@@ -34,7 +34,7 @@ class Look:
         delay: Seconds by which a faulted request may be counted later than others that came with it.
         baseline: The baseline's window, once it has ended.
         faulted: The fault's window, once it has ended.
-        at_least: Seconds of which nothing is claimed before they are over.
+        at_least: Seconds before whose end nothing is said.
         at_once: A stop condition acts on what was seen; it does not ask whether it came in a burst.
         reaches_back: What is counted between two scrapes is counted from the last scrape before the window on.
     """
@@ -62,16 +62,16 @@ class Finding:
 
     Args:
         tally: The events.
-        bound: What they were held against.
+        bound: What they were compared with.
         confidence: Of the answer.
-        value: What was held against the bound, where it is not the share of good events.
+        value: What was compared with the bound, where it is not the share of good events.
         effect: Events that are worth one independent event, for those that come in bursts.
         between: Tallies by which it is at least something, and at most something, where one tally does not tell both.
         seen: Values that were seen, in words.
         missing: The metrics had no data at a look.
         where: At which part of the service it was found, in words; empty where it is of the whole.
         after: Seconds at the start of the window that it leaves out.
-        of_share: It rests on the tally's share of good events, held against the bound.
+        of_share: It rests on the tally's share of good events, compared with the bound.
     """
 
     answer: Answer
@@ -219,12 +219,12 @@ class Kind(Declared, ABC):
         )
 
     def parts(self, phase: Phase) -> Sequence[Kind]:
-        """The expectations that it is made of in a phase, by which it tells good answers from others: itself alone where there are none, nothing where it expects nothing."""
+        """The expectations that it is made of in a phase, each which its tells good answers from others: itself alone where there are none, nothing where it expects nothing."""
         del phase
         return (self,)
 
     def apart(self, evidence: Evidence, look: Look) -> Mapping[str, Tally]:
-        """What was counted at each host to which routes send the requests; nothing where that is one, or is not told apart."""
+        """What was counted at each host to which routes send the requests; nothing where that is one, or the hosts are not distinguished."""
         del evidence, look
         return {}
 

@@ -115,7 +115,7 @@ class Expectation(ShareOfGood):
             yield Refusal(
                 rule="target-is-affected",
                 value=self.service,
-                message=f"{self.title}: {self.service} is the target, and its callers' proxies count the faulted requests, too: the fault alone makes at least "
+                message=f"{self.title}: {self.service} is the target, and its callers' proxies count the faulted requests, too. So the fault alone makes at least "
                 f"{format_share(spoilt)} of the requests bad (good are those {self.good}), whatever the system does",
                 hint=f"expect it of a service that calls {self.service}, or of the answers to the load (from: client); or expect less during the fault "
                 f"(duringFault), {format_share(1 - spoilt)} at most",

@@ -53,7 +53,7 @@ class MetricExpectation(Kind):
         title: What is expected, in words.
         metric: ``request-rate``, ``latency``, ``pushes``, ``convergence``, ``proxy-memory`` or ``istiod-cpu``.
         service: Whose, with ``request-rate`` and ``latency``: a name in the target's namespace, or ``namespace/name``.
-        at_most: The largest value, in the form of the metric; by default the normal one, and as a guardrail that of an alarm.
+        at_most: The largest value, in the metric's unit; by default the normal one, and as a guardrail that of an alarm.
 
     Raises:
         InputError: a value is not of its form.
@@ -71,11 +71,11 @@ class MetricExpectation(Kind):
 
     metric: Metric = Field(description="the name of the key metric")
     service: Placed | None = Field(
-        None, validate_default=True, description="whose, with request-rate and latency: a name, or namespace/name"
+        None, validate_default=True, description="the service, for request-rate and latency: a name, or namespace/name"
     )
     at_most: Range | None = Field(
         None,
-        description="largest value, in the form of the metric; without it the normal one, as a guardrail that of an alarm",
+        description="largest value, in the metric's unit; by default its normal value; as a guardrail its alarm value",
     )
 
     if TYPE_CHECKING:

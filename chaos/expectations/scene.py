@@ -1,4 +1,4 @@
-"""What is known of the mesh before a run, by which an expectation can tell whether the mesh will show what it claims."""
+"""What is known of the mesh before a run: it shows whether an expectation can be counted there."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class Scene:
         """What a caller's proxy does when it sends a request on, at the hop whose requests the fault answers before that."""
         if self.host(service) != self.target:
             return
-        text = f"{what} of {service} is decided when a caller's proxy sends a request on, and the fault hits it before that"
+        text = f"{what} of {service} acts when a caller's proxy forwards a request, and the fault hits the request before that"
         hint = f"inject the fault into a service that {service} calls"
         if self.sealed:
             yield Refusal(rule="hop-not-reached", value=service, message=f"{text}: it answers every request", hint=hint)

@@ -23,7 +23,7 @@ from chaos.values.remarks import Refusal, Warn
 
 FROM: Final = "who counts; mesh: the callers' proxies, client: the load generator"
 _SECOND: Final = 1.0
-"""Seconds; what the load generator's numbers can tell apart."""
+"""Seconds; what the load generator's numbers can distinguish."""
 FIRST: Final = 0.8
 """Part of alpha for callers that do not wait longer than the declared delay."""
 OPENING: Final = 8.0
@@ -74,7 +74,7 @@ class Share(Kind):
         )
 
     def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
-        """Good and all events of a window, in the shortest batches in which they can be told apart."""
+        """Good and all events of a window, in the shortest batches that can be distinguished."""
         seconds = max(BATCH, evidence.scrape_interval)
         return evidence.batches(
             lambda part: self.tally(evidence, part, namespace), window, seconds, key=(self, namespace)
@@ -192,7 +192,7 @@ class Share(Kind):
             if found.effect >= BURSTY:
                 worth = max(1, round(tally.total / found.effect))
                 observed += (
-                    f"; bad events came in bursts, so all of these tell only as much as {worth} independent events"
+                    f"; bad events came in bursts, so all of these are worth only as much as {worth} independent events"
                 )
         return self.result(found, phase, expected=self.expected(phase, found.bound), observed=observed, interval=shown)
 
@@ -269,8 +269,8 @@ class ShareOfGood(Share):
         if taken:
             yield Warn(
                 code="error-is-good",
-                message=f"{self.title}: a caller that only passes the fault's status {', '.join(map(str, taken))} on counts as good, by "
-                f"what is declared ({self.good}); if it should not, declare good.status 2xx",
+                message=f"{self.title}: an answer that only passes on the fault's status {', '.join(map(str, taken))} counts as good, as it "
+                f"is declared ({self.good}); if it should not, declare good.status 2xx",
                 weakens=True,
             )
 

@@ -59,7 +59,7 @@ class ThroughputExpectation(Kind):
 
     key: ClassVar[str] = "throughput"
     no_guardrail: ClassVar[str] = (
-        "expected a guardrail that is violated by what happens; throughput belongs into steadyState"
+        "throughput can't be a guardrail, since it is decided after the fault: declare it in steadyState"
     )
     loosened_by: ClassVar[Mapping[Phase, str]] = {"fault": "duringFault", "recovery": "atLeast"}
 
@@ -97,7 +97,7 @@ class ThroughputExpectation(Kind):
     def _countable(cls, value: Good) -> Good:
         if value.within is not None:
             raise ValueError(
-                "expected no within: that latency returns is a share of good answers within a time (atLeast)"
+                "expected no within: to expect that answers are in time again, declare a share of good answers within a time (atLeast)"
             )
         return Expectation.countable(value)
 

@@ -68,7 +68,7 @@ class Fault(Declared):
         if self.repeat > 1 and not self.stages:
             raise ValueError("repeat: expected stages that can be repeated")
         if self.stages and self.stages[0].off:
-            raise ValueError("stages: expected the first one not to be off: the run proves it before it goes on")
+            raise ValueError("stages: the first one can't be off: the run proves the fault in it before it goes on")
         return self
 
     @property
@@ -83,7 +83,7 @@ class Fault(Declared):
 
     @property
     def steps(self) -> tuple[Fault, ...]:
-        """The fault as it is in each of its stages; itself alone where it has none."""
+        """The fault in each of its stages; itself alone if it has none."""
         return tuple(map(self.at, self.course)) or (self,)
 
     @property
@@ -132,7 +132,7 @@ def without_faults(route: Route) -> dict[str, Any]:
 
 
 def felt_by(labels: Mapping[str, str], declared: Iterable[Kind]) -> frozenset[type[Kind]]:
-    """The kinds of fault that the requests of a series of ``istio_requests_total`` felt: declared ones, and those whose flag tells them, whoever's they are."""
+    """The kinds of fault that hit the requests of a series of ``istio_requests_total``: declared ones, and others that a response flag shows."""
     flags = flags_of(labels)
     known = {kind for kind in KINDS if kind.flag and kind.flag in flags}
     return frozenset(known | {type(kind) for kind in declared if kind.felt(labels)})

@@ -19,7 +19,7 @@ def percentage_is_capped(draft: Draft) -> Iterator[Refusal]:
 
 
 def delay_is_capped(draft: Draft) -> Iterator[Refusal]:
-    """No longer delay than allowed: what waits keeps waiting after the fault is gone."""
+    """No longer delay than allowed: a delayed request keeps waiting after the fault is gone."""
     cap = draft.settings.caps.delay
     for kind in draft.experiment.kinds:
         if kind.held > cap:

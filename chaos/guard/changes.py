@@ -81,12 +81,12 @@ def changes_are_allowed(draft: Staged) -> Iterator[Refusal]:
             rule="changes-not-allowed",
             value=draft.namespace,
             message=f"the settings do not allow changes of Istio's configuration in the namespace {draft.namespace!r}",
-            hint=f'if nobody minds, name it there: changes = ["{draft.namespace}"] in {CONFIGURE}; on the lab they are always allowed',
+            hint=f'if changes are acceptable there, add it: changes = ["{draft.namespace}"] in {CONFIGURE}; on the lab they are always allowed',
         )
 
 
 def kind_can_be_changed(draft: ChangeDraft) -> Iterator[Refusal]:
-    """Only kinds of which it can be told whom they reach."""
+    """Only kinds for which the harness can compute whom they reach."""
     found = BY_NAME.get(draft.change.kind)
     if found is None or found.reaches is Reaches.ANYBODY or (found.reaches is Reaches.GATEWAYS and not draft.lab):
         yield Refusal(
@@ -110,7 +110,7 @@ def no_fault_is_written(draft: ChangeDraft) -> Iterator[Refusal]:
 
 
 def change_stays_inside(draft: ChangeDraft) -> Iterator[Refusal]:
-    """Whoever follows the object is in staging: by its ``exportTo``, or it is an old one of as wide a reach that nobody else calls."""
+    """All callers that follow the object are in staging: by its ``exportTo``, or because nobody else calls the hosts of an old object that is exported as far."""
     if BY_NAME[draft.change.kind].reaches is not Reaches.EXPORTED:
         return
     versions = draft.versions
@@ -176,7 +176,7 @@ def hosts_are_in_staging(draft: ChangeDraft) -> Iterator[Refusal]:
 
 
 def why_not_restored(obj: Mapping[str, Any], place: Staged) -> str:
-    """Why an object of a backup may not be written, although its namespace may be written to; empty where it may.
+    """Why an object of a backup may not be written, although its namespace allows writes; empty if it may.
 
     What a team has in its namespace is the team's: hosts outside the mesh, gateways, filters. But it has no fault, which an
     experiment has to declare, and governs no Service of others for callers elsewhere.
@@ -205,7 +205,7 @@ def no_controller_puts_it_back(draft: ChangeDraft) -> Iterator[Refusal]:
             rule="controller-owned",
             value=draft.where,
             message=f"{controller} owns {draft.where} and would overwrite the change",
-            hint="suspend the controller for the while, or change an object that is yours",
+            hint="suspend the controller for that time, or change an object that is yours",
         )
 
 
@@ -214,7 +214,7 @@ def _governed(spec: Mapping[str, Any]) -> list[str]:
 
 
 def _reach(version: Mapping[str, Any]) -> str:
-    """What of a version decides who follows it."""
+    """The fields of a version that decide who follows it."""
     spec = version["spec"]
     return repr([spec.get(key) or None for key in ("hosts", "host", "exportTo", "gateways")])
 

@@ -1,4 +1,4 @@
-"""What the staging rules look at."""
+"""What the staging rules check."""
 
 from __future__ import annotations
 
@@ -87,14 +87,14 @@ class Draft(Staged):
 
     @cached_property
     def audience(self) -> Audience | None:
-        """Who would feel the fault, by what is configured; ``None`` where no object could be made."""
+        """Who would feel the fault, by Istio's configuration; ``None`` where no object could be made."""
         if self.injection is None:
             return None
         return audience_of(self.injection.after, self.situation, routes=self.injected)
 
     @cached_property
     def felt(self) -> Audience | None:
-        """The same, of the routes alone that carry the fault: whose requests can be hit."""
+        """Who would be hit: the same, by only the routes with the fault."""
         if self.injection is None:
             return None
         routes = self.injection.after["spec"].get("http") or ()

@@ -32,7 +32,7 @@ def target_exists(draft: Draft) -> Iterator[Refusal]:
 
 
 def there_are(names: Iterable[str], wanted: str) -> str:
-    """What Services there are in the place of one that is not there, those whose names are nearest first."""
+    """The Services that exist instead of one that does not, those with the nearest names first."""
 
     def likeness(name: str) -> float:
         return SequenceMatcher(None, wanted, name).ratio()

@@ -17,7 +17,7 @@ def everything_was_read(draft: Draft) -> Iterator[Refusal]:
         yield Refusal(
             rule="not-readable",
             value=right,
-            message=f"the identity in use may not {right}, so the plan can't tell whom the fault would hit",
+            message=f"the identity in use may not {right}, so the plan can't know whom the fault would hit",
             hint="grant it this right: chaosctl manifests rbac prints all that are needed",
         )
 

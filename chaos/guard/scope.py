@@ -1,4 +1,4 @@
-"""Does the object reach callers inside staging only, and of these no more than were declared?"""
+"""Rules: the object reaches callers inside staging only, and of these only the declared ones."""
 
 from __future__ import annotations
 

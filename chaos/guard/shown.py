@@ -17,7 +17,7 @@ _SOME: Final = 20
 
 
 def expectations_can_be_shown(draft: Draft) -> Iterator[Refusal]:
-    """Nothing is claimed that the mesh surely can't show; what it may not show is a warning."""
+    """Nothing is expected that the mesh surely can't show; what it may not show is a warning."""
     yield from (one for one in unshown(draft.experiment, draft.situation) if isinstance(one, Refusal))
 
 
@@ -40,7 +40,7 @@ def observed_services_exist(draft: Draft) -> Iterator[Refusal]:
 
 
 def observed_services_are_counted(draft: Draft) -> Iterator[Refusal]:
-    """What callers' proxies have to count has callers with a proxy."""
+    """A service whose callers' proxies have to count has callers with a proxy."""
     for title, host in _counted(draft):
         requests = draft.situation.uncounted.get(host, 0)
         if requests >= _SOME:
@@ -48,10 +48,10 @@ def observed_services_are_counted(draft: Draft) -> Iterator[Refusal]:
             yield Refusal(
                 rule="observed-not-counted",
                 value=name,
-                message=f"{title}: the requests to {name} are counted by its callers' proxies, and none of these counted any in the "
-                f"last hour: {requests} requests arrived there, all from callers without a proxy",
+                message=f"{title}: the proxies of its callers count the requests to {name}, but in the last hour all {requests} requests "
+                f"came from callers without a proxy",
                 hint="let the load and the callers come through a proxy of the mesh (the ingress gateway, or a sidecar in the calling pods), "
-                "and send one request that way, so that it is counted; or expect it of the service that they call through a proxy",
+                "and send one request that way, so that it is counted; or expect it of a service that is called through a proxy",
             )
 
 

@@ -65,7 +65,7 @@ def judge_shift_again(path: Path, what_if: Mapping[str, object]) -> Shift:
 
 _CHANGED: Final = Reason(
     code=ReasonCode.RECORD_CHANGED,
-    message="the record was changed after its verdict, so it does not tell what happened in the run",
+    message="the record was changed after its verdict, so it does not show what happened in the run",
     hint="judge the original record, from a backup or what CI kept of the run. If there is none, run again. (A digest "
     "in the record shows that it was changed; it finds accidents, and is no signature)",
 )

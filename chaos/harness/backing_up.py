@@ -263,7 +263,7 @@ def await_proxies(
                 if (earlier := known.get((one.namespace, one.pod))) and one.rejected > earlier.rejected
             ),
             *(
-                f"{one.title} can't be asked (no right to exec, or it does not answer or tell)"
+                f"{one.title} can't be asked (no right to exec, or no usable answer)"
                 for one in now
                 if one.connected is None
             ),

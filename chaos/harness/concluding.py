@@ -32,7 +32,7 @@ def make_folder(report_dir: Path, run: str) -> Path:
 
 
 def conclude(history: History, *, report_dir: Path) -> Result:
-    """Judges and records. A verdict whose record can't be written is never green: nobody could check it."""
+    """Judges and records. If the record can't be written, the verdict is not green, since nobody could check it."""
     verdict = judge.judge(history)
     folder: Path | None = run_folder(report_dir, history.run)
     try:

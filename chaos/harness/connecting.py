@@ -27,7 +27,7 @@ class Options:
         context: Name of a context of the kubeconfig; the current one is never used.
         kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
         prometheus: URL of the Prometheus that scrapes the mesh.
-        prometheus_access: How one gets in there, such as ``bearer=env:TOKEN``; see ``Prometheus.with_access``.
+        prometheus_access: Credentials for it, such as ``bearer=env:TOKEN``; see ``Prometheus.with_access``.
         entry: URL that load is sent to, e.g. the ingress gateway's.
 
     Raises:

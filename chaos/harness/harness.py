@@ -128,7 +128,7 @@ class Harness:
         Args:
             context: Name of a context of the kubeconfig; the current one is never used.
             prometheus: URL of the Prometheus that scrapes the mesh; by default that of the settings.
-            prometheus_access: How one gets in there, e.g. ``["bearer=env:TOKEN"]``, beside what the settings say.
+            prometheus_access: Credentials for it, e.g. ``["bearer=env:TOKEN"]``, beside what the settings say.
             entry: URL at which the load enters the mesh, e.g. the ingress gateway's; by default that of the settings.
             kubeconfig: Path of a kubeconfig; by default ``KUBECONFIG`` or ``~/.kube/config``.
             settings: What may be touched; by default ``[tool.chaos]`` of the nearest ``pyproject.toml``, or ``chaos.toml``.
@@ -170,7 +170,7 @@ class Harness:
         return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
 
     def heard_by(self, make: Callable[[], Listeners]) -> Self:
-        """The same harness with other listeners, which are made anew for each run. Only the first harness has to be closed."""
+        """The same harness with other listeners, which are new for each run. Only the first harness has to be closed."""
         other = copy(self)
         other._listeners, other._closing = make, ExitStack()
         return other

@@ -65,7 +65,7 @@ def see_entry(place: Place) -> None:
     url = urlsplit(place.entry.get_secret_value())
     if url.query or url.fragment:
         raise InputError(
-            f"the entry {place.environment.entry} has more than a path after its host, so the paths of the load's requests can't come after it",
+            f"the entry {place.environment.entry} has a query or a fragment, so the paths of the load's requests can't be appended to it",
             hint="give it without a query; the path of a request may have one",
         )
 

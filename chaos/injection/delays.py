@@ -29,7 +29,7 @@ def delays_unseen(experiment: Experiment, situation: Situation) -> Iterator[Warn
     if soonest == inf:
         titles = ", ".join(repr(one.title) for one in expected)
         message = (
-            f"the fault holds requests back for {told}, and no expectation looks at the time of answers ({titles}): a service that just waits meets all "
+            f"the fault holds requests back for {told}, and no expectation is about how long answers take ({titles}): a service that just waits meets all "
             "of them; expect answers within a time (good.within)"
         )
     else:
@@ -39,7 +39,7 @@ def delays_unseen(experiment: Experiment, situation: Situation) -> Iterator[Warn
         )
     yield Warn(
         code="delay-hardly-shows",
-        message=f"{message}. No time-out of a route or of the load is that short; those of applications are not known",
+        message=f"{message}. No time-out of a route or of the load is that short; time-outs of applications are not known",
         weakens=True,
     )
 

@@ -1,7 +1,7 @@
 """A fault inside somebody else's VirtualService, and how it is restored. Pure.
 
 A copy of each route in scope, with the fault, stands right before the original, which is never changed: first match wins,
-so the copy shadows it. To restore is to drop the copies. That is exact if nobody else wrote, and if
+so the copy takes precedence over it. To restore is to drop the copies. That is exact if nobody else wrote, and if
 somebody did, it keeps all that is theirs; a fault that a route carried before lies in the original and comes back.
 
 It takes two writes: the first takes the fault out and leaves the undo record, the second gives the fields back to their

@@ -68,7 +68,9 @@ def put_back(change: MeshChange, live: Object | None, *, run: str) -> Step:
         return _unmade(change, live) if mark else Step("nothing")
     if live["metadata"].get("uid") != change.before["metadata"].get("uid"):
         again = change.after is None and spec_of(live) == spec_of(change.before)
-        return Step("nothing", note="" if again else f"somebody made {_named(change)} anew meanwhile, and it stays so")
+        return Step(
+            "nothing", note="" if again else f"somebody created {_named(change)} again meanwhile, and it stays so"
+        )
     here = spec_of(live)
     spec, others = (here, []) if change.after is None else merged(spec_of(change.before), change.specs, here)
     if not mark and spec == here:

@@ -187,8 +187,8 @@ def _unpatchable(vs: Object, host: str, *, callers: Mapping[str, str]) -> Refusa
         return refuse(
             "gateway-and-source",
             name_of(vs),
-            "the VirtualService is bound to a gateway and to the mesh: to keep the fault off the gateway, its matches would "
-            "need gateways, and beside gateways Istio ignores sourceLabels and sourceNamespace",
+            "the VirtualService is bound to a gateway and to the mesh: to keep the fault away from the gateway, its matches would "
+            "need gateways, and in a match with gateways Istio ignores sourceLabels and sourceNamespace",
             "split it into one VirtualService for the gateway and one for the mesh",
         )
     return None

@@ -15,7 +15,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Way:
-    """What is shifted where.
+    """Which requests are shifted, and where to.
 
     Args:
         source: A subset, or a host, that the routes name.

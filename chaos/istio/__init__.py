@@ -6,5 +6,5 @@
 - ``injection``, ``proxy``, ``workloads``, ``gateway_api``, ``mesh_config``, ``peer_authentication``: who has which proxy, and what it is told
 - ``metrics``, ``grpc``: what Istio's metrics and gRPC call things
 
-What is said here is held against recorded answers of Istio's own code (``tests/contract/test_istio_answers_*``).
+What is said here is compared with recorded answers of Istio's own code (``tests/contract/test_istio_answers_*``).
 """

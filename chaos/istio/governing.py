@@ -3,7 +3,7 @@
 Sources: istiod ``pilot/pkg/networking/core/httproute.go`` (BuildSidecarOutboundVirtualHosts: which names, and that the
 first that has one keeps it), ``pilot/pkg/networking/core/route/route.go`` (BuildSidecarVirtualHostWrapper,
 separateVSHostsAndServices), ``pilot/pkg/model/sidecar.go`` (convertIstioListenerToWrapper,
-computeWildcardHostVirtualServiceIndex). Held against what that code answered: ``tests/contract/test_istio_answers_governing.py``.
+computeWildcardHostVirtualServiceIndex). Compared with what that code answered: ``tests/contract/test_istio_answers_governing.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From a history to a judgement. Pure: the live run and the offline judge call the same functions.
+"""From a history to a verdict. Pure: the live run and the offline judge call the same functions.
 
 Everything looks at ``Facts`` (``facts.py``): the plan, the marks of a run, and its counted evidence. A look at an expectation in a window
 (``looks.py``) has its share of the chance of a wrong verdict (``alpha.py``). What has to be asked so that there is evidence is in

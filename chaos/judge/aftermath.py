@@ -27,7 +27,7 @@ def aftermath(history: History, removed: RemovalResult | None, outcome: Outcome)
 
 
 _NOT_SEEN = (
-    "the fault is restored, but it was not seen that the proxies lost it (chaosctl status tells whether one is active)"
+    "the fault is restored, but it was not seen that the proxies lost it (chaosctl status shows whether one is active)"
 )
 
 

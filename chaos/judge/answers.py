@@ -41,7 +41,7 @@ def counted_as_good(one: ShareOfGood, answers: Mapping[str, int]) -> Mapping[str
 def with_statuses(
     facts: Facts, results: Sequence[ExpectationResult], window: Window | None
 ) -> tuple[ExpectationResult, ...]:
-    """What became of expectations in a window, and by which statuses: these tell what was taken for good."""
+    """The results of expectations in a window, with the statuses that were counted."""
     if window is None or not results:
         return tuple(results)
     pairs = zip(facts.experiment.steady_state, results, strict=True)
@@ -49,7 +49,7 @@ def with_statuses(
 
 
 def by_statuses(facts: Facts, one: Kind, result: ExpectationResult, window: Window) -> ExpectationResult:
-    """What became of one of them, with its statuses; itself where it is no share of answers, or none was counted."""
+    """The result of one of them, with the counted statuses; unchanged where it is no share of answers, or none was counted."""
     answers: Mapping[str, int] = {}
     if isinstance(one, ShareOfGood):
         answers = one.statuses(facts.evidence, window, facts.namespace)

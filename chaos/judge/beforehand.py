@@ -127,7 +127,7 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
             code=ReasonCode.CANNOT_BREAK,
             where=("steadyState", place, "good", "status"),
             value=str(one.good.status),
-            message=f"nothing could violate {one.title!r}: it takes every answer for good, errors too",
+            message=f"nothing could violate {one.title!r}: it counts every answer as good, errors too",
             hint='declare which answers are good, such as status: "<500"',
         )
     elif share <= allowed + _EXACT:
@@ -144,7 +144,7 @@ def _unbreakable(experiment: Experiment, one: ShareOfGood, place: int) -> Iterat
 
 
 def _unchanging(one: Expected, place: int) -> Iterator[Hopeless]:
-    """What a system holds that does the same with the fault as without it, although it has to show the fault."""
+    """An expectation that has to show the fault, but would hold in a system on which the fault has no effect."""
     most, least = one.has_to_rise or (0.0, 1.0)
     if least <= most:
         yield Hopeless(

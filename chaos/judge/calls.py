@@ -42,7 +42,7 @@ class Calls:
 
     @classmethod
     def of(cls, facts: Facts, window: Window) -> Self | None:
-        """Those of a window; ``None`` where it was not asked, or where nothing tells which workloads answer."""
+        """The calls of a window; ``None`` if they were not asked for, or if nothing shows which workloads answer."""
         plan = facts.plan
         found, asked = cls(watched(plan)), asked_of_calls(facts)
         if not all(map(facts.evidence.knows, edges_of(plan))):

@@ -1,4 +1,4 @@
-"""Who else felt the fault? Every other edge of the mesh that was not during the fault as it was before, reported without being asked."""
+"""Who else felt the fault? Every other edge of the mesh that changed during the fault; reports have these without any declaration."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Edge = tuple[str, str]
 
 
 def changed_edges(facts: Facts, now: float) -> tuple[ChangedEdge, ...]:
-    """The edges whose share of errors or rate of requests changed with the fault, but for those of its target."""
+    """The edges (caller and service) with another share of errors or rate of requests during the fault, except those to its target."""
     before, during = facts.baseline, facts.faulted(now)
     if before is None or during is None:
         return ()

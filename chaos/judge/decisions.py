@@ -1,4 +1,4 @@
-"""What a look decided that ended a phase: it stands, unless what the metrics told later surely contradicts it.
+"""What the look that ended a phase decided: it stands, unless later samples surely contradict it.
 
 A phase ends at the first look that decides its question. The error that the bets bound is that of this answer, and the benchmarks
 measure that of this answer too. One look more, by the samples that came in after it, would be one more test: a sample may raise the
@@ -26,13 +26,13 @@ def known(history: History, facts: Facts, phase: Phase, now: float) -> tuple[Fac
 
 
 def answer_of(then: PhaseAnswer, whole: PhaseAnswer) -> PhaseAnswer:
-    """How a phase stood at the look that ended it, but for what is surely otherwise by the whole evidence."""
+    """The answers of a phase at the look that ended it, except those that the whole evidence surely contradicts."""
     expectations = results_of(then.expectations, whole.expectations)
     return replace(then, expectations=expectations, proof=_proof(then.proof, whole.proof))
 
 
 def results_of(then: Sequence[ExpectationResult], whole: Sequence[ExpectationResult]) -> tuple[ExpectationResult, ...]:
-    """What became of expectations by then; one that is only violated by the whole evidence is violated."""
+    """The expectations' answers at that look; one that only the whole evidence violates is violated."""
     pairs = zip(then, whole, strict=True)
     return tuple(
         later if later.answer is Answer.VIOLATED and one.answer is not Answer.VIOLATED else one for one, later in pairs

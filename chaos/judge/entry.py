@@ -64,11 +64,11 @@ _HINDRANCES: Final[Mapping[Hindrance, Remark]] = {
         "start what leads there again, such as kubectl port-forward, or correct the address of the entry",
     ),
     Hindrance.UNKNOWN_NAME: Remark(
-        "its name is not known on this machine",
+        "its name can't be resolved on this machine",
         "correct the name; if the gateway has none in DNS, give its address as the entry and its name as load.host",
     ),
     Hindrance.UNREACHABLE: Remark(
-        "no way leads there ({detail})", "check the network between this machine and the entry, such as a VPN, or its address"
+        "it can't be reached ({detail})", "check the network between this machine and the entry, such as a VPN, or its address"
     ),
     Hindrance.NO_TLS: Remark(
         "it does not speak TLS", "write http:// instead of https://, or name the port of the gateway that speaks TLS"
@@ -105,7 +105,7 @@ def judge_entry(
         experiment: What would be run.
         entry: The entry's URL.
         connection: What became of a connection without a request.
-        answers: What became of the requests that were sent; those that were not sent, for their method or for want of time, can
+        answers: What became of the requests that were sent; those that were not sent, for their method or because time was short, can
             not be hopeless.
     """
     shown = without_secrets(entry)
@@ -179,7 +179,7 @@ def _remark(experiment: Experiment, entry: str, contact: Contact) -> Remark | No
         )
     if status in (401, 403):
         return Remark(
-            f"status {status}: whoever asks has to be known there",
+            f"status {status}: the requests need credentials",
             "give the requests a header with a token for staging, or name an entry behind the login",
         )
     return Remark(f"status {status}", "see why before you trust the run", hopeless=False)

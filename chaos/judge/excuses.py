@@ -1,4 +1,4 @@
-"""What may be violated without the system's doing: the load generator was not well, others came to call, or injected faults too."""
+"""Violations that the system did not cause: the load generator was not well, or others called or injected faults, too."""
 
 from __future__ import annotations
 

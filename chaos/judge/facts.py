@@ -43,7 +43,7 @@ class Facts:
 
     @property
     def experiment(self) -> Experiment:
-        """What is run."""
+        """The experiment of the run."""
         return self.plan.experiment
 
     @property

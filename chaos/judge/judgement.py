@@ -111,7 +111,7 @@ class _Found:
 
 
 def _during_fault(then: Facts, at: float, facts: Facts, now: float, removed: RemovalResult | None) -> PhaseAnswer:
-    """How the fault's phase stood at the look that ended it; by the whole evidence, what was violated until the fault was gone is violated."""
+    """The answers of the fault's phase at the look that ended it. What the whole evidence violates until the fault was gone is violated."""
     by_then, whole = fault_answer(then, at), fault_answer(facts, now)
     by_then = replace(by_then, expectations=with_statuses(then, by_then.expectations, then.faulted(at)))
     there = Window(facts.marks[Mark.FAULT_FROM], surely_there(facts, now)) if whole.expectations else None
@@ -237,7 +237,7 @@ def _during(found: _Found, excused: Collection[str]) -> Iterator[Reason]:
     for one in tripped:
         yield Reason(
             code=ReasonCode.GUARDRAIL_TRIPPED,
-            message=f"the run stopped early and took its fault out, because the guardrail {one.sentence}",
+            message=f"the run stopped early and restored, because the guardrail {one.sentence}",
             hint=_TRIPPED,
         )
     if violated or tripped or found.history.troubles:
@@ -257,7 +257,7 @@ def _during(found: _Found, excused: Collection[str]) -> Iterator[Reason]:
 
 
 def _improve(facts: Facts, one: ExpectationResult) -> str:
-    """What to do about a violation during the fault of which its kind knows nothing better."""
+    """The hint for a violation during the fault for which its kind has none."""
     kind = next(kind for kind in facts.experiment.steady_state if kind.title == one.title)
     enough = (
         f". If this result is good enough during a fault, declare it as {key}"

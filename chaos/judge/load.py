@@ -92,7 +92,7 @@ def _starved(text: str, seconds: Sequence[LoadSecond]) -> Reason:
 
 
 def statuses(facts: Facts, window: Window = ALWAYS) -> str:
-    """What the load got all along, or in a window, most frequent first: ``status 404 on 300 of 310 requests``; empty without an answer."""
+    """The load's statuses of the whole got all along, or of a window, most frequent first: ``status 404 on 300 of 310 requests``; empty without an answer."""
     counts = Counter[str]()
     for cell in facts.evidence.load.cells(window.start, window.end):
         counts[f"status {cell.status}" if cell.status else f"no answer ({cell.error})"] += cell.count

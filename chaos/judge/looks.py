@@ -14,7 +14,7 @@ from chaos.values.answers import Answer, ExpectationResult
 
 
 def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float, reaches_back: bool = False) -> Look:
-    """What is asked of every expectation in a window."""
+    """The questions to every expectation in a window."""
     experiment = facts.experiment
     least = {
         "baseline": experiment.observed_for / 2,
@@ -35,7 +35,7 @@ def look_at(facts: Facts, phase: Phase, window: Window, *, confidence: float, re
 
 
 def closely(facts: Facts, phase: Phase, window: Window, *, confidence: float, reaches_back: bool = False) -> Look:
-    """A look at a stretch of time by itself, however short, whose bad events count one by one."""
+    """A look at one stretch of time, however short; its bad events count one by one."""
     look = look_at(facts, phase, window, confidence=confidence, reaches_back=reaches_back)
     return replace(look, at_least=0.0, at_once=True)
 
@@ -60,6 +60,6 @@ def _with_parts(facts: Facts, kind: Kind, told: ExpectationResult, look: Look) -
 
 
 def decided(facts: Facts, kind: Kind, look: Look) -> Finding:
-    """What the evidence says of an expectation; nothing yet in a window that is too short to claim anything."""
+    """What the evidence says of an expectation; nothing yet in a window that is too short to say anything."""
     found = facts.evidence.kept((kind, look), look.window, lambda: kind.decide(facts.evidence, look))
     return replace(found, answer=Answer.UNDECIDED) if look.too_short else found

@@ -56,7 +56,7 @@ def judge_metrics(facts: Facts) -> Reason | None:
 def _part_of_them(
     question: Question, phase: str, end: float, lost: Mapping[Source, float], newest: Mapping[Source, float]
 ) -> Reason:
-    """What one proxy of several counted is missing: the others' counts look whole, and are not."""
+    """The counts of one proxy of several are missing, so the sum of the others looks complete and is not."""
     names = ", ".join(sorted(instance for _, instance in lost))
     return Reason(
         code=ReasonCode.CALLER_NOT_SCRAPED,

@@ -71,7 +71,7 @@ def with_last_seconds(facts: Facts, results: Sequence[ExpectationResult], remove
     """What became of expectations, with the time until no caller's proxy had the fault any more.
 
     It begins with what the look that ended the phase could not know yet: the scrape interval before the restore. Of when the fault was
-    gone, a second of doubt is the system's, so that what is slow to recover is not blamed on it.
+    gone, a second that is uncertain is the system's, so that what is slow to recover is not blamed on it.
     """
     sent, decided_at, gone = *map(facts.marks.get, (Mark.INJECT_SENT, Mark.RESTORE_SENT)), facts.gone(removed)
     if sent is None or decided_at is None or gone is None:
@@ -122,7 +122,7 @@ def _broken_in(facts: Facts, kind: Kind, held: ExpectationResult, part: _Part) -
 
 
 def _astride(facts: Facts, kind: Kind, moment: float) -> Tally:
-    """Of what the scrapes on both sides of a moment count, the events that were surely before it.
+    """The events that were surely before a moment, of those between the scrapes on both sides of it.
 
     Requests come at an even pace, so there is room for so many after it, and as many bad ones as there is room for may have come then.
     """

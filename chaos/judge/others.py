@@ -38,7 +38,7 @@ def others_before(facts: Facts) -> Iterator[Reason]:
             yield _reason(
                 one,
                 f"before the load began, they already sent at least {format_number(others, 2)} requests per second (with the load, there were {format_number(every, 2)}). If that number "
-                "changes, the run can't tell whether the clients or the system changed",
+                "changes, nobody can know whether the clients or the system changed",
             )
 
 
@@ -57,7 +57,7 @@ def others_since(facts: Facts, now: float, removed: RemovalResult | None) -> Map
                 found[one.title] = _reason(
                     one,
                     f"{when}, {names} surely sent {format_number(sum(more.values()) / (window.end - window.start), 2)} requests per second more than in the baseline, which "
-                    "the load does not explain. So the run can't tell whether these clients or the system changed what is counted",
+                    "the load does not explain. So nobody can know whether these clients or the system changed what is counted",
                 )
     return found
 
@@ -87,7 +87,7 @@ def _times(facts: Facts, one: Kind, now: float, gone: float | None) -> Iterator[
 
 
 def _more(facts: Facts, one: Kind, window: Window) -> Mapping[str, float]:
-    """How many requests others sent more than in the baseline, by workload, if together they are no trifle."""
+    """How many requests others sent more than in the baseline, by workload, if together they matter."""
     found = _Counts.of(facts, window)
     if found is None:
         return {}

@@ -1,4 +1,4 @@
-"""Whose requests are faulted: the load's, or those of others who call the target too?"""
+"""Which requests are hit: the load's, or those of others who call the target, too?"""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def all_held(history: History, proof: Proof, removed: RemovalResult | None, afte
         missing.append("end")
     if missing:
         return broken(
-            f"nothing spoke against passing, but the record lacks what a green verdict rests on ({', '.join(missing)})"
+            f"nothing was found against passing, but the record lacks what a green verdict needs ({', '.join(missing)})"
         )
     assert removed and after and removed.seconds is not None and after.seconds is not None  # noqa: S101, PT018 - see above
     confidence = format_confidence(share_of_confidence(history.plan.experiment))

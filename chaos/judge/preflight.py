@@ -18,18 +18,18 @@ from chaos.values.remarks import Refusal, Warn
 _LATE: Final = 5.0
 """Seconds more than two scrape intervals by which the newest sample of a mesh may be old that is read at once."""
 _USES: Final = {
-    "reporter": "which proxy counted is told",
-    "destination_service": "the requests of a service are found",
-    "source_workload": "callers are told apart",
-    "source_workload_namespace": "callers are told apart",
-    "response_code": "good answers are told from bad ones",
-    "response_flags": "injected faults are counted",
+    "reporter": "the harness knows which proxy counted",
+    "destination_service": "it finds the requests of a service",
+    "source_workload": "it distinguishes callers",
+    "source_workload_namespace": "it distinguishes callers",
+    "response_code": "it distinguishes good answers from bad ones",
+    "response_flags": "it counts injected faults",
 }
 
 
 @dataclass(frozen=True)
 class Sampled:
-    """What recent samples tell.
+    """What recent samples show.
 
     Args:
         interval: Seconds between two samples of a proxy; ``None`` where nobody counted anything yet.
@@ -49,7 +49,7 @@ def counted_by(plan: Plan) -> tuple[Requests, ...]:
 
 
 def sampled(evidence: Evidence, now: float) -> Sampled:
-    """What the samples of the last minutes tell of how they are taken."""
+    """What the samples of the last minutes show about their scrapes and their storage."""
     newest = max((times[-1] for times in evidence.scrapes.values()), default=None)
     return Sampled(
         interval=evidence.scrapes.interval(evidence.scrapes),
@@ -59,7 +59,7 @@ def sampled(evidence: Evidence, now: float) -> Sampled:
 
 
 def lacking(questions: Iterable[Question], held: Held) -> Iterator[Refusal]:
-    """What the metrics lack that these questions need; nothing where nobody counted anything yet, so that nothing is known."""
+    """What the metrics lack for these questions; nothing as long as nothing was counted, since nothing is known then."""
     if not held.requests:
         return
     for label in LABELS:

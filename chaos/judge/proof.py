@@ -216,7 +216,7 @@ def felt(facts: Facts, injection: Injection, window: Window) -> Mapping[str, int
 
 
 def faults_before(facts: Facts, now: float) -> int:
-    """Faults that were counted on the targets before ours: somebody else's, beside which ours can't be told apart."""
+    """Faults that were counted on the targets before ours: somebody else's, from which ours can't be distinguished."""
     begin = facts.marks.get(Mark.BASELINE_FROM)
     end = facts.marks.get(Mark.INJECT_SENT, facts.marks.get(Mark.BASELINE_UNTIL, now))
     if begin is None:

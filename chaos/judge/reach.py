@@ -25,7 +25,7 @@ def out_of_reach(facts: Facts, now: float) -> Iterator[Reason]:
         callers = ", ".join(sorted(one.removeprefix(f"{namespace}/") for one in _felt(facts)))
         yield Reason(
             code=ReasonCode.OUT_OF_REACH,
-            message=f"nothing that was expected could be broken during the fault: it hit requests of {callers} to {targets}, and as far as the counted requests "
+            message=f"nothing that was expected could break during the fault: it hit requests of {callers} to {targets}, and as far as the counted requests "
             f"tell, what is expected of {'; of '.join(_about(facts, one) for one in missed)} needs none of these",
             hint=f"expect something of {callers}, of a service that calls it, or of the answers to the load (from: client). If you want to show that "
             "other services do not feel the fault, declare them as unaffected",
@@ -36,7 +36,7 @@ def not_reached(facts: Facts, now: float) -> Iterator[str]:
     """Expectations which the fault could not break, each in a sentence."""
     for one in unreached(facts, now):
         yield (
-            f"the fault could not break what is expected of {_about(facts, one)}: as far as the counted requests tell, it needs none of those that "
+            f"the fault could not break what is expected of {_about(facts, one)}: as far as the counted requests show, it needs none of those that "
             "were hit; if that is what you want to show, declare the service as unaffected"
         )
 

@@ -90,7 +90,7 @@ def _told(facts: Facts, one: Kind, result: ExpectationResult, look: Look, gone: 
 
 
 def with_relapse(facts: Facts, recovery: RecoveryResult, removal: RemovalResult, now: float) -> RecoveryResult:
-    """What is also told of a recovery that stayed undecided: until when it was surely not good. A look does without."""
+    """For a recovery that stayed undecided: until when it was surely not good. A look needs without."""
     after = _After.of(facts, removal, now) if recovery.answer is Answer.UNDECIDED else None
     return recovery if after is None else recovery.model_copy(update={"bad_until": after.last_bad()[1]})
 

@@ -151,7 +151,7 @@ def _rises(facts: Facts, injection: Injection, since: float, now: float) -> Iter
 
 
 def _scraped_until(facts: Facts, injection: Injection, now: float) -> float:
-    """Up to when every proxy that counted faults, and is still there, was scraped; any proxy where none counted one."""
+    """Up to when every proxy that counted faults and still exists was scraped; of all proxies, if none counted a fault."""
     newest: dict[Source, float] = {}
     injecting: set[Source] = set()
     for series in facts.evidence.counters(injection.requests):

@@ -94,7 +94,7 @@ def judge_shift(shift: Shift, history: History) -> Shift:
 
 
 def shift_differences(before: Shift, now: Shift) -> Iterator[Difference]:
-    """Where two judgements of the same shift differ."""
+    """Where two verdicts on the same shift differ."""
     told = [(f"{step.percent:g} %: {one.title}", one) for step in before.steps for one in step.expectations]
     again = [one for step in now.steps for one in step.expectations]
     if before.outcome is not now.outcome:

@@ -95,7 +95,7 @@ def _no_success(facts: Facts, window: Window, phase: Phase) -> Iterator[Reason]:
             expected = f'if these answers are what you expect, declare their status alone, such as status: "{most}"'
             yield Reason(
                 code=ReasonCode.NO_SUCCESS,
-                message=f"almost no answer{of} {WHEN[phase]} was a success (2xx), and {kind.title!r} takes these answers for good ones: status {told(answers)}",
+                message=f"almost no answer{of} {WHEN[phase]} was a success (2xx), and {kind.title!r} counts these answers as good: status {told(answers)}",
                 hint=f"{cure}; " + ("see why the locustfile calls failure()" if most.endswith(FAILURE) else expected),
             )
 
@@ -150,7 +150,7 @@ def _stuck(facts: Facts, expectations: Sequence[ExpectationResult]) -> Iterator[
             yield Reason(
                 code=ReasonCode.REQUESTS_HANG,
                 message=f"{result.title!r} can't be decided: {stuck} of {load.users} users of the locustfile still waited for an answer when the fault "
-                "ended, longer than any answer took; as long as they wait they count no event",
+                "ended, longer than any answer took. While they wait, no event is counted",
                 hint="give the callers of the target a time-out; to see how the requests end, give those of the locustfile one that "
                 "is shorter than the fault (timeout=)",
             )
@@ -195,7 +195,7 @@ def _could_not_break(facts: Facts, expectations: Sequence[ExpectationResult], wi
                 yield Reason(
                     code=ReasonCode.FAULT_HITS_OTHERS,
                     message=f"{one.title!r} counts only answers to the load, but of the {faulted} requests that the fault hit, "
-                    f"{f'only {round(ours)}' if round(ours) else 'none'} were surely made for the load: other clients called the target already before the load began",
+                    f"{f'only {round(ours)}' if round(ours) else 'none'} surely belong to the load: other clients called the target already before the load began",
                     hint="check that the load calls the target, or raise load.rate. Or let the fault hit only the load's requests "
                     "(target.onlyOurLoad, target.match). Or run while the other clients are quiet",
                 )
@@ -281,7 +281,7 @@ def untested_after(facts: Facts, since: float) -> Iterator[Reason]:
         elif _known_to_fail(answers := answers_of(facts, injection, known)):
             yield Reason(
                 code=ReasonCode.TARGET_NOT_ANSWERING,
-                message=f"{injection.host} works no more since the fault: after the recovery, it answered with status {told(answers)}; its callers do without "
+                message=f"{injection.host} no longer works since the fault: after the recovery, it answered with status {told(answers)}; its callers do without "
                 "its answers, which is no recovery",
                 hint="see what became of the target's pods (restarts, readiness, too much load by retries). To make this a failure, expect that its answers are "
                 f"good: a second expectation of {injection.target.service} with a duringFault that the fault alone does not violate",

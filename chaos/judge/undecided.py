@@ -19,10 +19,10 @@ from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_number, format_share
 
 _RELAPSED: Final = (
-    "run again. What fails at the same time after each fault is a relapse. What fails now and then without a fault, too, is seen "
-    "before the fault with a longer observe.atLeast"
+    "run again. If it fails at the same time after each fault, that is a relapse. If it also fails now and then without a fault, "
+    "a longer observe.atLeast shows that before the fault"
 )
-_LATE: Final = "it held over all of that time together, but not in each scrape of it, and what followed the last bad one came too late, or was too little, to decide"
+_LATE: Final = "it held over that time as a whole, but not in each scrape, and what followed the last bad one came too late, or was too little, to decide"
 _SCRAPE_MORE: Final = (
     "find out what fails for a moment after the fault (the run's picture, timeline.png, shows when). If the system may take so long, raise recovery.within. To "
     "know better when it recovered, scrape the proxies more often, or raise load.rate"
@@ -41,7 +41,7 @@ _NO_MORE: Final = (
     "such requests were counted before the fault, so the names are right: see whether they are sent no more while the fault lasts (an open breaker, "
     "a cache, users who wait for their answers), and whether the fault lasted for several scrape intervals"
 )
-_STAGES: Final = "repeat the stages more often, or let each last longer (a run does not observe on when they have ended without a fault), and raise limits.fault"
+_STAGES: Final = "repeat the stages more often, or let each last longer (a run stops observing when they have ended without a fault), and raise limits.fault"
 """Where the stages end without a fault, a higher limit alone gives no time."""
 _MANY: Final = 50
 """Times the events of a run for which nobody waits."""

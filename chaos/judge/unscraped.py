@@ -23,7 +23,7 @@ from chaos.values.questions import Edges, End, Requests
 _MISSED: Final = 0.02
 """Share of the requests that may be missing."""
 _UNSURE: Final = 0.1
-"""The same, where not all requests need have been counted: a proxy began anew, or some of the load leads elsewhere."""
+"""The same, where not all requests need have been counted: a proxy started again, or some of the load leads elsewhere."""
 _FEW: Final = 20
 """Requests by which two counts may always differ, since they were under way between two proxies."""
 _NAMELESS: Final = "/unknown"
@@ -40,10 +40,10 @@ Calls = Counter[tuple[str, str]]
 
 
 def judge_unscraped(facts: Facts) -> Iterator[Reason]:
-    """Whose proxies count less than others know, so that a part of them is not scraped.
+    """Workloads whose proxies count fewer requests than others do, so that a part of these proxies is not scraped.
 
     A request that was answered well where it arrived, its caller's proxy has counted, whatever became of the answer on its way. What
-    arrived in a window is held against what was sent up to the next scrapes around it, so that nothing is missing for their moments alone.
+    arrived in a window is compared with what was sent up to the next scrapes around it, so that nothing is missing for their moments alone.
     """
     pairs = [one for one in both_sides(facts.plan) if all(map(facts.evidence.knows, one))]
     by_callers, by_called = [one for one, _ in pairs], [one for _, one in pairs]
@@ -76,7 +76,7 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
 def _at_the_entry(
     facts: Facts, window: Window, by_callers: Sequence[Requests], seen: Collection[str]
 ) -> Iterator[Reason]:
-    """What the load generator got through the mesh, the proxies that are called by nobody have counted, unless it led elsewhere.
+    """Where the proxies at the entry count fewer requests than the load generator got answers for, some of them are not scraped.
 
     Where proxies of a service count what arrives there from the entry, they tell it better.
     """
@@ -95,8 +95,8 @@ def _at_the_entry(
     names = ", ".join(sorted({caller for caller, _ in entered}))
     yield _reason(
         f"the load got {got} answers, and the proxies at the entry ({names}) counted {counted} requests to services of "
-        f"{facts.namespace}: Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere, "
-        "and the services' own proxies, which could tell, are not scraped",
+        f"{facts.namespace}. Prometheus scrapes only a part of these proxies, or the rest of the load leads elsewhere; "
+        "the services' own proxies, which could tell, are not scraped",
         names,
     )
 
@@ -130,7 +130,7 @@ def _summed(
     window: Window,
     counts: Callable[[Mapping[str, str]], bool],
 ) -> tuple[Calls, Collection[str]]:
-    """What proxies counted of a window, by caller and host; and the callers of which one began anew.
+    """What proxies counted of a window, by caller and host; and the callers of which one started anew.
 
     What callers sent is counted around the window, so that it is at least all; what arrived, in it, so that it is at most all.
     """

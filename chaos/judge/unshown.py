@@ -62,14 +62,14 @@ def _requests_of_one_name(facts: Facts) -> Iterator[str]:
         if asked and names != asked and one.has_to_rise is None:
             targets = ", ".join(str(found.target) for found in facts.plan.injections)
             yield (
-                f"{one.title!r} is about the load's requests {', '.join(map(repr, sorted(asked)))}, and the metrics do not tell whether these need {targets}: if they do not, "
+                f"{one.title!r} is about the load's requests {', '.join(map(repr, sorted(asked)))}, and the metrics do not show whether these need {targets}: if they do not, "
                 "the fault could not break it; look at a trace of such a request"
             )
 
 
 @dataclass(frozen=True)
 class _Phase:
-    """What came after the baseline: it, its time, it in words, and the bounds that its expectations had."""
+    """The phases after the baseline, each with its window, its name in words, and the bounds of its expectations."""
 
     name: Phase
     window: Window
@@ -93,7 +93,7 @@ def _phases(facts: Facts, expectations: Sequence[ExpectationResult], now: float,
 def _unlike_before(facts: Facts, phases: Sequence[_Phase], now: float) -> Iterator[str]:
     """Worse answers to the load than before, where no expectation is about answers; or more errors than those admit that are about some of them."""
     judged = about_answers(facts, now)
-    good, bad, head = succeeded, "no successes (2xx)", "no expectation is about how requests are answered"
+    good, bad, head = succeeded, "no successes (2xx)", "no expectation is about the answers to requests"
     if any(judged):
         good, bad = (lambda cell: not _is_error(cell)), "errors (5xx, or none)"
         head = "what is expected of answers is not about all of those to the load"
@@ -140,7 +140,7 @@ def _taken_for_good(facts: Facts, now: float) -> Iterator[str]:
     """Errors that a locustfile called ``success()``."""
     found = _answers(facts, facts.faulted(now), lambda cell: not (cell.judged and _is_error(cell)))
     if found.good < found.total:
-        yield f"the locustfile took {found.total - found.good} errors (5xx, or no answer) during the fault for good answers, because it calls success() for them"
+        yield f"the locustfile counted {found.total - found.good} errors (5xx, or no answer) during the fault as good answers, because it calls success() for them"
 
 
 def _called_less(facts: Facts, since: float) -> Iterator[str]:
@@ -164,7 +164,7 @@ def _called_less(facts: Facts, since: float) -> Iterator[str]:
 
 
 def _answers_worse(facts: Facts, since: float) -> Iterator[str]:
-    """Targets that answer their callers worse than before since the fault, which these bear; where almost always, the run is not green."""
+    """Targets that answer their callers worse than before since the fault, while these go on; where almost always, the run is not green."""
     end = facts.marks.get(Mark.LOAD_STOPPED, since)
     for one in facts.plan.injections if since < end else ():
         before, after = (answers_of(facts, one, window) for window in (until_fault(facts), Window(since, end)))
@@ -177,7 +177,7 @@ def _answers_worse(facts: Facts, since: float) -> Iterator[str]:
 
 
 def _successes(answers: Mapping[str, int]) -> tuple[int, int]:
-    """How many answers by status were successes, and all."""
+    """The number of successes and of all answers, from their numbers by status."""
     return sum(n for status, n in answers.items() if is_success(status)), sum(answers.values())
 
 

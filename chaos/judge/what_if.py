@@ -79,9 +79,7 @@ def _places(declared: Mapping[str, Any], name: str) -> list[Path]:
     raise InputError(
         f"what-if: {name!r}: expected a value by which a record is judged, such as confidence, recovery.within, "
         "steadyState[0].atLeast or the title of an expectation with .atLeast",
-        hint=f"did you mean {near[0]!r}?"
-        if near
-        else "what decides how a run goes on can only be tried by another run",
+        hint=f"did you mean {near[0]!r}?" if near else "values that decide how a run goes on need another run",
     )
 
 

@@ -18,9 +18,9 @@ _LAST: Final = 250
 
 
 class AddressBlock:
-    """``127.A.0.0/16``, claimed for the whole machine until the claiming process ends.
+    """``127.A.0.0/16``, reserved for the whole machine until the process that did so ends.
 
-    The claim is an abstract unix socket: the kernel takes the name back with the process, so no stale claim can exist.
+    The reservation is an abstract unix socket: the kernel frees the name with the process, so none of a dead process can exist.
     """
 
     PODS: Final = 199 * 254
@@ -34,7 +34,7 @@ class AddressBlock:
 
     @classmethod
     def claim(cls) -> Self:
-        """Claims a block that no other lab has; raises ``LabError`` where all are taken."""
+        """Reserves a block that no other lab has; raises ``LabError`` where all are taken."""
         numbers = list(range(_FIRST, _LAST + 1))
         random.shuffle(numbers)
         for number in numbers:
@@ -44,11 +44,11 @@ class AddressBlock:
             except OSError as error:
                 claim.close()
                 if error.errno != errno.EADDRINUSE:
-                    raise LabError(f"no address block can be claimed: {error.strerror}") from error
+                    raise LabError(f"no address block can be reserved: {error.strerror}") from error
             else:
                 return cls(claim, number)
         raise LabError(
-            f"all {len(numbers)} address blocks of this machine are claimed by labs",
+            f"all {len(numbers)} address blocks of this machine are reserved by labs",
             hint="end labs that nobody needs: `chaosctl lab down`",
         )
 

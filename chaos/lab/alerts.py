@@ -39,7 +39,7 @@ _NOT_PROMETHEUS: Final = ("partial_response_strategy",)
 
 
 def validator(promtool: Path | None) -> Validator:
-    """Holds PrometheusRules against the operator's schema, and their rules against Prometheus' own checker if it is there."""
+    """Checks PrometheusRules by the operator's schema, and their rules by Prometheus' own checker if it is there."""
 
     def validate(obj: dict[str, Any]) -> Validation:
         spec = obj.get("spec") or {}
@@ -70,7 +70,7 @@ def _check(promtool: Path, text: str) -> str:
 
 
 def rule_file(rules: Iterable[Mapping[str, Any]]) -> str:
-    """The objects' groups as one file for Prometheus; groups are told apart by the object that they are from."""
+    """The objects' groups as one file for Prometheus; a group's name has the object that it is from."""
     groups = [
         {
             **{key: value for key, value in group.items() if key not in _NOT_PROMETHEUS},

@@ -58,7 +58,7 @@ class LabStatus:
 
     @property
     def healthy(self) -> bool:
-        """Whether the lab runs and so do all its parts."""
+        """Whether the lab and all of its parts run."""
         return self.running and self.state is not None and all(part.alive for part in self.parts)
 
     @property
@@ -131,7 +131,7 @@ def up(
 
 
 def down(name: str = DEFAULT_NAME) -> bool:
-    """Ends a lab and removes its folder; also what a killed one left there.
+    """Ends a lab and removes its folder, also the residue of a lab that was killed.
 
     Returns:
         Whether a lab was running.
@@ -141,7 +141,7 @@ def down(name: str = DEFAULT_NAME) -> bool:
     if running:
         pid = supervising.holder(files)
         if pid is None:
-            raise LabError(f"the lab {name!r} is being started or ended by someone else", hint="try again")
+            raise LabError(f"the lab {name!r} is being started or ended by another process", hint="try again")
         supervising.end(pid)
     if not SupervisorLock.is_held(files.lock):
         files.remove()
@@ -149,7 +149,7 @@ def down(name: str = DEFAULT_NAME) -> bool:
 
 
 def status(name: str = DEFAULT_NAME) -> LabStatus:
-    """How a lab is, part by part; what a killed one left is cleaned up, and said this once."""
+    """The state of a lab, part by part. The residue of a lab that was killed is removed, and reported this once."""
     files = LabFiles.of(name)
     state = files.read_state()
     if not SupervisorLock.is_held(files.lock):
@@ -227,7 +227,7 @@ def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:
     """The state of a lab that someone else started."""
     if attached:
         raise LabError(
-            f"a lab {files.name!r} is running already and ends with someone else",
+            f"a lab {files.name!r} is running already, and it ends with another process",
             hint=f"use another name, or end it: chaosctl lab down --name {files.name}",
         )
     while SupervisorLock.is_held(files.lock):
@@ -235,9 +235,9 @@ def _join(files: LabFiles, *, attached: bool, deadline: float) -> LabState:
         if state is not None:
             return state
         if time.monotonic() > deadline:
-            raise LabError(f"the lab {files.name!r}, which someone else is starting, was not ready in time")
+            raise LabError(f"the lab {files.name!r}, which another process is starting, was not ready in time")
         time.sleep(0.05)
-    raise LabError(f"the lab {files.name!r}, which someone else was starting, has ended:\n{tail(files.log)}")
+    raise LabError(f"the lab {files.name!r}, which another process was starting, has ended:\n{tail(files.log)}")
 
 
 def _ask(state: LabState, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def validator(store: Store) -> Validator:
             return found
         wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
         told = (
-            f"no gateway of the lab has the labels {wanted or '(any)'}, so nobody serves this yet; Istio's own ingress gateway "
+            f"no gateway of the lab has the labels {wanted or '(any)'}, so nothing serves this yet; Istio's own ingress gateway "
             "runs where a Gateway for istio=ingressgateway is among the files of `chaosctl lab up --manifests`"
         )
         return replace(found, warnings=(*found.warnings, told))

@@ -29,7 +29,7 @@ class Other:
 
 
 _REPLICAS: Final = "the number of replicas stays as it is declared"
-_SECRETS: Final = "what needs the Secret that it makes needs that Secret among the manifests"
+_SECRETS: Final = "if something needs the Secret that it makes, add that Secret to the manifests"
 _CONTENT: Final = "what it deploys is not loaded, but for what is among the manifests"
 _JOBS: Final = "the lab runs no jobs, so the requests that they send are missing"
 _ENFORCED: Final = "the lab enforces no network policies, so calls that it forbids would be answered"
@@ -81,8 +81,8 @@ TABLE: Final = (
     Other("", ("ReplicationController",), _NO_PODS, refused=True),
     Other("serving.knative.dev", (), _NO_PODS, refused=True),
     Other("gateway.networking.k8s.io", (), "the lab routes by Istio's own kinds alone", refused=True),
-    Other("networking.istio.io", ("EnvoyFilter",), "the lab can't tell what it makes of a proxy", refused=True),
-    Other("networking.istio.io", ("WorkloadEntry",), "requests to it would find nobody", refused=True),
+    Other("networking.istio.io", ("EnvoyFilter",), "the lab can't know how it changes a proxy", refused=True),
+    Other("networking.istio.io", ("WorkloadEntry",), "nothing would answer requests to it", refused=True),
     Other("extensions.istio.io", (), "proxies of the lab run no plugins", refused=True),
     Other("security.istio.io", ("RequestAuthentication",), "the lab checks no tokens of requests", refused=True),
     Other("install.istio.io", (), "the lab reads no settings of a mesh from it", refused=True),
@@ -98,7 +98,7 @@ TABLE: Final = (
 )
 """What is done with each; of two rows that fit, that with the kind's name counts."""
 
-_UNKNOWN: Final = "nobody told the lab what it does"
+_UNKNOWN: Final = "the lab does not know what it does"
 _CLASS: Final = "kubernetes.io/ingress.class"
 
 

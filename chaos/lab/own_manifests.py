@@ -18,7 +18,7 @@ from chaos.lab.reading import Document
 from chaos.lab.workloads.behaviour import ANNOTATION
 
 _LABELS: Final = {"env": "staging", NAMESPACE_LABEL: "enabled"}
-"""Of a namespace that no manifest declares: the lab is there to experiment in."""
+"""Labels of a namespace that no manifest declares: the lab is for experiments."""
 _ORDER: Final = ("Namespace", "ServiceAccount", "Service", "DestinationRule", "Gateway", "VirtualService")
 Object = dict[str, Any]
 
@@ -76,7 +76,7 @@ def _namespace(store: Store, name: str) -> None:
 
 
 def _annotate(workload: Object, behaviours: Behaviours) -> set[str]:
-    """Gives a workload of a stand-in its behaviour; by which name it has one."""
+    """Gives a workload of a stand-in its behaviour, and returns the name that the file has for it, if any."""
     spec = workload.get("spec")
     template = spec.get("template") if isinstance(spec, dict) else None
     meta = template.get("metadata") if isinstance(template, dict) else None

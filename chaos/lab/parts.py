@@ -1,4 +1,4 @@
-"""Looking at a lab's parts from inside its supervisor: are they ready, are they alive, what do their Envoys say."""
+"""The state of a lab's parts, from inside its supervisor: whether they are ready and run, and what their Envoys report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from chaos.lab.status import is_ready
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
 _LOG_LINES: Final = 200
-"""Of an Envoy's log, in which its last word on its configuration is looked for."""
+"""Last lines of an Envoy's log that are searched for the reason of a rejection."""
 
 
 async def wait_for_pods(
@@ -92,7 +92,7 @@ def entries_of(store: Store, namespaces: Sequence[str], *, required: bool = True
 
 
 def _target(store: Store, service: Mapping[str, Any]) -> int:
-    """Where a Service's first port is listened on: the lab's load balancer is the pod itself."""
+    """The address of a Service's first port: the lab's load balancer is the pod itself."""
     meta, port = service["metadata"], service["spec"]["ports"][0]
     endpoints = store.find(ENDPOINTS, meta["namespace"], meta["name"]) or {}
     for subset in endpoints.get("subsets") or ():
@@ -105,7 +105,7 @@ def _target(store: Store, service: Mapping[str, Any]) -> int:
 def parts_of(
     prometheus: Child, apps: Child, pods: PodRunner, control_plane: ControlPlane, *, ended: Mapping[str, str]
 ) -> Iterable[Mapping[str, Any]]:
-    """Every part but the supervisor itself, for ``status``; ``ended`` says why tasks of the supervisor are gone."""
+    """Every part but the supervisor itself, for ``status``; ``ended`` says why tasks of the supervisor have ended."""
     inside = {"Kubernetes API": "", "control plane": _said(control_plane.stats()), "controllers": ""}
     for name, detail in inside.items():
         yield {"name": name, "pid": None, "alive": name not in ended, "detail": ended.get(name, detail)}
@@ -125,13 +125,13 @@ def parts_of(
 
 
 def refusals_of(control_plane: ControlPlane, pods: PodRunner) -> Iterable[str]:
-    """What Envoys refused and have not got anything better for since: which, of which objects, and why."""
+    """Configurations that Envoys rejected and that nothing valid has replaced since: which, of which objects, and why."""
     for (kind, objects), proxies in control_plane.refusals().items():
         first, others = proxies[0], len(proxies) - 1
         running = pods.find(first.namespace, first.pod)
         words = words_of(tail(running.envoy.log, lines=_LOG_LINES)) if running and running.envoy else ""
         who = f"the Envoy of {first.namespace}/{first.pod}{f', and those of {others} more pods,' if others else ''}"
-        yield f"{who} refused the newest {kind}, and what was there before stays; correct or delete {', '.join(objects)}{f': {words}' if words else ''}"
+        yield f"{who} rejected the newest {kind} and keeps the one before; correct or delete {', '.join(objects)}{f': {words}' if words else ''}"
 
 
 def warning_of_refusals(validate: Validator, refusals: Callable[[], Iterable[str]]) -> Validator:
@@ -178,7 +178,7 @@ async def exec_in_proxy(
 
 
 def log_of(pods: PodRunner, namespace: str, pod: str, container: str, previous: bool) -> Log:  # noqa: FBT001
-    """What ``kubectl logs`` prints: Envoy's own log for the proxy, that of the user's process, or a word on the stand-in.
+    """What ``kubectl logs`` prints: Envoy's own log for the proxy, that of the user's process, or a line about the stand-in.
 
     Raises:
         ApiError: There is no such container, or no run of it before the present one.
@@ -238,8 +238,8 @@ def _part(name: str, child: Child, *, problem: str = "") -> dict[str, Any]:
 
 
 def _process(container: Container, child: Child) -> dict[str, Any]:
-    """Of the user's: what becomes of it is what the user tests, and no fault of the lab."""
-    detail = "" if container.ready else f"not ready, {container.restarts} restarts; kubectl logs tells more"
+    """A process of the user's; if it is not ready, that is what the user tests, and no defect of the lab."""
+    detail = "" if container.ready else f"not ready, {container.restarts} restarts; kubectl logs shows more"
     return {"name": child.name, "pid": child.pid if child.alive else None, "alive": True, "detail": detail}
 
 

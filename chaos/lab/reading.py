@@ -46,7 +46,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _Text:
-    """Documents before they are looked at. Of a file that is named itself, each has to be an object."""
+    """Documents before they are checked. In a file that is named itself, each has to be an object."""
 
     where: str
     text: str
@@ -80,7 +80,7 @@ def read(paths: Sequence[Path], *, without: Collection[str] = (), strict: bool =
                 kind = obj.get("kind") if isinstance(obj, dict) else None
                 if kind in without:
                     left.discard(str(kind))
-                    aside.append(f"{where}: {kind} {_name(obj)}: left out, as you say")
+                    aside.append(f"{where}: {kind} {_name(obj)}: left out by --without")
                 elif not source.named and not _is_meant(obj):
                     (problems if strict else aside).append(f"{where}: set aside: no Kubernetes object")
                 else:
@@ -99,7 +99,7 @@ def read(paths: Sequence[Path], *, without: Collection[str] = (), strict: bool =
 
 
 def _sort(where: str, obj: Any, documents: list[Document], aside: list[str], problems: list[str]) -> None:
-    """Puts one object to what is loaded, to what is set aside, or to what is wrong."""
+    """Adds one object to those that are loaded, set aside, or wrong."""
     if not isinstance(obj, dict) or not obj.get("kind") or not _name(obj):
         problems.append(f"{where}: expected a Kubernetes object with kind and metadata.name")
         return
@@ -132,7 +132,7 @@ def _name(obj: Object) -> str:
 
 
 def _is_meant(document: Any) -> bool:
-    """Whether it may be meant as an object: values of charts, compose files and workflows have none of this."""
+    """Whether it may be meant as an object: values of charts, compose files and workflows have none of these keys."""
     return isinstance(document, dict) and bool(document.keys() & {"apiVersion", "kind"})
 
 

@@ -35,7 +35,7 @@ async def supervise(
     on_ready: Callable[[], None],
     wanted: Wanted,
 ) -> int:
-    """Runs a lab until it is told to end or its owner ends; the process's exit code."""
+    """Runs a lab until it is asked to end or its owner ends; returns the process's exit code."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _clean(files: LabFiles) -> None:
-    """Removes what a killed lab of this name left."""
+    """Removes the residue of a lab of this name that was killed."""
     for path in files.directory.iterdir():
         if path == files.lock:
             continue

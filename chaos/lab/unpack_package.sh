@@ -11,7 +11,7 @@ command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || {
   exit 1
 }
 mkdir -p "$(dirname "$folder")"
-# Beside the folder, so that it gets its name in one step; hidden, and taken away however this ends.
+# Beside the folder, so that it gets its name in one step; hidden, and removed however this ends.
 work=$(mktemp -d "$(dirname "$folder")/.unpacking.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 143' TERM # once the command that runs has ended, so that it finds its folder until then

@@ -99,7 +99,7 @@ class PartlyFailing(InPart, Aborting):
 
 
 class RateLimited(InPart, Asking):
-    """A dependency turns calls down because there are too many."""
+    """A dependency rejects calls because there are too many."""
 
     key = "rate-limited"
     state = "limits the rate of its calls"
@@ -107,7 +107,7 @@ class RateLimited(InPart, Asking):
     grpc_status = "RESOURCE_EXHAUSTED"
     good = "<400"
     asks = (
-        "The dependency turns most calls down because there are too many (429, RESOURCE_EXHAUSTED): does its caller go on "
+        "The dependency rejects most calls because there are too many (429, RESOURCE_EXHAUSTED): does its caller go on "
         "answering, without a retry storm?"
     )
     shows = (
@@ -118,7 +118,7 @@ class RateLimited(InPart, Asking):
         f"dependency's own takes effect; {_NEVER_CONNECTED}"
     )
 
-    percentage: Percentage = Field(80, description="percent of the calls that are turned down")
+    percentage: Percentage = Field(80, description="percent of the calls that are rejected")
     attempts: float = Field(
         3.5, gt=1, le=1000, strict=True,
         description="largest mean number of attempts for each call during the fault: one retry makes 1.8, two make 2.4, endless ones 5",
@@ -129,14 +129,14 @@ class RateLimited(InPart, Asking):
         endless = 100 / (100 - self.percentage) if self.percentage < 100 else inf
         if self.attempts >= endless:
             raise ValueError(
-                f"attempts: {self.attempts:g}: expected less than {endless:.3g}, since a caller that tries again for ever makes no more "
-                f"where {self.percentage:g}% of the calls are turned down"
+                f"attempts: {self.attempts:g}: expected less than {endless:.3g}, since even endless retries make no more "
+                f"where {self.percentage:g}% of the calls are rejected"
             )
         return self
 
     @property
     def degraded(self) -> float:
-        """Of four of five calls that are turned down, a tenth of the answers, and two tries leave more of fewer, too."""
+        """Of four of five calls that are rejected, a tenth of the answers, and two tries leave more of fewer, too."""
         return max(LEAST, 0.1 * (self.percentage / 80) ** 2)
 
     def faults(self) -> Sequence[Document]:
@@ -243,13 +243,13 @@ def rate_limited(
     attempts: float = 3.5,
     **further: Unpack[Further],
 ) -> Experiment:
-    """``service`` turns most calls down (429, ``RESOURCE_EXHAUSTED``): does its caller bear it, and not ask again and again?
+    """``service`` rejects most calls (429, ``RESOURCE_EXHAUSTED``): does its caller go on answering, and not ask again and again?
 
     Args:
         name: The experiment's name.
         service: The dependency.
         protocol: What it speaks.
-        percentage: Percent of the calls that are turned down.
+        percentage: Percent of the calls that are rejected.
         workload: The caller's workload, if only its calls are to be counted.
         calls_per_request: How often one request of the caller calls it while all is well.
         attempts: Largest mean number of attempts for each call during the fault.

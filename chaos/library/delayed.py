@@ -16,7 +16,7 @@ from chaos.values.quantities import Percentage, SomeTime, format_duration
 
 _OWN_TIME_OUT: Final = (
     "a timeout that Istio has for the dependency, since the caller's proxy holds the call back before that timeout begins (the "
-    "template slower-than-its-time-out can, with behind); answers that come a part at a time."
+    "template slower-than-its-time-out can, with behind); answers that arrive in parts."
 )
 _ROOM: Final = 1.5
 """Times the time-out that an answer may take, for what the caller does beside waiting."""
@@ -71,10 +71,10 @@ class SlowerThanItsTimeOut(Template):
     key = "slower-than-its-time-out"
     state = "is slower than its time-out"
     asks = "The dependency takes longer than its time-out: does the time-out end the call, and does the caller answer in time?"
-    shows = "a time-out that is not set, not in effect, or retried until the caller is late, and a caller that does not bear its end."
+    shows = "a time-out that is not set, not in effect, or retried until the caller is late, and a caller that can't handle the ended call."
     hides = (
-        "a timeout of Istio's for service, unless behind is named: a delay of the calls of service itself is over before that timeout "
-        "begins; with behind, a timeout of Istio's that never has to act, because service does not wait for behind."
+        "without behind, a timeout that Istio has for service, since the caller's proxy holds the call back before that timeout begins; "
+        "with behind, such a timeout if service does not wait for behind, since then it never has to act."
     )
 
     time_out: SomeTime = Field(
@@ -82,8 +82,8 @@ class SlowerThanItsTimeOut(Template):
     )
     behind: Name | None = Field(
         None,
-        description="a Service that service calls and waits for: its calls are delayed in place of those of service, so that "
-        "the timeout has to act that a VirtualService declares for service",
+        description="a Service that service calls and waits for: its calls are delayed instead of those of service, so that "
+        "a timeout that a VirtualService declares for service has to act",
     )
 
     @property

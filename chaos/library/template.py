@@ -62,7 +62,7 @@ class Further(TypedDict, total=False):
 
 
 WITHOUT_ANSWER: Final = (
-    "Without answer, it does not look at what answers say: errors that come with status 200 are taken for good."
+    "Without answer, the content of answers is not checked: an error with status 200 counts as good."
 )
 
 
@@ -95,7 +95,7 @@ class Template(Declared, ABC):
     path: str | None = Field(
         None,
         pattern=PATH_PATTERN,
-        description="what the load asks for with GET at the mesh's entry, so that the dependency is called; "
+        description="path that the load requests with GET at the mesh's entry, so that the dependency is called; "
         "not needed where load has requests or a locustfile",
     )
     within: SomeTime = Field(
@@ -110,12 +110,12 @@ class Template(Declared, ABC):
     )
     answer: _Content | None = Field(
         None,
-        description="what the content of every good answer has: header, body, jsonPath; finds errors that come with 200",
+        description="content that every good answer has: header, body, jsonPath; finds errors that come with status 200",
     )
     fallback: _Content | None = Field(
         None,
-        description="by what a degraded answer is recognised: header, body, jsonPath; it has to show during the fault, and "
-        "be gone afterwards",
+        description="how a degraded answer is recognised: header, body, jsonPath; such answers have to come during the fault, "
+        "and end after it",
     )
 
     @field_validator("caller")
@@ -144,7 +144,7 @@ class Template(Declared, ABC):
     def _content(cls, value: Good | None) -> Good | None:
         if value is not None and (value.within is not None or value.grpc is not None):
             raise ValueError(
-                "expected header, body, jsonPath or status, by which an answer's content is recognised; and no within, and no grpc"
+                "expected header, body, jsonPath or status, which describe an answer's content, and neither within nor grpc"
             )
         return value
 
@@ -152,8 +152,8 @@ class Template(Declared, ABC):
     def _shows(self) -> Self:
         if self.fallback is not None and self.hits**_TRIES < LEAST:
             raise ValueError(
-                f"fallback: expected a percentage of at least {ceil(100 * LEAST ** (1 / _TRIES))}, where it shows in {format_share(LEAST)} of the answers "
-                f"even if each call is tried {_TRIES} times; with {100 * self.hits:g} a caller whose retries make up for the fault may show none: "
+                f"fallback: expected a percentage of at least {ceil(100 * LEAST ** (1 / _TRIES))}: then {format_share(LEAST)} of the answers show it "
+                f"even if each call is tried {_TRIES} times. With {100 * self.hits:g}, a caller whose retries make up for the fault may show none: "
                 "raise percentage, or leave fallback out"
             )
         return self

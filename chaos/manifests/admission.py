@@ -105,8 +105,8 @@ def without_policies(version: str) -> str:
     return (
         f"Kubernetes {version} has no ValidatingAdmissionPolicy that can express these rules (1.30 has it, 1.28 and 1.29 as a "
         "beta). Without a webhook, three things do a part of it:\n"
-        "- the Roles that are printed now: the harness's identity can write VirtualServices in staging namespaces only. Take "
-        "that right away from everybody in other namespaces who does not need it: nothing else stops them there;\n"
+        "- the Roles that are printed now: the harness's identity can write VirtualServices in staging namespaces only. Remove "
+        "that right from everybody in other namespaces who does not need it: nothing else stops them there;\n"
         "- chaosctl lint, in the pipelines of the repositories that clusters are fed from, and before commits;\n"
         "- chaosctl manifests janitor, which sweeps the faults of dead runs."
     )
@@ -248,8 +248,8 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"faults are for the namespaces {names} with the label {labels}; take http[].fault out",
             "variables.subject + ' has a fault, and faults are for the namespaces "
             + _inside(f"{names} with the label {labels}; take http[].fault out, or write it there"),
-            "a fault acts on whoever calls the host, so it has no place where users are. One that is there already may stay "
-            "while it, its reach and the routes without a fault keep their place, so that nobody's other work waits for its removal",
+            "a fault acts on everybody who calls the host, so it must not be where users are. A fault that is there already may stay as "
+            "long as it, its reach and the places of the other routes are the same, so that it blocks no other change",
         ),
         Validation(
             "mark-of-the-harness",
@@ -262,8 +262,8 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"only the harness adds or changes labels and annotations of {PREFIX} and routes named chaos-<run>-…",
             f"request.userInfo.username + ' may not add or change labels and annotations of {PREFIX} and routes named "
             "chaos-<run>-… of ' + variables.subject + '; take them out, also from backups and files'",
-            "by its marks the harness finds what it has to restore; what others copy with them, or put back from a backup, would be "
-            "taken for a run's. Everybody may delete them",
+            "by its marks the harness finds what it has to restore; an object that others copy or restore with these marks "
+            "would be taken for a run's. Everybody may delete them",
         ),
         Validation(
             "fault-without-expiry",
@@ -271,7 +271,7 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"('{RUN_LABEL}' in variables.labels && '{EXPIRES}' in variables.annotations)",
             f"the harness's own faults carry {RUN_LABEL} and {EXPIRES}",
             f"variables.subject + ' has a fault of the harness without the label {RUN_LABEL} and the annotation {EXPIRES}'",
-            "a fault of ours that no sweep would find must not come to be",
+            "a fault of the harness that no sweep would find must not be created",
         ),
         Validation(
             "duration-capped",
@@ -283,7 +283,7 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"an object of the harness expires at most {longest} after it was made",
             f"variables.subject + ' expires at ' + variables.annotations['{EXPIRES}'] + ', and at most {longest} after its "
             "creation is allowed; shorten limits, or print the policy with a longer --lifetime'",
-            "what is forgotten is swept by then. Objects that the harness makes only: CEL has no clock, so for a fault in "
+            "a forgotten fault is swept by then. This is about objects that the harness makes: CEL has no clock, so for a fault in "
             "somebody's older object there is nothing to compare with",
             "Invalid",
         ),
@@ -336,7 +336,7 @@ def validations(settings: Settings, *, lifetime: timedelta) -> tuple[Validation,
             f"a delay may be at most {delay}",
             "variables.subject + ' delays by ' + variables.delays.map(d, string(d)).join(', ') + ', and at most "
             f"{delay} is allowed; ask for less, or have the cap raised'",
-            "caps.delay of the settings: what waits keeps waiting after the fault is gone",
+            "caps.delay of the settings: a delayed request keeps waiting after the fault is gone",
             "Invalid",
         ),
     )  # fmt: skip

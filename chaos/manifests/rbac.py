@@ -44,12 +44,12 @@ CLUSTER: Final = (
     ),
     Rule("networking.istio.io", "destinationrules", ("list",), "policies of the faulted hop, which the plan warns of"),
     Rule("networking.istio.io", "sidecars", ("list",), "which VirtualServices the callers' proxies know"),
-    Rule("networking.istio.io", "serviceentries", ("list",), "which of them stand for the target's own host"),
+    Rule("networking.istio.io", "serviceentries", ("list",), "whether one defines the target's own host"),
     Rule(
         "gateway.networking.k8s.io", "httproutes", ("list",),
         "whether one routes the target's requests, beside which a VirtualService is undefined",
     ),
-    Rule("gateway.networking.k8s.io", "grpcroutes", ("list",), "the same of gRPC's"),
+    Rule("gateway.networking.k8s.io", "grpcroutes", ("list",), "the same for gRPC"),
 )  # fmt: skip
 """Cluster-wide, and reading only."""
 STAGING: Final = (
@@ -73,7 +73,7 @@ EXEC: Final = Rule(
     "",
     "pods/exec",
     ("create", "get"),
-    "reads from the callers' proxies that they have the fault; without it the metrics have to do",
+    "reads from the callers' proxies that they have the fault; without it the metrics decide",
 )
 
 FREEZE: Final = Rule(

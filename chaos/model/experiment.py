@@ -190,7 +190,7 @@ def profile_of(name: str | None) -> Profile | None:
 
 
 class Observe(Declared):
-    """How long is observed; what comes more rarely than a phase shows is not claimed."""
+    """How long is observed; what comes more rarely than a phase shows may be missed."""
 
     positional: ClassVar[tuple[str, ...]] = ("at_least",)
 
@@ -277,9 +277,11 @@ class Experiment(Declared):
     only_if_named: bool = Field(
         False,
         strict=True,
-        description="it runs only if its file is named, and not with all of its folder: it is meant to fail",
+        description="runs only if its file is named, not with its folder; for experiments that are meant to fail",
     )
-    target: Target = Field(description="of the fault that names none; expectations are about services of its namespace")
+    target: Target = Field(
+        description="target of the fault that has none of its own; expectations are about services of its namespace"
+    )
     faults: tuple[Fault, ...] = Field(
         min_length=1, description="all are active at the same time, each on a target of its own"
     )
@@ -296,7 +298,7 @@ class Experiment(Declared):
     confidence: _Confidence = Field(0.95, description="of the whole verdict; shared among the expectations")
     min_faulted: int = Field(
         1, ge=1, strict=True,
-        description="least count of requests that each kind of fault must hit; the confidence asks for some dozens in any case",
+        description="smallest number of requests that each kind of fault must hit; the confidence needs some dozens in any case",
     )  # fmt: skip
 
     if TYPE_CHECKING:

@@ -40,7 +40,7 @@ class Judged(Frozen):
 
 
 class Difference(Frozen):
-    """Where two judgements of the same record differ.
+    """Where two verdicts on the same record differ.
 
     Args:
         what: The outcome, a reason's code, or what was decided.
@@ -79,7 +79,7 @@ class Again(Frozen):
 
 
 def differences(before: Judged, now: Judged) -> Iterator[Difference]:
-    """Where two judgements differ: in their outcome, their reasons and what they decided. Other words are no difference."""
+    """Where two verdicts differ: in their outcome, their reasons and what they decided. Other words are no difference."""
     was, is_ = _told(before), _told(now)
     for what in dict.fromkeys((*was, *is_)):
         absent = _NO_REASON if what in before.reasons or what in now.reasons else _NOT_JUDGED

@@ -134,7 +134,7 @@ class Plan(Frozen):
     scrape_interval: float | None = Field(None, description="seconds between two samples of a proxy, as it was planned")
     compared: tuple[str, ...] = Field(
         (),
-        description="hosts whose own proxies count what was sent to them, and nothing else: their pods are theirs alone",
+        description="hosts whose own proxies count only what was sent to them: no other Service selects their pods",
     )
     led: tuple[Led, ...] = Field((), description="where routes send requests to the hosts that are counted")
     warnings: tuple[Warn, ...] = ()

@@ -1,4 +1,4 @@
-"""The Prometheus that scrapes the mesh, or another back end with its API, and how one gets in."""
+"""The Prometheus that scrapes the mesh, or another back end with its API, and the credentials for it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def address(url: str, whence: str, *, example: str) -> Address:
 
 
 class Prometheus(Declared):
-    """Where Prometheus is, and how one gets in. Secrets are named by their place, and never shown.
+    """Where Prometheus is, and the credentials for it. Secrets are named by their place, and never shown.
 
     Args:
         url: Its address, with a path where its API has a prefix; its query goes along with every request.
@@ -133,7 +133,7 @@ class Prometheus(Declared):
         if isinstance(given, str | SecretStr):
             return {"url": given}
         if not isinstance(given, Mapping | Prometheus):
-            raise ValueError("expected its URL, or a table with url and how one gets in")
+            raise ValueError("expected its URL, or a table with url and credentials")
         return given
 
     @model_validator(mode="after")
@@ -146,7 +146,7 @@ class Prometheus(Declared):
         if self.key and not self.certificate:
             raise ValueError("key is for a certificate, and there is none")
         if self.insecure and self.ca:
-            raise ValueError("ca and insecure exclude each other: with insecure any certificate is taken")
+            raise ValueError("ca and insecure exclude each other: with insecure any certificate is accepted")
         return self
 
     @property
@@ -178,7 +178,7 @@ class Prometheus(Declared):
                 known = ", ".join(f"{name}=…" for name in values if name not in ("url", "headers"))
                 got = f"got {name.strip()!r}" if equals else "and one has no = (it is not shown)"
                 raise InputError(
-                    f"{whence}: expected a way to get in and its value, {got}",
+                    f"{whence}: expected a credential or TLS setting and its value, {got}",
                     hint=f"one of {known}, headers.NAME=…",
                 )
             if header:

@@ -88,7 +88,7 @@ class Settings(Declared):
         caps: The most that an experiment may declare.
         changes: Those of the namespaces, by their names, in which Istio's configuration may be changed for a while.
         credentials: What to do if the harness's own identity may write VirtualServices outside these namespaces.
-        prometheus: The Prometheus that scrapes the mesh, if no option names one: its URL, or a ``Prometheus`` with how one gets in.
+        prometheus: The Prometheus that scrapes the mesh, if no option names one: its URL, or a ``Prometheus`` with credentials.
         entry: URL at which the load enters the mesh, if no option names one.
         scrape_interval: How often the proxies are scraped; by default that is learned from their samples.
     """

@@ -23,7 +23,7 @@ _YOUNGEST: Final = "9999-12-31T23:59:59Z"
 
 @dataclass(frozen=True, kw_only=True)
 class Situation:
-    """The part of the cluster that bears on one target, at one moment: each look makes another, while a ``Place`` stays.
+    """The part of the cluster that matters on one target, at one moment: each look makes another, while a ``Place`` stays.
 
     Args:
         cluster: UID of ``kube-system``.

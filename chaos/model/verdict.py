@@ -150,7 +150,7 @@ class ShareProof(Frozen):
         stage = f"stage {self.stage}: " if self.stage else ""
         declared = f"{stage}{self.kind}: declared for {format_share(self.declared)}"
         if self.tally.share is None:
-            return f"{declared}, no request was counted by which to tell its share"
+            return f"{declared}, no request was counted that would show its share"
         share = self.interval.around(self.tally.share, bound=self.declared)
         return f"{declared}, counted on {self.tally.good} of {self.tally.total} requests = {share}"
 

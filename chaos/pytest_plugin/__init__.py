@@ -318,7 +318,8 @@ def _see_that_all_is_well(session: ChaosSession, harness: Harness) -> None:
             session.say(doubtful)
     if session.ill:
         raise InputError(
-            f"the mesh is not well, so nothing is tested:\n{session.ill}", hint="mend that, or leave out --chaos-doctor"
+            f"the mesh is not well, so nothing is tested:\n{session.ill}",
+            hint="correct that, or leave out --chaos-doctor",
         )
 
 

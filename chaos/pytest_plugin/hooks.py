@@ -19,7 +19,7 @@ def pytest_chaos_harness(config: pytest.Config) -> Harness | None:
 
 @pytest.hookspec
 def pytest_chaos_listeners(item: pytest.Item) -> Sequence[Listener] | None:
-    """Listeners for the run of one experiment, made anew for each run. Hook wrappers are ignored.
+    """Listeners for the run of one experiment, new for each run. Hook wrappers are ignored.
 
     Called where the experiment runs: with pytest-xdist that is a worker, which has no terminal.
     """

@@ -16,7 +16,7 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="NAME=VALUE",
         action="append",
         default=[],
-        help="how to get in to Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging; several times",
+        help="credentials and TLS for Prometheus, e.g. bearer=env:TOKEN or headers.X-Scope-OrgID=staging; several times",
     )
     group.addoption("--chaos-entry", metavar="URL", help="address at which the load enters the mesh: its ingress")
     group.addoption(
@@ -45,7 +45,7 @@ def add_options(parser: pytest.Parser) -> None:
     group.addoption(
         "--chaos-doctor",
         action="store_true",
-        help="look first whether the mesh is well (the quick checks of chaosctl doctor), and fail at once where it is not",
+        help="first check the mesh (the quick checks of chaosctl doctor), and fail at once if it is not well",
     )
     group.addoption(
         "--chaos-report-dir", metavar="DIR", default="reports", help="records and pictures (default: reports)"

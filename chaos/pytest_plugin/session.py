@@ -153,7 +153,7 @@ class ChaosSession:
                 self.left.append(str(swept))
 
     def terminal(self) -> Uncaptured | None:
-        """The terminal behind pytest's capturing, at the start of a line; ``None`` in a worker, whose nobody sees."""
+        """The terminal behind pytest's capturing, at the start of a line; ``None`` in a worker, whose output nobody sees."""
         reporter: TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None or self.is_worker:
             return None

@@ -59,7 +59,7 @@ class Relay:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_handlecrashitem(self, crashitem: str, report: pytest.TestReport) -> None:
-        """The experiment of a worker that died is in all reports: nobody else would tell of it."""
+        """The experiment of a worker that died is in all reports, since nothing else would report it."""
         known = [one for (node, _), reports in self._reports.items() if node == crashitem for one in reports]
         begun = dict.fromkeys(name for one in known for name in _properties(one, EXPERIMENT, OWN))
         if not begun:

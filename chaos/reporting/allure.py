@@ -191,7 +191,7 @@ def _findings(phase: PhaseName, verdict: Verdict) -> Iterator[tuple[str, str]]:
         for one in verdict.proof.targets:
             yield from (_half(one.target, share) for share in one.shares)
             for caller, count in one.outside.items():
-                yield f"{one.target}: felt outside the declared scope: {caller} ({count})", Status.FAILED
+                yield f"{one.target}: hit outside the declared scope: {caller} ({count})", Status.FAILED
     elif phase is PhaseName.OBSERVE:
         yield from map(_step, verdict.fault)
         for guardrail in verdict.guardrails:

@@ -42,7 +42,7 @@ class _Words(RegexHighlighter):
 
 
 class _Console(Console):
-    """Leaves a closed pipe to the command, whose exit code tells of it."""
+    """Ignores a closed pipe; the command's exit code reports it."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError

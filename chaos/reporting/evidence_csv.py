@@ -41,7 +41,7 @@ def query_csv(recorded: Recorded) -> str:
         out.writelines(f"{number},{at:.3f},{format_number(value)}\n" for at, value in series.samples)
     if isinstance(recorded.question, Comparison):
         out.write(
-            "# without labels: 1: true at this look, 0: false, -1: no data; compared: the least and the most of the values\n"
+            "# without labels: 1: true at this look, 0: false, -1: no data; compared: the smallest and the largest value\n"
         )
     return out.getvalue()
 

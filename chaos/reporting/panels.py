@@ -1,4 +1,4 @@
-"""What the panels of a run's picture show: the load, the claims as they are judged, latency, and the faults that were counted."""
+"""What the panels of a run's picture show: the load, the expectations as they are judged, latency, and the faults that were counted."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LATE: Final = ":"
 _STYLES: Final = ("-", "-.", "-o", "-^")
 """Lines of the targets, in their order."""
 _COLOURS: Final = ("#1f5fa8", "#6a1b9a", "#00796b", "#c2185b", "#5d4037", "#f57c00")
-"""Lines of the claims, in their order."""
+"""Lines of the expectations, in their order."""
 _FILLED: Final = {Answer.HOLDS: "#2e7d32", Answer.VIOLATED: "#b3261e", Answer.UNDECIDED: "#b26a00"}
 _STRETCH: Final = 2.0
 _STRETCHES: Final = 300
@@ -86,7 +86,7 @@ class Drawn:
 
     @cached_property
     def courses(self) -> Mapping[str, Mapping[Phase, Points]]:
-        """By the titles of the claims: the share of good events in each phase in which there is one."""
+        """By the titles of the expectations: the share of good events in each phase in which there is one."""
         return {one.title: dict(self._courses(one)) for one in self.facts.experiment.steady_state}
 
     def _courses(self, one: Expected) -> Iterator[tuple[Phase, Points]]:
@@ -114,8 +114,8 @@ def load(panel: Axes, drawn: Drawn) -> None:
     _legend(panel)
 
 
-def claims(panel: Axes, drawn: Drawn) -> None:
-    """Every claim that is a share of good events, by the counts that decide it, with its bound in each phase."""
+def expectations(panel: Axes, drawn: Drawn) -> None:
+    """Every expectation that is a share of good events, by the counts that decide it, with its bound in each phase."""
     lows = [1.0]
     for number, (one, colour) in enumerate(zip(drawn.facts.experiment.steady_state, cycle(_COLOURS), strict=False)):
         label: str | None = one.title
@@ -142,14 +142,14 @@ def claims(panel: Axes, drawn: Drawn) -> None:
                 f"{100 * bound:.4g} %", end, (2, 2), textcoords="offset points", fontsize=8, color=colour, va="bottom"
             )
             label = None
-    panel.set_ylabel("claims: good events\n%, bounds dashed")
+    panel.set_ylabel("expectations: good events\n%, bounds dashed")
     low = max(0.0, 100 * min(lows) - max(1.0, 8 * (1 - min(lows))))
     panel.set_ylim(low, 100 + 0.06 * (100 - low))
-    _legend(panel, "no claim is a share of events, or none was counted")
+    _legend(panel, "no expectation is a share of events, or none was counted")
 
 
 def others(panel: Axes, drawn: Drawn) -> None:
-    """Claims that are no share: what became of each in each phase."""
+    """Expectations that are no share: what became of each in each phase."""
     named: list[str] = []
     for number, one in enumerate(drawn.facts.experiment.steady_state):
         if drawn.courses[one.title]:
@@ -228,7 +228,7 @@ def _parts(shares: Points, style: str, since: float, until: float) -> Iterator[t
 
 
 def _lateness(drawn: Drawn) -> tuple[float, float]:
-    """The ends of the stretches in which only faults are counted that were drawn before: after it was gone, as long as they took."""
+    """The ends of the stretches after the fault was gone in which only faults are counted that had been drawn before."""
     restored, removal = drawn.facts.marks.get(Mark.RESTORED), drawn.verdict.removal
     if restored is None or removal is None or removal.seconds is None:
         return math.inf, math.inf

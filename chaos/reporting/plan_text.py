@@ -86,7 +86,7 @@ def _observed(experiment: Experiment) -> str:
     quick = " (quick: for trying only)" if experiment.profile == "quick" else ""
     return (
         f"the fault for at least {seconds:g} s, and that all stays good for {stays} afterwards{quick}; errors that come more "
-        f"rarely than every {seconds / times:.1f} s on average are not claimed to be seen"
+        f"rarely than every {seconds / times:.1f} s on average may be missed"
     )
 
 

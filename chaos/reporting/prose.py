@@ -12,7 +12,7 @@ from chaos.values.answers import Answer, ExpectationResult
 from chaos.values.quantities import format_confidence
 
 _BAR = "\\|"
-_UNKNOWN = "the record holds no verdict, so it can't tell whether it was changed after the run"
+_UNKNOWN = "the record holds no verdict, so nothing shows whether it was changed after the run"
 
 
 def headline(verdict: Verdict) -> str:
@@ -67,7 +67,7 @@ def _again(again: Again | None) -> Iterator[str]:
         return
     if again.what_if:
         supposed = ", ".join(f"{place} = {value}" for place, value in again.what_if.items())
-        yield f"what if {supposed}? The run ended its phases by the values that were declared; what stays undecided only a run can tell"
+        yield f"what if {supposed}? The run ended its phases by the values that were declared; what stays undecided needs another run"
     if again.changed is None:
         yield _UNKNOWN
     for one in again.differences:

@@ -1,4 +1,4 @@
-"""The session that runs are a part of, such as pytest's: it tells of each in its own reports, whoever made the harness."""
+"""The session that runs are a part of, such as pytest's. Its reports have every run, whichever harness made it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SESSIONS: Final[list[Making]] = []
 
 
 def begin(making: Making) -> None:
-    """From now on a harness whose maker named no listeners tells those of this session."""
+    """From now on, a harness without listeners of its own uses those of this session."""
     _SESSIONS.append(making)
 
 

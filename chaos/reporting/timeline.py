@@ -1,4 +1,4 @@
-"""One picture of a run: load, claims, latency and faults over time, phases shaded, the moments that matter marked."""
+"""One picture of a run: load, expectations, latency and faults over time, phases shaded, the moments that matter marked."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def picture(history: History, verdict: Verdict) -> Figure:
     zero = history.marks.get(Mark.LOAD_STARTED, history.started)
     drawn = Drawn(Facts.of(history), verdict, zero=zero, time=_own_time(history, zero))
     rows = sum(not shares for shares in drawn.courses.values())
-    shown = [panels.load, panels.claims, *([panels.others] if rows else []), panels.latency, panels.faults]
+    shown = [panels.load, panels.expectations, *([panels.others] if rows else []), panels.latency, panels.faults]
     figure = Figure(figsize=(14, 10), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     heights = [min(2.0, 0.15 + 0.22 * rows) if one is panels.others else 2.0 for one in shown]

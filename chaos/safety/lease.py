@@ -1,7 +1,7 @@
 """A Lease per target, by which everybody can see whether a run still lives.
 
 All times in it are on the API server's clock. A lease is only ever renewed by its run and by its ``resourceVersion``;
-it changes hands by being removed and created anew. So a lease's UID belongs to one run, and removing by UID never
+its holder changes only when it is removed and created again. So a lease's UID belongs to one run, and removing by UID never
 hits another's.
 """
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chaos.ports import Mesh
 
 CONFLICTS: Final = 8
-"""Writes by others, one after the other, that a single removal outlasts; its caller may begin anew."""
+"""Writes by others, one after the other, that a single removal outlasts; its caller may begin again."""
 
 
 def restore(mesh: Mesh, obj: Object, *, run: str = "") -> bool:

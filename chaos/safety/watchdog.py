@@ -66,7 +66,7 @@ class Watchdog:
             folder: Where ``watchdog.json`` reports what it did.
             patience: Seconds for which it keeps trying.
             client: What it cleans with: ``module:callable`` taking a kubeconfig and a context.
-            cluster: UID of ``kube-system`` of the cluster that the run writes to. The kubeconfig is read anew, and may
+            cluster: UID of ``kube-system`` of the cluster that the run writes to. The kubeconfig is read again, and may
                 have been pointed elsewhere since; then nothing is written.
             hidden: Variables of the environment that it must not have.
 

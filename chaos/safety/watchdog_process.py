@@ -96,7 +96,7 @@ def clean(
         deeds: Takes down what was done; ``run`` names whose objects go.
         patience: Seconds after which it gives up.
         note: Told whenever there is something new to tell.
-        orphaned: Whether the cluster seems to be gone for good, so that patience is short.
+        orphaned: Whether the cluster seems to be gone for ever, so that patience is short.
         pause: Waits.
         clock: Monotonic seconds.
     """

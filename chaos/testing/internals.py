@@ -1,4 +1,4 @@
-"""What istiod and the proxies of the shop in memory tell of themselves."""
+"""The metrics of istiod and of the proxies themselves, in the shop in memory."""
 
 from __future__ import annotations
 

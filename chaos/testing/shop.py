@@ -87,9 +87,9 @@ class Shop:
         bears_at: The same by the names of the load's requests, in place of ``bears``.
         heals: Seconds for which as many orders fail after a fault as it had aborted calls.
         broken: Share of the orders that fail in any case.
-        degrades: Share of the orders that bear an aborted call whose answer says so (``x-stock: unknown``, ``"degraded": true``).
+        degrades: Share of the orders that succeed after an aborted call and whose answer says so (``x-stock: unknown``, ``"degraded": true``).
         degraded: Share of all other orders whose answer says so too.
-        mixes: Share of those that bear an aborted call whose answer holds somebody else's order (``"order": {"id": "7"}``).
+        mixes: Share of those that succeed after an aborted call and whose answer holds somebody else's order (``"order": {"id": "7"}``).
         sticks: Seconds for which as many answers are degraded, or somebody else's, after a fault as there were during it.
         kept: Share of the arrivals that the load generator manages to send.
         asks: How often an order calls ``inventory-svc``.

@@ -41,7 +41,7 @@ FEDERATED: Final = (
 
 @dataclass
 class Storage:
-    """What becomes of samples after they were scraped. Fields may be set at any moment.
+    """How samples are stored after a scrape: how late, how often, with which labels. Fields may be set at any moment.
 
     Args:
         lag: Seconds until a sample can be read.

@@ -40,7 +40,7 @@ class Interval(Frozen):
 
         Args:
             share: Within the interval.
-            bound: What it is held against, which the digits must not hide.
+            bound: What it is compared with, which the digits must not hide.
         """
         told, low, high = measured_share(share, self.low, self.high, bound=bound)
         return f"{told} ({low} to {high})"
@@ -90,7 +90,7 @@ class ExpectationResult(Frozen):
         effect: Events that are worth one independent event: over 1 where events come in bursts.
         apart: What was counted at each Service to which routes send the requests, by its name; empty where that is one.
         missing: The metrics had no data at a look, which says neither yes nor no.
-        hint: What to do if it is violated, or undecided for want of something else than events, where the kind knows.
+        hint: What to do if it is violated, or undecided because something else than events is missing, where the kind knows.
     """
 
     title: str

@@ -1,6 +1,6 @@
 """What a JSON Schema says beyond types: which keys need each other, and which exclude each other.
 
-Validation says the same in Python; ``tests/property/test_schema.py`` holds both against each other.
+Validation says the same in Python; ``tests/property/test_schema.py`` compares both.
 """
 
 from __future__ import annotations

@@ -105,7 +105,7 @@ def shorter_than(seconds: int) -> dict[str, Any]:
 
 
 def format_number(value: float, digits: int | None = None) -> str:
-    """A number as people write it, without an exponent: exactly, or rounded to so many significant digits (``1234.5`` to two is ``1200``)."""
+    """A number without an exponent: exact, or rounded to a number of significant digits (``1234.5`` to two is ``1200``)."""
     if not math.isfinite(value):
         return f"{value:g}"
     return f"{Decimal(repr(value) if digits is None else f'{value:.{digits - 1}e}').normalize():f}"
@@ -119,7 +119,7 @@ def format_share(value: float) -> str:
 def measured_share(value: float, low: float, high: float, *, bound: float | None = None) -> tuple[str, str, str]:
     """A measured share and its interval in the digits that they carry: ``53%``, ``21%``, ``84%``.
 
-    Two digits of the interval's width count. The limits are rounded outwards, so that never more is claimed than was
+    Two digits of the interval's width count. The limits are rounded outwards, so that a report never says more than was
     measured; a bound that the interval excludes, or contains, gets the digits that show it.
     """
     digits = _carried(high - low)

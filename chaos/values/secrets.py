@@ -40,7 +40,7 @@ HEADER_NAME: Final = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$"
 def _names(headers: Any) -> Any:
     if isinstance(headers, Mapping) and not all(re.fullmatch(HEADER_NAME, str(name)) for name in headers):
         raise ValueError(
-            "expected a header's name, such as X-Scope-OrgID, and its value apart (what is here may be a secret, so it is not shown)"
+            "expected a header's name, such as X-Scope-OrgID, with its value given separately (not shown here, since it may be a secret)"
         )
     return headers
 
@@ -75,7 +75,7 @@ def is_url(text: str) -> bool:
 
 
 def telling_values(named: Mapping[str, str]) -> Iterator[str]:
-    """The values whose names say that they are secrets, such as those of ``SHOP_TOKEN`` and ``DB_PASSWORD``."""
+    """Values that are secrets by their names, such as those of ``SHOP_TOKEN`` and ``DB_PASSWORD``."""
     return (value for name, value in named.items() if _TELLING.search(name))
 
 

@@ -41,7 +41,7 @@ def fault_of(error: Exception, text: str = "") -> Fault:
     """
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if isinstance(error, DuplicateKeyError):
-        message = _twice(text, mark) or "a key is there twice"
+        message = _twice(text, mark) or "a key appears twice"
     elif mark is not None:
         said = getattr(error, "problem", None) or getattr(error, "context", None) or "it can't be read"
         message = _QUOTED.sub("", said) if _QUOTED.search(_OF_YAML.sub("", said)) else said
@@ -67,7 +67,7 @@ def _twice(text: str, mark: Any) -> str | None:
             for key in keys:
                 if (key.start_mark.line, key.start_mark.column) == (mark.line, mark.column):
                     first = next(one for one in keys if one.value == key.value)
-                    return f"`{key.value}` is there twice, first in line {first.start_mark.line + 1}"
+                    return f"`{key.value}` appears twice, first in line {first.start_mark.line + 1}"
     return None
 
 

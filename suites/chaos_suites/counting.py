@@ -36,7 +36,7 @@ def so_far(metrics: Metrics, seen: Evidence, question: Requests, caller: str, la
         seen: What was answered until now, of which a proxy that is scraped or stored twice counts once.
         question: Whose requests.
         caller: Of whom.
-        labels: By what they are told apart.
+        labels: What distinguishes them.
     """
     seen.add(question, metrics.samples(question, seconds=_WINDOW))
     found = Counts()

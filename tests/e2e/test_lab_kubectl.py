@@ -150,7 +150,7 @@ spec: {selector: {app: APP}, servers: [{port: {number: 8080, name: http, protoco
     create = ("create", "--dry-run=server", "-f", "-")
     nobodys = kubectl(lab, *create, stdin=text.replace("APP", "nobody"))
     assert "spare created" in nobodys
-    assert "Warning: no gateway of the lab has the labels app=nobody, so nobody serves this yet" in nobodys
+    assert "Warning: no gateway of the lab has the labels app=nobody, so nothing serves this yet" in nobodys
     assert "Warning" not in kubectl(lab, *create, stdin=text.replace("APP", "shop-gateway"))
 
 

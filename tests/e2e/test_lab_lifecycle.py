@@ -182,7 +182,7 @@ def test_two_labs_side_by_side_share_nothing() -> None:
 
 def test_someone_elses_lab_is_not_attached_to(small: Path) -> None:
     commands.up("mine", attached=True, wanted=Wanted([small]))
-    with pytest.raises(LabError, match="running already and ends with someone else") as caught:
+    with pytest.raises(LabError, match="running already, and it ends with another process") as caught:
         commands.up("mine", attached=True)
     assert "chaosctl lab down" in (caught.value.hint or "")
 

@@ -146,7 +146,7 @@ def test_no_secret_is_found_anywhere(lab: LabState, repository: Path) -> None:
     told = (repository / "out.txt").read_text()
     assert "1 passed" in told, told
     assert "2 failed" in told
-    assert "does not let this in: status 401" in told
+    assert "denies access: status 401" in told
     listed = "\n".join(seen)
     assert "chaos.adapters.locust_driver" in listed
     assert "chaos.safety.watchdog_process" in listed

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,11 @@ from typer.testing import CliRunner
 
 from chaos.cli import app, documentation
 from chaos.lab.cli import app as lab_app
-from tests.support.repository import ROOT, pages, relative, text_of, tracked
+from chaos.lint.rules.finding import PAGE
+from chaos.lint.rules.table import RULES as LINT_RULES
+from chaos.pytest_plugin.options import add_options
+from chaos.values.remarks import JUDGING_AT
+from tests.support.repository import ROOT, pages, relative, strings_of, text_of, tracked
 
 MADE_BY_RUNS = re.compile(r"reports/(runs|shifts|allure-)")
 """Paths that a run writes."""
@@ -72,40 +76,42 @@ def test_files_that_the_documentation_names_are_there() -> None:
 # ------------------------------------------------------------------------------------------------ what the code says
 
 
+WITHIN = ("chaos/", "suites/", "experiments/", "scripts/", "reports/allure/", ".ci/", ".github/")
+"""Whose files say something to people: messages, docstrings (which are the help of commands), templates, manifests, pipelines."""
+
+
 @cache
 def said() -> tuple[tuple[str, str], ...]:
-    """Every text in the code that people may get to read, with its place; docstrings are not among them."""
-    return tuple(
-        (f"{relative(file)}:{line}", text)
-        for file in tracked()
-        if file.is_relative_to(ROOT / "chaos") and file.suffix == ".py"
-        for line, text in texts(ast.parse(text_of(file)))
-    )
-
-
-def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    docstrings, parts = set(), set()
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        for one in body if isinstance(body, list) else ():
-            if isinstance(one, ast.Expr):
-                docstrings.add(id(one.value))
-        if isinstance(node, ast.JoinedStr):
-            parts |= {id(value) for value in node.values}
-            yield node.lineno, "".join(str(one.value) if isinstance(one, ast.Constant) else "…" for one in node.values)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings | parts:
-            yield node.lineno, node.value
+    """Every text in files that are no pages, with its place: strings and docstrings of the code, and all lines of other files."""
+    found: list[tuple[str, str]] = []
+    for file in tracked():
+        name = relative(file)
+        if file.suffix == ".md" or not (name.startswith(WITHIN) or "/" not in name):
+            continue
+        if file.suffix == ".py":
+            found += [(f"{name}:{line}", text) for line, text in strings_of(ast.parse(text_of(file)))]
+        else:
+            found += [(f"{name}:{number}", line) for number, line in enumerate(text_of(file).splitlines(), 1)]
+    return tuple(found)
 
 
 def test_pages_that_messages_name_are_there() -> None:
     named = [
         (place, path, anchor)
         for place, text in said()
-        for path, anchor in re.findall(r"(?<![\w./-])((?:[\w-]+/)+[\w-]+\.md)(?:#([\w-]+))?", text)
+        for path, anchor in re.findall(r"(?<![\w./-])(docs/[\w/-]+(?:\.md)?|suites/[\w/-]+\.md)(?:#([\w-]+))?", text)
+        if place.split(":")[0] != "pyproject.toml"
     ]
-    assert len(named) >= 3
-    assert [one for one in named if leads_nowhere(ROOT / one[1], one[2])] == []
+    assert len(named) >= 30
+    assert {place.split("/")[0] for place, *_ in named} >= {"chaos", "suites"}
+    # ADRs are named by their number.
+    nowhere = [one for one in named if leads_nowhere(ROOT / one[1], one[2]) and not list(ROOT.glob(f"{one[1]}-*.md"))]
+    assert nowhere == []
+
+
+@pytest.mark.parametrize(("page", "rules"), [(PAGE, LINT_RULES), (JUDGING_AT, {"cannot-break", "cannot-decide"})])
+def test_every_rule_that_a_report_links_has_its_anchor(page: str, rules: Iterable[str]) -> None:
+    assert set(rules) <= anchors_of(ROOT / page)
 
 
 def test_every_folder_of_the_documentation_goes_with_the_wheel() -> None:
@@ -178,3 +184,13 @@ def test_every_command_takes_json_but_those_that_print_documents() -> None:
     takes = {name for name, command in known.items() if any("--json" in one.opts for one in command.params)}
     documents = {"schema", "lab shop", "manifests admission", "manifests janitor", "manifests rbac"}
     assert known.keys() - groups - takes == documents
+
+
+def test_options_of_pytest_that_messages_and_pages_name_exist() -> None:
+    parser = pytest.Parser(_ispytest=True)
+    add_options(parser)
+    known = {name for group in parser._groups for option in group.options for name in option.names()}
+    texts = [*said(), *((relative(page), text_of(page)) for page in pages() if page.name != "CHANGELOG.md")]
+    named = [(place, one) for place, text in texts for one in re.findall(r"(?<![\w-])--chaos-[a-z-]+[a-z]", text)]
+    assert len(named) > 30
+    assert [one for one in named if one[1] not in known] == []

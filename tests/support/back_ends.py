@@ -153,7 +153,7 @@ def sign() -> Callable[[Any], Any]:
 
 
 def given_access(folder: Path, patch: pytest.MonkeyPatch) -> Mapping[str, dict[str, Any]]:
-    """How one gets in to each of ``back_ends``, with secrets in variables and in files of a folder."""
+    """The credentials for each of ``back_ends``, with secrets in variables and in files of a folder."""
     for name, value in {"TOKEN": "canary-token", "TENANT": "staging", "SECRET": "canary-password"}.items():
         patch.setenv(name, value)
         (folder / f"{name}_FILE").write_text(f"{value}\n")

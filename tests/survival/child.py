@@ -64,7 +64,7 @@ class Orders:
         alarm_in: Phase at whose beginning an alarm's handler raises, as pytest-timeout's does.
         lost_in: Phase at whose beginning Prometheus goes away.
         hangs_in: Phase whose beginning another listener hears and never returns.
-        experiment: What is run.
+        experiment: The experiment of the run.
         changes: Manifests of what is changed for a while, instead of a run.
         absent: Manifests of what is away for that while.
     """

@@ -32,7 +32,7 @@ def test_it_lists_what_each_template_asks_and_takes() -> None:
 def test_without_parameters_it_explains_those_that_there_are() -> None:
     needed, _, optional = library("show", "rate-limited").partition("optional:")
     assert "needed:\n  service " in needed
-    assert re.search(r"^  path +what the load asks for", needed, re.MULTILINE)
+    assert re.search(r"^  path +path that the load requests", needed, re.MULTILINE)
     assert re.search(r"^  namespace +the staging namespace of both \(staging by default\)$", optional, re.MULTILINE)
     assert re.search(r"^  attempts .* \(3\.5 by default\)$", optional, re.MULTILINE)
 

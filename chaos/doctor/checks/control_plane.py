@@ -37,8 +37,8 @@ def istiod_is_well(examined: Examined) -> Iterator[Finding]:
         yield error(
             f"no istiod is found in {root}, neither a pod nor metrics of the last five minutes",
             cause="it is down, or the mesh has another root namespace",
-            hint=f"kubectl -n {root} get pods; if it is another namespace, set root_namespace in the settings. Proxies go on "
-            "with what they have meanwhile, and no fault would reach them",
+            hint=f"kubectl -n {root} get pods; if it is another namespace, set root_namespace in the settings. Until then "
+            "proxies keep their configuration, and no fault would reach them",
         )
 
 
@@ -49,8 +49,8 @@ def _pod(pod: Mapping[str, Any], root: str) -> Iterator[Finding]:
     ready = bool(statuses) and all(one.get("ready") for one in statuses)
     if killed:
         yield (warning if ready else error)(
-            f"{name} was killed for want of memory ({max(int(one.get('restartCount') or 0) for one in killed)} restarts)",
-            cause="more Services and proxies than its memory limit is for",
+            f"{name} was killed because it ran out of memory ({max(int(one.get('restartCount') or 0) for one in killed)} restarts)",
+            cause="more Services and proxies than its memory limit allows",
             hint="raise the memory limit of istiod; let Sidecars narrow what proxies see, and discoverySelectors what istiod reads",
         )
     if not ready:

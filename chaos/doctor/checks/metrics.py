@@ -33,7 +33,7 @@ def metrics_are_there(examined: Examined) -> Iterator[Finding]:
     except MetricsError as failed:
         yield error(
             f"Prometheus does not answer as expected: {failed.message}",
-            cause="its address, the way to it, or how one gets in",
+            cause="its address, the network between, or the credentials",
             hint=failed.hint or "docs/how-to/managed-prometheus.md",
         )
         return
@@ -55,7 +55,7 @@ def metrics_are_there(examined: Examined) -> Iterator[Finding]:
         )
     else:
         yield warning(
-            f"nobody's requests to {', '.join(examined.namespaces)} were counted in the last five minutes",
+            f"no requests to {', '.join(examined.namespaces)} were counted in the last five minutes",
             cause="nobody called, or the proxies are not scraped any more",
             hint="send some requests through a proxy of the mesh, and look again",
         )

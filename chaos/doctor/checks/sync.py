@@ -28,12 +28,12 @@ def proxies_are_in_sync(examined: Examined) -> Iterator[Finding]:
             yield error(
                 f"{one.title} is not connected to istiod",
                 cause="istiod is down or can't be reached from the pod (a NetworkPolicy, port 15012), or the proxy's certificate is not valid",
-                hint="istioctl proxy-status; restart the pod when istiod is well. It goes on with what it has, and no change reaches it",
+                hint="istioctl proxy-status; restart the pod when istiod is well. Until then the proxy keeps its configuration, and no change reaches it",
             )
         if one.rejected:
             yield warning(
                 f"{one.title} has rejected {one.rejected} configurations since it started",
-                cause="an EnvoyFilter or a value that this Envoy does not take; until it is mended, the proxy goes on with what it had",
+                cause="an EnvoyFilter or a value that this Envoy does not accept; until it is corrected, the proxy keeps its earlier configuration",
                 hint=f"kubectl -n {one.namespace} logs {one.pod} -c istio-proxy | grep -i reject; istioctl proxy-status",
             )
         if one.memory > _MEMORY:
@@ -47,7 +47,7 @@ def proxies_are_in_sync(examined: Examined) -> Iterator[Finding]:
         counts = ", ".join(f"{count} of {kind or 'unknown type'}" for kind, count in sorted(lately.items()))
         yield warning(
             f"proxies have rejected configurations in the last five minutes, as istiod counts them ({counts}), of any namespace",
-            cause="an EnvoyFilter or a value that this Envoy does not take (rds are routes, which proxies themselves do not count)",
+            cause="an EnvoyFilter or a value that this Envoy does not accept (rds are routes, which proxies themselves do not count)",
             hint="istioctl proxy-status names the proxies; kubectl -n istio-system logs deploy/istiod | grep -i rejected names the reason",
         )
     well = [one for one in asked if one.connected and not one.rejected and one.memory <= _MEMORY]

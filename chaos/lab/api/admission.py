@@ -25,7 +25,7 @@ from chaos.lab.api.selectors import Requirement
 from chaos.lab.api.store import Object, Store
 
 _NEVER: Final = (ADMISSION_POLICIES, ADMISSION_BINDINGS)
-"""What no policy is asked about, so that a bad one can always be mended."""
+"""What no policy is asked about, so that a bad one can always be corrected."""
 _NAMESPACE_FIELDS: Final = (
     "name",
     "labels",

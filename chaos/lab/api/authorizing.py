@@ -1,6 +1,6 @@
 """Who asks, and whether they may: service accounts' tokens, impersonation and RBAC.
 
-Over TLS nobody gets in without a token. Over plain HTTP a request without credentials may do everything, as one through
+Over TLS nobody has access without a token. Over plain HTTP a request without credentials may do everything, as one through
 ``kubectl proxy`` may. A service account's token may do what the Roles that are bound to it allow, and nothing else.
 """
 

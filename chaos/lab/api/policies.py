@@ -165,7 +165,7 @@ def validate_policy(obj: dict[str, Any]) -> Validation:
 
 
 def validate_binding(obj: dict[str, Any]) -> Validation:
-    """What the API server says of a binding, and what the lab can't do."""
+    """The API server's errors in a binding, and what the lab does not support in it."""
     spec = obj.get("spec") or {}
     causes = list(_unsupported(BINDING, spec))
     if not spec.get("policyName"):

@@ -18,16 +18,16 @@ from chaos.lab.state import write_atomically
 from chaos.lab.status import timestamp
 
 FIRST_BACK_OFF: Final = 10.0
-"""Seconds before the second restart, the first being at once; twice as many before each further one, as Kubernetes has it."""
+"""Seconds before the second restart (the first is immediate), doubled before each further one, as in Kubernetes."""
 LONGEST_BACK_OFF: Final = 300.0
 FORGIVEN: Final = 600.0
 """Seconds after which a run counts as good, and the next restart as the first."""
 STUCK: Final = 3
-"""Ends without having been ready, after which nobody waits for it any more."""
+"""After so many ends of a container that was never ready, the lab no longer waits for it."""
 _LOG_LINES: Final = 200
-"""Of its log, in which is looked for what the user has to know."""
+"""Last lines of its log that are searched for remarks to the user."""
 ELSEWHERE: Final = 20.0
-"""Seconds after which nobody waits any more for one that listens where nobody comes."""
+"""Seconds after which the lab no longer waits for a process that listens where no request can reach it."""
 
 
 class Container:
@@ -35,7 +35,7 @@ class Container:
 
     Args:
         name: Of its pod, with the namespace.
-        order: What is run.
+        order: The experiment of the run.
         probes: Whether it answers.
         folder: Where the order is written.
         logs: Where its logs are; each run has one of its own.
@@ -94,13 +94,13 @@ class Container:
 
     @property
     def previous_log(self) -> Path | None:
-        """What the run wrote that ended last; ``None`` where none has ended."""
+        """The output of the last run that ended; ``None`` if none has ended."""
         at = self._ends - 1
         return self._log(at) if at >= 0 else None
 
     @property
     def stuck(self) -> str:
-        """Why it never was ready, for one that ended too often, or listens where nobody comes; else empty."""
+        """Why it was never ready, if it ended too often or listens where no request can reach it; else empty."""
         if self._was_ready:
             return ""
         if self._ends < STUCK:
@@ -109,7 +109,7 @@ class Container:
         return f"the process ended {self._ends} times and was never ready, the last time with exit code {ended['exitCode']}: {self.words()}"
 
     def _elsewhere(self) -> str:
-        """What its log says of a port on which nobody comes; empty where it says nothing of that."""
+        """What its log says of a port that no request can reach; empty if it says nothing of that."""
         lines = tail(self.log, lines=_LOG_LINES).splitlines()
         return next((line for line in lines if line.startswith(TOLD + LISTENS)), "")
 
@@ -119,7 +119,7 @@ class Container:
         return next(filter(None, map(tail, logs)), f"{self.log} is empty")
 
     def status(self) -> dict[str, Any]:
-        """What the pod's ``containerStatuses`` have of it, but its name and image."""
+        """Its part of the pod's ``containerStatuses``, without name and image."""
         shown = {"ready": self.ready, "started": self._started, "restartCount": self.restarts, "state": self._state}
         return {**shown, "lastState": self._last} if self._last else shown
 
@@ -138,7 +138,7 @@ class Container:
             self._changed()
 
     async def end(self, *, grace: bool) -> None:
-        """Ends it for good and returns when it is gone; with grace it is asked first, as a pod's is that is deleted."""
+        """Ends it, without another start, and returns when it is gone; with grace it is asked first, as a pod's is that is deleted."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""What processes know of services: names and their addresses, addresses and who answers there; in a file that all of them read.
+"""The services that processes know, in a file that all of them read: addresses by name, and who answers at each address.
 
 A file, since who looks up a name must not wait for the supervisor, which computes when configuration is pushed.
 """
@@ -13,7 +13,7 @@ from typing import Any, Final
 from chaos.istio.ports import declared_protocol, may_be_http
 
 OTHERS: Final = "240.240.0.1"
-"""The address of headless Services and of all hosts of ServiceEntries: a sidecar tells them apart by the request's host (Istio's agent gives such ones too)."""
+"""The address of headless Services and of all hosts of ServiceEntries: a sidecar distinguishes them by the request's host (Istio's agent gives such ones too)."""
 
 
 def described(services: Sequence[Any], entries: Sequence[Any], endpoints: dict[str, list[str]]) -> str:
@@ -68,7 +68,7 @@ class Directory:
         self._content: dict[str, dict[str, Any]] = {}
 
     def addresses(self, name: str) -> Sequence[str] | None:
-        """Of a service as ``name.namespace``, or of another host; ``None`` where there is none of this name."""
+        """The addresses of a service ``name.namespace`` or of another host; ``None`` if no such name exists."""
         known = self._now()
         return (known["headless"].get(name) if not self._proxied else None) or known["names"].get(name)
 

@@ -19,7 +19,7 @@ _KEY: Final = re.compile(r"metadata\.(labels|annotations)\['([^']+)'\]")
 
 
 def application(pod: Object, named: str | None) -> tuple[Object, tuple[str, ...]]:
-    """The container that the user's process stands for, and what the user has to know of that; the proxy's is none.
+    """The container that the user's process replaces, and remarks about it; the proxy's container does not count.
 
     Args:
         pod: As it is stored.
@@ -32,21 +32,21 @@ def application(pod: Object, named: str | None) -> tuple[Object, tuple[str, ...]
     names = ", ".join(str(one.get("name")) for one in containers)
     if not containers:
         raise LabError(
-            f"pod {pod['metadata']['name']} has no container beside its proxy, for which a process could stand"
+            f"pod {pod['metadata']['name']} has no container but its proxy, so there is none that a process could replace"
         )
     if named is not None:
         found = next((one for one in containers if one.get("name") == named), None)
         if found is None:
             raise LabError(
-                f"pod {pod['metadata']['name']} has no container {named!r}, for which the process is to stand",
+                f"pod {pod['metadata']['name']} has no container {named!r}, which the process is to replace",
                 hint=f"process.container in the behaviours file names one of {names}",
             )
         return found, ()
     asked = [one for one in containers if one.get("ports")]
     first = (asked or containers)[0]
     remark = (
-        f"of the containers {names} this process stands for {first.get('name')}, the first one with a port: it has the variables and "
-        f"probes of this one. process.container in the behaviours file names another"
+        f"this process replaces the container {first.get('name')}, the first one of {names} with a port, and has its variables and "
+        f"probes. process.container in the behaviours file names another"
     )
     return first, (remark,) if len(asked) > 1 else ()
 
@@ -96,7 +96,7 @@ def environment(pod: Object, container: Object, ip: str, *, services: Iterable[O
 
 
 def _links(service: Object) -> Iterator[tuple[str, str]]:
-    """Where a Service is, as Kubernetes tells every container (``pkg/kubelet/envvars``)."""
+    """Where a Service is, by the variables that Kubernetes gives to every container (``pkg/kubelet/envvars``)."""
     spec = service.get("spec") or {}
     ip, ports = spec.get("clusterIP"), spec.get("ports") or ()
     if not ip or ip == "None" or not ports:

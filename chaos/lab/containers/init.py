@@ -35,7 +35,7 @@ _LIBC: Final = ctypes.CDLL(None, use_errno=True)
 
 @dataclass(frozen=True)
 class Order:
-    """What is run.
+    """The experiment of the run.
 
     Attributes:
         command: The program and its arguments.
@@ -201,7 +201,7 @@ def _intercepted() -> int:
         return intercept.install()
     except OSError as error:
         raise LabError(
-            f"the kernel does not let the lab lead its sockets ({error})",
+            f"the kernel does not let the lab redirect its sockets ({error})",
             hint="that needs Linux 5.5, and a sandbox or container that allows the system call seccomp",
         ) from error
 

@@ -93,7 +93,7 @@ def machine() -> _Machine:
 
 
 def install() -> int:
-    """Puts the filter on this very process, for good; the descriptor on which the kernel asks.
+    """Puts the filter on this very process, for all of its life; the descriptor on which the kernel asks.
 
     Raises:
         OSError: The kernel has no such thing, or does not let us.
@@ -167,7 +167,7 @@ def only_v6(asked: Asked) -> bool:
 
 
 def is_datagram(asked: Asked) -> bool:
-    """Whether nothing is sent by connecting the socket: programs ask so which address they would send from."""
+    """Whether connecting the socket sends nothing: programs find out so which address they would send from."""
     with _copy(asked) as found:
         return found is not None and found.type == socket.SOCK_DGRAM
 

@@ -13,7 +13,7 @@ Object = Mapping[str, Any]
 _OPEN_EVERY: Final = 0.1
 """Seconds between two looks at ports that are not open yet."""
 PATIENCE: Final = 5.0
-"""Seconds after the first open port for which the others are waited for; a kubelet waits for none."""
+"""Seconds to wait for the other ports after the first one is open; a kubelet does not wait."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ class Probes:
             await self._until(client, self.liveness, good=False)
 
     async def _until_open(self, tell: Callable[[str], None]) -> None:
-        """Returns when its ports are open, or when only those are left that seem never to be."""
+        """Returns when its ports are open, or when the others seem never to open."""
         now = asyncio.get_running_loop().time
         until = None
         while closed := [port for port in self.ports if not await self._open(port, 1)]:
@@ -157,7 +157,7 @@ class Probes:
             await asyncio.sleep(self.readiness.period if told else min(1.0, self.readiness.period))
 
     async def _until(self, client: httpx.AsyncClient, probe: Probe, *, good: bool) -> bool:
-        """Asks until it has failed as often as it may in a row, or, where that is waited for, until it succeeds."""
+        """Asks until too many answers in a row have failed, or, with ``good``, until one succeeds."""
         await asyncio.sleep(probe.delay)
         failed = 0
         while failed < probe.failures:

@@ -1,4 +1,4 @@
-"""Where a process's sockets are led: what a pod's network namespace and Istio's iptables do. Pure.
+"""Where a process's sockets are redirected: what a pod's network namespace and Istio's iptables do. Pure.
 
 A process binds its pod's address alone, on the port behind its sidecar; it has a loopback of its own, so that what listens there
 is in nobody's way; what it sends to services goes to its sidecar; and it reaches this machine, but no other.
@@ -19,16 +19,16 @@ from chaos.lab.addresses import CLUSTER_IPS
 from chaos.lab.containers.directory import OTHERS
 
 DNS_PORT: Final = 15053
-"""Where a pod's names are asked for, at its own address; that of Istio's agent too."""
+"""The port at which a pod resolves names, at its own address; that of Istio's agent too."""
 _DNS: Final = 53
 _INTERCEPTED: Final = (CLUSTER_IPS, IPv4Network(f"{OTHERS}/32"))
 _LOCALHOST: Final = ("127.0.0.1", "::1")
 _NAMED: Final = "127.0.1.1"
-"""What the machine's name often stands for, as other addresses of the machine do; on a cluster it is the pod's."""
+"""An address that the machine's name often has; on a cluster, a pod's name has the address of the pod."""
 _RESOLVERS: Final = (b"/run/systemd/resolve/io.systemd.Resolve", b"/run/nscd/socket", b"/var/run/nscd/socket")
-"""Servers of this machine that would be asked for names before DNS is; who can't reach them asks DNS."""
+"""Servers of this machine that would resolve names before DNS does; a process that can't reach them asks DNS."""
 LISTENS: Final = "listens on"
-"""How a sentence begins that says where nobody comes."""
+"""The beginning of a sentence about a port that no request can reach."""
 Decided = bytes | int | None
 
 
@@ -91,7 +91,7 @@ class Pod:
             return None  # a call that a signal had interrupted
         if port in self.ports:
             self.tell(
-                f"{LISTENS} {ip}:{port}, where nobody but its own pod would reach it on a cluster, and nobody does here: "
+                f"{LISTENS} {ip}:{port}, which only its own pod could reach on a cluster, and which nothing reaches here: "
                 f"let it listen on 0.0.0.0"
             )
         mine = IPv4Address(self.ip) if ip.version == 4 else ip
@@ -134,7 +134,7 @@ class Pod:
         if self.proxy is not None:
             if name := self.tcp(f"{ip}:{port}"):
                 self.tell(
-                    f"connects to {name}, which is declared to speak something else than HTTP, and the lab's sidecars understand "
+                    f"connects to {name}, whose declared protocol is not HTTP, and the lab's sidecars understand "
                     f"HTTP and gRPC alone: let databases and the like run on this machine, at 127.0.0.1"
                 )
             return _written(address, IPv4Address(self.ip), self.proxy)

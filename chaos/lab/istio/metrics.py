@@ -100,7 +100,7 @@ def stats_config() -> dict[str, Any]:
 
 
 def metric_relabel_configs() -> list[dict[str, Any]]:
-    """What Prometheus has to mend: the name's prefix, ``unknown`` for what is not known, protocol names."""
+    """What Prometheus has to correct: the name's prefix, ``unknown`` for what is not known, protocol names."""
     peers = [
         f"{side}_{name}" for side in ("source", "destination") for name in (*PEER_HEADERS, "cluster", "principal") if name != "canonical_revision"
     ]  # fmt: skip

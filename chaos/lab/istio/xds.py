@@ -140,7 +140,7 @@ class Discovery:
             feed.wake()
 
     def change(self) -> None:
-        """What is published from now on was made anew."""
+        """What is published from now on was made again."""
         self._texts.forget()
 
     def forget(self, node: str) -> None:

@@ -134,7 +134,7 @@ class Workloads:
         standin.close()
 
     def learn(self, endpoints: dict[str, list[str]]) -> None:
-        """Replaces what pods without sidecar know of services."""
+        """Replaces the addresses of services that pods without a sidecar know."""
         self._endpoints = endpoints
 
     async def run(self) -> None:

@@ -1,6 +1,6 @@
 """Cuts a text into its documents, and tells which of them may hold an object of interest.
 
-A repository has thousands of documents of which few matter here, so most are told apart by their text and never composed.
+A repository has thousands of documents of which few matter here, so most are recognised by their text and never composed.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def test_the_alert_fires_and_resolves(harness: Harness, services: Services, aler
             faults=[Abort(percentage=100, http_status=503)],
             load=Load(rate=services.rate, requests=[Request(alert.path, method=alert.method)], host=services.host),
             steady_state=[
-                AlertExpectation("somebody is told", alert=alert.alert, fires_within=alert.fires_within, only=True)
+                AlertExpectation("an alert fires", alert=alert.alert, fires_within=alert.fires_within, only=True)
             ],
             recovery=Recovery(alert.resolves_within),
         )

@@ -42,7 +42,7 @@ def test_the_caller_gives_up_at_the_bound(harness: Harness, services: Services, 
     ]
     if not took:
         pytest.fail(
-            f"inconclusive: no user got 504, by which it is told how early it gives up: {timeout.caller} has to be the gateway, or to "
+            f"inconclusive: no user got 504, so nothing shows how early it gives up: {timeout.caller} has to be the gateway, or to "
             "be followed by services that hand this status on",
             pytrace=False,
         )

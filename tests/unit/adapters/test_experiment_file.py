@@ -120,7 +120,7 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file() -> None:
         ("- 1\n", "expected a mapping"),
         ("just text", "expected a mapping"),
         ("a: [1\nb: 2", "expected YAML"),
-        ("a: 1\na: 2\n", "`a` is there twice, first in line 1"),
+        ("a: 1\na: 2\n", "`a` appears twice, first in line 1"),
         ("\tx: 1", "expected YAML"),
         ("experiment: \x00", "expected YAML"),
     ],

@@ -1,4 +1,4 @@
-"""How one gets in to Prometheus, by each way and with each thing missing; no secret is in any message."""
+"""Credentials for Prometheus, of each kind and with each part missing; no secret is in any message."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_each_back_end_lets_in_who_has_what_it_wants_and_nobody_else(
     with serving(upstream(), back_end) as made:
         assert counted(Prometheus(made.url, **access[name])) == 1
         if access[name]:
-            with pytest.raises(MetricsError, match=r"does not let this in: status 401") as caught:
+            with pytest.raises(MetricsError, match=r"denies access: status 401") as caught:
                 counted(made.url)
             assert "docs/how-to/managed-prometheus.md" in str(caught.value)
 
@@ -109,10 +109,10 @@ def test_certificates_of_both_sides(tmp_path: Path) -> None:
     (BackEnd(bearer={"x"}, login=True), r"redirect to http://127\.0\.0\.1:\d+/login|redirect to /login"),
     (BackEnd(status=404), "does not exist there: status 404"),
     (BackEnd(status=429), "limits how often it is asked"),
-    (BackEnd(status=407), "the proxy before .* does not let this in: status 407"),
+    (BackEnd(status=407), "the proxy before .* denies access: status 407"),
     (BackEnd(status=503), "can't answer 'time.*it does not work"),
     (BackEnd(status=422, says="too many samples"), r"can't answer 'time.*too many samples[^\n]*\n\nhint: that is a limit of this back end"),
-    (BackEnd(headers={"X-Scope-OrgID": "a"}), "does not let this in: status 401: no org id"),
+    (BackEnd(headers={"X-Scope-OrgID": "a"}), "denies access: status 401: no org id"),
 ])  # fmt: skip
 def test_who_gets_no_data_is_told_why(back_end: BackEnd, says: str) -> None:
     with serving(upstream(), back_end) as made, pytest.raises(MetricsError) as caught:
@@ -199,7 +199,7 @@ def test_files_variables_and_options_say_it_alike(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"CHAOS_PROMETHEUS_HEADERS: .*has no = \(it is not shown\)") as caught:
             read_sourced(tmp_path, {"CHAOS_PROMETHEUS_HEADERS": headers})
         assert CANARY not in str(caught.value)
-    with pytest.raises(InputError, match="expected a way to get in and its value, got 'token'"):
+    with pytest.raises(InputError, match="expected a credential or TLS setting and its value, got 'token'"):
         of_file.with_access([f"token={CANARY}"])
 
 

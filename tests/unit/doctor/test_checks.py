@@ -127,8 +127,8 @@ CONNECTED = "cluster.xds-grpc.upstream_rq_active: 1\n"
     ("check", "level", "said", "break_it"),
     [
         ("control-plane", "error", "no istiod is found", no_istiod),
-        ("control-plane", "warning", "killed for want of memory (3 restarts)", lambda m: istiod(m, lastState={"terminated": {"reason": "OOMKilled"}})),
-        ("control-plane", "error", "killed for want of memory (3 restarts)", lambda m: istiod(m, ready=False, state={"terminated": {"reason": "OOMKilled"}})),
+        ("control-plane", "warning", "killed because it ran out of memory (3 restarts)", lambda m: istiod(m, lastState={"terminated": {"reason": "OOMKilled"}})),
+        ("control-plane", "error", "killed because it ran out of memory (3 restarts)", lambda m: istiod(m, ready=False, state={"terminated": {"reason": "OOMKilled"}})),
         ("control-plane", "error", "is not ready", lambda m: istiod(m, ready=False)),
         ("control-plane", "warning", "after 3 restarts", istiod),
         ("control-plane", "unknown", "can't be looked at", without_pods_of_root),
@@ -249,7 +249,7 @@ def test_a_check_that_can_not_look_keeps_no_other_from_looking(mesh: Mesh) -> No
     mesh.mesh.services = denied(500)  # type: ignore[method-assign]
     found = mesh.looked()
     assert found["subsets"].level is Level.UNKNOWN
-    assert "it could not be looked at: not allowed" in found["subsets"].findings[0].message
+    assert "it could not be checked: not allowed" in found["subsets"].findings[0].message
     assert found["pods"].level is Level.OK
 
 

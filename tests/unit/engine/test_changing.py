@@ -128,7 +128,7 @@ def test_an_experiment_runs_meanwhile(shop: Shop, here: Harness) -> None:
 
 
 def test_what_others_write_meanwhile_is_theirs(shop: Shop, here: Harness) -> None:
-    said = "was not so all the time: somebody wrote VirtualService staging/inventory"
+    said = "did not last until its end: somebody wrote VirtualService staging/inventory"
     with pytest.raises(MeshError, match=said), here.changed(SLOWER):
         write(shop, lambda vs: vs["spec"].update(hosts=["inventory-svc", "stock-svc"]))
     assert spec(shop) == {**ROUTES["spec"], "hosts": ["inventory-svc", "stock-svc"]}  # type: ignore[dict-item]
@@ -136,20 +136,20 @@ def test_what_others_write_meanwhile_is_theirs(shop: Shop, here: Harness) -> Non
 
 def test_what_others_made_of_our_part_stays(shop: Shop, here: Harness) -> None:
     theirs = [{"timeout": "4s", "route": [{"destination": {"host": "inventory-svc"}}]}]
-    with pytest.raises(MeshError, match="not so all the time"), here.changed(SLOWER):
+    with pytest.raises(MeshError, match="did not last until its end"), here.changed(SLOWER):
         write(shop, lambda vs: vs["spec"].update(http=theirs))
     assert spec(shop)["http"] == theirs
 
 
 def test_what_others_removed_stays_so(shop: Shop, here: Harness) -> None:
-    with pytest.raises(MeshError, match="not so all the time"), here.changed(SLOWER):
+    with pytest.raises(MeshError, match="did not last until its end"), here.changed(SLOWER):
         shop.mesh.remove("VirtualService", "staging", "inventory")
     assert shop.mesh.virtual_services() == []
     assert not shop_is_changed(shop)
 
 
 def test_what_we_made_and_others_wrote_stays(shop: Shop, here: Harness) -> None:
-    with pytest.raises(MeshError, match="not so all the time"), here.changed(POLICY):
+    with pytest.raises(MeshError, match="did not last until its end"), here.changed(POLICY):
         shop.mesh.put({**shop.mesh.objects("AuthorizationPolicy")[0], "spec": {"action": "DENY"}})
     (kept,) = shop.mesh.objects("AuthorizationPolicy")
     assert (kept["spec"], kept["metadata"].get("annotations")) == ({"action": "DENY"}, None)

@@ -254,7 +254,7 @@ def test_a_fault_that_is_felt_while_it_is_off_proves_nothing(world: World) -> No
     ("stages", "more", "told"),
     [
         ("{for: 1s}", "", "for: expected at least 5s"),
-        ("{for: 10s, off: true}", "", "expected the first one not to be off"),
+        ("{for: 10s, off: true}", "", "the first one can't be off"),
         ("{for: 10s}, {for: 10s, off: true, percentage: 5}", "", "expected percentage or off, and not both"),
         ("{for: 20s}, {for: 20s}", "repeat: 3", "expected at most 120s .limits.fault. in all, with 5s for each change, and they take 150s"),
         ("", "repeat: 3", "expected stages that can be repeated"),

@@ -11,7 +11,7 @@ from chaos.testing.shop import Shop
 from chaos.testing.traffic import Times
 from tests.support.shop_runs import reasons, run
 
-TOLD = "{title: somebody is told, alert: OrdersDegraded, firesWithin: 10s}"
+TOLD = "{title: an alert fires, alert: OrdersDegraded, firesWithin: 10s}"
 ONLY = "{title: only they are told, alert: OrdersDegraded, firesWithin: 10s, only: true}"
 QUIET = "{title: nobody is paged, alert: ShopDown}"
 
@@ -20,7 +20,7 @@ def test_an_alert_that_fires_with_the_fault_and_resolves_after_it_passes() -> No
     verdict = run(Shop(), TOLD, ONLY, QUIET)
     assert verdict.passed, verdict.reasons
     told = {one.title: one.observed for one in verdict.fault}
-    assert told["somebody is told"].startswith("it fired after ")
+    assert told["an alert fires"].startswith("it fired after ")
     assert told["nobody is paged"].startswith("it did not fire at ")
 
 

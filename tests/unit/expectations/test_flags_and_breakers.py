@@ -175,5 +175,5 @@ def test_what_users_get_wrong_is_told() -> None:
     with pytest.raises(InputError, match="flags: expected at least one entry"):
         BreakerExpectation("t", breaker="s", flags=[], opens_within="3s")
     for one in (OPENS, EjectionExpectation("t", ejection="s", within="3s")):
-        with pytest.raises(ValueError, match="belongs into steadyState"):
+        with pytest.raises(ValueError, match="declare it in steadyState"):
             one.as_guardrail()

@@ -42,7 +42,7 @@ def test_a_rate_that_breaks_down_during_the_fault_is_a_reason_where_it_is_claime
 def test_what_can_not_be_compared_is_told() -> None:
     with pytest.raises(InputError, match="no within"):
         ThroughputExpectation("t", throughput="s", good=Good(within="1s"))
-    with pytest.raises(ValueError, match="belongs into steadyState"):
+    with pytest.raises(ValueError, match="declare it in steadyState"):
         ThroughputExpectation("t", throughput="s").as_guardrail()
 
 

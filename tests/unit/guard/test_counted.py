@@ -100,4 +100,6 @@ def test_one_that_only_callers_without_a_proxy_called_is_refused(
     told = reasons(run(shop, ANSWERED))
     assert (ReasonCode.STAGING_RULE in told) is refused
     if refused:
-        assert told[ReasonCode.STAGING_RULE].startswith("observed-not-counted: answered: the requests to order-svc are")
+        assert told[ReasonCode.STAGING_RULE].startswith(
+            "observed-not-counted: answered: the proxies of its callers count the requests to order-svc"
+        )

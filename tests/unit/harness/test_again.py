@@ -166,7 +166,7 @@ def test_a_hypothetical_verdict_is_marked_everywhere_and_written_nowhere(run: Pa
         ("atLest", "99%", "did you mean 'atLeast'?"),
         ("limits.fault", "9s", "expected a value by which a record is judged"),
         ("faults[0].abort.percentage", "9", "expected a value by which a record is judged"),
-        ("load.rate", 9, "can only be tried by another run"),
+        ("load.rate", 9, "need another run"),
         ("atLeast", "101%", r"steadyState\[0\].atLeast: '101%': expected a share from 0% to 100%"),
         ("atLeast", 7, "expected a share with its percent sign"),
         ("recovery.within", "soon", "recovery.within: 'soon': expected a duration"),

@@ -52,7 +52,7 @@ def warned(
 )
 def test_where_nothing_looks_at_times_it_is_told(expected: str) -> None:
     (message,) = warned(expected)
-    assert message.startswith("the fault holds requests back for 3s, and no expectation looks at the time")
+    assert message.startswith("the fault holds requests back for 3s, and no expectation is about how long answers take")
     assert not warned(expected, fault="abort: {percentage: 50, httpStatus: 503}")
 
 

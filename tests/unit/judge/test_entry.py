@@ -35,8 +35,8 @@ def found(
     [
         (Contact(status=404, by_gateway=True), "404, probably from the gateway itself: it has no route for the host 10.1.2.3", "load.host"),
         (Contact(status=404), "GET /orders/0: status 404", "correct the path"),
-        (Contact(status=401), "401: whoever asks has to be known there", "token for staging"),
-        (Contact(status=403), "403: whoever asks", "token for staging"),
+        (Contact(status=401), "401: the requests need credentials", "token for staging"),
+        (Contact(status=403), "403: the requests need credentials", "token for staging"),
         (Contact(status=301, location="https://10.1.2.3/orders/0"), "301, a redirect to https://10.1.2.3/orders/0", "write https://"),
         (Contact(status=302, location="https://sso.example/x?state=secret"), "a redirect to https://sso.example/x, which looks like a login", "token"),
         (Contact(status=302, location="/login?next=%2F"), "to http://10.1.2.3:8080/login, which looks like a login page", "token"),

@@ -47,7 +47,7 @@ _WITHOUT_PHASE = (TroubleKind.LOCKED, TroubleKind.ENTRY_UNUSABLE, TroubleKind.RE
 
 _LOST = "all callers' proxies have lost the fault"
 _NOT_SEEN = (
-    "the fault is restored, but it was not seen that the proxies lost it (chaosctl status tells whether one is active)"
+    "the fault is restored, but it was not seen that the proxies lost it (chaosctl status shows whether one is active)"
 )
 _ENDS = {
     ReasonCode.RESIDUE: "the fault may still be active",

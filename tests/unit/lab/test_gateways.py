@@ -50,7 +50,7 @@ def store() -> Store:
 def test_a_warning_where_no_gateway_is_selected(store: Store, selector: dict[str, str] | None, served: bool) -> None:
     found = gateways.validator(store)(gateway(selector))
     assert found.accepted
-    assert not found.warnings if served else "nobody serves this yet" in "".join(found.warnings)
+    assert not found.warnings if served else "nothing serves this yet" in "".join(found.warnings)
     for label in () if served else (selector or {}).items():
         assert "=".join(label) in found.warnings[0]
 

@@ -51,14 +51,14 @@ def test_what_could_change_an_answer_is_refused(tmp_path: Path) -> None:
         "document 2: networking.k8s.io/v1 NetworkPolicy deny: the lab does not serve this kind: the lab enforces"
         in told
     )
-    assert "document 3: odd.example/v1 Whatever it: the lab does not serve this kind: nobody told the lab" in told
+    assert "document 3: odd.example/v1 Whatever it: the lab does not serve this kind: the lab does not know" in told
     assert "document 4: networking.k8s.io/v1 Ingress door: the lab does not serve this kind" in told
     assert "`--without KIND` leaves a kind out" in told
 
 
 def test_the_user_leaves_kinds_out_by_name(tmp_path: Path) -> None:
     found = read(tmp_path, POLICY, BUDGET, without=["NetworkPolicy"])
-    assert "NetworkPolicy deny: left out, as you say" in found.aside[0]
+    assert "NetworkPolicy deny: left out by --without" in found.aside[0]
     with pytest.raises(InputError, match="no object has the kind NetworkPolice, which is to be left out"):
         read(tmp_path, BUDGET, without=["NetworkPolice"])
 

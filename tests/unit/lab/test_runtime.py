@@ -77,5 +77,5 @@ def test_a_process_stands_for_a_container(runtime: Runtime) -> None:
     gateway = pod()
     process = runtime.process_of(gateway)
     assert process is not None
-    with pytest.raises(LabError, match="has no container beside its proxy"):
+    with pytest.raises(LabError, match="has no container but its proxy"):
         runtime.container(gateway, process, ip=IP, inbound={}, proxied=True, changed=lambda: None)

@@ -1,4 +1,4 @@
-"""What a run's picture shows: the run's own time, the claims with their bounds, and counts as they are judged."""
+"""What a run's picture shows: the run's own time, the expectations with their bounds, and counts as they are judged."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ def test_a_run_that_injected_nothing_shows_no_fault_of_the_run_before(tmp_path: 
     assert [text.get_text() for text in panels["fault at the target"].texts] == ["no fault was counted"]
 
 
-def test_claims_are_lines_with_their_bounds_in_each_phase() -> None:
-    panel = drawn(history(order=orders(slow=lambda second: 0.04 if is_faulted(second) else 0.0)))["claims"]
+def test_expectations_are_lines_with_their_bounds_in_each_phase() -> None:
+    panel = drawn(history(order=orders(slow=lambda second: 0.04 if is_faulted(second) else 0.0)))["expectations"]
     assert set(lines(panel)) == {"answered", "soon", "soon for clients"}
     assert bounds(panel) >= {(1, 30, 99.0), (30, 60, 90.0), (60, 95, 99.0)}
     low, _ = panel.get_ylim()
-    assert 80 < low < 90, "no space is spent on shares that nobody claims"
+    assert 80 < low < 90, "no space is spent on shares that nobody expects"
 
 
 def test_a_share_is_drawn_by_the_counts_that_decide_it() -> None:
     """The proxies' histogram, from five seconds after the phase's start; the load generator's own answers are all quick."""
-    panel = drawn(history(order=orders(slow=lambda second: 0.2 if is_faulted(second) else 0.0)))["claims"]
+    panel = drawn(history(order=orders(slow=lambda second: 0.2 if is_faulted(second) else 0.0)))["expectations"]
     (baseline, fault, _) = (points(line) for line in lines(panel)["soon"])
     assert {round(share) for _, share in baseline} == {100}
     assert baseline[0][0] > 6
@@ -131,7 +131,7 @@ def test_what_is_counted_late_is_marked(late: bool) -> None:
         assert max(share for _, share in points(first)) > 20
 
 
-def test_claims_that_are_no_share_have_their_answers_in_each_phase() -> None:
+def test_expectations_that_are_no_share_have_their_answers_in_each_phase() -> None:
     found = history(plan=plan(EXPERIMENT.replace("guardrails:", METRIC + "guardrails:")))
     (panel,) = [one for one in picture(found, judge(found)).axes if not one.get_ylabel()]
     assert [label.get_text() for label in panel.get_yticklabels()] == ["idle"]

@@ -104,7 +104,7 @@ def test_broken_settings_do_not_tell_what_stands_in_them(toml: str, tmp_path: Pa
 
 def test_a_key_that_is_there_twice_is_told_with_both_lines(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("experiment: x\nload: {a: &a {b: *a}}\nload: 1\n")
-    with pytest.raises(InputError, match=r"x.yaml:3:1: expected YAML: `load` is there twice, first in line 2$"):
+    with pytest.raises(InputError, match=r"x.yaml:3:1: expected YAML: `load` appears twice, first in line 2$"):
         check_experiment(tmp_path / "x.yaml")
 
 

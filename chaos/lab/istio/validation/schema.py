@@ -1,8 +1,8 @@
-"""A small schema language, for what the API server holds an object of Istio's against: the structural part of the CRDs.
+"""A small schema language, by which the API server checks an object of Istio's: the structural part of the CRDs.
 
 Every field that the CRDs have is in a schema; those that the lab does not support are marked, so that using one is an
 error with its path and never ignored.
-``docs/adr/0016`` says why the fields come from no package; the contract tests hold them against Istio's CRDs.
+``docs/adr/0016`` says why the fields come from no package; the contract tests compare them with Istio's CRDs.
 """
 
 from __future__ import annotations
@@ -137,7 +137,7 @@ class Found:
 
 
 def check(node: Node, value: Any, path: Path) -> Found:
-    """Holds a value against a schema."""
+    """Checks a value by a schema."""
     walk = _Walk()
     clean = walk.value(node, value, path)
     return Found(clean, tuple(walk.causes), tuple(walk.unknown), tuple(walk.nulls), tuple(walk.unsupported))

@@ -105,7 +105,7 @@ def test_a_process_stands_for_one_container() -> None:
     several["spec"]["containers"].insert(1, {"name": "nginx", "ports": [{"containerPort": 80}]})
     first, (remark,) = application(several, None)
     assert first["name"] == "nginx"
-    assert remark.startswith("of the containers nginx, logger, app this process stands for nginx")
+    assert remark.startswith("this process replaces the container nginx, the first one of nginx, logger, app")
     assert application(several, "app") == (several["spec"]["containers"][3], ())
     with pytest.raises(LabError, match="has no container 'web'"):
         application(several, "web")

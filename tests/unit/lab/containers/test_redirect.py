@@ -150,7 +150,7 @@ def test_what_can_not_be_reached_is_told() -> None:
     made, told = pod()
     led(made, v4("93.184.216.34", 443))
     led(made, v4("10.96.0.6", 6379))
-    assert told.pop().startswith("connects to cache.shop:6379, which is declared to speak something else than HTTP")
+    assert told.pop().startswith("connects to cache.shop:6379, whose declared protocol is not HTTP")
     assert told == [
         "can't connect to 93.184.216.34:443: a process on the lab reaches the mesh's services and this machine, and no other"
     ]
