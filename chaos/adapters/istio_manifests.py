@@ -55,7 +55,7 @@ def _wanted(obj: Any, whence: str, *, absent: bool) -> Wanted:
     if not name or not namespace:
         raise InputError(
             f"{whence}: expected metadata.name and metadata.namespace of the {kind}, got {name!r} and {namespace!r}",
-            hint="name the namespace: none is taken by default",
+            hint="name the namespace: there is no default",
         )
     spec = obj.get("spec") or {}
     if not isinstance(spec, Mapping):

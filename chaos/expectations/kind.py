@@ -237,7 +237,7 @@ class Kind(Declared, ABC):
         yield from ()
 
     def in_steady_state(self) -> Kind:
-        """Itself, as an expectation; or what it stands for.
+        """The expectation that is judged: this one, or the one that it stands for.
 
         Raises:
             ValueError: it could never be decided.

@@ -134,7 +134,7 @@ class MetricExpectation(Kind):
 
     @property
     def follows_load(self) -> bool:
-        """A rate of requests does: one that grows over a baseline for which too little was sent."""
+        """A rate of requests does: it grows over a baseline for which too little was sent."""
         return self.metric == "request-rate"
 
     def takes(self, phase: Prospect) -> Takes:

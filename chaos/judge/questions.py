@@ -22,7 +22,7 @@ def needed(plan: Plan) -> tuple[Question, ...]:
 
 
 def both_sides(plan: Plan) -> Iterator[tuple[Requests, Requests]]:
-    """For each service of which the callers' proxies count: what these count, and what its own do."""
+    """For each service that the callers' proxies count: the requests by these proxies, and by the service's own."""
     asked = (one for one in needed(plan) if isinstance(one, Requests | Durations) and one.side is Side.CALLERS)
     for host in dict.fromkeys(one.host for one in asked):
         yield Requests(host=host), Requests(host=host, side=Side.CALLED)

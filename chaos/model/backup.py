@@ -76,7 +76,7 @@ def key_of(obj: Object) -> Key:
 
 
 def differences(backup: Backup, now: Mapping[Key, Object], *, namespaces: Sequence[str]) -> list[Difference]:
-    """What is not as in the backup, in the order in which it can be restored; of kinds that the backup knows."""
+    """The differences from the backup, in the order in which they can be restored; of kinds that the backup has."""
     found = [_difference(key, now.get(key), backup.objects.get(key)) for key in sorted({*backup.objects, *now})]
     there = [one for one in found if one and one.namespace in namespaces and one.kind in backup.kinds]
     gone = [one for one in there if one.state == "extra"]

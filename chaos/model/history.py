@@ -126,7 +126,7 @@ class Environment(Frozen):
     entry: str = ""
     scrape_interval: float = Field(15.0, description="seconds between two samples of a proxy")
     interval_from: Literal["settings", "samples"] = Field(
-        "samples", description="whether the interval was set, or is known by the samples as soon as there are any"
+        "samples", description="whether the interval was set; else the samples show it as soon as there are any"
     )
     lag: float = Field(
         0.0, description="seconds by which samples can be read later than they were scraped, as the run saw"

@@ -114,7 +114,7 @@ def _label(panel: Axes, history: History, zero: float) -> None:
 
 
 def _joined(moments: Sequence[tuple[float, str]], apart: float) -> list[tuple[float, str]]:
-    """Labels that would overlap become one, in the middle of what they name; each word once."""
+    """Labels that would overlap become one label, in the middle of what they name, with each word once."""
     groups: list[list[tuple[float, str]]] = []
     for moment in moments:
         if groups and moment[0] - groups[-1][-1][0] < apart:

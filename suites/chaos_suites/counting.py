@@ -56,7 +56,7 @@ def counted(
     labels: Sequence[str],
     side: Side = Side.CALLERS,
 ) -> Counts:
-    """How many of the requests that ``send`` sends, which says their number, have which labels in the mesh's own metrics.
+    """The counts by labels, in the mesh's own metrics, of the requests that ``send`` sends; ``send`` returns their number.
 
     Fails the test as inconclusive if the mesh counts fewer or more: then they did not all take this hop, or others called.
     """

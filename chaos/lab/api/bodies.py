@@ -76,7 +76,7 @@ async def read_object(request: Request, kind: str) -> Body:
 
 
 async def read_options(request: Request) -> dict[str, Any]:
-    """The options that a DELETE may have as its body; nothing is as good as an empty object.
+    """The options that a DELETE may have as its body; no body means the same as an empty object.
 
     Raises:
         ApiError: 400, 413 or 415, as of an object.

@@ -50,7 +50,7 @@ class WriteOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteOptions:
-    """Of a deletion. ``propagation`` is empty where the kind's own holds."""
+    """The options of a deletion. ``propagation`` is empty where the kind's default holds."""
 
     dry_run: bool
     uid: str | None
