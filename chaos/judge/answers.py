@@ -20,7 +20,7 @@ from chaos.values.load import LoadCell
 
 
 def shares_of_answers(facts: Facts, phase: Phase) -> Iterator[tuple[Kind, ShareOfGood]]:
-    """Expectations that take successes for good answers, with each share of answers that they are made of in a phase."""
+    """Expectations that count successes as good answers, with each share of answers that they are made of in a phase."""
     for kind in facts.experiment.steady_state:
         for one in kind.parts(phase):
             if isinstance(one, ShareOfGood) and one.broken_by_errors and one.good.takes_success:

@@ -161,7 +161,7 @@ class _After:
     def last_bad(self) -> tuple[float, float]:
         """From when the last stretch was surely not good, and until when it looked so; zeros without one. It recovered after that began.
 
-        What waited for a delay that it drew before the end of the fault is not held against it.
+        What waited for a delay that it drew before the end of the fault does not count against it.
         """
         interval, number = self.interval, self.stretches
         ends = [end for n in range(number, 0, -1) if self.gone + (end := n * interval) <= self.end]
@@ -176,7 +176,7 @@ class _After:
             pairs = zip(self.kinds, self.found(look), strict=True)
             bad = [(one, it.of_share) for one, it in pairs if it.answer is Answer.VIOLATED]
             if bad:
-                # What is no share can't be told from one scrape to the next.
+                # What is no share is not known from one scrape to the next.
                 ended = (self.looked_bad_until(one, start, at_least=end) if told else end for one, told in bad)
                 return start, max(ended)
         return 0.0, 0.0

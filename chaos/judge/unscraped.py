@@ -50,7 +50,7 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
     window = _seen(facts, [*by_callers, *by_called])
     if window is None:
         return
-    sent, began_anew = _summed(facts.evidence.counted_around, by_callers, window, _went_on)
+    sent, began_again = _summed(facts.evidence.counted_around, by_callers, window, _went_on)
     arrived, _ = _summed(facts.evidence.counted, by_called, window, _succeeded)
     at = Counter[str]()
     for (_, host), there in arrived.items():
@@ -61,7 +61,7 @@ def judge_unscraped(facts: Facts) -> Iterator[Reason]:
         if host in facts.plan.compared
         and len(facts.evidence.destinations(host)) == 1
         and not caller.endswith(_NAMELESS)
-        and there - sent[caller, host] > (_UNSURE if caller in began_anew else _MISSED) * at[host] + _FEW
+        and there - sent[caller, host] > (_UNSURE if caller in began_again else _MISSED) * at[host] + _FEW
     ]
     for caller, host in short:
         part = "only a part" if sent[caller, host] else "none"
@@ -130,17 +130,17 @@ def _summed(
     window: Window,
     counts: Callable[[Mapping[str, str]], bool],
 ) -> tuple[Calls, Collection[str]]:
-    """What proxies counted of a window, by caller and host; and the callers of which one started anew.
+    """What proxies counted of a window, by caller and host; and the callers of which one started again.
 
     What callers sent is counted around the window, so that it is at least all; what arrived, in it, so that it is at most all.
     """
-    found, began_anew = Counter[tuple[str, str]](), set[str]()
+    found, began_again = Counter[tuple[str, str]](), set[str]()
     for question in questions:
         asked = Counter[tuple[str, str]]()
         for one, count in counted(question, window):
             if count.events and counts(one.labels):
                 asked[caller_of(one.labels), one.labels.get("destination_service", "")] += count.events
             if count.lower_bound:
-                began_anew.add(caller_of(one.labels))
+                began_again.add(caller_of(one.labels))
         found |= asked  # the same series may answer several questions
-    return found, began_anew
+    return found, began_again

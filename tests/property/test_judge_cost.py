@@ -12,7 +12,7 @@ from chaos.expectations.kind import Kind, Look
 from chaos.values.load import LoadCell, LoadSecond
 from chaos.values.questions import Durations, ProxyMemory, Requests
 from chaos.values.series import Series
-from tests.unit.expectations.test_kinds import SAMPLES
+from tests.support.kinds import SAMPLES
 
 CODES = ("200", "503")
 
