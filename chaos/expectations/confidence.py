@@ -104,7 +104,7 @@ def interval(good: float, total: float, *, confidence: float) -> Interval:
 
 
 def shared(confidence: float, among: float) -> float:
-    """The confidence of each of several decisions, so that all together are wrong at most as often as one of this confidence."""
+    """The confidence of each of several decisions that share the alpha of one of this confidence."""
     return 1 - (1 - confidence) / among
 
 

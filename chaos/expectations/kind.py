@@ -257,7 +257,7 @@ class Kind(Declared, ABC):
         return self
 
     def key_of_bound(self, phase: Phase) -> str:
-        """The key with the bound that holds in a phase: that of the fault has one of its own only where it is declared."""
+        """The key with the bound that holds in a phase; the fault has one of its own only if it is declared."""
         usual = phase == "fault" and getattr(self, "during_fault", None) is None
         return self.loosened_by.get("baseline" if usual else phase, "")
 

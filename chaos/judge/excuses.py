@@ -41,7 +41,7 @@ def excuses(
 
 
 def _broken_by_others(facts: Facts, results: Iterable[ExpectationResult], now: float) -> Mapping[str, Reason]:
-    """What faults of somebody else, at other services than the targets, may have broken: that is not known to be this run's doing."""
+    """What faults of somebody else at other services may have broken: that is not known to be this run's doing."""
     kinds = {one.title: one for one in facts.experiment.every}
     found: dict[str, Reason] = {}
     for result in results:

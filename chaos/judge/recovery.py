@@ -103,7 +103,7 @@ def recovery_done(removal: RemovalResult, recovery: RecoveryResult) -> bool:
 
 
 class _After:
-    """The time after a fault, and how all expectations together stand in parts of it. Times are in seconds after it was gone."""
+    """The time after a fault, and how all expectations stand in parts of it. Times are in seconds after it was gone."""
 
     def __init__(self, facts: Facts, gone: float, now: float, end: float) -> None:
         experiment, interval = facts.experiment, facts.environment.scrape_interval
@@ -207,8 +207,9 @@ class _After:
     def never_good(self) -> Look | None:
         """The look after the allowed time, if since the fault's last requests no stretch of time was good; else nothing.
 
-        A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where the
-        shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest looks good.
+        A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where
+        the shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest
+        looks good.
         """
         shortest, *longer = ([*self.back_from_deadline(n * self.interval)] for n in _STRETCHES)
         if not shortest or all(map(self.is_bad, shortest)):
@@ -219,7 +220,7 @@ class _After:
         return found
 
     def back_from_deadline(self, seconds: float) -> Iterator[Look]:
-        """A look at the stretch after the allowed time and at each one before it, back to the fault's last requests; none before that stretch is over."""
+        """A look at the stretch after the allowed time, once it is over, and at each before it, back to the fault's last requests."""
         start, deadline = self.gone + self.drained, self.gone + self.allowed
         if deadline + seconds > self.end or start + seconds > deadline:
             return

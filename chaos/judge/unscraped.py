@@ -132,7 +132,7 @@ def _summed(
 ) -> tuple[Calls, Collection[str]]:
     """What proxies counted of a window, by caller and host; and the callers of which one started again.
 
-    What callers sent is counted around the window, so that it is at least all; what arrived, in it, so that it is at most all.
+    What was sent is counted around the window, so it is at least all; what arrived, in it, so it is at most all.
     """
     found, began_again = Counter[tuple[str, str]](), set[str]()
     for question in questions:
