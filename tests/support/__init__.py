@@ -1,1 +1,1 @@
-"""What tests share: one module for each kind of helper. Fixtures that tests share are in ``tests/conftest.py``."""
+"""What tests share: one module for each kind of helper. ``tests/README.md`` says where what is."""
