@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,6 +33,7 @@ from chaos.lab.api.errors import ApiError
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, new_run
 from chaos.model.plan import Injection
 from chaos.model.situation import Situation
+from chaos.ports import Mesh
 from chaos.safety.marks import is_ours, run_of
 from chaos.safety.removal import restore
 from chaos.safety.sweep import sweep
@@ -153,6 +154,7 @@ class OtherWriters(RuleBasedStateMachine):
         super().__init__()
         self.here, self.without = Owned(), Owned()
         self.mesh = StoreMesh(self.here)
+        self.port = cast("Mesh", self.mesh)  # it has of the port what restoring needs
         self.run = ""
         self.injector: Injector | None = None
         self.stage = 0
@@ -301,7 +303,7 @@ class OtherWriters(RuleBasedStateMachine):
         chosen = choose(experiment, situation, run=run, expires=now + timedelta(minutes=5))
         if not isinstance(chosen, Injection):
             return
-        injector = Injector(self.mesh, chosen, run, VirtualClock())  # type: ignore[arg-type]
+        injector = Injector(self.port, chosen, run, VirtualClock())
         self.routes_written = not self._owners_agree()
         try:
             injector.write(owner=None)
@@ -333,7 +335,7 @@ class OtherWriters(RuleBasedStateMachine):
         for vs in self.mesh.virtual_services("staging"):
             if carries(vs, self.run):
                 with contextlib.suppress(MeshError):  # others wrote eight times in a row
-                    restore(self.mesh, vs, run=self.run)  # type: ignore[arg-type]
+                    restore(self.port, vs, run=self.run)
 
     @precondition(lambda self: self.injector is not None)
     @rule(who=st.sampled_from(["run", "watchdog", "sweep"]))
@@ -347,14 +349,14 @@ class OtherWriters(RuleBasedStateMachine):
                 self.injector.give_back(said=lambda text: None)
         elif who == "watchdog":
             deeds = Deeds(run=self.run, pid=0)
-            clean(self.mesh, ("staging",), deeds, patience=60, pause=lambda seconds: None)  # type: ignore[arg-type]
+            clean(self.port, ("staging",), deeds, patience=60, pause=lambda seconds: None)
         else:
             for _ in range(3):  # each outlasts some writes by others; the next one begins anew
-                sweep(self.mesh, namespaces=("staging",), run=self.run)  # type: ignore[arg-type]
+                sweep(self.port, namespaces=("staging",), run=self.run)
         if (
             nobodys
         ):  # the fault is out, and the marks that tell whose fields are owed are gone: the next session's sweep knows
-            sweep(self.mesh, namespaces=("staging",))  # type: ignore[arg-type]
+            sweep(self.port, namespaces=("staging",))
         live = self.mesh.virtual_services("staging")
         assert not [vs for vs in live if carries(vs, self.run)], who
         self.injector, self.run = None, ""

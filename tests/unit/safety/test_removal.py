@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import httpx
@@ -16,6 +16,7 @@ from chaos.faults.fault import Fault
 from chaos.injection.ownership import owners_of
 from chaos.injection.patching import carries, put_in
 from chaos.model.marks import FIELD_MANAGER, RUN_LABEL, UNDO, labels_for, own_name
+from chaos.ports import Object
 from chaos.safety import residue
 from chaos.safety.active import active
 from chaos.safety.removal import CONFLICTS, give_back, restore
@@ -127,26 +128,23 @@ def test_a_fault_whose_marks_were_taken_off_is_known_by_its_routes(mesh: Kuberne
     assert team.apply(timeout="7s").status_code == 200
 
 
-class Meanwhile:
+class Meanwhile(KubernetesMesh):
     """The API, where something happens right before the writes of an object."""
 
-    def __init__(self, mesh: KubernetesMesh, *happens: Callable[[dict[str, Any]], Any]) -> None:
-        self._mesh = mesh
+    def __init__(self, mesh: KubernetesMesh, *happens: Callable[[Any], Any]) -> None:
+        vars(self).update(vars(mesh))
         self._happens = list(happens)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._mesh, name)
-
-    def replace_virtual_service(self, obj: dict[str, Any]) -> Any:
+    def replace_virtual_service(self, obj: Object, *, dry_run: bool = False) -> tuple[Object, Sequence[str]]:
         changed = self._happens.pop(0)(obj) if self._happens else None
-        return self._mesh.replace_virtual_service(changed or obj)
+        return super().replace_virtual_service(changed or obj, dry_run=dry_run)
 
 
 def test_what_somebody_writes_between_the_two_writes_is_theirs(mesh: KubernetesMesh, team: Team) -> None:
     before = inject(mesh)
     restore(mesh, live(mesh), run=RUN)
     busy = Meanwhile(mesh, lambda obj: team.merge("third", {"metadata": {"labels": {"z": "1"}}}))
-    assert give_back(busy, "staging", NAME, run=RUN) == ""  # type: ignore[arg-type]
+    assert give_back(busy, "staging", NAME, run=RUN) == ""
     third = [one for one in owners_of(live(mesh)) if one["manager"] == "third"]
     assert same_owners(owners_of(live(mesh)), [*before, *third])
     assert live(mesh)["metadata"]["labels"] == {"z": "1"}
@@ -158,7 +156,7 @@ def test_it_gives_up_when_others_write_all_the_time_and_says_so(mesh: Kubernetes
     restore(mesh, live(mesh), run=RUN)
     writes = [lambda obj, n=n: team.merge("third", {"metadata": {"labels": {"z": str(n)}}}) for n in range(CONFLICTS)]
     with pytest.raises(MeshError, match="while its fields were given back"):
-        give_back(Meanwhile(mesh, *writes), "staging", NAME, run=RUN)  # type: ignore[arg-type]
+        give_back(Meanwhile(mesh, *writes), "staging", NAME, run=RUN)
     assert give_back(mesh, "staging", NAME, run=RUN) == "", "and later it can still be done"
     assert team.apply(timeout="7s").status_code == 200
 
@@ -189,7 +187,7 @@ def test_a_list_that_the_server_passes_over_is_noticed(mesh: KubernetesMesh, tea
         owners = [{**one, "fieldsType": "V9"} for one in obj["metadata"]["managedFields"]]
         return {**obj, "metadata": {**obj["metadata"], "managedFields": owners}}
 
-    told = give_back(Meanwhile(mesh, spoilt), "staging", NAME, run=RUN)  # type: ignore[arg-type]
+    told = give_back(Meanwhile(mesh, spoilt), "staging", NAME, run=RUN)
     assert "did not accept the list of earlier owners" in told
     assert [one["manager"] for one in owners_of(live(mesh))] == ["team"]
     assert team.apply(timeout="7s").status_code == 200
@@ -202,7 +200,7 @@ def test_a_server_that_takes_no_list_at_all_is_said_with_what_helps(mesh: Kubern
     def without(obj: dict[str, Any]) -> dict[str, Any]:
         return {**obj, "metadata": {**obj["metadata"], "managedFields": []}}
 
-    told = give_back(Meanwhile(mesh, without, without), "staging", NAME, run=RUN)  # type: ignore[arg-type]
+    told = give_back(Meanwhile(mesh, without, without), "staging", NAME, run=RUN)
     assert "--force-conflicts" in told
     assert team.apply(timeout="7s").status_code == 409
     assert team.apply(timeout="7s", force=True).status_code == 200
@@ -253,7 +251,7 @@ def test_a_sweep_takes_every_fault_out_before_it_gives_anything_back(mesh: Kuber
     def note(obj: dict[str, Any]) -> None:
         named.append((obj["metadata"]["name"], UNDO in obj["metadata"].get("annotations", {})))
 
-    sweep(Meanwhile(mesh, *[note] * 9), namespaces=("staging",))  # type: ignore[arg-type]
+    sweep(Meanwhile(mesh, *[note] * 9), namespaces=("staging",))
     assert [kept for _, kept in named] == [True, True, False, False]
     assert {name for name, _ in named[:2]} == {NAME, "another"}
 
@@ -264,7 +262,7 @@ def test_a_sweep_whose_second_write_fails_says_that_the_fault_is_out(mesh: Kuber
     def fails(obj: dict[str, Any]) -> None:
         raise MeshError("the API server is away")
 
-    (told,) = sweep(Meanwhile(mesh, lambda obj: None, fails), namespaces=("staging",))  # type: ignore[arg-type]
+    (told,) = sweep(Meanwhile(mesh, lambda obj: None, fails), namespaces=("staging",))
     assert str(told).startswith(f"could not give back the fields of VirtualService staging/{NAME}")
     assert told.trouble == "the API server is away"
     assert "fault" not in json.dumps(live(mesh)["spec"])
