@@ -18,10 +18,10 @@ import typer
 
 from chaos.commands import safety
 from chaos.commands.backup import backup_app
+from chaos.commands.doctor import doctor
 from chaos.commands.library import library_app
 from chaos.commands.shared import Entry, Json, Kubeconfig, Prometheus, PrometheusAccess, give, named, say
 from chaos.commands.shift import shift
-from chaos.doctor.command import doctor
 from chaos.errors import HarnessError, InputError, Setting
 from chaos.lint.command import lint
 from chaos.version import __version__

@@ -56,13 +56,10 @@ def status(
 ) -> None:
     """Show every fault and every change of the harness that is active now, and whether its run is live."""
     from chaos.reporting.console import show
-    from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
+    from chaos.safety.active import active_of_both
 
     found = mesh_of(context, kubeconfig)
-    there: list[ActiveFault | ActiveChange] = []
-    if found:
-        namespaces = chosen(*found, namespace, all_staging=all_staging)
-        there = [*active(found[0], namespaces), *active_changes(found[0], namespaces)]
+    there = active_of_both(found[0], chosen(*found, namespace, all_staging=all_staging)) if found else []
     if as_json:
         give([one.as_dict() for one in there])
     else:
@@ -131,21 +128,14 @@ def _switch(
     all_staging: bool,
     as_json: bool,
 ) -> None:
-    from chaos.model.marks import FROZEN
+    from chaos.safety.freeze import switch
 
     mesh, settings = mesh_there(context, kubeconfig)
     done = []
-    for name in chosen(mesh, settings, namespace, all_staging=all_staging):
-        found = mesh.namespace(name)
-        if found is None:
-            raise InputError(f"there is no namespace {name!r} in this cluster")
-        before = (found["metadata"].get("annotations") or {}).get(FROZEN)
-        if reason is not None or before is not None:
-            mesh.annotate_namespace(name, FROZEN, reason)
-        done.append({"namespace": name, "reason": reason, "before": before})
+    for one in switch(mesh, chosen(mesh, settings, namespace, all_staging=all_staging), reason):
+        done.append(one.as_dict())
         if not as_json:
-            thawed = "not frozen" if before is None else f"thawed (was: {before})"
-            give(f"{name}: {thawed if reason is None else f'frozen ({reason})'}")
+            give(str(one))
     if as_json:
         give(done)
 

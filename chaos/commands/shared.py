@@ -101,6 +101,7 @@ def named(
 
 def chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_staging: bool) -> tuple[str, ...]:
     """The namespaces that a command is for."""
+    from chaos.engine import place
     from chaos.guard.draft import missing_labels
 
     if named and all_staging:
@@ -108,12 +109,4 @@ def chosen(mesh: Mesh, settings: Settings, named: list[str] | None, *, all_stagi
     if all_staging:
         found = mesh.namespaces()
         return tuple(n["metadata"]["name"] for n in found if not missing_labels(n, settings))
-    if not named and not settings.namespaces:
-        raise InputError(
-            "no namespace is named, and the settings allow none",
-            hint="--namespace NAME, --all-staging, or namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
-        )
-    if named:
-        return tuple(named)
-    known = mesh.namespaces() if settings.has_patterns else ()
-    return settings.listed(str(one["metadata"]["name"]) for one in known)
+    return place.chosen(mesh, settings, named)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
+from chaos.engine.configuration import Found, find, proxies
 from chaos.errors import MeshError
-from chaos.harness.backing_up import Found, find, proxies
 from chaos.istio.hosts import service_fqdn
 from chaos.istio.proxy_state import ProxyState
 from chaos.istio.workloads import Workload, staying, workloads_of

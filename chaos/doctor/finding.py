@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from chaos.doctor.examined import Examined
+
+_SIGNS: Final = {"ok": "ok", "unknown": "?", "warning": "warning", "error": "error"}
 
 
 class Level(StrEnum):
@@ -91,3 +93,14 @@ class Checked:
         """All of it, for JSON."""
         found = [asdict(one) for one in self.findings]
         return {"check": self.check.id, "title": self.check.title, "level": self.level, "findings": found}
+
+
+def text(found: Iterable[Checked]) -> str:
+    """For people: every finding, and for what is not well its cause and hint."""
+    lines = []
+    for one in found:
+        for finding in one.findings:
+            lines.append(f"{one.check.id}: {_SIGNS[finding.level]}: {finding.message}")
+            lines += [f"    cause: {finding.cause}"] * bool(finding.cause)
+            lines += [f"    hint: {finding.hint}"] * bool(finding.hint)
+    return "\n".join(lines)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from chaos.doctor.checks.configuration import configuration_is_sound, gateways_fit, subsets_have_pods
@@ -17,6 +17,7 @@ from chaos.doctor.checks.sync import proxies_are_in_sync
 from chaos.doctor.checks.versions import versions_are_supported
 from chaos.doctor.examined import Examined
 from chaos.doctor.finding import Check, Checked, Finding, unknown
+from chaos.engine.place import Place, chosen
 from chaos.errors import HarnessError
 
 CHECKS: Final = (
@@ -37,6 +38,21 @@ CHECKS: Final = (
     Check("residue", "no dead run has left residue", nothing_is_left),
     Check("freeze", "no namespace is frozen", nothing_is_frozen),
 )
+
+
+def look(
+    place: Place, namespaces: Sequence[str] | None, *, quick: bool, sleep: Callable[[float], None]
+) -> Sequence[Checked]:
+    """What all checks find at a place, or those that are quick enough to be asked before every suite.
+
+    Raises:
+        InputError: no namespace is named, and the settings allow none.
+        MeshError: the API can't be read.
+    """
+    names = chosen(place.mesh, place.settings, namespaces)
+    lab = place.environment.lab
+    examined = Examined(place.mesh, place.metrics, place.settings, names, lab=lab, sleep=sleep)
+    return examine(examined, [one for one in CHECKS if one.before_suites or not quick])
 
 
 def examine(examined: Examined, checks: Iterable[Check] = CHECKS) -> list[Checked]:

@@ -11,15 +11,15 @@ from chaos.engine.place import Place
 from chaos.engine.planning import calling, look_around
 from chaos.engine.surroundings import Watch, Watched
 from chaos.errors import InputError, MeshError, Refused
-from chaos.guard.changes import ChangeDraft, check_change
+from chaos.guard.changes import ChangeDraft, check_change, refuse
 from chaos.injection.patching import LARGEST
 from chaos.injection.putting_back import Step, is_in, put_in, without_mark
 from chaos.istio.hosts import resolve_host
 from chaos.istio.resources import BY_NAME, Reaches
-from chaos.model.marks import CHANGE, CHANGE_MANAGER, CHANGED
+from chaos.model.marks import CHANGE, CHANGED
 from chaos.model.mesh_change import MeshChange, Object, Wanted, kept_of, spec_of
 from chaos.ports import Clock
-from chaos.safety.changes import do, held_by, put_all_back
+from chaos.safety.changes import do, held_by, put_all_back, try_out
 from chaos.safety.lease import Held, owner_reference
 from chaos.safety.lock import acquire
 from chaos.safety.retry import persist
@@ -143,31 +143,18 @@ class Change:
             place.mesh, change.namespace, cluster=place.environment.cluster, root=place.settings.root_namespace,
             writable_outside=place.writable_outside,
         )  # fmt: skip
-        refused = check_change(
-            ChangeDraft(
-                change=change, situation=around, settings=place.settings, lab=place.environment.lab,
-                calling=calling(place.metrics, _hosts_of(change)),
-            )
+        draft = ChangeDraft(
+            change=change, situation=around, settings=place.settings, lab=place.environment.lab,
+            calling=calling(place.metrics, _hosts_of(change)),
         )  # fmt: skip
-        if refused:
-            told = "\n".join(f"{one.rule}: {one.message}" for one in refused)
-            raise Refused(told, hint="; ".join(dict.fromkeys(one.hint for one in refused)))
+        refuse(check_change(draft))
 
     def _tried(self, change: MeshChange, live: Object | None) -> Object | None:
         """The object as the API server would store it."""
         step = put_in(change, live, run=self._run, owner={})
         meta = {key: value for key, value in step.obj["metadata"].items() if key != "ownerReferences"}
         obj = {**step.obj, "metadata": meta}
-        try:
-            if step.do == "create":
-                return self._mesh.create_istio_object(obj, manager=CHANGE_MANAGER, dry_run=True)
-            if step.do == "replace":
-                return self._mesh.replace_istio_object(obj, manager=CHANGE_MANAGER, dry_run=True)
-        except MeshError as error:
-            if not error.refused or error.status == 409:
-                raise
-            raise Refused(f"the API server rejects {self._wanted.title}: {error.message}", hint=error.hint) from error
-        return None
+        return try_out(self._mesh, Step(step.do, obj), self._wanted.title)
 
     def begin(self) -> None:
         """Takes the lease, with the record of what was there, and writes.

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from chaos.engine.planning import dry_run, look, make_plan, reach_of_credentials
 from chaos.engine.preflight import checked
-from chaos.errors import MeshError
+from chaos.errors import InputError, MeshError
 from chaos.model.experiment import Experiment
 from chaos.model.history import Environment
 from chaos.model.plan import Plan
@@ -104,8 +104,7 @@ class Place:
         Raises:
             MeshError: the API can't be read.
         """
-        known = self.mesh.namespaces() if self.settings.has_patterns else ()
-        return self.settings.listed(str(one["metadata"]["name"]) for one in known)
+        return allowed(self.mesh, self.settings)
 
     def look(self, experiment: Experiment, *, known: Sequence[Situation] | None = None) -> tuple[Situation, ...]:
         """What matters to each target of an experiment at this moment.
@@ -183,3 +182,30 @@ class Place:
             return fresh, found
 
         return settle(attempt, tries=_TRIES, pause=_PAUSE, sleep=sleep)
+
+
+def allowed(mesh: Mesh, settings: Settings) -> tuple[str, ...]:
+    """The namespaces that may be touched; those that a pattern covers are asked for.
+
+    Raises:
+        MeshError: the API can't be read.
+    """
+    known = mesh.namespaces() if settings.has_patterns else ()
+    return settings.listed(str(one["metadata"]["name"]) for one in known)
+
+
+def chosen(mesh: Mesh, settings: Settings, named: Sequence[str] | None) -> tuple[str, ...]:
+    """The namespaces that are named; where none is, those that may be touched.
+
+    Raises:
+        InputError: none is named, and the settings allow none.
+        MeshError: the API can't be read.
+    """
+    if isinstance(named, str):
+        raise InputError(f"expected a list of namespaces, got {named!r}")
+    if not named and not settings.namespaces:
+        raise InputError(
+            "no namespace is named, and the settings allow none",
+            hint="name one, or list namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
+        )
+    return tuple(named) if named else allowed(mesh, settings)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from chaos.errors import Refused
 from chaos.faults.fault import without_faults
 from chaos.guard.draft import Staged
 from chaos.guard.namespaces import (
@@ -256,3 +257,14 @@ def check_change(draft: ChangeDraft) -> tuple[Refusal, ...]:
     """Every violated rule; empty where the change may be made."""
     first = [*namespace_refusals(draft.namespace, draft.situation, draft.settings), *kind_can_be_changed(draft)]
     return tuple(first or (refusal for rule in _OWN for refusal in rule(draft)))
+
+
+def refuse(refused: Sequence[Refusal]) -> None:
+    """Nothing where nothing is refused.
+
+    Raises:
+        Refused: by these rules, all of them.
+    """
+    if refused:
+        told = "\n".join(f"{one.rule}: {one.message}" for one in refused)
+        raise Refused(told, hint="; ".join(dict.fromkeys(one.hint for one in refused)))

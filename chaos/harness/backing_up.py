@@ -1,172 +1,239 @@
-"""Saves Istio's configuration of staging namespaces, compares it with what there is, and restores what differs."""
+"""Saves Istio's configuration of staging namespaces in a folder, compares it with what there is, and restores what differs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
+from chaos.adapters.backup_folder import read_backup, write_backup
+from chaos.engine.configuration import Found, find, proxies
+from chaos.engine.place import chosen
 from chaos.engine.planning import look_around
-from chaos.errors import MeshError, Refused
-from chaos.guard.changes import InNamespace, namespace_refusals, why_not_restored
+from chaos.errors import InputError, MeshError, Refused
+from chaos.guard.changes import InNamespace, namespace_refusals, refuse, why_not_restored
 from chaos.guard.owners import controller_of
+from chaos.injection.putting_back import Step
 from chaos.istio.cleaned import cleaned
 from chaos.istio.proxy_state import ProxyState
-from chaos.istio.resources import KINDS
-from chaos.istio.workloads import workloads_of
-from chaos.model.backup import Backup, Difference, Key, differences, key_of
+from chaos.model.backup import Backup, Difference, Object, differences
 from chaos.model.marks import PREFIX
 from chaos.model.settings import Settings
 from chaos.ports import Mesh
-from chaos.safety.active import active, active_changes
+from chaos.safety.active import active_of_both
+from chaos.safety.changes import do, try_out
 
 _MANAGER: Final = "istio-chaos-backup"
 """Our name in ``metadata.managedFields`` of what was restored."""
-_UNANSWERED: Final = (403, 404)
 _PAUSE: Final = 1.0
 _DEBOUNCE: Final = 5.0
 """Seconds for which istiod may wait for further changes before it sends anything, and some: a rejection comes later."""
 _SETTLED: Final = 20.0
 """Seconds for which proxies are waited for that are not connected."""
-Object = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Found:
-    """Istio's configuration of some namespaces.
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """What was saved.
 
     Args:
-        objects: As they are, by namespace, kind and name.
-        kinds: Those that could be listed.
-        unlisted: The others, each with the reason.
-        denied: Those of them that the cluster serves, and that may have objects.
+        objects: How many there are.
+        namespaces: Whose they are.
+        written: The files that were written anew or removed.
+        unlisted: Kinds that could not be listed, each with the reason.
+        denied: Those of them that the cluster serves, so that the backup may lack objects.
+        differing: What is not as in the mesh, which somebody changed meanwhile.
     """
 
-    objects: Mapping[Key, Object]
-    kinds: tuple[str, ...]
+    objects: int
+    namespaces: tuple[str, ...]
+    written: tuple[Path, ...]
     unlisted: Mapping[str, str] = field(default_factory=dict)
     denied: tuple[str, ...] = ()
+    differing: tuple[Difference, ...] = ()
 
     @property
-    def cleaned(self) -> Mapping[Key, Object]:
-        """The objects as they are kept."""
-        return {key: cleaned(obj, ours=PREFIX) for key, obj in self.objects.items()}
+    def complete(self) -> bool:
+        """Whether the folder has all that there is."""
+        return not self.denied and not self.differing
 
 
-@dataclass(frozen=True)
-class Staging:
-    """Namespaces that may be written to, and their cluster's UID."""
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """How the mesh differs from a backup, before it is restored.
 
-    cluster: str
-    places: Mapping[str, InNamespace]
-
-
-def find(mesh: Mesh, namespaces: Sequence[str]) -> Found:
-    """Every object of Istio's configuration in these namespaces.
-
-    Raises:
-        MeshError: the API can't be read.
+    Args:
+        differing: All of it.
+        wanted: What a restore writes or removes.
+        same_cluster: Whether the backup is of this cluster.
     """
-    objects: dict[Key, Object] = {}
-    kinds, unlisted, denied = [], {}, []
-    for one in KINDS:
-        try:
-            for namespace in namespaces:
-                objects |= {key_of(obj): obj for obj in mesh.istio_objects(one.kind, namespace)}
-            kinds.append(one.kind)
-        except MeshError as error:
-            if error.status not in _UNANSWERED:
-                raise
-            if error.status == 404:
-                unlisted[one.kind] = "the cluster does not serve it"
-            else:
-                unlisted[one.kind] = f"no right to list {one.full} there"
-                denied.append(one.kind)
-    return Found(objects, tuple(kinds), unlisted, tuple(denied))
+
+    differing: tuple[Difference, ...]
+    wanted: tuple[Difference, ...]
+    same_cluster: bool
 
 
-def backup_of(mesh: Mesh, namespaces: Sequence[str]) -> tuple[Backup, Found]:
-    """What would be saved now.
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """What became of a restore, each in a sentence.
 
-    Raises:
-        Refused: a fault or a change of the harness is active, which nobody wants to restore.
-        MeshError: the API can't be read.
+    Args:
+        done: What was restored or removed.
+        left: What still is not as in the backup, and why.
+        proxies: Which proxies do not have the new configuration, or can't be asked.
+        asked: How many proxies there were.
     """
-    refuse_if_active(mesh, namespaces, "saved")
-    found = find(mesh, namespaces)
-    return Backup(mesh.identity().uid, tuple(sorted(namespaces)), found.kinds, found.cleaned), found
+
+    done: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    proxies: tuple[str, ...] = ()
+    asked: int = 0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all is as in the backup, and all proxies have it."""
+        return not self.left and not self.proxies
 
 
-def refuse_if_active(mesh: Mesh, namespaces: Sequence[str], done: str) -> None:
-    """Raises ``Refused`` while something of the harness is active."""
-    there = [*map(str, active(mesh, namespaces)), *map(str, active_changes(mesh, namespaces))]
-    if there:
-        raise Refused(
-            f"nothing was {done}: {'; '.join(there)}",
-            hint="wait for its end; what a dead run left, chaosctl sweep removes",
-        )
+class BackupFolder:
+    """A folder that keeps Istio's configuration of staging namespaces, one file for each object.
 
-
-def compare(mesh: Mesh, backup: Backup, namespaces: Sequence[str]) -> tuple[list[Difference], Found]:
-    """What is not as in the backup.
-
-    Raises:
-        MeshError: the API can't be read.
+    Args:
+        folder: The folder.
+        mesh: The mesh whose configuration it is.
+        settings: What may be touched there.
+        sleep: Waits for proxies.
     """
-    found = find(mesh, namespaces)
-    blind = sorted({kind for _, kind, _ in backup.objects} - set(found.kinds))
-    if blind:
-        told = "; ".join(f"{kind}: {found.unlisted[kind]}" for kind in blind)
-        raise MeshError(f"the backup has objects that can't be compared: {told}")
-    return differences(backup, found.cleaned, namespaces=namespaces), found
+
+    def __init__(
+        self, folder: Path, mesh: Mesh, settings: Settings, *, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self.folder = folder
+        self._mesh, self._settings, self._sleep = mesh, settings, sleep
+
+    def save(self, namespaces: Sequence[str] | None = None) -> Saved:
+        """Writes every object of Istio's configuration to the folder, and reads it back.
+
+        Args:
+            namespaces: By default those that may be touched.
+
+        Raises:
+            InputError: no namespace is named or allowed, or the folder has something else.
+            Refused: a fault or a change of the harness is active, which nobody wants to restore.
+            MeshError: the API can't be read.
+        """
+        names = chosen(self._mesh, self._settings, namespaces)
+        self._refuse_if_active(names, "saved")
+        found = find(self._mesh, names)
+        backup = Backup(self._mesh.identity().uid, tuple(sorted(names)), found.kinds, found.cleaned)
+        written = write_backup(self.folder, backup)
+        return Saved(
+            objects=len(backup.objects), namespaces=backup.namespaces, written=tuple(written), unlisted=found.unlisted,
+            denied=found.denied, differing=self._compared(read_backup(self.folder), names)[0],
+        )  # fmt: skip
+
+    def diff(self, namespaces: Sequence[str] | None = None) -> Sequence[Difference]:
+        """How the mesh differs from the folder.
+
+        Args:
+            namespaces: By default those of the backup.
+
+        Raises:
+            InputError: the folder holds no backup, or none of such a namespace.
+            MeshError: the API can't be read.
+        """
+        backup = read_backup(self.folder)
+        return self._compared(backup, _of(backup, namespaces))[0]
+
+    def restore(
+        self,
+        namespaces: Sequence[str] | None = None,
+        *,
+        prune: bool = False,
+        told: Callable[[Compared], None] = lambda compared: None,  # noqa: ARG005 - a default that does nothing
+    ) -> Restored:
+        """Writes what differs, and nothing else; then it compares again, and asks the proxies whether they have it.
+
+        Args:
+            namespaces: By default those of the backup.
+            prune: Whether objects are removed that the backup does not have.
+            told: Told what differs before anything is written; what it raises ends the restore.
+
+        Raises:
+            InputError: the folder holds no backup, or none of such a namespace.
+            Refused: a staging rule forbids it, a fault or a change is active, or the API server rejects an object; nothing was written.
+            MeshError: the API failed.
+        """
+        backup = read_backup(self.folder)
+        names = _of(backup, namespaces)
+        staging = self._staging(names)
+        differing, found = self._compared(backup, names)
+        wanted = _wanted(differing, prune=prune)
+        told(Compared(differing=differing, wanted=wanted, same_cluster=self._mesh.identity().uid == backup.cluster))
+        if not wanted:
+            return Restored()
+        before = proxies(self._mesh, names)
+        done, left = _restore(self._mesh, staging, backup, found, wanted)
+        again, _ = self._compared(backup, names)
+        left += [f"{one.title} still differs" for one in _wanted(again, prune=prune)]
+        wrong = await_proxies(self._mesh, names, before, sleep=self._sleep)
+        return Restored(done=tuple(done), left=tuple(left), proxies=tuple(wrong), asked=len(before))
+
+    def _refuse_if_active(self, namespaces: Sequence[str], done: str) -> None:
+        if there := "; ".join(map(str, active_of_both(self._mesh, namespaces))):
+            raise Refused(
+                f"nothing was {done}: {there}", hint="wait for its end; what a dead run left, chaosctl sweep removes"
+            )
+
+    def _compared(self, backup: Backup, namespaces: Sequence[str]) -> tuple[tuple[Difference, ...], Found]:
+        found = find(self._mesh, namespaces)
+        blind = sorted({kind for _, kind, _ in backup.objects} - set(found.kinds))
+        if blind:
+            told = "; ".join(f"{kind}: {found.unlisted[kind]}" for kind in blind)
+            raise MeshError(f"the backup has objects that can't be compared: {told}")
+        return tuple(differences(backup, found.cleaned, namespaces=namespaces)), found
+
+    def _staging(self, namespaces: Sequence[str]) -> Mapping[str, InNamespace]:
+        """The namespaces, if they may be written to, and nobody is at it."""
+        cluster, settings = self._mesh.identity().uid, self._settings
+        places = {}
+        for one in namespaces:
+            around = look_around(self._mesh, one, cluster=cluster, root=settings.root_namespace, writable_outside=())
+            refuse(namespace_refusals(one, around, settings))
+            places[one] = InNamespace(home=one, situation=around, settings=settings)
+        self._refuse_if_active(namespaces, "restored")
+        return places
 
 
-def check_restore(mesh: Mesh, settings: Settings, namespaces: Sequence[str]) -> Staging:
-    """The namespaces, if they may be written to, and nobody is at it.
-
-    Raises:
-        Refused: a staging rule forbids it, or a fault or a change is active.
-        MeshError: the API can't be read.
-    """
-    cluster = mesh.identity().uid
-    places = {}
-    for namespace in namespaces:
-        around = look_around(mesh, namespace, cluster=cluster, root=settings.root_namespace, writable_outside=())
-        refused = namespace_refusals(namespace, around, settings)
-        if refused:
-            told = "\n".join(f"{one.rule}: {one.message}" for one in refused)
-            raise Refused(told, hint="; ".join(dict.fromkeys(one.hint for one in refused)))
-        places[namespace] = InNamespace(home=namespace, situation=around, settings=settings)
-    refuse_if_active(mesh, namespaces, "restored")
-    return Staging(cluster, places)
+def _of(backup: Backup, named: Sequence[str] | None) -> tuple[str, ...]:
+    unknown = [one for one in named or () if one not in backup.namespaces]
+    if unknown:
+        raise InputError(f"the backup has no namespace {', '.join(unknown)}; it has {', '.join(backup.namespaces)}")
+    return tuple(named) if named else backup.namespaces
 
 
-def restore(
-    mesh: Mesh, staging: Staging, backup: Backup, found: Found, differing: Sequence[Difference], *, prune: bool
+def _wanted(differing: Sequence[Difference], *, prune: bool) -> tuple[Difference, ...]:
+    return tuple(one for one in differing if one.state != "extra" or prune)
+
+
+def _restore(
+    mesh: Mesh, staging: Mapping[str, InNamespace], backup: Backup, found: Found, wanted: Sequence[Difference]
 ) -> tuple[list[str], list[str]]:
     """Writes what differs, in an order in which nothing is referred to before it is there: what was done, and what was not.
 
     All is tried first; where the API server rejects one, nothing is written. What others write meanwhile is not overwritten.
-
-    Raises:
-        Refused: the API server rejects an object; nothing was written.
-        MeshError: the API failed.
     """
-    wanted = [one for one in differing if one.state != "extra" or prune]
-    left = [
-        f"{one.title}: {why}, so it is left as it is"
-        for one in wanted
-        if (why := _why_left(one, staging, backup, found))
-    ]
-    mine = [one for one in wanted if not _why_left(one, staging, backup, found)]
-    for one in mine:
-        if one.state != "extra":
-            _try(mesh, _restored(backup.objects[one.key], found.objects.get(one.key)))
+    reasons = {one.key: _why_left(one, staging, backup, found) for one in wanted}
+    left = [f"{one.title}: {reasons[one.key]}, so it is left as it is" for one in wanted if reasons[one.key]]
+    steps = [(one, _step(one, backup, found)) for one in wanted if not reasons[one.key]]
+    for one, step in steps:
+        try_out(mesh, step, f"{one.title}, so nothing was written", manager=_MANAGER)
     done = []
-    for one in mine:
+    for one, step in steps:
         try:
-            _write(mesh, one, backup, found)
+            do(mesh, step, manager=_MANAGER)
             done.append(f"{'removed' if one.state == 'extra' else 'restored'} {one.title}")
         except MeshError as error:
             if error.status not in (404, 409):
@@ -180,13 +247,13 @@ def restore(
     return done, left
 
 
-def _why_left(one: Difference, staging: Staging, backup: Backup, found: Found) -> str:
+def _why_left(one: Difference, staging: Mapping[str, InNamespace], backup: Backup, found: Found) -> str:
     """Why an object is not touched; empty where it is."""
     live = found.objects.get(one.key)
     owner = controller_of(live) if live is not None else None
     if owner is not None:
         return f"{owner} owns it"
-    return why_not_restored(backup.objects[one.key], staging.places[one.namespace]) if one.state != "extra" else ""
+    return why_not_restored(backup.objects[one.key], staging[one.namespace]) if one.state != "extra" else ""
 
 
 def _restored(then: Object, now: Object | None) -> dict[str, Any]:
@@ -202,43 +269,11 @@ def _restored(then: Object, now: Object | None) -> dict[str, Any]:
     return {**now, "metadata": meta, "spec": then["spec"]}
 
 
-def _try(mesh: Mesh, obj: Object) -> None:
-    try:
-        if "resourceVersion" in obj["metadata"]:
-            mesh.replace_istio_object(obj, manager=_MANAGER, dry_run=True)
-        else:
-            mesh.create_istio_object(obj, manager=_MANAGER, dry_run=True)
-    except MeshError as error:
-        if not error.refused or error.status == 409:
-            raise
-        where = f"{obj['kind']} {obj['metadata']['namespace']}/{obj['metadata']['name']}"
-        raise Refused(
-            f"the API server rejects {where}, so nothing was written: {error.message}", hint=error.hint
-        ) from error
-
-
-def _write(mesh: Mesh, one: Difference, backup: Backup, found: Found) -> None:
+def _step(one: Difference, backup: Backup, found: Found) -> Step:
     now = found.objects.get(one.key)
     if one.state == "extra":
-        mesh.delete_istio_object(found.objects[one.key])
-    elif now is None:
-        mesh.create_istio_object(backup.objects[one.key], manager=_MANAGER)
-    else:
-        mesh.replace_istio_object(_restored(backup.objects[one.key], now), manager=_MANAGER)
-
-
-def proxies(mesh: Mesh, namespaces: Sequence[str]) -> list[ProxyState]:
-    """What the proxies of some namespaces say of themselves.
-
-    Raises:
-        MeshError: the API can't be read.
-    """
-    return [
-        ProxyState.of(namespace, pod, mesh.stats_of_proxy(namespace, pod))
-        for namespace in namespaces
-        for workload in workloads_of(mesh.pods(namespace))
-        for pod in workload.proxied
-    ]
+        return Step("delete", found.objects[one.key])
+    return Step("create" if now is None else "replace", _restored(backup.objects[one.key], now))
 
 
 def await_proxies(

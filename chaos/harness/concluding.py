@@ -14,13 +14,12 @@ from chaos.reporting.prose import headline, verdict_text
 from chaos.reporting.record import run_folder, write_record
 
 
-def make_folder(report_dir: Path, run: str) -> Path:
-    """The run's folder, made before anything is written to the mesh.
+def make_folder(folder: Path) -> None:
+    """Makes the folder of a record, before anything is written to the mesh.
 
     Raises:
         InputError: it can't be made.
     """
-    folder = run_folder(report_dir, run)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -28,7 +27,6 @@ def make_folder(report_dir: Path, run: str) -> Path:
             f"{folder}: expected a folder that records can be written to: {error.strerror}",
             hint=f"give another {Setting.REPORT_DIR}",
         ) from error
-    return folder
 
 
 def conclude(history: History, *, report_dir: Path) -> Result:

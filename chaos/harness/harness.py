@@ -8,12 +8,14 @@ from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict, Unpack
+from typing import Any, Final, Self, Unpack
 
 from chaos.adapters.embedded_lab import lab_in_use
 from chaos.adapters.http_probe import HttpProbe
 from chaos.adapters.istio_manifests import Manifest, wanted_of
 from chaos.adapters.locust_load import LocustLoad
+from chaos.doctor.finding import Checked
+from chaos.doctor.table import look
 from chaos.engine import changing
 from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
@@ -22,8 +24,10 @@ from chaos.engine.surroundings import Surroundings, Watch, Watched
 from chaos.errors import InputError, Setting
 from chaos.harness import connecting, running, shifting
 from chaos.harness.again import judge_again, judge_shift_again
+from chaos.harness.backing_up import BackupFolder
 from chaos.harness.concluding import raise_unless_passed
 from chaos.harness.connecting import Options
+from chaos.harness.means import Means, these, usual
 from chaos.injection.weights import Way
 from chaos.model.experiment import Experiment, Profile, profile_of
 from chaos.model.marks import new_run
@@ -32,30 +36,15 @@ from chaos.model.settings import Settings
 from chaos.model.shift import Shift, ShiftStep
 from chaos.model.verdict import Verdict
 from chaos.ports import Clock, Listener, Load, Probe, Result
-from chaos.reporting import session
-from chaos.reporting.listeners import listeners as reports
 from chaos.reporting.record import run_folder
 from chaos.safety.active import ActiveChange, ActiveFault, active, active_changes
+from chaos.safety.freeze import Switched, switch
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.sweep import Swept, sweep
 from chaos.values.quantities import duration_of
 
 _WATCHDOGS: Final = 10.0
 """Seconds within which a watchdog has surely cleaned up."""
-
-
-class Means(TypedDict, total=False):
-    """What ``Harness`` takes beside its place, each with a default; see there."""
-
-    load: Callable[[], Load]
-    probe: Callable[[], Probe]
-    watchdog: Callable[[Watched, Path], Watch] | None
-    clock: Clock
-    listeners: Sequence[Listener] | None
-    report_dir: Path | str
-    wait: timedelta | str
-    lease: float
-    profile: Profile | None
 
 
 class Harness:
@@ -100,7 +89,7 @@ class Harness:
         self._probe = probe
         self._watchdog = watchdog or running.watchdog_of(place)
         self.clock = clock or SystemClock()
-        self._listeners: Callable[[], Listeners] = _usual if listeners is None else _these(listeners)
+        self._listeners: Callable[[], Listeners] = usual if listeners is None else these(listeners)
         self._report_dir = Path(report_dir)
         self._lease = lease
         self._profile = profile_of(profile)
@@ -353,6 +342,30 @@ class Harness:
             every=every, run=run, folder=folder, told=told,
         )  # fmt: skip
 
+    # --- the mesh itself ----------------------------------------------------------------------------------------------
+
+    def doctor(self, namespaces: Sequence[str] | None = None, *, quick: bool = False) -> Sequence[Checked]:
+        """What is wrong with the mesh, with its usual cause and a hint; nothing is written.
+
+        Args:
+            namespaces: Where to look; by default in those that may be touched.
+            quick: Only what is quick enough to be asked before every suite.
+
+        Raises:
+            InputError: no namespace is named or allowed.
+            MeshError: the API can't be read.
+        """
+        return look(self.place, namespaces, quick=quick, sleep=self.clock.sleep)
+
+    def backup(self, folder: Path | str) -> BackupFolder:
+        """A folder that keeps Istio's configuration: ``save`` writes it, ``diff`` compares the mesh with it, ``restore`` restores it.
+
+        Args:
+            folder: The folder, e.g. one in Git; ``save`` makes it.
+        """
+        place = self.place
+        return BackupFolder(Path(folder), place.mesh, place.settings, sleep=self.clock.sleep)
+
     # --- cleaning up -----------------------------------------------------------------------------------------------
 
     def active(self) -> Sequence[ActiveFault]:
@@ -371,14 +384,40 @@ class Harness:
         """
         return active_changes(self.place.mesh, self.place.namespaces)
 
-    def sweep(self) -> Sequence[Swept]:
+    def sweep(self, *, run: str | None = None, everything: bool = False, dry_run: bool = False) -> Sequence[Swept]:
         """Removes what dead runs left in any namespace that may be touched; what became of each object.
+
+        Args:
+            run: Only what this run left, even if it is live.
+            everything: All of the harness's, live runs included.
+            dry_run: Only says what would be done.
 
         Raises:
             MeshError: the API can't be read.
         """
-        namespaces = self.place.namespaces
-        return sweep(self.place.mesh, namespaces=namespaces) if namespaces else ()
+        names = self.place.namespaces
+        return (
+            sweep(self.place.mesh, namespaces=names, run=run, everything=everything, dry_run=dry_run) if names else ()
+        )
+
+    def freeze(self, reason: str) -> Sequence[Switched]:
+        """Forbids new injections in all namespaces that may be touched; every live run there restores within seconds.
+
+        Args:
+            reason: Why; refusals show it.
+
+        Raises:
+            MeshError: the API failed.
+        """
+        return list(switch(self.place.mesh, self.place.namespaces, reason))
+
+    def thaw(self) -> Sequence[Switched]:
+        """Allows injections again after a freeze.
+
+        Raises:
+            MeshError: the API failed.
+        """
+        return list(switch(self.place.mesh, self.place.namespaces, None))
 
     def await_watchdogs(self) -> None:
         """Waits until no fault and no change is active, as long as a watchdog may take that was called upon just now.
@@ -390,18 +429,3 @@ class Harness:
         until = clock.now() + _WATCHDOGS
         while (self.active() or self.active_changes()) and clock.now() < until:
             clock.sleep(0.2)
-
-
-def _these(listeners: Any) -> Callable[[], Listeners]:
-    """Always the same, if they are some."""
-    wrong = (
-        [one for one in listeners if not isinstance(one, Listener)] if isinstance(listeners, Sequence) else [listeners]
-    )
-    if wrong:
-        raise InputError(f"listeners= expected a list of chaos.Listener objects, got {wrong[0]!r}")
-    return lambda: Listeners(listeners)
-
-
-def _usual() -> Listeners:
-    hearing = session.hearing()
-    return Listeners(reports()) if hearing is None else hearing

@@ -21,7 +21,7 @@ from chaos.model.history import History
 from chaos.model.marks import new_run
 from chaos.model.plan import Plan
 from chaos.ports import Clock, Result
-from chaos.reporting.record import LOAD_LOG
+from chaos.reporting.record import LOAD_LOG, run_folder
 from chaos.safety.lease import is_held
 from chaos.safety.sweep import sweep
 from chaos.safety.watchdog import Watchdog
@@ -132,7 +132,7 @@ def _prepared(
         _await_turn(experiment, around)
         sweep(place.mesh, namespaces=experiment.namespaces)  # what a dead run left must not be planned on
     plan = place.plan(experiment, run=run_id or new_run(), file=str(file or ""), declared=declared)
-    make_folder(report_dir, plan.run)
+    make_folder(run_folder(report_dir, plan.run))
     return plan, Run(plan, around) if plan.allowed else None
 
 

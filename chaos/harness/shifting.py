@@ -10,6 +10,7 @@ from typing import Any, Final
 from chaos.engine.shifting import Shifting
 from chaos.engine.surroundings import Surroundings
 from chaos.errors import InputError
+from chaos.harness.concluding import make_folder
 from chaos.harness.running import see_entry
 from chaos.injection.weights import Way
 from chaos.model.experiment import Experiment
@@ -40,10 +41,7 @@ def shift(
     """
     see_entry(around.place)
     see_steps(way, step, every)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: expected a folder that records can be written to: {error.strerror}") from error
+    make_folder(folder)
     with around.stop.on_signals():
         made = Shifting(
             experiment, around, name=virtual_service, way=way, step=step, every=every.total_seconds(), run=run, told=told

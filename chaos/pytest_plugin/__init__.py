@@ -308,11 +308,10 @@ def _hearing(session: ChaosSession) -> Listeners | None:
 
 def _see_that_all_is_well(session: ChaosSession, harness: Harness) -> None:
     """Looks at the mesh once in a session; a test on one that is ill would not show what it says."""
-    from chaos.doctor.command import look, text
-    from chaos.doctor.finding import Level
+    from chaos.doctor.finding import Level, text
 
     if session.ill is None:
-        found = look(harness, before_suites=True)
+        found = harness.doctor(quick=True)
         session.ill = text(one for one in found if one.level is Level.ERROR)
         if doubtful := text(one for one in found if one.level in (Level.WARNING, Level.UNKNOWN)):
             session.say(doubtful)

@@ -82,6 +82,15 @@ class ActiveChange:
         return f"{self.kind} {self.namespace}/{self.name} ({self.change} for a while)  run {self.run}  age {self.age:.0f} s  {alive}"
 
 
+def active_of_both(mesh: Mesh, namespaces: Sequence[str] | None) -> list[ActiveFault | ActiveChange]:
+    """Every fault and every change that is there now, in these namespaces or everywhere.
+
+    Raises:
+        MeshError: the cluster can't be read.
+    """
+    return [*active(mesh, namespaces), *active_changes(mesh, namespaces)]
+
+
 def active(mesh: Mesh, namespaces: Sequence[str] | None) -> list[ActiveFault]:
     """Every fault of the harness that is in the mesh now, in these namespaces or everywhere; the oldest first.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chaos.errors import MeshError
+from chaos.errors import MeshError, Refused
 from chaos.injection.patching import carries_any_fault
 from chaos.injection.putting_back import Step, put_back, without_us
 from chaos.istio.resources import BY_NAME
@@ -30,19 +30,34 @@ def held_by(kind: str, name: str) -> str:
     return f"{BY_NAME[kind].plural}.{name}"
 
 
-def do(mesh: Mesh, step: Step) -> Object | None:
-    """Makes a write; the object as stored.
+def do(mesh: Mesh, step: Step, *, manager: str = CHANGE_MANAGER, dry_run: bool = False) -> Object | None:
+    """Makes a write, or only tries it, in which nothing is deleted; the object as stored.
 
     Raises:
         MeshError: it was refused, or there was no answer.
     """
     if step.do == "create":
-        return mesh.create_istio_object(step.obj, manager=CHANGE_MANAGER)
+        return mesh.create_istio_object(step.obj, manager=manager, dry_run=dry_run)
     if step.do == "replace":
-        return mesh.replace_istio_object(step.obj, manager=CHANGE_MANAGER)
-    if step.do == "delete":
+        return mesh.replace_istio_object(step.obj, manager=manager, dry_run=dry_run)
+    if step.do == "delete" and not dry_run:
         mesh.delete_istio_object(step.obj)
     return None
+
+
+def try_out(mesh: Mesh, step: Step, title: str, *, manager: str = CHANGE_MANAGER) -> Object | None:
+    """The object as the API server would store it.
+
+    Raises:
+        Refused: the API server rejects it.
+        MeshError: somebody has written it meanwhile, or there was no answer.
+    """
+    try:
+        return do(mesh, step, manager=manager, dry_run=True)
+    except MeshError as error:
+        if not error.refused or error.status == 409:
+            raise
+        raise Refused(f"the API server rejects {title}: {error.message}", hint=error.hint) from error
 
 
 def put_all_back(mesh: Mesh, change: MeshChange, *, run: str) -> str:

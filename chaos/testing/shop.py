@@ -8,7 +8,8 @@ from typing import Any, Final, TypedDict, Unpack
 
 from chaos.engine.place import Place
 from chaos.engine.surroundings import NoWatch
-from chaos.harness.harness import Harness, Means
+from chaos.harness.harness import Harness
+from chaos.harness.means import Means
 from chaos.model.settings import Settings
 from chaos.testing.clock import VirtualClock
 from chaos.testing.instruments import ShopLoad, ShopMetrics, ShopProbe

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from chaos import Harness, Settings
-from chaos.doctor.command import look
 from chaos.doctor.finding import Checked, Level
 from chaos.lab.state import LabState
 
@@ -24,7 +23,7 @@ OF_THE_MESH = ("control-plane", "injection", "pods", "sync", "subsets", "gateway
 
 
 def looked(harness: Harness) -> Mapping[str, Checked]:
-    return {one.check.id: one for one in look(harness, before_suites=True)}
+    return {one.check.id: one for one in harness.doctor(quick=True)}
 
 
 def test_a_lab_is_well_and_a_subset_without_pods_is_found(lab: LabState, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from chaos.adapters.kubernetes_mesh import KubernetesMesh
 from chaos.cli import app
+from chaos.engine.configuration import proxies
 from chaos.errors import InputError, MeshError, Refused
 from chaos.harness import backing_up
 from chaos.lab.api.execute import ExecResult
@@ -382,7 +383,7 @@ def test_what_a_proxy_rejects_a_few_seconds_later_is_seen(cluster: Cluster, monk
         if passed == 3:
             cluster.proxies.stats = CONNECTED.replace(b"rejected: 0", b"rejected: 2")
 
-    before = backing_up.proxies(cluster.mesh, ["staging"])
+    before = proxies(cluster.mesh, ["staging"])
     told = backing_up.await_proxies(cluster.mesh, ["staging"], before, sleep=sleep)
     assert told == ["the proxy of staging/reviews-1 has rejected what istiod sent to it"]
     assert passed == 5

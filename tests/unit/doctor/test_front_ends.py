@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from chaos.cli import app
-from chaos.doctor.command import look, text
+from chaos.doctor.finding import text
 from chaos.errors import InputError
 from chaos.harness.harness import Harness
 from chaos.model.settings import Settings
@@ -40,7 +40,7 @@ def harness(mesh: Mesh) -> Harness:
 def test_a_finding_is_told_with_cause_and_hint() -> None:
     mesh = Mesh()
     mesh.mesh.annotate_namespace("staging", "chaos-harness.dev/frozen", "release day")
-    told = text(look(harness(mesh)))
+    told = text(harness(mesh).doctor())
     assert "control-plane: ok: istio-system/istiod-1 is ready\n" in told
     assert told.endswith(
         "freeze: warning: staging is frozen: release day\n    cause: somebody stopped all experiments\n"
@@ -68,7 +68,7 @@ def test_without_a_namespace_nothing_is_looked_at() -> None:
     made = Mesh().shop.harness()
     made.place = replace(made.place, settings=Settings())
     with pytest.raises(InputError, match="no namespace is named"):
-        look(made)
+        made.doctor()
 
 
 @pytest.mark.parametrize(
