@@ -153,35 +153,21 @@ def init(
     What is there already is left as it is. Without options, the experiment is about the lab's shop, and passes there. The workflow is
     for GitHub.
     """
-    from chaos.adapters.experiment_file import DocumentError, parse_experiment
-    from chaos.adapters.settings_file import read_sourced
+    from chaos.adapters.experiment_file import DocumentError
+    from chaos.harness.beginning import begin
     from chaos.manifests.repository import Beginning
 
-    here = Path.cwd()
-    root = next((one for one in (here, *here.parents) if (one / ".git").exists()), here)
-    beginning = Beginning(
-        namespace=namespace, service=service, caller=caller, path=path, directory=here.relative_to(root).as_posix()
-    )
-    texts = {root / place: text for place, text in beginning.files().items()}
-    for file, text in texts.items():
-        if file.suffix == ".yaml":
-            try:
-                parse_experiment(text)
-            except DocumentError as error:  # the file is not there yet: what is wrong is an option
-                told = (f"{one.path.replace('with.', '--')} {one.message}" for one in error.problems)
-                raise InputError("\n".join(told)) from error
-    settled = "namespaces" in read_sourced(here).settings.model_fields_set
-    done = []
-    for file, text in texts.items():
-        written = not file.exists() and not (settled and file.name == "chaos.toml")
-        if written:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(text, encoding="utf-8")
-        done.append({"file": str(file), "written": written})
-        if not as_json:
-            give(f"{'wrote' if written else 'left as it is'}  {os.path.relpath(file)}")
+    beginning = Beginning(namespace=namespace, service=service, caller=caller, path=path)
+    try:
+        written = begin(beginning, Path.cwd())
+    except DocumentError as error:  # the file is not there yet: what is wrong is an option
+        told = (f"{one.path.replace('with.', '--')} {one.message}" for one in error.problems)
+        raise InputError("\n".join(told)) from error
     if as_json:
-        give(done)
+        give([{"file": str(file), "written": is_new} for file, is_new in written.items()])
+    else:
+        for file, is_new in written.items():
+            give(f"{'wrote' if is_new else 'left as it is'}  {os.path.relpath(file)}")
     say(
         "next: pytest experiments/ runs it on the lab (chaosctl lab up starts that, and says what is missing); then "
         "docs/how-to/your-repository.md leads to a cluster"

@@ -41,6 +41,7 @@ def overview(context: typer.Context, as_json: Json = False) -> None:
     """List the templates: what each asks, what it can't show, and its parameters."""
     from chaos.library import TEMPLATES
 
+    context.obj = as_json  # `library --json show NAME` is the same as `library show NAME --json`
     if context.invoked_subcommand is not None:
         return
     if as_json:
@@ -51,6 +52,7 @@ def overview(context: typer.Context, as_json: Json = False) -> None:
 
 @library_app.command()
 def show(
+    context: typer.Context,
     template: Annotated[str, typer.Argument(help="name of a template", show_default=False)],
     given: Annotated[
         list[str] | None,
@@ -67,10 +69,10 @@ def show(
     """
     from pydantic import ValidationError
 
-    from chaos.library.using import USES, WITH, Misuse, expanded, misuses, template_of
-    from chaos.model.experiment import Experiment
+    from chaos.library.using import Misuse, experiment_of, template_of
     from chaos.values.declared import told, wrong
 
+    as_json = as_json or context.obj
     try:
         kind = template_of(template)
     except Misuse as error:
@@ -80,12 +82,7 @@ def show(
         return
     parameters = _given(given)
     try:
-        made = kind.model_validate(parameters)
-        named = {"experiment": name or f"{made.service}-{kind.key}"}
-        for misuse in misuses({**named, USES: kind.key, WITH: parameters}):
-            raise misuse
-        document = {**named, **expanded(named, made)}
-        Experiment.model_validate(document)
+        document = experiment_of(kind, parameters, name=name)
     except ValidationError as error:
         if name is not None and (of_name := [one for one in error.errors() if one["loc"] == ("experiment",)]):
             raise InputError(f"--name {wrong(of_name[0])}") from None

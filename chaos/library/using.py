@@ -9,6 +9,7 @@ from typing import Any, Final
 from chaos.errors import InputError
 from chaos.library import TEMPLATES
 from chaos.library.template import Document, Template
+from chaos.model.experiment import Experiment
 
 USES: Final = "uses"
 WITH: Final = "with"
@@ -106,6 +107,27 @@ def expanded(document: Mapping[str, Any], template: Template) -> Document:
     if isinstance(own.get("steadyState"), list):
         own["steadyState"] = [*own["steadyState"], *made["steadyState"]]
     return {**made, **own}
+
+
+def experiment_of(kind: type[Template], given: Mapping[str, Any], *, name: str | None = None) -> Document:
+    """The experiment that a template makes of its parameters, in full, in the form of a file.
+
+    Args:
+        kind: The template.
+        given: Its parameters, in the form of a file.
+        name: The experiment's; by default made of the service's and the template's.
+
+    Raises:
+        Misuse: the parameters don't say what the load asks for.
+        ValidationError: a parameter or the name can't be used.
+    """
+    made = kind.model_validate(given)
+    named = {"experiment": name or f"{made.service}-{kind.key}"}
+    for misuse in misuses({**named, USES: kind.key, WITH: given}):
+        raise misuse
+    document = {**named, **expanded(named, made)}
+    Experiment.model_validate(document)
+    return document
 
 
 def own_part(document: Mapping[str, Any]) -> Document:

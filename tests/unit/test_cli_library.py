@@ -55,6 +55,7 @@ def test_what_it_shows_can_be_json() -> None:
     assert json.loads(library("show", "hanging", "--json"))["name"] == "hanging"
     given = ("--with", "service=inventory-svc", "--with", "path=/orders/42")
     shown = library("show", "hanging", *given, "--json")
+    assert library("--json", "show", "hanging", *given) == shown, "wherever the option stands"
     assert shown.startswith("{")
     assert parse_experiment(shown) == parse_experiment(library("show", "hanging", *given))
 
