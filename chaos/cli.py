@@ -22,7 +22,7 @@ from chaos.commands.doctor import doctor
 from chaos.commands.library import library_app
 from chaos.commands.shared import Entry, Json, Kubeconfig, Prometheus, PrometheusAccess, give, named, say
 from chaos.commands.shift import shift
-from chaos.errors import HarnessError, InputError, Setting
+from chaos.errors import HarnessError, InputError
 from chaos.lint.command import lint
 from chaos.version import __version__
 
@@ -251,18 +251,16 @@ def run(
     from chaos.reporting.listeners import listeners
     from chaos.reporting.table import row_of, write_table
     from chaos.reporting.terminal import Terminal
-    from chaos.values.quantities import duration_of
 
     def hearing() -> Listeners:
         terminal = Terminal()
         return Listeners([terminal, *listeners(terminal.say)], say=terminal.say)
 
     chosen = read_experiments(files)
-    longest, observing = duration_of(Setting.WAIT, wait), profile_of(profile)  # told before a lab is started
     options = named(context, kubeconfig, prometheus, prometheus_access, entry)
     # What somebody's listener or locustfile prints is no data of ours.
     with (
-        Harness.at(options, report_dir=report_dir, wait=longest, profile=observing) as harness,
+        Harness.at(options, report_dir=report_dir, wait=wait, profile=profile_of(profile)) as harness,
         redirect_stdout(sys.stderr),
     ):
         heard = harness.heard_by(hearing)

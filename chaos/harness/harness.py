@@ -41,6 +41,7 @@ from chaos.safety.active import ActiveChange, ActiveFault, active, active_change
 from chaos.safety.freeze import Switched, switch
 from chaos.safety.lease import LEASE_SECONDS
 from chaos.safety.sweep import Swept, sweep
+from chaos.values.access import MeshAccess
 from chaos.values.quantities import duration_of
 
 _WATCHDOGS: Final = 10.0
@@ -150,13 +151,21 @@ class Harness:
         return made
 
     @classmethod
-    def at(cls, options: Options, **means: Unpack[Means]) -> Self:
+    def at(cls, options: Options, *, lab: Callable[[], MeshAccess] | None = None, **means: Unpack[Means]) -> Self:
         """At the place that the options of a front end name: a cluster, or the lab.
 
+        Args:
+            options: As the user gives them.
+            lab: Finds or starts the lab, which somebody else ends; by default it is as for ``on_lab``.
+            means: As for ``Harness``.
+
         Raises:
-            HarnessError: the place can't be reached, or the options contradict each other.
+            HarnessError: the place can't be reached, or a value can't be used.
         """
-        return cls(connecting.cluster(options), **means) if options.context else cls.on_lab(**means)
+        duration_of(Setting.WAIT, means.get("wait", "0s"))  # told before a lab is started
+        if options.context:
+            return cls(connecting.cluster(options), **means)
+        return cls.on_lab(**means) if lab is None else cls(connecting.on_lab(lab()), **means)
 
     def heard_by(self, make: Callable[[], Listeners]) -> Self:
         """The same harness with other listeners, which are new for each run. Only the first harness has to be closed."""

@@ -109,23 +109,21 @@ class ChaosSession:
         return self._harness
 
     def _connected(self) -> Harness:
-        from chaos.errors import Setting
-        from chaos.harness import connecting
+        from chaos.harness.connecting import Options
         from chaos.harness.harness import Harness
         from chaos.model.experiment import profile_of
-        from chaos.values.quantities import duration_of
 
-        options = connecting.Options.typed(
+        options = Options.typed(
             context=self.option("context"),
             kubeconfig=self.option("kubeconfig"),
             prometheus=self.option("prometheus"),
             prometheus_access=self._config.getoption("chaos_prometheus_access"),
             entry=self.option("entry"),
         )
-        wait = duration_of(Setting.WAIT, self.option("wait") or "0s")  # told before a lab is started
-        place = connecting.cluster(options) if options.context else connecting.on_lab(self.lab())
-        reports = self.option("report_dir") or "reports"
-        return Harness(place, report_dir=reports, wait=wait, profile=profile_of(self.option("profile")))
+        return Harness.at(
+            options, lab=self.lab, report_dir=self.option("report_dir") or "reports", wait=self.option("wait") or "0s",
+            profile=profile_of(self.option("profile")),
+        )  # fmt: skip
 
     def begin(self) -> Harness:
         """The harness; for a session's first experiment, its place is swept of what dead runs left there."""
