@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from chaos.adapters.experiment_file import DocumentError, parse_experiment, read_experiment
+    from chaos.doctor.finding import Checked, Level
     from chaos.engine.place import Place
     from chaos.engine.surroundings import NoWatch
     from chaos.errors import (
@@ -48,7 +49,9 @@ if TYPE_CHECKING:
     from chaos.faults.fault import Fault
     from chaos.faults.stage import Stage
     from chaos.faults.target import Match, StringMatch, Target
+    from chaos.harness.backing_up import BackupFolder
     from chaos.harness.harness import Harness
+    from chaos.model.backup import Difference
     from chaos.model.events import Event
     from chaos.model.experiment import Experiment, Limits, Load, Observe, Recovery, Request
     from chaos.model.history import History
@@ -65,11 +68,14 @@ _HOMES: Final = {
     "Abort": "chaos.faults.abort",
     "AlertExpectation": "chaos.expectations.alert",
     "AttemptsExpectation": "chaos.expectations.attempts",
+    "BackupFolder": "chaos.harness.backing_up",
     "BreakerExpectation": "chaos.expectations.breaker",
     "Caps": "chaos.model.settings",
     "ChaosError": "chaos.errors",
+    "Checked": "chaos.doctor.finding",
     "ClientExpectation": "chaos.expectations.client",
     "Delay": "chaos.faults.delay",
+    "Difference": "chaos.model.backup",
     "DocumentError": "chaos.adapters.experiment_file",
     "EjectionExpectation": "chaos.expectations.ejection",
     "Event": "chaos.model.events",
@@ -88,6 +94,7 @@ _HOMES: Final = {
     "History": "chaos.model.history",
     "InputError": "chaos.errors",
     "LabError": "chaos.errors",
+    "Level": "chaos.doctor.finding",
     "Limits": "chaos.model.experiment",
     "Listener": "chaos.ports",
     "Load": "chaos.model.experiment",
@@ -129,11 +136,14 @@ __all__ = [
     "Abort",
     "AlertExpectation",
     "AttemptsExpectation",
+    "BackupFolder",
     "BreakerExpectation",
     "Caps",
     "ChaosError",
+    "Checked",
     "ClientExpectation",
     "Delay",
+    "Difference",
     "DocumentError",
     "EjectionExpectation",
     "Event",
@@ -151,6 +161,7 @@ __all__ = [
     "History",
     "InputError",
     "LabError",
+    "Level",
     "Limits",
     "Listener",
     "Load",

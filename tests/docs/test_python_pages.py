@@ -51,7 +51,7 @@ def test_the_tests_on_the_pages_pass_on_a_shop_in_memory(pytester: pytest.Pytest
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(**{module_of(page): code_of(page) for page in PAGES if named_in(page)})
     found = pytester.runpytest_subprocess(*QUIET, "-k", f"not {ON_THE_LAB}")
-    found.assert_outcomes(passed=7, deselected=2)
+    found.assert_outcomes(passed=8, deselected=2)
     assert found.stdout.str().count(" passed ") > 5, "each is in the table of experiments"
 
 

@@ -9,11 +9,14 @@ from chaos import (
     Abort,
     AlertExpectation,
     AttemptsExpectation,
+    BackupFolder,
     BreakerExpectation,
     Caps,
     ChaosError,
+    Checked,
     ClientExpectation,
     Delay,
+    Difference,
     DocumentError,
     EjectionExpectation,
     Event,
@@ -31,6 +34,7 @@ from chaos import (
     History,
     InputError,
     LabError,
+    Level,
     Limits,
     Listener,
     Load,
@@ -206,6 +210,19 @@ def test_with_another_mesh_for_a_while(harness: Harness) -> None:
     found: Shift = harness.shift(grpc(), virtual_service="reviews", source="v1", target="v2", step=20, every="1m")
     assert found.outcome is Outcome.PASSED
     assert found.steps[-1].percent == 100
+
+
+def test_the_mesh_itself(harness: Harness, tmp_path: Path) -> None:
+    ill: list[Checked] = [one for one in harness.doctor(["staging"], quick=True) if one.level is Level.ERROR]
+    assert [f"{one.check.id}: {finding.message} ({finding.hint})" for one in ill for finding in one.findings] == []
+    mesh: BackupFolder = harness.backup(tmp_path)
+    saved = mesh.save(("staging",))
+    assert saved.complete, saved.unlisted
+    differing: list[Difference] = [one for one in mesh.diff() if one.state != "extra"]
+    restored = mesh.restore(prune=True, told=lambda compared: print(len(compared.wanted)))
+    assert restored.complete, (differing, restored.left, restored.proxies)
+    assert [one.before for one in harness.freeze("release day")] == [one.reason for one in harness.thaw()]
+    assert not any(one.trouble for one in harness.sweep(run="k3x9q2ab", dry_run=True))
 
 
 RAMP: list[Abort | Delay | Fault] = [

@@ -122,6 +122,10 @@ def test_orders(harness: Harness) -> None:
     harness.shift(EXPERIMENT, virtual_service="reviews", source="v1", target="v2", every=60)  # wrong
     harness.changed(3)  # wrong
     Harness.judge(3)  # wrong
+    harness.doctor(quick="yes")  # wrong
+    harness.backup()  # wrong
+    harness.backup("mesh").restore(prun=True)  # wrong
+    harness.freeze()  # wrong
 
 
 def test_elsewhere(place: Place) -> None:

@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from chaos import (
     InputError,
     Listener,
     Load,
+    MeshAccess,
     NotPassed,
     Outcome,
     Request,
@@ -30,6 +32,8 @@ from chaos import (
 )
 from chaos.engine.listeners import Listeners
 from chaos.engine.place import Place
+from chaos.harness.backing_up import Compared
+from chaos.harness.connecting import Options
 from chaos.model.settings import Settings
 from chaos.testing.shop import Shop
 
@@ -177,6 +181,61 @@ def test_what_is_something_else_is_told_as_such(what: str) -> None:
 def test_a_wait_that_is_no_duration_is_told() -> None:
     with pytest.raises(InputError, match="wait= '10': expected a duration with its unit"):
         Shop().harness(wait="10")
+
+
+def test_what_cannot_be_used_is_told_before_a_lab_is_started() -> None:
+    def lab() -> MeshAccess:
+        raise AssertionError("it was asked for a lab")
+
+    with pytest.raises(InputError, match="wait= '10': expected a duration with its unit"):
+        Harness.at(Options(), lab=lab, wait="10")
+
+
+def test_a_namespace_is_no_list_of_letters() -> None:
+    harness = Shop().harness()
+    for ask in (harness.doctor, harness.backup("mesh").save):
+        with pytest.raises(InputError, match="expected a list of namespaces, got 'staging'"):
+            ask("staging")
+
+
+def test_what_was_saved_is_restored_in_virtual_time(tmp_path: Path) -> None:
+    shop = Shop()
+    harness = shop.harness()
+    settings = Settings(namespaces=["staging"], changes=["staging"])
+    harness.place = replace(harness.place, settings=settings)
+    for name in ("kept", "lost"):
+        meta = {"name": name, "namespace": "staging"}
+        shop.mesh.create_istio_object(
+            {
+                "apiVersion": "networking.istio.io/v1",
+                "kind": "DestinationRule",
+                "metadata": meta,
+                "spec": {"host": name},
+            },
+            manager="me",
+        )
+    mesh = harness.backup(tmp_path)
+    assert (mesh.save().objects, mesh.diff()) == (2, ())
+    shop.mesh.delete_istio_object(rule_of(shop, "lost"))
+    assert [(one.title, one.state) for one in mesh.diff()] == [("DestinationRule staging/lost", "missing")]
+    seen: list[Compared] = []
+    done = mesh.restore(told=seen.append)
+    assert (done.done, done.left, done.asked) == (("restored DestinationRule staging/lost",), (), 4)
+    assert ([one.name for one in seen[0].wanted], seen[0].same_cluster) == (["lost"], True)
+    assert mesh.diff() == ()
+
+
+def rule_of(shop: Shop, name: str) -> Any:
+    return shop.mesh.istio_object("DestinationRule", "staging", name)
+
+
+def test_what_is_frozen_is_refused_until_it_is_thawed() -> None:
+    harness = Shop().harness()
+    assert [str(one) for one in harness.freeze("release day")] == ["staging: frozen (release day)"]
+    assert [one.rule for one in harness.plan(experiment()).refusals] == ["frozen"]
+    assert [str(one) for one in harness.thaw()] == ["staging: thawed (was: release day)"]
+    assert [str(one) for one in harness.thaw()] == ["staging: not frozen"]
+    assert harness.plan(experiment()).allowed
 
 
 def test_what_dead_runs_left_is_shown_and_swept(tmp_path: Path) -> None:
