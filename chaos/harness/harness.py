@@ -15,7 +15,6 @@ from chaos.adapters.http_probe import HttpProbe
 from chaos.adapters.istio_manifests import Manifest, wanted_of
 from chaos.adapters.locust_load import LocustLoad
 from chaos.doctor.finding import Checked
-from chaos.doctor.table import look
 from chaos.engine import changing
 from chaos.engine.clock import StopRequest, SystemClock
 from chaos.engine.listeners import Listeners
@@ -364,6 +363,8 @@ class Harness:
             InputError: no namespace is named or allowed.
             MeshError: the API can't be read.
         """
+        from chaos.doctor.table import look  # all checks and lint's rules, which no run needs
+
         return look(self.place, namespaces, quick=quick, sleep=self.clock.sleep)
 
     def backup(self, folder: Path | str) -> BackupFolder:

@@ -398,6 +398,15 @@ def test_a_backup_that_lacks_a_kind_for_want_of_a_right_is_not_well(cluster: Clu
     assert done.exit_code == 1
 
 
+@pytest.mark.parametrize("plural", ["virtualservices", "leases"])
+def test_nothing_is_saved_where_nobody_can_tell_whether_a_fault_is_active(cluster: Cluster, plural: str) -> None:
+    with cluster.refusing("GET", plural, 403):
+        done = cluster.chaosctl("save", "saved")
+    assert isinstance(done.exception, MeshError)
+    assert plural in done.exception.message
+    assert not Path("saved").exists()
+
+
 @pytest.mark.parametrize(
     ("file", "text", "said"),
     [
