@@ -57,9 +57,7 @@ def save(
         )
     if saved.differing:
         titles = ", ".join(one.title for one in saved.differing)
-        say(
-            f"the backup differs from the mesh, which was changed while it was saved: {titles}. Save it again"
-        )
+        say(f"the backup differs from the mesh, which was changed while it was saved: {titles}. Save it again")
     if not saved.complete:
         raise typer.Exit(1)
 
