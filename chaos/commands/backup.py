@@ -97,7 +97,7 @@ def restore(
 
     def asked(compared: Compared) -> None:
         if not compared.same_cluster:
-            say("note: the backup is of another cluster, or of one that was set anew since")
+            say("note: the backup is of another cluster, or of one that was set up again since")
         if not as_json:
             _show(compared.differing)
         if compared.wanted and not yes:

@@ -198,7 +198,7 @@ def chosen(mesh: Mesh, settings: Settings, named: Sequence[str] | None) -> tuple
     """The namespaces that are named; where none is, those that may be touched.
 
     Raises:
-        InputError: none is named, and the settings allow none.
+        InputError: none is named, and the settings allow none that is there.
         MeshError: the API can't be read.
     """
     if isinstance(named, str):
@@ -208,4 +208,10 @@ def chosen(mesh: Mesh, settings: Settings, named: Sequence[str] | None) -> tuple
             "no namespace is named, and the settings allow none",
             hint="name one, or list namespaces in [tool.chaos] of pyproject.toml or in chaos.toml",
         )
-    return tuple(named) if named else allowed(mesh, settings)
+    found = tuple(named) if named else allowed(mesh, settings)
+    if not found:
+        raise InputError(
+            f"no namespace of this cluster matches {', '.join(settings.namespaces)}, which the settings allow",
+            hint="see whether this is the right cluster: kubectl get namespaces",
+        )
+    return found

@@ -41,7 +41,7 @@ class Saved:
     Args:
         objects: How many there are.
         namespaces: Whose they are.
-        written: The files that were written anew or removed.
+        written: The files that were written or removed.
         unlisted: Kinds that could not be listed, each with the reason.
         denied: Those of them that the cluster serves, so that the backup may lack objects.
         differing: What is not as in the mesh, which somebody changed meanwhile.
@@ -208,6 +208,8 @@ class BackupFolder:
 
 
 def _of(backup: Backup, named: Sequence[str] | None) -> tuple[str, ...]:
+    if isinstance(named, str):
+        raise InputError(f"expected a list of namespaces, got {named!r}")
     unknown = [one for one in named or () if one not in backup.namespaces]
     if unknown:
         raise InputError(f"the backup has no namespace {', '.join(unknown)}; it has {', '.join(backup.namespaces)}")

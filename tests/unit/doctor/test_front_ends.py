@@ -71,6 +71,13 @@ def test_without_a_namespace_nothing_is_looked_at() -> None:
         made.doctor()
 
 
+def test_patterns_that_match_no_namespace_are_no_healthy_mesh() -> None:
+    made = Mesh().shop.harness()
+    made.place = replace(made.place, settings=Settings(namespaces=("elsewhere-*",)))
+    with pytest.raises(InputError, match=r"no namespace of this cluster matches elsewhere-\*"):
+        made.doctor()
+
+
 @pytest.mark.parametrize(
     ("broken", "outcome"),
     [

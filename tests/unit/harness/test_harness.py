@@ -198,6 +198,14 @@ def test_a_namespace_is_no_list_of_letters() -> None:
             ask("staging")
 
 
+def test_a_namespace_is_no_list_of_letters_in_a_backup_either(tmp_path: Path) -> None:
+    folder = Shop().harness().backup(tmp_path / "mesh")
+    folder.save()
+    for ask in (folder.diff, folder.restore):
+        with pytest.raises(InputError, match="expected a list of namespaces, got 'staging'"):
+            ask("staging")
+
+
 def test_what_was_saved_is_restored_in_virtual_time(tmp_path: Path) -> None:
     shop = Shop()
     harness = shop.harness()
