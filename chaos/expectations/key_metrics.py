@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
+from itertools import chain
 from math import inf
 from typing import Final
 
 from chaos.expectations.bound import read_most
 from chaos.expectations.counting import Counter
-from chaos.expectations.evidence import Evidence, Window
+from chaos.expectations.evidence import Evidence, Found, Window
 from chaos.expectations.kind import Look
 from chaos.istio.hosts import host_of
 from chaos.istio.metrics import BUCKETS_MS
@@ -58,16 +58,36 @@ class Read:
     """What was read in a window.
 
     Args:
-        readings: None where nothing could be read yet.
+        number: Of readings; 0 where nothing could be read yet.
+        good: Those in the range.
+        worst: The largest one.
         most: The largest value that is in the range.
         to_come: What the newest reading may come to once it is complete.
         enough: It was read for long enough to say that it stays in the range.
     """
 
-    readings: Sequence[Reading]
+    number: int
+    good: int
+    worst: Reading | None
     most: float
     to_come: float = -inf
     enough: bool = True
+
+    @classmethod
+    def of(
+        cls, values: Sequence[float], most: float, where: str = "", *, to_come: float = -inf, enough: bool = True
+    ) -> Read:
+        """Of values that are one process's, or nobody's in particular."""
+        worst = Reading(max(values), where) if values else None
+        good = list(map(float(most).__ge__, values)).count(True)
+        return cls(len(values), good, worst, most, to_come, enough)
+
+    @classmethod
+    def together(cls, parts: Iterable[Read], most: float, *, enough: bool = True) -> Read:
+        """Of several processes; of equal ones the first is the worst."""
+        every = list(parts)
+        worst = max((one.worst for one in every if one.worst is not None), key=lambda one: one.value, default=None)
+        return cls(sum(one.number for one in every), sum(one.good for one in every), worst, most, enough=enough)
 
 
 @dataclass(frozen=True)
@@ -136,30 +156,34 @@ def _request_rate(asked: Asked) -> Read:
     usual = sum(before) / len(before) if before else 0.0
     known = usual * asked.seconds * len(before) >= _FEW
     if baseline is None or not known:
-        return Read([Reading(one) for one in before], inf, enough=baseline is None and known)
+        return Read.of(before, inf, enough=baseline is None and known)
     speeds = _speeds_of_all(asked, asked.window, max(asked.seconds, _FEW / usual))
-    return Read([Reading(one) for one in speeds], asked.most * usual)
+    return Read.of(speeds, asked.most * usual)
 
 
 def _nothing(asked: Asked) -> Read:
-    return Read((), asked.most)
+    return Read.of((), asked.most)
 
 
 def _pushes(asked: Asked) -> Read:
     """What all istiods sent in each minute that ends with a scrape; what is less than a minute may come to more."""
-    counters = asked.counters
-    times = sorted(set[float]().union(*(_times(one, asked.window) for one in counters)))
+    counters, window = asked.counters, asked.window
+    times = sorted(set[float]().union(*(_times(one, window) for one in counters)))
     if len(times) < 2:
         return _nothing(asked)
-    minutes = [Window(max(times[0], at - _MINUTE), at) for at in times[1:]]
-    sent = [asked.evidence.kept((asked.question, one), one, partial(_risen, counters, one)) for one in minutes]
+
+    def minute(place: int) -> Window:
+        return Window(max(times[0], times[place + 1] - _MINUTE), times[place + 1])
+
+    key = asked.question, window.start
+    sent = asked.evidence.each(partial(_risen, counters), minute, len(times) - 1, key=key)
     passed = min(_MINUTE, times[-1] - times[0])
-    return Read([Reading(float(one)) for one in sent], asked.most, to_come=sent[-1] * _MINUTE / passed)
+    return Read.of(list(map(float, sent)), asked.most, to_come=sent[-1] * _MINUTE / passed)
 
 
 def _convergence(asked: Asked) -> Read:
     """The least bound within which so many were sent. Where nothing was to be sent nothing was late; a fault has to be sent."""
-    if not any(len(_times(one, asked.window)) > 1 for one in asked.counters):
+    if not any(last - first > 1 for first, last in (_inside(one, asked.window) for one in asked.counters)):
         return _nothing(asked)
     within: dict[float, int] = {}
     for one in asked.counters:
@@ -167,27 +191,34 @@ def _convergence(asked: Asked) -> Read:
         within[bound] = within.get(bound, 0) + _risen([one], asked.window)
     total = within.get(inf, 0)
     if not total:
-        return Read([Reading(0.0)] if asked.look.phase != "fault" else (), asked.most)
-    return Read([Reading(min(bound for bound, number in within.items() if number >= _PART * total))], asked.most)
+        return Read.of([0.0] if asked.look.phase != "fault" else [], asked.most)
+    return Read.of([min(bound for bound, number in within.items() if number >= _PART * total)], asked.most)
 
 
 def _memory(asked: Asked) -> Read:
     """Each value of each proxy."""
-    readings = [Reading(value, _whose(one)) for one in asked.counters for value in _values(one, asked.window)]
-    times = {at for one in asked.counters for at in _times(one, asked.window)}
-    return Read(readings, asked.most, enough=len(times) >= _TIMES)
+    counters, window = asked.counters, asked.window
+    parts = [Read.of(_values(one, window), asked.most, one.read(_whose)) for one in counters]
+    times = {at for one in counters for at in _times(one, window)[:_TIMES]}
+    return Read.together(parts, asked.most, enough=len(times) >= _TIMES)
 
 
 def _cpus(asked: Asked) -> Read:
     """The CPUs that each istiod used, over some seconds each."""
-    parts = product(asked.counters, _stretches(asked.window, asked.seconds))
-    speeds = ((one, speed) for one, part in parts for speed in _rising([one], asked.window, part))
-    return Read([Reading(speed, _whose(one)) for one, speed in speeds], asked.most)
+    counters = asked.counters
+    stretches = _in_each(
+        asked, asked.window, asked.seconds, lambda part: [_rising([one], asked.window, part) for one in counters]
+    )
+    parts = (
+        Read.of([speed for speeds in every for speed in speeds], asked.most, one.read(_whose))
+        for one, every in zip(counters, zip(*stretches, strict=True), strict=False)
+    )
+    return Read.together(parts, asked.most)
 
 
-def _whose(one: Counter) -> str:
+def _whose(labels: Mapping[str, str]) -> str:
     """Of which pod a series is."""
-    return one.labels.get("pod", "") or one.labels.get("instance", "")
+    return labels.get("pod", "") or labels.get("instance", "")
 
 
 def _inside(one: Counter, window: Window) -> tuple[int, int]:
@@ -213,20 +244,19 @@ def _risen(counters: Iterable[Counter], window: Window) -> int:
 
 def _speeds_of_all(asked: Asked, window: Window, seconds: float) -> Sequence[float]:
     """How fast all series rose together, in each stretch of a window."""
-    counters, question = asked.counters, asked.question
-
-    def speed(stretch: Window) -> Sequence[float]:
-        key = question, window.start, stretch
-        return asked.evidence.kept(key, stretch, lambda: _rising(counters, window, stretch))
-
-    return [one for stretch in _stretches(window, seconds) for one in speed(stretch)]
+    counters = asked.counters
+    return list(chain.from_iterable(_in_each(asked, window, seconds, lambda part: _rising(counters, window, part))))
 
 
-def _stretches(window: Window, seconds: float) -> Iterator[Window]:
-    """The window in stretches of so many seconds; a rest that is shorter is left out."""
-    for number in range(int((window.end - window.start) / seconds)):
-        start = window.start + number * seconds
-        yield Window(start, start + seconds)
+def _in_each(asked: Asked, window: Window, seconds: float, find: Callable[[Window], Found]) -> Sequence[Found]:
+    """What is found in each stretch of so many seconds of a window; a rest that is shorter is left out."""
+
+    def stretch(place: int) -> Window:
+        start = window.start + place * seconds
+        return Window(start, start + seconds)
+
+    number = int((window.end - window.start) / seconds)
+    return asked.evidence.each(find, stretch, number, key=(asked.question, window.start, seconds))
 
 
 def _rising(counters: Sequence[Counter], window: Window, stretch: Window) -> Sequence[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -95,9 +95,7 @@ class ReplicaExpectation(Expectation):
         if not replicas:
             return super().decide(evidence, look)
         part = replace(look, confidence=1 - (1 - look.confidence) / len(replicas))
-        found = {
-            one: super(ReplicaExpectation, self).decide(evidence.only(got_by(one), part=one), part) for one in replicas
-        }
+        found = {one: super(ReplicaExpectation, self).decide(evidence.only(replica_of, one), part) for one in replicas}
         answers = {one.answer for one in found.values()}
         answer = next(one for one in (Answer.VIOLATED, Answer.UNDECIDED, Answer.HOLDS) if one in answers)
         same = {name: one for name, one in found.items() if one.answer is answer}
@@ -117,14 +115,9 @@ class ReplicaExpectation(Expectation):
 def replicas_in(evidence: Evidence, questions: Iterable[Question], window: Window) -> Sequence[str]:
     """Those that were scraped in a window; one that never got any request has no series, so nothing tells of it."""
     found = {
-        replica_of(one.labels)
+        one.read(replica_of)
         for question in questions
         for one in evidence.counters(question)
         if bisect_left(one.times, window.start) < bisect_right(one.times, window.end)
     }
     return sorted(found)
-
-
-def got_by(replica: str) -> Callable[[Mapping[str, str]], bool]:
-    """What takes the series of one replica's own proxy."""
-    return lambda labels: replica_of(labels) == replica

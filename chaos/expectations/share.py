@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Literal, Self
 
@@ -13,7 +13,7 @@ from pydantic import Field
 from chaos.errors import InputError
 from chaos.expectations.bound import Absolute, AtLeast, Bound
 from chaos.expectations.confidence import decide, fewest_to_hold, interval
-from chaos.expectations.dependence import BATCH, BURSTY, design_effect
+from chaos.expectations.dependence import BATCH, BURSTY
 from chaos.expectations.evidence import Evidence, Window
 from chaos.expectations.good import Good
 from chaos.expectations.kind import Finding, Kind, Look, Phase, Prospect, Takes
@@ -76,10 +76,10 @@ class Share(Kind):
             times=needed / (rate * rest) if rest > 0 else None,
         )
 
-    def batches(self, evidence: Evidence, window: Window, namespace: str) -> Sequence[tuple[int, int]]:
-        """Good and all events of a window, in the shortest batches in which they can be told apart."""
+    def effect(self, evidence: Evidence, window: Window, namespace: str) -> float:
+        """How many events of a window are worth an independent one, by the shortest batches in which they can be told apart."""
         seconds = max(BATCH, evidence.scrape_interval)
-        return evidence.batches(
+        return evidence.effect(
             lambda part: self.tally(evidence, part, namespace), window, seconds, key=(self, namespace)
         )
 
@@ -123,7 +123,7 @@ class Share(Kind):
         """The same, of each host alone."""
         hosts = [host for one in self.hosts(look.namespace) for host in evidence.destinations(one)]
         counted = {
-            host: self.tally(evidence.only(counted_at(host)), look.window, look.namespace)
+            host: self.tally(evidence.only(counted_at, host), look.window, look.namespace)
             for host in hosts[1:] and hosts
         }
         return {host: tally for host, tally in counted.items() if tally.total}
@@ -146,7 +146,7 @@ class Share(Kind):
         tally = self.tally(evidence, window, look.namespace)
         if look.at_once or tally.good in (0, tally.total):
             return _Counted(tally)
-        return _Counted(tally, design_effect(self.batches(evidence, window, look.namespace)))
+        return _Counted(tally, self.effect(evidence, window, look.namespace))
 
     def _answer(
         self,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 from math import inf, log, sqrt
+from operator import sub
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
@@ -226,7 +226,8 @@ class ThroughputExpectation(Kind):
             int(max(0.0, known - window.start) / seconds),
             key=(self, namespace),
         )
-        return [(later.good - sooner.good) / seconds for sooner, later in pairwise(course[1:])]
+        goods = [one.good for one in course[1:]]
+        return [good / seconds for good in map(sub, goods[1:], goods)]
 
     def _in_one(self, evidence: Evidence, look: Look, confidence: float) -> tuple[float, float]:
         """The same of a part of the fault that is too short for batches, by the deviation of events that come by chance."""
