@@ -8,8 +8,9 @@ from copy import copy
 from dataclasses import dataclass
 from itertools import chain, islice, pairwise
 from operator import itemgetter
-from typing import Any, Final, TypeVar
+from typing import Final, Generic, TypeVar
 
+from chaos.expectations.answered import Answered, Wanted
 from chaos.expectations.copies import Copies
 from chaos.expectations.counting import Count, Counter, Scrapes, count, count_pair
 from chaos.expectations.dependence import Batches
@@ -33,41 +34,16 @@ class Window:
 
 
 Found = TypeVar("Found")
-Wanted = tuple[tuple[Callable[[Mapping[str, str]], Any], frozenset[Hashable]], ...]
-"""What is read of labels, and the values that count."""
 Rise = tuple[float, float]
 """The scrapes before and after something rose."""
 
 
-class _Answered:
-    """The series of one question."""
-
-    def __init__(self) -> None:
-        self.keyed: dict[frozenset[tuple[str, str]], Counter] = {}
-        self.newest = float("-inf")
-        """The time of the newest sample."""
-        self._chosen: dict[Wanted, Sequence[Counter]] = {}
-
-    def add(self, key: frozenset[tuple[str, str]], one: Counter) -> None:
-        """One more series."""
-        self.keyed[key] = one
-        self._chosen.clear()
-
-    def chosen(self, wanted: Wanted) -> Sequence[Counter]:
-        """The series whose labels are wanted."""
-        if wanted not in self._chosen:
-            self._chosen[wanted] = [
-                one for one in self.keyed.values() if all(one.read(what) in values for what, values in wanted)
-            ]
-        return self._chosen[wanted]
-
-
-class _Rises:
-    """Rises in the order of time, up to a moment."""
+class _InOrder(Generic[Found]):
+    """What is found in the order of time, up to a moment."""
 
     def __init__(self) -> None:
         self.until = float("-inf")
-        self.every: list[Rise] = []
+        self.every: list[Found] = []
 
 
 class _Batched:
@@ -92,7 +68,7 @@ class Evidence:
         self.load = LoadLog()
         self.scrapes = Scrapes()
         self.copies = Copies(self.scrapes)
-        self._answered: dict[Question, _Answered] = {}
+        self._answered: dict[Question, Answered] = {}
         self._led: dict[str, list[Led]] = {}
         self._parts: dict[Question, Sequence[tuple[Question, float]]] = {}
         self._past = Past()
@@ -157,7 +133,7 @@ class Evidence:
 
     def add(self, question: Question, found: Iterable[Series]) -> None:
         """Takes an answer's samples; one that is there already is not taken twice, nor is a copy of a series."""
-        answered = self._answered.setdefault(question, _Answered())
+        answered = self._answered.setdefault(question, Answered())
         for key, series in self.copies.without(found, answered.keyed):
             counter = answered.keyed.get(key)
             if counter is None:
@@ -257,15 +233,44 @@ class Evidence:
 
         With ``after``, those of which the later one comes after that moment.
         """
-        known = self.growing((question, "rises"), _Rises)
+
+        def found(start: float, end: float) -> Sequence[Rise]:
+            part = Window(start, end)
+            every = {rise for one in self.counters(question) for rise in self.rises_of(one, part)}
+            return sorted(every, key=lambda rise: (rise[1], rise[0]))
+
+        part = Window(max(window.start, after), window.end)
+        every = self._in_order(found, itemgetter(1), part, key=(question, "rises"))
+        return (rise for rise in every if rise[0] >= window.start)
+
+    def times(self, question: Question, window: Window) -> Sequence[float]:
+        """The moments after a window's start, and up to its end, of which any series of a question has a sample, each once."""
+
+        def found(start: float, end: float) -> Sequence[float]:
+            every = (one.times for one in self.counters(question))
+            return sorted(
+                {at for times in every for at in times[bisect_right(times, start) : bisect_right(times, end)]}
+            )
+
+        return list(self._in_order(found, float, window, key=(question, "times")))
+
+    def _in_order(
+        self,
+        find: Callable[[float, float], Sequence[Found]],
+        at: Callable[[Found], float],
+        window: Window,
+        *,
+        key: Hashable,
+    ) -> Iterator[Found]:
+        """What is found after a window's start and up to its end, in the order of time; what is long past is found once."""
+        known: _InOrder[Found] = self.growing(key, _InOrder)
         past = self.settled(window.end)
         if past > known.until:
-            known.every += self._rises(question, known.until, past)
+            known.every += find(known.until, past)
             known.until = past
-        first = bisect_right(known.every, max(window.start, after), key=itemgetter(1))
-        last = bisect_right(known.every, window.end, key=itemgetter(1))
-        later = self._rises(question, max(known.until, window.start, after), window.end)
-        return (rise for rise in chain(islice(known.every, first, last), later) if rise[0] >= window.start)
+        first = bisect_right(known.every, window.start, key=at)
+        last = bisect_right(known.every, window.end, key=at)
+        return chain(islice(known.every, first, last), find(max(known.until, window.start), window.end))
 
     def through_rises(
         self, after: Callable[[Found, Rise], Found], begin: Found, question: Question, window: Window, *, key: Hashable
@@ -282,10 +287,6 @@ class Evidence:
             if known[0][0] <= rise[1] <= settled:
                 known[0] = rise[1], found
         return found
-
-    def _rises(self, question: Question, start: float, end: float) -> Sequence[Rise]:
-        part = Window(start, end)
-        return sorted({rise for one in self.counters(question) for rise in self.rises_of(one, part)}, key=_in_order)
 
     def rises_of(self, one: Counter, window: Window) -> Iterator[Rise]:
         """The scrapes between which a series rose, the later one in a window; where it fell, its process began anew, and it rose since.
@@ -423,10 +424,6 @@ class Evidence:
     def _bounded(self, one: Counter, found: Count, until: float) -> Count:
         missing = found.events > 0 and one.is_gone(until, self.scrape_interval)
         return Count(found.events, lower_bound=True) if missing else found
-
-
-def _in_order(rise: Rise) -> Rise:
-    return rise[1], rise[0]
 
 
 def _steps(sums: Sequence[Tally]) -> Iterator[tuple[int, int]]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
-from math import inf
+from math import inf, nextafter
 from typing import Final
 
 from chaos.expectations.bound import read_most
@@ -47,10 +47,11 @@ def _speed_takes(interval: float) -> float:
 
 @dataclass(frozen=True)
 class Reading:
-    """A value, and whose it is."""
+    """A value, and whose it is; of equal ones that of the first series is told."""
 
     value: float
     where: str = ""
+    place: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,25 @@ class Read:
 
     @classmethod
     def of(
-        cls, values: Sequence[float], most: float, where: str = "", *, to_come: float = -inf, enough: bool = True
+        cls,
+        values: Sequence[float],
+        most: float,
+        whose: tuple[str, int] = ("", 0),
+        *,
+        to_come: float = -inf,
+        enough: bool = True,
     ) -> Read:
-        """Of values that are one process's, or nobody's in particular."""
-        worst = Reading(max(values), where) if values else None
+        """Of values that are one series', or of none in particular."""
+        worst = Reading(max(values), *whose) if values else None
         good = list(map(float(most).__ge__, values)).count(True)
         return cls(len(values), good, worst, most, to_come, enough)
 
     @classmethod
     def together(cls, parts: Iterable[Read], most: float, *, enough: bool = True) -> Read:
-        """Of several processes; of equal ones the first is the worst."""
+        """Of several series, or times."""
         every = list(parts)
-        worst = max((one.worst for one in every if one.worst is not None), key=lambda one: one.value, default=None)
+        found = (one.worst for one in every if one.worst is not None)
+        worst = max(found, key=lambda one: (one.value, -one.place), default=None)
         return cls(sum(one.number for one in every), sum(one.good for one in every), worst, most, enough=enough)
 
 
@@ -168,7 +176,8 @@ def _nothing(asked: Asked) -> Read:
 def _pushes(asked: Asked) -> Read:
     """What all istiods sent in each minute that ends with a scrape; what is less than a minute may come to more."""
     counters, window = asked.counters, asked.window
-    times = sorted(set[float]().union(*(_times(one, window) for one in counters)))
+    # What is scraped at the window's very start counts, too.
+    times = asked.evidence.times(asked.question, Window(nextafter(window.start, -inf), window.end))
     if len(times) < 2:
         return _nothing(asked)
 
@@ -198,22 +207,30 @@ def _convergence(asked: Asked) -> Read:
 def _memory(asked: Asked) -> Read:
     """Each value of each proxy."""
     counters, window = asked.counters, asked.window
-    parts = [Read.of(_values(one, window), asked.most, one.read(_whose)) for one in counters]
-    times = {at for one in counters for at in _times(one, window)[:_TIMES]}
+    known: dict[int, tuple[int, Read]] = asked.evidence.growing((asked.question, window.start, asked.most), dict)
+    for place, one in enumerate(counters):
+        first, last = _inside(one, window)
+        until, read = known.get(place, (first, _nothing(asked)))
+        if until > last:
+            until, read = first, _nothing(asked)
+        new = Read.of(one.values[max(until, first) : last], asked.most, (one.read(_whose), place))
+        known[place] = last, Read.together([read, new], asked.most)  # of one series, nothing comes late
+    parts = (known[place][1] for place in range(len(counters)))
+    times = {at for one in counters for at in _first_times(one, window)}
     return Read.together(parts, asked.most, enough=len(times) >= _TIMES)
 
 
 def _cpus(asked: Asked) -> Read:
     """The CPUs that each istiod used, over some seconds each."""
     counters = asked.counters
-    stretches = _in_each(
-        asked, asked.window, asked.seconds, lambda part: [_rising([one], asked.window, part) for one in counters]
-    )
-    parts = (
-        Read.of([speed for speeds in every for speed in speeds], asked.most, one.read(_whose))
-        for one, every in zip(counters, zip(*stretches, strict=True), strict=False)
-    )
-    return Read.together(parts, asked.most)
+
+    def read(part: Window) -> Read:
+        speeds = ((place, one, _rising([one], asked.window, part)) for place, one in enumerate(counters))
+        return Read.together(
+            (Read.of(found, asked.most, (one.read(_whose), place)) for place, one, found in speeds), asked.most
+        )
+
+    return Read.together(_in_each(asked, asked.window, asked.seconds, read), asked.most)
 
 
 def _whose(labels: Mapping[str, str]) -> str:
@@ -226,14 +243,9 @@ def _inside(one: Counter, window: Window) -> tuple[int, int]:
     return bisect_left(one.times, window.start), bisect_right(one.times, window.end)
 
 
-def _times(one: Counter, window: Window) -> Sequence[float]:
+def _first_times(one: Counter, window: Window) -> Sequence[float]:
     first, last = _inside(one, window)
-    return one.times[first:last]
-
-
-def _values(one: Counter, window: Window) -> Sequence[float]:
-    first, last = _inside(one, window)
-    return one.values[first:last]
+    return one.times[first : min(last, first + _TIMES)]
 
 
 def _risen(counters: Iterable[Counter], window: Window) -> int:
@@ -256,7 +268,7 @@ def _in_each(asked: Asked, window: Window, seconds: float, find: Callable[[Windo
         return Window(start, start + seconds)
 
     number = int((window.end - window.start) / seconds)
-    return asked.evidence.each(find, stretch, number, key=(asked.question, window.start, seconds))
+    return asked.evidence.each(find, stretch, number, key=(asked.question, window.start, seconds, asked.most))
 
 
 def _rising(counters: Sequence[Counter], window: Window, stretch: Window) -> Sequence[float]:

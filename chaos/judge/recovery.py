@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import product
+from itertools import compress
 from typing import Final
 
 from chaos.expectations.evidence import Window
@@ -139,24 +139,35 @@ def _last_bad(facts: Facts, gone: float, now: float, until: float) -> tuple[floa
     What waited for a delay that it drew before the end of the fault is not held against it.
     """
     interval, number, drained = facts.environment.scrape_interval, _stretches(facts), drain(facts, now)
-    ends = [end for n in range(number, 0, -1) if gone + (end := n * interval) <= until]
+    ends = next((n for n in range(number, 0, -1) if gone + n * interval <= until), 0)
     if not ends or _spotless(facts, Window(gone, until)):
         return 0.0, 0.0
     confidence = 1 - (1 - share_of_confidence(facts.experiment)) / (number * len(_STRETCHES))
-    stretches = [(end - length * interval, end) for length, end in product(_STRETCHES, ends)]
-    for start, end in sorted(stretches, key=lambda one: one[0], reverse=True):
-        if start < drained:
-            break
-        look = _closely(facts, Window(gone + start, gone + end), confidence)
+
+    def bad_in(window: Window) -> Sequence[tuple[Kind, bool]]:
+        look = _closely(facts, window, confidence)
         found = [(one, decided(facts, one, look)) for one in facts.experiment.steady_state]
-        bad = [(one, it.of_share) for one, it in found if it.answer is Answer.VIOLATED]
-        if bad:
-            # What is no share can't be told from one scrape to the next.
-            ended = (
-                _looked_bad_until(facts, one, gone, start, until, at_least=end) if told else end for one, told in bad
-            )
-            return start, max(ended)
-    return 0.0, 0.0
+        return [(one, it.of_share) for one, it in found if it.answer is Answer.VIOLATED]
+
+    last: tuple[float, float, Sequence[tuple[Kind, bool]]] = -1.0, 0.0, ()
+    for length in _STRETCHES:
+        first = next((n for n in range(1, ends + 1) if n * interval - length * interval >= drained), ends + 1)
+
+        def stretch(place: int, first: int = first, length: int = length) -> Window:
+            end = (first + place) * interval
+            return Window(gone + (end - length * interval), gone + end)
+
+        key = "bad", gone, confidence, length, first
+        found = facts.evidence.each(bad_in, stretch, ends - first + 1, key=key, of_load=True)
+        place = next(compress(range(len(found) - 1, -1, -1), reversed(found)), None)
+        if place is not None and (start := (first + place) * interval - length * interval) > last[0]:
+            last = start, (first + place) * interval, found[place]
+    start, end, bad = last
+    if not bad:
+        return 0.0, 0.0
+    # What is no share can't be told from one scrape to the next.
+    ended = (_looked_bad_until(facts, one, gone, start, until, at_least=end) if told else end for one, told in bad)
+    return start, max(ended)
 
 
 def _looked_bad_until(
@@ -192,8 +203,15 @@ def _never_good(facts: Facts, gone: float, now: float, end: float) -> Look | Non
     A share alone does not tell: a few bad seconds after the deadline are rare among the good minutes that follow. Where the
     shortest stretches have too few events to be surely bad, longer ones may be, as long as none of the shortest looks good.
     """
-    interval = facts.environment.scrape_interval
     start, deadline = gone + drain(facts, now), gone + facts.experiment.recovery.within.total_seconds()
+    end = min(end, deadline + _STRETCHES[-1] * facts.environment.scrape_interval)
+    return facts.evidence.kept(
+        ("never good", start, deadline, end), Window(start, end), lambda: _found_never_good(facts, start, deadline, end)
+    )
+
+
+def _found_never_good(facts: Facts, start: float, deadline: float, end: float) -> Look | None:
+    interval = facts.environment.scrape_interval
     shortest = _looks_back(facts, start, deadline, end, _STRETCHES[0] * interval)
     if not shortest or all(_bad(facts, look) for look in shortest):
         return shortest[0] if shortest else None
